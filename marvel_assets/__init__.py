@@ -1,0 +1,1 @@
+"""A Dagster asset graph that predicts whether a Marvel character is alive."""

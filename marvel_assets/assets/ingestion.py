@@ -1,0 +1,225 @@
+"""From the source to the cleaned tables."""
+
+from collections.abc import Iterator, Mapping
+
+import dagster as dg
+from pydantic import Field
+
+from marvel_assets.assets.code_versions import version_of
+from marvel_assets.assets.descriptions import OWNERS, column_lineage, column_schema, log_published, table_metadata
+from marvel_assets.references import TableVersion
+from marvel_assets.resources.engines.engine import Engine
+from marvel_assets.resources.project import Project
+from marvel_assets.resources.sources import Sources
+from marvel_assets.resources.tables import Published, Tables
+from marvel_assets.survival.cleaning import cleaning_statements, digested_source, rejected, set_of
+from marvel_assets.survival.schema import CHARACTER_COLUMNS, REJECTED_COLUMNS, SOURCE_COLUMNS, SOURCE_ROW
+
+GROUP = "ingestion"
+CLEANING_VERSION = version_of("clean.sql", "cleaning.py", "schema.py")
+
+ADD_UP = "accepted_and_rejected_add_up"
+TABLE_STATEMENTS = {"train_set": set_of("train"), "test_set": set_of("test"), "rejected_characters": rejected()}
+
+RAW_COLUMNS = {
+    SOURCE_ROW: "The row's place in the source, from 1.",
+    **{stored: f"{delivered}, as delivered." for delivered, stored in SOURCE_COLUMNS.items()},
+}
+TYPES = {
+    SOURCE_ROW: "bigint",
+    "Height": "double",
+    "Weight": "double",
+    "Teams": "integer",
+    "Magic": "integer",
+    "Mutant": "integer",
+    "Alive": "integer",
+    "update_timestamp_utc": "timestamp",
+}
+RAW_TYPES = {SOURCE_ROW: "bigint"}
+REJECTED_TYPES = {SOURCE_ROW: "bigint", "update_timestamp_utc": "timestamp"}
+
+LINEAGE = {
+    "Id": ["PageID"],
+    "Height": ["Height_m"],
+    "Weight": ["Weight_kg"],
+    "Magic": ["Origin"],
+    "Mutant": ["Origin"],
+}
+"""Columns that come from raw columns of another name."""
+
+
+class RawCharactersConfig(dg.Config):
+    """Where the rows of this run come from."""
+
+    source: str | None = Field(
+        default=None,
+        description=(
+            "A CSV or Parquet file, an http(s) URL, kaggle:<owner>/<dataset>, or 'generated'. "
+            "Default: what the sources resource says (MARVEL_SOURCE, else 'generated')."
+        ),
+    )
+    generator_rows: int | None = Field(default=None, ge=1, description="Rows of 'generated'. Default: project.yml.")
+    generator_seed: int | None = Field(default=None, ge=0, description="Seed of 'generated'. Default: project.yml.")
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"deltalake", "table"},
+    owners=OWNERS,
+    code_version=version_of("schema.py"),
+    io_manager_key="references",
+    metadata={"dagster/column_schema": column_schema(RAW_COLUMNS, RAW_TYPES)},
+)
+def raw_characters(
+    context: dg.AssetExecutionContext,
+    config: RawCharactersConfig,
+    project: Project,
+    sources: Sources,
+    engine: dg.ResourceParam[Engine],
+    tables: Tables,
+) -> dg.MaterializeResult[TableVersion]:
+    """The characters as the source delivers them: every cell as text, one Delta version for each distinct content."""
+    name = project.config.qualified("raw_characters")
+    generator = project.config.generator
+    with sources.located(
+        config.source,
+        generator_rows=config.generator_rows or generator.rows,
+        generator_seed=generator.seed if config.generator_seed is None else config.generator_seed,
+    ) as source:
+        head = tables.head(name)
+        if head is not None and head.provenance.get("source_digest") == source.digest:
+            published = Published(head, is_new=False)
+        else:
+            context.log.info(f"Reading {source.label}")
+            with engine.session() as session:
+                session.read_source(source, "delivered")
+                session.query(digested_source("delivered"), "raw_characters")
+                provenance = {"source": source.label, "source_digest": source.digest}
+                published = tables.publish(session, "raw_characters", name, provenance)
+        log_published(context, published)
+        return dg.MaterializeResult(
+            value=published.commit.table,
+            data_version=dg.DataVersion(published.commit.table.data_version),
+            metadata={**table_metadata(published, tables), "source": source.label},
+        )
+
+
+def _character_table(name: str, description: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        name,
+        deps=[raw_characters],
+        description=description,
+        group_name=GROUP,
+        kinds={"deltalake", "table"},
+        owners=OWNERS,
+        code_version=CLEANING_VERSION,
+        skippable=True,
+        metadata={
+            "dagster/column_schema": column_schema(CHARACTER_COLUMNS, TYPES),
+            "dagster/column_lineage": column_lineage(CHARACTER_COLUMNS, LINEAGE, raw_characters.key),
+        },
+    ).with_io_manager_key("references")
+
+
+@dg.multi_asset(
+    name="characters",
+    specs=[
+        _character_table("train_set", "Cleaned characters that models are fitted on: four fifths, by a hash of the id."),
+        _character_table("test_set", "Cleaned characters that models are judged on: one fifth, by a hash of the id."),
+        dg.AssetSpec(
+            "rejected_characters",
+            deps=[raw_characters],
+            description="Rows that can't be used, as delivered, each with the column at fault and the reason.",
+            group_name=GROUP,
+            kinds={"deltalake", "table"},
+            owners=OWNERS,
+            code_version=CLEANING_VERSION,
+            skippable=True,
+            metadata={
+                "dagster/column_schema": column_schema(REJECTED_COLUMNS, REJECTED_TYPES),
+                "dagster/column_lineage": column_lineage(SOURCE_COLUMNS.values(), {}, raw_characters.key),
+            },
+        ).with_io_manager_key("references"),
+    ],
+    ins={"raw_characters": dg.AssetIn("raw_characters")},
+    check_specs=[
+        dg.AssetCheckSpec(
+            ADD_UP,
+            asset="rejected_characters",
+            description="Accepted and rejected rows add up to the rows that were read.",
+            blocking=True,
+        )
+    ],
+    can_subset=True,
+)
+def characters(
+    context: dg.AssetExecutionContext,
+    raw_characters: TableVersion,
+    project: Project,
+    engine: dg.ResourceParam[Engine],
+    tables: Tables,
+) -> Iterator[dg.MaterializeResult[TableVersion]]:
+    """Clean and split the raw characters in one pass; each table is an atomic commit of its own."""
+    selected = [key.to_user_string() for key in sorted(context.selected_asset_keys)]
+    statements = cleaning_statements()
+    heads = {asset: tables.head(project.config.qualified(asset)) for asset in selected}
+    made_of = {"raw_content": raw_characters.content, "rules": statements.rules}
+    if all(head is not None and made_of.items() <= head.provenance.items() for head in heads.values()):
+        for asset, head in heads.items():
+            yield _character_result(context, asset, Published(head, is_new=False), tables)
+        return
+
+    context.log.info(f"Cleaning and splitting the {raw_characters.rows:,} rows of {raw_characters}")
+    with engine.session() as session:
+        session.read_table(tables.location(raw_characters.name), raw_characters.version, "raw_characters")
+        session.query(statements.frequent_universes, "frequent_universes")
+        session.query(statements.cleaned_characters, "cleaned_characters")
+        for asset, statement in TABLE_STATEMENTS.items():
+            session.query(statement, asset)
+        counts = {asset: session.content(asset).rows for asset in TABLE_STATEMENTS}
+        _check_that_no_row_is_lost(raw_characters, counts)
+        vocabulary = [row[0] for row in session.rows("SELECT Universe FROM frequent_universes ORDER BY Universe")]
+        for asset in selected:
+            provenance = {"raw_characters": str(raw_characters), **made_of, "read": raw_characters.rows, **counts}
+            if asset == "train_set":
+                provenance["vocabulary"] = vocabulary
+            published = tables.publish(session, asset, project.config.qualified(asset), provenance)
+            yield _character_result(context, asset, published, tables)
+
+
+def _check_that_no_row_is_lost(raw: TableVersion, counts: Mapping[str, int]) -> None:
+    if sum(counts.values()) != raw.rows:
+        raise dg.Failure(
+            f"{raw} has {raw.rows:,} rows, but accepted and rejected rows add up to {sum(counts.values()):,} "
+            f"({dict(counts)}); nothing was written. The rules in clean.sql let a row through twice, or not at all.",
+            allow_retries=False,
+        )
+
+
+def _character_result(
+    context: dg.AssetExecutionContext, asset: str, published: Published, tables: Tables
+) -> dg.MaterializeResult[TableVersion]:
+    log_published(context, published)
+    provenance = published.commit.provenance
+    counts = {name: provenance[name] for name in ("read", *TABLE_STATEMENTS)}
+    return dg.MaterializeResult(
+        asset_key=asset,
+        value=published.commit.table,
+        data_version=dg.DataVersion(published.commit.table.data_version),
+        metadata={
+            **table_metadata(published, tables),
+            "made_from": provenance["raw_characters"],
+            "rules": provenance["rules"],
+        },
+        check_results=[_adds_up(counts)] if asset == "rejected_characters" else [],
+    )
+
+
+def _adds_up(counts: Mapping[str, int]) -> dg.AssetCheckResult:
+    """What the tables' commits recorded, against each other."""
+    return dg.AssetCheckResult(
+        check_name=ADD_UP,
+        asset_key="rejected_characters",
+        passed=counts["read"] == sum(counts[name] for name in TABLE_STATEMENTS),
+        metadata=dict(counts),
+    )

@@ -1,0 +1,161 @@
+"""From the training rows to a model that is logged with everything known about it."""
+
+from importlib.metadata import version
+
+import dagster as dg
+from pydantic import Field
+
+from marvel_assets.assets.code_versions import recipe_of, version_of
+from marvel_assets.assets.descriptions import OWNERS, picture
+from marvel_assets.config import Tags
+from marvel_assets.references import LoggedModelRef, TableVersion
+from marvel_assets.resources.pipeline_store import FittedPipeline, PipelineStore
+from marvel_assets.resources.project import Project
+from marvel_assets.resources.tables import Tables
+from marvel_assets.resources.tracking import MlflowTracking
+
+GROUP = "training"
+FIT_CODE = version_of("encoder.py", "pipeline.py", "training_rows.py")
+LOG_CODE = version_of("evaluation.py", "model_logging.py", "plots.py", "signature.py", "training_rows.py")
+
+
+class FitConfig(dg.Config):
+    """How the fit uses the machine; it does not change the result."""
+
+    threads: int | None = Field(
+        default=None, ge=1, description="Threads that LightGBM uses. Default: one fewer than there are cores."
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"scikitlearn", "lightgbm"},
+    owners=OWNERS,
+    code_version=FIT_CODE,
+    io_manager_key="pipelines",
+)
+def fitted_pipeline(
+    context: dg.AssetExecutionContext,
+    config: FitConfig,
+    train_set: TableVersion,
+    project: Project,
+    tables: Tables,
+    pipeline_store: PipelineStore,
+) -> dg.MaterializeResult[FittedPipeline]:
+    """CatToIntTransformer and LGBMClassifier, fitted on one version of the training rows."""
+    settings = project.config
+    parameters = settings.parameters.model_dump(exclude_none=True)
+    recipe = recipe_of(
+        train_set.content,
+        settings.num_features,
+        settings.cat_features,
+        sorted(parameters.items()),
+        FIT_CODE,
+        version("lightgbm"),
+        version("scikit-learn"),
+    )
+    fitted = pipeline_store.find(recipe)
+    is_new = fitted is None
+    if fitted is None:
+        from marvel_assets.survival.pipeline import build_pipeline, default_threads, fit_pipeline
+        from marvel_assets.survival.training_rows import columns_for_training, rows_digest, to_frame
+
+        rows = to_frame(tables.read(train_set, columns_for_training(settings.features)), settings.features)
+        threads = config.threads or default_threads()
+        context.log.info(f"Fitting {parameters['n_estimators']:,} trees on {len(rows):,} rows, {threads} thread(s)")
+        pipeline = build_pipeline(settings.num_features, settings.cat_features, parameters, threads)
+        fit_pipeline(pipeline, rows, settings.features, settings.target)
+        fitted = pipeline_store.keep(pipeline, recipe, train_set, rows_digest(rows))
+    context.log.info(f"Pipeline {recipe[:12]} on {fitted.trained_on}: {'fitted' if is_new else 'unchanged'}")
+    return dg.MaterializeResult(
+        value=fitted,
+        data_version=dg.DataVersion(fitted.recipe),
+        metadata={
+            "recipe": fitted.recipe,
+            "trained_on": str(fitted.trained_on),
+            "training_rows": fitted.trained_on.rows,
+            "parameters": dg.MetadataValue.json(parameters),
+            "features": ", ".join(settings.features),
+            "dagster/uri": dg.MetadataValue.path(fitted.file),
+            "unchanged": not is_new,
+        },
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"mlflow", "lightgbm"},
+    owners=OWNERS,
+    code_version=LOG_CODE,
+    io_manager_key="references",
+)
+def basic_model(
+    context: dg.AssetExecutionContext,
+    fitted_pipeline: FittedPipeline,
+    test_set: TableVersion,
+    project: Project,
+    tables: Tables,
+    tracking: MlflowTracking,
+) -> dg.MaterializeResult[LoggedModelRef]:
+    """The pipeline logged in MLflow: signature, example, both data sets at their versions, metrics and plots."""
+    recipe = recipe_of(fitted_pipeline.recipe, test_set.content, LOG_CODE)
+    experiment = project.config.experiment_name_basic
+    logged = tracking.find_model(experiment, recipe)
+    is_new = logged is None
+    if logged is None:
+        context.log.info(f"Judging pipeline {fitted_pipeline.recipe[:12]} on {test_set}")
+        logged = _log(context, fitted_pipeline, test_set, project, tables, tracking, recipe)
+    metrics = tracking.metrics_of(logged)
+    context.log.info(
+        f"Model {logged.model_id} {'logged' if is_new else 'unchanged'}: ROC AUC {metrics['roc_auc']:.4f}, "
+        f"balanced accuracy {metrics['balanced_accuracy_score']:.4f}, log loss {metrics['log_loss']:.4f}"
+    )
+    return dg.MaterializeResult(
+        value=logged,
+        data_version=dg.DataVersion(logged.data_version),
+        metadata={
+            **{name: dg.MetadataValue.float(value) for name, value in metrics.items()},
+            **{name: picture(png, name) for name, png in tracking.plots_of(logged).items()},
+            "model_id": logged.model_id,
+            "mlflow_run": dg.MetadataValue.url(tracking.run_url(logged)),
+            "mlflow_model": dg.MetadataValue.url(tracking.model_url(logged)),
+            "trained_on": str(fitted_pipeline.trained_on),
+            "tested_on": str(test_set),
+            "unchanged": not is_new,
+        },
+    )
+
+
+def _log(
+    context: dg.AssetExecutionContext,
+    fitted: FittedPipeline,
+    test_set: TableVersion,
+    project: Project,
+    tables: Tables,
+    tracking: MlflowTracking,
+    recipe: str,
+) -> LoggedModelRef:
+    from marvel_assets.survival.model_logging import BASIC_MODEL_NAME, DataSet, log_basic_model
+    from marvel_assets.survival.training_rows import columns_for_training, to_frame
+
+    settings = project.config
+
+    def data_set(table: TableVersion) -> DataSet:
+        rows = to_frame(tables.read(table, columns_for_training(settings.features)), settings.features)
+        path = str(tables.location(table.name))
+        return DataSet(table.name.rpartition(".")[2], path, table.version, table.content, rows)
+
+    tags = Tags.collect(context.run_id)
+    with tracking.run(settings.experiment_name_basic, tags) as run:
+        model_id = log_basic_model(
+            fitted.pipeline,
+            data_set(fitted.trained_on),
+            data_set(test_set),
+            features=settings.features,
+            parameters=settings.parameters.model_dump(exclude_none=True),
+            tags={**tags.as_dict(), "rows_digest": fitted.rows_digest, "training_rows": str(fitted.trained_on.rows)},
+            vocabulary=tables.commit_of(fitted.trained_on).provenance["vocabulary"],
+        )
+        return tracking.complete_model(
+            LoggedModelRef(BASIC_MODEL_NAME, model_id, run.info.run_id, settings.experiment_name_basic), recipe
+        )

@@ -1,0 +1,1 @@
+"""The asset checks, one file for each asset group."""

@@ -1,0 +1,90 @@
+"""The inspection of a logged model: whoever fails it is never registered."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from marvel_assets.references import LoggedModelRef
+from marvel_assets.resources.project import Project
+from marvel_assets.resources.tables import TableNotFoundError, Tables
+from marvel_assets.resources.tracking import INSPECTION, PASSED, MlflowTracking
+
+LOADS = "loads_by_model_id_and_by_run"
+FOUND = "is_found_by_git_sha"
+SAME_ROWS = "training_rows_are_read_again"
+
+
+@dg.multi_asset_check(
+    name="basic_model_inspection",
+    specs=[
+        dg.AssetCheckSpec(
+            LOADS,
+            asset="basic_model",
+            blocking=True,
+            description="Loaded by models:/<model_id> and by runs:/<run_id>/<name>, it predicts the same.",
+        ),
+        dg.AssetCheckSpec(
+            FOUND, asset="basic_model", blocking=True, description="Its run is found by the tag git_sha."
+        ),
+        dg.AssetCheckSpec(
+            SAME_ROWS,
+            asset="basic_model",
+            blocking=True,
+            description="The source of its training input, read again at its version, is the rows that were fitted.",
+        ),
+    ],
+)
+def basic_model_inspection(
+    basic_model: LoggedModelRef, project: Project, tables: Tables, tracking: MlflowTracking
+) -> Iterator[dg.AssetCheckResult]:
+    """Inspect the model, and note the verdict on it: registration looks there, in whatever run it happens."""
+    verdicts = [
+        _loads(basic_model, project),
+        _is_found(basic_model, project, tracking),
+        _has_same_rows(basic_model, project, tables, tracking),
+    ]
+    failed = [str(verdict.check_name) for verdict in verdicts if not verdict.passed]
+    tracking.tag_model(basic_model, {INSPECTION: f"failed {', '.join(failed)}" if failed else PASSED})
+    yield from verdicts
+
+
+def _loads(model: LoggedModelRef, project: Project) -> dg.AssetCheckResult:
+    from marvel_assets.survival.inspection import predictions_of
+
+    by_id = predictions_of(model.uri, project.config.features)
+    by_run = predictions_of(f"runs:/{model.run_id}/{model.name}", project.config.features)
+    return _result(LOADS, passed=by_id == by_run, by_model_id=str(by_id), by_run=str(by_run))
+
+
+def _is_found(model: LoggedModelRef, project: Project, tracking: MlflowTracking) -> dg.AssetCheckResult:
+    client = tracking.client()
+    git_sha = client.get_run(model.run_id).data.tags.get("git_sha", "")
+    experiment = tracking.experiment_id(project.config.experiment_name_basic)
+    found = client.search_runs([experiment], f"tags.git_sha = '{git_sha}' and attributes.run_id = '{model.run_id}'")
+    return _result(FOUND, passed=bool(git_sha) and len(found) == 1, git_sha=git_sha, mlflow_run=model.run_id)
+
+
+def _has_same_rows(
+    model: LoggedModelRef, project: Project, tables: Tables, tracking: MlflowTracking
+) -> dg.AssetCheckResult:
+    from marvel_assets.survival.inspection import training_input_of
+    from marvel_assets.survival.training_rows import columns_for_training, rows_digest, to_frame
+
+    features = project.config.features
+    fitted = tracking.tags_of(model)
+    try:
+        source = training_input_of(tracking.client().get_run(model.run_id))
+        rows = to_frame(tables.read_path(source.path, source.version, columns_for_training(features)), features)
+    except (LookupError, TableNotFoundError) as error:
+        return _result(SAME_ROWS, passed=False, problem=str(error))
+    return _result(
+        SAME_ROWS,
+        passed=rows_digest(rows) == fitted["rows_digest"] and len(rows) == int(fitted["training_rows"]),
+        rows=str(len(rows)),
+        fitted_rows=fitted["training_rows"],
+        source=f"{source.path}@v{source.version}",
+    )
+
+
+def _result(name: str, *, passed: bool, **metadata: str) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(asset_key="basic_model", check_name=name, passed=passed, metadata=metadata)

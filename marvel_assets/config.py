@@ -1,0 +1,233 @@
+"""What a run is configured by, and the tags that trace it: read once, checked in full, never changed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from marvel_assets.home import PROJECT_ROOT
+from marvel_assets.survival.schema import FEATURES, TARGET
+
+Environment = Literal["dev", "acc", "prd"]
+
+NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_-]*$"
+ObjectName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=255)]
+"""A catalog's or schema's name: letters, digits, underscores and hyphens, so that it is also a safe folder."""
+
+ExperimentName = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f`]+$", max_length=500)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class ConfigError(ValueError):
+    """The configuration can't be used; the text names the file and the key."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class LightGBMParameters(_Strict):
+    """Arguments of ``lightgbm.LGBMClassifier``; those left out keep LightGBM's own defaults."""
+
+    learning_rate: Annotated[float, Field(gt=0)]
+    n_estimators: PositiveInt
+    max_depth: int
+    num_leaves: Annotated[int, Field(ge=2)] | None = None
+    min_child_samples: Annotated[int, Field(ge=0)] | None = None
+    subsample: Annotated[float, Field(gt=0, le=1)] | None = None
+    subsample_freq: Annotated[int, Field(ge=0)] | None = None
+    colsample_bytree: Annotated[float, Field(gt=0, le=1)] | None = None
+    reg_alpha: Annotated[float, Field(ge=0)] | None = None
+    reg_lambda: Annotated[float, Field(ge=0)] | None = None
+    random_state: int | None = None
+
+
+class Gate(_Strict):
+    """What a challenger must reach on the test rows before it is registered.
+
+    ``minimum_log_loss_gain`` is the base rate's log loss less the model's, in nats.
+    """
+
+    minimum_roc_auc: Share = 0.6
+    minimum_balanced_accuracy: Share = 0.5
+    minimum_log_loss_gain: float = 0.0
+
+
+class Generator(_Strict):
+    """Size and seed of the built-in source of rows."""
+
+    rows: PositiveInt = 92_000
+    seed: Annotated[int, Field(ge=0)] = 616
+
+
+class _Schema(_Strict):
+    catalog_name: ObjectName
+    schema_name: ObjectName
+
+
+class ProjectConfig(_Strict):
+    """The project's settings in one environment."""
+
+    environment: Environment
+    catalog_name: ObjectName
+    schema_name: ObjectName
+    num_features: Annotated[tuple[str, ...], Field(strict=False)]
+    cat_features: Annotated[tuple[str, ...], Field(strict=False)]
+    target: str
+    parameters: LightGBMParameters
+    experiment_name_basic: ExperimentName
+    experiment_name_custom: ExperimentName
+    gate: Gate = Gate()
+    generator: Generator = Generator()
+
+    @classmethod
+    def from_yaml(cls, path: str | Path, env: str = "dev") -> ProjectConfig:
+        """Read the settings of one environment.
+
+        Args:
+            path: a YAML file in which ``dev``, ``acc`` and ``prd`` each hold ``catalog_name`` and
+                ``schema_name``, and all else stands at the top.
+            env: one of ``dev``, ``acc``, ``prd``.
+
+        Raises:
+            ConfigError: naming the file and each key that is unknown, missing or unusable.
+        """
+        if env not in get_args(Environment):
+            raise ConfigError(f"{path}: environment {env!r} is unknown; choose dev, acc or prd (MARVEL_ENV).")
+        content = _read_mapping(Path(path))
+        schemas = {name: content.pop(name) for name in get_args(Environment) if name in content}
+        if env not in schemas:
+            raise ConfigError(
+                f"{path}: the key {env!r} is missing; give it a catalog_name and a schema_name, as its siblings have."
+            )
+        problems: list[str] = []
+        for name, schema in schemas.items():
+            try:
+                _Schema.model_validate(schema)
+            except ValidationError as error:
+                problems += _describe(error, prefix=f"{name}.")
+        own_keys = {"environment", "catalog_name", "schema_name"} & content.keys()
+        problems += [f"{key}: unknown key at the top level" for key in sorted(own_keys)]
+        try:
+            config = cls.model_validate(
+                {**content, "environment": env, **(schemas[env] if not problems else _PLACEHOLDER_SCHEMA)}
+            )
+        except ValidationError as error:
+            problems += _describe(error)
+        if problems:
+            raise ConfigError(f"{path}: " + "; ".join(problems))
+        return config
+
+    @model_validator(mode="after")
+    def _features_exist_once(self) -> Self:
+        features = self.features
+        repeated = sorted({name for name in features if features.count(name) > 1})
+        if repeated:
+            raise ValueError(f"num_features and cat_features name {', '.join(repeated)} more than once")
+        unknown = [name for name in features if name not in FEATURES]
+        if unknown:
+            raise ValueError(
+                f"num_features and cat_features name {', '.join(unknown)}; the tables offer {', '.join(FEATURES)}"
+            )
+        if not features:
+            raise ValueError(
+                "num_features and cat_features are both empty; a model needs at least one feature"
+            )
+        if self.target != TARGET:
+            raise ValueError(f"target is {self.target!r}; the tables offer {TARGET!r}")
+        return self
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Numeric features, then categorical ones: the order of the model's columns."""
+        return self.num_features + self.cat_features
+
+    def qualified(self, name: str) -> str:
+        """The three-level name of a table or model in this environment."""
+        return f"{self.catalog_name}.{self.schema_name}.{name}"
+
+
+_PLACEHOLDER_SCHEMA = {"catalog_name": "unusable", "schema_name": "unusable"}
+
+
+class Tags(_Strict):
+    """What traces a run or a model version back to the code and the Dagster run that made it."""
+
+    git_sha: str
+    branch: str
+    run_id: str
+
+    @classmethod
+    def collect(cls, dagster_run_id: str) -> Tags:
+        """Read the tags from git and the Dagster run.
+
+        ``MARVEL_GIT_SHA``, ``MARVEL_GIT_BRANCH`` and ``MARVEL_RUN_ID`` override them, for deployments without
+        a checkout. What git can't tell is ``unknown``.
+        """
+        sha, branch = _git_head()
+        return cls(
+            git_sha=os.environ.get("MARVEL_GIT_SHA") or sha,
+            branch=os.environ.get("MARVEL_GIT_BRANCH") or branch,
+            run_id=os.environ.get("MARVEL_RUN_ID") or dagster_run_id,
+        )
+
+    def as_dict(self) -> dict[str, str]:
+        """The tags by name."""
+        return self.model_dump()
+
+
+def _git_head() -> tuple[str, str]:
+    command = ["git", "-C", str(PROJECT_ROOT), "rev-parse", "HEAD", "--abbrev-ref", "HEAD"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return "unknown", "unknown"
+    sha, branch = answer.stdout.split()
+    return sha, branch
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{path}: no such file; MARVEL_CONFIG names the project's configuration."
+        ) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: can't be read as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected keys and values, found {type(content).__name__}.")
+    return content
+
+
+def _describe(error: ValidationError, prefix: str = "") -> list[str]:
+    """One line for each problem, beginning with the key at fault."""
+    lines = []
+    for problem in error.errors():
+        key = prefix + ".".join(str(part) for part in problem["loc"])
+        given = problem["input"]
+        match problem["type"]:
+            case "extra_forbidden":
+                lines.append(f"{key}: unknown key")
+            case "missing":
+                lines.append(f"{key}: missing key")
+            case "string_pattern_mismatch":
+                lines.append(f"{key}: {given!r} does not match {problem['ctx']['pattern']}")
+            case "value_error":
+                lines.append(str(problem["ctx"]["error"]))
+            case _:
+                lines.append(f"{key}: {problem['msg']} (found {given!r})")
+    return lines

@@ -1,0 +1,79 @@
+"""The one folder that holds everything local: tables, models, catalog, and Dagster's own storage."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where each part of the local state lives under ``MARVEL_HOME`` (default ``.marvel`` in the project).
+
+    Deleting ``root`` is a clean start.
+    """
+
+    root: Path
+
+    @classmethod
+    def from_environment(cls) -> Home:
+        """The home that ``MARVEL_HOME`` names, else ``.marvel`` beside the package."""
+        return cls(Path(os.environ.get("MARVEL_HOME") or PROJECT_ROOT / ".marvel").expanduser().resolve())
+
+    @property
+    def warehouse(self) -> Path:
+        """Delta tables, at ``<catalog>/<schema>/<table>``."""
+        return self.root / "warehouse"
+
+    @property
+    def mlflow_database(self) -> Path:
+        """MLflow's tracking store and model registry (SQLite)."""
+        return self.root / "mlflow" / "mlflow.db"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        """What MLflow's runs and logged models store."""
+        return self.root / "mlflow" / "artifacts"
+
+    @property
+    def references(self) -> Path:
+        """One JSON file for each asset: the reference that it last handed on."""
+        return self.root / "references"
+
+    @property
+    def pipelines(self) -> Path:
+        """Fitted pipelines as skops files, each under the recipe that it was fitted by."""
+        return self.root / "pipelines"
+
+    @property
+    def wheels(self) -> Path:
+        """Inference wheels, each under a name that holds its content's hash."""
+        return self.root / "wheels"
+
+    @property
+    def scratch(self) -> Path:
+        """Space for what does not fit into memory while tables are made; empty between runs."""
+        return self.root / "scratch"
+
+    @property
+    def locks(self) -> Path:
+        """Lock files: who may create the database, commit to a table, register a version."""
+        return self.root / "locks"
+
+    @property
+    def dagster(self) -> Path:
+        """Dagster's instance (``DAGSTER_HOME``)."""
+        return self.root / "dagster"
+
+    def prepare(self) -> None:
+        """Create the folder that Dagster's instance needs and bring its settings up to date."""
+        self.dagster.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(PROJECT_ROOT / "config" / "dagster.yaml", self.dagster / "dagster.yaml")
+
+
+if __name__ == "__main__":
+    Home.from_environment().prepare()

@@ -1,0 +1,1 @@
+"""What assets reach the world through: engines, tables, MLflow, the model catalog, Spark."""

@@ -1,0 +1,112 @@
+"""DuckDB makes the rows, delta-rs writes them: no JVM, no server."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from marvel_assets.resources.engines.engine import ROW_DIGEST, Content, Engine, EngineSession
+from marvel_assets.sources.read import read_batches
+from marvel_assets.survival.schema import SOURCE_COLUMNS, SOURCE_ROW
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from marvel_assets.sources.locate import Source
+
+TABLE_PROPERTIES = {"delta.enableChangeDataFeed": "true"}
+
+
+class DuckDBEngine(Engine):
+    """The embedded engine."""
+
+    scratch: str = Field(description="Folder for what does not fit into memory while tables are made.")
+    memory_limit: str = Field(
+        default="4GB", description="How much memory DuckDB takes before it moves rows to the scratch folder."
+    )
+
+    @contextmanager
+    def session(self) -> Iterator[EngineSession]:
+        """A DuckDB database in memory, for one step."""
+        import duckdb
+
+        Path(self.scratch).mkdir(parents=True, exist_ok=True)
+        with (
+            tempfile.TemporaryDirectory(dir=self.scratch, prefix="duckdb-") as folder,
+            duckdb.connect(config={"memory_limit": self.memory_limit, "temp_directory": folder}) as connection,
+        ):
+            yield DuckDBSession(connection)
+
+
+class DuckDBSession(EngineSession):
+    """One connection."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def read_source(self, source: Source, into: str) -> None:
+        """Insert the source batch by batch, so that it never stands in memory whole."""
+        columns = ", ".join(f"{column} VARCHAR" for column in SOURCE_COLUMNS.values())
+        self._connection.execute(f"CREATE TABLE {into} ({SOURCE_ROW} BIGINT, {columns})")
+        for batch in read_batches(source.file(), source.label):
+            self._connection.register("batch", batch)
+            self._connection.execute(f"INSERT INTO {into} SELECT * FROM batch")  # noqa: S608
+            self._connection.unregister("batch")
+
+    def read_table(self, location: Path, version: int, into: str) -> None:
+        """Scan the table once with delta-rs."""
+        from deltalake import DeltaTable
+
+        rows = DeltaTable(location, version=version).scan()
+        self._connection.register("scanned", rows)
+        self._connection.execute(f"CREATE TABLE {into} AS SELECT * FROM scanned")  # noqa: S608
+        self._connection.unregister("scanned")
+
+    def query(self, statement: str, into: str) -> None:
+        """Keep the rows in a table of the session."""
+        self._connection.execute(f"CREATE TABLE {into} AS {statement}")
+
+    def rows(self, statement: str) -> list[tuple[object, ...]]:
+        """Fetch all rows."""
+        return self._connection.execute(statement).fetchall()
+
+    def content(self, relation: str) -> Content:
+        """Sum the digests' four 32-bit words."""
+        words = ", ".join(
+            f"coalesce(sum(CAST('0x' || substr({ROW_DIGEST}, {start}, 8) AS BIGINT)), 0)"
+            for start in (1, 9, 17, 25)
+        )
+        [(rows, *sums)] = self._connection.execute(f"SELECT count(*), {words} FROM {relation}").fetchall()  # noqa: S608
+        return Content.of(rows, tuple(int(number) for number in sums))
+
+    def write(self, relation: str, location: Path, metadata: str) -> None:
+        """Stream the rows from DuckDB to delta-rs as Arrow batches."""
+        from deltalake import CommitProperties, write_deltalake
+
+        rows = self._connection.execute(f"SELECT * EXCLUDE ({ROW_DIGEST}) FROM {relation}")  # noqa: S608
+        location.parent.mkdir(parents=True, exist_ok=True)
+        write_deltalake(
+            location,
+            _in_utc(rows.to_arrow_reader()),
+            mode="overwrite",
+            schema_mode="overwrite",
+            configuration=TABLE_PROPERTIES,
+            commit_properties=CommitProperties(custom_metadata={"userMetadata": metadata}),
+        )
+
+
+def _in_utc(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
+    """The same instants in the one time zone that Delta stores; DuckDB hands them out in the machine's own."""
+    import pyarrow as pa
+
+    fields = [
+        field.with_type(pa.timestamp("us", "UTC")) if pa.types.is_timestamp(field.type) else field
+        for field in rows.schema
+    ]
+    return rows.cast(pa.schema(fields))

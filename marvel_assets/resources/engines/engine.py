@@ -1,0 +1,75 @@
+"""What every engine can do."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, NamedTuple
+
+import dagster as dg
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from marvel_assets.sources.locate import Source
+
+ROW_DIGEST = "row_digest"
+"""The column that a relation's content is told by; it is never written to a table."""
+
+
+class Content(NamedTuple):
+    """How many rows a relation has, and a hash of them that leaves their order out."""
+
+    rows: int
+    digest: str
+
+    @classmethod
+    def of(cls, rows: int, sums: tuple[int, ...]) -> Content:
+        """Combine the sums of the four words of all row digests: an additive multiset hash."""
+        text = ",".join(str(number) for number in (rows, *sums))
+        return cls(rows, hashlib.sha256(text.encode()).hexdigest()[:32])
+
+
+class EngineSession(ABC):
+    """One engine at work. Relations are known by name, and live as long as the session."""
+
+    @abstractmethod
+    def read_source(self, source: Source, into: str) -> None:
+        """Read a source's columns as text, numbered by ``source_row``."""
+
+    @abstractmethod
+    def read_table(self, location: Path, version: int, into: str) -> None:
+        """Make one version of a Delta table known by a name."""
+
+    @abstractmethod
+    def query(self, statement: str, into: str) -> None:
+        """Run a SELECT once and keep its rows under a name."""
+
+    @abstractmethod
+    def rows(self, statement: str) -> list[tuple[object, ...]]:
+        """The few rows of a SELECT."""
+
+    @abstractmethod
+    def content(self, relation: str) -> Content:
+        """Count and hash a relation that has a ``row_digest``."""
+
+    @abstractmethod
+    def write(self, relation: str, location: Path, metadata: str) -> None:
+        """Replace a Delta table's rows by a relation's, without its ``row_digest``, in one commit.
+
+        Args:
+            relation: the rows.
+            location: the table's folder; created where there is none, with change data feed on.
+            metadata: the commit's ``userMetadata``.
+        """
+
+
+class Engine(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
+    """Opens sessions."""
+
+    @abstractmethod
+    def session(self) -> AbstractContextManager[EngineSession]:
+        """A session of its own for each step."""

@@ -1,0 +1,52 @@
+"""MLflow's store: created once, and made the one that MLflow's module-wide functions use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import mlflow
+
+SQLITE = "sqlite:///"
+LOCK_SECONDS = 120
+
+
+def connect(uri: str, locks: Path) -> mlflow.MlflowClient:
+    """A client of the store, which serves as registry too.
+
+    MLflow's logging functions know no other way than its module-wide settings, so these are set as well.
+
+    Args:
+        uri: ``sqlite:///<path>`` or a server's URL. A SQLite file is created where there is none.
+        locks: folder of the lock files.
+    """
+    import mlflow
+
+    if uri.startswith(SQLITE):
+        _create_once(Path(uri.removeprefix(SQLITE)), locks)
+    if mlflow.get_tracking_uri() != uri:
+        mlflow.set_tracking_uri(uri)
+    if mlflow.get_registry_uri() != uri:
+        mlflow.set_registry_uri(uri)
+    return mlflow.MlflowClient()
+
+
+def _create_once(database: Path, locks: Path) -> None:
+    """Create MLflow's tables aside and move them into place whole: several first starts at once would spoil them."""
+    import filelock
+
+    if database.exists():
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    locks.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(locks / "mlflow-database.lock", timeout=LOCK_SECONDS):
+        if database.exists():
+            return
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        unfinished = database.with_suffix(".unfinished")
+        unfinished.unlink(missing_ok=True)
+        store = SqlAlchemyStore(f"{SQLITE}{unfinished}", (database.parent / "artifacts").as_uri())  # type: ignore[no-untyped-call]
+        store.engine.dispose()
+        unfinished.replace(database)

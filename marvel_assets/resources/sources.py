@@ -1,0 +1,48 @@
+"""Where raw characters come from, as a resource."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from marvel_assets.sources.locate import GENERATED, Source, locate
+
+
+class Sources(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Finds the source that a run asks for, else the default one."""
+
+    default: str = Field(
+        default=GENERATED,
+        description=(
+            "A CSV or Parquet file, an http(s) URL, kaggle:<owner>/<dataset>, or 'generated' for the built-in "
+            "generator. Default: $MARVEL_SOURCE, else 'generated'."
+        ),
+    )
+    scratch: str = Field(description="Folder for what is downloaded or generated, emptied afterwards.")
+
+    @classmethod
+    def from_environment(cls, scratch: Path) -> Sources:
+        """The source that MARVEL_SOURCE names."""
+        return cls(default=os.environ.get("MARVEL_SOURCE") or GENERATED, scratch=str(scratch))
+
+    @contextmanager
+    def located(self, setting: str | None, *, generator_rows: int, generator_seed: int) -> Iterator[Source]:
+        """The source named by the setting, or the default; what was brought here is deleted at the end.
+
+        Raises:
+            SourceError: there is nothing to read under that name.
+        """
+        Path(self.scratch).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.scratch, prefix="source-") as folder:
+            yield locate(
+                setting or self.default,
+                Path(folder),
+                generator_rows=generator_rows,
+                generator_seed=generator_seed,
+            )

@@ -1,0 +1,173 @@
+"""The one place that knows how ``catalog.schema.table`` is stored, versioned and read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import dagster as dg
+from pydantic import Field
+
+from marvel_assets.references import TableVersion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pyarrow as pa
+
+    from marvel_assets.resources.engines.engine import Content, EngineSession
+
+DATA_CHANGING_OPERATIONS = frozenset(
+    {"WRITE", "DELETE", "MERGE", "UPDATE", "RESTORE", "STREAMING UPDATE", "CREATE OR REPLACE TABLE AS SELECT"}
+)
+"""Delta operations after which a table holds other rows; OPTIMIZE, VACUUM and the like leave them as they are."""
+
+LOCK_SECONDS = 600
+
+
+class TableNotFoundError(LookupError):
+    """There is no such table, or no such version of it."""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A version of a table, and what its commit says of it.
+
+    ``provenance`` is what the asset recorded: of which versions and by which rules the rows were made.
+    """
+
+    table: TableVersion
+    provenance: dict[str, Any]
+
+
+class Published(NamedTuple):
+    """The version that now holds the rows, and whether it had to be made."""
+
+    commit: Commit
+    is_new: bool
+
+
+class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Delta tables under one warehouse folder, at ``<warehouse>/<catalog>/<schema>/<table>``."""
+
+    warehouse: str = Field(description="Folder of the Delta tables.")
+    locks: str = Field(description="Folder of the lock files that keep two commits to one table apart.")
+
+    def location(self, name: str) -> Path:
+        """The folder of ``catalog.schema.table``."""
+        return Path(self.warehouse, *name.split("."))
+
+    def head(self, name: str) -> Commit | None:
+        """The newest commit that changed the table's rows, or None where there is no table.
+
+        Where others changed the rows since, it carries no content, and so equals nothing that we would write.
+        """
+        from deltalake import DeltaTable
+
+        location = self.location(name)
+        if not DeltaTable.is_deltatable(str(location)):
+            return None
+        return _newest_commit(name, DeltaTable(location).history())
+
+    def publish(
+        self, session: EngineSession, relation: str, name: str, provenance: dict[str, Any]
+    ) -> Published:
+        """Make the table hold the relation's rows, unless it holds them already.
+
+        The comparison and the commit stand under one lock, so that two runs at once make one version.
+
+        Args:
+            session: where the relation lives.
+            relation: rows with their ``row_digest``.
+            name: ``catalog.schema.table``.
+            provenance: recorded with the commit. Its key ``vocabulary``, where there is one, counts as content.
+        """
+        import filelock
+
+        content = session.content(relation)
+        digest = _with_vocabulary(content, provenance)
+        lock = Path(self.locks, f"table-{name}.lock")
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(lock, timeout=LOCK_SECONDS):
+            head = self.head(name)
+            if head is not None and (head.table.rows, head.table.content) == (content.rows, digest):
+                return Published(head, is_new=False)
+            recorded = {"rows": content.rows, "content": digest, "provenance": provenance}
+            session.write(relation, self.location(name), json.dumps(recorded))
+            written = self.head(name)
+        if written is None or written.table.content != digest:
+            raise RuntimeError(f"{name}: another writer committed at the same moment; run again.")
+        return Published(written, is_new=True)
+
+    def read(self, table: TableVersion, columns: Iterable[str] | None = None) -> pa.Table:
+        """Read one version, ordered by ``Id``, with delta-rs.
+
+        Raises:
+            TableNotFoundError: naming the table and version that can't be read.
+        """
+        return self.read_path(self.location(table.name), table.version, columns)
+
+    def read_path(self, location: str | Path, version: int, columns: Iterable[str] | None = None) -> pa.Table:
+        """Read one version of the table in a folder, ordered by ``Id``."""
+        import pyarrow as pa
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        try:
+            delta = DeltaTable(location, version=version)
+            rows = pa.table(delta.scan(columns=None if columns is None else list(columns)))
+        except (DeltaError, OSError) as error:
+            raise TableNotFoundError(
+                f"{location} has no readable version {version}: {error}. Materialise the table again."
+            ) from error
+        return _with_plain_texts(rows).sort_by("Id")
+
+    def commit_of(self, table: TableVersion) -> Commit:
+        """What the commit of this version recorded."""
+        from deltalake import DeltaTable
+
+        history = DeltaTable(self.location(table.name), version=table.version).history()
+        commit = _newest_commit(table.name, history)
+        if commit is None:
+            raise TableNotFoundError(f"{table}: its commit is no longer in the table's history.")
+        return commit
+
+
+def _with_plain_texts(rows: pa.Table) -> pa.Table:
+    """delta-rs hands out string views, which Arrow can't sort by yet."""
+    import pyarrow as pa
+
+    fields = [
+        field.with_type(pa.string()) if pa.types.is_string_view(field.type) else field for field in rows.schema
+    ]
+    return rows.cast(pa.schema(fields))
+
+
+def _newest_commit(name: str, history: list[dict[str, Any]]) -> Commit | None:
+    for entry in history:
+        if entry.get("operation") in DATA_CHANGING_OPERATIONS:
+            recorded = _recorded(entry.get("userMetadata"))
+            table = TableVersion(
+                name, entry["version"], recorded.get("rows", -1), recorded.get("content", "")
+            )
+            return Commit(table, recorded.get("provenance", {}))
+    return None
+
+
+def _recorded(user_metadata: str | None) -> dict[str, Any]:
+    """Our own record; another writer's metadata is none."""
+    try:
+        recorded = json.loads(user_metadata or "{}")
+    except ValueError:
+        return {}
+    return recorded if isinstance(recorded, dict) else {}
+
+
+def _with_vocabulary(content: Content, provenance: dict[str, Any]) -> str:
+    import hashlib
+
+    if "vocabulary" not in provenance:
+        return content.digest
+    return hashlib.sha256(f"{content.digest}{json.dumps(provenance['vocabulary'])}".encode()).hexdigest()[:32]

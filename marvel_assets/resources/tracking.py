@@ -1,0 +1,261 @@
+"""MLflow: one run for each Dagster run and experiment, ended with the status that it earned.
+
+The convention is dagster-mlflow's: the run is found by its tag ``dagster_run_id``, so that every process of one
+Dagster run writes into the same MLflow run. What differs: two experiments in one process get a run each, a run is
+opened only when something is logged, and it is ended by the resource, in every way of running.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field, PrivateAttr
+
+from marvel_assets.config import Tags
+from marvel_assets.references import LoggedModelRef
+from marvel_assets.resources.mlflow_store import connect
+
+if TYPE_CHECKING:
+    import mlflow
+    from filelock import FileLock
+
+DAGSTER_RUN_ID = "dagster_run_id"
+HOME_ID = "marvel_home"
+"""Tag that tells whose runs a reaper may end: only those whose liveness it can see."""
+
+RECIPE = "recipe"
+"""Tag of a logged model: the hash of all that it was made of and by. Set last, so that it marks the whole ones."""
+
+INSPECTION = "inspection"
+PASSED = "passed"
+"""Tag of a logged model, and its value where all checks of basic_model have passed."""
+
+
+class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """MLflow's tracking store and registry, local by default."""
+
+    tracking_uri: str = Field(description="Tracking store. Default: SQLite under MARVEL_HOME.")
+    artifact_root: str = Field(description="Folder or URI under which new experiments keep their artifacts.")
+    locks: str = Field(description="Folder of the locks that show which Dagster runs are alive.")
+    ui_url: str = Field(
+        default="http://127.0.0.1:5000",
+        description="Where MLflow's own pages are served, for links in the UI.",
+    )
+
+    _open_runs: dict[str, str] = PrivateAttr(default_factory=dict)
+    _dagster_run_id: str = PrivateAttr(default="")
+    _alive: FileLock | None = PrivateAttr(default=None)
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[MlflowTracking]:
+        """Hand out the resource, and end its runs when the Dagster run (or its step's process) is over."""
+        self._dagster_run_id = context.run_id or f"no-dagster-run-{uuid.uuid4()}"
+        status = "KILLED"
+        try:
+            yield self
+            status = "FAILED" if _has_failed(context) else "FINISHED"
+        except Exception:
+            status = "FAILED"
+            raise
+        finally:
+            self._end_runs(status)
+
+    def client(self) -> mlflow.MlflowClient:
+        """A client of the store; the first call also ends the runs that killed processes left behind."""
+        client = connect(self.tracking_uri, Path(self.locks))
+        if self._alive is None:
+            self._alive = self._run_lock(self._dagster_run_id)
+            self._alive.acquire()
+            self._end_runs_of_the_dead(client)
+        return client
+
+    @contextmanager
+    def run(self, experiment: str, tags: Tags) -> Iterator[mlflow.ActiveRun]:
+        """Make this Dagster run's MLflow run in an experiment the active one.
+
+        The run is created by the first call, resumed by later ones, and goes on until the resource ends it.
+        """
+        import mlflow
+
+        client = self.client()
+        run_id = self._open_runs.get(experiment) or self._find_or_create(client, experiment, tags)
+        self._open_runs[experiment] = run_id
+        with _outside_any_run(), mlflow.start_run(run_id=run_id) as active:
+            try:
+                yield active
+            finally:
+                mlflow.end_run("RUNNING")
+
+    def experiment_id(self, name: str) -> str:
+        """The experiment of this name, created where there is none."""
+        from mlflow.exceptions import MlflowException
+
+        client = self.client()
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
+            try:
+                return str(client.create_experiment(name, self._artifact_location(name)))
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                experiment = client.get_experiment_by_name(name)
+        if experiment is None or experiment.lifecycle_stage != "active":
+            raise RuntimeError(
+                f"MLflow's experiment {name} is deleted; restore it, or name another in project.yml."
+            )
+        return str(experiment.experiment_id)
+
+    def find_model(self, experiment: str, recipe: str) -> LoggedModelRef | None:
+        """The model that was logged by this recipe and completed, or None."""
+        found = self.client().search_logged_models(
+            [self.experiment_id(experiment)],
+            filter_string=f"tags.{RECIPE} = '{recipe}'",
+            max_results=1,
+        )
+        for model in found:
+            return LoggedModelRef(model.name, model.model_id, model.source_run_id or "", experiment)
+        return None
+
+    def complete_model(self, model: LoggedModelRef, recipe: str) -> LoggedModelRef:
+        """Note the recipe on a model, as the last thing that is done to it: from here on it is found and reused."""
+        self.tag_model(model, {RECIPE: recipe})
+        return model
+
+    def tag_model(self, model: LoggedModelRef, tags: dict[str, str]) -> None:
+        """Set tags on a logged model."""
+        self.client().set_logged_model_tags(model.model_id, tags)
+
+    def metrics_of(self, model: LoggedModelRef) -> dict[str, float]:
+        """The metrics that were logged with a model."""
+        logged = self.client().get_logged_model(model.model_id)
+        return {metric.key: metric.value for metric in logged.metrics or []}
+
+    def tags_of(self, model: LoggedModelRef) -> dict[str, str]:
+        """The tags of a logged model."""
+        return dict(self.client().get_logged_model(model.model_id).tags)
+
+    def plots_of(self, model: LoggedModelRef) -> dict[str, bytes]:
+        """The plots of a model's run, as PNG files by name."""
+        import tempfile
+
+        from marvel_assets.survival.model_logging import PLOTS_FOLDER
+
+        with tempfile.TemporaryDirectory() as folder:
+            local = Path(self.client().download_artifacts(model.run_id, PLOTS_FOLDER, folder))
+            return {file.stem: file.read_bytes() for file in sorted(local.glob("*.png"))}
+
+    def run_url(self, model: LoggedModelRef) -> str:
+        """MLflow's page of the run that logged a model."""
+        return f"{self.ui_url}/#/experiments/{self.experiment_id(model.experiment)}/runs/{model.run_id}"
+
+    def model_url(self, model: LoggedModelRef) -> str:
+        """MLflow's page of a logged model."""
+        return f"{self.ui_url}/#/experiments/{self.experiment_id(model.experiment)}/models/{model.model_id}"
+
+    def version_url(self, name: str, version: int) -> str:
+        """MLflow's page of a model version."""
+        return f"{self.ui_url}/#/models/{name}/versions/{version}"
+
+    def _find_or_create(self, client: mlflow.MlflowClient, experiment: str, tags: Tags) -> str:
+        experiment_id = self.experiment_id(experiment)
+        found = client.search_runs(
+            [experiment_id], filter_string=f"tags.{DAGSTER_RUN_ID} = '{self._dagster_run_id}'", max_results=1
+        )
+        if found:
+            return str(found[0].info.run_id)
+        created = client.create_run(
+            experiment_id,
+            run_name=f"dagster-{self._dagster_run_id[:8]}",
+            tags={**tags.as_dict(), DAGSTER_RUN_ID: self._dagster_run_id, HOME_ID: self._home_id()},
+        )
+        return str(created.info.run_id)
+
+    def _end_runs(self, status: str) -> None:
+        if self._alive is None:
+            return
+        try:
+            for run_id in self._open_runs.values():
+                self.client().set_terminated(run_id, status)
+        finally:
+            self._alive.release()
+            Path(self._alive.lock_file).unlink(missing_ok=True)
+            self._alive = None
+            self._open_runs.clear()
+
+    def _end_runs_of_the_dead(self, client: mlflow.MlflowClient) -> None:
+        """End what a killed process left RUNNING: no process holds that Dagster run's lock any more."""
+        import filelock
+
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        running = client.search_runs(
+            experiments,
+            filter_string=f"attributes.status = 'RUNNING' and tags.{HOME_ID} = '{self._home_id()}'",
+        )
+        for run in running:
+            owner = run.data.tags.get(DAGSTER_RUN_ID, "")
+            if owner == self._dagster_run_id:
+                continue
+            lock = self._run_lock(owner)
+            try:
+                with lock.acquire(timeout=0):
+                    client.set_terminated(run.info.run_id, "KILLED")
+            except filelock.Timeout:
+                continue
+            Path(lock.lock_file).unlink(missing_ok=True)
+
+    def _run_lock(self, dagster_run_id: str) -> FileLock:
+        import filelock
+
+        Path(self.locks).mkdir(parents=True, exist_ok=True)
+        return filelock.FileLock(Path(self.locks, f"run-{dagster_run_id}.lock"))
+
+    def _home_id(self) -> str:
+        """A name of the lock folder that no other machine has."""
+        file = Path(self.locks, "home-id")
+        if not file.exists():
+            candidate = file.with_suffix(f".{os.getpid()}")
+            candidate.write_text(str(uuid.uuid4()))
+            try:
+                os.link(candidate, file)
+            except FileExistsError:
+                pass
+            finally:
+                candidate.unlink()
+        return file.read_text()
+
+    def _artifact_location(self, experiment: str) -> str:
+        root = self.artifact_root.rstrip("/")
+        location = f"{root}/{experiment.strip('/')}"
+        return location if "://" in root else Path(location).as_uri()
+
+
+@contextmanager
+def _outside_any_run() -> Iterator[None]:
+    """A run that the caller has open stays open, and is not written to."""
+    import mlflow
+
+    active = mlflow.active_run()
+    if active is None:
+        yield
+        return
+    mlflow.end_run("RUNNING")
+    try:
+        yield
+    finally:
+        mlflow.start_run(run_id=active.info.run_id)
+
+
+def _has_failed(context: dg.InitResourceContext) -> bool:
+    """Whether any step of the Dagster run has failed for good, told by its events."""
+    if context.instance is None or context.run_id is None:
+        return False
+    failures = context.instance.get_records_for_run(
+        context.run_id, of_type=dg.DagsterEventType.STEP_FAILURE, limit=1
+    )
+    return len(failures.records) > 0

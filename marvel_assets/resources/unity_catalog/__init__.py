@@ -1,0 +1,1 @@
+"""The model catalog: one client, several backends."""

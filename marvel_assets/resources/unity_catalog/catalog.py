@@ -1,0 +1,63 @@
+"""What every backend of the model catalog can do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class CatalogError(RuntimeError):
+    """The catalog can't do what was asked; the text names the object and a way out."""
+
+
+@dataclass(frozen=True)
+class CatalogVersion:
+    """One version of a registered model, as the catalog tells it.
+
+    Attributes:
+        name: ``catalog.schema.model``.
+        version: its number.
+        model_id: MLflow's id of the logged model that it was made of.
+        run_id: the MLflow run that logged that model.
+        status: ``READY`` where it can be loaded.
+        tags: by name.
+    """
+
+    name: str
+    version: int
+    model_id: str
+    run_id: str
+    status: str
+    tags: Mapping[str, str]
+
+
+class ModelCatalog(Protocol):
+    """Registered models under three-level names, with aliases and tags."""
+
+    def ensure_schema(self, catalog: str, schema: str) -> None:
+        """Make sure that models can be registered under ``catalog.schema``."""
+
+    def register(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> CatalogVersion:
+        """Make a version of a logged model; the same model id never makes a second one."""
+
+    def wait_until_ready(self, name: str, version: int, seconds: float) -> CatalogVersion:
+        """Return when the version can be loaded, or raise CatalogError."""
+
+    def set_alias(self, name: str, alias: str, version: int) -> None:
+        """Point an alias at a version that is READY."""
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Remove an alias; nothing happens where there is none."""
+
+    def version_under(self, name: str, alias: str) -> CatalogVersion | None:
+        """The version that an alias points at."""
+
+    def versions(self, name: str) -> Sequence[CatalogVersion]:
+        """All versions of a model, the newest first; none where there is no such model."""
+
+    def versions_tagged(self, name: str, key: str, value: str) -> Sequence[CatalogVersion]:
+        """The versions of a model that carry a tag, the newest first."""
+
+    def set_tags(self, name: str, version: int, tags: Mapping[str, str]) -> None:
+        """Add tags to a version, or change them."""

@@ -1,0 +1,119 @@
+-- The cleaning, in the dialect that DuckDB and Spark SQL share. Two statements, divided by a semicolon.
+-- {missing} stands for the list of texts that count as a missing cell, {test_below} for the bound of the test ids;
+-- schema.py has both.
+
+-- frequent_universes: what keeps its name; every rarer universe becomes 'Other'. Counted over all rows read.
+SELECT Universe
+FROM (
+    SELECT CASE WHEN Universe IS NULL OR Universe IN {missing} THEN 'Unknown' ELSE Universe END AS Universe
+    FROM raw_characters
+) AS named
+GROUP BY Universe
+HAVING count(*) >= 50
+;
+
+-- cleaned_characters: one row for each row of raw_characters. A row that is rejected has a rejected_column.
+WITH present AS (
+    SELECT
+        source_row,
+        CASE WHEN PageID IN {missing} THEN NULL ELSE PageID END AS Id,
+        CASE WHEN Height_m IN {missing} THEN NULL ELSE Height_m END AS height_text,
+        CASE WHEN Weight_kg IN {missing} THEN NULL ELSE Weight_kg END AS weight_text,
+        CASE WHEN Universe IS NULL OR Universe IN {missing} THEN 'Unknown' ELSE Universe END AS Universe,
+        CASE WHEN Identity IS NULL OR Identity IN {missing} THEN 'Unknown' ELSE Identity END AS Identity,
+        CASE WHEN Gender IN ('Male', 'Female') THEN Gender ELSE 'Other' END AS Gender,
+        CASE
+            WHEN Marital_Status IS NULL OR Marital_Status IN {missing} THEN 'Unknown'
+            WHEN Marital_Status = 'Widow' THEN 'Widowed'
+            ELSE Marital_Status
+        END AS Marital_Status,
+        CASE WHEN Teams IS NULL OR Teams IN {missing} THEN 0 ELSE 1 END AS Teams,
+        -- Only ASCII letters are folded: engines differ on the lower case of others.
+        CASE
+            WHEN Origin IS NULL OR Origin IN {missing} THEN ''
+            ELSE translate(Origin, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz')
+        END AS origin_text,
+        coalesce(Alive, '') AS alive_text
+    FROM raw_characters
+),
+ruled AS (
+    SELECT
+        source_row,
+        Id,
+        -- A plain decimal number, and short enough for a double: casts alone differ (1_000, 1e400, a line break).
+        CASE
+            WHEN length(height_text) <= 300
+                AND regexp_extract(height_text, '^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)$', 0) = height_text
+                THEN height_text
+        END AS height_text,
+        CASE
+            WHEN length(weight_text) <= 300
+                AND regexp_extract(weight_text, '^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)$', 0) = weight_text
+                THEN weight_text
+        END AS weight_text,
+        CASE WHEN Universe IN (SELECT Universe FROM frequent_universes) THEN Universe ELSE 'Other' END AS Universe,
+        Identity,
+        Gender,
+        Marital_Status,
+        Teams,
+        -- The first match wins, by substring: 'Inhuman' is Human.
+        CASE
+            WHEN origin_text LIKE '%human%' THEN 'Human'
+            WHEN origin_text LIKE '%mutate%' OR origin_text LIKE '%mutant%' THEN 'Mutant'
+            WHEN origin_text LIKE '%asgardian%' THEN 'Asgardian'
+            WHEN origin_text LIKE '%alien%' THEN 'Alien'
+            WHEN origin_text LIKE '%symbiote%' THEN 'Symbiote'
+            WHEN origin_text LIKE '%robot%' THEN 'Robot'
+            WHEN origin_text LIKE '%cosmic being%' THEN 'Cosmic Being'
+            ELSE 'Other'
+        END AS Origin,
+        CASE WHEN origin_text LIKE '%magic%' THEN 1 ELSE 0 END AS Magic,
+        CASE WHEN origin_text LIKE '%mutate%' OR origin_text LIKE '%mutant%' THEN 1 ELSE 0 END AS Mutant,
+        alive_text,
+        row_number() OVER (PARTITION BY Id ORDER BY source_row) AS place_within_id
+    FROM present
+),
+judged AS (
+    SELECT
+        *,
+        CASE
+            WHEN Identity NOT IN ('Public', 'Secret', 'Unknown') THEN 'Identity'
+            WHEN Marital_Status NOT IN ('Single', 'Married', 'Widowed', 'Engaged', 'Unknown') THEN 'Marital_Status'
+            WHEN alive_text NOT IN ('Alive', 'Dead') THEN 'Alive'
+            WHEN Id IS NULL OR place_within_id > 1 THEN 'Id'
+        END AS rejected_column
+    FROM ruled
+)
+SELECT
+    source_row,
+    Id,
+    try_cast(height_text AS DOUBLE) AS Height,
+    try_cast(weight_text AS DOUBLE) AS Weight,
+    Universe,
+    Identity,
+    Gender,
+    Marital_Status,
+    Teams,
+    Origin,
+    Magic,
+    Mutant,
+    CASE WHEN alive_text = 'Alive' THEN 1 ELSE 0 END AS Alive,
+    -- A fifth of all ids, whatever else the table holds: no character ever moves from train to test.
+    CASE WHEN rejected_column IS NULL THEN CASE WHEN md5(Id) < '{test_below}' THEN 'test' ELSE 'train' END END AS split,
+    rejected_column,
+    CASE rejected_column
+        WHEN 'Identity' THEN 'Identity is "' || substr(Identity, 1, 80) || '", expected Public, Secret or nothing'
+        WHEN 'Marital_Status' THEN 'Marital Status is "' || substr(Marital_Status, 1, 80)
+            || '", expected Single, Married, Widowed, Widow, Engaged or nothing'
+        WHEN 'Alive' THEN 'Alive is "' || substr(alive_text, 1, 80) || '", expected Alive or Dead'
+        WHEN 'Id' THEN CASE
+            WHEN Id IS NULL THEN 'PageID is missing'
+            ELSE 'PageID "' || substr(Id, 1, 80) || '" stands on an earlier row'
+        END
+    END AS reason,
+    -- Of texts alone, so that every engine finds the same digest.
+    md5(concat_ws(
+        chr(31), coalesce(Id, chr(30)), coalesce(height_text, chr(30)), coalesce(weight_text, chr(30)), Universe,
+        Identity, Gender, Marital_Status, Teams, Origin, Magic, Mutant, alive_text
+    )) AS row_digest
+FROM judged

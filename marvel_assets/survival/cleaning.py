@@ -1,0 +1,65 @@
+"""The statements that clean and split the characters, ready to run on DuckDB or Spark SQL."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.resources import files
+from typing import NamedTuple
+
+from marvel_assets.survival.schema import MISSING_TEXT, SOURCE_COLUMNS, TEST_BELOW
+
+
+class CleaningStatements(NamedTuple):
+    """The two statements of ``clean.sql``.
+
+    Attributes:
+        frequent_universes: from ``raw_characters``, the universes that keep their name. The result is the
+            vocabulary that is kept with the training version.
+        cleaned_characters: from ``raw_characters`` and ``frequent_universes``, one row for each row read, with
+            ``split`` ('train', 'test', or null where rejected), ``rejected_column``, ``reason`` and ``row_digest``.
+        rules: hash of both, the list of missing texts included.
+    """
+
+    frequent_universes: str
+    cleaned_characters: str
+    rules: str
+
+
+def cleaning_statements() -> CleaningStatements:
+    """Read ``clean.sql`` and put the list of missing texts in."""
+    template = files("marvel_assets.survival").joinpath("clean.sql").read_text(encoding="utf-8")
+    quoted = ", ".join(f"'{text}'" for text in MISSING_TEXT)
+    text = template.replace("{missing}", f"({quoted})").replace("{test_below}", TEST_BELOW)
+    without_comments = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
+    frequent_universes, cleaned_characters = without_comments.split("\n;\n")
+    return CleaningStatements(
+        frequent_universes.strip(),
+        cleaned_characters.strip(),
+        hashlib.sha256(without_comments.encode()).hexdigest()[:16],
+    )
+
+
+def digested_source(relation: str) -> str:
+    """The statement that adds a ``row_digest`` to rows as delivered, their place in the source left out."""
+    cells = ", ".join(f"coalesce({column}, chr(30))" for column in SOURCE_COLUMNS.values())
+    return f"SELECT *, md5(concat_ws(chr(31), {cells})) AS row_digest FROM {relation}"  # noqa: S608
+
+
+def set_of(split: str) -> str:
+    """The statement that takes the train or test rows out of ``cleaned_characters``."""
+    return f"""
+        SELECT Id, Height, Weight, Universe, Identity, Gender, Marital_Status, Teams, Origin, Magic, Mutant, Alive,
+            current_timestamp AS update_timestamp_utc, row_digest
+        FROM cleaned_characters WHERE split = '{split}' ORDER BY Id"""  # noqa: S608
+
+
+def rejected() -> str:
+    """The statement that takes the rejected rows, as delivered and with the reason."""
+    columns = ", ".join(f"raw.{column}" for column in SOURCE_COLUMNS.values())
+    cells = ", ".join(f"coalesce(raw.{column}, chr(30))" for column in SOURCE_COLUMNS.values())
+    return f"""
+        SELECT cleaned.source_row, {columns}, cleaned.rejected_column, cleaned.reason,
+            current_timestamp AS update_timestamp_utc,
+            md5(concat_ws(chr(31), {cells}, cleaned.reason)) AS row_digest
+        FROM cleaned_characters AS cleaned JOIN raw_characters AS raw ON raw.source_row = cleaned.source_row
+        WHERE cleaned.rejected_column IS NOT NULL ORDER BY cleaned.source_row"""  # noqa: S608

@@ -1,0 +1,215 @@
+"""Categories to integers: the first step of the pipeline that is fitted and served."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self, cast, overload
+
+import numpy as np
+import pandas as pd
+from sklearn.base import (
+    BaseEstimator,
+    OneToOneFeatureMixin,
+    TransformerMixin,
+)
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+    from pandas.api.extensions import ExtensionArray
+
+    Category = int | float | str
+    Codes = npt.NDArray[np.int32]
+
+UNSEEN = -1
+"""The code of a value that is missing or that ``fit`` did not see."""
+
+
+class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Replaces the values of categorical columns by their place among the sorted values seen in ``fit``.
+
+    A category is a string, a number or a truth value. Two values are the same category where Python calls
+    them equal: 1, 1.0 and True are one category, "1" is another. So a flag may be fitted as an integer and
+    scored as a float, a bool or a nullable Int64. Missing cells (None, NaN, NaT, pd.NA) are never a category.
+
+    Args:
+        columns: names of the columns to encode; None encodes every column. The columns of an array are called
+            x0, x1, ….
+
+    Attributes:
+        categories_: for each encoded column, in the order of the input, its categories in the order of their
+            codes: numbers by size, then strings by code point. It depends on which values occur, not on the
+            order of rows or on the type in which a number is stored.
+        n_features_in_: number of columns seen in ``fit``.
+        feature_names_in_: their names; only where ``fit`` saw a frame whose column names are strings.
+    """
+
+    categories_: dict[str, list[Category]]
+    n_features_in_: int
+
+    def __init__(self, columns: Sequence[str] | None = None) -> None:
+        self.columns = columns
+
+    def fit(self, X: pd.DataFrame | npt.ArrayLike, y: object = None) -> Self:  # noqa: ARG002, N803
+        """Learn the categories of each column to encode.
+
+        Args:
+            X: frame or array of shape (n_samples, n_features), with at least one row.
+            y: ignored.
+
+        Returns:
+            This transformer.
+
+        Raises:
+            ValueError: X has no row or isn't a table, two of its columns share a name, or one of ``columns``
+                isn't in it; the message names the column.
+            TypeError: ``columns`` is a single string, or a column to encode holds what can't be a category.
+        """
+        if isinstance(self.columns, str):
+            raise TypeError(f"columns must be a sequence of names, not the string {self.columns!r}")
+        table = self._validated(X, reset=True)
+        if len(table) == 0:
+            raise ValueError("Found no rows to learn categories from: a minimum of 1 is required")
+        names = [str(name) for name in self.get_feature_names_out()]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"Column names must be unique; repeated: {', '.join(repeated)}")
+        chosen = set(names if self.columns is None else self.columns)
+        absent = sorted(chosen.difference(names))
+        if absent:
+            raise ValueError(f"Columns to encode that X lacks: {', '.join(absent)}")
+        self.categories_ = {
+            name: _sorted_categories(_factorized(_column(table, position), name)[1], name)
+            for position, name in enumerate(names)
+            if name in chosen
+        }
+        return self
+
+    @overload
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame: ...  # noqa: N803
+
+    @overload
+    def transform(self, X: npt.ArrayLike) -> npt.NDArray[Any]: ...  # noqa: N803
+
+    def transform(self, X: pd.DataFrame | npt.ArrayLike) -> pd.DataFrame | npt.NDArray[Any]:  # noqa: N803
+        """Replace the values of the encoded columns by their codes.
+
+        Args:
+            X: frame or array of shape (n_samples, n_features) with the columns of ``fit``, in their order. It
+                is left as it is. A frame may have no rows.
+
+        Returns:
+            For a frame, a new frame with the same index and columns: the encoded columns as int32, the others
+            equal in value and type. For an array, a new array of the same shape: int32 where every column is
+            encoded, else a type that holds both codes and the other columns. A code is the value's place in
+            ``categories_``, or -1 where the value is missing or unknown.
+
+        Raises:
+            NotFittedError: before ``fit``.
+            ValueError: the columns aren't those of ``fit``; the message names them.
+            TypeError: a column to encode holds cells that can't be hashed, such as lists.
+        """
+        check_is_fitted(self)
+        table = self._validated(X, reset=False)
+        codes = {
+            position: _codes(_column(table, position), self.categories_[name], name)
+            for position, name in enumerate(self.get_feature_names_out())
+            if name in self.categories_
+        }
+        if isinstance(table, pd.DataFrame):
+            return _frame_with(table, codes)
+        return _array_with(table, codes)
+
+    def __sklearn_tags__(self) -> Any:  # noqa: ANN401
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def _validated(
+        self,
+        X: pd.DataFrame | npt.ArrayLike,  # noqa: N803
+        *,
+        reset: bool,
+    ) -> pd.DataFrame | npt.NDArray[Any]:
+        """Check shape and column names as scikit-learn does, and keep a frame a frame."""
+        if isinstance(X, pd.DataFrame):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            return X
+        # Left to NumPy, the list [[1, "a"]] would become strings, and 1 the unknown category "1".
+        dtype = None if hasattr(X, "dtype") else object
+        table: npt.NDArray[Any] = validate_data(self, X, reset=reset, dtype=dtype, ensure_all_finite=False)
+        return table
+
+
+def _column(table: pd.DataFrame | npt.NDArray[Any], position: int) -> npt.NDArray[Any] | ExtensionArray:
+    if not isinstance(table, pd.DataFrame):
+        values: npt.NDArray[Any] = table[:, position]
+        return values
+    column = table.iloc[:, position]
+    return column.to_numpy() if isinstance(column.dtype, np.dtype) else column.array
+
+
+def _factorized(values: npt.NDArray[Any] | ExtensionArray, name: str) -> tuple[npt.NDArray[np.intp], list[Any]]:
+    """Each cell's place among the distinct values, -1 where it is missing, and the distinct values."""
+    try:
+        # pandas-stubs take an array or an extension array, but not their union.
+        places, distinct = pd.factorize(cast("npt.NDArray[Any]", values))
+    except TypeError as error:
+        raise TypeError(f"Column {name!r} holds cells that can't be encoded: {error}") from error
+    return places, distinct.tolist()
+
+
+def _codes(values: npt.NDArray[Any] | ExtensionArray, categories: list[Category], name: str) -> Codes:
+    places, distinct = _factorized(values, name)
+    code_of = {category: code for code, category in enumerate(categories)}
+    # The last entry is the one that place -1, a missing cell, picks.
+    codes = np.array([*(code_of.get(value, UNSEEN) for value in distinct), UNSEEN], dtype=np.int32)
+    return codes[places]
+
+
+def _sorted_categories(distinct: list[Any], name: str) -> list[Category]:
+    categories = [_category(value, name) for value in distinct]
+    return sorted(categories, key=lambda category: (isinstance(category, str), category))
+
+
+def _category(value: object, name: str) -> Category:
+    """The value in the one form under which equal values are stored: int where whole, else float, or str."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bool | np.bool_ | int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        return int(number) if number.is_integer() else number
+    kind = type(value).__name__
+    raise TypeError(
+        f"Column {name!r} holds a value that can't be a category: its type is {kind}; "
+        "argument must be a string, a number or a truth value"
+    )
+
+
+def _frame_with(frame: pd.DataFrame, codes: dict[int, Codes]) -> pd.DataFrame:
+    columns = {
+        position: codes[position] if position in codes else frame.iloc[:, position]
+        for position in range(frame.shape[1])
+    }
+    result = pd.DataFrame(columns, index=frame.index, copy=True)
+    result.columns = frame.columns
+    return result
+
+
+def _array_with(array: npt.NDArray[Any], codes: dict[int, Codes]) -> npt.NDArray[Any]:
+    if len(codes) == array.shape[1]:
+        dtype: np.dtype[Any] = np.dtype(np.int32)
+    elif array.dtype.kind in "biuf":
+        dtype = np.result_type(array.dtype, np.int32)
+    else:
+        dtype = np.dtype(object)
+    result: npt.NDArray[Any] = np.empty(array.shape, dtype=dtype)
+    for position in range(array.shape[1]):
+        result[:, position] = codes.get(position, array[:, position])
+    return result

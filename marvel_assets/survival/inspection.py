@@ -1,0 +1,50 @@
+"""What a logged model must be able to do before it is registered."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from marvel_assets.survival.signature import example_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mlflow.entities import Run
+
+
+class TrainingInput(NamedTuple):
+    """Where the rows of a fit are, as the MLflow run tells it."""
+
+    path: str
+    version: int
+
+
+def predictions_of(uri: str, features: Sequence[str]) -> list[int]:
+    """Load a basic model from a URI and let it predict the example characters."""
+    import mlflow
+
+    model = mlflow.pyfunc.load_model(uri)
+    return [int(label) for label in model.predict(example_frame(features))]
+
+
+def answers_of(uri: str, features: Sequence[str]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Load a custom model and let it answer for the example characters, as pyfunc and unwrapped."""
+    import mlflow
+
+    model = mlflow.pyfunc.load_model(uri)
+    example = example_frame(features)
+    return model.predict(example), model.unwrap_python_model().predict(context=None, model_input=example)
+
+
+def training_input_of(run: Run) -> TrainingInput:
+    """The source of the run's input in the context ``training``.
+
+    Raises:
+        LookupError: the run has no such input.
+    """
+    for data_set in run.inputs.dataset_inputs:
+        if any(tag.key == "mlflow.data.context" and tag.value == "training" for tag in data_set.tags):
+            source = json.loads(data_set.dataset.source)
+            return TrainingInput(source["path"], int(source["delta_table_version"]))
+    raise LookupError(f"run {run.info.run_id} has no input in the context 'training'")

@@ -1,0 +1,126 @@
+"""The basic model in MLflow, with everything that is known about it. Works within the active MLflow run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import requires, version
+from typing import TYPE_CHECKING, Any
+
+from marvel_assets.survival.schema import TARGET
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.data.pandas_dataset import PandasDataset
+    from sklearn.pipeline import Pipeline
+
+BASIC_MODEL_NAME = "lightgbm-pipeline-model"
+PLOTS_FOLDER = "plots"
+VOCABULARY_FILE = "vocabulary.json"
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Rows of one table version, and where they are.
+
+    Attributes:
+        name: the table's short name.
+        path: the Delta table's folder.
+        version: the Delta version that the rows were read at.
+        content: hash of the rows.
+        rows: features and target.
+    """
+
+    name: str
+    path: str
+    version: int
+    content: str
+    rows: pd.DataFrame
+
+    def as_mlflow(self) -> PandasDataset:
+        """The data set as MLflow records it.
+
+        The version is a part of the digest: MLflow stores an input once for each name and digest, and would keep
+        the first version's record where a table was overwritten. It is a text, since 0 is taken for "none given".
+        """
+        import mlflow.data
+        from mlflow.data.delta_dataset_source import DeltaDatasetSource
+
+        return mlflow.data.from_pandas(
+            self.rows,
+            source=DeltaDatasetSource(path=self.path, delta_table_version=str(self.version)),  # type: ignore[arg-type]
+            targets=TARGET,
+            name=self.name,
+            digest=f"v{self.version}-{self.content[:16]}",
+        )
+
+
+def log_basic_model(
+    pipeline: Pipeline,
+    training: DataSet,
+    testing: DataSet,
+    *,
+    features: Sequence[str],
+    parameters: Mapping[str, Any],
+    tags: Mapping[str, str],
+    vocabulary: Sequence[str],
+) -> str:
+    """Log the fitted pipeline under the active run: inputs, parameters, metrics, plots, and the model itself.
+
+    Args:
+        pipeline: fitted on ``training``.
+        training: the rows of the fit.
+        testing: rows that it has never seen.
+        features: the model's columns, in order.
+        parameters: the classifier's arguments.
+        tags: set on the model.
+        vocabulary: the universes that keep their name, for scoring.
+
+    Returns:
+        The logged model's id.
+    """
+    import mlflow
+
+    from marvel_assets.survival import plots
+    from marvel_assets.survival.evaluation import evaluate
+    from marvel_assets.survival.pipeline import TRUSTED_TYPES
+    from marvel_assets.survival.signature import basic_signature, example_frame
+
+    training_input, testing_input = training.as_mlflow(), testing.as_mlflow()
+    mlflow.log_params({**parameters, "features": ",".join(features)})
+    logged = mlflow.sklearn.log_model(
+        pipeline,
+        name=BASIC_MODEL_NAME,
+        serialization_format="skops",
+        skops_trusted_types=list(TRUSTED_TYPES),
+        signature=basic_signature(features),
+        input_example=example_frame(features),
+        pip_requirements=base_requirements(),
+        params={name: str(value) for name, value in parameters.items()},
+        tags=dict(tags),
+    )
+    model = mlflow.entities.LoggedModelInput(model_id=logged.model_id)
+    mlflow.log_input(training_input, context="training", model=model)
+    mlflow.log_input(testing_input, context="testing", model=model)
+    mlflow.log_dict(list(vocabulary), VOCABULARY_FILE)
+
+    alive = testing.rows[TARGET].to_numpy()
+    probability = pipeline.predict_proba(testing.rows[list(features)])[:, 1]
+    mlflow.log_metrics(evaluate(alive, probability), model_id=logged.model_id, dataset=testing_input)
+    figures = {
+        "roc_curve": plots.roc_curve(alive, probability),
+        "precision_recall_curve": plots.precision_recall_curve(alive, probability),
+        "confusion_matrix": plots.confusion_matrix(alive, probability),
+        "calibration_curve": plots.calibration_curve(alive, probability),
+        "feature_importance": plots.feature_importance(pipeline),
+    }
+    for name, figure in figures.items():
+        mlflow.log_figure(figure, f"{PLOTS_FOLDER}/{name}.png")
+    return str(logged.model_id)
+
+
+def base_requirements() -> list[str]:
+    """What a scoring environment installs: this package's base dependencies, at the versions that are here."""
+    declared = [line for line in requires("marvel-assets") or [] if "extra ==" not in line]
+    names = sorted(line.split(";")[0].split("<")[0].split("=")[0].split(">")[0].strip() for line in declared)
+    return [f"{name}=={version(name)}" for name in names]

@@ -1,0 +1,7 @@
+"""The script that MLflow runs to load the custom model: code, and nothing pickled."""
+
+from mlflow.models import set_model
+
+from marvel_assets.survival.wrapper import MarvelModelWrapper
+
+set_model(MarvelModelWrapper())

@@ -1,0 +1,372 @@
+"""Invented characters in the source's schema: as dirty as the source, with survival that can be learned.
+
+Nothing of the real table is in here. All randomness comes from one PCG64 stream, and all arithmetic is on integers or
+by the four basic operations, so that no machine's exponential or logarithm can turn one character's fate.
+"""
+
+from __future__ import annotations
+
+from math import fsum
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+    Texts = npt.NDArray[np.object_]
+    Integers = npt.NDArray[np.int64]
+    Odds = npt.NDArray[np.float64]
+
+
+class Choice(NamedTuple):
+    """What a cell may hold.
+
+    Attributes:
+        text: the cell; empty where it is missing.
+        percent: how many of 100 rows hold it.
+        odds: what it multiplies the odds of being alive by. With factors of odds a logistic model needs no logarithm.
+    """
+
+    text: str
+    percent: float
+    odds: float = 1.0
+
+
+BASE_ODDS = 6.8
+"""Set so that three quarters of the usable rows are alive, as in the source."""
+
+IDENTITIES = (
+    Choice("", 20, 1.8),
+    Choice("Public", 48.4),
+    Choice("Secret", 31, 0.55),
+    Choice("Known to Authorities", 0.4),
+    Choice("No Dual Identity", 0.2),
+)
+"""The last two are not accepted: rejecting rows for their identity must have something to do."""
+
+GENDERS = (
+    Choice("", 4, 2.4),
+    Choice("Male", 77, 0.85),
+    Choice("Female", 17, 1.5),
+    Choice("Agender", 1.5, 0.5),
+    Choice("Male, formerly Female", 0.2),
+    Choice("Fluid (shape-changer)", 0.2),
+    Choice('"Neither"', 0.1),
+)
+"""Free text is rare, and holds 'Male' as a part: only the whole cell may count."""
+
+MARITAL_STATUSES = (
+    Choice("", 59, 1.3),
+    Choice("Single", 32.5),
+    Choice("Married", 6.5, 0.4),
+    Choice("Widowed", 0.8, 0.4),
+    Choice("Engaged", 0.3, 1.5),
+    Choice("Widow", 0.2, 0.4),
+    Choice("Divorced", 0.4),
+    Choice("Separated", 0.3),
+)
+"""'Widow' is to be mended; the two after it are to be rejected."""
+
+SPECIES = ("Ulvaran", "Quorrish", "Mersk", "Tölvian", "Ishkari", "Drûn", "Pelagon", "Ovarri", "Zémite", "Kaldrun")
+CONDITIONS = (
+    Choice(" hybrid", 2, 1.9),
+    Choice(" / Human hybrid", 0.8),
+    Choice(", raised by Aliens", 0.7, 0.6),
+    Choice(' "star-fed"', 1, 1.9),
+    Choice(" (altered)", 1, 1.9),
+    Choice("; Mutant", 0.9, 0.4),
+    Choice(" by magic", 0.6, 0.5),
+)
+"""Species with conditions are the free text: nearly every one of them rare, some with a word that a rule looks for."""
+
+ORIGINS = (
+    Choice("", 18, 1.9),
+    Choice("Human", 35),
+    Choice("human", 0.5),
+    Choice("Human Mutate", 3, 0.6),
+    Choice("Human mutate, altered by radiation", 1, 0.6),
+    Choice("Human (magic user)", 1.2, 0.4),
+    Choice("Human with Magical gifts", 0.6, 0.4),
+    Choice("Inhuman", 2, 1.2),
+    Choice("Mutant", 18, 0.4),
+    Choice("Mutate", 1.5, 0.4),
+    Choice("Mutant / Alien hybrid", 0.8, 0.4),
+    Choice("Asgardian", 1.3, 2.8),
+    Choice("Asgardian, schooled in MAGIC", 0.3, 1.1),
+    Choice("Alien", 3, 0.6),
+    Choice("Alien Symbiote", 0.4, 0.6),
+    Choice("Symbiote", 0.7, 0.35),
+    Choice("Robot", 2, 0.35),
+    Choice("Cosmic Being", 0.8, 4.0),
+    Choice("Demon", 1.6, 2.0),
+    Choice("Construct, born of magic", 0.3, 0.8),
+    Choice('"Something else"', 1, 1.9),
+    *(
+        Choice(species + condition.text, condition.percent / len(SPECIES), condition.odds)
+        for species in SPECIES
+        for condition in CONDITIONS
+    ),
+)
+"""Every rule of the column has its match, alone and where an earlier rule must win; magic costs lives."""
+
+ODD_FATES = (
+    Choice("Alive (in exile)", 45),
+    Choice("Alive (lost between worlds)", 20),
+    Choice("Dead (by own account)", 15),
+    Choice("Unknown", 15),
+    Choice("", 5),
+)
+ODD_FATE_RATE = 0.003
+"""Rare, as in the source; most of them begin with 'Alive', so that only the whole cell may count."""
+
+MAIN_UNIVERSE = Choice("Earth-616", 33.3, 1.1)
+MISSING_UNIVERSE = Choice("", 0.5)
+FREQUENT_UNIVERSES, FREQUENT_UNIVERSES_PERCENT = 40, 20.0
+"""Enough rows each to keep their names under the rule of 50, at 92,000 rows."""
+RARE_UNIVERSES, RARE_UNIVERSE_ODDS = 6000, 0.8
+"""What is left of the rows falls on these, far below 50 each: together the largest category, 'Other'."""
+UNIVERSE_ODDS = (0.25, 0.6, 1.0, 1.8, 4.0)
+"""Taken in turn by the frequent ones: some universes end well, some badly, and their names must be kept to tell."""
+
+TEAM_RATE, TEAM_ODDS = 0.52, 0.5
+"""Teams go where the danger is; a flag that half of the rows hold carries much of what can be learned."""
+HEIGHT_RATE, WEIGHT_RATE, MEASURED_ODDS = 0.06, 0.05, 0.4
+"""Whoever is weighed has been measured too: the more is known of a character, the likelier its end is."""
+CREATORS_RATE = 0.99
+"""Nearly every page credits somebody; nothing is learned from it."""
+
+GIANT_RATE, GIANT_HEIGHT = 0.02, "304.8"
+"""Of the heights. True as far as anybody knows: nothing may cut it off."""
+UNPARSEABLE_RATE = 0.02
+UNPARSEABLE_HEIGHTS = ("Varies", "1,85", "6 ft", "~2.1", "1.9 m")
+UNPARSEABLE_WEIGHTS = ("Varies", "90,5", "210 lbs", "~80", "1_000")
+"""Of the heights and the weights: what a careless cast reads differently on each engine."""
+
+MISSING_MARKERS = ("N/A", "None", "NULL", "nan")
+MISSING_MARKER_RATE = 0.01
+"""Of the missing cells: enough that a reader who takes only the empty cell as missing shows."""
+MISSING_ID_RATE = 0.0005
+"""A few, since a row without an id can't be used."""
+REPEATED_ID_RATE = 0.002
+"""A page listed twice, with other cells the second time: which row is kept makes a difference."""
+
+NAMES_PER_ROW = 0.8
+"""Fewer names than rows, and some far more wanted than others: one hero lives in a hundred universes."""
+SECOND_PART_RATE = 0.35
+"""Of the cells that list several: another team or creator follows, and after that perhaps a third."""
+
+STARTS = ("Arv", "Bresk", "Célu", "Dral", "Évo", "Fenth", "Ghor", "Ilm", "Jask", "Kov", "Lurr", "Mýr", "Nesk", "O'Dre",
+          "Prov", "Quel", "Ravsk", "Sørl", "T'Vel", "Ulth", "Vrax", "Wend", "Yss", "Zhul")  # fmt: skip
+MIDDLES = ("a", "e", "i", "o", "u", "ae", "ou", "ö")
+ENDS = ("bek", "dran", "fir", "gost", "lim", "mar", "neth", "pax", "rusk", "sil", "tov", "vand")
+FAMILIES = tuple(f"{start.replace(chr(39), '')}{end}ev" for start in STARTS for end in ENDS)
+BYNAMES = (
+    "",
+    ", the Elder",
+    ", Keeper of Tides",
+    ' "Ash"',
+    ' "Two-Moons"',
+    " (Clone)",
+    *(f" {name}" for name in FAMILIES),
+)
+TEAMS = tuple(
+    f"{colour} {body}"
+    for colour in ("Amber", "Basalt", "Cinder", "Dusk", "Ébène", "Frost", "Gilt", "Hollow", '"Ivory"', "Jade")
+    for body in (
+        "Accord",
+        "Brigade",
+        "Choir",
+        "Dynasty",
+        "Envoys, Inc.",
+        "Foundry",
+        "Guard's Own",
+        "Hunters",
+        "Institute",
+    )
+)
+
+
+def synthetic_characters(rows: int, seed: int) -> pd.DataFrame:
+    """Invent characters.
+
+    Args:
+        rows: how many, at least 1. A table of n rows is not the beginning of one of more.
+        seed: any integer from 0. The same rows and seed give the same table, in any process and on any machine.
+
+    Returns:
+        Frame of shape (rows, 14), the source's columns in the source's order, its rows by name. All cells are text, as
+        they stand in the CSV: heights in metres, weights in kilograms, missing cells empty.
+
+    Raises:
+        ValueError: rows is below 1, or seed is negative.
+    """
+    import numpy as np
+    import pandas as pd
+
+    if rows < 1:
+        raise ValueError(f"rows: expected at least 1, found {rows}.")
+    if seed < 0:
+        raise ValueError(f"seed: expected an integer from 0, found {seed}.")
+    rng = np.random.Generator(np.random.PCG64(seed))
+
+    universe, universe_odds, universe_code = _drawn(rng, _universes(), rows)
+    identity, identity_odds, _ = _drawn(rng, IDENTITIES, rows)
+    gender, gender_odds, _ = _drawn(rng, GENDERS, rows)
+    marital_status, marital_odds, _ = _drawn(rng, MARITAL_STATUSES, rows)
+    origin, origin_odds, _ = _drawn(rng, ORIGINS, rows)
+    in_team = rng.random(rows) < TEAM_RATE
+    how_well_known = rng.random(rows)
+    measured, weighed = how_well_known < HEIGHT_RATE, how_well_known < WEIGHT_RATE
+
+    odds = BASE_ODDS * universe_odds * identity_odds * gender_odds * marital_odds * origin_odds
+    odds = odds * np.where(in_team, TEAM_ODDS, 1.0) * np.where(measured, MEASURED_ODDS, 1.0)
+    fate = np.where(rng.random(rows) * (1.0 + odds) < odds, "Alive", "Dead").astype(object)
+    fate = np.where(rng.random(rows) < ODD_FATE_RATE, _drawn(rng, ODD_FATES, rows)[0], fate)
+
+    name, page_id, page_in_url = _pages(rng, universe, universe_code)
+    repeated = np.flatnonzero(rng.random(rows - 1) < REPEATED_ID_RATE)
+    for cells in (name, page_id, page_in_url):
+        cells[repeated + 1] = cells[repeated]
+    lost_id = rng.random(rows) < MISSING_ID_RATE
+
+    teams = _listed(rng, TEAMS, rows)
+    creators = _listed(rng, [f"{family[:4]}a {family}" for family in FAMILIES], rows)
+    height = _measures(rng, (120, 230), UNPARSEABLE_HEIGHTS, rows)
+    height[rng.random(rows) < GIANT_RATE] = GIANT_HEIGHT
+    weight = _measures(rng, (4000, 16000), UNPARSEABLE_WEIGHTS, rows)
+
+    with_gaps = {
+        "PageID": np.where(lost_id, "", page_id),
+        "Universe": universe,
+        "Identity": identity,
+        "Gender": gender,
+        "Marital Status": marital_status,
+        "Teams": np.where(in_team, teams, ""),
+        "Height (m)": np.where(measured, height, ""),
+        "Weight (kg)": np.where(weighed, weight, ""),
+        "Origin": origin,
+        "Creators": np.where(rng.random(rows) < CREATORS_RATE, creators, ""),
+    }
+    marked = {column: _with_missing_markers(rng, cells) for column, cells in with_gaps.items()}
+    columns = {
+        "": np.arange(rows).astype(str),
+        "PageID": marked["PageID"],
+        "Name": name,
+        "Universe": marked["Universe"],
+        "URL": "https://example.org/wiki/" + page_in_url,
+        "Identity": marked["Identity"],
+        "Gender": marked["Gender"],
+        "Alive": fate,
+        "Marital Status": marked["Marital Status"],
+        "Teams": marked["Teams"],
+        "Height (m)": marked["Height (m)"],
+        "Weight (kg)": marked["Weight (kg)"],
+        "Origin": marked["Origin"],
+        "Creators": marked["Creators"],
+    }
+    return pd.DataFrame(columns, dtype=object)
+
+
+def _universes() -> list[Choice]:
+    """All universes: the main one, the frequent ones, the rare ones and the missing one."""
+    rare_percent = 100.0 - MAIN_UNIVERSE.percent - MISSING_UNIVERSE.percent - FREQUENT_UNIVERSES_PERCENT
+    universes = [MAIN_UNIVERSE, MISSING_UNIVERSE]
+    number = 0
+    for count, percent, flatness, odds in (
+        (FREQUENT_UNIVERSES, FREQUENT_UNIVERSES_PERCENT, 10, UNIVERSE_ODDS),
+        (RARE_UNIVERSES, rare_percent, 1000, (RARE_UNIVERSE_ODDS,)),
+    ):
+        shares = [1.0 / (place + flatness) for place in range(count)]
+        total = fsum(shares)  # the built-in sum rounds differently from one Python to the next
+        for share in shares:
+            number += 1
+            # A multiple of 7919 modulo a larger prime: scattered, and never the same twice.
+            label = f"Earth-{'TRN' if number % 9 == 0 else ''}{300_000 + number * 7919 % 99991}"
+            universes.append(Choice(label, percent * share / total, odds[number % len(odds)]))
+    return universes
+
+
+def _drawn(rng: np.random.Generator, choices: Sequence[Choice], rows: int) -> tuple[Texts, Odds, Integers]:
+    """Texts drawn by their percentages, their factors of the odds, their places among the choices; each (rows,)."""
+    import numpy as np
+
+    upper_ends = np.cumsum([choice.percent for choice in choices])
+    codes = np.searchsorted(upper_ends[:-1], rng.random(rows) * upper_ends[-1], side="right")
+    texts = np.array([choice.text for choice in choices], dtype=object)
+    odds = np.array([choice.odds for choice in choices], dtype=np.float64)
+    return texts[codes], odds[codes], codes
+
+
+def _pages(rng: np.random.Generator, universe: Texts, universe_code: Integers) -> tuple[Texts, Texts, Texts]:
+    """Names, page ids without repeats, and the ids as URLs hold them; each (rows,), the names in order."""
+    import numpy as np
+    import pandas as pd
+
+    rows = len(universe)
+    given = sorted(start + middle + end for start in STARTS for middle in MIDDLES for end in ENDS)
+    bynames = sorted(BYNAMES)
+    names = len(given) * len(bynames)
+    # The code of a name tells its place in the order of names: distinct codes, sorted, are names in order.
+    pool = np.unique(rng.integers(0, names, max(1, int(rows * NAMES_PER_ROW)), dtype=np.int64))
+    popularity = rng.permutation(len(pool))
+    chance = rng.random(rows)
+    code = np.sort(pool[popularity[(chance * chance * len(pool)).astype(np.int64)]])
+    first, last = code // len(bynames), code % len(bynames)
+
+    name_in_universe = pd.Series(universe_code * names + code)
+    namesakes = name_in_universe.groupby(name_in_universe).cumcount().to_numpy()
+    ordinals = np.array(["", *(f"_{nth}" for nth in range(2, int(namesakes.max()) + 2))], dtype=object)[namesakes]
+    bracketed = np.where(universe == "", "", "_(" + universe + ")")
+
+    def put_together(given: list[str], bynames: list[str]) -> Texts:
+        texts: Texts = np.array(given, dtype=object)[first] + np.array(bynames, dtype=object)[last]
+        return texts
+
+    in_id = [[part.replace(" ", "_") for part in parts] for parts in (given, bynames)]
+    in_url = [[quote(part, safe="(),") for part in parts] for parts in in_id]
+    return (
+        put_together(given, bynames),
+        put_together(*in_id) + ordinals + bracketed,
+        put_together(*in_url) + ordinals + bracketed,
+    )
+
+
+def _listed(rng: np.random.Generator, parts: Sequence[str], rows: int) -> Texts:
+    """One to three different parts a cell, with semicolons between them; (rows,)."""
+    import numpy as np
+
+    place = rng.integers(0, len(parts), rows, dtype=np.int64)
+    cells = np.array(parts, dtype=object)[place]
+    following = np.array([f"; {part}" for part in parts], dtype=object)
+    more = np.ones(rows, dtype=bool)
+    for _ in range(2):
+        place = (place + rng.integers(1, len(parts) // 3, rows, dtype=np.int64)) % len(parts)
+        more &= rng.random(rows) < SECOND_PART_RATE
+        cells = np.where(more, cells + following[place], cells)
+    return cells
+
+
+def _measures(rng: np.random.Generator, hundredths: tuple[int, int], unparseable: Sequence[str], rows: int) -> Texts:
+    """Decimal numbers between two bounds (in hundredths of the unit), and now and then free text; (rows,)."""
+    import numpy as np
+
+    low, high = hundredths
+    half = (high - low) // 2
+    # The sum of two: the middle is likelier than the ends.
+    value = rng.integers(0, half, rows, dtype=np.int64) + rng.integers(0, half, rows, dtype=np.int64)
+    cells = np.array([str(number / 100) for number in range(low, high)], dtype=object)[value]
+    other = np.array(unparseable, dtype=object)[rng.integers(0, len(unparseable), rows, dtype=np.int64)]
+    return np.where(rng.random(rows) < UNPARSEABLE_RATE, other, cells)
+
+
+def _with_missing_markers(rng: np.random.Generator, cells: Texts) -> Texts:
+    """The cells, some of the empty ones with a text that stands for 'missing'; (rows,)."""
+    import numpy as np
+
+    markers = np.array(MISSING_MARKERS, dtype=object)
+    marker = markers[rng.integers(0, len(markers), len(cells), dtype=np.int64)]
+    return np.where((cells == "") & (rng.random(len(cells)) < MISSING_MARKER_RATE), marker, cells)

@@ -1,0 +1,49 @@
+"""The custom model in MLflow. Works within the active MLflow run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+CUSTOM_MODEL_NAME = "pyfunc-marvel-character-model"
+
+
+def log_custom_model(basic_model_id: str, wheel: Path, *, features: Sequence[str], tags: Mapping[str, str]) -> str:
+    """Log the wrapper around a basic model.
+
+    The wheel goes along as a file *and* stands among the requirements: only so it is installed where the model is
+    served, instead of lying on ``sys.path``. Nothing is pickled; MLflow runs ``serving_model.py``.
+
+    Returns:
+        The logged model's id.
+    """
+    import mlflow
+
+    from marvel_assets.survival.model_logging import base_requirements
+    from marvel_assets.survival.signature import custom_signature, example_frame
+    from marvel_assets.survival.wrapper import ARTIFACT
+
+    logged = mlflow.pyfunc.log_model(
+        name=CUSTOM_MODEL_NAME,
+        python_model=str(Path(__file__).with_name("serving_model.py")),
+        artifacts={ARTIFACT: f"models:/{basic_model_id}"},
+        code_paths=[str(wheel)],
+        pip_requirements=[*base_requirements(), f"code/{wheel.name}"],
+        signature=custom_signature(features),
+        input_example=example_frame(features),
+        tags=dict(tags),
+    )
+    return str(logged.model_id)
+
+
+def wrapped_model(custom_model_uri: str) -> str:
+    """The URI of the basic model that a custom model was logged around, as its own MLmodel file tells it."""
+    import mlflow
+
+    from marvel_assets.survival.wrapper import ARTIFACT
+
+    flavors: dict[str, Any] = mlflow.models.get_model_info(custom_model_uri).flavors
+    return str(flavors["python_function"]["artifacts"][ARTIFACT]["uri"])

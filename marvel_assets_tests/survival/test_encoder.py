@@ -1,0 +1,491 @@
+"""The encoder keeps scikit-learn's contract, and gives every value the code that it was fitted with."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lightgbm import LGBMClassifier
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from marvel_assets.survival.encoder import CatToIntTransformer
+
+TRUSTED = ["marvel_assets.survival.encoder.CatToIntTransformer"]
+COLUMNS = ["Universe", "Teams"]
+
+
+def expected_failed_checks(_estimator: object) -> dict[str, str]:
+    """The checks of scikit-learn that the encoder may fail, each with the reason: none."""
+    return {}
+
+
+@parametrize_with_checks(
+    [CatToIntTransformer(), CatToIntTransformer(columns=["x0"])],
+    expected_failed_checks=expected_failed_checks,
+)
+def test_keeps_the_contract_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture
+def characters():
+    return pd.DataFrame(
+        {
+            "Height": [1.8, np.nan, 2.5, 1.7],
+            "Universe": ["Earth-616", "Other", None, "Earth-616"],
+            "Teams": [0, 1, 1, 0],
+            "PageCount": np.array([3, 2**53 + 1, 1, 0]),
+        },
+        index=[7, 7, 3, 1],
+    )
+
+
+@pytest.fixture
+def encoder(characters):
+    return CatToIntTransformer(columns=COLUMNS).fit(characters)
+
+
+# --- the parts of scikit-learn's contract that concern frames
+
+
+def test_clone_is_unfitted_and_has_the_same_columns(encoder):
+    # when
+    copy = clone(encoder)
+    # then
+    assert copy.columns == COLUMNS
+    assert not hasattr(copy, "categories_")
+
+
+def test_transform_before_fit_is_an_error(characters):
+    with pytest.raises(NotFittedError):
+        CatToIntTransformer().transform(characters)
+
+
+def test_feature_names_out_are_the_names_in_their_order(encoder, characters):
+    assert encoder.get_feature_names_out().tolist() == list(characters.columns)
+
+
+def test_feature_names_out_refuses_other_names(encoder):
+    with pytest.raises(ValueError, match="input_features is not equal to feature_names_in_"):
+        encoder.get_feature_names_out(["a", "b", "c", "d"])
+
+
+def test_fit_names_the_column_that_is_not_there(characters):
+    with pytest.raises(ValueError, match="Gender"):
+        CatToIntTransformer(columns=["Universe", "Gender"]).fit(characters)
+
+
+def test_transform_names_the_column_that_is_not_there(encoder, characters):
+    with pytest.raises(ValueError, match="now missing:\n- Teams"):
+        encoder.transform(characters.drop(columns="Teams"))
+
+
+def test_transform_names_the_column_that_is_too_many(encoder, characters):
+    with pytest.raises(ValueError, match="unseen at fit time:\n- Extra"):
+        encoder.transform(characters.assign(Extra=1))
+
+
+def test_transform_refuses_another_order_of_columns(encoder, characters):
+    with pytest.raises(ValueError, match="same order"):
+        encoder.transform(characters[characters.columns[::-1]])
+
+
+def test_fit_refuses_two_columns_of_one_name():
+    # given
+    frame = pd.DataFrame([["a", "b"]], columns=["Universe", "Universe"])
+    # then
+    with pytest.raises(ValueError, match="repeated: Universe"):
+        CatToIntTransformer().fit(frame)
+
+
+def test_fit_refuses_a_frame_without_rows(characters):
+    with pytest.raises(ValueError, match="no rows"):
+        CatToIntTransformer(columns=COLUMNS).fit(characters.iloc[:0])
+
+
+def test_fit_refuses_a_string_for_the_columns(characters):
+    with pytest.raises(TypeError, match="'Universe'"):
+        CatToIntTransformer(columns="Universe").fit(characters)
+
+
+@pytest.mark.parametrize("value", [pd.Timestamp("2024-01-01"), b"bytes", (1, 2), 1j])
+def test_fit_names_the_column_whose_value_cannot_be_a_category(value):
+    # given
+    frame = pd.DataFrame({"Origin": pd.Series([value], dtype=object)})
+    # then
+    with pytest.raises(TypeError, match="'Origin'.*can't be a category"):
+        CatToIntTransformer().fit(frame)
+
+
+def test_transform_names_the_column_with_cells_that_cannot_be_hashed(encoder, characters):
+    # given
+    listed = characters.assign(Universe=[["Earth-616"], "Other", None, "Other"])
+    # then
+    with pytest.raises(TypeError, match="'Universe'"):
+        encoder.transform(listed)
+
+
+def test_set_output_names_the_columns_of_an_array():
+    # given
+    encoder = CatToIntTransformer().set_output(transform="pandas")
+    # when
+    result = encoder.fit_transform(np.array([["a"], ["b"]]))
+    # then
+    pd.testing.assert_frame_equal(result, pd.DataFrame({"x0": np.array([0, 1], dtype=np.int32)}))
+
+
+# --- codes
+
+
+def test_codes_are_places_among_the_sorted_categories(encoder, characters):
+    # when
+    result = encoder.transform(characters)
+    # then
+    assert encoder.categories_ == {"Universe": ["Earth-616", "Other"], "Teams": [0, 1]}
+    assert result["Universe"].tolist() == [0, 1, -1, 0]
+    assert result["Teams"].tolist() == [0, 1, 1, 0]
+
+
+def test_encoded_columns_are_int32(encoder, characters):
+    assert (encoder.transform(characters)[COLUMNS].dtypes == np.int32).all()
+
+
+def test_unknown_values_become_minus_one(encoder, characters):
+    # when
+    result = encoder.transform(characters.assign(Universe="Earth-1", Teams=2))
+    # then
+    assert (result[COLUMNS] == -1).all(axis=None)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT], ids=repr)
+def test_missing_values_become_minus_one(encoder, characters, missing):
+    # given
+    cells = pd.Series([missing] * len(characters), index=characters.index, dtype=object)
+    # when
+    result = encoder.transform(characters.assign(Universe=cells, Teams=cells))
+    # then
+    assert (result[COLUMNS] == -1).all(axis=None)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT], ids=repr)
+def test_missing_is_never_a_category(missing):
+    # given
+    frame = pd.DataFrame({"Gender": pd.Series(["Male", missing], dtype=object)})
+    # then
+    assert CatToIntTransformer().fit(frame).categories_ == {"Gender": ["Male"]}
+
+
+def test_column_of_missing_cells_has_no_category():
+    # given
+    frame = pd.DataFrame({"Gender": [np.nan, np.nan]})
+    # when
+    encoder = CatToIntTransformer().fit(frame)
+    # then
+    assert encoder.categories_ == {"Gender": []}
+    assert encoder.transform(frame)["Gender"].tolist() == [-1, -1]
+
+
+FLAG_TYPES = [
+    "int64",
+    "int8",
+    "uint8",
+    "float64",
+    "float32",
+    "bool",
+    "Int64",
+    "Float64",
+    "boolean",
+    "object",
+    "category",
+]
+
+
+@pytest.mark.parametrize("scored", FLAG_TYPES)
+@pytest.mark.parametrize("fitted", FLAG_TYPES)
+def test_flags_agree_whatever_type_stores_them(fitted, scored):
+    # given
+    flags = pd.DataFrame({"Magic": [0, 1, 1, 0]})
+    # when
+    encoder = CatToIntTransformer().fit(flags.astype(fitted))
+    # then
+    assert encoder.categories_ == {"Magic": [0, 1]}
+    assert encoder.transform(flags.astype(scored))["Magic"].tolist() == [0, 1, 1, 0]
+
+
+def test_nullable_flag_with_a_gap_becomes_minus_one_there():
+    # given
+    encoder = CatToIntTransformer().fit(pd.DataFrame({"Magic": [0, 1]}))
+    # when
+    result = encoder.transform(pd.DataFrame({"Magic": pd.array([1, None, 0], dtype="Int64")}))
+    # then
+    assert result["Magic"].tolist() == [1, -1, 0]
+
+
+def test_digits_as_text_are_unknown_to_a_number():
+    # given
+    encoder = CatToIntTransformer().fit(pd.DataFrame({"Magic": [0, 1]}))
+    # when
+    result = encoder.transform(pd.DataFrame({"Magic": ["0", "1"]}))
+    # then
+    assert result["Magic"].tolist() == [-1, -1]
+
+
+def test_list_keeps_numbers_apart_from_digits():
+    # given
+    rows = [[1], ["1"], ["a"]]
+    # when
+    codes = CatToIntTransformer().fit_transform(rows)
+    # then
+    assert codes[:, 0].tolist() == [0, 1, 2]
+
+
+def test_large_integers_are_not_rounded_to_a_neighbour():
+    # given
+    encoder = CatToIntTransformer().fit(pd.DataFrame({"Id": [2**53 + 1]}))
+    # when
+    result = encoder.transform(pd.DataFrame({"Id": [2.0**53]}))
+    # then
+    assert result["Id"].tolist() == [-1]
+
+
+@pytest.mark.parametrize("dtype", ["object", "string", "string[pyarrow]", "category"])
+def test_text_agrees_whatever_type_stores_it(encoder, characters, dtype):
+    # when
+    result = encoder.transform(characters.astype({"Universe": dtype}))
+    # then
+    assert result["Universe"].tolist() == [0, 1, -1, 0]
+
+
+def test_named_columns_of_an_array_are_encoded_and_the_others_kept():
+    # given
+    array = np.array([[5, 10], [6, 20]])
+    # when
+    result = CatToIntTransformer(columns=["x1"]).fit_transform(array)
+    # then
+    np.testing.assert_array_equal(result, [[5, 0], [6, 1]])
+
+
+# --- what is left alone
+
+
+def test_other_columns_pass_through_untouched(encoder, characters):
+    # when
+    result = encoder.transform(characters)
+    # then
+    pd.testing.assert_frame_equal(result.drop(columns=COLUMNS), characters.drop(columns=COLUMNS))
+
+
+def test_columns_keep_their_order(encoder, characters):
+    pd.testing.assert_index_equal(encoder.transform(characters).columns, characters.columns)
+
+
+def test_other_integer_columns_stay_integer(encoder, characters):
+    assert encoder.transform(characters)["PageCount"].tolist() == [3, 2**53 + 1, 1, 0]
+
+
+def test_input_is_not_changed(characters):
+    # given
+    before = characters.copy(deep=True)
+    # when
+    CatToIntTransformer(columns=COLUMNS).fit(characters).transform(characters)
+    # then
+    pd.testing.assert_frame_equal(characters, before)
+
+
+def test_changing_the_result_leaves_the_input_alone(encoder, characters):
+    # given
+    before = characters.copy(deep=True)
+    # when
+    encoder.transform(characters).iloc[:, :] = 0
+    # then
+    pd.testing.assert_frame_equal(characters, before)
+
+
+def test_frame_without_rows_comes_back_without_rows(encoder, characters):
+    # when
+    result = encoder.transform(characters.iloc[:0])
+    # then
+    assert result.shape == (0, 4)
+    assert (result[COLUMNS].dtypes == np.int32).all()
+
+
+# --- stored and loaded
+
+
+def test_pickle_round_trip_gives_the_same_codes(encoder, characters):
+    # when
+    loaded = pickle.loads(pickle.dumps(encoder))  # noqa: S301 - what this test has just written
+    # then
+    pd.testing.assert_frame_equal(loaded.transform(characters), encoder.transform(characters))
+
+
+def test_skops_round_trip_gives_the_same_codes(characters):
+    # given
+    mixed = characters.assign(Universe=["Earth-616", 1.5, np.inf, 2**70])
+    encoder = CatToIntTransformer(columns=COLUMNS).fit(mixed)
+    # when
+    loaded = skops.io.loads(skops.io.dumps(encoder), trusted=TRUSTED)
+    # then
+    assert loaded.categories_ == encoder.categories_
+    pd.testing.assert_frame_equal(loaded.transform(mixed), encoder.transform(mixed))
+
+
+def test_skops_has_to_trust_the_encoder_alone(encoder):
+    assert skops.io.get_untrusted_types(data=skops.io.dumps(encoder)) == TRUSTED
+
+
+def test_pipeline_predicts_the_same_after_a_skops_round_trip():
+    # given
+    draw = np.random.default_rng(0)
+    rows = pd.DataFrame(
+        {
+            "Height": draw.normal(1.8, 0.2, 200),
+            "Universe": draw.choice(["Earth-616", "Other"], 200),
+            "Magic": draw.integers(0, 2, 200),
+        }
+    )
+    encode = CatToIntTransformer(columns=["Universe", "Magic"])
+    pipeline = Pipeline([("encode", encode), ("classify", LGBMClassifier(n_estimators=5, n_jobs=1, verbose=-1))])
+    pipeline.fit(rows, rows["Magic"])
+    stored = skops.io.dumps(pipeline)
+    # when
+    loaded = skops.io.loads(stored, trusted=skops.io.get_untrusted_types(data=stored))
+    # then
+    np.testing.assert_array_equal(loaded.predict_proba(rows), pipeline.predict_proba(rows))
+
+
+def test_module_needs_no_orchestration():
+    # given
+    code = (
+        "import sys, marvel_assets.survival.encoder\n"
+        "sys.exit(sorted({'dagster', 'duckdb', 'deltalake', 'pyspark'} & set(sys.modules)) or 0)"
+    )
+    # when
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    # then
+    assert done.returncode == 0, done.stderr
+
+
+# --- properties
+
+numbers = st.one_of(
+    st.booleans(),
+    st.integers(-3, 3),
+    st.integers(),
+    st.floats(allow_nan=False),
+    st.sampled_from([0.0, -0.0, 1.0, 2.0**53, 2**53 + 1]),
+)
+values = st.one_of(st.sampled_from(["", "0", "1", "a", "Earth-616", "a\0"]), st.text(max_size=3), numbers)
+missing_cells = st.sampled_from([None, math.nan, pd.NA])
+cells = st.lists(st.one_of(values, missing_cells), min_size=1, max_size=25)
+
+
+def frame_of(column: list[Any]) -> pd.DataFrame:
+    return pd.DataFrame({"Origin": pd.Series(column, dtype=object)})
+
+
+def codes_by_dictionary(fitted: list[Any], scored: list[Any]) -> list[int]:
+    """The plain reading of the rule: one dictionary, one look-up a cell."""
+    seen = {value for value in fitted if not pd.isna(value)}
+    ordered = sorted(value for value in seen if not isinstance(value, str))
+    ordered += sorted(value for value in seen if isinstance(value, str))
+    code_of = {value: code for code, value in enumerate(ordered)}
+    return [-1 if pd.isna(value) else code_of.get(value, -1) for value in scored]
+
+
+@given(fitted=cells, scored=cells)
+def test_frame_gets_the_codes_of_a_dictionary(fitted, scored):
+    # when
+    codes = CatToIntTransformer().fit(frame_of(fitted)).transform(frame_of(scored))
+    # then
+    assert codes["Origin"].tolist() == codes_by_dictionary(fitted, scored)
+
+
+@given(fitted=cells, scored=cells)
+def test_array_gets_the_codes_of_the_frame(fitted, scored):
+    # given
+    fitted_frame, scored_frame = frame_of(fitted), frame_of(scored)
+    # when
+    from_frame = CatToIntTransformer().fit(fitted_frame).transform(scored_frame)
+    from_array = CatToIntTransformer().fit(fitted_frame.to_numpy()).transform(scored_frame.to_numpy())
+    # then
+    np.testing.assert_array_equal(from_array, from_frame.to_numpy())
+
+
+@given(fitted=cells, scored=cells)
+def test_codes_lie_between_minus_one_and_the_number_of_categories(fitted, scored):
+    # given
+    encoder = CatToIntTransformer().fit(frame_of(fitted))
+    # when
+    codes = encoder.transform(frame_of(scored))["Origin"]
+    # then
+    assert codes.between(-1, len(encoder.categories_["Origin"]) - 1).all()
+
+
+@given(fitted=cells)
+def test_code_of_a_seen_value_leads_back_to_it(fitted):
+    # given
+    encoder = CatToIntTransformer().fit(frame_of(fitted))
+    # when
+    codes = encoder.transform(frame_of(fitted))["Origin"]
+    # then
+    categories = encoder.categories_["Origin"]
+    assert all(
+        pd.isna(cell) if code == -1 else categories[code] == cell for cell, code in zip(fitted, codes, strict=True)
+    )
+
+
+@given(fitted=cells, unseen=values)
+def test_value_left_out_of_fit_is_unknown(fitted, unseen):
+    # given
+    others = [cell for cell in fitted if pd.isna(cell) or cell != unseen]
+    encoder = CatToIntTransformer().fit(frame_of([*others, None]))
+    # when
+    codes = encoder.transform(frame_of([unseen]))["Origin"]
+    # then
+    assert codes.tolist() == [-1]
+
+
+@given(data=st.data(), fitted=cells)
+def test_order_of_fitted_rows_does_not_matter(data, fitted):
+    # given
+    shuffled = data.draw(st.permutations(fitted))
+    # when
+    first, second = (CatToIntTransformer().fit(frame_of(rows)).categories_ for rows in (fitted, shuffled))
+    # then
+    assert repr(first) == repr(second)
+
+
+@given(data=st.data(), fitted=cells, scored=cells)
+def test_codes_follow_their_rows(data, fitted, scored):
+    # given
+    encoder = CatToIntTransformer().fit(frame_of(fitted))
+    frame = frame_of(scored)
+    order = data.draw(st.permutations(range(len(scored))))
+    # when
+    result = encoder.transform(frame.iloc[order])
+    # then
+    pd.testing.assert_frame_equal(result, encoder.transform(frame).iloc[order])
+
+
+@settings(max_examples=25)
+@given(fitted=cells)
+def test_categories_survive_skops(fitted):
+    # given
+    encoder = CatToIntTransformer().fit(frame_of(fitted))
+    # when
+    loaded = skops.io.loads(skops.io.dumps(encoder), trusted=TRUSTED)
+    # then
+    assert repr(loaded.categories_) == repr(encoder.categories_)

@@ -1,0 +1,168 @@
+"""Make this checkout's virtual environment, with the standard library alone.
+
+``python3 tools/bootstrap.py EXTRA…`` installs the project with the named extras into ``.venv``, at the
+versions that ``constraints.txt`` pins. A second call with nothing changed returns at once. What only the
+system can provide (an OpenMP runtime, and Java and Chromium for the tests) is installed with apt on Debian
+as root; elsewhere the missing packages are named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import fcntl
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+STAMP = VENV / "installed.json"
+OLDEST, NEWEST = (3, 11), (3, 13)
+
+
+class SystemPart(NamedTuple):
+    """Something that no Python package brings: how to see it, and who provides it."""
+
+    what: str
+    is_there: Callable[[], bool]
+    debian_packages: tuple[str, ...]
+
+
+def _openmp_is_there() -> bool:
+    library = "libomp.dylib" if sys.platform == "darwin" else "libgomp.so.1"
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return sys.platform == "darwin" and Path("/opt/homebrew/opt/libomp").exists()
+    return True
+
+
+OPENMP = SystemPart("the OpenMP runtime that LightGBM loads", _openmp_is_there, ("libgomp1",))
+ENSUREPIP = SystemPart(
+    "Python's venv module",
+    lambda: importlib.util.find_spec("ensurepip") is not None,
+    ("python3-venv",),
+)
+JAVA = SystemPart(
+    "a Java runtime (17 or newer) for Spark",
+    lambda: shutil.which("java") is not None,
+    ("default-jre-headless",),
+)
+CHROMIUM = SystemPart(
+    "Chromium for the browser tests",
+    lambda: any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")),
+    ("chromium", "fonts-dejavu-core"),
+)
+NEEDED_BY_EXTRA = {"spark": (JAVA,), "dev": (JAVA, CHROMIUM)}
+
+
+def main() -> None:
+    """Install what the named extras need, unless it is there already."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("extras", nargs="+", help="extras of pyproject.toml, such as: pipeline spark dev")
+    extras = set(parser.parse_args().extras)
+
+    if not OLDEST <= sys.version_info[:2] <= NEWEST:
+        sys.exit(
+            f"Python {sys.version.split()[0]} was found, 3.11 to 3.13 is needed. "
+            "Install one of these and call: make PYTHON=python3.12 run"
+        )
+    _provide_system_parts(
+        [OPENMP, ENSUREPIP, *(part for extra in extras for part in NEEDED_BY_EXTRA.get(extra, ()))]
+    )
+    with (ROOT / ".bootstrap.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _provide_environment(extras)
+        _point_dagster_at_the_home()
+
+
+def _provide_system_parts(parts: list[SystemPart]) -> None:
+    missing = {part.what: part.debian_packages for part in parts if not part.is_there()}
+    if not missing:
+        return
+    packages = sorted({package for needed in missing.values() for package in needed})
+    apt = shutil.which("apt-get")
+    if apt is None or os.geteuid() != 0:
+        sys.exit(
+            f"Missing on this machine: {'; '.join(missing)}. Install it with the system's package manager "
+            f"(on Debian or Ubuntu: sudo apt-get install {' '.join(packages)}), then call make again."
+        )
+    _say(f"Installing {' '.join(packages)} with apt-get ({'; '.join(missing)})")
+    noninteractive = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    _run([apt, "update", "-qq"], noninteractive)
+    _run([apt, "install", "-y", "-qq", "--no-install-recommends", *packages], noninteractive)
+
+
+def _provide_environment(extras: set[str]) -> None:
+    digest = hashlib.sha256(sys.version.encode())
+    for name in ("pyproject.toml", "constraints.txt"):
+        digest.update((ROOT / name).read_bytes())
+    installed = json.loads(STAMP.read_text()) if STAMP.exists() else {"extras": []}
+    is_current = installed.get("digest") == digest.hexdigest()
+    if is_current and extras <= set(installed["extras"]):
+        return
+    if is_current:
+        extras |= set(installed["extras"])
+    if not is_current or not PYTHON.exists():
+        _say(f"Making .venv with Python {sys.version.split()[0]}")
+        _run([sys.executable, "-m", "venv", "--clear", str(VENV)])
+        _run([str(PYTHON), "-m", "pip", "install", "--quiet", f"uv=={_pinned('uv')}"])
+    wanted = f".[{','.join(sorted(extras))}]"
+    _say(f"Installing marvel-assets{wanted[1:]} at the versions that constraints.txt pins")
+    uv = str(VENV / "bin" / "uv")
+    _run(
+        [
+            uv,
+            "pip",
+            "install",
+            "--python",
+            str(PYTHON),
+            "--constraint",
+            "constraints.txt",
+            "--editable",
+            wanted,
+        ]
+    )
+    STAMP.write_text(json.dumps({"digest": digest.hexdigest(), "extras": sorted(extras)}))
+
+
+def _pinned(package: str) -> str:
+    found = re.search(rf"^{package}==(\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    if found is None:
+        sys.exit(f"constraints.txt pins no version of {package}; add a line {package}==VERSION.")
+    return found.group(1)
+
+
+def _point_dagster_at_the_home() -> None:
+    """Write ``.env``, which every dagster command reads from its folder before it looks for its instance."""
+    home = f"${{MARVEL_HOME:-{ROOT / '.marvel'}}}"
+    (ROOT / ".env").write_text(f"DAGSTER_HOME={home}/dagster\n")
+    _run([str(PYTHON), "-m", "marvel_assets.home"])
+
+
+def _run(command: list[str], environment: dict[str, str] | None = None) -> None:
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
+    if done.returncode != 0:
+        sys.exit(f"This command failed with exit code {done.returncode}: {' '.join(command)}")
+
+
+def _say(text: str) -> None:
+    print(f"· {text}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
