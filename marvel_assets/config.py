@@ -143,9 +143,7 @@ class ProjectConfig(_Strict):
                 f"num_features and cat_features name {', '.join(unknown)}; the tables offer {', '.join(FEATURES)}"
             )
         if not features:
-            raise ValueError(
-                "num_features and cat_features are both empty; a model needs at least one feature"
-            )
+            raise ValueError("num_features and cat_features are both empty; a model needs at least one feature")
         if self.target != TARGET:
             raise ValueError(f"target is {self.target!r}; the tables offer {TARGET!r}")
         return self
@@ -203,9 +201,7 @@ def _read_mapping(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ConfigError(
-            f"{path}: no such file; MARVEL_CONFIG names the project's configuration."
-        ) from error
+        raise ConfigError(f"{path}: no such file; MARVEL_CONFIG names the project's configuration.") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: can't be read as YAML: {error}") from error
     if not isinstance(content, dict):

@@ -70,9 +70,7 @@ NEEDED_BY_EXTRA = {"spark": (JAVA,), "dev": (JAVA, CHROMIUM)}
 
 def main() -> None:
     """Install what the named extras need, unless it is there already."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("extras", nargs="+", help="extras of pyproject.toml, such as: pipeline spark dev")
     extras = set(parser.parse_args().extras)
 
@@ -81,9 +79,7 @@ def main() -> None:
             f"Python {sys.version.split()[0]} was found, 3.11 to 3.13 is needed. "
             "Install one of these and call: make PYTHON=python3.12 run"
         )
-    _provide_system_parts(
-        [OPENMP, ENSUREPIP, *(part for extra in extras for part in NEEDED_BY_EXTRA.get(extra, ()))]
-    )
+    _provide_system_parts([OPENMP, ENSUREPIP, *(part for extra in extras for part in NEEDED_BY_EXTRA.get(extra, ()))])
     with (ROOT / ".bootstrap.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         _provide_environment(extras)
@@ -108,36 +104,21 @@ def _provide_system_parts(parts: list[SystemPart]) -> None:
 
 
 def _provide_environment(extras: set[str]) -> None:
-    digest = hashlib.sha256(sys.version.encode())
-    for name in ("pyproject.toml", "constraints.txt"):
-        digest.update((ROOT / name).read_bytes())
-    installed = json.loads(STAMP.read_text()) if STAMP.exists() else {"extras": []}
-    is_current = installed.get("digest") == digest.hexdigest()
-    if is_current and extras <= set(installed["extras"]):
-        return
-    if is_current:
-        extras |= set(installed["extras"])
-    if not is_current or not PYTHON.exists():
+    installed = json.loads(STAMP.read_text()) if STAMP.exists() else {}
+    if installed.get("python") != sys.version or not PYTHON.exists():
         _say(f"Making .venv with Python {sys.version.split()[0]}")
         _run([sys.executable, "-m", "venv", "--clear", str(VENV)])
         _run([str(PYTHON), "-m", "pip", "install", "--quiet", f"uv=={_pinned('uv')}"])
-    wanted = f".[{','.join(sorted(extras))}]"
-    _say(f"Installing marvel-assets{wanted[1:]} at the versions that constraints.txt pins")
-    uv = str(VENV / "bin" / "uv")
-    _run(
-        [
-            uv,
-            "pip",
-            "install",
-            "--python",
-            str(PYTHON),
-            "--constraint",
-            "constraints.txt",
-            "--editable",
-            wanted,
-        ]
-    )
-    STAMP.write_text(json.dumps({"digest": digest.hexdigest(), "extras": sorted(extras)}))
+        installed = {"extras": []}
+    wanted = hashlib.sha256(b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt")))
+    if installed.get("digest") == wanted.hexdigest() and extras <= set(installed["extras"]):
+        return
+    every_extra = sorted(extras | set(installed["extras"]))
+    project = f".[{','.join(every_extra)}]"
+    _say(f"Installing marvel-assets{project[1:]} at the versions that constraints.txt pins (a minute, once)")
+    install = ["pip", "install", "--quiet", "--constraint", "constraints.txt", "--editable", project]
+    _run([str(VENV / "bin" / "uv"), *install, "--python", str(PYTHON)])
+    STAMP.write_text(json.dumps({"python": sys.version, "digest": wanted.hexdigest(), "extras": every_extra}, indent=2))
 
 
 def _pinned(package: str) -> str:

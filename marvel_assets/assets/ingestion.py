@@ -124,7 +124,9 @@ def _character_table(name: str, description: str) -> dg.AssetSpec:
 @dg.multi_asset(
     name="characters",
     specs=[
-        _character_table("train_set", "Cleaned characters that models are fitted on: four fifths, by a hash of the id."),
+        _character_table(
+            "train_set", "Cleaned characters that models are fitted on: four fifths, by a hash of the id."
+        ),
         _character_table("test_set", "Cleaned characters that models are judged on: one fifth, by a hash of the id."),
         dg.AssetSpec(
             "rejected_characters",

@@ -29,9 +29,7 @@ WRAPS_THE_ALIAS = "wraps_the_basic_version_under_the_alias"
     owners=OWNERS,
     io_manager_key="references",
 )
-def inference_wheel(
-    context: dg.AssetExecutionContext, wheel_builder: WheelBuilder
-) -> dg.MaterializeResult[WheelRef]:
+def inference_wheel(context: dg.AssetExecutionContext, wheel_builder: WheelBuilder) -> dg.MaterializeResult[WheelRef]:
     """The wheel that scoring environments install: the domain and its base dependencies, built once per content."""
     wheel = wheel_builder.wheel()
     context.log.info(f"Wheel {Path(wheel.path).name}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +23,10 @@ def connect(uri: str, locks: Path) -> mlflow.MlflowClient:
         uri: ``sqlite:///<path>`` or a server's URL. A SQLite file is created where there is none.
         locks: folder of the lock files.
     """
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     import mlflow
 
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
     if uri.startswith(SQLITE):
         _create_once(Path(uri.removeprefix(SQLITE)), locks)
     if mlflow.get_tracking_uri() != uri:

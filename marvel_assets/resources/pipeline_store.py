@@ -72,9 +72,7 @@ class PipelineStore(dg.ConfigurableResource):  # type: ignore[type-arg]
         trained_on = TableVersion(**content.pop("trained_on"))
         return FittedPipeline(**content, trained_on=trained_on, file=str(description.with_suffix(".skops")))
 
-    def keep(
-        self, pipeline: Pipeline, recipe: str, trained_on: TableVersion, rows_digest: str
-    ) -> FittedPipeline:
+    def keep(self, pipeline: Pipeline, recipe: str, trained_on: TableVersion, rows_digest: str) -> FittedPipeline:
         """Store a pipeline. Its description comes last: where that is, the pipeline is whole."""
         import skops.io
 
@@ -99,9 +97,7 @@ class PipelineIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: FittedPipeline) -> None:
         """Note the recipe of the pipeline that the asset handed on."""
         with replacing(self._file(context.asset_key)) as file:
-            file.write_text(
-                json.dumps({"kind": "FittedPipeline", "recipe": obj.recipe}, indent=2), encoding="utf-8"
-            )
+            file.write_text(json.dumps({"kind": "FittedPipeline", "recipe": obj.recipe}, indent=2), encoding="utf-8")
 
     def load_input(self, context: dg.InputContext) -> FittedPipeline:
         """Find that pipeline again.

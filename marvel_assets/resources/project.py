@@ -20,6 +20,7 @@ class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
         default=str(PROJECT_ROOT / "config" / "project.yml"),
         description="The project's YAML file. Default: $MARVEL_CONFIG, else config/project.yml.",
     )
+
     @classmethod
     def from_environment(cls) -> Project:
         """The project that MARVEL_ENV and MARVEL_CONFIG describe."""

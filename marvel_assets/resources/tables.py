@@ -71,9 +71,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
             return None
         return _newest_commit(name, DeltaTable(location).history())
 
-    def publish(
-        self, session: EngineSession, relation: str, name: str, provenance: dict[str, Any]
-    ) -> Published:
+    def publish(self, session: EngineSession, relation: str, name: str, provenance: dict[str, Any]) -> Published:
         """Make the table hold the relation's rows, unless it holds them already.
 
         The comparison and the commit stand under one lock, so that two runs at once make one version.
@@ -139,9 +137,7 @@ def _with_plain_texts(rows: pa.Table) -> pa.Table:
     """delta-rs hands out string views, which Arrow can't sort by yet."""
     import pyarrow as pa
 
-    fields = [
-        field.with_type(pa.string()) if pa.types.is_string_view(field.type) else field for field in rows.schema
-    ]
+    fields = [field.with_type(pa.string()) if pa.types.is_string_view(field.type) else field for field in rows.schema]
     return rows.cast(pa.schema(fields))
 
 
@@ -149,9 +145,7 @@ def _newest_commit(name: str, history: list[dict[str, Any]]) -> Commit | None:
     for entry in history:
         if entry.get("operation") in DATA_CHANGING_OPERATIONS:
             recorded = _recorded(entry.get("userMetadata"))
-            table = TableVersion(
-                name, entry["version"], recorded.get("rows", -1), recorded.get("content", "")
-            )
+            table = TableVersion(name, entry["version"], recorded.get("rows", -1), recorded.get("content", ""))
             return Commit(table, recorded.get("provenance", {}))
     return None
 

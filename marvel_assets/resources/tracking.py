@@ -106,9 +106,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
                     raise
                 experiment = client.get_experiment_by_name(name)
         if experiment is None or experiment.lifecycle_stage != "active":
-            raise RuntimeError(
-                f"MLflow's experiment {name} is deleted; restore it, or name another in project.yml."
-            )
+            raise RuntimeError(f"MLflow's experiment {name} is deleted; restore it, or name another in project.yml.")
         return str(experiment.experiment_id)
 
     def find_model(self, experiment: str, recipe: str) -> LoggedModelRef | None:
@@ -255,7 +253,5 @@ def _has_failed(context: dg.InitResourceContext) -> bool:
     """Whether any step of the Dagster run has failed for good, told by its events."""
     if context.instance is None or context.run_id is None:
         return False
-    failures = context.instance.get_records_for_run(
-        context.run_id, of_type=dg.DagsterEventType.STEP_FAILURE, limit=1
-    )
+    failures = context.instance.get_records_for_run(context.run_id, of_type=dg.DagsterEventType.STEP_FAILURE, limit=1)
     return len(failures.records) > 0

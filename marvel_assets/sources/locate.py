@@ -76,7 +76,5 @@ def locate(setting: str, scratch: Path, *, generator_rows: int, generator_seed: 
         )
     path = Path(setting).expanduser()
     if not path.is_file():
-        raise SourceError(
-            f"{setting}: no such file (looked for {path.absolute()}); set MARVEL_SOURCE to one."
-        )
+        raise SourceError(f"{setting}: no such file (looked for {path.absolute()}); set MARVEL_SOURCE to one.")
     return FileSource(setting, path)

@@ -44,9 +44,7 @@ def read_batches(path: Path, label: str) -> Iterator[pa.RecordBatch]:
     for batch in _parquet_batches(path, label) if is_parquet else _csv_batches(path, label):
         places = pa.array(range(rows + 1, rows + 1 + batch.num_rows), pa.int64())
         rows += batch.num_rows
-        yield pa.RecordBatch.from_arrays(
-            [places, *batch.columns], names=[SOURCE_ROW, *SOURCE_COLUMNS.values()]
-        )
+        yield pa.RecordBatch.from_arrays([places, *batch.columns], names=[SOURCE_ROW, *SOURCE_COLUMNS.values()])
     if rows == 0:
         raise SourceError(f"{label}: the file has columns and no rows.")
 
@@ -77,9 +75,7 @@ def _csv_header(path: Path, label: str) -> list[str]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return next(csv.reader(file), [])
     except (UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(
-            f"{label}: the first lines are no CSV in UTF-8 ({error}); expected {_expected()}."
-        ) from error
+        raise SourceError(f"{label}: the first lines are no CSV in UTF-8 ({error}); expected {_expected()}.") from error
 
 
 def _parquet_batches(path: Path, label: str) -> Iterator[pa.RecordBatch]:
@@ -89,9 +85,7 @@ def _parquet_batches(path: Path, label: str) -> Iterator[pa.RecordBatch]:
     try:
         file = parquet.ParquetFile(path)
     except pa.ArrowInvalid as error:
-        raise SourceError(
-            f"{label}: the file begins as Parquet and can't be read as such: {error}"
-        ) from error
+        raise SourceError(f"{label}: the file begins as Parquet and can't be read as such: {error}") from error
     _check_columns(file.schema_arrow.names, label)
     for batch in file.iter_batches(columns=list(SOURCE_COLUMNS)):
         texts = []

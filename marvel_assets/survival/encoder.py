@@ -72,9 +72,6 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         if len(table) == 0:
             raise ValueError("Found no rows to learn categories from: a minimum of 1 is required")
         names = [str(name) for name in self.get_feature_names_out()]
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
-            raise ValueError(f"Column names must be unique; repeated: {', '.join(repeated)}")
         chosen = set(names if self.columns is None else self.columns)
         absent = sorted(chosen.difference(names))
         if absent:
@@ -139,9 +136,10 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         if isinstance(X, pd.DataFrame):
             validate_data(self, X, reset=reset, skip_check_array=True)
             return X
-        # Left to NumPy, the list [[1, "a"]] would become strings, and 1 the unknown category "1".
-        dtype = None if hasattr(X, "dtype") else object
-        table: npt.NDArray[Any] = validate_data(self, X, reset=reset, dtype=dtype, ensure_all_finite=False)
+        table: npt.NDArray[Any] = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False)
+        if table.dtype.kind == "U" and not hasattr(X, "dtype"):
+            # NumPy makes strings of the list [[1, "a"]], and so of 1 the other category "1".
+            return np.asarray(X, dtype=object)
         return table
 
 
@@ -194,10 +192,10 @@ def _category(value: object, name: str) -> Category:
 
 def _frame_with(frame: pd.DataFrame, codes: dict[int, Codes]) -> pd.DataFrame:
     columns = {
-        position: codes[position] if position in codes else frame.iloc[:, position]
+        position: codes[position] if position in codes else frame.iloc[:, position].copy()
         for position in range(frame.shape[1])
     }
-    result = pd.DataFrame(columns, index=frame.index, copy=True)
+    result = pd.DataFrame(columns, index=frame.index, copy=False)
     result.columns = frame.columns
     return result
 

@@ -29,13 +29,9 @@ def evaluate(alive: npt.NDArray[np.int_], probability: npt.NDArray[np.float64]) 
     from sklearn import metrics
 
     if len(set(alive.tolist())) < 2:  # noqa: PLR2004
-        raise ValueError(
-            "column Alive: the test rows hold one class only; no ROC AUC can be computed on them."
-        )
+        raise ValueError("column Alive: the test rows hold one class only; no ROC AUC can be computed on them.")
     predicted = (probability > THRESHOLD).astype(int)
-    negatives, false_positives, false_negatives, positives = metrics.confusion_matrix(
-        alive, predicted
-    ).ravel()
+    negatives, false_positives, false_negatives, positives = metrics.confusion_matrix(alive, predicted).ravel()
     precision, recall, _ = metrics.precision_recall_curve(alive, probability)
     figures = {
         "accuracy_score": metrics.accuracy_score(alive, predicted),

@@ -43,16 +43,23 @@ class DataSet:
         The version is a part of the digest: MLflow stores an input once for each name and digest, and would keep
         the first version's record where a table was overwritten. It is a text, since 0 is taken for "none given".
         """
+        import warnings
+
         import mlflow.data
         from mlflow.data.delta_dataset_source import DeltaDatasetSource
 
-        return mlflow.data.from_pandas(
-            self.rows,
-            source=DeltaDatasetSource(path=self.path, delta_table_version=str(self.version)),  # type: ignore[arg-type]
-            targets=TARGET,
-            name=self.name,
-            digest=f"v{self.version}-{self.content[:16]}",
-        )
+        with warnings.catch_warnings():
+            # The advice is for signatures that are inferred from such rows; ours is declared by hand.
+            warnings.filterwarnings("ignore", message=".*Inferred schema contains integer column")
+            data_set = mlflow.data.from_pandas(
+                self.rows,
+                source=DeltaDatasetSource(path=self.path, delta_table_version=str(self.version)),  # type: ignore[arg-type]
+                targets=TARGET,
+                name=self.name,
+                digest=f"v{self.version}-{self.content[:16]}",
+            )
+            _ = data_set.schema  # inferred here, where the advice is ignored, and kept
+        return data_set
 
 
 def log_basic_model(

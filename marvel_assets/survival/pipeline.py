@@ -65,8 +65,6 @@ def fit_pipeline(pipeline: Pipeline, rows: pd.DataFrame, features: Sequence[str]
     classes = sorted(set(rows[target]))
     if len(classes) < 2:  # noqa: PLR2004
         found = f"{len(rows)} rows, {target} always {classes[0]}" if classes else "no rows"
-        raise ValueError(
-            f"column {target}: a classifier needs both classes among the training rows; found {found}."
-        )
+        raise ValueError(f"column {target}: a classifier needs both classes among the training rows; found {found}.")
     pipeline.fit(rows[list(features)], rows[target])
     return pipeline

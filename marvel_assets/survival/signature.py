@@ -57,6 +57,4 @@ def _inputs(features: Sequence[str]) -> Any:  # noqa: ANN401
     from mlflow.types import ColSpec, Schema
 
     numbers = {*MEASURES, *FLAGS}
-    return Schema(
-        [ColSpec("double" if name in numbers else "string", name, required=False) for name in features]
-    )
+    return Schema([ColSpec("double" if name in numbers else "string", name, required=False) for name in features])

@@ -1,17 +1,13 @@
 """The custom model: the basic one, answering in words."""
 
-from __future__ import annotations
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
+import mlflow
+import pandas as pd
+from mlflow.pyfunc import PythonModel, PythonModelContext
 
-import mlflow.pyfunc
-
+from marvel_assets.survival.schema import MEASURES
 from marvel_assets.survival.signature import ANSWER
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from mlflow.pyfunc.context import Context
-    from mlflow.pyfunc.model import PythonModelContext
 
 ARTIFACT = "lightgbm-pipeline"
 """The name under which the wrapper carries the basic model."""
@@ -19,7 +15,7 @@ ARTIFACT = "lightgbm-pipeline"
 WORDS = {1: "alive", 0: "dead"}
 
 
-class MarvelModelWrapper(mlflow.pyfunc.PythonModel):
+class MarvelModelWrapper(PythonModel):
     """Wraps the basic model, so that it answers ``{"Survival prediction": ["alive", "dead", …]}``."""
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -36,8 +32,21 @@ class MarvelModelWrapper(mlflow.pyfunc.PythonModel):
 
         Args:
             context: unused; the model is there since ``load_context``.
-            model_input: one row for each character, with the features by name; other columns are ignored.
+            model_input: one row for each character, with the features by name. Other columns are ignored; those of
+                measures may be absent.
             params: unused.
+
+        Raises:
+            ValueError: naming the features that are absent.
         """
+        return {ANSWER: [WORDS[int(label)] for label in self.model.predict(self._features(model_input))]}
+
+    def _features(self, model_input: pd.DataFrame) -> pd.DataFrame:
         features = list(self.model.feature_names_in_)
-        return {ANSWER: [WORDS[int(label)] for label in self.model.predict(model_input[features])]}
+        absent = [name for name in features if name not in model_input.columns and name not in MEASURES]
+        if absent:
+            raise ValueError(
+                f"column {', '.join(absent)} is missing; expected {', '.join(features)}, of which "
+                f"{' and '.join(MEASURES)} may be left out."
+            )
+        return model_input.reindex(columns=features)

@@ -106,7 +106,7 @@ def test_fit_refuses_two_columns_of_one_name():
     # given
     frame = pd.DataFrame([["a", "b"]], columns=["Universe", "Universe"])
     # then
-    with pytest.raises(ValueError, match="repeated: Universe"):
+    with pytest.raises(ValueError, match="'Universe' 2 times"):
         CatToIntTransformer().fit(frame)
 
 
@@ -125,7 +125,7 @@ def test_fit_names_the_column_whose_value_cannot_be_a_category(value):
     # given
     frame = pd.DataFrame({"Origin": pd.Series([value], dtype=object)})
     # then
-    with pytest.raises(TypeError, match="'Origin'.*can't be a category"):
+    with pytest.raises(TypeError, match=r"'Origin'.*can't be a category"):
         CatToIntTransformer().fit(frame)
 
 
@@ -307,8 +307,9 @@ def test_input_is_not_changed(characters):
 def test_changing_the_result_leaves_the_input_alone(encoder, characters):
     # given
     before = characters.copy(deep=True)
+    result = encoder.transform(characters)
     # when
-    encoder.transform(characters).iloc[:, :] = 0
+    result.iloc[:, :] = 0
     # then
     pd.testing.assert_frame_equal(characters, before)
 

@@ -79,8 +79,7 @@ class DuckDBSession(EngineSession):
     def content(self, relation: str) -> Content:
         """Sum the digests' four 32-bit words."""
         words = ", ".join(
-            f"coalesce(sum(CAST('0x' || substr({ROW_DIGEST}, {start}, 8) AS BIGINT)), 0)"
-            for start in (1, 9, 17, 25)
+            f"coalesce(sum(CAST('0x' || substr({ROW_DIGEST}, {start}, 8) AS BIGINT)), 0)" for start in (1, 9, 17, 25)
         )
         [(rows, *sums)] = self._connection.execute(f"SELECT count(*), {words} FROM {relation}").fetchall()  # noqa: S608
         return Content.of(rows, tuple(int(number) for number in sums))
@@ -89,7 +88,7 @@ class DuckDBSession(EngineSession):
         """Stream the rows from DuckDB to delta-rs as Arrow batches."""
         from deltalake import CommitProperties, write_deltalake
 
-        rows = self._connection.execute(f"SELECT * EXCLUDE ({ROW_DIGEST}) FROM {relation}")  # noqa: S608
+        rows = self._connection.sql(f"SELECT * EXCLUDE ({ROW_DIGEST}) FROM {relation}")  # noqa: S608
         location.parent.mkdir(parents=True, exist_ok=True)
         write_deltalake(
             location,

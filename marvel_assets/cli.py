@@ -1,0 +1,104 @@
+"""The project at the command line: ``marvel run``, ``marvel ui``, ``marvel summary``.
+
+Each is a thin cover over Dagster's and MLflow's own commands, with this project's home and module filled in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from marvel_assets.home import PROJECT_ROOT, Home
+
+MODULE = "marvel_assets.definitions"
+QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
+NOT_FOR_USERS = (
+    "ignore:Function `asset_materialize_command` is superseded",
+    "ignore:Parameter `include_sources` of function `AssetSelection.all` is currently in beta",
+)
+"""Warnings of Dagster about its own command, which is the one that users know."""
+
+UI_PORT, MLFLOW_PORT = 3000, 5000
+
+
+def main() -> None:
+    """Run one of the commands."""
+    parser = argparse.ArgumentParser(prog="marvel", description=__doc__.splitlines()[0] if __doc__ else None)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="materialise the graph with `dagster asset materialize`, then sum up")
+    run.add_argument("--select", default="*", help="assets, in Dagster's selection syntax (default: all)")
+    commands.add_parser("ui", help="serve Dagster's and MLflow's pages over the same home")
+    commands.add_parser("summary", help="tell what the home holds")
+    chosen = parser.parse_args()
+
+    home = Home.from_environment()
+    home.prepare()
+    os.environ["DAGSTER_HOME"] = str(home.dagster)
+    match chosen.command:
+        case "run":
+            sys.exit(_run(home, chosen.select))
+        case "ui":
+            sys.exit(_serve(home))
+        case "summary":
+            _print_summary(home)
+
+
+def _run(home: Home, selection: str) -> int:
+    from marvel_assets.summary import Materialised
+
+    before, started = Materialised.read(home), time.monotonic()
+    arguments = ["asset", "materialize", "-m", MODULE, "--select", selection, "--config-json", json.dumps(QUIET)]
+    environment = {**os.environ, "PYTHONWARNINGS": ",".join(NOT_FOR_USERS)}
+    done = subprocess.run(_tool("dagster", *arguments), env=environment, check=False)  # noqa: S603
+    if done.returncode != 0:
+        return done.returncode
+    seconds = time.monotonic() - started
+    is_same = Materialised.read(home) == before
+    print(f"\nDone in {seconds:.0f} s{': nothing has changed since the last run' if is_same else ''}.")
+    _print_summary(home)
+    return 0
+
+
+def _print_summary(home: Home) -> None:
+    from marvel_assets.summary import summary
+
+    for line in summary(home):
+        print(line)
+    print(
+        f"  look next    `make ui`, then http://127.0.0.1:{UI_PORT} (lineage, checks, plots) "
+        f"and http://127.0.0.1:{MLFLOW_PORT} (MLflow)"
+    )
+
+
+def _serve(home: Home) -> int:
+    from marvel_assets.resources.mlflow_store import connect
+
+    store = os.environ.get("MLFLOW_TRACKING_URI")
+    servers = [_tool("dagster", "dev", "-m", MODULE, "--host", "127.0.0.1", "--port", str(UI_PORT))]
+    if store is None:
+        store = f"sqlite:///{home.mlflow_database}"
+        connect(store, home.locks)
+        address = ["--host", "127.0.0.1", "--port", str(MLFLOW_PORT), "--workers", "1"]
+        artifacts = ["--default-artifact-root", home.mlflow_artifacts.as_uri()]
+        servers.append(_tool("mlflow", "server", "--backend-store-uri", store, *artifacts, *address))
+    print(f"Dagster: http://127.0.0.1:{UI_PORT}   MLflow: http://127.0.0.1:{MLFLOW_PORT}   (Ctrl+C ends both)")
+    processes = [subprocess.Popen(command) for command in servers]  # noqa: S603
+    try:
+        return processes[0].wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait()
+
+
+def _tool(name: str, *arguments: str) -> list[str]:
+    """A command of this environment, which need not be on the PATH."""
+    return [str(Path(sys.executable).with_name(name)), *arguments]

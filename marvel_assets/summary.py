@@ -1,0 +1,110 @@
+"""What a person wants to know after a run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from marvel_assets.references import LoggedModelRef, ModelVersionRef, TableVersion, WheelRef, from_json
+from marvel_assets.resources.mlflow_store import connect
+from marvel_assets.resources.profiles import embedded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from marvel_assets.home import Home
+    from marvel_assets.resources.tables import Tables
+
+METRICS = {
+    "ROC AUC": "roc_auc",
+    "PR AUC": "precision_recall_auc",
+    "balanced accuracy": "balanced_accuracy_score",
+    "MCC": "matthews_corrcoef",
+    "log loss": "log_loss",
+    "accuracy": "accuracy_score",
+    "F1": "f1_score",
+    "precision": "precision_score",
+    "recall": "recall_score",
+}
+METRICS_A_LINE = 3
+PREDICTIONS = 5
+
+
+@dataclass(frozen=True)
+class Materialised:
+    """The references that the assets have handed on so far."""
+
+    references: dict[str, Any]
+
+    @classmethod
+    def read(cls, home: Home) -> Materialised:
+        """Read them from the home; an asset that was never materialised has none."""
+        files = sorted(Path(home.references).glob("*.json"))
+        return cls({file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files})
+
+    def table(self, asset: str) -> TableVersion | None:
+        """The table version of an asset."""
+        reference = self._reference(asset)
+        return reference if isinstance(reference, TableVersion) else None
+
+    def model(self, asset: str) -> LoggedModelRef | None:
+        """The logged model of an asset."""
+        reference = self._reference(asset)
+        return reference if isinstance(reference, LoggedModelRef) else None
+
+    def version(self, asset: str) -> ModelVersionRef | None:
+        """The model version of an asset."""
+        reference = self._reference(asset)
+        return reference if isinstance(reference, ModelVersionRef) else None
+
+    def _reference(self, asset: str) -> TableVersion | LoggedModelRef | ModelVersionRef | WheelRef | None:
+        return from_json(json.dumps(self.references[asset])) if asset in self.references else None
+
+
+def summary(home: Home) -> Iterator[str]:
+    """The lines of the summary: rows, Delta versions, metrics, models, a few predictions."""
+    done = Materialised.read(home)
+    resources = embedded(home)
+    tracking_uri = resources["tracking"].tracking_uri
+    yield from _rows(done)
+    if model := done.model("basic_model"):
+        client = connect(tracking_uri, home.locks)
+        figures = {metric.key: metric.value for metric in client.get_logged_model(model.model_id).metrics or []}
+        yield f"  model        {model.model_id}, logged by run {model.run_id}"
+        named = [f"{label} {figures[name]:.4f}" for label, name in METRICS.items() if name in figures]
+        for start in range(0, len(named), METRICS_A_LINE):
+            yield f"  {'' if start else 'metrics':<12} {', '.join(named[start : start + METRICS_A_LINE])}"
+    for asset in ("basic_model_version", "custom_model_version"):
+        if version := done.version(asset):
+            yield f"  {asset.split('_')[0]:<12} {version.name} version {version.version}, alias {version.alias}"
+    test_set, custom = done.table("test_set"), done.version("custom_model_version")
+    if test_set and custom:
+        connect(tracking_uri, home.locks)
+        yield from _predictions(resources["tables"], test_set, custom)
+
+
+def _rows(done: Materialised) -> Iterator[str]:
+    raw, train, test = (done.table(asset) for asset in ("raw_characters", "train_set", "test_set"))
+    rejected = done.table("rejected_characters")
+    if raw:
+        yield f"  read         {raw.rows:>7,}  {raw}"
+    if train and test:
+        yield f"  accepted     {train.rows + test.rows:>7,}  {train} ({train.rows:,}), {test} ({test.rows:,})"
+    if rejected:
+        yield f"  rejected     {rejected.rows:>7,}  {rejected}"
+
+
+def _predictions(tables: Tables, test_set: TableVersion, custom: ModelVersionRef) -> Iterator[str]:
+    import mlflow
+
+    characters = tables.read(test_set).slice(0, PREDICTIONS).to_pandas()
+    model = mlflow.pyfunc.load_model(f"models:/{custom.name}@{custom.alias}")
+    answer = model.predict(characters[model.metadata.get_input_schema().input_names()])
+    yield f"  it answers   {json.dumps(answer)}"
+    truth = ", ".join(
+        f"{identifier} ({'alive' if alive else 'dead'})"
+        for identifier, alive in zip(characters["Id"], characters["Alive"], strict=True)
+    )
+    yield f"  for          {truth}"
