@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from marvel_assets.home import PROJECT_ROOT, Home
+from marvel_assets.home import Home
 
 MODULE = "marvel_assets.definitions"
 QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}

@@ -164,10 +164,11 @@ def characters(
     """Clean and split the raw characters in one pass; each table is an atomic commit of its own."""
     selected = [key.to_user_string() for key in sorted(context.selected_asset_keys)]
     statements = cleaning_statements()
-    heads = {asset: tables.head(project.config.qualified(asset)) for asset in selected}
     made_of = {"raw_content": raw_characters.content, "rules": statements.rules}
-    if all(head is not None and made_of.items() <= head.provenance.items() for head in heads.values()):
-        for asset, head in heads.items():
+    heads = {asset: tables.head(project.config.qualified(asset)) for asset in selected}
+    current = {asset: head for asset, head in heads.items() if head and made_of.items() <= head.provenance.items()}
+    if current.keys() == heads.keys():
+        for asset, head in current.items():
             yield _character_result(context, asset, Published(head, is_new=False), tables)
         return
 

@@ -33,7 +33,7 @@ def basic_model_version(
     verdict = tracking.tags_of(basic_model).get(INSPECTION, "not inspected yet")
     if verdict != PASSED:
         raise dg.Failure(
-            f"{basic_model.model_id} is not registered: {verdict}. Materialise basic_model again; its checks inspect it.",
+            f"{basic_model.model_id} is not registered: {verdict}. Materialise basic_model; its checks inspect it.",
             allow_retries=False,
         )
     return register(context, basic_model, project.config.qualified(BASIC_MODEL), tracking, unity_catalog)

@@ -63,7 +63,7 @@ def fitted_pipeline(
         rows = to_frame(tables.read(train_set, columns_for_training(settings.features)), settings.features)
         threads = config.threads or default_threads()
         context.log.info(f"Fitting {parameters['n_estimators']:,} trees on {len(rows):,} rows, {threads} thread(s)")
-        pipeline = build_pipeline(settings.num_features, settings.cat_features, parameters, threads)
+        pipeline = build_pipeline(settings.cat_features, parameters, threads)
         fit_pipeline(pipeline, rows, settings.features, settings.target)
         fitted = pipeline_store.keep(pipeline, recipe, train_set, rows_digest(rows))
     context.log.info(f"Pipeline {recipe[:12]} on {fitted.trained_on}: {'fitted' if is_new else 'unchanged'}")

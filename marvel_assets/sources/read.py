@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.survival.schema import SOURCE_COLUMNS, SOURCE_ROW
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     import pyarrow as pa
 
 BLOCK_BYTES = 32 << 20

@@ -16,8 +16,8 @@ def evaluate(alive: npt.NDArray[np.int_], probability: npt.NDArray[np.float64]) 
     """Judge predicted probabilities against what is true.
 
     Names and definitions are those of MLflow's classifier evaluator (scikit-learn's metrics; the area under the
-    precision-recall curve by the trapezoidal rule), so that models logged by either compare. ``balanced_accuracy_score``
-    and ``matthews_corrcoef`` are added: they don't reward "everybody lives".
+    precision-recall curve by the trapezoidal rule), so that models logged by either compare. Added are
+    ``balanced_accuracy_score`` and ``matthews_corrcoef``: they don't reward "everybody lives".
 
     Args:
         alive: 1 or 0, shape (n,).

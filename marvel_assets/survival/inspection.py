@@ -43,7 +43,7 @@ def training_input_of(run: Run) -> TrainingInput:
     Raises:
         LookupError: the run has no such input.
     """
-    for data_set in run.inputs.dataset_inputs:
+    for data_set in run.inputs.dataset_inputs if run.inputs else []:
         if any(tag.key == "mlflow.data.context" and tag.value == "training" for tag in data_set.tags):
             source = json.loads(data_set.dataset.source)
             return TrainingInput(source["path"], int(source["delta_table_version"]))

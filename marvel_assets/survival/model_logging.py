@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import requires, version
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from marvel_assets.survival.schema import TARGET
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import pandas as pd
     from mlflow.data.pandas_dataset import PandasDataset
     from sklearn.pipeline import Pipeline
@@ -45,13 +46,13 @@ class DataSet:
         """
         import warnings
 
-        import mlflow.data
         from mlflow.data.delta_dataset_source import DeltaDatasetSource
+        from mlflow.data.pandas_dataset import from_pandas
 
         with warnings.catch_warnings():
             # The advice is for signatures that are inferred from such rows; ours is declared by hand.
             warnings.filterwarnings("ignore", message=".*Inferred schema contains integer column")
-            data_set = mlflow.data.from_pandas(
+            data_set = from_pandas(
                 self.rows,
                 source=DeltaDatasetSource(path=self.path, delta_table_version=str(self.version)),  # type: ignore[arg-type]
                 targets=TARGET,
@@ -109,7 +110,7 @@ def log_basic_model(
     model = mlflow.entities.LoggedModelInput(model_id=logged.model_id)
     mlflow.log_input(training_input, context="training", model=model)
     mlflow.log_input(testing_input, context="testing", model=model)
-    mlflow.log_dict(list(vocabulary), VOCABULARY_FILE)
+    mlflow.log_dict({"Universe": list(vocabulary)}, VOCABULARY_FILE)
 
     alive = testing.rows[TARGET].to_numpy()
     probability = pipeline.predict_proba(testing.rows[list(features)])[:, 1]

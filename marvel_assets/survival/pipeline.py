@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
@@ -29,14 +30,12 @@ def default_threads() -> int:
     return max(1, (os.cpu_count() or 1) - 1)
 
 
-def build_pipeline(
-    num_features: Sequence[str], cat_features: Sequence[str], parameters: Mapping[str, Any], threads: int
-) -> Pipeline:
+def build_pipeline(cat_features: Sequence[str], parameters: Mapping[str, Any], threads: int) -> Pipeline:
     """The unfitted pipeline.
 
     Args:
-        num_features: columns that reach LightGBM as they are; missing values stay missing.
-        cat_features: columns that are encoded first; unknown and missing become -1.
+        cat_features: columns that are encoded first; unknown and missing become -1. All others reach LightGBM as
+            they are; missing values stay missing.
         parameters: arguments of ``LGBMClassifier``.
         threads: how many LightGBM uses. The fit is the same for any number.
     """

@@ -4,7 +4,7 @@ from typing import Any
 
 import mlflow
 import pandas as pd
-from mlflow.pyfunc import PythonModel, PythonModelContext
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from marvel_assets.survival.schema import MEASURES
 from marvel_assets.survival.signature import ANSWER

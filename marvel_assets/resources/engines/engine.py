@@ -12,8 +12,6 @@ import dagster as dg
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pyarrow as pa
-
     from marvel_assets.sources.locate import Source
 
 ROW_DIGEST = "row_digest"
