@@ -13,10 +13,10 @@ import sys
 import time
 from pathlib import Path
 
-from marvel_assets.home import Home
+from marvel_assets.home import PROJECT_ROOT, Home
 
 MODULE = "marvel_assets.definitions"
-QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
+BRIEF: dict[str, object] = {"loggers": {"brief": {}}}
 NOT_FOR_USERS = (
     "ignore:Function `asset_materialize_command` is superseded",
     "ignore:Parameter `include_sources` of function `AssetSelection.all` is currently in beta",
@@ -52,7 +52,7 @@ def _run(home: Home, selection: str) -> int:
     from marvel_assets.summary import Materialised
 
     before, started = Materialised.read(home), time.monotonic()
-    arguments = ["asset", "materialize", "-m", MODULE, "--select", selection, "--config-json", json.dumps(QUIET)]
+    arguments = ["asset", "materialize", "-m", MODULE, "--select", selection, "--config-json", json.dumps(BRIEF)]
     environment = {**os.environ, "PYTHONWARNINGS": ",".join(NOT_FOR_USERS)}
     done = subprocess.run(_tool("dagster", *arguments), env=environment, check=False)  # noqa: S603
     if done.returncode != 0:
@@ -78,16 +78,20 @@ def _print_summary(home: Home) -> None:
 def _serve(home: Home) -> int:
     from marvel_assets.resources.mlflow_store import connect
 
-    store = os.environ.get("MLFLOW_TRACKING_URI")
-    servers = [_tool("dagster", "dev", "-m", MODULE, "--host", "127.0.0.1", "--port", str(UI_PORT))]
-    if store is None:
+    servers = [_tool("dagster", "dev", "--host", "127.0.0.1", "--port", str(UI_PORT))]
+    # MLflow's background jobs serve features that are not used here, and cost seven processes.
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    pages = f"Dagster: http://127.0.0.1:{UI_PORT}"
+    if "MLFLOW_TRACKING_URI" not in os.environ:
         store = f"sqlite:///{home.mlflow_database}"
         connect(store, home.locks)
         address = ["--host", "127.0.0.1", "--port", str(MLFLOW_PORT), "--workers", "1"]
         artifacts = ["--default-artifact-root", home.mlflow_artifacts.as_uri()]
         servers.append(_tool("mlflow", "server", "--backend-store-uri", store, *artifacts, *address))
-    print(f"Dagster: http://127.0.0.1:{UI_PORT}   MLflow: http://127.0.0.1:{MLFLOW_PORT}   (Ctrl+C ends both)")
-    processes = [subprocess.Popen(command) for command in servers]  # noqa: S603
+        pages += f"   MLflow: http://127.0.0.1:{MLFLOW_PORT}"
+    print(f"{pages}   (Ctrl+C ends them)", flush=True)
+    # Dagster finds the code location by workspace.yaml in its folder.
+    processes = [subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment) for command in servers]  # noqa: S603
     try:
         return processes[0].wait()
     except KeyboardInterrupt:

@@ -99,7 +99,9 @@ def _rows(done: Materialised) -> Iterator[str]:
 def _predictions(tables: Tables, test_set: TableVersion, custom: ModelVersionRef) -> Iterator[str]:
     import mlflow
 
-    characters = tables.read(test_set).slice(0, PREDICTIONS).to_pandas()
+    everyone = tables.read(test_set)
+    step = max(1, everyone.num_rows // PREDICTIONS)
+    characters = everyone.take(list(range(0, everyone.num_rows, step))[:PREDICTIONS]).to_pandas()
     model = mlflow.pyfunc.load_model(f"models:/{custom.name}@{custom.alias}")
     answer = model.predict(characters[model.metadata.get_input_schema().input_names()])
     yield f"  it answers   {json.dumps(answer)}"

@@ -8,9 +8,12 @@ from marvel_assets.references import TableVersion
 from marvel_assets.resources.tables import Tables
 from marvel_assets.survival.contract import CONTRACT_COLUMNS, broken_promises
 
+CONTRACT = "keeps_the_contract"
+
 
 @dg.asset_check(
     asset="train_set",
+    name=CONTRACT,
     blocking=True,
     description="Ids are unique and belong here by their hash; columns hold only what the data contract names.",
 )
@@ -21,6 +24,7 @@ def train_set_keeps_the_contract(train_set: TableVersion, tables: Tables) -> dg.
 
 @dg.asset_check(
     asset="test_set",
+    name=CONTRACT,
     blocking=True,
     description="Ids are unique and belong here by their hash; columns hold only what the data contract names.",
 )

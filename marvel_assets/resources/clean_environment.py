@@ -1,0 +1,59 @@
+"""Predicting where nothing is installed but what a model itself requires."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MINUTES = 10
+
+
+class CleanEnvironmentError(RuntimeError):
+    """The model can't be installed or does not predict on its own; the text holds the end of what was printed."""
+
+
+def predict_in_clean_environment(model_uri: str, characters: pd.DataFrame, tracking_uri: str) -> Any:  # noqa: ANN401
+    """Let ``mlflow models predict`` make an environment of the model's own requirements, and predict there.
+
+    The command runs in an empty folder and without PYTHONPATH, so that neither this project nor what is installed
+    beside it can be imported.
+
+    Args:
+        model_uri: such as ``models:/<name>/<version>``.
+        characters: the model's input.
+        tracking_uri: the store that knows the model.
+
+    Returns:
+        The answer, as JSON has it.
+
+    Raises:
+        CleanEnvironmentError: the command failed.
+    """
+    bin_folder = Path(sys.executable).parent
+    with tempfile.TemporaryDirectory() as folder:
+        question, answer = Path(folder, "input.json"), Path(folder, "answer.json")
+        question.write_text(
+            json.dumps({"dataframe_split": json.loads(characters.to_json(orient="split", index=False))})
+        )
+        command = [str(bin_folder / "mlflow"), "models", "predict", "--model-uri", model_uri]
+        command += ["--input-path", str(question), "--output-path", str(answer), "--env-manager", "uv"]
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {
+            "MLFLOW_TRACKING_URI": tracking_uri,
+            "PATH": f"{bin_folder}{os.pathsep}{os.environ.get('PATH', '')}",
+        }
+        done = subprocess.run(  # noqa: S603
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=MINUTES * 60
+        )
+        if done.returncode != 0 or not answer.exists():
+            raise CleanEnvironmentError(
+                f"{model_uri} does not predict from its own requirements:\n{(done.stdout + done.stderr)[-4000:]}"
+            )
+        return json.loads(answer.read_text(encoding="utf-8"))
