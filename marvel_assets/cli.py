@@ -32,7 +32,9 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="materialise the graph with `dagster asset materialize`, then sum up")
     run.add_argument("--select", default="*", help="assets, in Dagster's selection syntax (default: all)")
-    commands.add_parser("ui", help="serve Dagster's and MLflow's pages over the same home")
+    ui = commands.add_parser("ui", help="serve Dagster's and MLflow's pages over the same home")
+    ui.add_argument("--port", type=int, default=UI_PORT, help=f"port of Dagster's pages (default: {UI_PORT})")
+    ui.add_argument("--mlflow-port", type=int, default=MLFLOW_PORT, help=f"of MLflow's (default: {MLFLOW_PORT})")
     commands.add_parser("summary", help="tell what the home holds")
     chosen = parser.parse_args()
 
@@ -43,7 +45,7 @@ def main() -> None:
         case "run":
             sys.exit(_run(home, chosen.select))
         case "ui":
-            sys.exit(_serve(home))
+            sys.exit(_serve(home, chosen.port, chosen.mlflow_port))
         case "summary":
             _print_summary(home)
 
@@ -75,20 +77,22 @@ def _print_summary(home: Home) -> None:
     )
 
 
-def _serve(home: Home) -> int:
+def _serve(home: Home, port: int, mlflow_port: int) -> int:
     from marvel_assets.resources.mlflow_store import connect
 
-    servers = [_tool("dagster", "dev", "--host", "127.0.0.1", "--port", str(UI_PORT))]
+    servers = [_tool("dagster", "dev", "--host", "127.0.0.1", "--port", str(port))]
     # MLflow's background jobs serve features that are not used here, and cost seven processes.
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    pages = f"Dagster: http://127.0.0.1:{UI_PORT}"
+    pages = f"Dagster: http://127.0.0.1:{port}"
     if "MLFLOW_TRACKING_URI" not in os.environ:
         store = f"sqlite:///{home.mlflow_database}"
         connect(store, home.locks)
-        address = ["--host", "127.0.0.1", "--port", str(MLFLOW_PORT), "--workers", "1"]
+        mlflow_page = f"http://127.0.0.1:{mlflow_port}"
+        address = ["--host", "127.0.0.1", "--port", str(mlflow_port), "--workers", "1"]
         artifacts = ["--default-artifact-root", home.mlflow_artifacts.as_uri()]
         servers.append(_tool("mlflow", "server", "--backend-store-uri", store, *artifacts, *address))
-        pages += f"   MLflow: http://127.0.0.1:{MLFLOW_PORT}"
+        environment["MARVEL_MLFLOW_URL"] = mlflow_page
+        pages += f"   MLflow: {mlflow_page}"
     print(f"{pages}   (Ctrl+C ends them)", flush=True)
     # Dagster finds the code location by workspace.yaml in its folder.
     processes = [subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment) for command in servers]  # noqa: S603

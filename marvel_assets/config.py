@@ -36,7 +36,7 @@ class ConfigError(ValueError):
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class LightGBMParameters(_Strict):
@@ -202,7 +202,7 @@ def _read_mapping(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file; MARVEL_CONFIG names the project's configuration.") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: can't be read as YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys and values, found {type(content).__name__}.")
@@ -213,7 +213,7 @@ def _describe(error: ValidationError, prefix: str = "") -> list[str]:
     """One line for each problem, beginning with the key at fault."""
     lines = []
     for problem in error.errors():
-        key = prefix + ".".join(str(part) for part in problem["loc"])
+        key = (prefix + ".".join(str(part) for part in problem["loc"])).rstrip(".")
         given = problem["input"]
         match problem["type"]:
             case "extra_forbidden":

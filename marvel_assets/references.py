@@ -7,7 +7,7 @@ thing referred to is the same, so that Dagster sees what is unchanged.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 
@@ -128,11 +128,19 @@ def from_json(text: str) -> Reference:
     Raises:
         ValueError: the text isn't a reference of a known kind.
     """
-    content: Any = json.loads(text)
-    if not isinstance(content, dict) or content.get("kind") not in _KINDS:
-        raise ValueError(f"expected one of {', '.join(_KINDS)} as JSON, found: {text[:200]}")
+    expected = f"expected one of {', '.join(_KINDS)} as JSON, found: {text[:200]}"
+    try:
+        content: Any = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(expected) from error
+    if not isinstance(content, dict) or str(content.get("kind")) not in _KINDS:
+        raise ValueError(expected)
     kind = _KINDS[content.pop("kind")]
     try:
-        return kind(**content)
+        reference = kind(**content)
     except TypeError as error:
         raise ValueError(f"this JSON is no {kind.__name__}: {error}") from error
+    wrong = [field.name for field in fields(kind) if type(content[field.name]).__name__ != field.type]
+    if wrong:
+        raise ValueError(f"this JSON is no {kind.__name__}: {', '.join(wrong)} of another type, in: {text[:200]}")
+    return reference

@@ -24,6 +24,7 @@ def connect(uri: str, locks: Path) -> mlflow.MlflowClient:
         locks: folder of the lock files.
     """
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)

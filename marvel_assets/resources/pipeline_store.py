@@ -66,11 +66,12 @@ class PipelineStore(dg.ConfigurableResource):  # type: ignore[type-arg]
     def find(self, recipe: str) -> FittedPipeline | None:
         """The pipeline that was fitted by this recipe, or None."""
         description = Path(self.folder, f"{recipe}.json")
-        if not description.exists():
+        file = description.with_suffix(".skops")
+        if not (description.exists() and file.exists()):
             return None
         content = json.loads(description.read_text(encoding="utf-8"))
         trained_on = TableVersion(**content.pop("trained_on"))
-        return FittedPipeline(**content, trained_on=trained_on, file=str(description.with_suffix(".skops")))
+        return FittedPipeline(**content, trained_on=trained_on, file=str(file))
 
     def keep(self, pipeline: Pipeline, recipe: str, trained_on: TableVersion, rows_digest: str) -> FittedPipeline:
         """Store a pipeline. Its description comes last: where that is, the pipeline is whole."""

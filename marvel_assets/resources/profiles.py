@@ -31,7 +31,12 @@ def embedded(home: Home) -> dict[str, Any]:
         "engine": DuckDBEngine(scratch=str(home.scratch)),
         "tables": Tables(warehouse=str(home.warehouse), locks=locks),
         "pipeline_store": pipeline_store,
-        "tracking": MlflowTracking(tracking_uri=store, artifact_root=str(home.mlflow_artifacts), locks=locks),
+        "tracking": MlflowTracking(
+            tracking_uri=store,
+            artifact_root=str(home.mlflow_artifacts),
+            locks=locks,
+            ui_url=os.environ.get("MARVEL_MLFLOW_URL") or "http://127.0.0.1:5000",
+        ),
         "unity_catalog": UnityCatalog(registry_uri=store, locks=locks),
         "wheel_builder": WheelBuilder(folder=str(home.wheels)),
         "spark": Spark(),

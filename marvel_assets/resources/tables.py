@@ -19,10 +19,25 @@ if TYPE_CHECKING:
 
     from marvel_assets.resources.engines.engine import Content, EngineSession
 
-DATA_CHANGING_OPERATIONS = frozenset(
-    {"WRITE", "DELETE", "MERGE", "UPDATE", "RESTORE", "STREAMING UPDATE", "CREATE OR REPLACE TABLE AS SELECT"}
+OPERATIONS_THAT_KEEP_ROWS = frozenset(
+    {
+        "OPTIMIZE",
+        "VACUUM START",
+        "VACUUM END",
+        "SET TBLPROPERTIES",
+        "UNSET TBLPROPERTIES",
+        "ADD CONSTRAINT",
+        "DROP CONSTRAINT",
+        "ADD FEATURE",
+        "UPGRADE PROTOCOL",
+        "UPDATE TABLE METADATA",
+        "UPDATE FIELD METADATA",
+        "ANALYZE TABLE",
+        "COMPUTE STATS",
+        "CLUSTER BY",
+    }
 )
-"""Delta operations after which a table holds other rows; OPTIMIZE, VACUUM and the like leave them as they are."""
+"""Delta operations after which a table holds the rows that it held; after any other it may hold others."""
 
 LOCK_SECONDS = 600
 
@@ -105,7 +120,10 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             TableNotFoundError: naming the table and version that can't be read.
         """
-        return self.read_path(self.location(table.name), table.version, columns)
+        try:
+            return self.read_path(self.location(table.name), table.version, columns)
+        except TableNotFoundError as error:
+            raise TableNotFoundError(f"{table}: {error}") from error
 
     def read_path(self, location: str | Path, version: int, columns: Iterable[str] | None = None) -> pa.Table:
         """Read one version of the table in a folder, ordered by ``Id``."""
@@ -123,10 +141,18 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         return _with_plain_texts(rows).sort_by("Id")
 
     def commit_of(self, table: TableVersion) -> Commit:
-        """What the commit of this version recorded."""
-        from deltalake import DeltaTable
+        """What the commit of this version recorded.
 
-        history = DeltaTable(self.location(table.name), version=table.version).history()
+        Raises:
+            TableNotFoundError: naming the table and version that can't be found.
+        """
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        try:
+            history = DeltaTable(self.location(table.name), version=table.version).history()
+        except (DeltaError, OSError) as error:
+            raise TableNotFoundError(f"{table} can't be read: {error}. Materialise the table again.") from error
         commit = _newest_commit(table.name, history)
         if commit is None:
             raise TableNotFoundError(f"{table}: its commit is no longer in the table's history.")
@@ -143,7 +169,7 @@ def _with_plain_texts(rows: pa.Table) -> pa.Table:
 
 def _newest_commit(name: str, history: list[dict[str, Any]]) -> Commit | None:
     for entry in history:
-        if entry.get("operation") in DATA_CHANGING_OPERATIONS:
+        if entry.get("operation") not in OPERATIONS_THAT_KEEP_ROWS:
             recorded = _recorded(entry.get("userMetadata"))
             table = TableVersion(name, entry["version"], recorded.get("rows", -1), recorded.get("content", ""))
             return Commit(table, recorded.get("provenance", {}))

@@ -170,7 +170,14 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         created = client.create_run(
             experiment_id,
             run_name=f"dagster-{self._dagster_run_id[:8]}",
-            tags={**tags.as_dict(), DAGSTER_RUN_ID: self._dagster_run_id, HOME_ID: self._home_id()},
+            tags={
+                **tags.as_dict(),
+                DAGSTER_RUN_ID: self._dagster_run_id,
+                HOME_ID: self._home_id(),
+                "mlflow.source.name": "marvel_assets.definitions",
+                "mlflow.source.git.commit": tags.git_sha,
+                "mlflow.source.git.branch": tags.branch,
+            },
         )
         return str(created.info.run_id)
 
@@ -202,7 +209,9 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             lock = self._run_lock(owner)
             try:
                 with lock.acquire(timeout=0):
-                    client.set_terminated(run.info.run_id, "KILLED")
+                    # Its owner may have ended it since the search.
+                    if client.get_run(run.info.run_id).info.status == "RUNNING":
+                        client.set_terminated(run.info.run_id, "KILLED")
             except filelock.Timeout:
                 continue
             Path(lock.lock_file).unlink(missing_ok=True)
@@ -235,18 +244,18 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 @contextmanager
 def _outside_any_run() -> Iterator[None]:
-    """A run that the caller has open stays open, and is not written to."""
+    """Runs that the caller has open, nested ones too, stay open and are not written to."""
     import mlflow
 
-    active = mlflow.active_run()
-    if active is None:
-        yield
-        return
-    mlflow.end_run("RUNNING")
+    innermost_first: list[str] = []
+    while (active := mlflow.active_run()) is not None:
+        innermost_first.append(active.info.run_id)
+        mlflow.end_run("RUNNING")
     try:
         yield
     finally:
-        mlflow.start_run(run_id=active.info.run_id)
+        for run_id in reversed(innermost_first):
+            mlflow.start_run(run_id=run_id, nested=True)
 
 
 def _has_failed(context: dg.InitResourceContext) -> bool:

@@ -19,8 +19,8 @@ def download(url: str, folder: Path) -> Path:
     """
     import requests
 
-    target = folder / ("download" + PurePosixPath(urlsplit(url).path).suffix)
     try:
+        target = folder / ("download" + PurePosixPath(urlsplit(url).path).suffix)
         with (
             requests.get(url, stream=True, timeout=CONNECT_AND_READ_SECONDS) as answer,
             target.open("wb") as file,
@@ -28,6 +28,6 @@ def download(url: str, folder: Path) -> Path:
             answer.raise_for_status()
             for chunk in answer.iter_content(CHUNK_BYTES):
                 file.write(chunk)
-    except requests.RequestException as error:
+    except (requests.RequestException, ValueError) as error:  # urlsplit refuses some URLs by ValueError
         raise SourceError(f"{url}: can't be downloaded: {error}") from error
     return target

@@ -73,10 +73,13 @@ def _csv_batches(path: Path, label: str) -> Iterator[pa.RecordBatch]:
 
 def _csv_header(path: Path, label: str) -> list[str]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return next(csv.reader(file), [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(f"{label}: the first lines are no CSV in UTF-8 ({error}); expected {_expected()}.") from error
+        # What follows the names is left to Arrow, which tells the column that isn't UTF-8.
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            names = next(csv.reader(file), [])
+        ",".join(names).encode()
+    except (UnicodeEncodeError, csv.Error) as error:
+        raise SourceError(f"{label}: the first line is no CSV in UTF-8 ({error}); expected {_expected()}.") from error
+    return names
 
 
 def _parquet_batches(path: Path, label: str) -> Iterator[pa.RecordBatch]:
@@ -85,17 +88,17 @@ def _parquet_batches(path: Path, label: str) -> Iterator[pa.RecordBatch]:
 
     try:
         file = parquet.ParquetFile(path)
-    except pa.ArrowInvalid as error:
+        _check_columns(file.schema_arrow.names, label)
+        for batch in file.iter_batches(columns=list(SOURCE_COLUMNS)):
+            texts = []
+            for column in SOURCE_COLUMNS:
+                try:
+                    texts.append(compute.cast(batch.column(column), pa.string()))
+                except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                    raise SourceError(f"{label}: column {column!r} can't be read as text: {error}") from error
+            yield pa.RecordBatch.from_arrays(texts, names=list(SOURCE_COLUMNS))
+    except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{label}: the file begins as Parquet and can't be read as such: {error}") from error
-    _check_columns(file.schema_arrow.names, label)
-    for batch in file.iter_batches(columns=list(SOURCE_COLUMNS)):
-        texts = []
-        for column in SOURCE_COLUMNS:
-            try:
-                texts.append(compute.cast(batch.column(column), pa.string()))
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                raise SourceError(f"{label}: column {column!r} can't be read as text: {error}") from error
-        yield pa.RecordBatch.from_arrays(texts, names=list(SOURCE_COLUMNS))
 
 
 def _check_columns(found: list[str], label: str) -> None:
@@ -125,4 +128,6 @@ def _explain(arrow_says: str, path: Path, label: str) -> str:
     if invalid_utf8:
         column = _csv_header(path, label)[int(invalid_utf8[1])]
         return f"column {column!r} holds text that isn't UTF-8; save the file as UTF-8."
+    if "Empty CSV file" in arrow_says:
+        return "the file has columns and no rows."
     return f"the file can't be read as CSV: {arrow_says}"

@@ -94,8 +94,8 @@ class EmbeddedCatalog:
         return self._search(f"name = '{_check_three_levels(name)}'")
 
     def versions_tagged(self, name: str, key: str, value: str) -> Sequence[CatalogVersion]:
-        """Search by name and tag."""
-        return self._search(f"name = '{_check_three_levels(name)}' and tags.`{key}` = '{value}'")
+        """Search by name, then compare: a search condition has no way to quote every value."""
+        return [version for version in self.versions(name) if version.tags.get(key) == value]
 
     def set_tags(self, name: str, version: int, tags: Mapping[str, str]) -> None:
         """Set them one by one."""

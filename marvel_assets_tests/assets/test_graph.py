@@ -1,0 +1,273 @@
+"""The whole graph, through Dagster's own command."""
+
+import json
+import shutil
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+
+from marvel_assets.home import PROJECT_ROOT, Home
+from marvel_assets.resources.mlflow_store import connect
+from marvel_assets.survival.schema import SOURCE_COLUMNS
+from marvel_assets.survival.signature import ANSWER, example_frame
+from marvel_assets.survival.synthetic import synthetic_characters
+from marvel_assets_tests.commands import CUSTOM, marvel, materialize, reference, state_of, succeeded
+from marvel_assets_tests.conftest import SAMPLE_ROWS, SMALL_GENERATOR
+
+ASSETS_IN_ORDER = [
+    "raw_characters",
+    "train_set",
+    "test_set",
+    "rejected_characters",
+    "fitted_pipeline",
+    "basic_model",
+    "basic_model_version",
+    "inference_wheel",
+    "custom_model_version",
+]
+MODEL = f"marvel_dev.marvel_characters.{CUSTOM}"
+
+
+def characters_file(folder: Path, rows: pd.DataFrame, name: str = "characters.csv") -> str:
+    path = folder / name
+    rows.to_csv(path, index=False)
+    return str(path)
+
+
+def test_one_command_makes_every_table_model_and_version(first_run: Home, small_project: Path):
+    # when
+    state = state_of(first_run, small_project)
+
+    # then
+    assert set(state.table_versions.values()) == {0}
+    accepted_and_rejected = sum(state.table_rows[name] for name in ("train_set", "test_set", "rejected_characters"))
+    assert accepted_and_rejected == state.table_rows["raw_characters"] == SMALL_GENERATOR["rows"]
+    assert all(numbers == [1] for numbers in state.versions.values())
+    assert all(number == 1 for number in state.aliases.values())
+    assert set(state.mlflow_runs.values()) == {"FINISHED"}
+    assert len(state.mlflow_runs) == 2
+
+
+def test_the_registered_custom_model_answers_in_words(first_run: Home):
+    # given
+    connect(f"sqlite:///{first_run.mlflow_database}", first_run.locks)
+
+    # when
+    answer = mlflow.pyfunc.load_model(f"models:/{MODEL}@latest-model").predict(
+        example_frame(
+            [
+                "Height",
+                "Weight",
+                "Universe",
+                "Identity",
+                "Gender",
+                "Marital_Status",
+                "Teams",
+                "Origin",
+                "Magic",
+                "Mutant",
+            ]
+        )  # fmt: skip
+    )
+
+    # then
+    assert list(answer) == [ANSWER]
+    assert len(answer[ANSWER]) == 2
+    assert set(answer[ANSWER]) <= {"alive", "dead"}
+
+
+def test_a_second_run_makes_no_commit_no_fit_and_no_version(materialised: Home, small_project: Path):
+    # given
+    before = state_of(materialised, small_project)
+
+    # when
+    again = succeeded(marvel("run"))
+
+    # then
+    assert state_of(materialised, small_project) == before
+    assert "nothing has changed since the last run" in again.stdout
+
+
+def test_each_asset_is_materialised_alone_in_a_process_of_its_own(
+    home: Home, small_project: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given: a user who has exported no DAGSTER_HOME, in the checkout that `make` has prepared
+    monkeypatch.delenv("DAGSTER_HOME")
+
+    # when
+    for asset in ASSETS_IN_ORDER:
+        succeeded(materialize(asset))
+
+    # then
+    state = state_of(home, small_project)
+    assert all(number == 1 for number in state.aliases.values())
+    assert set(state.mlflow_runs.values()) == {"FINISHED"}
+
+
+def test_an_asset_before_its_upstream_names_what_to_materialise_first(home: Home):
+    # when
+    done = materialize("fitted_pipeline")
+
+    # then
+    assert done.returncode != 0
+    assert "train_set has not been materialised in this home" in done.stderr
+    assert "--select '+train_set'" in done.stderr
+
+
+def test_the_genuine_sample_goes_through_whole(home: Home, small_project: Path, sample: Path):
+    # when
+    done = succeeded(marvel("run", MARVEL_SOURCE=str(sample)))
+
+    # then
+    state = state_of(home, small_project)
+    assert state.table_rows["raw_characters"] == SAMPLE_ROWS
+    assert sum(state.table_rows[name] for name in ("train_set", "test_set", "rejected_characters")) == SAMPLE_ROWS
+    assert '{"Survival prediction": [' in done.stdout
+
+
+def test_new_rows_make_new_versions_of_everything(materialised: Home, small_project: Path, tmp_path: Path):
+    # given
+    more = characters_file(tmp_path, synthetic_characters(2000, 8))
+
+    # when
+    succeeded(materialize("*", MARVEL_SOURCE=more))
+
+    # then
+    state = state_of(materialised, small_project)
+    assert set(state.table_versions.values()) == {1}
+    assert all(numbers == [2, 1] for numbers in state.versions.values())
+    assert all(number == 2 for number in state.aliases.values())
+
+
+def test_a_change_that_cleaning_drops_stops_at_the_tables(materialised: Home, small_project: Path, tmp_path: Path):
+    # given: the same characters, with other creators
+    before = state_of(materialised, small_project)
+    rows = synthetic_characters(**SMALL_GENERATOR)
+    accepted = ~rows["PageID"].isin(pd.read_parquet(_parquet_files(materialised, "rejected_characters"))["PageID"])
+    rows.loc[accepted, "Creators"] = "Somebody Else"
+
+    # when
+    succeeded(materialize("*", MARVEL_SOURCE=characters_file(tmp_path, rows)))
+
+    # then
+    after = state_of(materialised, small_project)
+    assert after.table_versions == {**before.table_versions, "raw_characters": 1}
+    assert (after.pipelines, after.logged_models, after.versions) == (
+        before.pipelines,
+        before.logged_models,
+        before.versions,
+    )
+
+
+def test_rows_in_another_order_are_the_same_content(materialised: Home, small_project: Path, tmp_path: Path):
+    # given
+    before = state_of(materialised, small_project)
+    shuffled = synthetic_characters(**SMALL_GENERATOR).sample(frac=1, random_state=1)
+
+    # when
+    succeeded(materialize("*", MARVEL_SOURCE=characters_file(tmp_path, shuffled)))
+
+    # then
+    assert state_of(materialised, small_project) == before
+
+
+def test_earlier_rows_that_come_back_bring_their_model_back(materialised: Home, small_project: Path, tmp_path: Path):
+    # given
+    first_model = reference(materialised, "basic_model")
+    succeeded(materialize("*", MARVEL_SOURCE=characters_file(tmp_path, synthetic_characters(2000, 8))))
+
+    # when
+    succeeded(materialize("*"))
+
+    # then
+    state = state_of(materialised, small_project)
+    assert state.table_versions["train_set"] == 2
+    assert reference(materialised, "basic_model") == first_model
+    assert all(numbers == [2, 1] for numbers in state.versions.values())
+    assert all(number == 1 for number in state.aliases.values())
+
+
+def test_another_wording_wraps_again_without_retraining(home: Home, small_project: Path, tmp_path: Path):
+    # given: a copy of the project, materialised
+    project = tmp_path / "project"
+    for part in ("marvel_assets", "config"):
+        shutil.copytree(PROJECT_ROOT / part, project / part)
+    shutil.copy(PROJECT_ROOT / "pyproject.toml", project)
+    succeeded(materialize("*", cwd=project))
+    before = state_of(home, small_project)
+    wrapper = project / "marvel_assets" / "survival" / "wrapper.py"
+    text = wrapper.read_text()
+    assert '1: "alive"' in text
+
+    # when
+    wrapper.write_text(text.replace('1: "alive"', '1: "still alive"'))
+    succeeded(materialize("*", cwd=project))
+
+    # then
+    after = state_of(home, small_project)
+    assert after.pipelines == before.pipelines
+    assert [numbers for name, numbers in after.versions.items() if name == MODEL] == [[2, 1]]
+    assert [numbers for name, numbers in after.versions.items() if name != MODEL] == [[1]]
+
+
+def test_environments_do_not_share_names(materialised: Home, small_project: Path):
+    # when
+    succeeded(materialize("*", MARVEL_ENV="acc"))
+
+    # then
+    acc = state_of(materialised, small_project, "acc")
+    assert {name.split(".")[0] for name in acc.versions} == {"marvel_acc"}
+    assert all(numbers == [1] for numbers in acc.versions.values())
+    assert all(numbers == [1] for numbers in state_of(materialised, small_project).versions.values())
+
+
+@pytest.mark.parametrize("column", SOURCE_COLUMNS)
+def test_a_source_without_a_column_writes_nothing(home: Home, tmp_path: Path, column: str):
+    # given
+    path = characters_file(tmp_path, synthetic_characters(50, 1).drop(columns=column))
+
+    # when
+    done = marvel("run", "--select", "raw_characters", MARVEL_SOURCE=path)
+
+    # then
+    assert done.returncode != 0
+    assert f"{path}: column {column!r} is missing" in done.stdout
+    assert not home.warehouse.exists()
+
+
+def test_one_class_only_is_refused_and_leaves_the_model_under_the_alias(
+    materialised: Home, small_project: Path, tmp_path: Path
+):
+    # given
+    before = state_of(materialised, small_project)
+    survivors = synthetic_characters(**SMALL_GENERATOR).query("Alive == 'Alive'")
+
+    # when
+    done = marvel("run", MARVEL_SOURCE=characters_file(tmp_path, survivors))
+
+    # then
+    assert done.returncode != 0
+    assert "column Alive: a classifier needs both classes among the training rows" in done.stdout
+    after = state_of(materialised, small_project)
+    assert (after.versions, after.aliases) == (before.versions, before.aliases)
+
+
+def _parquet_files(home: Home, table: str) -> str:
+    from deltalake import DeltaTable
+
+    [uri] = DeltaTable(home.warehouse / "marvel_dev" / "marvel_characters" / table).file_uris()
+    return uri
+
+
+def test_the_summary_tells_what_a_person_wants_to_know(first_run: Home, small_project: Path):
+    # when
+    done = succeeded(marvel("summary", MARVEL_HOME=str(first_run.root), MARVEL_CONFIG=str(small_project)))
+
+    # then
+    model = reference(first_run, "basic_model")
+    for expected in ("1,500", "raw_characters@v0", "rejected", "ROC AUC", model.model_id, "alias latest-model"):
+        assert expected in done.stdout
+    answer = next(line for line in done.stdout.splitlines() if "it answers" in line)
+    assert set(json.loads(answer.split("it answers")[1])[ANSWER]) <= {"alive", "dead"}

@@ -1,0 +1,91 @@
+"""The project's commands, as a user gives them: in a process of their own."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deltalake import DeltaTable
+
+from marvel_assets.config import ProjectConfig
+from marvel_assets.home import PROJECT_ROOT, Home
+from marvel_assets.references import from_json
+from marvel_assets.resources.mlflow_store import connect
+from marvel_assets.resources.unity_catalog.embedded import EmbeddedCatalog
+
+SECONDS = 300
+BASIC = "marvel_character_model_basic"
+CUSTOM = "marvel_character_model_custom"
+TABLES = ("raw_characters", "train_set", "test_set", "rejected_characters")
+
+
+def materialize(select: str, *, cwd: Path = PROJECT_ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`dagster asset materialize` for a selection."""
+    return python("-m", "dagster", "asset", "materialize", "-m", "marvel_assets.definitions", "--select", select,
+                  cwd=cwd, **environment)  # fmt: skip
+
+
+def marvel(*arguments: str, cwd: Path = PROJECT_ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The project's own command."""
+    return python("-c", "from marvel_assets.cli import main; main()", *arguments, cwd=cwd, **environment)
+
+
+def python(*arguments: str, cwd: Path = PROJECT_ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    """This environment's Python; the environment given is added to the test's own."""
+    # MLflow notes its store in this process's environment; a user's shell has no such variable.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env={**inherited, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+
+
+def succeeded(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    """The command's result, where it ended well; else what it printed."""
+    assert done.returncode == 0, f"{done.args}\n{done.stdout[-4000:]}\n{done.stderr[-6000:]}"
+    return done
+
+
+@dataclass(frozen=True)
+class State:
+    """What a home holds, as far as a run could change it."""
+
+    table_versions: dict[str, int]
+    table_rows: dict[str, int]
+    pipelines: dict[str, int]
+    logged_models: set[str]
+    mlflow_runs: dict[str, str]
+    versions: dict[str, list[int]]
+    aliases: dict[str, int | None]
+
+
+def state_of(home: Home, config_path: Path, environment: str = "dev") -> State:
+    """Read everything from where it is stored, not from what was said of it."""
+    config = ProjectConfig.from_yaml(config_path, environment)
+    client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    catalog = EmbeddedCatalog(client, home.locks)
+    tables = {name: DeltaTable(home.warehouse.joinpath(*config.qualified(name).split("."))) for name in TABLES}
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    models = [config.qualified(name) for name in (BASIC, CUSTOM)]
+    under = {name: catalog.version_under(name, "latest-model") for name in models}
+    return State(
+        {name: table.version() for name, table in tables.items()},
+        {name: table.count() for name, table in tables.items()},
+        {file.name: file.stat().st_mtime_ns for file in home.pipelines.iterdir()},
+        {model.model_id for model in client.search_logged_models(experiments)},
+        {run.info.run_id: run.info.status for run in client.search_runs(experiments)},
+        {name: [version.version for version in catalog.versions(name)] for name in models},
+        {name: None if version is None else version.version for name, version in under.items()},
+    )
+
+
+def reference(home: Home, asset: str) -> Any:
+    """What an asset last handed on."""
+    return from_json((home.references / f"{asset}.json").read_text())
