@@ -115,7 +115,7 @@ def _provide_environment(extras: set[str]) -> None:
         return
     every_extra = sorted(extras | set(installed["extras"]))
     project = f".[{','.join(every_extra)}]"
-    _say(f"Installing marvel-assets{project[1:]} at the versions that constraints.txt pins (a minute, once)")
+    _say(f"Installing marvel-assets{project[1:]} at the versions of constraints.txt (a minute, once)")
     install = ["pip", "install", "--quiet", "--compile-bytecode", "--constraint", "constraints.txt", "--editable", project]
     _run([str(VENV / "bin" / "uv"), *install, "--python", str(PYTHON)])
     STAMP.write_text(json.dumps({"python": sys.version, "digest": wanted.hexdigest(), "extras": every_extra}, indent=2))
