@@ -116,8 +116,8 @@ def _provide_environment(extras: set[str]) -> None:
     every_extra = sorted(extras | set(installed["extras"]))
     project = f".[{','.join(every_extra)}]"
     _say(f"Installing marvel-assets{project[1:]} at the versions of constraints.txt (a minute, once)")
-    install = ["pip", "install", "--quiet", "--compile-bytecode", "--constraint", "constraints.txt", "--editable", project]
-    _run([str(VENV / "bin" / "uv"), *install, "--python", str(PYTHON)])
+    install = [str(VENV / "bin" / "uv"), "pip", "install", "--quiet", "--compile-bytecode", "--python", str(PYTHON)]
+    _run([*install, "--constraint", "constraints.txt", "--editable", project])
     STAMP.write_text(json.dumps({"python": sys.version, "digest": wanted.hexdigest(), "extras": every_extra}, indent=2))
 
 

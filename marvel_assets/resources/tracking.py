@@ -1,14 +1,16 @@
 """MLflow: one run for each Dagster run and experiment, ended with the status that it earned.
 
-The convention is dagster-mlflow's: the run is found by its tag ``dagster_run_id``, so that every process of one
-Dagster run writes into the same MLflow run. What differs: two experiments in one process get a run each, a run is
-opened only when something is logged, and it is ended by the resource, in every way of running.
+Runs are found and opened by dagster-mlflow, by their tag ``dagster_run_id``: every process of one Dagster run writes
+into the same MLflow run. What is mended here: two experiments in one process get a run each, a run is opened only
+when something is logged, and it is ended by the resource, in every way of running.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,12 +51,14 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     )
 
     _open_runs: dict[str, str] = PrivateAttr(default_factory=dict)
+    _context: dg.InitResourceContext | None = PrivateAttr(default=None)
     _dagster_run_id: str = PrivateAttr(default="")
     _alive: FileLock | None = PrivateAttr(default=None)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[MlflowTracking]:
         """Hand out the resource, and end its runs when the Dagster run (or its step's process) is over."""
+        self._context = context
         self._dagster_run_id = context.run_id or f"no-dagster-run-{uuid.uuid4()}"
         status = "KILLED"
         try:
@@ -70,7 +74,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         """A client of the store; the first call also ends the runs that killed processes left behind."""
         client = connect(self.tracking_uri, Path(self.locks))
         if self._alive is None:
-            self._alive = self._run_lock(self._dagster_run_id)
+            self._alive = _lock(self._liveness_folder(self._dagster_run_id) / f"{os.getpid()}.lock")
             self._alive.acquire()
             self._end_runs_of_the_dead(client)
         return client
@@ -83,14 +87,15 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         import mlflow
 
-        client = self.client()
-        run_id = self._open_runs.get(experiment) or self._find_or_create(client, experiment, tags)
-        self._open_runs[experiment] = run_id
-        with _outside_any_run(), mlflow.start_run(run_id=run_id) as active:
-            try:
-                yield active
-            finally:
-                mlflow.end_run("RUNNING")
+        self.client()
+        with _outside_any_run():
+            run_id = self._open_runs.get(experiment) or self._open(experiment, tags)
+            self._open_runs[experiment] = run_id
+            with mlflow.start_run(run_id=run_id) as active:
+                try:
+                    yield active
+                finally:
+                    mlflow.end_run("RUNNING")
 
     def experiment_id(self, name: str) -> str:
         """The experiment of this name, created where there is none."""
@@ -160,26 +165,33 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         """MLflow's page of a model version."""
         return f"{self.ui_url}/#/models/{name}/versions/{version}"
 
-    def _find_or_create(self, client: mlflow.MlflowClient, experiment: str, tags: Tags) -> str:
-        experiment_id = self.experiment_id(experiment)
-        found = client.search_runs(
-            [experiment_id], filter_string=f"tags.{DAGSTER_RUN_ID} = '{self._dagster_run_id}'", max_results=1
-        )
-        if found:
-            return str(found[0].info.run_id)
-        created = client.create_run(
-            experiment_id,
-            run_name=f"dagster-{self._dagster_run_id[:8]}",
-            tags={
+    def _open(self, experiment: str, tags: Tags) -> str:
+        """Let dagster-mlflow find or start the run. It must meet no active one: it would take that for its own."""
+        import mlflow
+
+        self.experiment_id(experiment)
+        settings = {
+            "experiment_name": experiment,
+            "mlflow_tracking_uri": self.tracking_uri,
+            "extra_tags": {
                 **tags.as_dict(),
-                DAGSTER_RUN_ID: self._dagster_run_id,
                 HOME_ID: self._home_id(),
+                "mlflow.runName": f"dagster-{self._dagster_run_id[:8]}",
                 "mlflow.source.name": "marvel_assets.definitions",
                 "mlflow.source.git.commit": tags.git_sha,
                 "mlflow.source.git.branch": tags.branch,
             },
-        )
-        return str(created.info.run_id)
+        }
+        assert self._context is not None, "a run is opened only within yield_for_execution"  # noqa: S101
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", dg.BetaWarning)
+            from dagster_mlflow.resources import MlFlow
+
+            MlFlow(self._context.replace_config(settings))  # type: ignore[no-untyped-call]
+        active = mlflow.active_run()
+        assert active is not None, "MlFlow leaves its run active"  # noqa: S101
+        mlflow.end_run("RUNNING")
+        return str(active.info.run_id)
 
     def _end_runs(self, status: str) -> None:
         if self._alive is None:
@@ -189,14 +201,12 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
                 self.client().set_terminated(run_id, status)
         finally:
             self._alive.release()
-            Path(self._alive.lock_file).unlink(missing_ok=True)
+            _remove(Path(self._alive.lock_file))
             self._alive = None
             self._open_runs.clear()
 
     def _end_runs_of_the_dead(self, client: mlflow.MlflowClient) -> None:
-        """End what a killed process left RUNNING: no process holds that Dagster run's lock any more."""
-        import filelock
-
+        """End what a killed process left RUNNING: no process holds a lock for that Dagster run any more."""
         experiments = [experiment.experiment_id for experiment in client.search_experiments()]
         running = client.search_runs(
             experiments,
@@ -204,28 +214,31 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         )
         for run in running:
             owner = run.data.tags.get(DAGSTER_RUN_ID, "")
-            if owner == self._dagster_run_id:
-                continue
-            lock = self._run_lock(owner)
-            try:
-                with lock.acquire(timeout=0):
-                    # Its owner may have ended it since the search.
-                    if client.get_run(run.info.run_id).info.status == "RUNNING":
-                        client.set_terminated(run.info.run_id, "KILLED")
-            except filelock.Timeout:
-                continue
-            Path(lock.lock_file).unlink(missing_ok=True)
+            if owner != self._dagster_run_id and not self._is_alive(owner):
+                client.set_terminated(run.info.run_id, "KILLED")
 
-    def _run_lock(self, dagster_run_id: str) -> FileLock:
+    def _is_alive(self, dagster_run_id: str) -> bool:
+        """Whether any process of a Dagster run holds its lock. The system releases the locks of those that died."""
         import filelock
 
-        Path(self.locks).mkdir(parents=True, exist_ok=True)
-        return filelock.FileLock(Path(self.locks, f"run-{dagster_run_id}.lock"))
+        for file in self._liveness_folder(dagster_run_id).glob("*.lock"):
+            try:
+                with _lock(file).acquire(timeout=0):
+                    pass
+            except filelock.Timeout:
+                return True
+            _remove(file)
+        return False
+
+    def _liveness_folder(self, dagster_run_id: str) -> Path:
+        """Where each process of a Dagster run holds a lock of its own."""
+        return Path(self.locks, "runs", dagster_run_id)
 
     def _home_id(self) -> str:
         """A name of the lock folder that no other machine has."""
         file = Path(self.locks, "home-id")
         if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
             candidate = file.with_suffix(f".{os.getpid()}")
             candidate.write_text(str(uuid.uuid4()))
             try:
@@ -240,6 +253,20 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         root = self.artifact_root.rstrip("/")
         location = f"{root}/{experiment.strip('/')}"
         return location if "://" in root else Path(location).as_uri()
+
+
+def _lock(file: Path) -> FileLock:
+    import filelock
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return filelock.FileLock(file)
+
+
+def _remove(lock_file: Path) -> None:
+    """Remove a lock file, and its folder where it was the last."""
+    lock_file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        lock_file.parent.rmdir()
 
 
 @contextmanager

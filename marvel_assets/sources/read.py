@@ -78,7 +78,7 @@ def _csv_header(path: Path, label: str) -> list[str]:
             names = next(csv.reader(file), [])
         ",".join(names).encode()
     except (UnicodeEncodeError, csv.Error) as error:
-        raise SourceError(f"{label}: the first line is no CSV in UTF-8 ({error}); expected {_expected()}.") from error
+        raise SourceError(f"{label}: the first line is no CSV in UTF-8; expected {_expected()}.") from error
     return names
 
 

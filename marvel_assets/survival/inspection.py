@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from marvel_assets.survival.signature import example_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from mlflow.entities import Run
+    from mlflow.pyfunc import PyFuncModel
 
 
 class TrainingInput(NamedTuple):
@@ -22,19 +23,15 @@ class TrainingInput(NamedTuple):
 
 def predictions_of(uri: str, features: Sequence[str]) -> list[int]:
     """Load a basic model from a URI and let it predict the example characters."""
-    import mlflow
-
-    model = mlflow.pyfunc.load_model(uri)
+    model = _load(uri)
     return [int(label) for label in model.predict(example_frame(features))]
 
 
-def answers_of(uri: str, features: Sequence[str]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def answers_of(uri: str, features: Sequence[str]) -> tuple[Any, Any]:
     """Load a custom model and let it answer for the example characters, as pyfunc and unwrapped."""
-    import mlflow
-
-    model = mlflow.pyfunc.load_model(uri)
+    model = _load(uri)
     example = example_frame(features)
-    return model.predict(example), model.unwrap_python_model().predict(context=None, model_input=example)
+    return model.predict(example), model.unwrap_python_model().predict(context=None, model_input=example)  # type: ignore[no-untyped-call]
 
 
 def training_input_of(run: Run) -> TrainingInput:
@@ -48,3 +45,14 @@ def training_input_of(run: Run) -> TrainingInput:
             source = json.loads(data_set.dataset.source)
             return TrainingInput(source["path"], int(source["delta_table_version"]))
     raise LookupError(f"run {run.info.run_id} has no input in the context 'training'")
+
+
+def _load(uri: str) -> PyFuncModel:
+    """Load a model, and leave no copy of its files behind."""
+    import tempfile
+
+    import mlflow
+
+    with tempfile.TemporaryDirectory() as folder:
+        model: PyFuncModel = mlflow.pyfunc.load_model(uri, dst_path=folder)
+    return model

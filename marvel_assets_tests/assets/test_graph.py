@@ -69,7 +69,7 @@ def test_the_registered_custom_model_answers_in_words(first_run: Home):
                 "Magic",
                 "Mutant",
             ]
-        )  # fmt: skip
+        )
     )
 
     # then
@@ -106,7 +106,8 @@ def test_each_asset_is_materialised_alone_in_a_process_of_its_own(
     assert set(state.mlflow_runs.values()) == {"FINISHED"}
 
 
-def test_an_asset_before_its_upstream_names_what_to_materialise_first(home: Home):
+@pytest.mark.usefixtures("home")
+def test_an_asset_before_its_upstream_names_what_to_materialise_first():
     # when
     done = materialize("fitted_pipeline")
 

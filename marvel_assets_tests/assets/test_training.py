@@ -79,7 +79,7 @@ def test_metrics_are_linked_to_the_model_and_the_data_set(first_run: Home, clien
     assert {metric.dataset_name for metric in model.metrics} == {"test_set"}
 
 
-def test_parameters_tags_and_plots_are_there(first_run: Home, client: mlflow.MlflowClient, run: mlflow.entities.Run):
+def test_parameters_tags_and_plots_are_there(client: mlflow.MlflowClient, run: mlflow.entities.Run):
     # then
     assert {name: run.data.params[name] for name in FEW_TREES} == {k: str(v) for k, v in FEW_TREES.items()}
     assert {"git_sha", "branch", "run_id", "dagster_run_id"} <= run.data.tags.keys()

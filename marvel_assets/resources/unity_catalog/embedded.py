@@ -57,9 +57,15 @@ class EmbeddedCatalog:
 
     def wait_until_ready(self, name: str, version: int, seconds: float) -> CatalogVersion:
         """Ask until the status is READY."""
+        from mlflow.exceptions import MlflowException
+
+        _check_three_levels(name)
         deadline = time.monotonic() + seconds
         while True:
-            found = self._version(self._client.get_model_version(name, str(version)))
+            try:
+                found = self._version(self._client.get_model_version(name, str(version)))
+            except MlflowException as error:
+                raise CatalogError(f"{name} version {version} can't be looked up: {error}") from error
             if found.status == READY:
                 return found
             if time.monotonic() > deadline:
@@ -75,13 +81,15 @@ class EmbeddedCatalog:
         self._client.set_registered_model_alias(name, alias, str(version))
 
     def delete_alias(self, name: str, alias: str) -> None:
-        """Remove the alias."""
-        self._client.delete_registered_model_alias(name, alias)
+        """Remove the alias, where it is set."""
+        if self.version_under(name, alias) is not None:
+            self._client.delete_registered_model_alias(name, alias)
 
     def version_under(self, name: str, alias: str) -> CatalogVersion | None:
         """Ask for the alias itself: those in search results are not to be relied on."""
         from mlflow.exceptions import MlflowException
 
+        _check_three_levels(name)
         try:
             return self._version(self._client.get_model_version_by_alias(name, alias))
         except MlflowException as error:

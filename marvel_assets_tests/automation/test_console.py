@@ -1,0 +1,33 @@
+"""What a run tells at the terminal."""
+
+from pathlib import Path
+
+from marvel_assets.home import Home
+from marvel_assets_tests.commands import marvel, succeeded
+
+
+def test_a_failure_is_one_line_that_names_the_cause(home: Home, tmp_path: Path):
+    # given
+    nothing = tmp_path / "nothing.csv"
+
+    # when
+    done = marvel("run", MARVEL_SOURCE=str(nothing))
+
+    # then
+    assert done.returncode != 0
+    failures = [line for line in done.stdout.splitlines() if "failed" in line]
+    assert len(failures) == 1
+    assert f"SourceError: {nothing}: no such file" in failures[0]
+    assert "Traceback" not in done.stdout
+    assert not home.warehouse.exists()
+
+
+def test_each_step_tells_what_it_made(home: Home):
+    # when
+    done = succeeded(marvel("run", "--select", "raw_characters"))
+
+    # then
+    assert home.warehouse.exists()
+    assert any(
+        line.split()[1:2] == ["raw_characters"] and "1,500 rows, written" in line for line in done.stdout.splitlines()
+    )

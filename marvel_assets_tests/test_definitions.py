@@ -1,0 +1,91 @@
+"""The code location: quick to load, and whole."""
+
+import dagster as dg
+
+from marvel_assets.definitions import defs
+from marvel_assets_tests.commands import python, succeeded
+
+HEAVY = ("mlflow", "lightgbm", "pandas", "pyspark", "sklearn", "duckdb", "deltalake", "pyarrow", "dagster_mlflow")
+GROUPS = {
+    "raw_characters": "ingestion",
+    "train_set": "ingestion",
+    "test_set": "ingestion",
+    "rejected_characters": "ingestion",
+    "fitted_pipeline": "training",
+    "basic_model": "training",
+    "basic_model_version": "registry",
+    "inference_wheel": "serving",
+    "custom_model_version": "serving",
+}
+
+
+def test_loading_them_imports_nothing_heavy():
+    # when
+    done = succeeded(
+        python("-c", f"import sys, marvel_assets.definitions; print([m for m in {HEAVY!r} if m in sys.modules])")
+    )
+
+    # then
+    assert done.stdout.strip() == "[]"
+
+
+def test_dagster_finds_them_valid():
+    # when
+    done = python("-m", "dagster", "definitions", "validate", "-m", "marvel_assets.definitions")
+
+    # then
+    succeeded(done)
+
+
+def test_every_asset_has_group_owner_kind_description_and_code_version():
+    # when
+    specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+
+    # then
+    assert {name: spec.group_name for name, spec in specs.items()} == GROUPS
+    for spec in specs.values():
+        assert spec.owners
+        assert spec.kinds
+        assert spec.description
+    versioned = [name for name, spec in specs.items() if spec.code_version]
+    assert set(versioned) == GROUPS.keys() - {"inference_wheel"}
+
+
+def test_tables_tell_their_columns_and_where_they_come_from():
+    # when
+    specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+
+    # then
+    for name in ("raw_characters", "train_set", "test_set", "rejected_characters"):
+        assert isinstance(specs[name].metadata["dagster/column_schema"], dg.TableSchema)
+    lineage = specs["train_set"].metadata["dagster/column_lineage"].deps_by_column
+    assert [(dep.asset_key.to_user_string(), dep.column_name) for dep in lineage["Magic"]] == [
+        ("raw_characters", "Origin")
+    ]
+
+
+def test_checks_that_guard_what_is_downstream_are_blocking():
+    # when
+    checks = {
+        (key.asset_key.to_user_string(), key.name): defs.resolve_asset_graph().get(key).blocking
+        for key in defs.resolve_asset_graph().asset_check_keys
+    }
+
+    # then
+    blocking = {key for key, is_blocking in checks.items() if is_blocking}
+    assert blocking == {
+        ("train_set", "keeps_the_contract"),
+        ("test_set", "keeps_the_contract"),
+        ("rejected_characters", "accepted_and_rejected_add_up"),
+        ("basic_model", "loads_by_model_id_and_by_run"),
+        ("basic_model", "is_found_by_git_sha"),
+        ("basic_model", "training_rows_are_read_again"),
+    }
+
+
+def test_one_click_needs_no_configuration():
+    # when
+    job = defs.resolve_job_def("retrain")
+
+    # then
+    dg.validate_run_config(job)
