@@ -39,6 +39,9 @@ PASSED = "passed"
 """Tag of a logged model, and its value where all checks of basic_model have passed."""
 
 
+INTERRUPTIONS = {"KeyboardInterrupt", "DagsterExecutionInterruptedError"}
+
+
 class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     """MLflow's tracking store and registry, local by default."""
 
@@ -59,11 +62,11 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[MlflowTracking]:
         """Hand out the resource, and end its runs when the Dagster run (or its step's process) is over."""
         self._context = context
-        self._dagster_run_id = context.run_id or f"no-dagster-run-{uuid.uuid4()}"
+        self._dagster_run_id = context.run.run_id if context.run else f"no-dagster-run-{uuid.uuid4()}"
         status = "KILLED"
         try:
             yield self
-            status = "FAILED" if _has_failed(context) else "FINISHED"
+            status = _earned_status(context)
         except Exception:
             status = "FAILED"
             raise
@@ -91,7 +94,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         with _outside_any_run():
             run_id = self._open_runs.get(experiment) or self._open(experiment, tags)
             self._open_runs[experiment] = run_id
-            with mlflow.start_run(run_id=run_id) as active:
+            with _resume(run_id) as active:
                 try:
                     yield active
                 finally:
@@ -183,7 +186,8 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             },
         }
         assert self._context is not None, "a run is opened only within yield_for_execution"  # noqa: S101
-        with warnings.catch_warnings():
+        # Steps in processes of their own would each find none, and start one.
+        with _lock(Path(self.locks, "mlflow-open.lock")), warnings.catch_warnings():
             warnings.simplefilter("ignore", dg.BetaWarning)
             from dagster_mlflow.resources import MlFlow
 
@@ -191,7 +195,14 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         active = mlflow.active_run()
         assert active is not None, "MlFlow leaves its run active"  # noqa: S101
         mlflow.end_run("RUNNING")
+        self._tag_dagster_run(experiment, active.info.run_id, tags)
         return str(active.info.run_id)
+
+    def _tag_dagster_run(self, experiment: str, run_id: str, tags: Tags) -> None:
+        """Let a person find the commit and the MLflow run from Dagster's list of runs."""
+        if self._context is not None and self._context.instance is not None:
+            named = {"git_sha": tags.git_sha, "branch": tags.branch, f"mlflow{experiment}": run_id}
+            self._context.instance.add_run_tags(self._dagster_run_id, named)
 
     def _end_runs(self, status: str) -> None:
         if self._alive is None:
@@ -282,12 +293,32 @@ def _outside_any_run() -> Iterator[None]:
         yield
     finally:
         for run_id in reversed(innermost_first):
-            mlflow.start_run(run_id=run_id, nested=True)
+            _resume(run_id, nested=True)
 
 
-def _has_failed(context: dg.InitResourceContext) -> bool:
-    """Whether any step of the Dagster run has failed for good, told by its events."""
-    if context.instance is None or context.run_id is None:
-        return False
-    failures = context.instance.get_records_for_run(context.run_id, of_type=dg.DagsterEventType.STEP_FAILURE, limit=1)
-    return len(failures.records) > 0
+def _resume(run_id: str, *, nested: bool = False) -> mlflow.ActiveRun:
+    """Make a run the active one; MLflow refuses where another run's experiment is the active one."""
+    import mlflow
+
+    mlflow.set_experiment(experiment_id=mlflow.get_run(run_id).info.experiment_id)
+    return mlflow.start_run(run_id=run_id, nested=nested)
+
+
+def _earned_status(context: dg.InitResourceContext) -> str:
+    """How the Dagster run has gone so far, told by the steps that failed for good."""
+    if context.instance is None or context.run is None:
+        return "FINISHED"
+    failed = context.instance.get_records_for_run(context.run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    if not failed.records:
+        return "FINISHED"
+    return "KILLED" if any(_was_interrupted(record.event_log_entry) for record in failed.records) else "FAILED"
+
+
+def _was_interrupted(entry: dg.EventLogEntry) -> bool:
+    failure = entry.get_dagster_event().step_failure_data
+    error = failure.error
+    while error is not None:
+        if error.cls_name in INTERRUPTIONS:
+            return True
+        error = error.cause
+    return False

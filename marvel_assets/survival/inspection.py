@@ -24,7 +24,8 @@ class TrainingInput(NamedTuple):
 def predictions_of(uri: str, features: Sequence[str]) -> list[int]:
     """Load a basic model from a URI and let it predict the example characters."""
     model = _load(uri)
-    return [int(label) for label in model.predict(example_frame(features))]
+    labels: Any = model.predict(example_frame(features))
+    return [int(label) for label in labels]
 
 
 def answers_of(uri: str, features: Sequence[str]) -> tuple[Any, Any]:
