@@ -6,10 +6,10 @@ import hashlib
 from importlib.resources import files
 
 
-def version_of(*survival_files: str) -> str:
-    """A hash of files of the domain: an asset is stale when one of them has changed, and only then."""
-    folder = files("marvel_assets.survival")
-    content = b"\0".join(folder.joinpath(name).read_bytes() for name in survival_files)
+def version_of(*package_files: str) -> str:
+    """A hash of files of this package: an asset is stale when one of them has changed, and only then."""
+    package = files("marvel_assets")
+    content = b"\0".join(package.joinpath(name).read_bytes() for name in package_files)
     return hashlib.sha256(content).hexdigest()[:12]
 
 

@@ -16,7 +16,8 @@ from marvel_assets.survival.cleaning import cleaning_statements, digested_source
 from marvel_assets.survival.schema import CHARACTER_COLUMNS, REJECTED_COLUMNS, SOURCE_COLUMNS, SOURCE_ROW
 
 GROUP = "ingestion"
-CLEANING_VERSION = version_of("clean.sql", "cleaning.py", "schema.py")
+READING_VERSION = version_of("sources/read.py", "survival/schema.py")
+CLEANING_VERSION = version_of("survival/clean.sql", "survival/cleaning.py", "survival/schema.py")
 
 ADD_UP = "accepted_and_rejected_add_up"
 TABLE_STATEMENTS = {"train_set": set_of("train"), "test_set": set_of("test"), "rejected_characters": rejected()}
@@ -66,7 +67,7 @@ class RawCharactersConfig(dg.Config):
     group_name=GROUP,
     kinds={"deltalake", "table"},
     owners=OWNERS,
-    code_version=version_of("schema.py"),
+    code_version=READING_VERSION,
     io_manager_key="references",
     metadata={"dagster/column_schema": column_schema(RAW_COLUMNS, RAW_TYPES)},
 )
@@ -86,15 +87,16 @@ def raw_characters(
         generator_rows=config.generator_rows or generator.rows,
         generator_seed=generator.seed if config.generator_seed is None else config.generator_seed,
     ) as source:
+        read_from = {"source_digest": source.digest, "read_by": READING_VERSION}
         head = tables.head(name)
-        if head is not None and head.provenance.get("source_digest") == source.digest:
+        if head is not None and read_from.items() <= head.provenance.items():
             published = Published(head, is_new=False)
         else:
             context.log.info(f"Reading {source.label}")
             with engine.session() as session:
                 session.read_source(source, "delivered")
                 session.query(digested_source("delivered"), "raw_characters")
-                provenance = {"source": source.label, "source_digest": source.digest}
+                provenance = {"source": source.label, **read_from}
                 published = tables.publish(session, "raw_characters", name, provenance)
         log_published(context, published)
         return dg.MaterializeResult(

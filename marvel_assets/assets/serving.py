@@ -17,7 +17,9 @@ from marvel_assets.resources.wheel_builder import WheelBuilder
 
 GROUP = "serving"
 CUSTOM_MODEL = "marvel_character_model_custom"
-WRAP_CODE = version_of("serving_model.py", "signature.py", "wrapper.py", "wrapper_logging.py")
+WRAP_CODE = version_of(
+    "survival/serving_model.py", "survival/signature.py", "survival/wrapper.py", "survival/wrapper_logging.py"
+)
 
 UNWRAPPED = "answers_the_same_unwrapped"
 WRAPS_THE_ALIAS = "wraps_the_basic_version_under_the_alias"

@@ -15,8 +15,14 @@ from marvel_assets.resources.tables import Tables
 from marvel_assets.resources.tracking import MlflowTracking
 
 GROUP = "training"
-FIT_CODE = version_of("encoder.py", "pipeline.py", "training_rows.py")
-LOG_CODE = version_of("evaluation.py", "model_logging.py", "plots.py", "signature.py", "training_rows.py")
+FIT_CODE = version_of("survival/encoder.py", "survival/pipeline.py", "survival/training_rows.py")
+LOG_CODE = version_of(
+    "survival/evaluation.py",
+    "survival/model_logging.py",
+    "survival/plots.py",
+    "survival/signature.py",
+    "survival/training_rows.py",
+)
 
 
 class FitConfig(dg.Config):

@@ -13,7 +13,7 @@ from pydantic import Field
 from marvel_assets.references import TableVersion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     import pyarrow as pa
 
@@ -84,7 +84,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         location = self.location(name)
         if not DeltaTable.is_deltatable(str(location)):
             return None
-        return _newest_commit(name, DeltaTable(location).history())
+        return _newest_commit(name, location, DeltaTable(location).version())
 
     def publish(self, session: EngineSession, relation: str, name: str, provenance: dict[str, Any]) -> Published:
         """Make the table hold the relation's rows, unless it holds them already.
@@ -146,16 +146,9 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             TableNotFoundError: naming the table and version that can't be found.
         """
-        from deltalake import DeltaTable
-        from deltalake.exceptions import DeltaError
-
-        try:
-            history = DeltaTable(self.location(table.name), version=table.version).history()
-        except (DeltaError, OSError) as error:
-            raise TableNotFoundError(f"{table} can't be read: {error}. Materialise the table again.") from error
-        commit = _newest_commit(table.name, history)
+        commit = _newest_commit(table.name, self.location(table.name), table.version)
         if commit is None:
-            raise TableNotFoundError(f"{table}: its commit is no longer in the table's history.")
+            raise TableNotFoundError(f"{table}: its commit is not in the table's log. Materialise the table again.")
         return commit
 
 
@@ -167,13 +160,29 @@ def _with_plain_texts(rows: pa.Table) -> pa.Table:
     return rows.cast(pa.schema(fields))
 
 
-def _newest_commit(name: str, history: list[dict[str, Any]]) -> Commit | None:
-    for entry in history:
+def _newest_commit(name: str, location: Path, version: int) -> Commit | None:
+    """The newest commit up to a version that changed the table's rows."""
+    for entry in _commits(location, version):
         if entry.get("operation") not in OPERATIONS_THAT_KEEP_ROWS:
             recorded = _recorded(entry.get("userMetadata"))
             table = TableVersion(name, entry["version"], recorded.get("rows", -1), recorded.get("content", ""))
             return Commit(table, recorded.get("provenance", {}))
     return None
+
+
+def _commits(location: Path, version: int) -> Iterator[dict[str, Any]]:
+    """What each commit up to a version says of itself, the newest first.
+
+    It is read from the log: delta-rs's ``history()`` begins with the table's newest commit whichever version is
+    loaded, and counts the versions wrong.
+    """
+    for number in range(version, -1, -1):
+        try:
+            actions = Path(location, "_delta_log", f"{number:020}.json").read_text(encoding="utf-8").split("\n")
+        except FileNotFoundError:
+            return
+        told = [json.loads(action)["commitInfo"] for action in actions if action.startswith('{"commitInfo"')]
+        yield {**(told[0] if told else {}), "version": number}
 
 
 def _recorded(user_metadata: str | None) -> dict[str, Any]:

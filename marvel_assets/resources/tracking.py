@@ -225,7 +225,10 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         )
         for run in running:
             owner = run.data.tags.get(DAGSTER_RUN_ID, "")
-            if owner != self._dagster_run_id and not self._is_alive(owner):
+            if owner == self._dagster_run_id or self._is_alive(owner):
+                continue
+            # Its owner may have ended it since the search.
+            if client.get_run(run.info.run_id).info.status == "RUNNING":
                 client.set_terminated(run.info.run_id, "KILLED")
 
     def _is_alive(self, dagster_run_id: str) -> bool:

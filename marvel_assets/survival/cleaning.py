@@ -17,7 +17,8 @@ class CleaningStatements(NamedTuple):
             vocabulary that is kept with the training version.
         cleaned_characters: from ``raw_characters`` and ``frequent_universes``, one row for each row read, with
             ``split`` ('train', 'test', or null where rejected), ``rejected_column``, ``reason`` and ``row_digest``.
-        rules: hash of both, the list of missing texts included.
+        rules: hash of all that decides the three tables: both statements, the list of missing texts, and what is
+            taken out of the result.
     """
 
     frequent_universes: str
@@ -32,10 +33,11 @@ def cleaning_statements() -> CleaningStatements:
     text = template.replace("{missing}", f"({quoted})").replace("{test_below}", TEST_BELOW)
     without_comments = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
     frequent_universes, cleaned_characters = without_comments.split("\n;\n")
+    everything = "\n".join([without_comments, set_of("train"), set_of("test"), rejected()])
     return CleaningStatements(
         frequent_universes.strip(),
         cleaned_characters.strip(),
-        hashlib.sha256(without_comments.encode()).hexdigest()[:16],
+        hashlib.sha256(everything.encode()).hexdigest()[:16],
     )
 
 

@@ -82,7 +82,8 @@ class DuckDBSession(EngineSession):
             f"coalesce(sum(CAST('0x' || substr({ROW_DIGEST}, {start}, 8) AS BIGINT)), 0)" for start in (1, 9, 17, 25)
         )
         [(rows, *sums)] = self._connection.execute(f"SELECT count(*), {words} FROM {relation}").fetchall()  # noqa: S608
-        return Content.of(rows, tuple(int(number) for number in sums))
+        columns = [str(column[0]) for column in self._connection.execute(f"DESCRIBE {relation}").fetchall()]
+        return Content.of(columns, rows, tuple(int(number) for number in sums))
 
     def write(self, relation: str, location: Path, metadata: str) -> None:
         """Stream the rows from DuckDB to delta-rs as Arrow batches."""

@@ -19,15 +19,15 @@ ROW_DIGEST = "row_digest"
 
 
 class Content(NamedTuple):
-    """How many rows a relation has, and a hash of them that leaves their order out."""
+    """How many rows a relation has, and a hash of its columns and rows that leaves the rows' order out."""
 
     rows: int
     digest: str
 
     @classmethod
-    def of(cls, rows: int, sums: tuple[int, ...]) -> Content:
+    def of(cls, columns: list[str], rows: int, sums: tuple[int, ...]) -> Content:
         """Combine the sums of the four words of all row digests: an additive multiset hash."""
-        text = ",".join(str(number) for number in (rows, *sums))
+        text = ",".join(str(part) for part in (*columns, rows, *sums))
         return cls(rows, hashlib.sha256(text.encode()).hexdigest()[:32])
 
 
