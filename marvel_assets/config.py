@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -27,7 +28,16 @@ NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_-]*$"
 ObjectName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=255)]
 """A catalog's or schema's name: letters, digits, underscores and hyphens, so that it is also a safe folder."""
 
-ExperimentName = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f`]+$", max_length=500)]
+
+def _stays_below(name: str) -> str:
+    if ".." in name.split("/"):
+        raise ValueError(f"{name!r} leads out of the folder of the artifacts")
+    return name
+
+
+ExperimentName = Annotated[
+    str, StringConstraints(pattern=r"^/[^\x00-\x1f`]+$", max_length=500), AfterValidator(_stays_below)
+]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -223,7 +233,7 @@ def _describe(error: ValidationError, prefix: str = "") -> list[str]:
             case "string_pattern_mismatch":
                 lines.append(f"{key}: {given!r} does not match {problem['ctx']['pattern']}")
             case "value_error":
-                lines.append(str(problem["ctx"]["error"]))
+                lines.append(f"{key}: {problem['ctx']['error']}" if key else str(problem["ctx"]["error"]))
             case _:
                 lines.append(f"{key}: {problem['msg']} (found {given!r})")
     return lines

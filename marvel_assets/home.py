@@ -7,6 +7,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from marvel_assets.locking import exclusive
+
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -70,9 +72,22 @@ class Home:
         return self.root / "dagster"
 
     def prepare(self) -> None:
-        """Create the folder that Dagster's instance needs and bring its settings up to date."""
+        """Create Dagster's instance where there is none, and bring its settings up to date.
+
+        Its database is made by one process alone: Dagster's own first start fails where several start at once.
+        """
         self.dagster.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(PROJECT_ROOT / "config" / "dagster.yaml", self.dagster / "dagster.yaml")
+        is_made = self.dagster / ".is_made"
+        with exclusive(self.locks, "dagster-instance"):
+            shutil.copyfile(PROJECT_ROOT / "config" / "dagster.yaml", self.dagster / "dagster.yaml")
+            if not is_made.exists():
+                from dagster import AssetKey, DagsterInstance
+
+                with DagsterInstance.from_config(str(self.dagster)) as instance:
+                    instance.get_runs(limit=1)
+                    instance.all_instigator_state()
+                    instance.get_latest_materialization_event(AssetKey("raw_characters"))
+                is_made.touch()
 
 
 if __name__ == "__main__":

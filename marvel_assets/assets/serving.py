@@ -76,10 +76,11 @@ def custom_model_version(
     """The basic version inside MarvelModelWrapper, which answers in words, as a version under latest-model."""
     experiment = project.config.experiment_name_custom
     recipe = recipe_of(basic_model_version.model_id, inference_wheel.content, WRAP_CODE)
-    logged = tracking.find_model(experiment, recipe)
-    if logged is None:
-        context.log.info(f"Wrapping {basic_model_version.name} version {basic_model_version.version}")
-        logged = _wrap(context, basic_model_version, inference_wheel, project, tracking, recipe)
+    with tracking.making(recipe):
+        logged = tracking.find_model(experiment, recipe)
+        if logged is None:
+            context.log.info(f"Wrapping {basic_model_version.name} version {basic_model_version.version}")
+            logged = _wrap(context, basic_model_version, inference_wheel, project, tracking, recipe)
 
     verdicts = [_answers_the_same(logged, project), _wraps_the_alias(logged, basic_model_version, unity_catalog)]
     yield from verdicts

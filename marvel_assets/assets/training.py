@@ -60,18 +60,19 @@ def fitted_pipeline(
         version("lightgbm"),
         version("scikit-learn"),
     )
-    fitted = pipeline_store.find(recipe)
-    is_new = fitted is None
-    if fitted is None:
-        from marvel_assets.survival.pipeline import build_pipeline, default_threads, fit_pipeline
-        from marvel_assets.survival.training_rows import columns_for_training, rows_digest, to_frame
+    with pipeline_store.making(recipe):
+        fitted = pipeline_store.find(recipe)
+        is_new = fitted is None
+        if fitted is None:
+            from marvel_assets.survival.pipeline import build_pipeline, default_threads, fit_pipeline
+            from marvel_assets.survival.training_rows import columns_for_training, rows_digest, to_frame
 
-        rows = to_frame(tables.read(train_set, columns_for_training(settings.features)), settings.features)
-        threads = config.threads or default_threads()
-        context.log.info(f"Fitting {parameters['n_estimators']:,} trees on {len(rows):,} rows, {threads} thread(s)")
-        pipeline = build_pipeline(settings.cat_features, parameters, threads)
-        fit_pipeline(pipeline, rows, settings.features, settings.target)
-        fitted = pipeline_store.keep(pipeline, recipe, train_set, rows_digest(rows))
+            rows = to_frame(tables.read(train_set, columns_for_training(settings.features)), settings.features)
+            threads = config.threads or default_threads()
+            context.log.info(f"Fitting {parameters['n_estimators']:,} trees on {len(rows):,} rows, {threads} thread(s)")
+            pipeline = build_pipeline(settings.cat_features, parameters, threads)
+            fit_pipeline(pipeline, rows, settings.features, settings.target)
+            fitted = pipeline_store.keep(pipeline, recipe, train_set, rows_digest(rows))
     context.log.info(f"Pipeline {recipe[:12]} on {fitted.trained_on}: {'fitted' if is_new else 'unchanged'}")
     return dg.MaterializeResult(
         value=fitted,
@@ -106,11 +107,12 @@ def basic_model(
     """The pipeline logged in MLflow: signature, example, both data sets at their versions, metrics and plots."""
     recipe = recipe_of(fitted_pipeline.recipe, test_set.content, LOG_CODE)
     experiment = project.config.experiment_name_basic
-    logged = tracking.find_model(experiment, recipe)
-    is_new = logged is None
-    if logged is None:
-        context.log.info(f"Judging pipeline {fitted_pipeline.recipe[:12]} on {test_set}")
-        logged = _log(context, fitted_pipeline, test_set, project, tables, tracking, recipe)
+    with tracking.making(recipe):
+        logged = tracking.find_model(experiment, recipe)
+        is_new = logged is None
+        if logged is None:
+            context.log.info(f"Judging pipeline {fitted_pipeline.recipe[:12]} on {test_set}")
+            logged = _log(context, fitted_pipeline, test_set, project, tables, tracking, recipe)
     metrics = tracking.metrics_of(logged)
     context.log.info(
         f"Model {logged.model_id} {'logged' if is_new else 'unchanged'}: ROC AUC {metrics['roc_auc']:.4f}, "

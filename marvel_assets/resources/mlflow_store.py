@@ -7,11 +7,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from marvel_assets.locking import exclusive
+
 if TYPE_CHECKING:
     import mlflow
 
 SQLITE = "sqlite:///"
-LOCK_SECONDS = 120
 
 
 def connect(uri: str, locks: Path) -> mlflow.MlflowClient:
@@ -39,13 +40,10 @@ def connect(uri: str, locks: Path) -> mlflow.MlflowClient:
 
 def _create_once(database: Path, locks: Path) -> None:
     """Create MLflow's tables aside and move them into place whole: several first starts at once would spoil them."""
-    import filelock
-
     if database.exists():
         return
     database.parent.mkdir(parents=True, exist_ok=True)
-    locks.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(locks / "mlflow-database.lock", timeout=LOCK_SECONDS):
+    with exclusive(locks, "mlflow-database"):
         if database.exists():
             return
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
+from marvel_assets.locking import exclusive
 from marvel_assets.references import TableVersion
 from marvel_assets.resources.atomic_files import replacing
 from marvel_assets.resources.reference_io_manager import not_materialised
@@ -62,6 +64,11 @@ class PipelineStore(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Keeps each fitted pipeline at ``<folder>/<recipe>.skops``, its description beside it."""
 
     folder: str = Field(description="Folder of the fitted pipelines.")
+    locks: str = Field(description="Folder of the lock files that let two runs at once fit once.")
+
+    def making(self, recipe: str) -> AbstractContextManager[None]:
+        """Hold this while a pipeline is looked for and fitted: of two runs at once, the second finds the first's."""
+        return exclusive(Path(self.locks), f"pipeline-{recipe}")
 
     def find(self, recipe: str) -> FittedPipeline | None:
         """The pipeline that was fitted by this recipe, or None."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def embedded(home: Home) -> dict[str, Any]:
     """Everything in this process and under one folder: no JVM, no server, no account."""
     locks = str(home.locks)
-    pipeline_store = PipelineStore(folder=str(home.pipelines))
+    pipeline_store = PipelineStore(folder=str(home.pipelines), locks=locks)
     store = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.mlflow_database}"
     return {
         "project": Project.from_environment(),

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import dagster as dg
 from pydantic import Field
 
+from marvel_assets.locking import exclusive
 from marvel_assets.references import TableVersion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     import pyarrow as pa
 
@@ -38,8 +39,6 @@ OPERATIONS_THAT_KEEP_ROWS = frozenset(
     }
 )
 """Delta operations after which a table holds the rows that it held; after any other it may hold others."""
-
-LOCK_SECONDS = 600
 
 
 class TableNotFoundError(LookupError):
@@ -97,13 +96,9 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
             name: ``catalog.schema.table``.
             provenance: recorded with the commit. Its key ``vocabulary``, where there is one, counts as content.
         """
-        import filelock
-
         content = session.content(relation)
         digest = _with_vocabulary(content, provenance)
-        lock = Path(self.locks, f"table-{name}.lock")
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(lock, timeout=LOCK_SECONDS):
+        with exclusive(Path(self.locks), f"table-{name}"):
             head = self.head(name)
             if head is not None and (head.table.rows, head.table.content) == (content.rows, digest):
                 return Published(head, is_new=False)
@@ -162,27 +157,20 @@ def _with_plain_texts(rows: pa.Table) -> pa.Table:
 
 def _newest_commit(name: str, location: Path, version: int) -> Commit | None:
     """The newest commit up to a version that changed the table's rows."""
-    for entry in _commits(location, version):
-        if entry.get("operation") not in OPERATIONS_THAT_KEEP_ROWS:
+    from deltalake import DeltaTable
+
+    if not DeltaTable.is_deltatable(str(location)):
+        return None
+    newest = DeltaTable(location)
+    if version > newest.version():
+        return None
+    # Asked of the newest version: loaded at an earlier one, delta-rs numbers the history wrong.
+    for entry in newest.history():
+        if entry["version"] <= version and entry.get("operation") not in OPERATIONS_THAT_KEEP_ROWS:
             recorded = _recorded(entry.get("userMetadata"))
             table = TableVersion(name, entry["version"], recorded.get("rows", -1), recorded.get("content", ""))
             return Commit(table, recorded.get("provenance", {}))
     return None
-
-
-def _commits(location: Path, version: int) -> Iterator[dict[str, Any]]:
-    """What each commit up to a version says of itself, the newest first.
-
-    It is read from the log: delta-rs's ``history()`` begins with the table's newest commit whichever version is
-    loaded, and counts the versions wrong.
-    """
-    for number in range(version, -1, -1):
-        try:
-            actions = Path(location, "_delta_log", f"{number:020}.json").read_text(encoding="utf-8").split("\n")
-        except FileNotFoundError:
-            return
-        told = [json.loads(action)["commitInfo"] for action in actions if action.startswith('{"commitInfo"')]
-        yield {**(told[0] if told else {}), "version": number}
 
 
 def _recorded(user_metadata: str | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import os
 import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from marvel_assets.config import Tags
+from marvel_assets.locking import exclusive
 from marvel_assets.references import LoggedModelRef
 from marvel_assets.resources.mlflow_store import connect
 
@@ -128,6 +129,10 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             return LoggedModelRef(model.name, model.model_id, model.source_run_id or "", experiment)
         return None
 
+    def making(self, recipe: str) -> AbstractContextManager[None]:
+        """Hold this while a model is looked for and logged: of two runs at once, the second finds the first's."""
+        return exclusive(Path(self.locks), f"model-{recipe}")
+
     def complete_model(self, model: LoggedModelRef, recipe: str) -> LoggedModelRef:
         """Note the recipe on a model, as the last thing that is done to it: from here on it is found and reused."""
         self.tag_model(model, {RECIPE: recipe})
@@ -187,7 +192,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         }
         assert self._context is not None, "a run is opened only within yield_for_execution"  # noqa: S101
         # Steps in processes of their own would each find none, and start one.
-        with _lock(Path(self.locks, "mlflow-open.lock")), warnings.catch_warnings():
+        with exclusive(Path(self.locks), "mlflow-open"), warnings.catch_warnings():
             warnings.simplefilter("ignore", dg.BetaWarning)
             from dagster_mlflow.resources import MlFlow
 

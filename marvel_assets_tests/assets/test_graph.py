@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import mlflow
@@ -106,6 +107,25 @@ def test_each_asset_is_materialised_alone_in_a_process_of_its_own(
     assert set(state.mlflow_runs.values()) == {"FINISHED"}
 
 
+def test_four_runs_at_once_from_a_fresh_home_end_well_and_make_everything_once(tmp_path: Path, small_project: Path):
+    # given
+    home = Home(tmp_path / "home")
+    settings = {"MARVEL_HOME": str(home.root), "MARVEL_CONFIG": str(small_project)}
+
+    # when
+    with ThreadPoolExecutor() as several:
+        runs = list(several.map(lambda _: marvel("run", **settings), range(4)))
+
+    # then
+    for run in runs:
+        succeeded(run)
+    state = state_of(home, small_project)
+    assert set(state.table_versions.values()) == {0}
+    assert len(state.logged_models) == 2
+    assert all(numbers == [1] for numbers in state.versions.values())
+    assert set(state.mlflow_runs.values()) == {"FINISHED"}
+
+
 @pytest.mark.usefixtures("home")
 def test_an_asset_before_its_upstream_names_what_to_materialise_first():
     # when
@@ -114,7 +134,7 @@ def test_an_asset_before_its_upstream_names_what_to_materialise_first():
     # then
     assert done.returncode != 0
     assert "train_set has not been materialised in this home" in done.stderr
-    assert "--select '+train_set'" in done.stderr
+    assert "--select '*train_set'" in done.stderr
 
 
 def test_the_genuine_sample_goes_through_whole(home: Home, small_project: Path, sample: Path):

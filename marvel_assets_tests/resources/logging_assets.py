@@ -7,7 +7,6 @@ import dagster as dg
 
 from marvel_assets.config import Tags
 from marvel_assets.home import Home
-from marvel_assets.references import LoggedModelRef
 from marvel_assets.resources.tracking import MlflowTracking
 
 BASIC, CUSTOM = "/Shared/basic", "/Shared/custom"

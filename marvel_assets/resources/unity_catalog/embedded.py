@@ -6,8 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import filelock
-
+from marvel_assets.locking import exclusive
 from marvel_assets.resources.unity_catalog.catalog import CatalogError, CatalogVersion
 
 if TYPE_CHECKING:
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     import mlflow
     from mlflow.entities.model_registry import ModelVersion
 
-LOCK_SECONDS = 120
 POLL_SECONDS = 0.2
 READY = "READY"
 THREE_LEVELS = 3
@@ -43,8 +41,7 @@ class EmbeddedCatalog:
         from mlflow.exceptions import MlflowException
 
         _check_three_levels(name)
-        self._locks.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(self._locks / f"model-{name}.lock", timeout=LOCK_SECONDS):
+        with exclusive(self._locks, f"model-{name}"):
             for known in self.versions(name):
                 if known.model_id == model_id:
                     return known

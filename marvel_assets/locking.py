@@ -1,0 +1,31 @@
+"""Locks between processes of one machine. The system releases the locks of a process that died."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SECONDS = 3600
+"""How long is waited for another process: as long as a fit may take."""
+
+
+@contextmanager
+def exclusive(locks: Path, name: str) -> Iterator[None]:
+    """Do what only one process may do at a time.
+
+    Args:
+        locks: folder of the lock files; created where there is none.
+        name: what is guarded; a part of the file's name.
+
+    Raises:
+        TimeoutError: another process has held the lock for an hour.
+    """
+    import filelock
+
+    locks.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(locks / f"{name}.lock", timeout=SECONDS):
+        yield

@@ -1,0 +1,449 @@
+"""The contract of the model catalog. Every backend passes the same suite: add one to ``BACKENDS``."""
+
+import logging
+import multiprocessing
+import shutil
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from marvel_assets.home import Home
+from marvel_assets.resources.mlflow_store import connect
+from marvel_assets.resources.unity_catalog.catalog import CatalogError, CatalogVersion, ModelCatalog
+from marvel_assets.resources.unity_catalog.resource import UnityCatalog
+
+NAME = "marvel_dev.marvel_characters.some_model"
+OTHER = "marvel_dev.marvel_characters.other_model"
+ALIAS = "latest-model"
+AWKWARD = """it's "so": `x` = 'y' and \\ % ✓"""
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A model that a run has logged."""
+
+    model_id: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A catalog under test, and what the suite needs around it.
+
+    Attributes:
+        resource: the client.
+        models: logged models that nobody has registered yet.
+        set_status: makes a version look as if the registry were not done with it; None where nothing can do so.
+    """
+
+    resource: UnityCatalog
+    models: tuple[Logged, Logged, Logged]
+    set_status: Callable[[str, int, str], None] | None
+
+    @property
+    def catalog(self) -> ModelCatalog:
+        return self.resource.catalog()
+
+
+@pytest.fixture(scope="session")
+def home_with_models(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> tuple[Home, list[Logged]]:
+    """Three small models, logged once. Their artifacts are only read."""
+    home = Home(tmp_path_factory.mktemp("models"))
+    home.mlflow_database.parent.mkdir(parents=True)
+    shutil.copyfile(mlflow_database, home.mlflow_database)
+    client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    experiment = client.create_experiment("/models", home.mlflow_artifacts.as_uri())
+    models = []
+    for _ in range(3):
+        mlflow.set_experiment(experiment_id=experiment)
+        with mlflow.start_run(experiment_id=experiment) as run:
+            fitted = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+            info = mlflow.sklearn.log_model(fitted, name="model", pip_requirements=[])
+            models.append(Logged(info.model_id, run.info.run_id))
+    return home, models
+
+
+def embedded(request: pytest.FixtureRequest) -> Backend:
+    template, models = request.getfixturevalue("home_with_models")
+    home: Home = request.getfixturevalue("home")
+    shutil.copyfile(template.mlflow_database, home.mlflow_database)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+
+    def set_status(name: str, version: int, status: str) -> None:
+        with closing(sqlite3.connect(home.mlflow_database)) as database, database:
+            changed = database.execute(
+                "UPDATE model_versions SET status = ? WHERE name = ? AND version = ?", (status, name, version)
+            )
+            assert changed.rowcount == 1
+
+    resource = UnityCatalog(registry_uri=f"sqlite:///{home.mlflow_database}", locks=str(home.locks))
+    return Backend(resource, tuple(models), set_status)
+
+
+BACKENDS = {"embedded": embedded}
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> Backend:
+    made = BACKENDS[request.param](request)
+    made.catalog.ensure_schema(*NAME.split(".")[:2])
+    return made
+
+
+@pytest.fixture
+def catalog(backend: Backend) -> ModelCatalog:
+    return backend.catalog
+
+
+def register(catalog: ModelCatalog, model: Logged, name: str = NAME, **tags: str) -> CatalogVersion:
+    return catalog.register(name, model.model_id, tags, description="made by a test")
+
+
+def register_in_a_process(settings: dict[str, str], model_id: str) -> int:
+    return UnityCatalog(**settings).catalog().register(NAME, model_id, {}, "made by a test").version
+
+
+def test_the_first_registration_is_version_1_and_tells_what_it_was_made_of(backend: Backend, catalog: ModelCatalog):
+    # given
+    model = backend.models[0]
+
+    # when
+    made = register(catalog, model, git_sha="abc")
+
+    # then
+    assert made == CatalogVersion(NAME, 1, model.model_id, model.run_id, "READY", {"git_sha": "abc"})
+
+
+def test_another_model_makes_the_next_version(backend: Backend, catalog: ModelCatalog):
+    # when
+    numbers = [register(catalog, model).version for model in backend.models]
+
+    # then
+    assert numbers == [1, 2, 3]
+
+
+def test_the_same_model_never_makes_a_second_version(backend: Backend, catalog: ModelCatalog):
+    # given
+    first, second = (register(catalog, model) for model in backend.models[:2])
+
+    # when
+    again = [register(catalog, model) for model in backend.models[:2]]
+
+    # then
+    assert [version.version for version in again] == [first.version, second.version]
+    assert len(catalog.versions(NAME)) == 2
+
+
+def test_the_same_model_may_stand_under_two_names(backend: Backend, catalog: ModelCatalog):
+    # when
+    made = [register(catalog, backend.models[0], name) for name in (NAME, OTHER)]
+
+    # then
+    assert [(version.name, version.version) for version in made] == [(NAME, 1), (OTHER, 1)]
+
+
+def test_threads_that_register_the_same_model_make_one_version(backend: Backend, catalog: ModelCatalog):
+    # when
+    with ThreadPoolExecutor(6) as threads:
+        made = list(threads.map(lambda _: register(catalog, backend.models[0]).version, range(6)))
+
+    # then
+    assert made == [1] * 6
+    assert [version.version for version in catalog.versions(NAME)] == [1]
+
+
+def test_threads_that_register_models_of_their_own_make_a_version_each(backend: Backend, catalog: ModelCatalog):
+    # when
+    with ThreadPoolExecutor(3) as threads:
+        made = list(threads.map(lambda model: register(catalog, model).version, backend.models))
+
+    # then
+    assert sorted(made) == [1, 2, 3]
+
+
+def test_processes_that_register_the_same_model_make_one_version(backend: Backend):
+    # given
+    settings = {"registry_uri": backend.resource.registry_uri, "locks": backend.resource.locks}
+
+    # when
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        made = pool.starmap(register_in_a_process, [(settings, backend.models[0].model_id)] * 6, chunksize=1)
+
+    # then
+    assert made == [1] * 6
+    assert [version.version for version in backend.catalog.versions(NAME)] == [1]
+
+
+def test_a_model_that_was_never_logged_is_refused_and_makes_no_version(catalog: ModelCatalog):
+    # when
+    with pytest.raises(CatalogError, match=f"{NAME}: m-0000 can't be registered"):
+        register(catalog, Logged("m-0000", ""))
+
+    # then
+    assert list(catalog.versions(NAME)) == []
+
+
+def test_a_registered_version_can_be_loaded_by_its_number(backend: Backend, catalog: ModelCatalog):
+    # given
+    made = register(catalog, backend.models[0])
+
+    # when
+    model = mlflow.sklearn.load_model(f"models:/{NAME}/{made.version}")
+
+    # then
+    assert list(model.predict([[0.0], [1.0]])) == [0, 1]
+
+
+def test_registering_leaves_the_logged_model_in_place(backend: Backend, catalog: ModelCatalog):
+    # when
+    register(catalog, backend.models[0])
+
+    # then
+    model = mlflow.sklearn.load_model(f"models:/{backend.models[0].model_id}")
+    assert list(model.predict([[0.0], [1.0]])) == [0, 1]
+
+
+def test_a_version_that_is_ready_is_not_waited_for(backend: Backend, catalog: ModelCatalog):
+    # given
+    made = register(catalog, backend.models[0])
+
+    # then
+    assert catalog.wait_until_ready(NAME, made.version, seconds=0) == made
+
+
+def test_waiting_ends_when_the_version_is_ready(backend: Backend, catalog: ModelCatalog):
+    if backend.set_status is None:
+        pytest.skip("nothing can hold back this backend's versions")
+    # given
+    register(catalog, backend.models[0])
+    backend.set_status(NAME, 1, "PENDING_REGISTRATION")
+
+    # when
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(catalog.wait_until_ready, NAME, 1, 120)
+        backend.set_status(NAME, 1, "READY")
+
+        # then
+        assert waiting.result().status == "READY"
+
+
+@pytest.mark.parametrize("status", ["PENDING_REGISTRATION", "FAILED_REGISTRATION"])
+def test_an_alias_is_not_set_to_a_version_that_is_not_ready(backend: Backend, catalog: ModelCatalog, status: str):
+    if backend.set_status is None:
+        pytest.skip("nothing can hold back this backend's versions")
+    # given
+    for model in backend.models[:2]:
+        register(catalog, model)
+    catalog.set_alias(NAME, ALIAS, 1)
+    backend.set_status(NAME, 2, status)
+
+    # when
+    with pytest.raises(CatalogError, match=f"{NAME} version 2 is {status}"):
+        catalog.set_alias(NAME, ALIAS, 2)
+
+    # then
+    assert catalog.version_under(NAME, ALIAS).version == 1
+
+
+@pytest.mark.parametrize(("name", "version"), [(NAME, 7), (OTHER, 1)])
+def test_a_version_that_does_not_exist_is_named(backend: Backend, catalog: ModelCatalog, name: str, version: int):
+    # given
+    register(catalog, backend.models[0])
+
+    # then
+    with pytest.raises(CatalogError, match=f"{name} version {version}"):
+        catalog.wait_until_ready(name, version, seconds=0)
+    with pytest.raises(CatalogError, match=f"{name} version {version}"):
+        catalog.set_alias(name, ALIAS, version)
+
+
+def test_an_alias_points_at_the_version_that_it_was_set_to(backend: Backend, catalog: ModelCatalog):
+    # given
+    made = [register(catalog, model) for model in backend.models[:2]]
+
+    # when
+    catalog.set_alias(NAME, ALIAS, 1)
+
+    # then
+    assert catalog.version_under(NAME, ALIAS) == made[0]
+
+
+@pytest.mark.parametrize("target", [1, 3], ids=["back", "forward"])
+def test_an_alias_moves_both_ways(backend: Backend, catalog: ModelCatalog, target: int):
+    # given
+    for model in backend.models:
+        register(catalog, model)
+    catalog.set_alias(NAME, ALIAS, 2)
+
+    # when
+    catalog.set_alias(NAME, ALIAS, target)
+
+    # then
+    assert catalog.version_under(NAME, ALIAS).version == target
+
+
+def test_aliases_do_not_touch_one_another(backend: Backend, catalog: ModelCatalog):
+    # given
+    for model in backend.models[:2]:
+        register(catalog, model)
+    register(catalog, backend.models[0], OTHER)
+    catalog.set_alias(NAME, ALIAS, 2)
+    catalog.set_alias(NAME, "previous", 1)
+    catalog.set_alias(OTHER, ALIAS, 1)
+
+    # when
+    catalog.delete_alias(NAME, ALIAS)
+
+    # then
+    assert catalog.version_under(NAME, ALIAS) is None
+    assert catalog.version_under(NAME, "previous").version == 1
+    assert catalog.version_under(OTHER, ALIAS).version == 1
+
+
+def test_deleting_an_alias_keeps_the_versions(backend: Backend, catalog: ModelCatalog):
+    # given
+    register(catalog, backend.models[0])
+    catalog.set_alias(NAME, ALIAS, 1)
+
+    # when
+    catalog.delete_alias(NAME, ALIAS)
+
+    # then
+    assert [version.version for version in catalog.versions(NAME)] == [1]
+
+
+@pytest.mark.parametrize("name", [NAME, OTHER], ids=["no such alias", "no such model"])
+def test_deleting_an_alias_that_is_not_there_does_nothing(backend: Backend, catalog: ModelCatalog, name: str):
+    # given
+    register(catalog, backend.models[0])
+
+    # when
+    catalog.delete_alias(name, ALIAS)
+
+    # then
+    assert catalog.version_under(name, ALIAS) is None
+
+
+def test_an_alias_makes_no_version_and_no_model_of_its_own(backend: Backend, catalog: ModelCatalog):
+    # given
+    made = register(catalog, backend.models[0])
+
+    # when
+    catalog.set_alias(NAME, ALIAS, 1)
+
+    # then
+    assert list(catalog.versions(NAME)) == [made]
+
+
+def test_versions_come_newest_first(backend: Backend, catalog: ModelCatalog):
+    # given
+    for model in backend.models:
+        register(catalog, model)
+
+    # then
+    assert [version.version for version in catalog.versions(NAME)] == [3, 2, 1]
+
+
+def test_versions_of_other_models_are_not_found(backend: Backend, catalog: ModelCatalog):
+    # given
+    register(catalog, backend.models[0], f"{NAME}_longer")
+    register(catalog, backend.models[1])
+
+    # then
+    assert [version.model_id for version in catalog.versions(NAME)] == [backend.models[1].model_id]
+
+
+def test_an_unknown_model_has_no_versions_and_no_alias(catalog: ModelCatalog):
+    # then
+    assert list(catalog.versions(NAME)) == []
+    assert list(catalog.versions_tagged(NAME, "key", "value")) == []
+    assert catalog.version_under(NAME, ALIAS) is None
+
+
+@pytest.mark.parametrize("value", ["plain", "with spaces", "it's", '"quoted"', AWKWARD])
+def test_versions_are_found_by_a_tag_that_was_registered(backend: Backend, catalog: ModelCatalog, value: str):
+    # given
+    register(catalog, backend.models[0], source=value)
+    register(catalog, backend.models[1], source="another")
+    register(catalog, backend.models[2], source=value)
+
+    # then
+    assert [version.version for version in catalog.versions_tagged(NAME, "source", value)] == [3, 1]
+
+
+def test_a_tag_is_found_by_its_whole_value_and_its_own_key(backend: Backend, catalog: ModelCatalog):
+    # given
+    register(catalog, backend.models[0], source="abc", other="ab")
+
+    # then
+    assert list(catalog.versions_tagged(NAME, "source", "ab")) == []
+    assert list(catalog.versions_tagged(NAME, "absent", "abc")) == []
+
+
+def test_tags_can_be_added_and_changed_later(backend: Backend, catalog: ModelCatalog):
+    # given
+    register(catalog, backend.models[0], kept="as it was", changed="before")
+
+    # when
+    catalog.set_tags(NAME, 1, {"changed": "after", "key with blanks": AWKWARD})
+
+    # then
+    [version] = catalog.versions(NAME)
+    assert version.tags == {"kept": "as it was", "changed": "after", "key with blanks": AWKWARD}
+    assert list(catalog.versions_tagged(NAME, "key with blanks", AWKWARD)) == [version]
+
+
+def test_tags_of_one_version_are_not_those_of_another(backend: Backend, catalog: ModelCatalog):
+    # given
+    for model in backend.models[:2]:
+        register(catalog, model)
+
+    # when
+    catalog.set_tags(NAME, 2, {"only": "two"})
+
+    # then
+    assert [version.version for version in catalog.versions_tagged(NAME, "only", "two")] == [2]
+
+
+@pytest.mark.parametrize("name", ["model", "schema.model", "a.b.c.d", "a..c", ".b.c", "a.b.", "", "a.b.c'd"])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda catalog, name: register(catalog, Logged("m-0000", ""), name),
+        lambda catalog, name: catalog.versions(name),
+        lambda catalog, name: catalog.versions_tagged(name, "key", "value"),
+        lambda catalog, name: catalog.version_under(name, ALIAS),
+        lambda catalog, name: catalog.set_alias(name, ALIAS, 1),
+        lambda catalog, name: catalog.wait_until_ready(name, 1, 0),
+    ],
+    ids=["register", "versions", "versions_tagged", "version_under", "set_alias", "wait_until_ready"],
+)
+def test_a_name_without_three_levels_is_refused(
+    catalog: ModelCatalog, name: str, ask: Callable[[ModelCatalog, str], object]
+):
+    # then
+    with pytest.raises(CatalogError, match=r"is no catalog.schema.model; name all three levels"):
+        ask(catalog, name)
+
+
+def test_another_process_sees_what_was_registered(backend: Backend, catalog: ModelCatalog):
+    from marvel_assets_tests.commands import python, succeeded
+
+    # given
+    register(catalog, backend.models[0])
+    catalog.set_alias(NAME, ALIAS, 1)
+    program = (
+        "from marvel_assets.resources.unity_catalog.resource import UnityCatalog;"
+        f"made = UnityCatalog(registry_uri={backend.resource.registry_uri!r}, locks={backend.resource.locks!r});"
+        f"print(made.catalog().version_under({NAME!r}, {ALIAS!r}).model_id)"
+    )
+
+    # then
+    assert succeeded(python("-c", program)).stdout.split() == [backend.models[0].model_id]

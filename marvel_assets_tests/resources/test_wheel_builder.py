@@ -1,0 +1,157 @@
+"""The inference wheel: built by uv, once for each content, with what scoring needs and nothing more."""
+
+import hashlib
+import json
+import shutil
+import tomllib
+import zipfile
+from email import message_from_string
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from marvel_assets.home import PROJECT_ROOT
+from marvel_assets.references import WheelRef
+from marvel_assets.resources.wheel_builder import WheelBuilder
+from marvel_assets_tests.commands import python, succeeded
+
+BUILD = """
+import json, sys
+from dataclasses import asdict
+from marvel_assets.resources.wheel_builder import WheelBuilder
+print(json.dumps(asdict(WheelBuilder(folder=sys.argv[1]).wheel())))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("wheels")
+
+
+@pytest.fixture(scope="module")
+def wheel(folder: Path) -> WheelRef:
+    return WheelBuilder(folder=str(folder)).wheel()
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """The project's sources, to be changed at will."""
+    shutil.copytree(
+        PROJECT_ROOT / "marvel_assets", tmp_path / "marvel_assets", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    shutil.copyfile(PROJECT_ROOT / "pyproject.toml", tmp_path / "pyproject.toml")
+    return tmp_path
+
+
+def build(project: Path) -> WheelRef:
+    """The wheel of a copy of the project, made by the copy's own code."""
+    done = succeeded(python("-c", BUILD, str(project / "wheels"), cwd=project, PYTHONPATH=str(project)))
+    made = WheelRef(**json.loads(done.stdout))
+    assert Path(made.path).is_relative_to(project)
+    return made
+
+
+def test_the_reference_tells_the_files_hash(wheel: WheelRef):
+    # then
+    assert hashlib.sha256(Path(wheel.path).read_bytes()).hexdigest() == wheel.sha256
+
+
+def test_the_name_holds_the_contents_hash(wheel: WheelRef):
+    # then
+    assert wheel.content in Path(wheel.path).name
+    assert Path(wheel.path).name.endswith("-py3-none-any.whl")
+
+
+def test_the_same_content_is_built_once(folder: Path, wheel: WheelRef):
+    # given
+    written = Path(wheel.path).stat().st_mtime_ns
+
+    # when
+    again = WheelBuilder(folder=str(folder)).wheel()
+
+    # then
+    assert again == wheel
+    assert Path(wheel.path).stat().st_mtime_ns == written
+    assert list(folder.iterdir()) == [Path(wheel.path)]
+
+
+def test_it_holds_the_domain_and_nothing_else(wheel: WheelRef):
+    # when
+    names = {name for name in zipfile.ZipFile(wheel.path).namelist() if ".dist-info/" not in name}
+
+    # then
+    domain = {
+        str(file.relative_to(PROJECT_ROOT))
+        for file in (PROJECT_ROOT / "marvel_assets" / "survival").rglob("*")
+        if file.suffix in {".py", ".sql"}
+    }
+    files = {name for name in names if not name.endswith("/")}
+    assert files == domain | {"marvel_assets/__init__.py", "marvel_assets/py.typed"}
+
+
+def test_it_requires_the_base_dependencies_and_neither_dagster_nor_an_engine(wheel: WheelRef):
+    # given
+    archive = zipfile.ZipFile(wheel.path)
+    [metadata] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+
+    # when
+    lines = message_from_string(archive.read(metadata).decode()).get_all("Requires-Dist")
+    required = {Requirement(line).name for line in lines}
+
+    # then
+    declared = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert required == {Requirement(line).name for line in declared}
+    assert required.isdisjoint({"dagster", "dagster-mlflow", "duckdb", "deltalake", "pyspark", "databricks-connect"})
+    assert not any("extra ==" in line for line in lines)
+
+
+def test_a_copy_of_the_sources_elsewhere_is_the_same_content(wheel: WheelRef, copied: Path):
+    # then
+    assert build(copied).content == wheel.content
+
+
+def test_what_scoring_does_not_need_does_not_change_the_content(wheel: WheelRef, copied: Path):
+    # given
+    (copied / "marvel_assets" / "summary.py").write_text('"""Other."""\n')
+    (copied / "marvel_assets" / "survival" / "notes.txt").write_text("not a source")
+
+    # then
+    assert build(copied).content == wheel.content
+
+
+@pytest.mark.parametrize("changed", ["a source", "a new source", "a statement", "a requirement"])
+def test_other_sources_or_requirements_make_a_wheel_under_another_name(wheel: WheelRef, copied: Path, changed: str):
+    # given
+    survival = copied / "marvel_assets" / "survival"
+    match changed:
+        case "a source":
+            (survival / "wrapper.py").write_text((survival / "wrapper.py").read_text() + "# more\n")
+        case "a new source":
+            (survival / "powers.py").write_text('"""New."""\n')
+        case "a statement":
+            (survival / "clean.sql").write_text((survival / "clean.sql").read_text() + "-- more\n")
+        case "a requirement":
+            project = copied / "pyproject.toml"
+            project.write_text(project.read_text().replace('  "lightgbm",', '  "lightgbm>=4",', 1))
+
+    # when
+    other = build(copied)
+
+    # then
+    assert other.content != wheel.content
+    assert Path(other.path).name != Path(wheel.path).name
+
+
+def test_sources_that_cannot_be_built_fail_and_leave_no_wheel(copied: Path):
+    # given
+    project = copied / "pyproject.toml"
+    project.write_text(project.read_text().replace('  "lightgbm",', '  "light gbm !",', 1))
+
+    # when
+    done = python("-c", BUILD, str(copied / "wheels"), cwd=copied, PYTHONPATH=str(copied))
+
+    # then
+    assert done.returncode != 0
+    assert "uv build failed for marvel_assets-" in done.stderr
+    assert list((copied / "wheels").iterdir()) == []

@@ -1,0 +1,330 @@
+"""Sources as they come: soiled CSV and typed Parquet, read as text or refused with the column's name."""
+
+import io
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from marvel_assets.sources.errors import SourceError
+from marvel_assets.sources.read import read_batches
+from marvel_assets.survival.schema import SOURCE_COLUMNS
+from marvel_assets_tests.conftest import SAMPLE_ROWS
+
+LABEL = "the source"
+COLUMNS = list(SOURCE_COLUMNS)
+
+
+def characters(**cells: list[str]) -> pd.DataFrame:
+    """Two rows; the cells given replace those of a column (its blanks written as underscores)."""
+    rows = {column: [f"{column} {row}" for row in (1, 2)] for column in COLUMNS}
+    return pd.DataFrame(rows | {SOURCE_COLUMNS.get(name, name): values for name, values in cells.items()})
+
+
+def as_csv(frame: pd.DataFrame, **options: str) -> bytes:
+    return frame.to_csv(index=False, **options).encode()
+
+
+def as_parquet(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    parquet.write_table(table, buffer)
+    return buffer.getvalue()
+
+
+def read(folder: Path, content: bytes) -> pd.DataFrame:
+    path = folder / "source"
+    path.write_bytes(content)
+    return pa.Table.from_batches(read_batches(path, LABEL)).to_pandas()
+
+
+def refusal(folder: Path, content: bytes) -> str:
+    with pytest.raises(SourceError) as raised:
+        read(folder, content)
+    assert str(raised.value).startswith(f"{LABEL}: ")
+    return str(raised.value)
+
+
+def assert_holds(read_rows: pd.DataFrame, frame: pd.DataFrame) -> None:
+    assert list(read_rows.columns) == ["source_row", *SOURCE_COLUMNS.values()]
+    expected = frame[COLUMNS].rename(columns=SOURCE_COLUMNS)
+    assert read_rows.drop(columns="source_row").to_dict("list") == expected.to_dict("list")
+    assert list(read_rows["source_row"]) == list(range(1, len(frame) + 1))
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ['He said "no"', "a,b", "two\nlines", "two\r\nlines", "", " padded ", "NULL", "nan", "007", "1e5", "Zoë ✓", "\x00"],
+)
+def test_a_csv_cell_is_read_as_delivered(tmp_path: Path, cell: str):
+    # given
+    frame = characters(Name=[cell, "next"])
+
+    # then
+    assert_holds(read(tmp_path, as_csv(frame)), frame)
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r")), min_size=2, max_size=2))
+def test_any_csv_cells_are_read_as_delivered(tmp_path_factory: pytest.TempPathFactory, cells: list[str]):
+    # given
+    frame = characters(Teams=cells)
+
+    # then
+    assert_holds(read(tmp_path_factory.getbasetemp(), as_csv(frame)), frame)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf" + as_csv(characters()),
+        as_csv(characters(), lineterminator="\r\n"),
+        as_csv(characters()).rstrip(b"\n"),
+        as_csv(characters()) + b"\n\n",
+        characters().to_csv(index=False, quoting=1).encode(),
+    ],
+    ids=["byte order mark", "CRLF", "no last newline", "blank lines at the end", "everything quoted"],
+)
+def test_the_ways_in_which_csv_is_written_make_no_difference(tmp_path: Path, content: bytes):
+    # then
+    assert_holds(read(tmp_path, content), characters())
+
+
+def test_columns_may_stand_in_any_order(tmp_path: Path):
+    # given
+    frame = characters()
+
+    # then
+    assert_holds(read(tmp_path, as_csv(frame[COLUMNS[::-1]])), frame)
+
+
+def test_other_columns_are_left_out_also_where_they_repeat_or_are_no_utf8(tmp_path: Path):
+    # given
+    frame = characters()
+    wider = frame.assign(note="é", Unnamed="0")
+    content = wider.to_csv(index=False).replace("Unnamed", "note").encode("latin-1")
+
+    # then
+    assert_holds(read(tmp_path, content), frame)
+
+
+@pytest.mark.parametrize("column", ["PageID", "Marital Status", "Height (m)"])
+def test_a_missing_column_is_named(tmp_path: Path, column: str):
+    # when
+    told = refusal(tmp_path, as_csv(characters().drop(columns=column)))
+
+    # then
+    assert told.startswith(f"{LABEL}: column '{column}' is missing; expected the columns PageID")
+
+
+def test_all_missing_columns_are_named_and_what_was_found(tmp_path: Path):
+    # when
+    told = refusal(tmp_path, as_csv(characters().rename(columns={"Alive": "alive", "Teams": "Team"})))
+
+    # then
+    assert "columns 'Alive', 'Teams' are missing" in told
+    assert "'alive'" in told.partition("found")[2]
+
+
+def test_a_column_that_is_there_twice_is_named(tmp_path: Path):
+    # given
+    content = as_csv(characters().assign(again="x")).replace(b"again", b"Name")
+
+    # then
+    assert "column 'Name' is there more than once" in refusal(tmp_path, content)
+
+
+def test_an_empty_file_is_refused(tmp_path: Path):
+    # then
+    assert "the file is empty" in refusal(tmp_path, b"")
+
+
+@pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n", b"\n\n"])
+def test_a_header_without_rows_is_refused(tmp_path: Path, ending: bytes):
+    # given
+    header = as_csv(characters()).split(b"\n")[0]
+
+    # then
+    assert "columns and no rows" in refusal(tmp_path, header + ending)
+
+
+@pytest.mark.parametrize("rows_before", [0, 2_000], ids=["in the first lines", "further down"])
+def test_the_column_that_is_latin_1_is_named(tmp_path: Path, rows_before: int):
+    # given
+    frame = pd.concat([*[characters()] * (rows_before // 2), characters(Origin=["Schönheit", "x"])])
+    content = frame[["Alive", "Origin", *[name for name in COLUMNS if name not in {"Alive", "Origin"}]]]
+
+    # when
+    told = refusal(tmp_path, content.assign(first="x").iloc[:, ::-1].to_csv(index=False).encode("latin-1"))
+
+    # then
+    assert told == f"{LABEL}: column 'Origin' holds text that isn't UTF-8; save the file as UTF-8."
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-be", "utf-16-le"])
+def test_a_wide_encoding_without_a_mark_is_refused_with_the_columns_expected(tmp_path: Path, encoding: str):
+    # then
+    assert "expected the columns PageID" in refusal(tmp_path, characters().to_csv(index=False).encode(encoding))
+
+
+def test_utf16_is_told_by_its_name(tmp_path: Path):
+    # then
+    assert "the file is UTF-16; save it as UTF-8" in refusal(tmp_path, characters().to_csv().encode("utf-16"))
+
+
+@pytest.mark.parametrize("row", [b"a,b\n", b",".join([b"x"] * 20) + b"\n", b'"never closed\n'])
+def test_a_ragged_row_is_refused(tmp_path: Path, row: bytes):
+    # then
+    assert "can't be read as CSV" in refusal(tmp_path, as_csv(characters()) + row)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 10,
+        b"<!doctype html><html><body>404</body></html>",
+        b"<html>" + b"x" * 300_000,
+        b"\x00" * 5_000,
+        b"PK\x03\x04" + bytes(range(256)),
+        b'{"rows": []}',
+        b"\n\n\n",
+        b"\x1f\x8b\x08" + bytes(200),
+    ],
+    ids=["PNG", "HTML", "HTML in one line", "zeros", "zip", "JSON", "blank", "gzip"],
+)
+def test_what_is_neither_csv_nor_parquet_is_refused_with_the_columns_expected(tmp_path: Path, content: bytes):
+    # then
+    assert "expected the columns PageID, Name" in refusal(tmp_path, content)
+
+
+def test_another_separator_is_refused(tmp_path: Path):
+    # then
+    assert "are missing" in refusal(tmp_path, as_csv(characters(), sep=";"))
+
+
+def test_a_cell_of_10_megabytes_is_read(tmp_path: Path):
+    # given
+    frame = characters(Teams=["x" * 10_000_000, "short"])
+
+    # then
+    assert_holds(read(tmp_path, as_csv(frame)), frame)
+
+
+def test_rows_are_numbered_through_all_batches(tmp_path: Path):
+    # given
+    path = tmp_path / "source.csv"
+    frame = pd.concat([characters(Teams=["x" * 500_000, "y"])] * 100, ignore_index=True)
+    frame.to_csv(path, index=False)
+
+    # when
+    batches = list(read_batches(path, LABEL))
+
+    # then
+    assert len(batches) > 1
+    numbers = [number for batch in batches for number in batch.column("source_row").to_pylist()]
+    assert numbers == list(range(1, 201))
+
+
+def test_the_genuine_rows_are_read_as_pandas_reads_them(sample: Path):
+    # given
+    expected = pd.read_csv(sample, dtype=str, keep_default_na=False)
+
+    # when
+    rows = pa.Table.from_batches(read_batches(sample, LABEL)).to_pandas()
+
+    # then
+    assert len(rows) == SAMPLE_ROWS
+    assert_holds(rows, expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        (pa.array([1, None], pa.int64()), ["1", None]),
+        (pa.array([1.75, None], pa.float64()), ["1.75", None]),
+        (pa.array([True, False]), ["true", "false"]),
+        (pa.array(["a", "b"], pa.large_string()), ["a", "b"]),
+        (pa.array(["a", "a"]).dictionary_encode(), ["a", "a"]),
+        (pa.array([b"a", b"b"], pa.binary()), ["a", "b"]),
+        (pa.array([None, None], pa.null()), [None, None]),
+    ],
+    ids=["integers", "floats", "booleans", "large text", "categories", "bytes", "nothing"],
+)
+def test_typed_columns_of_parquet_become_text(tmp_path: Path, values: pa.Array, texts: list[str | None]):
+    # given
+    table = pa.Table.from_pandas(characters(), preserve_index=False)
+    typed = table.set_column(COLUMNS.index("Height (m)"), "Height (m)", values)
+
+    # when
+    rows = read(tmp_path, as_parquet(typed))
+
+    # then
+    assert rows["Height_m"].tolist() == texts
+    assert list(rows["Name"]) == ["Name 1", "Name 2"]
+
+
+@pytest.mark.parametrize("values", [pa.array([{"a": 1}] * 2), pa.array([[1], [2]]), pa.array([b"\xff", b"a"])])
+def test_a_column_of_parquet_that_is_no_text_is_named(tmp_path: Path, values: pa.Array):
+    # given
+    table = pa.Table.from_pandas(characters(), preserve_index=False).set_column(1, "Name", values)
+
+    # then
+    assert "column 'Name' can't be read as text" in refusal(tmp_path, as_parquet(table))
+
+
+def test_parquet_may_have_other_columns_and_another_order(tmp_path: Path):
+    # given
+    frame = characters()
+    table = pa.Table.from_pandas(frame[COLUMNS[::-1]].assign(extra=1), preserve_index=False)
+
+    # then
+    assert_holds(read(tmp_path, as_parquet(table)), frame)
+
+
+def test_a_missing_column_of_parquet_is_named(tmp_path: Path):
+    # given
+    table = pa.Table.from_pandas(characters().drop(columns="Alive"), preserve_index=False)
+
+    # then
+    assert "column 'Alive' is missing" in refusal(tmp_path, as_parquet(table))
+
+
+def test_a_column_that_is_twice_in_parquet_is_named(tmp_path: Path):
+    # given
+    table = pa.Table.from_pandas(characters(), preserve_index=False)
+    doubled = pa.Table.from_arrays([*table.columns, table["Name"]], names=[*COLUMNS, "Name"])
+
+    # then
+    assert "column 'Name' is there more than once" in refusal(tmp_path, as_parquet(doubled))
+
+
+def test_parquet_without_rows_is_refused(tmp_path: Path):
+    # given
+    table = pa.Table.from_pandas(characters()[:0], preserve_index=False)
+
+    # then
+    assert "columns and no rows" in refusal(tmp_path, as_parquet(table))
+
+
+def broken_pages() -> bytes:
+    content = bytearray(as_parquet(pa.Table.from_pandas(characters(), preserve_index=False)))
+    content[4:200] = bytes(byte ^ 0xFF for byte in content[4:200])
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"PAR1",
+        b"PAR1" + b"x" * 100,
+        as_parquet(pa.Table.from_pandas(characters()))[:-20],
+        b"PAR1" + b"x" * 100 + b"\x40\x00\x00\x00PAR1",
+        broken_pages(),
+    ],
+    ids=["four bytes", "no end", "cut off", "broken footer", "broken pages"],
+)
+def test_broken_parquet_is_refused(tmp_path: Path, content: bytes):
+    # then
+    assert "begins as Parquet and can't be read as such" in refusal(tmp_path, content)

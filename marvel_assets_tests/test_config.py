@@ -1,0 +1,482 @@
+"""The configuration: loaded whole, or refused with the file and the key."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from marvel_assets.config import ConfigError, ProjectConfig, Tags
+from marvel_assets.home import PROJECT_ROOT
+
+PROJECT_YAML = PROJECT_ROOT / "config" / "project.yml"
+ENVIRONMENTS = ("dev", "acc", "prd")
+
+COURSE_YAML = """
+prd:
+  catalog_name: mlops_prd
+  schema_name: marvel_characters
+acc:
+  catalog_name: mlops_acc
+  schema_name: marvel_characters
+dev:
+  catalog_name: mlops_dev
+  schema_name: marvel_characters
+
+num_features:
+  - Height
+  - Weight
+
+cat_features:
+  - Universe
+  - Identity
+  - Gender
+  - Marital_Status
+  - Teams
+  - Origin
+  - Magic
+  - Mutant
+
+target: Alive
+
+parameters:
+  learning_rate: 0.01
+  n_estimators: 1000
+  max_depth: 6
+
+experiment_name_basic: /Shared/marvel-characters-basic
+experiment_name_custom: /Shared/marvel-characters-custom
+"""
+
+
+def write(folder: Path, content: Any) -> Path:
+    path = folder / "settings.yml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def content() -> dict[str, Any]:
+    """The project's own settings, to be spoilt."""
+    loaded: dict[str, Any] = yaml.safe_load(PROJECT_YAML.read_text())
+    return loaded
+
+
+def refusal(folder: Path, content: Any, env: str = "dev") -> str:
+    """What is said of unusable settings."""
+    path = write(folder, content)
+    with pytest.raises(ConfigError) as raised:
+        ProjectConfig.from_yaml(path, env)
+    assert str(path) in str(raised.value)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_the_projects_own_file_loads_in_every_environment(env: str):
+    # when
+    config = ProjectConfig.from_yaml(PROJECT_YAML, env)
+
+    # then
+    assert config.environment == env
+    assert config.qualified("train_set") == f"marvel_{env}.marvel_characters.train_set"
+
+
+def test_the_projects_own_file_holds_the_contracts_features_and_parameters():
+    # when
+    config = ProjectConfig.from_yaml(PROJECT_YAML)
+
+    # then
+    assert config.num_features == ("Height", "Weight")
+    assert config.features[2:] == config.cat_features
+    assert len(config.features) == 10
+    parameters = {"learning_rate": 0.01, "n_estimators": 1000, "max_depth": 6}
+    assert config.parameters.model_dump(exclude_none=True) == parameters
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_the_courses_flat_file_loads_unchanged(tmp_path: Path, env: str):
+    # when
+    config = ProjectConfig.from_yaml(write(tmp_path, COURSE_YAML), env)
+
+    # then
+    assert (config.catalog_name, config.schema_name) == (f"mlops_{env}", "marvel_characters")
+    assert config.parameters.n_estimators == 1000
+    assert (config.target, config.experiment_name_custom) == ("Alive", "/Shared/marvel-characters-custom")
+
+
+def test_one_environment_alone_is_enough(tmp_path: Path, content: dict[str, Any]):
+    # given
+    del content["acc"], content["prd"]
+
+    # then
+    assert ProjectConfig.from_yaml(write(tmp_path, content), "dev").environment == "dev"
+
+
+def test_settings_cannot_be_changed():
+    # given
+    config = ProjectConfig.from_yaml(PROJECT_YAML)
+
+    # then
+    with pytest.raises(ValidationError, match="frozen"):
+        config.target = "Dead"
+    with pytest.raises(ValidationError, match="frozen"):
+        config.parameters.max_depth = 1
+
+
+@pytest.mark.parametrize("env", ["test", "DEV", "", "catalog_name"])
+def test_an_unknown_environment_is_refused_with_the_known_ones(env: str):
+    # then
+    with pytest.raises(ConfigError, match=f"environment {env!r} is unknown; choose dev, acc or prd"):
+        ProjectConfig.from_yaml(PROJECT_YAML, env)
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_a_missing_environment_is_named(tmp_path: Path, content: dict[str, Any], env: str):
+    # given
+    del content[env]
+
+    # then
+    assert f"the key '{env}' is missing" in refusal(tmp_path, content, env)
+
+
+@pytest.mark.parametrize(
+    "key", ["num_features", "cat_features", "target", "parameters", "experiment_name_basic", "experiment_name_custom"]
+)
+def test_a_missing_key_is_named(tmp_path: Path, content: dict[str, Any], key: str):
+    # given
+    del content[key]
+
+    # then
+    assert f"{key}: missing key" in refusal(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("within", "key"), [("dev", "catalog_name"), ("prd", "schema_name"), ("parameters", "max_depth")]
+)
+def test_a_missing_nested_key_is_named_with_its_place(tmp_path: Path, content: dict[str, Any], within: str, key: str):
+    # given
+    del content[within][key]
+
+    # then
+    assert f"{within}.{key}: missing key" in refusal(tmp_path, content)
+
+
+@pytest.mark.parametrize("key", ["num_feature", "catalog_name", "schema_name", "environment", "uat"])
+def test_an_unknown_key_at_the_top_is_named(tmp_path: Path, content: dict[str, Any], key: str):
+    # given
+    content[key] = "anything"
+
+    # then
+    assert f"{key}: unknown key" in refusal(tmp_path, content)
+
+
+@pytest.mark.parametrize("within", ["dev", "acc", "parameters", "gate", "generator"])
+def test_an_unknown_nested_key_is_named_with_its_place(tmp_path: Path, content: dict[str, Any], within: str):
+    # given
+    content[within]["learning_rat"] = 1
+
+    # then
+    assert f"{within}.learning_rat: unknown key" in refusal(tmp_path, content)
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path, content: dict[str, Any]):
+    # given
+    content["acc"]["catalog_name"] = "no name"
+    content["surprise"] = 1
+    content["parameters"]["max_depth"] = "deep"
+
+    # when
+    told = refusal(tmp_path, content)
+
+    # then
+    assert [key in told for key in ("acc.catalog_name", "surprise", "parameters.max_depth")] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("within", "key", "value"),
+    [
+        ("parameters", "learning_rate", "0.1"),
+        ("parameters", "learning_rate", True),
+        ("parameters", "learning_rate", 0),
+        ("parameters", "learning_rate", float("inf")),
+        ("parameters", "learning_rate", float("nan")),
+        ("parameters", "n_estimators", 10.5),
+        ("parameters", "n_estimators", 0),
+        ("parameters", "n_estimators", None),
+        ("parameters", "n_estimators", True),
+        ("parameters", "max_depth", [6]),
+        ("gate", "minimum_roc_auc", 1.5),
+        ("gate", "minimum_roc_auc", float("nan")),
+        ("gate", "minimum_log_loss_gain", float("nan")),
+        ("generator", "rows", 0),
+        ("generator", "seed", -1),
+        ("dev", "catalog_name", 1),
+        ("dev", "schema_name", ["marvel"]),
+    ],
+)
+def test_a_nested_value_that_cannot_be_used_is_named(
+    tmp_path: Path, content: dict[str, Any], within: str, key: str, value: Any
+):
+    # given
+    content[within][key] = value
+
+    # then
+    assert f"{within}.{key}: " in refusal(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("num_features", "Height"),
+        ("num_features", {"Height": 1}),
+        ("cat_features", None),
+        ("target", ["Alive"]),
+        ("parameters", None),
+        ("parameters", [0.1, 100, 6]),
+        ("experiment_name_basic", "no-slash"),
+        ("experiment_name_basic", "/"),
+        ("experiment_name_custom", "/new\nline"),
+        ("experiment_name_custom", 7),
+        ("dev", "marvel_dev"),
+        ("acc", None),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(tmp_path: Path, content: dict[str, Any], key: str, value: Any):
+    # given
+    content[key] = value
+
+    # then
+    assert f"{key}: " in refusal(tmp_path, content)
+
+
+def test_a_feature_that_is_no_text_is_named_by_its_place(tmp_path: Path, content: dict[str, Any]):
+    # given
+    content["cat_features"][3] = 1
+
+    # then
+    assert "cat_features.3: " in refusal(tmp_path, content)
+
+
+def test_an_unknown_feature_is_named_together_with_what_there_is(tmp_path: Path, content: dict[str, Any]):
+    # given
+    content["cat_features"].append("Powers")
+
+    # when
+    told = refusal(tmp_path, content)
+
+    # then
+    assert "name Powers; the tables offer Height, Weight, Universe" in told
+
+
+@pytest.mark.parametrize("key", ["num_features", "cat_features"])
+def test_a_feature_that_is_named_twice_is_refused(tmp_path: Path, content: dict[str, Any], key: str):
+    # given
+    content[key].append("Height" if key == "cat_features" else "Weight")
+
+    # then
+    assert "more than once" in refusal(tmp_path, content)
+
+
+def test_a_model_needs_a_feature(tmp_path: Path, content: dict[str, Any]):
+    # given
+    content["num_features"] = content["cat_features"] = []
+
+    # then
+    assert "at least one feature" in refusal(tmp_path, content)
+
+
+def test_some_of_the_features_are_enough(tmp_path: Path, content: dict[str, Any]):
+    # given
+    content |= {"num_features": [], "cat_features": ["Gender"]}
+
+    # then
+    assert ProjectConfig.from_yaml(write(tmp_path, content)).features == ("Gender",)
+
+
+def test_another_target_is_refused(tmp_path: Path, content: dict[str, Any]):
+    # given
+    content["target"] = "Teams"
+
+    # then
+    assert "target is 'Teams'; the tables offer 'Alive'" in refusal(tmp_path, content)
+
+
+@pytest.mark.parametrize("key", ["catalog_name", "schema_name"])
+@pytest.mark.parametrize(
+    "name", ["../x", "..", "a/b", "a\\b", "a`b", "a.b", "", " ", "a b", "-a", "a\n", "a'b", "ä", "a" * 256]
+)
+def test_a_name_that_is_no_safe_folder_is_refused(tmp_path: Path, content: dict[str, Any], key: str, name: str):
+    # given
+    content["dev"][key] = name
+
+    # then
+    assert f"dev.{key}: " in refusal(tmp_path, content)
+
+
+@given(st.text(max_size=20).filter(lambda text: re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", text, re.ASCII) is None))
+@example("a\n")
+@example("a\x00")
+@example("ａ")  # noqa: RUF001
+def test_any_name_with_other_than_the_allowed_characters_is_refused(tmp_path_factory: pytest.TempPathFactory, name):
+    # given
+    content = yaml.safe_load(PROJECT_YAML.read_text())
+    content["prd"]["catalog_name"] = name
+
+    # then
+    assert "prd.catalog_name: " in refusal(tmp_path_factory.getbasetemp(), content)
+
+
+@given(st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,30}", fullmatch=True))
+def test_any_name_of_the_allowed_characters_is_taken(tmp_path_factory: pytest.TempPathFactory, name: str):
+    # given
+    content = yaml.safe_load(PROJECT_YAML.read_text())
+    content["dev"] = {"catalog_name": name, "schema_name": name}
+    path = write(tmp_path_factory.getbasetemp(), content)
+
+    # then
+    assert ProjectConfig.from_yaml(path).qualified("t") == f"{name}.{name}.t"
+
+
+@pytest.mark.parametrize("name", ["/../outside", "/Shared/../../outside", "/.."])
+def test_an_experiment_whose_artifacts_would_lie_outside_the_home_is_refused(
+    tmp_path: Path, content: dict[str, Any], name: str
+):
+    # given
+    content["experiment_name_basic"] = name
+
+    # then
+    assert "experiment_name_basic: " in refusal(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: [1", "\tb: 1", "a: 2020-99-99", "a: &b [*b", "\x00", "[" * 5000],
+    ids=["unclosed", "tab", "no date", "anchor", "NUL", "deep"],
+)
+def test_what_is_no_yaml_is_refused(tmp_path: Path, text: str):
+    # then
+    assert "can't be read as YAML" in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize("text", ["", "- dev\n- acc", "just words", "7"])
+def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str):
+    # then
+    assert "expected keys and values" in refusal(tmp_path, text)
+
+
+def test_what_is_no_utf8_is_refused(tmp_path: Path):
+    # given
+    path = tmp_path / "settings.yml"
+    path.write_bytes("target: é".encode("latin-1"))
+
+    # then
+    with pytest.raises(ConfigError, match=rf"{path}: can't be read as YAML"):
+        ProjectConfig.from_yaml(path)
+
+
+def test_keys_that_are_no_text_are_refused(tmp_path: Path, content: dict[str, Any]):
+    # given
+    content[1] = "x"
+
+    # then
+    assert "1: " in refusal(tmp_path, content)
+
+
+def test_a_tag_that_would_run_code_is_refused_and_runs_nothing(tmp_path: Path):
+    # given
+    proof = tmp_path / "ran"
+
+    # when
+    told = refusal(tmp_path, f'target: !!python/object/apply:pathlib.Path.touch ["{proof}"]')
+
+    # then
+    assert "can't be read as YAML" in told
+    assert not proof.exists()
+
+
+def test_a_missing_file_is_named_together_with_the_setting(tmp_path: Path):
+    # then
+    with pytest.raises(ConfigError, match=r"absent.yml: no such file; MARVEL_CONFIG"):
+        ProjectConfig.from_yaml(tmp_path / "absent.yml")
+
+
+def test_a_folder_is_no_configuration(tmp_path: Path):
+    # then
+    with pytest.raises(ConfigError, match=str(tmp_path)):
+        ProjectConfig.from_yaml(tmp_path)
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+    done = subprocess.run(["git", *identity, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def no_overrides(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in ("MARVEL_GIT_SHA", "MARVEL_GIT_BRANCH", "MARVEL_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+def test_tags_tell_commit_and_branch_of_a_real_repository(tmp_path: Path, no_overrides: pytest.MonkeyPatch):
+    # given
+    git(tmp_path, "init", "--quiet", "--initial-branch", "feature/tags")
+    git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", "first")
+    no_overrides.setenv("GIT_DIR", str(tmp_path / ".git"))
+
+    # when
+    tags = Tags.collect("the-dagster-run")
+
+    # then
+    assert tags.as_dict() == {
+        "git_sha": git(tmp_path, "rev-parse", "HEAD"),
+        "branch": "feature/tags",
+        "run_id": "the-dagster-run",
+    }
+
+
+def test_tags_are_unknown_in_a_repository_without_commits(tmp_path: Path, no_overrides: pytest.MonkeyPatch):
+    # given
+    git(tmp_path, "init", "--quiet")
+    no_overrides.setenv("GIT_DIR", str(tmp_path / ".git"))
+
+    # when
+    tags = Tags.collect("run")
+
+    # then
+    assert (tags.git_sha, tags.branch) == ("unknown", "unknown")
+
+
+def test_tags_are_unknown_where_there_is_no_git(tmp_path: Path, no_overrides: pytest.MonkeyPatch):
+    # given
+    no_overrides.setenv("PATH", str(tmp_path))
+
+    # when
+    tags = Tags.collect("run")
+
+    # then
+    assert tags == Tags(git_sha="unknown", branch="unknown", run_id="run")
+
+
+def test_the_environment_overrides_what_git_says(monkeypatch: pytest.MonkeyPatch):
+    # given
+    monkeypatch.setenv("MARVEL_GIT_SHA", "0123abc")
+    monkeypatch.setenv("MARVEL_GIT_BRANCH", "release")
+    monkeypatch.setenv("MARVEL_RUN_ID", "job-7")
+
+    # then
+    assert Tags.collect("run") == Tags(git_sha="0123abc", branch="release", run_id="job-7")
+
+
+def test_an_empty_override_is_none(no_overrides: pytest.MonkeyPatch):
+    # given
+    no_overrides.setenv("MARVEL_RUN_ID", "")
+
+    # then
+    assert Tags.collect("run").run_id == "run"
