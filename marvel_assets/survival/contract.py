@@ -30,7 +30,7 @@ def broken_promises(table: pa.Table, split: Literal["train", "test"]) -> list[st
     broken = [
         f"{name} is missing in {table[name].null_count} rows" for name in CONTRACT_COLUMNS if table[name].null_count
     ]
-    repeated = table.num_rows - pc.count_distinct(table[IDENTIFIER]).as_py()
+    repeated = len(table[IDENTIFIER].drop_null()) - pc.count_distinct(table[IDENTIFIER]).as_py()
     if repeated:
         broken.append(f"{IDENTIFIER} is not unique: {repeated} rows repeat an id")
     allowed = {**CATEGORIES, **dict.fromkeys((*FLAGS, TARGET), (0, 1))}

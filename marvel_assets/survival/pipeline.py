@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 TRUSTED_TYPES = (
     "collections.OrderedDict",
-    "collections.defaultdict",
     "lightgbm.basic.Booster",
     "lightgbm.sklearn.LGBMClassifier",
     "marvel_assets.survival.encoder.CatToIntTransformer",

@@ -39,7 +39,9 @@ class MarvelModelWrapper(PythonModel):
         Raises:
             ValueError: naming the features that are absent.
         """
-        return {ANSWER: [WORDS[int(label)] for label in self.model.predict(self._features(model_input))]}
+        features = self._features(model_input)
+        labels = self.model.predict(features) if len(features) else []  # LightGBM refuses to predict nothing
+        return {ANSWER: [WORDS[int(label)] for label in labels]}
 
     def _features(self, model_input: pd.DataFrame) -> pd.DataFrame:
         features = list(self.model.feature_names_in_)

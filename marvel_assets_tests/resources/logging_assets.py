@@ -120,10 +120,6 @@ def _job(*assets: dg.AssetsDefinition) -> dg.JobDefinition:
     ).resolve_job_def("separately")
 
 
-def in_processes_one_after_the_other() -> dg.JobDefinition:
-    return _job(first, second)
-
-
 def in_processes_with_a_failure() -> dg.JobDefinition:
     return _job(first, broken)
 
@@ -133,7 +129,7 @@ def in_processes_at_the_same_time() -> dg.JobDefinition:
 
 
 defs = dg.Definitions(
-    assets=[first, second, elsewhere, waiting],
+    assets=[waiting],
     resources={"tracking": tracking_of(Home.from_environment())},
     executor=dg.in_process_executor,
 )

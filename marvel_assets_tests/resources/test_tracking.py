@@ -14,7 +14,6 @@ from marvel_assets.config import Tags
 from marvel_assets.home import PROJECT_ROOT, Home
 from marvel_assets.references import LoggedModelRef
 from marvel_assets.resources.mlflow_store import connect
-from marvel_assets_tests.commands import succeeded
 from marvel_assets_tests.resources import logging_assets
 from marvel_assets_tests.resources.logging_assets import (
     BASIC,
@@ -58,12 +57,6 @@ def command(select: str) -> list[str]:
 def environment() -> dict[str, str]:
     """This test's, without what MLflow noted in this process."""
     return {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-
-
-def run_elsewhere(select: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(select), cwd=PROJECT_ROOT, env=environment(), capture_output=True, text=True, check=False, timeout=200
-    )
 
 
 @pytest.fixture
@@ -295,18 +288,6 @@ def test_a_deleted_experiment_is_named_together_with_the_way_out(home: Home):
         materialize(home, first)
 
 
-def test_steps_in_processes_of_their_own_share_one_finished_run(home: Home):
-    # when
-    with dg.DagsterInstance.get() as instance:
-        job = dg.reconstructable(logging_assets.in_processes_one_after_the_other)
-        result = dg.execute_job(job, instance, raise_on_error=True)
-
-    # then
-    [run] = runs_of(home)
-    assert run.data.tags["dagster_run_id"] == result.run_id
-    assert (run.info.status, run.data.metrics) == ("FINISHED", {"first": 1, "second": 1})
-
-
 def test_steps_in_processes_of_their_own_share_one_failed_run_where_the_later_fails(home: Home):
     # when
     with dg.DagsterInstance.get() as instance:
@@ -327,14 +308,6 @@ def test_steps_in_processes_of_their_own_log_at_the_same_time_into_one_run(home:
     # then
     [run] = runs_of(home)
     assert (run.info.status, run.data.metrics) == ("FINISHED", {"left": 1, "right": 1})
-
-
-def test_dagsters_own_command_leaves_one_finished_run_in_each_experiment(home: Home):
-    # when
-    succeeded(run_elsewhere("first,second,elsewhere"))
-
-    # then
-    assert statuses(home, BASIC) + statuses(home, CUSTOM) == ["FINISHED", "FINISHED"]
 
 
 def test_the_next_run_ends_what_a_killed_process_left_running(home: Home, waiting: subprocess.Popen[bytes]):

@@ -1,0 +1,45 @@
+"""Generated characters, cleaned as the graph cleans them."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sklearn.pipeline import Pipeline
+
+from marvel_assets.resources.engines.duckdb_engine import DuckDBEngine
+from marvel_assets.sources.generated import GeneratedSource
+from marvel_assets.survival.cleaning import cleaning_statements, digested_source, set_of
+from marvel_assets.survival.pipeline import build_pipeline, fit_pipeline
+from marvel_assets.survival.schema import FEATURES, MEASURES, TARGET
+from marvel_assets_tests.conftest import FEW_TREES
+
+FEATURE_NAMES = list(FEATURES)
+CATEGORICAL = [name for name in FEATURE_NAMES if name not in MEASURES]
+
+
+def cleaned(folder: Path, rows: int) -> dict[str, pd.DataFrame]:
+    statements = cleaning_statements()
+    with DuckDBEngine(scratch=str(folder)).session() as session:
+        session.read_source(GeneratedSource(rows, 7, folder), "delivered")
+        session.query(digested_source("delivered"), "raw_characters")
+        session.query(statements.frequent_universes, "frequent_universes")
+        session.query(statements.cleaned_characters, "cleaned_characters")
+        columns = [*FEATURE_NAMES, TARGET]
+        sets = {}
+        for split in ("train", "test"):
+            session.query(set_of(split), split)
+            rows_of_split = session.rows(f"SELECT {', '.join(columns)} FROM {split} ORDER BY Id")
+            sets[split] = pd.DataFrame(rows_of_split, columns=columns).astype(dict.fromkeys(MEASURES, float))
+    return sets
+
+
+@pytest.fixture(scope="session")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
+    """Train and test rows of 4,000 generated characters. Not to be changed."""
+    return cleaned(tmp_path_factory.mktemp("cleaned"), 4000)
+
+
+@pytest.fixture(scope="session")
+def fitted(sets: dict[str, pd.DataFrame]) -> Pipeline:
+    """A small pipeline, fitted on the train rows."""
+    return fit_pipeline(build_pipeline(CATEGORICAL, FEW_TREES, 1), sets["train"], FEATURE_NAMES, TARGET)

@@ -1,0 +1,129 @@
+"""The pipeline: the same rows and parameters give the same model."""
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from sklearn.pipeline import Pipeline
+
+from marvel_assets.survival.pipeline import TRUSTED_TYPES, build_pipeline, default_threads, fit_pipeline
+from marvel_assets.survival.schema import TARGET
+from marvel_assets_tests.commands import python, succeeded
+from marvel_assets_tests.conftest import FEW_TREES
+from marvel_assets_tests.survival.conftest import CATEGORICAL, FEATURE_NAMES
+
+
+def probabilities(pipeline: Pipeline, rows: pd.DataFrame) -> bytes:
+    return np.ascontiguousarray(pipeline.predict_proba(rows[FEATURE_NAMES])).tobytes()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_second_fit_predicts_the_same_bit_for_bit(fitted: Pipeline, sets: dict[str, pd.DataFrame], threads: int):
+    # when
+    again = fit_pipeline(build_pipeline(CATEGORICAL, FEW_TREES, threads), sets["train"], FEATURE_NAMES, TARGET)
+
+    # then
+    assert probabilities(again, sets["test"]) == probabilities(fitted, sets["test"])
+
+
+def test_another_process_predicts_the_same_bit_for_bit(
+    fitted: Pipeline, sets: dict[str, pd.DataFrame], tmp_path_factory: pytest.TempPathFactory
+):
+    # given
+    folder = tmp_path_factory.mktemp("elsewhere")
+    sets["train"].to_pickle(folder / "train.pkl")
+    sets["test"].to_pickle(folder / "test.pkl")
+    script = (
+        "import hashlib, sys; import pandas as pd;"
+        "from marvel_assets_tests.survival.test_pipeline import *;"
+        "train, test = pd.read_pickle(sys.argv[1] + '/train.pkl'), pd.read_pickle(sys.argv[1] + '/test.pkl');"
+        "pipeline = fit_pipeline(build_pipeline(CATEGORICAL, FEW_TREES, 1), train, FEATURE_NAMES, TARGET);"
+        "print(hashlib.sha256(probabilities(pipeline, test)).hexdigest())"
+    )
+
+    # when
+    done = succeeded(python("-c", script, str(folder), PYTHONHASHSEED="1"))
+
+    # then
+    assert done.stdout.strip() == hashlib.sha256(probabilities(fitted, sets["test"])).hexdigest()
+
+
+def test_other_parameters_give_another_model(fitted: Pipeline, sets: dict[str, pd.DataFrame]):
+    # when
+    other = fit_pipeline(
+        build_pipeline(CATEGORICAL, FEW_TREES | {"max_depth": 2}, 1), sets["train"], FEATURE_NAMES, TARGET
+    )
+
+    # then
+    assert probabilities(other, sets["test"]) != probabilities(fitted, sets["test"])
+
+
+def test_categories_reach_lightgbm_as_integers_and_measures_as_they_are(
+    fitted: Pipeline, sets: dict[str, pd.DataFrame]
+):
+    # when
+    encoded = fitted.named_steps["encode"].transform(sets["test"][FEATURE_NAMES])
+
+    # then
+    assert {name: encoded[name].dtype.kind for name in CATEGORICAL} == dict.fromkeys(CATEGORICAL, "i")
+    pd.testing.assert_series_equal(encoded["Height"], sets["test"]["Height"])
+
+
+@pytest.mark.parametrize("alive", [0, 1])
+def test_one_class_only_is_refused_by_name(sets: dict[str, pd.DataFrame], alive: int):
+    # given
+    rows = sets["train"].query(f"{TARGET} == {alive}")
+
+    # then
+    with pytest.raises(ValueError, match=f"column Alive: .* both classes .*{len(rows)} rows, Alive always {alive}"):
+        # when
+        fit_pipeline(build_pipeline(CATEGORICAL, FEW_TREES, 1), rows, FEATURE_NAMES, TARGET)
+
+
+def test_no_rows_are_refused(sets: dict[str, pd.DataFrame]):
+    with pytest.raises(ValueError, match="no rows"):
+        fit_pipeline(build_pipeline(CATEGORICAL, FEW_TREES, 1), sets["train"].head(0), FEATURE_NAMES, TARGET)
+
+
+def test_the_trusted_types_are_what_a_fitted_pipeline_needs_and_no_more(fitted: Pipeline):
+    assert sorted(skops.io.get_untrusted_types(data=skops.io.dumps(fitted))) == sorted(TRUSTED_TYPES)
+
+
+def test_a_pipeline_read_back_from_skops_predicts_the_same(fitted: Pipeline, sets: dict[str, pd.DataFrame]):
+    # when
+    back = skops.io.loads(skops.io.dumps(fitted), trusted=list(TRUSTED_TYPES))
+
+    # then
+    assert probabilities(back, sets["test"]) == probabilities(fitted, sets["test"])
+
+
+def test_at_least_one_thread_is_used():
+    assert default_threads() >= 1
+
+
+def test_what_the_model_knows_of_nobody_is_still_a_prediction(fitted: Pipeline, sets: dict[str, pd.DataFrame]):
+    # given: characters of whom nothing is known, or nothing that was ever seen
+    unknown = sets["test"][FEATURE_NAMES].head(2).copy()
+    unknown[["Height", "Weight"]] = np.nan
+    unknown[CATEGORICAL] = [[None] * len(CATEGORICAL), ["never seen"] * len(CATEGORICAL)]
+
+    # when
+    probability = fitted.predict_proba(unknown)[:, 1]
+
+    # then
+    assert probability[0] == probability[1]
+    assert 0 < probability[0] < 1
+
+
+def test_the_order_of_rows_changes_no_prediction(fitted: Pipeline, sets: dict[str, pd.DataFrame]):
+    # given
+    shuffled = sets["test"].sample(frac=1, random_state=3)
+
+    # when
+    together = pd.Series(fitted.predict_proba(sets["test"][FEATURE_NAMES])[:, 1], index=sets["test"].index)
+    apart = pd.Series(fitted.predict_proba(shuffled[FEATURE_NAMES])[:, 1], index=shuffled.index)
+
+    # then
+    pd.testing.assert_series_equal(apart.sort_index(), together)
