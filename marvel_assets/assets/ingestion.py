@@ -26,8 +26,8 @@ RAW_COLUMNS = {
     SOURCE_ROW: "The row's place in the source, from 1.",
     **{stored: f"{delivered}, as delivered." for delivered, stored in SOURCE_COLUMNS.items()},
 }
-TYPES = {
-    SOURCE_ROW: "bigint",
+DELIVERED_TYPES = {SOURCE_ROW: "bigint", "update_timestamp_utc": "timestamp"}
+CLEANED_TYPES = {
     "Height": "double",
     "Weight": "double",
     "Teams": "integer",
@@ -36,8 +36,7 @@ TYPES = {
     "Alive": "integer",
     "update_timestamp_utc": "timestamp",
 }
-RAW_TYPES = {SOURCE_ROW: "bigint"}
-REJECTED_TYPES = {SOURCE_ROW: "bigint", "update_timestamp_utc": "timestamp"}
+"""Types of the columns that are no text."""
 
 LINEAGE = {
     "Id": ["PageID"],
@@ -69,7 +68,7 @@ class RawCharactersConfig(dg.Config):
     owners=OWNERS,
     code_version=READING_VERSION,
     io_manager_key="references",
-    metadata={"dagster/column_schema": column_schema(RAW_COLUMNS, RAW_TYPES)},
+    metadata={"dagster/column_schema": column_schema(RAW_COLUMNS, DELIVERED_TYPES)},
 )
 def raw_characters(
     context: dg.AssetExecutionContext,
@@ -106,7 +105,7 @@ def raw_characters(
         )
 
 
-def _character_table(name: str, description: str) -> dg.AssetSpec:
+def _cleaned_table(name: str, description: str, schema: dg.TableSchema, lineage: dg.TableColumnLineage) -> dg.AssetSpec:
     return dg.AssetSpec(
         name,
         deps=[raw_characters],
@@ -116,34 +115,35 @@ def _character_table(name: str, description: str) -> dg.AssetSpec:
         owners=OWNERS,
         code_version=CLEANING_VERSION,
         skippable=True,
-        metadata={
-            "dagster/column_schema": column_schema(CHARACTER_COLUMNS, TYPES),
-            "dagster/column_lineage": column_lineage(CHARACTER_COLUMNS, LINEAGE, raw_characters.key),
-        },
+        metadata={"dagster/column_schema": schema, "dagster/column_lineage": lineage},
     ).with_io_manager_key("references")
+
+
+CHARACTER_SCHEMA = column_schema(CHARACTER_COLUMNS, CLEANED_TYPES)
+CHARACTER_LINEAGE = column_lineage(CHARACTER_COLUMNS, LINEAGE, raw_characters.key)
 
 
 @dg.multi_asset(
     name="characters",
     specs=[
-        _character_table(
-            "train_set", "Cleaned characters that models are fitted on: four fifths, by a hash of the id."
+        _cleaned_table(
+            "train_set",
+            "Cleaned characters that models are fitted on: four fifths, by a hash of the id.",
+            CHARACTER_SCHEMA,
+            CHARACTER_LINEAGE,
         ),
-        _character_table("test_set", "Cleaned characters that models are judged on: one fifth, by a hash of the id."),
-        dg.AssetSpec(
+        _cleaned_table(
+            "test_set",
+            "Cleaned characters that models are judged on: one fifth, by a hash of the id.",
+            CHARACTER_SCHEMA,
+            CHARACTER_LINEAGE,
+        ),
+        _cleaned_table(
             "rejected_characters",
-            deps=[raw_characters],
-            description="Rows that can't be used, as delivered, each with the column at fault and the reason.",
-            group_name=GROUP,
-            kinds={"deltalake", "table"},
-            owners=OWNERS,
-            code_version=CLEANING_VERSION,
-            skippable=True,
-            metadata={
-                "dagster/column_schema": column_schema(REJECTED_COLUMNS, REJECTED_TYPES),
-                "dagster/column_lineage": column_lineage(SOURCE_COLUMNS.values(), {}, raw_characters.key),
-            },
-        ).with_io_manager_key("references"),
+            "Rows that can't be used, as delivered, each with the column at fault and the reason.",
+            column_schema(REJECTED_COLUMNS, DELIVERED_TYPES),
+            column_lineage(SOURCE_COLUMNS.values(), {}, raw_characters.key),
+        ),
     ],
     ins={"raw_characters": dg.AssetIn("raw_characters")},
     check_specs=[
