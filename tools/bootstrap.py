@@ -40,13 +40,18 @@ class SystemPart(NamedTuple):
     debian_packages: tuple[str, ...]
 
 
-def _openmp_is_there() -> bool:
-    library = "libomp.dylib" if sys.platform == "darwin" else "libgomp.so.1"
+def _loads(library: str) -> bool:
     try:
         ctypes.CDLL(library)
     except OSError:
-        return sys.platform == "darwin" and Path("/opt/homebrew/opt/libomp").exists()
+        return False
     return True
+
+
+def _openmp_is_there() -> bool:
+    if sys.platform == "darwin":
+        return _loads("libomp.dylib") or Path("/opt/homebrew/opt/libomp").exists()
+    return _loads("libgomp.so.1")
 
 
 OPENMP = SystemPart("the OpenMP runtime that LightGBM loads", _openmp_is_there, ("libgomp1",))
@@ -65,7 +70,12 @@ CHROMIUM = SystemPart(
     lambda: any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")),
     ("chromium", "fonts-dejavu-core"),
 )
-NEEDED_BY_EXTRA = {"spark": (JAVA,), "dev": (JAVA, CHROMIUM)}
+LIBATOMIC = SystemPart(
+    "libatomic, which Playwright's driver loads",
+    lambda: sys.platform == "darwin" or _loads("libatomic.so.1"),
+    ("libatomic1",),
+)
+NEEDED_BY_EXTRA = {"spark": (JAVA,), "dev": (JAVA, CHROMIUM, LIBATOMIC)}
 
 
 def main() -> None:
