@@ -25,6 +25,7 @@ NOT_FOR_USERS = (
 """Warnings of Dagster about its own command, which is the one that users know."""
 
 UI_PORT, MLFLOW_PORT = 3000, 5000
+SECONDS_TO_END = 20
 
 
 def main() -> None:
@@ -105,9 +106,18 @@ def _serve(home: Home, port: int, mlflow_port: int) -> int:
     except KeyboardInterrupt:
         return 0
     finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
+        _end(processes)
+
+
+def _end(processes: list[subprocess.Popen[bytes]]) -> None:
+    """Ask the servers to end, and see that they do."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            process.kill()
             process.wait()
 
 
