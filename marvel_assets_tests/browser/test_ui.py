@@ -133,7 +133,6 @@ def test_the_link_leads_to_the_mlflow_run(after_materialize_all: dict[str, str],
 
     # then
     expect(page.get_by_text("roc_auc").first).to_be_visible(timeout=30_000)
-    keep_picture(page, "mlflow_run")
 
 
 def test_every_check_is_green(after_materialize_all: dict[str, str], page: Page):
