@@ -14,7 +14,7 @@ from marvel_assets.resources.mlflow_store import connect
 from marvel_assets.survival.schema import SOURCE_COLUMNS
 from marvel_assets.survival.signature import ANSWER, example_frame
 from marvel_assets.survival.synthetic import synthetic_characters
-from marvel_assets_tests.commands import CUSTOM, marvel, materialize, reference, state_of, succeeded
+from marvel_assets_tests.commands import CUSTOM, marvel, materialize, python, reference, state_of, succeeded
 from marvel_assets_tests.conftest import SAMPLE_ROWS, SMALL_GENERATOR
 
 ASSETS_IN_ORDER = [
@@ -124,6 +124,20 @@ def test_four_runs_at_once_from_a_fresh_home_end_well_and_make_everything_once(t
     assert len(state.logged_models) == 2
     assert all(numbers == [1] for numbers in state.versions.values())
     assert set(state.mlflow_runs.values()) == {"FINISHED"}
+
+
+def test_run_configuration_chooses_the_source_of_one_run(home: Home):
+    # given: what a person writes into the Launchpad
+    chosen = {"ops": {"raw_characters": {"config": {"source": "generated", "generator_rows": 120}}}}
+
+    # when
+    done = python("-m", "dagster", "asset", "materialize", "-m", "marvel_assets.definitions",
+                  "--select", "raw_characters", "--config-json", json.dumps(chosen),
+                  MARVEL_SOURCE="/not/there.csv")  # fmt: skip
+
+    # then
+    succeeded(done)
+    assert reference(home, "raw_characters").rows == 120
 
 
 @pytest.mark.usefixtures("home")
