@@ -6,9 +6,11 @@ Each is a thin cover over Dagster's and MLflow's own commands, with this project
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -99,8 +101,15 @@ def _serve(home: Home, port: int, mlflow_port: int) -> int:
         environment["MARVEL_MLFLOW_URL"] = mlflow_page
         pages += f"   MLflow: {mlflow_page}"
     print(f"{pages}   (Ctrl+C ends them)", flush=True)
+    # A supervisor's SIGTERM ends the servers too, as Ctrl+C does; in the background a shell has both servers and us
+    # ignore Ctrl+C, and Dagster's would then ignore SIGTERM as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Dagster finds the code location by workspace.yaml in its folder.
-    processes = [subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment) for command in servers]  # noqa: S603
+    processes = [
+        subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment, start_new_session=True)  # noqa: S603
+        for command in servers
+    ]
     try:
         return processes[0].wait()
     except KeyboardInterrupt:
@@ -109,16 +118,16 @@ def _serve(home: Home, port: int, mlflow_port: int) -> int:
         _end(processes)
 
 
-def _end(processes: list[subprocess.Popen[bytes]]) -> None:
-    """Ask the servers to end, and see that they do."""
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        try:
-            process.wait(SECONDS_TO_END)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+def _end(servers: list[subprocess.Popen[bytes]]) -> None:
+    """Ask the servers to end, and see that nothing of them goes on: each leads a process group of its own."""
+    for server in servers:
+        server.terminate()
+    for server in servers:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(SECONDS_TO_END)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
 
 
 def _tool(name: str, *arguments: str) -> list[str]:

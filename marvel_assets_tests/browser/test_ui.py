@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -53,7 +52,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory, small_project: Path) -> Iterato
             _wait_until_it_answers(url, server)
         yield pages
     finally:
-        server.send_signal(signal.SIGINT)
+        server.terminate()
         server.wait(timeout=60)
 
 

@@ -2,17 +2,30 @@
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pandas._libs.parsers import STR_NA_VALUES
 
+from marvel_assets.resources.engines.duckdb_engine import DuckDBEngine
+from marvel_assets.sources.locate import FileSource
 from marvel_assets.survival.cleaning import cleaning_statements, digested_source, rejected, set_of
-from marvel_assets.survival.schema import CATEGORIES, MISSING_TEXT, SOURCE_COLUMNS, SOURCE_ROW
+from marvel_assets.survival.contract import split_of
+from marvel_assets.survival.schema import (
+    CATEGORIES,
+    CHARACTER_COLUMNS,
+    MISSING_TEXT,
+    REJECTED_COLUMNS,
+    SOURCE_COLUMNS,
+    SOURCE_ROW,
+)
 
 STORED = list(SOURCE_COLUMNS.values())
 GOOD = {
@@ -31,6 +44,7 @@ GOOD = {
     "Creators": "Nobody",
 }
 MISSING = [None, *MISSING_TEXT]
+Row = dict[str, str | None]
 
 
 @pytest.fixture
@@ -39,15 +53,12 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def clean(database: duckdb.DuckDBPyConnection, *rows: dict[str, str | None]) -> pd.DataFrame:
+def clean(database: duckdb.DuckDBPyConnection, *rows: Row) -> pd.DataFrame:
     """Run both statements over rows that differ from a good one; ids are made unique where none is given."""
     whole = [GOOD | {"PageID": f"row-{place}"} | row for place, row in enumerate(rows, start=1)]
-    columns = ", ".join(f"{name} VARCHAR" for name in STORED)
-    database.execute(f"CREATE OR REPLACE TABLE raw_characters ({SOURCE_ROW} BIGINT, {columns})")
-    database.executemany(
-        f"INSERT INTO raw_characters VALUES ({', '.join('?' * (1 + len(STORED)))})",
-        [(place, *(row[name] for name in STORED)) for place, row in enumerate(whole, start=1)],
-    )
+    delivered = {name: pa.array([row[name] for row in whole], pa.string()) for name in STORED}
+    database.register("delivered", pa.table({SOURCE_ROW: range(1, len(whole) + 1), **delivered}))
+    database.execute("CREATE OR REPLACE TABLE raw_characters AS SELECT * FROM delivered")
     statements = cleaning_statements()
     database.execute(f"CREATE OR REPLACE TABLE frequent_universes AS {statements.frequent_universes}")
     database.execute(f"CREATE OR REPLACE TABLE cleaned_characters AS {statements.cleaned_characters}")
@@ -94,22 +105,43 @@ def test_a_missing_cell_is_missing_in_every_column(database: duckdb.DuckDBPyConn
         ("-1.5", -1.5),
         (".5", 0.5),
         ("5.", 5.0),
+        ("+1", 1.0),
+        ("-1", -1.0),
+        ("-.5", -0.5),
         ("0", 0.0),
         ("007", 7.0),
         ("1_000", None),
         ("1e3", None),
         ("1e400", None),
+        ("1E3", None),
         ("inf", None),
+        ("-inf", None),
         ("Infinity", None),
         ("0x1f", None),
         ("1,85", None),
         (" 1.85", None),
         ("1.85 ", None),
         ("1.85\n", None),
+        ("\n1.85", None),
+        ("1.85\r\n", None),
+        ("1.85\x00", None),
+        ("1.85\u00a0", None),
+        ("1.8\n5", None),
+        ("1.85\n1.90", None),
         ("1.85 m", None),
+        ("1.8.5", None),
+        ("1,000.5", None),
+        ("++1", None),
+        ("+-1", None),
+        ("1-", None),
         (".", None),
         ("+", None),
+        ("-.", None),
         ("٣", None),
+        ("١٫٨٥", None),
+        ("１.８５", None),
+        ("½", None),
+        ("true", None),
         ("9" * 300, float("9" * 300)),
         ("9" * 400, None),
     ],
@@ -144,6 +176,40 @@ def test_a_missing_universe_is_unknown_and_a_rare_unknown_is_other(
 
     # then
     assert set(rows["Universe"]) == {expected}
+
+
+@pytest.mark.parametrize(("named", "expected"), [(24, "Other"), (25, "Unknown")])
+def test_a_universe_that_is_called_unknown_counts_as_a_missing_one(
+    database: duckdb.DuckDBPyConnection, named: int, expected: str
+):
+    # when
+    rows = clean(database, *[{"Universe": "Unknown"}] * named, *[{"Universe": None}] * 25)
+
+    # then
+    assert set(rows["Universe"]) == {expected}
+
+
+def test_universes_are_told_apart_to_the_letter(database: duckdb.DuckDBPyConnection):
+    # when
+    rows = clean(
+        database,
+        *[{"Universe": name} for name in ("Earth-1", "earth-1", "Earth-1 ", "Earth\u20111") for _ in range(49)],
+    )
+
+    # then
+    assert set(rows["Universe"]) == {"Other"}
+
+
+def test_the_vocabulary_is_every_frequent_name_once(database: duckdb.DuckDBPyConnection):
+    # given
+    counts = {"Earth-1": 50, "Earth-2": 49, "Earth-3": 120, None: 60}
+
+    # when
+    clean(database, *[{"Universe": name} for name, count in counts.items() for _ in range(count)])
+
+    # then
+    vocabulary = database.execute("SELECT Universe FROM frequent_universes").fetchall()
+    assert sorted(vocabulary) == [("Earth-1",), ("Earth-3",), ("Unknown",)]
 
 
 def test_universes_are_counted_before_any_row_is_rejected(database: duckdb.DuckDBPyConnection):
@@ -205,7 +271,7 @@ def test_another_marital_status_is_rejected(database: duckdb.DuckDBPyConnection,
     assert one(database, Marital_Status=status)["rejected_column"] == "Marital_Status"
 
 
-@pytest.mark.parametrize(("teams", "expected"), [("Avengers", 1), ("A; B", 1), ("0", 1)])
+@pytest.mark.parametrize(("teams", "expected"), [("Avengers", 1), ("A; B", 1), ("0", 1), ("none", 1), (" ", 1)])
 def test_any_named_team_counts(database: duckdb.DuckDBPyConnection, teams: str, expected: int):
     assert one(database, Teams=teams)["Teams"] == expected
 
@@ -221,18 +287,27 @@ def test_any_named_team_counts(database: duckdb.DuckDBPyConnection, teams: str, 
         ("mutant", "Mutant", 0, 1),
         ("Mutant Asgardian", "Mutant", 0, 1),
         ("Asgardian", "Asgardian", 0, 0),
-        ("Asgardian-Alien", "Asgardian", 0, 0),
+        ("Alien, Asgardian", "Asgardian", 0, 0),
+        ("InHuMan", "Human", 0, 0),
+        ("Alien mutate", "Mutant", 0, 1),
+        ("Mutated human clone", "Human", 0, 1),
+        ("Robot symbiote alien asgardian mutant human", "Human", 0, 1),
         ("Alien", "Alien", 0, 0),
-        ("alien symbiote", "Alien", 0, 0),
+        ("symbiote alien", "Alien", 0, 0),
         ("Symbiote", "Symbiote", 0, 0),
-        ("Symbiote robot", "Symbiote", 0, 0),
+        ("Robot symbiote", "Symbiote", 0, 0),
         ("Robot", "Robot", 0, 0),
-        ("Robotic cosmic being", "Robot", 0, 0),
+        ("Cosmic being (robotic)", "Robot", 0, 0),
         ("Cosmic Being", "Cosmic Being", 0, 0),
         ("Cosmic  Being", "Other", 0, 0),
         ("Demon", "Other", 0, 0),
         ("Magical construct", "Other", 1, 0),
         ("Human MAGIC user", "Human", 1, 0),
+        ("Asgardian\nmagic", "Asgardian", 1, 0),
+        ("magic mutate", "Mutant", 1, 1),
+        ("hum%an", "Other", 0, 0),
+        ("hum_n", "Other", 0, 0),
+        ("mag ic, mut ant", "Other", 0, 0),
         ("magİc", "Other", 0, 0),
         ("huKman", "Other", 0, 0),
     ],
@@ -252,7 +327,9 @@ def test_alive_is_one_and_dead_is_zero(database: duckdb.DuckDBPyConnection, aliv
     assert one(database, Alive=alive)["Alive"] == expected
 
 
-@pytest.mark.parametrize("alive", [None, "", "alive", "Alive (currently imprisoned)", "Deceased"])
+@pytest.mark.parametrize(
+    "alive", [None, "", "nan", "alive", "Dead ", "Alive\n", "Alive (currently imprisoned)", "Deceased", "1"]
+)
 def test_another_state_is_rejected(database: duckdb.DuckDBPyConnection, alive: str | None):
     assert one(database, Alive=alive)["rejected_column"] == "Alive"
 
@@ -266,6 +343,22 @@ def test_a_missing_id_is_rejected(database: duckdb.DuckDBPyConnection, page: str
     assert (row["rejected_column"], row["reason"]) == ("Id", "PageID is missing")
 
 
+def test_rows_without_an_id_do_not_share_one(database: duckdb.DuckDBPyConnection):
+    # when
+    rows = clean(database, {"PageID": None}, {"PageID": ""}, {"PageID": None})
+
+    # then
+    assert list(rows["reason"]) == ["PageID is missing"] * 3
+
+
+def test_ids_are_told_apart_to_the_letter(database: duckdb.DuckDBPyConnection):
+    # when
+    rows = clean(database, *[{"PageID": page} for page in ("a", "A", "a ", "\u00e9", "e\u0301", "a\x00")])
+
+    # then
+    assert rows["rejected_column"].isna().all()
+
+
 def test_of_rows_that_share_an_id_the_first_in_the_source_is_kept(database: duckdb.DuckDBPyConnection):
     # when
     rows = clean(database, *[{"PageID": "same"}] * 3)
@@ -273,14 +366,15 @@ def test_of_rows_that_share_an_id_the_first_in_the_source_is_kept(database: duck
     # then
     assert list(rows["rejected_column"].isna()) == [True, False, False]
     assert set(rows["rejected_column"].dropna()) == {"Id"}
+    assert set(rows["reason"].dropna()) == {'PageID "same" stands on an earlier row'}
 
 
 def test_an_id_is_taken_by_its_first_row_even_where_that_row_is_rejected(database: duckdb.DuckDBPyConnection):
     # when
-    rows = clean(database, {"PageID": "same", "Alive": "Maybe"}, {"PageID": "same"})
+    rows = clean(database, {"PageID": "same", "Alive": "Maybe"}, {"PageID": "same"}, {"PageID": "same"})
 
     # then
-    assert list(rows["rejected_column"]) == ["Alive", "Id"]
+    assert list(rows["rejected_column"]) == ["Alive", "Id", "Id"]
 
 
 def test_a_row_that_fails_several_rules_is_rejected_for_the_first(database: duckdb.DuckDBPyConnection):
@@ -317,6 +411,27 @@ def test_no_character_moves_when_the_table_grows(database: duckdb.DuckDBPyConnec
 
     # then
     assert list(many["split"][:300]) == list(few["split"])
+    assert set(few["split"]) == {"train", "test"}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pages=st.lists(st.text(min_size=1).filter(lambda page: page not in MISSING_TEXT), min_size=1, unique=True))
+@example(pages=["\U0001f480", "it's", 'say "no"', "a\nb", "a\x00b", "\u00e9", "e\u0301", "\\", " "])
+def test_statement_and_contract_split_any_id_alike(database: duckdb.DuckDBPyConnection, pages: list[str]):
+    # when
+    rows = clean(database, *[{"PageID": page} for page in pages])
+
+    # then
+    assert list(rows["Id"]) == pages
+    assert list(rows["split"]) == [split_of(page) for page in pages]
+
+
+def test_a_rejected_row_belongs_to_neither_split(database: duckdb.DuckDBPyConnection):
+    # when
+    rows = clean(database, *[{"Alive": "Maybe"}] * 20)
+
+    # then
+    assert rows["split"].isna().all()
 
 
 def test_rejected_rows_are_kept_as_delivered_with_the_reason(database: duckdb.DuckDBPyConnection):
@@ -332,16 +447,62 @@ def test_rejected_rows_are_kept_as_delivered_with_the_reason(database: duckdb.Du
     assert row["reason"] == 'Alive is "Alive (imprisoned)", expected Alive or Dead'
 
 
-def test_sets_are_ordered_by_id(database: duckdb.DuckDBPyConnection):
+def test_a_reason_is_short_however_long_the_cell(database: duckdb.DuckDBPyConnection):
+    # when
+    reasons = clean(database, *[{column: "x" * 5000} for column in ("Identity", "Marital_Status", "Alive")])["reason"]
+
+    # then
+    assert reasons.str.len().between(80, 200).all()
+
+
+@pytest.mark.parametrize("cell", ["it's", 'a "quoted" cell', "two\nlines", "{missing}", "\U0001f480", "", None])
+def test_a_rejected_row_keeps_every_cell_to_the_letter(database: duckdb.DuckDBPyConnection, cell: str | None):
     # given
-    clean(database, *[{"PageID": page} for page in "zyxwvutsrqponmlkjihgfedcba"])
+    delivered = dict.fromkeys(STORED, cell)
+
+    # when
+    clean(database, delivered)
+
+    # then
+    [row] = database.execute(rejected()).to_arrow_table().to_pylist()
+    assert {name: row[name] for name in STORED} == delivered
+
+
+def test_each_table_has_the_columns_that_are_described(database: duckdb.DuckDBPyConnection):
+    # given
+    clean(database, {})
+
+    # when
+    train, test, refused = (list(database.execute(each).df()) for each in (set_of("train"), set_of("test"), rejected()))
+
+    # then
+    assert train == test == [*CHARACTER_COLUMNS, "row_digest"]
+    assert refused == [*REJECTED_COLUMNS, "row_digest"]
+
+
+def test_measures_are_doubles_and_flags_and_target_integers(database: duckdb.DuckDBPyConnection):
+    # given: a table in which every measure is missing
+    clean(database, {"Height_m": None, "Weight_kg": None})
+
+    # when
+    types = {name: str(kind) for name, kind, *_ in database.execute(f"DESCRIBE {set_of('train')}").fetchall()}
+
+    # then
+    assert {types[name] for name in ("Height", "Weight")} == {"DOUBLE"}
+    assert {types[name] for name in ("Teams", "Magic", "Mutant", "Alive")} == {"INTEGER"}
+
+
+def test_sets_are_ordered_by_the_code_points_of_the_id(database: duckdb.DuckDBPyConnection):
+    # given
+    clean(database, *[{"PageID": page} for page in ["\U0001f480", "\uffee", "é", "_", *"zyxwvutsrqponmZYXWVUTSRQ10"]])
 
     # when
     ids = [*database.execute(set_of("train")).df()["Id"]]
 
     # then
     assert ids == sorted(ids)
-    assert ids
+    assert {"\U0001f480", "\uffee", "é", "_"} & set(ids)
+    assert {"z", "Z"} & set(ids)
 
 
 def test_a_row_digest_leaves_the_place_in_the_source_out(database: duckdb.DuckDBPyConnection):
@@ -352,6 +513,51 @@ def test_a_row_digest_leaves_the_place_in_the_source_out(database: duckdb.DuckDB
     # then
     assert first.to_dict() == second.to_dict()
     assert first["a"] != first["b"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"PageID": "other"},
+        {"Universe": None},
+        {"Identity": None},
+        {"Gender": "Male"},
+        {"Alive": "Dead"},
+        {"Marital_Status": "Widow"},
+        {"Teams": None},
+        {"Height_m": None},
+        {"Height_m": "90.5", "Weight_kg": "1.85"},
+        {"Weight_kg": "91"},
+        {"Origin": "Alien"},
+        {"Origin": "Human magician"},
+        {"Origin": "Human mutate"},
+    ],
+    ids=str,
+)
+def test_a_row_digest_changes_with_whatever_is_kept_of_the_row(database: duckdb.DuckDBPyConnection, changed: Row):
+    # given
+    good = {"PageID": "same"}
+    company = [{"Universe": name} for name in ("Earth-616", None) for _ in range(50)]
+
+    # when
+    before, after = (clean(database, good | row, *company)["row_digest"][0] for row in ({}, changed))
+
+    # then
+    assert before != after
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"Name": "else"}, {"URL": "else"}, {"Creators": "else"}, {"Teams": "Another Team"}, {"Origin": "Inhuman"},
+     {"Universe": "Earth-1"}],
+    ids=str,
+)  # fmt: skip
+def test_a_row_digest_leaves_out_what_the_cleaning_drops(database: duckdb.DuckDBPyConnection, changed: Row):
+    # when
+    before, after = (clean(database, {"PageID": "same"} | row)["row_digest"][0] for row in ({}, changed))
+
+    # then
+    assert before == after
 
 
 def test_the_source_digest_tells_missing_from_empty_and_column_from_column(database: duckdb.DuckDBPyConnection):
@@ -366,78 +572,201 @@ def test_the_source_digest_tells_missing_from_empty_and_column_from_column(datab
     assert digests.is_unique
 
 
-def test_the_rules_hash_is_that_of_the_statements():
+def test_every_placeholder_of_the_statements_is_filled_in():
     # when
     statements = cleaning_statements()
 
     # then
     assert re.fullmatch("[0-9a-f]{16}", statements.rules)
-    assert "{" not in statements.cleaned_characters.replace("{1", "")
+    assert not re.search("[{}]", statements.frequent_universes + statements.cleaned_characters)
 
 
-cells = st.one_of(
-    st.none(),
-    st.sampled_from(MISSING_TEXT),
-    st.text(max_size=12),
-    st.sampled_from(
-        ["Public", "Secret", "Male", "Female", "Single", "Widow", "Alive", "Dead", "1.85", "-3", "1e3", "Human",
-         "Mutant", "magic alien", "same", "Earth-616"]
-    ),
-)  # fmt: skip
-rows_of_cells = st.lists(st.fixed_dictionaries(dict.fromkeys(STORED, cells)), min_size=1, max_size=8)
+# The rules told once more, in Python and from the design alone: what follows shares nothing with clean.sql.
+
+USUAL = {
+    "PageID": ["a", "A", "b", "c", "it's"],
+    "Universe": ["Earth-616", "Earth-1", "Unknown", "Other"],
+    "Identity": ["Public", "Secret", "Unknown"],
+    "Gender": ["Male", "Female", "Other", "Agender"],
+    "Alive": ["Alive", "Dead"],
+    "Marital_Status": ["Single", "Married", "Widowed", "Engaged", "Unknown", "Widow"],
+    "Teams": ["A Team"],
+}
+UNUSUAL = [
+    "?",
+    "'",
+    '"',
+    "two\nlines",
+    "\x1f",
+    "\x1e",
+    "\x00",
+    "%",
+    "_",
+    "\\",
+    " ",
+    "\u00a0",
+    "{missing}",
+    "Divorced",
+    "alive",
+]
+TIMES_COMMON = 8
 
 
-def by_the_contract(row: dict[str, str | None]) -> dict[str, object]:
-    """The rules of one row, told once more in Python."""
-
-    def text(name: str) -> str | None:
-        cell = row[name]
-        return None if cell is None or cell in MISSING_TEXT else cell
-
-    def measure(name: str) -> float | None:
-        cell = text(name)
-        plain = cell is not None and re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)", cell)
-        return float(cell) if cell and plain else None
-
-    origin = re.sub("[A-Z]", lambda letter: letter[0].lower(), text("Origin") or "")
-    kinds = {
-        "human": "Human", "mutate": "Mutant", "mutant": "Mutant", "asgardian": "Asgardian", "alien": "Alien",
-        "symbiote": "Symbiote", "robot": "Robot", "cosmic being": "Cosmic Being",
-    }  # fmt: skip
-    marital = text("Marital_Status") or "Unknown"
-    return {
-        "Id": text("PageID"),
-        "Height": measure("Height_m"),
-        "Weight": measure("Weight_kg"),
-        "Identity": text("Identity") or "Unknown",
-        "Gender": row["Gender"] if row["Gender"] in ("Male", "Female") else "Other",
-        "Marital_Status": "Widowed" if marital == "Widow" else marital,
-        "Teams": int(text("Teams") is not None),
-        "Origin": next((kind for word, kind in kinds.items() if word in origin), "Other"),
-        "Magic": int("magic" in origin),
-        "Mutant": int("mutate" in origin or "mutant" in origin),
-    }
+def cells(column: str) -> st.SearchStrategy[str | None]:
+    """Cells of a column: mostly those that a rule is about, now and then any text at all."""
+    numbers = st.one_of(st.text("0123456789", max_size=4), st.text("0123456789.+-eE_, \n", max_size=6))
+    origins = st.lists(
+        st.sampled_from(
+            [
+                "human",
+                "MUTATE",
+                "Mutant",
+                "Asgardian",
+                "alien",
+                "Symbiote",
+                "ROBOT",
+                "Cosmic Being",
+                "Magic",
+                "In",
+                " ",
+                "; ",
+                "K",
+            ]
+        ),
+        max_size=3,
+    ).map("".join)
+    usual = {"Height_m": numbers, "Weight_kg": numbers, "Origin": origins}
+    common = usual.get(column, st.sampled_from(USUAL.get(column, ["x"])))
+    odd = [st.none(), st.sampled_from(MISSING_TEXT), st.sampled_from(UNUSUAL), st.text(max_size=8)]
+    return st.sampled_from([common] * TIMES_COMMON + odd).flatmap(lambda chosen: chosen)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=rows_of_cells)
-def test_sql_and_contract_agree_on_any_cells(database: duckdb.DuckDBPyConnection, rows: list[dict[str, str | None]]):
+rows_of_cells = st.lists(st.fixed_dictionaries({name: cells(name) for name in STORED}), min_size=1, max_size=8)
+universes_about_as_often_as_matters = st.fixed_dictionaries(
+    {name: st.integers(44, 51) for name in ("Earth-616", "Unknown", None)}
+)
+
+
+def present(cell: str | None) -> str | None:
+    return None if cell is None or cell in MISSING_TEXT else cell
+
+
+def measure(cell: str | None) -> float | None:
+    """The number that a cell of ASCII digits, at most one point and at most one sign means."""
+    if present(cell) is None:
+        return None
+    whole, _, fraction = (cell[1:] if cell[0] in "+-" else cell).partition(".")
+    digits = whole + fraction
+    return float(cell) if digits.isascii() and digits.isdecimal() else None
+
+
+def kind(origin: str) -> str:
+    if "human" in origin:
+        return "Human"
+    if "mutate" in origin or "mutant" in origin:
+        return "Mutant"
+    for name in ("Asgardian", "Alien", "Symbiote", "Robot", "Cosmic Being"):
+        if name.lower() in origin:
+            return name
+    return "Other"
+
+
+def by_the_design(rows: list[Row]) -> list[dict[str, object]]:
+    """What the design makes of a whole table, rows in the order of the source."""
+    universes = Counter(present(row["Universe"]) or "Unknown" for row in rows)
+    taken: set[str] = set()
+    made: list[dict[str, object]] = []
+    for row in rows:
+        page, universe = present(row["PageID"]), present(row["Universe"]) or "Unknown"
+        identity, marital = present(row["Identity"]) or "Unknown", present(row["Marital_Status"]) or "Unknown"
+        origin = "".join(chr(ord(one) + 32) if "A" <= one <= "Z" else one for one in present(row["Origin"]) or "")
+        if identity not in ("Public", "Secret", "Unknown"):
+            failed = "Identity"
+        elif marital not in ("Single", "Married", "Widowed", "Widow", "Engaged", "Unknown"):
+            failed = "Marital_Status"
+        elif row["Alive"] not in ("Alive", "Dead"):
+            failed = "Alive"
+        elif page is None or page in taken:
+            failed = "Id"
+        else:
+            failed = None
+        if page is not None:
+            taken.add(page)
+        made.append(
+            {
+                "Id": page,
+                "Height": measure(row["Height_m"]),
+                "Weight": measure(row["Weight_kg"]),
+                "Universe": universe if universes[universe] >= 50 else "Other",
+                "Identity": identity,
+                "Gender": row["Gender"] if row["Gender"] in ("Male", "Female") else "Other",
+                "Marital_Status": "Widowed" if marital == "Widow" else marital,
+                "Teams": int(present(row["Teams"]) is not None),
+                "Origin": kind(origin),
+                "Magic": int("magic" in origin),
+                "Mutant": int("mutate" in origin or "mutant" in origin),
+                "Alive": int(row["Alive"] == "Alive"),
+                "rejected_column": failed,
+            }
+        )
+    return made
+
+
+def as_found(cleaned: duckdb.DuckDBPyRelation | duckdb.DuckDBPyConnection) -> list[dict[str, object]]:
+    """The columns that the design speaks of, with None where missing."""
+    columns = [name for name in CHARACTER_COLUMNS if name != "update_timestamp_utc"]
+    return cleaned.to_arrow_table().select([*columns, "rejected_column"]).to_pylist()
+
+
+IN_SOURCE_ORDER = f"SELECT * FROM cleaned_characters ORDER BY {SOURCE_ROW}"
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=rows_of_cells, company=universes_about_as_often_as_matters)
+def test_statement_and_design_agree_on_any_table(
+    database: duckdb.DuckDBPyConnection, rows: list[Row], company: dict[str | None, int]
+):
+    # given
+    crowd = [
+        GOOD | {"PageID": f"{name}-{place}", "Universe": name}
+        for name, count in company.items()
+        for place in range(count)
+    ]
+
     # when
-    cleaned = clean(database, *rows).to_dict("records")
+    clean(database, *rows, *crowd)
 
     # then
-    for row, found in zip(rows, cleaned, strict=True):
-        expected = by_the_contract(row)
-        assert {name: None if pd.isna(found[name]) else found[name] for name in expected} == expected
+    assert as_found(database.execute(IN_SOURCE_ORDER)) == by_the_design([*rows, *crowd])
+
+
+def test_statement_and_design_agree_on_the_genuine_rows_as_the_engine_reads_them(sample: Path, tmp_path: Path):
+    # given
+    statements, names = cleaning_statements(), ", ".join(STORED)
+
+    # when
+    with DuckDBEngine(scratch=str(tmp_path)).session() as session:
+        session.read_source(FileSource("the genuine rows", sample), "delivered")
+        session.query(digested_source("delivered"), "raw_characters")
+        session.query(statements.frequent_universes, "frequent_universes")
+        session.query(statements.cleaned_characters, "cleaned_characters")
+        found = as_found(session._connection.execute(IN_SOURCE_ORDER))
+        read = session.rows(f"SELECT {names} FROM raw_characters ORDER BY {SOURCE_ROW}")
+
+    # then
+    by_pandas = pd.read_csv(sample, dtype=str, keep_default_na=False)[list(SOURCE_COLUMNS)]
+    assert read == list(by_pandas.itertuples(index=False, name=None))
+    assert found == by_the_design([dict(zip(STORED, row, strict=True)) for row in read])
+    assert any(row["rejected_column"] is None for row in found)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=rows_of_cells)
 def test_every_row_is_in_exactly_one_table_and_within_the_contract(
-    database: duckdb.DuckDBPyConnection, rows: list[dict[str, str | None]]
+    database: duckdb.DuckDBPyConnection, rows: list[Row]
 ):
     # given
-    clean(database, *rows)
+    places = clean(database, *rows).set_index("Id")[SOURCE_ROW]
 
     # when
     train, test, refused = (
@@ -446,8 +775,34 @@ def test_every_row_is_in_exactly_one_table_and_within_the_contract(
 
     # then
     accepted = pd.concat([train, test])
-    assert len(accepted) + len(refused) == len(rows)
     assert accepted["Id"].is_unique
+    firsts = places.groupby(level=0).min()
+    assert sorted([*firsts[accepted["Id"]], *refused[SOURCE_ROW]]) == list(range(1, len(rows) + 1))
     assert refused["reason"].notna().all()
     for column, values in CATEGORIES.items():
         assert set(accepted[column]) <= set(values)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(
+        st.fixed_dictionaries({name: cells(name) for name in STORED if name != "PageID"}), min_size=1, max_size=6
+    ),
+    chance=st.randoms(),
+)
+def test_the_order_of_rows_with_ids_of_their_own_changes_nothing_but_their_places(
+    database: duckdb.DuckDBPyConnection, rows: list[Row], chance
+):
+    # given
+    named = [row | {"PageID": f"c-{place}"} for place, row in enumerate(rows)]
+    shuffled = list(named)
+    chance.shuffle(shuffled)
+
+    # when
+    first, second = (
+        clean(database, *order).drop(columns=SOURCE_ROW).sort_values("Id", ignore_index=True)
+        for order in (named, shuffled)
+    )
+
+    # then
+    pd.testing.assert_frame_equal(first, second)
