@@ -2,13 +2,17 @@
 
 import hashlib
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marvel_assets.survival.cleaning import cleaning_statements, set_of
 from marvel_assets.survival.contract import CONTRACT_COLUMNS, broken_promises, split_of
+from marvel_assets.survival.schema import CATEGORIES, FLAGS, SOURCE_COLUMNS, SOURCE_ROW, TARGET
+from marvel_assets.survival.synthetic import synthetic_characters
 
 TRAIN_IDS = [name for name in (f"c{number}" for number in range(40)) if split_of(name) == "train"][:3]
 TEST_ID = next(name for name in (f"c{number}" for number in range(40)) if split_of(name) == "test")
@@ -48,6 +52,11 @@ def test_a_good_table_breaks_none():
         ({"Marital_Status": ["Single", "Widow", "Married"]}, "Marital_Status holds ['Widow']"),
         ({"Origin": ["Human", "Demon", "Other"]}, "Origin holds ['Demon']"),
         ({"Teams": [0, 1, 2]}, "Teams holds [2]"),
+        ({"Magic": [0, 1, 2]}, "Magic holds [2]"),
+        ({"Mutant": [0, -1, 1]}, "Mutant holds [-1]"),
+        ({"Id": [TRAIN_IDS[0]] * 3}, "Id is not unique: 2 rows"),
+        ({"Universe": [None] * 3}, "Universe is missing in 3 rows"),
+        ({"Origin": ["a", "b", "c"]}, "Origin holds ['a', 'b', 'c'], expected one of ['Human', 'Mutant', "),
         ({"Alive": [0, 1, -1]}, "Alive holds [-1]"),
     ],
 )
@@ -57,6 +66,75 @@ def test_a_broken_promise_is_named_with_a_case(columns: dict[str, list[object]],
 
     # then
     assert said in broken
+
+
+@pytest.mark.parametrize("column", CONTRACT_COLUMNS)
+def test_a_missing_cell_is_named_by_its_column(column: str):
+    # given
+    good = table()
+    place = good.column_names.index(column)
+    cells = [None, *good[column].to_pylist()[1:]]
+
+    # when
+    broken = broken_promises(good.set_column(place, column, pa.array(cells, good[column].type)), "train")
+
+    # then
+    assert broken == [f"{column} is missing in 1 rows"]
+
+
+def test_each_broken_promise_is_told():
+    # when
+    broken = broken_promises(table(Id=[TRAIN_IDS[0], TRAIN_IDS[0], TEST_ID], Gender="?", Teams=7), "train")
+
+    # then
+    assert [sentence.split()[0] for sentence in broken] == ["Id", "Gender", "Teams", "1"]
+
+
+def test_a_table_of_the_other_split_is_all_misplaced():
+    # when
+    [broken] = broken_promises(table(), "test")
+
+    # then
+    assert broken == f"3 ids belong to the other table, such as {TRAIN_IDS}"
+
+
+def test_every_allowed_value_is_accepted():
+    # given: as many rows as the longest list of values
+    length = max(map(len, CATEGORIES.values()))
+    ids = [name for name in (f"c{number}" for number in range(99)) if split_of(name) == "train"][:length]
+    values = {**CATEGORIES, **dict.fromkeys((*FLAGS, TARGET), (0, 1))}
+
+    # when
+    frame = pd.DataFrame(
+        {name: [given[place % len(given)] for place in range(length)] for name, given in values.items()}
+    )
+    good = pa.Table.from_pandas(frame.assign(Id=ids, Universe="Earth-616"), preserve_index=False)
+
+    # then
+    assert broken_promises(good, "train") == []
+
+
+def test_a_table_without_rows_breaks_none():
+    assert broken_promises(table().slice(0, 0), "train") == []
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_what_the_cleaning_makes_keeps_every_promise(split: str):
+    # given
+    statements = cleaning_statements()
+    with duckdb.connect() as database:
+        delivered = synthetic_characters(1000, 7)[list(SOURCE_COLUMNS)].rename(columns=SOURCE_COLUMNS)
+        delivered[SOURCE_ROW] = range(1, len(delivered) + 1)
+        database.register("raw_characters", pa.Table.from_pandas(delivered, preserve_index=False))
+        database.execute(f"CREATE TABLE frequent_universes AS {statements.frequent_universes}")
+        database.execute(f"CREATE TABLE cleaned_characters AS {statements.cleaned_characters}")
+
+        # when
+        made = database.sql(set_of(split)).to_arrow_table()
+
+    # then
+    assert len(made) > 50
+    assert broken_promises(made.select(CONTRACT_COLUMNS), split) == []
 
 
 @given(identifier=st.text(min_size=1))

@@ -50,6 +50,40 @@ def test_another_process_predicts_the_same_bit_for_bit(
     assert done.stdout.strip() == hashlib.sha256(probabilities(fitted, sets["test"])).hexdigest()
 
 
+def test_the_trees_themselves_are_the_same_for_any_number_of_threads(sets: dict[str, pd.DataFrame]):
+    # when
+    one, three = (
+        fit_pipeline(build_pipeline(CATEGORICAL, FEW_TREES, threads), sets["train"], FEATURE_NAMES, TARGET)
+        for threads in (1, 3)
+    )
+
+    # then
+    first, second = (pipeline.named_steps["classify"].booster_.trees_to_dataframe() for pipeline in (one, three))
+    pd.testing.assert_frame_equal(first, second, check_exact=True)
+    assert first["tree_index"].nunique() == FEW_TREES["n_estimators"]
+
+
+def test_parameters_and_threads_reach_the_classifier():
+    # when
+    classifier = build_pipeline(CATEGORICAL, FEW_TREES, 3).named_steps["classify"]
+
+    # then
+    assert FEW_TREES.items() <= classifier.get_params().items()
+    assert classifier.n_jobs == 3
+
+
+def test_the_target_and_columns_beyond_the_features_are_not_learned_from(sets: dict[str, pd.DataFrame]):
+    # given
+    features = ["Height", "Gender", "Teams"]
+
+    # when
+    pipeline = fit_pipeline(build_pipeline(["Gender", "Teams"], FEW_TREES, 1), sets["train"], features, TARGET)
+
+    # then
+    assert list(pipeline.feature_names_in_) == features
+    assert pipeline.named_steps["classify"].booster_.feature_name() == features
+
+
 def test_other_parameters_give_another_model(fitted: Pipeline, sets: dict[str, pd.DataFrame]):
     # when
     other = fit_pipeline(

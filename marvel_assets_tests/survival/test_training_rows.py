@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from marvel_assets.survival.training_rows import columns_for_training, rows_digest, to_frame
+from marvel_assets_tests.commands import python, succeeded
 
 TABLE = pa.table(
     {
@@ -34,9 +35,10 @@ def test_measures_are_floats_flags_integers_and_all_else_text():
     assert np.isnan(frame["Height"][1])
 
 
-def test_a_measure_that_is_missing_everywhere_is_still_a_float():
+@pytest.mark.parametrize("kind", [pa.float64(), pa.float32(), pa.null()], ids=str)
+def test_a_measure_that_is_missing_everywhere_is_still_a_float(kind: pa.DataType):
     # given
-    table = TABLE.set_column(1, "Height", pa.nulls(2, pa.float64()))
+    table = TABLE.set_column(1, "Height", pa.nulls(2, kind))
 
     # then
     assert to_frame(table, FEATURES)["Height"].dtype == "float64"
@@ -59,8 +61,27 @@ def test_equal_rows_have_equal_digests():
         lambda frame: frame.astype({"Teams": "int64"}),
         lambda frame: frame.head(1),
         lambda frame: frame[["Universe", "Height", "Teams", "Alive"]],
+        lambda frame: frame.drop(columns="Teams"),
+        lambda frame: frame.assign(Height=[1.8, 0.0]),
+        lambda frame: frame.assign(Height=[np.nextafter(1.8, 2), np.nan]),
+        lambda frame: frame.assign(Universe=["Earth-616", "Other "]),
+        lambda frame: frame.assign(Teams=frame["Alive"].to_numpy()[::-1], Alive=frame["Teams"].to_numpy()[::-1]),
+        lambda frame: pd.concat([frame, frame.tail(1)]),
     ],
-    ids=["value", "order of rows", "name", "type", "number of rows", "order of columns"],
+    ids=[
+        "value",
+        "order of rows",
+        "name",
+        "type",
+        "number of rows",
+        "order of columns",
+        "fewer columns",
+        "missing to zero",
+        "last bit",
+        "blank",
+        "values of one column",
+        "repeated row",
+    ],
 )
 def test_any_change_changes_the_digest(changed):
     # given
@@ -68,3 +89,32 @@ def test_any_change_changes_the_digest(changed):
 
     # then
     assert rows_digest(changed(frame)) != rows_digest(frame)
+
+
+def test_rows_have_one_digest_however_they_are_indexed_and_however_they_came():
+    # given
+    frame = to_frame(TABLE, FEATURES)
+    in_pieces = pa.concat_tables([TABLE.slice(0, 1), TABLE.slice(1)])
+    with_more_columns = TABLE.append_column("update_timestamp_utc", pa.array([1, 2], pa.timestamp("us", "UTC")))
+
+    # then
+    assert rows_digest(frame.set_index(pd.Index([7, 3]))) == rows_digest(frame)
+    assert rows_digest(to_frame(in_pieces, FEATURES)) == rows_digest(frame)
+    assert rows_digest(to_frame(with_more_columns, FEATURES)) == rows_digest(frame)
+
+
+def test_another_process_finds_the_same_digest():
+    # given
+    script = (
+        "from marvel_assets_tests.survival.test_training_rows import *; print(rows_digest(to_frame(TABLE, FEATURES)))"
+    )
+
+    # when
+    done = succeeded(python("-c", script, PYTHONHASHSEED="1"))
+
+    # then
+    assert done.stdout.strip() == rows_digest(to_frame(TABLE, FEATURES))
+
+
+def test_only_the_features_and_the_target_are_taken_in_the_order_asked_for():
+    assert list(to_frame(TABLE, ["Teams", "Universe"]).columns) == ["Teams", "Universe", "Alive"]

@@ -6,22 +6,47 @@ from types import SimpleNamespace
 import mlflow
 import pandas as pd
 import pytest
+from mlflow.pyfunc import PyFuncModel
 from sklearn.pipeline import Pipeline
 
+from marvel_assets.survival import wrapper as wrapper_module
 from marvel_assets.survival.pipeline import TRUSTED_TYPES
+from marvel_assets.survival.schema import MEASURES
+from marvel_assets.survival.signature import custom_signature, example_frame
 from marvel_assets.survival.wrapper import ARTIFACT, MarvelModelWrapper
 from marvel_assets_tests.survival.conftest import FEATURE_NAMES
 
 
 @pytest.fixture(scope="module")
-def wrapper(fitted: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> MarvelModelWrapper:
+def basic_model(fitted: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The basic model's folder."""
     folder = Path(tmp_path_factory.mktemp("wrapper") / "model")
     mlflow.sklearn.save_model(
         fitted, folder, serialization_format="skops", skops_trusted_types=list(TRUSTED_TYPES), pip_requirements=[]
     )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wrapper(basic_model: Path) -> MarvelModelWrapper:
     made = MarvelModelWrapper()
-    made.load_context(SimpleNamespace(artifacts={ARTIFACT: str(folder)}))
+    made.load_context(SimpleNamespace(artifacts={ARTIFACT: str(basic_model)}))
     return made
+
+
+@pytest.fixture(scope="module")
+def served(basic_model: Path, tmp_path_factory: pytest.TempPathFactory) -> PyFuncModel:
+    """The wrapper as MLflow serves it: loaded from its script, behind its signature."""
+    folder = Path(tmp_path_factory.mktemp("served") / "model")
+    mlflow.pyfunc.save_model(
+        folder,
+        python_model=str(Path(wrapper_module.__file__).with_name("serving_model.py")),
+        artifacts={ARTIFACT: str(basic_model)},
+        signature=custom_signature(FEATURE_NAMES),
+        input_example=example_frame(FEATURE_NAMES),
+        pip_requirements=[],
+    )
+    return mlflow.pyfunc.load_model(str(folder))
 
 
 def test_it_says_in_words_what_the_basic_model_says_in_numbers(
@@ -64,3 +89,51 @@ def test_another_absent_feature_is_named(wrapper: MarvelModelWrapper, sets: dict
 
 def test_nobody_asked_about_is_nobody_answered_for(wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame]):
     assert wrapper.predict(None, sets["test"][FEATURE_NAMES].head(0)) == {"Survival prediction": []}
+
+
+def test_parameters_are_taken_and_change_nothing(wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame]):
+    # given
+    rows = sets["test"][FEATURE_NAMES].head(20)
+
+    # then
+    assert wrapper.predict(None, rows, params={"threshold": 0.9}) == wrapper.predict(None, rows, params=None)
+
+
+def test_the_rows_asked_about_stay_as_they_are(wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame]):
+    # given
+    rows = sets["test"].head(20).drop(columns="Height")
+    before = rows.copy(deep=True)
+
+    # when
+    wrapper.predict(None, rows)
+
+    # then
+    pd.testing.assert_frame_equal(rows, before)
+
+
+@pytest.mark.parametrize("column", [name for name in FEATURE_NAMES if name not in MEASURES])
+def test_only_measures_may_be_absent(wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame], column: str):
+    with pytest.raises(ValueError, match=f"^column {column} is missing; "):
+        wrapper.predict(None, sets["test"][FEATURE_NAMES].drop(columns=column))
+
+
+def test_the_served_model_answers_as_the_wrapper_does(
+    served: PyFuncModel, wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame]
+):
+    # given: the target goes along as one column too many
+    rows = sets["test"].head(50)
+
+    # then
+    assert served.predict(rows) == wrapper.predict(None, rows)
+
+
+def test_the_served_model_does_without_measures_and_names_what_else_is_absent(
+    served: PyFuncModel, sets: dict[str, pd.DataFrame]
+):
+    # given
+    rows = sets["test"][FEATURE_NAMES].head(5).drop(columns=["Height", "Weight"])
+
+    # then
+    assert len(served.predict(rows)["Survival prediction"]) == 5
+    with pytest.raises(ValueError, match="column Gender is missing"):
+        served.predict(rows.drop(columns="Gender"))
