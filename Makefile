@@ -1,25 +1,33 @@
 # Each target is one of the project's own commands in the environment that tools/bootstrap.py makes.
 PYTHON ?= python3
+PROFILE ?= embedded
+IN_PROFILE = @$(PYTHON) tools/bootstrap.py $(PROFILE)
+IN_DEVELOPMENT = @$(PYTHON) tools/bootstrap.py development
 
-.PHONY: run ui summary test check clean
+.PHONY: run ui summary doctor spark-server test check clean
 
-run: ## materialise the whole graph and sum up
-	@$(PYTHON) tools/bootstrap.py pipeline
-	@.venv/bin/marvel run
+run: ## materialise the whole graph and sum up; PROFILE=embedded, spark or databricks
+	$(IN_PROFILE) marvel run
 
 ui: ## serve Dagster's and MLflow's pages on this machine
-	@$(PYTHON) tools/bootstrap.py pipeline
-	@.venv/bin/marvel ui
+	$(IN_PROFILE) marvel ui
 
 summary: ## tell what the home holds
-	@.venv/bin/marvel summary
+	$(IN_PROFILE) marvel summary
+
+doctor: ## tell what the profile still lacks, before anything is trained
+	$(IN_PROFILE) marvel doctor
+
+spark-server: ## serve Spark with Delta to many runs, until Ctrl+C
+	@$(PYTHON) tools/bootstrap.py spark marvel spark-server
 
 check: ## lint, format and types
-	@$(PYTHON) tools/bootstrap.py pipeline spark dev
-	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+	$(IN_DEVELOPMENT) ruff check .
+	$(IN_DEVELOPMENT) ruff format --check .
+	$(IN_DEVELOPMENT) mypy
 
 test: check ## every test, after lint and types
-	@.venv/bin/python -m pytest
+	$(IN_DEVELOPMENT) pytest
 
-clean: ## delete the environment; what was made stays in MARVEL_HOME
-	@rm -rf .venv .env
+clean: ## delete the environments; what was made stays in MARVEL_HOME
+	@rm -rf .venv .venv-databricks .env

@@ -11,7 +11,7 @@ from marvel_assets.automation.jobs import retrain, verify_scoring_environment
 from marvel_assets.checks.ingestion import test_set_keeps_the_contract, train_set_keeps_the_contract
 from marvel_assets.checks.training import basic_model_inspection
 from marvel_assets.home import Home
-from marvel_assets.resources.profiles import embedded
+from marvel_assets.resources.profiles import resources_of_the_profile
 
 defs = dg.Definitions(
     assets=[
@@ -25,7 +25,7 @@ defs = dg.Definitions(
     ],
     asset_checks=[train_set_keeps_the_contract, test_set_keeps_the_contract, basic_model_inspection],
     jobs=[retrain, verify_scoring_environment],
-    resources=embedded(Home.from_environment()),
+    resources=resources_of_the_profile(Home.from_environment()),
     loggers={"brief": brief_console},
     # One process a run: what is heavy is imported once, and a Spark session would be started once.
     executor=dg.in_process_executor,

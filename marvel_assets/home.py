@@ -57,6 +57,11 @@ class Home:
         return self.root / "wheels"
 
     @property
+    def spark(self) -> Path:
+        """Delta's jars for local Spark sessions, and what lets these start fast."""
+        return self.root / "spark"
+
+    @property
     def scratch(self) -> Path:
         """Space for what does not fit into memory while tables are made; empty between runs."""
         return self.root / "scratch"

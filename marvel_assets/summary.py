@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from marvel_assets.references import LoggedModelRef, ModelVersionRef, TableVersion, WheelRef, from_json
 from marvel_assets.resources.mlflow_store import connect
-from marvel_assets.resources.profiles import embedded
+from marvel_assets.resources.profiles import resources_of_the_profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,11 +66,12 @@ class Materialised:
 def summary(home: Home) -> Iterator[str]:
     """The lines of the summary: rows, Delta versions, metrics, models, a few predictions."""
     done = Materialised.read(home)
-    resources = embedded(home)
-    tracking_uri = resources["tracking"].tracking_uri
+    resources = resources_of_the_profile(home)
+    tracking = resources["tracking"]
+    stores = (tracking.tracking_uri, home.locks, tracking.registry_uri)
     yield from _rows(done)
     if model := done.model("basic_model"):
-        client = connect(tracking_uri, home.locks)
+        client = connect(*stores)
         figures = {metric.key: metric.value for metric in client.get_logged_model(model.model_id).metrics or []}
         yield f"  model        {model.model_id}, logged by run {model.run_id}"
         named = [f"{label} {figures[name]:.4f}" for label, name in METRICS.items() if name in figures]
@@ -81,7 +82,7 @@ def summary(home: Home) -> Iterator[str]:
             yield f"  {asset.split('_')[0]:<12} {version.name} version {version.version}, alias {version.alias}"
     test_set, custom = done.table("test_set"), done.version("custom_model_version")
     if test_set and custom:
-        connect(tracking_uri, home.locks)
+        connect(*stores)
         yield from _predictions(resources["tables"], test_set, custom)
 
 
@@ -102,7 +103,7 @@ def _predictions(tables: Tables, test_set: TableVersion, custom: ModelVersionRef
     everyone = tables.read(test_set)
     step = max(1, everyone.num_rows // PREDICTIONS)
     characters = everyone.take(list(range(0, everyone.num_rows, step))[:PREDICTIONS]).to_pandas()
-    model = mlflow.pyfunc.load_model(f"models:/{custom.name}@{custom.alias}")
+    model = mlflow.pyfunc.load_model(f"models:/{custom.name}/{custom.version}")
     answer = model.predict(characters[model.metadata.get_input_schema().input_names()])
     yield f"  it answers   {json.dumps(answer)}"
     truth = ", ".join(

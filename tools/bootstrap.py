@@ -1,7 +1,7 @@
 """Make this checkout's virtual environment, with the standard library alone.
 
-``python3 tools/bootstrap.py EXTRA…`` installs the project with the named extras into ``.venv``, at the
-versions that ``constraints.txt`` pins. A second call with nothing changed returns at once. What only the
+``python3 tools/bootstrap.py PROFILE COMMAND…`` installs what the profile needs at the versions that its constraints
+file pins, then becomes the command, with ``MARVEL_PROFILE`` set. A second call with nothing changed is over at once. What only the
 system can provide (an OpenMP runtime, and Java and Chromium for the tests) is installed with apt on Debian
 as root; elsewhere the missing packages are named.
 """
@@ -26,10 +26,34 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
-PYTHON = VENV / "bin" / "python"
-STAMP = VENV / "installed.json"
 OLDEST, NEWEST = (3, 11), (3, 13)
+
+
+class Environment(NamedTuple):
+    """A virtual environment, the versions that it is held to, and the extras that a profile needs in it."""
+
+    folder: str
+    constraints: str
+    extras: frozenset[str]
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return ROOT / self.folder / "bin" / "python"
+
+    @property
+    def stamp(self) -> Path:
+        """Tells what was installed."""
+        return ROOT / self.folder / "installed.json"
+
+
+DEVELOPMENT = "development"
+PROFILES = {
+    "embedded": Environment(".venv", "constraints.txt", frozenset({"pipeline"})),
+    "spark": Environment(".venv", "constraints.txt", frozenset({"pipeline", "spark"})),
+    "databricks": Environment(".venv-databricks", "constraints-databricks.txt", frozenset({"pipeline", "databricks"})),
+    DEVELOPMENT: Environment(".venv", "constraints.txt", frozenset({"pipeline", "spark", "dev"})),
+}
 
 
 class SystemPart(NamedTuple):
@@ -79,21 +103,28 @@ NEEDED_BY_EXTRA = {"spark": (JAVA,), "dev": (JAVA, CHROMIUM, LIBATOMIC)}
 
 
 def main() -> None:
-    """Install what the named extras need, unless it is there already."""
+    """Install what the profile needs, unless it is there already, then become the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("extras", nargs="+", help="extras of pyproject.toml, such as: pipeline spark dev")
-    extras = set(parser.parse_args().extras)
+    parser.add_argument("profile", choices=PROFILES, help="what the environment is for")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="a command of that environment")
+    chosen = parser.parse_args()
+    environment = PROFILES[chosen.profile]
 
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         sys.exit(
             f"Python {sys.version.split()[0]} was found, 3.11 to 3.13 is needed. "
             "Install one of these and call: make PYTHON=python3.12 run"
         )
-    _provide_system_parts([OPENMP, ENSUREPIP, *(part for extra in extras for part in NEEDED_BY_EXTRA.get(extra, ()))])
+    needed = [part for extra in sorted(environment.extras) for part in NEEDED_BY_EXTRA.get(extra, ())]
+    _provide_system_parts(list(dict.fromkeys([OPENMP, ENSUREPIP, *needed])))
     with (ROOT / ".bootstrap.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        _provide_environment(extras)
-        _point_dagster_at_the_home()
+        _provide_environment(environment)
+        _point_dagster_at_the_home(environment)
+        if "spark" in environment.extras:
+            _run([str(environment.python), "-m", "marvel_assets.resources.spark.prepare"])
+    if chosen.command:
+        _become(chosen.profile, environment, chosen.command)
 
 
 def _provide_system_parts(parts: list[SystemPart]) -> None:
@@ -113,36 +144,43 @@ def _provide_system_parts(parts: list[SystemPart]) -> None:
     _run([apt, "install", "-y", "-qq", "--no-install-recommends", *packages], noninteractive)
 
 
-def _provide_environment(extras: set[str]) -> None:
-    installed = json.loads(STAMP.read_text()) if STAMP.exists() else {}
-    if installed.get("python") != sys.version or not PYTHON.exists():
-        _say(f"Making .venv with Python {sys.version.split()[0]}")
-        _run([sys.executable, "-m", "venv", "--clear", str(VENV)])
-        _run([str(PYTHON), "-m", "pip", "install", "--quiet", f"uv=={_pinned('uv')}"])
+def _provide_environment(environment: Environment) -> None:
+    python, stamp, constraints = environment.python, environment.stamp, environment.constraints
+    installed = json.loads(stamp.read_text()) if stamp.exists() else {}
+    if installed.get("python") != sys.version or not python.exists():
+        _say(f"Making {environment.folder} with Python {sys.version.split()[0]}")
+        _run([sys.executable, "-m", "venv", "--clear", str(ROOT / environment.folder)])
+        _run([str(python), "-m", "pip", "install", "--quiet", f"uv=={_pinned('uv', constraints)}"])
         installed = {"extras": []}
-    wanted = hashlib.sha256(b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt")))
-    if installed.get("digest") == wanted.hexdigest() and extras <= set(installed["extras"]):
+    wanted = hashlib.sha256(b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", constraints)))
+    if installed.get("digest") == wanted.hexdigest() and environment.extras <= set(installed["extras"]):
         return
-    every_extra = sorted(extras | set(installed["extras"]))
+    every_extra = sorted(environment.extras | set(installed["extras"]))
     project = f".[{','.join(every_extra)}]"
-    _say(f"Installing marvel-assets{project[1:]} at the versions of constraints.txt (a minute, once)")
-    install = [str(VENV / "bin" / "uv"), "pip", "install", "--quiet", "--compile-bytecode", "--python", str(PYTHON)]
-    _run([*install, "--constraint", "constraints.txt", "--editable", project])
-    STAMP.write_text(json.dumps({"python": sys.version, "digest": wanted.hexdigest(), "extras": every_extra}, indent=2))
+    _say(f"Installing marvel-assets{project[1:]} at the versions of {constraints} (a minute, once)")
+    install = [str(python.with_name("uv")), "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python)]
+    _run([*install, "--constraint", constraints, "--editable", project])
+    stamp.write_text(json.dumps({"python": sys.version, "digest": wanted.hexdigest(), "extras": every_extra}, indent=2))
 
 
-def _pinned(package: str) -> str:
-    found = re.search(rf"^{package}==(\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+def _pinned(package: str, constraints: str) -> str:
+    found = re.search(rf"^{package}==(\S+)", (ROOT / constraints).read_text(), re.MULTILINE)
     if found is None:
-        sys.exit(f"constraints.txt pins no version of {package}; add a line {package}==VERSION.")
+        sys.exit(f"{constraints} pins no version of {package}; add a line {package}==VERSION.")
     return found.group(1)
 
 
-def _point_dagster_at_the_home() -> None:
+def _become(profile: str, environment: Environment, command: list[str]) -> None:
+    program = str(environment.python.with_name(command[0]))
+    chosen = {} if profile == DEVELOPMENT else {"MARVEL_PROFILE": profile}
+    os.execve(program, [program, *command[1:]], {**os.environ, **chosen})  # noqa: S606
+
+
+def _point_dagster_at_the_home(environment: Environment) -> None:
     """Write ``.env``, which every dagster command reads from its folder before it looks for its instance."""
     home = f"${{MARVEL_HOME:-{ROOT / '.marvel'}}}"
     (ROOT / ".env").write_text(f"DAGSTER_HOME={home}/dagster\n")
-    _run([str(PYTHON), "-m", "marvel_assets.home"])
+    _run([str(environment.python), "-m", "marvel_assets.home"])
 
 
 def _run(command: list[str], environment: dict[str, str] | None = None) -> None:

@@ -1,6 +1,7 @@
 """From the training rows to a model that is logged with everything known about it."""
 
 from importlib.metadata import version
+from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
@@ -26,10 +27,16 @@ LOG_CODE = version_of(
 
 
 class FitConfig(dg.Config):
-    """How the fit uses the machine; it does not change the result."""
+    """How the fit uses the machine."""
 
     threads: int | None = Field(
         default=None, ge=1, description="Threads that LightGBM uses. Default: one fewer than there are cores."
+    )
+    sample: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Share of the training rows to fit on, by a hash of their ids: for a table larger than the memory.",
     )
 
 
@@ -59,6 +66,7 @@ def fitted_pipeline(
         FIT_CODE,
         version("lightgbm"),
         version("scikit-learn"),
+        f"sample {config.sample}",
     )
     with pipeline_store.making(recipe):
         fitted = pipeline_store.find(recipe)
@@ -67,12 +75,13 @@ def fitted_pipeline(
             from marvel_assets.survival.pipeline import build_pipeline, default_threads, fit_pipeline
             from marvel_assets.survival.training_rows import columns_for_training, rows_digest, to_frame
 
-            rows = to_frame(tables.read(train_set, columns_for_training(settings.features)), settings.features)
+            read = tables.read(train_set, columns_for_training(settings.features), config.sample)
+            rows = to_frame(read, settings.features)
             threads = config.threads or default_threads()
             context.log.info(f"Fitting {parameters['n_estimators']:,} trees on {len(rows):,} rows, {threads} thread(s)")
             pipeline = build_pipeline(settings.cat_features, parameters, threads)
             fit_pipeline(pipeline, rows, settings.features, settings.target)
-            fitted = pipeline_store.keep(pipeline, recipe, train_set, rows_digest(rows))
+            fitted = pipeline_store.keep(pipeline, recipe, train_set, rows_digest(rows), len(rows), config.sample)
     context.log.info(f"Pipeline {recipe[:12]} on {fitted.trained_on}: {'fitted' if is_new else 'unchanged'}")
     return dg.MaterializeResult(
         value=fitted,
@@ -80,7 +89,8 @@ def fitted_pipeline(
         metadata={
             "recipe": fitted.recipe,
             "trained_on": str(fitted.trained_on),
-            "training_rows": fitted.trained_on.rows,
+            "training_rows": fitted.rows,
+            "training_sample": fitted.sample,
             "parameters": dg.MetadataValue.json(parameters),
             "features": ", ".join(settings.features),
             "dagster/uri": dg.MetadataValue.path(fitted.file),
@@ -148,20 +158,26 @@ def _log(
 
     settings = project.config
 
-    def data_set(table: TableVersion) -> DataSet:
-        rows = to_frame(tables.read(table, columns_for_training(settings.features)), settings.features)
-        path = str(tables.location(table.name))
-        return DataSet(table.name.rpartition(".")[2], path, table.version, table.content, rows)
+    def data_set(table: TableVersion, sample: float = 1.0) -> DataSet:
+        rows = to_frame(tables.read(table, columns_for_training(settings.features), sample), settings.features)
+        location = tables.location(table.name)
+        path = str(location) if isinstance(location, Path) else None
+        return DataSet(table.name, path, table.version, table.content, rows)
 
     tags = Tags.collect(context.run_id)
     with tracking.run(settings.experiment_name_basic, tags) as run:
         model_id = log_basic_model(
             fitted.pipeline,
-            data_set(fitted.trained_on),
+            data_set(fitted.trained_on, fitted.sample),
             data_set(test_set),
             features=settings.features,
             parameters=settings.parameters.model_dump(exclude_none=True),
-            tags={**tags.as_dict(), "rows_digest": fitted.rows_digest, "training_rows": str(fitted.trained_on.rows)},
+            tags={
+                **tags.as_dict(),
+                "rows_digest": fitted.rows_digest,
+                "training_rows": str(fitted.rows),
+                "training_sample": str(fitted.sample),
+            },
             vocabulary=tables.commit_of(fitted.trained_on).provenance["vocabulary"],
         )
         return tracking.complete_model(

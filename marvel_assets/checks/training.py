@@ -1,6 +1,7 @@
 """The inspection of a logged model: whoever fails it is never registered."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 
@@ -74,7 +75,9 @@ def _has_same_rows(
     fitted = tracking.tags_of(model)
     try:
         source = training_input_of(tracking.client().get_run(model.run_id))
-        rows = to_frame(tables.read_path(source.path, source.version, columns_for_training(features)), features)
+        location = Path(source.path) if source.path else tables.location(str(source.table))
+        columns, sample = columns_for_training(features), float(fitted["training_sample"])
+        rows = to_frame(tables.read_at(location, source.version, columns, sample), features)
     except (LookupError, TableNotFoundError) as error:
         return _result(SAME_ROWS, passed=False, problem=str(error))
     return _result(
@@ -82,7 +85,7 @@ def _has_same_rows(
         passed=rows_digest(rows) == fitted["rows_digest"] and len(rows) == int(fitted["training_rows"]),
         rows=str(len(rows)),
         fitted_rows=fitted["training_rows"],
-        source=f"{source.path}@v{source.version}",
+        source=str(source),
     )
 
 

@@ -15,15 +15,17 @@ if TYPE_CHECKING:
 SQLITE = "sqlite:///"
 
 
-def connect(uri: str, locks: Path) -> mlflow.MlflowClient:
-    """A client of the store, which serves as registry too.
+def connect(uri: str, locks: Path, registry_uri: str | None = None) -> mlflow.MlflowClient:
+    """A client of the store.
 
     MLflow's logging functions know no other way than its module-wide settings, so these are set as well.
 
     Args:
-        uri: ``sqlite:///<path>`` or a server's URL. A SQLite file is created where there is none.
+        uri: ``sqlite:///<path>``, a server's URL, or ``databricks``. A SQLite file is created where there is none.
         locks: folder of the lock files.
+        registry_uri: of the model registry, where that is another store.
     """
+    registry_uri = registry_uri or uri
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow
@@ -33,8 +35,8 @@ def connect(uri: str, locks: Path) -> mlflow.MlflowClient:
         _create_once(Path(uri.removeprefix(SQLITE)), locks)
     if mlflow.get_tracking_uri() != uri:
         mlflow.set_tracking_uri(uri)
-    if mlflow.get_registry_uri() != uri:
-        mlflow.set_registry_uri(uri)
+    if mlflow.get_registry_uri() != registry_uri:
+        mlflow.set_registry_uri(registry_uri)
     return mlflow.MlflowClient()
 
 

@@ -30,6 +30,8 @@ class FittedPipeline:
         recipe: hash of all that decides the fit: rows, features, parameters, code and library versions.
         trained_on: the table version whose rows were fitted.
         rows_digest: hash of the fitted rows, in order, as they were handed to the fit.
+        rows: how many were fitted.
+        sample: the share of the table that they are.
         file: the skops file.
         sha256: of that file.
     """
@@ -37,6 +39,8 @@ class FittedPipeline:
     recipe: str
     trained_on: TableVersion
     rows_digest: str
+    rows: int
+    sample: float
     file: str
     sha256: str
 
@@ -80,7 +84,9 @@ class PipelineStore(dg.ConfigurableResource):  # type: ignore[type-arg]
         trained_on = TableVersion(**content.pop("trained_on"))
         return FittedPipeline(**content, trained_on=trained_on, file=str(file))
 
-    def keep(self, pipeline: Pipeline, recipe: str, trained_on: TableVersion, rows_digest: str) -> FittedPipeline:
+    def keep(
+        self, pipeline: Pipeline, recipe: str, trained_on: TableVersion, rows_digest: str, rows: int, sample: float
+    ) -> FittedPipeline:
         """Store a pipeline. Its description comes last: where that is, the pipeline is whole."""
         import skops.io
 
@@ -88,7 +94,8 @@ class PipelineStore(dg.ConfigurableResource):  # type: ignore[type-arg]
         file = Path(self.folder, f"{recipe}.skops")
         with replacing(file) as aside:
             aside.write_bytes(content)
-        kept = FittedPipeline(recipe, trained_on, rows_digest, str(file), hashlib.sha256(content).hexdigest())
+        sha256 = hashlib.sha256(content).hexdigest()
+        kept = FittedPipeline(recipe, trained_on, rows_digest, rows, sample, str(file), sha256)
         description = asdict(kept)
         del description["file"]
         with replacing(file.with_suffix(".json")) as aside:

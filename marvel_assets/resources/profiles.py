@@ -1,45 +1,129 @@
-"""Which resources make up a profile."""
+"""Which resources make up a profile: what runs where. ``MARVEL_PROFILE`` chooses; the graph is the same in each."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
 
+from marvel_assets.config import ConfigError
+from marvel_assets.resources.catalog_tables import CatalogTables
 from marvel_assets.resources.engines.duckdb_engine import DuckDBEngine
+from marvel_assets.resources.engines.spark_engine import SparkEngine
 from marvel_assets.resources.pipeline_store import PipelineIOManager, PipelineStore
 from marvel_assets.resources.project import Project
 from marvel_assets.resources.reference_io_manager import ReferenceIOManager
 from marvel_assets.resources.sources import Sources
-from marvel_assets.resources.spark import Spark
+from marvel_assets.resources.spark.resource import Spark
 from marvel_assets.resources.tables import Tables
 from marvel_assets.resources.tracking import MlflowTracking
 from marvel_assets.resources.unity_catalog.resource import UnityCatalog
 from marvel_assets.resources.wheel_builder import WheelBuilder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from marvel_assets.home import Home
+
+
+def resources_of_the_profile(home: Home) -> dict[str, Any]:
+    """The resources of the profile that ``MARVEL_PROFILE`` names (default: embedded).
+
+    Raises:
+        ConfigError: there is no such profile.
+    """
+    name = os.environ.get("MARVEL_PROFILE") or "embedded"
+    if name not in PROFILES:
+        raise ConfigError(f"MARVEL_PROFILE is {name!r}; choose {', '.join(PROFILES)}.")
+    return PROFILES[name](home)
 
 
 def embedded(home: Home) -> dict[str, Any]:
     """Everything in this process and under one folder: no JVM, no server, no account."""
+    return {
+        **_common(home),
+        **_models(home),
+        "engine": DuckDBEngine(scratch=str(home.scratch)),
+        "tables": Tables(warehouse=str(home.warehouse), locks=str(home.locks)),
+        "spark": _spark(home),
+    }
+
+
+def spark(home: Home) -> dict[str, Any]:
+    """Tables are made by Spark, in a JVM of the run or on the Spark Connect server that MARVEL_SPARK_URL names."""
+    session = _spark(home)
+    return {
+        **_common(home),
+        **_models(home),
+        "engine": SparkEngine(spark=session, scratch=str(home.scratch)),
+        "tables": Tables(warehouse=str(home.warehouse), locks=str(home.locks)),
+        "spark": session,
+    }
+
+
+def databricks(home: Home) -> dict[str, Any]:
+    """Tables, runs and models on Databricks: Databricks Connect, its tracking server, Unity Catalog."""
+    profile = os.environ.get("DATABRICKS_CONFIG_PROFILE")
+    suffix = f"://{profile}" if profile else ""
     locks = str(home.locks)
-    pipeline_store = PipelineStore(folder=str(home.pipelines), locks=locks)
-    store = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.mlflow_database}"
+    session = Spark(mode="databricks", profile=profile, folder=str(home.spark), locks=locks)
+    tracking_uri, registry_uri = f"databricks{suffix}", f"databricks-uc{suffix}"
+    return {
+        **_common(home),
+        "engine": SparkEngine(spark=session),
+        "tables": CatalogTables(spark=session, warehouse="", locks=locks),
+        "spark": session,
+        "tracking": MlflowTracking(
+            tracking_uri=tracking_uri,
+            registry_uri=registry_uri,
+            locks=locks,
+            ui_url=os.environ.get("DATABRICKS_HOST", ""),
+        ),
+        "unity_catalog": UnityCatalog(
+            backend="databricks", tracking_uri=tracking_uri, registry_uri=registry_uri, locks=locks
+        ),
+    }
+
+
+PROFILES: dict[str, Callable[[Home], dict[str, Any]]] = {
+    "embedded": embedded,
+    "spark": spark,
+    "databricks": databricks,
+}
+
+
+def _common(home: Home) -> dict[str, Any]:
+    """What is the same wherever tables and models are."""
+    pipeline_store = PipelineStore(folder=str(home.pipelines), locks=str(home.locks))
     return {
         "project": Project.from_environment(),
         "sources": Sources.from_environment(home.scratch),
-        "engine": DuckDBEngine(scratch=str(home.scratch)),
-        "tables": Tables(warehouse=str(home.warehouse), locks=locks),
         "pipeline_store": pipeline_store,
+        "wheel_builder": WheelBuilder(folder=str(home.wheels)),
+        "references": ReferenceIOManager(folder=str(home.references)),
+        "pipelines": PipelineIOManager(store=pipeline_store, folder=str(home.references)),
+    }
+
+
+def _models(home: Home) -> dict[str, Any]:
+    """MLflow in the home or on a server; the catalog in the same store, or on a Unity Catalog server."""
+    store = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.mlflow_database}"
+    server = os.environ.get("MARVEL_UC_URL")
+    registry_uri = f"uc:{server}" if server else store
+    locks = str(home.locks)
+    return {
         "tracking": MlflowTracking(
             tracking_uri=store,
+            registry_uri=registry_uri,
             artifact_root=str(home.mlflow_artifacts),
             locks=locks,
             ui_url=os.environ.get("MARVEL_MLFLOW_URL") or "http://127.0.0.1:5000",
         ),
-        "unity_catalog": UnityCatalog(registry_uri=store, locks=locks),
-        "wheel_builder": WheelBuilder(folder=str(home.wheels)),
-        "spark": Spark(),
-        "references": ReferenceIOManager(folder=str(home.references)),
-        "pipelines": PipelineIOManager(store=pipeline_store, folder=str(home.references)),
+        "unity_catalog": UnityCatalog(
+            backend="oss" if server else "embedded", tracking_uri=store, registry_uri=registry_uri, locks=locks
+        ),
     }
+
+
+def _spark(home: Home) -> Spark:
+    server = os.environ.get("MARVEL_SPARK_URL")
+    return Spark(mode="connect" if server else "local", url=server, folder=str(home.spark), locks=str(home.locks))

@@ -12,9 +12,11 @@ from pydantic import Field
 
 from marvel_assets.locking import exclusive
 from marvel_assets.references import TableVersion
+from marvel_assets.resources.engines.engine import Location
+from marvel_assets.resources.memory import check_that_rows_fit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -64,13 +66,13 @@ class Published(NamedTuple):
 
 
 class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Delta tables under one warehouse folder, at ``<warehouse>/<catalog>/<schema>/<table>``."""
+    """Delta tables in folders, at ``<warehouse>/<catalog>/<schema>/<table>``, read with delta-rs."""
 
     warehouse: str = Field(description="Folder of the Delta tables.")
     locks: str = Field(description="Folder of the lock files that keep two commits to one table apart.")
 
-    def location(self, name: str) -> Path:
-        """The folder of ``catalog.schema.table``."""
+    def location(self, name: str) -> Location:
+        """Where ``catalog.schema.table`` is stored."""
         return Path(self.warehouse, *name.split("."))
 
     def head(self, name: str) -> Commit | None:
@@ -78,12 +80,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
 
         Where others changed the rows since, it carries no content, and so equals nothing that we would write.
         """
-        from deltalake import DeltaTable
-
-        location = self.location(name)
-        if not DeltaTable.is_deltatable(str(location)):
-            return None
-        return _newest_commit(name, location, DeltaTable(location).version())
+        return _newest_commit(name, self.history(self.location(name)))
 
     def publish(self, session: EngineSession, relation: str, name: str, provenance: dict[str, Any]) -> Published:
         """Make the table hold the relation's rows, unless it holds them already.
@@ -109,26 +106,35 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
             raise RuntimeError(f"{name}: another writer committed at the same moment; run again.")
         return Published(written, is_new=True)
 
-    def read(self, table: TableVersion, columns: Iterable[str] | None = None) -> pa.Table:
-        """Read one version, ordered by ``Id``, with delta-rs.
+    def read(self, table: TableVersion, columns: Iterable[str] | None = None, sample: float = 1.0) -> pa.Table:
+        """Read one version, ordered by ``Id``.
+
+        Args:
+            table: what to read.
+            columns: all where not given.
+            sample: share of the rows, chosen by a hash of the id: the same ones at every call.
 
         Raises:
             TableNotFoundError: naming the table and version that can't be read.
+            TooManyRowsError: the rows would not fit into memory.
         """
         try:
-            return self.read_path(self.location(table.name), table.version, columns)
+            return self.read_at(self.location(table.name), table.version, columns, sample)
         except TableNotFoundError as error:
             raise TableNotFoundError(f"{table}: {error}") from error
 
-    def read_path(self, location: str | Path, version: int, columns: Iterable[str] | None = None) -> pa.Table:
-        """Read one version of the table in a folder, ordered by ``Id``."""
-        import pyarrow as pa
+    def read_at(
+        self, location: Location, version: int, columns: Iterable[str] | None = None, sample: float = 1.0
+    ) -> pa.Table:
+        """Read one version of the table at a location, ordered by ``Id``."""
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
+        wanted = None if columns is None else list(columns)
         try:
             delta = DeltaTable(location, version=version)
-            rows = pa.table(delta.scan(columns=None if columns is None else list(columns)))
+            check_that_rows_fit(str(location), int(delta.count() * sample), len(wanted or delta.schema().fields))
+            rows = _arrow(delta.scan(columns=wanted), sample)
         except (DeltaError, OSError) as error:
             raise TableNotFoundError(
                 f"{location} has no readable version {version}: {error}. Materialise the table again."
@@ -141,10 +147,40 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             TableNotFoundError: naming the table and version that can't be found.
         """
-        commit = _newest_commit(table.name, self.location(table.name), table.version)
+        history = self.history(self.location(table.name))
+        if not any(entry["version"] == table.version for entry in history):
+            raise TableNotFoundError(f"{table}: its commit is not in the table's log. Materialise the table again.")
+        commit = _newest_commit(table.name, [entry for entry in history if entry["version"] <= table.version])
         if commit is None:
             raise TableNotFoundError(f"{table}: its commit is not in the table's log. Materialise the table again.")
         return commit
+
+    def history(self, location: Location) -> Sequence[Mapping[str, Any]]:
+        """The commits of a table, the newest first, by Delta's names for what they hold; none where it is no table."""
+        from deltalake import DeltaTable
+
+        if not DeltaTable.is_deltatable(str(location)):
+            return []
+        # Asked of the newest version: loaded at an earlier one, delta-rs numbers the history wrong.
+        return DeltaTable(location).history()
+
+
+def sampled(sample: float) -> str:
+    """The condition that a row belongs to the sample, for DuckDB and Spark. The ids are hashed anew for it: their
+    plain hash has chosen the split already.
+    """
+    return f"md5(concat('sample', Id)) < '{min(int(sample * 2**32), 2**32 - 1):08x}'"
+
+
+def _arrow(rows: Any, sample: float) -> pa.Table:
+    import duckdb
+    import pyarrow as pa
+
+    if sample >= 1.0:
+        return pa.table(rows)
+    with duckdb.connect() as connection:
+        connection.register("scanned", rows)
+        return connection.sql(f"SELECT * FROM scanned WHERE {sampled(sample)}").to_arrow_table()  # noqa: S608
 
 
 def _with_plain_texts(rows: pa.Table) -> pa.Table:
@@ -155,18 +191,10 @@ def _with_plain_texts(rows: pa.Table) -> pa.Table:
     return rows.cast(pa.schema(fields))
 
 
-def _newest_commit(name: str, location: Path, version: int) -> Commit | None:
-    """The newest commit up to a version that changed the table's rows."""
-    from deltalake import DeltaTable
-
-    if not DeltaTable.is_deltatable(str(location)):
-        return None
-    newest = DeltaTable(location)
-    if version > newest.version():
-        return None
-    # Asked of the newest version: loaded at an earlier one, delta-rs numbers the history wrong.
-    for entry in newest.history():
-        if entry["version"] <= version and entry.get("operation") not in OPERATIONS_THAT_KEEP_ROWS:
+def _newest_commit(name: str, history: Iterable[Mapping[str, Any]]) -> Commit | None:
+    """The newest commit that changed the table's rows."""
+    for entry in history:
+        if entry.get("operation") not in OPERATIONS_THAT_KEEP_ROWS:
             recorded = _recorded(entry.get("userMetadata"))
             table = TableVersion(name, entry["version"], recorded.get("rows", -1), recorded.get("content", ""))
             return Commit(table, recorded.get("provenance", {}))

@@ -47,7 +47,11 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     """MLflow's tracking store and registry, local by default."""
 
     tracking_uri: str = Field(description="Tracking store. Default: SQLite under MARVEL_HOME.")
-    artifact_root: str = Field(description="Folder or URI under which new experiments keep their artifacts.")
+    registry_uri: str | None = Field(default=None, description="Model registry, where that is another store.")
+    artifact_root: str | None = Field(
+        default=None,
+        description="Folder or URI under which new experiments keep their artifacts. Default: the server's choice.",
+    )
     locks: str = Field(description="Folder of the locks that show which Dagster runs are alive.")
     ui_url: str = Field(
         default="http://127.0.0.1:5000",
@@ -76,7 +80,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def client(self) -> mlflow.MlflowClient:
         """A client of the store; the first call also ends the runs that killed processes left behind."""
-        client = connect(self.tracking_uri, Path(self.locks))
+        client = connect(self.tracking_uri, Path(self.locks), self.registry_uri)
         if self._alive is None:
             self._alive = _lock(self._liveness_folder(self._dagster_run_id) / f"{os.getpid()}.lock")
             self._alive.acquire()
@@ -268,7 +272,9 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
                 candidate.unlink()
         return file.read_text()
 
-    def _artifact_location(self, experiment: str) -> str:
+    def _artifact_location(self, experiment: str) -> str | None:
+        if self.artifact_root is None:
+            return None
         root = self.artifact_root.rstrip("/")
         location = f"{root}/{experiment.strip('/')}"
         return location if "://" in root else Path(location).as_uri()

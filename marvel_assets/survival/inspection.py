@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 
 class TrainingInput(NamedTuple):
-    """Where the rows of a fit are, as the MLflow run tells it."""
+    """Where the rows of a fit are, as the MLflow run tells it: in a folder or under a table's name."""
 
-    path: str
+    path: str | None
+    table: str | None
     version: int
+
+    def __str__(self) -> str:
+        return f"{self.path or self.table}@v{self.version}"
 
 
 def predictions_of(uri: str, features: Sequence[str]) -> list[int]:
@@ -44,7 +48,7 @@ def training_input_of(run: Run) -> TrainingInput:
     for data_set in run.inputs.dataset_inputs if run.inputs else []:
         if any(tag.key == "mlflow.data.context" and tag.value == "training" for tag in data_set.tags):
             source = json.loads(data_set.dataset.source)
-            return TrainingInput(source["path"], int(source["delta_table_version"]))
+            return TrainingInput(source.get("path"), source.get("delta_table_name"), int(source["delta_table_version"]))
     raise LookupError(f"run {run.info.run_id} has no input in the context 'training'")
 
 

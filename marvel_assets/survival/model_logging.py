@@ -25,15 +25,15 @@ class DataSet:
     """Rows of one table version, and where they are.
 
     Attributes:
-        name: the table's short name.
-        path: the Delta table's folder.
+        table: ``catalog.schema.table``.
+        path: the Delta table's folder, or None where the session's catalog knows it by name.
         version: the Delta version that the rows were read at.
         content: hash of the rows.
         rows: features and target.
     """
 
-    name: str
-    path: str
+    table: str
+    path: str | None
     version: int
     content: str
     rows: pd.DataFrame
@@ -54,9 +54,13 @@ class DataSet:
             warnings.filterwarnings("ignore", message=".*Inferred schema contains integer column")
             data_set = from_pandas(
                 self.rows,
-                source=DeltaDatasetSource(path=self.path, delta_table_version=str(self.version)),  # type: ignore[arg-type]
+                source=DeltaDatasetSource(
+                    path=self.path,
+                    delta_table_name=None if self.path else self.table,
+                    delta_table_version=str(self.version),  # type: ignore[arg-type]
+                ),
                 targets=TARGET,
-                name=self.name,
+                name=self.table.rpartition(".")[2],
                 digest=f"v{self.version}-{self.content[:16]}",
             )
             _ = data_set.schema  # inferred here, where the advice is ignored, and kept

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from marvel_assets.resources.engines.engine import ROW_DIGEST, Content, Engine, EngineSession
+from marvel_assets.resources.engines.engine import ROW_DIGEST, Content, Engine, EngineSession, Location
 from marvel_assets.sources.read import read_batches
 from marvel_assets.survival.schema import SOURCE_COLUMNS, SOURCE_ROW
 
@@ -59,7 +59,7 @@ class DuckDBSession(EngineSession):
             self._connection.execute(f"INSERT INTO {into} SELECT * FROM batch")  # noqa: S608
             self._connection.unregister("batch")
 
-    def read_table(self, location: Path, version: int, into: str) -> None:
+    def read_table(self, location: Location, version: int, into: str) -> None:
         """Scan the table once with delta-rs."""
         from deltalake import DeltaTable
 
@@ -85,12 +85,12 @@ class DuckDBSession(EngineSession):
         columns = [str(column[0]) for column in self._connection.execute(f"DESCRIBE {relation}").fetchall()]
         return Content.of(columns, rows, tuple(int(number) for number in sums))
 
-    def write(self, relation: str, location: Path, metadata: str) -> None:
+    def write(self, relation: str, location: Location, metadata: str) -> None:
         """Stream the rows from DuckDB to delta-rs as Arrow batches."""
         from deltalake import CommitProperties, write_deltalake
 
         rows = self._connection.sql(f"SELECT * EXCLUDE ({ROW_DIGEST}) FROM {relation}")  # noqa: S608
-        location.parent.mkdir(parents=True, exist_ok=True)
+        Path(location).parent.mkdir(parents=True, exist_ok=True)
         write_deltalake(
             location,
             _in_utc(rows.to_arrow_reader()),

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import dagster as dg
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from marvel_assets.sources.locate import Source
+
+Location = Path | str
+"""Where a Delta table is: in a folder, or (a text) under its three-level name in the catalog of the Spark session."""
 
 ROW_DIGEST = "row_digest"
 """The column that a relation's content is told by; it is never written to a table."""
@@ -39,7 +41,7 @@ class EngineSession(ABC):
         """Read a source's columns as text, numbered by ``source_row``."""
 
     @abstractmethod
-    def read_table(self, location: Path, version: int, into: str) -> None:
+    def read_table(self, location: Location, version: int, into: str) -> None:
         """Make one version of a Delta table known by a name."""
 
     @abstractmethod
@@ -55,12 +57,12 @@ class EngineSession(ABC):
         """Count and hash a relation that has a ``row_digest``."""
 
     @abstractmethod
-    def write(self, relation: str, location: Path, metadata: str) -> None:
+    def write(self, relation: str, location: Location, metadata: str) -> None:
         """Replace a Delta table's rows by a relation's, without its ``row_digest``, in one commit.
 
         Args:
             relation: the rows.
-            location: the table's folder; created where there is none, with change data feed on.
+            location: the table; created where there is none, with change data feed on.
             metadata: the commit's ``userMetadata``.
         """
 

@@ -17,14 +17,31 @@ if TYPE_CHECKING:
 class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Opens the model catalog."""
 
-    registry_uri: str = Field(description="Model registry. Default: the same store as MLflow's tracking.")
-    backend: Literal["embedded"] = Field(
-        default="embedded", description="embedded: MLflow's own database, under three-level names."
+    backend: Literal["embedded", "oss", "databricks"] = Field(
+        default="embedded",
+        description=(
+            "embedded: MLflow's own database or server, under three-level names. oss: an open-source Unity Catalog "
+            "server. databricks: Unity Catalog on Databricks."
+        ),
     )
+    tracking_uri: str = Field(description="MLflow's tracking store, where the logged models are.")
+    registry_uri: str = Field(description="The registry: the tracking store, uc:<URL>, or databricks-uc.")
     locks: str = Field(description="Folder of the lock files that keep two registrations of one model apart.")
 
     def catalog(self) -> ModelCatalog:
         """The backend that is configured."""
-        from marvel_assets.resources.unity_catalog.embedded import EmbeddedCatalog
+        locks = Path(self.locks)
+        client = connect(self.tracking_uri, locks, self.registry_uri)
+        match self.backend:
+            case "embedded":
+                from marvel_assets.resources.unity_catalog.embedded import EmbeddedCatalog
 
-        return EmbeddedCatalog(connect(self.registry_uri, Path(self.locks)), Path(self.locks))
+                return EmbeddedCatalog(client, locks)
+            case "oss":
+                from marvel_assets.resources.unity_catalog.oss import OpenSourceCatalog
+
+                return OpenSourceCatalog(client, locks, self.registry_uri.removeprefix("uc:"))
+            case "databricks":
+                from marvel_assets.resources.unity_catalog.databricks import DatabricksCatalog
+
+                return DatabricksCatalog(client, locks, self.registry_uri)

@@ -1,0 +1,61 @@
+"""Delta tables by name, where the Spark session has the catalog that keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+
+from marvel_assets.resources.engines.engine import Location
+from marvel_assets.resources.memory import check_that_rows_fit
+from marvel_assets.resources.spark.resource import Spark
+from marvel_assets.resources.tables import TableNotFoundError, Tables, sampled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pyarrow as pa
+
+
+class CatalogTables(Tables):
+    """Tables under three-level names in Unity Catalog, read through Spark and Arrow."""
+
+    spark: Spark
+
+    def location(self, name: str) -> Location:
+        """The quoted name."""
+        return quoted(name)
+
+    def read_at(
+        self, location: Location, version: int, columns: Iterable[str] | None = None, sample: float = 1.0
+    ) -> pa.Table:
+        """Read one version, ordered by ``Id``; the rows are counted before they are fetched."""
+        from pyspark.errors import PySparkException
+
+        wanted = None if columns is None else list(columns)
+        try:
+            rows = self.spark.session().read.format("delta").option("versionAsOf", str(version)).table(str(location))
+            rows = rows if wanted is None else rows.select(*wanted)
+            rows = rows if sample >= 1.0 else rows.where(sampled(sample))
+            check_that_rows_fit(str(location), rows.count(), len(rows.columns))
+            return rows.toArrow().sort_by("Id")
+        except PySparkException as error:
+            raise TableNotFoundError(
+                f"{location} has no readable version {version}: {_first_line(error)}. Materialise the table again."
+            ) from error
+
+    def history(self, location: Location) -> Sequence[Mapping[str, Any]]:
+        """Ask Delta's own log."""
+        session = self.spark.session()
+        if not session.catalog.tableExists(str(location)):
+            return []
+        return [row.asDict() for row in session.sql(f"DESCRIBE HISTORY {location}").collect()]
+
+
+def quoted(name: str) -> str:
+    """A three-level name as Spark SQL takes it, whatever letters its parts hold."""
+    return ".".join(f"`{part.replace('`', '``')}`" for part in name.split("."))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

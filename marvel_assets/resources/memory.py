@@ -1,0 +1,48 @@
+"""Whether rows fit into this process, asked before they are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+BYTES_A_CELL = 48
+"""Peak of a fit, from the Arrow table over the frame to the encoded matrix, for each cell that is read."""
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+class TooManyRowsError(MemoryError):
+    """The rows do not fit; the text says how many would."""
+
+
+def check_that_rows_fit(table: str, rows: int, columns: int, available: int | None = None) -> None:
+    """Refuse to read what would exhaust the memory, instead of dying halfway.
+
+    Args:
+        table: named in the error.
+        rows: how many are to be read.
+        columns: of each row.
+        available: bytes; asked of the system where not given.
+
+    Raises:
+        TooManyRowsError: with the share of the rows that would fit.
+    """
+    available = available_bytes() if available is None else available
+    needed = rows * columns * BYTES_A_CELL
+    if needed <= available:
+        return
+    share = available / needed
+    raise TooManyRowsError(
+        f"{table}: {rows:,} rows of {columns} columns need about {needed / 1e9:,.1f} GB and {available / 1e9:,.1f} GB "
+        f"are free. Fit on a sample (fitted_pipeline's setting `sample`, at most {share * 0.9:.2g}), or use a larger machine."
+    )
+
+
+def available_bytes() -> int:
+    """Memory that this process could still take: what the machine has free, or what its container allows."""
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
+    limit, used = CGROUP / "memory.max", CGROUP / "memory.current"
+    if limit.exists() and (allowed := limit.read_text().strip()).isdigit():
+        free = min(free, int(allowed) - int(used.read_text()))
+    return max(free, 0)

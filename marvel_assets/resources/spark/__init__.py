@@ -1,0 +1,1 @@
+"""The Spark session: local, on a Spark Connect server, or on Databricks."""

@@ -1,0 +1,45 @@
+"""The address of a Spark Connect server, looked at before a session is asked for."""
+
+from __future__ import annotations
+
+import socket
+import time
+from urllib.parse import urlsplit
+
+import dagster as dg
+
+DEFAULT_PORT = 15002
+
+
+def check_reachable(url: str | None, seconds: float) -> str:
+    """Return the address where something listens there.
+
+    PySpark's own client would try for minutes, and say nothing of the address.
+
+    Raises:
+        dagster.Failure: naming the address and what is wrong with it.
+    """
+    if not url:
+        raise dg.Failure(
+            "No Spark Connect server is named: set MARVEL_SPARK_URL to sc://host:port.", allow_retries=False
+        )
+    parts = urlsplit(url)
+    if parts.scheme != "sc" or not parts.hostname:
+        raise dg.Failure(f"{url.split(';')[0]} is no sc://host:port (MARVEL_SPARK_URL).", allow_retries=False)
+    if "token=" in url:
+        raise dg.Failure(
+            f"MARVEL_SPARK_URL ({url.split(';')[0]}) holds a token, which would be shown in logs and pages; "
+            "put it into SPARK_CONNECT_AUTHENTICATE_TOKEN.",
+            allow_retries=False,
+        )
+    port = parts.port or DEFAULT_PORT
+    deadline = time.monotonic() + seconds
+    try:
+        socket.create_connection((parts.hostname, port), timeout=max(1.0, deadline - time.monotonic())).close()
+    except OSError as error:
+        raise dg.Failure(
+            f"No Spark Connect server answers at {url}: {error}. Start one with `make spark-server`, or name "
+            "another in MARVEL_SPARK_URL.",
+            allow_retries=False,
+        ) from error
+    return url

@@ -1,0 +1,48 @@
+"""The Java runtime that a local Spark session starts."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+OLDEST = 17
+INSTALL = "On Debian: apt-get install default-jre-headless; elsewhere any JDK from 17 on, named by JAVA_HOME."
+
+
+class JavaError(RuntimeError):
+    """There is no Java that Spark can use; the text says what to install."""
+
+
+class Java(NamedTuple):
+    """A runtime: its command, its feature version (17, 21, …), and its whole version for comparing."""
+
+    command: str
+    feature: int
+    version: str
+
+
+def find_java() -> Java:
+    """The runtime that PySpark would start: that of ``JAVA_HOME``, else the first on the PATH.
+
+    Raises:
+        JavaError: there is none, it does not run, or it is too old.
+    """
+    home = os.environ.get("JAVA_HOME")
+    command = str(Path(home, "bin", "java")) if home else shutil.which("java")
+    if command is None:
+        raise JavaError(f"Spark needs Java {OLDEST} or newer and no 'java' is on the PATH. {INSTALL}")
+    try:
+        answer = subprocess.run([command, "-version"], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603
+    except (OSError, subprocess.SubprocessError) as error:
+        raise JavaError(
+            f"Spark needs Java {OLDEST} or newer, and {command} does not run: {error}. {INSTALL}"
+        ) from error
+    found = re.search(r'version "(?:1\.)?(\d+)[^"]*"', answer.stderr + answer.stdout)
+    if found is None or int(found[1]) < OLDEST:
+        told = answer.stderr.splitlines()[0] if answer.stderr else "nothing"
+        raise JavaError(f"Spark needs Java {OLDEST} or newer; {command} says {told}. {INSTALL}")
+    return Java(command, int(found[1]), answer.stderr.strip())

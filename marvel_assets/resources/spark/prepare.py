@@ -1,0 +1,26 @@
+"""``python -m marvel_assets.resources.spark.prepare``: what Spark needs in the home, fetched and made once."""
+
+from __future__ import annotations
+
+import sys
+
+from marvel_assets.home import Home
+from marvel_assets.resources.spark.delta_jars import JarsError
+from marvel_assets.resources.spark.java import JavaError
+from marvel_assets.resources.spark.local import LocalJvm
+
+
+def main() -> None:
+    """Fetch Delta's jars and make the class-data archive, in MARVEL_HOME."""
+    home = Home.from_environment()
+    try:
+        jvm = LocalJvm.provide(home.spark, home.locks)
+    except (JavaError, JarsError) as error:
+        sys.exit(str(error))
+    if not jvm.archive.exists():
+        print("· Making the class-data archive that lets Spark start fast (half a minute, once)", flush=True)  # noqa: T201
+        jvm.make_archive()
+
+
+if __name__ == "__main__":
+    main()
