@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -29,3 +31,19 @@ def exclusive(locks: Path, name: str) -> Iterator[None]:
     locks.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(locks / f"{name}.lock", timeout=SECONDS):
         yield
+
+
+def home_id(locks: Path) -> str:
+    """A name of the lock folder that no other machine has, made at the first call."""
+    file = locks / "home-id"
+    if not file.exists():
+        locks.mkdir(parents=True, exist_ok=True)
+        candidate = file.with_suffix(f".{os.getpid()}.{uuid.uuid4()}")
+        candidate.write_text(str(uuid.uuid4()))
+        try:
+            os.link(candidate, file)
+        except FileExistsError:
+            pass
+        finally:
+            candidate.unlink()
+    return file.read_text()

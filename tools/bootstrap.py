@@ -1,9 +1,9 @@
 """Make this checkout's virtual environment, with the standard library alone.
 
 ``python3 tools/bootstrap.py PROFILE COMMAND…`` installs what the profile needs at the versions that its constraints
-file pins, then becomes the command, with ``MARVEL_PROFILE`` set. A second call with nothing changed is over at once. What only the
-system can provide (an OpenMP runtime, and Java and Chromium for the tests) is installed with apt on Debian
-as root; elsewhere the missing packages are named.
+file pins, then becomes the command, with ``MARVEL_PROFILE`` set. A second call with nothing changed is over at once.
+What only the system can provide (an OpenMP runtime, Java for Spark, Chromium for the tests) is installed with apt on
+Debian as root; elsewhere the missing packages are named.
 """
 
 from __future__ import annotations

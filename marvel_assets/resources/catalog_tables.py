@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-
 from marvel_assets.resources.engines.engine import Location
 from marvel_assets.resources.memory import check_that_rows_fit
 from marvel_assets.resources.spark.resource import Spark

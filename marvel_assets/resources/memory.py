@@ -33,7 +33,8 @@ def check_that_rows_fit(table: str, rows: int, columns: int, available: int | No
     share = available / needed
     raise TooManyRowsError(
         f"{table}: {rows:,} rows of {columns} columns need about {needed / 1e9:,.1f} GB and {available / 1e9:,.1f} GB "
-        f"are free. Fit on a sample (fitted_pipeline's setting `sample`, at most {share * 0.9:.2g}), or use a larger machine."
+        f"are free. Fit on a sample (fitted_pipeline's setting `sample`, at most {share * 0.9:.2g}), or use a larger "
+        "machine."
     )
 
 

@@ -119,7 +119,11 @@ def _models(home: Home) -> dict[str, Any]:
             ui_url=os.environ.get("MARVEL_MLFLOW_URL") or "http://127.0.0.1:5000",
         ),
         "unity_catalog": UnityCatalog(
-            backend="oss" if server else "embedded", tracking_uri=store, registry_uri=registry_uri, locks=locks
+            backend="oss" if server else "embedded",
+            tracking_uri=store,
+            registry_uri=registry_uri,
+            storage_root=os.environ.get("MARVEL_UC_STORAGE_ROOT"),
+            locks=locks,
         ),
     }
 

@@ -166,13 +166,14 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 def sampled(sample: float) -> str:
-    """The condition that a row belongs to the sample, for DuckDB and Spark. The ids are hashed anew for it: their
-    plain hash has chosen the split already.
+    """The condition that a row belongs to the sample, for DuckDB and Spark.
+
+    The ids are hashed anew for it: their plain hash has chosen the split already.
     """
     return f"md5(concat('sample', Id)) < '{min(int(sample * 2**32), 2**32 - 1):08x}'"
 
 
-def _arrow(rows: Any, sample: float) -> pa.Table:
+def _arrow(rows: pa.RecordBatchReader, sample: float) -> pa.Table:
     import duckdb
     import pyarrow as pa
 

@@ -20,7 +20,7 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from marvel_assets.config import Tags
-from marvel_assets.locking import exclusive
+from marvel_assets.locking import exclusive, home_id
 from marvel_assets.references import LoggedModelRef
 from marvel_assets.resources.mlflow_store import connect
 
@@ -187,7 +187,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             "mlflow_tracking_uri": self.tracking_uri,
             "extra_tags": {
                 **tags.as_dict(),
-                HOME_ID: self._home_id(),
+                HOME_ID: home_id(Path(self.locks)),
                 "mlflow.runName": f"dagster-{self._dagster_run_id[:8]}",
                 "mlflow.source.name": "marvel_assets.definitions",
                 "mlflow.source.git.commit": tags.git_sha,
@@ -230,7 +230,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         experiments = [experiment.experiment_id for experiment in client.search_experiments()]
         running = client.search_runs(
             experiments,
-            filter_string=f"attributes.status = 'RUNNING' and tags.{HOME_ID} = '{self._home_id()}'",
+            filter_string=f"attributes.status = 'RUNNING' and tags.{HOME_ID} = '{home_id(Path(self.locks))}'",
         )
         for run in running:
             owner = run.data.tags.get(DAGSTER_RUN_ID, "")
@@ -256,21 +256,6 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     def _liveness_folder(self, dagster_run_id: str) -> Path:
         """Where each process of a Dagster run holds a lock of its own."""
         return Path(self.locks, "runs", dagster_run_id)
-
-    def _home_id(self) -> str:
-        """A name of the lock folder that no other machine has."""
-        file = Path(self.locks, "home-id")
-        if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            candidate = file.with_suffix(f".{os.getpid()}")
-            candidate.write_text(str(uuid.uuid4()))
-            try:
-                os.link(candidate, file)
-            except FileExistsError:
-                pass
-            finally:
-                candidate.unlink()
-        return file.read_text()
 
     def _artifact_location(self, experiment: str) -> str | None:
         if self.artifact_root is None:

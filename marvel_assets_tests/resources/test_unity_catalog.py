@@ -2,11 +2,12 @@
 
 import logging
 import multiprocessing
+import os
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +19,12 @@ from marvel_assets.home import Home
 from marvel_assets.resources.mlflow_store import connect
 from marvel_assets.resources.unity_catalog.catalog import CatalogError, CatalogVersion, ModelCatalog
 from marvel_assets.resources.unity_catalog.resource import UnityCatalog
+from marvel_assets.resources.unity_catalog.unity_catalog_api import UnityCatalogApi
+from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
 
-NAME = "marvel_dev.marvel_characters.some_model"
-OTHER = "marvel_dev.marvel_characters.other_model"
+CATALOG = "marvel_contract_suite"
+NAME = f"{CATALOG}.tests.some_model"
+OTHER = f"{CATALOG}.tests.other_model"
 ALIAS = "latest-model"
 AWKWARD = """it's "so": `x` = 'y' and \\ % ✓"""
 
@@ -38,18 +42,18 @@ class Backend:
     """A catalog under test, and what the suite needs around it.
 
     Attributes:
-        resource: the client.
+        settings: of the client.
         models: logged models that nobody has registered yet.
         set_status: makes a version look as if the registry were not done with it; None where nothing can do so.
     """
 
-    resource: UnityCatalog
+    settings: dict[str, str]
     models: tuple[Logged, Logged, Logged]
     set_status: Callable[[str, int, str], None] | None
 
     @property
     def catalog(self) -> ModelCatalog:
-        return self.resource.catalog()
+        return UnityCatalog(**self.settings).catalog()
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +74,7 @@ def home_with_models(tmp_path_factory: pytest.TempPathFactory, mlflow_database: 
     return home, models
 
 
-def embedded(request: pytest.FixtureRequest) -> Backend:
+def embedded(request: pytest.FixtureRequest) -> Iterator[Backend]:
     template, models = request.getfixturevalue("home_with_models")
     home: Home = request.getfixturevalue("home")
     shutil.copyfile(template.mlflow_database, home.mlflow_database)
@@ -83,18 +87,42 @@ def embedded(request: pytest.FixtureRequest) -> Backend:
             )
             assert changed.rowcount == 1
 
-    resource = UnityCatalog(registry_uri=f"sqlite:///{home.mlflow_database}", locks=str(home.locks))
-    return Backend(resource, tuple(models), set_status)
+    store = f"sqlite:///{home.mlflow_database}"
+    settings = {"tracking_uri": store, "registry_uri": store, "locks": str(home.locks)}
+    yield Backend(settings, tuple(models), set_status)
 
 
-BACKENDS = {"embedded": embedded}
+def oss(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """The real server that MARVEL_UC_URL names, else the tests' own."""
+    template, models = request.getfixturevalue("home_with_models")
+    home: Home = request.getfixturevalue("home")
+    shutil.copyfile(template.mlflow_database, home.mlflow_database)
+    folder: Path = request.getfixturevalue("tmp_path")
+    settings = {
+        "backend": "oss",
+        "tracking_uri": f"sqlite:///{home.mlflow_database}",
+        "storage_root": os.environ.get("MARVEL_UC_STORAGE_ROOT") or (folder / "catalog").as_uri(),
+        "locks": str(home.locks),
+    }
+    if url := os.environ.get("MARVEL_UC_URL"):
+        api = UnityCatalogApi(url)
+        if api.find("CatalogsApi", "get_catalog", name=CATALOG) is not None:
+            api.call("CatalogsApi", "delete_catalog", name=CATALOG, force=True)
+        yield Backend({**settings, "registry_uri": f"uc:{url}"}, tuple(models), None)
+        return
+    with UnityCatalogServer(token="of-the-tests", race_seconds=0.005) as server:
+        request.getfixturevalue("monkeypatch").setenv("MLFLOW_UC_OSS_TOKEN", "of-the-tests")
+        yield Backend({**settings, "registry_uri": f"uc:{server.url}"}, tuple(models), server.set_status)
+
+
+BACKENDS = {"embedded": embedded, "oss": oss}
 
 
 @pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> Backend:
-    made = BACKENDS[request.param](request)
-    made.catalog.ensure_schema(*NAME.split(".")[:2])
-    return made
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    with contextmanager(BACKENDS[request.param])(request) as made:
+        made.catalog.ensure_schema(*NAME.split(".")[:2])
+        yield made
 
 
 @pytest.fixture
@@ -118,7 +146,7 @@ def test_the_first_registration_is_version_1_and_tells_what_it_was_made_of(backe
     made = register(catalog, model, git_sha="abc")
 
     # then
-    assert made == CatalogVersion(NAME, 1, model.model_id, model.run_id, "READY", {"git_sha": "abc"})
+    assert made == CatalogVersion(NAME, 1, model.model_id, model.run_id, "READY", {"git_sha": "abc"}, "made by a test")
 
 
 def test_another_model_makes_the_next_version(backend: Backend, catalog: ModelCatalog):
@@ -170,7 +198,7 @@ def test_threads_that_register_models_of_their_own_make_a_version_each(backend: 
 
 def test_processes_that_register_the_same_model_make_one_version(backend: Backend):
     # given
-    settings = {"registry_uri": backend.resource.registry_uri, "locks": backend.resource.locks}
+    settings = backend.settings
 
     # when
     with multiprocessing.get_context("spawn").Pool(2) as pool:
@@ -441,9 +469,34 @@ def test_another_process_sees_what_was_registered(backend: Backend, catalog: Mod
     catalog.set_alias(NAME, ALIAS, 1)
     program = (
         "from marvel_assets.resources.unity_catalog.resource import UnityCatalog;"
-        f"made = UnityCatalog(registry_uri={backend.resource.registry_uri!r}, locks={backend.resource.locks!r});"
+        f"made = UnityCatalog(**{backend.settings!r});"
         f"print(made.catalog().version_under({NAME!r}, {ALIAS!r}).model_id)"
     )
 
     # then
-    assert succeeded(python("-c", program)).stdout.split() == [backend.models[0].model_id]
+    of_the_client = {name: value for name, value in os.environ.items() if name == "MLFLOW_UC_OSS_TOKEN"}
+    assert succeeded(python("-c", program, **of_the_client)).stdout.split() == [backend.models[0].model_id]
+
+
+def test_the_description_is_kept_beside_the_tags(backend: Backend, catalog: ModelCatalog):
+    # given
+    register(catalog, backend.models[0], kept="tag")
+
+    # when
+    catalog.set_description(NAME, 1, AWKWARD)
+    catalog.set_tags(NAME, 1, {"more": "tags"})
+
+    # then
+    [version] = catalog.versions(NAME)
+    assert (version.description, version.tags) == (AWKWARD, {"kept": "tag", "more": "tags"})
+
+
+def test_the_models_of_a_schema_are_listed_and_aliases_are_not_among_them(backend: Backend, catalog: ModelCatalog):
+    # given
+    for name in (NAME, OTHER):
+        register(catalog, backend.models[0], name)
+        catalog.set_alias(name, ALIAS, 1)
+
+    # then
+    assert list(catalog.models(*NAME.split(".")[:2])) == [OTHER, NAME]
+    assert list(catalog.models(CATALOG, "no_such_schema")) == []

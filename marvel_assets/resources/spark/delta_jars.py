@@ -74,7 +74,8 @@ def _fetch(jar: Jar, file: Path, java: Java) -> None:
         fetched = Path(folder, jar.file_name)
         if not fetched.exists():
             raise JarsError(
-                f"{GROUP}:{jar.artifact}:{jar.version} can't be fetched from Maven Central: {_reason(done.stdout)}. {by_hand}"
+                f"{GROUP}:{jar.artifact}:{jar.version} can't be fetched from Maven Central: {_reason(done.stdout)}. "
+                f"{by_hand}"
             )
         digest = hashlib.sha256(fetched.read_bytes()).hexdigest()
         if digest != jar.sha256:

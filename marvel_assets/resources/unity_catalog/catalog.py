@@ -6,6 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+READY = "READY"
+MODELS_URI = "models:/"
+THREE_LEVELS = 3
+
 
 class CatalogError(RuntimeError):
     """The catalog can't do what was asked; the text names the object and a way out."""
@@ -22,6 +26,7 @@ class CatalogVersion:
         run_id: the MLflow run that logged that model.
         status: ``READY`` where it can be loaded.
         tags: by name.
+        description: for people.
     """
 
     name: str
@@ -30,6 +35,7 @@ class CatalogVersion:
     run_id: str
     status: str
     tags: Mapping[str, str]
+    description: str = ""
 
 
 class ModelCatalog(Protocol):
@@ -53,6 +59,9 @@ class ModelCatalog(Protocol):
     def version_under(self, name: str, alias: str) -> CatalogVersion | None:
         """The version that an alias points at."""
 
+    def models(self, catalog: str, schema: str) -> Sequence[str]:
+        """The full names of the models in a schema, in order; none where there is no such schema."""
+
     def versions(self, name: str) -> Sequence[CatalogVersion]:
         """All versions of a model, the newest first; none where there is no such model."""
 
@@ -61,3 +70,26 @@ class ModelCatalog(Protocol):
 
     def set_tags(self, name: str, version: int, tags: Mapping[str, str]) -> None:
         """Add tags to a version, or change them."""
+
+    def set_description(self, name: str, version: int, description: str) -> None:
+        """Describe a version anew."""
+
+
+def check_three_levels(name: str) -> str:
+    """The name itself, where it has three levels and no quote that would end a search condition.
+
+    Raises:
+        CatalogError: it is no ``catalog.schema.model``.
+    """
+    levels = name.split(".")
+    if len(levels) != THREE_LEVELS or not all(levels) or "'" in name:
+        raise CatalogError(f"{name!r} is no catalog.schema.model; name all three levels.")
+    return name
+
+
+def not_ready(version: CatalogVersion, seconds: float) -> CatalogError:
+    """The error that a version is not READY in time."""
+    return CatalogError(
+        f"{version.name} version {version.version} is {version.status} after {seconds:g} s, expected {READY}; "
+        "the alias was not moved. Run again when the registry has finished."
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import dagster as dg
 from pydantic import Field
 
+from marvel_assets.locking import home_id
 from marvel_assets.resources.mlflow_store import connect
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
     )
     tracking_uri: str = Field(description="MLflow's tracking store, where the logged models are.")
     registry_uri: str = Field(description="The registry: the tracking store, uc:<URL>, or databricks-uc.")
+    storage_root: str | None = Field(
+        default=None,
+        description="Where a catalog that has to be created keeps its models' files (oss): file:///…, s3://…",
+    )
     locks: str = Field(description="Folder of the lock files that keep two registrations of one model apart.")
 
     def catalog(self) -> ModelCatalog:
@@ -40,7 +45,8 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
             case "oss":
                 from marvel_assets.resources.unity_catalog.oss import OpenSourceCatalog
 
-                return OpenSourceCatalog(client, locks, self.registry_uri.removeprefix("uc:"))
+                url = self.registry_uri.removeprefix("uc:")
+                return OpenSourceCatalog(client, locks, url, self.storage_root, home_id(locks))
             case "databricks":
                 from marvel_assets.resources.unity_catalog.databricks import DatabricksCatalog
 
