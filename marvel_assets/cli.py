@@ -1,4 +1,4 @@
-"""The project at the command line: ``marvel run``, ``marvel ui``, ``marvel summary``.
+"""The project at the command line: ``marvel run``, ``ui``, ``summary``, ``doctor``, ``spark-server``.
 
 Each is a thin cover over Dagster's and MLflow's own commands, with this project's home and module filled in.
 """
@@ -26,7 +26,7 @@ NOT_FOR_USERS = (
 )
 """Warnings of Dagster about its own command, which is the one that users know."""
 
-UI_PORT, MLFLOW_PORT = 3000, 5000
+UI_PORT, MLFLOW_PORT, SPARK_PORT = 3000, 5000, 15002
 SECONDS_TO_END = 20
 
 
@@ -40,6 +40,9 @@ def main() -> None:
     ui.add_argument("--port", type=int, default=UI_PORT, help=f"port of Dagster's pages (default: {UI_PORT})")
     ui.add_argument("--mlflow-port", type=int, default=MLFLOW_PORT, help=f"of MLflow's (default: {MLFLOW_PORT})")
     commands.add_parser("summary", help="tell what the home holds")
+    commands.add_parser("doctor", help="tell what the profile still lacks")
+    server = commands.add_parser("spark-server", help="serve Spark with Delta to many runs")
+    server.add_argument("--port", type=int, default=SPARK_PORT, help=f"port on this machine (default: {SPARK_PORT})")
     chosen = parser.parse_args()
 
     home = Home.from_environment()
@@ -52,6 +55,10 @@ def main() -> None:
             sys.exit(_serve(home, chosen.port, chosen.mlflow_port))
         case "summary":
             _print_summary(home)
+        case "doctor":
+            sys.exit(_examine(home))
+        case "spark-server":
+            _serve_spark(home, chosen.port)
 
 
 def _run(home: Home, selection: str) -> int:
@@ -82,6 +89,35 @@ def _print_summary(home: Home) -> None:
         f"  look next    `make ui`, then http://127.0.0.1:{UI_PORT} (lineage, checks, plots) "
         f"and http://127.0.0.1:{MLFLOW_PORT} (MLflow)"
     )
+
+
+def _examine(home: Home) -> int:
+    from marvel_assets.preflight import findings
+    from marvel_assets.resources.profiles import profile_name, resources_of_the_profile
+
+    resources = resources_of_the_profile(home)
+    config = resources["project"].config
+    print(f"Profile {profile_name()}, environment {config.environment} ({config.catalog_name}.{config.schema_name})")
+    is_ready = True
+    for finding in findings(config, resources["engine"], resources["tracking"], resources["unity_catalog"]):
+        is_ready = is_ready and not finding.problems
+        print(f"  {finding.part:<12} {'ready' if not finding.problems else 'lacks something:'}")
+        for problem in finding.problems:
+            print(f"               {problem}")
+    return 0 if is_ready else 1
+
+
+def _serve_spark(home: Home, port: int) -> None:
+    from marvel_assets.resources.spark.delta_jars import JarsError
+    from marvel_assets.resources.spark.java import JavaError
+    from marvel_assets.resources.spark.server import serve
+
+    print(f"Spark Connect: sc://127.0.0.1:{port}   (Ctrl+C ends it; use it: MARVEL_SPARK_URL=… make run PROFILE=spark)")
+    sys.stdout.flush()
+    try:
+        serve(home.spark, home.locks, port)
+    except (JavaError, JarsError) as error:
+        sys.exit(str(error))
 
 
 def _serve(home: Home, port: int, mlflow_port: int) -> int:

@@ -7,11 +7,14 @@ from pydantic import Field
 
 from marvel_assets.assets.code_versions import version_of
 from marvel_assets.assets.descriptions import OWNERS, column_lineage, column_schema, log_published, table_metadata
+from marvel_assets.preflight import check_ready
 from marvel_assets.references import TableVersion
 from marvel_assets.resources.engines.engine import Engine
 from marvel_assets.resources.project import Project
 from marvel_assets.resources.sources import Sources
 from marvel_assets.resources.tables import Published, Tables
+from marvel_assets.resources.tracking import MlflowTracking
+from marvel_assets.resources.unity_catalog.resource import UnityCatalog
 from marvel_assets.survival.cleaning import cleaning_statements, digested_source, rejected, set_of
 from marvel_assets.survival.schema import CHARACTER_COLUMNS, REJECTED_COLUMNS, SOURCE_COLUMNS, SOURCE_ROW
 
@@ -77,8 +80,11 @@ def raw_characters(
     sources: Sources,
     engine: dg.ResourceParam[Engine],
     tables: Tables,
+    tracking: MlflowTracking,
+    unity_catalog: UnityCatalog,
 ) -> dg.MaterializeResult[TableVersion]:
     """The characters as the source delivers them: every cell as text, one Delta version for each distinct content."""
+    check_ready(project.config, engine, tracking, unity_catalog)
     name = project.config.qualified("raw_characters")
     generator = project.config.generator
     with sources.located(

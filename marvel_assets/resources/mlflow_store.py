@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     import mlflow
 
 SQLITE = "sqlite:///"
+DEFAULTS = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # MLflow itself would try a dead server for four minutes.
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT": "20",
+}
+"""MLflow's settings where the user has set none."""
 
 
 def connect(uri: str, locks: Path, registry_uri: str | None = None) -> mlflow.MlflowClient:
@@ -26,8 +35,8 @@ def connect(uri: str, locks: Path, registry_uri: str | None = None) -> mlflow.Ml
         registry_uri: of the model registry, where that is another store.
     """
     registry_uri = registry_uri or uri
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)

@@ -31,10 +31,15 @@ def resources_of_the_profile(home: Home) -> dict[str, Any]:
     Raises:
         ConfigError: there is no such profile.
     """
-    name = os.environ.get("MARVEL_PROFILE") or "embedded"
+    name = profile_name()
     if name not in PROFILES:
         raise ConfigError(f"MARVEL_PROFILE is {name!r}; choose {', '.join(PROFILES)}.")
     return PROFILES[name](home)
+
+
+def profile_name() -> str:
+    """What MARVEL_PROFILE says, else embedded."""
+    return os.environ.get("MARVEL_PROFILE") or "embedded"
 
 
 def embedded(home: Home) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from marvel_assets.config import Tags
 from marvel_assets.locking import exclusive, home_id
 from marvel_assets.references import LoggedModelRef
 from marvel_assets.resources.mlflow_store import connect
+from marvel_assets.resources.reachability import problem_with
 
 if TYPE_CHECKING:
     import mlflow
@@ -77,6 +78,14 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             raise
         finally:
             self._end_runs(status)
+
+    def problems(self) -> list[str]:
+        """What keeps the tracking store from being used; a database in the home needs nothing."""
+        if self.tracking_uri.startswith("http"):
+            remedy = "Is it running, and is MLFLOW_TRACKING_URI its address?"
+            problem = problem_with(f"{self.tracking_uri.rstrip('/')}/health", "MLflow's tracking server", remedy)
+            return [problem] if problem else []
+        return []
 
     def client(self) -> mlflow.MlflowClient:
         """A client of the store; the first call also ends the runs that killed processes left behind."""

@@ -70,6 +70,10 @@ class EngineSession(ABC):
 class Engine(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
     """Opens sessions."""
 
+    def problems(self) -> list[str]:
+        """What a session would lack; nothing where it runs in this process."""
+        return []
+
     @abstractmethod
     def session(self) -> AbstractContextManager[EngineSession]:
         """A session of its own for each step."""

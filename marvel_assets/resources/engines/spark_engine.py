@@ -33,6 +33,10 @@ class SparkEngine(Engine):
         ),
     )
 
+    def problems(self) -> list[str]:
+        """What the Spark session would lack."""
+        return self.spark.problems()
+
     @contextmanager
     def session(self) -> Iterator[EngineSession]:
         """The run's Spark session, with relations that end with the step."""
@@ -55,10 +59,10 @@ class SparkEngineSession(EngineSession):
         self._kept: dict[str, DataFrame] = {}
 
     def close(self) -> None:
-        """Forget all relations."""
-        for name, frame in self._kept.items():
-            self._spark.catalog.dropTempView(name)
+        """Forget all relations, the latest first: a Connect server resolves a frame anew from the views it names."""
+        for name, frame in reversed(self._kept.items()):
             frame.unpersist()
+            self._spark.catalog.dropTempView(name)
         self._kept.clear()
 
     def read_source(self, source: Source, into: str) -> None:

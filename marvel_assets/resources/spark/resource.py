@@ -17,10 +17,12 @@ from marvel_assets.resources.spark.java import JavaError
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from marvel_assets.resources.spark.local import LocalJvm
+
 APPLICATION = "marvel_assets"
 INSTALL = "python3 tools/bootstrap.py"
 CONNECT_SETTINGS = {"spark.sql.session.timeZone": "UTC"}
-CONNECT_SECONDS = 30
+CONNECT_SECONDS = 10
 """How long a server that does not answer is waited for."""
 
 
@@ -71,24 +73,42 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
             self._session = start()
         return self._session
 
-    def _local(self) -> SparkSession:
+    def problems(self) -> list[str]:
+        """What a session would lack: a package, Java, a jar, a server that answers."""
+        look = {"local": self._jvm, "connect": self._address, "databricks": self._databricks_client}[self.mode]
+        try:
+            look()
+        except dg.Failure as failure:
+            return [str(failure.description)]
+        return []
+
+    def _jvm(self) -> LocalJvm:
         from marvel_assets.resources.spark.local import LocalJvm
 
         _needs("pyspark", "spark")
-        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         try:
-            settings = LocalJvm.provide(Path(self.folder), Path(self.locks)).settings(self.settings)
+            return LocalJvm.provide(Path(self.folder), Path(self.locks))
         except (JavaError, JarsError) as error:
             raise dg.Failure(str(error), allow_retries=False) from error
+
+    def _address(self) -> str:
+        from marvel_assets.resources.spark.connect import check_reachable
+
+        _needs("pyspark", "spark")
+        return check_reachable(self.url, CONNECT_SECONDS)
+
+    def _databricks_client(self) -> None:
+        _needs("databricks.connect", "databricks")
+
+    def _local(self) -> SparkSession:
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        settings = self._jvm().settings(self.settings)
         from pyspark.sql import SparkSession
 
         return SparkSession.builder.master(self.master).appName(APPLICATION).config(map=settings).getOrCreate()
 
     def _connect(self) -> SparkSession:
-        from marvel_assets.resources.spark.connect import check_reachable
-
-        _needs("pyspark", "spark")
-        url = check_reachable(self.url, CONNECT_SECONDS)
+        url = self._address()
         from pyspark.sql import SparkSession
 
         session = SparkSession.builder.remote(url).appName(APPLICATION).getOrCreate()
@@ -97,7 +117,7 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
         return session
 
     def _databricks(self) -> SparkSession:
-        _needs("databricks.connect", "databricks")
+        self._databricks_client()
         from databricks.connect import DatabricksSession
 
         builder = DatabricksSession.builder

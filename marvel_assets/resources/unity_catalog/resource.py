@@ -33,6 +33,18 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
     )
     locks: str = Field(description="Folder of the lock files that keep two registrations of one model apart.")
 
+    def problems(self, catalog: str, schema: str) -> list[str]:
+        """What keeps models from being registered under ``catalog.schema``; MLflow's own registry needs nothing."""
+        from marvel_assets.resources.unity_catalog.catalog import CatalogError
+
+        if self.backend == "embedded":
+            return []
+        try:
+            self.catalog().ensure_schema(catalog, schema)
+        except CatalogError as error:
+            return [str(error)]
+        return []
+
     def catalog(self) -> ModelCatalog:
         """The backend that is configured."""
         locks = Path(self.locks)
