@@ -1,5 +1,8 @@
 """From a logged model to a version under an alias."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import dagster as dg
 
 from marvel_assets.assets.descriptions import OWNERS
@@ -45,6 +48,7 @@ def register(
     name: str,
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
+    tags: Mapping[str, str] = MappingProxyType({}),
 ) -> dg.MaterializeResult[ModelVersionRef]:
     """Register a logged model, and point the alias at its version once that is READY.
 
@@ -52,9 +56,9 @@ def register(
     """
     catalog = unity_catalog.catalog()
     catalog.ensure_schema(*name.split(".")[:2])
-    tags = {**Tags.collect(context.run_id).as_dict(), "model_id": model.model_id, "mlflow_run_id": model.run_id}
+    traces = {**Tags.collect(context.run_id).as_dict(), "model_id": model.model_id, "mlflow_run_id": model.run_id}
     registered = catalog.register(
-        name, model.model_id, tags, description=f"Logged model {model.model_id} of run {model.run_id}."
+        name, model.model_id, {**traces, **tags}, description=f"Logged model {model.model_id} of run {model.run_id}."
     )
     ready = catalog.wait_until_ready(name, registered.version, READY_SECONDS)
     current = catalog.version_under(name, ALIAS)

@@ -17,6 +17,9 @@ from marvel_assets.resources.wheel_builder import WheelBuilder
 
 GROUP = "serving"
 CUSTOM_MODEL = "marvel_character_model_custom"
+WRAPS = "basic_model_id"
+"""Tag of a custom version: the logged model that it wraps."""
+
 WRAP_CODE = version_of(
     "survival/serving_model.py", "survival/signature.py", "survival/wrapper.py", "survival/wrapper_logging.py"
 )
@@ -91,7 +94,8 @@ def custom_model_version(
             "custom_model_version.",
             allow_retries=False,
         )
-    yield register(context, logged, project.config.qualified(CUSTOM_MODEL), tracking, unity_catalog)
+    wraps = {WRAPS: basic_model_version.model_id}
+    yield register(context, logged, project.config.qualified(CUSTOM_MODEL), tracking, unity_catalog, wraps)
 
 
 def _wrap(

@@ -1,9 +1,13 @@
 """What a run tells at the command line: one short line for each thing that a person waits for."""
 
 import logging
+import re
 import sys
 
 import dagster as dg
+
+SELF_EXPLAINING = re.compile(r"^(dagster\._core\.definitions\.events\.Failure|marvel_assets\.[\w.]+Error): ")
+"""Errors whose text is a sentence of its own, without the class before it."""
 
 
 class _Brief(logging.Formatter):
@@ -23,7 +27,7 @@ def _causes(error: object) -> str:
     """The innermost cause is what the asset raised; what is around it is Dagster's account of where."""
     while getattr(error, "cause", None) is not None:
         error = error.cause  # type: ignore[attr-defined]
-    return str(getattr(error, "message", error)).strip()
+    return SELF_EXPLAINING.sub("", str(getattr(error, "message", error)).strip())
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
@@ -20,6 +21,7 @@ from marvel_assets.resources.mlflow_store import connect
 from marvel_assets.resources.unity_catalog.catalog import CatalogError, CatalogVersion, ModelCatalog
 from marvel_assets.resources.unity_catalog.resource import UnityCatalog
 from marvel_assets.resources.unity_catalog.unity_catalog_api import UnityCatalogApi
+from marvel_assets_tests.servers.databricks import DatabricksWorkspace, Registry
 from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
 
 CATALOG = "marvel_contract_suite"
@@ -63,15 +65,20 @@ def home_with_models(tmp_path_factory: pytest.TempPathFactory, mlflow_database: 
     home.mlflow_database.parent.mkdir(parents=True)
     shutil.copyfile(mlflow_database, home.mlflow_database)
     client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
-    experiment = client.create_experiment("/models", home.mlflow_artifacts.as_uri())
+    return home, log_models(client.create_experiment("/models", home.mlflow_artifacts.as_uri()))
+
+
+def log_models(experiment: str) -> list[Logged]:
+    """Log three models where MLflow is connected to."""
     models = []
     for _ in range(3):
         mlflow.set_experiment(experiment_id=experiment)
         with mlflow.start_run(experiment_id=experiment) as run:
             fitted = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
-            info = mlflow.sklearn.log_model(fitted, name="model", pip_requirements=[])
+            signature = mlflow.models.infer_signature(np.array([[0.0]]), np.array([0]))
+            info = mlflow.sklearn.log_model(fitted, name="model", pip_requirements=[], signature=signature)
             models.append(Logged(info.model_id, run.info.run_id))
-    return home, models
+    return models
 
 
 def embedded(request: pytest.FixtureRequest) -> Iterator[Backend]:
@@ -115,7 +122,41 @@ def oss(request: pytest.FixtureRequest) -> Iterator[Backend]:
         yield Backend({**settings, "registry_uri": f"uc:{server.url}"}, tuple(models), server.set_status)
 
 
-BACKENDS = {"embedded": embedded, "oss": oss}
+@pytest.fixture(scope="session")
+def workspace_with_models(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[DatabricksWorkspace, list[Logged]]]:
+    """The tests' own workspace, where three small models were logged once."""
+    with (
+        DatabricksWorkspace(tmp_path_factory.mktemp("workspace")) as workspace,
+        pytest.MonkeyPatch.context() as environment,
+    ):
+        log_in(environment, workspace)
+        connect("databricks", workspace.folder / "locks", "databricks-uc")
+        yield workspace, log_models(mlflow.create_experiment("/Shared/models"))
+
+
+def log_in(environment: pytest.MonkeyPatch, workspace: DatabricksWorkspace) -> None:
+    environment.setenv("DATABRICKS_HOST", workspace.url)
+    environment.setenv("DATABRICKS_TOKEN", workspace.token)
+
+
+def databricks(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    workspace, models = request.getfixturevalue("workspace_with_models")
+    home: Home = request.getfixturevalue("home")
+    log_in(request.getfixturevalue("monkeypatch"), workspace)
+    workspace.registry = Registry()
+    workspace.registry.catalogs.add(CATALOG)
+    settings = {
+        "backend": "databricks",
+        "tracking_uri": "databricks",
+        "registry_uri": "databricks-uc",
+        "locks": str(home.locks),
+    }
+    yield Backend(settings, tuple(models), workspace.set_status)
+
+
+BACKENDS = {"embedded": embedded, "oss": oss, "databricks": databricks}
 
 
 @pytest.fixture(params=BACKENDS)

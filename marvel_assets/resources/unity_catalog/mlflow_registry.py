@@ -43,7 +43,6 @@ class MlflowRegistryCatalog:
 
     def register(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> CatalogVersion:
         """Register ``models:/<model_id>``, or find the version that was made of it."""
-        import mlflow
         from mlflow.exceptions import MlflowException
 
         check_three_levels(name)
@@ -52,11 +51,11 @@ class MlflowRegistryCatalog:
                 if known.model_id == model_id:
                     return known
             try:
-                made = mlflow.register_model(f"{MODELS_URI}{model_id}", name, tags=dict(tags))
-                self._client.update_model_version(name, str(made.version), description=description)
+                made = self._create(name, model_id, tags)
+                self._client.update_model_version(name, str(made), description=description)
             except MlflowException as error:
                 raise CatalogError(f"{name}: {model_id} can't be registered: {error}") from error
-        return self._get(name, int(made.version))
+        return self._get(name, made)
 
     def wait_until_ready(self, name: str, version: int, seconds: float) -> CatalogVersion:
         """Ask until the status is READY."""
@@ -135,6 +134,12 @@ class MlflowRegistryCatalog:
             return self._version(self._client.get_model_version(name, str(version)))
         except MlflowException as error:
             raise CatalogError(f"{name} version {version} can't be looked up: {error}") from error
+
+    def _create(self, name: str, model_id: str, tags: Mapping[str, str]) -> int:
+        """Make the version; its number is returned."""
+        import mlflow
+
+        return int(mlflow.register_model(f"{MODELS_URI}{model_id}", name, tags=dict(tags)).version)
 
     def _found(self, version: ModelVersion) -> CatalogVersion:
         """A version as a search tells it."""
