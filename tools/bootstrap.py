@@ -35,6 +35,7 @@ class Environment(NamedTuple):
     folder: str
     constraints: str
     extras: frozenset[str]
+    oldest: tuple[int, int] = OLDEST
 
     @property
     def python(self) -> Path:
@@ -51,7 +52,9 @@ DEVELOPMENT = "development"
 PROFILES = {
     "embedded": Environment(".venv", "constraints.txt", frozenset({"pipeline"})),
     "spark": Environment(".venv", "constraints.txt", frozenset({"pipeline", "spark"})),
-    "databricks": Environment(".venv-databricks", "constraints-databricks.txt", frozenset({"pipeline", "databricks"})),
+    "databricks": Environment(
+        ".venv-databricks", "constraints-databricks.txt", frozenset({"pipeline", "databricks"}), oldest=(3, 12)
+    ),
     DEVELOPMENT: Environment(".venv", "constraints.txt", frozenset({"pipeline", "spark", "dev"})),
 }
 
@@ -110,10 +113,10 @@ def main() -> None:
     chosen = parser.parse_args()
     environment = PROFILES[chosen.profile]
 
-    if not OLDEST <= sys.version_info[:2] <= NEWEST:
+    if not environment.oldest <= sys.version_info[:2] <= NEWEST:
         sys.exit(
-            f"Python {sys.version.split()[0]} was found, 3.11 to 3.13 is needed. "
-            "Install one of these and call: make PYTHON=python3.12 run"
+            f"Python {sys.version.split()[0]} was found; the profile {chosen.profile} needs 3.{environment.oldest[1]} to "
+            f"3.{NEWEST[1]}. Install one of these and call: make PYTHON=python3.12 …"
         )
     needed = [part for extra in sorted(environment.extras) for part in NEEDED_BY_EXTRA.get(extra, ())]
     _provide_system_parts(list(dict.fromkeys([OPENMP, ENSUREPIP, *needed])))
