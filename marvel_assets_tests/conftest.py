@@ -44,6 +44,24 @@ def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home.mlflow_database
 
 
+@pytest.fixture(scope="session")
+def spark_folder() -> Path:
+    """Delta's jars and the class-data archive, fetched and made once by `make test` or here."""
+    from marvel_assets.resources.spark.local import LocalJvm
+
+    made = Home(PROJECT_ROOT / ".marvel")
+    jvm = LocalJvm.provide(made.spark, made.locks)
+    jvm.make_archive()
+    return made.spark
+
+
+@pytest.fixture
+def spark_home(home: Home, spark_folder: Path) -> Home:
+    """A home of the test's own, with what Spark needs in it."""
+    home.spark.symlink_to(spark_folder, target_is_directory=True)
+    return home
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_project: Path, mlflow_database: Path) -> Home:
     """A home of the test's own, with MLflow's empty database, that commands and resources find."""

@@ -115,8 +115,8 @@ def main() -> None:
 
     if not environment.oldest <= sys.version_info[:2] <= NEWEST:
         sys.exit(
-            f"Python {sys.version.split()[0]} was found; the profile {chosen.profile} needs 3.{environment.oldest[1]} to "
-            f"3.{NEWEST[1]}. Install one of these and call: make PYTHON=python3.12 …"
+            f"Python {sys.version.split()[0]} was found; the profile {chosen.profile} needs 3.{environment.oldest[1]} "
+            f"to 3.{NEWEST[1]}. Install one of these and call: make PYTHON=python3.12 …"
         )
     needed = [part for extra in sorted(environment.extras) for part in NEEDED_BY_EXTRA.get(extra, ())]
     _provide_system_parts(list(dict.fromkeys([OPENMP, ENSUREPIP, *needed])))

@@ -36,7 +36,8 @@ def predict_from_its_own_requirements(
         raise dg.Failure(f"{name} has no version under {ALIAS}; materialise custom_model_version first.")
     uri = f"models:/{name}/{version.version}"
     context.log.info(f"Making an environment of what {uri} requires")
-    answer = predict_in_clean_environment(uri, example_frame(project.config.features), unity_catalog.registry_uri)
+    example = example_frame(project.config.features)
+    answer = predict_in_clean_environment(uri, example, unity_catalog.tracking_uri, unity_catalog.registry_uri)
     context.log.info(f"{uri} answers {answer}")
     context.add_output_metadata({"model": uri, "answer": dg.MetadataValue.json(answer)})
 

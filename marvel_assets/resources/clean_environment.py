@@ -20,7 +20,9 @@ class CleanEnvironmentError(RuntimeError):
     """The model can't be installed or does not predict on its own; the text holds the end of what was printed."""
 
 
-def predict_in_clean_environment(model_uri: str, characters: pd.DataFrame, tracking_uri: str) -> Any:  # noqa: ANN401
+def predict_in_clean_environment(
+    model_uri: str, characters: pd.DataFrame, tracking_uri: str, registry_uri: str | None = None
+) -> Any:  # noqa: ANN401
     """Let ``mlflow models predict`` make an environment of the model's own requirements, and predict there.
 
     The command runs in an empty folder and without PYTHONPATH, so that neither this project nor what is installed
@@ -30,6 +32,7 @@ def predict_in_clean_environment(model_uri: str, characters: pd.DataFrame, track
         model_uri: such as ``models:/<name>/<version>``.
         characters: the model's input.
         tracking_uri: the store that knows the model.
+        registry_uri: of the registry, where that is another store.
 
     Returns:
         The answer, as JSON has it.
@@ -47,6 +50,7 @@ def predict_in_clean_environment(model_uri: str, characters: pd.DataFrame, track
         command += ["--input-path", str(question), "--output-path", str(answer), "--env-manager", "uv"]
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {
             "MLFLOW_TRACKING_URI": tracking_uri,
+            "MLFLOW_REGISTRY_URI": registry_uri or tracking_uri,
             "PATH": f"{bin_folder}{os.pathsep}{os.environ.get('PATH', '')}",
         }
         done = subprocess.run(  # noqa: S603

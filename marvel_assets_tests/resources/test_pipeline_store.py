@@ -36,7 +36,7 @@ def store(tmp_path: Path) -> PipelineStore:
 
 @pytest.fixture
 def kept(store: PipelineStore, pipeline: Pipeline) -> FittedPipeline:
-    return store.keep(pipeline, RECIPE, TRAINED_ON, "digest-of-rows")
+    return store.keep(pipeline, RECIPE, TRAINED_ON, "digest-of-rows", 3, 1.0)
 
 
 def run(store: PipelineStore, folder: Path, *selection: str, made: FittedPipeline | None = None):
@@ -61,7 +61,7 @@ def run(store: PipelineStore, folder: Path, *selection: str, made: FittedPipelin
 def test_a_kept_pipeline_is_found_by_its_recipe_as_it_was(store: PipelineStore, kept: FittedPipeline):
     # then
     assert store.find(RECIPE) == kept
-    assert (kept.trained_on, kept.rows_digest) == (TRAINED_ON, "digest-of-rows")
+    assert (kept.trained_on, kept.rows_digest, kept.rows, kept.sample) == (TRAINED_ON, "digest-of-rows", 3, 1.0)
 
 
 def test_a_pipeline_that_was_found_predicts_as_the_one_that_was_kept(
@@ -130,7 +130,7 @@ def test_the_way_out_that_is_told_for_a_tampered_file_works(
     # when
     Path(kept.file).unlink()
     is_gone = store.find(RECIPE) is None
-    store.keep(pipeline, RECIPE, TRAINED_ON, "digest-of-rows")
+    store.keep(pipeline, RECIPE, TRAINED_ON, "digest-of-rows", 3, 1.0)
 
     # then
     assert is_gone
@@ -154,7 +154,7 @@ def test_a_planted_file_with_a_type_that_is_not_trusted_is_refused(
 
 def test_two_pipelines_stand_side_by_side(store: PipelineStore, kept: FittedPipeline, pipeline: Pipeline):
     # when
-    other = store.keep(pipeline, "another-recipe", TRAINED_ON, "other rows")
+    other = store.keep(pipeline, "another-recipe", TRAINED_ON, "other rows", 3, 1.0)
 
     # then
     assert (store.find(RECIPE), store.find("another-recipe")) == (kept, other)
