@@ -17,7 +17,7 @@ def test_a_failure_is_one_line_that_names_the_cause(home: Home, tmp_path: Path):
     assert done.returncode != 0
     failures = [line for line in done.stdout.splitlines() if "failed" in line]
     assert len(failures) == 1
-    assert f"SourceError: {nothing}: no such file" in failures[0]
+    assert f"failed: {nothing}: no such file" in failures[0]
     assert "Traceback" not in done.stdout
     assert not home.warehouse.exists()
 

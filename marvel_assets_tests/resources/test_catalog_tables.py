@@ -14,7 +14,7 @@ from marvel_assets.resources.tables import Published, TableNotFoundError
 
 pytestmark = pytest.mark.spark
 
-NAME = "spark_catalog.marvel-characters.numbers"
+NAME = "spark_catalog.marvel_characters.numbers"
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def spark(spark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     warehouse = {"spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse"))}
     resource = Spark(folder=str(spark_folder), locks=str(tmp_path_factory.mktemp("locks")), settings=warehouse)
     session = resource.session()
-    session.sql("CREATE SCHEMA spark_catalog.`marvel-characters`")
+    session.sql("CREATE SCHEMA spark_catalog.`marvel_characters`")
     yield resource
     session.stop()
 

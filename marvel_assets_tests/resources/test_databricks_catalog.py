@@ -1,0 +1,144 @@
+"""What is special to Databricks: privileges, searches without tags, two machines, and a workspace that fails."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow.exceptions import MlflowException
+
+from marvel_assets.resources.mlflow_store import connect
+from marvel_assets.resources.unity_catalog.catalog import CatalogError
+from marvel_assets.resources.unity_catalog.databricks import DatabricksCatalog
+from marvel_assets_tests.resources.test_unity_catalog import (  # noqa: F401 - a fixture
+    CATALOG,
+    NAME,
+    Logged,
+    log_in,
+    register,
+    workspace_with_models,
+)
+from marvel_assets_tests.servers.databricks import DatabricksWorkspace, Registry
+
+SCHEMA = f"{CATALOG}.tests"
+
+
+@pytest.fixture
+def workspace(
+    workspace_with_models: tuple[DatabricksWorkspace, list[Logged]],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> DatabricksWorkspace:
+    """The tests' workspace, with a catalog and a schema."""
+    made, _ = workspace_with_models
+    log_in(monkeypatch, made)
+    made.registry = Registry()
+    made.registry.catalogs.add(CATALOG)
+    made.registry.schemas.add(SCHEMA)
+    return made
+
+
+@pytest.fixture
+def machine(workspace: DatabricksWorkspace, tmp_path: Path) -> Callable[[str], DatabricksCatalog]:  # noqa: ARG001
+    client = connect("databricks", tmp_path / "locks", "databricks-uc")
+    return lambda name: DatabricksCatalog(client, tmp_path / name, "databricks-uc")
+
+
+@pytest.fixture
+def models(workspace_with_models: tuple[DatabricksWorkspace, list[Logged]]) -> list[Logged]:  # noqa: F811
+    return workspace_with_models[1]
+
+
+@pytest.mark.parametrize(
+    ("privilege", "said"),
+    [
+        ("USE_CATALOG", f"refuses the catalog {CATALOG}: .*Grant USE CATALOG on it"),
+        ("USE_SCHEMA", f"refuses the schema {SCHEMA}: .*Grant USE SCHEMA on it"),
+        ("CREATE_SCHEMA", f"refuses to create the schema {SCHEMA}: .*Grant CREATE SCHEMA on {CATALOG}"),
+    ],
+)
+def test_a_privilege_that_is_refused_is_named(
+    workspace: DatabricksWorkspace, machine: Callable[[str], DatabricksCatalog], privilege: str, said: str
+):
+    # given
+    workspace.registry.denied.add(privilege)
+    if privilege == "CREATE_SCHEMA":
+        workspace.registry.schemas.clear()
+
+    # then
+    with pytest.raises(CatalogError, match=f"{workspace.url} {said}"):
+        machine("first").ensure_schema(*SCHEMA.split("."))
+
+
+def test_the_privilege_to_register_is_named(
+    workspace: DatabricksWorkspace, machine: Callable[[str], DatabricksCatalog], models: list[Logged]
+):
+    # given
+    workspace.registry.denied.add("CREATE_MODEL")
+
+    # then
+    with pytest.raises(CatalogError, match=f"{NAME}: .* can't be registered: .*CREATE MODEL on Schema '{SCHEMA}'"):
+        register(machine("first"), models[0])
+
+
+def test_a_schema_that_is_missing_is_created(
+    workspace: DatabricksWorkspace, machine: Callable[[str], DatabricksCatalog]
+):
+    # given
+    workspace.registry.schemas.clear()
+
+    # when
+    machine("first").ensure_schema(*SCHEMA.split("."))
+
+    # then
+    assert workspace.registry.schemas == {SCHEMA}
+
+
+def test_a_catalog_that_is_missing_is_named(
+    workspace: DatabricksWorkspace, machine: Callable[[str], DatabricksCatalog]
+):
+    with pytest.raises(CatalogError, match=f"There is no catalog marvel_new on {workspace.url}"):
+        machine("first").ensure_schema("marvel_new", "characters")
+
+
+def test_a_token_that_is_refused_is_told_and_not_shown(
+    workspace: DatabricksWorkspace, machine: Callable[[str], DatabricksCatalog], monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    monkeypatch.setenv("DATABRICKS_TOKEN", "canary-token")
+
+    # when
+    with pytest.raises(CatalogError) as told:
+        machine("first").ensure_schema(*SCHEMA.split("."))
+
+    # then
+    assert f"{workspace.url} refuses the catalog {CATALOG}" in str(told.value)
+    assert "canary" not in str(told.value)
+
+
+def test_the_registry_itself_finds_nothing_by_tag_and_ours_does(
+    machine: Callable[[str], DatabricksCatalog], models: list[Logged]
+):
+    # given
+    catalog = machine("first")
+    register(catalog, models[0], git_sha="abc")
+
+    # then
+    with pytest.raises(MlflowException, match="Unsupported filter query"):
+        mlflow.MlflowClient().search_model_versions("tags.git_sha = 'abc'")
+    assert [version.version for version in catalog.versions_tagged(NAME, "git_sha", "abc")] == [1]
+
+
+def test_of_two_machines_that_register_the_same_model_the_first_version_stays(
+    machine: Callable[[str], DatabricksCatalog], models: list[Logged]
+):
+    # given: both looked before either had registered
+    first, second = machine("first"), machine("second")
+    register(first, models[0])
+    second._create(NAME, models[0].model_id, {})
+
+    # when
+    made = register(second, models[0])
+
+    # then
+    assert made.version == 1
+    assert [version.version for version in first.versions(NAME)] == [1]
