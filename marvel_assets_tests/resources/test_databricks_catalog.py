@@ -134,7 +134,7 @@ def test_of_two_machines_that_register_the_same_model_the_first_version_stays(
     # given: both looked before either had registered
     first, second = machine("first"), machine("second")
     register(first, models[0])
-    second._create(NAME, models[0].model_id, {})
+    mlflow.register_model(f"models:/{models[0].model_id}", NAME)
 
     # when
     made = register(second, models[0])
@@ -142,3 +142,44 @@ def test_of_two_machines_that_register_the_same_model_the_first_version_stays(
     # then
     assert made.version == 1
     assert [version.version for version in first.versions(NAME)] == [1]
+
+
+def test_a_service_principal_registers_with_oauth(
+    workspace: DatabricksWorkspace,
+    machine: Callable[[str], DatabricksCatalog],
+    models: list[Logged],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    # given
+    monkeypatch.delenv("DATABRICKS_TOKEN")
+    monkeypatch.setenv("DATABRICKS_CLIENT_ID", workspace.client_id)
+    monkeypatch.setenv("DATABRICKS_CLIENT_SECRET", workspace.client_secret)
+    catalog = machine("first")
+
+    # when
+    catalog.ensure_schema(*SCHEMA.split("."))
+    made = register(catalog, models[0])
+
+    # then
+    assert (made.version, made.status) == (1, "READY")
+    assert ("POST", "/oidc/v1/token") in workspace.requests
+
+
+def test_a_profile_of_the_configuration_file_is_used(
+    workspace: DatabricksWorkspace, models: list[Logged], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    # given
+    for name in ("DATABRICKS_HOST", "DATABRICKS_TOKEN"):
+        monkeypatch.delenv(name)
+    (tmp_path / "databrickscfg").write_text(f"[of-the-tests]\nhost = {workspace.url}\ntoken = {workspace.token}\n")
+    monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "databrickscfg"))
+    monkeypatch.setenv("DATABRICKS_CONFIG_PROFILE", "of-the-tests")  # some of MLflow's artifact stores read this alone
+    client = connect("databricks://of-the-tests", tmp_path / "locks", "databricks-uc://of-the-tests")
+    catalog = DatabricksCatalog(client, tmp_path / "locks", "databricks-uc://of-the-tests")
+
+    # when
+    catalog.ensure_schema(*SCHEMA.split("."))
+    made = register(catalog, models[0])
+
+    # then
+    assert (made.version, made.status) == (1, "READY")

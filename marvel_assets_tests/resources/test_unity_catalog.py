@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,7 +141,26 @@ def log_in(environment: pytest.MonkeyPatch, workspace: DatabricksWorkspace) -> N
     environment.setenv("DATABRICKS_TOKEN", workspace.token)
 
 
+@pytest.fixture(scope="session")
+def models_on_databricks(tmp_path_factory: pytest.TempPathFactory) -> list[Logged]:
+    """Three small models, logged once in the workspace of a real profile."""
+    connect("databricks", tmp_path_factory.mktemp("locks"), "databricks-uc")
+    experiment = mlflow.set_experiment(f"/Shared/{CATALOG}")
+    return log_models(experiment.experiment_id)
+
+
 def databricks(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """The workspace that DATABRICKS_CONFIG_PROFILE names, where the catalog must exist, else the tests' own."""
+    if os.environ.get("DATABRICKS_CONFIG_PROFILE"):
+        from databricks.sdk import WorkspaceClient
+        from databricks.sdk.errors import NotFound
+
+        with suppress(NotFound):
+            WorkspaceClient().schemas.delete(f"{CATALOG}.tests", force=True)
+        home = request.getfixturevalue("home")
+        stores = {"tracking_uri": "databricks", "registry_uri": "databricks-uc", "locks": str(home.locks)}
+        yield Backend({"backend": "databricks", **stores}, tuple(request.getfixturevalue("models_on_databricks")), None)
+        return
     workspace, models = request.getfixturevalue("workspace_with_models")
     home: Home = request.getfixturevalue("home")
     log_in(request.getfixturevalue("monkeypatch"), workspace)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from typing import TYPE_CHECKING
 
-from marvel_assets.resources.unity_catalog.catalog import MODELS_URI, CatalogError, CatalogVersion
+from marvel_assets.resources.unity_catalog.catalog import CatalogError, CatalogVersion
 from marvel_assets.resources.unity_catalog.mlflow_registry import MlflowRegistryCatalog
 
 if TYPE_CHECKING:
@@ -79,16 +78,6 @@ class DatabricksCatalog(MlflowRegistryCatalog):
         if first.version < made.version:
             self._client.delete_model_version(name, str(made.version))
         return first
-
-    def _create(self, name: str, model_id: str, tags: Mapping[str, str]) -> int:
-        """Upload from a folder of our own: MLflow deletes the one that it uploads from, be it the logged model's."""
-        import mlflow
-        from mlflow.tracking._model_registry.fluent import _register_model
-
-        uri = f"{MODELS_URI}{model_id}"
-        with tempfile.TemporaryDirectory() as folder:
-            files = mlflow.artifacts.download_artifacts(uri, dst_path=folder)
-            return int(_register_model(uri, name, tags=dict(tags), local_model_path=files).version)
 
     def _found(self, version: ModelVersion) -> CatalogVersion:
         return self._get(version.name, int(version.version))

@@ -43,6 +43,7 @@ class MlflowRegistryCatalog:
 
     def register(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> CatalogVersion:
         """Register ``models:/<model_id>``, or find the version that was made of it."""
+        import mlflow
         from mlflow.exceptions import MlflowException
 
         check_three_levels(name)
@@ -51,7 +52,7 @@ class MlflowRegistryCatalog:
                 if known.model_id == model_id:
                     return known
             try:
-                made = self._create(name, model_id, tags)
+                made = int(mlflow.register_model(f"{MODELS_URI}{model_id}", name, tags=dict(tags)).version)
                 self._client.update_model_version(name, str(made), description=description)
             except MlflowException as error:
                 raise CatalogError(f"{name}: {model_id} can't be registered: {error}") from error
@@ -134,12 +135,6 @@ class MlflowRegistryCatalog:
             return self._version(self._client.get_model_version(name, str(version)))
         except MlflowException as error:
             raise CatalogError(f"{name} version {version} can't be looked up: {error}") from error
-
-    def _create(self, name: str, model_id: str, tags: Mapping[str, str]) -> int:
-        """Make the version; its number is returned."""
-        import mlflow
-
-        return int(mlflow.register_model(f"{MODELS_URI}{model_id}", name, tags=dict(tags)).version)
 
     def _found(self, version: ModelVersion) -> CatalogVersion:
         """A version as a search tells it."""
