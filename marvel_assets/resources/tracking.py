@@ -176,15 +176,25 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def run_url(self, model: LoggedModelRef) -> str:
         """MLflow's page of the run that logged a model."""
-        return f"{self.ui_url}/#/experiments/{self.experiment_id(model.experiment)}/runs/{model.run_id}"
+        return f"{self._pages}/experiments/{self.experiment_id(model.experiment)}/runs/{model.run_id}"
 
     def model_url(self, model: LoggedModelRef) -> str:
         """MLflow's page of a logged model."""
-        return f"{self.ui_url}/#/experiments/{self.experiment_id(model.experiment)}/models/{model.model_id}"
+        return f"{self._pages}/experiments/{self.experiment_id(model.experiment)}/models/{model.model_id}"
 
     def version_url(self, name: str, version: int) -> str:
-        """MLflow's page of a model version."""
-        return f"{self.ui_url}/#/models/{name}/versions/{version}"
+        """The page of a model version, in MLflow or in Databricks' catalog explorer."""
+        if self._is_databricks:
+            return f"{self.ui_url}/explore/data/models/{name.replace('.', '/')}/version/{version}"
+        return f"{self._pages}/models/{name}/versions/{version}"
+
+    @property
+    def _is_databricks(self) -> bool:
+        return self.tracking_uri.startswith("databricks")
+
+    @property
+    def _pages(self) -> str:
+        return f"{self.ui_url.rstrip('/')}/{'ml' if self._is_databricks else '#'}"
 
     def _open(self, experiment: str, tags: Tags) -> str:
         """Let dagster-mlflow find or start the run. It must meet no active one: it would take that for its own."""

@@ -18,6 +18,7 @@ from marvel_assets.home import Home
 from marvel_assets.resources.mlflow_store import connect
 from marvel_assets.resources.unity_catalog.oss import OpenSourceCatalog
 from marvel_assets_tests.commands import BASIC, CUSTOM, marvel, materialize, python, reference, state_of, succeeded
+from marvel_assets_tests.servers.databricks import DatabricksWorkspace
 from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
 
 SECONDS_TO_START = 60
@@ -38,6 +39,28 @@ training = [
 frame = mlflow.data.get_source(training[0]).load()
 print(type(frame).__module__, frame.count())
 """
+
+
+ON_DATABRICKS = """
+import dagster as dg
+from marvel_assets.definitions import defs
+from marvel_assets.home import Home
+from marvel_assets.resources.catalog_tables import CatalogTables
+from marvel_assets.resources.engines.spark_engine import SparkEngine
+from marvel_assets.resources.profiles import databricks, spark
+
+home = Home.from_environment()
+session = spark(home)["spark"]
+session.session().sql("CREATE SCHEMA IF NOT EXISTS spark_catalog.marvel_characters")
+resources = databricks(home) | {
+    "spark": session,
+    "engine": SparkEngine(spark=session),
+    "tables": CatalogTables(spark=session, warehouse="", locks=str(home.locks)),
+}
+graph = dg.Definitions(assets=defs.assets, asset_checks=defs.asset_checks, resources=resources)
+graph.resolve_implicit_global_asset_job_def().execute_in_process()
+"""
+"""The databricks profile, with a local session (and its catalog) in the place of Databricks Connect."""
 
 
 @pytest.fixture
@@ -224,3 +247,25 @@ def test_a_profile_that_does_not_exist_is_named():
 
     # then
     assert "MARVEL_PROFILE is 'sparc'; choose embedded, spark, databricks." in told.stderr
+
+
+@pytest.mark.spark
+def test_the_whole_graph_on_the_parts_of_databricks(spark_home: Home, small_project: Path, tmp_path: Path):
+    # given
+    project = tmp_path / "project.yml"
+    project.write_text(small_project.read_text().replace("marvel_dev", "spark_catalog"))
+    with DatabricksWorkspace(tmp_path / "workspace") as workspace:
+        workspace.registry.catalogs.add("spark_catalog")
+        account = {"DATABRICKS_HOST": workspace.url, "DATABRICKS_TOKEN": workspace.token}
+
+        # when
+        succeeded(python("-c", ON_DATABRICKS, MARVEL_CONFIG=str(project), **account))
+
+    # then: tables by name, runs in the workspace, both models under the alias there
+    assert not spark_home.warehouse.exists()
+    assert not spark_home.mlflow_database.with_suffix(".db-wal").exists()
+    names = [f"spark_catalog.marvel_characters.{model}" for model in (BASIC, CUSTOM)]
+    aliases = [dict(workspace.registry.models[name].aliases) for name in names]
+    assert [str(under["latest-model"]) for under in aliases] == ["1", "1"]
+    assert ("POST", "/api/2.0/mlflow/runs/create") in workspace.requests
+    assert reference(spark_home, "train_set").name == "spark_catalog.marvel_characters.train_set"

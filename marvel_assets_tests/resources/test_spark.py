@@ -1,5 +1,6 @@
 """The Spark session: started by who asks for it, stopped with the run."""
 
+import socket
 from pathlib import Path
 
 import dagster as dg
@@ -132,6 +133,17 @@ def test_a_server_that_can_not_be_used_is_told_without_its_token(url: str | None
     # then
     assert said in told.value.description
     assert "canary" not in told.value.description
+
+
+def test_something_else_that_listens_there_is_told_in_bounded_time():
+    # given: a server that takes connections and says nothing
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"sc://127.0.0.1:{listener.getsockname()[1]}"
+        spark = Spark(mode="connect", url=url, folder="jars", locks="locks")
+
+        # then
+        [told] = spark.problems()
+        assert told.startswith(f"What listens at {url} does not answer as a Spark Connect server within")
 
 
 def test_databricks_without_its_package_is_told_with_the_command_that_brings_it():

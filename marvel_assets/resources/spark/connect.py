@@ -42,4 +42,22 @@ def check_reachable(url: str | None, seconds: float) -> str:
             "another in MARVEL_SPARK_URL.",
             allow_retries=False,
         ) from error
+    _check_that_it_speaks(url, deadline)
     return url
+
+
+def _check_that_it_speaks(url: str, deadline: float) -> None:
+    """Wait for the connection to be one of gRPC, with the client's own idea of encryption and tokens."""
+    import grpc
+    from pyspark.sql.connect.client import DefaultChannelBuilder
+
+    seconds = max(1.0, deadline - time.monotonic())
+    with DefaultChannelBuilder(url).toChannel() as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=seconds)
+        except grpc.FutureTimeoutError as error:
+            raise dg.Failure(
+                f"What listens at {url} does not answer as a Spark Connect server within {seconds:.0f} s "
+                "(MARVEL_SPARK_URL).",
+                allow_retries=False,
+            ) from error

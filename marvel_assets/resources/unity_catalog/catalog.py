@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 READY = "READY"
 MODELS_URI = "models:/"
 THREE_LEVELS = 3
+POLL_SECONDS = 0.2
 
 
 class CatalogError(RuntimeError):
@@ -87,9 +89,20 @@ def check_three_levels(name: str) -> str:
     return name
 
 
-def not_ready(version: CatalogVersion, seconds: float) -> CatalogError:
-    """The error that a version is not READY in time."""
-    return CatalogError(
-        f"{version.name} version {version.version} is {version.status} after {seconds:g} s, expected {READY}; "
-        "the alias was not moved. Run again when the registry has finished."
-    )
+def ready(look: Callable[[], CatalogVersion], seconds: float) -> CatalogVersion:
+    """Look at a version until it is READY.
+
+    Raises:
+        CatalogError: it is not READY in time.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found.status == READY:
+            return found
+        if time.monotonic() > deadline:
+            raise CatalogError(
+                f"{found.name} version {found.version} is {found.status} after {seconds:g} s, expected {READY}; "
+                "the alias was not moved. Run again when the registry has finished."
+            )
+        time.sleep(POLL_SECONDS)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from marvel_assets.locking import exclusive
 from marvel_assets.resources.unity_catalog.catalog import (
     MODELS_URI,
-    READY,
     CatalogError,
     CatalogVersion,
     check_three_levels,
-    not_ready,
+    ready,
 )
 
 if TYPE_CHECKING:
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     import mlflow
     from mlflow.entities.model_registry import ModelVersion
 
-POLL_SECONDS = 0.2
 UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}
 
 
@@ -61,14 +58,7 @@ class MlflowRegistryCatalog:
     def wait_until_ready(self, name: str, version: int, seconds: float) -> CatalogVersion:
         """Ask until the status is READY."""
         check_three_levels(name)
-        deadline = time.monotonic() + seconds
-        while True:
-            found = self._get(name, version)
-            if found.status == READY:
-                return found
-            if time.monotonic() > deadline:
-                raise not_ready(found, seconds)
-            time.sleep(POLL_SECONDS)
+        return ready(lambda: self._get(name, version), seconds)
 
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """Point the alias, after a look at the version's status."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,7 @@ from marvel_assets.resources.unity_catalog.catalog import (
     CatalogError,
     CatalogVersion,
     check_three_levels,
-    not_ready,
+    ready,
 )
 from marvel_assets.resources.unity_catalog.server_lock import ServerLock
 from marvel_assets.resources.unity_catalog.unity_catalog_api import UnityCatalogApi
@@ -42,7 +41,6 @@ RECORD = "marvel_assets: "
 
 POINTER = "@"
 LONGEST_COMMENT = 65_535
-POLL_SECONDS = 0.2
 
 
 class OpenSourceCatalog:
@@ -102,14 +100,7 @@ class OpenSourceCatalog:
     def wait_until_ready(self, name: str, version: int, seconds: float) -> CatalogVersion:
         """Ask until the status is READY."""
         check_three_levels(name)
-        deadline = time.monotonic() + seconds
-        while True:
-            found = self._get(name, version)
-            if found.status == READY:
-                return found
-            if time.monotonic() > deadline:
-                raise not_ready(found, seconds)
-            time.sleep(POLL_SECONDS)
+        return ready(lambda: self._get(name, version), seconds)
 
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """Point the alias, after a look at the version's status."""
