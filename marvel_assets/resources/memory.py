@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-BYTES_A_CELL = 48
-"""Peak of a fit, from the Arrow table over the frame to the encoded matrix, for each cell that is read."""
+BYTES_A_CELL = 64
+"""Peak of a fit, from the Arrow table over the frame to the encoded matrix, for each cell that is read.
+
+Measured over 12 columns: 69 at 1,000,000 rows, of which a part does not grow, and 48 at 3,000,000.
+"""
 
 CGROUP = Path("/sys/fs/cgroup")
 
