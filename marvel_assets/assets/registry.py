@@ -52,7 +52,8 @@ def register(
 ) -> dg.MaterializeResult[ModelVersionRef]:
     """Register a logged model, and point the alias at its version once that is READY.
 
-    Safe to repeat: the same model makes no second version, and an alias that is right is left alone.
+    Safe to repeat: the same model makes no second version, and an alias that is right is left alone. A version that was
+    made before gets the tags that it lacks.
     """
     catalog = unity_catalog.catalog()
     catalog.ensure_schema(*name.split(".")[:2])
@@ -60,6 +61,8 @@ def register(
     registered = catalog.register(
         name, model.model_id, {**traces, **tags}, description=f"Logged model {model.model_id} of run {model.run_id}."
     )
+    if not tags.items() <= registered.tags.items():
+        catalog.set_tags(name, registered.version, tags)
     ready = catalog.wait_until_ready(name, registered.version, READY_SECONDS)
     current = catalog.version_under(name, ALIAS)
     is_new = current is None or current.version != ready.version

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from marvel_assets.locking import exclusive
 from marvel_assets.resources.spark.delta_jars import provide_jars
-from marvel_assets.resources.spark.java import Java, find_java
+from marvel_assets.resources.spark.java import Java, JavaError, find_java
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,7 +94,13 @@ class LocalJvm:
         }
 
     def make_archive(self) -> None:
-        """Load once what every session loads, and let the JVM write its classes down as it ends."""
+        """Load once what every session loads, and let the JVM write its classes down as it ends.
+
+        A JVM that can't do so leaves no archive, and sessions start without one.
+
+        Raises:
+            JavaError: Spark does not start at all.
+        """
         if self.archive.exists():
             return
         with exclusive(self.locks, "class-data"):
@@ -107,6 +113,7 @@ class LocalJvm:
             done = subprocess.run(  # noqa: S603
                 [*command, *arguments], capture_output=True, text=True, check=False, timeout=WARM_UP_SECONDS
             )
-            if done.returncode != 0 or not unfinished.exists():
-                raise RuntimeError(f"Spark did not start: {done.stderr[-2000:]}")
-            unfinished.replace(self.archive)
+            if done.returncode != 0:
+                raise JavaError(f"Spark does not start with {self.java.command}: {done.stderr[-2000:]}")
+            if unfinished.exists():
+                unfinished.replace(self.archive)

@@ -15,11 +15,11 @@ def main() -> None:
     home = Home.from_environment()
     try:
         jvm = LocalJvm.provide(home.spark, home.locks)
+        if not jvm.archive.exists():
+            print("· Making the class-data archive that lets Spark start fast (half a minute, once)", flush=True)  # noqa: T201
+            jvm.make_archive()
     except (JavaError, JarsError) as error:
         sys.exit(str(error))
-    if not jvm.archive.exists():
-        print("· Making the class-data archive that lets Spark start fast (half a minute, once)", flush=True)  # noqa: T201
-        jvm.make_archive()
 
 
 if __name__ == "__main__":

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from marvel_assets.resources.unity_catalog.catalog import CatalogError, CatalogVersion
 from marvel_assets.resources.unity_catalog.mlflow_registry import MlflowRegistryCatalog
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import mlflow
+    from databricks.sdk import WorkspaceClient
     from mlflow.entities.model_registry import ModelVersion
 
 PROFILE = "://"
@@ -35,41 +37,36 @@ class DatabricksCatalog(MlflowRegistryCatalog):
         Raises:
             CatalogError: naming the catalog that is missing, or the privilege that is refused.
         """
+        from databricks.sdk.errors import NotFound
+
+        workspace = self._workspace()
+        host, full_name = str(workspace.config.host), f"{catalog}.{schema}"
+        with _told(host, f"the catalog {catalog}", "USE CATALOG on it"):
+            try:
+                workspace.catalogs.get(catalog)
+            except NotFound as error:
+                raise CatalogError(
+                    f"There is no catalog {catalog} on {host}; have it created, or change catalog_name in project.yml."
+                ) from error
+        with _told(host, f"the schema {full_name}", "USE SCHEMA on it"):
+            try:
+                workspace.schemas.get(full_name)
+            except NotFound:
+                with _told(host, f"to create the schema {full_name}", f"CREATE SCHEMA on {catalog}"):
+                    workspace.schemas.create(schema, catalog)
+
+    def _workspace(self) -> WorkspaceClient:
         from databricks.sdk import WorkspaceClient
         from databricks.sdk.config import Config
-        from databricks.sdk.errors import DatabricksError, NotFound, PermissionDenied
 
-        full_name = f"{catalog}.{schema}"
         try:
-            workspace = WorkspaceClient(
+            return WorkspaceClient(
                 config=Config(
                     profile=self._profile, http_timeout_seconds=HTTP_SECONDS, retry_timeout_seconds=RETRY_SECONDS
                 )
             )
         except ValueError as error:
             raise CatalogError(f"Databricks has no credentials to use: {error}") from error
-        host = workspace.config.host
-        try:
-            workspace.catalogs.get(catalog)
-        except NotFound as error:
-            raise CatalogError(
-                f"There is no catalog {catalog} on {host}; have it created, or change catalog_name in project.yml."
-            ) from error
-        except PermissionDenied as error:
-            raise CatalogError(f"{host} refuses the catalog {catalog}: {error} Grant USE CATALOG on it.") from error
-        except (DatabricksError, OSError, TimeoutError) as error:
-            raise CatalogError(f"{host} can't be asked for the catalog {catalog}: {error}") from error
-        try:
-            workspace.schemas.get(full_name)
-        except NotFound:
-            try:
-                workspace.schemas.create(schema, catalog)
-            except PermissionDenied as error:
-                raise CatalogError(
-                    f"{host} refuses to create the schema {full_name}: {error} Grant CREATE SCHEMA on {catalog}."
-                ) from error
-        except PermissionDenied as error:
-            raise CatalogError(f"{host} refuses the schema {full_name}: {error} Grant USE SCHEMA on it.") from error
 
     def register(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> CatalogVersion:
         """Register the model; where another machine did so at the same moment, its version, the lower one, counts."""
@@ -81,6 +78,19 @@ class DatabricksCatalog(MlflowRegistryCatalog):
 
     def _found(self, version: ModelVersion) -> CatalogVersion:
         return self._get(version.name, int(version.version))
+
+
+@contextmanager
+def _told(host: str, what: str, grant: str) -> Iterator[None]:
+    """Tell a refusal with the privilege that would lift it, and any other failure with the workspace's address."""
+    from databricks.sdk.errors import DatabricksError, PermissionDenied
+
+    try:
+        yield
+    except PermissionDenied as error:
+        raise CatalogError(f"{host} refuses {what}: {error} Grant {grant}.") from error
+    except (DatabricksError, OSError, TimeoutError) as error:
+        raise CatalogError(f"{host} can't be asked for {what}: {error}") from error
 
 
 def _number(version: CatalogVersion) -> int:
