@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
+from dagster import DagsterRunStatus
+from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 
 from marvel_assets.config import ProjectConfig
 from marvel_assets.home import Home
@@ -22,6 +25,8 @@ from marvel_assets_tests.servers.databricks import DatabricksWorkspace
 from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
 
 SECONDS_TO_START = 60
+SECONDS = 300
+FINISHED = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 
 LOAD_AGAIN = """
 import sys
@@ -161,6 +166,57 @@ def test_the_whole_graph_on_a_spark_connect_server(spark_server: str, spark_home
     succeeded(materialize("*", MARVEL_PROFILE="spark", MARVEL_SPARK_URL=spark_server))
 
     # then
+    assert set(made.aliases.values()) == {1}
+    assert state_of(spark_home, small_project) == made
+
+
+@pytest.fixture
+def webserver_on_spark(spark_home: Home, free_port: int) -> Iterator[DagsterGraphQLClient]:
+    """`marvel ui` on the profile spark: webserver, daemon and run workers."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        mlflow_port = found.getsockname()[1]
+    command = [sys.executable, "-c", "from marvel_assets.cli import main; main()", "ui"]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    server = subprocess.Popen(
+        [*command, "--port", str(free_port), "--mlflow-port", str(mlflow_port)],
+        env={**inherited, "MARVEL_PROFILE": "spark", "MARVEL_HOME": str(spark_home.root)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + SECONDS_TO_START
+    try:
+        while True:
+            try:
+                client = DagsterGraphQLClient("127.0.0.1", port_number=free_port)
+                client.reload_repository_location("marvel_assets")
+                break
+            except (requests.RequestException, DagsterGraphQLClientError):
+                assert time.monotonic() < deadline, "the server did not start"
+                time.sleep(0.5)
+        yield client
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+@pytest.mark.spark
+def test_a_run_that_is_requested_of_the_daemon_does_on_spark_what_it_does_embedded(
+    webserver_on_spark: DagsterGraphQLClient, spark_home: Home, small_project: Path
+):
+    # given: what a sensor's or a schedule's request becomes, a run of the job in a worker of its own
+    run_id = webserver_on_spark.submit_job_execution("retrain", "marvel_assets", "__repository__")
+    deadline = time.monotonic() + SECONDS
+    while (status := webserver_on_spark.get_run_status(run_id)) not in FINISHED:
+        assert time.monotonic() < deadline, f"the run is still {status}"
+        time.sleep(1)
+    made = state_of(spark_home, small_project)
+
+    # when
+    succeeded(materialize("*"))
+
+    # then
+    assert status == DagsterRunStatus.SUCCESS
     assert set(made.aliases.values()) == {1}
     assert state_of(spark_home, small_project) == made
 
