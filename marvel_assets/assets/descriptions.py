@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import dagster as dg
 
@@ -13,10 +14,12 @@ OWNERS = ["team:marvel"]
 def table_metadata(published: Published, tables: Tables) -> dict[str, dg.MetadataValue]:
     """What is known of a table's version."""
     table = published.commit.table
+    location = tables.location(table.name)
+    folder = {"dagster/uri": dg.MetadataValue.path(str(location))} if isinstance(location, Path) else {}
     return {
+        **folder,
         "dagster/table_name": dg.MetadataValue.text(table.name),
         "dagster/row_count": dg.MetadataValue.int(table.rows),
-        "dagster/uri": dg.MetadataValue.path(str(tables.location(table.name))),
         "delta_version": dg.MetadataValue.int(table.version),
         "content": dg.MetadataValue.text(table.content),
         "unchanged": dg.MetadataValue.bool(not published.is_new),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from marvel_assets.config import ConfigError
 from marvel_assets.resources.catalog_tables import CatalogTables
@@ -111,8 +112,9 @@ def _common(home: Home) -> dict[str, Any]:
 
 def _models(home: Home) -> dict[str, Any]:
     """MLflow in the home or on a server; the catalog in the same store, or on a Unity Catalog server."""
-    store = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.mlflow_database}"
-    server = os.environ.get("MARVEL_UC_URL")
+    store = _address("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
+    store = store or f"sqlite:///{home.mlflow_database}"
+    server = _address("MARVEL_UC_URL", "MLFLOW_UC_OSS_TOKEN")
     registry_uri = f"uc:{server}" if server else store
     locks = str(home.locks)
     return {
@@ -131,6 +133,14 @@ def _models(home: Home) -> dict[str, Any]:
             locks=locks,
         ),
     }
+
+
+def _address(variable: str, for_secrets: str) -> str | None:
+    """A server's address, which logs and pages may show."""
+    address = os.environ.get(variable)
+    if address and address.startswith("http") and urlsplit(address).password:
+        raise ConfigError(f"{variable} holds a password, which would be shown; put it into {for_secrets}.")
+    return address
 
 
 def _spark(home: Home) -> Spark:

@@ -325,3 +325,14 @@ def test_the_whole_graph_on_the_parts_of_databricks(spark_home: Home, small_proj
     assert [str(under["latest-model"]) for under in aliases] == ["1", "1"]
     assert ("POST", "/api/2.0/mlflow/runs/create") in workspace.requests
     assert reference(spark_home, "train_set").name == "spark_catalog.marvel_characters.train_set"
+
+
+@pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_URI", "MARVEL_UC_URL"])
+@pytest.mark.usefixtures("home")
+def test_an_address_with_a_password_is_refused_and_the_password_not_shown(variable: str):
+    # when
+    told = marvel("doctor", **{variable: "https://user:canary-5f1e@models.example.org"})
+
+    # then
+    assert f"{variable} holds a password, which would be shown; put it into MLFLOW_" in told.stderr
+    assert "canary-5f1e" not in told.stdout + told.stderr

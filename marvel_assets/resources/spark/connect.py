@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 import dagster as dg
 
 DEFAULT_PORT = 15002
+PORT = re.compile(r"[0-9]{1,5}(;.*)?")
 
 
 def check_reachable(url: str | None, seconds: float) -> str:
@@ -24,7 +26,7 @@ def check_reachable(url: str | None, seconds: float) -> str:
             "No Spark Connect server is named: set MARVEL_SPARK_URL to sc://host:port.", allow_retries=False
         )
     parts = urlsplit(url)
-    if parts.scheme != "sc" or not parts.hostname:
+    if parts.scheme != "sc" or not parts.hostname or not PORT.fullmatch(parts.netloc.partition(":")[2] or "1"):
         raise dg.Failure(f"{url.split(';')[0]} is no sc://host:port (MARVEL_SPARK_URL).", allow_retries=False)
     if "token=" in url:
         raise dg.Failure(
