@@ -1,5 +1,6 @@
 """What the contract suite can't ask of every backend: several machines on one open-source server, and its failures."""
 
+import asyncio
 import shutil
 import threading
 import time
@@ -132,27 +133,33 @@ def test_another_client_of_the_server_sees_the_alias(
 def test_a_number_that_a_foreign_client_was_given_too_is_noticed(
     machine: Machine, models: list[Logged], server: UnityCatalogServer
 ):
-    # given: a client without our lock, which creates a version while ours looks for its number
+    # given: a client without our lock, which has looked for its number and not yet taken it
     catalog = machine("first")
     register(catalog, models[0])
-    server.race_seconds = 1.0
+    server.race_seconds = 3.0
     foreign = CreateModelVersion(
         model_name="some_model", catalog_name=CATALOG, schema_name="tests", source="theirs", run_id=""
     )
-
-    def intrude() -> None:
-        while not any(method == "POST" and path.endswith("models/versions") for method, path in server.requests[seen:]):
-            time.sleep(0.01)
-        UnityCatalogApi(server.url).call("ModelVersionsApi", "create_model_version", create_model_version=foreign)
-
     seen = len(server.requests)
-    intruder = threading.Thread(target=intrude)
+    intruder = threading.Thread(
+        target=UnityCatalogApi(server.url).call,
+        args=("ModelVersionsApi", "create_model_version"),
+        kwargs={"create_model_version": foreign},
+    )
     intruder.start()
+    while not server.requests[seen:]:
+        time.sleep(0.01)
 
-    # then
-    with pytest.raises(CatalogError, match=f"{NAME} version 2 was given twice on {server.url}"):
+    # then: when it happens, at every later try, and when an alias is to be set
+    told = f"{NAME} version 2 was given twice on {server.url}"
+    with pytest.raises(CatalogError, match=told):
         register(catalog, models[1])
     intruder.join()
+    with pytest.raises(CatalogError, match=told):
+        register(catalog, models[1])
+    server.set_status(NAME, 2, "READY")
+    with pytest.raises(CatalogError, match=told):
+        catalog.set_alias(NAME, ALIAS, 2)
 
 
 def test_a_version_whose_maker_died_is_made_anew(machine: Machine, models: list[Logged], server: UnityCatalogServer):
@@ -251,3 +258,12 @@ def test_a_server_that_is_gone_is_named_at_once(tmp_path: Path):
     # then
     with pytest.raises(CatalogError, match=f"The Unity Catalog server at {url} can't be reached"):
         catalog.versions(NAME)
+
+
+def test_a_notebook_whose_loop_is_running_can_ask(server: UnityCatalogServer):
+    # given
+    async def cell() -> object:
+        return UnityCatalogApi(server.url).find("CatalogsApi", "get_catalog", name="absent")
+
+    # then
+    assert asyncio.run(cell()) is None

@@ -83,18 +83,14 @@ class OpenSourceCatalog:
         with self._alone(name):
             for known in self.versions(name):
                 if known.model_id == model_id:
+                    self._check_given_once(name, known.version)
                     if known.status == READY:
                         return known
                     # Nobody else is at work under the lock: its maker died, and it would never be READY.
                     self._api.call(VERSIONS, "delete_model_version", full_name=name, version=known.version)
             self._ensure_model(name)
             made = self._upload(name, model_id, run_id, _comment(description, model_id, tags))
-            numbers = [version.version for version in self.versions(name)]
-        if numbers.count(made) != 1:
-            raise CatalogError(
-                f"{name} version {made} was given twice on {self._api.url}: another client registered at the same "
-                "moment without this project's lock. Delete version by number there, then run again."
-            )
+            self._check_given_once(name, made)
         return self._get(name, made)
 
     def wait_until_ready(self, name: str, version: int, seconds: float) -> CatalogVersion:
@@ -107,6 +103,7 @@ class OpenSourceCatalog:
         check_three_levels(name)
         with self._alone(name):
             self.wait_until_ready(name, version, seconds=0)
+            self._check_given_once(name, version)
             self._write_model(f"{name}{POINTER}{alias}", str(version))
 
     def delete_alias(self, name: str, alias: str) -> None:
@@ -159,6 +156,14 @@ class OpenSourceCatalog:
             self._check_schema(name)
             with ServerLock(self._api, name, self._client_name).held():
                 yield
+
+    def _check_given_once(self, name: str, version: int) -> None:
+        if [known.version for known in self._listed(name)].count(version) != 1:
+            raise CatalogError(
+                f"{name} version {version} was given twice on {self._api.url}: another client registered at the same "
+                "moment without this project's lock, and a number no longer tells the two apart. Delete that version "
+                "there, once for each, then run again."
+            )
 
     def _check_schema(self, name: str) -> None:
         catalog, schema, _ = name.split(".")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.resources.unity_catalog.catalog import CatalogError
@@ -33,7 +34,9 @@ class UnityCatalogApi:
             CatalogError: the server can't be reached, is too slow, or refuses; its URL and its words are in the text.
         """
         try:
-            return asyncio.run(self._call(api, method, arguments))
+            # In a thread of its own, since a notebook's thread has a loop that is running.
+            with ThreadPoolExecutor(1) as thread:
+                return thread.submit(asyncio.run, self._call(api, method, arguments)).result()
         except (TimeoutError, OSError) as error:
             problem = f"no answer within {SECONDS:g} s" if isinstance(error, asyncio.TimeoutError) else str(error)
             raise CatalogError(
