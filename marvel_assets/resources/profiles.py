@@ -71,7 +71,7 @@ def databricks(home: Home) -> dict[str, Any]:
     profile = os.environ.get("DATABRICKS_CONFIG_PROFILE")
     suffix = f"://{profile}" if profile else ""
     locks = str(home.locks)
-    session = Spark(mode="databricks", profile=profile, folder=str(home.spark), locks=locks)
+    session = Spark(mode="databricks", profile=profile, folder=str(home.spark), locks=locks, settings=_spark_settings())
     tracking_uri, registry_uri = f"databricks{suffix}", f"databricks-uc{suffix}"
     return {
         **_common(home),
@@ -145,4 +145,19 @@ def _address(variable: str, for_secrets: str) -> str | None:
 
 def _spark(home: Home) -> Spark:
     server = os.environ.get("MARVEL_SPARK_URL")
-    return Spark(mode="connect" if server else "local", url=server, folder=str(home.spark), locks=str(home.locks))
+    return Spark(
+        mode="connect" if server else "local",
+        url=server,
+        folder=str(home.spark),
+        locks=str(home.locks),
+        settings=_spark_settings(),
+    )
+
+
+def _spark_settings() -> dict[str, str]:
+    """``MARVEL_SPARK_SETTINGS``: settings of Spark as ``key=value``, with blanks between them."""
+    given = os.environ.get("MARVEL_SPARK_SETTINGS", "").split()
+    unusable = [setting for setting in given if not setting.startswith("spark.") or "=" not in setting]
+    if unusable:
+        raise ConfigError(f"MARVEL_SPARK_SETTINGS: {unusable[0]!r} is no setting such as spark.driver.memory=8g.")
+    return dict(setting.split("=", 1) for setting in given)
