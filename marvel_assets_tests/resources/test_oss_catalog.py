@@ -133,28 +133,20 @@ def test_another_client_of_the_server_sees_the_alias(
 def test_a_number_that_a_foreign_client_was_given_too_is_noticed(
     machine: Machine, models: list[Logged], server: UnityCatalogServer
 ):
-    # given: a client without our lock, which has looked for its number and not yet taken it
+    # given: a client without our lock, whose creation races with ours
     catalog = machine("first")
     register(catalog, models[0])
-    server.race_seconds = 3.0
     foreign = CreateModelVersion(
         model_name="some_model", catalog_name=CATALOG, schema_name="tests", source="theirs", run_id=""
     )
-    seen = len(server.requests)
-    intruder = threading.Thread(
-        target=UnityCatalogApi(server.url).call,
-        args=("ModelVersionsApi", "create_model_version"),
-        kwargs={"create_model_version": foreign},
-    )
-    intruder.start()
-    while not server.requests[seen:]:
-        time.sleep(0.01)
+    api = UnityCatalogApi(server.url)
+    api.call("ModelVersionsApi", "create_model_version", create_model_version=foreign)
+    server.set_back(NAME)
 
     # then: when it happens, at every later try, and when an alias is to be set
     told = f"{NAME} version 2 was given twice on {server.url}"
     with pytest.raises(CatalogError, match=told):
         register(catalog, models[1])
-    intruder.join()
     with pytest.raises(CatalogError, match=told):
         register(catalog, models[1])
     server.set_status(NAME, 2, "READY")

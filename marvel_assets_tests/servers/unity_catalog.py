@@ -671,6 +671,10 @@ class Registry:
             raise Refusal(ErrorCode.INVALID_ARGUMENT, message)
         raise Refusal(ErrorCode.FAILED_PRECONDITION, "S3 bucket configuration not found.")
 
+    def set_back(self, full_name: str) -> None:
+        model = self._model(full_name)
+        self._models.update(replace(model, max_version_number=model.max_version_number - 1), "set back")
+
     def set_status(self, full_name: str, number: int, status: Status) -> None:
         version = replace(self._version(full_name, number), status=status)
         self._versions.update(version, f"{full_name}/{number} is gone")
@@ -891,6 +895,10 @@ class UnityCatalogServer:
     @race_seconds.setter
     def race_seconds(self, seconds: float) -> None:
         self._registry.race_seconds = seconds
+
+    def set_back(self, full_name: str) -> None:
+        """Have the model give its last number again, as after two creations that raced."""
+        self._registry.set_back(full_name)
 
     def set_status(self, full_name: str, version: int, status: str) -> None:
         """Give the first version of this number a status, as no request can."""
