@@ -147,10 +147,9 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             TableNotFoundError: naming the table and version that can't be found.
         """
-        history = self.history(self.location(table.name))
-        if not any(entry["version"] == table.version for entry in history):
-            raise TableNotFoundError(f"{table}: its commit is not in the table's log. Materialise the table again.")
-        commit = _newest_commit(table.name, [entry for entry in history if entry["version"] <= table.version])
+        history = [entry for entry in self.history(self.location(table.name)) if entry["version"] <= table.version]
+        is_there = any(entry["version"] == table.version for entry in history)
+        commit = _newest_commit(table.name, history) if is_there else None
         if commit is None:
             raise TableNotFoundError(f"{table}: its commit is not in the table's log. Materialise the table again.")
         return commit
