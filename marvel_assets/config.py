@@ -66,14 +66,29 @@ class LightGBMParameters(_Strict):
 
 
 class Gate(_Strict):
-    """What a challenger must reach on the test rows before it is registered.
+    """What a challenger must reach on the test rows before it takes the champion's place.
 
-    ``minimum_log_loss_gain`` is the base rate's log loss less the model's, in nats.
+    Attributes:
+        mode: ``enforce`` withholds a refused challenger; ``report`` tells the verdict and lets everything through.
+        approval: ``automatic``, or ``by_hand``: a version that passed waits for the job ``approve``.
+        minimum_log_loss_gain: the base rate's log loss less the model's, in nats.
+        minimum_slice_roc_auc: on every gender, identity and universe with ``smallest_slice`` test rows or more.
+        confidence: of the interval of the difference from the champion; a challenger as good as the champion is
+            refused in (1 - confidence) / 2 of all cases.
+        resamples: draws of the bootstrap.
+        seed: of these draws.
     """
 
+    mode: Literal["enforce", "report"] = "enforce"
+    approval: Literal["automatic", "by_hand"] = "automatic"
     minimum_roc_auc: Share = 0.6
     minimum_balanced_accuracy: Share = 0.5
     minimum_log_loss_gain: float = 0.0
+    minimum_slice_roc_auc: Share = 0.5
+    smallest_slice: Annotated[int, Field(ge=2)] = 500
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    resamples: Annotated[int, Field(ge=100)] = 1000
+    seed: Annotated[int, Field(ge=0)] = 616
 
 
 class Generator(_Strict):

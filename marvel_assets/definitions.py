@@ -7,7 +7,7 @@ from marvel_assets.assets.registry import basic_model_version
 from marvel_assets.assets.serving import custom_model_version, inference_wheel
 from marvel_assets.assets.training import basic_model, fitted_pipeline
 from marvel_assets.automation.console import brief_console
-from marvel_assets.automation.jobs import promote, retrain, verify_scoring_environment
+from marvel_assets.automation.jobs import approve, promote, retrain, rollback, verify_scoring_environment
 from marvel_assets.checks.ingestion import test_set_keeps_the_contract, train_set_keeps_the_contract
 from marvel_assets.checks.training import basic_model_inspection
 from marvel_assets.home import Home
@@ -24,7 +24,7 @@ defs = dg.Definitions(
         custom_model_version,
     ],
     asset_checks=[train_set_keeps_the_contract, test_set_keeps_the_contract, basic_model_inspection],
-    jobs=[retrain, promote, verify_scoring_environment],
+    jobs=[retrain, promote, rollback, approve, verify_scoring_environment],
     resources=resources_of_the_profile(Home.from_environment()),
     loggers={"brief": brief_console},
     # One process a run: what is heavy is imported once, and a Spark session would be started once.

@@ -11,6 +11,7 @@ from marvel_assets.preflight import check_ready
 from marvel_assets.references import TableVersion
 from marvel_assets.resources.engines.engine import Engine
 from marvel_assets.resources.project import Project
+from marvel_assets.resources.retraining_turn import POOL, RetrainingTurn
 from marvel_assets.resources.sources import Sources
 from marvel_assets.resources.tables import Published, Tables
 from marvel_assets.resources.tracking import MlflowTracking
@@ -21,6 +22,9 @@ from marvel_assets.survival.schema import CHARACTER_COLUMNS, REJECTED_COLUMNS, S
 GROUP = "ingestion"
 READING_VERSION = version_of("sources/read.py", "survival/schema.py")
 CLEANING_VERSION = version_of("survival/clean.sql", "survival/cleaning.py", "survival/schema.py")
+
+SOURCE_DIGEST = "source_digest"
+"""What the commit and the materialisation of raw_characters tell of the source's content."""
 
 ADD_UP = "accepted_and_rejected_add_up"
 TABLE_STATEMENTS = {"train_set": set_of("train"), "test_set": set_of("test"), "rejected_characters": rejected()}
@@ -71,6 +75,7 @@ class RawCharactersConfig(dg.Config):
     owners=OWNERS,
     code_version=READING_VERSION,
     io_manager_key="references",
+    pool=POOL,
     metadata={"dagster/column_schema": column_schema(RAW_COLUMNS, DELIVERED_TYPES)},
 )
 def raw_characters(
@@ -82,8 +87,10 @@ def raw_characters(
     tables: Tables,
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
+    turn: RetrainingTurn,
 ) -> dg.MaterializeResult[TableVersion]:
     """The characters as the source delivers them: every cell as text, one Delta version for each distinct content."""
+    turn.take(context)
     check_ready(project.config, engine, tracking, unity_catalog)
     name = project.config.qualified("raw_characters")
     generator = project.config.generator
@@ -92,7 +99,7 @@ def raw_characters(
         generator_rows=config.generator_rows or generator.rows,
         generator_seed=generator.seed if config.generator_seed is None else config.generator_seed,
     ) as source:
-        read_from = {"source_digest": source.digest, "read_by": READING_VERSION}
+        read_from = {SOURCE_DIGEST: source.digest, "read_by": READING_VERSION}
         head = tables.head(name)
         if head is not None and read_from.items() <= head.provenance.items():
             published = Published(head, is_new=False)
@@ -107,7 +114,7 @@ def raw_characters(
         return dg.MaterializeResult(
             value=published.commit.table,
             data_version=dg.DataVersion(published.commit.table.data_version),
-            metadata={**table_metadata(published, tables), "source": source.label},
+            metadata={**table_metadata(published, tables), "source": source.label, SOURCE_DIGEST: source.digest},
         )
 
 
@@ -161,6 +168,7 @@ CHARACTER_LINEAGE = column_lineage(CHARACTER_COLUMNS, LINEAGE, raw_characters.ke
         )
     ],
     can_subset=True,
+    pool=POOL,
 )
 def characters(
     context: dg.AssetExecutionContext,
@@ -168,8 +176,10 @@ def characters(
     project: Project,
     engine: dg.ResourceParam[Engine],
     tables: Tables,
+    turn: RetrainingTurn,
 ) -> Iterator[dg.MaterializeResult[TableVersion]]:
     """Clean and split the raw characters in one pass; each table is an atomic commit of its own."""
+    turn.take(context)
     selected = [key.to_user_string() for key in sorted(context.selected_asset_keys)]
     statements = cleaning_statements()
     made_of = {"raw_content": raw_characters.content, "rules": statements.rules}

@@ -1,86 +1,146 @@
-"""From a logged model to a version under an alias."""
+"""From a logged model to a registered version, where the gate lets it through."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import dagster as dg
 
 from marvel_assets.assets.descriptions import OWNERS
+from marvel_assets.assets.judging import champion_of, judged
 from marvel_assets.config import Tags
 from marvel_assets.references import LoggedModelRef, ModelVersionRef
 from marvel_assets.resources.project import Project
+from marvel_assets.resources.retraining_turn import POOL, RetrainingTurn
+from marvel_assets.resources.tables import Tables
 from marvel_assets.resources.tracking import INSPECTION, PASSED, MlflowTracking
+from marvel_assets.resources.unity_catalog.catalog import CatalogVersion
+from marvel_assets.resources.unity_catalog.model_pair import ALIAS, BASIC_MODEL
 from marvel_assets.resources.unity_catalog.resource import UnityCatalog
 
 GROUP = "registry"
-BASIC_MODEL = "marvel_character_model_basic"
-ALIAS = "latest-model"
 READY_SECONDS = 60
+GATE = "passes_the_gate"
+
+JUDGED_AGAINST = "judged_against"
+"""Tag of a basic version: the model that was the champion when the gate let it through; empty where there was none."""
 
 
 @dg.asset(
     group_name=GROUP,
     kinds={"mlflow"},
     owners=OWNERS,
-    code_version="1",
+    code_version="2",
     io_manager_key="references",
+    pool=POOL,
+    output_required=False,
+    check_specs=[
+        dg.AssetCheckSpec(
+            GATE,
+            asset="basic_model_version",
+            description="The floors, every large slice, and not worse than the champion on the same test rows.",
+        )
+    ],
 )
 def basic_model_version(
     context: dg.AssetExecutionContext,
     basic_model: LoggedModelRef,
     project: Project,
+    tables: Tables,
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
-) -> dg.MaterializeResult[ModelVersionRef]:
-    """The basic model as a version in the catalog, under the alias latest-model. Only an inspected model gets here."""
-    verdict = tracking.tags_of(basic_model).get(INSPECTION, "not inspected yet")
-    if verdict != PASSED:
+    turn: RetrainingTurn,
+) -> Iterator[dg.MaterializeResult[ModelVersionRef] | dg.AssetObservation | dg.AssetCheckResult]:
+    """The basic model as a version in the catalog. What the gate refuses is not registered, and the reason is told."""
+    from marvel_assets.survival.model_card import CARD_FILE, gate_report, model_card
+
+    turn.take(context)
+    inspection = tracking.tags_of(basic_model).get(INSPECTION, "not inspected yet")
+    if inspection != PASSED:
         raise dg.Failure(
-            f"{basic_model.model_id} is not registered: {verdict}. Materialise basic_model; its checks inspect it.",
+            f"{basic_model.model_id} is not registered: {inspection}. Materialise basic_model; its checks inspect it.",
             allow_retries=False,
         )
-    return register(context, basic_model, project.config.qualified(BASIC_MODEL), tracking, unity_catalog)
+    name, gate = project.config.qualified(BASIC_MODEL), project.config.gate
+    catalog, pairs = unity_catalog.catalog(), unity_catalog.pairs(project.config)
+    catalog.ensure_schema(*name.split(".")[:2])
+    champion, champion_problem = champion_of(pairs)
+    if not champion_problem and (healed := pairs.heal()):
+        context.log.info(f"The aliases did not agree, after a run that was killed; both are at {healed} now")
+    known = next((version for version in catalog.versions(name) if version.model_id == basic_model.model_id), None)
+    verdict = judged(context, basic_model, champion, champion_problem, known, project, tables, tracking)
+    told: dict[str, dg.MetadataValue[Any] | str] = {
+        "reason": verdict.reason,
+        "gate": dg.MetadataValue.md(gate_report(verdict)),
+        "champion": str(champion.basic.version) if champion else "none",
+        "mode": gate.mode,
+    }
+    yield dg.AssetCheckResult(
+        asset_key="basic_model_version",
+        check_name=GATE,
+        passed=verdict.passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=verdict.reason,
+        metadata=told,
+    )
+    if not verdict.passed and gate.mode == "enforce":
+        context.log.info(f"Refused: {verdict.reason}")
+        yield dg.AssetObservation("basic_model_version", description=f"Refused: {verdict.reason}", metadata=told)
+        return
+    card = model_card(tracking.facts_of(basic_model), verdict)
+    if known is None:
+        tracking.log_text(basic_model, card, CARD_FILE)
+    against = "" if champion is None else champion.basic.model_id
+    tags = {} if champion is not None and champion.basic.model_id == basic_model.model_id else {JUDGED_AGAINST: against}
+    version = register(context, basic_model, name, unity_catalog, tags, card)
+    yield version_result(context, basic_model, version, tracking, is_new=known is None, metadata=told)
 
 
 def register(
     context: dg.AssetExecutionContext,
     model: LoggedModelRef,
     name: str,
-    tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
     tags: Mapping[str, str] = MappingProxyType({}),
-) -> dg.MaterializeResult[ModelVersionRef]:
-    """Register a logged model, and point the alias at its version once that is READY.
+    description: str = "",
+) -> CatalogVersion:
+    """Register a logged model, and wait until the version is READY. No alias moves here.
 
-    Safe to repeat: the same model makes no second version, and an alias that is right is left alone. A version that was
-    made before gets the tags that it lacks.
+    Safe to repeat: the same model makes no second version. A version that was made before gets the tags that it lacks.
     """
     catalog = unity_catalog.catalog()
     catalog.ensure_schema(*name.split(".")[:2])
     traces = {**Tags.collect(context.run_id).as_dict(), "model_id": model.model_id, "mlflow_run_id": model.run_id}
-    registered = catalog.register(
-        name, model.model_id, {**traces, **tags}, description=f"Logged model {model.model_id} of run {model.run_id}."
-    )
+    registered = catalog.register(name, model.model_id, {**traces, **tags}, description=description)
     if not tags.items() <= registered.tags.items():
         catalog.set_tags(name, registered.version, tags)
-    ready = catalog.wait_until_ready(name, registered.version, READY_SECONDS)
-    current = catalog.version_under(name, ALIAS)
-    is_new = current is None or current.version != ready.version
-    if is_new:
-        catalog.set_alias(name, ALIAS, ready.version)
-    reference = ModelVersionRef(name, ready.version, model.model_id, ALIAS)
-    context.log.info(f"{name} version {ready.version} is {ALIAS} ({'new' if is_new else 'unchanged'})")
+    return catalog.wait_until_ready(name, registered.version, READY_SECONDS)
+
+
+def version_result(
+    context: dg.AssetExecutionContext,
+    model: LoggedModelRef,
+    version: CatalogVersion,
+    tracking: MlflowTracking,
+    *,
+    is_new: bool,
+    metadata: Mapping[str, dg.MetadataValue[Any] | str] = MappingProxyType({}),
+) -> dg.MaterializeResult[ModelVersionRef]:
+    """What an asset hands on of a version, and tells of it."""
+    reference = ModelVersionRef(version.name, version.version, model.model_id, ALIAS)
+    context.log.info(f"{version.name} version {version.version} ({'new' if is_new else 'unchanged'})")
     return dg.MaterializeResult(
         value=reference,
         data_version=dg.DataVersion(reference.data_version),
         metadata={
-            "model": name,
-            "version": ready.version,
-            "alias": ALIAS,
-            "status": ready.status,
+            **metadata,
+            "model": version.name,
+            "version": version.version,
+            "status": version.status,
             "model_id": model.model_id,
-            "mlflow_version": dg.MetadataValue.url(tracking.version_url(name, ready.version)),
-            "tags": dg.MetadataValue.json(dict(ready.tags)),
+            "mlflow_version": dg.MetadataValue.url(tracking.version_url(version.name, version.version)),
+            "model_card": dg.MetadataValue.md(version.description),
+            "tags": dg.MetadataValue.json(dict(version.tags)),
             "unchanged": not is_new,
         },
     )

@@ -7,25 +7,24 @@ import dagster as dg
 
 from marvel_assets.assets.code_versions import recipe_of, version_of
 from marvel_assets.assets.descriptions import OWNERS
-from marvel_assets.assets.registry import register
+from marvel_assets.assets.registry import JUDGED_AGAINST, register, version_result
 from marvel_assets.config import Tags
 from marvel_assets.references import LoggedModelRef, ModelVersionRef, WheelRef
 from marvel_assets.resources.project import Project
+from marvel_assets.resources.retraining_turn import POOL, RetrainingTurn
 from marvel_assets.resources.tracking import MlflowTracking
+from marvel_assets.resources.unity_catalog.catalog import CatalogVersion
+from marvel_assets.resources.unity_catalog.model_pair import ALIAS, CUSTOM_MODEL, WRAPS, ModelPair, StalePairError
 from marvel_assets.resources.unity_catalog.resource import UnityCatalog
 from marvel_assets.resources.wheel_builder import WheelBuilder
 
 GROUP = "serving"
-CUSTOM_MODEL = "marvel_character_model_custom"
-WRAPS = "basic_model_id"
-"""Tag of a custom version: the logged model that it wraps."""
-
 WRAP_CODE = version_of(
     "survival/serving_model.py", "survival/signature.py", "survival/wrapper.py", "survival/wrapper_logging.py"
 )
 
 UNWRAPPED = "answers_the_same_unwrapped"
-WRAPS_THE_ALIAS = "wraps_the_basic_version_under_the_alias"
+WRAPS_THE_BASIC_VERSION = "wraps_the_basic_version"
 
 
 @dg.asset(
@@ -55,6 +54,7 @@ def inference_wheel(context: dg.AssetExecutionContext, wheel_builder: WheelBuild
     owners=OWNERS,
     code_version=WRAP_CODE,
     io_manager_key="references",
+    pool=POOL,
     check_specs=[
         dg.AssetCheckSpec(
             UNWRAPPED,
@@ -62,9 +62,9 @@ def inference_wheel(context: dg.AssetExecutionContext, wheel_builder: WheelBuild
             description="unwrap_python_model().predict(context=None, …) and pyfunc.predict(…) agree, in words.",
         ),
         dg.AssetCheckSpec(
-            WRAPS_THE_ALIAS,
+            WRAPS_THE_BASIC_VERSION,
             asset="custom_model_version",
-            description="The model inside is the basic version under the alias.",
+            description="The model inside is the registered basic version.",
         ),
     ],
 )
@@ -75,17 +75,20 @@ def custom_model_version(
     project: Project,
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
+    turn: RetrainingTurn,
 ) -> Iterator[dg.MaterializeResult[ModelVersionRef] | dg.AssetCheckResult]:
-    """The basic version inside MarvelModelWrapper, which answers in words, as a version under latest-model."""
+    """The basic version inside MarvelModelWrapper, which answers in words; the pair goes under latest-model."""
+    turn.take(context)
     experiment = project.config.experiment_name_custom
     recipe = recipe_of(basic_model_version.model_id, inference_wheel.content, WRAP_CODE)
     with tracking.making(recipe):
         logged = tracking.find_model(experiment, recipe)
+        is_new = logged is None
         if logged is None:
             context.log.info(f"Wrapping {basic_model_version.name} version {basic_model_version.version}")
             logged = _wrap(context, basic_model_version, inference_wheel, project, tracking, recipe)
 
-    verdicts = [_answers_the_same(logged, project), _wraps_the_alias(logged, basic_model_version, unity_catalog)]
+    verdicts = [_answers_the_same(logged, project), _wraps_the_basic_version(logged, basic_model_version)]
     yield from verdicts
     failed = [verdict.check_name for verdict in verdicts if not verdict.passed]
     if failed:
@@ -94,8 +97,38 @@ def custom_model_version(
             "custom_model_version.",
             allow_retries=False,
         )
-    wraps = {WRAPS: basic_model_version.model_id}
-    yield register(context, logged, project.config.qualified(CUSTOM_MODEL), tracking, unity_catalog, wraps)
+    basic = _basic_version(basic_model_version, unity_catalog)
+    card = f"Wraps {basic.name} version {basic.version}; answers in words.\n\n{basic.description}"
+    wraps = {WRAPS: basic.model_id}
+    custom = register(context, logged, project.config.qualified(CUSTOM_MODEL), unity_catalog, wraps, card)
+    released = _release(context, ModelPair(basic, custom), project, unity_catalog)
+    yield version_result(context, logged, custom, tracking, is_new=is_new, metadata={"alias": released})
+
+
+def _basic_version(reference: ModelVersionRef, unity_catalog: UnityCatalog) -> CatalogVersion:
+    for version in unity_catalog.catalog().versions(reference.name):
+        if version.version == reference.version:
+            return version
+    raise dg.Failure(
+        f"{reference.name} version {reference.version} is no longer in the catalog; materialise basic_model_version.",
+        allow_retries=False,
+    )
+
+
+def _release(context: dg.AssetExecutionContext, pair: ModelPair, project: Project, unity_catalog: UnityCatalog) -> str:
+    """Put the pair under the alias, unless a person must approve it; tells in words where it stands."""
+    pairs = unity_catalog.pairs(project.config)
+    current = pairs.current()
+    is_served = current is not None and current.basic.model_id == pair.basic.model_id
+    if project.config.gate.approval == "by_hand" and not is_served:
+        context.log.info(f"{pair} wait for approval: dagster job execute -m marvel_assets.definitions -j approve")
+        return f"waits for approval to be {ALIAS}"
+    try:
+        is_new = pairs.move(pair, pair.basic.tags.get(JUDGED_AGAINST) or None)
+    except StalePairError as error:
+        raise dg.Failure(str(error)) from error
+    context.log.info(f"{ALIAS}: {pair} ({'new' if is_new else 'unchanged'})")
+    return ALIAS
 
 
 def _wrap(
@@ -131,17 +164,13 @@ def _answers_the_same(logged: LoggedModelRef, project: Project) -> dg.AssetCheck
     )
 
 
-def _wraps_the_alias(
-    logged: LoggedModelRef, basic: ModelVersionRef, unity_catalog: UnityCatalog
-) -> dg.AssetCheckResult:
+def _wraps_the_basic_version(logged: LoggedModelRef, basic: ModelVersionRef) -> dg.AssetCheckResult:
     from marvel_assets.survival.wrapper_logging import wrapped_model
 
-    current = unity_catalog.catalog().version_under(basic.name, basic.alias)
-    expected = None if current is None else f"models:/{current.model_id}"
-    found = wrapped_model(logged.uri)
+    expected, found = f"models:/{basic.model_id}", wrapped_model(logged.uri)
     return dg.AssetCheckResult(
         asset_key="custom_model_version",
-        check_name=WRAPS_THE_ALIAS,
+        check_name=WRAPS_THE_BASIC_VERSION,
         passed=found == expected,
-        metadata={"wrapped": found, "under_the_alias": str(expected)},
+        metadata={"wrapped": found, "expected": expected},
     )

@@ -12,6 +12,7 @@ from marvel_assets.config import Tags
 from marvel_assets.references import LoggedModelRef, TableVersion
 from marvel_assets.resources.pipeline_store import FittedPipeline, PipelineStore
 from marvel_assets.resources.project import Project
+from marvel_assets.resources.retraining_turn import POOL, RetrainingTurn
 from marvel_assets.resources.tables import Tables
 from marvel_assets.resources.tracking import MlflowTracking
 
@@ -46,6 +47,7 @@ class FitConfig(dg.Config):
     owners=OWNERS,
     code_version=FIT_CODE,
     io_manager_key="pipelines",
+    pool=POOL,
 )
 def fitted_pipeline(
     context: dg.AssetExecutionContext,
@@ -54,8 +56,10 @@ def fitted_pipeline(
     project: Project,
     tables: Tables,
     pipeline_store: PipelineStore,
+    turn: RetrainingTurn,
 ) -> dg.MaterializeResult[FittedPipeline]:
     """CatToIntTransformer and LGBMClassifier, fitted on one version of the training rows."""
+    turn.take(context)
     settings = project.config
     parameters = settings.parameters.model_dump(exclude_none=True)
     recipe = recipe_of(
@@ -105,6 +109,7 @@ def fitted_pipeline(
     owners=OWNERS,
     code_version=LOG_CODE,
     io_manager_key="references",
+    pool=POOL,
 )
 def basic_model(
     context: dg.AssetExecutionContext,
@@ -113,8 +118,10 @@ def basic_model(
     project: Project,
     tables: Tables,
     tracking: MlflowTracking,
+    turn: RetrainingTurn,
 ) -> dg.MaterializeResult[LoggedModelRef]:
     """The pipeline logged in MLflow: signature, example, both data sets at their versions, metrics and plots."""
+    turn.take(context)
     recipe = recipe_of(fitted_pipeline.recipe, test_set.content, LOG_CODE)
     experiment = project.config.experiment_name_basic
     with tracking.making(recipe):

@@ -2,18 +2,18 @@
 
 import dagster as dg
 
-from marvel_assets.assets.registry import ALIAS
-from marvel_assets.assets.serving import CUSTOM_MODEL
 from marvel_assets.automation.promotion import (
     PROMOTED_FROM,
     PromoteConfig,
+    chosen_pair,
     next_environment,
-    pair_to_promote,
     promote_version,
 )
+from marvel_assets.automation.release import ApproveConfig, RollbackConfig, approve_pair, roll_back_pair
 from marvel_assets.config import ProjectConfig
 from marvel_assets.resources.clean_environment import predict_in_clean_environment
 from marvel_assets.resources.project import Project
+from marvel_assets.resources.unity_catalog.model_pair import ALIAS, CUSTOM_MODEL, ModelPair
 from marvel_assets.resources.unity_catalog.resource import UnityCatalog
 
 retrain = dg.define_asset_job(
@@ -56,17 +56,53 @@ def promote_pair(
     source = project.config
     target = ProjectConfig.from_yaml(project.config_path, config.to or next_environment(source.environment))
     catalog = unity_catalog.catalog()
-    promoted = []
-    for version in pair_to_promote(catalog, source, config.basic_version):
-        name = target.qualified(version.name.rpartition(".")[2])
-        promoted.append(promote_version(catalog, version, name, promoted_by=context.run_id))
-    for copy in promoted:
-        catalog.set_alias(copy.name, ALIAS, copy.version)
+    pair, there = chosen_pair(unity_catalog.pairs(source), config.basic_version), unity_catalog.pairs(target)
+    basic, custom = (
+        promote_version(catalog, version, name, promoted_by=context.run_id)
+        for version, name in ((pair.basic, there.basic_name), (pair.custom, there.custom_name))
+    )
+    served = there.current()
+    there.move(ModelPair(basic, custom), served.basic.model_id if served else None)
+    for copy in (basic, custom):
         context.log.info(f"{copy.name} version {copy.version} is {ALIAS}, from {copy.tags[PROMOTED_FROM]}")
-    context.add_output_metadata({copy.name: copy.version for copy in promoted})
+    context.add_output_metadata({copy.name: copy.version for copy in (basic, custom)})
 
 
 @dg.job(description="Copy the pair of versions, with tags and lineage, to the next environment's catalog.")
 def promote() -> None:
     """From dev to acc, or from acc to prd."""
     promote_pair()
+
+
+@dg.op
+def put_an_earlier_pair_back(
+    context: dg.OpExecutionContext, config: RollbackConfig, project: Project, unity_catalog: UnityCatalog
+) -> None:
+    """Move both aliases back, and note who did it and why."""
+    left, restored = roll_back_pair(unity_catalog.catalog(), unity_catalog.pairs(project.config), config)
+    context.log.info(f"{ALIAS}: {restored} again, in place of {left} ({config.who}: {config.why})")
+    context.add_output_metadata({"basic": restored.basic.version, "custom": restored.custom.version})
+
+
+@dg.job(description="Put an earlier pair of versions back under the alias, with who and why.")
+def rollback() -> None:
+    """The version that is left is not taken up again by a later run of the same data."""
+    put_an_earlier_pair_back()
+
+
+@dg.op
+def put_a_waiting_pair_under_the_alias(
+    context: dg.OpExecutionContext, config: ApproveConfig, project: Project, unity_catalog: UnityCatalog
+) -> None:
+    """Move both aliases to a pair that a person has looked at."""
+    approved = approve_pair(unity_catalog.catalog(), unity_catalog.pairs(project.config), config)
+    context.log.info(f"{ALIAS}: {approved} (approved by {config.who})")
+    context.add_output_metadata({"basic": approved.basic.version, "custom": approved.custom.version})
+
+
+@dg.job(
+    description="Put a registered pair under the alias by hand: where gate.approval is by_hand, or after a rollback."
+)
+def approve() -> None:
+    """By default the newest pair."""
+    put_a_waiting_pair_under_the_alias()

@@ -5,10 +5,10 @@ from typing import get_args
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.assets.registry import ALIAS, BASIC_MODEL, READY_SECONDS
-from marvel_assets.assets.serving import CUSTOM_MODEL, WRAPS
-from marvel_assets.config import Environment, ProjectConfig
-from marvel_assets.resources.unity_catalog.catalog import CatalogVersion, ModelCatalog
+from marvel_assets.assets.registry import READY_SECONDS
+from marvel_assets.config import Environment
+from marvel_assets.resources.unity_catalog.catalog import CatalogError, CatalogVersion, ModelCatalog
+from marvel_assets.resources.unity_catalog.model_pair import ALIAS, ModelPair, ModelPairs
 
 PROMOTED_FROM = "promoted_from"
 PROMOTED_BY = "promoted_by"
@@ -38,30 +38,18 @@ def next_environment(environment: str) -> str:
     return str(order[place + 1])
 
 
-def pair_to_promote(
-    catalog: ModelCatalog, source: ProjectConfig, basic_version: int | None
-) -> tuple[CatalogVersion, CatalogVersion]:
-    """The basic version that is asked for, and the newest READY custom version that wraps it.
+def chosen_pair(pairs: ModelPairs, basic_version: int | None) -> ModelPair:
+    """The pair of the basic version that is asked for, else the one that is served.
 
     Raises:
-        dagster.Failure: there is no such pair.
+        CatalogError: there is no such pair.
     """
-    basic_name, custom_name = source.qualified(BASIC_MODEL), source.qualified(CUSTOM_MODEL)
-    if basic_version is None:
-        basic = catalog.version_under(basic_name, ALIAS)
-        wanted = f"version under {ALIAS}"
-    else:
-        basic = next((known for known in catalog.versions(basic_name) if known.version == basic_version), None)
-        wanted = f"version {basic_version}"
-    if basic is None:
-        raise dg.Failure(f"{basic_name} has no {wanted}; materialise basic_model_version first.", allow_retries=False)
-    for custom in catalog.versions_tagged(custom_name, WRAPS, basic.model_id):
-        if custom.status == "READY":
-            return basic, custom
-    raise dg.Failure(
-        f"No version of {custom_name} wraps {basic_name} version {basic.version}; materialise custom_model_version.",
-        allow_retries=False,
-    )
+    if basic_version is not None:
+        return pairs.of_basic(basic_version)
+    pair = pairs.current()
+    if pair is None:
+        raise CatalogError(f"{pairs.custom_name} has no version under {ALIAS}; materialise custom_model_version first.")
+    return pair
 
 
 def promote_version(catalog: ModelCatalog, version: CatalogVersion, target: str, promoted_by: str) -> CatalogVersion:

@@ -68,13 +68,13 @@ def _is_found(model: LoggedModelRef, project: Project, tracking: MlflowTracking)
 def _has_same_rows(
     model: LoggedModelRef, project: Project, tables: Tables, tracking: MlflowTracking
 ) -> dg.AssetCheckResult:
-    from marvel_assets.survival.inspection import training_input_of
+    from marvel_assets.survival.inspection import input_of
     from marvel_assets.survival.training_rows import columns_for_training, rows_digest, to_frame
 
     features = project.config.features
     fitted = tracking.tags_of(model)
     try:
-        source = training_input_of(tracking.client().get_run(model.run_id))
+        source = input_of(tracking.client().get_run(model.run_id), "training")
         location = Path(source.path) if source.path else tables.location(str(source.table))
         columns, sample = columns_for_training(features), float(fitted["training_sample"])
         rows = to_frame(tables.read_at(location, source.version, columns, sample), features)

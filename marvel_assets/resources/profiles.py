@@ -13,6 +13,7 @@ from marvel_assets.resources.engines.spark_engine import SparkEngine
 from marvel_assets.resources.pipeline_store import PipelineIOManager, PipelineStore
 from marvel_assets.resources.project import Project
 from marvel_assets.resources.reference_io_manager import ReferenceIOManager
+from marvel_assets.resources.retraining_turn import RetrainingTurn
 from marvel_assets.resources.sources import Sources
 from marvel_assets.resources.spark.resource import Spark
 from marvel_assets.resources.tables import Tables
@@ -104,6 +105,7 @@ def _common(home: Home) -> dict[str, Any]:
         "project": Project.from_environment(),
         "sources": Sources.from_environment(home.scratch),
         "pipeline_store": pipeline_store,
+        "turn": RetrainingTurn(locks=str(home.locks)),
         "wheel_builder": WheelBuilder(folder=str(home.wheels)),
         "references": ReferenceIOManager(folder=str(home.references)),
         "pipelines": PipelineIOManager(store=pipeline_store, folder=str(home.references)),

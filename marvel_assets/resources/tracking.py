@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import mlflow
     from filelock import FileLock
 
+    from marvel_assets.survival.model_card import Facts
+
 DAGSTER_RUN_ID = "dagster_run_id"
 HOME_ID = "marvel_home"
 """Tag that tells whose runs a reaper may end: only those whose liveness it can see."""
@@ -173,6 +175,33 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         with tempfile.TemporaryDirectory() as folder:
             local = Path(self.client().download_artifacts(model.run_id, PLOTS_FOLDER, folder))
             return {file.stem: file.read_bytes() for file in sorted(local.glob("*.png"))}
+
+    def log_text(self, model: LoggedModelRef, text: str, file: str) -> None:
+        """Keep a text among the artifacts of a model's run."""
+        self.client().log_text(model.run_id, text, file)
+
+    def facts_of(self, model: LoggedModelRef) -> Facts:
+        """What a model card tells, as it was logged."""
+        from marvel_assets.survival.inspection import input_of
+        from marvel_assets.survival.model_card import Facts
+        from marvel_assets.survival.model_logging import PLOTS_FOLDER
+
+        client = self.client()
+        run, logged = client.get_run(model.run_id), client.get_logged_model(model.model_id)
+        parameters = dict(run.data.params)
+        features = parameters.pop("features", "").split(",")
+        traces = {name: logged.tags[name] for name in Tags.model_fields if name in logged.tags}
+        plots = [Path(file.path).stem for file in client.list_artifacts(model.run_id, PLOTS_FOLDER)]
+        return Facts(
+            model_id=model.model_id,
+            trained_on=f"{input_of(run, 'training')} ({logged.tags.get('training_rows', 'unknown')} rows)",
+            tested_on=str(input_of(run, "testing")),
+            features=features,
+            parameters=parameters,
+            metrics={metric.key: metric.value for metric in logged.metrics or []},
+            traces=traces,
+            plots=sorted(plots),
+        )
 
     def run_url(self, model: LoggedModelRef) -> str:
         """MLflow's page of the run that logged a model."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from marvel_assets.survival.signature import example_frame
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from mlflow.pyfunc import PyFuncModel
 
 
-class TrainingInput(NamedTuple):
-    """Where the rows of a fit are, as the MLflow run tells it: in a folder or under a table's name."""
+class TableInput(NamedTuple):
+    """Where the rows of a run's input are, as the MLflow run tells it: in a folder or under a table's name."""
 
     path: str | None
     table: str | None
@@ -39,17 +39,17 @@ def answers_of(uri: str, features: Sequence[str]) -> tuple[Any, Any]:
     return model.predict(example), model.unwrap_python_model().predict(context=None, model_input=example)  # type: ignore[no-untyped-call]
 
 
-def training_input_of(run: Run) -> TrainingInput:
-    """The source of the run's input in the context ``training``.
+def input_of(run: Run, context: Literal["training", "testing"]) -> TableInput:
+    """The source of the run's input in a context.
 
     Raises:
         LookupError: the run has no such input.
     """
     for data_set in run.inputs.dataset_inputs if run.inputs else []:
-        if any(tag.key == "mlflow.data.context" and tag.value == "training" for tag in data_set.tags):
+        if any(tag.key == "mlflow.data.context" and tag.value == context for tag in data_set.tags):
             source = json.loads(data_set.dataset.source)
-            return TrainingInput(source.get("path"), source.get("delta_table_name"), int(source["delta_table_version"]))
-    raise LookupError(f"run {run.info.run_id} has no input in the context 'training'")
+            return TableInput(source.get("path"), source.get("delta_table_name"), int(source["delta_table_version"]))
+    raise LookupError(f"run {run.info.run_id} has no input in the context '{context}'")
 
 
 def _load(uri: str) -> PyFuncModel:

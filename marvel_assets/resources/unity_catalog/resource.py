@@ -12,7 +12,9 @@ from marvel_assets.locking import home_id
 from marvel_assets.resources.mlflow_store import connect
 
 if TYPE_CHECKING:
+    from marvel_assets.config import ProjectConfig
     from marvel_assets.resources.unity_catalog.catalog import ModelCatalog
+    from marvel_assets.resources.unity_catalog.model_pair import ModelPairs
 
 
 class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -44,6 +46,12 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
         except CatalogError as error:
             return [str(error)]
         return []
+
+    def pairs(self, config: ProjectConfig) -> ModelPairs:
+        """The pairs of basic and custom versions of an environment."""
+        from marvel_assets.resources.unity_catalog.model_pair import ModelPairs
+
+        return ModelPairs(self.catalog(), config, Path(self.locks))
 
     def catalog(self) -> ModelCatalog:
         """The backend that is configured."""

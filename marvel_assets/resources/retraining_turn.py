@@ -1,0 +1,60 @@
+"""One retraining at a time, whichever way it was started.
+
+The queue's pool keeps queued runs apart; `dagster asset materialize` and `marvel run` bypass the queue, so that a lock
+of the project's own is held from a run's first asset to its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field, PrivateAttr
+
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+POOL = "retraining"
+"""The pool of the assets that must not be made by two runs at once."""
+
+
+class RetrainingTurn(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Lets one run after the other make tables, models and versions."""
+
+    locks: str = Field(description="Folder of the lock files.")
+
+    _held: FileLock | None = PrivateAttr(default=None)
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[RetrainingTurn]:  # noqa: ARG002
+        """Hand out the resource, and let the next run begin when this one (or its step's process) is over."""
+        try:
+            yield self
+        finally:
+            if self._held is not None:
+                self._held.release()
+                self._held = None
+
+    def take(self, context: dg.AssetExecutionContext) -> None:
+        """Wait until no other run is retraining; from then on until its end it is this run's turn.
+
+        The system lets go of the lock of a run that was killed.
+        """
+        import filelock
+
+        if self._held is not None:
+            return
+        folder = Path(self.locks)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock, holder = filelock.FileLock(folder / "retraining.lock"), folder / "retraining.run"
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            other = holder.read_text(encoding="utf-8") if holder.exists() else "another run"
+            context.log.info(f"Waiting until {other} has ended: retrainings don't overlap")
+            lock.acquire()
+        holder.write_text(f"run {context.run_id[:8]}", encoding="utf-8")
+        self._held = lock
