@@ -110,7 +110,7 @@ def register(
     """
     catalog = unity_catalog.catalog()
     catalog.ensure_schema(*name.split(".")[:2])
-    traces = {**Tags.collect(context.run_id).as_dict(), "model_id": model.model_id, "mlflow_run_id": model.run_id}
+    traces = {**Tags.collect(context.run.run_id).as_dict(), "model_id": model.model_id, "mlflow_run_id": model.run_id}
     registered = catalog.register(name, model.model_id, {**traces, **tags}, description=description)
     if not tags.items() <= registered.tags.items():
         catalog.set_tags(name, registered.version, tags)

@@ -141,7 +141,7 @@ def _wrap(
 ) -> LoggedModelRef:
     from marvel_assets.survival.wrapper_logging import CUSTOM_MODEL_NAME, log_custom_model
 
-    experiment, tags = project.config.experiment_name_custom, Tags.collect(context.run_id)
+    experiment, tags = project.config.experiment_name_custom, Tags.collect(context.run.run_id)
     with tracking.run(experiment, tags) as run:
         model_id = log_custom_model(
             basic.model_id,

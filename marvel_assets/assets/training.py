@@ -171,7 +171,7 @@ def _log(
         path = str(location) if isinstance(location, Path) else None
         return DataSet(table.name, path, table.version, table.content, rows)
 
-    tags = Tags.collect(context.run_id)
+    tags = Tags.collect(context.run.run_id)
     with tracking.run(settings.experiment_name_basic, tags) as run:
         model_id = log_basic_model(
             fitted.pipeline,

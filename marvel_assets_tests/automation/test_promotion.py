@@ -49,7 +49,8 @@ def run(
 
 def reason(result: dg.ExecuteInProcessResult) -> str:
     [failure] = [event for event in result.all_events if event.is_step_failure]
-    return str(failure.step_failure_data.error.message)
+    error = failure.step_failure_data.error
+    return str((error.cause or error).message)
 
 
 def served(catalog: ModelCatalog, schema: str) -> list[str | None]:
@@ -146,7 +147,7 @@ def test_a_basic_version_that_nothing_wraps_is_named_and_nothing_is_copied(
     ("environment", "settings", "told"),
     [
         ("prd", {}, "prd is the last environment; there is nowhere to promote to"),
-        ("acc", {}, f"{ACC}.{BASIC} has no version under latest-model; materialise basic_model_version first"),
+        ("acc", {}, f"{ACC}.{CUSTOM} has no version under latest-model; materialise custom_model_version first"),
         ("dev", {"basic_version": 9}, f"{DEV}.{BASIC} has no version 9"),
     ],
 )

@@ -1,0 +1,346 @@
+"""The gate in the graph: who is registered, what is told, and where the aliases are afterwards."""
+
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from marvel_assets.assets import judging
+from marvel_assets.config import ProjectConfig
+from marvel_assets.home import Home
+from marvel_assets.resources.mlflow_store import connect
+from marvel_assets.resources.unity_catalog.embedded import EmbeddedCatalog
+from marvel_assets.resources.unity_catalog.model_pair import ModelPair, ModelPairs
+from marvel_assets_tests.commands import BASIC, CUSTOM, materialize, python, reference, state_of, succeeded
+from marvel_assets_tests.graph import checks_of, failure_of, observed, run_graph, run_job
+from marvel_assets_tests.planted import spoilt_characters
+
+GOOD, FAIR, BAD = 0.0, 0.1, 0.35
+"""Shares of training rows with the wrong label."""
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[float, Path]:
+    folder = tmp_path_factory.mktemp("planted")
+    return {share: spoilt_characters(folder, share) for share in (GOOD, FAIR, BAD)}
+
+
+@pytest.fixture
+def config(small_project: Path) -> ProjectConfig:
+    return ProjectConfig.from_yaml(small_project)
+
+
+@pytest.fixture
+def gate(tmp_path: Path, small_project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets the gate's settings for the runs that follow."""
+
+    def set_gate(**settings: object) -> None:
+        content = yaml.safe_load(small_project.read_text())
+        content["gate"] |= settings
+        path = tmp_path / "project.yml"
+        path.write_text(yaml.safe_dump(content))
+        monkeypatch.setenv("MARVEL_CONFIG", str(path))
+
+    return set_gate
+
+
+def pairs_in(home: Home, config: ProjectConfig) -> ModelPairs:
+    catalog = EmbeddedCatalog(connect(f"sqlite:///{home.mlflow_database}", home.locks), home.locks)
+    return ModelPairs(catalog, config, home.locks)
+
+
+def served(home: Home, config: ProjectConfig) -> tuple[int, int]:
+    """The numbers of the pair under the aliases, each looked up by its own alias."""
+    pairs = pairs_in(home, config)
+    assert pairs.is_whole()
+    current = pairs.current()
+    return current.basic.version, current.custom.version
+
+
+def test_the_first_model_passes_on_floors_and_slices(home: Home, config: ProjectConfig, sources: dict[float, Path]):
+    # when
+    result = run_graph(home, sources[GOOD])
+
+    # then
+    assert result.success
+    assert checks_of(result)["passes_the_gate"]
+    assert served(home, config) == (1, 1)
+
+
+def test_a_worse_challenger_is_refused_in_a_green_run_with_the_reason(
+    home: Home, small_project: Path, sources: dict[float, Path]
+):
+    # given
+    run_graph(home, sources[GOOD])
+    before = state_of(home, small_project)
+
+    # when
+    result = run_graph(home, sources[BAD])
+
+    # then
+    assert result.success
+    assert not checks_of(result)["passes_the_gate"]
+    [told] = observed(result)
+    assert told.startswith("Refused: ROC AUC 0.")
+    assert ", champion 0." in told
+    assert "difference \N{MINUS SIGN}0." in told
+    assert [event.step_key for event in result.all_events if event.is_step_skipped] == ["custom_model_version"]
+    after = state_of(home, small_project)
+    assert (after.versions, after.aliases) == (before.versions, before.aliases)
+    assert reference(home, "basic_model_version").version == 1
+
+
+def test_a_better_challenger_takes_both_aliases(home: Home, config: ProjectConfig, sources: dict[float, Path]):
+    # given
+    run_graph(home, sources[FAIR])
+
+    # when
+    result = run_graph(home, sources[GOOD])
+
+    # then
+    assert checks_of(result)["passes_the_gate"]
+    assert served(home, config) == (2, 2)
+
+
+def test_the_verdict_stands_on_the_version_and_in_the_model_card(
+    home: Home, config: ProjectConfig, sources: dict[float, Path]
+):
+    # given
+    run_graph(home, sources[FAIR])
+    run_graph(home, sources[GOOD])
+
+    # when
+    pair = pairs_in(home, config).current()
+    client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    files = {file.path for file in client.list_artifacts(pair.basic.run_id)}
+
+    # then
+    for told in ("# Is a Marvel character alive?", "**Passed.**", "difference +0.", "| ROC AUC |", "train_set@v1"):
+        assert told in pair.basic.description
+    assert "model_card.md" in files
+    assert pair.custom.description.startswith(f"Wraps {config.qualified(BASIC)} version 2")
+
+
+def test_a_repeated_run_asks_the_gate_nothing_again(home: Home, sources: dict[float, Path]):
+    # given
+    run_graph(home, sources[GOOD])
+    first = run_graph(home, sources[BAD])
+
+    # when
+    again = run_graph(home, sources[BAD])
+
+    # then
+    assert observed(again) == observed(first)
+    logged = [event.message for event in again.all_events]
+    assert not any("against" in str(message) for message in logged)
+
+
+def test_a_broken_model_is_a_failure(
+    home: Home, config: ProjectConfig, sources: dict[float, Path], monkeypatch: pytest.MonkeyPatch
+):
+    # given: when the challenger is loaded again to be judged, its leaves are no numbers any more
+    run_graph(home, sources[FAIR])
+    champion = f"models:/{pairs_in(home, config).current().basic.model_id}"
+    load = judging._load
+
+    def broken(uri: str) -> Any:
+        pipeline = load(uri)
+        if uri != champion:
+            booster = pipeline.named_steps["classify"].booster_
+            for tree in range(booster.num_trees()):
+                booster.set_leaf_output(tree, 0, float("nan"))
+        return pipeline
+
+    monkeypatch.setattr(judging, "_load", broken)
+
+    # when
+    result = run_graph(home, sources[GOOD])
+
+    # then
+    assert not result.success
+    assert "times what is no probability between 0 and 1, such as nan" in failure_of(result)
+    assert served(home, config) == (1, 1)
+
+
+def test_a_champion_that_can_not_be_loaded_is_told_and_decides_against(
+    home: Home, config: ProjectConfig, sources: dict[float, Path]
+):
+    # given
+    run_graph(home, sources[FAIR])
+    for folder in home.mlflow_artifacts.rglob(f"{pairs_in(home, config).current().basic.model_id}/artifacts"):
+        shutil.rmtree(folder)
+
+    # when
+    result = run_graph(home, sources[GOOD])
+
+    # then
+    assert result.success
+    [told] = observed(result)
+    assert "the champion can't be compared with: basic version 1 can't be loaded: " in told
+    assert "set gate.mode to report" in told
+    assert served(home, config) == (1, 1)
+
+
+def test_report_only_tells_the_verdict_and_lets_the_model_through(
+    home: Home, config: ProjectConfig, sources: dict[float, Path], gate: Callable[..., None]
+):
+    # given
+    run_graph(home, sources[GOOD])
+    gate(mode="report")
+
+    # when
+    result = run_graph(home, sources[BAD])
+
+    # then
+    assert not checks_of(result)["passes_the_gate"]
+    assert served(home, config) == (2, 2)
+
+
+def test_by_hand_a_version_waits_until_a_person_approves(
+    home: Home, config: ProjectConfig, sources: dict[float, Path], gate: Callable[..., None]
+):
+    # given
+    gate(approval="by_hand")
+    run_graph(home, sources[GOOD])
+    assert pairs_in(home, config).current() is None
+
+    # when
+    approved = run_job(home, "approve", "put_a_waiting_pair_under_the_alias", who="Ororo")
+
+    # then
+    assert approved.success
+    assert served(home, config) == (1, 1)
+    assert pairs_in(home, config).current().custom.tags["approved_by"] == "Ororo"
+
+
+def test_a_rollback_puts_the_earlier_pair_back_with_who_and_why(
+    home: Home, config: ProjectConfig, sources: dict[float, Path]
+):
+    # given
+    run_graph(home, sources[FAIR])
+    run_graph(home, sources[GOOD])
+
+    # when
+    done = run_job(home, "rollback", "put_an_earlier_pair_back", why="it calls Uatu dead", who="Ororo")
+
+    # then
+    assert done.success
+    assert served(home, config) == (1, 1)
+    left = pairs_in(home, config).of_basic(2)
+    for version in (left.basic, left.custom):
+        assert version.tags["rolled_back_by"] == "Ororo"
+        assert version.tags["rolled_back_why"] == "it calls Uatu dead (Ororo)"
+    assert pairs_in(home, config).current().basic.tags["restored_why"] == "it calls Uatu dead"
+
+
+def test_what_was_rolled_back_is_not_taken_up_again_by_the_next_run(
+    home: Home, config: ProjectConfig, sources: dict[float, Path]
+):
+    # given
+    run_graph(home, sources[FAIR])
+    run_graph(home, sources[GOOD])
+    run_job(home, "rollback", "put_an_earlier_pair_back", why="it calls Uatu dead", who="Ororo")
+
+    # when
+    result = run_graph(home, sources[GOOD])
+
+    # then
+    assert result.success
+    assert observed(result) == [
+        "Refused: version 2 was rolled back: it calls Uatu dead (Ororo); "
+        "put it back with the job approve, or fit another"
+    ]
+    assert served(home, config) == (1, 1)
+
+
+def test_a_version_that_was_rolled_back_can_be_approved_again(
+    home: Home, config: ProjectConfig, sources: dict[float, Path]
+):
+    # given
+    run_graph(home, sources[FAIR])
+    run_graph(home, sources[GOOD])
+    run_job(home, "rollback", "put_an_earlier_pair_back", why="it calls Uatu dead", who="Ororo")
+
+    # when
+    run_job(home, "approve", "put_a_waiting_pair_under_the_alias", who="Logan")
+
+    # then
+    assert served(home, config) == (2, 2)
+    assert run_graph(home, sources[GOOD]).success
+    assert served(home, config) == (2, 2)
+
+
+def test_a_rollback_needs_an_earlier_pair(home: Home, config: ProjectConfig, sources: dict[float, Path]):
+    # given
+    run_graph(home, sources[GOOD])
+
+    # when
+    done = run_job(home, "rollback", "put_an_earlier_pair_back", why="none", who="Ororo")
+
+    # then
+    assert "version 1 has taken no other version's place" in failure_of(done)
+    assert served(home, config) == (1, 1)
+
+
+def test_a_challenger_that_was_judged_against_another_champion_fails_and_wins_in_the_next_run(
+    home: Home, config: ProjectConfig, sources: dict[float, Path], monkeypatch: pytest.MonkeyPatch
+):
+    # given: another machine's run moves the aliases after this one has judged
+    run_graph(home, sources[FAIR])
+    move = ModelPairs.move
+
+    def first_another(pairs: ModelPairs, to: ModelPair, _: str | None, *, is_rollback: bool = False) -> bool:
+        monkeypatch.setattr(ModelPairs, "move", move)
+        return move(pairs, to, "m-another", is_rollback=is_rollback)
+
+    monkeypatch.setattr(ModelPairs, "move", first_another)
+
+    # when
+    result = run_graph(home, sources[GOOD])
+
+    # then
+    assert "was judged against m-another, but" in failure_of(result)
+    assert served(home, config) == (1, 1)
+    assert run_graph(home, sources[GOOD]).success
+    assert served(home, config) == (2, 2)
+
+
+KILLED_BETWEEN_THE_ALIASES = """
+import os, signal, sys
+from marvel_assets.resources.unity_catalog.mlflow_registry import MlflowRegistryCatalog
+
+set_alias = MlflowRegistryCatalog.set_alias
+
+def set_alias_and_die(self, name, alias, version):
+    set_alias(self, name, alias, version)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+MlflowRegistryCatalog.set_alias = set_alias_and_die
+sys.argv = ["dagster", "asset", "materialize", "-m", "marvel_assets.definitions", "--select", "*"]
+from dagster._cli import main
+main()
+"""
+
+
+def test_a_kill_between_the_two_alias_moves_is_healed_within_one_run(
+    home: Home, config: ProjectConfig, sources: dict[float, Path]
+):
+    # given
+    run_graph(home, sources[FAIR])
+    killed = python("-c", KILLED_BETWEEN_THE_ALIASES, MARVEL_SOURCE=str(sources[GOOD]))
+    assert killed.returncode == -signal.SIGKILL
+    pairs = pairs_in(home, config)
+    assert not pairs.is_whole()
+    assert pairs.current().custom.version == 2
+
+    # when
+    done = succeeded(materialize("*", MARVEL_SOURCE=str(sources[GOOD])))
+
+    # then
+    assert served(home, config) == (2, 2)
+    assert "The aliases did not agree" in done.stderr + done.stdout
+    assert [version.version for version in pairs._catalog.versions(config.qualified(CUSTOM))] == [2, 1]

@@ -1,0 +1,48 @@
+"""The asset graph, run in this process: seconds instead of the imports of a new one."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from marvel_assets.automation.jobs import retrain
+from marvel_assets.definitions import defs
+from marvel_assets.home import Home
+from marvel_assets.resources.profiles import resources_of_the_profile
+
+
+def run_graph(home: Home, source: Path | str, instance: dg.DagsterInstance | None = None) -> dg.ExecuteInProcessResult:
+    """Materialise the retraining's assets from a source; a failure is told by the result."""
+    settings: dict[str, Any] = {"ops": {"raw_characters": {"config": {"source": str(source)}}}}
+    graph = dg.Definitions(
+        assets=defs.assets, asset_checks=defs.asset_checks, jobs=[retrain], resources=resources_of_the_profile(home)
+    )
+    job = graph.resolve_job_def("retrain")
+    return job.execute_in_process(run_config=settings, raise_on_error=False, instance=instance)
+
+
+def run_job(home: Home, name: str, op: str, **config: Any) -> dg.ExecuteInProcessResult:
+    """One of the jobs that a person starts by name."""
+    graph = dg.Definitions(
+        jobs=[job for job in defs.jobs if job.name == name], resources=resources_of_the_profile(home)
+    )
+    settings = {"ops": {op: {"config": config}}}
+    return graph.resolve_job_def(name).execute_in_process(run_config=settings, raise_on_error=False)
+
+
+def failure_of(result: dg.ExecuteInProcessResult) -> str:
+    """What the one step that failed tells as the reason."""
+    [failure] = [event for event in result.all_events if event.is_step_failure]
+    error = failure.step_failure_data.error
+    return str((error.cause or error).message)
+
+
+def observed(result: dg.ExecuteInProcessResult) -> list[str]:
+    """The descriptions of the observations."""
+    found = [event for event in result.all_events if event.event_type_value == "ASSET_OBSERVATION"]
+    return [str(event.asset_observation_data.asset_observation.description) for event in found]
+
+
+def checks_of(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    """Whether each asset check passed."""
+    return {evaluation.check_name: evaluation.passed for evaluation in result.get_asset_check_evaluations()}

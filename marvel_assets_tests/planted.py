@@ -1,0 +1,29 @@
+"""Characters whose training labels are spoilt on purpose: the more, the worse the model that is fitted on them."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from marvel_assets.survival.schema import TEST_BELOW
+from marvel_assets.survival.synthetic import synthetic_characters
+
+ROWS = 4000
+SEED = 7
+
+
+def spoilt_characters(folder: Path, share: float, rows: int = ROWS) -> Path:
+    """A CSV file of generated characters, of whose training rows this share has the other label.
+
+    The test rows are the same for every share, so that models are judged alike.
+    """
+    characters = synthetic_characters(rows, SEED)
+    digests = characters["PageID"].map(lambda name: hashlib.md5(str(name).encode()).hexdigest())
+    drawn = np.random.default_rng(SEED).random(len(characters)) < share
+    turned = (digests >= TEST_BELOW) & drawn & characters["Alive"].isin(["Alive", "Dead"])
+    other: pd.Series = characters["Alive"].map({"Alive": "Dead", "Dead": "Alive"})
+    characters["Alive"] = characters["Alive"].mask(turned, other)
+    file = folder / f"spoilt_{share:g}.csv"
+    characters.to_csv(file, index=False)
+    return file
