@@ -6,8 +6,12 @@ from marvel_assets.assets.ingestion import characters, raw_characters
 from marvel_assets.assets.registry import basic_model_version
 from marvel_assets.assets.serving import custom_model_version, inference_wheel
 from marvel_assets.assets.training import basic_model, fitted_pipeline
+from marvel_assets.automation.aliases import aliases_agree
 from marvel_assets.automation.console import brief_console
+from marvel_assets.automation.failures import failed_runs
 from marvel_assets.automation.jobs import approve, promote, retrain, rollback, verify_scoring_environment
+from marvel_assets.automation.new_data import new_raw_data
+from marvel_assets.automation.schedules import weekly_retraining
 from marvel_assets.checks.ingestion import test_set_keeps_the_contract, train_set_keeps_the_contract
 from marvel_assets.checks.training import basic_model_inspection
 from marvel_assets.home import Home
@@ -25,6 +29,9 @@ defs = dg.Definitions(
     ],
     asset_checks=[train_set_keeps_the_contract, test_set_keeps_the_contract, basic_model_inspection],
     jobs=[retrain, promote, rollback, approve, verify_scoring_environment],
+    # All ship switched off; the README tells how to turn them on.
+    schedules=[weekly_retraining],
+    sensors=[new_raw_data, aliases_agree, failed_runs],
     resources=resources_of_the_profile(Home.from_environment()),
     loggers={"brief": brief_console},
     # One process a run: what is heavy is imported once, and a Spark session would be started once.

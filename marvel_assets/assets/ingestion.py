@@ -7,6 +7,7 @@ from pydantic import Field
 
 from marvel_assets.assets.code_versions import version_of
 from marvel_assets.assets.descriptions import OWNERS, column_lineage, column_schema, log_published, table_metadata
+from marvel_assets.assets.freshness import WEEKLY
 from marvel_assets.preflight import check_ready
 from marvel_assets.references import TableVersion
 from marvel_assets.resources.engines.engine import Engine
@@ -61,7 +62,8 @@ class RawCharactersConfig(dg.Config):
     source: str | None = Field(
         default=None,
         description=(
-            "A CSV or Parquet file, an http(s) URL, kaggle:<owner>/<dataset>, or 'generated'. "
+            "A CSV or Parquet file, a folder of such, a Delta table, an http(s) URL, kaggle:<owner>/<dataset>, "
+            "or 'generated'. "
             "Default: what the sources resource says (MARVEL_SOURCE, else 'generated')."
         ),
     )
@@ -73,6 +75,7 @@ class RawCharactersConfig(dg.Config):
     group_name=GROUP,
     kinds={"deltalake", "table"},
     owners=OWNERS,
+    freshness_policy=WEEKLY,
     code_version=READING_VERSION,
     io_manager_key="references",
     pool=POOL,
@@ -126,6 +129,7 @@ def _cleaned_table(name: str, description: str, schema: dg.TableSchema, lineage:
         group_name=GROUP,
         kinds={"deltalake", "table"},
         owners=OWNERS,
+        freshness_policy=WEEKLY,
         code_version=CLEANING_VERSION,
         skippable=True,
         metadata={"dagster/column_schema": schema, "dagster/column_lineage": lineage},

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from marvel_assets.assets.descriptions import OWNERS
+from marvel_assets.assets.freshness import WEEKLY
 from marvel_assets.assets.judging import champion_of, judged
 from marvel_assets.config import Tags
 from marvel_assets.references import LoggedModelRef, ModelVersionRef
@@ -30,6 +31,7 @@ JUDGED_AGAINST = "judged_against"
     group_name=GROUP,
     kinds={"mlflow"},
     owners=OWNERS,
+    freshness_policy=WEEKLY,
     code_version="2",
     io_manager_key="references",
     pool=POOL,

@@ -7,6 +7,7 @@ import dagster as dg
 
 from marvel_assets.assets.code_versions import recipe_of, version_of
 from marvel_assets.assets.descriptions import OWNERS
+from marvel_assets.assets.freshness import WEEKLY
 from marvel_assets.assets.registry import JUDGED_AGAINST, register, version_result
 from marvel_assets.config import Tags
 from marvel_assets.references import LoggedModelRef, ModelVersionRef, WheelRef
@@ -31,6 +32,7 @@ WRAPS_THE_BASIC_VERSION = "wraps_the_basic_version"
     group_name=GROUP,
     kinds={"python"},
     owners=OWNERS,
+    automation_condition=dg.AutomationCondition.on_missing(),
     io_manager_key="references",
 )
 def inference_wheel(context: dg.AssetExecutionContext, wheel_builder: WheelBuilder) -> dg.MaterializeResult[WheelRef]:
@@ -52,6 +54,7 @@ def inference_wheel(context: dg.AssetExecutionContext, wheel_builder: WheelBuild
     group_name=GROUP,
     kinds={"mlflow", "python"},
     owners=OWNERS,
+    freshness_policy=WEEKLY,
     code_version=WRAP_CODE,
     io_manager_key="references",
     pool=POOL,

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from marvel_assets.assets.code_versions import recipe_of, version_of
 from marvel_assets.assets.descriptions import OWNERS, picture
+from marvel_assets.assets.freshness import WEEKLY
 from marvel_assets.config import Tags
 from marvel_assets.references import LoggedModelRef, TableVersion
 from marvel_assets.resources.pipeline_store import FittedPipeline, PipelineStore
@@ -45,6 +46,7 @@ class FitConfig(dg.Config):
     group_name=GROUP,
     kinds={"scikitlearn", "lightgbm"},
     owners=OWNERS,
+    freshness_policy=WEEKLY,
     code_version=FIT_CODE,
     io_manager_key="pipelines",
     pool=POOL,
@@ -107,6 +109,7 @@ def fitted_pipeline(
     group_name=GROUP,
     kinds={"mlflow", "lightgbm"},
     owners=OWNERS,
+    freshness_policy=WEEKLY,
     code_version=LOG_CODE,
     io_manager_key="references",
     pool=POOL,

@@ -1,13 +1,11 @@
 """What a run tells at the command line: one short line for each thing that a person waits for."""
 
 import logging
-import re
 import sys
 
 import dagster as dg
 
-SELF_EXPLAINING = re.compile(r"^(dagster\._core\.definitions\.events\.Failure|marvel_assets\.[\w.]+Error): ")
-"""Errors whose text is a sentence of its own, without the class before it."""
+from marvel_assets.automation.causes import cause_of
 
 
 class _Brief(logging.Formatter):
@@ -19,15 +17,8 @@ class _Brief(logging.Formatter):
         step = told.get("step_key") or "run"
         message = told.get("orig_message") or record.getMessage()
         if event is not None and event.is_step_failure:
-            message = f"failed: {_causes(event.step_failure_data.error)}"
+            message = f"failed: {cause_of(event.step_failure_data.error)}"
         return f"{self.formatTime(record, '%H:%M:%S')}  {step:<24} {message}"
-
-
-def _causes(error: object) -> str:
-    """The innermost cause is what the asset raised; what is around it is Dagster's account of where."""
-    while getattr(error, "cause", None) is not None:
-        error = error.cause  # type: ignore[attr-defined]
-    return SELF_EXPLAINING.sub("", str(getattr(error, "message", error)).strip())
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:

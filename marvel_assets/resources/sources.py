@@ -20,8 +20,8 @@ class Sources(dg.ConfigurableResource):  # type: ignore[type-arg]
     default: str = Field(
         default=GENERATED,
         description=(
-            "A CSV or Parquet file, an http(s) URL, kaggle:<owner>/<dataset>, or 'generated' for the built-in "
-            "generator. Default: $MARVEL_SOURCE, else 'generated'."
+            "A CSV or Parquet file, a folder of such, a Delta table, an http(s) URL, kaggle:<owner>/<dataset>, or "
+            "'generated' for the built-in generator. Default: $MARVEL_SOURCE, else 'generated'."
         ),
     )
     scratch: str = Field(description="Folder for what is downloaded or generated, emptied afterwards.")
@@ -46,3 +46,13 @@ class Sources(dg.ConfigurableResource):  # type: ignore[type-arg]
                 generator_rows=generator_rows,
                 generator_seed=generator_seed,
             )
+
+    def fingerprint(self, *, generator_rows: int, generator_seed: int) -> str | None:
+        """A glance at the default source: equal where its content is the same; None where only the content can tell.
+
+        Raises:
+            SourceError: there is nothing to read under that name.
+        """
+        from marvel_assets.sources.fingerprint import fingerprint
+
+        return fingerprint(self.default, generator_rows=generator_rows, generator_seed=generator_seed)

@@ -28,8 +28,8 @@ class GeneratedSource:
         code = Path(synthetic.__file__).read_bytes()
         return "generated:" + hashlib.sha256(f"{self.rows},{self.seed},".encode() + code).hexdigest()
 
-    def file(self) -> Path:
+    def files(self) -> list[Path]:
         """Generate the rows."""
         path = self.folder / "generated.parquet"
         synthetic.synthetic_characters(self.rows, self.seed).to_parquet(path, index=False)
-        return path
+        return [path]

@@ -8,11 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
+from marvel_assets.sources.delta import LOG, DeltaSource
 from marvel_assets.sources.errors import SourceError
+from marvel_assets.sources.folder import FolderSource
 from marvel_assets.sources.generated import GeneratedSource
 
 GENERATED = "generated"
 KAGGLE_PREFIX = "kaggle:"
+URL_PREFIXES = ("http://", "https://")
 
 
 class Source(Protocol):
@@ -26,8 +29,8 @@ class Source(Protocol):
     def digest(self) -> str:
         """Equal digests mean equal bytes, so that what is unchanged need not be read."""
 
-    def file(self) -> Path:
-        """A CSV or Parquet file with the rows."""
+    def files(self) -> list[Path]:
+        """CSV or Parquet files with the rows, one file's after the other's."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +46,17 @@ class FileSource:
         with self.path.open("rb") as content:
             return "sha256:" + hashlib.file_digest(content, "sha256").hexdigest()
 
-    def file(self) -> Path:
+    def files(self) -> list[Path]:
         """The file itself."""
-        return self.path
+        return [self.path]
 
 
 def locate(setting: str, scratch: Path, *, generator_rows: int, generator_seed: int) -> Source:
     """Find the source that the setting names, and bring it here where it is elsewhere.
 
     Args:
-        setting: a path, an ``http(s)://`` URL, ``kaggle:<owner>/<dataset>``, or ``generated``.
+        setting: the path of a file, a folder or a Delta table, an ``http(s)://`` URL, ``kaggle:<owner>/<dataset>``,
+            or ``generated``.
         scratch: an existing folder for what is downloaded or generated.
         generator_rows: how many rows ``generated`` makes.
         generator_seed: from which seed.
@@ -62,7 +66,7 @@ def locate(setting: str, scratch: Path, *, generator_rows: int, generator_seed: 
     """
     if setting == GENERATED:
         return GeneratedSource(generator_rows, generator_seed, scratch)
-    if setting.startswith(("http://", "https://")):
+    if setting.startswith(URL_PREFIXES):
         from marvel_assets.sources.download import download
 
         return FileSource(setting, download(setting, scratch))
@@ -70,11 +74,26 @@ def locate(setting: str, scratch: Path, *, generator_rows: int, generator_seed: 
         from marvel_assets.sources.kaggle import download_dataset
 
         return FileSource(setting, download_dataset(setting.removeprefix(KAGGLE_PREFIX)))
+    path = local_path(setting)
+    if path.is_file():
+        return FileSource(setting, path)
+    return DeltaSource.newest(path, scratch) if (path / LOG).is_dir() else FolderSource(setting, path)
+
+
+def local_path(setting: str) -> Path:
+    """The file or folder that the setting names.
+
+    Raises:
+        SourceError: there is none, or it is an address of an unknown kind.
+    """
     if "://" in setting:
         raise SourceError(
-            f"{setting}: sources are read from a file, http://, https://, kaggle:<owner>/<dataset> or 'generated'."
+            f"{setting}: sources are read from a file, a folder, a Delta table, http://, https://, "
+            "kaggle:<owner>/<dataset> or 'generated'."
         )
     path = Path(setting).expanduser()
-    if not path.is_file():
-        raise SourceError(f"{setting}: no such file (looked for {path.absolute()}); set MARVEL_SOURCE to one.")
-    return FileSource(setting, path)
+    if not path.exists():
+        raise SourceError(
+            f"{setting}: no such file or folder (looked for {path.absolute()}); set MARVEL_SOURCE to one."
+        )
+    return path

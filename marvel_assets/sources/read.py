@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from marvel_assets.sources.locate import Source
+
 BLOCK_BYTES = 32 << 20
 """How much of a CSV file is parsed at once; a row must fit into it."""
 
@@ -22,11 +24,25 @@ _PARQUET_MAGIC = b"PAR1"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_batches(path: Path, label: str) -> Iterator[pa.RecordBatch]:
-    """Read the source's columns as text, in its row order.
+def batches_of(source: Source) -> Iterator[pa.RecordBatch]:
+    """Read the source's columns as text, in the order of its files and rows.
 
-    Each batch holds ``source_row`` (int64, from 1) and the columns of the data contract under the names that
-    the table stores them by. Cells are as delivered; other columns are left out.
+    Raises:
+        SourceError: a file can't be read; named by the source's label, and its own name where there are several.
+    """
+    files, rows = source.files(), 0
+    for file in files:
+        label = source.label if len(files) == 1 else f"{source.label.rstrip('/')}/{file.name}"
+        for batch in read_batches(file, label, rows_before=rows):
+            rows += batch.num_rows
+            yield batch
+
+
+def read_batches(path: Path, label: str, rows_before: int = 0) -> Iterator[pa.RecordBatch]:
+    """Read a file's columns as text, in its row order.
+
+    Each batch holds ``source_row`` (int64, from 1 where no rows stand before) and the columns of the data contract
+    under the names that the table stores them by. Cells are as delivered; other columns are left out.
 
     Raises:
         SourceError: the file is empty, is neither CSV nor Parquet, isn't UTF-8, or lacks a column. Raised before
@@ -41,12 +57,12 @@ def read_batches(path: Path, label: str) -> Iterator[pa.RecordBatch]:
     if head.startswith(_UTF16_MARKS):
         raise SourceError(f"{label}: the file is UTF-16; save it as UTF-8.")
     is_parquet = head == _PARQUET_MAGIC
-    rows = 0
+    rows = rows_before
     for batch in _parquet_batches(path, label) if is_parquet else _csv_batches(path, label):
         places = pa.array(range(rows + 1, rows + 1 + batch.num_rows), pa.int64())
         rows += batch.num_rows
         yield pa.RecordBatch.from_arrays([places, *batch.columns], names=[SOURCE_ROW, *SOURCE_COLUMNS.values()])
-    if rows == 0:
+    if rows == rows_before:
         raise SourceError(f"{label}: the file has columns and no rows.")
 
 

@@ -10,6 +10,17 @@ CONTENT = b"PageID,Name\n1,Anna\n" * 1000
 
 
 class _Answers(BaseHTTPRequestHandler):
+    def do_HEAD(self) -> None:
+        match self.path:
+            case "/tagged.csv":
+                self._answer(200, {"ETag": '"one"', "Content-Length": "5"}, b"")
+            case "/dated.csv":
+                self._answer(200, {"Last-Modified": "Mon, 02 Nov 2026 06:00:00 GMT"}, b"")
+            case "/plain.csv":
+                self._answer(200, {"Content-Length": "5"}, b"")
+            case _:
+                self._answer(405, {}, b"")
+
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         match path:
