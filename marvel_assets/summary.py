@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from marvel_assets.assets.judging import VERDICT
 from marvel_assets.references import LoggedModelRef, ModelVersionRef, TableVersion, WheelRef, from_json
 from marvel_assets.resources.mlflow_store import connect
 from marvel_assets.resources.profiles import resources_of_the_profile
+from marvel_assets.survival.gate import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,12 +73,15 @@ def summary(home: Home) -> Iterator[str]:
     stores = (tracking.tracking_uri, home.locks, tracking.registry_uri)
     yield from _rows(done)
     if model := done.model("basic_model"):
-        client = connect(*stores)
-        figures = {metric.key: metric.value for metric in client.get_logged_model(model.model_id).metrics or []}
+        logged = connect(*stores).get_logged_model(model.model_id)
+        figures = {metric.key: metric.value for metric in logged.metrics or []}
         yield f"  model        {model.model_id}, logged by run {model.run_id}"
         named = [f"{label} {figures[name]:.4f}" for label, name in METRICS.items() if name in figures]
         for start in range(0, len(named), METRICS_A_LINE):
             yield f"  {'' if start else 'metrics':<12} {', '.join(named[start : start + METRICS_A_LINE])}"
+        registered = done.version("basic_model_version")
+        if VERDICT in logged.tags and (registered is None or registered.model_id != model.model_id):
+            yield f"  refused      {Verdict.from_json(logged.tags[VERDICT]).reason}"
     for asset in ("basic_model_version", "custom_model_version"):
         if version := done.version(asset):
             yield f"  {asset.split('_')[0]:<12} {version.name} version {version.version}, alias {version.alias}"

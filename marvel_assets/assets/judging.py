@@ -115,7 +115,7 @@ def _judge(
         note=note,
     )  # fmt: skip
     if champion_problem:
-        way_out = "roll back to a version that can, or set gate.mode to report for one run"
+        way_out = "roll back to a version that can be, or set gate.mode to report for one run"
         unknown = f"the champion can't be compared with: {champion_problem} ({way_out})"
         return replace(verdict, refusals=(*verdict.refusals, unknown)), False
     return verdict, True

@@ -18,13 +18,16 @@ from marvel_assets.resources.tracking import INSPECTION, PASSED, MlflowTracking
 from marvel_assets.resources.unity_catalog.catalog import CatalogVersion
 from marvel_assets.resources.unity_catalog.model_pair import ALIAS, BASIC_MODEL
 from marvel_assets.resources.unity_catalog.resource import UnityCatalog
+from marvel_assets.survival.gate import Verdict
 
 GROUP = "registry"
 READY_SECONDS = 60
 GATE = "passes_the_gate"
 
 JUDGED_AGAINST = "judged_against"
-"""Tag of a basic version: the model that was the champion when the gate let it through; empty where there was none."""
+"""Tag of a basic version: the model that was served when the gate let it through, or NOBODY."""
+
+NOBODY = "nobody"
 
 
 @dg.asset(
@@ -71,11 +74,12 @@ def basic_model_version(
         context.log.info(f"The aliases did not agree, after a run that was killed; both are at {healed} now")
     known = next((version for version in catalog.versions(name) if version.model_id == basic_model.model_id), None)
     verdict = judged(context, basic_model, champion, champion_problem, known, project, tables, tracking)
-    told: dict[str, dg.MetadataValue[Any] | str] = {
+    told: dict[str, dg.MetadataValue[Any] | str | float] = {
         "reason": verdict.reason,
         "gate": dg.MetadataValue.md(gate_report(verdict)),
         "champion": str(champion.basic.version) if champion else "none",
         "mode": gate.mode,
+        **_figures(verdict),
     }
     yield dg.AssetCheckResult(
         asset_key="basic_model_version",
@@ -92,10 +96,22 @@ def basic_model_version(
     card = model_card(tracking.facts_of(basic_model), verdict)
     if known is None:
         tracking.log_text(basic_model, card, CARD_FILE)
-    against = "" if champion is None else champion.basic.model_id
-    tags = {} if champion is not None and champion.basic.model_id == basic_model.model_id else {JUDGED_AGAINST: against}
+    against = champion.basic.model_id if champion else pairs.served_model() if champion_problem else NOBODY
+    tags = {} if against == basic_model.model_id else {JUDGED_AGAINST: against or ""}
     version = register(context, basic_model, name, unity_catalog, tags, card)
     yield version_result(context, basic_model, version, tracking, is_new=known is None, metadata=told)
+
+
+def _figures(verdict: Verdict) -> dict[str, float]:
+    """The comparison in numbers, which Dagster's pages plot over time."""
+    if verdict.comparison is None:
+        return {}
+    return {
+        "challenger_roc_auc": verdict.comparison.challenger,
+        "champion_roc_auc": verdict.comparison.champion,
+        "difference_low": verdict.comparison.low,
+        "difference_high": verdict.comparison.high,
+    }
 
 
 def register(
@@ -126,7 +142,7 @@ def version_result(
     tracking: MlflowTracking,
     *,
     is_new: bool,
-    metadata: Mapping[str, dg.MetadataValue[Any] | str] = MappingProxyType({}),
+    metadata: Mapping[str, dg.MetadataValue[Any] | str | float] = MappingProxyType({}),
 ) -> dg.MaterializeResult[ModelVersionRef]:
     """What an asset hands on of a version, and tells of it."""
     reference = ModelVersionRef(version.name, version.version, model.model_id, ALIAS)

@@ -8,7 +8,7 @@ import dagster as dg
 from marvel_assets.assets.code_versions import recipe_of, version_of
 from marvel_assets.assets.descriptions import OWNERS
 from marvel_assets.assets.freshness import WEEKLY
-from marvel_assets.assets.registry import JUDGED_AGAINST, register, version_result
+from marvel_assets.assets.registry import JUDGED_AGAINST, NOBODY, register, version_result
 from marvel_assets.config import Tags
 from marvel_assets.references import LoggedModelRef, ModelVersionRef, WheelRef
 from marvel_assets.resources.project import Project
@@ -121,13 +121,13 @@ def _basic_version(reference: ModelVersionRef, unity_catalog: UnityCatalog) -> C
 def _release(context: dg.AssetExecutionContext, pair: ModelPair, project: Project, unity_catalog: UnityCatalog) -> str:
     """Put the pair under the alias, unless a person must approve it; tells in words where it stands."""
     pairs = unity_catalog.pairs(project.config)
-    current = pairs.current()
-    is_served = current is not None and current.basic.model_id == pair.basic.model_id
+    is_served = pairs.served_model() == pair.basic.model_id
     if project.config.gate.approval == "by_hand" and not is_served:
         context.log.info(f"{pair} wait for approval: dagster job execute -m marvel_assets.definitions -j approve")
         return f"waits for approval to be {ALIAS}"
     try:
-        is_new = pairs.move(pair, pair.basic.tags.get(JUDGED_AGAINST) or None)
+        against = pair.basic.tags.get(JUDGED_AGAINST, NOBODY)
+        is_new = pairs.move(pair, None if against == NOBODY else against)
     except StalePairError as error:
         raise dg.Failure(str(error)) from error
     context.log.info(f"{ALIAS}: {pair} ({'new' if is_new else 'unchanged'})")

@@ -61,8 +61,7 @@ def promote_pair(
         promote_version(catalog, version, name, promoted_by=context.run_id)
         for version, name in ((pair.basic, there.basic_name), (pair.custom, there.custom_name))
     )
-    served = there.current()
-    there.move(ModelPair(basic, custom), served.basic.model_id if served else None)
+    there.move(ModelPair(basic, custom), there.served_model())
     for copy in (basic, custom):
         context.log.info(f"{copy.name} version {copy.version} is {ALIAS}, from {copy.tags[PROMOTED_FROM]}")
     context.add_output_metadata({copy.name: copy.version for copy in (basic, custom)})

@@ -81,8 +81,8 @@ def approve_pair(catalog: ModelCatalog, pairs: ModelPairs, config: ApproveConfig
     versions = catalog.versions(pairs.basic_name)
     if not versions:
         raise CatalogError(f"{pairs.basic_name} has no version to approve; materialise basic_model_version first.")
-    pair, served = pairs.of_basic(config.basic_version or versions[0].version), pairs.current()
+    pair = pairs.of_basic(config.basic_version or versions[0].version)
     for version in (pair.custom, pair.basic):
         catalog.set_tags(version.name, version.version, {APPROVED_BY: config.who, ROLLED_BACK: ""})
-    pairs.move(pair, served.basic.model_id if served else None)
+    pairs.move(pair, pairs.served_model())
     return pair

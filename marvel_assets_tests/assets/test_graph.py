@@ -8,6 +8,7 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
+import yaml
 
 from marvel_assets.home import PROJECT_ROOT, Home
 from marvel_assets.resources.mlflow_store import connect
@@ -151,9 +152,25 @@ def test_an_asset_before_its_upstream_names_what_to_materialise_first():
     assert "--select '*train_set'" in done.stderr
 
 
-def test_the_genuine_sample_goes_through_whole(home: Home, small_project: Path, sample: Path):
-    # when
+@pytest.mark.usefixtures("home")
+def test_the_genuine_sample_is_too_small_for_the_gate_and_the_summary_says_so(sample: Path):
+    # when: 523 rows to learn from
     done = succeeded(marvel("run", MARVEL_SOURCE=str(sample)))
+
+    # then
+    assert "  refused      log_loss_gain -0.0" in done.stdout
+    assert "custom " not in done.stdout.partition("Done in")[2]
+
+
+def test_the_genuine_sample_goes_through_whole(home: Home, small_project: Path, sample: Path, tmp_path: Path):
+    # given
+    content = yaml.safe_load(small_project.read_text())
+    content["gate"]["mode"] = "report"
+    lenient = tmp_path / "lenient.yml"
+    lenient.write_text(yaml.safe_dump(content))
+
+    # when
+    done = succeeded(marvel("run", MARVEL_SOURCE=str(sample), MARVEL_CONFIG=str(lenient)))
 
     # then
     state = state_of(home, small_project)

@@ -182,6 +182,22 @@ def test_a_foreign_version_under_the_alias_is_named(pairs: ModelPairs, backend: 
         pairs.current()
 
 
+def test_a_foreign_version_under_the_alias_can_be_replaced(
+    pairs: ModelPairs,
+    two: tuple[ModelPair, ModelPair],
+    backend: Backend,  # noqa: F811
+):
+    # given
+    foreign = backend.catalog.register(CUSTOM, backend.models[0].model_id, {}, "somebody else's")
+    backend.catalog.set_alias(CUSTOM, ALIAS, foreign.version)
+
+    # when
+    pairs.move(two[0], pairs.served_model())
+
+    # then
+    assert under_the_aliases(backend.catalog) == (1, 1)
+
+
 def test_a_reader_sees_the_old_pair_or_the_new_one(
     pairs: ModelPairs,
     two: tuple[ModelPair, ModelPair],

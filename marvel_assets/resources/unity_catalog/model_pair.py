@@ -64,6 +64,15 @@ class ModelPairs:
         custom = self._catalog.version_under(self.custom_name, ALIAS)
         return None if custom is None else self._of(custom)
 
+    def served_model(self) -> str | None:
+        """The basic model's id, as the custom version under the alias tells it.
+
+        Returns:
+            '' where that version does not tell it, None where nothing is under the alias.
+        """
+        custom = self._catalog.version_under(self.custom_name, ALIAS)
+        return None if custom is None else custom.tags.get(WRAPS, "")
+
     def of_basic(self, version: int) -> ModelPair:
         """The pair of a basic version, by its number.
 
@@ -106,7 +115,7 @@ class ModelPairs:
 
         Args:
             to: a pair whose versions are READY.
-            expected: the basic model's id of the pair that is to be replaced; None where there was none.
+            expected: the basic model's id of the pair that is to be replaced, as ``served_model`` tells it.
             is_rollback: the pair was served before, and keeps its note of what it replaced.
 
         Returns:
@@ -116,11 +125,11 @@ class ModelPairs:
             StalePairError: another pair is served than the expected one.
         """
         with self._one_at_a_time():
-            current = self.current()
-            if current is not None and current.custom.version == to.custom.version:
+            current = self._catalog.version_under(self.custom_name, ALIAS)
+            if current is not None and current.version == to.custom.version:
                 self._point_basic(to)
                 return False
-            found = None if current is None else current.basic.model_id
+            found = None if current is None else current.tags.get(WRAPS, "")
             if found not in {expected, to.basic.model_id}:
                 raise StalePairError(
                     f"{self.basic_name} version {to.basic.version} was judged against {expected or 'no champion'}, but "
@@ -128,7 +137,7 @@ class ModelPairs:
                     "judged against that one."
                 )
             if current is not None and not is_rollback and found != to.basic.model_id:
-                self._catalog.set_tags(self.custom_name, to.custom.version, {REPLACES: str(current.custom.version)})
+                self._catalog.set_tags(self.custom_name, to.custom.version, {REPLACES: str(current.version)})
             self._catalog.set_alias(self.custom_name, ALIAS, to.custom.version)
             self._point_basic(to)
         return True
@@ -162,7 +171,7 @@ class ModelPairs:
                 return ModelPair(basic, custom)
         raise CatalogError(
             f"{custom.name} version {custom.version} does not tell which version of {self.basic_name} it wraps (tag "
-            f"{WRAPS}: {wrapped}); put a version of this project under {ALIAS} with the job rollback."
+            f"{WRAPS}: {wrapped}); put a version of this project under {ALIAS} with the job approve"
         )
 
     def _one_at_a_time(self) -> AbstractContextManager[None]:

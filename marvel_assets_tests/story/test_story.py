@@ -1,0 +1,186 @@
+"""The life of a model, against a real `dagster dev`: webserver, daemon, sensors, and a run that is killed."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster_graphql import DagsterGraphQLClient
+
+from marvel_assets.automation.new_data import GOING
+from marvel_assets.config import ProjectConfig
+from marvel_assets.home import Home
+from marvel_assets.resources.mlflow_store import connect
+from marvel_assets.resources.unity_catalog.embedded import EmbeddedCatalog
+from marvel_assets.resources.unity_catalog.model_pair import ALIAS, ModelPairs
+from marvel_assets_tests.pages import Pages, served
+from marvel_assets_tests.planted import ROWS, spoilt_characters
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+SECONDS = 240
+FAIR, GOOD, BAD = 0.1, 0.0, 0.35
+"""Shares of training rows with the wrong label."""
+
+KILL_ONCE_AFTER_AN_ALIAS = """
+import os, signal
+from pathlib import Path
+from marvel_assets.resources.unity_catalog.mlflow_registry import MlflowRegistryCatalog
+
+moved = MlflowRegistryCatalog.set_alias
+
+def set_alias(self, name, alias, version):
+    moved(self, name, alias, version)
+    order = Path(os.environ["KILL_ORDER"])
+    if order.exists():
+        order.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+MlflowRegistryCatalog.set_alias = set_alias
+"""
+"""What the server's processes load when they start: a `kill -9` on order, between the two alias moves."""
+
+
+@dataclass
+class Story:
+    """What is running, and what it has led to so far."""
+
+    pages: Pages
+    home: Home
+    config: ProjectConfig
+    source: Path
+    kill_order: Path
+    instance: dg.DagsterInstance
+
+    def deliver(self, share: float, rows: int = ROWS) -> None:
+        """Put another file in the source's place."""
+        spoilt_characters(self.source.parent, share, rows).replace(self.source)
+
+    def under_the_aliases(self) -> tuple[int | None, int | None]:
+        """The basic and the custom version, each by its own alias."""
+        catalog = EmbeddedCatalog(connect(f"sqlite:///{self.home.mlflow_database}", self.home.locks), self.home.locks)
+        pairs = ModelPairs(catalog, self.config, self.home.locks)
+        found = [catalog.version_under(name, ALIAS) for name in (pairs.basic_name, pairs.custom_name)]
+        return tuple(None if version is None else version.version for version in found)
+
+    def runs(self, *statuses: dg.DagsterRunStatus) -> list[dg.DagsterRun]:
+        """The runs of the retraining, the newest first."""
+        return list(self.instance.get_runs(dg.RunsFilter(job_name="retrain", statuses=list(statuses))))
+
+    def wait_for_runs(self, succeeded: int) -> None:
+        """Until so many retrainings have ended well, and none is going."""
+        wait_until(
+            lambda: len(self.runs(dg.DagsterRunStatus.SUCCESS)) >= succeeded and not self.runs(*GOING),
+            lambda: f"{succeeded} runs that succeed; there are {[run.status for run in self.runs()]}",
+        )
+
+    def last_skip(self) -> str:
+        """Why the sensor's last tick asked for no run."""
+        [state] = [state for state in self.instance.all_instigator_state() if state.name == "new_raw_data"]
+        ticks = self.instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)
+        return ticks[0].tick_data.skip_reason or "" if ticks else ""
+
+    def refusals(self) -> list[str]:
+        """The observations on the version's asset, the oldest first."""
+        found = self.instance.fetch_observations(dg.AssetKey("basic_model_version"), limit=100)
+        return [str(record.asset_observation.description) for record in reversed(found.records)]
+
+
+def wait_until(condition: Callable[[], bool], what: Callable[[], str]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {SECONDS} s for {what()}"
+        time.sleep(1)
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory, small_project: Path) -> Iterator[Story]:
+    """A fresh home, `marvel ui`, and its sensors on."""
+    folder = tmp_path_factory.mktemp("story")
+    (folder / "startup").mkdir()
+    (folder / "startup" / "sitecustomize.py").write_text(KILL_ONCE_AFTER_AN_ALIAS)
+    home, source, kill_order = Home(folder / "home"), folder / "characters.csv", folder / "kill"
+    home.prepare()
+    spoilt_characters(folder, FAIR).replace(source)
+    settings = {
+        "MARVEL_CONFIG": str(small_project),
+        "MARVEL_SOURCE": str(source),
+        "KILL_ORDER": str(kill_order),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(folder / "startup"), os.environ.get("PYTHONPATH")])),
+        "DAGSTER_HOME": str(home.dagster),
+    }
+    with (
+        served(home, **settings) as pages,
+        dg.DagsterInstance.from_config(str(home.dagster)) as instance,
+    ):
+        pages.start_sensor("new_raw_data")
+        yield Story(pages, home, ProjectConfig.from_yaml(small_project), source, kill_order, instance)
+
+
+def test_1_first_data_makes_version_1(story: Story):
+    # when
+    story.wait_for_runs(1)
+
+    # then
+    assert story.under_the_aliases() == (1, 1)
+
+
+def test_2_the_same_data_makes_nothing(story: Story):
+    # when
+    story.source.touch()
+    wait_until(lambda: "is still the content of version 0" in story.last_skip(), story.last_skip)
+
+    # then
+    assert len(story.runs()) == 1
+
+
+def test_3_better_data_makes_version_2_and_moves_both_aliases(story: Story):
+    # when
+    story.deliver(GOOD)
+    story.wait_for_runs(2)
+
+    # then
+    assert story.under_the_aliases() == (2, 2)
+
+
+def test_4_worse_data_is_refused_with_the_reason_in_a_green_run(story: Story):
+    # when
+    story.deliver(BAD)
+    story.wait_for_runs(3)
+
+    # then
+    [told] = story.refusals()
+    assert told.startswith("Refused: ROC AUC 0.")
+    assert story.under_the_aliases() == (2, 2)
+
+
+def test_5_a_kill_between_the_two_alias_moves_is_healed_by_the_run_that_follows(story: Story):
+    # given
+    story.kill_order.touch()
+
+    # when
+    story.deliver(GOOD, rows=ROWS + 500)
+    wait_until(lambda: not story.kill_order.exists(), lambda: "the kill")
+    assert story.under_the_aliases() == (2, 3)
+    story.wait_for_runs(4)
+
+    # then: the daemon saw that the worker was gone, and tried the run again
+    assert story.under_the_aliases() == (3, 3)
+    [killed] = story.runs(dg.DagsterRunStatus.FAILURE)
+    assert story.runs()[0].root_run_id == killed.run_id
+
+
+def test_6_a_rollback_puts_version_2_back(story: Story):
+    # when
+    host, _, port = story.pages.dagster.removeprefix("http://").partition(":")
+    config = {"ops": {"put_an_earlier_pair_back": {"config": {"why": "Uatu is not dead", "who": "Ororo"}}}}
+    DagsterGraphQLClient(host, port_number=int(port)).submit_job_execution(
+        "rollback", "marvel_assets", "__repository__", run_config=config
+    )
+    wait_until(lambda: story.under_the_aliases() == (2, 2), lambda: f"(2, 2), found {story.under_the_aliases()}")
+
+    # then: the same data does not undo it
+    assert len(story.runs(*GOING)) == 0
