@@ -21,7 +21,7 @@ from marvel_assets.survival.cleaning import cleaning_statements, digested_source
 from marvel_assets.survival.schema import CHARACTER_COLUMNS, REJECTED_COLUMNS, SOURCE_COLUMNS, SOURCE_ROW
 
 GROUP = "ingestion"
-READING_VERSION = version_of("sources/read.py", "survival/schema.py")
+READING_VERSION = version_of("sources/read.py", "sources/delta_table.py", "survival/schema.py")
 CLEANING_VERSION = version_of("survival/clean.sql", "survival/cleaning.py", "survival/schema.py")
 
 SOURCE_DIGEST = "source_digest"
@@ -62,8 +62,8 @@ class RawCharactersConfig(dg.Config):
     source: str | None = Field(
         default=None,
         description=(
-            "A CSV or Parquet file, a folder of such, a Delta table, an http(s) URL, kaggle:<owner>/<dataset>, "
-            "or 'generated'. "
+            "A CSV or Parquet file, a folder of such files or of a Delta table, an http(s) URL, "
+            "kaggle:<owner>/<dataset>, or 'generated'. "
             "Default: what the sources resource says (MARVEL_SOURCE, else 'generated')."
         ),
     )

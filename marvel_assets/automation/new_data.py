@@ -89,11 +89,11 @@ def new_raw_data(
 def _look(before: Seen, project: Project, sources: Sources) -> Seen:
     """What the source holds; found by a glance where that shows it unchanged."""
     generator = project.config.generator
-    fingerprint = sources.fingerprint(generator_rows=generator.rows, generator_seed=generator.seed)
+    fingerprint = sources.fingerprint(None, generator_rows=generator.rows, generator_seed=generator.seed)
     if fingerprint is not None and fingerprint == before.fingerprint:
         return before
-    with sources.located(None, generator_rows=generator.rows, generator_seed=generator.seed) as source:
-        return Seen(fingerprint, source.digest, source.label, before.requested)
+    label, digest = sources.digest(None, generator_rows=generator.rows, generator_seed=generator.seed)
+    return Seen(fingerprint, digest, label, before.requested)
 
 
 def _stored(instance: dg.DagsterInstance) -> dict[str, object]:

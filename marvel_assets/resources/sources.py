@@ -7,11 +7,20 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import dagster as dg
 from pydantic import Field
 
+from marvel_assets.sources.fingerprint import fingerprint
 from marvel_assets.sources.locate import GENERATED, Source, locate
+
+
+class SourceDigest(NamedTuple):
+    """What a person calls the source, and the digest of what it holds."""
+
+    label: str
+    digest: str
 
 
 class Sources(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -20,8 +29,9 @@ class Sources(dg.ConfigurableResource):  # type: ignore[type-arg]
     default: str = Field(
         default=GENERATED,
         description=(
-            "A CSV or Parquet file, a folder of such, a Delta table, an http(s) URL, kaggle:<owner>/<dataset>, or "
-            "'generated' for the built-in generator. Default: $MARVEL_SOURCE, else 'generated'."
+            "A CSV or Parquet file, a folder of such files or of a Delta table, an http(s) URL, "
+            "kaggle:<owner>/<dataset>, or 'generated' for the built-in generator. Default: $MARVEL_SOURCE, else "
+            "'generated'."
         ),
     )
     scratch: str = Field(description="Folder for what is downloaded or generated, emptied afterwards.")
@@ -47,12 +57,22 @@ class Sources(dg.ConfigurableResource):  # type: ignore[type-arg]
                 generator_seed=generator_seed,
             )
 
-    def fingerprint(self, *, generator_rows: int, generator_seed: int) -> str | None:
-        """A glance at the default source: equal where its content is the same; None where only the content can tell.
+    def fingerprint(self, setting: str | None, *, generator_rows: int, generator_seed: int) -> str | None:
+        """A cheap look at the source named by the setting, or the default; equal where nothing points to a change.
+
+        Returns:
+            None where only ``digest`` can tell.
+
+        Raises:
+            SourceError: there is nothing under that name any more, or no answer in time.
+        """
+        return fingerprint(setting or self.default, generator_rows=generator_rows, generator_seed=generator_seed)
+
+    def digest(self, setting: str | None, *, generator_rows: int, generator_seed: int) -> SourceDigest:
+        """Bring the source here, tell its digest, which ``raw_characters`` records, and delete what was brought.
 
         Raises:
             SourceError: there is nothing to read under that name.
         """
-        from marvel_assets.sources.fingerprint import fingerprint
-
-        return fingerprint(self.default, generator_rows=generator_rows, generator_seed=generator_seed)
+        with self.located(setting, generator_rows=generator_rows, generator_seed=generator_seed) as source:
+            return SourceDigest(source.label, source.digest)

@@ -1,59 +1,88 @@
-"""A glance at a source: whether it may have changed, without reading it."""
+"""A cheap look at a source that tells whether it may have changed since the last one."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Thread
 
-from marvel_assets.sources.delta import LOG, DeltaSource
+from marvel_assets.sources.delta_table import DeltaSource, is_delta_table
 from marvel_assets.sources.errors import SourceError
-from marvel_assets.sources.folder import FolderSource
 from marvel_assets.sources.generated import GeneratedSource
-from marvel_assets.sources.locate import GENERATED, KAGGLE_PREFIX, URL_PREFIXES, local_path
+from marvel_assets.sources.locate import GENERATED, KAGGLE_PREFIX, URL_PREFIXES, files_in, path_of
 
-SECONDS = 10
-VALIDATORS = ("ETag", "Last-Modified")
+LOOK_SECONDS = 10.0
+"""How long a look may take."""
+
+_NOT_WRITTEN_TO = Path(os.devnull)
 
 
-def fingerprint(setting: str, *, generator_rows: int, generator_seed: int) -> str | None:
-    """What a source looks like from outside; equal where its content is the same as at the last look.
+def fingerprint(setting: str, *, generator_rows: int, generator_seed: int, seconds: float = LOOK_SECONDS) -> str | None:
+    """Look at a source without reading it whole.
 
-    Files tell size, time and inode; a URL its ETag, else when it was last modified; a Delta table its version.
+    Equal fingerprints mean that nothing points to a change. Other ones mean that the source may have changed: its
+    digest tells.
+
+    Args:
+        setting: what ``locate`` takes.
+        generator_rows: how many rows ``generated`` makes.
+        generator_seed: from which seed.
+        seconds: how long the look may take.
 
     Returns:
-        None where nothing but the content itself can tell.
+        A short text, or None where only reading the source can tell.
 
     Raises:
-        SourceError: there is nothing under that name.
+        SourceError: there is nothing under that name any more, or no answer in time.
     """
-    if setting == GENERATED:
-        return GeneratedSource(generator_rows, generator_seed, Path()).digest
-    if setting.startswith(URL_PREFIXES):
-        return _of_url(setting)
-    if setting.startswith(KAGGLE_PREFIX):
-        return None
-    path = local_path(setting)
-    if path.is_file():
-        return _of_file(path)
-    if (path / LOG).is_dir():
-        return DeltaSource.newest(path, Path()).digest
-    return "\n".join(_of_file(file) for file in FolderSource(setting, path).files())
+    answer: Future[str | None] = Future()
 
+    def look() -> None:
+        try:
+            seen = _seen(setting, generator_rows, generator_seed)
+            answer.set_result(None if seen is None else _hashed(setting, seen))
+        except Exception as error:  # noqa: BLE001 - raised again where the answer is awaited
+            answer.set_exception(error)
 
-def _of_file(path: Path) -> str:
-    found = path.stat()
-    return f"{path.name}:{found.st_size}:{found.st_mtime_ns}:{found.st_ino}"
-
-
-def _of_url(url: str) -> str | None:
-    import requests
-
+    # No time limit of a client covers the whole look: neither a slow name server, nor a stalled network drive.
+    Thread(target=look, name="fingerprint", daemon=True).start()
     try:
-        answer = requests.head(url, timeout=SECONDS, allow_redirects=True)
-    except (requests.RequestException, ValueError) as error:
-        raise SourceError(f"{url}: can't be reached: {error}") from error
-    if not answer.ok:  # some servers don't know HEAD; whether there is a file is told by the download
-        return None
-    for header in VALIDATORS:
-        if told := answer.headers.get(header):
-            return f"{header}:{told}:{answer.headers.get('Content-Length', '')}"
-    return None
+        return answer.result(timeout=seconds)
+    except TimeoutError as error:
+        raise SourceError(
+            f"{setting}: no answer within {seconds:g} seconds; check the network or the drive, and try again."
+        ) from error
+
+
+def _seen(setting: str, generator_rows: int, generator_seed: int) -> object:
+    """What a change would change, or None where nothing tells."""
+    if setting == GENERATED:
+        return GeneratedSource(generator_rows, generator_seed, _NOT_WRITTEN_TO).digest
+    if setting.startswith(URL_PREFIXES):
+        from marvel_assets.sources.download import version_told_by_server
+
+        return version_told_by_server(setting)
+    if setting.startswith(KAGGLE_PREFIX):
+        from marvel_assets.sources.kaggle import current_version
+
+        return current_version(setting.removeprefix(KAGGLE_PREFIX))
+    path = path_of(setting)
+    if is_delta_table(path):
+        return DeltaSource.newest(setting, path, _NOT_WRITTEN_TO).digest
+    return [_state_of(file, setting) for file in (files_in(path, setting) if path.is_dir() else (path,))]
+
+
+def _state_of(file: Path, setting: str) -> tuple[str, int, int, int]:
+    try:
+        state = file.stat()
+    except OSError as error:
+        raise SourceError(f"{setting}: {file.name} can't be looked at: {error.strerror}.") from error
+    return file.name, state.st_size, state.st_mtime_ns, state.st_ino
+
+
+def _hashed(setting: str, seen: object) -> str:
+    """Hashed, since addresses may hold secrets and folders many files."""
+    return hashlib.sha256(json.dumps([setting, seen]).encode()).hexdigest()

@@ -5,8 +5,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from marvel_assets.sources.read import read_batches
 from marvel_assets.survival import synthetic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -28,8 +35,8 @@ class GeneratedSource:
         code = Path(synthetic.__file__).read_bytes()
         return "generated:" + hashlib.sha256(f"{self.rows},{self.seed},".encode() + code).hexdigest()
 
-    def files(self) -> list[Path]:
-        """Generate the rows."""
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Generate the rows, and read them as those of any other file."""
         path = self.folder / "generated.parquet"
         synthetic.synthetic_characters(self.rows, self.seed).to_parquet(path, index=False)
-        return [path]
+        return read_batches(path, self.label)

@@ -170,7 +170,7 @@ def test_a_model_that_fails_its_inspection_is_never_registered(home: Home):
 
 def test_a_fit_is_reused_where_logging_was_cut_off(home: Home, small_project: Path):
     # given: MLflow has lost the model, as if the run had been killed before it was logged
-    succeeded(materialize("*basic_model"))
+    succeeded(materialize("*basic_model,rejected_characters"))
     before = state_of(home, small_project)
     client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
     client.delete_logged_model(reference(home, "basic_model").model_id)

@@ -1,25 +1,59 @@
-"""A web server of the test's own."""
+"""Characters to deliver, and a web server of the test's own."""
 
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
+from typing import ClassVar
 
+import pandas as pd
 import pytest
+
+from marvel_assets.survival.schema import SOURCE_COLUMNS
 
 CONTENT = b"PageID,Name\n1,Anna\n" * 1000
 
 
+def characters(*names: str) -> pd.DataFrame:
+    """One row for each name, with the columns as delivered."""
+    return pd.DataFrame([{column: name if column == "Name" else column for column in SOURCE_COLUMNS} for name in names])
+
+
+def folder_of(folder: Path, files: dict[str, bytes]) -> Path:
+    """A new folder with these files."""
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+ANSWERS_AFTER_SECONDS = 2
+"""How long the path `/slow.csv` takes."""
+
+
 class _Answers(BaseHTTPRequestHandler):
+    told_headers: ClassVar[dict[str, str]] = {}
+
     def do_HEAD(self) -> None:
-        match self.path:
-            case "/tagged.csv":
-                self._answer(200, {"ETag": '"one"', "Content-Length": "5"}, b"")
-            case "/dated.csv":
-                self._answer(200, {"Last-Modified": "Mon, 02 Nov 2026 06:00:00 GMT"}, b"")
-            case "/plain.csv":
-                self._answer(200, {"Content-Length": "5"}, b"")
-            case _:
+        match self.path.partition("?")[0]:
+            case "/told.csv":
+                self._answer(200, self.told_headers, b"")
+            case "/moved":
+                self._answer(302, {"Location": "/told.csv"}, b"")
+            case "/refused/403.csv":
+                self._answer(403, {}, b"")
+            case "/refused/405.csv":
                 self._answer(405, {}, b"")
+            case "/refused/501.csv":
+                self._answer(501, {}, b"")
+            case "/error":
+                self._answer(500, {}, b"")
+            case "/slow.csv":
+                time.sleep(ANSWERS_AFTER_SECONDS)
+                self._answer(200, self.told_headers, b"")
+            case _:
+                self._answer(404, {}, b"")
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
@@ -57,3 +91,11 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.server_port}"
         listening.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def told_headers(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What the server tells of `/told.csv`, for the test to change."""
+    headers: dict[str, str] = {}
+    monkeypatch.setattr(_Answers, "told_headers", headers)
+    return headers

@@ -7,7 +7,6 @@ import pyarrow as pa
 import pytest
 
 from marvel_assets.sources.generated import GeneratedSource
-from marvel_assets.sources.read import batches_of
 from marvel_assets.survival.schema import SOURCE_COLUMNS
 from marvel_assets.survival.synthetic import synthetic_characters
 
@@ -42,7 +41,7 @@ def test_the_file_holds_the_generators_rows(tmp_path: Path):
 
     # when
     source = GeneratedSource(300, 7, tmp_path)
-    rows = pa.Table.from_batches(batches_of(source)).to_pandas()
+    rows = pa.Table.from_batches(source.batches()).to_pandas()
 
     # then
     pd.testing.assert_frame_equal(rows.drop(columns="source_row"), expected, check_dtype=False)

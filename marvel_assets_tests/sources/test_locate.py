@@ -4,14 +4,15 @@ import hashlib
 import re
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import write_deltalake
 
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.generated import GeneratedSource
 from marvel_assets.sources.locate import Source, locate
-from marvel_assets_tests.sources.conftest import CONTENT
+from marvel_assets_tests.sources.conftest import CONTENT, characters, folder_of
 
 
 def located(setting: str, folder: Path) -> Source:
@@ -32,7 +33,7 @@ def test_a_path_is_that_file(tmp_path: Path):
     source = located(str(path), tmp_path)
 
     # then
-    assert (source.label, source.files()) == (str(path), [path])
+    assert (source.label, source.path) == (str(path), path)
     assert source.digest == f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 
 
@@ -42,7 +43,7 @@ def test_a_path_may_begin_at_the_users_folder(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "characters.csv").write_bytes(CONTENT)
 
     # then
-    assert located("~/characters.csv", tmp_path).files() == [tmp_path / "characters.csv"]
+    assert located("~/characters.csv", tmp_path).path == tmp_path / "characters.csv"
 
 
 def test_equal_bytes_under_other_names_have_equal_digests(tmp_path: Path):
@@ -63,79 +64,144 @@ def test_a_url_is_downloaded_and_keeps_its_address_as_its_label(server: str, tmp
 
     # then
     assert source.label == f"{server}/characters.csv"
-    assert source.files()[0].read_bytes() == CONTENT
+    assert source.path.read_bytes() == CONTENT
     assert source.digest == f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 
 
-def test_a_missing_file_is_told_with_where_it_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_path_is_told_with_where_it_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     # given
     monkeypatch.chdir(tmp_path)
+    told = f"absent.csv: no such file or folder (looked for {tmp_path}/absent.csv)"
 
     # then
-    with pytest.raises(
-        SourceError, match=re.escape(f"absent.csv: no such file or folder (looked for {tmp_path}/absent.csv)")
-    ):
+    with pytest.raises(SourceError, match=re.escape(told)):
         located("absent.csv", tmp_path)
 
 
-def test_a_folder_is_all_its_files_in_the_order_of_their_names(tmp_path: Path):
+def rows_of(source: Source) -> pd.DataFrame:
+    return pa.Table.from_batches(source.batches()).to_pandas()
+
+
+def test_a_folder_is_its_files_one_after_another_with_the_rows_numbered_through(tmp_path: Path):
     # given
-    for name in ("b.csv", "a.parquet", ".hidden.csv", "notes.txt"):
+    characters("c").to_csv(tmp_path / "c.csv", index=False)
+    characters("a", "b").to_parquet(tmp_path / "a.parquet", index=False)
+
+    # when
+    rows = rows_of(located(str(tmp_path), tmp_path))
+
+    # then
+    assert list(zip(rows["source_row"], rows["Name"], strict=True)) == [(1, "a"), (2, "b"), (3, "c")]
+
+
+def test_a_folder_keeps_its_path_as_its_label(tmp_path: Path):
+    # given
+    characters("a").to_csv(tmp_path / "a.csv", index=False)
+
+    # then
+    assert located(str(tmp_path), tmp_path).label == str(tmp_path)
+
+
+def test_of_a_folder_only_its_own_visible_csv_and_parquet_files_are_read(tmp_path: Path):
+    # given
+    (tmp_path / "below").mkdir()
+    (tmp_path / "folder.parquet").mkdir()
+    for name in ("b.csv", "a.CSV", ".hidden.csv", "readme.txt", "_SUCCESS", "below/c.csv"):
         (tmp_path / name).write_bytes(CONTENT)
 
-    # when
+    # then
+    assert [file.name for file in located(str(tmp_path), tmp_path).files] == ["a.CSV", "b.csv"]
+
+
+def test_files_that_come_after_the_folder_was_located_are_not_read(tmp_path: Path):
+    # given
+    characters("a").to_csv(tmp_path / "a.csv", index=False)
     source = located(str(tmp_path), tmp_path)
 
+    # when
+    characters("b").to_csv(tmp_path / "b.csv", index=False)
+
     # then
-    assert source.files() == [tmp_path / "a.parquet", tmp_path / "b.csv"]
+    assert list(rows_of(source)["Name"]) == ["a"]
 
 
-def test_a_folder_with_another_file_has_another_digest(tmp_path: Path):
+@pytest.mark.parametrize("content", [{}, {"readme.txt": b"x"}], ids=["empty", "other files"])
+def test_a_folder_without_files_of_rows_is_told_with_what_was_expected(tmp_path: Path, content: dict[str, bytes]):
     # given
-    (tmp_path / "a.csv").write_bytes(CONTENT)
-    before = located(str(tmp_path), tmp_path).digest
+    folder = folder_of(tmp_path / "deliveries", content)
+
+    # then
+    with pytest.raises(
+        SourceError, match=r"deliveries: the folder holds neither \*.csv nor \*.parquet and is no Delta"
+    ):
+        located(str(folder), tmp_path)
+
+
+def test_an_error_in_one_file_of_a_folder_names_that_file(tmp_path: Path):
+    # given
+    characters("a").to_csv(tmp_path / "a.csv", index=False)
+    characters("b").drop(columns="Alive").to_csv(tmp_path / "b.csv", index=False)
+
+    # then
+    with pytest.raises(SourceError, match=re.escape(f"{tmp_path}/b.csv: column 'Alive' is missing")):
+        rows_of(located(str(tmp_path), tmp_path))
+
+
+def test_a_file_of_a_folder_that_leads_nowhere_is_named(tmp_path: Path):
+    # given
+    (tmp_path / "a.csv").symlink_to(tmp_path / "gone")
+
+    # then
+    with pytest.raises(SourceError, match=re.escape(f"{tmp_path}/a.csv: the file can't be read: No such file")):
+        assert located(str(tmp_path), tmp_path).digest
+
+
+def test_a_file_that_is_gone_when_it_is_read_is_named(tmp_path: Path):
+    # given
+    file = tmp_path / "a.csv"
+    file.write_bytes(CONTENT)
+    source = located(str(file), tmp_path)
 
     # when
-    (tmp_path / "b.csv").write_bytes(CONTENT)
+    file.unlink()
 
     # then
-    assert located(str(tmp_path), tmp_path).digest != before
+    with pytest.raises(SourceError, match=r"a.csv: the file can't be opened: No such file"):
+        rows_of(source)
 
 
-def test_an_empty_folder_is_told(tmp_path: Path):
-    # then
-    with pytest.raises(SourceError, match="the folder holds no CSV or Parquet file; put some there"):
-        located(str(tmp_path), tmp_path).files()
-
-
-def test_a_folder_with_a_delta_log_is_the_tables_newest_version(tmp_path: Path):
+def test_folders_of_equal_files_have_equal_digests(tmp_path: Path):
     # given
-    table = tmp_path / "table"
-    for turn in range(2):
-        write_deltalake(table, pa.table({"Name": [f"Anna {turn}"]}), mode="append")
-
-    # when
-    source = located(str(table), tmp_path)
+    one, same = (folder_of(tmp_path / name, {"a.csv": b"x", "b.csv": b"y"}) for name in ("one", "same"))
 
     # then
-    assert source.label == f"{table}@v1"
-    assert source.digest == f"delta:{DeltaTable(table).metadata().id}@1"
+    assert located(str(one), tmp_path).digest == located(str(same), tmp_path).digest
 
 
-def test_a_delta_log_that_can_not_be_read_is_told(tmp_path: Path):
+@pytest.mark.parametrize(
+    "other",
+    [{"a.csv": b"x"}, {"a.csv": b"x", "b.csv": b"z"}, {"a.csv": b"x", "c.csv": b"y"}, {"a.csv": b"y", "b.csv": b"x"}],
+    ids=["a file less", "other content", "another name", "swapped"],
+)
+def test_folders_of_other_files_have_other_digests(tmp_path: Path, other: dict[str, bytes]):
     # given
-    (tmp_path / "table" / "_delta_log").mkdir(parents=True)
+    one = folder_of(tmp_path / "one", {"a.csv": b"x", "b.csv": b"y"})
+    another = folder_of(tmp_path / "other", other)
 
     # then
-    with pytest.raises(SourceError, match="has a _delta_log and can't be read as a Delta table"):
-        located(str(tmp_path / "table"), tmp_path)
+    assert located(str(one), tmp_path).digest != located(str(another), tmp_path).digest
+
+
+def test_a_folder_with_deltas_log_is_a_delta_table(tmp_path: Path):
+    # given
+    write_deltalake(tmp_path / "table", characters("a"))
+
+    # then
+    assert list(rows_of(located(str(tmp_path / "table"), tmp_path))["Name"]) == ["a"]
 
 
 @pytest.mark.parametrize("setting", ["s3://bucket/x.csv", "file:///etc/passwd", "ftp://host/x.csv", "://"])
 def test_an_unknown_scheme_is_told_with_the_known_ones(tmp_path: Path, setting: str):
     # then
-    with pytest.raises(
-        SourceError,
-        match=f"{setting}: sources are read from a file, a folder, a Delta table, http://, https://, kaggle:",
-    ):
+    with pytest.raises(SourceError, match=f"{setting}: sources are read from a file, http://, https://, kaggle:"):
         located(setting, tmp_path)

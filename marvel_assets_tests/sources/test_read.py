@@ -6,15 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
 from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from marvel_assets.sources.delta import DeltaSource
 from marvel_assets.sources.errors import SourceError
-from marvel_assets.sources.folder import FolderSource
-from marvel_assets.sources.read import batches_of, read_batches
+from marvel_assets.sources.read import read_batches
 from marvel_assets.survival.schema import SOURCE_COLUMNS
 from marvel_assets_tests.conftest import SAMPLE_ROWS
 
@@ -331,38 +328,3 @@ def broken_pages() -> bytes:
 def test_broken_parquet_is_refused(tmp_path: Path, content: bytes):
     # then
     assert "begins as Parquet and can't be read as such" in refusal(tmp_path, content)
-
-
-def test_the_rows_of_a_folder_are_numbered_through_all_its_files(tmp_path: Path):
-    # given
-    for name, rows in {"a.csv": ["Anna", "Ben"], "b.csv": ["Cleo"]}.items():
-        pd.DataFrame(dict.fromkeys(SOURCE_COLUMNS, rows)).to_csv(tmp_path / name, index=False)
-
-    # when
-    rows = pa.Table.from_batches(batches_of(FolderSource(str(tmp_path), tmp_path))).to_pandas()
-
-    # then
-    assert list(zip(rows["source_row"], rows["Name"], strict=True)) == [(1, "Anna"), (2, "Ben"), (3, "Cleo")]
-
-
-def test_a_file_of_a_folder_that_can_not_be_read_is_named(tmp_path: Path):
-    # given
-    pd.DataFrame({column: ["Anna"] for column in SOURCE_COLUMNS}).to_csv(tmp_path / "a.csv", index=False)
-    (tmp_path / "b.csv").write_text("Name\nBen\n")
-
-    # then
-    with pytest.raises(SourceError, match=r"/b\.csv: columns 'PageID'"):
-        list(batches_of(FolderSource(str(tmp_path), tmp_path)))
-
-
-@pytest.mark.parametrize("stored", [False, True])
-def test_a_delta_table_is_read_under_either_names(tmp_path: Path, *, stored: bool):
-    # given
-    names = SOURCE_COLUMNS.values() if stored else SOURCE_COLUMNS
-    write_deltalake(tmp_path / "table", pa.table({name: ["Anna"] for name in names}))
-
-    # when
-    read = pa.Table.from_batches(batches_of(DeltaSource.newest(tmp_path / "table", tmp_path))).to_pylist()
-
-    # then
-    assert read == [{"source_row": 1, **dict.fromkeys(SOURCE_COLUMNS.values(), "Anna")}]

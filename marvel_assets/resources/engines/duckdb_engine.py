@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from marvel_assets.resources.engines.engine import ROW_DIGEST, Content, Engine, EngineSession, Location
-from marvel_assets.sources.read import batches_of
 from marvel_assets.survival.schema import SOURCE_COLUMNS, SOURCE_ROW
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class DuckDBSession(EngineSession):
         """Insert the source batch by batch, so that it never stands in memory whole."""
         columns = ", ".join(f"{column} VARCHAR" for column in SOURCE_COLUMNS.values())
         self._connection.execute(f"CREATE TABLE {into} ({SOURCE_ROW} BIGINT, {columns})")
-        for batch in batches_of(source):
+        for batch in source.batches():
             self._connection.register("batch", batch)
             self._connection.execute(f"INSERT INTO {into} SELECT * FROM batch")  # noqa: S608
             self._connection.unregister("batch")

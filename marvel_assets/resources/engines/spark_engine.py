@@ -12,7 +12,6 @@ from pydantic import Field
 
 from marvel_assets.resources.engines.engine import ROW_DIGEST, Content, Engine, EngineSession, Location
 from marvel_assets.resources.spark.resource import Spark
-from marvel_assets.sources.read import batches_of
 from marvel_assets.survival.schema import SOURCE_COLUMNS, SOURCE_ROW
 
 if TYPE_CHECKING:
@@ -112,7 +111,7 @@ class SparkEngineSession(EngineSession):
         """Write the batches to a Parquet file that Spark reads in parallel."""
         import pyarrow.parquet
 
-        batches = batches_of(source)
+        batches = source.batches()
         first = next(batches)
         with pyarrow.parquet.ParquetWriter(file, first.schema) as writer:
             writer.write_batch(first)
@@ -124,7 +123,7 @@ class SparkEngineSession(EngineSession):
         """Send the batches to the server one by one."""
         import pyarrow as pa
 
-        frames = [self._spark.createDataFrame(pa.Table.from_batches([batch])) for batch in batches_of(source)]
+        frames = [self._spark.createDataFrame(pa.Table.from_batches([batch])) for batch in source.batches()]
         together = frames[0]
         for frame in frames[1:]:
             together = together.unionByName(frame)

@@ -1,0 +1,108 @@
+"""A Delta table as a source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from marvel_assets.sources.errors import SourceError
+from marvel_assets.sources.read import as_texts, check_columns, numbered
+from marvel_assets.survival.schema import SOURCE_COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import pyarrow as pa
+
+SORTING_MEMORY = "1GB"
+"""How much memory the sorting takes before it moves rows to the scratch folder."""
+
+ROWS_PER_BATCH = 50_000
+
+
+def is_delta_table(path: Path) -> bool:
+    """Whether a folder has Delta's log."""
+    return (path / "_delta_log").is_dir()
+
+
+@dataclass(frozen=True)
+class DeltaSource:
+    """One version of a Delta table; later ones are not seen."""
+
+    setting: str
+    path: Path
+    table_id: str
+    version: int
+    scratch: Path
+
+    @classmethod
+    def newest(cls, setting: str, path: Path, scratch: Path) -> DeltaSource:
+        """The version that is the newest now.
+
+        Raises:
+            SourceError: the table's log can't be read.
+        """
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        try:
+            table = DeltaTable(path)
+            return cls(setting, path, str(table.metadata().id), table.version(), scratch)
+        except (DeltaError, OSError) as error:
+            raise SourceError(f"{setting}: the Delta table can't be opened: {error}") from error
+
+    @property
+    def label(self) -> str:
+        """The path with the version."""
+        return f"{self.setting}@v{self.version}"
+
+    @property
+    def digest(self) -> str:
+        """The table's identity and version: together they decide every row."""
+        return f"delta:{self.table_id}@{self.version}"
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The version's rows, sorted by their texts.
+
+        A Delta table keeps no order, and delta-rs hands the rows out in another one each time. But of rows with
+        one id the first counts, so that equal versions must be numbered equally.
+
+        Raises:
+            SourceError: a column of the contract is missing or is no text, a file of the table can't be read, or
+                there are no rows.
+        """
+        import duckdb
+
+        with duckdb.connect(config={"memory_limit": SORTING_MEMORY, "temp_directory": str(self.scratch)}) as sorting:
+            columns = ", ".join(f"{column} VARCHAR" for column in SOURCE_COLUMNS.values())
+            sorting.execute(f"CREATE TABLE delivered ({columns})")
+            rows = 0
+            for batch in self._texts():
+                rows += batch.num_rows
+                sorting.register("batch", batch)
+                sorting.execute("INSERT INTO delivered SELECT * FROM batch")
+                sorting.unregister("batch")
+            if rows == 0:
+                raise SourceError(f"{self.label}: the table has columns and no rows.")
+            yield from numbered(sorting.sql("SELECT * FROM delivered ORDER BY ALL").to_arrow_reader(ROWS_PER_BATCH))
+
+    def _texts(self) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        try:
+            table = DeltaTable(self.path, version=self.version)
+            columns = self._names_of_columns([field.name for field in table.schema().fields])
+            for batch in pa.RecordBatchReader.from_stream(table.scan(columns=columns)):
+                yield as_texts(batch, columns, self.label)
+        except (DeltaError, pa.ArrowException, OSError) as error:
+            raise SourceError(f"{self.label}: the Delta table can't be read: {error}") from error
+
+    def _names_of_columns(self, found: list[str]) -> list[str]:
+        """The table's names for the contract's columns: as delivered, or as stored where Delta allowed no blanks."""
+        delivered = {stored: name for name, stored in SOURCE_COLUMNS.items()}
+        names = [delivered.get(name, name) for name in found]
+        check_columns(names, self.label)
+        return [found[names.index(column)] for column in SOURCE_COLUMNS]

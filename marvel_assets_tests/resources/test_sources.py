@@ -1,0 +1,91 @@
+"""The resource: which source is meant, and that nothing stays behind."""
+
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from marvel_assets.resources.sources import SourceDigest, Sources
+from marvel_assets.sources.errors import SourceError
+from marvel_assets.sources.fingerprint import fingerprint
+from marvel_assets.sources.generated import GeneratedSource
+from marvel_assets_tests.sources.conftest import characters, folder_of
+
+GENERATOR = {"generator_rows": 100, "generator_seed": 5}
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Sources:
+    folder = folder_of(tmp_path / "deliveries", {"a.csv": b"a", "b.csv": b"b"})
+    return Sources(default=str(folder), scratch=str(tmp_path / "scratch"))
+
+
+def test_the_fingerprint_is_that_of_the_default_where_no_source_is_named(sources: Sources):
+    # then
+    assert sources.fingerprint(None, **GENERATOR) == fingerprint(sources.default, **GENERATOR)
+
+
+def test_the_fingerprint_is_that_of_the_source_that_is_named(sources: Sources):
+    # then
+    assert sources.fingerprint("generated", **GENERATOR) == fingerprint("generated", **GENERATOR)
+
+
+def test_a_look_writes_nothing(sources: Sources, tmp_path: Path):
+    # given
+    before = sorted(tmp_path.rglob("*"))
+
+    # when
+    sources.fingerprint("generated", **GENERATOR)
+
+    # then
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_digest_is_that_of_the_located_default(sources: Sources):
+    # when
+    told = sources.digest(None, **GENERATOR)
+
+    # then
+    with sources.located(None, **GENERATOR) as source:
+        assert told == SourceDigest(sources.default, source.digest)
+
+
+def test_the_digest_of_the_source_that_is_named_comes_with_its_label(sources: Sources, tmp_path: Path):
+    # given
+    write_deltalake(tmp_path / "table", characters("a"))
+    identity = DeltaTable(tmp_path / "table").metadata().id
+
+    # when
+    told = sources.digest(str(tmp_path / "table"), **GENERATOR)
+
+    # then
+    assert told == SourceDigest(f"{tmp_path}/table@v0", f"delta:{identity}@0")
+
+
+def test_the_digest_of_the_generator_depends_on_rows_and_seed(sources: Sources, tmp_path: Path):
+    # then
+    assert sources.digest("generated", **GENERATOR).digest == GeneratedSource(100, 5, tmp_path).digest
+
+
+def test_what_was_brought_for_a_digest_is_deleted(sources: Sources, monkeypatch: pytest.MonkeyPatch):
+    # given
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    handler = partial(SimpleHTTPRequestHandler, directory=sources.default)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as listening:
+        Thread(target=listening.serve_forever, daemon=True).start()
+
+        # when
+        sources.digest(f"http://127.0.0.1:{listening.server_port}/a.csv", **GENERATOR)
+        listening.shutdown()
+
+    # then
+    assert list(Path(sources.scratch).iterdir()) == []
+
+
+def test_a_source_that_is_not_there_has_no_digest(sources: Sources):
+    # then
+    with pytest.raises(SourceError, match=r"/not/there.csv: no such file or folder"):
+        sources.digest("/not/there.csv", **GENERATOR)

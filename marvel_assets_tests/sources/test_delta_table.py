@@ -1,0 +1,206 @@
+"""Real Delta tables as sources."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from marvel_assets.sources.delta_table import DeltaSource
+from marvel_assets.sources.errors import SourceError
+from marvel_assets.survival.schema import SOURCE_COLUMNS
+from marvel_assets_tests.sources.conftest import characters
+
+COLUMN_MAPPING = {
+    "delta.columnMapping.mode": "name",
+    "delta.minReaderVersion": "2",
+    "delta.minWriterVersion": "5",
+}
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    return tmp_path / "table"
+
+
+def newest(table: Path) -> DeltaSource:
+    scratch = table.parent / "scratch"
+    scratch.mkdir(exist_ok=True)
+    return DeltaSource.newest("the table", table, scratch)
+
+
+def rows_of(source: DeltaSource) -> pd.DataFrame:
+    return pa.Table.from_batches(source.batches()).to_pandas()
+
+
+@pytest.mark.parametrize("configuration", [None, COLUMN_MAPPING], ids=["plain", "column mapping"])
+def test_columns_may_have_the_names_as_delivered(table: Path, configuration: dict[str, str] | None):
+    # given
+    delivered = characters("a")
+    write_deltalake(table, delivered, configuration=configuration)
+
+    # then
+    expected = delivered.rename(columns=SOURCE_COLUMNS)
+    expected.insert(0, "source_row", 1)
+    pd.testing.assert_frame_equal(rows_of(newest(table)), expected)
+
+
+def test_columns_may_have_the_names_as_stored(table: Path):
+    # given
+    stored = characters("a").rename(columns=SOURCE_COLUMNS)
+    write_deltalake(table, stored)
+
+    # then
+    pd.testing.assert_frame_equal(rows_of(newest(table)).drop(columns="source_row"), stored)
+
+
+def test_columns_may_stand_in_any_order_among_others(table: Path):
+    # given
+    delivered = characters("a")
+    write_deltalake(table, delivered[list(SOURCE_COLUMNS)[::-1]].assign(source_row=7, extra=1.5))
+
+    # then
+    expected = delivered.rename(columns=SOURCE_COLUMNS)
+    expected.insert(0, "source_row", 1)
+    pd.testing.assert_frame_equal(rows_of(newest(table)), expected)
+
+
+def test_typed_columns_become_text(table: Path):
+    # given
+    typed = characters("a", "b").assign(PageID=[1, 2])
+    typed["Height (m)"] = [1.75, None]
+    write_deltalake(table, typed)
+
+    # when
+    rows = rows_of(newest(table))
+
+    # then
+    assert rows[["PageID", "Height_m"]].to_numpy().tolist() == [["1", "1.75"], ["2", None]]
+
+
+def test_rows_of_several_files_are_numbered_alike_at_every_reading(table: Path):
+    # given
+    for start in range(0, 40_000, 10_000):
+        write_deltalake(table, characters(*(f"{name:05}" for name in range(start, start + 10_000))), mode="append")
+    source = newest(table)
+
+    # when
+    readings = [rows_of(source) for _ in range(3)]
+
+    # then
+    for reading in readings:
+        assert list(reading["source_row"]) == list(range(1, 40_001))
+        assert list(reading["Name"]) == [f"{name:05}" for name in range(40_000)]
+
+
+def test_the_rows_come_in_batches(table: Path):
+    # given
+    write_deltalake(table, characters(*map(str, range(120_000))))
+
+    # then
+    assert len(list(newest(table).batches())) > 1
+
+
+def test_the_version_stays_what_it_was_when_the_table_was_located(table: Path):
+    # given
+    write_deltalake(table, characters("a"))
+    source = newest(table)
+
+    # when
+    write_deltalake(table, characters("b"), mode="overwrite")
+
+    # then
+    assert list(rows_of(source)["Name"]) == ["a"]
+
+
+def test_label_and_digest_tell_the_version(table: Path):
+    # given
+    for name in ("a", "b"):
+        write_deltalake(table, characters(name), mode="append")
+
+    # when
+    source = newest(table)
+
+    # then
+    assert source.label == "the table@v1"
+    assert source.digest == f"delta:{DeltaTable(table).metadata().id}@1"
+
+
+def test_another_table_of_the_same_rows_has_another_digest(table: Path, tmp_path: Path):
+    # given
+    for path in (table, tmp_path / "other"):
+        write_deltalake(path, characters("a"))
+
+    # then
+    assert newest(table).digest != newest(tmp_path / "other").digest
+
+
+def test_rows_that_were_deleted_are_not_read(table: Path):
+    # given
+    write_deltalake(table, characters("a", "b"))
+    DeltaTable(table).delete("Name = 'a'")
+
+    # then
+    assert list(rows_of(newest(table))["Name"]) == ["b"]
+
+
+def test_a_missing_column_is_named_with_the_version(table: Path):
+    # given
+    write_deltalake(table, characters("a").drop(columns="Marital Status"))
+
+    # then
+    with pytest.raises(SourceError, match=re.escape("the table@v0: column 'Marital Status' is missing; expected")):
+        rows_of(newest(table))
+
+
+def test_a_column_that_is_there_under_both_names_is_named(table: Path):
+    # given
+    write_deltalake(table, characters("a").assign(Height_m="1.8"))
+
+    # then
+    with pytest.raises(SourceError, match=re.escape("column 'Height (m)' is there more than once")):
+        rows_of(newest(table))
+
+
+def test_a_column_that_is_no_text_is_named(table: Path):
+    # given
+    write_deltalake(table, pa.Table.from_pandas(characters("a").assign(Origin=[["x"]]), preserve_index=False))
+
+    # then
+    with pytest.raises(SourceError, match="the table@v0: column 'Origin' can't be read as text"):
+        rows_of(newest(table))
+
+
+def test_a_table_without_rows_is_refused(table: Path):
+    # given
+    write_deltalake(table, characters("a"))
+    DeltaTable(table).delete()
+
+    # then
+    with pytest.raises(SourceError, match="the table@v1: the table has columns and no rows"):
+        rows_of(newest(table))
+
+
+def test_a_table_whose_files_are_gone_is_told(table: Path):
+    # given
+    write_deltalake(table, characters("a"))
+    for file in table.glob("*.parquet"):
+        file.unlink()
+
+    # then
+    with pytest.raises(SourceError, match="the table@v0: the Delta table can't be read"):
+        rows_of(newest(table))
+
+
+@pytest.mark.parametrize("content", [{}, {"00000000000000000000.json": "not JSON"}], ids=["empty", "broken"])
+def test_a_log_that_is_none_is_told(table: Path, content: dict[str, str]):
+    # given
+    (table / "_delta_log").mkdir(parents=True)
+    for name, text in content.items():
+        (table / "_delta_log" / name).write_text(text)
+
+    # then
+    with pytest.raises(SourceError, match="the table: the Delta table can't be opened"):
+        newest(table)
