@@ -118,7 +118,7 @@ def test_every_check_is_green(after_materialize_all: Pages, page: Page):
 def after_worse_data(after_materialize_all: Pages, page: Page, source: Path) -> Pages:
     """The sensor was turned on by its switch, the source has got worse, and the sensor's run has ended."""
     page.goto(f"{after_materialize_all.dagster}/locations/marvel_assets/sensors/new_raw_data")
-    page.get_by_role("switch").or_(page.locator("input[type=checkbox]")).first.click(force=True)
+    page.locator("label:has(input[type=checkbox])").first.click()
     spoilt_characters(source.parent, BAD).replace(source)
     expect(page.get_by_text("1 run requested").first).to_be_visible(timeout=RUN_MILLISECONDS)
     page.goto(f"{after_materialize_all.dagster}/runs")
@@ -143,9 +143,7 @@ def test_the_sensors_history_tells_why_no_run_was_asked_for(after_worse_data: Pa
     keep_picture(page, "new_raw_data")
 
     # when
-    page.get_by_role("button", name="0 runs requested").or_(page.locator("a", has_text="0 runs requested")).first.click(
-        timeout=90_000
-    )
+    page.get_by_text("0 runs requested").last.click(timeout=90_000)
 
     # then
     expect(page.get_by_text("is still the content of version").first).to_be_visible(timeout=30_000)
@@ -154,6 +152,7 @@ def test_the_sensors_history_tells_why_no_run_was_asked_for(after_worse_data: Pa
 def test_the_model_card_stands_on_the_version(after_materialize_all: Pages, page: Page):
     # when
     page.goto(f"{after_materialize_all.dagster}/assets/basic_model_version")
+    page.get_by_text("Show Markdown").first.click(timeout=30_000)
 
     # then
     expect(page.get_by_text("Is a Marvel character alive?").first).to_be_visible(timeout=30_000)
