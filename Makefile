@@ -4,13 +4,16 @@ PROFILE ?= embedded
 IN_PROFILE = @$(PYTHON) tools/bootstrap.py $(PROFILE)
 IN_DEVELOPMENT = @$(PYTHON) tools/bootstrap.py development
 
-.PHONY: run ui summary doctor spark-server test check clean
+.PHONY: run ui serve summary doctor spark-server test check clean
 
 run: ## materialise the whole graph and sum up; PROFILE=embedded, spark or databricks
 	$(IN_PROFILE) marvel run
 
 ui: ## serve Dagster's and MLflow's pages on this machine
 	$(IN_PROFILE) marvel ui
+
+serve: ## put the custom model under latest-model behind HTTP on this machine
+	$(IN_PROFILE) marvel serve
 
 summary: ## tell what the home holds
 	$(IN_PROFILE) marvel summary

@@ -1,4 +1,4 @@
-"""The project at the command line: ``marvel run``, ``ui``, ``summary``, ``doctor``, ``spark-server``.
+"""The project at the command line: ``marvel run``, ``ui``, ``serve``, ``summary``, ``doctor``, ``spark-server``.
 
 Each is a thin cover over Dagster's and MLflow's own commands, with this project's home and module filled in.
 """
@@ -26,7 +26,7 @@ NOT_FOR_USERS = (
 )
 """Warnings of Dagster about its own command, which is the one that users know."""
 
-UI_PORT, MLFLOW_PORT, SPARK_PORT = 3000, 5000, 15002
+UI_PORT, MLFLOW_PORT, SERVE_PORT, SPARK_PORT = 3000, 5000, 5001, 15002
 SECONDS_TO_END = 20
 
 
@@ -39,6 +39,8 @@ def main() -> None:
     ui = commands.add_parser("ui", help="serve Dagster's and MLflow's pages over the same home")
     ui.add_argument("--port", type=int, default=UI_PORT, help=f"port of Dagster's pages (default: {UI_PORT})")
     ui.add_argument("--mlflow-port", type=int, default=MLFLOW_PORT, help=f"of MLflow's (default: {MLFLOW_PORT})")
+    serve = commands.add_parser("serve", help="put the custom model under latest-model behind HTTP")
+    serve.add_argument("--port", type=int, default=SERVE_PORT, help=f"port on this machine (default: {SERVE_PORT})")
     commands.add_parser("summary", help="tell what the home holds")
     commands.add_parser("doctor", help="tell what the profile still lacks")
     server = commands.add_parser("spark-server", help="serve Spark with Delta to many runs")
@@ -53,6 +55,8 @@ def main() -> None:
             sys.exit(_run(home, chosen.select))
         case "ui":
             sys.exit(_serve(home, chosen.port, chosen.mlflow_port))
+        case "serve":
+            _serve_model(home, chosen.port)
         case "summary":
             _print_summary(home)
         case "doctor":
@@ -105,6 +109,34 @@ def _examine(home: Home) -> int:
         for problem in finding.problems:
             print(f"               {problem}")
     return 0 if is_ready else 1
+
+
+def _serve_model(home: Home, port: int) -> None:
+    """Become `mlflow models serve` for the version that is under the alias now; a later one needs a new start."""
+    from marvel_assets.resources.profiles import resources_of_the_profile
+    from marvel_assets.resources.unity_catalog.catalog import CatalogError
+
+    resources = resources_of_the_profile(home)
+    catalog = resources["unity_catalog"]
+    try:
+        pair = catalog.pairs(resources["project"].config).current()
+    except CatalogError as error:
+        sys.exit(str(error))
+    if pair is None:
+        sys.exit("Nothing is under latest-model yet. Materialise the graph with `make run` first.")
+    uri = f"models:/{pair.custom.name}/{pair.custom.version}"
+    print(f"{uri}: http://127.0.0.1:{port}/invocations   (Ctrl+C ends it)", flush=True)
+    environment = {
+        **os.environ,
+        "MLFLOW_TRACKING_URI": catalog.tracking_uri,
+        "MLFLOW_REGISTRY_URI": catalog.registry_uri,
+        # The server starts uvicorn by its name.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+    }
+    command = _tool(
+        "mlflow", "models", "serve", "-m", uri, "--env-manager", "local", "-h", "127.0.0.1", "-p", str(port)
+    )
+    os.execve(command[0], command, environment)  # noqa: S606
 
 
 def _serve_spark(home: Home, port: int) -> None:
