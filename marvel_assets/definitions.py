@@ -3,6 +3,7 @@
 import dagster as dg
 
 from marvel_assets.assets.ingestion import characters, raw_characters
+from marvel_assets.assets.predictions import survival_predictions
 from marvel_assets.assets.registry import basic_model_version
 from marvel_assets.assets.serving import custom_model_version, inference_wheel
 from marvel_assets.assets.training import basic_model, fitted_pipeline
@@ -26,6 +27,7 @@ defs = dg.Definitions(
         basic_model_version,
         inference_wheel,
         custom_model_version,
+        survival_predictions,
     ],
     asset_checks=[train_set_keeps_the_contract, test_set_keeps_the_contract, basic_model_inspection],
     jobs=[retrain, promote, rollback, approve, verify_scoring_environment],

@@ -16,6 +16,7 @@ GROUPS = {
     "basic_model_version": "registry",
     "inference_wheel": "serving",
     "custom_model_version": "serving",
+    "survival_predictions": "serving",
 }
 
 

@@ -154,6 +154,15 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
             raise TableNotFoundError(f"{table}: its commit is not in the table's log. Materialise the table again.")
         return commit
 
+    def committed_at(self, name: str, version: int) -> str:
+        """When a version was committed, to the millisecond: tells a table from another that took its place.
+
+        Returns:
+            '' where the log does not reach back to that version.
+        """
+        found = [entry for entry in self.history(self.location(name)) if entry["version"] == version]
+        return str(found[0].get("timestamp", "")) if found else ""
+
     def history(self, location: Location) -> Sequence[Mapping[str, Any]]:
         """The commits of a table, the newest first, by Delta's names for what they hold; none where it is no table."""
         from deltalake import DeltaTable

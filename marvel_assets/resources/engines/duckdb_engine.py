@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from marvel_assets.resources.engines.engine import ROW_DIGEST, Content, Engine, EngineSession, Location
+from marvel_assets.resources.engines.engine import (
+    ROW_DIGEST,
+    ChangesNotKeptError,
+    Content,
+    Engine,
+    EngineSession,
+    Location,
+)
 from marvel_assets.survival.schema import SOURCE_COLUMNS, SOURCE_ROW
 
 if TYPE_CHECKING:
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
 
     from marvel_assets.sources.locate import Source
 
+SCORED_AT_ONCE = 50_000
 TABLE_PROPERTIES = {"delta.enableChangeDataFeed": "true"}
 
 
@@ -66,6 +74,45 @@ class DuckDBSession(EngineSession):
         self._connection.register("scanned", rows)
         self._connection.execute(f"CREATE TABLE {into} AS SELECT * FROM scanned")  # noqa: S608
         self._connection.unregister("scanned")
+
+    def read_changes(self, location: Location, first: int, last: int, into: str) -> None:
+        """Scan the feed once with delta-rs."""
+        import pyarrow as pa
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        try:
+            changes = pa.table(DeltaTable(location).load_cdf(starting_version=first, ending_version=last))
+        except (DeltaError, OSError, pa.ArrowException) as error:
+            raise ChangesNotKeptError(f"{location}: no changes from version {first} to {last}: {error}") from error
+        self._connection.register("changed", changes)
+        self._connection.execute(f"CREATE TABLE {into} AS SELECT * FROM changed")  # noqa: S608
+        self._connection.unregister("changed")
+
+    def keep_texts(self, texts: Sequence[str], column: str, into: str) -> None:
+        """Insert them."""
+        self._connection.execute(f"CREATE TABLE {into} ({column} VARCHAR)")
+        self._connection.execute(f"INSERT INTO {into} SELECT unnest(?)", [list(texts)])
+
+    def score(self, relation: str, model_uri: str, into: str) -> None:
+        """Let the model answer batch by batch."""
+        import mlflow
+        import pyarrow as pa
+
+        from marvel_assets.survival.signature import ANSWER
+
+        self._connection.execute(f"CREATE TABLE {into} AS SELECT *, '' AS prediction FROM {relation} LIMIT 0")  # noqa: S608
+        with tempfile.TemporaryDirectory() as folder:
+            model = mlflow.pyfunc.load_model(model_uri, dst_path=folder)
+        features = model.metadata.get_input_schema().input_names()
+        reading = self._connection.cursor()
+        for batch in reading.sql(f"SELECT * FROM {relation}").to_arrow_reader(SCORED_AT_ONCE):  # noqa: S608
+            characters = batch.to_pandas()
+            answers = model.predict(characters[features])[ANSWER]
+            scored = pa.Table.from_batches([batch]).append_column("prediction", pa.array(answers, pa.string()))
+            self._connection.register("batch", scored)
+            self._connection.execute(f"INSERT INTO {into} SELECT * FROM batch")  # noqa: S608
+            self._connection.unregister("batch")
 
     def query(self, statement: str, into: str) -> None:
         """Keep the rows in a table of the session."""

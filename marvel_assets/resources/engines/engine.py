@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import dagster as dg
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from marvel_assets.sources.locate import Source
 
 Location = Path | str
@@ -18,6 +20,10 @@ Location = Path | str
 
 ROW_DIGEST = "row_digest"
 """The column that a relation's content is told by; it is never written to a table."""
+
+
+class ChangesNotKeptError(LookupError):
+    """A table's change data feed does not reach back to where it was asked for."""
 
 
 class Content(NamedTuple):
@@ -43,6 +49,22 @@ class EngineSession(ABC):
     @abstractmethod
     def read_table(self, location: Location, version: int, into: str) -> None:
         """Make one version of a Delta table known by a name."""
+
+    @abstractmethod
+    def read_changes(self, location: Location, first: int, last: int, into: str) -> None:
+        """Make the change data feed of some versions of a table known by a name, with ``_change_type``.
+
+        Raises:
+            ChangesNotKeptError: the table keeps no such feed, or no longer for these versions.
+        """
+
+    @abstractmethod
+    def keep_texts(self, texts: Sequence[str], column: str, into: str) -> None:
+        """Make a few texts known as a relation of one column."""
+
+    @abstractmethod
+    def score(self, relation: str, model_uri: str, into: str) -> None:
+        """Add what the custom model answers for each row, in words, as the column ``prediction``."""
 
     @abstractmethod
     def query(self, statement: str, into: str) -> None:

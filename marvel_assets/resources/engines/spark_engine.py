@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from marvel_assets.resources.engines.engine import ROW_DIGEST, Content, Engine, EngineSession, Location
+from marvel_assets.resources.engines.engine import (
+    ROW_DIGEST,
+    ChangesNotKeptError,
+    Content,
+    Engine,
+    EngineSession,
+    Location,
+)
 from marvel_assets.resources.spark.resource import Spark
 from marvel_assets.survival.schema import SOURCE_COLUMNS, SOURCE_ROW
 
@@ -72,6 +79,32 @@ class SparkEngineSession(EngineSession):
     def read_table(self, location: Location, version: int, into: str) -> None:
         """Read the version; rows are kept, since the steps that follow read them more than once."""
         self._keep(at(self._spark.read.option("versionAsOf", str(version)), location), into)
+
+    def read_changes(self, location: Location, first: int, last: int, into: str) -> None:
+        """Read the feed; the look at its rows shows whether it is kept."""
+        from pyspark.errors import PySparkException
+
+        reader = self._spark.read.option("readChangeFeed", "true")
+        reader = reader.option("startingVersion", str(first)).option("endingVersion", str(last))
+        try:
+            changes = at(reader, location)
+            self._keep(changes, into)
+            changes.count()
+        except PySparkException as error:
+            raise ChangesNotKeptError(f"{location}: no changes from version {first} to {last}: {error}") from error
+
+    def keep_texts(self, texts: Sequence[str], column: str, into: str) -> None:
+        """Send them through the session."""
+        self._view(self._spark.createDataFrame([(text,) for text in texts], f"{column} string"), into)
+
+    def score(self, relation: str, model_uri: str, into: str) -> None:
+        """Let the workers answer, each with a model of its own."""
+        import mlflow
+
+        answer = mlflow.pyfunc.spark_udf(self._spark, model_uri, result_type="string", env_manager="local")
+        features = mlflow.models.get_model_info(model_uri).signature.inputs.input_names()
+        rows = self._spark.table(relation)
+        self._keep(rows.withColumn("prediction", answer(*features)), into)
 
     def query(self, statement: str, into: str) -> None:
         """Compute the rows once."""

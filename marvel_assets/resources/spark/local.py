@@ -69,6 +69,11 @@ class LocalJvm:
         folder = folder.resolve()
         return cls(folder, locks, java, tuple(provide_jars(folder / "jars", locks, java)))
 
+    @staticmethod
+    def workers() -> dict[str, str]:
+        """What the environment must say for Python functions to run in this interpreter's own environment."""
+        return {"PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON") or sys.executable}
+
     @property
     def archive(self) -> Path:
         """The class-data archive that fits this Java, this Spark and these jars."""

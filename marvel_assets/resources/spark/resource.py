@@ -102,7 +102,9 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def _local(self) -> SparkSession:
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        settings = self._jvm().settings(self.settings)
+        jvm = self._jvm()
+        os.environ.update(jvm.workers())
+        settings = jvm.settings(self.settings)
         from pyspark.sql import SparkSession
 
         return SparkSession.builder.master(self.master).appName(APPLICATION).config(map=settings).getOrCreate()

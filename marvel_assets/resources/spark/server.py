@@ -52,5 +52,5 @@ def serve(folder: Path, locks: Path, port: int) -> None:
 
     command = server_command(folder, locks, port)
     home = str(Path(pyspark.__file__).parent)
-    environment = {**os.environ, "SPARK_HOME": home, "SPARK_LOCAL_IP": "127.0.0.1"}
+    environment = {**os.environ, **LocalJvm.workers(), "SPARK_HOME": home, "SPARK_LOCAL_IP": "127.0.0.1"}
     os.execve(command[0], command, environment)  # noqa: S606

@@ -1,0 +1,260 @@
+"""Batch scores: who is scored when, by which version, and what is kept."""
+
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from marvel_assets.definitions import defs
+from marvel_assets.home import Home
+from marvel_assets.resources.profiles import resources_of_the_profile
+from marvel_assets.survival.scoring import ASKED
+from marvel_assets_tests.graph import failure_of, run_graph
+from marvel_assets_tests.planted import spoilt_characters
+
+TABLE = "marvel_dev.marvel_characters.new_characters"
+WITH_FEED = {"delta.enableChangeDataFeed": "true"}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory, small_project: Path, mlflow_database: Path) -> Home:
+    """A home in which a model is served."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MARVEL_CONFIG", str(small_project))
+        environment.delenv("MLFLOW_TRACKING_URI", raising=False)
+        home = Home(tmp_path_factory.mktemp("template") / "home")
+        home.mlflow_database.parent.mkdir(parents=True)
+        shutil.copyfile(mlflow_database, home.mlflow_database)
+        result = run_graph(home, spoilt_characters(tmp_path_factory.mktemp("planted"), 0.0))
+        assert result.success, failure_of(result)
+    return home
+
+
+@pytest.fixture
+def served(template: Home, home: Home) -> Home:
+    """A home of the test's own with that model; the artifacts are the template's."""
+    shutil.copyfile(template.mlflow_database, home.mlflow_database)
+    shutil.copytree(template.references, home.references)
+    shutil.copytree(template.warehouse, home.warehouse)
+    return home
+
+
+def characters(*names: str, **cells: str) -> pa.Table:
+    """Characters as delivered, without Alive; the cells given hold for all of them."""
+    rows = [
+        dict.fromkeys(ASKED, "")
+        | {"PageID": name, "Name": name, "Universe": "Earth-616", "Identity": "Secret", "Gender": "Male"}
+        | cells
+        for name in names
+    ]
+    return pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in ASKED]))
+
+
+def put(home: Home, rows: pa.Table, mode: str = "overwrite") -> None:
+    folder = home.warehouse.joinpath(*TABLE.split("."))
+    write_deltalake(folder, rows, mode=mode, configuration=WITH_FEED)
+
+
+def score(home: Home, table: str | None = TABLE) -> dg.ExecuteInProcessResult:
+    return dg.materialize(
+        list(defs.assets),
+        selection=["survival_predictions"],
+        resources=resources_of_the_profile(home),
+        run_config={"ops": {"survival_predictions": {"config": {"table": table}}}},
+        raise_on_error=False,
+    )
+
+
+def told(result: dg.ExecuteInProcessResult, key: str) -> object:
+    assert result.success, failure_of(result)
+    [made] = result.asset_materializations_for_node("survival_predictions")
+    return made.metadata[key].value
+
+
+def predicted(home: Home) -> dict[str, dict[str, object]]:
+    """The rows of the predictions, by id."""
+    table = DeltaTable(home.warehouse / "marvel_dev" / "marvel_characters" / "survival_predictions")
+    return {row["Id"]: row for row in pa.table(table.scan()).to_pylist()}
+
+
+def test_the_graph_scores_everybody_that_can_be_with_the_version_in_each_row(served: Home):
+    # when
+    rows = predicted(served)
+
+    # then: more than are fit to be trained on and tested on, whose fate must be known
+    folder = served.warehouse / "marvel_dev" / "marvel_characters"
+    with_a_fate = sum(DeltaTable(folder / name).count() for name in ("train_set", "test_set"))
+    assert len(rows) > with_a_fate
+    assert {row["prediction"] for row in rows.values()} == {"alive", "dead"}
+    assert {(row["model"], row["model_version"]) for row in rows.values()} == {
+        ("marvel_dev.marvel_characters.marvel_character_model_custom", 1)
+    }
+
+
+def test_a_table_without_fates_is_scored(served: Home):
+    # given
+    put(served, characters("Anna", "Ben"))
+
+    # when
+    result = score(served)
+
+    # then
+    assert told(result, "scored_now") == 2
+    assert set(predicted(served)) == {"Anna", "Ben"}
+
+
+def test_scoring_twice_does_nothing(served: Home):
+    # given
+    put(served, characters("Anna", "Ben"))
+    first = score(served)
+
+    # when
+    again = score(served)
+
+    # then
+    assert (told(again, "unchanged"), told(again, "scored_now")) == (True, 0)
+    assert told(again, "delta_version") == told(first, "delta_version")
+
+
+def test_only_who_was_appended_is_scored(served: Home):
+    # given
+    put(served, characters("Anna", "Ben"))
+    score(served)
+    before = predicted(served)
+
+    # when
+    put(served, characters("Cleo"), mode="append")
+    result = score(served)
+
+    # then
+    after = predicted(served)
+    assert told(result, "scored_now") == 1
+    assert set(after) == {"Anna", "Ben", "Cleo"}
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_rewritten_table_scores_only_who_has_changed_and_forgets_who_is_gone(served: Home):
+    # given
+    put(served, characters("Anna", "Ben", "Cleo"))
+    score(served)
+    before = predicted(served)
+
+    # when
+    put(served, pa.concat_tables([characters("Anna"), characters("Ben", Gender="Female")]))
+    result = score(served)
+
+    # then
+    after = predicted(served)
+    assert told(result, "scored_now") == 1
+    assert set(after) == {"Anna", "Ben"}
+    assert after["Anna"] == before["Anna"]
+    assert after["Ben"]["Gender"] == "Female"
+
+
+def test_another_model_scores_everybody_anew(served: Home, tmp_path: Path):
+    # given
+    put(served, characters("Anna", "Ben"))
+    score(served)
+    assert run_graph(served, spoilt_characters(tmp_path, 0.0, rows=4500)).success
+
+    # when
+    result = score(served)
+
+    # then
+    assert told(result, "scored_now") == 2
+    assert {row["model_version"] for row in predicted(served).values()} == {2}
+
+
+def test_a_table_that_was_made_anew_is_scored_whole(served: Home):
+    # given
+    put(served, characters("Anna", "Ben"))
+    score(served)
+
+    # when: of the same version, with other rows
+    shutil.rmtree(served.warehouse.joinpath(*TABLE.split(".")))
+    put(served, characters("Cleo"))
+    result = score(served)
+
+    # then
+    assert told(result, "scored_now") == 1
+    assert set(predicted(served)) == {"Cleo"}
+
+
+def test_changes_that_are_no_longer_kept_lead_to_scoring_everybody(served: Home):
+    # given
+    put(served, characters("Anna", "Ben"))
+    score(served)
+    for name in ("Cleo", "Dora"):
+        put(served, characters(name), mode="append")
+    put(served, characters("Anna", "Ben", "Cleo", "Dora", "Emil"))
+
+    # when: the files of the versions in between are vacuumed away
+    folder = served.warehouse.joinpath(*TABLE.split("."))
+    DeltaTable(folder).vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+    result = score(served)
+
+    # then
+    assert told(result, "scored_now") == 5
+
+
+def test_a_universe_that_is_frequent_here_and_unknown_to_the_model_is_other(served: Home):
+    # given
+    put(served, characters(*[f"Anna {number}" for number in range(60)], Universe="Earth-of-the-test"))
+
+    # when
+    score(served)
+
+    # then
+    assert {row["Universe"] for row in predicted(served).values()} == {"Other"}
+
+
+def test_rows_that_can_not_be_scored_are_counted(served: Home):
+    # given
+    put(served, pa.concat_tables([characters("Anna"), characters("Ben", Identity="known to a few")]))
+
+    # when
+    result = score(served)
+
+    # then
+    assert (told(result, "scored_now"), told(result, "unusable")) == (1, 1)
+
+
+def test_a_missing_column_is_named(served: Home):
+    # given
+    put(served, characters("Anna").drop_columns(["Gender"]))
+
+    # then
+    assert f"{TABLE}@v0: column Gender is missing" in failure_of(score(served))
+
+
+def test_a_missing_table_is_named(served: Home):
+    assert f"{TABLE}: there is no such table" in failure_of(score(served))
+
+
+def test_with_nothing_served_it_says_what_to_do(home: Home, template: Home):
+    # given
+    shutil.copytree(template.references, home.references)
+    put(home, characters("Anna"))
+
+    # then
+    assert "Nothing is under latest-model yet; materialise custom_model_version first." in failure_of(score(home))
+
+
+@pytest.mark.spark
+def test_spark_answers_as_the_embedded_engine_does(served: Home, spark_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    # given
+    everybody = predicted(served)
+    shutil.rmtree(served.warehouse / "marvel_dev" / "marvel_characters" / "survival_predictions")
+    served.spark.symlink_to(spark_folder, target_is_directory=True)
+    monkeypatch.setenv("MARVEL_PROFILE", "spark")
+
+    # when
+    result = score(served, table=None)
+
+    # then
+    assert told(result, "scored_now") == len(everybody)
+    found = {name: row["prediction"] for name, row in predicted(served).items()}
+    assert found == {name: row["prediction"] for name, row in everybody.items()}
