@@ -91,6 +91,24 @@ class Gate(_Strict):
     seed: Annotated[int, Field(ge=0)] = 616
 
 
+class Drift(_Strict):
+    """When scored characters count as unlike those that the model was judged on.
+
+    Attributes:
+        psi: the least population stability index of a column that has drifted.
+        p_value: that a chi-square test of the column must stay below as well.
+        smallest_window: scored characters; of fewer nothing is told.
+        windows: how many of the latest windows are looked at.
+        drifted_windows: how many of these, the latest among them, must have drifted to retrain.
+    """
+
+    psi: Annotated[float, Field(gt=0)] = 0.25
+    p_value: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    smallest_window: PositiveInt = 200
+    windows: PositiveInt = 5
+    drifted_windows: PositiveInt = 2
+
+
 class Generator(_Strict):
     """Size and seed of the built-in source of rows."""
 
@@ -116,6 +134,7 @@ class ProjectConfig(_Strict):
     experiment_name_basic: ExperimentName
     experiment_name_custom: ExperimentName
     gate: Gate = Gate()
+    drift: Drift = Drift()
     generator: Generator = Generator()
 
     @classmethod

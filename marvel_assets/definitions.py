@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from marvel_assets.assets.drift import drift_report
 from marvel_assets.assets.ingestion import characters, raw_characters
 from marvel_assets.assets.predictions import survival_predictions
 from marvel_assets.assets.registry import basic_model_version
@@ -9,6 +10,7 @@ from marvel_assets.assets.serving import custom_model_version, inference_wheel
 from marvel_assets.assets.training import basic_model, fitted_pipeline
 from marvel_assets.automation.aliases import aliases_agree
 from marvel_assets.automation.console import brief_console
+from marvel_assets.automation.drift import drift
 from marvel_assets.automation.failures import failed_runs
 from marvel_assets.automation.jobs import approve, promote, retrain, rollback, verify_scoring_environment
 from marvel_assets.automation.new_data import new_raw_data
@@ -28,12 +30,13 @@ defs = dg.Definitions(
         inference_wheel,
         custom_model_version,
         survival_predictions,
+        drift_report,
     ],
     asset_checks=[train_set_keeps_the_contract, test_set_keeps_the_contract, basic_model_inspection],
     jobs=[retrain, promote, rollback, approve, verify_scoring_environment],
     # All ship switched off; the README tells how to turn them on.
     schedules=[weekly_retraining],
-    sensors=[new_raw_data, aliases_agree, failed_runs],
+    sensors=[new_raw_data, drift, aliases_agree, failed_runs],
     resources=resources_of_the_profile(Home.from_environment()),
     loggers={"brief": brief_console},
     # One process a run: what is heavy is imported once, and a Spark session would be started once.

@@ -17,6 +17,7 @@ GROUPS = {
     "inference_wheel": "serving",
     "custom_model_version": "serving",
     "survival_predictions": "serving",
+    "drift_report": "serving",
 }
 
 

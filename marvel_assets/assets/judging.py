@@ -96,11 +96,11 @@ def _judge(
     from marvel_assets.survival.gate import judge
     from marvel_assets.survival.schema import TARGET
 
-    challenger = _load(model.uri)
+    challenger = load_pipeline(model.uri)
     champion_model, champion_scores = None, None
     if champion is not None:
         try:
-            champion_model = _load(f"models:/{champion.basic.model_id}")
+            champion_model = load_pipeline(f"models:/{champion.basic.model_id}")
         except Exception as error:  # noqa: BLE001 - whatever keeps it from loading: it is told, and decides against
             champion_problem = f"basic version {champion.basic.version} can't be loaded: {_in_short(error)}"
     rows = _test_rows(model, tables, tracking, [challenger, champion_model])
@@ -135,7 +135,8 @@ def _test_rows(model: LoggedModelRef, tables: Tables, tracking: MlflowTracking, 
     return to_frame(tables.read_at(location, source.version, columns_for_training(columns)), columns)
 
 
-def _load(uri: str) -> Any:  # noqa: ANN401 - a scikit-learn pipeline
+def load_pipeline(uri: str) -> Any:  # noqa: ANN401 - a scikit-learn pipeline
+    """A basic model's pipeline; no copy of its files is left behind."""
     import tempfile
 
     import mlflow

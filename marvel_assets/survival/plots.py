@@ -23,7 +23,7 @@ def roc_curve(alive: Labels, probability: Probabilities) -> Figure:
     """True positive rate over false positive rate."""
     from sklearn.metrics import RocCurveDisplay
 
-    figure, axes = _canvas("ROC curve")
+    figure, axes = canvas("ROC curve")
     RocCurveDisplay.from_predictions(alive, probability, ax=axes, name="model", plot_chance_level=True)
     return figure
 
@@ -32,7 +32,7 @@ def precision_recall_curve(alive: Labels, probability: Probabilities) -> Figure:
     """Precision over recall."""
     from sklearn.metrics import PrecisionRecallDisplay
 
-    figure, axes = _canvas("Precision and recall")
+    figure, axes = canvas("Precision and recall")
     PrecisionRecallDisplay.from_predictions(alive, probability, ax=axes, name="model", plot_chance_level=True)
     return figure
 
@@ -43,7 +43,7 @@ def confusion_matrix(alive: Labels, probability: Probabilities) -> Figure:
 
     from marvel_assets.survival.evaluation import THRESHOLD
 
-    figure, axes = _canvas("Confusion matrix")
+    figure, axes = canvas("Confusion matrix")
     ConfusionMatrixDisplay.from_predictions(
         alive,
         (probability > THRESHOLD).astype(int),
@@ -61,7 +61,7 @@ def calibration_curve(alive: Labels, probability: Probabilities) -> Figure:
     """How often characters live, over how probable the model holds it; bins of equal size."""
     from sklearn.calibration import CalibrationDisplay
 
-    figure, axes = _canvas("Calibration")
+    figure, axes = canvas("Calibration")
     CalibrationDisplay.from_predictions(
         alive, probability, n_bins=CALIBRATION_BINS, strategy="quantile", ax=axes, name="model"
     )
@@ -76,7 +76,7 @@ def feature_importance(pipeline: Pipeline) -> Figure:
     gain = booster.feature_importance(importance_type="gain")
     share = gain / max(gain.sum(), np.finfo(float).tiny)
     order = np.argsort(share)
-    figure, axes = _canvas("Feature importance (share of gain)")
+    figure, axes = canvas("Feature importance (share of gain)")
     axes.barh(np.array(booster.feature_name())[order], share[order], color="#4a7fb5")
     return figure
 
@@ -88,7 +88,7 @@ def to_png(figure: Figure) -> bytes:
     return content.getvalue()
 
 
-def _canvas(title: str) -> tuple[Figure, Axes]:
+def canvas(title: str) -> tuple[Figure, Axes]:
     """A figure without pyplot: no global state, no window system, quick to import."""
     from matplotlib.figure import Figure
 

@@ -145,7 +145,7 @@ def test_a_broken_model_is_a_failure(
     # given: when the challenger is loaded again to be judged, its leaves are no numbers any more
     run_graph(home, sources[FAIR])
     champion = f"models:/{pairs_in(home, config).current().basic.model_id}"
-    load = judging._load
+    load = judging.load_pipeline
 
     def broken(uri: str) -> Any:
         pipeline = load(uri)
@@ -155,7 +155,7 @@ def test_a_broken_model_is_a_failure(
                 booster.set_leaf_output(tree, 0, float("nan"))
         return pipeline
 
-    monkeypatch.setattr(judging, "_load", broken)
+    monkeypatch.setattr(judging, "load_pipeline", broken)
 
     # when
     result = run_graph(home, sources[GOOD])

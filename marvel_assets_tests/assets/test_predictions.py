@@ -243,6 +243,56 @@ def test_with_nothing_served_it_says_what_to_do(home: Home, template: Home):
     assert "Nothing is under latest-model yet; materialise custom_model_version first." in failure_of(score(home))
 
 
+def drift(home: Home) -> dict[str, object]:
+    """What the report on the latest window tells."""
+    result = dg.materialize(
+        list(defs.assets),
+        selection=["drift_report"],
+        resources=resources_of_the_profile(home),
+        raise_on_error=False,
+    )
+    assert result.success, failure_of(result)
+    [made] = result.asset_materializations_for_node("drift_report")
+    return {name: value.value for name, value in made.metadata.items()}
+
+
+def test_the_characters_that_were_trained_on_have_not_drifted(served: Home):
+    # when
+    told_of_it = drift(served)
+
+    # then
+    assert (told_of_it["drifted"], told_of_it["reason"]) == (False, "nothing has drifted")
+    assert "| prediction |" in told_of_it["shifts"]
+    assert "data:image/png" in told_of_it["plot"]
+
+
+def test_a_window_of_others_has_drifted_and_names_the_columns(served: Home):
+    # given
+    put(served, characters(*[f"Anna {number}" for number in range(300)], Gender="Other", Marital_Status="Married"))
+    score(served)
+
+    # when
+    told_of_it = drift(served)
+
+    # then
+    assert told_of_it["drifted"]
+    assert "Gender" in told_of_it["reason"]
+    assert "Marital_Status" in told_of_it["reason"]
+
+
+def test_only_who_was_scored_last_is_the_window(served: Home):
+    # given
+    put(served, characters(*[f"Anna {number}" for number in range(300)]))
+    score(served)
+
+    # when
+    put(served, characters("Ben"), mode="append")
+    score(served)
+
+    # then
+    assert drift(served)["reason"] == "1 characters are too few to tell; 200 are needed."
+
+
 @pytest.mark.spark
 def test_spark_answers_as_the_embedded_engine_does(served: Home, spark_folder: Path, monkeypatch: pytest.MonkeyPatch):
     # given

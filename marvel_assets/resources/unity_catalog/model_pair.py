@@ -84,6 +84,17 @@ class ModelPairs:
                 return self.around(basic)
         raise CatalogError(f"{self.basic_name} has no version {version}; materialise basic_model_version first.")
 
+    def of_custom(self, version: int) -> ModelPair:
+        """The pair of a custom version, by its number.
+
+        Raises:
+            CatalogError: there is no such version, or it does not tell what it wraps.
+        """
+        for custom in self._catalog.versions(self.custom_name):
+            if custom.version == version:
+                return self._of(custom)
+        raise CatalogError(f"{self.custom_name} has no version {version}; materialise survival_predictions again.")
+
     def around(self, basic: CatalogVersion) -> ModelPair:
         """The newest pair of a basic version.
 

@@ -1,0 +1,94 @@
+"""How far the characters that are scored now have moved from those that the model was judged on."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from marvel_assets.assets.descriptions import OWNERS, picture
+from marvel_assets.assets.freshness import WEEKLY
+from marvel_assets.assets.serving import GROUP
+from marvel_assets.references import LoggedModelRef, TableVersion
+from marvel_assets.resources.project import Project
+from marvel_assets.resources.tables import Tables
+from marvel_assets.resources.tracking import MlflowTracking
+from marvel_assets.resources.unity_catalog.resource import UnityCatalog
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DRIFTED, WINDOW, MODEL = "drifted", "window", "model_version"
+"""What a report's metadata tell the sensor."""
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"python"},
+    owners=OWNERS,
+    freshness_policy=WEEKLY,
+    code_version="1",
+    automation_condition=dg.AutomationCondition.eager(),
+)
+def drift_report(
+    context: dg.AssetExecutionContext,
+    survival_predictions: TableVersion,
+    project: Project,
+    tables: Tables,
+    tracking: MlflowTracking,
+    unity_catalog: UnityCatalog,
+) -> dg.MaterializeResult[None]:
+    """The latest window, which is who was scored last, against the test rows of the model that scored it."""
+    from marvel_assets.survival.drift import PREDICTION, drift_plot, drift_table, shifts
+    from marvel_assets.survival.plots import to_png
+
+    thresholds, features = project.config.drift, list(project.config.features)
+    recorded = tables.commit_of(survival_predictions).provenance
+    number = int(str(recorded["model"]).rpartition("/")[2])
+    scored = tables.read(survival_predictions, ["Id", *features, PREDICTION, "source_version"]).to_pandas()
+    window = scored[scored["source_version"] == recorded["scored_version"]]
+    facts: dict[str, int | str] = {
+        WINDOW: survival_predictions.version,
+        MODEL: number,
+        "rows": len(window),
+        "scored": str(survival_predictions),
+    }
+    if len(window) < thresholds.smallest_window:
+        told = f"{len(window):,} characters are too few to tell; {thresholds.smallest_window:,} are needed."
+        context.log.info(told)
+        return dg.MaterializeResult(metadata={**facts, DRIFTED: False, "reason": told})
+    reference = _reference(project, tables, tracking, unity_catalog, number)
+    found = shifts(reference, window, [*features, PREDICTION], thresholds)
+    moved = [shift.column for shift in found if shift.drifted]
+    told = f"{', '.join(moved)} drifted" if moved else "nothing has drifted"
+    context.log.info(f"{survival_predictions}: {told}")
+    return dg.MaterializeResult(
+        metadata={
+            **facts,
+            DRIFTED: bool(moved),
+            "reason": told,
+            "largest_psi": found[0].psi,
+            "shifts": dg.MetadataValue.md(drift_table(found)),
+            "plot": picture(to_png(drift_plot(found, thresholds.psi)), "population stability"),
+        }
+    )
+
+
+def _reference(
+    project: Project, tables: Tables, tracking: MlflowTracking, unity_catalog: UnityCatalog, custom_version: int
+) -> "pd.DataFrame":
+    """The rows that the model was judged on, which it has never been fitted on, with what it says of them."""
+    from marvel_assets.assets.judging import load_pipeline
+    from marvel_assets.survival.drift import PREDICTION
+    from marvel_assets.survival.inspection import input_of
+    from marvel_assets.survival.training_rows import columns_for_training, to_frame
+    from marvel_assets.survival.wrapper import WORDS
+
+    basic = unity_catalog.pairs(project.config).of_custom(custom_version).basic
+    model = LoggedModelRef("", basic.model_id, basic.run_id, project.config.experiment_name_basic)
+    source = input_of(tracking.client().get_run(model.run_id), "testing")
+    location = Path(source.path) if source.path else tables.location(str(source.table))
+    features = project.config.features
+    rows = to_frame(tables.read_at(location, source.version, columns_for_training(features)), features)
+    pipeline = load_pipeline(model.uri)
+    answers = pipeline.predict(rows[list(pipeline.feature_names_in_)])
+    return rows.assign(**{PREDICTION: [WORDS[int(answer)] for answer in answers]})
