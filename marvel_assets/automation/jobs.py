@@ -22,6 +22,12 @@ retrain = dg.define_asset_job(
     description="Bring every asset up to date, from the source to the custom model. What is unchanged is handed on.",
 )
 
+score = dg.define_asset_job(
+    "score",
+    selection=dg.AssetSelection.assets("survival_predictions", "drift_report"),
+    description="Score who is new or has changed with the served version, and report how far they have drifted.",
+)
+
 
 @dg.op
 def predict_from_its_own_requirements(

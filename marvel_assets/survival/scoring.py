@@ -65,7 +65,8 @@ def predictions(model: str, version: int, source_version: int, touched: str | No
     """What ``scored`` holds, and of ``previous`` what was not touched."""
     columns = ", ".join(PREDICTION_COLUMNS)
     fresh = f"""
-        SELECT Id, {", ".join(FEATURES)}, prediction, '{model}' AS model, CAST({version} AS BIGINT) AS model_version,
+        SELECT Id, {", ".join(FEATURES)}, CAST(prediction AS STRING) AS prediction,
+            CAST('{model}' AS STRING) AS model, CAST({version} AS BIGINT) AS model_version,
             CAST({source_version} AS BIGINT) AS source_version, features_digest, current_timestamp AS scored_at_utc
         FROM scored"""  # noqa: S608
     kept = f"""

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 from dagster_graphql import DagsterGraphQLClient
+from deltalake import write_deltalake
 
 from marvel_assets.automation.new_data import GOING
 from marvel_assets.config import ProjectConfig
@@ -16,6 +18,7 @@ from marvel_assets.home import Home
 from marvel_assets.resources.mlflow_store import connect
 from marvel_assets.resources.unity_catalog.embedded import EmbeddedCatalog
 from marvel_assets.resources.unity_catalog.model_pair import ALIAS, ModelPairs
+from marvel_assets.survival.scoring import ASKED
 from marvel_assets_tests.pages import Pages, served
 from marvel_assets_tests.planted import ROWS, spoilt_characters
 
@@ -65,6 +68,19 @@ class Story:
         pairs = ModelPairs(catalog, self.config, self.home.locks)
         found = [catalog.version_under(name, ALIAS) for name in (pairs.basic_name, pairs.custom_name)]
         return tuple(None if version is None else version.version for version in found)
+
+    def start_job(self, name: str, op: str, **config: str) -> str:
+        """Launch a job as the Launchpad does; returns the run's id."""
+        host, _, port = self.pages.dagster.removeprefix("http://").partition(":")
+        client = DagsterGraphQLClient(host, port_number=int(port))
+        settings = {"ops": {op: {"config": config}}}
+        return client.submit_job_execution(name, "marvel_assets", "__repository__", run_config=settings)
+
+    def score(self, table: str) -> None:
+        """Score a table, and wait until that is done."""
+        run = self.start_job("score", "survival_predictions", table=table)
+        done = dg.DagsterRunStatus.SUCCESS
+        wait_until(lambda: self.instance.get_run_by_id(run).status == done, lambda: f"{run} to score {table}")
 
     def runs(self, *statuses: dg.DagsterRunStatus) -> list[dg.DagsterRun]:
         """The runs of the retraining, the newest first."""
@@ -175,12 +191,30 @@ def test_5_a_kill_between_the_two_alias_moves_is_healed_by_the_run_that_follows(
 
 def test_6_a_rollback_puts_version_2_back(story: Story):
     # when
-    host, _, port = story.pages.dagster.removeprefix("http://").partition(":")
-    config = {"ops": {"put_an_earlier_pair_back": {"config": {"why": "Uatu is not dead", "who": "Ororo"}}}}
-    DagsterGraphQLClient(host, port_number=int(port)).submit_job_execution(
-        "rollback", "marvel_assets", "__repository__", run_config=config
-    )
+    story.start_job("rollback", "put_an_earlier_pair_back", why="Uatu is not dead", who="Ororo")
     wait_until(lambda: story.under_the_aliases() == (2, 2), lambda: f"(2, 2), found {story.under_the_aliases()}")
 
     # then: the same data does not undo it
     assert len(story.runs(*GOING)) == 0
+
+
+def test_7_drift_of_what_is_scored_leads_to_a_retraining(story: Story):
+    # given: two windows of characters unlike any that the model knows
+    table = story.config.qualified("new_characters")
+    folder = story.home.warehouse.joinpath(*table.split("."))
+    for window in range(2):
+        rows = [{**dict.fromkeys(ASKED, ""), "PageID": f"{window}-{number}", "Gender": "Genderless"}
+                for number in range(300)]  # fmt: skip
+        write_deltalake(folder, pa.Table.from_pylist(rows), mode="append",
+                        configuration={"delta.enableChangeDataFeed": "true"})  # fmt: skip
+        story.score(table)
+
+    # when
+    story.pages.start_sensor("drift")
+    wait_until(lambda: any("marvel/drift" in run.tags for run in story.runs()), lambda: "a run that drift asked for")
+    wait_until(lambda: not story.runs(*GOING), lambda: "its end")
+
+    # then
+    run = next(run for run in story.runs() if "marvel/drift" in run.tags)
+    assert run.tags["marvel/drift"] == "2 of the last 3 window(s) of version 2 drifted"
+    assert run.status == dg.DagsterRunStatus.SUCCESS
