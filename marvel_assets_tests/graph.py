@@ -24,7 +24,9 @@ def run_graph(home: Home, source: Path | str, instance: dg.DagsterInstance | Non
 def run_job(home: Home, name: str, op: str, **config: Any) -> dg.ExecuteInProcessResult:
     """One of the jobs that a person starts by name."""
     graph = dg.Definitions(
-        jobs=[job for job in defs.jobs if job.name == name], resources=resources_of_the_profile(home)
+        assets=defs.assets,
+        jobs=[job for job in defs.jobs if job.name == name],
+        resources=resources_of_the_profile(home),
     )
     settings = {"ops": {op: {"config": config}}}
     return graph.resolve_job_def(name).execute_in_process(run_config=settings, raise_on_error=False)
