@@ -113,6 +113,8 @@ def _examine(home: Home) -> int:
 
 def _serve_model(home: Home, port: int) -> None:
     """Become `mlflow models serve` for the version that is under the alias now; a later one needs a new start."""
+    from marvel_assets.resources.mlflow_store import connect
+    from marvel_assets.resources.model_files import ModelFilesChangedError, checked_files
     from marvel_assets.resources.profiles import resources_of_the_profile
     from marvel_assets.resources.unity_catalog.catalog import CatalogError
 
@@ -125,6 +127,11 @@ def _serve_model(home: Home, port: int) -> None:
     if pair is None:
         sys.exit("Nothing is under latest-model yet. Materialise the graph with `make run` first.")
     uri = f"models:/{pair.custom.name}/{pair.custom.version}"
+    try:
+        with checked_files(connect(catalog.tracking_uri, home.locks, catalog.registry_uri), pair.custom.model_id, uri):
+            pass
+    except ModelFilesChangedError as error:
+        sys.exit(str(error))
     print(f"{uri}: http://127.0.0.1:{port}/invocations   (Ctrl+C ends it)", flush=True)
     environment = {
         **os.environ,

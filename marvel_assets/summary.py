@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from marvel_assets.assets.judging import VERDICT
 from marvel_assets.references import LoggedModelRef, ModelVersionRef, TableVersion, WheelRef, from_json
 from marvel_assets.resources.mlflow_store import connect
+from marvel_assets.resources.model_files import checked_files
 from marvel_assets.resources.profiles import resources_of_the_profile
 from marvel_assets.survival.gate import Verdict
 
@@ -87,8 +88,9 @@ def summary(home: Home) -> Iterator[str]:
             yield f"  {asset.split('_')[0]:<12} {version.name} version {version.version}, alias {version.alias}"
     test_set, custom = done.table("test_set"), done.version("custom_model_version")
     if test_set and custom:
-        connect(*stores)
-        yield from _predictions(resources["tables"], test_set, custom)
+        uri = f"models:/{custom.name}/{custom.version}"
+        with checked_files(connect(*stores), custom.model_id, uri) as files:
+            yield from _predictions(resources["tables"], test_set, files)
 
 
 def _rows(done: Materialised) -> Iterator[str]:
@@ -102,13 +104,13 @@ def _rows(done: Materialised) -> Iterator[str]:
         yield f"  rejected     {rejected.rows:>7,}  {rejected}"
 
 
-def _predictions(tables: Tables, test_set: TableVersion, custom: ModelVersionRef) -> Iterator[str]:
+def _predictions(tables: Tables, test_set: TableVersion, model_files: Path) -> Iterator[str]:
     import mlflow
 
     everyone = tables.read(test_set)
     step = max(1, everyone.num_rows // PREDICTIONS)
     characters = everyone.take(list(range(0, everyone.num_rows, step))[:PREDICTIONS]).to_pandas()
-    model = mlflow.pyfunc.load_model(f"models:/{custom.name}/{custom.version}")
+    model = mlflow.pyfunc.load_model(str(model_files))
     answer = model.predict(characters[model.metadata.get_input_schema().input_names()])
     yield f"  it answers   {json.dumps(answer)}"
     truth = ", ".join(

@@ -89,6 +89,6 @@ def _reference(
     location = Path(source.path) if source.path else tables.location(str(source.table))
     features = project.config.features
     rows = to_frame(tables.read_at(location, source.version, columns_for_training(features)), features)
-    pipeline = load_pipeline(model.uri)
+    pipeline = load_pipeline(model.model_id, tracking)
     answers = pipeline.predict(rows[list(pipeline.feature_names_in_)])
     return rows.assign(**{PREDICTION: [WORDS[int(answer)] for answer in answers]})

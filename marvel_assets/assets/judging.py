@@ -96,11 +96,11 @@ def _judge(
     from marvel_assets.survival.gate import judge
     from marvel_assets.survival.schema import TARGET
 
-    challenger = load_pipeline(model.uri)
+    challenger = load_pipeline(model.model_id, tracking)
     champion_model, champion_scores = None, None
     if champion is not None:
         try:
-            champion_model = load_pipeline(f"models:/{champion.basic.model_id}")
+            champion_model = load_pipeline(champion.basic.model_id, tracking)
         except Exception as error:  # noqa: BLE001 - whatever keeps it from loading: it is told, and decides against
             champion_problem = f"basic version {champion.basic.version} can't be loaded: {_in_short(error)}"
     rows = _test_rows(model, tables, tracking, [challenger, champion_model])
@@ -135,14 +135,12 @@ def _test_rows(model: LoggedModelRef, tables: Tables, tracking: MlflowTracking, 
     return to_frame(tables.read_at(location, source.version, columns_for_training(columns)), columns)
 
 
-def load_pipeline(uri: str) -> Any:  # noqa: ANN401 - a scikit-learn pipeline
-    """A basic model's pipeline; no copy of its files is left behind."""
-    import tempfile
+def load_pipeline(model_id: str, tracking: MlflowTracking) -> Any:  # noqa: ANN401 - a scikit-learn pipeline
+    """A basic model's pipeline, from the files that were logged."""
+    from marvel_assets.survival.trusted_loading import load_trusted
 
-    import mlflow
-
-    with tempfile.TemporaryDirectory() as folder:
-        return mlflow.sklearn.load_model(uri, dst_path=folder)
+    with tracking.files_of(model_id) as folder:
+        return load_trusted(folder)
 
 
 def _probabilities(pipeline: Any, rows: pd.DataFrame, whose: str) -> Probabilities:  # noqa: ANN401

@@ -86,7 +86,8 @@ def survival_predictions(
         published = Published(head, is_new=False)
     else:
         is_continued = head is not None and by.items() <= head.provenance.items() and _is_still_there(head, tables)
-        with engine.session() as session:
+        served = f"models:/{pair.custom.name}/{pair.custom.version}"
+        with tracking.files_of(pair.custom.model_id, served), engine.session() as session:
             counts = _score(
                 context, session, table, tables, head if is_continued else None, name,
                 vocabulary=tracking.vocabulary_of(pair.basic.model_id),

@@ -21,7 +21,11 @@ from marvel_assets.resources.wheel_builder import WheelBuilder
 
 GROUP = "serving"
 WRAP_CODE = version_of(
-    "survival/serving_model.py", "survival/signature.py", "survival/wrapper.py", "survival/wrapper_logging.py"
+    "survival/serving_model.py",
+    "survival/signature.py",
+    "survival/trusted_loading.py",
+    "survival/wrapper.py",
+    "survival/wrapper_logging.py",
 )
 
 UNWRAPPED = "answers_the_same_unwrapped"
@@ -91,7 +95,7 @@ def custom_model_version(
             context.log.info(f"Wrapping {basic_model_version.name} version {basic_model_version.version}")
             logged = _wrap(context, basic_model_version, inference_wheel, project, tracking, recipe)
 
-    verdicts = [_answers_the_same(logged, project), _wraps_the_basic_version(logged, basic_model_version)]
+    verdicts = [_answers_the_same(logged, project, tracking), _wraps_the_basic_version(logged, basic_model_version)]
     yield from verdicts
     failed = [verdict.check_name for verdict in verdicts if not verdict.passed]
     if failed:
@@ -142,9 +146,12 @@ def _wrap(
     tracking: MlflowTracking,
     recipe: str,
 ) -> LoggedModelRef:
+    from marvel_assets.survival.trusted_loading import check_trusted
     from marvel_assets.survival.wrapper_logging import CUSTOM_MODEL_NAME, log_custom_model
 
     experiment, tags = project.config.experiment_name_custom, Tags.collect(context.run.run_id)
+    with tracking.files_of(basic.model_id) as files:
+        check_trusted(files)
     with tracking.run(experiment, tags) as run:
         model_id = log_custom_model(
             basic.model_id,
@@ -155,10 +162,11 @@ def _wrap(
         return tracking.complete_model(LoggedModelRef(CUSTOM_MODEL_NAME, model_id, run.info.run_id, experiment), recipe)
 
 
-def _answers_the_same(logged: LoggedModelRef, project: Project) -> dg.AssetCheckResult:
+def _answers_the_same(logged: LoggedModelRef, project: Project, tracking: MlflowTracking) -> dg.AssetCheckResult:
     from marvel_assets.survival.inspection import answers_of
 
-    wrapped, unwrapped = answers_of(logged.uri, project.config.features)
+    with tracking.files_of(logged.model_id):
+        wrapped, unwrapped = answers_of(logged.uri, project.config.features)
     return dg.AssetCheckResult(
         asset_key="custom_model_version",
         check_name=UNWRAPPED,

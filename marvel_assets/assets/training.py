@@ -24,6 +24,7 @@ LOG_CODE = version_of(
     "survival/model_logging.py",
     "survival/plots.py",
     "survival/signature.py",
+    "survival/trusted_loading.py",
     "survival/training_rows.py",
 )
 

@@ -23,6 +23,7 @@ from marvel_assets.config import Tags
 from marvel_assets.locking import exclusive, home_id
 from marvel_assets.references import LoggedModelRef
 from marvel_assets.resources.mlflow_store import connect
+from marvel_assets.resources.model_files import FILES_DIGEST, checked_files, digest_at
 from marvel_assets.resources.reachability import problem_with
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ RECIPE = "recipe"
 INSPECTION = "inspection"
 PASSED = "passed"
 """Tag of a logged model, and its value where all checks of basic_model have passed."""
-
 
 INTERRUPTIONS = {"KeyboardInterrupt", "DagsterExecutionInterruptedError"}
 
@@ -149,9 +149,13 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         return exclusive(Path(self.locks), f"model-{recipe}")
 
     def complete_model(self, model: LoggedModelRef, recipe: str) -> LoggedModelRef:
-        """Note the recipe on a model, as the last thing that is done to it: from here on it is found and reused."""
-        self.tag_model(model, {RECIPE: recipe})
+        """Note what it is on a model, as the last thing that is done to it: from here on it is found and reused."""
+        self.tag_model(model, {RECIPE: recipe, FILES_DIGEST: digest_at(model.uri)})
         return model
+
+    def files_of(self, model_id: str, uri: str | None = None) -> AbstractContextManager[Path]:
+        """A copy of a logged model's files, if they are still those that were logged; see ``checked_files``."""
+        return checked_files(self.client(), model_id, uri)
 
     def tag_model(self, model: LoggedModelRef, tags: dict[str, str]) -> None:
         """Set tags on a logged model."""

@@ -1,13 +1,14 @@
 """The custom model: the basic one, answering in words."""
 
+from pathlib import Path
 from typing import Any
 
-import mlflow
 import pandas as pd
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from marvel_assets.survival.schema import MEASURES
 from marvel_assets.survival.signature import ANSWER
+from marvel_assets.survival.trusted_loading import load_trusted
 
 ARTIFACT = "lightgbm-pipeline"
 """The name under which the wrapper carries the basic model."""
@@ -20,7 +21,7 @@ class MarvelModelWrapper(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the basic model that was logged with this one."""
-        self.model = mlflow.sklearn.load_model(context.artifacts[ARTIFACT])
+        self.model = load_trusted(Path(context.artifacts[ARTIFACT]))
 
     def predict(
         self,

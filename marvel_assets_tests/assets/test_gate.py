@@ -13,6 +13,7 @@ from marvel_assets.assets import judging
 from marvel_assets.config import ProjectConfig
 from marvel_assets.home import Home
 from marvel_assets.resources.mlflow_store import connect
+from marvel_assets.resources.tracking import MlflowTracking
 from marvel_assets.resources.unity_catalog.embedded import EmbeddedCatalog
 from marvel_assets.resources.unity_catalog.model_pair import ModelPair, ModelPairs
 from marvel_assets_tests.commands import BASIC, CUSTOM, materialize, python, reference, state_of, succeeded
@@ -145,12 +146,12 @@ def test_a_broken_model_is_a_failure(
 ):
     # given: when the challenger is loaded again to be judged, its leaves are no numbers any more
     run_graph(home, sources[FAIR])
-    champion = f"models:/{pairs_in(home, config).current().basic.model_id}"
+    champion = pairs_in(home, config).current().basic.model_id
     load = judging.load_pipeline
 
-    def broken(uri: str) -> Any:
-        pipeline = load(uri)
-        if uri != champion:
+    def broken(model_id: str, tracking: MlflowTracking) -> Any:
+        pipeline = load(model_id, tracking)
+        if model_id != champion:
             booster = pipeline.named_steps["classify"].booster_
             for tree in range(booster.num_trees()):
                 booster.set_leaf_output(tree, 0, float("nan"))

@@ -1,0 +1,90 @@
+"""Loading a basic model without trusting what its own files say of themselves.
+
+MLflow takes the types that skops may construct, and even the file format, from the MLmodel file that lies beside the
+model. Here both are decided by this package, before anything of the model is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sklearn.pipeline import Pipeline
+
+MODEL_FILE = "model.skops"
+WRITTEN_ON_DOWNLOAD = frozenset({"registered_model_meta"})
+"""What MLflow adds to the files of a registered version when it brings them here."""
+
+
+class UntrustedModelError(RuntimeError):
+    """A model's files are not what this project writes, and were not loaded."""
+
+
+def load_trusted(folder: Path) -> Pipeline:
+    """The pipeline of a basic model, from the folder of its files.
+
+    Raises:
+        UntrustedModelError: it is no skops file, or holds types that pipelines of this project don't have.
+    """
+    import skops.io
+
+    from marvel_assets.survival.pipeline import TRUSTED_TYPES
+
+    check_trusted(folder)
+    return skops.io.load(folder / MODEL_FILE, trusted=list(TRUSTED_TYPES))
+
+
+def check_trusted(folder: Path) -> None:
+    """Look at a basic model's files without constructing anything of them.
+
+    Raises:
+        UntrustedModelError: MLflow would unpickle something, run code of the artifact, or construct unknown types.
+    """
+    import skops.io
+    from mlflow.models import Model
+
+    from marvel_assets.survival.pipeline import TRUSTED_TYPES
+
+    flavors = Model.load(str(folder)).flavors
+    function, sklearn = flavors.get("python_function", {}), flavors.get("sklearn", {})
+    found = {
+        "loader_module": function.get("loader_module"),
+        "model_path": function.get("model_path"),
+        "pickled_model": sklearn.get("pickled_model"),
+        "serialization_format": sklearn.get("serialization_format"),
+        "code": function.get("code") or sklearn.get("code"),
+    }
+    expected = {
+        "loader_module": "mlflow.sklearn",
+        "model_path": MODEL_FILE,
+        "pickled_model": MODEL_FILE,
+        "serialization_format": "skops",
+        "code": None,
+    }
+    for name, value in found.items():
+        if value != expected[name]:
+            raise UntrustedModelError(
+                f"{folder / 'MLmodel'}: {name} is {value!r}, expected {expected[name]!r}; this model was not logged by "
+                "this project and is not loaded."
+            )
+    try:
+        foreign = set(skops.io.get_untrusted_types(file=folder / MODEL_FILE)) - set(TRUSTED_TYPES)
+    except Exception as error:
+        raise UntrustedModelError(f"{folder / MODEL_FILE}: no skops file that can be read: {error}") from error
+    if foreign:
+        raise UntrustedModelError(
+            f"{folder / MODEL_FILE} holds {', '.join(sorted(foreign))}, which no pipeline of this project does; it is "
+            "not loaded."
+        )
+
+
+def digest_of_files(folder: Path) -> str:
+    """SHA-256 over the names and contents of a model's files."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in WRITTEN_ON_DOWNLOAD):
+        digest.update(f"{file.relative_to(folder).as_posix()}\0".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()

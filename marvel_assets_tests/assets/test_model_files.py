@@ -1,0 +1,127 @@
+"""What is loaded is what was logged: files that were changed in between are noticed, and nothing of them runs."""
+
+import os
+import shutil
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from marvel_assets.config import ProjectConfig
+from marvel_assets.home import Home
+from marvel_assets.resources.mlflow_store import connect
+from marvel_assets.resources.unity_catalog.embedded import EmbeddedCatalog
+from marvel_assets.resources.unity_catalog.model_pair import ModelPair, ModelPairs
+from marvel_assets_tests.commands import marvel
+from marvel_assets_tests.graph import failure_of, observed, run_graph, run_job
+from marvel_assets_tests.planted import spoilt_characters
+
+CHANGED = "the files are not those that were logged as"
+
+
+@pytest.fixture
+def characters(tmp_path: Path) -> Path:
+    return spoilt_characters(tmp_path, 0.1)
+
+
+@pytest.fixture
+def pairs(home: Home, characters: Path, small_project: Path) -> ModelPairs:
+    """A home in which version 1 is served."""
+    result = run_graph(home, characters)
+    assert result.success, failure_of(result)
+    catalog = EmbeddedCatalog(connect(f"sqlite:///{home.mlflow_database}", home.locks), home.locks)
+    return ModelPairs(catalog, ProjectConfig.from_yaml(small_project), home.locks)
+
+
+def served(pairs: ModelPairs) -> ModelPair:
+    pair = pairs.current()
+    assert pair is not None
+    return pair
+
+
+def folder_of(home: Home, model_id: str) -> Path:
+    """Where MLflow keeps a model's files."""
+    [folder] = (home.mlflow_database.parent / "artifacts").rglob(f"{model_id}/artifacts")
+    return folder
+
+
+def plant(home: Home, model_id: str, marker: Path) -> None:
+    """Let the custom model write a file when it is loaded."""
+    script = folder_of(home, model_id) / "serving_model.py"
+    script.write_text(f"open({str(marker)!r}, 'w').close()\n" + script.read_text())
+
+
+def test_a_custom_model_that_was_changed_scores_nobody(home: Home, pairs: ModelPairs, tmp_path: Path):
+    # given
+    marker = tmp_path / "marker"
+    plant(home, served(pairs).custom.model_id, marker)
+    shutil.rmtree(home.warehouse / "marvel_dev" / "marvel_characters" / "survival_predictions")
+
+    # when
+    result = run_job(home, "score", "survival_predictions")
+
+    # then
+    assert CHANGED in failure_of(result)
+    assert not marker.exists()
+    mlflow.pyfunc.load_model(f"models:/{served(pairs).custom.model_id}")
+    assert marker.exists(), "the planted model is harmless, so that this test can't fail"
+
+
+@pytest.mark.parametrize("command", ["summary", "serve"])
+def test_the_commands_load_nothing_that_was_changed(home: Home, pairs: ModelPairs, tmp_path: Path, command: str):
+    # given
+    marker = tmp_path / "marker"
+    plant(home, served(pairs).custom.model_id, marker)
+
+    # when
+    done = marvel(command)
+
+    # then
+    assert done.returncode != 0
+    assert CHANGED in done.stderr
+    assert not marker.exists()
+
+
+def test_a_champion_that_was_changed_refuses_the_challenger_with_the_reason(
+    home: Home, pairs: ModelPairs, tmp_path: Path
+):
+    # given
+    before = served(pairs)
+    with (folder_of(home, before.basic.model_id) / "model.skops").open("ab") as file:
+        file.write(os.urandom(8))
+
+    # when
+    result = run_graph(home, spoilt_characters(tmp_path, 0.0))
+
+    # then
+    assert result.success
+    [told] = observed(result)
+    assert "can't be loaded: ModelFilesChangedError" in told
+    assert served(pairs) == before
+
+
+def test_a_basic_model_that_was_changed_is_not_wrapped(home: Home, pairs: ModelPairs, characters: Path):
+    # given: the wrapper is lost, and must be made again
+    pair = served(pairs)
+    (folder_of(home, pair.basic.model_id) / "more").touch()
+    connect(f"sqlite:///{home.mlflow_database}", home.locks).delete_logged_model(pair.custom.model_id)
+
+    # when
+    result = run_graph(home, characters)
+
+    # then
+    assert CHANGED in failure_of(result)
+    assert served(pairs) == pair
+
+
+def test_the_graph_works_where_mlflow_may_unpickle_nothing(
+    home: Home, characters: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+
+    # when
+    result = run_graph(home, characters)
+
+    # then
+    assert result.success, failure_of(result)

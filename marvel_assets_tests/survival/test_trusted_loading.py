@@ -1,0 +1,137 @@
+"""Planted models: what would write a marker file when it is loaded does not."""
+
+import pickle
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+import skops.io
+import yaml
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from marvel_assets.survival.pipeline import TRUSTED_TYPES
+from marvel_assets.survival.trusted_loading import MODEL_FILE, UntrustedModelError, digest_of_files, load_trusted
+from marvel_assets_tests.survival.conftest import FEATURE_NAMES
+
+
+class WritesAMarker:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, marker: Path):
+        self.marker = marker
+
+    def __reduce__(self):
+        return Path.touch, (self.marker,)
+
+
+@pytest.fixture
+def model(fitted: Pipeline, tmp_path: Path) -> Path:
+    """A basic model's folder."""
+    folder = tmp_path / "model"
+    mlflow.sklearn.save_model(
+        fitted, folder, serialization_format="skops", skops_trusted_types=list(TRUSTED_TYPES), pip_requirements=[]
+    )
+    return folder
+
+
+def rewrite(model: Path, flavor: str, **facts: object) -> None:
+    file = model / "MLmodel"
+    content = yaml.safe_load(file.read_text())
+    content["flavors"][flavor] |= facts
+    file.write_text(yaml.safe_dump(content))
+
+
+def test_the_projects_own_model_is_loaded(model: Path, fitted: Pipeline, sets: dict[str, pd.DataFrame]):
+    # when
+    loaded = load_trusted(model)
+
+    # then
+    rows = sets["test"][FEATURE_NAMES]
+    assert (loaded.predict_proba(rows) == fitted.predict_proba(rows)).all()
+
+
+def test_a_pickle_that_the_model_declares_is_never_read(model: Path, tmp_path: Path):
+    # given: MLflow itself would read it
+    marker = tmp_path / "marker"
+    (model / "model.pkl").write_bytes(pickle.dumps(WritesAMarker(marker)))
+    rewrite(model, "sklearn", pickled_model="model.pkl", serialization_format="pickle")
+    rewrite(model, "python_function", model_path="model.pkl")
+
+    # then
+    with pytest.raises(UntrustedModelError, match=r"MLmodel: model_path is 'model.pkl', expected 'model.skops'"):
+        load_trusted(model)
+    assert not marker.exists()
+    mlflow.sklearn.load_model(str(model))
+    assert marker.exists(), "the planted model is harmless, so that this test can't fail"
+
+
+def test_a_pickle_under_the_name_of_the_skops_file_is_never_read(model: Path, tmp_path: Path):
+    # given
+    marker = tmp_path / "marker"
+    (model / MODEL_FILE).write_bytes(pickle.dumps(WritesAMarker(marker)))
+
+    # then
+    with pytest.raises(UntrustedModelError, match=r"model.skops: no skops file that can be read"):
+        load_trusted(model)
+    assert not marker.exists()
+
+
+def test_types_that_the_model_trusts_by_itself_are_not_constructed(model: Path):
+    # given: a transformer that calls a function of ours, and an MLmodel file that says that this is fine
+    planted = Pipeline([("encode", FunctionTransformer(Path.touch)), ("more", FunctionTransformer(print))])
+    skops.io.dump(planted, model / MODEL_FILE)
+    foreign = skops.io.get_untrusted_types(file=model / MODEL_FILE)
+    rewrite(model, "sklearn", skops_trusted_types=foreign)
+
+    # then
+    with pytest.raises(UntrustedModelError, match="which no pipeline of this project does"):
+        load_trusted(model)
+
+
+def test_code_that_comes_with_the_model_is_not_imported(model: Path):
+    # given
+    rewrite(model, "python_function", code="code")
+
+    # then
+    with pytest.raises(UntrustedModelError, match="code is 'code', expected None"):
+        load_trusted(model)
+
+
+def test_another_loader_is_not_called(model: Path):
+    # given
+    rewrite(model, "python_function", loader_module="antigravity")
+
+    # then
+    with pytest.raises(UntrustedModelError, match="loader_module is 'antigravity'"):
+        load_trusted(model)
+
+
+@pytest.mark.parametrize("change", ["content", "name", "more"])
+def test_the_digest_tells_any_change_of_the_files(model: Path, change: str):
+    # given
+    before = digest_of_files(model)
+
+    # when
+    match change:
+        case "content":
+            (model / "requirements.txt").write_text("lightgbm==0\n")
+        case "name":
+            (model / "conda.yaml").rename(model / "mamba.yaml")
+        case "more":
+            (model / "more").touch()
+
+    # then
+    assert digest_of_files(model) != before
+
+
+def test_what_mlflow_adds_on_download_is_left_out_of_the_digest(model: Path):
+    # given
+    before = digest_of_files(model)
+
+    # when
+    (model / "registered_model_meta").write_text("model_name: x")
+
+    # then
+    assert digest_of_files(model) == before
