@@ -1,10 +1,11 @@
 # Each target is one of the project's own commands in the environment that tools/bootstrap.py makes.
 PYTHON ?= python3
 PROFILE ?= embedded
+FAULTS ?= sample
 IN_PROFILE = @$(PYTHON) tools/bootstrap.py $(PROFILE)
 IN_DEVELOPMENT = @$(PYTHON) tools/bootstrap.py development
 
-.PHONY: run ui serve summary doctor spark-server test check clean
+.PHONY: run ui serve summary doctor spark-server test test-faults check clean
 
 run: ## materialise the whole graph and sum up; PROFILE=embedded, spark or databricks
 	$(IN_PROFILE) marvel run
@@ -30,7 +31,11 @@ check: ## lint, format and types
 	$(IN_DEVELOPMENT) mypy
 
 test: check ## every test, after lint and types
-	$(IN_DEVELOPMENT) pytest
+	$(IN_DEVELOPMENT) pytest --ignore marvel_assets_tests/faults
+	@$(MAKE) --no-print-directory test-faults
+
+test-faults: ## break things on purpose: a sample of each kind, or all with FAULTS=all
+	@FAULTS=$(FAULTS) $(PYTHON) tools/bootstrap.py development pytest marvel_assets_tests/faults
 
 clean: ## delete the environments; what was made stays in MARVEL_HOME
 	@rm -rf .venv .venv-databricks .env
