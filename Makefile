@@ -5,7 +5,7 @@ FAULTS ?= sample
 IN_PROFILE = @$(PYTHON) tools/bootstrap.py $(PROFILE)
 IN_DEVELOPMENT = @$(PYTHON) tools/bootstrap.py development
 
-.PHONY: run ui serve summary doctor spark-server test test-faults check clean
+.PHONY: run ui serve summary doctor spark-server test test-faults check bench clean
 
 run: ## materialise the whole graph and sum up; PROFILE=embedded, spark or databricks
 	$(IN_PROFILE) marvel run
@@ -36,6 +36,9 @@ test: check ## every test, after lint and types
 
 test-faults: ## break things on purpose: a sample of each kind, or all with FAULTS=all
 	@FAULTS=$(FAULTS) $(PYTHON) tools/bootstrap.py development pytest marvel_assets_tests/faults
+
+bench: ## ratios over the floor, taken on this machine (half an hour); BENCH="graph cleaning" measures these alone
+	$(IN_DEVELOPMENT) python -W ignore -m benchmarks $(BENCH)
 
 clean: ## delete the environments; what was made stays in MARVEL_HOME
 	@rm -rf .venv .venv-databricks .env

@@ -1,0 +1,43 @@
+"""``python -m benchmarks [name …]``: measure, and print the table with the conditions that it was taken under."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from typing import TYPE_CHECKING
+
+from benchmarks import graph, growth, models, tables
+from benchmarks.conditions import conditions
+from benchmarks.measuring import HEADER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchmarks.measuring import Ratio
+
+BENCHMARKS: dict[str, Callable[[], Iterator[Ratio]]] = {
+    "graph": graph.whole_graph,
+    "cleaning": tables.cleaning,
+    "encoding": models.encoding,
+    "reading": tables.pinned_read,
+    "loading": graph.code_location,
+    "predicting": models.predicting,
+    "memory": graph.peak_memory,
+    "growth": growth.growth,
+}
+
+
+def main() -> None:
+    """Measure what is named, or all."""
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], help="which ones (default: all)")
+    logging.disable(logging.INFO)  # what assets log between the lines of the table
+    names = parser.parse_args().names or list(BENCHMARKS)
+    print(f"{conditions()}\n\n{HEADER}", flush=True)
+    for name in names:
+        for ratio in BENCHMARKS[name]():
+            print(ratio, flush=True)
+
+
+if __name__ == "__main__":
+    main()

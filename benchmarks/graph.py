@@ -1,0 +1,132 @@
+"""Whole runs of the graph, as a user starts them, over the fit and the imports that none of them can do without."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from benchmarks.characters import MILLION, characters_file
+from benchmarks.measuring import Child, Comparison, Ratio, compare, in_a_child
+from marvel_assets.home import PROJECT_ROOT, Home
+from marvel_assets.resources.mlflow_store import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROWS = 92_000
+MARVEL_RUN = ("-c", "from marvel_assets.cli import main; main()", "run")
+
+BARE_FIT = """
+import json, sys, time
+started = time.perf_counter()
+import dagster, mlflow, lightgbm, numpy
+imported = time.perf_counter()
+matrix, alive, settings = numpy.load(sys.argv[1]), numpy.load(sys.argv[2]), json.loads(sys.argv[3])
+began = time.perf_counter()
+lightgbm.LGBMClassifier(**settings).fit(matrix, alive)
+print(json.dumps({"seconds": imported - started + time.perf_counter() - began}))
+"""
+"""Reading the matrix is left out: nobody who has it in memory reads it."""
+
+IMPORTS_AND_MATRIX = (
+    "import dagster, mlflow, lightgbm, resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+)
+
+
+@contextmanager
+def fresh_home(rows: int, trees: int = 1000) -> Iterator[tuple[Home, dict[str, str]]]:
+    """A home in which Dagster's and MLflow's databases are made and nothing else, and the environment to use it."""
+    with tempfile.TemporaryDirectory(prefix="marvel-bench-") as folder:
+        home = Home(Path(folder, "home"))
+        home.prepare()
+        connect(f"sqlite:///{home.mlflow_database}", home.locks)
+        settings = yaml.safe_load((PROJECT_ROOT / "config" / "project.yml").read_text())
+        settings["generator"]["rows"] = rows
+        settings["parameters"]["n_estimators"] = trees
+        config, source = Path(folder, "project.yml"), Path(folder, "characters.csv")
+        config.write_text(yaml.safe_dump(settings))
+        source.symlink_to(characters_file(rows))
+        yield home, {"MARVEL_HOME": str(home.root), "MARVEL_CONFIG": str(config), "MARVEL_SOURCE": str(source)}
+
+
+def whole_graph() -> Iterator[Ratio]:
+    """From a CSV to the custom version and everybody's predictions; then again with nothing changed."""
+    anew, again = Comparison(), Comparison()
+    with tempfile.TemporaryDirectory() as folder, fresh_home(ROWS) as (home, environment):
+        template = Path(folder, "template")
+        shutil.copytree(home.root, template)
+        in_a_child(MARVEL_RUN, environment)
+        matrix = encoded_matrix(home, Path(folder))
+        for _ in range(5):
+            shutil.rmtree(home.root)
+            shutil.copytree(template, home.root)
+            anew.floor.append(_bare_fit(matrix))
+            anew.ours.append(in_a_child(MARVEL_RUN, environment).seconds)
+            again.floor.append(in_a_child(("-c", "import dagster, mlflow"), {}).seconds)
+            again.ours.append(in_a_child(MARVEL_RUN, environment).seconds)
+    yield anew.ratio(f"`make run`, {ROWS:,} rows / bare fit + imports of dagster, mlflow, lightgbm", 2.0)
+    yield again.ratio("`make run` with nothing changed / imports of dagster and mlflow", 1.5)
+
+
+def _bare_fit(matrix: tuple[Path, Path, str]) -> float:
+    child = in_a_child(("-c", BARE_FIT, *map(str, matrix)), {})
+    return float(json.loads(child.output.strip().splitlines()[-1])["seconds"])
+
+
+def encoded_matrix(home: Home, folder: Path) -> tuple[Path, Path, str]:
+    """What the classifier of a home's fitted pipeline was fitted on, and its settings: two files and JSON."""
+    import numpy as np
+
+    from marvel_assets.config import ProjectConfig
+    from marvel_assets.references import TableVersion, from_json
+    from marvel_assets.resources.pipeline_store import PipelineStore
+    from marvel_assets.resources.tables import Tables
+    from marvel_assets.survival.training_rows import columns_for_training, to_frame
+
+    config = ProjectConfig.from_yaml(PROJECT_ROOT / "config" / "project.yml")
+    recipe = json.loads((home.references / "fitted_pipeline.json").read_text())["recipe"]
+    fitted = PipelineStore(folder=str(home.pipelines), locks=str(home.locks)).find(recipe)
+    train_set = from_json((home.references / "train_set.json").read_text())
+    assert fitted is not None  # noqa: S101
+    assert isinstance(train_set, TableVersion)  # noqa: S101
+    tables = Tables(warehouse=str(home.warehouse), locks=str(home.locks))
+    rows = to_frame(tables.read(train_set, columns_for_training(config.features)), config.features)
+    encode, classify = fitted.pipeline.named_steps.values()
+    files = folder / "matrix.npy", folder / "alive.npy"
+    np.save(files[0], encode.transform(rows[list(config.features)]).to_numpy(np.float64))
+    np.save(files[1], rows[config.target].to_numpy())
+    return *files, json.dumps(classify.get_params())
+
+
+def code_location() -> Iterator[Ratio]:
+    """What every code server, run and step pays before anything else."""
+    ours = ("-c", "import marvel_assets.definitions")
+    floor = ("-c", "import dagster")
+    with fresh_home(1000) as (_, environment):
+        compared = compare(
+            lambda: in_a_child(ours, environment).seconds, lambda: in_a_child(floor, {}).seconds, rounds=9
+        )
+    yield compared.ratio("loading the code location / `import dagster`", 1.3)
+
+
+def peak_memory() -> Iterator[Ratio]:
+    """The largest process of a whole run of a million rows, over three matrices and the imports."""
+    with tempfile.TemporaryDirectory() as folder, fresh_home(MILLION, trees=100) as (home, environment):
+        ours = _peak_of_materialize(environment)
+        matrix, _, _ = encoded_matrix(home, Path(folder))
+        imports = in_a_child(("-c", IMPORTS_AND_MATRIX), {}).peak_bytes
+        floor = 3 * matrix.stat().st_size + imports
+    compared = Comparison([ours.peak_bytes], [floor])
+    yield compared.ratio(f"peak memory of the graph, {MILLION:,} rows / 3 encoded matrices + imports", 1.0, "MB")
+
+
+def _peak_of_materialize(environment: dict[str, str]) -> Child:
+    home = environment["MARVEL_HOME"]
+    command = ("-m", "dagster", "asset", "materialize", "-m", "marvel_assets.definitions", "--select", "*")
+    return in_a_child(command, {**environment, "DAGSTER_HOME": f"{home}/dagster"})

@@ -1,0 +1,130 @@
+"""Ratios of two things that are done in turn, so that a busy moment slows both."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """One line of the table.
+
+    Attributes:
+        work: what is measured, and over what.
+        target: the largest ratio that is aimed at.
+        ours: medians of the project's figures, in ``unit``.
+        floor: of what stands below it.
+        unit: seconds, or bytes.
+        ratio: median of the ratios of the rounds.
+        spread: the smallest and the largest of them.
+    """
+
+    work: str
+    target: float
+    ours: float
+    floor: float
+    ratio: float
+    spread: tuple[float, float]
+    unit: str = "s"
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the target is reached."""
+        return self.ratio <= self.target
+
+    def __str__(self) -> str:
+        scale, digits = (1e6, 0) if self.unit == "MB" else (1.0, 3)
+        return (
+            f"| {self.work} | {self.target:g} | {self.ratio:.2f} [{self.spread[0]:.2f}, {self.spread[1]:.2f}] | "
+            f"{self.ours / scale:.{digits}f} {self.unit} | {self.floor / scale:.{digits}f} {self.unit} | "
+            f"{'yes' if self.is_met else 'no'} |"
+        )
+
+
+HEADER = "| work | target | ratio [least, most] | ours | floor | met |\n|---|---|---|---|---|---|"
+
+
+@dataclass
+class Comparison:
+    """The figures of the rounds so far."""
+
+    ours: list[float] = field(default_factory=list)
+    floor: list[float] = field(default_factory=list)
+
+    def ratio(self, work: str, target: float, unit: str = "s") -> Ratio:
+        """Their medians."""
+        each = [mine / theirs for mine, theirs in zip(self.ours, self.floor, strict=True)]
+        return Ratio(
+            work,
+            target,
+            statistics.median(self.ours),
+            statistics.median(self.floor),
+            statistics.median(each),
+            (min(each), max(each)),
+            unit,
+        )
+
+
+def compare(ours: Callable[[], float], floor: Callable[[], float], rounds: int = ROUNDS) -> Comparison:
+    """Measure both in turn, after one round of each that does not count."""
+    ours()
+    floor()
+    compared = Comparison()
+    for _ in range(rounds):
+        compared.floor.append(floor())
+        compared.ours.append(ours())
+    return compared
+
+
+def timed(work: Callable[[], object], repeat: int = 1) -> Callable[[], float]:
+    """A measurement of the seconds that one call takes, averaged over ``repeat`` calls."""
+
+    def seconds() -> float:
+        started = time.perf_counter()
+        for _ in range(repeat):
+            work()
+        return (time.perf_counter() - started) / repeat
+
+    return seconds
+
+
+@dataclass(frozen=True)
+class Child:
+    """What a process of its own took."""
+
+    seconds: float
+    peak_bytes: int
+    output: str
+
+
+def in_a_child(arguments: Sequence[str], environment: Mapping[str, str]) -> Child:
+    """Run this Python with arguments, to its end.
+
+    Raises:
+        RuntimeError: it failed; the text is the end of what it printed.
+    """
+    started = time.perf_counter()
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, *arguments],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    output = process.stdout.read() if process.stdout else ""
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
+    if status:
+        raise RuntimeError(f"{' '.join(arguments)[:200]} failed:\n{output[-3000:]}")
+    return Child(seconds, usage.ru_maxrss * 1024, output)

@@ -1,0 +1,84 @@
+"""Making and reading tables, over what pandas and pyarrow need for the same rows."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from benchmarks.characters import MILLION
+from benchmarks.graph import ROWS, fresh_home
+from benchmarks.measuring import Ratio, compare, timed
+from marvel_assets.assets.ingestion import characters
+from marvel_assets.resources.profiles import embedded
+from marvel_assets.sources.locate import locate
+from marvel_assets.survival.cleaning import digested_source
+from marvel_assets.survival.schema import FEATURES
+from marvel_assets.survival.training_rows import columns_for_training
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from marvel_assets.home import Home
+    from marvel_assets.references import TableVersion
+    from marvel_assets.resources.tables import Tables
+
+
+def cleaning() -> Iterator[Ratio]:
+    """The multi-asset: from the raw table to train, test and rejected, each committed."""
+    import pandas as pd
+
+    with tempfile.TemporaryDirectory() as folder, fresh_home(ROWS) as (home, environment):
+        resources, raw = with_raw_table(home, Path(environment["MARVEL_SOURCE"]))
+
+        def read_and_write_once() -> None:
+            pd.read_csv(environment["MARVEL_SOURCE"]).to_parquet(Path(folder, "characters.parquet"))
+
+        compared = compare(timed(lambda: clean(home, resources, raw)), timed(read_and_write_once), rounds=9)
+    yield compared.ratio(
+        f"cleaning, split and three Delta tables, {ROWS:,} rows / pandas: read the CSV, write Parquet", 1.0
+    )
+
+
+def with_raw_table(home: Home, source: Path) -> tuple[dict[str, Any], TableVersion]:
+    """The embedded resources, and the raw table that was made of a source."""
+    resources = embedded(home)
+    name = resources["project"].config.qualified("raw_characters")
+    with resources["engine"].session() as session:
+        session.read_source(locate(str(source), home.root, generator_rows=1, generator_seed=1), "delivered")
+        session.query(digested_source("delivered"), "raw_characters")
+        published = resources["tables"].publish(session, "raw_characters", name, {})
+    return resources, published.commit.table
+
+
+def clean(home: Home, resources: dict[str, Any], raw: TableVersion) -> dict[str, TableVersion]:
+    """Run the asset's own code on the raw table, with no cleaned table there before."""
+    for asset in ("train_set", "test_set", "rejected_characters"):
+        shutil.rmtree(
+            home.warehouse.joinpath(*resources["project"].config.qualified(asset).split(".")), ignore_errors=True
+        )
+    needed = {name: resources[name] for name in ("project", "engine", "tables", "turn")}
+    context = dg.build_asset_context()
+    results: Iterable[dg.MaterializeResult[TableVersion]] = characters(context, raw_characters=raw, **needed)  # type: ignore[assignment]
+    return {result.asset_key.path[-1]: result.value for result in results if result.asset_key is not None}
+
+
+def pinned_read() -> Iterator[Ratio]:
+    """The rows of one version, as the fit reads them."""
+    from pyarrow import parquet
+
+    with fresh_home(MILLION) as (home, environment):
+        resources, raw = with_raw_table(home, Path(environment["MARVEL_SOURCE"]))
+        train_set = clean(home, resources, raw)["train_set"]
+        columns = columns_for_training(list(FEATURES))
+        tables: Tables = resources["tables"]
+        files = sorted(Path(tables.location(train_set.name)).glob("*.parquet"))
+        compared = compare(
+            timed(lambda: tables.read(train_set, columns)),
+            timed(lambda: [parquet.read_table(file, columns=columns) for file in files]),
+            rounds=9,
+        )
+    yield compared.ratio(f"pinned read for training of {MILLION:,} characters / pyarrow on the same files", 1.5)
