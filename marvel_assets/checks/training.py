@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from marvel_assets.assets.code_versions import version_of
 from marvel_assets.references import LoggedModelRef
 from marvel_assets.resources.project import Project
 from marvel_assets.resources.tables import TableNotFoundError, Tables
@@ -13,6 +14,10 @@ from marvel_assets.resources.tracking import INSPECTION, PASSED, MlflowTracking
 LOADS = "loads_by_model_id_and_by_run"
 FOUND = "is_found_by_git_sha"
 SAME_ROWS = "training_rows_are_read_again"
+
+INSPECTION_CODE = version_of("survival/inspection.py", "survival/training_rows.py", "survival/trusted_loading.py")
+INSPECTED_BY, INSPECTED_IN = "inspected_by", "inspected_in"
+"""Tags of a logged model: the code that it passed by, and the Dagster run in which it did."""
 
 
 @dg.multi_asset_check(
@@ -36,16 +41,34 @@ SAME_ROWS = "training_rows_are_read_again"
     ],
 )
 def basic_model_inspection(
-    basic_model: LoggedModelRef, project: Project, tables: Tables, tracking: MlflowTracking
+    context: dg.AssetCheckExecutionContext,
+    basic_model: LoggedModelRef,
+    project: Project,
+    tables: Tables,
+    tracking: MlflowTracking,
 ) -> Iterator[dg.AssetCheckResult]:
-    """Inspect the model, and note the verdict on it: registration looks there, in whatever run it happens."""
+    """Inspect the model, and note the verdict on it: registration looks there, in whatever run it happens.
+
+    A logged model does not change: where it passed before, a run of the graph hands that verdict on. A run of the
+    checks alone looks again.
+    """
+    tags = tracking.tags_of(basic_model)
+    is_part_of_a_run = bool(context.job_def.asset_layer.selected_asset_keys)
+    if is_part_of_a_run and (tags.get(INSPECTION), tags.get(INSPECTED_BY)) == (PASSED, INSPECTION_CODE):
+        yield from (_result(name, passed=True, inspected_in=tags[INSPECTED_IN]) for name in (LOADS, FOUND, SAME_ROWS))
+        return
     verdicts = [
         _loads(basic_model, project),
         _is_found(basic_model, project, tracking),
         _has_same_rows(basic_model, project, tables, tracking),
     ]
     failed = [str(verdict.check_name) for verdict in verdicts if not verdict.passed]
-    tracking.tag_model(basic_model, {INSPECTION: f"failed {', '.join(failed)}" if failed else PASSED})
+    noted = {
+        INSPECTION: f"failed {', '.join(failed)}" if failed else PASSED,
+        INSPECTED_BY: INSPECTION_CODE,
+        INSPECTED_IN: context.run.run_id,
+    }
+    tracking.tag_model(basic_model, noted)
     yield from verdicts
 
 
