@@ -1,10 +1,12 @@
 """How far the characters that are scored now have moved from those that the model was judged on."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from marvel_assets.assets.code_versions import recipe_of, version_of
 from marvel_assets.assets.descriptions import OWNERS, picture
 from marvel_assets.assets.freshness import WEEKLY
 from marvel_assets.assets.serving import GROUP
@@ -20,13 +22,18 @@ if TYPE_CHECKING:
 DRIFTED, WINDOW, MODEL = "drifted", "window", "model_version"
 """What a report's metadata tell the sensor."""
 
+RECIPE = "recipe"
+"""What a report's metadata tell the next one: all that decides it."""
+
+DRIFT_CODE = version_of("survival/drift.py", "survival/plots.py", "assets/drift.py")
+
 
 @dg.asset(
     group_name=GROUP,
     kinds={"python"},
     owners=OWNERS,
     freshness_policy=WEEKLY,
-    code_version="1",
+    code_version=DRIFT_CODE,
     automation_condition=dg.AutomationCondition.eager(),
 )
 def drift_report(
@@ -42,6 +49,10 @@ def drift_report(
     from marvel_assets.survival.plots import to_png
 
     thresholds, features = project.config.drift, list(project.config.features)
+    recipe = recipe_of(survival_predictions, survival_predictions.content, thresholds.model_dump_json(), DRIFT_CODE)
+    if (before := _reported(context)).get(RECIPE) == dg.MetadataValue.text(recipe):
+        context.log.info(f"{survival_predictions}: as reported before")
+        return dg.MaterializeResult(metadata=before)
     recorded = tables.commit_of(survival_predictions).provenance
     number = int(str(recorded["model"]).rpartition("/")[2])
     scored = tables.read(survival_predictions, ["Id", *features, PREDICTION, "source_version"]).to_pandas()
@@ -49,6 +60,7 @@ def drift_report(
     facts: dict[str, int | str] = {
         WINDOW: survival_predictions.version,
         MODEL: number,
+        RECIPE: recipe,
         "rows": len(window),
         "scored": str(survival_predictions),
     }
@@ -71,6 +83,13 @@ def drift_report(
             "plot": picture(to_png(drift_plot(found, thresholds.psi)), "population stability"),
         }
     )
+
+
+def _reported(context: dg.AssetExecutionContext) -> Mapping[str, dg.MetadataValue[Any]]:
+    """What the last report told."""
+    event = context.instance.get_latest_materialization_event(drift_report.key)
+    materialization = event.asset_materialization if event else None
+    return materialization.metadata if materialization else {}
 
 
 def _reference(

@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pyarrow as pa
 import pytest
+import yaml
 from deltalake import DeltaTable, write_deltalake
 
 from marvel_assets.definitions import defs
@@ -243,12 +244,13 @@ def test_with_nothing_served_it_says_what_to_do(home: Home, template: Home):
     assert "Nothing is under latest-model yet; materialise custom_model_version first." in failure_of(score(home))
 
 
-def drift(home: Home) -> dict[str, object]:
+def drift(home: Home, instance: dg.DagsterInstance | None = None) -> dict[str, object]:
     """What the report on the latest window tells."""
     result = dg.materialize(
         list(defs.assets),
         selection=["drift_report"],
         resources=resources_of_the_profile(home),
+        instance=instance,
         raise_on_error=False,
     )
     assert result.success, failure_of(result)
@@ -291,6 +293,36 @@ def test_only_who_was_scored_last_is_the_window(served: Home):
 
     # then
     assert drift(served)["reason"] == "1 characters are too few to tell; 200 are needed."
+
+
+def test_what_was_reported_is_told_again_without_another_look(served: Home):
+    # given: what a look would need is gone
+    with dg.DagsterInstance.ephemeral() as instance:
+        before = drift(served, instance)
+        shutil.rmtree(served.warehouse / "marvel_dev" / "marvel_characters" / "test_set")
+
+        # when
+        again = drift(served, instance)
+
+    # then
+    assert again == before
+
+
+def test_another_threshold_is_another_report(
+    served: Home, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    put(served, characters(*[f"Anna {number}" for number in range(300)], Gender="Other"))
+    score(served)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert drift(served, instance)["drifted"]
+        content = yaml.safe_load(small_project.read_text())
+        content["drift"]["psi"] = 100.0
+        (tmp_path / "project.yml").write_text(yaml.safe_dump(content))
+        monkeypatch.setenv("MARVEL_CONFIG", str(tmp_path / "project.yml"))
+
+        # then
+        assert not drift(served, instance)["drifted"]
 
 
 @pytest.mark.spark
