@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import settings
 
 from marvel_assets.home import PROJECT_ROOT, Home
 from marvel_assets.resources.mlflow_store import connect
+
+# How long an example takes tells about the machine, not about the code.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 SAMPLE = PROJECT_ROOT.parent / "shared" / "data" / "marvel_characters_sample.csv"
 SAMPLE_ROWS = 673

@@ -14,6 +14,7 @@ from marvel_assets.locking import exclusive
 from marvel_assets.references import TableVersion
 from marvel_assets.resources.engines.engine import Location
 from marvel_assets.resources.memory import check_that_rows_fit
+from marvel_assets.resources.row_order import ordered_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -139,7 +140,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
             raise TableNotFoundError(
                 f"{location} has no readable version {version}: {error}. Materialise the table again."
             ) from error
-        return _with_plain_texts(rows).sort_by("Id")
+        return ordered_by(_with_plain_texts(rows), "Id")
 
     def commit_of(self, table: TableVersion) -> Commit:
         """What the commit of this version recorded.
@@ -193,7 +194,7 @@ def _arrow(rows: pa.RecordBatchReader, sample: float) -> pa.Table:
 
 
 def _with_plain_texts(rows: pa.Table) -> pa.Table:
-    """delta-rs hands out string views, which Arrow can't sort by yet."""
+    """delta-rs hands out string views, which not every reader of Arrow knows yet."""
     import pyarrow as pa
 
     fields = [field.with_type(pa.string()) if pa.types.is_string_view(field.type) else field for field in rows.schema]
