@@ -64,7 +64,8 @@ class RawCharactersConfig(dg.Config):
         description=(
             "A CSV or Parquet file, a folder of such files or of a Delta table, an http(s) URL, "
             "kaggle:<owner>/<dataset>, or 'generated'. "
-            "Default: what the sources resource says (MARVEL_SOURCE, else 'generated')."
+            "Default: what the sources resource says (MARVEL_SOURCE, else 'generated'). "
+            "It is shown with the run: an address that holds a password or token belongs into MARVEL_SOURCE."
         ),
     )
     generator_rows: int | None = Field(default=None, ge=1, description="Rows of 'generated'. Default: project.yml.")

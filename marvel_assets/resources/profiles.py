@@ -103,7 +103,7 @@ def _common(home: Home) -> dict[str, Any]:
     pipeline_store = PipelineStore(folder=str(home.pipelines), locks=str(home.locks))
     return {
         "project": Project.from_environment(),
-        "sources": Sources.from_environment(home.scratch),
+        "sources": Sources(scratch=str(home.scratch)),
         "pipeline_store": pipeline_store,
         "turn": RetrainingTurn(locks=str(home.locks)),
         "wheel_builder": WheelBuilder(folder=str(home.wheels)),

@@ -13,6 +13,7 @@ import dagster as dg
 from pydantic import Field
 
 from marvel_assets.sources.fingerprint import fingerprint
+from marvel_assets.sources.limits import Limits
 from marvel_assets.sources.locate import GENERATED, Source, locate
 
 
@@ -26,20 +27,15 @@ class SourceDigest(NamedTuple):
 class Sources(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Finds the source that a run asks for, else the default one."""
 
-    default: str = Field(
-        default=GENERATED,
+    default: str | None = Field(
+        default=None,
         description=(
             "A CSV or Parquet file, a folder of such files or of a Delta table, an http(s) URL, "
-            "kaggle:<owner>/<dataset>, or 'generated' for the built-in generator. Default: $MARVEL_SOURCE, else "
-            "'generated'."
+            "kaggle:<owner>/<dataset>, or 'generated' for the built-in generator. Default: $MARVEL_SOURCE, which is "
+            "not shown here since an address may hold secrets, else 'generated'."
         ),
     )
     scratch: str = Field(description="Folder for what is downloaded or generated, emptied afterwards.")
-
-    @classmethod
-    def from_environment(cls, scratch: Path) -> Sources:
-        """The source that MARVEL_SOURCE names."""
-        return cls(default=os.environ.get("MARVEL_SOURCE") or GENERATED, scratch=str(scratch))
 
     @contextmanager
     def located(self, setting: str | None, *, generator_rows: int, generator_seed: int) -> Iterator[Source]:
@@ -51,10 +47,11 @@ class Sources(dg.ConfigurableResource):  # type: ignore[type-arg]
         Path(self.scratch).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.scratch, prefix="source-") as folder:
             yield locate(
-                setting or self.default,
+                self._named(setting),
                 Path(folder),
                 generator_rows=generator_rows,
                 generator_seed=generator_seed,
+                limits=Limits.from_environment(),
             )
 
     def fingerprint(self, setting: str | None, *, generator_rows: int, generator_seed: int) -> str | None:
@@ -66,7 +63,12 @@ class Sources(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             SourceError: there is nothing under that name any more, or no answer in time.
         """
-        return fingerprint(setting or self.default, generator_rows=generator_rows, generator_seed=generator_seed)
+        return fingerprint(
+            self._named(setting),
+            generator_rows=generator_rows,
+            generator_seed=generator_seed,
+            limits=Limits.from_environment(),
+        )
 
     def digest(self, setting: str | None, *, generator_rows: int, generator_seed: int) -> SourceDigest:
         """Bring the source here, tell its digest, which ``raw_characters`` records, and delete what was brought.
@@ -76,3 +78,6 @@ class Sources(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         with self.located(setting, generator_rows=generator_rows, generator_seed=generator_seed) as source:
             return SourceDigest(source.label, source.digest)
+
+    def _named(self, setting: str | None) -> str:
+        return setting or self.default or os.environ.get("MARVEL_SOURCE") or GENERATED

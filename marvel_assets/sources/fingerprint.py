@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from concurrent.futures import Future
 from pathlib import Path
-from threading import Thread
 
+from marvel_assets.sources.addresses import shown
 from marvel_assets.sources.delta_table import DeltaSource, is_delta_table
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.generated import GeneratedSource
+from marvel_assets.sources.limits import USUAL, Limits
 from marvel_assets.sources.locate import GENERATED, KAGGLE_PREFIX, URL_PREFIXES, files_in, path_of
+from marvel_assets.sources.time_limit import within
 
 LOOK_SECONDS = 10.0
 """How long a look may take."""
@@ -20,7 +21,14 @@ LOOK_SECONDS = 10.0
 _NOT_WRITTEN_TO = Path(os.devnull)
 
 
-def fingerprint(setting: str, *, generator_rows: int, generator_seed: int, seconds: float = LOOK_SECONDS) -> str | None:
+def fingerprint(
+    setting: str,
+    *,
+    generator_rows: int,
+    generator_seed: int,
+    limits: Limits = USUAL,
+    seconds: float = LOOK_SECONDS,
+) -> str | None:
     """Look at a source without reading it whole.
 
     Equal fingerprints mean that nothing points to a change. Other ones mean that the source may have changed: its
@@ -30,6 +38,7 @@ def fingerprint(setting: str, *, generator_rows: int, generator_seed: int, secon
         setting: what ``locate`` takes.
         generator_rows: how many rows ``generated`` makes.
         generator_seed: from which seed.
+        limits: of what is behind a URL.
         seconds: how long the look may take.
 
     Returns:
@@ -38,33 +47,24 @@ def fingerprint(setting: str, *, generator_rows: int, generator_seed: int, secon
     Raises:
         SourceError: there is nothing under that name any more, or no answer in time.
     """
-    answer: Future[str | None] = Future()
-
-    def look() -> None:
-        try:
-            seen = _seen(setting, generator_rows, generator_seed)
-            answer.set_result(None if seen is None else _hashed(setting, seen))
-        except Exception as error:  # noqa: BLE001 - raised again where the answer is awaited
-            answer.set_exception(error)
-
-    # No time limit of a client covers the whole look: neither a slow name server, nor a stalled network drive.
-    Thread(target=look, name="fingerprint", daemon=True).start()
     try:
-        return answer.result(timeout=seconds)
+        seen = within(seconds, lambda: _seen(setting, generator_rows, generator_seed, limits))
     except TimeoutError as error:
         raise SourceError(
-            f"{setting}: no answer within {seconds:g} seconds; check the network or the drive, and try again."
+            f"{shown(setting) if '://' in setting else setting}: no answer within {seconds:g} seconds; check the "
+            "network or the drive, and try again."
         ) from error
+    return None if seen is None else _hashed(setting, seen)
 
 
-def _seen(setting: str, generator_rows: int, generator_seed: int) -> object:
+def _seen(setting: str, generator_rows: int, generator_seed: int, limits: Limits) -> object:
     """What a change would change, or None where nothing tells."""
     if setting == GENERATED:
         return GeneratedSource(generator_rows, generator_seed, _NOT_WRITTEN_TO).digest
     if setting.startswith(URL_PREFIXES):
         from marvel_assets.sources.download import version_told_by_server
 
-        return version_told_by_server(setting)
+        return version_told_by_server(setting, limits)
     if setting.startswith(KAGGLE_PREFIX):
         from marvel_assets.sources.kaggle import current_version
 

@@ -9,9 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from marvel_assets.sources.addresses import shown
 from marvel_assets.sources.delta_table import DeltaSource, is_delta_table
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.generated import GeneratedSource
+from marvel_assets.sources.limits import USUAL, Limits
 from marvel_assets.sources.read import read_batches, read_files
 
 if TYPE_CHECKING:
@@ -109,8 +111,8 @@ def path_of(setting: str) -> Path:
     """
     if "://" in setting:
         raise SourceError(
-            f"{setting}: sources are read from a file, http://, https://, kaggle:<owner>/<dataset>, 'generated', "
-            "a folder of files or the folder of a Delta table."
+            f"{shown(setting)}: sources are read from a file, http://, https://, kaggle:<owner>/<dataset>, "
+            "'generated', a folder of files or the folder of a Delta table."
         )
     path = Path(setting).expanduser()
     if not (path.is_file() or path.is_dir()):
@@ -120,7 +122,7 @@ def path_of(setting: str) -> Path:
     return path
 
 
-def locate(setting: str, scratch: Path, *, generator_rows: int, generator_seed: int) -> Source:
+def locate(setting: str, scratch: Path, *, generator_rows: int, generator_seed: int, limits: Limits = USUAL) -> Source:
     """Find the source that the setting names, and bring it here where it is elsewhere.
 
     Args:
@@ -129,6 +131,7 @@ def locate(setting: str, scratch: Path, *, generator_rows: int, generator_seed: 
         scratch: an existing folder for what is downloaded or generated.
         generator_rows: how many rows ``generated`` makes.
         generator_seed: from which seed.
+        limits: of what is behind a URL.
 
     Raises:
         SourceError: there is nothing to read under that name.
@@ -138,7 +141,7 @@ def locate(setting: str, scratch: Path, *, generator_rows: int, generator_seed: 
     if setting.startswith(URL_PREFIXES):
         from marvel_assets.sources.download import download
 
-        return FileSource(setting, download(setting, scratch))
+        return FileSource(shown(setting), download(setting, scratch, limits))
     if setting.startswith(KAGGLE_PREFIX):
         from marvel_assets.sources.kaggle import download_dataset
 

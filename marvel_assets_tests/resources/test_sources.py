@@ -89,3 +89,24 @@ def test_a_source_that_is_not_there_has_no_digest(sources: Sources):
     # then
     with pytest.raises(SourceError, match=r"/not/there.csv: no such file or folder"):
         sources.digest("/not/there.csv", **GENERATOR)
+
+
+def test_the_default_is_what_the_environment_names_and_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # given: pages show a resource's settings, and an address may hold secrets
+    folder = folder_of(tmp_path / "named", {"a.csv": b"a"})
+    monkeypatch.setenv("MARVEL_SOURCE", str(folder))
+    sources = Sources(scratch=str(tmp_path / "scratch"))
+
+    # then
+    assert sources.digest(None, **GENERATOR).label == str(folder)
+    assert str(folder) not in repr(sources)
+
+
+@pytest.mark.parametrize("ask", ["digest", "fingerprint"])
+def test_the_limits_of_the_environment_hold(sources: Sources, monkeypatch: pytest.MonkeyPatch, ask: str):
+    # given
+    monkeypatch.setenv("MARVEL_SOURCE_HOSTS", "data.example.com")
+
+    # then
+    with pytest.raises(SourceError, match=r"127.0.0.1, and MARVEL_SOURCE_HOSTS allows only data.example.com"):
+        getattr(sources, ask)("http://127.0.0.1:1/x.csv", **GENERATOR)

@@ -1,12 +1,20 @@
 """Downloads from a real server on this machine."""
 
+import gzip
 import socket
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from marvel_assets.sources.download import download, version_told_by_server
 from marvel_assets.sources.errors import SourceError
+from marvel_assets.sources.limits import Limits
+from marvel_assets_tests.servers.scripted import Answer, Wire, redirect, serving
 from marvel_assets_tests.sources.conftest import CONTENT
 
 
@@ -99,3 +107,182 @@ def test_a_version_at_an_address_that_is_none_is_an_error(url: str):
     # then
     with pytest.raises(SourceError, match="can't be reached"):
         version_told_by_server(url)
+
+
+CANARY = "c4n4ry"
+
+
+def zipped(content: bytes) -> Answer:
+    packed = gzip.compress(content)
+    return Answer(headers={"Content-Encoding": "gzip", "Content-Length": str(len(packed))}, body=packed)
+
+
+def in_chunks(pieces: Iterable[bytes], pause: float = 0) -> Answer:
+    def write(wire: Wire) -> None:
+        for piece in pieces:
+            wire.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+            time.sleep(pause)
+        wire.write(b"0\r\n\r\n")
+
+    return Answer(headers={"Transfer-Encoding": "chunked"}, body=write)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [zipped(CONTENT), in_chunks([CONTENT[:7], CONTENT[7:]]), Answer(body=CONTENT)],
+    ids=["packed", "in chunks", "of no announced size"],
+)
+def test_the_ways_in_which_a_file_is_sent_make_no_difference(tmp_path: Path, answer: Answer):
+    # given
+    with serving(lambda _: answer) as served:
+        # then
+        assert download(f"{served.url}/x.csv", tmp_path).read_bytes() == CONTENT
+
+
+def test_a_packed_answer_that_is_empty_is_an_empty_file(tmp_path: Path):
+    # given
+    with serving(lambda _: zipped(b"")) as served:
+        # then
+        assert download(f"{served.url}/x.csv", tmp_path).read_bytes() == b""
+
+
+def test_a_file_of_as_many_bytes_as_allowed_is_brought(tmp_path: Path):
+    # given
+    with serving(lambda _: Answer(body=CONTENT)) as served:
+        # then
+        assert download(f"{served.url}/x.csv", tmp_path, Limits(max_bytes=len(CONTENT))).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(headers={"Content-Length": str(10**12)}),
+        Answer(headers={"Content-Length": str(len(CONTENT))}, body=CONTENT),
+        Answer(body=CONTENT),
+        in_chunks([CONTENT]),
+        zipped(CONTENT),
+    ],
+    ids=["announced", "announced and sent", "of no announced size", "in chunks", "packed"],
+)
+def test_a_file_that_is_too_large_is_refused(tmp_path: Path, answer: Answer):
+    # given
+    told = (
+        rf"x.csv: can't be downloaded: it is larger than {len(CONTENT) - 1:,} bytes; .* raise MARVEL_SOURCE_MAX_BYTES"
+    )
+
+    # then
+    with serving(lambda _: answer) as served, pytest.raises(SourceError, match=told):
+        download(f"{served.url}/x.csv", tmp_path, Limits(max_bytes=len(CONTENT) - 1))
+
+
+def hasty(piece: bytes) -> Iterator[bytes]:
+    while True:
+        yield piece
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        in_chunks(hasty(b"x"), pause=0.05),
+        Answer(headers={"Content-Length": "5"}, body=lambda _: time.sleep(5)),
+    ],
+    ids=["trickles", "says nothing"],
+)
+def test_a_server_that_takes_too_long_is_given_up(tmp_path: Path, answer: Answer):
+    # given
+    told = "can't be downloaded: (not here after 1 seconds|no answer in time)"
+    started = time.monotonic()
+
+    # then
+    with serving(lambda _: answer) as served, pytest.raises(SourceError, match=told):
+        download(f"{served.url}/x.csv", tmp_path, Limits(max_seconds=1))
+    assert time.monotonic() - started < 5
+
+
+def test_a_server_that_trickles_its_headers_is_given_up(tmp_path: Path):
+    # given
+    def trickle(listening: socket.socket) -> None:
+        with suppress(OSError), listening.accept()[0] as connection:
+            for byte in b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1000:
+                connection.send(bytes([byte]))
+                time.sleep(0.05)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        Thread(target=trickle, args=(listening,), daemon=True).start()
+        port = listening.getsockname()[1]
+
+        # then
+        with pytest.raises(SourceError, match=r"can't be downloaded: not here after 1 seconds"):
+            download(f"http://127.0.0.1:{port}/x.csv", tmp_path, Limits(max_seconds=1))
+
+
+def everything_told(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error)) + repr(error.__context__) + repr(error.__cause__)
+
+
+@pytest.mark.parametrize(
+    "path", ["absent.csv", "error", "moved-away", "breaks-off.csv", "to-a-secret", "odd", "\x00", "no-gzip"]
+)
+@pytest.mark.parametrize("ask", [download, version_told_by_server])
+def test_no_error_shows_the_secrets_of_the_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, ask: Callable[..., object]
+):
+    # given
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+    answers = {
+        "/error": Answer(500),
+        "/moved-away": redirect(f"http://127.0.0.1:1/x?token={CANARY}"),
+        "/to-a-secret": redirect(f"ftp://{CANARY}@127.0.0.1/x"),
+        "/breaks-off.csv": Answer(headers={"Content-Length": "9"}, body=b"x"),
+        "/no-gzip": Answer(headers={"Content-Encoding": "gzip"}, body=b"x" * 100),
+        "/odd": Answer(999, {"Content-Length": CANARY}),
+    }
+
+    with serving(lambda asked: answers.get(asked.partition("?")[0], Answer(404))) as served:
+        url = f"http://user:{CANARY}@127.0.0.1:{served.port}/{path}?token={CANARY}#{CANARY}"
+        arguments = (tmp_path,) if ask is download else ()
+
+        # when
+        if ask is version_told_by_server and path in {"breaks-off.csv", "no-gzip"}:
+            assert ask(url) is None
+            return
+        with pytest.raises(SourceError) as refused:
+            ask(url, *arguments)
+
+    # then
+    assert CANARY not in everything_told(refused.value)
+    assert f"127.0.0.1:{served.port}/" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://user:{CANARY}@nowhere.invalid/x.csv?{CANARY}",
+        f"http://user:{CANARY}/{CANARY}@127.0.0.1:1/x.csv",
+        f"http://{CANARY}@[::1",
+        f"http://{CANARY}@",
+        f"http://127.0.0.1:1/x?{CANARY}",
+        f"http:///{'x' * 10}?{CANARY}",
+    ],
+)
+def test_no_error_of_an_address_shows_its_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str):
+    # given
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,nowhere.invalid")
+
+    # when
+    with pytest.raises(SourceError) as refused:
+        download(url, tmp_path)
+
+    # then
+    assert CANARY not in everything_told(refused.value)
+
+
+def test_a_disk_that_is_full_is_told_with_the_address(tmp_path: Path):
+    # given: a device on which nothing has room
+    (tmp_path / "download").symlink_to("/dev/full")
+    told = r"x.csv: can't be downloaded: No space left on device"
+
+    # then
+    with serving(lambda _: Answer(body=CONTENT)) as served, pytest.raises(SourceError, match=told):
+        download(f"{served.url}/x.csv", tmp_path)
