@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from marvel_assets.sources.errors import SourceError
-from marvel_assets.sources.read import as_texts, check_columns, numbered
+from marvel_assets.sources.read import check_columns, numbered
+from marvel_assets.sources.texts import Allowance, as_texts, check_types
+from marvel_assets.survival.inert import printable
 from marvel_assets.survival.schema import SOURCE_COLUMNS
 
 if TYPE_CHECKING:
@@ -95,10 +97,13 @@ class DeltaSource:
         try:
             table = DeltaTable(self.path, version=self.version)
             columns = self._names_of_columns([field.name for field in table.schema().fields])
+            check_types(pa.schema(table.schema()), columns, self.label)
+            packed = sum(pa.table(table.get_add_actions(flatten=True))["size_bytes"].to_pylist())
+            allowance = Allowance(packed, self.label)
             for batch in pa.RecordBatchReader.from_stream(table.scan(columns=columns)):
-                yield as_texts(batch, columns, self.label)
+                yield from as_texts(batch, columns, self.label, allowance)
         except (DeltaError, pa.ArrowException, OSError) as error:
-            raise SourceError(f"{self.label}: the Delta table can't be read: {error}") from error
+            raise SourceError(f"{self.label}: the Delta table can't be read: {printable(str(error))}") from error
 
     def _names_of_columns(self, found: list[str]) -> list[str]:
         """The table's names for the contract's columns: as delivered, or as stored where Delta allowed no blanks."""

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 from marvel_assets.sources.addresses import shown
 from marvel_assets.sources.delta_table import DeltaSource, is_delta_table
 from marvel_assets.sources.errors import SourceError
+from marvel_assets.sources.files import Delivery, opened, sha256_of
 from marvel_assets.sources.generated import GeneratedSource
 from marvel_assets.sources.limits import USUAL, Limits
-from marvel_assets.sources.read import read_batches, read_files
+from marvel_assets.sources.read import read_files
+from marvel_assets.survival.inert import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,11 +55,15 @@ class FileSource:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the file."""
-        return "sha256:" + _sha256(self.path, self.label)
+        return f"sha256:{self._delivery.sha256}"
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The file's rows."""
-        return read_batches(self.path, self.label)
+        """The file's rows; an error in the end where they are not those of the digest."""
+        return read_files([self._delivery])
+
+    @cached_property
+    def _delivery(self) -> Delivery:
+        return _hashed(self.path, self.label)
 
 
 @dataclass(frozen=True)
@@ -70,15 +76,16 @@ class FolderSource:
     @cached_property
     def digest(self) -> str:
         """Of each file's name and SHA-256."""
-        contents = [(file.name, _sha256(file, self._label_of(file))) for file in self.files]
+        contents = [(delivery.path.name, delivery.sha256) for delivery in self._deliveries]
         return "folder:" + hashlib.sha256(json.dumps(contents).encode()).hexdigest()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows of all files, numbered through."""
-        return read_files((file, self._label_of(file)) for file in self.files)
+        """The rows of all files, numbered through; an error in the end where they are not those of the digest."""
+        return read_files(self._deliveries)
 
-    def _label_of(self, file: Path) -> str:
-        return str(Path(self.label) / file.name)
+    @cached_property
+    def _deliveries(self) -> list[Delivery]:
+        return [_hashed(file, printable(str(Path(self.label) / file.name))) for file in self.files]
 
 
 def files_in(folder: Path, label: str) -> tuple[Path, ...]:
@@ -115,11 +122,16 @@ def path_of(setting: str) -> Path:
             "'generated', a folder of files or the folder of a Delta table."
         )
     path = Path(setting).expanduser()
-    if not (path.is_file() or path.is_dir()):
-        raise SourceError(
-            f"{setting}: no such file or folder (looked for {path.absolute()}); set MARVEL_SOURCE to one."
-        )
-    return path
+    try:
+        if path.is_file() or path.is_dir():
+            return path
+        is_there = path.exists()
+    except OSError as error:
+        raise SourceError(f"{printable(setting)}: can't be looked for: {error.strerror}.") from error
+    problem = "is neither a file nor a folder" if is_there else "no such file or folder"
+    raise SourceError(
+        f"{printable(setting)}: {problem} (looked for {printable(str(path.absolute()))}); set MARVEL_SOURCE to one."
+    )
 
 
 def locate(setting: str, scratch: Path, *, generator_rows: int, generator_seed: int, limits: Limits = USUAL) -> Source:
@@ -146,15 +158,12 @@ def locate(setting: str, scratch: Path, *, generator_rows: int, generator_seed: 
         from marvel_assets.sources.kaggle import download_dataset
 
         return FileSource(setting, download_dataset(setting.removeprefix(KAGGLE_PREFIX)))
-    path = path_of(setting)
+    path, label = path_of(setting), printable(setting)
     if is_delta_table(path):
-        return DeltaSource.newest(setting, path, scratch)
-    return FolderSource(setting, files_in(path, setting)) if path.is_dir() else FileSource(setting, path)
+        return DeltaSource.newest(label, path, scratch)
+    return FolderSource(label, files_in(path, label)) if path.is_dir() else FileSource(label, path)
 
 
-def _sha256(path: Path, label: str) -> str:
-    try:
-        with path.open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
-    except OSError as error:
-        raise SourceError(f"{label}: the file can't be read: {error.strerror}.") from error
+def _hashed(path: Path, label: str) -> Delivery:
+    with opened(path, label) as content:
+        return Delivery(path, label, sha256_of(content))

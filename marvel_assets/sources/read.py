@@ -3,44 +3,71 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
 import re
 from typing import TYPE_CHECKING
 
 from marvel_assets.sources.errors import SourceError
+from marvel_assets.sources.files import Delivery, unchanged
+from marvel_assets.sources.texts import BYTES_A_CELL, PIECE_BYTES, Allowance, as_texts, check_types
+from marvel_assets.survival.inert import printable
 from marvel_assets.survival.schema import SOURCE_COLUMNS, SOURCE_ROW
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from io import BufferedReader
     from pathlib import Path
 
     import pyarrow as pa
+    from pyarrow.parquet import ParquetFile, RowGroupMetaData
 
 BLOCK_BYTES = 32 << 20
 """How much of a CSV file is parsed at once; a row must fit into it."""
 
+ROWS_AT_ONCE = 65_536
+"""How many rows of Parquet are read at once; fewer where they are long."""
+
+HEAD_BYTES = 1 << 20
+"""How much of a file is looked at before it is parsed; the names of the columns must stand in it."""
+
 _PARQUET_MAGIC = b"PAR1"
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_WIDE_MARKS = {
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+_PACKED_MARKS = {
+    b"\x1f\x8b": "gzip",
+    b"PK\x03\x04": "zip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"7z\xbc\xaf\x27\x1c": "7z",
+}
 
 
 def read_batches(path: Path, label: str) -> Iterator[pa.RecordBatch]:
     """Read one file; see ``read_files``."""
-    return read_files([(path, label)])
+    return read_files([Delivery(path, label)])
 
 
-def read_files(files: Iterable[tuple[Path, str]]) -> Iterator[pa.RecordBatch]:
+def read_files(files: Iterable[Delivery]) -> Iterator[pa.RecordBatch]:
     """Read the source's columns as text, in the order of the files and of their rows.
 
     Each batch holds ``source_row`` (int64, from 1 and on through all files) and the columns of the data contract
     under the names that the table stores them by. Cells are as delivered; other columns are left out.
 
     Args:
-        files: each with the label that its errors begin with.
+        files: what to read, in order.
 
     Raises:
-        SourceError: a file is empty, is neither CSV nor Parquet, isn't UTF-8, or lacks a column. Raised before
-            the file's first batch where its head shows it, else at the batch that does.
+        SourceError: a file is empty, is neither CSV nor Parquet, isn't UTF-8, lacks a column, is packed beyond
+            measure, or is not (or no longer) the one that is meant. Raised before the file's first batch where its
+            head shows it, else at the batch that does, or after the last one.
     """
-    return numbered(batch for path, label in files for batch in _file_batches(path, label))
+    return numbered(batch for delivery in files for batch in _file_batches(delivery))
 
 
 def numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -52,24 +79,6 @@ def numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         places = pa.array(range(rows + 1, rows + 1 + batch.num_rows), pa.int64())
         rows += batch.num_rows
         yield pa.RecordBatch.from_arrays([places, *batch.columns], names=[SOURCE_ROW, *SOURCE_COLUMNS.values()])
-
-
-def as_texts(batch: pa.RecordBatch, columns: Iterable[str], label: str) -> pa.RecordBatch:
-    """The columns of those names as text.
-
-    Raises:
-        SourceError: naming the column whose cells are no texts, numbers or times.
-    """
-    import pyarrow as pa
-    from pyarrow import compute
-
-    texts = {}
-    for column in columns:
-        try:
-            texts[column] = compute.cast(batch.column(column), pa.string())
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise SourceError(f"{label}: column {column!r} can't be read as text: {error}") from error
-    return pa.RecordBatch.from_pydict(texts)
 
 
 def check_columns(found: list[str], label: str) -> None:
@@ -89,33 +98,46 @@ def check_columns(found: list[str], label: str) -> None:
         raise SourceError(f"{label}: {_named(repeated)} there more than once; keep one.")
 
 
-def _file_batches(path: Path, label: str) -> Iterator[pa.RecordBatch]:
-    try:
-        with path.open("rb") as file:
-            head = file.read(4)
-    except OSError as error:
-        raise SourceError(f"{label}: the file can't be opened: {error.strerror}.") from error
-    if not head:
-        raise SourceError(f"{label}: the file is empty; expected CSV or Parquet with {_expected()}.")
-    if head.startswith(_UTF16_MARKS):
-        raise SourceError(f"{label}: the file is UTF-16; save it as UTF-8.")
+def _file_batches(delivery: Delivery) -> Iterator[pa.RecordBatch]:
+    label = delivery.label
     rows = 0
-    for batch in _parquet_batches(path, label) if head == _PARQUET_MAGIC else _csv_batches(path, label):
-        rows += batch.num_rows
-        yield batch
-    if rows == 0:
-        raise SourceError(f"{label}: the file has columns and no rows.")
+    with unchanged(delivery) as content:
+        head = content.read(HEAD_BYTES)
+        content.seek(0)
+        if not head:
+            raise SourceError(f"{label}: the file is empty; expected CSV or Parquet with {_expected()}.")
+        _refuse_by_its_mark(head, label)
+        is_parquet = head.startswith(_PARQUET_MAGIC)
+        for batch in _parquet_batches(content, label) if is_parquet else _csv_batches(content, head, label):
+            rows += batch.num_rows
+            yield batch
+        if rows == 0:
+            raise SourceError(f"{label}: the file has columns and no rows.")
 
 
-def _csv_batches(path: Path, label: str) -> Iterator[pa.RecordBatch]:
+def _refuse_by_its_mark(head: bytes, label: str) -> None:
+    for mark, encoding in _WIDE_MARKS.items():
+        if head.startswith(mark):
+            raise SourceError(f"{label}: the file is {encoding}; save it as UTF-8.")
+    for mark, packer in _PACKED_MARKS.items():
+        if head.startswith(mark):
+            raise SourceError(
+                f"{label}: the file is packed ({packer}), and packed files are not read: what comes out has no bounds. "
+                f"Unpack it; expected CSV or Parquet with {_expected()}."
+            )
+
+
+def _csv_batches(content: BufferedReader, head: bytes, label: str) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    check_columns(_csv_header(path, label), label)
+    header = _csv_header(head, label)
+    check_columns(header, label)
     try:
-        reader = arrow_csv.open_csv(
-            path,
-            read_options=arrow_csv.ReadOptions(block_size=BLOCK_BYTES),
+        yield from arrow_csv.open_csv(
+            content,
+            # In one thread, which is as fast here, Arrow knows the number of the row at fault.
+            read_options=arrow_csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
             parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
             convert_options=arrow_csv.ConvertOptions(
                 include_columns=list(SOURCE_COLUMNS),
@@ -123,33 +145,53 @@ def _csv_batches(path: Path, label: str) -> Iterator[pa.RecordBatch]:
                 strings_can_be_null=False,
             ),
         )
-        yield from reader
-    except pa.ArrowInvalid as error:
-        raise SourceError(f"{label}: {_explain(str(error), path, label)}") from error
+    except pa.ArrowException as error:
+        raise SourceError(f"{label}: {_explain(str(error), header)}") from error
 
 
-def _csv_header(path: Path, label: str) -> list[str]:
+def _csv_header(head: bytes, label: str) -> list[str]:
+    # What follows the names is left to Arrow, which tells the column that isn't UTF-8.
+    begin = io.StringIO(head.decode("utf-8-sig", errors="surrogateescape"), newline="")
     try:
-        # What follows the names is left to Arrow, which tells the column that isn't UTF-8.
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            names = next(csv.reader(file), [])
+        names = next(csv.reader(begin), [])
         ",".join(names).encode()
     except (UnicodeEncodeError, csv.Error) as error:
         raise SourceError(f"{label}: the first line is no CSV in UTF-8; expected {_expected()}.") from error
     return names
 
 
-def _parquet_batches(path: Path, label: str) -> Iterator[pa.RecordBatch]:
+def _parquet_batches(content: BufferedReader, label: str) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
     from pyarrow import parquet
 
+    columns = list(SOURCE_COLUMNS)
+    allowance = Allowance(os.fstat(content.fileno()).st_size, label)
     try:
-        file = parquet.ParquetFile(path)
-        check_columns(file.schema_arrow.names, label)
-        for batch in file.iter_batches(columns=list(SOURCE_COLUMNS)):
-            yield as_texts(batch, SOURCE_COLUMNS, label)
+        said = parquet.ParquetFile(content)
+        check_columns(said.schema_arrow.names, label)
+        check_types(said.schema_arrow, columns, label)
+        # Cells that repeat are kept once, until they are unpacked piece by piece.
+        file = parquet.ParquetFile(content, metadata=said.metadata, read_dictionary=columns)
+        for batch in file.iter_batches(_rows_at_once(file, allowance), columns=columns, use_threads=False):
+            yield from as_texts(batch, columns, label, allowance)
     except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"{label}: the file begins as Parquet and can't be read as such: {error}") from error
+        told = printable(str(error))
+        raise SourceError(f"{label}: the file begins as Parquet and can't be read as such: {told}") from error
+
+
+def _rows_at_once(file: ParquetFile, allowance: Allowance) -> int:
+    """As many as a piece of text is likely to hold, by what the file says of itself."""
+    metadata = file.metadata
+    groups = [metadata.row_group(place) for place in range(metadata.num_row_groups)]
+    sizes = [_bytes_of_columns(group) for group in groups]
+    allowance.check(max(sum(sizes), metadata.num_rows * len(SOURCE_COLUMNS) * BYTES_A_CELL))
+    widest = max((size // max(group.num_rows, 1) for size, group in zip(sizes, groups, strict=True)), default=0)
+    return max(min(ROWS_AT_ONCE, PIECE_BYTES // max(widest, 1)), 1)
+
+
+def _bytes_of_columns(group: RowGroupMetaData) -> int:
+    chunks = [group.column(place) for place in range(group.num_columns)]
+    return sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema in SOURCE_COLUMNS)
 
 
 def _named(columns: list[str]) -> str:
@@ -161,12 +203,17 @@ def _expected() -> str:
     return "the columns " + ", ".join(SOURCE_COLUMNS)
 
 
-def _explain(arrow_says: str, path: Path, label: str) -> str:
-    """Arrow counts columns where a person wants their names."""
-    invalid_utf8 = re.search(r"In CSV column #(\d+): .*invalid UTF8", arrow_says)
+def _explain(arrow_says: str, header: list[str]) -> str:
+    """Arrow counts columns where a person wants their names; its rows begin with the header as the first."""
+    invalid_utf8 = re.search(r"In CSV column #(\d+): (?:Row #(\d+): )?.*invalid UTF8", arrow_says)
     if invalid_utf8:
-        column = _csv_header(path, label)[int(invalid_utf8[1])]
-        return f"column {column!r} holds text that isn't UTF-8; save the file as UTF-8."
+        row = f" in row {invalid_utf8[2]} (the header is the first)" if invalid_utf8[2] else ""
+        return f"column {header[int(invalid_utf8[1])]!r} holds text that isn't UTF-8{row}; save the file as UTF-8."
     if "Empty CSV file" in arrow_says:
         return "the file has columns and no rows."
-    return f"the file can't be read as CSV: {arrow_says}"
+    if "straddle" in arrow_says:
+        return (
+            f"a row is longer than {BLOCK_BYTES >> 20} MB, as is what follows a quotation mark that is never closed; "
+            "mend that row."
+        )
+    return f"the file can't be read as CSV: {printable(arrow_says)} (rows are counted from the header, the first)"

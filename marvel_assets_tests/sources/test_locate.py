@@ -152,7 +152,7 @@ def test_a_file_of_a_folder_that_leads_nowhere_is_named(tmp_path: Path):
     (tmp_path / "a.csv").symlink_to(tmp_path / "gone")
 
     # then
-    with pytest.raises(SourceError, match=re.escape(f"{tmp_path}/a.csv: the file can't be read: No such file")):
+    with pytest.raises(SourceError, match=re.escape(f"{tmp_path}/a.csv: the file can't be opened: No such file")):
         assert located(str(tmp_path), tmp_path).digest
 
 

@@ -160,7 +160,8 @@ def test_the_column_that_is_latin_1_is_named(tmp_path: Path, rows_before: int):
     told = refusal(tmp_path, content.assign(first="x").iloc[:, ::-1].to_csv(index=False).encode("latin-1"))
 
     # then
-    assert told == f"{LABEL}: column 'Origin' holds text that isn't UTF-8; save the file as UTF-8."
+    row = f"row {rows_before + 2} (the header is the first)"
+    assert told == f"{LABEL}: column 'Origin' holds text that isn't UTF-8 in {row}; save the file as UTF-8."
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-be", "utf-16-le"])
@@ -187,12 +188,10 @@ def test_a_ragged_row_is_refused(tmp_path: Path, row: bytes):
         b"<!doctype html><html><body>404</body></html>",
         b"<html>" + b"x" * 300_000,
         b"\x00" * 5_000,
-        b"PK\x03\x04" + bytes(range(256)),
         b'{"rows": []}',
         b"\n\n\n",
-        b"\x1f\x8b\x08" + bytes(200),
     ],
-    ids=["PNG", "HTML", "HTML in one line", "zeros", "zip", "JSON", "blank", "gzip"],
+    ids=["PNG", "HTML", "HTML in one line", "zeros", "JSON", "blank"],
 )
 def test_what_is_neither_csv_nor_parquet_is_refused_with_the_columns_expected(tmp_path: Path, content: bytes):
     # then
