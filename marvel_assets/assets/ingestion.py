@@ -21,9 +21,7 @@ from marvel_assets.survival.cleaning import cleaning_statements, digested_source
 from marvel_assets.survival.schema import CHARACTER_COLUMNS, REJECTED_COLUMNS, SOURCE_COLUMNS, SOURCE_ROW
 
 GROUP = "ingestion"
-READING_VERSION = version_of(
-    "sources/read.py", "sources/texts.py", "sources/delta_table.py", "survival/schema.py"
-)
+READING_VERSION = version_of("sources/read.py", "sources/texts.py", "sources/delta_table.py", "survival/schema.py")
 CLEANING_VERSION = version_of("survival/clean.sql", "survival/cleaning.py", "survival/schema.py")
 
 SOURCE_DIGEST = "source_digest"

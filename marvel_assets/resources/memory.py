@@ -42,11 +42,16 @@ def check_that_rows_fit(table: str, rows: int, columns: int, available: int | No
 
 
 def available_bytes() -> int:
-    """Memory that this process could still take: what the machine has free, or what its container allows."""
+    """Memory that this process could still take: what the machine has free, its container allows, or its limit is."""
     import psutil
 
     free = int(psutil.virtual_memory().available)
     limit, used = CGROUP / "memory.max", CGROUP / "memory.current"
     if limit.exists() and (allowed := limit.read_text().strip()).isdigit():
         free = min(free, int(allowed) - int(used.read_text()))
+    if hasattr(psutil, "RLIMIT_AS"):  # Linux
+        process = psutil.Process()
+        most, _ = process.rlimit(psutil.RLIMIT_AS)
+        if most != psutil.RLIM_INFINITY:
+            free = min(free, most - process.memory_info().vms)
     return max(free, 0)

@@ -13,6 +13,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from marvel_assets.survival.inert import in_words
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -276,8 +278,8 @@ def _slices(rows: pd.DataFrame, alive: Labels, probability: Probabilities, small
 
 def _weak(slices: list[Slice], floor: float) -> list[str]:
     return [
-        f"ROC AUC {part.roc_auc:.3f} where {part.column} is {part.value} ({part.rows:,} rows) is below the floor of "
-        f"{floor:g}"
+        f"ROC AUC {part.roc_auc:.3f} where {part.column} is {in_words(part.value)} ({part.rows:,} rows) is below the "
+        f"floor of {floor:g}"
         for part in slices
         if part.roc_auc < floor
     ]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
-_MARKDOWN = re.compile(r"[\\`*_{}\[\]()<>#+.!|~$&:@/\"'=^-]")
+LONGEST_NAME = 80
+
+_BEGINS_SOMETHING = re.compile(r"[\\`*\[\]<>&|~$@]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=www)\.", re.IGNORECASE)
+_NO_PART_OF_A_NAME = re.compile(r"[^\w .,'?+-]")
 
 
 def printable(text: str) -> str:
@@ -18,10 +21,15 @@ def printable(text: str) -> str:
     )
 
 
-def as_markdown(text: str) -> str:
-    """For Markdown: a text that is shown letter by letter, in a table's cell as well.
+def in_words(name: str) -> str:
+    """For sentences that are shown as text here and as Markdown there: signs that no name needs become a dot."""
+    return _NO_PART_OF_A_NAME.sub("·", name[:LONGEST_NAME])
 
-    Each sign that could begin something, be it a tag, a link, a picture, a formula or the next cell, becomes a
-    character reference. Unlike a backslash, it is read the same by every kind of Markdown, and by HTML.
+
+def as_markdown(text: str) -> str:
+    """For Markdown within a line: a text that is shown letter by letter, in a table's cell as well.
+
+    What could begin a tag, a link, a picture, code, a formula or the next cell becomes a character reference. Unlike a
+    backslash, it is read the same by every kind of Markdown, and by HTML.
     """
-    return _MARKDOWN.sub(lambda sign: f"&#{ord(sign[0])};", printable(text))
+    return _BEGINS_SOMETHING.sub(lambda sign: f"&#{ord(sign[0])};", printable(text))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from marvel_assets.survival.inert import as_markdown
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -71,7 +73,7 @@ def model_card(facts: Facts, verdict: Verdict | None = None) -> str:
                 f"- fitted on {facts.trained_on}, judged on {facts.tested_on}",
                 f"- features: {', '.join(facts.features)}",
                 f"- LightGBM: {', '.join(f'{name} {value}' for name, value in facts.parameters.items())}",
-                *[f"- {name}: {value}" for name, value in facts.traces.items()],
+                *[f"- {name}: {as_markdown(value)}" for name, value in facts.traces.items()],
             ]
         ),
     ]
@@ -84,12 +86,16 @@ def model_card(facts: Facts, verdict: Verdict | None = None) -> str:
 
 def gate_report(verdict: Verdict) -> str:
     """The gate's verdict with its reasons, the comparison, and the weakest slices."""
-    lines = ["**Passed.**" if verdict.passed else "**Refused.**", *[f"- {reason}" for reason in verdict.refusals]]
+    refusals = [f"- {as_markdown(reason)}" for reason in verdict.refusals]
+    lines = ["**Passed.**" if verdict.passed else "**Refused.**", *refusals]
     if verdict.comparison is not None and verdict.passed:
         lines.append(f"- {verdict.comparison}")
     if verdict.note:
-        lines.append(f"- {verdict.note}")
+        lines.append(f"- {as_markdown(verdict.note)}")
     if verdict.slices:
         lines += ["", "| weakest slices | rows | ROC AUC |", "|---|---|---|"]
-        lines += [f"| {part.column} {part.value} | {part.rows:,} | {part.roc_auc:.3f} |" for part in verdict.slices]
+        lines += [
+            f"| {part.column} {as_markdown(part.value)} | {part.rows:,} | {part.roc_auc:.3f} |"
+            for part in verdict.slices
+        ]
     return "\n".join(lines)

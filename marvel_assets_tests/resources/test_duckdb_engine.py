@@ -13,6 +13,7 @@ from marvel_assets.resources.engines.engine import Content
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.locate import FileSource
 from marvel_assets.survival.schema import SOURCE_COLUMNS
+from marvel_assets_tests.commands import python, succeeded
 
 
 @pytest.fixture
@@ -171,3 +172,22 @@ def test_more_rows_than_fit_into_memory_move_to_the_scratch_folder(tmp_path: Pat
         # then
         assert list(Path(engine.scratch).rglob("*.tmp")) != []
         assert session.rows("SELECT count(*), count(DISTINCT length(value)) FROM many") == [(1_500_000, 1)]
+
+
+LIMIT_OF_A_SMALL_PROCESS = """
+import resource, sys
+from marvel_assets.resources.engines.duckdb_engine import DuckDBEngine
+resource.setrlimit(resource.RLIMIT_AS, (3_000_000_000, 3_000_000_000))
+with DuckDBEngine(scratch=sys.argv[1]).session() as session:
+    [(limit,)] = session.rows("SELECT current_setting('memory_limit')")
+print(limit)
+"""
+
+
+def test_no_more_than_half_of_what_a_process_may_have_is_taken(tmp_path: Path):
+    # when
+    told = succeeded(python("-c", LIMIT_OF_A_SMALL_PROCESS, str(tmp_path))).stdout.split()
+
+    # then
+    assert told[1] == "GiB"
+    assert 0.5 < float(told[0]) < 1.4

@@ -18,6 +18,7 @@ from marvel_assets.resources.engines.engine import (
     EngineSession,
     Location,
 )
+from marvel_assets.resources.memory import available_bytes
 from marvel_assets.survival.schema import SOURCE_COLUMNS, SOURCE_ROW
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from marvel_assets.sources.locate import Source
 
+MOST_MEMORY = 4_000_000_000
 SCORED_AT_ONCE = 50_000
 TABLE_PROPERTIES = {"delta.enableChangeDataFeed": "true"}
 
@@ -34,8 +36,12 @@ class DuckDBEngine(Engine):
     """The embedded engine."""
 
     scratch: str = Field(description="Folder for what does not fit into memory while tables are made.")
-    memory_limit: str = Field(
-        default="4GB", description="How much memory DuckDB takes before it moves rows to the scratch folder."
+    memory_limit: str | None = Field(
+        default=None,
+        description=(
+            "How much memory DuckDB takes before it moves rows to the scratch folder. Default: 4GB, or half of what "
+            "is free where that is less."
+        ),
     )
 
     @contextmanager
@@ -46,9 +52,12 @@ class DuckDBEngine(Engine):
         Path(self.scratch).mkdir(parents=True, exist_ok=True)
         with (
             tempfile.TemporaryDirectory(dir=self.scratch, prefix="duckdb-") as folder,
-            duckdb.connect(config={"memory_limit": self.memory_limit, "temp_directory": folder}) as connection,
+            duckdb.connect(config={"memory_limit": self._limit(), "temp_directory": folder}) as connection,
         ):
             yield DuckDBSession(connection)
+
+    def _limit(self) -> str:
+        return self.memory_limit or f"{min(MOST_MEMORY, available_bytes() // 2) // 1_000_000}MB"
 
 
 class DuckDBSession(EngineSession):
