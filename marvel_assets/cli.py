@@ -16,7 +16,8 @@ import sys
 import time
 from pathlib import Path
 
-from marvel_assets.home import PROJECT_ROOT, Home
+from marvel_assets.config import ConfigError
+from marvel_assets.home import PROJECT_ROOT, Home, HomeError
 
 MODULE = "marvel_assets.definitions"
 BRIEF: dict[str, object] = {"loggers": {"brief": {}}}
@@ -27,6 +28,8 @@ NOT_FOR_USERS = (
 """Warnings of Dagster about its own command, which is the one that users know."""
 
 UI_PORT, MLFLOW_PORT, SERVE_PORT, SPARK_PORT = 3000, 5000, 5001, 15002
+LAST_PORT = 65_535
+EVERYTHING = "*"
 SECONDS_TO_END = 20
 
 
@@ -35,21 +38,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="marvel", description=__doc__.splitlines()[0] if __doc__ else None)
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="materialise the graph with `dagster asset materialize`, then sum up")
-    run.add_argument("--select", default="*", help="assets, in Dagster's selection syntax (default: all)")
+    run.add_argument("--select", default=EVERYTHING, help="assets, in Dagster's selection syntax (default: all)")
     ui = commands.add_parser("ui", help="serve Dagster's and MLflow's pages over the same home")
-    ui.add_argument("--port", type=int, default=UI_PORT, help=f"port of Dagster's pages (default: {UI_PORT})")
-    ui.add_argument("--mlflow-port", type=int, default=MLFLOW_PORT, help=f"of MLflow's (default: {MLFLOW_PORT})")
+    ui.add_argument("--port", type=_port, default=UI_PORT, help=f"port of Dagster's pages (default: {UI_PORT})")
+    ui.add_argument("--mlflow-port", type=_port, default=MLFLOW_PORT, help=f"of MLflow's (default: {MLFLOW_PORT})")
     serve = commands.add_parser("serve", help="put the custom model under latest-model behind HTTP")
-    serve.add_argument("--port", type=int, default=SERVE_PORT, help=f"port on this machine (default: {SERVE_PORT})")
+    serve.add_argument("--port", type=_port, default=SERVE_PORT, help=f"port on this machine (default: {SERVE_PORT})")
     commands.add_parser("summary", help="tell what the home holds")
     commands.add_parser("doctor", help="tell what the profile still lacks")
     server = commands.add_parser("spark-server", help="serve Spark with Delta to many runs")
-    server.add_argument("--port", type=int, default=SPARK_PORT, help=f"port on this machine (default: {SPARK_PORT})")
+    server.add_argument("--port", type=_port, default=SPARK_PORT, help=f"port on this machine (default: {SPARK_PORT})")
     chosen = parser.parse_args()
 
-    home = Home.from_environment()
-    home.prepare()
-    os.environ["DAGSTER_HOME"] = str(home.dagster)
+    home = _prepared_home(chosen.command, getattr(chosen, "select", EVERYTHING))
     match chosen.command:
         case "run":
             sys.exit(_run(home, chosen.select))
@@ -63,6 +64,30 @@ def main() -> None:
             sys.exit(_examine(home))
         case "spark-server":
             _serve_spark(home, chosen.port)
+
+
+def _prepared_home(command: str, selection: str) -> Home:
+    """The home, ready to be used; whatever is wrong with the settings ends the command with a sentence."""
+    try:
+        home = Home.from_environment()
+        home.prepare()
+        os.environ["DAGSTER_HOME"] = str(home.dagster)
+        if command != "spark-server":
+            from marvel_assets.preflight import check_selection, check_settings
+
+            check_settings(home)
+            if selection != EVERYTHING:
+                check_selection(selection)
+    except (ConfigError, HomeError) as error:
+        sys.exit(str(error))
+    return home
+
+
+def _port(text: str) -> int:
+    """A port's number, as argparse asks for it."""
+    if text.isascii() and text.isdecimal() and 0 < int(text[:6]) <= LAST_PORT:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text[:20]!r} is no port; choose one from 1 to {LAST_PORT:,}")
 
 
 def _run(home: Home, selection: str) -> int:

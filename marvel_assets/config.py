@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import reprlib
 import subprocess
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -20,18 +20,27 @@ from pydantic import (
 )
 
 from marvel_assets.home import PROJECT_ROOT
+from marvel_assets.strict_yaml import read_yaml
 from marvel_assets.survival.schema import FEATURES, TARGET
 
 Environment = Literal["dev", "acc", "prd"]
 
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_-]*$"
-ObjectName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=255)]
+LONGEST_NAME = 100
+"""Characters of one level: three of them still fit into the name of one file, as locks have."""
+ObjectName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=LONGEST_NAME)]
 """A catalog's or schema's name: letters, digits, underscores and hyphens, so that it is also a safe folder."""
+
+MOST_PROBLEMS = 20
+"""How many problems of a file are told; whoever has more has another file."""
 
 
 def _stays_below(name: str) -> str:
-    if ".." in name.split("/"):
+    levels = name.split("/")
+    if ".." in levels:
         raise ValueError(f"{name!r} leads out of the folder of the artifacts")
+    if max(map(len, levels)) > LONGEST_NAME:
+        raise ValueError(f"a level has more than {LONGEST_NAME} characters, and is to be the name of a folder")
     return name
 
 
@@ -172,7 +181,9 @@ class ProjectConfig(_Strict):
         except ValidationError as error:
             problems += _describe(error)
         if problems:
-            raise ConfigError(f"{path}: " + "; ".join(problems))
+            more = len(problems) - MOST_PROBLEMS
+            told = problems[:MOST_PROBLEMS] + ([f"and {more:,} more"] if more > 0 else [])
+            raise ConfigError(f"{path}: " + "; ".join(told))
         return config
 
     @model_validator(mode="after")
@@ -205,12 +216,19 @@ class ProjectConfig(_Strict):
 _PLACEHOLDER_SCHEMA = {"catalog_name": "unusable", "schema_name": "unusable"}
 
 
+TracingText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=250)]
+"""One line, as short as every store of tags takes it."""
+
+
+OVERRIDDEN_BY = {"git_sha": "MARVEL_GIT_SHA", "branch": "MARVEL_GIT_BRANCH", "run_id": "MARVEL_RUN_ID"}
+
+
 class Tags(_Strict):
     """What traces a run or a model version back to the code and the Dagster run that made it."""
 
-    git_sha: str
-    branch: str
-    run_id: str
+    git_sha: TracingText
+    branch: TracingText
+    run_id: TracingText
 
     @classmethod
     def collect(cls, dagster_run_id: str) -> Tags:
@@ -218,13 +236,21 @@ class Tags(_Strict):
 
         ``MARVEL_GIT_SHA``, ``MARVEL_GIT_BRANCH`` and ``MARVEL_RUN_ID`` override them, for deployments without
         a checkout. What git can't tell is ``unknown``.
+
+        Raises:
+            ConfigError: naming the variable that can't be a tag.
         """
         sha, branch = _git_head()
-        return cls(
-            git_sha=os.environ.get("MARVEL_GIT_SHA") or sha,
-            branch=os.environ.get("MARVEL_GIT_BRANCH") or branch,
-            run_id=os.environ.get("MARVEL_RUN_ID") or dagster_run_id,
-        )
+        found = {"git_sha": sha, "branch": branch, "run_id": dagster_run_id}
+        given = {tag: os.environ.get(variable) for tag, variable in OVERRIDDEN_BY.items()}
+        try:
+            return cls(**{tag: given[tag] or found[tag] for tag in found})
+        except ValidationError as error:
+            unusable = ", ".join(OVERRIDDEN_BY[str(problem["loc"][0])] for problem in error.errors())
+            found_there = ", ".join(_in_short(problem["input"]) for problem in error.errors())
+            raise ConfigError(
+                f"{unusable}: expected one line of at most 250 characters, found {found_there}."
+            ) from error
 
     def as_dict(self) -> dict[str, str]:
         """The tags by name."""
@@ -243,11 +269,11 @@ def _git_head() -> tuple[str, str]:
 
 def _read_mapping(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file; MARVEL_CONFIG names the project's configuration.") from error
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: can't be read as YAML: {error}") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: can't be read as YAML: {error} (MARVEL_CONFIG).") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys and values, found {type(content).__name__}.")
     return content
@@ -258,16 +284,23 @@ def _describe(error: ValidationError, prefix: str = "") -> list[str]:
     lines = []
     for problem in error.errors():
         key = (prefix + ".".join(str(part) for part in problem["loc"])).rstrip(".")
-        given = problem["input"]
+        given = _in_short(problem["input"])
         match problem["type"]:
             case "extra_forbidden":
                 lines.append(f"{key}: unknown key")
             case "missing":
                 lines.append(f"{key}: missing key")
             case "string_pattern_mismatch":
-                lines.append(f"{key}: {given!r} does not match {problem['ctx']['pattern']}")
+                lines.append(f"{key}: {given} does not match {problem['ctx']['pattern']}")
             case "value_error":
                 lines.append(f"{key}: {problem['ctx']['error']}" if key else str(problem["ctx"]["error"]))
             case _:
-                lines.append(f"{key}: {problem['msg']} (found {given!r})")
+                lines.append(f"{key}: {problem['msg']} (found {given})")
     return lines
+
+
+def _in_short(value: object) -> str:
+    """How a value is told: never longer than a line, whatever it holds."""
+    brief = reprlib.Repr()
+    brief.maxstring = brief.maxother = 100
+    return brief.repr(value)

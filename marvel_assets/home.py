@@ -11,6 +11,13 @@ from marvel_assets.locking import exclusive
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
+READ_BY_URLS = frozenset("?%")
+"""Characters of a path that mean something else in SQLite's URLs: a database would lie outside the home."""
+
+
+class HomeError(ValueError):
+    """MARVEL_HOME names no folder that can be a home."""
+
 
 @dataclass(frozen=True)
 class Home:
@@ -23,8 +30,22 @@ class Home:
 
     @classmethod
     def from_environment(cls) -> Home:
-        """The home that ``MARVEL_HOME`` names, else ``.marvel`` beside the package."""
-        return cls(Path(os.environ.get("MARVEL_HOME") or PROJECT_ROOT / ".marvel").expanduser().resolve())
+        """The home that ``MARVEL_HOME`` names, else ``.marvel`` beside the package.
+
+        Raises:
+            HomeError: a folder of that name can't be a home.
+        """
+        named = os.environ.get("MARVEL_HOME") or PROJECT_ROOT / ".marvel"
+        try:
+            root = Path(named).expanduser().resolve()
+        except (RuntimeError, OSError) as error:
+            raise HomeError(f"MARVEL_HOME is {str(named)[:300]!r}: {error}") from error
+        unusable = sorted({letter for letter in str(root) if letter in READ_BY_URLS or not letter.isprintable()})
+        if unusable:
+            raise HomeError(
+                f"MARVEL_HOME is {str(root)!r}; choose a folder without {', '.join(map(repr, unusable))} in its path."
+            )
+        return cls(root)
 
     @property
     def warehouse(self) -> Path:
@@ -80,8 +101,16 @@ class Home:
         """Create Dagster's instance where there is none, and bring its settings up to date.
 
         Its database is made by one process alone: Dagster's own first start fails where several start at once.
+
+        Raises:
+            HomeError: the folder can't be made.
         """
-        self.dagster.mkdir(parents=True, exist_ok=True)
+        try:
+            self.dagster.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise HomeError(
+                f"MARVEL_HOME is {str(self.root)[:300]!r}, and {error.strerror} there; name a folder that can be made."
+            ) from error
         is_made = self.dagster / ".is_made"
         with exclusive(self.locks, "dagster-instance"):
             shutil.copyfile(PROJECT_ROOT / "config" / "dagster.yaml", self.dagster / "dagster.yaml")

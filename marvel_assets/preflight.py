@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 import dagster as dg
+
+from marvel_assets.config import ConfigError, Tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from marvel_assets.config import ProjectConfig
+    from marvel_assets.home import Home
     from marvel_assets.resources.engines.engine import Engine
     from marvel_assets.resources.tracking import MlflowTracking
     from marvel_assets.resources.unity_catalog.resource import UnityCatalog
@@ -20,6 +24,40 @@ class Finding(NamedTuple):
 
     part: str
     problems: list[str]
+
+
+def check_settings(home: Home) -> None:
+    """Look at all that files and variables say, before any of it is used.
+
+    Raises:
+        ConfigError: naming the file and the key, or the variable.
+    """
+    from marvel_assets.resources.profiles import resources_of_the_profile
+
+    for name, value in os.environ.items():
+        if name.startswith(("MARVEL_", "MLFLOW_")) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise ConfigError(f"{name} holds bytes that are no UTF-8 text; set it anew.") from error
+    _ = resources_of_the_profile(home)["project"].config
+    Tags.collect("no run")
+
+
+def check_selection(selection: str) -> None:
+    """Look whether assets can be selected so.
+
+    Raises:
+        ConfigError: there are none of that name, or it is no selection.
+    """
+    from marvel_assets.definitions import defs
+
+    try:
+        found = dg.AssetSelection.from_string(selection).resolve(defs.resolve_asset_graph())
+    except dg.DagsterError as error:
+        raise ConfigError(f"--select {selection!r}: {error}") from error
+    if not found:
+        raise ConfigError(f"--select {selection!r}: there are no such assets.")
 
 
 def findings(

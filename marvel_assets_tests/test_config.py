@@ -284,7 +284,7 @@ def test_a_feature_that_is_named_twice_is_refused(tmp_path: Path, content: dict[
 
 def test_a_model_needs_a_feature(tmp_path: Path, content: dict[str, Any]):
     # given
-    content["num_features"] = content["cat_features"] = []
+    content |= {"num_features": [], "cat_features": []}
 
     # then
     assert "at least one feature" in refusal(tmp_path, content)

@@ -18,7 +18,9 @@ class PromoteConfig(dg.Config):
     """What is promoted, and where to."""
 
     to: str | None = Field(
-        default=None, description="Environment to promote to. Default: the one after this run's own (dev, acc, prd)."
+        default=None,
+        pattern=f"^({'|'.join(get_args(Environment))})$",
+        description="Environment to promote to. Default: the one after this run's own (dev, acc, prd).",
     )
     basic_version: int | None = Field(
         default=None, ge=1, description="Version of the basic model. Default: the one under the alias."

@@ -26,11 +26,24 @@ def _someone() -> str:
         return "unknown"
 
 
+PRINTED = r"^[^\x00-\x1f\x7f]+$"
+"""One line: stores of tags differ on what they make of other characters."""
+
+LONGEST_WHY, LONGEST_WHO = 500, 100
+
+
 class RollbackConfig(dg.Config):
     """Which pair comes back, who wants it, and why."""
 
-    why: str = Field(min_length=1, description="The reason, noted on the versions.")
-    who: str = Field(default_factory=_someone, description="Who decides. Default: the account that runs the job.")
+    why: str = Field(
+        pattern=PRINTED, max_length=LONGEST_WHY, description="The reason in one line, noted on the versions."
+    )
+    who: str = Field(
+        default_factory=_someone,
+        pattern=PRINTED,
+        max_length=LONGEST_WHO,
+        description="Who decides. Default: the account that runs the job.",
+    )
     basic_version: int | None = Field(
         default=None, ge=1, description="Version of the basic model. Default: the one that the present pair replaced."
     )
@@ -39,7 +52,12 @@ class RollbackConfig(dg.Config):
 class ApproveConfig(dg.Config):
     """Which pair is approved, and by whom."""
 
-    who: str = Field(default_factory=_someone, description="Who decides. Default: the account that runs the job.")
+    who: str = Field(
+        default_factory=_someone,
+        pattern=PRINTED,
+        max_length=LONGEST_WHO,
+        description="Who decides. Default: the account that runs the job.",
+    )
     basic_version: int | None = Field(
         default=None, ge=1, description="Version of the basic model. Default: the newest."
     )

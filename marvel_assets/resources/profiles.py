@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from marvel_assets.config import ConfigError
+from marvel_assets.resources.addresses import WEB, shown_address, shown_connect_url, shown_settings
 from marvel_assets.resources.catalog_tables import CatalogTables
 from marvel_assets.resources.engines.duckdb_engine import DuckDBEngine
 from marvel_assets.resources.engines.spark_engine import SparkEngine
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from marvel_assets.home import Home
+
+
+STORES = frozenset({*WEB, "sqlite", "postgresql", "mysql", "mssql"})
+"""What MLflow keeps runs and models in."""
+
+STORAGES = frozenset({"file", "s3", "gs", "abfs", "abfss"})
+FOR_MLFLOW = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the database's own variables"
 
 
 def resources_of_the_profile(home: Home) -> dict[str, Any]:
@@ -83,7 +90,7 @@ def databricks(home: Home) -> dict[str, Any]:
             tracking_uri=tracking_uri,
             registry_uri=registry_uri,
             locks=locks,
-            ui_url=os.environ.get("DATABRICKS_HOST", ""),
+            ui_url=shown_address("DATABRICKS_HOST", "DATABRICKS_TOKEN", {*WEB, ""}) or "",
         ),
         "unity_catalog": UnityCatalog(
             backend="databricks", tracking_uri=tracking_uri, registry_uri=registry_uri, locks=locks
@@ -114,9 +121,8 @@ def _common(home: Home) -> dict[str, Any]:
 
 def _models(home: Home) -> dict[str, Any]:
     """MLflow in the home or on a server; the catalog in the same store, or on a Unity Catalog server."""
-    store = _address("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
-    store = store or f"sqlite:///{home.mlflow_database}"
-    server = _address("MARVEL_UC_URL", "MLFLOW_UC_OSS_TOKEN")
+    store = shown_address("MLFLOW_TRACKING_URI", FOR_MLFLOW, STORES) or f"sqlite:///{home.mlflow_database}"
+    server = shown_address("MARVEL_UC_URL", "MLFLOW_UC_OSS_TOKEN")
     registry_uri = f"uc:{server}" if server else store
     locks = str(home.locks)
     return {
@@ -125,28 +131,20 @@ def _models(home: Home) -> dict[str, Any]:
             registry_uri=registry_uri,
             artifact_root=str(home.mlflow_artifacts),
             locks=locks,
-            ui_url=os.environ.get("MARVEL_MLFLOW_URL") or "http://127.0.0.1:5000",
+            ui_url=shown_address("MARVEL_MLFLOW_URL", FOR_MLFLOW) or "http://127.0.0.1:5000",
         ),
         "unity_catalog": UnityCatalog(
             backend="oss" if server else "embedded",
             tracking_uri=store,
             registry_uri=registry_uri,
-            storage_root=os.environ.get("MARVEL_UC_STORAGE_ROOT"),
+            storage_root=shown_address("MARVEL_UC_STORAGE_ROOT", "the storage client's own variables", STORAGES),
             locks=locks,
         ),
     }
 
 
-def _address(variable: str, for_secrets: str) -> str | None:
-    """A server's address, which logs and pages may show."""
-    address = os.environ.get(variable)
-    if address and address.startswith("http") and urlsplit(address).password:
-        raise ConfigError(f"{variable} holds a password, which would be shown; put it into {for_secrets}.")
-    return address
-
-
 def _spark(home: Home) -> Spark:
-    server = os.environ.get("MARVEL_SPARK_URL")
+    server = shown_connect_url("MARVEL_SPARK_URL")
     return Spark(
         mode="connect" if server else "local",
         url=server,
@@ -158,8 +156,5 @@ def _spark(home: Home) -> Spark:
 
 def _spark_settings() -> dict[str, str]:
     """``MARVEL_SPARK_SETTINGS``: settings of Spark as ``key=value``, with blanks between them."""
-    given = os.environ.get("MARVEL_SPARK_SETTINGS", "").split()
-    unusable = [setting for setting in given if not setting.startswith("spark.") or "=" not in setting]
-    if unusable:
-        raise ConfigError(f"MARVEL_SPARK_SETTINGS: {unusable[0]!r} is no setting such as spark.driver.memory=8g.")
-    return dict(setting.split("=", 1) for setting in given)
+    variable = "MARVEL_SPARK_SETTINGS"
+    return shown_settings(variable, os.environ.get(variable, "").split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import dagster as dg
 from pydantic import Field
 
+from marvel_assets.config import LONGEST_NAME, NAME_PATTERN
 from marvel_assets.locking import exclusive
 from marvel_assets.references import TableVersion
 from marvel_assets.resources.engines.engine import Location
@@ -44,6 +46,14 @@ OPERATIONS_THAT_KEEP_ROWS = frozenset(
 """Delta operations after which a table holds the rows that it held; after any other it may hold others."""
 
 
+THREE_LEVELS = 3
+LEVEL = re.compile(NAME_PATTERN)
+
+
+class TableNameError(ValueError):
+    """A text that is no table's name."""
+
+
 class TableNotFoundError(LookupError):
     """There is no such table, or no such version of it."""
 
@@ -73,8 +83,12 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
     locks: str = Field(description="Folder of the lock files that keep two commits to one table apart.")
 
     def location(self, name: str) -> Location:
-        """Where ``catalog.schema.table`` is stored."""
-        return Path(self.warehouse, *name.split("."))
+        """Where ``catalog.schema.table`` is stored.
+
+        Raises:
+            TableNameError: it is no such name, and could lead out of the warehouse.
+        """
+        return Path(self.warehouse, *levels_of(name))
 
     def head(self, name: str) -> Commit | None:
         """The newest commit that changed the table's rows, or None where there is no table.
@@ -172,6 +186,22 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
             return []
         # Asked of the newest version: loaded at an earlier one, delta-rs numbers the history wrong.
         return DeltaTable(location).history()
+
+
+def levels_of(name: str) -> list[str]:
+    """The levels of ``catalog.schema.table``.
+
+    Raises:
+        TableNameError: it has not three of them, or one is neither a safe folder nor a plain name.
+    """
+    levels = name.split(".")
+    if len(levels) != THREE_LEVELS or not all(
+        LEVEL.fullmatch(level) and len(level) <= LONGEST_NAME for level in levels
+    ):
+        raise TableNameError(
+            f"{name[:300]!r} is no table; name one as catalog.schema.table, of letters, digits, _ and -."
+        )
+    return levels
 
 
 def sampled(sample: float) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import time
 from urllib.parse import urlsplit
 
 import dagster as dg
 
+from marvel_assets.resources.addresses import hidden_in
+
 DEFAULT_PORT = 15002
-PORT = re.compile(r"[0-9]{1,5}(;.*)?")
 
 
 def check_reachable(url: str | None, seconds: float) -> str:
@@ -25,16 +25,15 @@ def check_reachable(url: str | None, seconds: float) -> str:
         raise dg.Failure(
             "No Spark Connect server is named: set MARVEL_SPARK_URL to sc://host:port.", allow_retries=False
         )
-    parts = urlsplit(url)
-    if parts.scheme != "sc" or not parts.hostname or not PORT.fullmatch(parts.netloc.partition(":")[2] or "1"):
+    if problem := hidden_in(url):
+        raise dg.Failure(f"MARVEL_SPARK_URL {problem}", allow_retries=False)
+    try:
+        parts = urlsplit(url)
+        port = DEFAULT_PORT if parts.port is None else parts.port
+    except ValueError:  # no number, or too large a one
+        port = 0
+    if not (port and parts.scheme == "sc" and parts.hostname):
         raise dg.Failure(f"{url.split(';')[0]} is no sc://host:port (MARVEL_SPARK_URL).", allow_retries=False)
-    if "token=" in url:
-        raise dg.Failure(
-            f"MARVEL_SPARK_URL ({url.split(';')[0]}) holds a token, which would be shown in logs and pages; "
-            "put it into SPARK_CONNECT_AUTHENTICATE_TOKEN.",
-            allow_retries=False,
-        )
-    port = parts.port or DEFAULT_PORT
     deadline = time.monotonic() + seconds
     try:
         socket.create_connection((parts.hostname, port), timeout=max(1.0, deadline - time.monotonic())).close()
