@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from marvel_assets.config import ConfigError
 from marvel_assets.home import PROJECT_ROOT, Home, HomeError
@@ -57,7 +58,7 @@ def main() -> None:
         case "ui":
             sys.exit(_serve(home, chosen.port, chosen.mlflow_port))
         case "serve":
-            _serve_model(home, chosen.port)
+            sys.exit(_serve_model(home, chosen.port))
         case "summary":
             _print_summary(home)
         case "doctor":
@@ -136,8 +137,8 @@ def _examine(home: Home) -> int:
     return 0 if is_ready else 1
 
 
-def _serve_model(home: Home, port: int) -> None:
-    """Become `mlflow models serve` for the version that is under the alias now; a later one needs a new start."""
+def _serve_model(home: Home, port: int) -> int:
+    """Run MLflow's scoring server for the version that is under the alias now; a later one needs a new start."""
     from marvel_assets.resources.mlflow_store import connect
     from marvel_assets.resources.model_files import ModelFilesChangedError, checked_files
     from marvel_assets.resources.profiles import resources_of_the_profile
@@ -152,23 +153,15 @@ def _serve_model(home: Home, port: int) -> None:
     if pair is None:
         sys.exit("Nothing is under latest-model yet. Materialise the graph with `make run` first.")
     uri = f"models:/{pair.custom.name}/{pair.custom.version}"
+    client = connect(catalog.tracking_uri, home.locks, catalog.registry_uri)
     try:
-        with checked_files(connect(catalog.tracking_uri, home.locks, catalog.registry_uri), pair.custom.model_id, uri):
-            pass
+        # What was checked is what is served: the server fetches nothing by itself.
+        with checked_files(client, pair.custom.model_id, uri) as files:
+            print(f"{uri}: http://127.0.0.1:{port}/invocations   (Ctrl+C ends it)", flush=True)
+            command = [sys.executable, "-m", "marvel_assets.model_server", str(files), str(port)]
+            return _until_it_ends([Server(command, dict(os.environ))])
     except ModelFilesChangedError as error:
         sys.exit(str(error))
-    print(f"{uri}: http://127.0.0.1:{port}/invocations   (Ctrl+C ends it)", flush=True)
-    environment = {
-        **os.environ,
-        "MLFLOW_TRACKING_URI": catalog.tracking_uri,
-        "MLFLOW_REGISTRY_URI": catalog.registry_uri,
-        # The server starts uvicorn by its name.
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-    }
-    command = _tool(
-        "mlflow", "models", "serve", "-m", uri, "--env-manager", "local", "-h", "127.0.0.1", "-p", str(port)
-    )
-    os.execve(command[0], command, environment)  # noqa: S606
 
 
 def _serve_spark(home: Home, port: int) -> None:
@@ -187,28 +180,41 @@ def _serve_spark(home: Home, port: int) -> None:
 def _serve(home: Home, port: int, mlflow_port: int) -> int:
     from marvel_assets.resources.mlflow_store import connect
 
-    servers = [_tool("dagster", "dev", "--host", "127.0.0.1", "--port", str(port))]
     # MLflow's background jobs serve features that are not used here, and cost seven processes.
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    pages = f"Dagster: http://127.0.0.1:{port}"
+    dagster = Server(_tool("dagster", "dev", "--host", "127.0.0.1", "--port", str(port)), environment)
+    servers, pages = [dagster], f"Dagster: http://127.0.0.1:{port}"
     if "MLFLOW_TRACKING_URI" not in os.environ:
         store = f"sqlite:///{home.mlflow_database}"
         connect(store, home.locks)
         mlflow_page = f"http://127.0.0.1:{mlflow_port}"
         address = ["--host", "127.0.0.1", "--port", str(mlflow_port), "--workers", "1"]
         artifacts = ["--default-artifact-root", home.mlflow_artifacts.as_uri()]
-        servers.append(_tool("mlflow", "server", "--backend-store-uri", store, *artifacts, *address))
+        command = _tool("mlflow", "server", "--backend-store-uri", store, *artifacts, *address)
         environment["MARVEL_MLFLOW_URL"] = mlflow_page
+        servers.append(Server(command, environment))
         pages += f"   MLflow: {mlflow_page}"
     print(f"{pages}   (Ctrl+C ends them)", flush=True)
+    return _until_it_ends(servers)
+
+
+class Server(NamedTuple):
+    """A command that serves until it is ended, and its environment."""
+
+    command: list[str]
+    environment: dict[str, str]
+
+
+def _until_it_ends(servers: list[Server]) -> int:
+    """Start them, and end them all when the first of them ends, or when this process is told to."""
     # A supervisor's SIGTERM ends the servers too, as Ctrl+C does; in the background a shell has both servers and us
     # ignore Ctrl+C, and Dagster's would then ignore SIGTERM as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # Dagster finds the code location by workspace.yaml in its folder.
     processes = [
-        subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment, start_new_session=True)  # noqa: S603
-        for command in servers
+        subprocess.Popen(server.command, cwd=PROJECT_ROOT, env=server.environment, start_new_session=True)  # noqa: S603
+        for server in servers
     ]
     try:
         return processes[0].wait()

@@ -1,5 +1,7 @@
 """What the served model says of a table of characters."""
 
+from pathlib import Path
+
 import dagster as dg
 from pydantic import Field
 
@@ -87,11 +89,12 @@ def survival_predictions(
     else:
         is_continued = head is not None and by.items() <= head.provenance.items() and _is_still_there(head, tables)
         served = f"models:/{pair.custom.name}/{pair.custom.version}"
-        with tracking.files_of(pair.custom.model_id, served), engine.session() as session:
+        with tracking.files_of(pair.custom.model_id, served) as files, engine.session() as session:
             counts = _score(
                 context, session, table, tables, head if is_continued else None, name,
                 vocabulary=tracking.vocabulary_of(pair.basic.model_id),
                 model=(pair.custom.name, pair.custom.version),
+                files=files,
             )  # fmt: skip
             provenance = {**by, **scored, **counts}
             published = tables.publish(session, PREDICTIONS, name, provenance)
@@ -138,6 +141,7 @@ def _score(
     *,
     vocabulary: list[str],
     model: tuple[str, int],
+    files: Path,
 ) -> dict[str, int]:
     """Make the relation of all predictions: of ``previous`` what still holds, and the others scored."""
     location = tables.location(table.name)
@@ -165,6 +169,6 @@ def _score(
     session.query(usable(), "to_score")
     [(read, scored)] = session.rows("SELECT (SELECT count(*) FROM raw_characters), (SELECT count(*) FROM to_score)")
     context.log.info(f"Scoring {scored:,} characters of {table} with {model[0]} version {model[1]}")
-    session.score("to_score", f"models:/{model[0]}/{model[1]}", "scored")
+    session.score("to_score", files, "scored")
     session.query(predictions(*model, table.version, touched), PREDICTIONS)
     return {"scored": int(str(scored)), "unusable": int(str(read)) - int(str(scored))}

@@ -95,7 +95,11 @@ def custom_model_version(
             context.log.info(f"Wrapping {basic_model_version.name} version {basic_model_version.version}")
             logged = _wrap(context, basic_model_version, inference_wheel, project, tracking, recipe)
 
-    verdicts = [_answers_the_same(logged, project, tracking), _wraps_the_basic_version(logged, basic_model_version)]
+    with tracking.files_of(logged.model_id) as files:
+        verdicts = [
+            _answers_the_same(files, project),
+            _wraps_the_basic_version(files, basic_model_version, tracking),
+        ]
     yield from verdicts
     failed = [verdict.check_name for verdict in verdicts if not verdict.passed]
     if failed:
@@ -162,11 +166,10 @@ def _wrap(
         return tracking.complete_model(LoggedModelRef(CUSTOM_MODEL_NAME, model_id, run.info.run_id, experiment), recipe)
 
 
-def _answers_the_same(logged: LoggedModelRef, project: Project, tracking: MlflowTracking) -> dg.AssetCheckResult:
+def _answers_the_same(files: Path, project: Project) -> dg.AssetCheckResult:
     from marvel_assets.survival.inspection import answers_of
 
-    with tracking.files_of(logged.model_id):
-        wrapped, unwrapped = answers_of(logged.uri, project.config.features)
+    wrapped, unwrapped = answers_of(files, project.config.features)
     return dg.AssetCheckResult(
         asset_key="custom_model_version",
         check_name=UNWRAPPED,
@@ -175,13 +178,19 @@ def _answers_the_same(logged: LoggedModelRef, project: Project, tracking: Mlflow
     )
 
 
-def _wraps_the_basic_version(logged: LoggedModelRef, basic: ModelVersionRef) -> dg.AssetCheckResult:
-    from marvel_assets.survival.wrapper_logging import wrapped_model
+def _wraps_the_basic_version(files: Path, basic: ModelVersionRef, tracking: MlflowTracking) -> dg.AssetCheckResult:
+    """Compare where the model inside was taken from, and its files: they could have changed while they were fetched."""
+    from marvel_assets.survival.wrapper_logging import Wrapped, wrapped_model
 
-    expected, found = f"models:/{basic.model_id}", wrapped_model(logged.uri)
+    expected, found = Wrapped(f"models:/{basic.model_id}", tracking.digest_of(basic.model_id)), wrapped_model(files)
     return dg.AssetCheckResult(
         asset_key="custom_model_version",
         check_name=WRAPS_THE_BASIC_VERSION,
         passed=found == expected,
-        metadata={"wrapped": found, "expected": expected},
+        metadata={
+            "wrapped": found.uri,
+            "wrapped_files": found.digest,
+            "expected": expected.uri,
+            "expected_files": expected.digest,
+        },
     )

@@ -13,6 +13,7 @@ from marvel_assets.automation.release import ApproveConfig, RollbackConfig, appr
 from marvel_assets.config import ProjectConfig
 from marvel_assets.resources.clean_environment import predict_in_clean_environment
 from marvel_assets.resources.project import Project
+from marvel_assets.resources.tracking import MlflowTracking
 from marvel_assets.resources.unity_catalog.model_pair import ALIAS, CUSTOM_MODEL, ModelPair
 from marvel_assets.resources.unity_catalog.resource import UnityCatalog
 
@@ -31,7 +32,7 @@ score = dg.define_asset_job(
 
 @dg.op
 def predict_from_its_own_requirements(
-    context: dg.OpExecutionContext, project: Project, unity_catalog: UnityCatalog
+    context: dg.OpExecutionContext, project: Project, unity_catalog: UnityCatalog, tracking: MlflowTracking
 ) -> None:
     """Install the custom model's requirements into a new environment, and let it predict there."""
     from marvel_assets.survival.signature import example_frame
@@ -43,7 +44,9 @@ def predict_from_its_own_requirements(
     uri = f"models:/{name}/{version.version}"
     context.log.info(f"Making an environment of what {uri} requires")
     example = example_frame(project.config.features)
-    answer = predict_in_clean_environment(uri, example, unity_catalog.tracking_uri, unity_catalog.registry_uri)
+    stores = (unity_catalog.tracking_uri, unity_catalog.registry_uri)
+    with tracking.files_of(version.model_id, uri) as files:
+        answer = predict_in_clean_environment(str(files), example, *stores)
     context.log.info(f"{uri} answers {answer}")
     context.add_output_metadata({"model": uri, "answer": dg.MetadataValue.json(answer)})
 

@@ -29,7 +29,7 @@ def predict_in_clean_environment(
     beside it can be imported.
 
     Args:
-        model_uri: such as ``models:/<name>/<version>``.
+        model_uri: such as ``models:/<name>/<version>``, or a folder of files that were checked.
         characters: the model's input.
         tracking_uri: the store that knows the model.
         registry_uri: of the registry, where that is another store.

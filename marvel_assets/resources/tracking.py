@@ -157,6 +157,10 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         """A copy of a logged model's files, if they are still those that were logged; see ``checked_files``."""
         return checked_files(self.client(), model_id, uri)
 
+    def digest_of(self, model_id: str) -> str:
+        """The digest of a logged model's files as they were logged; '' where it was never noted."""
+        return str(self.client().get_logged_model(model_id).tags.get(FILES_DIGEST, ""))
+
     def tag_model(self, model: LoggedModelRef, tags: dict[str, str]) -> None:
         """Set tags on a logged model."""
         self.client().set_logged_model_tags(model.model_id, tags)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlflow.entities import Run
-    from mlflow.pyfunc import PyFuncModel
 
 
 class TableInput(NamedTuple):
@@ -44,11 +43,13 @@ def predictions_of(uri: str, features: Sequence[str]) -> list[int]:
     return [int(label) for label in labels]
 
 
-def answers_of(uri: str, features: Sequence[str]) -> tuple[Any, Any]:
-    """Load a custom model and let it answer for the example characters, as pyfunc and unwrapped."""
-    model = _load(uri)
+def answers_of(files: Path, features: Sequence[str]) -> tuple[Any, Any]:
+    """Load a custom model from its files and let it answer for the example characters, as pyfunc and unwrapped."""
+    import mlflow
+
+    model = mlflow.pyfunc.load_model(str(files))
     example = example_frame(features)
-    return model.predict(example), model.unwrap_python_model().predict(context=None, model_input=example)  # type: ignore[no-untyped-call]
+    return model.predict(example), model.unwrap_python_model().predict(context=None, model_input=example)
 
 
 def input_of(run: Run, context: Literal["training", "testing"]) -> TableInput:
@@ -62,14 +63,3 @@ def input_of(run: Run, context: Literal["training", "testing"]) -> TableInput:
             source = json.loads(data_set.dataset.source)
             return TableInput(source.get("path"), source.get("delta_table_name"), int(source["delta_table_version"]))
     raise LookupError(f"run {run.info.run_id} has no input in the context '{context}'")
-
-
-def _load(uri: str) -> PyFuncModel:
-    """Load a model, and leave no copy of its files behind."""
-    import tempfile
-
-    import mlflow
-
-    with tempfile.TemporaryDirectory() as folder:
-        model: PyFuncModel = mlflow.pyfunc.load_model(uri, dst_path=folder)
-    return model

@@ -84,7 +84,9 @@ def check_trusted(folder: Path) -> None:
 def digest_of_files(folder: Path) -> str:
     """SHA-256 over the names and contents of a model's files."""
     digest = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in WRITTEN_ON_DOWNLOAD):
-        digest.update(f"{file.relative_to(folder).as_posix()}\0".encode())
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = file.relative_to(folder).as_posix()
+        if name not in WRITTEN_ON_DOWNLOAD:
+            digest.update(f"{name}\0".encode())
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()

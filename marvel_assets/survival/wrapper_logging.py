@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,11 +39,20 @@ def log_custom_model(basic_model_id: str, wheel: Path, *, features: Sequence[str
     return str(logged.model_id)
 
 
-def wrapped_model(custom_model_uri: str) -> str:
-    """The URI of the basic model that a custom model was logged around, as its own MLmodel file tells it."""
-    import mlflow
+class Wrapped(NamedTuple):
+    """The basic model inside a custom one: where it was taken from, and the digest of its files as they are there."""
 
+    uri: str
+    digest: str
+
+
+def wrapped_model(files: Path) -> Wrapped:
+    """The basic model that a custom model was logged around, as the custom model's files have it."""
+    from mlflow.models import Model
+
+    from marvel_assets.survival.trusted_loading import digest_of_files
     from marvel_assets.survival.wrapper import ARTIFACT
 
-    flavors: dict[str, Any] = mlflow.models.get_model_info(custom_model_uri).flavors
-    return str(flavors["python_function"]["artifacts"][ARTIFACT]["uri"])
+    flavors: dict[str, Any] = Model.load(str(files)).flavors
+    artifact = flavors["python_function"]["artifacts"][ARTIFACT]
+    return Wrapped(str(artifact["uri"]), digest_of_files(files / artifact["path"]))

@@ -8,11 +8,11 @@ import mlflow
 import pytest
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.home import Home
+from marvel_assets.home import PROJECT_ROOT, Home
 from marvel_assets.resources.mlflow_store import connect
 from marvel_assets.resources.unity_catalog.embedded import EmbeddedCatalog
 from marvel_assets.resources.unity_catalog.model_pair import ModelPair, ModelPairs
-from marvel_assets_tests.commands import marvel
+from marvel_assets_tests.commands import marvel, materialize, succeeded
 from marvel_assets_tests.graph import failure_of, observed, run_graph, run_job
 from marvel_assets_tests.planted import spoilt_characters
 
@@ -79,6 +79,57 @@ def test_the_commands_load_nothing_that_was_changed(home: Home, pairs: ModelPair
     # then
     assert done.returncode != 0
     assert CHANGED in done.stderr
+    assert not marker.exists()
+
+
+CHANGE_AT_THE_SECOND_LOOK = """
+import os, sys
+
+ORIGINAL, PLANTED, LOOKED = os.environ["ORIGINAL"], os.environ["PLANTED"], os.environ["LOOKED"]
+
+
+def before_it_is_opened(event, arguments):
+    if event == "open" and str(arguments[0]) == ORIGINAL:
+        if os.path.isdir(LOOKED):
+            os.replace(PLANTED, ORIGINAL)
+        else:
+            os.mkdir(LOOKED)
+
+
+sys.addaudithook(before_it_is_opened)
+"""
+"""Of every process: the second time that a file is opened, it is another file."""
+
+
+@pytest.mark.parametrize("command", ["summary", "score", "wrap"])
+def test_files_that_change_after_they_were_checked_are_not_loaded(
+    home: Home, pairs: ModelPairs, tmp_path: Path, command: str
+):
+    # given: the files are fetched unchanged, and would be changed when fetched again
+    marker, looked, planted = tmp_path / "marker", tmp_path / "looked", tmp_path / "planted.py"
+    script = folder_of(home, served(pairs).custom.model_id) / "serving_model.py"
+    planted.write_text(f"open({str(marker)!r}, 'w').close()\n" + script.read_text())
+    (tmp_path / "sitecustomize.py").write_text(CHANGE_AT_THE_SECOND_LOOK)
+    shutil.rmtree(home.warehouse / "marvel_dev" / "marvel_characters" / "survival_predictions")
+    watched = {
+        "PYTHONPATH": f"{tmp_path}{os.pathsep}{PROJECT_ROOT}",
+        "ORIGINAL": str(script),
+        "PLANTED": str(planted),
+        "LOOKED": str(looked),
+    }
+
+    # when
+    match command:
+        case "summary":
+            done = marvel("summary", **watched)
+        case "score":
+            done = materialize("survival_predictions", **watched)
+        case _:
+            done = materialize("custom_model_version", **watched)
+
+    # then
+    succeeded(done)
+    assert looked.exists(), "nobody has looked at the files"
     assert not marker.exists()
 
 

@@ -103,7 +103,7 @@ class DuckDBSession(EngineSession):
         self._connection.execute(f"CREATE TABLE {into} ({column} VARCHAR)")
         self._connection.execute(f"INSERT INTO {into} SELECT unnest(?)", [list(texts)])
 
-    def score(self, relation: str, model_uri: str, into: str) -> None:
+    def score(self, relation: str, model: Path, into: str) -> None:
         """Let the model answer batch by batch."""
         import mlflow
         import pyarrow as pa
@@ -111,13 +111,12 @@ class DuckDBSession(EngineSession):
         from marvel_assets.survival.signature import ANSWER
 
         self._connection.execute(f"CREATE TABLE {into} AS SELECT *, '' AS prediction FROM {relation} LIMIT 0")  # noqa: S608
-        with tempfile.TemporaryDirectory() as folder:
-            model = mlflow.pyfunc.load_model(model_uri, dst_path=folder)
-        features = model.metadata.get_input_schema().input_names()
+        loaded = mlflow.pyfunc.load_model(str(model))
+        features = loaded.metadata.get_input_schema().input_names()
         reading = self._connection.cursor()
         for batch in reading.sql(f"SELECT * FROM {relation}").to_arrow_reader(SCORED_AT_ONCE):  # noqa: S608
             characters = batch.to_pandas()
-            answers = model.predict(characters[features])[ANSWER]
+            answers = loaded.predict(characters[features])[ANSWER]
             scored = pa.Table.from_batches([batch]).append_column("prediction", pa.array(answers, pa.string()))
             self._connection.register("batch", scored)
             self._connection.execute(f"INSERT INTO {into} SELECT * FROM batch")  # noqa: S608

@@ -63,8 +63,14 @@ class EngineSession(ABC):
         """Make a few texts known as a relation of one column."""
 
     @abstractmethod
-    def score(self, relation: str, model_uri: str, into: str) -> None:
-        """Add what the custom model answers for each row, in words, as the column ``prediction``."""
+    def score(self, relation: str, model: Path, into: str) -> None:
+        """Add what the custom model answers for each row, in words, as the column ``prediction``.
+
+        Args:
+            relation: rows with the model's features.
+            model: folder of the model's files, as they were checked: nothing is fetched anew.
+            into: the name of the result.
+        """
 
     @abstractmethod
     def query(self, statement: str, into: str) -> None:

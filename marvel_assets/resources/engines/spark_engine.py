@@ -97,12 +97,12 @@ class SparkEngineSession(EngineSession):
         """Send them through the session."""
         self._view(self._spark.createDataFrame([(text,) for text in texts], f"{column} string"), into)
 
-    def score(self, relation: str, model_uri: str, into: str) -> None:
+    def score(self, relation: str, model: Path, into: str) -> None:
         """Let the workers answer, each with a model of its own."""
         import mlflow
 
-        answer = mlflow.pyfunc.spark_udf(self._spark, model_uri, result_type="string", env_manager="local")
-        features = mlflow.models.get_model_info(model_uri).signature.inputs.input_names()
+        answer = mlflow.pyfunc.spark_udf(self._spark, str(model), result_type="string", env_manager="local")
+        features = mlflow.models.get_model_info(str(model)).signature.inputs.input_names()
         rows = self._spark.table(relation)
         self._keep(rows.withColumn("prediction", answer(*features)), into)
 

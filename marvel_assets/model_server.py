@@ -1,0 +1,90 @@
+"""MLflow's scoring server for one model, with answers that a caller can use where MLflow's own are a trace or a 500."""
+
+from __future__ import annotations
+
+import json
+import sys
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from fastapi import FastAPI, Request, Response
+    from fastapi.responses import StreamingResponse
+
+HOST = "127.0.0.1"
+LARGEST_BODY = 100_000_000
+"""Bytes of one request; MLflow holds it in memory several times over."""
+
+LONGEST_MESSAGE = 1000
+
+
+def application(model_files: str) -> FastAPI:
+    """The server's routes, as ``mlflow models serve`` has them."""
+    from mlflow.pyfunc import scoring_server
+
+    model = scoring_server.load_model_with_mlflow_config(model_files)  # type: ignore[no-untyped-call]
+    app: FastAPI = scoring_server.init(model)
+
+    @app.middleware("http")
+    async def tell_in_a_sentence(
+        request: Request, forward: Callable[[Request], Awaitable[StreamingResponse]]
+    ) -> Response:
+        if request.method == "POST" and (refused := _refused(request.headers.get("content-length"))):
+            return refused
+        try:
+            answer = await forward(request)
+        except (RecursionError, ValueError) as error:
+            # MLflow's reader of JSON lets them through: nested too deeply, or a number of thousands of digits.
+            return _problem(HTTPStatus.BAD_REQUEST, f"The body can't be read as JSON: {error}")
+        if answer.status_code < HTTPStatus.BAD_REQUEST:
+            return answer
+        body = b"".join(
+            [part.encode() if isinstance(part, str) else bytes(part) async for part in answer.body_iterator]
+        )
+        return _problem(HTTPStatus(answer.status_code), _sentence(body))
+
+    return app
+
+
+def main() -> None:
+    """Serve the model in a folder, at a port of this machine, until the process is ended."""
+    import uvicorn
+
+    folder, port = sys.argv[1:]
+    uvicorn.run(application(folder), host=HOST, port=int(port))
+
+
+def _refused(length: str | None) -> Response | None:
+    if length is None or not length.isdecimal():
+        return _problem(HTTPStatus.LENGTH_REQUIRED, "The request must tell its Content-Length.")
+    if int(length) > LARGEST_BODY:
+        told = f"The body has {int(length):,} bytes, and at most {LARGEST_BODY:,} are taken; ask in several requests."
+        return _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, told)
+    return None
+
+
+def _problem(status: HTTPStatus, message: str) -> Response:
+    from fastapi.responses import JSONResponse
+
+    # MLflow repeats the whole body where it can't be read.
+    return JSONResponse({"error_code": status.name, "message": message[:LONGEST_MESSAGE]}, status_code=status)
+
+
+def _sentence(body: bytes) -> str:
+    """What an answer of MLflow's says is wrong: its message, or the last line of the trace that it sends along."""
+    text = body.decode(errors="replace")
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return text
+    if not isinstance(told, dict):
+        return text
+    if trace := str(told.get("stack_trace", "")).strip():
+        return trace.splitlines()[-1]
+    return str(told.get("message") or told.get("detail") or text)
+
+
+if __name__ == "__main__":
+    main()
