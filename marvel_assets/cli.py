@@ -14,9 +14,11 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import NamedTuple
 
+from marvel_assets import room
 from marvel_assets.config import ConfigError
 from marvel_assets.home import PROJECT_ROOT, Home, HomeError
 
@@ -32,6 +34,8 @@ UI_PORT, MLFLOW_PORT, SERVE_PORT, SPARK_PORT = 3000, 5000, 5001, 15002
 LAST_PORT = 65_535
 EVERYTHING = "*"
 SECONDS_TO_END = 20
+READ_ONLY = ("summary", "doctor")
+"""Commands that write nothing into the home."""
 
 
 def main() -> None:
@@ -51,7 +55,39 @@ def main() -> None:
     server.add_argument("--port", type=_port, default=SPARK_PORT, help=f"port on this machine (default: {SPARK_PORT})")
     chosen = parser.parse_args()
 
-    home = _prepared_home(chosen.command, getattr(chosen, "select", EVERYTHING))
+    try:
+        home = Home.from_environment()
+    except HomeError as error:
+        sys.exit(str(error))
+    os.environ["DAGSTER_HOME"] = str(home.dagster)
+    try:
+        _prepare(home, chosen.command, getattr(chosen, "select", EVERYTHING))
+        _do(chosen, home)
+    except (ConfigError, HomeError) as error:
+        sys.exit(str(error))
+    except Exception:
+        # A full disk shows in whatever is written or even read next: SQLite speaks of an I/O error.
+        if not (problems := room.problems(home)):
+            raise
+        traceback.print_exc()
+        sys.exit("\n".join(problems))
+
+
+def _prepare(home: Home, command: str, selection: str) -> None:
+    """Make the home ready to be used; what can't be written to or is wrong with the settings ends the command."""
+    if command not in READ_ONLY:
+        if problems := room.problems(home) if command == "run" else room.refusals(home):
+            sys.exit("\n".join(problems))
+        home.prepare()
+    if command != "spark-server":
+        from marvel_assets.preflight import check_selection, check_settings
+
+        check_settings(home)
+        if selection != EVERYTHING:
+            check_selection(selection)
+
+
+def _do(chosen: argparse.Namespace, home: Home) -> None:
     match chosen.command:
         case "run":
             sys.exit(_run(home, chosen.select))
@@ -65,23 +101,6 @@ def main() -> None:
             sys.exit(_examine(home))
         case "spark-server":
             _serve_spark(home, chosen.port)
-
-
-def _prepared_home(command: str, selection: str) -> Home:
-    """The home, ready to be used; whatever is wrong with the settings ends the command with a sentence."""
-    try:
-        home = Home.from_environment()
-        home.prepare()
-        os.environ["DAGSTER_HOME"] = str(home.dagster)
-        if command != "spark-server":
-            from marvel_assets.preflight import check_selection, check_settings
-
-            check_settings(home)
-            if selection != EVERYTHING:
-                check_selection(selection)
-    except (ConfigError, HomeError) as error:
-        sys.exit(str(error))
-    return home
 
 
 def _port(text: str) -> int:
@@ -102,6 +121,8 @@ def _run(home: Home, selection: str) -> int:
             importlib.import_module(needed_by_the_summary)  # seconds that would else be waited for afterwards
         failed = process.wait()
     if failed:
+        for problem in room.problems(home):
+            print(problem, file=sys.stderr)
         return failed
     seconds = time.monotonic() - started
     is_same = Materialised.read(home) == before
@@ -129,7 +150,9 @@ def _examine(home: Home) -> int:
     config = resources["project"].config
     print(f"Profile {profile_name()}, environment {config.environment} ({config.catalog_name}.{config.schema_name})")
     is_ready = True
-    for finding in findings(config, resources["engine"], resources["tracking"], resources["unity_catalog"]):
+    for finding in findings(
+        resources["room"], config, resources["engine"], resources["tracking"], resources["unity_catalog"]
+    ):
         is_ready = is_ready and not finding.problems
         print(f"  {finding.part:<12} {'ready' if not finding.problems else 'lacks something:'}")
         for problem in finding.problems:

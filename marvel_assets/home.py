@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from marvel_assets.locking import exclusive
+from marvel_assets.resources.atomic_files import replacing
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -113,7 +113,11 @@ class Home:
             ) from error
         is_made = self.dagster / ".is_made"
         with exclusive(self.locks, "dagster-instance"):
-            shutil.copyfile(PROJECT_ROOT / "config" / "dagster.yaml", self.dagster / "dagster.yaml")
+            settings = (PROJECT_ROOT / "config" / "dagster.yaml").read_bytes()
+            instance_settings = self.dagster / "dagster.yaml"
+            if not (instance_settings.exists() and instance_settings.read_bytes() == settings):
+                with replacing(instance_settings) as aside:
+                    aside.write_bytes(settings)
             if not is_made.exists():
                 from dagster import AssetKey, DagsterInstance
 

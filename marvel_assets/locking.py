@@ -39,11 +39,11 @@ def home_id(locks: Path) -> str:
     if not file.exists():
         locks.mkdir(parents=True, exist_ok=True)
         candidate = file.with_suffix(f".{os.getpid()}.{uuid.uuid4()}")
-        candidate.write_text(str(uuid.uuid4()))
         try:
+            candidate.write_text(str(uuid.uuid4()))
             os.link(candidate, file)
         except FileExistsError:
             pass
         finally:
-            candidate.unlink()
+            candidate.unlink(missing_ok=True)
     return file.read_text()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from marvel_assets.config import ProjectConfig
     from marvel_assets.home import Home
     from marvel_assets.resources.engines.engine import Engine
+    from marvel_assets.resources.room import Room
     from marvel_assets.resources.tracking import MlflowTracking
     from marvel_assets.resources.unity_catalog.resource import UnityCatalog
 
@@ -61,10 +62,11 @@ def check_selection(selection: str) -> None:
 
 
 def findings(
-    config: ProjectConfig, engine: Engine, tracking: MlflowTracking, unity_catalog: UnityCatalog
+    room: Room, config: ProjectConfig, engine: Engine, tracking: MlflowTracking, unity_catalog: UnityCatalog
 ) -> Iterator[Finding]:
-    """Look at each part in turn. What is in this process or in the home needs no look."""
+    """Look at each part in turn. What is in this process needs no look."""
     looks: dict[str, Callable[[], list[str]]] = {
+        "home": room.problems,
         "tables": engine.problems,
         "tracking": tracking.problems,
         "catalog": lambda: unity_catalog.problems(config.catalog_name, config.schema_name),
@@ -73,14 +75,16 @@ def findings(
         yield Finding(part, look())
 
 
-def check_ready(config: ProjectConfig, engine: Engine, tracking: MlflowTracking, unity_catalog: UnityCatalog) -> None:
+def check_ready(
+    room: Room, config: ProjectConfig, engine: Engine, tracking: MlflowTracking, unity_catalog: UnityCatalog
+) -> None:
     """Stop the run where something is missing.
 
     Raises:
         dagster.Failure: with one sentence for each thing that is missing.
     """
     problems = [
-        problem for finding in findings(config, engine, tracking, unity_catalog) for problem in finding.problems
+        problem for finding in findings(room, config, engine, tracking, unity_catalog) for problem in finding.problems
     ]
     if problems:
         raise dg.Failure(" ".join(problems), allow_retries=False)

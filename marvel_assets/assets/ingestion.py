@@ -13,6 +13,7 @@ from marvel_assets.references import TableVersion
 from marvel_assets.resources.engines.engine import Engine
 from marvel_assets.resources.project import Project
 from marvel_assets.resources.retraining_turn import POOL, RetrainingTurn
+from marvel_assets.resources.room import Room
 from marvel_assets.resources.sources import Sources
 from marvel_assets.resources.tables import Published, Tables
 from marvel_assets.resources.tracking import MlflowTracking
@@ -91,11 +92,12 @@ def raw_characters(
     tables: Tables,
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
+    room: Room,
     turn: RetrainingTurn,
 ) -> dg.MaterializeResult[TableVersion]:
     """The characters as the source delivers them: every cell as text, one Delta version for each distinct content."""
     turn.take(context)
-    check_ready(project.config, engine, tracking, unity_catalog)
+    check_ready(room, project.config, engine, tracking, unity_catalog)
     name = project.config.qualified("raw_characters")
     generator = project.config.generator
     with sources.located(

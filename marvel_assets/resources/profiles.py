@@ -14,6 +14,7 @@ from marvel_assets.resources.pipeline_store import PipelineIOManager, PipelineSt
 from marvel_assets.resources.project import Project
 from marvel_assets.resources.reference_io_manager import ReferenceIOManager
 from marvel_assets.resources.retraining_turn import RetrainingTurn
+from marvel_assets.resources.room import Room
 from marvel_assets.resources.sources import Sources
 from marvel_assets.resources.spark.resource import Spark
 from marvel_assets.resources.tables import Tables
@@ -110,6 +111,7 @@ def _common(home: Home) -> dict[str, Any]:
     pipeline_store = PipelineStore(folder=str(home.pipelines), locks=str(home.locks))
     return {
         "project": Project.from_environment(),
+        "room": Room(root=str(home.root)),
         "sources": Sources(scratch=str(home.scratch)),
         "pipeline_store": pipeline_store,
         "turn": RetrainingTurn(locks=str(home.locks)),

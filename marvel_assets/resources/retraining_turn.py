@@ -56,5 +56,5 @@ class RetrainingTurn(dg.ConfigurableResource):  # type: ignore[type-arg]
             other = holder.read_text(encoding="utf-8") if holder.exists() else "another run"
             context.log.info(f"Waiting until {other} has ended: retrainings don't overlap")
             lock.acquire()
-        holder.write_text(f"run {context.op_execution_context.run_id[:8]}", encoding="utf-8")
         self._held = lock
+        holder.write_text(f"run {context.op_execution_context.run_id[:8]}", encoding="utf-8")

@@ -114,7 +114,7 @@ def path_of(setting: str) -> Path:
     """The file or folder that the setting names.
 
     Raises:
-        SourceError: the setting has an unknown scheme, or there is nothing at that path.
+        SourceError: the setting has an unknown scheme, there is nothing at that path, or it may not be looked at.
     """
     if "://" in setting:
         raise SourceError(
@@ -126,8 +126,11 @@ def path_of(setting: str) -> Path:
         if path.is_file() or path.is_dir():
             return path
         is_there = path.exists()
-    except OSError as error:
-        raise SourceError(f"{printable(setting)}: can't be looked for: {error.strerror}.") from error
+    except OSError as error:  # such as a folder above it that is closed to this user
+        raise SourceError(
+            f"{printable(setting)}: can't be looked at: {error.strerror}. Let this user read it, or set MARVEL_SOURCE "
+            "to another."
+        ) from error
     problem = "is neither a file nor a folder" if is_there else "no such file or folder"
     raise SourceError(
         f"{printable(setting)}: {problem} (looked for {printable(str(path.absolute()))}); set MARVEL_SOURCE to one."

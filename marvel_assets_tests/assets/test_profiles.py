@@ -293,7 +293,7 @@ def test_the_doctor_finds_a_fresh_home_ready():
 
     # then
     assert told.splitlines()[0] == "Profile embedded, environment dev (marvel_dev.marvel_characters)"
-    assert [line.split()[-1] for line in told.splitlines()[1:]] == ["ready"] * 3
+    assert [line.split()[-1] for line in told.splitlines()[1:]] == ["ready"] * 4
 
 
 @pytest.mark.usefixtures("home")

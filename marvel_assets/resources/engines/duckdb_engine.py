@@ -17,6 +17,8 @@ from marvel_assets.resources.engines.engine import (
     Engine,
     EngineSession,
     Location,
+    NoRoomToWorkError,
+    TableNotWrittenError,
 )
 from marvel_assets.resources.memory import available_bytes
 from marvel_assets.survival.schema import SOURCE_COLUMNS, SOURCE_ROW
@@ -46,15 +48,24 @@ class DuckDBEngine(Engine):
 
     @contextmanager
     def session(self) -> Iterator[EngineSession]:
-        """A DuckDB database in memory, for one step."""
+        """A DuckDB database in memory, for one step.
+
+        Raises:
+            NoRoomToWorkError: the rows fit neither into memory nor into the scratch folder.
+        """
         import duckdb
 
         Path(self.scratch).mkdir(parents=True, exist_ok=True)
-        with (
-            tempfile.TemporaryDirectory(dir=self.scratch, prefix="duckdb-") as folder,
-            duckdb.connect(config={"memory_limit": self._limit(), "temp_directory": folder}) as connection,
-        ):
-            yield DuckDBSession(connection)
+        limit = self._limit()
+        with tempfile.TemporaryDirectory(dir=self.scratch, prefix="duckdb-") as folder:
+            try:
+                with duckdb.connect(config={"memory_limit": limit, "temp_directory": folder}) as connection:
+                    yield DuckDBSession(connection)
+            except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+                raise NoRoomToWorkError(
+                    f"{self.scratch}: the rows don't fit into {limit} of memory, and not beside it on that disk: "
+                    f"{str(error).splitlines()[0]} Free some space there, and run again."
+                ) from error
 
     def _limit(self) -> str:
         return self.memory_limit or f"{min(MOST_MEMORY, available_bytes() // 2) // 1_000_000}MB"
@@ -142,17 +153,23 @@ class DuckDBSession(EngineSession):
     def write(self, relation: str, location: Location, metadata: str) -> None:
         """Stream the rows from DuckDB to delta-rs as Arrow batches."""
         from deltalake import CommitProperties, write_deltalake
+        from deltalake.exceptions import DeltaError
 
         rows = self._connection.sql(f"SELECT * EXCLUDE ({ROW_DIGEST}) FROM {relation}")  # noqa: S608
-        Path(location).parent.mkdir(parents=True, exist_ok=True)
-        write_deltalake(
-            location,
-            _in_utc(rows.to_arrow_reader()),
-            mode="overwrite",
-            schema_mode="overwrite",
-            configuration=TABLE_PROPERTIES,
-            commit_properties=CommitProperties(custom_metadata={"userMetadata": metadata}),
-        )
+        try:
+            Path(location).parent.mkdir(parents=True, exist_ok=True)
+            write_deltalake(
+                location,
+                _in_utc(rows.to_arrow_reader()),
+                mode="overwrite",
+                schema_mode="overwrite",
+                configuration=TABLE_PROPERTIES,
+                commit_properties=CommitProperties(custom_metadata={"userMetadata": metadata}),
+            )
+        except (DeltaError, OSError) as error:
+            raise TableNotWrittenError(
+                f"{location}: the table can't be written: {error}. It is as it was, and can be read."
+            ) from error
 
 
 def _in_utc(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:

@@ -26,6 +26,14 @@ class ChangesNotKeptError(LookupError):
     """A table's change data feed does not reach back to where it was asked for."""
 
 
+class NoRoomToWorkError(RuntimeError):
+    """Neither memory nor the scratch folder holds what a step needs; the text names the folder."""
+
+
+class TableNotWrittenError(RuntimeError):
+    """A commit failed; the text names the table's place and the reason."""
+
+
 class Content(NamedTuple):
     """How many rows a relation has, and a hash of its columns and rows that leaves the rows' order out."""
 
