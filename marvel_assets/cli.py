@@ -16,11 +16,14 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from marvel_assets import room
 from marvel_assets.config import ConfigError
 from marvel_assets.home import PROJECT_ROOT, Home, HomeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MODULE = "marvel_assets.definitions"
 BRIEF: dict[str, object] = {"loggers": {"brief": {}}}
@@ -134,12 +137,27 @@ def _run(home: Home, selection: str) -> int:
 def _print_summary(home: Home) -> None:
     from marvel_assets.summary import summary
 
-    for line in summary(home):
-        print(line)
+    with _in_one_line():
+        for line in summary(home):
+            print(line)
     print(
         f"  look next    `make ui`, then http://127.0.0.1:{UI_PORT} (lineage, checks, plots) "
         f"and http://127.0.0.1:{MLFLOW_PORT} (MLflow)"
     )
+
+
+@contextlib.contextmanager
+def _in_one_line() -> Iterator[None]:
+    """End the command with a sentence where a server or a model's files fail it."""
+    from mlflow.exceptions import MlflowException
+
+    from marvel_assets.resources.model_files import ModelFilesChangedError
+    from marvel_assets.resources.unity_catalog.catalog import CatalogError
+
+    try:
+        yield
+    except (CatalogError, MlflowException, ModelFilesChangedError) as error:
+        sys.exit(" ".join(str(error).split()))
 
 
 def _examine(home: Home) -> int:
@@ -163,28 +181,22 @@ def _examine(home: Home) -> int:
 def _serve_model(home: Home, port: int) -> int:
     """Run MLflow's scoring server for the version that is under the alias now; a later one needs a new start."""
     from marvel_assets.resources.mlflow_store import connect
-    from marvel_assets.resources.model_files import ModelFilesChangedError, checked_files
+    from marvel_assets.resources.model_files import checked_files
     from marvel_assets.resources.profiles import resources_of_the_profile
-    from marvel_assets.resources.unity_catalog.catalog import CatalogError
 
     resources = resources_of_the_profile(home)
     catalog = resources["unity_catalog"]
-    try:
+    with _in_one_line():
         pair = catalog.pairs(resources["project"].config).current()
-    except CatalogError as error:
-        sys.exit(str(error))
     if pair is None:
         sys.exit("Nothing is under latest-model yet. Materialise the graph with `make run` first.")
     uri = f"models:/{pair.custom.name}/{pair.custom.version}"
     client = connect(catalog.tracking_uri, home.locks, catalog.registry_uri)
-    try:
-        # What was checked is what is served: the server fetches nothing by itself.
-        with checked_files(client, pair.custom.model_id, uri) as files:
-            print(f"{uri}: http://127.0.0.1:{port}/invocations   (Ctrl+C ends it)", flush=True)
-            command = [sys.executable, "-m", "marvel_assets.model_server", str(files), str(port)]
-            return _until_it_ends([Server(command, dict(os.environ))])
-    except ModelFilesChangedError as error:
-        sys.exit(str(error))
+    # What was checked is what is served: the server fetches nothing by itself.
+    with _in_one_line(), checked_files(client, pair.custom.model_id, uri) as files:
+        print(f"{uri}: http://127.0.0.1:{port}/invocations   (Ctrl+C ends it)", flush=True)
+        command = [sys.executable, "-m", "marvel_assets.model_server", str(files), str(port)]
+        return _until_it_ends([Server(command, dict(os.environ))])
 
 
 def _serve_spark(home: Home, port: int) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.assets.code_versions import recipe_of, version_of
-from marvel_assets.resources.unity_catalog.catalog import CatalogError
+from marvel_assets.resources import patience
+from marvel_assets.resources.unity_catalog.catalog import CatalogError, CatalogUnavailableError
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -30,9 +31,15 @@ ROLLED_BACK = "rolled_back_why"
 
 
 def champion_of(pairs: ModelPairs) -> tuple[ModelPair | None, str]:
-    """The pair that is served, and what is wrong with it where it can't be told."""
+    """The pair that is served, and what is wrong with it where it can't be told.
+
+    Raises:
+        CatalogUnavailableError: the catalog does not answer, which says nothing of the pair.
+    """
     try:
         return pairs.current(), ""
+    except CatalogUnavailableError:
+        raise
     except CatalogError as error:
         return None, str(error)
 
@@ -99,9 +106,12 @@ def _judge(
     challenger = load_pipeline(model.model_id, tracking)
     champion_model, champion_scores = None, None
     if champion is not None:
+        failed_calls = patience.failures()
         try:
             champion_model = load_pipeline(champion.basic.model_id, tracking)
-        except Exception as error:  # noqa: BLE001 - whatever keeps it from loading: it is told, and decides against
+        except Exception as error:  # whatever keeps it from loading: it is told, and decides against
+            if patience.failures() > failed_calls:
+                raise  # a server that does not answer says nothing of the champion
             champion_problem = f"basic version {champion.basic.version} can't be loaded: {_in_short(error)}"
     rows = _test_rows(model, tables, tracking, [challenger, champion_model])
     if champion_model is not None and champion is not None:

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from marvel_assets.resources.project import Project
+from marvel_assets.resources.unity_catalog.catalog import CatalogError
 from marvel_assets.resources.unity_catalog.model_pair import ALIAS
 from marvel_assets.resources.unity_catalog.resource import UnityCatalog
 
@@ -15,10 +16,15 @@ SECONDS_BETWEEN_LOOKS = 60
 )
 def aliases_agree(context: dg.SensorEvaluationContext, project: Project, unity_catalog: UnityCatalog) -> dg.SkipReason:
     """Heal at once: it is one alias, and needs no run."""
+    from mlflow.exceptions import MlflowException
+
     pairs = unity_catalog.pairs(project.config)
-    healed = pairs.heal()
+    try:
+        healed = pairs.heal()
+        current = pairs.current()
+    except (CatalogError, MlflowException) as error:
+        return dg.SkipReason(f"The aliases can't be looked at: {' '.join(str(error).split())}")
     if healed is not None:
         context.log.info(f"{ALIAS} did not agree; both aliases are at {healed} now")
         return dg.SkipReason(f"Healed: both aliases are at {healed} now.")
-    current = pairs.current()
     return dg.SkipReason(f"Both aliases are at {current}." if current else f"Nothing is {ALIAS} yet.")

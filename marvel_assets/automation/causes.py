@@ -1,6 +1,7 @@
 """Why a step failed, in the words of what failed."""
 
 import re
+from collections.abc import Iterator
 
 from marvel_assets import room
 from marvel_assets.home import Home
@@ -10,8 +11,23 @@ SELF_EXPLAINING = re.compile(r"^(dagster\._core\.definitions\.events\.Failure|ma
 
 
 def cause_of(error: object) -> str:
-    """What the asset raised; what is around it is Dagster's account of where. A full disk is told with a way out."""
+    """What an error of the project's own says, else what the asset raised. A full disk is told with a way out.
+
+    What is around the asset's error is Dagster's account of where; what is within an error of the project's own is what
+    it was made of, such as a bare "timed out".
+    """
     while str(getattr(error, "cls_name", "")).startswith("Dagster") and getattr(error, "cause", None) is not None:
         error = error.cause  # type: ignore[attr-defined]
-    told = SELF_EXPLAINING.sub("", str(getattr(error, "message", error)).strip())
-    return room.with_advice(told, Home.from_environment())
+    own = next((cause for cause in _chain(error) if SELF_EXPLAINING.match(_text(cause))), error)
+    return room.with_advice(SELF_EXPLAINING.sub("", _text(own)), Home.from_environment())
+
+
+def _chain(error: object) -> Iterator[object]:
+    """An error, and what it was raised from."""
+    while error is not None:
+        yield error
+        error = getattr(error, "cause", None)
+
+
+def _text(error: object) -> str:
+    return str(getattr(error, "message", error)).strip()

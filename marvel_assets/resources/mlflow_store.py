@@ -16,7 +16,7 @@ SQLITE = "sqlite:///"
 DEFAULTS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    # MLflow itself would try a dead server for four minutes.
+    # MLflow itself would try a dead server for four minutes; see patience.py, which is bounded by these two.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT": "20",
@@ -39,6 +39,9 @@ def connect(uri: str, locks: Path, registry_uri: str | None = None) -> mlflow.Ml
         os.environ.setdefault(name, value)
     import mlflow
 
+    from marvel_assets.resources.patient_http import be_patient_with_mlflow
+
+    be_patient_with_mlflow()
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     if uri.startswith(SQLITE):
         _create_once(Path(uri.removeprefix(SQLITE)), locks)

@@ -1,8 +1,9 @@
 """MLflow: one run for each Dagster run and experiment, ended with the status that it earned.
 
-Runs are found and opened by dagster-mlflow, by their tag ``dagster_run_id``: every process of one Dagster run writes
-into the same MLflow run. What is mended here: two experiments in one process get a run each, a run is opened only
-when something is logged, and it is ended by the resource, in every way of running.
+Runs are opened by dagster-mlflow and bear the tag ``dagster_run_id``: every process of one Dagster run writes into the
+same MLflow run. What is mended here: two experiments in one process get a run each, a run is opened only when something
+is logged, it has its tags from the first moment, so that it is found wherever its maker is cut off, and it is ended by
+the resource, in every way of running.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pydantic import Field, PrivateAttr
 from marvel_assets.config import Tags
 from marvel_assets.locking import exclusive, home_id
 from marvel_assets.references import LoggedModelRef
+from marvel_assets.resources import patience
 from marvel_assets.resources.mlflow_store import connect
 from marvel_assets.resources.model_files import FILES_DIGEST, checked_files, digest_at
 from marvel_assets.resources.reachability import problem_with
@@ -43,6 +45,7 @@ INSPECTION = "inspection"
 PASSED = "passed"
 """Tag of a logged model, and its value where all checks of basic_model have passed."""
 
+ENDS = {dg.DagsterRunStatus.SUCCESS: "FINISHED", dg.DagsterRunStatus.FAILURE: "FAILED"}
 INTERRUPTIONS = {"KeyboardInterrupt", "DagsterExecutionInterruptedError"}
 
 
@@ -69,6 +72,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[MlflowTracking]:
         """Hand out the resource, and end its runs when the Dagster run (or its step's process) is over."""
+        patience.begin_anew()
         self._context = context
         self._dagster_run_id = context.run.run_id if context.run else f"no-dagster-run-{uuid.uuid4()}"
         status = "KILLED"
@@ -243,34 +247,46 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         return f"{self.ui_url.rstrip('/')}/{'ml' if self._is_databricks else '#'}"
 
     def _open(self, experiment: str, tags: Tags) -> str:
-        """Let dagster-mlflow find or start the run. It must meet no active one: it would take that for its own."""
+        """Let dagster-mlflow open the run. It must meet no active one: it would take that for its own."""
         import mlflow
 
-        self.experiment_id(experiment)
-        settings = {
-            "experiment_name": experiment,
-            "mlflow_tracking_uri": self.tracking_uri,
-            "extra_tags": {
-                **tags.as_dict(),
-                HOME_ID: home_id(Path(self.locks)),
-                "mlflow.runName": f"dagster-{self._dagster_run_id[:8]}",
-                "mlflow.source.name": "marvel_assets.definitions",
-                "mlflow.source.git.commit": tags.git_sha,
-                "mlflow.source.git.branch": tags.branch,
-            },
+        all_tags = {
+            **tags.as_dict(),
+            DAGSTER_RUN_ID: self._dagster_run_id,
+            HOME_ID: home_id(Path(self.locks)),
+            "mlflow.runName": f"dagster-{self._dagster_run_id[:8]}",
+            "mlflow.source.name": "marvel_assets.definitions",
+            "mlflow.source.git.commit": tags.git_sha,
+            "mlflow.source.git.branch": tags.branch,
         }
         assert self._context is not None, "a run is opened only within yield_for_execution"  # noqa: S101
         # Steps in processes of their own would each find none, and start one.
-        with exclusive(Path(self.locks), "mlflow-open"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", dg.BetaWarning)
-            from dagster_mlflow.resources import MlFlow
+        with exclusive(Path(self.locks), "mlflow-open"):
+            run_id = self._find_or_create(experiment, all_tags)
+        settings = {
+            "experiment_name": experiment,
+            "mlflow_tracking_uri": self.tracking_uri,
+            "mlflow_run_id": run_id,
+            "extra_tags": all_tags,
+        }
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", dg.BetaWarning)
+                from dagster_mlflow.resources import MlFlow
 
-            MlFlow(self._context.replace_config(settings))  # type: ignore[no-untyped-call]
-        active = mlflow.active_run()
-        assert active is not None, "MlFlow leaves its run active"  # noqa: S101
-        mlflow.end_run("RUNNING")
-        self._tag_dagster_run(experiment, active.info.run_id, tags)
-        return str(active.info.run_id)
+                MlFlow(self._context.replace_config(settings))  # type: ignore[no-untyped-call]
+        finally:
+            # Where it failed half-way, its run must not be taken for the caller's own by the next one.
+            mlflow.end_run("RUNNING")
+        self._tag_dagster_run(experiment, run_id, tags)
+        return run_id
+
+    def _find_or_create(self, experiment: str, tags: dict[str, str]) -> str:
+        """This Dagster run's MLflow run; whoever looks for it later finds it by its tags from the first moment."""
+        client, experiment_id = self.client(), self.experiment_id(experiment)
+        found = client.search_runs([experiment_id], f"tags.{DAGSTER_RUN_ID} = '{self._dagster_run_id}'", max_results=1)
+        run = found[0] if found else client.create_run(experiment_id, tags=tags)
+        return str(run.info.run_id)
 
     def _tag_dagster_run(self, experiment: str, run_id: str, tags: Tags) -> None:
         """Let a person find the commit and the MLflow run from Dagster's list of runs."""
@@ -281,14 +297,19 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     def _end_runs(self, status: str) -> None:
         if self._alive is None:
             return
-        try:
+        client = self.client()
+        with contextlib.ExitStack() as ending:  # does all, the last first, whichever of them fails
+            ending.callback(self._open_runs.clear)
+            ending.callback(self._let_go)
             for run_id in self._open_runs.values():
-                self.client().set_terminated(run_id, status)
-        finally:
+                ending.callback(client.set_terminated, run_id, status)
+
+    def _let_go(self) -> None:
+        """From here on the runs of this process count as left behind."""
+        if self._alive is not None:
             self._alive.release()
             _remove(Path(self._alive.lock_file))
             self._alive = None
-            self._open_runs.clear()
 
     def _end_runs_of_the_dead(self, client: mlflow.MlflowClient) -> None:
         """End what a killed process left RUNNING: no process holds a lock for that Dagster run any more."""
@@ -303,7 +324,13 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
                 continue
             # Its owner may have ended it since the search.
             if client.get_run(run.info.run_id).info.status == "RUNNING":
-                client.set_terminated(run.info.run_id, "KILLED")
+                client.set_terminated(run.info.run_id, self._end_by_dagsters_account(owner))
+
+    def _end_by_dagsters_account(self, dagster_run_id: str) -> str:
+        """The status of a run whose end could not be told to MLflow, as when the server was away just then."""
+        instance = self._context.instance if self._context else None
+        ended = instance.get_run_by_id(dagster_run_id) if instance and dagster_run_id else None
+        return ENDS.get(ended.status, "KILLED") if ended else "KILLED"
 
     def _is_alive(self, dagster_run_id: str) -> bool:
         """Whether any process of a Dagster run holds its lock. The system releases the locks of those that died."""

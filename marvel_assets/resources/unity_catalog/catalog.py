@@ -17,6 +17,10 @@ class CatalogError(RuntimeError):
     """The catalog can't do what was asked; the text names the object and a way out."""
 
 
+class CatalogUnavailableError(CatalogError):
+    """The catalog does not answer, or not now: nothing is told of what was asked."""
+
+
 @dataclass(frozen=True)
 class CatalogVersion:
     """One version of a registered model, as the catalog tells it.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from marvel_assets.resources.unity_catalog.catalog import CatalogError
+from marvel_assets.resources.patience import patience_with
+from marvel_assets.resources.unity_catalog.catalog import CatalogError, CatalogUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +19,7 @@ PREFIX = "/api/2.1/unity-catalog"
 SECONDS = 10.0
 """How long one request may take."""
 
-NOT_FOUND = 404
+NOT_FOUND, TOO_MANY, SERVER_ERRORS = 404, 429, 500
 PAGE = 50
 
 
@@ -31,18 +33,34 @@ class UnityCatalogApi:
         """Call a method of one of the client's APIs.
 
         Raises:
-            CatalogError: the server can't be reached, is too slow, or refuses; its URL and its words are in the text.
+            CatalogError: the server refuses; its URL and its words are in the text.
+            CatalogUnavailableError: it can't be reached, is too slow, or says that it can't answer.
         """
+        patience, began = patience_with(self.url), time.monotonic()
+        seconds = min(SECONDS, patience.left())
+        if seconds <= 0:
+            raise CatalogUnavailableError(
+                f"The Unity Catalog server at {self.url} {patience.given_up()}. Run again when it is back."
+            )
         try:
             # In a thread of its own, since a notebook's thread has a loop that is running.
             with ThreadPoolExecutor(1) as thread:
-                return thread.submit(asyncio.run, self._call(api, method, arguments)).result()
+                answer = thread.submit(asyncio.run, self._call(api, method, arguments, seconds)).result()
+        except CatalogUnavailableError as error:
+            patience.failed(began, f"answers {error.__cause__.status}")  # type: ignore[union-attr]
+            raise
+        except CatalogError:
+            patience.answered()
+            raise
         except (TimeoutError, OSError) as error:
-            problem = f"no answer within {SECONDS:g} s" if isinstance(error, asyncio.TimeoutError) else str(error)
-            raise CatalogError(
+            problem = f"no answer within {seconds:.0f} s" if isinstance(error, asyncio.TimeoutError) else str(error)
+            patience.failed(began, f"can't be reached ({problem})")
+            raise CatalogUnavailableError(
                 f"The Unity Catalog server at {self.url} can't be reached: {problem}. Is it running, and is "
                 "MARVEL_UC_URL its address?"
             ) from error
+        patience.answered()
+        return answer
 
     def find(self, api: str, method: str, **arguments: Any) -> Any | None:  # noqa: ANN401
         """The same, with None where the server knows no such object."""
@@ -65,7 +83,7 @@ class UnityCatalogApi:
             if not token:
                 return
 
-    async def _call(self, api: str, method: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401
+    async def _call(self, api: str, method: str, arguments: dict[str, Any], seconds: float) -> Any:  # noqa: ANN401
         import aiohttp
         from unitycatalog import client
 
@@ -75,11 +93,13 @@ class UnityCatalogApi:
                 connection.set_default_header("Authorization", f"Bearer {token}")
             try:
                 answer = getattr(getattr(client, api)(connection), method)
-                return await asyncio.wait_for(answer(**arguments), SECONDS)
+                return await asyncio.wait_for(answer(**arguments), seconds)
             except aiohttp.ClientError as error:
                 raise OSError(str(error)) from error
             except client.ApiException as error:
-                raise CatalogError(
+                is_able = error.status is not None and error.status < SERVER_ERRORS and error.status != TOO_MANY
+                kind = CatalogError if is_able else CatalogUnavailableError
+                raise kind(
                     f"The Unity Catalog server at {self.url} refused {method}: {error.status} {_words(error.body)}"
                 ) from error
 
