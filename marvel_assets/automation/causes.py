@@ -14,7 +14,8 @@ def cause_of(error: object) -> str:
     """What an error of the project's own says, else what the asset raised. A full disk is told with a way out.
 
     What is around the asset's error is Dagster's account of where; what is within an error of the project's own is what
-    it was made of, such as a bare "timed out".
+    it was made of, such as a bare "timed out". Libraries put errors around it that don't name the server, and don't
+    always call it the cause.
     """
     while str(getattr(error, "cls_name", "")).startswith("Dagster") and getattr(error, "cause", None) is not None:
         error = error.cause  # type: ignore[attr-defined]
@@ -23,10 +24,10 @@ def cause_of(error: object) -> str:
 
 
 def _chain(error: object) -> Iterator[object]:
-    """An error, and what it was raised from."""
+    """An error, and what it was raised from or while."""
     while error is not None:
         yield error
-        error = getattr(error, "cause", None)
+        error = getattr(error, "cause", None) or getattr(error, "context", None)
 
 
 def _text(error: object) -> str:

@@ -7,6 +7,7 @@ moves the deadline on, so that a large file takes as long as it needs while it m
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import StreamConsumedError
 from urllib3 import BaseHTTPResponse, Retry
+from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError, ResponseError
 
 from marvel_assets.resources.patience import Patience, patience_with
@@ -29,6 +31,7 @@ RETRY_AFTER_SECONDS = 5
 SLOWEST_BYTES_A_SECOND = 1_000
 """A transfer that is slower makes no progress."""
 
+BUFFER = 262_144
 NOT_TAKEN = {429, 503}
 """Answers of a server that has done nothing of what it was asked."""
 
@@ -50,6 +53,13 @@ class PatientAdapter(HTTPAdapter):
 
     def __init__(self, max_retries: Retry | int = 0, **pools: Any) -> None:  # noqa: ANN401 - as HTTPAdapter has them
         super().__init__(max_retries=_Retries.like(Retry.from_int(max_retries)), **pools)
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pools: Any) -> None:  # noqa: ANN401, FBT001, FBT002
+        """Keep the system's buffers small: what lies in them is sent as far as can be seen here, and may not be."""
+        super().init_poolmanager(connections, maxsize, block, **pools)
+        options = self.poolmanager.connection_pool_kw
+        small = (socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+        options["socket_options"] = [*options.get("socket_options", HTTPConnection.default_socket_options), small]
 
     def send(
         self,

@@ -344,6 +344,21 @@ def test_the_run_of_an_interrupted_process_is_killed(home: Home, waiting: subpro
     assert statuses(home) == ["KILLED"]
 
 
+def test_a_run_whose_end_could_not_be_told_ends_as_dagster_says(home: Home):
+    # given
+    instance = dg.DagsterInstance.get()
+    for asset in (first, broken):
+        dg.materialize([asset], resources={"tracking": tracking_of(home)}, instance=instance, raise_on_error=False)
+    for run in runs_of(home):
+        client_of(home).update_run(run.info.run_id, "RUNNING")
+
+    # when
+    dg.materialize([second], resources={"tracking": tracking_of(home)}, instance=instance)
+
+    # then
+    assert sorted(statuses(home)) == ["FAILED", "FINISHED", "FINISHED"]
+
+
 def test_runs_of_another_home_in_the_same_store_are_left_alone(home: Home):
     # given
     client = client_of(home)

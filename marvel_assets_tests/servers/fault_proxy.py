@@ -9,7 +9,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -77,21 +77,24 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True)
 class Fault:
-    """Which calls fail, and how: the number ``at`` (from 1), or all from there on."""
+    """Which calls fail, and how: of those whose path has ``part``, number ``at`` (from 1), or all from there on."""
 
     kind: Kind
     at: int
     lasting: bool
+    part: str
 
-    def meets(self, number: int) -> bool:
-        return number >= self.at if self.lasting else number == self.at
+    def meets(self, calls: Sequence[Call]) -> bool:
+        """Whether the last of the calls is such a one."""
+        number = sum(1 for call in calls if self.part in call.path)
+        return self.part in calls[-1].path and (number >= self.at if self.lasting else number == self.at)
 
 
 class FaultProxy:
     """The proxy, at ``url`` within a ``with`` block.
 
-    ``calls`` are those since the last ``fail`` or ``back``, ``failed`` those of them that failed, ``failed_at`` when the
-    first one did, by ``time.monotonic``.
+    ``calls`` are those since the last ``fail`` or ``back``, ``failed`` those of them that failed, ``failed_at`` when
+    the first one did, by ``time.monotonic``.
     """
 
     def __init__(self, upstream: Callable[[], str] | str) -> None:
@@ -111,10 +114,10 @@ class FaultProxy:
     def url(self) -> str:
         return f"http://{HOST}:{self._port}"
 
-    def fail(self, kind: Kind, at: int = 1, *, lasting: bool = False) -> None:
-        """Count anew, and let the call of that number fail, or all from there on."""
+    def fail(self, kind: Kind, at: int = 1, *, lasting: bool = False, part: str = "") -> None:
+        """Count anew, and let the call of that number fail, or all from there on, of those whose path has the part."""
         self.back()
-        self._fault = Fault(kind, at, lasting)
+        self._fault = Fault(kind, at, lasting, part)
 
     def back(self) -> None:
         """Be whole again and count anew; whoever is kept waiting is let go."""
@@ -139,7 +142,7 @@ class FaultProxy:
         with self._lock:
             self.calls.append(call)
             fault = self._fault
-            if fault is None or not fault.meets(len(self.calls)):
+            if fault is None or not fault.meets(self.calls):
                 return None
             self.failed.append(call)
             self.failed_at = self.failed_at or time.monotonic()
