@@ -15,6 +15,7 @@ from marvel_assets.automation.failures import failed_runs
 from marvel_assets.automation.jobs import approve, promote, retrain, rollback, score, verify_scoring_environment
 from marvel_assets.automation.new_data import new_raw_data
 from marvel_assets.automation.schedules import weekly_retraining
+from marvel_assets.automation.watched_runs import watched_in_process_executor
 from marvel_assets.checks.ingestion import test_set_keeps_the_contract, train_set_keeps_the_contract
 from marvel_assets.checks.training import basic_model_inspection
 from marvel_assets.home import Home
@@ -39,6 +40,5 @@ defs = dg.Definitions(
     sensors=[new_raw_data, drift, aliases_agree, failed_runs],
     resources=resources_of_the_profile(Home.from_environment()),
     loggers={"brief": brief_console},
-    # One process a run: what is heavy is imported once, and a Spark session would be started once.
-    executor=dg.in_process_executor,
+    executor=watched_in_process_executor,
 )

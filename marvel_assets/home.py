@@ -116,7 +116,7 @@ class Home:
             settings = (PROJECT_ROOT / "config" / "dagster.yaml").read_bytes()
             instance_settings = self.dagster / "dagster.yaml"
             if not (instance_settings.exists() and instance_settings.read_bytes() == settings):
-                with replacing(instance_settings) as aside:
+                with replacing(instance_settings) as aside:  # in one move: others may be reading it
                     aside.write_bytes(settings)
             if not is_made.exists():
                 from dagster import AssetKey, DagsterInstance

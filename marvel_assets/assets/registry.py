@@ -124,7 +124,8 @@ def register(
 ) -> CatalogVersion:
     """Register a logged model, and wait until the version is READY. No alias moves here.
 
-    Safe to repeat: the same model makes no second version. A version that was made before gets the tags that it lacks.
+    Safe to repeat: the same model makes no second version. A version that was made before gets the tags, and the
+    description, that it lacks: the run that made it may have been killed before it came to these.
     """
     catalog = unity_catalog.catalog()
     catalog.ensure_schema(*name.split(".")[:2])
@@ -132,6 +133,8 @@ def register(
     registered = catalog.register(name, model.model_id, {**traces, **tags}, description=description)
     if not tags.items() <= registered.tags.items():
         catalog.set_tags(name, registered.version, tags)
+    if description and not registered.description:
+        catalog.set_description(name, registered.version, description)
     return catalog.wait_until_ready(name, registered.version, READY_SECONDS)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import NamedTuple
 import dagster as dg
 from pydantic import Field
 
+from marvel_assets.resources.temporary_folders import temporary_folder
 from marvel_assets.sources.fingerprint import fingerprint
 from marvel_assets.sources.limits import Limits
 from marvel_assets.sources.locate import GENERATED, Source, locate
@@ -44,11 +44,10 @@ class Sources(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             SourceError: there is nothing to read under that name.
         """
-        Path(self.scratch).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.scratch, prefix="source-") as folder:
+        with temporary_folder(Path(self.scratch)) as folder:
             yield locate(
                 self._named(setting),
-                Path(folder),
+                folder,
                 generator_rows=generator_rows,
                 generator_seed=generator_seed,
                 limits=Limits.from_environment(),

@@ -8,12 +8,10 @@ the resource, in every way of running.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +19,7 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from marvel_assets.config import Tags
+from marvel_assets.life_signs import giving_a_sign, goes_on
 from marvel_assets.locking import exclusive, home_id
 from marvel_assets.references import LoggedModelRef
 from marvel_assets.resources import patience
@@ -30,7 +29,6 @@ from marvel_assets.resources.reachability import problem_with
 
 if TYPE_CHECKING:
     import mlflow
-    from filelock import FileLock
 
     from marvel_assets.survival.model_card import Facts
 
@@ -67,7 +65,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     _open_runs: dict[str, str] = PrivateAttr(default_factory=dict)
     _context: dg.InitResourceContext | None = PrivateAttr(default=None)
     _dagster_run_id: str = PrivateAttr(default="")
-    _alive: FileLock | None = PrivateAttr(default=None)
+    _alive: ExitStack | None = PrivateAttr(default=None)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[MlflowTracking]:
@@ -97,8 +95,8 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         """A client of the store; the first call also ends the runs that killed processes left behind."""
         client = connect(self.tracking_uri, Path(self.locks), self.registry_uri)
         if self._alive is None:
-            self._alive = _lock(self._liveness_folder(self._dagster_run_id) / f"{os.getpid()}.lock")
-            self._alive.acquire()
+            self._alive = ExitStack()
+            self._alive.enter_context(giving_a_sign(Path(self.locks), self._dagster_run_id))
             self._end_runs_of_the_dead(client)
         return client
 
@@ -307,12 +305,11 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     def _let_go(self) -> None:
         """From here on the runs of this process count as left behind."""
         if self._alive is not None:
-            self._alive.release()
-            _remove(Path(self._alive.lock_file))
+            self._alive.close()
             self._alive = None
 
     def _end_runs_of_the_dead(self, client: mlflow.MlflowClient) -> None:
-        """End what a killed process left RUNNING: no process holds a lock for that Dagster run any more."""
+        """End what a killed process left RUNNING: no process gives a sign for that Dagster run any more."""
         experiments = [experiment.experiment_id for experiment in client.search_experiments()]
         running = client.search_runs(
             experiments,
@@ -320,7 +317,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         )
         for run in running:
             owner = run.data.tags.get(DAGSTER_RUN_ID, "")
-            if owner == self._dagster_run_id or self._is_alive(owner):
+            if owner == self._dagster_run_id or goes_on(Path(self.locks), owner):
                 continue
             # Its owner may have ended it since the search.
             if client.get_run(run.info.run_id).info.status == "RUNNING":
@@ -332,43 +329,12 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         ended = instance.get_run_by_id(dagster_run_id) if instance and dagster_run_id else None
         return ENDS.get(ended.status, "KILLED") if ended else "KILLED"
 
-    def _is_alive(self, dagster_run_id: str) -> bool:
-        """Whether any process of a Dagster run holds its lock. The system releases the locks of those that died."""
-        import filelock
-
-        for file in self._liveness_folder(dagster_run_id).glob("*.lock"):
-            try:
-                with _lock(file).acquire(timeout=0):
-                    pass
-            except filelock.Timeout:
-                return True
-            _remove(file)
-        return False
-
-    def _liveness_folder(self, dagster_run_id: str) -> Path:
-        """Where each process of a Dagster run holds a lock of its own."""
-        return Path(self.locks, "runs", dagster_run_id)
-
     def _artifact_location(self, experiment: str) -> str | None:
         if self.artifact_root is None:
             return None
         root = self.artifact_root.rstrip("/")
         location = f"{root}/{experiment.strip('/')}"
         return location if "://" in root else Path(location).as_uri()
-
-
-def _lock(file: Path) -> FileLock:
-    import filelock
-
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return filelock.FileLock(file)
-
-
-def _remove(lock_file: Path) -> None:
-    """Remove a lock file, and its folder where it was the last."""
-    lock_file.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        lock_file.parent.rmdir()
 
 
 @contextmanager

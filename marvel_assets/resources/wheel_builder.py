@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
-import tempfile
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from pydantic import Field
 
 from marvel_assets.home import PROJECT_ROOT
 from marvel_assets.references import WheelRef
+from marvel_assets.resources.temporary_folders import temporary_folder
 
 PACKAGE = PROJECT_ROOT / "marvel_assets"
 BUILD_SECONDS = 120
@@ -47,9 +47,7 @@ class WheelBuilder(dg.ConfigurableResource):  # type: ignore[type-arg]
     def _build(self, project: dict[str, Any], wheel: Path) -> None:
         import uv
 
-        wheel.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=wheel.parent, prefix=".build-") as folder:
-            tree = Path(folder)
+        with temporary_folder(wheel.parent) as tree:
             for file in _sources():
                 target = tree / "src" / file.relative_to(PROJECT_ROOT)
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from marvel_assets.resources.engines.engine import (
     TableNotWrittenError,
 )
 from marvel_assets.resources.memory import available_bytes
+from marvel_assets.resources.temporary_folders import temporary_folder
 from marvel_assets.survival.schema import SOURCE_COLUMNS, SOURCE_ROW
 
 if TYPE_CHECKING:
@@ -55,11 +55,10 @@ class DuckDBEngine(Engine):
         """
         import duckdb
 
-        Path(self.scratch).mkdir(parents=True, exist_ok=True)
         limit = self._limit()
-        with tempfile.TemporaryDirectory(dir=self.scratch, prefix="duckdb-") as folder:
+        with temporary_folder(Path(self.scratch)) as folder:
             try:
-                with duckdb.connect(config={"memory_limit": limit, "temp_directory": folder}) as connection:
+                with duckdb.connect(config={"memory_limit": limit, "temp_directory": str(folder)}) as connection:
                     yield DuckDBSession(connection)
             except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
                 raise NoRoomToWorkError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from marvel_assets.resources.engines.engine import (
     Location,
 )
 from marvel_assets.resources.spark.resource import Spark
+from marvel_assets.resources.temporary_folders import temporary_folder
 from marvel_assets.survival.schema import SOURCE_COLUMNS, SOURCE_ROW
 
 if TYPE_CHECKING:
@@ -49,8 +49,7 @@ class SparkEngine(Engine):
         with ExitStack() as stack:
             shared = None
             if self.scratch is not None:
-                Path(self.scratch).mkdir(parents=True, exist_ok=True)
-                shared = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=self.scratch, prefix="spark-")))
+                shared = stack.enter_context(temporary_folder(Path(self.scratch)))
             at_work = SparkEngineSession(self.spark.session(), shared)
             stack.callback(at_work.close)
             yield at_work

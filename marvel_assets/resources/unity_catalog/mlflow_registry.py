@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,7 @@ class MlflowRegistryCatalog:
         with exclusive(self._locks, f"model-{name}"):
             for known in self.versions(name):
                 if known.model_id == model_id:
+                    self._link(known)
                     return known
             try:
                 made = int(mlflow.register_model(f"{MODELS_URI}{model_id}", name, tags=dict(tags)).version)
@@ -129,6 +131,16 @@ class MlflowRegistryCatalog:
     def _found(self, version: ModelVersion) -> CatalogVersion:
         """A version as a search tells it."""
         return self._version(version)
+
+    def _link(self, version: CatalogVersion) -> None:
+        """Let the logged model tell of its version, as MLflow does after it has made one; it may have been killed."""
+        from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
+
+        told = json.loads(self._client.get_logged_model(version.model_id).tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
+        link = {"name": version.name, "version": version.version}
+        if link not in [{**known, "version": int(known["version"])} for known in told]:
+            tags = {MLFLOW_MODEL_VERSIONS: json.dumps([*told, link])}
+            self._client.set_logged_model_tags(version.model_id, tags)
 
     @staticmethod
     def _version(version: ModelVersion) -> CatalogVersion:

@@ -1,0 +1,88 @@
+"""Runs that are killed at a chosen boundary, and the choice of these."""
+
+import json
+import os
+import random
+import subprocess
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import cycle, zip_longest
+from pathlib import Path
+
+from marvel_assets.home import Home
+from marvel_assets_tests.commands import materialize
+from marvel_assets_tests.faults import killer
+
+KILLER = Path(killer.__file__).parent
+WITHIN_SECONDS = (0.0005, 0.002, 0.005, 0.01, 0.03, 0.1)
+"""How long the action goes on before the process dies within it (or within what follows)."""
+
+SEED = 616
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a run dies: before, after or within the n-th passing of a boundary; see the killer."""
+
+    boundary: str
+    occurrence: int
+    when: str
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        place = f"{self.when} {self.boundary}, occurrence {self.occurrence}"
+        return f"{place}, {self.seconds * 1000:g} ms" if self.when == "within" else place
+
+
+def run(home: Home, moment: Moment | None = None, record: Path | None = None, **environment: str):
+    """Materialise everything in a process of its own, which dies at the moment or writes its boundaries down."""
+    plan = asdict(moment) if moment else {"record": str(record)} if record else {}
+    settings = {
+        "KILLER": json.dumps(plan),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(KILLER), os.environ.get("PYTHONPATH")])),
+    }
+    return materialize("*", **settings_of(home), **(settings if plan else {}), **environment)
+
+
+def settings_of(home: Home) -> dict[str, str]:
+    """What a command must know to work in a home."""
+    return {"MARVEL_HOME": str(home.root), "DAGSTER_HOME": str(home.dagster)}
+
+
+def spread(boundaries: Sequence[str], landmarks: Mapping[str, str], amount: int) -> list[Moment]:
+    """The landmarks first, then moments in each step in turn, with a seeded choice of the boundaries in it.
+
+    Args:
+        boundaries: what an undisturbed run passed, in order.
+        landmarks: boundaries that must be among them, and when the run dies there.
+        amount: how many moments.
+    """
+    draw = random.Random(SEED)
+    passed = Counter(boundaries)
+    missing = [name for name in landmarks if name not in passed]
+    assert not missing, f"the undisturbed run did not pass {missing}"
+    chosen = [_moment(name, when, 1, draw) for name, when in landmarks.items()]
+    by_step: dict[str, list[str]] = {}
+    for name in dict.fromkeys(boundaries):
+        by_step.setdefault(name.partition(":")[0], []).append(name)
+    for names in by_step.values():
+        draw.shuffle(names)
+    ways = cycle(("before", "within", "after"))
+    turns = (name for turn in zip_longest(*by_step.values()) for name in turn if name)
+    for name in turns:
+        when = next(ways)
+        if " open " in name and when == "after":
+            when = "within"
+        chosen.append(_moment(name, when, draw.randint(1, passed[name]), draw))
+    assert len(chosen) >= amount, f"an undisturbed run passes {len(chosen)} boundaries"
+    return chosen[:amount]
+
+
+def _moment(name: str, when: str, occurrence: int, draw: random.Random) -> Moment:
+    return Moment(name, occurrence, when, draw.choice(WITHIN_SECONDS) if when == "within" else 0.0)
+
+
+def is_killed(done: subprocess.CompletedProcess[str]) -> bool:
+    """Whether a process ended by SIGKILL."""
+    return done.returncode == -9
