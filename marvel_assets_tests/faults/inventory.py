@@ -4,7 +4,6 @@ import hashlib
 import json
 import re
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -23,7 +22,7 @@ RANDOM = re.compile(r"m-[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f
 TIMES = ("update_timestamp_utc", "scored_at_utc")
 MAY_BE_LEFT = re.compile(
     r"mlflow/artifacts/"  # models and runs that were not finished: without a recipe, never found again
-    r"|warehouse/.*\.parquet"  # files that no commit names: Delta's VACUUM takes them
+    r"|warehouse/"  # Parquet files that no commit names, which VACUUM takes; commits are compared one by one
     r"|dagster/(history|storage)/"  # Dagster's record of each run
     r"|locks/[^/]*\.lock$|mlflow/mlflow\.db-|dagster/.*\.db-"  # locks are kept; SQLite's own files
 )
@@ -69,12 +68,7 @@ def _registry(client: mlflow.MlflowClient, config: ProjectConfig, home: Home) ->
     for name in map(config.qualified, (BASIC, CUSTOM)):
         versions = client.search_model_versions(f"name = '{name}'")
         told[f"versions of {name}"] = sorted(
-            (
-                int(version.version),
-                version.status,
-                sorted(version.tags),
-                _plain((version.description or "").replace(str(home.root), "home")),
-            )
+            (int(version.version), version.status, sorted(version.tags), _told(version.description or "", home))
             for version in versions
         )
         told[f"aliases of {name}"] = dict(client.get_registered_model(name).aliases)
@@ -109,18 +103,18 @@ def _files(home: Home) -> dict[str, Any]:
             for path in folder.rglob("*")
             if path.is_dir()
         ),
-        **{f"reference of {name}": _reference(file, home) for name, file in references.items()},
+        **{f"reference of {name}": _told(file.read_text(), home) for name, file in references.items()},
     }
-
-
-def _reference(file: Path, home: Home) -> str:
-    return _plain(file.read_text().replace(str(home.root), "home"))
 
 
 def _going_on(home: Home) -> list[str]:
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         statuses = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
         return [f"{run.job_name} {run.status.value}" for run in instance.get_runs(dg.RunsFilter(statuses=statuses))]
+
+
+def _told(text: str, home: Home) -> str:
+    return _plain(text.replace(str(home.root), "home"))
 
 
 def _plain(text: str) -> str:

@@ -1,8 +1,10 @@
 """Runs that are killed at a chosen boundary, and the choice of these."""
 
+import contextlib
 import json
 import os
 import random
+import signal
 import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,8 +12,10 @@ from dataclasses import asdict, dataclass
 from itertools import cycle, zip_longest
 from pathlib import Path
 
+import psutil
+
 from marvel_assets.home import Home
-from marvel_assets_tests.commands import materialize
+from marvel_assets_tests.commands import materialize, python
 from marvel_assets_tests.faults import killer
 
 KILLER = Path(killer.__file__).parent
@@ -35,19 +39,37 @@ class Moment:
         return f"{place}, {self.seconds * 1000:g} ms" if self.when == "within" else place
 
 
-def run(home: Home, moment: Moment | None = None, record: Path | None = None, **environment: str):
+def run(
+    home: Home, moment: Moment | None = None, record: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Materialise everything in a process of its own, which dies at the moment or writes its boundaries down."""
-    plan = asdict(moment) if moment else {"record": str(record)} if record else {}
-    settings = {
-        "KILLER": json.dumps(plan),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(KILLER), os.environ.get("PYTHONPATH")])),
-    }
-    return materialize("*", **settings_of(home), **(settings if plan else {}), **environment)
+    return materialize("*", **settings_of(home), **_plan(moment, record), **environment)
+
+
+def prepare(home: Home, moment: Moment | None = None, record: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Make the home ready in a process of its own, which dies at the moment or writes its boundaries down."""
+    return python("-m", "marvel_assets.home", **settings_of(home), **_plan(moment, record))
 
 
 def settings_of(home: Home) -> dict[str, str]:
     """What a command must know to work in a home."""
     return {"MARVEL_HOME": str(home.root), "DAGSTER_HOME": str(home.dagster)}
+
+
+def processes_in(home: Home) -> list[str]:
+    """The commands of all processes that work in a home."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("MARVEL_HOME") == str(home.root):
+                found.append(process.name())
+    return found
+
+
+def _plan(moment: Moment | None, record: Path | None) -> dict[str, str]:
+    plan = asdict(moment) if moment else {"record": str(record)} if record else None
+    path = os.pathsep.join(filter(None, [str(KILLER), os.environ.get("PYTHONPATH")]))
+    return {"KILLER": json.dumps(plan), "PYTHONPATH": path} if plan else {}
 
 
 def spread(boundaries: Sequence[str], landmarks: Mapping[str, str], amount: int) -> list[Moment]:
@@ -58,7 +80,7 @@ def spread(boundaries: Sequence[str], landmarks: Mapping[str, str], amount: int)
         landmarks: boundaries that must be among them, and when the run dies there.
         amount: how many moments.
     """
-    draw = random.Random(SEED)
+    draw = random.Random(SEED)  # noqa: S311 - a choice that can be repeated
     passed = Counter(boundaries)
     missing = [name for name in landmarks if name not in passed]
     assert not missing, f"the undisturbed run did not pass {missing}"
@@ -85,4 +107,4 @@ def _moment(name: str, when: str, occurrence: int, draw: random.Random) -> Momen
 
 def is_killed(done: subprocess.CompletedProcess[str]) -> bool:
     """Whether a process ended by SIGKILL."""
-    return done.returncode == -9
+    return done.returncode == -signal.SIGKILL

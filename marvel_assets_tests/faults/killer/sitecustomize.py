@@ -162,7 +162,6 @@ PATCHES = {
     "mlflow.store.model_registry.sqlalchemy_store": patch_store,
     "sqlalchemy.engine.default": patch_dialect,
     "dagster._core.storage.event_log.sqlite.sqlite_event_log": patch_event_log,
-    "pyspark.sql.classic.readwriter": patch_spark,
     "pyspark.sql.readwriter": patch_spark,
 }
 

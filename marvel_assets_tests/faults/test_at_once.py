@@ -1,0 +1,119 @@
+"""Runs that start at the same moment: everything is made once, and retrainings come one after the other."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+
+from marvel_assets.config import ProjectConfig
+from marvel_assets.home import Home
+from marvel_assets.resources.mlflow_store import connect
+from marvel_assets.resources.unity_catalog.embedded import EmbeddedCatalog
+from marvel_assets.resources.unity_catalog.model_pair import ModelPairs
+from marvel_assets.survival.inspection import input_of
+from marvel_assets_tests.faults.barrier import run_at_once
+from marvel_assets_tests.faults.conftest import LOST, ROUNDS
+from marvel_assets_tests.faults.inventory import differences, inventory
+from marvel_assets_tests.faults.scale import amount
+from marvel_assets_tests.planted import spoilt_characters
+
+pytestmark = pytest.mark.slow
+
+AT_ONCE = 4
+GOOD, WORSE = 0.0, 0.3
+"""Shares of training rows with the wrong label. Alone, either passes the gate; against the good one, not the worse."""
+
+
+@pytest.fixture(autouse=True)
+def settings(small_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARVEL_CONFIG", str(small_project))
+    for name in ("MARVEL_SOURCE", "MARVEL_ENV", "MARVEL_PROFILE", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def config(small_project: Path) -> ProjectConfig:
+    return ProjectConfig.from_yaml(small_project)
+
+
+@pytest.fixture(scope="module")
+def one_run_alone(
+    tmp_path_factory: pytest.TempPathFactory, config: ProjectConfig, small_project: Path
+) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("alone")
+    assert run_at_once(Home(folder / "home"), folder, [{"MARVEL_CONFIG": str(small_project)}]) == []
+    return inventory(Home(folder / "home"), config)
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[float, Path]:
+    folder = tmp_path_factory.mktemp("planted")
+    return {share: spoilt_characters(folder, share) for share in (GOOD, WORSE)}
+
+
+@pytest.mark.parametrize("_round", range(amount(1, 20)))
+def test_four_runs_at_once_from_a_fresh_home_end_well_and_make_everything_once(
+    tmp_path: Path,
+    config: ProjectConfig,
+    one_run_alone: dict[str, Any],
+    _round: int,
+    record_property: Callable[[str, object], None],
+):
+    # given
+    home = Home(tmp_path / "home")
+
+    # when
+    failed = run_at_once(home, tmp_path, [{}] * AT_ONCE)
+
+    # then
+    assert failed == []
+    lost = differences(one_run_alone, inventory(home, config))
+    record_property(ROUNDS, 1)
+    record_property(LOST, len(lost))
+    assert lost == []
+
+
+@pytest.mark.parametrize("number", range(amount(2, 20)))
+def test_two_retrainings_on_different_data_come_one_after_the_other_and_the_gates_winner_is_served(
+    tmp_path: Path,
+    config: ProjectConfig,
+    sources: dict[float, Path],
+    number: int,
+    record_property: Callable[[str, object], None],
+):
+    # given: whoever is told first may come first
+    home = Home(tmp_path / "home")
+    order = [GOOD, WORSE] if number % 2 else [WORSE, GOOD]
+
+    # when
+    failed = run_at_once(home, tmp_path, [{"MARVEL_SOURCE": str(sources[share])} for share in order])
+
+    # then: each run made its tables of its own rows, none between the other's
+    assert failed == []
+    made_of = [commit["raw_characters"].rpartition("@v")[2] for commit in provenance(home, config, "train_set")]
+    is_served = served_source(home, config)
+    lost = [made_of != ["0", "1"], is_served != sources[GOOD].name].count(True)
+    record_property(ROUNDS, 1)
+    record_property(LOST, lost)
+    assert made_of == ["0", "1"]
+    assert is_served == sources[GOOD].name
+
+
+def provenance(home: Home, config: ProjectConfig, table: str) -> list[dict[str, Any]]:
+    """What each commit of a table recorded, the first one first."""
+    history = DeltaTable(home.warehouse.joinpath(*config.qualified(table).split("."))).history()
+    return [json.loads(entry["userMetadata"])["provenance"] for entry in reversed(history)]
+
+
+def served_source(home: Home, config: ProjectConfig) -> str:
+    """The file that the served pair was trained on."""
+    client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    pairs = ModelPairs(EmbeddedCatalog(client, home.locks), config, home.locks)
+    assert pairs.is_whole()
+    run = client.get_run(client.get_logged_model(pairs.current().basic.model_id).source_run_id)
+    trained_on = input_of(run, "training").version
+    raw = provenance(home, config, "train_set")[trained_on]["raw_characters"].rpartition("@v")[2]
+    return Path(provenance(home, config, "raw_characters")[int(raw)]["source"]).name
