@@ -296,7 +296,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         if self._alive is None:
             return
         client = self.client()
-        with contextlib.ExitStack() as ending:  # does all, the last first, whichever of them fails
+        with ExitStack() as ending:  # does all, the last first, whichever of them fails
             ending.callback(self._open_runs.clear)
             ending.callback(self._let_go)
             for run_id in self._open_runs.values():
