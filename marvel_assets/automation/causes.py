@@ -11,16 +11,20 @@ SELF_EXPLAINING = re.compile(r"^(dagster\._core\.definitions\.events\.Failure|ma
 
 
 def cause_of(error: object) -> str:
-    """What an error of the project's own says, else what the asset raised. A full disk is told with a way out.
+    """What an error of the project's own says, else what the asset raised, with what led to it.
 
     What is around the asset's error is Dagster's account of where; what is within an error of the project's own is what
     it was made of, such as a bare "timed out". Libraries put errors around it that don't name the server, and don't
-    always call it the cause.
+    always call it the cause. Where a disk is full, a way out is told as well.
     """
     while str(getattr(error, "cls_name", "")).startswith("Dagster") and getattr(error, "cause", None) is not None:
         error = error.cause  # type: ignore[attr-defined]
-    own = next((cause for cause in _chain(error) if SELF_EXPLAINING.match(_text(cause))), error)
-    return room.with_advice(SELF_EXPLAINING.sub("", _text(own)), Home.from_environment())
+    chain = list(_chain(error))
+    own = next((cause for cause in chain if SELF_EXPLAINING.match(_text(cause))), None)
+    told = _text(chain[0]) if own is None else SELF_EXPLAINING.sub("", _text(own))
+    if own is None and _text(chain[-1]) not in told:
+        told = f"{told} ({_text(chain[-1])})"
+    return room.with_advice(told, Home.from_environment())
 
 
 def _chain(error: object) -> Iterator[object]:

@@ -14,10 +14,10 @@ UNAVAILABLE = "The Unity Catalog server at http://there can't be reached."
     [
         (CatalogUnavailableError(UNAVAILABLE), UNAVAILABLE),
         (dg.Failure("Nothing is under the alias."), "Nothing is under the alias."),
-        (RuntimeError("it did not work"), "TimeoutError: timed out"),
+        (RuntimeError("it did not work"), "RuntimeError: it did not work (TimeoutError: timed out)"),
     ],
 )
-def test_an_error_of_our_own_is_told_rather_than_what_it_was_made_of(error: Exception, told: str):
+def test_an_error_of_our_own_is_told_and_of_others_also_what_led_to_them(error: Exception, told: str):
     # given
     @dg.op
     def fails() -> None:
