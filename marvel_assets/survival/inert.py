@@ -6,8 +6,8 @@ import re
 
 LONGEST_NAME = 80
 
-_BEGINS_SOMETHING = re.compile(r"[\\`*\[\]<>&|~$@]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=www)\.", re.IGNORECASE)
-_NO_PART_OF_A_NAME = re.compile(r"[^\w .,'?+-]")
+_BEGINS_SOMETHING = re.compile(r"[\\`*\[\]<>&|~$@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.", re.IGNORECASE)
+_NO_PART_OF_A_NAME = re.compile(r"[^\w .,'?+-]|(?<![^\W_])_|_(?![^\W_])")
 
 
 def printable(text: str) -> str:

@@ -1,0 +1,260 @@
+"""Whatever is delivered: each row is accepted or rejected with a reason, or the delivery is refused by name."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+from deltalake import DeltaTable
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from marvel_assets.home import Home
+from marvel_assets.resources.engines.duckdb_engine import DuckDBEngine
+from marvel_assets.sources.errors import SourceError
+from marvel_assets.sources.locate import locate
+from marvel_assets.survival.cleaning import cleaning_statements, digested_source, rejected, set_of
+from marvel_assets.survival.schema import SOURCE_COLUMNS
+from marvel_assets_tests.commands import TABLES, State, state_of
+from marvel_assets_tests.faults.conftest import INPUTS, LOST
+from marvel_assets_tests.faults.deliveries import ACCEPTED, COLUMNS, CSV, HOSTILE, REFUSED, as_csv, soiled
+from marvel_assets_tests.faults.scale import amount
+from marvel_assets_tests.graph import failure_of, run_graph
+
+Record = Callable[[str, object], None]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, small_project: Path) -> Iterator[tuple[Home, Path]]:
+    """A home with a model under the alias, made of good rows, and the file that they came from."""
+    folder = tmp_path_factory.mktemp("bad-sources")
+    home, source = Home(folder / "home"), folder / "characters.csv"
+    source.write_bytes(CSV)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MARVEL_HOME", str(home.root))
+        environment.setenv("MARVEL_CONFIG", str(small_project))
+        environment.setenv("DAGSTER_HOME", str(home.dagster))
+        home.prepare()
+        assert run_graph(home, source).success
+        yield home, source
+
+
+def counts_of(state: State) -> dict[str, int]:
+    return {name: state.table_rows[name] for name in TABLES}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_delivery_that_cannot_be_read_is_refused_by_name_and_changes_nothing(
+    served: tuple[Home, Path], small_project: Path, record_property: Record, name: str
+):
+    # given
+    home, source = served
+    before = state_of(home, small_project)
+    make, told = REFUSED[name]
+    source.write_bytes(make())
+
+    # when
+    result = run_graph(home, source)
+
+    # then
+    assert not result.success
+    reason = failure_of(result).strip()
+    assert reason.startswith(f"marvel_assets.sources.errors.SourceError: {source}: ")
+    assert re.search(told, reason)
+    assert reason.isprintable()
+    assert len(reason) < 2_000
+    after = state_of(home, small_project)
+    lost = sum(after.table_rows[table] != before.table_rows[table] for table in TABLES)
+    record_property(INPUTS, 1)
+    record_property(LOST, lost)
+    assert lost == 0
+    assert after == before
+    assert not list(home.scratch.glob("*"))
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_of_a_delivery_that_can_be_read_each_row_is_accepted_or_rejected_with_a_reason(
+    tmp_path: Path, record_property: Record, name: str
+):
+    # given
+    make, is_right = ACCEPTED[name]
+    source = tmp_path / "characters"
+    source.write_bytes(make())
+
+    # when
+    found = ingested(source, tmp_path)
+
+    # then
+    record_property(INPUTS, 1)
+    record_property(LOST, found["lost"])
+    assert found["lost"] == 0
+    assert found["without a reason"] == 0
+    assert is_right(found["rejected"])
+
+
+def ingested(source: Path, folder: Path) -> dict[str, int]:
+    """What becomes of the rows, by the statements that the assets run."""
+    statements = cleaning_statements()
+    with DuckDBEngine(scratch=str(folder / "scratch"), memory_limit="1GB").session() as session:
+        session.read_source(locate(str(source), folder, generator_rows=1, generator_seed=1), "delivered")
+        session.query(digested_source("delivered"), "raw_characters")
+        session.query(statements.frequent_universes, "frequent_universes")
+        session.query(statements.cleaned_characters, "cleaned_characters")
+        session.query(f"{set_of('train')} UNION ALL {set_of('test')}".replace("ORDER BY Id", ""), "accepted")
+        session.query(rejected(), "rejected")
+        [(read, distinct)] = session.rows("SELECT count(*), count(DISTINCT source_row) FROM raw_characters")
+        [(accepted, ids)] = session.rows("SELECT count(*), count(DISTINCT Id) FROM accepted")
+        [(refused, unexplained)] = session.rows("SELECT count(*), count(*) FILTER (reason IS NULL) FROM rejected")
+    assert read == distinct
+    assert accepted == ids
+    return {"read": read, "rejected": refused, "lost": abs(read - accepted - refused), "without a reason": unexplained}
+
+
+@pytest.mark.parametrize("name", ["only the living", "everything missing", "an unknown identity only", "nulls"])
+def test_rows_that_no_model_can_be_made_of_leave_the_served_model_where_it_is(
+    served: tuple[Home, Path], small_project: Path, record_property: Record, name: str
+):
+    # given
+    home, source = served
+    before = state_of(home, small_project)
+    source.write_bytes(ACCEPTED[name][0]())
+
+    # when
+    result = run_graph(home, source)
+
+    # then: the tables tell what was delivered, whole, and the model stays
+    after = state_of(home, small_project)
+    rows = counts_of(after)
+    lost = abs(rows["raw_characters"] - rows["train_set"] - rows["test_set"] - rows["rejected_characters"])
+    record_property(INPUTS, 1)
+    record_property(LOST, lost)
+    assert lost == 0
+    assert (after.versions, after.aliases) == (before.versions, before.aliases)
+    assert set(after.mlflow_runs.values()) <= {"FINISHED", "FAILED"}
+    if not result.success:
+        assert re.search("train_set|test_set|rows", failure_of(result))
+
+
+def test_hostile_texts_stay_inert_in_everything_that_a_run_shows(
+    served: tuple[Home, Path], small_project: Path, record_property: Record
+):
+    # given: each often enough to keep its name, and to be a slice of the gate's report
+    home, source = served
+    source.write_bytes(as_csv(soiled("Universe")))
+
+    # when
+    result = run_graph(home, source)
+
+    # then
+    shown = list(texts_shown(result))
+    assert any("Universe" in text for text in shown)
+    lost = sum(raw in text for text in shown for raw in ("<script", "![x](http", "\x1b", "\x00"))
+    record_property(INPUTS, len(HOSTILE))
+    record_property(LOST, lost)
+    assert lost == 0
+    counts = counts_of(state_of(home, small_project))
+    assert counts["raw_characters"] == sum(counts[name] for name in TABLES[1:])
+
+
+def texts_shown(result: object) -> Iterator[str]:
+    """Every text and Markdown of the run's events that a page shows."""
+    for event in result.all_events:  # type: ignore[attr-defined]
+        yield event.message or ""
+        data = event.event_specific_data
+        told = getattr(data, "materialization", None) or getattr(data, "asset_observation", None) or data
+        yield str(getattr(told, "description", "") or "")
+        for value in (getattr(told, "metadata", None) or {}).values():
+            if isinstance(shown := getattr(value, "value", None), str) and not shown.startswith("!["):
+                yield shown
+
+
+cells = st.one_of(
+    st.sampled_from(["", "NULL", "Alive", "Dead", "Public", "Male", "Single", "1.85", "x", "y", *HOSTILE]),
+    st.text(max_size=8),
+)
+tables = st.lists(st.lists(cells, min_size=len(COLUMNS), max_size=len(COLUMNS)), min_size=1, max_size=8)
+
+
+def quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"'
+
+
+def test_of_any_table_no_row_is_lost(tmp_path: Path, record_property: Record):
+    tried, lost = [], []
+
+    @settings(max_examples=amount(60, 2_000), deadline=None, suppress_health_check=list(HealthCheck))
+    @given(tables)
+    def any_table(rows: list[list[str]]) -> None:
+        # given
+        lines = [COLUMNS, *rows]
+        source = tmp_path / "table.csv"
+        text = "".join(",".join(map(quoted, line)) + "\n" for line in lines)
+        source.write_bytes(text.encode("utf-8", "replace"))
+
+        # when
+        found = ingested(source, tmp_path)
+
+        # then
+        tried.append(source)
+        lost.append(found["lost"] + abs(found["read"] - len(rows)) + found["without a reason"])
+        assert lost[-1] == 0
+
+    any_table()
+    record_property(INPUTS, len(tried))
+    record_property(LOST, sum(lost))
+
+
+def test_any_bytes_are_read_whole_or_refused_by_name(tmp_path: Path, record_property: Record):
+    tried, lost = [], []
+    header = ",".join(SOURCE_COLUMNS).encode() + b"\n"
+    line = b",".join([b"x"] * len(SOURCE_COLUMNS)) + b"\n"
+    pieces = st.lists(st.one_of(st.binary(max_size=20), st.sampled_from([line, b'"', b",", b"\n", b"\r", b"\x00"])))
+
+    @settings(max_examples=amount(150, 5_000), deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.sampled_from([b"", header, b"PAR1", b"\xef\xbb\xbf" + header]), pieces)
+    @example(header, [line, b'"', line])
+    @example(header, [b'"\n', line])
+    def any_bytes(begin: bytes, rest: list[bytes]) -> None:
+        # given
+        source = tmp_path / "bytes"
+        source.write_bytes(begin + b"".join(rest))
+
+        # when
+        tried.append(source)
+        try:
+            found = ingested(source, tmp_path)
+        except SourceError as error:
+            assert str(error).startswith(f"{source}: ")  # noqa: PT017
+            assert str(error).isprintable()  # noqa: PT017
+            return
+
+        # then
+        lost.append(found["lost"] + found["without a reason"])
+        assert lost[-1] == 0
+
+    any_bytes()
+    record_property(INPUTS, len(tried))
+    record_property(LOST, sum(lost))
+
+
+def test_the_tables_hold_what_the_reader_read_of_hostile_cells(tmp_path: Path, record_property: Record):
+    # given: the way through Delta and back
+    source = tmp_path / "characters.csv"
+    source.write_bytes(as_csv(soiled("Name")))
+    engine = DuckDBEngine(scratch=str(tmp_path / "scratch"))
+
+    # when
+    with engine.session() as session:
+        session.read_source(locate(str(source), tmp_path, generator_rows=1, generator_seed=1), "delivered")
+        session.query(digested_source("delivered"), "raw_characters")
+        session.write("raw_characters", tmp_path / "table", "{}")
+
+    # then
+    stored = DeltaTable(tmp_path / "table").scan()
+    names = [name for (name,) in duckdb.sql("SELECT Name FROM stored ORDER BY source_row").fetchall()]
+    lost = sum(found != meant for found, meant in zip(names, soiled("Name")["Name"], strict=True))
+    record_property(INPUTS, len(names))
+    record_property(LOST, lost)
+    assert stored is not None
+    assert lost == 0
