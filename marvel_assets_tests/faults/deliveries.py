@@ -60,10 +60,10 @@ def dictionary_bomb() -> bytes:
 
 
 def page_bomb() -> bytes:
-    """A gigabyte in two cells."""
-    cells = pa.array(["x" * 500_000_000] * 2)
+    """300 MB in two cells."""
+    cells = pa.array(["x" * 150_000_000] * 2)
     table = pa.table({name: cells if name == "Teams" else ["x", "x"] for name in COLUMNS})
-    return as_parquet(table, compression="zstd", use_dictionary=False, data_page_size=1 << 30)
+    return as_parquet(table, compression="zstd", use_dictionary=False, data_page_size=1 << 29)
 
 
 def rows_of_nothing() -> bytes:

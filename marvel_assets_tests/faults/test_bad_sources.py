@@ -6,6 +6,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 from deltalake import DeltaTable
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -137,19 +138,26 @@ def test_rows_that_no_model_can_be_made_of_leave_the_served_model_where_it_is(
 
 
 def test_hostile_texts_stay_inert_in_everything_that_a_run_shows(
-    served: tuple[Home, Path], small_project: Path, record_property: Record
+    home: Home, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record
 ):
-    # given: each often enough to keep its name, and to be a slice of the gate's report
-    home, source = served
+    # given: each is a slice, all slices are too weak, and the branch is named as badly
+    content = yaml.safe_load(small_project.read_text())
+    content["gate"] = {"mode": "report", "smallest_slice": 5, "minimum_slice_roc_auc": 1.0}
+    (tmp_path / "project.yml").write_text(yaml.safe_dump(content))
+    monkeypatch.setenv("MARVEL_CONFIG", str(tmp_path / "project.yml"))
+    monkeypatch.setenv("MARVEL_GIT_BRANCH", "<script>alert('branch')</script>")
+    source = tmp_path / "characters.csv"
     source.write_bytes(as_csv(soiled("Universe")))
 
     # when
     result = run_graph(home, source)
 
     # then
+    assert result.success
     shown = list(texts_shown(result))
-    assert any("Universe" in text for text in shown)
-    lost = sum(raw in text for text in shown for raw in ("<script", "![x](http", "\x1b", "\x00"))
+    assert any("Universe" in text and "&#60;script&#62;" in text for text in shown)
+    assert any("where Universe is " in text for text in shown)
+    lost = sum(raw in text for text in shown for raw in ("<script", "![x]", "`code`", "\x1b", "\x00", "https://evil"))
     record_property(INPUTS, len(HOSTILE))
     record_property(LOST, lost)
     assert lost == 0

@@ -8,10 +8,13 @@ from threading import Thread
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+from marvel_assets.home import Home
 from marvel_assets.resources.sources import SourceDigest, Sources
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.fingerprint import fingerprint
 from marvel_assets.sources.generated import GeneratedSource
+from marvel_assets_tests.commands import materialize
+from marvel_assets_tests.servers.scripted import Answer, serving
 from marvel_assets_tests.sources.conftest import characters, folder_of
 
 GENERATOR = {"generator_rows": 100, "generator_seed": 5}
@@ -110,3 +113,23 @@ def test_the_limits_of_the_environment_hold(sources: Sources, monkeypatch: pytes
     # then
     with pytest.raises(SourceError, match=r"127.0.0.1, and MARVEL_SOURCE_HOSTS allows only data.example.com"):
         getattr(sources, ask)("http://127.0.0.1:1/x.csv", **GENERATOR)
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_the_secrets_of_an_address_are_nowhere_in_what_a_run_leaves(home: Home, status: int):
+    # given
+    canary = "c4n4ry"
+    rows = characters("a", "b").to_csv(index=False).encode()
+    with serving(lambda _: Answer(status, {"ETag": '"1"'}, rows)) as served:
+        address = f"http://user:{canary}@127.0.0.1:{served.port}/x.csv?token={canary}"
+
+        # when
+        done = materialize("raw_characters", MARVEL_SOURCE=address, NO_PROXY="127.0.0.1")
+
+    # then: neither printed, nor in Dagster's events and logs, nor in Delta's log
+    assert (done.returncode == 0) is (status == 200)
+    assert f"http://127.0.0.1:{served.port}/x.csv?…" in done.stdout + done.stderr
+    assert canary not in done.stdout + done.stderr
+    files = [file for file in home.root.rglob("*") if file.is_file()]
+    assert any(served.url.encode() in file.read_bytes() for file in files)
+    assert [file for file in files if canary.encode() in file.read_bytes()] == []

@@ -1,0 +1,99 @@
+"""More rows than memory holds: they pass through it, in a process of their own whose peak is measured."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from marvel_assets.survival.synthetic import synthetic_characters
+from marvel_assets_tests.faults.conftest import INPUTS, LOST
+from marvel_assets_tests.faults.scale import amount
+
+Record = Callable[[str, object], None]
+
+MEGABYTES = amount(600, 5_000)
+MOST_MEMORY_MB = 1_900
+"""Python with its libraries, what Arrow reads ahead, what delta-rs collects before it writes, and DuckDB's 256 MB.
+
+Kept in memory whole, the 600 MB of the sample take 2,800 MB.
+"""
+
+PROGRAM = """
+import json, resource, sys
+from pathlib import Path
+from marvel_assets.resources.engines.duckdb_engine import DuckDBEngine
+from marvel_assets.resources.tables import Tables
+from marvel_assets.sources.locate import locate
+from marvel_assets.survival.cleaning import cleaning_statements, digested_source, rejected, set_of
+
+file, home, also_cleaned = sys.argv[1], Path(sys.argv[2]), sys.argv[3] == "True"
+engine = DuckDBEngine(scratch=str(home / "scratch"), memory_limit="256MB")
+tables = Tables(warehouse=str(home / "warehouse"), locks=str(home / "locks"))
+statements = cleaning_statements()
+rows = {}
+with engine.session() as session:
+    session.read_source(locate(file, home, generator_rows=1, generator_seed=1), "delivered")
+    session.query(digested_source("delivered"), "raw_characters")
+    raw = tables.publish(session, "raw_characters", "c.s.raw", {}).commit.table
+    rows["raw"] = raw.rows
+if also_cleaned:
+    with engine.session() as session:
+        session.read_table(tables.location("c.s.raw"), raw.version, "raw_characters")
+        session.query(statements.frequent_universes, "frequent_universes")
+        session.query(statements.cleaned_characters, "cleaned_characters")
+        for name, statement in {"train": set_of("train"), "test": set_of("test"), "rejected": rejected()}.items():
+            session.query(statement, name)
+            rows[name] = tables.publish(session, name, f"c.s.{name}", {}).commit.table.rows
+rows["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000
+print(json.dumps(rows))
+"""
+
+
+def write_characters(file: Path, megabytes: int) -> int:
+    """Characters by the million, each with an id of its own; how many."""
+    some = synthetic_characters(92_000, 1)
+    some["PageID"] = "@@@@@@" + some["PageID"]
+    body = some.to_csv(index=False, header=False).encode()
+    with file.open("wb") as target:
+        target.write(",".join(some.columns).encode() + b"\n")
+        rounds = 0
+        while target.tell() < megabytes * 1_000_000:
+            target.write(body.replace(b"@@@@@@", b"%06d" % rounds))
+            rounds += 1
+    return rounds * len(some)
+
+
+@pytest.mark.timeout(7_200)
+def test_a_source_beyond_the_memory_passes_through_it(tmp_path: Path, record_property: Record):
+    # given
+    file = tmp_path / "characters.csv"
+    if shutil.disk_usage(tmp_path).free < 4 * MEGABYTES * 1_000_000:
+        pytest.skip(f"needs {4 * MEGABYTES} MB of disk")
+    written = write_characters(file, MEGABYTES)
+
+    # when
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, str(file), str(tmp_path), str(amount(0, 1) == 1)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=7_000,
+        )
+    finally:
+        file.unlink()
+
+    # then
+    assert done.returncode == 0, done.stderr[-3_000:]
+    rows = json.loads(done.stdout.splitlines()[-1])
+    peak = rows.pop("peak")
+    print(f"{MEGABYTES:,} MB of {written:,} rows: peak {peak:,} MB")  # noqa: T201 - shown with -s
+    lost = abs(written - rows["raw"]) + (abs(rows["raw"] - sum(rows.values()) + rows["raw"]) if len(rows) > 1 else 0)
+    record_property(INPUTS, 1)
+    record_property(LOST, lost)
+    assert lost == 0
+    assert peak < MOST_MEMORY_MB
