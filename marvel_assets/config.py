@@ -47,6 +47,10 @@ def _stays_below(name: str) -> str:
 ExperimentName = Annotated[
     str, StringConstraints(pattern=r"^/[^\x00-\x1f`]+$", max_length=500), AfterValidator(_stays_below)
 ]
+Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+"""LightGBM's integers."""
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -62,16 +66,16 @@ class LightGBMParameters(_Strict):
     """Arguments of ``lightgbm.LGBMClassifier``; those left out keep LightGBM's own defaults."""
 
     learning_rate: Annotated[float, Field(gt=0)]
-    n_estimators: PositiveInt
-    max_depth: int
-    num_leaves: Annotated[int, Field(ge=2)] | None = None
-    min_child_samples: Annotated[int, Field(ge=0)] | None = None
+    n_estimators: Annotated[int, Field(gt=0, le=100_000)]
+    max_depth: Int32
+    num_leaves: Annotated[int, Field(ge=2, le=131_072)] | None = None
+    min_child_samples: Annotated[Int32, Field(ge=0)] | None = None
     subsample: Annotated[float, Field(gt=0, le=1)] | None = None
-    subsample_freq: Annotated[int, Field(ge=0)] | None = None
+    subsample_freq: Annotated[Int32, Field(ge=0)] | None = None
     colsample_bytree: Annotated[float, Field(gt=0, le=1)] | None = None
     reg_alpha: Annotated[float, Field(ge=0)] | None = None
     reg_lambda: Annotated[float, Field(ge=0)] | None = None
-    random_state: int | None = None
+    random_state: Int32 | None = None
 
 
 class Gate(_Strict):
@@ -96,8 +100,8 @@ class Gate(_Strict):
     minimum_slice_roc_auc: Share = 0.5
     smallest_slice: Annotated[int, Field(ge=2)] = 500
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
-    resamples: Annotated[int, Field(ge=100)] = 1000
-    seed: Annotated[int, Field(ge=0)] = 616
+    resamples: Annotated[int, Field(ge=100, le=1_000_000)] = 1000
+    seed: Seed = 616
 
 
 class Drift(_Strict):
@@ -121,8 +125,8 @@ class Drift(_Strict):
 class Generator(_Strict):
     """Size and seed of the built-in source of rows."""
 
-    rows: PositiveInt = 92_000
-    seed: Annotated[int, Field(ge=0)] = 616
+    rows: Annotated[int, Field(gt=0, le=1_000_000_000)] = 92_000
+    seed: Seed = 616
 
 
 class _Schema(_Strict):

@@ -1,0 +1,429 @@
+"""Settings that are wrong by accident or on purpose: told by file and key, or by variable, and without effect."""
+
+import os
+import random
+import re
+import string
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+
+from marvel_assets.config import ConfigError, ProjectConfig, Tags
+from marvel_assets.home import PROJECT_ROOT, Home, HomeError
+from marvel_assets.preflight import check_settings
+from marvel_assets.resources.tables import TableNameError, Tables
+from marvel_assets_tests.commands import marvel
+from marvel_assets_tests.faults.conftest import INPUTS, LOST
+from marvel_assets_tests.faults.scale import amount
+from marvel_assets_tests.graph import failure_of, run_job
+
+PROJECT = (PROJECT_ROOT / "config" / "project.yml").read_text()
+CANARY = "canary-5f1e"
+Record = Callable[[str, object], None]
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n" for level in range(1, 12)
+)
+MERGES = "a0: &a0 {x: 1}\n" + "".join(
+    f"a{level}: &a{level} {{<<: [{', '.join([f'*a{level - 1}'] * 9)}]}}\n" for level in range(1, 12)
+)
+
+NAMES = {
+    "leads up": "..",
+    "leads up in the middle": "a/../../b",
+    "absolute": "/etc",
+    "backtick": "a`b",
+    "quote": "a'; DROP TABLE x; --",
+    "double quote": 'a"b',
+    "NUL": "a\0b",
+    "newline": "a\nb",
+    "300 characters": "a" * 300,
+    "look-alike": "m\u0430rvel_dev",
+    "full width": "\uff41",
+    "right to left": "a\u202eb",
+    "dot": "a.b",
+    "percent": "a%2e",
+    "blank": "a b",
+    "empty": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "told"),
+    [
+        (PROJECT + "target: Alive\n", "the key 'target' a second time"),
+        (PROJECT.replace("  max_depth: 6", "  max_depth: 6\n  max_depth: 7"), "the key 'max_depth' a second time"),
+        (PROJECT.replace("  seed: 616\n", "  seed: 616\n  seed: 616\n", 1), "the key 'seed' a second time"),
+        (BOMB + PROJECT, "the alias *a0"),
+        (BOMB + PROJECT.replace("target: Alive", "target: *a11"), "the alias *a0"),
+        (MERGES + PROJECT, "the alias *a0"),
+        (PROJECT + "# " + "x" * 1_000_000, "more than 100,000 bytes"),
+        (PROJECT + "".join(f"key{number}: 1\n" for number in range(2000)), "and 1,980 more"),
+        (PROJECT.replace("Alive", "Al\0ive", 1), "#x0000"),
+        (PROJECT.replace("target: Alive", 'target: "Alive\\0"'), "target is 'Alive\\x00'"),
+        (PROJECT.replace("n_estimators: 1000", "n_estimators: " + "9" * 5000), "line 22, column 17"),
+        (PROJECT.replace("n_estimators: 1000", "n_estimators: 2020-99-99"), "line 22, column 17"),
+        (PROJECT.replace("n_estimators: 1000", "n_estimators: " + "9" * 50), "parameters.n_estimators"),
+        (PROJECT.replace("target: Alive", "target: !!python/name:os.system"), "python/name:os.system"),
+        (PROJECT.replace("target: Alive", "target: !!python/object/new:os.system [id]"), "not determine"),
+        (PROJECT.replace("target: Alive", "target: !include /etc/passwd"), "!include"),
+        (PROJECT + "---\n" + PROJECT, "another document"),
+        (PROJECT + "? [a]\n: 1\n", "unhashable key"),
+        (PROJECT.replace("target: Alive", 'target: "\\ud800"'), "target is '\\ud800'"),
+        ("[" * 50_000, "nested too deeply"),
+    ],
+    ids=[
+        "key twice", "nested key twice", "the same value twice", "bomb", "bomb in an error", "bomb of merges", "huge",
+        "many keys", "NUL", "escaped NUL", "digits", "no date", "larger than an integer", "name of code", "code",
+        "include", "two documents", "odd key", "half a character", "deep",
+    ],
+)  # fmt: skip
+def test_a_spoilt_file_is_told_with_the_place_and_in_a_few_lines(
+    tmp_path: Path, record_property: Record, spoilt: str, told: str
+):
+    # given
+    file = tmp_path / "project.yml"
+    file.write_text(spoilt)
+
+    # when
+    with pytest.raises(ConfigError) as error:
+        ProjectConfig.from_yaml(file)
+
+    # then
+    assert str(error.value).startswith(f"{file}: ")
+    assert told in str(error.value)
+    assert len(str(error.value)) < 3000
+    record_property(INPUTS, 1)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "latin-1", "utf-7"])
+def test_a_file_in_another_encoding_is_told(tmp_path: Path, record_property: Record, encoding: str):
+    # given
+    file = tmp_path / "project.yml"
+    file.write_bytes((PROJECT.replace("marvel_dev", "m\u00e4rvel") + "# \u00e9\n").encode(encoding))
+
+    # then
+    with pytest.raises(ConfigError, match=re.escape(str(file))):
+        ProjectConfig.from_yaml(file)
+    record_property(INPUTS, 1)
+
+
+def test_a_byte_order_mark_changes_nothing(tmp_path: Path, record_property: Record):
+    # given
+    file = tmp_path / "project.yml"
+    file.write_text(PROJECT, encoding="utf-8-sig")
+
+    # then
+    assert ProjectConfig.from_yaml(file) == ProjectConfig.from_yaml(PROJECT_ROOT / "config" / "project.yml")
+    record_property(INPUTS, 1)
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe"])
+def test_what_may_never_end_is_not_read(tmp_path: Path, record_property: Record, kind: str):
+    # given
+    file = Path("/dev/zero")
+    if kind == "pipe":
+        file = tmp_path / "pipe"
+        os.mkfifo(file)
+
+    # then
+    with pytest.raises(ConfigError, match=f"{file}: can't be read as YAML: it is no regular file"):
+        ProjectConfig.from_yaml(file)
+    record_property(INPUTS, 1)
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES.keys())
+@pytest.mark.parametrize("key", ["catalog_name", "schema_name"])
+def test_a_name_that_is_none_is_told_with_its_key(tmp_path: Path, record_property: Record, key: str, name: str):
+    # given
+    content = yaml.safe_load(PROJECT)
+    content["dev"][key] = name
+    file = tmp_path / "project.yml"
+    file.write_text(yaml.safe_dump(content))
+
+    # then
+    with pytest.raises(ConfigError, match=rf"project\.yml: dev\.{key}: "):
+        ProjectConfig.from_yaml(file)
+    record_property(INPUTS, 1)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["/../x", "/a/../../../etc", "/" + "a" * 300, "/a\0b", "/a\nb", "/a`b", "relative", "/" + "a/" * 400],
+    ids=["up", "up in the middle", "300 characters", "NUL", "newline", "backtick", "relative", "long"],
+)
+def test_an_experiment_that_is_none_is_told_with_its_key(tmp_path: Path, record_property: Record, name: str):
+    # given
+    file = tmp_path / "project.yml"
+    file.write_text(yaml.safe_dump(yaml.safe_load(PROJECT) | {"experiment_name_basic": name}))
+
+    # then
+    with pytest.raises(ConfigError, match=r"project\.yml: experiment_name_basic: "):
+        ProjectConfig.from_yaml(file)
+    record_property(INPUTS, 1)
+
+
+def test_changed_characters_are_told_or_read_and_never_crash(tmp_path: Path, record_property: Record):
+    """A seeded fuzzer: every file gives settings, or an error that begins with the file."""
+    # given
+    random_source = random.Random(616)  # noqa: S311
+    alphabet = [*string.printable, "\0", "\ufeff", "\u2028", "\U0001f9b8", "&a ", "*a ", "!!x ", "<<: ", "- ", "? "]
+    file, tried, unclear = tmp_path / "project.yml", amount(200, 5000), []
+
+    # when
+    for _ in range(tried):
+        text = list(PROJECT)
+        for _ in range(random_source.randint(1, 4)):
+            place = random_source.randrange(len(text))
+            match random_source.choice(["put", "cut", "copy"]):
+                case "put":
+                    text.insert(place, random_source.choice(alphabet))
+                case "cut":
+                    del text[place : place + random_source.randint(1, 40)]
+                case _:
+                    text[place:place] = text[place : place + random_source.randint(1, 200)]
+        file.write_text("".join(text))
+        try:
+            ProjectConfig.from_yaml(file)
+        except ConfigError as error:
+            if not str(error).startswith(f"{file}: "):
+                unclear.append(str(error))
+
+    # then
+    assert unclear == []
+    record_property(INPUTS, tried)
+    record_property(LOST, len(unclear))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("a?b", "without '[?]' in its path"),
+        ("a%20b", "without '%' in its path"),
+        ("a\nb", "choose a folder without"),
+        ("a\x1bb", "choose a folder without"),
+        ("x" * 300, "File name too long"),
+        ("a-file/home", "Not a directory"),
+        ("a-file", "Not a directory"),
+    ],
+)
+def test_a_home_that_can_be_none_is_told_and_nothing_lies_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record, name: str, told: str
+):
+    # given
+    (tmp_path / "a-file").touch()
+    monkeypatch.setenv("MARVEL_HOME", str(tmp_path / name))
+
+    # then
+    with pytest.raises(HomeError, match=f"MARVEL_HOME is .*{told}"):
+        Home.from_environment().prepare()
+    assert [file.name for file in tmp_path.iterdir()] == ["a-file"]
+    record_property(INPUTS, 1)
+
+
+@pytest.mark.parametrize("name", ["a b", "a#b", "a'b", 'a"b', "a`b", "\u00e4", "a;b", "a$b", "a&b"])
+def test_a_home_of_an_odd_name_keeps_everything_within(
+    tmp_path: Path, mlflow_database: Path, record_property: Record, name: str
+):
+    # given
+    from marvel_assets.resources.tracking import MlflowTracking
+
+    home = Home(tmp_path / name)
+    home.mlflow_database.parent.mkdir(parents=True)
+    home.mlflow_database.write_bytes(mlflow_database.read_bytes())
+    home.prepare()
+    artifacts = str(home.mlflow_artifacts)
+    tracking = MlflowTracking(
+        tracking_uri=f"sqlite:///{home.mlflow_database}", artifact_root=artifacts, locks=str(home.locks)
+    )
+
+    # when
+    client = tracking.client()
+    run = client.create_run(tracking.experiment_id("/Shared/'odd' \"name\""))
+    client.log_text(run.info.run_id, "kept", "note.txt")
+    client.set_terminated(run.info.run_id)
+
+    # then
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+    assert [file.read_text() for file in home.mlflow_artifacts.rglob("note.txt")] == ["kept"]
+    record_property(INPUTS, 1)
+
+
+@pytest.fixture
+def unset(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """No variable of the project is set."""
+    for name in os.environ:
+        if name.startswith(("MARVEL_", "MLFLOW_")):
+            monkeypatch.delenv(name)
+    return monkeypatch
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("MARVEL_ENV", "'; DROP TABLE", "choose dev, acc or prd (MARVEL_ENV)"),
+        ("MARVEL_ENV", "../prd", "choose dev, acc or prd (MARVEL_ENV)"),
+        ("MARVEL_PROFILE", "x`", "MARVEL_PROFILE is 'x`'; choose embedded"),
+        ("MARVEL_CONFIG", "no/such.yml", "no/such.yml: no such file; MARVEL_CONFIG"),
+        ("MARVEL_CONFIG", "/dev/zero", "/dev/zero: can't be read as YAML"),
+        ("MARVEL_UC_URL", "garbage", "MARVEL_UC_URL is no address"),
+        ("MARVEL_UC_URL", "http://[::1", "MARVEL_UC_URL is no address"),
+        ("MARVEL_UC_URL", "http://a b", "MARVEL_UC_URL is no address"),
+        ("MARVEL_UC_URL", "http://a:99999", "MARVEL_UC_URL is no address"),
+        ("MARVEL_UC_URL", "ftp://a", "MARVEL_UC_URL is no address"),
+        ("MARVEL_UC_STORAGE_ROOT", "no scheme", "MARVEL_UC_STORAGE_ROOT is no address"),
+        ("MARVEL_MLFLOW_URL", "javascript:alert(1)", "MARVEL_MLFLOW_URL is no address"),
+        ("MLFLOW_TRACKING_URI", "x://y", "MLFLOW_TRACKING_URI is no address"),
+        ("MLFLOW_TRACKING_URI", "relative/path", "MLFLOW_TRACKING_URI is no address"),
+        ("MARVEL_GIT_SHA", "a\nb", "MARVEL_GIT_SHA: expected one line"),
+        ("MARVEL_GIT_BRANCH", "x" * 300, "MARVEL_GIT_BRANCH: expected one line"),
+        ("MARVEL_RUN_ID", "a\x7fb", "MARVEL_RUN_ID: expected one line"),
+        ("MARVEL_SPARK_SETTINGS", "no-setting", "MARVEL_SPARK_SETTINGS: 'no-setting' is no setting"),
+        ("MARVEL_SOURCE", os.fsdecode(b"\xff\xfe"), "MARVEL_SOURCE holds bytes that are no UTF-8 text"),
+    ],
+)
+def test_a_variable_that_can_not_be_used_is_named(
+    unset: pytest.MonkeyPatch, tmp_path: Path, record_property: Record, variable: str, value: str, told: str
+):
+    # given
+    unset.setenv(variable, value)
+
+    # then
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        check_settings(Home(tmp_path))
+    record_property(INPUTS, 1)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        *[
+            (variable, f"https://{secret}@server.example.org")
+            for variable in ("MLFLOW_TRACKING_URI", "MARVEL_UC_URL", "MARVEL_MLFLOW_URL")
+            for secret in (f"user:{CANARY}", CANARY, f":{CANARY}")
+        ],
+        ("MLFLOW_TRACKING_URI", f"postgresql://user:{CANARY}@db/mlflow"),
+        ("MLFLOW_TRACKING_URI", f"postgresql+psycopg2://db/mlflow?password={CANARY}"),
+        ("MLFLOW_TRACKING_URI", f"user:{CANARY}@server"),
+        ("MARVEL_UC_URL", f"https://server/?token={CANARY}"),
+        ("MARVEL_UC_URL", f"https://server/#{CANARY}"),
+        ("MARVEL_UC_URL", f"https://user:{CANARY}@[::1"),
+        ("MARVEL_UC_STORAGE_ROOT", f"s3://key:{CANARY}@bucket"),
+        ("MARVEL_UC_STORAGE_ROOT", f"abfss://container@account.example.org/?sig={CANARY}"),
+        ("MARVEL_SPARK_URL", f"sc://server:1/;token={CANARY}"),
+        ("MARVEL_SPARK_URL", f"sc://server:1/;authorization={CANARY}"),
+        ("MARVEL_SPARK_URL", f"sc://server:1/;{CANARY}"),
+        ("MARVEL_SPARK_URL", f"sc://user:{CANARY}@server:1"),
+        ("MARVEL_SPARK_SETTINGS", f"spark.hadoop.fs.s3a.secret.key={CANARY}"),
+        ("MARVEL_SPARK_SETTINGS", f"spark.hadoop.fs.azure.account.key.x={CANARY}"),
+        ("MARVEL_SPARK_SETTINGS", f"spark.a=1 hadoop.password={CANARY}"),
+        ("MARVEL_SPARK_SETTINGS", f"spark.jars.repositories=https://user:{CANARY}@repository"),
+    ],
+)
+def test_a_secret_in_a_variable_that_is_shown_is_refused_and_not_told(
+    unset: pytest.MonkeyPatch, tmp_path: Path, record_property: Record, variable: str, value: str
+):
+    # given
+    unset.setenv(variable, value)
+
+    # when
+    with pytest.raises(ConfigError, match=variable) as error:
+        check_settings(Home(tmp_path))
+
+    # then
+    assert CANARY not in str(error.value)
+    assert error.value.__cause__ is None
+    record_property(INPUTS, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "told"),
+    [
+        (["doctor"], {"MARVEL_ENV": "'"}, 'environment "\'" is unknown'),
+        (["run"], {"MARVEL_CONFIG": "/dev/null"}, "/dev/null: can't be read as YAML"),
+        (["run", "--select", "a'b"], {}, '--select "a\'b": '),
+        (["run", "--select", "nobody"], {}, "--select 'nobody': "),
+        (["serve", "--port", "70000"], {}, "'70000' is no port"),
+        (["ui", "--mlflow-port", "-1"], {}, "'-1' is no port"),
+        (["summary"], {"MARVEL_HOME": "/proc/nowhere"}, "MARVEL_HOME is '/proc/nowhere'"),
+    ],
+)
+@pytest.mark.usefixtures("home")
+def test_the_command_line_says_it_in_a_sentence(
+    record_property: Record, arguments: list[str], environment: dict[str, str], told: str
+):
+    # when
+    done = marvel(*arguments, **environment)
+
+    # then
+    assert done.returncode != 0
+    assert told in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert 'File "' not in done.stdout + done.stderr
+    record_property(INPUTS, 1)
+
+
+TABLE_NAMES = {
+    **{kind: f"marvel_dev.marvel_characters.{name}" for kind, name in NAMES.items()},
+    "two levels": "marvel_characters.raw_characters",
+    "four levels": "a.b.c.d",
+    "a folder": "./etc/x",
+    "only dots": "..",
+    "nothing": "",
+    "a path": "../../../etc/passwd",
+    "SQL": "raw_characters WHERE 1=1; DROP TABLE x",
+}
+
+
+@pytest.mark.parametrize("name", TABLE_NAMES.values(), ids=TABLE_NAMES.keys())
+def test_a_table_of_that_name_lies_nowhere(tmp_path: Path, record_property: Record, name: str):
+    # given
+    tables = Tables(warehouse=str(tmp_path), locks=str(tmp_path))
+
+    # then
+    with pytest.raises(TableNameError, match=re.escape(f"{name[:300]!r} is no table; name one as catalog.schema.t")):
+        tables.location(name)
+    record_property(INPUTS, 1)
+
+
+@pytest.mark.parametrize(
+    ("job", "op", "config", "told"),
+    [
+        ("promote", "promote_pair", {"to": "uat"}, "PromoteConfig\nto\n"),
+        ("promote", "promote_pair", {"to": "dev\n"}, "PromoteConfig\nto\n"),
+        ("promote", "promote_pair", {"basic_version": 0}, "PromoteConfig\nbasic_version\n"),
+        ("rollback", "put_an_earlier_pair_back", {"why": ""}, "RollbackConfig\nwhy\n"),
+        ("rollback", "put_an_earlier_pair_back", {"why": "a\0b"}, "RollbackConfig\nwhy\n"),
+        ("rollback", "put_an_earlier_pair_back", {"why": "x" * 501}, "RollbackConfig\nwhy\n"),
+        ("rollback", "put_an_earlier_pair_back", {"why": "x", "who": "a\nb"}, "RollbackConfig\nwho\n"),
+        ("rollback", "put_an_earlier_pair_back", {"why": "x", "who": "x" * 101}, "RollbackConfig\nwho\n"),
+        ("rollback", "put_an_earlier_pair_back", {"why": "'; DROP TABLE x; --"}, "there is nothing to roll back"),
+        ("approve", "put_a_waiting_pair_under_the_alias", {"who": "\x1b[2J"}, "ApproveConfig\nwho\n"),
+        ("approve", "put_a_waiting_pair_under_the_alias", {"basic_version": 10**18}, "has no version to approve"),
+    ],
+)
+def test_what_a_job_is_asked_for_is_told_with_its_key(
+    home: Home, record_property: Record, job: str, op: str, config: dict[str, Any], told: str
+):
+    # when
+    result: dg.ExecuteInProcessResult = run_job(home, job, op, **config)
+
+    # then
+    assert told in failure_of(result)
+    record_property(INPUTS, 1)
+
+
+@pytest.mark.parametrize(
+    "value", ["feature/'; DROP TABLE x; --", "`id`", "$(id)", "%s", "a" * 250, "\u00fc \U0001f9b8"]
+)
+def test_a_tag_is_data(monkeypatch: pytest.MonkeyPatch, record_property: Record, value: str):
+    # given
+    monkeypatch.setenv("MARVEL_GIT_BRANCH", value)
+
+    # then
+    assert Tags.collect("run").branch == value
+    record_property(INPUTS, 1)
