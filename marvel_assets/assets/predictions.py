@@ -20,6 +20,7 @@ from marvel_assets.survival.cleaning import cleaning_statements
 from marvel_assets.survival.scoring import (
     PREDICTION_COLUMNS,
     as_if_alive,
+    columns_of_other_types,
     missing_columns,
     predictions,
     touched_ids,
@@ -146,11 +147,18 @@ def _score(
     """Make the relation of all predictions: of ``previous`` what still holds, and the others scored."""
     location = tables.location(table.name)
     session.read_table(location, table.version, "delivered")
-    columns = [str(row[0]) for row in session.rows("DESCRIBE delivered")]
+    types = {str(row[0]): str(row[1]) for row in session.rows("DESCRIBE delivered")}
+    columns = list(types)
     if missing := missing_columns(columns):
         raise dg.Failure(
             f"{table}: column {', '.join(missing)} is missing; a table to be scored has the columns of raw_characters, "
             "of which Alive may be left out.",
+            allow_retries=False,
+        )
+    if other := columns_of_other_types(types):
+        raise dg.Failure(
+            f"{table}: column {', '.join(other)}, expected text; a table to be scored holds every cell as it was "
+            "delivered, as raw_characters does. Cast the column to a string.",
             allow_retries=False,
         )
     touched = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from marvel_assets.survival.schema import FEATURES, SOURCE_COLUMNS, SOURCE_ROW, TARGET
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 INSERTED = "('insert', 'update_postimage')"
 
@@ -27,12 +27,24 @@ PREDICTION_COLUMNS: dict[str, str] = {
 }
 """The columns of ``survival_predictions``."""
 
+TEXT = frozenset({"VARCHAR", "STRING"})
+"""What DuckDB and Spark call it."""
+
 ASKED = [name for name in SOURCE_COLUMNS.values() if name != TARGET]
 
 
 def missing_columns(found: Sequence[str]) -> list[str]:
     """The columns that a table must have to be scored, and lacks; ``Alive`` is not among them."""
     return [name for name in ASKED if name not in found]
+
+
+def columns_of_other_types(types: Mapping[str, str]) -> list[str]:
+    """The columns to be scored that don't hold text, each with the type that it has instead.
+
+    Args:
+        types: of all columns, as DESCRIBE tells them. DuckDB and Spark write the same number as different texts.
+    """
+    return [f"{name} ({types[name]})" for name in ASKED if types[name].upper() not in TEXT]
 
 
 def touched_ids(changes: str) -> str:

@@ -1,0 +1,464 @@
+"""Tables that can't be scored, cells that mean nothing, and questions that are none, put to the served model."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import mlflow
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import requests
+from deltalake import DeltaTable, write_deltalake
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import PyFuncModel
+
+from marvel_assets.definitions import defs
+from marvel_assets.home import PROJECT_ROOT, Home
+from marvel_assets.resources.mlflow_store import connect
+from marvel_assets.resources.profiles import resources_of_the_profile
+from marvel_assets.survival.scoring import ASKED
+from marvel_assets.survival.signature import EXAMPLE, example_frame
+from marvel_assets_tests.faults.conftest import INPUTS, LOST
+from marvel_assets_tests.faults.scale import amount
+from marvel_assets_tests.graph import failure_of, run_graph
+from marvel_assets_tests.pages import free_port
+from marvel_assets_tests.planted import spoilt_characters
+
+SCHEMA = "marvel_dev.marvel_characters"
+TABLE = f"{SCHEMA}.new_characters"
+MODEL = f"models:/{SCHEMA}.marvel_character_model_custom/1"
+MEGABYTES_10 = 10_000_000
+ANSWER = "Survival prediction"
+Record = Callable[[str, object], None]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, small_project: Path, mlflow_database: Path) -> Iterator[Home]:
+    """A home in which a model is served, and everybody scored; the tests put their tables into it."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in os.environ:
+            if name.startswith(("MARVEL_", "MLFLOW_")):
+                environment.delenv(name)
+        environment.setenv("MARVEL_CONFIG", str(small_project))
+        home = Home(tmp_path_factory.mktemp("served") / "home")
+        home.mlflow_database.parent.mkdir(parents=True)
+        shutil.copyfile(mlflow_database, home.mlflow_database)
+        result = run_graph(home, spoilt_characters(tmp_path_factory.mktemp("planted"), 0.0))
+        assert result.success, failure_of(result)
+        yield home
+
+
+@pytest.fixture(scope="module")
+def model(served: Home) -> PyFuncModel:
+    connect(f"sqlite:///{served.mlflow_database}", served.locks)
+    return mlflow.pyfunc.load_model(MODEL)
+
+
+def character(name: str | None, **cells: Any) -> dict[str, Any]:
+    """One as delivered, of whom something is known."""
+    known = {"Name": name, "Universe": "Earth-616", "Identity": "Secret", "Gender": "Male", "Origin": "Human"}
+    return dict.fromkeys(ASKED, "") | known | {"PageID": name} | cells
+
+
+def table(*rows: dict[str, Any], **types: pa.DataType) -> pa.Table:
+    names = [*ASKED, *[name for name in types if name not in ASKED]]
+    return pa.Table.from_pylist(list(rows), pa.schema([(name, types.get(name, pa.string())) for name in names]))
+
+
+def score(home: Home, rows: pa.Table) -> dg.ExecuteInProcessResult:
+    folder = home.warehouse.joinpath(*TABLE.split("."))
+    shutil.rmtree(folder, ignore_errors=True)
+    write_deltalake(folder, rows, configuration={"delta.enableChangeDataFeed": "true"})
+    return dg.materialize(
+        list(defs.assets),
+        selection=["survival_predictions"],
+        resources=resources_of_the_profile(home),
+        run_config={"ops": {"survival_predictions": {"config": {"table": TABLE}}}},
+        raise_on_error=False,
+    )
+
+
+def predictions(home: Home) -> DeltaTable:
+    return DeltaTable(home.warehouse / "marvel_dev" / "marvel_characters" / "survival_predictions")
+
+
+def predicted(home: Home) -> dict[str, dict[str, Any]]:
+    return {row["Id"]: row for row in pa.table(predictions(home).scan()).to_pylist()}
+
+
+GOOD = [character("Anna"), character("Ben", Gender="Female")]
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (table(*GOOD).drop_columns(["Gender"]), "column Gender is missing"),
+        (table(*GOOD).drop_columns(["Gender", "Name"]), "column Name, Gender is missing"),
+        (table(*GOOD).rename_columns({"Gender": "gender"}), "column Gender is missing"),
+        (table(*GOOD).rename_columns({"Gender": "G\u0435nder"}), "column Gender is missing"),
+        (table(*GOOD).rename_columns({"PageID": "Id"}), "column PageID is missing"),
+        (pa.table({"nothing": pa.array([], pa.string())}), "column PageID, Name, Universe"),
+        (table(character("Anna", Height_m=1.8), Height_m=pa.float64()), "column Height_m (DOUBLE), expected text"),
+        (table(character(7), PageID=pa.int64(), Name=pa.int64()), "column PageID (BIGINT), Name (BIGINT), expected"),
+        (table(character("A", Teams=True), Teams=pa.bool_()), "column Teams (BOOLEAN), expected text"),
+        (table(character("A", Gender=b"Male"), Gender=pa.binary()), "column Gender (BLOB), expected text"),
+        (table(character("A", Teams=["X"]), Teams=pa.list_(pa.string())), "column Teams (VARCHAR[]), expected text"),
+    ],
+    ids=["missing", "two missing", "other case", "look-alike", "renamed", "none", "number", "numbers", "flag", "bytes",
+         "list"],
+)  # fmt: skip
+def test_a_table_that_can_not_be_scored_is_told_with_its_column_and_the_old_predictions_stay(
+    served: Home, record_property: Record, rows: pa.Table, told: str
+):
+    # given
+    before, version = predicted(served), predictions(served).version()
+
+    # when
+    result = score(served, rows)
+
+    # then
+    assert f"{TABLE}@v0: {told}" in failure_of(result)
+    lost = before.keys() - predicted(served).keys()
+    assert (predictions(served).version(), lost) == (version, set())
+    record_property(INPUTS, 1)
+    record_property(LOST, len(lost))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        table(),
+        table(character(None), character(""), character("N/A")),
+        table(*[character(f"Anna {number}", Identity="known to a few") for number in range(3)]),
+    ],
+    ids=["empty", "without ids", "unusable"],
+)
+def test_where_nobody_can_be_scored_nobody_is(served: Home, record_property: Record, rows: pa.Table):
+    # when
+    result = score(served, rows)
+
+    # then
+    assert result.success, failure_of(result)
+    assert predicted(served) == {}
+    record_property(INPUTS, 1)
+
+
+def test_columns_in_another_order_and_more_of_them_change_no_answer(served: Home, record_property: Record):
+    # given
+    rows = table(*[character(f"Anna {number}", Height_m=str(number / 10)) for number in range(40)])
+    assert score(served, rows).success
+    expected = {name: row["prediction"] for name, row in predicted(served).items()}
+
+    # when
+    extra = {name: pa.array(["x"] * len(rows)) for name in ("prediction", "row_digest", "Alive", "net", "source_row")}
+    result = score(served, pa.table(extra | {name: rows[name] for name in reversed(rows.column_names)}))
+
+    # then
+    assert result.success, failure_of(result)
+    assert {name: row["prediction"] for name, row in predicted(served).items()} == expected
+    record_property(INPUTS, 2)
+
+
+def test_of_an_id_that_stands_there_twice_the_first_is_scored(served: Home, record_property: Record):
+    # given
+    rows = [character("Anna", Gender="Female"), character("Anna", Gender="Male"), character("Ben")]
+    numbered = table(*rows).append_column("source_row", pa.array([1, 2, 3]))
+
+    # when
+    result = score(served, numbered)
+
+    # then
+    assert result.success, failure_of(result)
+    assert {name: row["Gender"] for name, row in predicted(served).items()} == {"Anna": "Female", "Ben": "Male"}
+    record_property(INPUTS, 1)
+
+
+ODD_CELLS = {
+    "10 MB": "x" * MEGABYTES_10,
+    "NUL": "a\0b",
+    "only NUL": "\0",
+    "formula": '=HYPERLINK("http://x")',
+    "plus": "+1",
+    "minus": "-1",
+    "at": "@SUM(A1)",
+    "quotes": "'; DROP TABLE survival_predictions; --",
+    "newlines": "a\r\nb\u2028c",
+    "mark": "\ufeffx",
+    "markup": "<script>alert(1)</script>",
+    "hero": "\U0001f9b8\u200d",
+    "large number": "1e400",
+    "many digits": "9" * 400,
+    "infinite": "Infinity",
+}
+
+
+@pytest.mark.parametrize("column", ["PageID", "Universe", "Origin", "Teams", "Height_m"])
+def test_odd_cells_are_data(served: Home, record_property: Record, column: str):
+    # given
+    rows = [character(f"of the kind {kind}") | {column: cell} for kind, cell in ODD_CELLS.items()]
+
+    # when
+    result = score(served, table(*rows, character("Anna")))
+
+    # then
+    assert result.success, failure_of(result)
+    lost = {row["PageID"] for row in rows} - predicted(served).keys()
+    assert lost == set()
+    assert {row["prediction"] for row in predicted(served).values()} <= {"alive", "dead"}
+    record_property(INPUTS, len(rows))
+    record_property(LOST, len(lost))
+
+
+def test_where_every_category_is_unknown_and_all_cells_are_missing_there_is_still_an_answer(
+    served: Home, record_property: Record
+):
+    # given
+    unknown = [character(f"Anna {number}", Universe="nowhere", Gender="?", Origin="?") for number in range(50)]
+    nothing = [dict.fromkeys(ASKED, None) | {"PageID": f"Ben {number}"} for number in range(50)]
+
+    # when
+    result = score(served, table(*unknown, *nothing))
+
+    # then
+    assert result.success, failure_of(result)
+    assert len(predicted(served)) == 100
+    record_property(INPUTS, 100)
+
+
+CELLS = st.one_of(
+    st.none(), st.text(max_size=30), st.sampled_from(["Human", "Earth-616", "1.85", "-0", "Public", "NULL"])
+)
+
+
+@settings(max_examples=amount(5, 60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cells=st.lists(st.fixed_dictionaries({name: CELLS for name in ASKED if name != "PageID"}), max_size=15))
+def test_each_row_gets_the_answer_that_the_model_gives_to_it_alone(
+    served: Home, model: PyFuncModel, record_property: Record, cells: list[dict[str, str | None]]
+):
+    # given
+    usable = {"Identity": "Secret", "Marital_Status": "Single"}
+    rows = [row | usable | {"PageID": f"Anna {number}"} for number, row in enumerate(cells)]
+
+    # when
+    result = score(served, table(*rows))
+
+    # then
+    assert result.success, failure_of(result)
+    found = predicted(served)
+    lost = {row["PageID"] for row in rows} - found.keys()
+    assert lost == set()
+    for row in found.values():
+        asked = pd.DataFrame([{name: row[name] for name in EXAMPLE}])
+        assert model.predict(asked)[ANSWER] == [row["prediction"]]
+    record_property(INPUTS, len(rows))
+    record_property(LOST, len(lost))
+
+
+@settings(max_examples=amount(50, 1000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    cells=st.lists(
+        st.fixed_dictionaries(
+            {
+                **dict.fromkeys(("Height", "Weight"), st.one_of(st.none(), st.floats())),
+                **dict.fromkeys(("Teams", "Magic", "Mutant"), st.one_of(st.floats(), st.integers(-9, 9))),
+                **{
+                    name: st.one_of(st.none(), st.text(max_size=20), st.sampled_from(["Male", "Human", "Public"]))
+                    for name in ("Universe", "Identity", "Gender", "Marital_Status", "Origin")
+                },
+            }
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_any_rows_of_the_right_types_are_answered_in_their_order(
+    model: PyFuncModel, record_property: Record, cells: list[dict[str, Any]]
+):
+    # given
+    numbers = dict.fromkeys(("Height", "Weight", "Teams", "Magic", "Mutant"), float)
+    asked = pd.DataFrame(cells).astype(numbers)
+    texts = [name for name in EXAMPLE if name not in numbers]
+    asked[texts] = asked[texts].astype(object)
+
+    # when
+    answers = model.predict(asked)[ANSWER]
+
+    # then
+    backwards = model.predict(asked.iloc[::-1])[ANSWER]
+    assert len(answers) == len(cells)
+    assert answers == backwards[::-1]
+    assert set(answers) <= {"alive", "dead"}
+    record_property(INPUTS, len(cells))
+
+
+@pytest.mark.parametrize(
+    ("column", "cells"),
+    [
+        ("Height", ["tall", "small"]),
+        ("Height", [1 + 2j, 0]),
+        ("Height", pd.to_datetime(["2020-01-01", "2021-01-01"])),
+        ("Height", [True, False]),
+        ("Teams", ["yes", "no"]),
+        ("Gender", [1, 2]),
+        ("Gender", [np.nan, np.nan]),
+        ("Gender", [["Male"], {"a": 1}]),
+        ("Universe", [{1}, object]),
+    ],
+)
+def test_cells_of_another_type_are_told_with_their_column(
+    model: PyFuncModel, record_property: Record, column: str, cells: Any
+):
+    # given
+    asked = example_frame(list(EXAMPLE)).assign(**{column: cells})
+
+    # then
+    with pytest.raises((MlflowException, TypeError), match=rf"[Cc]olumn '?{column}"):
+        model.predict(asked)
+    record_property(INPUTS, 1)
+
+
+@pytest.mark.parametrize("asked", [None, "Anna", [1, 2], pd.DataFrame(), np.zeros((2, 10)), {"Anna": [1]}], ids=repr)
+def test_what_is_no_table_is_no_question(model: PyFuncModel, record_property: Record, asked: Any):
+    # then
+    with pytest.raises((MlflowException, ValueError), match=r"column Universe, |Expected input to be Data"):
+        model.predict(asked)
+    record_property(INPUTS, 1)
+
+
+@pytest.fixture(scope="module")
+def server(served: Home, small_project: Path) -> Iterator[str]:
+    """`marvel serve`, ended by its process id."""
+    port = free_port()
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from marvel_assets.cli import main; main()", "serve", "--port", str(port)],
+        cwd=PROJECT_ROOT,
+        env={**inherited, "MARVEL_HOME": str(served.root), "MARVEL_CONFIG": str(small_project)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    try:
+        while True:
+            assert process.poll() is None, f"`marvel serve` ended with exit code {process.returncode}"
+            assert time.monotonic() < deadline, "the server did not start"
+            try:
+                requests.get(f"http://127.0.0.1:{port}/ping", timeout=5).raise_for_status()
+                break
+            except requests.RequestException:
+                time.sleep(0.3)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def records(**cells: Any) -> dict[str, Any]:
+    return {"dataframe_records": [{name: values[0] for name, values in EXAMPLE.items()} | cells]}
+
+
+def without(name: str) -> dict[str, Any]:
+    return {"dataframe_records": [{key: values[0] for key, values in EXAMPLE.items() if key != name}]}
+
+
+WHOLE = json.dumps(records())
+QUESTIONS: dict[str, tuple[str | bytes, int, str]] = {
+    "no JSON": ("{", 400, "valid JSON"),
+    "nothing": ("", 400, "valid JSON"),
+    "null": ("null", 400, "JSON dictionary"),
+    "a list": ("[]", 400, "JSON dictionary"),
+    "no rows": ('{"dataframe_records": []}', 400, "column Universe"),
+    "no list of rows": ('{"dataframe_records": "x"}', 400, "list of records"),
+    "another key": ('{"rows": []}', 400, "dataframe_records"),
+    "a column less": (json.dumps(without("Gender")), 400, "column Gender is missing"),
+    "a measure less": (json.dumps(without("Height")), 200, ANSWER),
+    "another case": (WHOLE.replace("Gender", "gender"), 400, "column Gender is missing"),
+    "a column twice": (
+        json.dumps({"dataframe_split": {"columns": [*EXAMPLE, "Gender"], "data": [[None] * 11]}}), 400, "column Gender",
+    ),
+    "too few cells": (json.dumps({"dataframe_split": {"columns": [*EXAMPLE], "data": [[1]]}}), 400, "10 columns"),
+    "NaN": (json.dumps(records(Height=float("nan"))), 200, ANSWER),
+    "infinite": (json.dumps(records(Height=float("inf"))), 200, ANSWER),
+    "text for a number": (json.dumps(records(Height="tall")), 400, "column Height"),
+    "a number for text": (json.dumps(records(Gender=7)), 200, ANSWER),
+    "a list in a cell": (json.dumps(records(Gender=["Male"])), 400, "Column 'Gender'"),
+    "a mapping in a cell": (json.dumps(records(Gender={"a": 1})), 400, "Column 'Gender'"),
+    "a huge number": (WHOLE.replace('"Teams": 1', f'"Teams": {"9" * 400}'), 400, "too large"),
+    "thousands of digits": (WHOLE.replace('"Teams": 1', f'"Teams": {"9" * 5000}'), 400, "digits"),
+    "deep": ("[" * 100_000, 400, "recursion"),
+    "deep in a key": ('{"dataframe_records": ' + "[" * 100_000, 400, "recursion"),
+    "Latin-1": (json.dumps(records(Gender="\u00e9"), ensure_ascii=False).encode("latin-1"), 400, "valid JSON"),
+    "UTF-16": (WHOLE.encode("utf-16"), 200, ANSWER),
+    "a byte order mark": (WHOLE.encode("utf-8-sig"), 200, ANSWER),
+    "NUL": (json.dumps(records(Gender="\0")), 200, ANSWER),
+    "10 MB in a cell": (json.dumps(records(Universe="x" * MEGABYTES_10)), 200, ANSWER),
+    "10 MB of no JSON": ("x" * MEGABYTES_10, 400, "valid JSON"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "status", "told"), QUESTIONS.values(), ids=QUESTIONS.keys())
+def test_a_question_over_http_is_answered_or_refused_in_a_sentence(
+    server: str, record_property: Record, body: str | bytes, status: int, told: str
+):
+    # when
+    answer = requests.post(f"{server}/invocations", data=body, headers={"Content-Type": "application/json"}, timeout=60)
+
+    # then
+    assert (answer.status_code, told in answer.text) == (status, True), answer.text[:1000]
+    assert "Traceback" not in answer.text
+    assert "site-packages" not in answer.text
+    assert len(answer.text) < 3000
+    record_property(INPUTS, 1)
+
+
+@pytest.mark.parametrize("kind", ["application/octet-stream", "application/xml", "application/x-python-pickle"])
+def test_a_body_of_another_kind_is_not_read(server: str, record_property: Record, kind: str):
+    # when
+    answer = requests.post(f"{server}/invocations", data=b"\x80\x04.", headers={"Content-Type": kind}, timeout=60)
+
+    # then
+    assert answer.status_code == 415
+    record_property(INPUTS, 1)
+
+
+def test_a_body_that_would_not_fit_is_refused_before_it_is_sent(server: str, record_property: Record):
+    # given
+    import http.client
+
+    connection = http.client.HTTPConnection(server.removeprefix("http://"), timeout=60)
+    connection.putrequest("POST", "/invocations")
+    connection.putheader("Content-Length", "5000000000")
+
+    # when
+    connection.endheaders()
+
+    # then
+    answer = connection.getresponse()
+    assert (answer.status, b"at most 100,000,000" in answer.read()) == (413, True)
+    record_property(INPUTS, 1)
+
+
+def test_many_rows_at_once_are_answered_in_their_order(server: str, model: PyFuncModel, record_property: Record):
+    # given
+    characters = example_frame(list(EXAMPLE)).sample(20_000, replace=True, random_state=616)
+    body = {"dataframe_split": json.loads(characters.to_json(orient="split", index=False))}
+
+    # when
+    answers = requests.post(f"{server}/invocations", json=body, timeout=120).json()["predictions"][ANSWER]
+
+    # then
+    lost = sum(answer != expected for answer, expected in zip(answers, model.predict(characters)[ANSWER], strict=True))
+    assert lost == 0
+    record_property(INPUTS, len(characters))
+    record_property(LOST, lost)
