@@ -99,6 +99,7 @@ def basic_model_version(
     against = champion.basic.model_id if champion else pairs.served_model() if champion_problem else NOBODY
     tags = {} if against == basic_model.model_id else {JUDGED_AGAINST: against or ""}
     version = register(context, basic_model, name, unity_catalog, tags, card)
+    tracking.note_version(basic_model, version.version)
     yield version_result(context, basic_model, version, tracking, is_new=known is None, metadata=told)
 
 

@@ -112,6 +112,7 @@ def custom_model_version(
     card = f"Wraps {basic.name} version {basic.version}; answers in words.\n\n{basic.description}"
     wraps = {WRAPS: basic.model_id}
     custom = register(context, logged, project.config.qualified(CUSTOM_MODEL), unity_catalog, wraps, card)
+    tracking.note_version(logged, custom.version)
     released = _release(context, ModelPair(basic, custom), project, unity_catalog)
     yield version_result(context, logged, custom, tracking, is_new=is_new, metadata={"alias": released})
 

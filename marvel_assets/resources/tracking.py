@@ -39,6 +39,9 @@ HOME_ID = "marvel_home"
 RECIPE = "recipe"
 """Tag of a logged model: the hash of all that it was made of and by. Set last, so that it marks the whole ones."""
 
+VERSION = "registered_version"
+"""Tag of a logged model: the number of the version that was made of it."""
+
 INSPECTION = "inspection"
 PASSED = "passed"
 """Tag of a logged model, and its value where all checks of basic_model have passed."""
@@ -136,15 +139,18 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         return str(experiment.experiment_id)
 
     def find_model(self, experiment: str, recipe: str) -> LoggedModelRef | None:
-        """The model that was logged by this recipe and completed, or None."""
+        """The model that was logged by this recipe and completed, or None.
+
+        Two machines that logged one each at the same moment find the same one: that of the later version. Which was
+        logged later is told by no clock that they share.
+        """
         found = self.client().search_logged_models(
-            [self.experiment_id(experiment)],
-            filter_string=f"tags.{RECIPE} = '{recipe}'",
-            max_results=1,
+            [self.experiment_id(experiment)], filter_string=f"tags.{RECIPE} = '{recipe}'"
         )
-        for model in found:
-            return LoggedModelRef(model.name, model.model_id, model.source_run_id or "", experiment)
-        return None
+        if not found:
+            return None
+        model = max(found, key=lambda model: (int(model.tags.get(VERSION, "0")), model.model_id))
+        return LoggedModelRef(model.name, model.model_id, model.source_run_id or "", experiment)
 
     def making(self, recipe: str) -> AbstractContextManager[None]:
         """Hold this while a model is looked for and logged: of two runs at once, the second finds the first's."""
@@ -162,6 +168,11 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     def digest_of(self, model_id: str) -> str:
         """The digest of a logged model's files as they were logged; '' where it was never noted."""
         return str(self.client().get_logged_model(model_id).tags.get(FILES_DIGEST, ""))
+
+    def note_version(self, model: LoggedModelRef, version: int) -> None:
+        """Note on a model which version was made of it."""
+        if self.tags_of(model).get(VERSION) != str(version):
+            self.tag_model(model, {VERSION: str(version)})
 
     def tag_model(self, model: LoggedModelRef, tags: dict[str, str]) -> None:
         """Set tags on a logged model."""

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from marvel_assets.resources.engines.engine import (
     ROW_DIGEST,
+    TABLE_PROPERTIES,
     ChangesNotKeptError,
     Content,
     Engine,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 MOST_MEMORY = 4_000_000_000
 SCORED_AT_ONCE = 50_000
-TABLE_PROPERTIES = {"delta.enableChangeDataFeed": "true"}
 
 
 class DuckDBEngine(Engine):

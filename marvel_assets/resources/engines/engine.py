@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 Location = Path | str
 """Where a Delta table is: in a folder, or (a text) under its three-level name in the catalog of the Spark session."""
 
+TABLE_PROPERTIES = {"delta.enableChangeDataFeed": "true", "delta.enableExpiredLogCleanup": "false"}
+"""Of every table that is created. Delta would by default delete commits that the clock calls a month old, and with them
+the way back to the versions that models were fitted on; a clock that is set forward makes all of them old."""
+
 ROW_DIGEST = "row_digest"
 """The column that a relation's content is told by; it is never written to a table."""
 

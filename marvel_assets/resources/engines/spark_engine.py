@@ -11,6 +11,7 @@ from pydantic import Field
 
 from marvel_assets.resources.engines.engine import (
     ROW_DIGEST,
+    TABLE_PROPERTIES,
     ChangesNotKeptError,
     Content,
     Engine,
@@ -131,7 +132,7 @@ class SparkEngineSession(EngineSession):
             .write.format("delta")
             .mode("overwrite")
             .option("overwriteSchema", "true")
-            .option("delta.enableChangeDataFeed", "true")
+            .options(**TABLE_PROPERTIES)
             .option("userMetadata", metadata)
         )
         if isinstance(location, Path):
