@@ -78,6 +78,18 @@ class LightGBMParameters(_Strict):
     random_state: Int32 | None = None
 
 
+class EarlyStopping(_Strict):
+    """How many trees help is found on training rows that are held out; then all are fitted with so many.
+
+    Attributes:
+        rounds: no more trees are grown after so many without a smaller log loss on the rows held out.
+        share: of the training rows that are held out, by a hash of their ids.
+    """
+
+    rounds: PositiveInt = 50
+    share: Annotated[float, Field(gt=0, le=0.5)] = 0.1
+
+
 class Gate(_Strict):
     """What a challenger must reach on the test rows before it takes the champion's place.
 
@@ -144,6 +156,8 @@ class ProjectConfig(_Strict):
     cat_features: Annotated[tuple[str, ...], Field(strict=False)]
     target: str
     parameters: LightGBMParameters
+    native_categories: bool = False
+    early_stopping: EarlyStopping | None = None
     experiment_name_basic: ExperimentName
     experiment_name_custom: ExperimentName
     gate: Gate = Gate()
@@ -211,6 +225,16 @@ class ProjectConfig(_Strict):
     def features(self) -> tuple[str, ...]:
         """Numeric features, then categorical ones: the order of the model's columns."""
         return self.num_features + self.cat_features
+
+    @property
+    def fit_settings(self) -> dict[str, int | float]:
+        """What decides a fit besides rows and features, by the names that MLflow records; defaults are left out."""
+        found = self.parameters.model_dump(exclude_none=True)
+        if self.native_categories:
+            found["native_categories"] = True
+        if self.early_stopping is not None:
+            found |= {f"early_stopping_{name}": value for name, value in self.early_stopping.model_dump().items()}
+        return found
 
     def qualified(self, name: str) -> str:
         """The three-level name of a table or model in this environment."""

@@ -12,7 +12,7 @@ from marvel_assets.automation.aliases import aliases_agree
 from marvel_assets.automation.console import brief_console
 from marvel_assets.automation.drift import drift
 from marvel_assets.automation.failures import failed_runs
-from marvel_assets.automation.jobs import approve, promote, retrain, rollback, score, verify_scoring_environment
+from marvel_assets.automation.jobs import approve, promote, retrain, rollback, score, tune, verify_scoring_environment
 from marvel_assets.automation.new_data import new_raw_data
 from marvel_assets.automation.schedules import weekly_retraining
 from marvel_assets.automation.watched_runs import watched_in_process_executor
@@ -34,7 +34,7 @@ defs = dg.Definitions(
         drift_report,
     ],
     asset_checks=[train_set_keeps_the_contract, test_set_keeps_the_contract, basic_model_inspection],
-    jobs=[retrain, score, promote, rollback, approve, verify_scoring_environment],
+    jobs=[retrain, score, promote, rollback, approve, tune, verify_scoring_environment],
     # All ship switched off; the README tells how to turn them on.
     schedules=[weekly_retraining],
     sensors=[new_raw_data, drift, aliases_agree, failed_runs],

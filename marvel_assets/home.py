@@ -73,6 +73,11 @@ class Home:
         return self.root / "pipelines"
 
     @property
+    def studies(self) -> Path:
+        """Searches for better parameters, each in a file under what decides it."""
+        return self.root / "studies"
+
+    @property
     def wheels(self) -> Path:
         """Inference wheels, each under a name that holds its content's hash."""
         return self.root / "wheels"

@@ -13,6 +13,7 @@ PARTS = (
     "mlflow_artifacts",
     "references",
     "pipelines",
+    "studies",
     "wheels",
     "scratch",
     "locks",

@@ -18,7 +18,9 @@ from marvel_assets.resources.tables import Tables
 from marvel_assets.resources.tracking import MlflowTracking
 
 GROUP = "training"
-FIT_CODE = version_of("survival/encoder.py", "survival/pipeline.py", "survival/training_rows.py")
+FIT_CODE = version_of(
+    "survival/early_stopping.py", "survival/encoder.py", "survival/pipeline.py", "survival/training_rows.py"
+)
 LOG_CODE = version_of(
     "survival/evaluation.py",
     "survival/model_logging.py",
@@ -64,7 +66,7 @@ def fitted_pipeline(
     """CatToIntTransformer and LGBMClassifier, fitted on one version of the training rows."""
     turn.take(context)
     settings = project.config
-    parameters = settings.parameters.model_dump(exclude_none=True)
+    parameters = settings.fit_settings
     recipe = recipe_of(
         train_set.content,
         settings.num_features,
@@ -79,15 +81,15 @@ def fitted_pipeline(
         fitted = pipeline_store.find(recipe)
         is_new = fitted is None
         if fitted is None:
-            from marvel_assets.survival.pipeline import build_pipeline, default_threads, fit_pipeline
+            from marvel_assets.survival.pipeline import default_threads, fit_as_configured
             from marvel_assets.survival.training_rows import columns_for_training, rows_digest, to_frame
 
             read = tables.read(train_set, columns_for_training(settings.features), config.sample)
             rows = to_frame(read, settings.features)
             threads = config.threads or default_threads()
             context.log.info(f"Fitting {parameters['n_estimators']:,} trees on {len(rows):,} rows, {threads} thread(s)")
-            pipeline = build_pipeline(settings.cat_features, parameters, threads)
-            fit_pipeline(pipeline, rows, settings.features, settings.target)
+            ids = read["Id"].to_pandas() if settings.early_stopping else None
+            pipeline = fit_as_configured(settings, rows, ids, threads)
             fitted = pipeline_store.keep(pipeline, recipe, train_set, rows_digest(rows), len(rows), config.sample)
     context.log.info(f"Pipeline {recipe[:12]} on {fitted.trained_on}: {'fitted' if is_new else 'unchanged'}")
     return dg.MaterializeResult(
@@ -182,7 +184,7 @@ def _log(
             data_set(fitted.trained_on, fitted.sample),
             data_set(test_set),
             features=settings.features,
-            parameters=settings.parameters.model_dump(exclude_none=True),
+            parameters=settings.fit_settings,
             tags={
                 **tags.as_dict(),
                 "rows_digest": fitted.rows_digest,

@@ -10,9 +10,12 @@ from marvel_assets.automation.promotion import (
     promote_version,
 )
 from marvel_assets.automation.release import ApproveConfig, RollbackConfig, approve_pair, roll_back_pair
+from marvel_assets.automation.tuning import TuneConfig, tune_parameters
 from marvel_assets.config import ProjectConfig
 from marvel_assets.resources.clean_environment import predict_in_clean_environment
 from marvel_assets.resources.project import Project
+from marvel_assets.resources.study_store import StudyStore
+from marvel_assets.resources.tables import Tables
 from marvel_assets.resources.tracking import MlflowTracking
 from marvel_assets.resources.unity_catalog.model_pair import ALIAS, CUSTOM_MODEL, ModelPair
 from marvel_assets.resources.unity_catalog.resource import UnityCatalog
@@ -114,3 +117,24 @@ def put_a_waiting_pair_under_the_alias(
 def approve() -> None:
     """By default the newest pair."""
     put_a_waiting_pair_under_the_alias()
+
+
+@dg.op
+def search_better_parameters(
+    context: dg.OpExecutionContext,
+    config: TuneConfig,
+    project: Project,
+    tables: Tables,
+    tracking: MlflowTracking,
+    studies: StudyStore,
+) -> None:
+    """Cross-validate parameters on the training rows, and print the best as a block for project.yml."""
+    proposal = tune_parameters(context, config, project, tables, tracking, studies)
+    context.log.info(f"What to paste into {project.config_path}, if you want it:\n{proposal}")
+    context.add_output_metadata({"parameters": dg.MetadataValue.md(f"```yaml\n{proposal}```")})
+
+
+@dg.job(description="Search for better parameters on the training rows, and propose them; nothing is changed.")
+def tune() -> None:
+    """A study that is cut off goes on in the next run."""
+    search_better_parameters()

@@ -17,6 +17,7 @@ from marvel_assets.resources.retraining_turn import RetrainingTurn
 from marvel_assets.resources.room import Room
 from marvel_assets.resources.sources import Sources
 from marvel_assets.resources.spark.resource import Spark
+from marvel_assets.resources.study_store import StudyStore
 from marvel_assets.resources.tables import Tables
 from marvel_assets.resources.tracking import MlflowTracking
 from marvel_assets.resources.unity_catalog.resource import UnityCatalog
@@ -114,6 +115,7 @@ def _common(home: Home) -> dict[str, Any]:
         "room": Room(root=str(home.root)),
         "sources": Sources(scratch=str(home.scratch)),
         "pipeline_store": pipeline_store,
+        "studies": StudyStore(folder=str(home.studies), locks=str(home.locks)),
         "turn": RetrainingTurn(locks=str(home.locks)),
         "wheel_builder": WheelBuilder(folder=str(home.wheels)),
         "references": ReferenceIOManager(folder=str(home.references)),

@@ -84,7 +84,7 @@ def log_basic_model(
         training: the rows of the fit.
         testing: rows that it has never seen.
         features: the model's columns, in order.
-        parameters: the classifier's arguments.
+        parameters: what decided the fit, by name.
         tags: set on the model.
         vocabulary: the universes that keep their name, for scoring.
 
@@ -99,7 +99,8 @@ def log_basic_model(
     from marvel_assets.survival.signature import basic_signature, example_frame
 
     training_input, testing_input = training.as_mlflow(), testing.as_mlflow()
-    mlflow.log_params({**parameters, "features": ",".join(features)})
+    trees = pipeline.named_steps["classify"].booster_.num_trees()
+    mlflow.log_params({**parameters, "trees": trees, "features": ",".join(features)})
     logged = mlflow.sklearn.log_model(
         pipeline,
         name=BASIC_MODEL_NAME,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from sklearn.pipeline import Pipeline
+
+    from marvel_assets.config import ProjectConfig
 
 TRUSTED_TYPES = (
     "collections.OrderedDict",
@@ -54,8 +56,18 @@ def build_pipeline(cat_features: Sequence[str], parameters: Mapping[str, Any], t
     return Pipeline([("encode", encoder), ("classify", classifier)])
 
 
-def fit_pipeline(pipeline: Pipeline, rows: pd.DataFrame, features: Sequence[str], target: str) -> Pipeline:
+def fit_pipeline(
+    pipeline: Pipeline, rows: pd.DataFrame, features: Sequence[str], target: str, *, native_categories: bool = False
+) -> Pipeline:
     """Fit on training rows.
+
+    Args:
+        pipeline: is fitted.
+        rows: features and target.
+        features: the model's columns, in order.
+        target: the column to predict.
+        native_categories: whether LightGBM takes the codes of the encoded columns for names, and splits any of them
+            from the others, instead of for numbers; it takes -1 for missing then.
 
     Raises:
         ValueError: there are no rows, or all have one and the same target.
@@ -64,5 +76,33 @@ def fit_pipeline(pipeline: Pipeline, rows: pd.DataFrame, features: Sequence[str]
     if len(classes) < 2:  # noqa: PLR2004
         found = f"{len(rows)} rows, {target} always {classes[0]}" if classes else "no rows"
         raise ValueError(f"column {target}: a classifier needs both classes among the training rows; found {found}.")
-    pipeline.fit(rows[list(features)], rows[target])
+    categorical = categorical_columns(pipeline, native_categories=native_categories)
+    pipeline.fit(rows[list(features)], rows[target], classify__categorical_feature=categorical)
     return pipeline
+
+
+def categorical_columns(pipeline: Pipeline, *, native_categories: bool) -> list[str] | Literal["auto"]:
+    """What LightGBM is told of the encoded columns: their names, or nothing, so that it takes codes for numbers."""
+    return list(pipeline.named_steps["encode"].columns) if native_categories else "auto"
+
+
+def fit_as_configured(config: ProjectConfig, rows: pd.DataFrame, ids: pd.Series | None, threads: int) -> Pipeline:
+    """Build the pipeline that a configuration describes, and fit it on training rows.
+
+    Args:
+        config: features, parameters, and how categories are taken, and whether the number of trees is to be found.
+        rows: features and target.
+        ids: of the rows; needed where the number of trees is to be found.
+        threads: how many LightGBM uses.
+
+    Raises:
+        ValueError: the rows don't do for a fit, naming column or key.
+    """
+    pipeline = build_pipeline(config.cat_features, config.parameters.model_dump(exclude_none=True), threads)
+    if config.early_stopping is not None:
+        from marvel_assets.survival.early_stopping import trees_that_help
+
+        if ids is None:
+            raise ValueError("early_stopping: the ids of the training rows tell which of them are held out; give them.")
+        pipeline.set_params(classify__n_estimators=trees_that_help(pipeline, rows, ids, config, config.early_stopping))
+    return fit_pipeline(pipeline, rows, config.features, config.target, native_categories=config.native_categories)

@@ -1,0 +1,75 @@
+"""How many trees help, found on training rows that are held out for it. The test rows have no part in it.
+
+The rows held out are chosen by a hash of their ids, as the test rows are: it needs no seed, a character stays on its
+side when the table grows, and no choice of rows can be tried until one flatters the model. Once the number is found,
+the rows held out are fitted, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
+
+    from marvel_assets.config import EarlyStopping, ProjectConfig
+
+
+def trees_that_help(
+    pipeline: Pipeline, rows: pd.DataFrame, ids: Iterable[str], config: ProjectConfig, settings: EarlyStopping
+) -> int:
+    """The number of trees after which the log loss on the rows held out is smallest.
+
+    Args:
+        pipeline: unfitted, and left so; its number of trees is the most that are tried.
+        rows: features and target.
+        ids: of the rows, in their order.
+        config: features, target, and how categories are taken.
+        settings: how many rows are held out, and how patient it is.
+
+    Raises:
+        ValueError: the rows held out, or those that are left, lack one of the classes.
+    """
+    import lightgbm
+    from sklearn.base import clone
+
+    from marvel_assets.survival.pipeline import categorical_columns
+
+    target, columns = config.target, list(config.features)
+    held_out = is_held_out(ids, settings.share)
+    apart, left = rows[held_out], rows[~held_out]
+    for part, which in ((apart, f"the {len(apart):,} held out"), (left, f"the {len(left):,} left")):
+        if part[target].nunique() < 2:  # noqa: PLR2004
+            raise ValueError(
+                f"early_stopping.share is {settings.share:g}: of {len(rows):,} training rows, {which} don't hold both "
+                f"classes of {target}. Choose another share, fit on more rows, or take early_stopping out."
+            )
+    encode, classify = (clone(step) for step in pipeline.named_steps.values())
+    classify.fit(
+        encode.fit_transform(left[columns]),
+        left[target],
+        eval_X=encode.transform(apart[columns]),
+        eval_y=apart[target],
+        categorical_feature=categorical_columns(pipeline, native_categories=config.native_categories),
+        eval_metric="binary_logloss",
+        callbacks=[lightgbm.early_stopping(settings.rounds, verbose=False)],
+    )
+    return int(classify.best_iteration_)
+
+
+def is_held_out(ids: Iterable[str], share: float) -> npt.NDArray[np.bool_]:
+    """Which rows are held out.
+
+    The ids are hashed anew for it: their plain hash has chosen the split already.
+    """
+    import numpy as np
+
+    bound = int(share * 2**32)
+    digests = (hashlib.md5(f"held out{name}".encode(), usedforsecurity=False).digest() for name in ids)
+    return np.fromiter((int.from_bytes(digest[:4]) < bound for digest in digests), dtype=bool)
