@@ -6,7 +6,7 @@ import argparse
 import logging
 from typing import TYPE_CHECKING
 
-from benchmarks import graph, growth, models, tables
+from benchmarks import graph, growth, models, predictions, tables
 from benchmarks.conditions import conditions
 from benchmarks.measuring import HEADER
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from benchmarks.measuring import Ratio
 
-BENCHMARKS: dict[str, Callable[[], Iterator[Ratio]]] = {
+BENCHMARKS: dict[str, Callable[[], Iterator[Ratio | str]]] = {
     "graph": graph.whole_graph,
     "cleaning": tables.cleaning,
     "encoding": models.encoding,
@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Ratio]]] = {
     "predicting": models.predicting,
     "memory": graph.peak_memory,
     "growth": growth.growth,
+    "predictions": predictions.predictions,  # last: its tables have columns of their own
 }
 
 
@@ -35,8 +36,8 @@ def main() -> None:
     names = parser.parse_args().names or list(BENCHMARKS)
     print(f"{conditions()}\n\n{HEADER}", flush=True)
     for name in names:
-        for ratio in BENCHMARKS[name]():
-            print(ratio, flush=True)
+        for line in BENCHMARKS[name]():
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

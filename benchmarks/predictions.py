@@ -1,0 +1,223 @@
+"""What each offer brings over the reference, and what it costs: ROC AUC and log loss, with intervals.
+
+On generated characters, whose signal is invented: what helps there tells of the method (many universes in no order),
+not of the real table. On the rows of MARVEL_SOURCE as well, where that is set. Everything is cross-validated on
+training rows; the test rows are looked at once, in the end.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.measuring import Comparison, timed
+from marvel_assets.config import EarlyStopping, ProjectConfig
+from marvel_assets.home import PROJECT_ROOT
+from marvel_assets.survival.cross_validation import Difference, Score, TrainingRows, difference, folds, scores
+from marvel_assets.survival.pipeline import fit_as_configured
+from marvel_assets.survival.tuning import Effort, search
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from sklearn.pipeline import Pipeline
+
+    from marvel_assets.sources.locate import Source
+
+SPLITS, SEED, CONFIDENCE = 5, 616, 0.95
+ONE_THREAD = 1
+"""Fits are compared at one thread: it takes the same time on a quiet and on a busy machine."""
+
+FEW = 2000
+"""Of fewer training rows a search is quick enough to be done anew in each fold, and folds are repeated more often."""
+
+REFERENCE, NATIVE, STOPPING, BOTH, TUNED, TUNED_NATIVE = (
+    "reference",
+    "native_categories",
+    "early_stopping",
+    "both",
+    "tuned, codes as numbers",
+    "tuned, native_categories",
+)
+COUNTS, FLAGS = ("Team_Count", "Creator_Count"), ("Name_Words", "Qualified", "Temporary_Universe", "Hybrid", "Cyborg")
+WITH_COUNTS, WITH_FLAGS = "with counts of teams and creators", "with flags of name, page, universe and origin"
+SEARCHED = "tuned anew in each fold"
+DROPPED: dict[str, str] = {
+    "Team_Count": "kept.Teams * (1 + length(raw.Teams) - length(replace(raw.Teams, ';', '')))",
+    "Creator_Count": "1 + length(raw.Creators) - length(replace(raw.Creators, ';', ''))",
+    "Name_Words": "len(string_split(raw.Name, ' '))",
+    "Qualified": "CAST(raw.PageID LIKE '%(%(%' AS INT)",
+    "Temporary_Universe": "CAST(raw.Universe LIKE '%TRN%' AS INT)",
+    "Hybrid": "CAST(raw.Origin ILIKE '%hybrid%' AS INT)",
+    "Cyborg": "CAST(raw.Origin ILIKE '%cyborg%' OR raw.Origin ILIKE '%android%' AS INT)",
+}
+"""What the source tells and the tables leave out. Words that tell of death itself (zombie, undead, corpse, ghost,
+deceased) are no candidates: they would hand the model its answer. Nor is "formerly": editors write it afterwards."""
+
+HEADER = (
+    "| way to fit | ROC AUC | difference | log loss | difference | ROC AUC, test | difference | log loss, test | "
+    "difference | fit | predict |\n|---|---|---|---|---|---|---|---|---|---|---|"
+)
+
+
+@dataclass(frozen=True)
+class Sets:
+    """Cleaned rows of one source."""
+
+    name: str
+    train: TrainingRows
+    test: TrainingRows
+
+    @property
+    def are_few(self) -> bool:
+        """Whether a search is quick."""
+        return len(self.train.ids) < FEW
+
+
+def predictions() -> Iterator[str]:
+    """A table for each source."""
+    from marvel_assets.sources.locate import locate
+
+    rows = _reference().generator.rows
+    for source in dict.fromkeys(["generated", os.environ.get("MARVEL_SOURCE") or "generated"]):
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder)
+            sets = _cleaned(source, locate(source, place, generator_rows=rows, generator_seed=SEED), place)
+            yield f"\n{sets.name}: {len(sets.train.ids):,} training rows, {len(sets.test.ids):,} test rows\n\n{HEADER}"
+            yield from _table(sets, place)
+
+
+def _reference() -> ProjectConfig:
+    return ProjectConfig.from_yaml(PROJECT_ROOT / "config" / "project.yml")
+
+
+def _cleaned(name: str, source: Source, folder: Path) -> Sets:
+    import pandas as pd
+
+    from marvel_assets.resources.engines.duckdb_engine import DuckDBEngine
+    from marvel_assets.survival.cleaning import cleaning_statements, digested_source, set_of
+    from marvel_assets.survival.schema import FEATURES, IDENTIFIER, MEASURES, TARGET
+
+    statements, columns = cleaning_statements(), [IDENTIFIER, *FEATURES, TARGET]
+    dropped = ", ".join(f"coalesce({expression}, 0) AS {name}" for name, expression in DROPPED.items())
+    with DuckDBEngine(scratch=str(folder)).session() as session:
+        session.read_source(source, "delivered")
+        session.query(digested_source("delivered"), "raw_characters")
+        session.query(statements.frequent_universes, "frequent_universes")
+        session.query(statements.cleaned_characters, "cleaned_characters")
+        parts = {}
+        for split in ("train", "test"):
+            session.query(set_of(split), split)
+            # Of rows that share an id the first in the source was kept.
+            read = session.rows(
+                f"SELECT {', '.join(f'kept.{name}' for name in columns)}, {dropped} FROM {split} AS kept "  # noqa: S608
+                "JOIN cleaned_characters AS cleaned ON cleaned.Id = kept.Id AND cleaned.rejected_column IS NULL "
+                "JOIN raw_characters AS raw ON raw.source_row = cleaned.source_row ORDER BY kept.Id"
+            )
+            frame = pd.DataFrame(read, columns=[*columns, *DROPPED]).astype(dict.fromkeys(MEASURES, float))
+            parts[split] = TrainingRows(frame.drop(columns=IDENTIFIER), frame[IDENTIFIER])
+    return Sets(Path(name).name, parts["train"], parts["test"])
+
+
+def _table(sets: Sets, folder: Path) -> Iterator[str]:
+    """Cross-validated figures of every way; then its figures on the test rows, and its price."""
+    ways = {**_offers(), **_tuned(sets, folder / "study.db")}
+    parts = folds(sets.train, _reference().target, SPLITS, 4 if sets.are_few else 2, SEED + 2)
+    found = {name: list(scores(way, sets.train, parts, ONE_THREAD)) for name, way in ways.items()}
+    if sets.are_few:
+        found[SEARCHED] = [_nested(sets.train, part, folder / f"fold-{i}.db") for i, part in enumerate(parts)]
+    fitted = {name: _fit(way, sets.train) for name, way in ways.items()}
+    prices = _prices(ways, fitted, sets)
+    for name, judged in found.items():
+        cells = [name, *_cross_validated(judged, found[REFERENCE])]
+        if name in fitted:
+            cells += [*_on_test(fitted[name], fitted[REFERENCE], sets.test), *prices[name]]
+        yield f"| {' | '.join(cells)} |"
+
+
+def _offers() -> dict[str, ProjectConfig]:
+    reference, stopping = _reference(), EarlyStopping()
+    return {
+        REFERENCE: reference,
+        NATIVE: reference.model_copy(update={"native_categories": True}),
+        STOPPING: reference.model_copy(update={"early_stopping": stopping}),
+        WITH_COUNTS: reference.model_copy(update={"num_features": (*reference.num_features, *COUNTS)}),
+        WITH_FLAGS: reference.model_copy(update={"num_features": (*reference.num_features, *FLAGS)}),
+        BOTH: reference.model_copy(update={"native_categories": True, "early_stopping": stopping}),
+    }
+
+
+def _tuned(sets: Sets, storage: Path) -> dict[str, ProjectConfig]:
+    """The best of one search on the training rows, once for each way to take categories."""
+    effort = Effort(trials=40, minutes=10.0, splits=3, seed=SEED, threads=ONE_THREAD)
+    trials = search(_reference(), sets.train, effort, storage, lambda _: None).trials
+    best = {}
+    for name, is_native in ((TUNED, False), (TUNED_NATIVE, True)):
+        those = [trial for trial in trials if trial.config.native_categories is is_native]
+        best[name] = min(those, key=lambda trial: trial.log_loss).config
+    return best
+
+
+def _nested(training: TrainingRows, part: tuple[np.ndarray, np.ndarray], storage: Path) -> Score:
+    """Search on a fold's fitted rows alone, and judge what was found on those held out."""
+    effort = Effort(trials=20, minutes=10.0, splits=3, seed=SEED, threads=ONE_THREAD)
+    best = search(_reference(), training.at(part[0]), effort, storage, lambda _: None).best
+    return next(scores(best.config, training, [part], ONE_THREAD))
+
+
+def _fit(way: ProjectConfig, training: TrainingRows) -> Pipeline:
+    return fit_as_configured(way, training.rows, training.ids, ONE_THREAD)
+
+
+def _cross_validated(judged: list[Score], reference: list[Score]) -> list[str]:
+    cells = []
+    for figure in ("roc_auc", "log_loss"):
+        ours, theirs = ([getattr(score, figure) for score in of] for of in (judged, reference))
+        cells += [f"{np.mean(ours):.4f}", str(difference(ours, theirs, SPLITS)) if judged is not reference else ""]
+    return cells
+
+
+def _on_test(pipeline: Pipeline, reference: Pipeline, test: TrainingRows) -> list[str]:
+    """Both figures of the test rows, and their paired differences from the reference."""
+    from scipy.stats import ttest_rel
+
+    from marvel_assets.survival.gate import compare
+
+    config = _reference()
+    alive = test.rows[config.target].to_numpy()
+    ours, theirs = (
+        model.predict_proba(test.rows[list(model.feature_names_in_)])[:, 1] for model in (pipeline, reference)
+    )
+    ranked = compare(alive, ours, theirs, config.gate)
+    losses = [-np.log(np.where(alive == 1, probability, 1 - probability)) for probability in (ours, theirs)]
+    cells = [f"{ranked.challenger:.4f}", "", f"{losses[0].mean():.4f}", ""]
+    if pipeline is not reference:
+        interval = ttest_rel(*losses).confidence_interval(CONFIDENCE)
+        cells[1] = str(Difference(ranked.challenger - ranked.champion, ranked.low, ranked.high))
+        cells[3] = str(Difference(float((losses[0] - losses[1]).mean()), interval.low, interval.high))
+    return cells
+
+
+def _prices(ways: Mapping[str, ProjectConfig], fitted: Mapping[str, Pipeline], sets: Sets) -> dict[str, list[str]]:
+    """Seconds of a fit and of predicting the training rows, over the reference's; five rounds of all in turn."""
+
+    def fit(name: str) -> object:
+        return _fit(ways[name], sets.train)
+
+    def predict(name: str) -> object:
+        return fitted[name].predict_proba(sets.train.rows[list(ways[name].features)])
+
+    fits, predicts = ({name: Comparison() for name in ways} for _ in range(2))
+    for _ in range(5):
+        for taken, work in ((fits, fit), (predicts, predict)):
+            seconds = {name: timed(partial(work, name))() for name in ways}
+            for name, ours in seconds.items():
+                taken[name].ours.append(ours)
+                taken[name].floor.append(seconds[REFERENCE])
+    return {name: [f"{taken[name].ratio(name, 1).ratio:.2f}" for taken in (fits, predicts)] for name in ways}
