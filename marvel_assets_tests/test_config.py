@@ -98,6 +98,27 @@ def test_the_projects_own_file_holds_the_contracts_features_and_parameters():
     assert config.parameters.model_dump(exclude_none=True) == parameters
 
 
+def test_nothing_that_changes_the_reference_is_on_unless_it_is_asked_for():
+    # when
+    config = ProjectConfig.from_yaml(PROJECT_YAML)
+
+    # then
+    assert (config.native_categories, config.early_stopping) == (False, None)
+    assert config.fit_settings == config.parameters.model_dump(exclude_none=True)
+
+
+def test_what_is_asked_for_is_among_what_decides_a_fit(tmp_path: Path, content: dict[str, Any]):
+    # given
+    content |= {"native_categories": True, "early_stopping": {"rounds": 30}}
+
+    # when
+    config = ProjectConfig.from_yaml(write(tmp_path, content))
+
+    # then
+    added = {"native_categories": True, "early_stopping_rounds": 30, "early_stopping_share": 0.1}
+    assert config.fit_settings == config.parameters.model_dump(exclude_none=True) | added
+
+
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_the_courses_flat_file_loads_unchanged(tmp_path: Path, env: str):
     # when
@@ -210,6 +231,10 @@ def test_all_problems_are_told_at_once(tmp_path: Path, content: dict[str, Any]):
         ("parameters", "n_estimators", None),
         ("parameters", "n_estimators", True),
         ("parameters", "max_depth", [6]),
+        ("early_stopping", "rounds", 0),
+        ("early_stopping", "share", 0),
+        ("early_stopping", "share", 0.6),
+        ("early_stopping", "share", "a tenth"),
         ("gate", "minimum_roc_auc", 1.5),
         ("gate", "minimum_roc_auc", float("nan")),
         ("gate", "minimum_log_loss_gain", float("nan")),
@@ -223,7 +248,7 @@ def test_a_nested_value_that_cannot_be_used_is_named(
     tmp_path: Path, content: dict[str, Any], within: str, key: str, value: Any
 ):
     # given
-    content[within][key] = value
+    content[within] = content.get(within, {}) | {key: value}
 
     # then
     assert f"{within}.{key}: " in refusal(tmp_path, content)
@@ -237,6 +262,9 @@ def test_a_nested_value_that_cannot_be_used_is_named(
         ("cat_features", None),
         ("target", ["Alive"]),
         ("parameters", None),
+        ("native_categories", "yes"),
+        ("native_categories", 1),
+        ("early_stopping", True),
         ("parameters", [0.1, 100, 6]),
         ("experiment_name_basic", "no-slash"),
         ("experiment_name_basic", "/"),

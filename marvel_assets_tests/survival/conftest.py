@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 
+from marvel_assets.config import LightGBMParameters, ProjectConfig
+from marvel_assets.home import PROJECT_ROOT
 from marvel_assets.resources.engines.duckdb_engine import DuckDBEngine
 from marvel_assets.sources.generated import GeneratedSource
 from marvel_assets.survival.cleaning import cleaning_statements, digested_source, set_of
@@ -43,3 +45,10 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
 def fitted(sets: dict[str, pd.DataFrame]) -> Pipeline:
     """A small pipeline, fitted on the train rows."""
     return fit_pipeline(build_pipeline(CATEGORICAL, FEW_TREES, 1), sets["train"], FEATURE_NAMES, TARGET)
+
+
+@pytest.fixture(scope="session")
+def way() -> ProjectConfig:
+    """The project's own way to fit, with few trees."""
+    config = ProjectConfig.from_yaml(PROJECT_ROOT / "config" / "project.yml")
+    return config.model_copy(update={"parameters": LightGBMParameters(**FEW_TREES)})

@@ -6,9 +6,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
+from lightgbm import LGBMClassifier
+from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 
-from marvel_assets.survival.pipeline import TRUSTED_TYPES, build_pipeline, default_threads, fit_pipeline
+from marvel_assets.config import ProjectConfig
+from marvel_assets.survival.encoder import CatToIntTransformer
+from marvel_assets.survival.pipeline import (
+    TRUSTED_TYPES,
+    build_pipeline,
+    default_threads,
+    fit_as_configured,
+    fit_pipeline,
+)
 from marvel_assets.survival.schema import TARGET
 from marvel_assets_tests.commands import python, succeeded
 from marvel_assets_tests.conftest import FEW_TREES
@@ -161,3 +171,81 @@ def test_the_order_of_rows_changes_no_prediction(fitted: Pipeline, sets: dict[st
 
     # then
     pd.testing.assert_series_equal(apart.sort_index(), together)
+
+
+def test_with_nothing_set_the_fit_is_lightgbms_own_bit_for_bit(sets: dict[str, pd.DataFrame], way: ProjectConfig):
+    # given: the reference, written out
+    encoder = CatToIntTransformer(columns=CATEGORICAL)
+    encoded = encoder.fit_transform(sets["train"][FEATURE_NAMES])
+    plain = LGBMClassifier(**FEW_TREES, n_jobs=1, deterministic=True, force_row_wise=True, verbosity=-1)
+    plain.fit(encoded, sets["train"][TARGET])
+
+    # when
+    fitted = fit_as_configured(way, sets["train"], None, 1)
+
+    # then
+    expected = plain.predict_proba(encoder.transform(sets["test"][FEATURE_NAMES]))[:, 1]
+    actual = fitted.predict_proba(sets["test"][list(way.features)])[:, 1]
+    assert way.features == tuple(FEATURE_NAMES)
+    assert actual.tobytes() == expected.tobytes()
+
+
+@pytest.fixture(scope="module")
+def natively_fitted(sets: dict[str, pd.DataFrame], way: ProjectConfig) -> Pipeline:
+    return fit_as_configured(way.model_copy(update={"native_categories": True}), sets["train"], None, 1)
+
+
+def test_native_categories_are_split_by_name_and_measures_by_size(natively_fitted: Pipeline):
+    # when
+    trees = natively_fitted.named_steps["classify"].booster_.trees_to_dataframe().dropna(subset="split_feature")
+
+    # then
+    kinds = trees.groupby("split_feature")["decision_type"].unique().map(list).to_dict()
+    assert {column: kind for column, kind in kinds.items() if column in CATEGORICAL and kind != ["=="]} == {}
+    assert (kinds["Universe"], kinds["Height"]) == (["=="], ["<="])
+
+
+def test_an_order_of_names_that_means_nothing_is_seen_through_by_native_categories_alone(way: ProjectConfig):
+    # given: sixty universes of which every other one, in the order of their names, ends badly; and one split
+    rows = pd.DataFrame({"Universe": [f"Earth-{number % 60:02}" for number in range(6000)]})
+    rows[TARGET] = [number % 60 % 2 for number in range(6000)]
+    stump = way.parameters.model_copy(update={"max_depth": 1, "n_estimators": 1, "learning_rate": 0.5})
+    alike = {"num_features": (), "cat_features": ("Universe",), "parameters": stump}
+
+    # when
+    by_number, by_name = (
+        fit_as_configured(way.model_copy(update={**alike, "native_categories": native}), rows, None, 1)
+        for native in (False, True)
+    )
+
+    # then
+    ranks = {
+        name: roc_auc_score(rows[TARGET], fitted.predict_proba(rows[["Universe"]])[:, 1])
+        for name, fitted in (("by number", by_number), ("by name", by_name))
+    }
+    assert ranks["by number"] < 0.6
+    assert ranks["by name"] > 0.9
+
+
+def test_native_categories_take_the_unknown_for_missing(natively_fitted: Pipeline, sets: dict[str, pd.DataFrame]):
+    # given: codes as LightGBM gets them, -1 for the unknown, and the same with the unknown left out
+    rows = sets["test"][FEATURE_NAMES].copy()
+    rows[CATEGORICAL] = rows[CATEGORICAL].astype(object)
+    rows.loc[rows.index[::2], CATEGORICAL] = None
+    encode, classify = natively_fitted.named_steps.values()
+    codes = encode.transform(rows)
+    without = codes.astype(float).mask(codes == -1)
+
+    # then
+    assert (codes == -1).to_numpy().any()
+    np.testing.assert_array_equal(classify.predict_proba(codes), classify.predict_proba(without))
+
+
+def test_a_pipeline_with_native_categories_is_stored_and_trusted_like_any_other(
+    natively_fitted: Pipeline, sets: dict[str, pd.DataFrame]
+):
+    # when
+    back = skops.io.loads(skops.io.dumps(natively_fitted), trusted=list(TRUSTED_TYPES))
+
+    # then
+    assert probabilities(back, sets["test"]) == probabilities(natively_fitted, sets["test"])
