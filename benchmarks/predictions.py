@@ -62,11 +62,9 @@ DROPPED: dict[str, str] = {
 """What the source tells and the tables leave out. Words that tell of death itself (zombie, undead, corpse, ghost,
 deceased) are no candidates: they would hand the model its answer. Nor is "formerly": editors write it afterwards."""
 
-CROSS_VALIDATED = (
-    "| way to fit, cross-validated | ROC AUC | difference | log loss | difference |\n|---|---|---|---|---|"
-)
+CROSS_VALIDATED = "| cross-validated | ROC AUC | difference | log loss | difference |\n|---|---|---|---|---|"
 ONCE_ON_TEST = (
-    "| way to fit, on the test rows | ROC AUC | difference | log loss | difference | trees | seconds of a fit / "
+    "| on the test rows | ROC AUC | difference | log loss | difference | trees | seconds of a fit / "
     "reference | of predicting / reference |\n|---|---|---|---|---|---|---|---|"
 )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
+import yaml
 from deltalake import DeltaTable
 
 from marvel_assets.home import Home
@@ -182,3 +183,48 @@ def test_a_fit_is_reused_where_logging_was_cut_off(home: Home, small_project: Pa
     after = state_of(home, small_project)
     assert after.pipelines == before.pipelines
     assert all(numbers == [1] for numbers in after.versions.values())
+
+
+def test_early_stopping_and_native_categories_give_a_model_that_is_checked_served_and_scored_like_any_other(
+    home: Home, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    settings = yaml.safe_load(small_project.read_text()) | {"native_categories": True, "early_stopping": {"rounds": 5}}
+    settings["parameters"] |= {"n_estimators": 400, "learning_rate": 0.2}
+    config = tmp_path / "project.yml"
+    config.write_text(yaml.safe_dump(settings))
+    monkeypatch.setenv("MARVEL_CONFIG", str(config))
+
+    # when
+    succeeded(materialize("*"))
+
+    # then: MLflow tells what was asked for and what was found
+    client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    params = client.get_run(reference(home, "basic_model").run_id).data.params
+    asked = {"native_categories": "True", "early_stopping_rounds": "5", "early_stopping_share": "0.1"}
+    assert params.items() >= asked.items()
+    assert 0 < int(params["trees"]) < 400 == int(params["n_estimators"])
+
+    # and the pair is under its aliases, and has scored everybody
+    assert state_of(home, config).aliases == dict.fromkeys(state_of(home, config).aliases, 1)
+    assert reference(home, "survival_predictions").rows > 0
+
+
+def test_another_way_to_fit_is_another_recipe_and_the_way_back_finds_the_first(
+    home: Home, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    succeeded(materialize("*fitted_pipeline"))
+    [first] = home.pipelines.glob("*.skops")
+    config = tmp_path / "project.yml"
+    config.write_text(yaml.safe_dump(yaml.safe_load(small_project.read_text()) | {"native_categories": True}))
+
+    # when
+    monkeypatch.setenv("MARVEL_CONFIG", str(config))
+    succeeded(materialize("fitted_pipeline"))
+    monkeypatch.setenv("MARVEL_CONFIG", str(small_project))
+    succeeded(materialize("fitted_pipeline"))
+
+    # then
+    assert len(list(home.pipelines.glob("*.skops"))) == 2
+    assert json.loads((home.references / "fitted_pipeline.json").read_text())["recipe"] == first.stem
