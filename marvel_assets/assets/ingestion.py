@@ -8,6 +8,7 @@ from pydantic import Field
 from marvel_assets.assets.code_versions import version_of
 from marvel_assets.assets.descriptions import OWNERS, column_lineage, column_schema, log_published, table_metadata
 from marvel_assets.assets.freshness import WEEKLY
+from marvel_assets.imports import imported_meanwhile
 from marvel_assets.preflight import check_ready
 from marvel_assets.references import TableVersion
 from marvel_assets.resources.engines.engine import Engine
@@ -27,6 +28,9 @@ CLEANING_VERSION = version_of("survival/clean.sql", "survival/cleaning.py", "sur
 
 SOURCE_DIGEST = "source_digest"
 """What the commit and the materialisation of raw_characters tell of the source's content."""
+
+NEEDED_TO_FIT = ("mlflow", "lightgbm", "sklearn.pipeline")
+"""Modules that the assets after these take seconds to import."""
 
 ADD_UP = "accepted_and_rejected_add_up"
 TABLE_STATEMENTS = {"train_set": set_of("train"), "test_set": set_of("test"), "rejected_characters": rejected()}
@@ -111,7 +115,7 @@ def raw_characters(
             published = Published(head, is_new=False)
         else:
             context.log.info(f"Reading {source.label}")
-            with engine.session() as session:
+            with imported_meanwhile(*NEEDED_TO_FIT, after=("pandas",)), engine.session() as session:
                 session.read_source(source, "delivered")
                 session.query(digested_source("delivered"), "raw_characters")
                 provenance = {"source": source.label, **read_from}

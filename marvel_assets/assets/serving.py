@@ -21,6 +21,7 @@ from marvel_assets.resources.wheel_builder import WheelBuilder
 
 GROUP = "serving"
 WRAP_CODE = version_of(
+    "survival/distinct_rows.py",
     "survival/serving_model.py",
     "survival/signature.py",
     "survival/trusted_loading.py",

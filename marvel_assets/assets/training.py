@@ -10,6 +10,7 @@ from marvel_assets.assets.code_versions import recipe_of, version_of
 from marvel_assets.assets.descriptions import OWNERS, picture
 from marvel_assets.assets.freshness import WEEKLY
 from marvel_assets.config import Tags
+from marvel_assets.imports import imported_meanwhile
 from marvel_assets.references import LoggedModelRef, TableVersion
 from marvel_assets.resources.pipeline_store import FittedPipeline, PipelineStore
 from marvel_assets.resources.project import Project
@@ -18,10 +19,14 @@ from marvel_assets.resources.tables import Tables
 from marvel_assets.resources.tracking import MlflowTracking
 
 GROUP = "training"
+NEEDED_TO_LOG = ("mlflow.sklearn", "mlflow.pyfunc", "skops.io", "sklearn.metrics", "matplotlib.figure")
+"""Modules that take seconds to import and are not needed before the fit has ended."""
+
 FIT_CODE = version_of(
     "survival/early_stopping.py", "survival/encoder.py", "survival/pipeline.py", "survival/training_rows.py"
 )
 LOG_CODE = version_of(
+    "survival/distinct_rows.py",
     "survival/evaluation.py",
     "survival/model_logging.py",
     "survival/plots.py",
@@ -89,7 +94,8 @@ def fitted_pipeline(
             threads = config.threads or default_threads()
             context.log.info(f"Fitting {parameters['n_estimators']:,} trees on {len(rows):,} rows, {threads} thread(s)")
             ids = read["Id"].to_pandas() if settings.early_stopping else None
-            pipeline = fit_as_configured(settings, rows, ids, threads)
+            with imported_meanwhile(*NEEDED_TO_LOG, after=("lightgbm", "sklearn.pipeline")):
+                pipeline = fit_as_configured(settings, rows, ids, threads)
             fitted = pipeline_store.keep(pipeline, recipe, train_set, rows_digest(rows), len(rows), config.sample)
     context.log.info(f"Pipeline {recipe[:12]} on {fitted.trained_on}: {'fitted' if is_new else 'unchanged'}")
     return dg.MaterializeResult(

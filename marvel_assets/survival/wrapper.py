@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
+from marvel_assets.survival.distinct_rows import asked_once_each
 from marvel_assets.survival.schema import MEASURES
 from marvel_assets.survival.signature import ANSWER
 from marvel_assets.survival.trusted_loading import load_trusted
@@ -41,7 +42,7 @@ class MarvelModelWrapper(PythonModel):
             ValueError: naming the features that are absent.
         """
         features = self._features(model_input)
-        labels = self.model.predict(features) if len(features) else []  # LightGBM refuses to predict nothing
+        labels = asked_once_each(features, self.model.predict) if len(features) else []  # LightGBM wants a row
         return {ANSWER: [WORDS[int(label)] for label in labels]}
 
     def _features(self, model_input: pd.DataFrame) -> pd.DataFrame:

@@ -40,7 +40,7 @@ def test_an_error_of_our_own_is_told_where_a_library_hides_it():
     @dg.op
     def fails() -> None:
         try:
-            raise CatalogUnavailableError(UNAVAILABLE)
+            raise CatalogUnavailableError(UNAVAILABLE)  # noqa: TRY301
         except CatalogUnavailableError:
             raise RuntimeError("please ensure that the path is correct")  # noqa: B904 - as libraries do
 

@@ -1,0 +1,38 @@
+"""Importing what will be needed while something else is waited for."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from threading import Thread
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def imported_meanwhile(*modules: str, after: tuple[str, ...] = ()) -> Iterator[None]:
+    """Import modules in a thread while the block runs; they are there, or will fail where they are used, when it ends.
+
+    Worth it where the block waits for code that needs no interpreter, such as a fit or a file that is parsed.
+
+    Args:
+        modules: what is needed after the block, and not in it.
+        after: what the block itself imports of the same packages, imported before it begins: modules that import each
+            other in a circle can't be imported by two threads.
+    """
+    for module in after:
+        importlib.import_module(module)
+    thread = Thread(target=_import_all, args=modules, name="imports", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def _import_all(*modules: str) -> None:
+    for module in modules:
+        with contextlib.suppress(ImportError):  # raised again, and told, where the module is used
+            importlib.import_module(module)
