@@ -13,7 +13,7 @@ from marvel_assets.config import Tags
 from marvel_assets.references import LoggedModelRef, ModelVersionRef, WheelRef
 from marvel_assets.resources.project import Project
 from marvel_assets.resources.retraining_turn import POOL, RetrainingTurn
-from marvel_assets.resources.tracking import MlflowTracking
+from marvel_assets.resources.tracking import INSPECTED_IN, INSPECTION, PASSED, MlflowTracking
 from marvel_assets.resources.unity_catalog.catalog import CatalogVersion
 from marvel_assets.resources.unity_catalog.model_pair import ALIAS, CUSTOM_MODEL, WRAPS, ModelPair, StalePairError
 from marvel_assets.resources.unity_catalog.resource import UnityCatalog
@@ -96,11 +96,7 @@ def custom_model_version(
             context.log.info(f"Wrapping {basic_model_version.name} version {basic_model_version.version}")
             logged = _wrap(context, basic_model_version, inference_wheel, project, tracking, recipe)
 
-    with tracking.files_of(logged.model_id) as files:
-        verdicts = [
-            _answers_the_same(files, project),
-            _wraps_the_basic_version(files, basic_model_version, tracking),
-        ]
+    verdicts = _inspected(context, logged, basic_model_version, project, tracking)
     yield from verdicts
     failed = [verdict.check_name for verdict in verdicts if not verdict.passed]
     if failed:
@@ -116,6 +112,32 @@ def custom_model_version(
     tracking.note_version(logged, custom.version)
     released = _release(context, ModelPair(basic, custom), project, unity_catalog)
     yield version_result(context, logged, custom, tracking, is_new=is_new, metadata={"alias": released})
+
+
+def _inspected(
+    context: dg.AssetExecutionContext,
+    logged: LoggedModelRef,
+    basic: ModelVersionRef,
+    project: Project,
+    tracking: MlflowTracking,
+) -> list[dg.AssetCheckResult]:
+    """The checks of a custom model: its files are looked at in every run, and asked until they have passed once."""
+    tags = tracking.tags_of(logged)
+    with tracking.files_of(logged.model_id) as files:
+        if tags.get(INSPECTION) == PASSED:
+            return [
+                dg.AssetCheckResult(
+                    asset_key="custom_model_version",
+                    check_name=name,
+                    passed=True,
+                    metadata={INSPECTED_IN: tags[INSPECTED_IN]},
+                )
+                for name in (UNWRAPPED, WRAPS_THE_BASIC_VERSION)
+            ]
+        verdicts = [_answers_the_same(files, project), _wraps_the_basic_version(files, basic, tracking)]
+    if all(verdict.passed for verdict in verdicts):
+        tracking.tag_model(logged, {INSPECTION: PASSED, INSPECTED_IN: context.run.run_id})
+    return verdicts
 
 
 def _basic_version(reference: ModelVersionRef, unity_catalog: UnityCatalog) -> CatalogVersion:

@@ -9,15 +9,15 @@ from marvel_assets.assets.code_versions import version_of
 from marvel_assets.references import LoggedModelRef
 from marvel_assets.resources.project import Project
 from marvel_assets.resources.tables import TableNotFoundError, Tables
-from marvel_assets.resources.tracking import INSPECTION, PASSED, MlflowTracking
+from marvel_assets.resources.tracking import INSPECTED_IN, INSPECTION, PASSED, MlflowTracking
 
 LOADS = "loads_by_model_id_and_by_run"
 FOUND = "is_found_by_git_sha"
 SAME_ROWS = "training_rows_are_read_again"
 
 INSPECTION_CODE = version_of("survival/inspection.py", "survival/training_rows.py", "survival/trusted_loading.py")
-INSPECTED_BY, INSPECTED_IN = "inspected_by", "inspected_in"
-"""Tags of a logged model: the code that it passed by, and the Dagster run in which it did."""
+INSPECTED_BY = "inspected_by"
+"""Tag of a logged model: the code that it passed by."""
 
 
 @dg.multi_asset_check(

@@ -44,7 +44,10 @@ VERSION = "registered_version"
 
 INSPECTION = "inspection"
 PASSED = "passed"
-"""Tag of a logged model, and its value where all checks of basic_model have passed."""
+"""Tag of a logged model, and its value where all its checks have passed."""
+
+INSPECTED_IN = "inspected_in"
+"""Tag of a logged model: the Dagster run in which it was inspected."""
 
 ENDS = {dg.DagsterRunStatus.SUCCESS: "FINISHED", dg.DagsterRunStatus.FAILURE: "FAILED"}
 INTERRUPTIONS = {"KeyboardInterrupt", "DagsterExecutionInterruptedError"}
