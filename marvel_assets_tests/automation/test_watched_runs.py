@@ -16,6 +16,7 @@ from marvel_assets.automation.run_launcher import WatchingRunLauncher
 from marvel_assets.automation.watched_runs import KILLED
 from marvel_assets.home import PROJECT_ROOT, Home
 from marvel_assets.life_signs import known_runs
+from marvel_assets.resources.retraining_turn import POOL
 from marvel_assets_tests.commands import materialize, succeeded
 from marvel_assets_tests.resources.logging_assets import mark, wait_for
 
@@ -128,7 +129,8 @@ def test_a_run_that_was_killed_before_its_first_sign_is_dead_and_a_started_proce
 def test_a_queued_retraining_starts_although_one_was_killed_at_the_command_line(
     home: Home, waiting: subprocess.Popen[bytes], instance: dg.DagsterInstance
 ):
-    # given: the killed run holds the one place in the pool
+    # given: the killed run holds the one place in the pool, whose limit the first queued retraining has set
+    instance.event_log_storage.initialize_concurrency_limit_to_default(POOL)
     kill(waiting)
     settings = home.dagster / "dagster.yaml"
     content = yaml.safe_load(settings.read_text())

@@ -1,7 +1,7 @@
 """Runs that start at the same moment: everything is made once, and retrainings come one after the other."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from marvel_assets.resources.mlflow_store import connect
 from marvel_assets.resources.unity_catalog.embedded import EmbeddedCatalog
 from marvel_assets.resources.unity_catalog.model_pair import ModelPairs
 from marvel_assets.survival.inspection import input_of
+from marvel_assets_tests.commands import BASIC
 from marvel_assets_tests.faults.barrier import run_at_once
 from marvel_assets_tests.faults.conftest import LOST, ROUNDS
 from marvel_assets_tests.faults.inventory import differences, inventory
@@ -27,11 +28,14 @@ GOOD, WORSE = 0.0, 0.3
 """Shares of training rows with the wrong label. Alone, either passes the gate; against the good one, not the worse."""
 
 
-@pytest.fixture(autouse=True)
-def settings(small_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MARVEL_CONFIG", str(small_project))
-    for name in ("MARVEL_SOURCE", "MARVEL_ENV", "MARVEL_PROFILE", "MLFLOW_TRACKING_URI"):
-        monkeypatch.delenv(name, raising=False)
+@pytest.fixture(scope="module", autouse=True)
+def settings(small_project: Path) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MARVEL_CONFIG", str(small_project))
+        patch.setenv("MARVEL_GIT_SHA", "0123abc")
+        for name in ("MARVEL_SOURCE", "MARVEL_ENV", "MARVEL_PROFILE", "MLFLOW_TRACKING_URI"):
+            patch.delenv(name, raising=False)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +44,9 @@ def config(small_project: Path) -> ProjectConfig:
 
 
 @pytest.fixture(scope="module")
-def one_run_alone(
-    tmp_path_factory: pytest.TempPathFactory, config: ProjectConfig, small_project: Path
-) -> dict[str, Any]:
+def one_run_alone(tmp_path_factory: pytest.TempPathFactory, config: ProjectConfig) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("alone")
-    assert run_at_once(Home(folder / "home"), folder, [{"MARVEL_CONFIG": str(small_project)}]) == []
+    assert run_at_once(Home(folder / "home"), folder, [{}]) == []
     return inventory(Home(folder / "home"), config)
 
 
@@ -91,15 +93,22 @@ def test_two_retrainings_on_different_data_come_one_after_the_other_and_the_gate
     # when
     failed = run_at_once(home, tmp_path, [{"MARVEL_SOURCE": str(sources[share])} for share in order])
 
-    # then: each run made its tables of its own rows, none between the other's
+    # then: each run made its tables of its own rows, none between the other's, and the later was judged by the gate
     assert failed == []
-    made_of = [commit["raw_characters"].rpartition("@v")[2] for commit in provenance(home, config, "train_set")]
-    is_served = served_source(home, config)
-    lost = [made_of != ["0", "1"], is_served != sources[GOOD].name].count(True)
+    came_first = Path(provenance(home, config, "raw_characters")[0]["source"]).name
+    found = {
+        "train_set": [commit["raw_characters"].rpartition("@v")[2] for commit in provenance(home, config, "train_set")],
+        "served": served_source(home, config),
+        "versions": len(catalog_in(home).versions(config.qualified(BASIC))),
+    }
+    expected = {
+        "train_set": ["0", "1"],
+        "served": sources[GOOD].name,
+        "versions": 2 if came_first == sources[WORSE].name else 1,
+    }
     record_property(ROUNDS, 1)
-    record_property(LOST, lost)
-    assert made_of == ["0", "1"]
-    assert is_served == sources[GOOD].name
+    record_property(LOST, len(differences(expected, found)))
+    assert found == expected
 
 
 def provenance(home: Home, config: ProjectConfig, table: str) -> list[dict[str, Any]]:
@@ -108,10 +117,14 @@ def provenance(home: Home, config: ProjectConfig, table: str) -> list[dict[str, 
     return [json.loads(entry["userMetadata"])["provenance"] for entry in reversed(history)]
 
 
+def catalog_in(home: Home) -> EmbeddedCatalog:
+    return EmbeddedCatalog(connect(f"sqlite:///{home.mlflow_database}", home.locks), home.locks)
+
+
 def served_source(home: Home, config: ProjectConfig) -> str:
     """The file that the served pair was trained on."""
     client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
-    pairs = ModelPairs(EmbeddedCatalog(client, home.locks), config, home.locks)
+    pairs = ModelPairs(catalog_in(home), config, home.locks)
     assert pairs.is_whole()
     run = client.get_run(client.get_logged_model(pairs.current().basic.model_id).source_run_id)
     trained_on = input_of(run, "training").version

@@ -47,6 +47,7 @@ class Undisturbed(NamedTuple):
 def settings(small_project: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MARVEL_CONFIG", str(small_project))
+        patch.setenv("MARVEL_GIT_SHA", "0123abc")
         for name in ("MARVEL_SOURCE", "MARVEL_ENV", "MARVEL_PROFILE", "MLFLOW_TRACKING_URI"):
             patch.delenv(name, raising=False)
         yield
