@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +24,7 @@ WITHIN_SECONDS = (0.0005, 0.002, 0.005, 0.01, 0.03, 0.1)
 """How long the action goes on before the process dies within it (or within what follows)."""
 
 SEED = 616
+SECONDS_TO_END = 60
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,15 @@ def settings_of(home: Home) -> dict[str, str]:
     return {"MARVEL_HOME": str(home.root), "DAGSTER_HOME": str(home.dagster)}
 
 
-def processes_in(home: Home) -> list[str]:
-    """The commands of all processes that work in a home."""
+def left_in(home: Home) -> list[str]:
+    """The processes that still work in a home after a while that is long enough to end."""
+    deadline = time.monotonic() + SECONDS_TO_END
+    while (found := _processes_in(home)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
+
+
+def _processes_in(home: Home) -> list[str]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):

@@ -11,7 +11,7 @@ from marvel_assets.home import Home
 from marvel_assets_tests.commands import succeeded
 from marvel_assets_tests.faults.conftest import KILLS, LOST
 from marvel_assets_tests.faults.inventory import differences, inventory
-from marvel_assets_tests.faults.kills import Moment, is_killed, prepare, processes_in, run, spread
+from marvel_assets_tests.faults.kills import Moment, is_killed, left_in, prepare, run, spread
 from marvel_assets_tests.faults.scale import amount
 
 pytestmark = pytest.mark.slow
@@ -165,7 +165,7 @@ def test_a_kill_on_spark_takes_the_jvm_along_and_loses_nothing(
     fresh.spark.symlink_to(spark_folder, target_is_directory=True)
     moment = moments_on_spark[number]
     assert is_killed(run(fresh, moment, MARVEL_PROFILE="spark")), f"not killed {moment}"
-    assert processes_in(fresh) == []
+    assert left_in(fresh) == []
 
     # when
     succeeded(run(fresh, MARVEL_PROFILE="spark"))
