@@ -1,5 +1,6 @@
 """The contract of the model catalog. Every backend passes the same suite: add one to ``BACKENDS``."""
 
+import json
 import logging
 import multiprocessing
 import os
@@ -28,6 +29,7 @@ CATALOG = "marvel_contract_suite"
 NAME = f"{CATALOG}.tests.some_model"
 OTHER = f"{CATALOG}.tests.other_model"
 ALIAS = "latest-model"
+VERSIONS_OF_A_MODEL = "mlflow.modelVersions"
 AWKWARD = """it's "so": `x` = 'y' and \\ % ✓"""
 
 
@@ -227,6 +229,26 @@ def test_the_same_model_never_makes_a_second_version(backend: Backend, catalog: 
     # then
     assert [version.version for version in again] == [first.version, second.version]
     assert len(catalog.versions(NAME)) == 2
+
+
+def test_registering_again_makes_up_for_the_note_on_the_model_that_a_killed_process_did_not_come_to(
+    backend: Backend, catalog: ModelCatalog
+):
+    # given
+    client, model_id = mlflow.MlflowClient(), backend.models[0].model_id
+    register(catalog, backend.models[0])
+    before = client.get_logged_model(model_id).tags
+    if VERSIONS_OF_A_MODEL in before:
+        client.delete_logged_model_tag(model_id, VERSIONS_OF_A_MODEL)
+
+    # when
+    register(catalog, backend.models[0])
+
+    # then: other tests have registered the model, too
+    after = client.get_logged_model(model_id).tags
+    assert after.keys() == before.keys()
+    if VERSIONS_OF_A_MODEL in after:
+        assert json.loads(after[VERSIONS_OF_A_MODEL]) == [{"name": NAME, "version": "1"}]
 
 
 def test_the_same_model_may_stand_under_two_names(backend: Backend, catalog: ModelCatalog):

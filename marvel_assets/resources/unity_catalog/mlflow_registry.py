@@ -137,8 +137,8 @@ class MlflowRegistryCatalog:
         from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
         told = json.loads(self._client.get_logged_model(version.model_id).tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
-        link = {"name": version.name, "version": version.version}
-        if link not in [{**known, "version": int(known["version"])} for known in told]:
+        link = {"name": version.name, "version": str(version.version)}
+        if link not in [{**known, "version": str(known["version"])} for known in told]:
             tags = {MLFLOW_MODEL_VERSIONS: json.dumps([*told, link])}
             self._client.set_logged_model_tags(version.model_id, tags)
 
