@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import mlflow
@@ -105,25 +104,6 @@ def test_each_asset_is_materialised_alone_in_a_process_of_its_own(
     # then
     state = state_of(home, small_project)
     assert all(number == 1 for number in state.aliases.values())
-    assert set(state.mlflow_runs.values()) == {"FINISHED"}
-
-
-def test_four_runs_at_once_from_a_fresh_home_end_well_and_make_everything_once(tmp_path: Path, small_project: Path):
-    # given
-    home = Home(tmp_path / "home")
-    settings = {"MARVEL_HOME": str(home.root), "MARVEL_CONFIG": str(small_project)}
-
-    # when
-    with ThreadPoolExecutor() as several:
-        runs = list(several.map(lambda _: marvel("run", **settings), range(4)))
-
-    # then
-    for run in runs:
-        succeeded(run)
-    state = state_of(home, small_project)
-    assert set(state.table_versions.values()) == {0}
-    assert len(state.logged_models) == 2
-    assert all(numbers == [1] for numbers in state.versions.values())
     assert set(state.mlflow_runs.values()) == {"FINISHED"}
 
 
