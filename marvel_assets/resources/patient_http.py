@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as OutOfTimeError
 from typing import Any, Self
@@ -18,7 +18,7 @@ from typing import Any, Self
 from requests import PreparedRequest, RequestException, Response
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ConnectionError as RequestsConnectionError
-from requests.exceptions import StreamConsumedError
+from requests.exceptions import StreamConsumedError, Timeout
 from urllib3 import BaseHTTPResponse, Retry
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError, ResponseError
@@ -95,11 +95,13 @@ class PatientAdapter(HTTPAdapter):
         try:
             response = _in_a_thread(exchange, progress)
         except OutOfTimeError:
-            raise _unavailable(patience, progress, f"gives no answer within {seconds:.0f} s", request) from None
+            raise _unavailable(patience, progress, _no_answer(seconds), request) from None
         except ServerUnavailableError:
             raise
+        except Timeout as error:
+            raise _unavailable(patience, progress, _no_answer(time.monotonic() - progress.began), request) from error
         except (RequestException, HTTPError) as error:
-            raise _unavailable(patience, progress, f"can't be reached ({innermost(error)})", request) from error
+            raise _unavailable(patience, progress, f"can't be reached: {_innermost(error)}", request) from error
         if response.status_code in (self.max_retries.status_forcelist or ()):
             told = "" if stream else f": {' '.join(response.text.split())[:200]}"
             reason = f"answers {response.status_code} {response.reason}{told}"
@@ -186,7 +188,7 @@ class _PatientResponse(Response):
                     raise _unavailable(self._patience, self._progress, "answers too slowly", self.request)
                 yield block
         except HTTPError as error:
-            reason = f"broke off its answer: {innermost(error)}"
+            reason = f"broke off its answer: {_innermost(error)}"
             raise _unavailable(self._patience, self._progress, reason, self.request) from error
         self._content_consumed = True
         if self.status_code < 500 and self.status_code not in NOT_TAKEN:  # noqa: PLR2004 - HTTP's own
@@ -267,9 +269,16 @@ def _unavailable(
     return ServerUnavailableError(patience.url, reason, request)
 
 
-def innermost(error: BaseException) -> str:
+def _no_answer(seconds: float) -> str:
+    return f"can't be reached: no answer within {seconds:.0f} s"
+
+
+def _innermost(error: BaseException) -> str:
     """The system's own words: what requests and urllib3 wrap around them repeats the URL."""
-    cause: BaseException = error
-    while cause.__cause__ or cause.__context__:
-        cause = cause.__cause__ or cause.__context__ or cause
-    return str(cause)
+    while inner := error.__cause__ or error.__context__ or _first_error(error.args):
+        error = inner
+    return str(error)
+
+
+def _first_error(things: Iterable[object]) -> BaseException | None:
+    return next((thing for thing in things if isinstance(thing, BaseException)), None)

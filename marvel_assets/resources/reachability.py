@@ -23,7 +23,7 @@ def problem_with(url: str, what: str, remedy: str) -> str | None:
         try:
             answer = session.get(url, timeout=SECONDS)
         except ServerUnavailableError as error:
-            return f"{what} at {url} can't be reached: {error.reason}. {remedy}"
+            return f"{what} at {url} {error.reason}. {remedy}"
     if answer.status_code >= SERVER_ERRORS:
         return f"{what} at {url} answers {answer.status_code} {answer.reason}. {remedy}"
     return None

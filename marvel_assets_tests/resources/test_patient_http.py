@@ -115,7 +115,7 @@ def test_a_server_that_is_known_to_be_dead_is_not_waited_for_again(session: requ
 
     # when
     for _ in range(20):
-        with pytest.raises(ServerUnavailableError, match="gives no answer within 2 s, and is not asked again"):
+        with pytest.raises(ServerUnavailableError, match="no answer within 2 s, and is not asked again"):
             session.get(proxy.url, timeout=TIMEOUT)
 
     # then
@@ -221,7 +221,7 @@ def test_mlflows_own_calls_are_as_patient(proxy: FaultProxy, tmp_path: Path):
     began = time.monotonic()
 
     # when
-    with pytest.raises(MlflowException, match=f"{proxy.url} gives no answer within {PATIENCE} s"):
+    with pytest.raises(MlflowException, match=f"{proxy.url} can't be reached: no answer within {PATIENCE} s"):
         connect(proxy.url, tmp_path).search_experiments()
 
     # then

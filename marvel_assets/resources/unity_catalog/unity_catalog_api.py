@@ -54,7 +54,7 @@ class UnityCatalogApi:
             raise
         except (TimeoutError, OSError) as error:
             problem = f"no answer within {seconds:.0f} s" if isinstance(error, asyncio.TimeoutError) else str(error)
-            patience.failed(began, f"can't be reached ({problem})")
+            patience.failed(began, f"can't be reached: {problem}")
             raise CatalogUnavailableError(
                 f"The Unity Catalog server at {self.url} can't be reached: {problem}. Is it running, and is "
                 "MARVEL_UC_URL its address?"
