@@ -102,7 +102,12 @@ LIBATOMIC = SystemPart(
     lambda: sys.platform == "darwin" or _loads("libatomic.so.1"),
     ("libatomic1",),
 )
-NEEDED_BY_EXTRA = {"spark": (JAVA,), "dev": (JAVA, CHROMIUM, LIBATOMIC)}
+COMPILER = SystemPart(
+    "a C compiler for the tests of a clock that jumps",
+    lambda: sys.platform == "darwin" or shutil.which("cc") is not None,
+    ("gcc", "libc6-dev"),
+)
+NEEDED_BY_EXTRA = {"spark": (JAVA,), "dev": (JAVA, CHROMIUM, LIBATOMIC, COMPILER)}
 
 
 def main() -> None:

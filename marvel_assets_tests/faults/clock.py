@@ -62,7 +62,7 @@ class Clock:
     @classmethod
     def build(cls, folder: Path) -> "Clock":
         """Compile it; a clock that is right at first."""
-        compiler = shutil.which("cc") or shutil.which("gcc")
+        compiler = shutil.which("cc")
         if compiler is None or sys.platform != "linux":
             reason = "a clock can be set for one process on Linux with a C compiler (Debian: gcc and libc6-dev)"
             pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
