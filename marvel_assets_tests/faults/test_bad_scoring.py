@@ -34,6 +34,7 @@ from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.graph import failure_of, run_graph
 from marvel_assets_tests.pages import free_port
 from marvel_assets_tests.planted import spoilt_characters
+from marvel_assets_tests.sockets import listening
 
 SCHEMA = "marvel_dev.marvel_characters"
 TABLE = f"{SCHEMA}.new_characters"
@@ -420,6 +421,12 @@ def test_a_question_over_http_is_answered_or_refused_in_a_sentence(
     assert "site-packages" not in answer.text
     assert len(answer.text) < 3000
     record_property(INPUTS, 1)
+
+
+def test_the_model_is_reached_from_this_machine_alone(server: str):
+    # then
+    assert server
+    assert listening() == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize("kind", ["application/octet-stream", "application/xml", "application/x-python-pickle"])

@@ -1,0 +1,114 @@
+"""What the project's commands start is reached from this machine alone."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from marvel_assets.home import Home
+from marvel_assets_tests.commands import python, succeeded
+from marvel_assets_tests.faults.conftest import INPUTS
+from marvel_assets_tests.pages import free_port, served
+from marvel_assets_tests.sockets import listening
+
+LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+SECONDS_TO_START = 120
+Record = Callable[[str, object], None]
+
+SESSION = """
+import json
+from marvel_assets.home import Home
+from marvel_assets.resources.profiles import spark
+from marvel_assets_tests.sockets import listening
+
+session = spark(Home.from_environment())["spark"].session()
+rows = session.range(10).repartition(2).mapInPandas(lambda frames: frames, "id long").count()
+print("rows", rows)
+print(json.dumps(sorted(listening())))
+"""
+
+
+OPEN_TO_ALL = """
+import socket, time
+server = socket.create_server(("0.0.0.0", 0))
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_the_search_finds_a_server_that_anybody_reaches():
+    # given
+    with subprocess.Popen([sys.executable, "-c", OPEN_TO_ALL], stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        server.stdout.readline()
+
+        # then
+        found = listening()
+        server.kill()
+    assert not found <= LOOPBACK
+
+
+def test_the_pages(home: Home, record_property: Record):
+    # when
+    with served(home):
+        found = listening()
+
+    # then
+    assert found <= LOOPBACK
+    assert found
+    record_property(INPUTS, 1)
+
+
+@pytest.fixture
+def spark_server(spark_home: Home) -> Iterator[int]:
+    """`marvel spark-server`, ended by its process id."""
+    port = free_port()
+    command = [sys.executable, "-c", "from marvel_assets.cli import main; main()", "spark-server", "--port", str(port)]
+    server = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "MARVEL_HOME": str(spark_home.root)},
+    )
+    deadline = time.monotonic() + SECONDS_TO_START
+    try:
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                assert server.poll() is None, "the server ended"
+                assert time.monotonic() < deadline, "the server did not start"
+                time.sleep(0.2)
+        yield port
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(60)
+
+
+@pytest.mark.spark
+def test_a_spark_connect_server(spark_server: int, record_property: Record):
+    # then
+    assert spark_server
+    assert listening() <= LOOPBACK
+    assert listening()
+    record_property(INPUTS, 1)
+
+
+@pytest.mark.spark
+@pytest.mark.usefixtures("spark_home")
+def test_a_local_session_with_its_workers_and_its_pages(record_property: Record):
+    # when
+    told = succeeded(python("-c", SESSION, MARVEL_SPARK_SETTINGS="spark.ui.enabled=true spark.ui.port=0")).stdout
+
+    # then
+    found = set(json.loads(told.splitlines()[-1]))
+    assert found <= LOOPBACK
+    assert found
+    record_property(INPUTS, 1)

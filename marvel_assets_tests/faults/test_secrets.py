@@ -1,0 +1,249 @@
+"""Secrets are where they were put, and nowhere else: not in files, output, logs, events, pages or traces.
+
+Every place that a secret may stand in has a canary of its own; what remains of a run is searched for all of them.
+"""
+
+import base64
+import json
+import socket
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from subprocess import CompletedProcess
+from threading import Thread
+
+import pytest
+import requests
+
+from marvel_assets.home import Home
+from marvel_assets_tests.commands import marvel, materialize, succeeded
+from marvel_assets_tests.faults.conftest import INPUTS, LOST
+from marvel_assets_tests.pages import LOCATION, served
+from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
+
+CANARY = "canary-5f1e"
+SECRETS = {
+    name: f"{CANARY}-{name.lower()}"
+    for name in (
+        "MLFLOW_TRACKING_USERNAME",
+        "MLFLOW_TRACKING_PASSWORD",
+        "MLFLOW_TRACKING_TOKEN",
+        "MLFLOW_UC_OSS_TOKEN",
+        "DATABRICKS_TOKEN",
+        "DATABRICKS_CLIENT_SECRET",
+        "KAGGLE_USERNAME",
+        "KAGGLE_KEY",
+        "KAGGLE_API_TOKEN",
+        "SPARK_CONNECT_AUTHENTICATE_TOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+    )
+} | {"MARVEL_WEBHOOK_URL": f"http://127.0.0.1:9/services/{CANARY}-webhook"}
+BASIC = base64.b64encode(f"{SECRETS['MLFLOW_TRACKING_USERNAME']}:{SECRETS['MLFLOW_TRACKING_PASSWORD']}".encode())
+LOOKED_FOR = (CANARY.encode(), BASIC)
+"""Basic authentication is the name and the password in another alphabet."""
+
+Record = Callable[[str, object], None]
+
+EVERYTHING_THAT_IS_SHOWN = """
+    query($repository: RepositorySelector!) {
+        topLevelResourceDetailsListOrError(repositorySelector: $repository) {
+            ... on ResourceDetailsList {
+                results { name configFields { name description } configuredValues { key value } }
+            }
+        }
+        repositoryOrError(repositorySelector: $repository) {
+            ... on Repository { displayMetadata { key value } }
+        }
+        utilizedEnvVarsOrError(repositorySelector: $repository) {
+            ... on EnvVarWithConsumersList { results { envVarName } }
+        }
+        instance { info }
+        runsOrError {
+            ... on Runs { results {
+                runId runConfigYaml tags { key value }
+                eventConnection(limit: 1000) { events {
+                    ... on MessageEvent { message }
+                    ... on ExecutionStepFailureEvent { error { message stack causes { message stack } } }
+                } }
+            } }
+        }
+    }
+"""
+
+
+def places_of_secrets(home: Home, done: CompletedProcess[str]) -> list[str]:
+    """Where a secret has come to, among what a command has printed and all that the home holds."""
+    found = ["stdout and stderr"] if holds_one((done.stdout + done.stderr).encode()) else []
+    files = [file for file in home.root.rglob("*") if file.is_file() and holds_one(file.read_bytes())]
+    return found + [str(file.relative_to(home.root)) for file in files]
+
+
+def holds_one(content: bytes) -> bool:
+    return any(secret in content for secret in LOOKED_FOR)
+
+
+@pytest.fixture
+def dead() -> str:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{found.getsockname()[1]}"
+
+
+class Refuses(BaseHTTPRequestHandler):
+    """Is healthy, and lets nobody in."""
+
+    def answer(self) -> None:
+        is_healthy = self.path == "/health"
+        self.send_response(200 if is_healthy else 401, None if is_healthy else "Unauthorized")
+        self.end_headers()
+        self.wfile.write(b"OK" if is_healthy else b"You are not authenticated.")
+
+    do_GET = do_POST = answer  # noqa: N815 - http.server's names
+
+    def log_message(self, *_: object) -> None:
+        """Be quiet."""
+
+
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refuses) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_the_search_finds_what_is_there(home: Home):
+    # given
+    (home.root / "plain").write_text(f"x{SECRETS['KAGGLE_KEY']}x")
+    (home.root / "basic").write_bytes(b"Authorization: Basic " + BASIC)
+
+    # then
+    found = places_of_secrets(home, CompletedProcess([], 0, "", SECRETS["MARVEL_WEBHOOK_URL"]))
+    assert sorted(found) == ["basic", "plain", "stdout and stderr"]
+
+
+def test_a_run_and_the_pages_over_it_show_none(home: Home, record_property: Record):
+    # given
+    done = succeeded(marvel("run", **SECRETS))
+    failed = materialize("drift_report,raw_characters", MARVEL_SOURCE="no-such-file.csv", **SECRETS)
+
+    # when
+    with served(home, **SECRETS) as pages:
+        query = {"query": EVERYTHING_THAT_IS_SHOWN, "variables": {"repository": LOCATION}}
+        answer = requests.post(f"{pages.dagster}/graphql", json=query, timeout=60)
+        shown = {
+            "GraphQL": answer.content,
+            "the page": requests.get(pages.dagster, timeout=30).content,
+            "MLflow's experiments": requests.post(
+                f"{pages.mlflow}/ajax-api/2.0/mlflow/experiments/search", json={"max_results": 100}, timeout=30
+            ).content,
+        }
+
+    # then
+    told = answer.json()
+    assert "errors" not in told, told
+    assert {result["name"] for result in told["data"]["topLevelResourceDetailsListOrError"]["results"]} >= {
+        "spark",
+        "tracking",
+        "unity_catalog",
+    }
+    assert any("no such file" in json.dumps(run) for run in told["data"]["runsOrError"]["results"])
+    lost = [place for place, content in shown.items() if holds_one(content)]
+    lost += places_of_secrets(home, done) + places_of_secrets(home, failed)
+    assert lost == []
+    record_property(INPUTS, len(SECRETS))
+    record_property(LOST, len(lost))
+
+
+@pytest.mark.parametrize("command", ["run", "doctor", "summary", "serve"])
+@pytest.mark.parametrize("kind", ["dead", "401"])
+def test_a_tracking_server_that_fails_does_not_make_them_known(
+    home: Home, dead: str, refusing: str, record_property: Record, command: str, kind: str
+):
+    # given
+    url = f"http://{dead}" if kind == "dead" else refusing
+    quick = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+
+    # when
+    done = marvel(command, MLFLOW_TRACKING_URI=url, **SECRETS, **quick)
+
+    # then
+    lost = places_of_secrets(home, done)
+    assert lost == []
+    record_property(INPUTS, 1)
+    record_property(LOST, len(lost))
+
+
+@pytest.mark.parametrize("kind", ["dead", "401"])
+def test_a_catalog_that_fails_does_not_make_them_known(home: Home, dead: str, record_property: Record, kind: str):
+    # when
+    with UnityCatalogServer(token="another") as server:
+        url = f"http://{dead}" if kind == "dead" else server.url
+        root = (home.root / "catalog").as_uri()
+        done = marvel("run", MARVEL_UC_URL=url, MARVEL_UC_STORAGE_ROOT=root, **SECRETS)
+
+    # then
+    lost = places_of_secrets(home, done)
+    assert (done.returncode != 0, lost) == (True, [])
+    record_property(INPUTS, 1)
+    record_property(LOST, len(lost))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"MARVEL_PROFILE": "spark", "MARVEL_SPARK_URL": "sc://{dead}"},
+        {"MARVEL_PROFILE": "databricks", "DATABRICKS_HOST": "https://{dead}"},
+        {"MARVEL_SOURCE": "kaggle:nobody/nothing", "HTTPS_PROXY": "http://{dead}", "HTTP_PROXY": "http://{dead}"},
+    ],
+    ids=["Spark Connect", "Databricks", "Kaggle"],
+)
+def test_another_service_that_fails_does_not_make_them_known(
+    home: Home, dead: str, record_property: Record, settings: dict[str, str]
+):
+    # when
+    done = marvel("run", **SECRETS, **{name: value.format(dead=dead) for name, value in settings.items()})
+
+    # then
+    lost = places_of_secrets(home, done)
+    assert (done.returncode != 0, lost) == (True, [])
+    record_property(INPUTS, 1)
+    record_property(LOST, len(lost))
+
+
+ADDRESSES = {
+    "MLFLOW_TRACKING_URI": f"https://user:{CANARY}@127.0.0.1:9",
+    "MARVEL_UC_URL": f"https://{CANARY}@127.0.0.1:9",
+    "MARVEL_SPARK_URL": f"sc://127.0.0.1:9/;token={CANARY}",
+    "MARVEL_SPARK_SETTINGS": f"spark.hadoop.fs.s3a.secret.key={CANARY}",
+}
+
+
+@pytest.mark.parametrize("variable", ADDRESSES)
+def test_an_address_that_holds_one_is_refused_in_dagsters_own_command_too(
+    home: Home, record_property: Record, variable: str
+):
+    # when: no look at the settings comes before it
+    done = materialize("raw_characters", **{variable: ADDRESSES[variable]})
+
+    # then
+    lost = places_of_secrets(home, done)
+    assert (done.returncode != 0, lost) == (True, [])
+    assert f"{variable}" in done.stderr
+    record_property(INPUTS, 1)
+    record_property(LOST, len(lost))
+
+
+@pytest.mark.parametrize("address", ["no-address", "http://", "http://[", "http://127.0.0.1:99999", "ftp://127.0.0.1"])
+def test_an_address_of_a_webhook_that_is_none_is_not_told(record_property: Record, address: str):
+    # given
+    from marvel_assets.automation.failures import WebhookError, post
+
+    # when
+    with pytest.raises(WebhookError) as error:
+        post(f"{address}/{CANARY}", {"text": "a run failed"})
+
+    # then
+    assert CANARY not in str(error.value)
+    assert error.value.__cause__ is None
+    assert error.value.__suppress_context__
+    record_property(INPUTS, 1)
