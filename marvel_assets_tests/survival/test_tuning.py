@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import optuna
 import pandas as pd
 import pytest
 import yaml
@@ -17,6 +18,7 @@ from marvel_assets.survival.tuning import (
     block,
     confirm,
     search,
+    suggested,
     trials_table,
 )
 
@@ -56,6 +58,24 @@ def test_a_study_that_is_cut_off_finds_what_one_without_a_break_finds(
 
     # then
     pd.testing.assert_frame_equal(without_seconds(whole), without_seconds(finding))
+
+
+def test_a_trial_that_a_kill_left_running_is_ended_and_its_parameters_are_tried_again(
+    way: ProjectConfig, training: TrainingRows, finding: Finding, tmp_path: Path
+):
+    # given: a process that ended within its last trial
+    file = tmp_path / "study.db"
+    search(way, training, Effort(11, 60, 2, 5, 1), file, untold)
+    study = optuna.load_study(study_name="parameters", storage=f"sqlite:///{file}")
+    suggested(study.ask(), way)
+
+    # when
+    whole = search(way, training, EFFORT, file, untold)
+
+    # then
+    pd.testing.assert_frame_equal(without_seconds(whole), without_seconds(finding))
+    assert [trial.state.name for trial in study.get_trials()].count("FAIL") == 1
+    assert "RUNNING" not in {trial.state.name for trial in study.get_trials()}
 
 
 def test_the_best_trial_is_the_one_with_the_smallest_log_loss(finding: Finding):
