@@ -13,7 +13,7 @@ import threading
 import time
 from urllib.parse import urlsplit
 
-SECONDS = 16.0
+SECONDS = 12.0
 """How long a server may go on failing before it is left alone, where MLflow's settings say nothing."""
 
 REST_SECONDS = 30.0

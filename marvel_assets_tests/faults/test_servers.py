@@ -41,10 +41,10 @@ LOG = logging.getLogger(__name__)
 SEED = 20_240
 SECONDS_IN_ALL = 30
 TIMEOUT, PATIENCE = 3, 6
-"""MLflow's own setting, and the patience that follows from it: what never answers costs six seconds, not sixteen."""
+"""MLflow's own setting, and the patience that follows from it: what never answers costs six seconds, not twelve."""
 
-SECONDS_OF_ITS_OWN = 14
-"""What a run does besides waiting for the server, once it has failed: 30 s in all, of which 16 are patience."""
+SECONDS_OF_ITS_OWN = 18
+"""What a run does besides waiting for the server, once it has failed: 30 s in all, of which 12 are patience."""
 
 TRACKING_PHASES = {
     "look": r"GET /health|experiments/|runs/search|logged-models/search|runs/get$",
