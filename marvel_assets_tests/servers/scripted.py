@@ -21,7 +21,7 @@ class Answer(NamedTuple):
 
     status: int = 200
     headers: Mapping[str, str] = {}
-    body: bytes | Callable[[Wire], None] = b""
+    body: bytes | Callable[[Wire], object] = b""
 
 
 def redirect(location: str, status: int = 302) -> Answer:
