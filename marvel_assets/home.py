@@ -93,6 +93,11 @@ class Home:
         return self.root / "scratch"
 
     @property
+    def written_to_by_runs(self) -> tuple[Path, ...]:
+        """Folders in which a run that is killed may leave something unfinished."""
+        return self.scratch, self.pipelines, self.wheels, self.references
+
+    @property
     def locks(self) -> Path:
         """Lock files: who may create the database, commit to a table, register a version."""
         return self.root / "locks"

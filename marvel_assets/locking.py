@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -37,13 +36,9 @@ def home_id(locks: Path) -> str:
     """A name of the lock folder that no other machine has, made at the first call."""
     file = locks / "home-id"
     if not file.exists():
-        locks.mkdir(parents=True, exist_ok=True)
-        candidate = file.with_suffix(f".{os.getpid()}.{uuid.uuid4()}")
-        try:
-            candidate.write_text(str(uuid.uuid4()))
-            os.link(candidate, file)
-        except FileExistsError:
-            pass
-        finally:
-            candidate.unlink(missing_ok=True)
+        with exclusive(locks, "home-id"):
+            if not file.exists():
+                unfinished = file.with_suffix(".unfinished")
+                unfinished.write_text(str(uuid.uuid4()))
+                unfinished.replace(file)
     return file.read_text()

@@ -15,6 +15,7 @@ import dagster as dg
 
 from marvel_assets.home import Home
 from marvel_assets.life_signs import forget, giving_a_sign, goes_on, known_runs
+from marvel_assets.resources.temporary_folders import clear_up
 
 KILLED = (
     "The process of this run is gone: it was killed, or its machine stopped. What it had committed is whole; run "
@@ -23,7 +24,7 @@ KILLED = (
 
 
 class WatchedExecutor(dg.Executor):
-    """Runs the steps in this process, after a look at whose process has died, and gives a sign of life meanwhile."""
+    """Runs the steps in this process, after it has cleared up after the dead, and gives a sign of life meanwhile."""
 
     def __init__(self, inner: dg.Executor) -> None:
         self._inner = inner
@@ -34,6 +35,8 @@ class WatchedExecutor(dg.Executor):
         with giving_a_sign(home.locks, run_id):
             if _keeps_its_runs_in(home, plan_context.instance):
                 end_runs_of_the_dead(plan_context.instance, home.locks)
+            for folder in home.written_to_by_runs:
+                clear_up(folder)
             yield from self._inner.execute(plan_context, execution_plan)
 
     @property

@@ -1,4 +1,4 @@
-"""Folders for what is under way. What a killed process leaves behind goes with the next one that is made beside it."""
+"""Folders for what is under way. What a killed process leaves behind is cleared up by the next one, or the next run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
     import filelock
 
     parent.mkdir(parents=True, exist_ok=True)
-    _remove_those_of_the_dead(parent)
+    clear_up(parent)
     folder = parent / f"{PREFIX}{uuid.uuid4().hex}"
     lock = _lock_of(folder)
     with filelock.FileLock(lock):
@@ -32,7 +32,8 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
             lock.unlink(missing_ok=True)
 
 
-def _remove_those_of_the_dead(parent: Path) -> None:
+def clear_up(parent: Path) -> None:
+    """Remove the temporary folders in a folder whose owners have died."""
     import filelock
 
     for lock in parent.glob(f"{PREFIX}*.lock"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from marvel_assets.resources.temporary_folders import temporary_folder
+from marvel_assets.resources.temporary_folders import clear_up, temporary_folder
 
 OWNER = """
 import sys
@@ -52,6 +52,32 @@ def test_what_a_killed_process_left_is_gone_with_the_next_folder(tmp_path: Path,
         # then
         assert not left.exists()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_killed_processes_left_is_cleared_up_and_the_living_keep_theirs(
+    tmp_path: Path, owner: subprocess.Popen[str]
+):
+    # given
+    left = Path(owner.stdout.readline().strip())
+    owner.kill()
+    owner.wait()
+
+    # when
+    with temporary_folder(tmp_path / "elsewhere") as own:
+        clear_up(tmp_path)
+        clear_up(tmp_path / "elsewhere")
+
+        # then
+        assert not left.exists()
+        assert own.exists()
+
+
+def test_there_is_nothing_to_clear_up_in_a_folder_that_is_not_there(tmp_path: Path):
+    # when
+    clear_up(tmp_path / "nowhere")
+
+    # then
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_the_folder_of_a_living_process_is_left_alone(tmp_path: Path, owner: subprocess.Popen[str]):
