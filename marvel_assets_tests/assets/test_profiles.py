@@ -100,7 +100,7 @@ def spark_server(spark_home: Home, free_port: int) -> Iterator[str]:
             time.sleep(0.2)
     yield f"sc://127.0.0.1:{free_port}"
     server.send_signal(signal.SIGTERM)
-    assert server.wait(30) is not None
+    assert server.wait(SECONDS_TO_START) is not None
 
 
 @pytest.fixture
