@@ -77,8 +77,12 @@ def free_port() -> int:
 
 @pytest.fixture
 def spark_server(spark_home: Home, free_port: int) -> Iterator[str]:
-    """`marvel spark-server`, ended by its process id."""
+    """`marvel spark-server`, ended by its process id, also where what started it ignores the signal."""
     command = [
+        "sh",
+        "-c",
+        'trap "" INT TERM; exec "$@"',
+        "sh",
         sys.executable,
         "-c",
         "from marvel_assets.cli import main; main()",

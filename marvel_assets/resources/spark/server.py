@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 from marvel_assets.resources.spark.local import LocalJvm
@@ -53,4 +54,7 @@ def serve(folder: Path, locks: Path, port: int) -> None:
     command = server_command(folder, locks, port)
     home = str(Path(pyspark.__file__).parent)
     environment = {**os.environ, **LocalJvm.workers(), "SPARK_HOME": home, "SPARK_LOCAL_IP": "127.0.0.1"}
+    # Where a shell started it in the background Ctrl+C is ignored, and after Dagster's import SIGTERM as well; the JVM
+    # would inherit that, and nothing short of SIGKILL would end it.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.execve(command[0], command, environment)  # noqa: S606
