@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
@@ -18,6 +19,9 @@ from marvel_assets.resources.retraining_turn import POOL, RetrainingTurn
 from marvel_assets.resources.tables import Tables
 from marvel_assets.resources.tracking import MlflowTracking
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 GROUP = "training"
 NEEDED_TO_LOG = ("mlflow.sklearn", "mlflow.pyfunc", "skops.io", "sklearn.metrics", "matplotlib.figure")
 """Modules that take seconds to import and are not needed before the fit has ended."""
@@ -25,6 +29,14 @@ NEEDED_TO_LOG = ("mlflow.sklearn", "mlflow.pyfunc", "skops.io", "sklearn.metrics
 FIT_CODE = version_of(
     "survival/early_stopping.py", "survival/encoder.py", "survival/pipeline.py", "survival/training_rows.py"
 )
+DISTRIBUTED_FIT_FILES = (
+    "survival/encoder.py",
+    "survival/pipeline.py",
+    "survival/training_rows.py",
+    "survival/distributed_fit.py",
+    "resources/table_scan.py",
+)
+DISTRIBUTED_FIT_CODE = version_of(*DISTRIBUTED_FIT_FILES)
 LOG_CODE = version_of(
     "survival/distinct_rows.py",
     "survival/evaluation.py",
@@ -34,6 +46,16 @@ LOG_CODE = version_of(
     "survival/trusted_loading.py",
     "survival/training_rows.py",
 )
+
+
+class Distribution(dg.Config):
+    """Several processes that fit together, none of which holds all rows."""
+
+    workers: int = Field(ge=1, description="Processes that share the training rows.")
+    scheduler: str | None = Field(
+        default=None,
+        description="Address of a Dask scheduler, tcp://host:port. Default: as many processes on this machine.",
+    )
 
 
 class FitConfig(dg.Config):
@@ -47,6 +69,13 @@ class FitConfig(dg.Config):
         gt=0,
         le=1,
         description="Share of the training rows to fit on, by a hash of their ids: for a table larger than the memory.",
+    )
+    distribution: Distribution | None = Field(
+        default=None,
+        description=(
+            "Fit with several processes, for a table larger than the memory of one. Default: in this process. The two "
+            "agree within sampling error, not bit for bit."
+        ),
     )
 
 
@@ -72,6 +101,8 @@ def fitted_pipeline(
     turn.take(context)
     settings = project.config
     parameters = settings.fit_settings
+    # Where the workers are makes no difference, their number does.
+    distributed = (config.distribution.workers, DISTRIBUTED_FIT_CODE) if config.distribution else ()
     recipe = recipe_of(
         train_set.content,
         settings.num_features,
@@ -81,22 +112,14 @@ def fitted_pipeline(
         version("lightgbm"),
         version("scikit-learn"),
         f"sample {config.sample}",
+        *distributed,
     )
     with pipeline_store.making(recipe):
         fitted = pipeline_store.find(recipe)
         is_new = fitted is None
         if fitted is None:
-            from marvel_assets.survival.pipeline import default_threads, fit_as_configured
-            from marvel_assets.survival.training_rows import columns_for_training, rows_digest, to_frame
-
-            read = tables.read(train_set, columns_for_training(settings.features), config.sample)
-            rows = to_frame(read, settings.features)
-            threads = config.threads or default_threads()
-            context.log.info(f"Fitting {parameters['n_estimators']:,} trees on {len(rows):,} rows, {threads} thread(s)")
-            ids = read["Id"].to_pandas() if settings.early_stopping else None
-            with imported_meanwhile(*NEEDED_TO_LOG, after=("lightgbm", "sklearn.pipeline")):
-                pipeline = fit_as_configured(settings, rows, ids, threads)
-            fitted = pipeline_store.keep(pipeline, recipe, train_set, rows_digest(rows), len(rows), config.sample)
+            fit = _fit if config.distribution is None else _fit_on_workers
+            fitted = fit(context, config, train_set, project, tables, pipeline_store, recipe)
     context.log.info(f"Pipeline {recipe[:12]} on {fitted.trained_on}: {'fitted' if is_new else 'unchanged'}")
     return dg.MaterializeResult(
         value=fitted,
@@ -106,11 +129,79 @@ def fitted_pipeline(
             "trained_on": str(fitted.trained_on),
             "training_rows": fitted.rows,
             "training_sample": fitted.sample,
+            "workers": fitted.workers,
             "parameters": dg.MetadataValue.json(parameters),
             "features": ", ".join(settings.features),
             "dagster/uri": dg.MetadataValue.path(fitted.file),
             "unchanged": not is_new,
         },
+    )
+
+
+def _fit(
+    context: dg.AssetExecutionContext,
+    config: FitConfig,
+    train_set: TableVersion,
+    project: Project,
+    tables: Tables,
+    pipeline_store: PipelineStore,
+    recipe: str,
+) -> FittedPipeline:
+    """Fit in this process."""
+    from marvel_assets.survival.pipeline import default_threads, fit_as_configured
+    from marvel_assets.survival.training_rows import columns_for_training, rows_digest, to_frame
+
+    settings = project.config
+    read = tables.read(train_set, columns_for_training(settings.features), config.sample)
+    rows = to_frame(read, settings.features)
+    threads, trees = config.threads or default_threads(), settings.parameters.n_estimators
+    context.log.info(f"Fitting {trees:,} trees on {len(rows):,} rows, {threads} thread(s)")
+    ids = read["Id"].to_pandas() if settings.early_stopping else None
+    with imported_meanwhile(*NEEDED_TO_LOG, after=("lightgbm", "sklearn.pipeline")):
+        pipeline = fit_as_configured(settings, rows, ids, threads)
+    return pipeline_store.keep(pipeline, recipe, train_set, rows_digest(rows), len(rows), config.sample)
+
+
+def _fit_on_workers(
+    context: dg.AssetExecutionContext,
+    config: FitConfig,
+    train_set: TableVersion,
+    project: Project,
+    tables: Tables,
+    pipeline_store: PipelineStore,
+    recipe: str,
+) -> FittedPipeline:
+    """Fit in other processes, each of which reads its own part of the rows."""
+    from marvel_assets.resources.dask_workers import dask_workers
+    from marvel_assets.survival.distributed_fit import fit_on_workers
+    from marvel_assets.survival.pipeline import build_pipeline
+    from marvel_assets.survival.training_rows import columns_for_training
+
+    assert config.distribution is not None  # noqa: S101
+    number, settings = config.distribution.workers, project.config
+    if settings.early_stopping is not None or settings.native_categories:
+        raise dg.Failure(
+            "early_stopping and native_categories (config/project.yml) are for a fit in one process; take them out there, "
+            "or `distribution` out of the configuration of fitted_pipeline.",
+            allow_retries=False,
+        )
+    parameters = settings.parameters.model_dump(exclude_none=True)
+    columns = columns_for_training(settings.features)
+    scan = tables.scan_at(tables.location(train_set.name), train_set.version, columns, config.sample)
+    pipeline = build_pipeline(settings.cat_features, parameters, config.threads or 1)
+    with dask_workers(number, config.distribution.scheduler, config.threads or 1, DISTRIBUTED_FIT_FILES) as workers:
+        expected = int(train_set.rows * config.sample)
+        workers.check_that_rows_fit(str(train_set), expected, len(columns))
+        context.log.info(
+            f"Fitting {parameters['n_estimators']:,} trees on {expected:,} rows, {number} workers of {workers.where}"
+        )
+        done = workers.watched(
+            lambda: fit_on_workers(
+                workers.client, workers.addresses, scan.parts(number), pipeline, settings.features, settings.target
+            )
+        )
+    return pipeline_store.keep(
+        done.pipeline, recipe, train_set, done.rows_digest, done.rows, config.sample, workers=number
     )
 
 
@@ -177,18 +268,26 @@ def _log(
 
     settings = project.config
 
-    def data_set(table: TableVersion, sample: float = 1.0) -> DataSet:
-        rows = to_frame(tables.read(table, columns_for_training(settings.features), sample), settings.features)
+    columns = columns_for_training(settings.features)
+
+    def data_set(table: TableVersion, rows: "pa.Table", *, is_excerpt: bool = False) -> DataSet:
         location = tables.location(table.name)
         path = str(location) if isinstance(location, Path) else None
-        return DataSet(table.name, path, table.version, table.content, rows)
+        frame = to_frame(rows, settings.features)
+        return DataSet(table.name, path, table.version, table.content, frame, is_excerpt)
 
+    trained_on = fitted.trained_on
+    if fitted.workers:
+        scan = tables.scan_at(tables.location(trained_on.name), trained_on.version, columns, fitted.sample)
+        training = data_set(trained_on, scan.excerpt(), is_excerpt=True)
+    else:
+        training = data_set(trained_on, tables.read(trained_on, columns, fitted.sample))
     tags = Tags.collect(context.run.run_id)
     with tracking.run(settings.experiment_name_basic, tags) as run:
         model_id = log_basic_model(
             fitted.pipeline,
-            data_set(fitted.trained_on, fitted.sample),
-            data_set(test_set),
+            training,
+            data_set(test_set, tables.read(test_set, columns)),
             features=settings.features,
             parameters=settings.fit_settings,
             tags={
@@ -196,6 +295,7 @@ def _log(
                 "rows_digest": fitted.rows_digest,
                 "training_rows": str(fitted.rows),
                 "training_sample": str(fitted.sample),
+                "training_workers": str(fitted.workers),
             },
             vocabulary=tables.commit_of(fitted.trained_on).provenance["vocabulary"],
         )

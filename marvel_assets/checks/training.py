@@ -1,12 +1,13 @@
 """The inspection of a logged model: whoever fails it is never registered."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import dagster as dg
 
 from marvel_assets.assets.code_versions import version_of
 from marvel_assets.references import LoggedModelRef
+from marvel_assets.resources.engines.engine import Location
 from marvel_assets.resources.project import Project
 from marvel_assets.resources.tables import TableNotFoundError, Tables
 from marvel_assets.resources.tracking import INSPECTED_IN, INSPECTION, PASSED, MlflowTracking
@@ -92,24 +93,45 @@ def _has_same_rows(
     model: LoggedModelRef, project: Project, tables: Tables, tracking: MlflowTracking
 ) -> dg.AssetCheckResult:
     from marvel_assets.survival.inspection import input_of
-    from marvel_assets.survival.training_rows import columns_for_training, rows_digest, to_frame
 
-    features = project.config.features
     fitted = tracking.tags_of(model)
     try:
         source = input_of(tracking.client().get_run(model.run_id), "training")
         location = Path(source.path) if source.path else tables.location(str(source.table))
-        columns, sample = columns_for_training(features), float(fitted["training_sample"])
-        rows = to_frame(tables.read_at(location, source.version, columns, sample), features)
+        digest, rows = _read_again(location, source.version, fitted, project, tables)
     except (LookupError, TableNotFoundError) as error:
         return _result(SAME_ROWS, passed=False, problem=str(error))
     return _result(
         SAME_ROWS,
-        passed=rows_digest(rows) == fitted["rows_digest"] and len(rows) == int(fitted["training_rows"]),
-        rows=str(len(rows)),
+        passed=digest == fitted["rows_digest"] and rows == int(fitted["training_rows"]),
+        rows=str(rows),
         fitted_rows=fitted["training_rows"],
         source=str(source),
     )
+
+
+def _read_again(
+    location: Location, version: int, fitted: Mapping[str, str], project: Project, tables: Tables
+) -> tuple[str, int]:
+    """The digest of the rows as the fit took it, and their number; of rows that did not fit, a few at a time."""
+    import pyarrow as pa
+
+    from marvel_assets.survival.training_rows import (
+        columns_for_training,
+        rows_digest,
+        sum_of_rows,
+        to_frame,
+        unordered_digest,
+    )
+
+    features = project.config.features
+    columns, sample = columns_for_training(features), float(fitted["training_sample"])
+    if int(fitted.get("training_workers", "0")):
+        scan = tables.scan_at(location, version, columns, sample)
+        sums = [sum_of_rows(to_frame(pa.Table.from_batches([batch]), features)) for batch in scan.batches()]
+        return unordered_digest(sums), sum(part.rows for part in sums)
+    rows = to_frame(tables.read_at(location, version, columns, sample), features)
+    return rows_digest(rows), len(rows)
 
 
 def _result(name: str, *, passed: bool, **metadata: str) -> dg.AssetCheckResult:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from marvel_assets.resources.engines.engine import Location
 from marvel_assets.resources.memory import check_that_rows_fit
 from marvel_assets.resources.spark.resource import Spark
-from marvel_assets.resources.tables import TableNotFoundError, Tables, sampled
+from marvel_assets.resources.table_scan import sampled
+from marvel_assets.resources.tables import TableNotFoundError, Tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -29,11 +29,12 @@ class FittedPipeline:
     Attributes:
         recipe: hash of all that decides the fit: rows, features, parameters, code and library versions.
         trained_on: the table version whose rows were fitted.
-        rows_digest: hash of the fitted rows, in order, as they were handed to the fit.
+        rows_digest: hash of the fitted rows as they were handed to the fit: in order where one process had them all.
         rows: how many were fitted.
         sample: the share of the table that they are.
         file: the skops file.
         sha256: of that file.
+        workers: processes that fitted it together; 0 where it was one alone.
     """
 
     recipe: str
@@ -43,6 +44,7 @@ class FittedPipeline:
     sample: float
     file: str
     sha256: str
+    workers: int = 0
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -85,7 +87,14 @@ class PipelineStore(dg.ConfigurableResource):  # type: ignore[type-arg]
         return FittedPipeline(**content, trained_on=trained_on, file=str(file))
 
     def keep(
-        self, pipeline: Pipeline, recipe: str, trained_on: TableVersion, rows_digest: str, rows: int, sample: float
+        self,
+        pipeline: Pipeline,
+        recipe: str,
+        trained_on: TableVersion,
+        rows_digest: str,
+        rows: int,
+        sample: float,
+        workers: int = 0,
     ) -> FittedPipeline:
         """Store a pipeline. Its description comes last: where that is, the pipeline is whole."""
         import skops.io
@@ -95,7 +104,7 @@ class PipelineStore(dg.ConfigurableResource):  # type: ignore[type-arg]
         with replacing(file) as aside:
             aside.write_bytes(content)
         sha256 = hashlib.sha256(content).hexdigest()
-        kept = FittedPipeline(recipe, trained_on, rows_digest, rows, sample, str(file), sha256)
+        kept = FittedPipeline(recipe, trained_on, rows_digest, rows, sample, str(file), sha256, workers)
         description = asdict(kept)
         del description["file"]
         with replacing(file.with_suffix(".json")) as aside:

@@ -17,6 +17,7 @@ from marvel_assets.references import TableVersion
 from marvel_assets.resources.engines.engine import Location
 from marvel_assets.resources.memory import check_that_rows_fit
 from marvel_assets.resources.row_order import ordered_by
+from marvel_assets.resources.table_scan import TableScan, sampled, with_plain_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -154,7 +155,20 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
             raise TableNotFoundError(
                 f"{location} has no readable version {version}: {error}. Materialise the table again."
             ) from error
-        return ordered_by(_with_plain_texts(rows), "Id")
+        return ordered_by(with_plain_texts(rows), "Id")
+
+    def scan_at(self, location: Location, version: int, columns: Iterable[str], sample: float = 1.0) -> TableScan:
+        """The same rows, read batch by batch or part by part, in this process or in others.
+
+        Raises:
+            TableNotFoundError: the table is known by a name alone, which only the Spark session can look up.
+        """
+        if not isinstance(location, Path):
+            raise TableNotFoundError(
+                f"{location} is known to the catalog of a Spark session and has no folder that other processes could "
+                "read: fit in one process (no `distribution`), on a `sample` where the rows don't fit."
+            )
+        return TableScan(location, version, tuple(columns), sampled(sample) if sample < 1.0 else None)
 
     def commit_of(self, table: TableVersion) -> Commit:
         """What the commit of this version recorded.
@@ -204,14 +218,6 @@ def levels_of(name: str) -> list[str]:
     return levels
 
 
-def sampled(sample: float) -> str:
-    """The condition that a row belongs to the sample, for DuckDB and Spark.
-
-    The ids are hashed anew for it: their plain hash has chosen the split already.
-    """
-    return f"md5(concat('sample', Id)) < '{min(int(sample * 2**32), 2**32 - 1):08x}'"
-
-
 def _arrow(rows: pa.RecordBatchReader, sample: float) -> pa.Table:
     import duckdb
     import pyarrow as pa
@@ -221,14 +227,6 @@ def _arrow(rows: pa.RecordBatchReader, sample: float) -> pa.Table:
     with duckdb.connect() as connection:
         connection.register("scanned", rows)
         return connection.sql(f"SELECT * FROM scanned WHERE {sampled(sample)}").to_arrow_table()  # noqa: S608
-
-
-def _with_plain_texts(rows: pa.Table) -> pa.Table:
-    """delta-rs hands out string views, which not every reader of Arrow knows yet."""
-    import pyarrow as pa
-
-    fields = [field.with_type(pa.string()) if pa.types.is_string_view(field.type) else field for field in rows.schema]
-    return rows.cast(pa.schema(fields))
 
 
 def _newest_commit(name: str, history: Iterable[Mapping[str, Any]]) -> Commit | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from marvel_assets.survival.schema import IDENTIFIER, MEASURES, TARGET
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
     import pyarrow as pa
@@ -33,6 +33,40 @@ def rows_digest(frame: pd.DataFrame) -> str:
     """Hash of a frame's rows, values and order and columns."""
     import pandas as pd
 
-    digest = hashlib.sha256(",".join(f"{name}:{frame[name].dtype}" for name in frame.columns).encode())
+    digest = hashlib.sha256(_described(frame).encode())
     digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
     return digest.hexdigest()[:32]
+
+
+class RowsSum(NamedTuple):
+    """What some rows add to the digest of all of them.
+
+    Attributes:
+        columns: their names and types.
+        rows: how many there are.
+        total: sum of the rows' 64-bit hashes.
+    """
+
+    columns: str
+    rows: int
+    total: int
+
+
+def sum_of_rows(frame: pd.DataFrame) -> RowsSum:
+    """The sum of a frame's rows, in which neither their order nor their neighbours count."""
+    import pandas as pd
+
+    hashes = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    return RowsSum(_described(frame), len(frame), int(hashes.sum(dtype="uint64")))
+
+
+def unordered_digest(sums: Iterable[RowsSum]) -> str:
+    """Hash of the rows of several frames together: the same however they are divided."""
+    known = list(sums)
+    total = sum(part.total for part in known) % 2**64
+    columns = sorted({part.columns for part in known if part.rows})
+    return hashlib.sha256(f"{columns} {sum(part.rows for part in known)} {total}".encode()).hexdigest()[:32]
+
+
+def _described(frame: pd.DataFrame) -> str:
+    return ",".join(f"{name}:{frame[name].dtype}" for name in frame.columns)

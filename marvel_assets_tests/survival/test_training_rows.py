@@ -5,7 +5,13 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from marvel_assets.survival.training_rows import columns_for_training, rows_digest, to_frame
+from marvel_assets.survival.training_rows import (
+    columns_for_training,
+    rows_digest,
+    sum_of_rows,
+    to_frame,
+    unordered_digest,
+)
 from marvel_assets_tests.commands import python, succeeded
 
 TABLE = pa.table(
@@ -118,3 +124,50 @@ def test_another_process_finds_the_same_digest():
 
 def test_only_the_features_and_the_target_are_taken_in_the_order_asked_for():
     assert list(to_frame(TABLE, ["Teams", "Universe"]).columns) == ["Teams", "Universe", "Alive"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda frame: frame.assign(Teams=[1, 1]),
+        lambda frame: frame.rename(columns={"Universe": "Universes"}),
+        lambda frame: frame.astype({"Teams": "int64"}),
+        lambda frame: frame.head(1),
+        lambda frame: frame[["Universe", "Height", "Teams", "Alive"]],
+        lambda frame: frame.assign(Height=[1.8, 0.0]),
+        lambda frame: frame.assign(Height=[np.nextafter(1.8, 2), np.nan]),
+        lambda frame: frame.assign(Universe=["Other", "Earth-616"]),
+        lambda frame: frame.assign(Teams=frame["Alive"].to_numpy()[::-1], Alive=frame["Teams"].to_numpy()[::-1]),
+        lambda frame: pd.concat([frame, frame.tail(1)]),
+    ],
+    ids=[
+        "value",
+        "name",
+        "type",
+        "number of rows",
+        "order of columns",
+        "missing to zero",
+        "last bit",
+        "values of two rows",
+        "values of two columns",
+        "repeated row",
+    ],
+)
+def test_any_change_but_of_the_order_changes_the_unordered_digest(changed):
+    # given
+    frame: pd.DataFrame = to_frame(TABLE, FEATURES)
+
+    # then
+    assert unordered_digest([sum_of_rows(changed(frame))]) != unordered_digest([sum_of_rows(frame)])
+
+
+def test_the_unordered_digest_is_the_same_however_the_rows_are_divided():
+    # given: enough rows for sums to pass 64 bits, some of them equal
+    rows = pa.concat_tables([TABLE] * 50)
+    whole = unordered_digest([sum_of_rows(to_frame(rows, FEATURES))])
+
+    # when
+    parts = [rows.slice(37), rows.slice(0, 0), rows.slice(10, 27), rows.slice(0, 10)]
+
+    # then
+    assert unordered_digest(sum_of_rows(to_frame(part, FEATURES)) for part in parts) == whole

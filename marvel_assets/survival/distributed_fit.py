@@ -1,0 +1,229 @@
+"""One fit by several processes: ``lightgbm.dask``, with rows that are read and encoded where they are fitted.
+
+No process holds all rows. Each reads its part and encodes it by the categories that it finds there; these are merged
+into the one encoder that a fit in a single process would have, and the codes are put right. The trees are LightGBM's
+data-parallel ones: every process has the same tree, histograms of the parts are added up.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from marvel_assets.survival.training_rows import RowsSum, sum_of_rows, to_frame, unordered_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+    import pyarrow as pa
+    from distributed import Client, Future
+    from lightgbm import LGBMClassifier
+    from sklearn.pipeline import Pipeline
+
+    from marvel_assets.survival.encoder import CatToIntTransformer
+
+    Matrix = npt.NDArray[np.float64]
+
+NETWORK_LINES = re.compile(
+    r"^\[(?:machines|num_machines|local_listen_port|num_threads|tree_learner): .*\]\n", re.MULTILINE
+)
+"""What a model's text tells of the processes that fitted it; one that predicts alone has no use for them."""
+
+
+class Readable(Protocol):
+    """Describes rows, is small, and reads them in the process that asks."""
+
+    def read(self) -> pa.Table:
+        """The rows, ordered by ``Id``."""
+
+
+class DistributedFit(NamedTuple):
+    """What came of it.
+
+    Attributes:
+        pipeline: fitted; like any other.
+        rows: how many it was fitted on.
+        rows_digest: of these rows, by ``unordered_digest``.
+    """
+
+    pipeline: Pipeline
+    rows: int
+    rows_digest: str
+
+
+@dataclass(frozen=True)
+class EncodedPart:
+    """The rows of one worker, encoded by an encoder that knows these rows alone.
+
+    Attributes:
+        matrix: a row for each character, a column for each feature.
+        alive: the target.
+        categories: of each encoded column, as found here.
+        rows_sum: for the digest of all rows.
+    """
+
+    matrix: Matrix
+    alive: npt.NDArray[np.int32]
+    categories: dict[str, list[Any]]
+    rows_sum: RowsSum
+
+
+class PartSummary(NamedTuple):
+    """What the fit has to know of a part without having its rows."""
+
+    categories: dict[str, list[Any]]
+    classes: list[int]
+    rows_sum: RowsSum
+
+
+def fit_on_workers(
+    client: Client,
+    workers: Sequence[str],
+    parts: Sequence[Readable],
+    pipeline: Pipeline,
+    features: Sequence[str],
+    target: str,
+) -> DistributedFit:
+    """Fit a pipeline that ``build_pipeline`` made, each part on the worker of the same place.
+
+    The fit is the same, bit for bit, for the same parts in the same order, wherever the workers are.
+
+    Args:
+        client: of the Dask cluster; it must keep ``who_has`` in the workers' order, on which LightGBM's ranks depend.
+        workers: addresses.
+        parts: what each of them reads.
+        pipeline: unfitted.
+        features: its columns, in order.
+        target: the column to learn.
+
+    Raises:
+        ValueError: a part has no rows, or only characters with one and the same target.
+    """
+    encoder: CatToIntTransformer = pipeline.named_steps["encode"]
+    encoded = [
+        client.submit(encode_part, part, encoder.columns, features, target, workers=[worker], pure=False)
+        for worker, part in zip(workers, parts, strict=True)
+    ]
+    summaries: list[PartSummary] = client.gather(client.map(summarise, encoded, pure=False))
+    _check_classes(summaries, target)
+    encoder.fit(distinct_values(summaries, features))
+    matrices = [
+        client.submit(recoded, part, features, encoder.categories_, workers=[worker], pure=False)
+        for worker, part in zip(workers, encoded, strict=True)
+    ]
+    targets = client.map(attrgetter("alive"), encoded, pure=False)
+    client.gather(client.map(len, [*matrices, *targets], pure=False))  # computed, or failed, before LightGBM asks
+    del encoded
+    classifier = pipeline.named_steps["classify"]
+    fitted = _fitted_classifier(client, classifier, matrices, targets, summaries, features)
+    pipeline.steps[-1] = ("classify", fitted)
+    sums = [summary.rows_sum for summary in summaries]
+    return DistributedFit(pipeline, sum(part.rows for part in sums), unordered_digest(sums))
+
+
+def encode_part(part: Readable, cat_features: Sequence[str], features: Sequence[str], target: str) -> EncodedPart:
+    """Read a part and encode it by the categories that are in it. Runs on the worker."""
+    import numpy as np
+
+    from marvel_assets.survival.encoder import CatToIntTransformer
+
+    frame = to_frame(part.read(), features)
+    if frame.empty:
+        return EncodedPart(np.empty((0, len(features))), np.empty(0, np.int32), {}, sum_of_rows(frame))
+    encoder = CatToIntTransformer(columns=list(cat_features))
+    matrix = encoder.fit_transform(frame[list(features)]).to_numpy(np.float64)
+    return EncodedPart(matrix, frame[target].to_numpy(np.int32), encoder.categories_, sum_of_rows(frame))
+
+
+def summarise(part: EncodedPart) -> PartSummary:
+    """What leaves the worker."""
+    import numpy as np
+
+    return PartSummary(part.categories, np.unique(part.alive).tolist(), part.rows_sum)
+
+
+def distinct_values(summaries: Sequence[PartSummary], features: Sequence[str]) -> pd.DataFrame:
+    """A small frame in which each category of any part stands: an encoder fitted on it knows what all rows hold."""
+    import pandas as pd
+
+    values = {
+        name: list(dict.fromkeys(value for part in summaries for value in part.categories.get(name, ())))
+        for name in features
+    }
+    return pd.DataFrame({name: pd.Series(column, dtype=object) for name, column in values.items()})
+
+
+def recoded(part: EncodedPart, features: Sequence[str], categories: Mapping[str, Sequence[Any]]) -> Matrix:
+    """The part's matrix by the codes that all parts share. Runs on the worker."""
+    import numpy as np
+
+    matrix = part.matrix.copy()
+    for name, found in part.categories.items():
+        code_of = {category: code for code, category in enumerate(categories[name])}
+        # The last entry is the one that -1, a missing cell, picks.
+        codes = np.array([*(code_of[category] for category in found), -1], dtype=np.float64)
+        column = list(features).index(name)
+        matrix[:, column] = codes[part.matrix[:, column].astype(np.intp)]
+    return matrix
+
+
+def _fitted_classifier(
+    client: Client,
+    classifier: LGBMClassifier,
+    matrices: Sequence[Future],
+    targets: Sequence[Future],
+    summaries: Sequence[PartSummary],
+    features: Sequence[str],
+) -> LGBMClassifier:
+    import dask.array as da
+    import numpy as np
+    from lightgbm import DaskLGBMClassifier
+
+    rows = [summary.rows_sum.rows for summary in summaries]
+    matrix = da.concatenate(
+        [da.from_delayed(part, (count, len(features)), np.float64) for part, count in zip(matrices, rows, strict=True)]
+    )
+    target = da.concatenate(
+        [da.from_delayed(part, (count,), np.int32) for part, count in zip(targets, rows, strict=True)]
+    )
+    parameters = classifier.get_params()
+    del parameters["n_jobs"]  # each worker has as many threads as the cluster gave it
+    distributed = DaskLGBMClassifier(**parameters, client=client)
+    with client.as_current():  # LightGBM waits for the parts by whichever client is the current one
+        distributed.fit(matrix, target, feature_name=list(features))
+    return _alone(distributed.to_local(), classifier)
+
+
+def _alone(fitted: LGBMClassifier, unfitted: LGBMClassifier) -> LGBMClassifier:
+    """The classifier as one process would have fitted it: nothing in it tells of workers and their addresses."""
+    from lightgbm import Booster
+    from sklearn.base import clone
+
+    alone: LGBMClassifier = clone(unfitted)
+    learned = {name: value for name, value in vars(fitted).items() if name.startswith("_") or name.endswith("_")}
+    del learned["_other_params"]  # with those of the network
+    for name, value in learned.items():
+        setattr(alone, name, value)
+    alone._Booster = Booster(model_str=NETWORK_LINES.sub("", fitted.booster_.model_to_string()))  # noqa: SLF001
+    return alone
+
+
+def _check_classes(summaries: Sequence[PartSummary], target: str) -> None:
+    """LightGBM numbers the classes in each process for itself: one that saw the second class alone calls it the first.
+
+    Raises:
+        ValueError: naming the first part in which not all classes are.
+    """
+    everywhere = sorted({value for summary in summaries for value in summary.classes})
+    for place, summary in enumerate(summaries, start=1):
+        if summary.classes != everywhere or len(everywhere) < 2:  # noqa: PLR2004
+            raise ValueError(
+                f"column {target}: each worker needs characters of both classes; the part of worker {place} of "
+                f"{len(summaries)} has {summary.rows_sum.rows:,} rows with {target} in {summary.classes}. Fit with "
+                "fewer workers, or in one process (no `distribution`)."
+            )
