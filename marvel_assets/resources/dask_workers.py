@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -103,7 +104,9 @@ class Workers:
 
 
 @contextmanager
-def dask_workers(number: int, scheduler: str | None, threads: int, code_files: Sequence[str]) -> Iterator[Workers]:
+def dask_workers(
+    number: int, scheduler: str | None, threads: int, code_files: Sequence[str], patience: float = JOIN_SECONDS
+) -> Iterator[Workers]:
     """As many workers as wanted, checked to be fit for the work.
 
     Args:
@@ -112,6 +115,7 @@ def dask_workers(number: int, scheduler: str | None, threads: int, code_files: S
             alone, whose processes end with the context.
         threads: of each worker, where they are started here.
         code_files: of this package, which a fit depends on.
+        patience: seconds until so many workers must have joined the scheduler.
 
     Raises:
         WorkersError: there are not so many, or they have other versions than this process.
@@ -120,7 +124,7 @@ def dask_workers(number: int, scheduler: str | None, threads: int, code_files: S
     with ExitStack() as stack:
         address = stack.enter_context(_own_cluster(number, threads)) if scheduler is None else scheduler
         client = stack.enter_context(_connected(address))
-        client.order = _joined(client, number, address)
+        client.order = _joined(client, number, address, patience)
         workers = Workers(client, client.order, address)
         _check_alike(workers, code_files)
         yield workers
@@ -148,10 +152,11 @@ def _connected(address: str) -> Iterator[OrderedClient]:
     from marvel_assets.resources.ordered_client import OrderedClient
 
     try:
+        asyncio.run(_shake_hands(address))
         client = OrderedClient(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise WorkersError(
-            f"No Dask scheduler answers at {address} within {CONNECT_SECONDS} s: {error}. Start one with `dask "
+            f"No Dask scheduler answers at {address} within {CONNECT_SECONDS} s: {error or "silence"}. Start one with `dask "
             "scheduler`, or leave `scheduler` out of fitted_pipeline's setting `distribution` to use this machine's "
             "cores."
         ) from error
@@ -159,13 +164,23 @@ def _connected(address: str) -> Iterator[OrderedClient]:
         yield client
 
 
-def _joined(client: Client, number: int, address: str) -> tuple[str, ...]:
+async def _shake_hands(address: str) -> None:
+    """Connect once in bounded time: Dask's own client waits for ever where something listens and says nothing."""
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    security = Security().get_connection_args("client")
+    comm = await asyncio.wait_for(connect(address, timeout=CONNECT_SECONDS, **security), CONNECT_SECONDS)
+    await comm.close()
+
+
+def _joined(client: Client, number: int, address: str, patience: float) -> tuple[str, ...]:
     """The workers in the order of their names, which for a cluster of our own are numbers."""
     try:
-        client.wait_for_workers(number, timeout=JOIN_SECONDS)
+        client.wait_for_workers(number, timeout=patience)
     except TimeoutError as error:
         raise WorkersError(
-            f"{address} has {len(client.ncores())} of {number} workers after {JOIN_SECONDS} s. Start more with `dask "
+            f"{address} has {len(client.ncores())} of {number} workers after {patience:.0f} s. Start more with `dask "
             f"worker {address}`, or ask for fewer in fitted_pipeline's setting `distribution`."
         ) from error
     known = client.scheduler_info(n_workers=-1)["workers"]
