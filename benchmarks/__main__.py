@@ -6,7 +6,7 @@ import argparse
 import logging
 from typing import TYPE_CHECKING
 
-from benchmarks import graph, growth, models, predictions, tables
+from benchmarks import distributed, graph, growth, models, predictions, spark, tables
 from benchmarks.conditions import conditions
 from benchmarks.measuring import HEADER
 
@@ -24,6 +24,8 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Ratio | str]]] = {
     "predicting": models.predicting,
     "memory": graph.peak_memory,
     "growth": growth.growth,
+    "distributed": distributed.distributed,
+    "spark": spark.scoring,
     "predictions": predictions.predictions,  # last: its tables have columns of their own
 }
 

@@ -181,8 +181,8 @@ def _fit_on_workers(
     number, settings = config.distribution.workers, project.config
     if settings.early_stopping is not None or settings.native_categories:
         raise dg.Failure(
-            "early_stopping and native_categories (config/project.yml) are for a fit in one process; take them out there, "
-            "or `distribution` out of the configuration of fitted_pipeline.",
+            "early_stopping and native_categories (config/project.yml) are for a fit in one process; take them out "
+            "there, or `distribution` out of the configuration of fitted_pipeline.",
             allow_retries=False,
         )
     parameters = settings.parameters.model_dump(exclude_none=True)

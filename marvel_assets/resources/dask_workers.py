@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -79,14 +80,20 @@ class Workers:
         """
         with ThreadPoolExecutor(1, thread_name_prefix="fit") as alone:
             doing = alone.submit(work)
-            while not wait([doing], timeout=LOOK_SECONDS).done:
-                if lost := self._lost():
-                    # Whatever waits for the cluster in the other thread is released by it.
-                    self.client.close()
-                    raise self._lost_error(lost) from doing.exception()
+            try:
+                while not (done := wait([doing], timeout=LOOK_SECONDS).done) and not (lost := self._lost()):
+                    pass
+            except BaseException:
+                self.client.close()  # releases the other thread, which this one would wait for
+                raise
+            if not done:
+                self.client.close()
+                raise self._lost_error(lost)
             error = doing.exception()
-            if error is not None and (lost := self._lost()):
-                raise self._lost_error(lost) from error
+            if error is not None:
+                time.sleep(LOOK_SECONDS)  # LightGBM may notice the death of its neighbour before the scheduler does
+                if lost := self._lost():
+                    raise self._lost_error(lost) from error
             return doing.result()
 
     def _lost(self) -> list[str]:
@@ -156,9 +163,9 @@ def _connected(address: str) -> Iterator[OrderedClient]:
         client = OrderedClient(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise WorkersError(
-            f"No Dask scheduler answers at {address} within {CONNECT_SECONDS} s: {error or "silence"}. Start one with `dask "
-            "scheduler`, or leave `scheduler` out of fitted_pipeline's setting `distribution` to use this machine's "
-            "cores."
+            f"No Dask scheduler answers at {address} within {CONNECT_SECONDS} s: {error or 'silence'}. Start one with "
+            "`dask scheduler`, or leave `scheduler` out of fitted_pipeline's setting `distribution` to use this "
+            "machine's cores."
         ) from error
     with client:
         yield client

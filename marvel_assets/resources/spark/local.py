@@ -92,6 +92,7 @@ class LocalJvm:
             **DELTA,
             **SMALL_MACHINE,
             "spark.driver.extraClassPath": os.pathsep.join(map(str, self.jars)),
+            "spark.executor.extraClassPath": os.pathsep.join(map(str, self.jars)),
             "spark.driver.extraJavaOptions": " ".join(f"{FAST_START} {log} {java_options or archive}".split()),
             "spark.local.dir": str(scratch),
             "spark.sql.warehouse.dir": str(scratch / "warehouse"),

@@ -1,0 +1,152 @@
+"""A fit by several processes, over the fit of one: seconds, the largest process, and what the model is worth."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.graph import fresh_home
+from benchmarks.measuring import Comparison, Ratio, in_a_child
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sklearn.pipeline import Pipeline
+
+    from marvel_assets.config import ProjectConfig
+    from marvel_assets.references import TableVersion
+    from marvel_assets.resources.tables import Tables
+
+ROWS = 100_000
+TREES = 100
+WORKERS = 2
+ROUNDS = 3
+
+
+def distributed() -> Iterator[Ratio]:
+    """Each fit reads its rows, too; the start of the workers counts. The interval is that of a paired bootstrap."""
+    with fresh_home(ROWS, TREES) as (_, environment), tempfile.TemporaryDirectory() as folder:
+        in_a_child(("-m", "benchmarks.distributed", "clean", folder), environment)
+        seconds, memory = Comparison(), Comparison()
+        for _ in range(ROUNDS):
+            alone = _figures("1", folder, environment)
+            together = _figures(str(WORKERS), folder, environment)
+            seconds.floor.append(alone["seconds"])
+            seconds.ours.append(together["seconds"])
+            memory.floor.append(alone["peak"])
+            memory.ours.append(together["peak"])
+        worth = in_a_child(("-m", "benchmarks.distributed", "compare", folder), environment).output.splitlines()[-1]
+    what = f"{TREES} trees on {ROWS:,} characters by {WORKERS} workers / by one process"
+    yield seconds.ratio(f"fit of {what}; ROC AUC {worth}", 1.5)
+    yield memory.ratio(f"peak memory of the largest process, {what}", 1.0, "MB")
+
+
+def _figures(workers: str, folder: str, environment: dict[str, str]) -> dict[str, float]:
+    output = in_a_child(("-m", "benchmarks.distributed", "fit", folder, workers), environment).output
+    figures: dict[str, float] = json.loads(output.strip().splitlines()[-1])
+    return figures
+
+
+def main(what: str, folder: Path, *arguments: str) -> None:
+    """One step, in a process whose peak of memory is its own."""
+    match what:
+        case "clean":
+            _clean(folder)
+        case "fit":
+            _fit(folder, *arguments)
+        case _:
+            _compare(folder)
+
+
+def _clean(folder: Path) -> None:
+    from benchmarks.tables import clean, with_raw_table
+    from marvel_assets.home import Home
+    from marvel_assets.references import to_json
+
+    home = Home.from_environment()
+    resources, raw = with_raw_table(home, Path(os.environ["MARVEL_SOURCE"]))
+    for asset, table in clean(home, resources, raw).items():
+        (folder / f"{asset}.json").write_text(to_json(table))
+
+
+def _fit(folder: Path, workers: str) -> None:
+    from marvel_assets.resources.dask_workers import dask_workers
+    from marvel_assets.survival.distributed_fit import fit_on_workers
+    from marvel_assets.survival.pipeline import build_pipeline, fit_pipeline
+    from marvel_assets.survival.training_rows import columns_for_training, to_frame
+
+    config, tables, train_set = _cleaned(folder, "train_set")
+    columns = columns_for_training(config.features)
+    pipeline = build_pipeline(config.cat_features, config.parameters.model_dump(exclude_none=True), 1)
+    number, where = int(workers), tables.location(train_set.name)
+    started = time.perf_counter()
+    if number == 1:
+        rows = to_frame(tables.read(train_set, columns), config.features)
+        fit_pipeline(pipeline, rows, config.features, config.target)
+        peaks = [own_peak()]
+    else:
+        scan = tables.scan_at(where, train_set.version, columns)
+        with dask_workers(number, None, 1, ()) as cluster:
+            pipeline = fit_on_workers(
+                cluster.client, cluster.addresses, scan.parts(number), pipeline, config.features, config.target
+            ).pipeline
+            peaks = [own_peak(), *cluster.client.run(own_peak).values()]
+    seconds = time.perf_counter() - started
+    _keep(folder / f"{workers}.skops", pipeline)
+    print(json.dumps({"seconds": seconds, "peak": max(peaks), "load": os.getloadavg()[0]}))
+
+
+def own_peak() -> int:
+    """The most memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _compare(folder: Path) -> None:
+    """ROC AUC on the test rows, and the paired bootstrap that the gate makes of the difference."""
+    import skops.io
+
+    from marvel_assets.config import Gate
+    from marvel_assets.survival.gate import compare
+    from marvel_assets.survival.pipeline import TRUSTED_TYPES
+    from marvel_assets.survival.training_rows import columns_for_training, to_frame
+
+    config, tables, test_set = _cleaned(folder, "test_set")
+    rows = to_frame(tables.read(test_set, columns_for_training(config.features)), config.features)
+    alone, together = (
+        skops.io.load(folder / f"{workers}.skops", trusted=list(TRUSTED_TYPES)).predict_proba(
+            rows[list(config.features)]
+        )[:, 1]
+        for workers in (1, WORKERS)
+    )
+    compared = compare(rows[config.target].to_numpy(), together, alone, Gate())
+    print(
+        f"{compared.challenger:.4f} and {compared.champion:.4f}, "
+        f"difference {compared.challenger - compared.champion:+.4f} [{compared.low:+.4f}, {compared.high:+.4f}]"
+    )
+
+
+def _cleaned(folder: Path, asset: str) -> tuple[ProjectConfig, Tables, TableVersion]:
+    from marvel_assets.home import Home
+    from marvel_assets.references import TableVersion, from_json
+    from marvel_assets.resources.profiles import embedded
+
+    resources: dict[str, Any] = embedded(Home.from_environment())
+    table = from_json((folder / f"{asset}.json").read_text())
+    assert isinstance(table, TableVersion)  # noqa: S101
+    return resources["project"].config, resources["tables"], table
+
+
+def _keep(file: Path, pipeline: Pipeline) -> None:
+    import skops.io
+
+    skops.io.dump(pipeline, file)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])

@@ -1,0 +1,116 @@
+"""Scoring by ``spark_udf``, over the bare pipeline on the same characters; and what each worker loads for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.graph import MARVEL_RUN, fresh_home
+from benchmarks.measuring import Comparison, Ratio, in_a_child
+from benchmarks.spark_growth import with_spark
+from marvel_assets.home import Home
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+    from pyspark.sql import SparkSession
+
+ROWS = 92_000
+COPIES = 5
+ROUNDS = 3
+MODEL = "models:/marvel_dev.marvel_characters.marvel_character_model_custom@latest-model"
+LOADING = """
+import json, sys, time, resource
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+started = time.perf_counter()
+import mlflow.pyfunc
+imported = time.perf_counter()
+mlflow.pyfunc.load_model(sys.argv[1])
+loaded = time.perf_counter()
+grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+print(json.dumps({"importing": imported - started, "loading": loaded - imported, "grown": grown * 1024}))
+"""
+"""What a worker does once before its first batch."""
+
+
+def scoring() -> Iterator[Ratio]:
+    """Two workers against one process that has the model and the rows already."""
+    with fresh_home(ROWS) as (_, environment):
+        in_a_child(MARVEL_RUN, environment)
+        output = in_a_child(("-m", "benchmarks.spark"), environment).output
+        figures = json.loads(output.strip().splitlines()[-1])
+    rows = figures["rows"]
+    compared = Comparison(figures["spark"], figures["bare"])
+    yield compared.ratio(
+        f"scoring {rows:,} characters by spark_udf on {figures['workers']} workers / bare pipeline on one core "
+        f"(a worker first imports for {figures['importing']:.1f} s, loads {figures['model bytes'] / 1e6:.1f} MB in "
+        f"{figures['loading']:.1f} s, and grows by {figures['grown'] / 1e6:.0f} MB)",
+        2.0,
+    )
+
+
+def main() -> None:
+    """Score the train and test rows of a home by Spark, several times, and by the bare pipeline; print the seconds."""
+    import mlflow
+
+    from marvel_assets.resources.mlflow_store import connect
+    from marvel_assets.resources.profiles import spark
+
+    home = Home.from_environment()
+    connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    with_spark(home, {"spark.sql.shuffle.partitions": "2"})
+    session: SparkSession = spark(home)["spark"].session()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(mlflow.artifacts.download_artifacts(MODEL, dst_path=folder))
+        model = mlflow.pyfunc.load_model(str(path))
+        pipeline = model.unwrap_python_model().model
+        frame = _characters(home, list(pipeline.feature_names_in_))
+        file = Path(folder, "characters.parquet")
+        frame.to_parquet(file, row_group_size=50_000)
+        answer = mlflow.pyfunc.spark_udf(session, MODEL, result_type="string", env_manager="local")
+        rows = session.read.parquet(str(file)).repartition(4)
+        scored = rows.select(answer(*pipeline.feature_names_in_).alias("said"))
+        spark_seconds, bare_seconds = [], []
+        for _ in range(ROUNDS + 1):
+            started = time.perf_counter()
+            scored.groupBy("said").count().collect()
+            spark_seconds.append(time.perf_counter() - started)
+            started = time.perf_counter()
+            pipeline.predict(frame)
+            bare_seconds.append(time.perf_counter() - started)
+        loaded = in_a_child(("-c", LOADING, str(path)), {})
+        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        workers = session.sparkContext.defaultParallelism
+    figures = {
+        "rows": len(frame),
+        "workers": workers,
+        "first": spark_seconds[0],
+        "spark": spark_seconds[1:],
+        "bare": bare_seconds[1:],
+        "model bytes": size,
+        **json.loads(loaded.output.strip().splitlines()[-1]),
+        "load": os.getloadavg()[0],
+    }
+    session.stop()
+    print(json.dumps(figures))
+
+
+def _characters(home: Home, features: list[str]) -> pd.DataFrame:
+    """All training rows, several times over."""
+    import pandas as pd
+    from deltalake import DeltaTable
+
+    from marvel_assets.survival.training_rows import to_frame
+
+    table = DeltaTable(home.warehouse / "marvel_dev" / "marvel_characters" / "train_set").to_pyarrow_table()
+    return pd.concat([to_frame(table, features)[features]] * COPIES, ignore_index=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""A process of a distributed fit is killed: the fit ends with an error that names it, and nothing of it is left."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+from deltalake import write_deltalake
+
+from marvel_assets.resources.dask_workers import WorkersError, dask_workers
+from marvel_assets.resources.table_scan import TableScan
+from marvel_assets.survival.distributed_fit import fit_on_workers
+from marvel_assets.survival.pipeline import build_pipeline
+from marvel_assets.survival.schema import TARGET
+from marvel_assets.survival.training_rows import columns_for_training
+from marvel_assets_tests.faults.conftest import KILLS, LOST
+from marvel_assets_tests.faults.scale import amount
+from marvel_assets_tests.survival.conftest import CATEGORICAL, FEATURE_NAMES, cleaned
+
+HOURS_OF_TREES = {"learning_rate": 0.1, "n_estimators": 1_000_000}
+SECONDS = 90
+
+
+@pytest.fixture(scope="module")
+def train_set(tmp_path_factory: pytest.TempPathFactory) -> TableScan:
+    rows: pd.DataFrame = cleaned(tmp_path_factory.mktemp("cleaned"), 4000)["train"]
+    folder = tmp_path_factory.mktemp("train_set")
+    write_deltalake(folder, rows.assign(Id=[f"Character {place:05d}" for place in range(len(rows))]))
+    return TableScan(folder, 0, tuple(columns_for_training(FEATURE_NAMES)))
+
+
+def endless_fit(client, addresses: tuple[str, ...], scan: TableScan) -> Callable[[], object]:
+    pipeline = build_pipeline(CATEGORICAL, HOURS_OF_TREES, 1)
+    return lambda: fit_on_workers(client, addresses, scan.parts(len(addresses)), pipeline, FEATURE_NAMES, TARGET)
+
+
+def pauses() -> Iterator[float]:
+    """Moments of the kill: while rows are read, while ranks connect, while trees grow."""
+    drawn = random.Random(616)  # noqa: S311
+    yield from (drawn.uniform(0.0, 12.0) for _ in range(amount(sample=2, everything=12)))
+
+
+def test_a_worker_that_is_killed_at_any_moment_ends_the_fit_and_is_named(train_set: TableScan, record_property):
+    # given
+    survived, lost = 0, 0
+    for pause in pauses():
+        with dask_workers(2, scheduler=None, threads=1, code_files=()) as workers:
+            pids = workers.client.run(os.getpid, workers=list(workers.addresses))
+            victim = workers.addresses[survived % 2]
+            kill = threading.Timer(pause, os.kill, (pids[victim], signal.SIGKILL))
+            kill.start()
+            started = time.monotonic()
+
+            # when
+            with pytest.raises(WorkersError) as raised:
+                workers.watched(endless_fit(workers.client, workers.addresses, train_set))
+            kill.join()
+
+        # then
+        survived += 1
+        assert f"Lost while fitting: {victim}" in str(raised.value)
+        assert time.monotonic() - started < pause + SECONDS
+        gone = [psutil.pid_exists(pid) for pid in pids.values()]
+        lost += sum(gone)
+    record_property(KILLS, survived)
+    record_property(LOST, lost)
+    assert lost == 0
+
+
+FIT = """
+import os, sys
+from pathlib import Path
+from marvel_assets_tests.faults.test_workers import *
+
+if __name__ == "__main__":
+    with dask_workers(2, scheduler=None, threads=1, code_files=()) as workers:
+        print(*workers.client.run(os.getpid, workers=list(workers.addresses)).values(), flush=True)
+        scan = TableScan(Path(sys.argv[1]), 0, tuple(columns_for_training(FEATURE_NAMES)))
+        workers.watched(endless_fit(workers.client, workers.addresses, scan))
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_the_workers_end_with_the_run_that_started_them(train_set: TableScan, tmp_path: Path, how, record_property):
+    # given: a run in the midst of a fit
+    script = tmp_path / "fit.py"
+    script.write_text(FIT)
+    run = subprocess.Popen(
+        [sys.executable, str(script), str(train_set.location)],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert run.stdout is not None
+    workers = [psutil.Process(int(pid)) for pid in run.stdout.readline().split()]
+    time.sleep(5)
+    assert all(worker.is_running() for worker in workers)
+    assert run.poll() is None
+
+    # when
+    run.send_signal(how)
+    _, alive = psutil.wait_procs([psutil.Process(run.pid), *workers], timeout=SECONDS)
+    for process in alive:
+        process.kill()
+    run.wait()
+
+    # then
+    record_property(KILLS, 1)
+    record_property(LOST, len(alive))
+    assert not alive
