@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -26,15 +25,15 @@ COPIES = 5
 ROUNDS = 3
 MODEL = "models:/marvel_dev.marvel_characters.marvel_character_model_custom@latest-model"
 LOADING = """
-import json, sys, time, resource
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+import json, sys, time, psutil
+before = psutil.Process().memory_info().rss
 started = time.perf_counter()
 import mlflow.pyfunc
 imported = time.perf_counter()
 mlflow.pyfunc.load_model(sys.argv[1])
 loaded = time.perf_counter()
-grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-print(json.dumps({"importing": imported - started, "loading": loaded - imported, "grown": grown * 1024}))
+grown = psutil.Process().memory_info().rss - before
+print(json.dumps({"importing": imported - started, "loading": loaded - imported, "grown": grown}))
 """
 """What a worker does once before its first batch."""
 

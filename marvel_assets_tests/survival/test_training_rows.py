@@ -129,7 +129,7 @@ def test_only_the_features_and_the_target_are_taken_in_the_order_asked_for():
 @pytest.mark.parametrize(
     "changed",
     [
-        lambda frame: frame.assign(Teams=[1, 1]),
+        lambda frame: frame.assign(Teams=np.array([1, 1], np.int32)),
         lambda frame: frame.rename(columns={"Universe": "Universes"}),
         lambda frame: frame.astype({"Teams": "int64"}),
         lambda frame: frame.head(1),
