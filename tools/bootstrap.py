@@ -55,7 +55,7 @@ PROFILES = {
     "databricks": Environment(
         ".venv-databricks", "constraints-databricks.txt", frozenset({"pipeline", "databricks"}), oldest=(3, 12)
     ),
-    DEVELOPMENT: Environment(".venv", "constraints.txt", frozenset({"pipeline", "spark", "dev"})),
+    DEVELOPMENT: Environment(".venv", "constraints.txt", frozenset({"pipeline", "spark", "distributed", "dev"})),
 }
 
 
