@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from marvel_assets.assets.training import basic_model
 from marvel_assets.automation.jobs import retrain
 from marvel_assets.definitions import defs
 from marvel_assets.home import Home
@@ -30,6 +31,17 @@ def run_job(home: Home, name: str, op: str, **config: Any) -> dg.ExecuteInProces
     )
     settings = {"ops": {op: {"config": config}}}
     return graph.resolve_job_def(name).execute_in_process(run_config=settings, raise_on_error=False)
+
+
+def inspect_alone(home: Home) -> dg.ExecuteInProcessResult:
+    """The checks of basic_model without the asset, as *Execute* on its page does."""
+    graph = dg.Definitions(
+        assets=defs.assets,
+        asset_checks=defs.asset_checks,
+        jobs=[dg.define_asset_job("inspect", selection=dg.AssetSelection.checks_for_assets(basic_model))],
+        resources=resources_of_the_profile(home),
+    )
+    return graph.resolve_job_def("inspect").execute_in_process(raise_on_error=False)
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:

@@ -3,32 +3,18 @@
 import shutil
 from pathlib import Path
 
-import dagster as dg
 import pytest
 
 from marvel_assets.assets.training import basic_model
 from marvel_assets.checks.training import SAME_ROWS
-from marvel_assets.definitions import defs
 from marvel_assets.home import Home
-from marvel_assets.resources.profiles import resources_of_the_profile
-from marvel_assets_tests.graph import checks_of, run_graph
+from marvel_assets_tests.graph import checks_of, inspect_alone, run_graph
 from marvel_assets_tests.planted import spoilt_characters
 
 
 @pytest.fixture
 def characters(tmp_path: Path) -> Path:
     return spoilt_characters(tmp_path, 0.1)
-
-
-def inspect_alone(home: Home) -> dg.ExecuteInProcessResult:
-    """The checks of basic_model without the asset, as *Execute* on its page does."""
-    graph = dg.Definitions(
-        assets=defs.assets,
-        asset_checks=defs.asset_checks,
-        jobs=[dg.define_asset_job("inspect", selection=dg.AssetSelection.checks_for_assets(basic_model))],
-        resources=resources_of_the_profile(home),
-    )
-    return graph.resolve_job_def("inspect").execute_in_process(raise_on_error=False)
 
 
 def test_a_model_that_passed_is_not_inspected_again_by_the_next_run(home: Home, characters: Path):
