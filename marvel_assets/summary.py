@@ -69,6 +69,9 @@ class Materialised:
 def summary(home: Home) -> Iterator[str]:
     """The lines of the summary: rows, Delta versions, metrics, models, a few predictions."""
     done = Materialised.read(home)
+    if not done.references:
+        yield f"  nothing      has been materialised in {home.root} yet; `make run` does"
+        return
     resources = resources_of_the_profile(home)
     tracking = resources["tracking"]
     stores = (tracking.tracking_uri, home.locks, tracking.registry_uri)

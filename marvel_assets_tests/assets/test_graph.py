@@ -303,3 +303,11 @@ def test_the_summary_tells_what_a_person_wants_to_know(first_run: Home, small_pr
         assert expected in done.stdout
     answer = next(line for line in done.stdout.splitlines() if "it answers" in line)
     assert set(json.loads(answer.split("it answers")[1])[ANSWER]) <= {"alive", "dead"}
+
+
+def test_the_summary_of_a_home_with_nothing_in_it_says_what_makes_something(tmp_path: Path):
+    # when
+    done = succeeded(marvel("summary", MARVEL_HOME=str(tmp_path / "empty")))
+
+    # then
+    assert f"nothing      has been materialised in {tmp_path / 'empty'} yet; `make run` does" in done.stdout

@@ -349,7 +349,7 @@ def test_a_secret_in_a_variable_that_is_shown_is_refused_and_not_told(
         (["run", "--select", "nobody"], {}, "--select 'nobody': "),
         (["serve", "--port", "70000"], {}, "'70000' is no port"),
         (["ui", "--mlflow-port", "-1"], {}, "'-1' is no port"),
-        (["summary"], {"MARVEL_HOME": "/proc/nowhere"}, "MARVEL_HOME is '/proc/nowhere'"),
+        (["run"], {"MARVEL_HOME": f"{PROJECT_ROOT}/README.md/x"}, "/README.md/x', and Not a directory there"),
     ],
 )
 @pytest.mark.usefixtures("home")

@@ -33,6 +33,7 @@ from marvel_assets_tests.commands import BASIC, marvel
 from marvel_assets_tests.faults.conftest import CALLS, LOST
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.graph import run_graph
+from marvel_assets_tests.pages import free_port
 from marvel_assets_tests.servers.fault_proxy import Call, FaultProxy, Kind
 from marvel_assets_tests.servers.mlflow_server import mlflow_server
 from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
@@ -352,7 +353,7 @@ def test_a_server_that_fails_while_the_champion_is_loaded_decides_nothing_about_
     assert told == ["1"]
 
 
-@pytest.mark.parametrize("arguments", [["summary"], ["serve", "--port", "0"]])
+@pytest.mark.parametrize("arguments", [["summary"], ["serve", "--port", str(free_port())]])
 def test_a_command_ends_with_one_line_that_names_the_server_that_is_gone(
     arguments: list[str],
     on_tracking: Cases,
