@@ -76,7 +76,8 @@ def test_a_worker_that_is_killed_at_any_moment_ends_the_fit_and_is_named(train_s
 
 
 FIT = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell started the tests in the background
 from pathlib import Path
 from marvel_assets_tests.faults.test_workers import *
 
