@@ -1,7 +1,7 @@
 """Sums up what the fault suite has tried."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,17 @@ KILLS, ROUNDS, CALLS, INPUTS, READS, LOST = (
 )
 FIGURES = (KILLS, ROUNDS, CALLS, INPUTS, READS, LOST)
 """Names under which the tests record numbers with ``record_property``."""
+
+
+@pytest.fixture(scope="module")
+def settings_of_whole_runs(small_project: Path) -> Iterator[None]:
+    """The environment of runs whose homes are compared: the small project, one commit, and nothing of the machine's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MARVEL_CONFIG", str(small_project))
+        patch.setenv("MARVEL_GIT_SHA", "0123abc")
+        for name in ("MARVEL_SOURCE", "MARVEL_ENV", "MARVEL_PROFILE", "MLFLOW_TRACKING_URI"):
+            patch.delenv(name, raising=False)
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

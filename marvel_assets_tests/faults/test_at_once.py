@@ -1,7 +1,7 @@
 """Runs that start at the same moment: everything is made once, and retrainings come one after the other."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,8 @@ GOOD, WORSE = 0.0, 0.1
 
 
 @pytest.fixture(scope="module", autouse=True)
-def settings(small_project: Path) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MARVEL_CONFIG", str(small_project))
-        patch.setenv("MARVEL_GIT_SHA", "0123abc")
-        for name in ("MARVEL_SOURCE", "MARVEL_ENV", "MARVEL_PROFILE", "MLFLOW_TRACKING_URI"):
-            patch.delenv(name, raising=False)
-        yield
+def settings(settings_of_whole_runs: None) -> None:
+    """Every run of this module has them."""
 
 
 @pytest.fixture(scope="module")

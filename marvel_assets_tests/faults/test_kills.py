@@ -1,6 +1,6 @@
 """kill -9 at every kind of boundary: the next run converges to what an undisturbed run would have made."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,13 +44,8 @@ class Undisturbed(NamedTuple):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def settings(small_project: Path) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MARVEL_CONFIG", str(small_project))
-        patch.setenv("MARVEL_GIT_SHA", "0123abc")
-        for name in ("MARVEL_SOURCE", "MARVEL_ENV", "MARVEL_PROFILE", "MLFLOW_TRACKING_URI"):
-            patch.delenv(name, raising=False)
-        yield
+def settings(settings_of_whole_runs: None) -> None:
+    """Every run of this module has them."""
 
 
 @pytest.fixture(scope="module")
