@@ -11,8 +11,9 @@ from marvel_assets.resources.atomic_files import replacing
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
-READ_BY_URLS = frozenset("?%")
-"""Characters of a path that mean something else in SQLite's URLs: a database would lie outside the home."""
+READ_BY_URLS = frozenset("?%[]")
+"""Characters of a path that mean something else in URLs: SQLite would put a database outside the home, and delta-rs
+would find no table in it."""
 
 
 class HomeError(ValueError):

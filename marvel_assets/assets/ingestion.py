@@ -11,7 +11,7 @@ from marvel_assets.assets.freshness import WEEKLY
 from marvel_assets.imports import imported_meanwhile
 from marvel_assets.preflight import check_ready
 from marvel_assets.references import TableVersion
-from marvel_assets.resources.engines.engine import Engine
+from marvel_assets.resources.engines.engine import Engine, EngineSession
 from marvel_assets.resources.project import Project
 from marvel_assets.resources.retraining_turn import POOL, RetrainingTurn
 from marvel_assets.resources.room import Room
@@ -117,7 +117,7 @@ def raw_characters(
             context.log.info(f"Reading {source.label}")
             with imported_meanwhile(*NEEDED_TO_FIT, after=("pandas",)), engine.session() as session:
                 session.read_source(source, "delivered")
-                session.query(digested_source("delivered"), "raw_characters")
+                session.define(digested_source("delivered"), "raw_characters")
                 provenance = {"source": source.label, **read_from}
                 published = tables.publish(session, "raw_characters", name, provenance)
         log_published(context, published)
@@ -207,8 +207,8 @@ def characters(
         session.query(statements.frequent_universes, "frequent_universes")
         session.query(statements.cleaned_characters, "cleaned_characters")
         for asset, statement in TABLE_STATEMENTS.items():
-            session.query(statement, asset)
-        counts = {asset: session.content(asset).rows for asset in TABLE_STATEMENTS}
+            session.define(statement, asset)
+        counts = {asset: _rows_of(session, asset) for asset in TABLE_STATEMENTS}
         _check_that_no_row_is_lost(raw_characters, counts)
         vocabulary = [row[0] for row in session.rows("SELECT Universe FROM frequent_universes ORDER BY Universe")]
         for asset in selected:
@@ -217,6 +217,11 @@ def characters(
                 provenance["vocabulary"] = vocabulary
             published = tables.publish(session, asset, project.config.qualified(asset), provenance)
             yield _character_result(context, asset, published, tables)
+
+
+def _rows_of(session: EngineSession, relation: str) -> int:
+    [(rows,)] = session.rows(f"SELECT count(*) FROM {relation}")  # noqa: S608
+    return int(str(rows))
 
 
 def _check_that_no_row_is_lost(raw: TableVersion, counts: Mapping[str, int]) -> None:

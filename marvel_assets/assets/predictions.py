@@ -171,12 +171,12 @@ def _score(
         except ChangesNotKeptError as error:
             context.log.info(f"All characters are scored: {error}")
     statements = cleaning_statements()
-    session.query(as_if_alive("delivered", columns, touched), "raw_characters")
+    session.define(as_if_alive("delivered", columns, touched), "raw_characters")
     session.keep_texts(vocabulary, "Universe", "frequent_universes")
     session.query(statements.cleaned_characters, "cleaned_characters")
-    session.query(usable(), "to_score")
+    session.define(usable(), "to_score")
     [(read, scored)] = session.rows("SELECT (SELECT count(*) FROM raw_characters), (SELECT count(*) FROM to_score)")
     context.log.info(f"Scoring {scored:,} characters of {table} with {model[0]} version {model[1]}")
     session.score("to_score", files, "scored")
-    session.query(predictions(*model, table.version, touched), PREDICTIONS)
+    session.define(predictions(*model, table.version, touched), PREDICTIONS)
     return {"scored": int(str(scored)), "unusable": int(str(read)) - int(str(scored))}

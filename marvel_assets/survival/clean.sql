@@ -28,13 +28,20 @@ WITH present AS (
             ELSE Marital_Status
         END AS Marital_Status,
         CASE WHEN Teams IS NULL OR Teams IN {missing} THEN 0 ELSE 1 END AS Teams,
-        -- Only ASCII letters are folded: engines differ on the lower case of others.
+        -- Of letters beyond ASCII, only İ (on which engines differ) and the sign for kelvin (a k, in no word below) become ASCII.
         CASE
             WHEN Origin IS NULL OR Origin IN {missing} THEN ''
-            ELSE translate(Origin, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz')
+            ELSE lower(replace(Origin, 'İ', '?'))
         END AS origin_text,
         coalesce(Alive, '') AS alive_text
     FROM raw_characters
+),
+doubled AS (
+    SELECT Id, min(source_row) AS first_row
+    FROM present
+    WHERE Id IS NOT NULL
+    GROUP BY Id
+    HAVING count(*) > 1
 ),
 ruled AS (
     SELECT
@@ -70,8 +77,9 @@ ruled AS (
         CASE WHEN origin_text LIKE '%magic%' THEN 1 ELSE 0 END AS Magic,
         CASE WHEN origin_text LIKE '%mutate%' OR origin_text LIKE '%mutant%' THEN 1 ELSE 0 END AS Mutant,
         alive_text,
-        row_number() OVER (PARTITION BY Id ORDER BY source_row) AS place_within_id
+        source_row > first_row AS is_repeated
     FROM present
+    LEFT JOIN doubled USING (Id)
 ),
 judged AS (
     SELECT
@@ -80,7 +88,7 @@ judged AS (
             WHEN Identity NOT IN ('Public', 'Secret', 'Unknown') THEN 'Identity'
             WHEN Marital_Status NOT IN ('Single', 'Married', 'Widowed', 'Engaged', 'Unknown') THEN 'Marital_Status'
             WHEN alive_text NOT IN ('Alive', 'Dead') THEN 'Alive'
-            WHEN Id IS NULL OR place_within_id > 1 THEN 'Id'
+            WHEN Id IS NULL OR is_repeated THEN 'Id'
         END AS rejected_column
     FROM ruled
 )

@@ -204,6 +204,7 @@ def test_changed_characters_are_told_or_read_and_never_crash(tmp_path: Path, rec
     [
         ("a?b", "without '[?]' in its path"),
         ("a%20b", "without '%' in its path"),
+        ("a[b]", "without '[[]', '[]]' in its path"),
         ("a\nb", "choose a folder without"),
         ("a\x1bb", "choose a folder without"),
         ("x" * 300, "File name too long"),

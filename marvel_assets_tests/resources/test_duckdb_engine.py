@@ -1,15 +1,18 @@
 """The embedded engine's session: what it reads, how it tells contents apart, what it leaves behind."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, Field, write_deltalake
+from deltalake.schema import PrimitiveType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marvel_assets.resources.engines.duckdb_engine import DuckDBEngine
-from marvel_assets.resources.engines.engine import Content
+from marvel_assets.resources.engines.engine import Content, TableNotReadError
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.locate import FileSource
 from marvel_assets.survival.schema import SOURCE_COLUMNS
@@ -110,6 +113,102 @@ def test_a_written_table_is_read_again_at_the_version_asked_for(engine: DuckDBEn
 
         # then
         assert session.rows("SELECT * FROM read_again") == [("old",)]
+
+
+def partitioned(folder: Path) -> Path:
+    rows = pa.table({"value": ["a", "b"], "kind": ["x", "y"]})
+    write_deltalake(folder / "partitioned", rows, partition_by="kind")
+    return folder / "partitioned"
+
+
+def with_an_added_column(folder: Path) -> Path:
+    location = folder / "added"
+    write_deltalake(location, pa.table({"value": ["a"]}))
+    write_deltalake(location, pa.table({"value": ["b"], "kind": ["y"]}), mode="append", schema_mode="merge")
+    return location
+
+
+def with_a_column_that_no_file_has(folder: Path) -> Path:
+    location = folder / "empty-column"
+    write_deltalake(location, pa.table({"value": ["a", "b"]}))
+    DeltaTable(location).alter.add_columns(Field("kind", PrimitiveType("string")))
+    return location
+
+
+def in_a_folder_with_a_pattern_for_a_name(folder: Path) -> Path:
+    location = folder / "a* ?b 'quoted'"
+    location.mkdir()
+    write_deltalake(location, pa.table({"value": ["a", "b"], "kind": ["x", "y"]}))
+    return location
+
+
+@pytest.mark.parametrize(
+    ("made", "kinds"),
+    [
+        (partitioned, ["x", "y"]),
+        (with_an_added_column, [None, "y"]),
+        (with_a_column_that_no_file_has, [None, None]),
+        (in_a_folder_with_a_pattern_for_a_name, ["x", "y"]),
+    ],
+)
+def test_the_rows_are_the_table_s_and_not_just_those_of_its_files(
+    engine: DuckDBEngine, tmp_path: Path, made: Callable[[Path], Path], kinds: list[str | None]
+):
+    # given
+    location = made(tmp_path)
+
+    # when
+    with engine.session() as session:
+        session.read_table(location, DeltaTable(location).version(), "found")
+
+        # then
+        assert session.rows("SELECT value, kind FROM found ORDER BY value") == list(zip("ab", kinds, strict=True))
+
+
+def test_a_table_without_rows_is_read_with_its_columns(engine: DuckDBEngine, tmp_path: Path):
+    # given
+    write_deltalake(tmp_path / "table", pa.table({"value": pa.array([], pa.string())}))
+
+    # when
+    with engine.session() as session:
+        session.read_table(tmp_path / "table", 0, "found")
+
+        # then
+        assert session.rows("SELECT count(value) FROM found") == [(0,)]
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda file: file.write_bytes(file.read_bytes()[:200])])
+def test_a_table_with_a_missing_or_broken_file_is_named(
+    engine: DuckDBEngine, tmp_path: Path, harm: Callable[[Path], object]
+):
+    # given
+    location = tmp_path / "table"
+    write_deltalake(location, pa.table({"value": ["a"] * 1000}))
+    [file] = location.glob("*.parquet")
+
+    # when
+    harm(file)
+
+    # then
+    with (
+        engine.session() as session,
+        pytest.raises(TableNotReadError, match=rf"{location} has no readable version 0: .*{file.name}.* Materialise"),
+    ):
+        session.read_table(location, 0, "found")
+
+
+def test_what_is_defined_is_run_when_it_is_read(engine: DuckDBEngine):
+    # given
+    with engine.session() as session:
+        session.define("SELECT random() AS drawn", "defined")
+        session.query("SELECT random() AS drawn", "kept")
+
+        # when
+        first, second = (session.rows("SELECT * FROM defined, kept") for _ in range(2))
+
+    # then
+    [(defined, kept)], [(defined_again, kept_again)] = first, second
+    assert (defined != defined_again, kept) == (True, kept_again)
 
 
 def test_a_write_is_one_commit_that_carries_the_metadata(engine: DuckDBEngine, tmp_path: Path):

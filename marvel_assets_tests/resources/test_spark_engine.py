@@ -70,6 +70,10 @@ TEXTS = [
 ORIGINS = [
     "INHUMAN",
     "İNHUMAN",
+    "MAGİC",
+    "ALİEN",
+    "MUTANT OF ŁÓDŹ",
+    "ASGARDIAN \u212a",
     "Mutate magic",
     "MUTANT",
     "Cosmic Being",
@@ -136,11 +140,11 @@ def make_tables(engine: Engine, source: FileSource, folder: Path) -> dict[str, C
     statements = cleaning_statements()
     with engine.session() as session:
         session.read_source(source, "delivered")
-        session.query(digested_source("delivered"), "raw_characters")
+        session.define(digested_source("delivered"), "raw_characters")
         session.query(statements.frequent_universes, "frequent_universes")
         session.query(statements.cleaned_characters, "cleaned_characters")
         for name, statement in STATEMENTS.items():
-            session.query(statement, name)
+            session.define(statement, name)
             session.write(name, folder / name, "{}")
         return {name: session.content(name) for name in ("raw_characters", *STATEMENTS)}
 
@@ -211,6 +215,39 @@ def test_each_engine_goes_on_with_the_table_of_the_other_and_reads_its_past(
             for version, count in ((0, 1), (1, 2)):
                 session.read_table(tables.location("c.s.t"), version, f"at_{version}")
                 assert session.rows(f"SELECT count(*) FROM at_{version}") == [(count,)]
+
+
+@pytest.mark.parametrize(
+    ("properties", "statements"),
+    [
+        ("'delta.enableDeletionVectors' = 'true'", ["DELETE FROM {table} WHERE Id = 'ben'"]),
+        (
+            "'delta.columnMapping.mode' = 'name'",
+            ["DELETE FROM {table} WHERE Id = 'ben'", "ALTER TABLE {table} RENAME COLUMN number TO place"],
+        ),
+    ],
+    ids=["deletion vectors", "mapped columns"],
+)
+def test_what_spark_records_beside_the_files_counts_for_the_embedded_engine(
+    engines: dict[str, Engine], spark: Spark, tmp_path: Path, properties: str, statements: list[str]
+):
+    # given
+    location = tmp_path / "table"
+    table = f"delta.`{location}`"
+    session = spark.session()
+    session.sql(f"CREATE TABLE {table} (Id STRING, number INT) USING delta TBLPROPERTIES ({properties})")
+    session.sql("SELECT * FROM VALUES ('anna', 1), ('ben', 2), ('cleo', 3)").coalesce(1).toDF(
+        "Id", "number"
+    ).write.insertInto(table)
+    for statement in statements:
+        session.sql(statement.format(table=table))
+
+    # when
+    with engines["duckdb"].session() as reader:
+        reader.read_table(location, DeltaTable(location).version(), "found")
+
+        # then
+        assert sorted(reader.rows("SELECT * FROM found")) == [("anna", 1), ("cleo", 3)]
 
 
 def test_spark_turns_the_change_data_feed_on_and_records_the_provenance(engines: dict[str, Engine], tables: Tables):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from pydantic import Field
 
@@ -18,6 +20,7 @@ from marvel_assets.resources.engines.engine import (
     EngineSession,
     Location,
     NoRoomToWorkError,
+    TableNotReadError,
     TableNotWrittenError,
 )
 from marvel_assets.resources.memory import available_bytes
@@ -27,11 +30,14 @@ from marvel_assets.survival.schema import SOURCE_COLUMNS, SOURCE_ROW
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
+    from deltalake import DeltaTable
 
     from marvel_assets.sources.locate import Source
 
 MOST_MEMORY = 4_000_000_000
 SCORED_AT_ONCE = 50_000
+ROWS_IN_A_GROUP = 32_768
+"""Of a Parquet file. What reads it works on as many groups at once as there are cores."""
 
 
 class DuckDBEngine(Engine):
@@ -61,6 +67,8 @@ class DuckDBEngine(Engine):
                 with duckdb.connect(config={"memory_limit": limit, "temp_directory": str(folder)}) as connection:
                     yield DuckDBSession(connection)
             except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+                if isinstance(error, duckdb.IOException) and str(folder) not in str(error):
+                    raise
                 raise NoRoomToWorkError(
                     f"{self.scratch}: the rows don't fit into {limit} of memory, and not beside it on that disk: "
                     f"{str(error).splitlines()[0]} Free some space there, and run again."
@@ -86,13 +94,32 @@ class DuckDBSession(EngineSession):
             self._connection.unregister("batch")
 
     def read_table(self, location: Location, version: int, into: str) -> None:
-        """Scan the table once with delta-rs."""
+        """Have DuckDB read the files where they alone are the rows; insert what delta-rs makes of them elsewhere."""
+        import duckdb
         from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
 
-        rows = DeltaTable(location, version=version).scan()
-        self._connection.register("scanned", rows)
-        self._connection.execute(f"CREATE TABLE {into} AS SELECT * FROM scanned")  # noqa: S608
-        self._connection.unregister("scanned")
+        try:
+            table = DeltaTable(location, version=version)
+            if not self._view_of_files(table, into):
+                self._connection.register("scanned", table.scan())
+                self._connection.execute(f"CREATE TABLE {into} AS SELECT * FROM scanned")  # noqa: S608
+                self._connection.unregister("scanned")
+        except (DeltaError, OSError, duckdb.IOException, duckdb.InvalidInputException) as error:
+            raise TableNotReadError(
+                f"{location} has no readable version {version}: {str(error).splitlines()[0]} Materialise the table "
+                "again."
+            ) from error
+
+    def _view_of_files(self, table: DeltaTable, into: str) -> bool:
+        """Whether the table's files, read for themselves, are its rows; then they are known by the name."""
+        if (files := _files_that_are_the_rows(table)) is None:
+            return False
+        rows = self._connection.read_parquet(files, union_by_name=True)
+        if rows.columns != [field.name for field in table.schema().fields]:
+            return False  # a column was added after the first file
+        rows.create_view(into)
+        return True
 
     def read_changes(self, location: Location, first: int, last: int, into: str) -> None:
         """Scan the feed once with delta-rs."""
@@ -136,6 +163,10 @@ class DuckDBSession(EngineSession):
         """Keep the rows in a table of the session."""
         self._connection.execute(f"CREATE TABLE {into} AS {statement}")
 
+    def define(self, statement: str, into: str) -> None:
+        """Keep the statement in a view of the session."""
+        self._connection.execute(f"CREATE VIEW {into} AS {statement}")
+
     def rows(self, statement: str) -> list[tuple[object, ...]]:
         """Fetch all rows."""
         return self._connection.execute(statement).fetchall()
@@ -151,7 +182,7 @@ class DuckDBSession(EngineSession):
 
     def write(self, relation: str, location: Location, metadata: str) -> None:
         """Stream the rows from DuckDB to delta-rs as Arrow batches."""
-        from deltalake import CommitProperties, write_deltalake
+        from deltalake import CommitProperties, WriterProperties, write_deltalake
         from deltalake.exceptions import DeltaError
 
         rows = self._connection.sql(f"SELECT * EXCLUDE ({ROW_DIGEST}) FROM {relation}")  # noqa: S608
@@ -163,12 +194,25 @@ class DuckDBSession(EngineSession):
                 mode="overwrite",
                 schema_mode="overwrite",
                 configuration=TABLE_PROPERTIES,
+                writer_properties=WriterProperties(max_row_group_size=ROWS_IN_A_GROUP),
                 commit_properties=CommitProperties(custom_metadata={"userMetadata": metadata}),
             )
         except (DeltaError, OSError) as error:
             raise TableNotWrittenError(
                 f"{location}: the table can't be written: {error}. It is as it was, and can be read."
             ) from error
+
+
+def _files_that_are_the_rows(table: DeltaTable) -> list[str] | None:
+    """Patterns that each match one of the table's files, or None where more than the files says what the rows are.
+
+    The first version of Delta's reader protocol has neither deletion vectors nor mapped columns; values of partition
+    columns stand in no file.
+    """
+    files = table.file_uris()
+    if not files or table.protocol().min_reader_version > 1 or table.metadata().partition_columns:
+        return None
+    return [glob.escape(unquote(file)) for file in files]
 
 
 def _in_utc(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:

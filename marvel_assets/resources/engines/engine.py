@@ -34,6 +34,10 @@ class NoRoomToWorkError(RuntimeError):
     """Neither memory nor the scratch folder holds what a step needs; the text names the folder."""
 
 
+class TableNotReadError(LookupError):
+    """A version of a table can't be read; the text names the table's place and the reason."""
+
+
 class TableNotWrittenError(RuntimeError):
     """A commit failed; the text names the table's place and the reason."""
 
@@ -60,7 +64,11 @@ class EngineSession(ABC):
 
     @abstractmethod
     def read_table(self, location: Location, version: int, into: str) -> None:
-        """Make one version of a Delta table known by a name."""
+        """Make one version of a Delta table known by a name.
+
+        Raises:
+            TableNotReadError: there is no such version, or a file of it is missing or broken.
+        """
 
     @abstractmethod
     def read_changes(self, location: Location, first: int, last: int, into: str) -> None:
@@ -87,6 +95,10 @@ class EngineSession(ABC):
     @abstractmethod
     def query(self, statement: str, into: str) -> None:
         """Run a SELECT once and keep its rows under a name."""
+
+    @abstractmethod
+    def define(self, statement: str, into: str) -> None:
+        """Give a SELECT a name. It is run where the name is read: for what is read once, or nearly free to make."""
 
     @abstractmethod
     def rows(self, statement: str) -> list[tuple[object, ...]]:

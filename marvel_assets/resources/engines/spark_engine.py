@@ -110,6 +110,10 @@ class SparkEngineSession(EngineSession):
         """Compute the rows once."""
         self._keep(self._spark.sql(statement), into)
 
+    def define(self, statement: str, into: str) -> None:
+        """Keep the plan."""
+        self._view(self._spark.sql(statement), into)
+
     def rows(self, statement: str) -> list[tuple[object, ...]]:
         """Collect the few rows."""
         return [tuple(row) for row in self._spark.sql(statement).collect()]
