@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
 import time
 import traceback
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 MODULE = "marvel_assets.definitions"
 BRIEF: dict[str, object] = {"loggers": {"brief": {}}}
 NOT_FOR_USERS = (
-    "ignore:Function `asset_materialize_command` is superseded",
-    "ignore:Parameter `include_sources` of function `AssetSelection.all` is currently in beta",
+    "Function `asset_materialize_command` is superseded",
+    "Parameter `include_sources` of function `AssetSelection.all` is currently in beta",
 )
 """Warnings of Dagster about its own command, which is the one that users know."""
 
@@ -99,7 +100,7 @@ def _do(chosen: argparse.Namespace, home: Home) -> None:
         case "serve":
             sys.exit(_serve_model(home, chosen.port))
         case "summary":
-            _print_summary(home)
+            _print_summary(home, ask_the_model=True)
         case "doctor":
             sys.exit(_examine(home))
         case "spark-server":
@@ -117,12 +118,7 @@ def _run(home: Home, selection: str) -> int:
     from marvel_assets.summary import Materialised
 
     before, started = Materialised.read(home), time.monotonic()
-    arguments = ["asset", "materialize", "-m", MODULE, "--select", selection, "--config-json", json.dumps(BRIEF)]
-    environment = {**os.environ, "PYTHONWARNINGS": ",".join(NOT_FOR_USERS)}
-    with subprocess.Popen(_tool("dagster", *arguments), env=environment) as process:  # noqa: S603
-        for needed_by_the_summary in ("mlflow.pyfunc", "lightgbm", "skops.io"):
-            importlib.import_module(needed_by_the_summary)  # seconds that would else be waited for afterwards
-        failed = process.wait()
+    failed = _dagster("asset", "materialize", "-m", MODULE, "--select", selection, "--config-json", json.dumps(BRIEF))
     if failed:
         for problem in room.problems(home):
             print(problem, file=sys.stderr)
@@ -130,15 +126,28 @@ def _run(home: Home, selection: str) -> int:
     seconds = time.monotonic() - started
     is_same = Materialised.read(home) == before
     print(f"\nDone in {seconds:.0f} s{': nothing has changed since the last run' if is_same else ''}.")
-    _print_summary(home)
+    # A model takes seconds to load; one that has not changed has answered before.
+    _print_summary(home, ask_the_model=not is_same)
     return 0
 
 
-def _print_summary(home: Home) -> None:
+def _dagster(*arguments: str) -> int:
+    """What ``python -m dagster`` would do, in this process: a second one would import everything anew."""
+    for message in NOT_FOR_USERS:
+        warnings.filterwarnings("ignore", message)
+    sys.argv = ["dagster", *arguments]
+    try:
+        runpy.run_module("dagster", run_name="__main__")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def _print_summary(home: Home, *, ask_the_model: bool) -> None:
     from marvel_assets.summary import summary
 
     with _in_one_line():
-        for line in summary(home):
+        for line in summary(home, ask_the_model=ask_the_model):
             print(line)
     print(
         f"  look next    `make ui`, then http://127.0.0.1:{UI_PORT} (lineage, checks, plots) "

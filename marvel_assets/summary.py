@@ -66,8 +66,13 @@ class Materialised:
         return from_json(json.dumps(self.references[asset])) if asset in self.references else None
 
 
-def summary(home: Home) -> Iterator[str]:
-    """The lines of the summary: rows, Delta versions, metrics, models, a few predictions."""
+def summary(home: Home, *, ask_the_model: bool) -> Iterator[str]:
+    """The lines of the summary: rows, Delta versions, metrics, models.
+
+    Args:
+        home: what it tells of.
+        ask_the_model: whether the custom model is loaded, and asked for a few characters of the test set.
+    """
     done = Materialised.read(home)
     if not done.references:
         yield f"  nothing      has been materialised in {home.root} yet; `make run` does"
@@ -90,7 +95,7 @@ def summary(home: Home) -> Iterator[str]:
         if version := done.version(asset):
             yield f"  {asset.split('_')[0]:<12} {version.name} version {version.version}, alias {version.alias}"
     test_set, custom = done.table("test_set"), done.version("custom_model_version")
-    if test_set and custom:
+    if ask_the_model and test_set and custom:
         uri = f"models:/{custom.name}/{custom.version}"
         with checked_files(connect(*stores), custom.model_id, uri) as files:
             yield from _predictions(resources["tables"], test_set, files)

@@ -52,11 +52,6 @@ class Difference:
     low: float
     high: float
 
-    @property
-    def is_certain(self) -> bool:
-        """Whether the interval leaves zero out."""
-        return self.low > 0 or self.high < 0
-
     def __str__(self) -> str:
         return f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]".replace("-", "\N{MINUS SIGN}")
 

@@ -53,25 +53,23 @@ class DataSet:
         from mlflow.data.meta_dataset import MetaDataset
         from mlflow.data.pandas_dataset import from_pandas
 
+        source = DeltaDatasetSource(
+            path=self.path,
+            delta_table_name=None if self.path else self.table,
+            delta_table_version=str(self.version),  # type: ignore[arg-type]
+        )
+        name, digest = self.table.rpartition(".")[2], f"v{self.version}-{self.content[:16]}"
         with warnings.catch_warnings():
             # The advice is for signatures that are inferred from such rows; ours is declared by hand.
             warnings.filterwarnings("ignore", message=".*Inferred schema contains integer column")
-            data_set = from_pandas(
-                self.rows,
-                source=DeltaDatasetSource(
-                    path=self.path,
-                    delta_table_name=None if self.path else self.table,
-                    delta_table_version=str(self.version),  # type: ignore[arg-type]
-                ),
-                targets=TARGET,
-                name=self.table.rpartition(".")[2],
-                digest=f"v{self.version}-{self.content[:16]}",
-            )
-            schema = data_set.schema  # inferred here, where the advice is ignored, and kept
-        if not self.is_excerpt:
-            return data_set
-        # MLflow calls `profile` abstract, and leaves it so in the class that it documents for this.
-        return MetaDataset(data_set.source, data_set.name, data_set.digest, schema)  # type: ignore[abstract]
+            # MLflow looks at every cell, in Python. Rows that equal others tell it nothing more.
+            schema = from_pandas(self.rows.drop_duplicates(), source, digest=digest).schema
+        if self.is_excerpt:
+            # MLflow calls `profile` abstract, and leaves it so in the class that it documents for this.
+            return MetaDataset(source, name, digest, schema)  # type: ignore[abstract]
+        data_set = from_pandas(self.rows, source, TARGET, name, digest)
+        data_set.schema = schema
+        return data_set
 
 
 def log_basic_model(

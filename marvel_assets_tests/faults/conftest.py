@@ -1,7 +1,7 @@
 """Sums up what the fault suite has tried."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,10 +36,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The figures of the tests that passed; a test that failed is in pytest's own summary."""
-    passed: Iterable[pytest.TestReport] = terminalreporter.stats.get("passed", [])
+    """What the tests that passed have tried, and what any test found lost."""
     total: Counter[str] = Counter(dict.fromkeys(FIGURES, 0))
-    for report in passed:
-        total.update({name: int(value) for name, value in report.user_properties if name in FIGURES})
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            recorded = {name: int(value) for name, value in report.user_properties if name in FIGURES}
+            total.update(recorded if outcome == "passed" else {LOST: recorded.get(LOST, 0)})
     terminalreporter.section("faults")
     terminalreporter.line(", ".join(f"{name}: {total[name]:,}" for name in FIGURES))

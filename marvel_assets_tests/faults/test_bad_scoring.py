@@ -3,9 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +21,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 
 from marvel_assets.definitions import defs
-from marvel_assets.home import PROJECT_ROOT, Home
+from marvel_assets.home import Home
 from marvel_assets.resources.mlflow_store import connect
 from marvel_assets.resources.profiles import resources_of_the_profile
 from marvel_assets.survival.scoring import ASKED
@@ -32,8 +29,8 @@ from marvel_assets.survival.signature import EXAMPLE, example_frame
 from marvel_assets_tests.faults.conftest import INPUTS, LOST
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.graph import failure_of, run_graph
-from marvel_assets_tests.pages import free_port
 from marvel_assets_tests.planted import spoilt_characters
+from marvel_assets_tests.servers.marvel_serve import marvel_serve
 from marvel_assets_tests.sockets import listening
 
 SCHEMA = "marvel_dev.marvel_characters"
@@ -339,30 +336,8 @@ def test_what_is_no_table_is_no_question(model: PyFuncModel, record_property: Re
 
 @pytest.fixture(scope="module")
 def server(served: Home, small_project: Path) -> Iterator[str]:
-    """`marvel serve`, ended by its process id."""
-    port = free_port()
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from marvel_assets.cli import main; main()", "serve", "--port", str(port)],
-        cwd=PROJECT_ROOT,
-        env={**inherited, "MARVEL_HOME": str(served.root), "MARVEL_CONFIG": str(small_project)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 120
-    try:
-        while True:
-            assert process.poll() is None, f"`marvel serve` ended with exit code {process.returncode}"
-            assert time.monotonic() < deadline, "the server did not start"
-            try:
-                requests.get(f"http://127.0.0.1:{port}/ping", timeout=5).raise_for_status()
-                break
-            except requests.RequestException:
-                time.sleep(0.3)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
+    with marvel_serve(served, small_project) as url:
+        yield url
 
 
 def records(**cells: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.survival.cross_validation import Difference, TrainingRows, difference, folds, scores
+from marvel_assets.survival.cross_validation import TrainingRows, difference, folds, scores
 from marvel_assets.survival.schema import TARGET
 
 
@@ -85,10 +85,3 @@ def test_the_interval_is_the_corrected_one():
 
     # then
     assert (found.mean, found.low, found.high) == pytest.approx((0.02, 0.02 - reach, 0.02 + reach))
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "is_certain"), [(0.1, 0.3, True), (-0.3, -0.1, True), (-0.1, 0.3, False), (0.0, 0.0, False)]
-)
-def test_a_difference_is_certain_where_its_interval_leaves_zero_out(low: float, high: float, is_certain: bool):  # noqa: FBT001
-    assert Difference((low + high) / 2, low, high).is_certain is is_certain
