@@ -52,6 +52,8 @@ class DataSet:
         from mlflow.data.delta_dataset_source import DeltaDatasetSource
         from mlflow.data.meta_dataset import MetaDataset
         from mlflow.data.pandas_dataset import from_pandas
+        from mlflow.models import infer_signature
+        from mlflow.types import Schema
 
         source = DeltaDatasetSource(
             path=self.path,
@@ -62,8 +64,9 @@ class DataSet:
         with warnings.catch_warnings():
             # The advice is for signatures that are inferred from such rows; ours is declared by hand.
             warnings.filterwarnings("ignore", message=".*Inferred schema contains integer column")
-            # MLflow looks at every cell, in Python. Rows that equal others tell it nothing more.
-            schema = from_pandas(self.rows.drop_duplicates(), source, digest=digest).schema
+            # MLflow looks at every cell, in Python. Cells that equal others of their column tell it nothing more.
+            columns = (self.rows[[name]].drop_duplicates() for name in self.rows)
+            schema = Schema([spec for column in columns for spec in infer_signature(column).inputs.inputs])
         if self.is_excerpt:
             # MLflow calls `profile` abstract, and leaves it so in the class that it documents for this.
             return MetaDataset(source, name, digest, schema)  # type: ignore[abstract]

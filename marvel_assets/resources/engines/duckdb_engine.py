@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from marvel_assets.sources.locate import Source
 
 MOST_MEMORY = 4_000_000_000
-SCORED_AT_ONCE = 50_000
+SCORED_AT_ONCE = 100_000
 ROWS_IN_A_GROUP = 32_768
 """Of a Parquet file. What reads it works on as many groups at once as there are cores."""
 
@@ -152,8 +152,7 @@ class DuckDBSession(EngineSession):
         features = loaded.metadata.get_input_schema().input_names()
         reading = self._connection.cursor()
         for batch in reading.sql(f"SELECT * FROM {relation}").to_arrow_reader(SCORED_AT_ONCE):  # noqa: S608
-            characters = batch.to_pandas()
-            answers = loaded.predict(characters[features])[ANSWER]
+            answers = loaded.predict(batch.select(features).to_pandas())[ANSWER]
             scored = pa.Table.from_batches([batch]).append_column("prediction", pa.array(answers, pa.string()))
             self._connection.register("batch", scored)
             self._connection.execute(f"INSERT INTO {into} SELECT * FROM batch")  # noqa: S608
