@@ -62,7 +62,7 @@ def main(rows: int) -> None:
         f"fit of {TREES} trees": fitted - began,
         "peak after cleaning": peak,
     }
-    print(json.dumps({**figures, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+    print(json.dumps({"rows": rows, **figures, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
 
 
 if __name__ == "__main__":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from importlib.resources import files
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent
 
 
 def version_of(*package_files: str) -> str:
     """A hash of files of this package: an asset is stale when one of them has changed, and only then."""
-    package = files("marvel_assets")
-    content = b"\0".join(package.joinpath(name).read_bytes() for name in package_files)
+    content = b"\0".join((PACKAGE / name).read_bytes() for name in package_files)
     return hashlib.sha256(content).hexdigest()[:12]
 
 

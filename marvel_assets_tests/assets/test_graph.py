@@ -89,6 +89,22 @@ def test_a_second_run_makes_no_commit_no_fit_and_no_version(materialised: Home, 
     # then
     assert state_of(materialised, small_project) == before
     assert "nothing has changed since the last run" in again.stdout
+    assert "it answers" not in again.stdout
+
+
+@pytest.mark.usefixtures("home")
+def test_the_command_sums_up_asks_what_it_made_and_leaves_nothing_in_the_temporary_folder(tmp_path: Path):
+    # given
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+
+    # when
+    done = succeeded(marvel("run", TMPDIR=str(temporary)))
+
+    # then
+    assert "Done in" in done.stdout
+    assert "it answers" in done.stdout
+    assert list(temporary.iterdir()) == []
 
 
 def test_each_asset_is_materialised_alone_in_a_process_of_its_own(
