@@ -45,7 +45,7 @@ def main(rows: int) -> None:
                 locate(environment["MARVEL_SOURCE"], home.root, generator_rows=1, generator_seed=1), "delivered"
             )
             staged = time.perf_counter()
-            engine.query(digested_source("delivered"), "raw_characters")
+            engine.define(digested_source("delivered"), "raw_characters")
             raw = resources["tables"].publish(engine, "raw_characters", name, {}).commit.table
         written = time.perf_counter()
         clean(home, resources, raw)

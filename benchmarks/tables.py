@@ -50,7 +50,7 @@ def with_raw_table(home: Home, source: Path) -> tuple[dict[str, Any], TableVersi
     name = resources["project"].config.qualified("raw_characters")
     with resources["engine"].session() as session:
         session.read_source(locate(str(source), home.root, generator_rows=1, generator_seed=1), "delivered")
-        session.query(digested_source("delivered"), "raw_characters")
+        session.define(digested_source("delivered"), "raw_characters")
         published = resources["tables"].publish(session, "raw_characters", name, {})
     return resources, published.commit.table
 

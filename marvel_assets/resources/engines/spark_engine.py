@@ -73,8 +73,10 @@ class SparkEngineSession(EngineSession):
 
     def read_source(self, source: Source, into: str) -> None:
         """Read the source batch by batch, as every engine does: Spark's own CSV reader knows other quoting rules."""
-        rows = self._sent(source) if self._shared is None else self._staged(source, self._shared / "source.parquet")
-        self._view(rows, into)
+        if self._shared is not None:
+            self._view(self._staged(source, self._shared / "source.parquet"), into)
+        else:
+            self._keep(self._sent(source), into)  # else they would be sent each time that they are read
 
     def read_table(self, location: Location, version: int, into: str) -> None:
         """Read the version; rows are kept, since the steps that follow read them more than once."""
