@@ -99,7 +99,7 @@ def ingested(source: Path, folder: Path) -> dict[str, int]:
     statements = cleaning_statements()
     with DuckDBEngine(scratch=str(folder / "scratch"), memory_limit="1GB").session() as session:
         session.read_source(locate(str(source), folder, generator_rows=1, generator_seed=1), "delivered")
-        session.query(digested_source("delivered"), "raw_characters")
+        session.define(digested_source("delivered"), "raw_characters")
         session.query(statements.frequent_universes, "frequent_universes")
         session.query(statements.cleaned_characters, "cleaned_characters")
         session.query(f"{set_of('train')} UNION ALL {set_of('test')}".replace("ORDER BY Id", ""), "accepted")
@@ -255,7 +255,7 @@ def test_the_tables_hold_what_the_reader_read_of_hostile_cells(tmp_path: Path, r
     # when
     with engine.session() as session:
         session.read_source(locate(str(source), tmp_path, generator_rows=1, generator_seed=1), "delivered")
-        session.query(digested_source("delivered"), "raw_characters")
+        session.define(digested_source("delivered"), "raw_characters")
         session.write("raw_characters", tmp_path / "table", "{}")
 
     # then

@@ -37,7 +37,7 @@ statements = cleaning_statements()
 rows = {}
 with engine.session() as session:
     session.read_source(locate(file, home, generator_rows=1, generator_seed=1), "delivered")
-    session.query(digested_source("delivered"), "raw_characters")
+    session.define(digested_source("delivered"), "raw_characters")
     raw = tables.publish(session, "raw_characters", "c.s.raw", {}).commit.table
     rows["raw"] = raw.rows
 if also_cleaned:
@@ -46,7 +46,7 @@ if also_cleaned:
         session.query(statements.frequent_universes, "frequent_universes")
         session.query(statements.cleaned_characters, "cleaned_characters")
         for name, statement in {"train": set_of("train"), "test": set_of("test"), "rejected": rejected()}.items():
-            session.query(statement, name)
+            session.define(statement, name)
             rows[name] = tables.publish(session, name, f"c.s.{name}", {}).commit.table.rows
 rows["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000
 print(json.dumps(rows))
