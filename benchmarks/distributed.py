@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.graph import fresh_home
-from benchmarks.measuring import Comparison, Ratio, in_a_child
+from benchmarks.measuring import Comparison, Ratio, in_a_child, peak_of_this_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,22 +88,17 @@ def _fit(folder: Path, workers: str) -> None:
     if number == 1:
         rows = to_frame(tables.read(train_set, columns), config.features)
         fit_pipeline(pipeline, rows, config.features, config.target)
-        peaks = [own_peak()]
+        peaks = [peak_of_this_process()]
     else:
         scan = tables.scan_at(where, train_set.version, columns)
         with dask_workers(number, None, 1, ()) as cluster:
             pipeline = fit_on_workers(
                 cluster.client, cluster.addresses, scan.parts(number), pipeline, config.features, config.target
             ).pipeline
-            peaks = [own_peak(), *cluster.client.run(own_peak).values()]
+            peaks = [peak_of_this_process(), *cluster.client.run(peak_of_this_process).values()]
     seconds = time.perf_counter() - started
     _keep(folder / f"{workers}.skops", pipeline)
     print(json.dumps({"seconds": seconds, "peak": max(peaks), "load": os.getloadavg()[0]}))
-
-
-def own_peak() -> int:
-    """The most memory that this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _compare(folder: Path) -> None:

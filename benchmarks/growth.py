@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.characters import MILLION
 from benchmarks.graph import fresh_home
-from benchmarks.measuring import Comparison, Ratio, in_a_child
+from benchmarks.measuring import Comparison, Ratio, in_a_child, peak_of_this_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +46,7 @@ def main(rows: int) -> None:
         resources, raw = with_raw_table(home, Path(environment["MARVEL_SOURCE"]))
         train_set = clean(home, resources, raw)["train_set"]
         cleaned = time.perf_counter()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        peak = peak_of_this_process()
         config = resources["project"].config
         began = time.perf_counter()
         read = resources["tables"].read(train_set, columns_for_training(config.features))
@@ -62,7 +61,7 @@ def main(rows: int) -> None:
         f"fit of {TREES} trees": fitted - began,
         "peak after cleaning": peak,
     }
-    print(json.dumps({"rows": rows, **figures, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+    print(json.dumps({"rows": rows, **figures, "peak": peak_of_this_process()}))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.graph import fresh_home
+from benchmarks.measuring import peak_of_this_process
 from marvel_assets.home import PROJECT_ROOT, Home
 from marvel_assets.resources.spark.local import LocalJvm
 
@@ -57,7 +57,7 @@ def main(rows: int) -> None:
             "staging the source": staged - started,
             "writing raw_characters": written - staged,
             "cleaning, split, three tables": cleaned - written,
-            "peak of this process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "peak of this process": peak_of_this_process(),
             "peak heap of the driver": heap,
             "load": os.getloadavg()[0],
             **task_totals(Path(events)),
