@@ -96,6 +96,8 @@ def spread(boundaries: Sequence[str], landmarks: Mapping[str, str], amount: int)
     chosen = [_moment(name, when, 1, draw) for name, when in landmarks.items()]
     by_step: dict[str, list[str]] = {}
     for name in dict.fromkeys(boundaries):
+        if name in landmarks:
+            continue  # chosen already; and within the last boundary of all a process may be over
         by_step.setdefault(name.partition(":")[0], []).append(name)
     for names in by_step.values():
         draw.shuffle(names)
