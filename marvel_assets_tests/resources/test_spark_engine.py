@@ -250,6 +250,25 @@ def test_what_spark_records_beside_the_files_counts_for_the_embedded_engine(
         assert sorted(reader.rows("SELECT * FROM found")) == [("anna", 1), ("cleo", 3)]
 
 
+def test_an_instant_that_spark_wrote_is_one_for_the_embedded_engine(
+    engines: dict[str, Engine], spark: Spark, tmp_path: Path
+):
+    # given
+    location = tmp_path / "table"
+    spark.session().sql("SELECT TIMESTAMP '2020-02-29 12:00:00 UTC' AS moment").write.format("delta").save(
+        str(location)
+    )
+
+    # when
+    with engines["duckdb"].session() as reader:
+        reader.read_table(location, 0, "found")
+
+        # then
+        assert reader.rows("SELECT typeof(moment), epoch(moment) FROM found") == [
+            ("TIMESTAMP WITH TIME ZONE", 1582977600.0)
+        ]
+
+
 def test_spark_turns_the_change_data_feed_on_and_records_the_provenance(engines: dict[str, Engine], tables: Tables):
     # given
     publish(engines["spark"], tables, ("anna", 1))

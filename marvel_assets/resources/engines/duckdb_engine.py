@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 MOST_MEMORY = 4_000_000_000
 SCORED_AT_ONCE = 100_000
+ALIKE_IN_FILES = frozenset({"string", "long", "integer", "double", "boolean"})
+"""Types of columns that every writer of Delta puts into Parquet in the same way."""
+
 ROWS_IN_A_GROUP = 32_768
 """Of a Parquet file. What reads it works on as many groups at once as there are cores."""
 
@@ -206,10 +209,14 @@ def _files_that_are_the_rows(table: DeltaTable) -> list[str] | None:
     """Patterns that each match one of the table's files, or None where more than the files says what the rows are.
 
     The first version of Delta's reader protocol has neither deletion vectors nor mapped columns; values of partition
-    columns stand in no file.
+    columns stand in no file; and Spark's timestamps say in no file that they are of UTC.
     """
-    files = table.file_uris()
+    from deltalake.schema import PrimitiveType
+
+    files, fields = table.file_uris(), table.schema().fields
     if not files or table.protocol().min_reader_version > 1 or table.metadata().partition_columns:
+        return None
+    if not all(isinstance(field.type, PrimitiveType) and field.type.type in ALIKE_IN_FILES for field in fields):
         return None
     return [glob.escape(unquote(file)) for file in files]
 
