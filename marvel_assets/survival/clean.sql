@@ -28,7 +28,8 @@ WITH present AS (
             ELSE Marital_Status
         END AS Marital_Status,
         CASE WHEN Teams IS NULL OR Teams IN {missing} THEN 0 ELSE 1 END AS Teams,
-        -- Of letters beyond ASCII, only İ (on which engines differ) and the sign for kelvin (a k, in no word below) become ASCII.
+        -- Of letters beyond ASCII two become ASCII: İ, on which engines differ, and the sign for kelvin, a k, which is
+        -- in no word below.
         CASE
             WHEN Origin IS NULL OR Origin IN {missing} THEN ''
             ELSE lower(replace(Origin, 'İ', '?'))

@@ -104,15 +104,16 @@ class DuckDBSession(EngineSession):
 
         try:
             table = DeltaTable(location, version=version)
-            if not self._view_of_files(table, into):
-                self._connection.register("scanned", table.scan())
-                self._connection.execute(f"CREATE TABLE {into} AS SELECT * FROM scanned")  # noqa: S608
-                self._connection.unregister("scanned")
+            scanned = None if self._view_of_files(table, into) else table.scan()
         except (DeltaError, OSError, duckdb.IOException, duckdb.InvalidInputException) as error:
             raise TableNotReadError(
                 f"{location} has no readable version {version}: {str(error).splitlines()[0]} Materialise the table "
                 "again."
             ) from error
+        if scanned is not None:
+            self._connection.register("scanned", scanned)
+            self._connection.execute(f"CREATE TABLE {into} AS SELECT * FROM scanned")  # noqa: S608
+            self._connection.unregister("scanned")
 
     def _view_of_files(self, table: DeltaTable, into: str) -> bool:
         """Whether the table's files, read for themselves, are its rows; then they are known by the name."""
