@@ -3,17 +3,13 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import requests
-
 from marvel_assets.home import PROJECT_ROOT, Home
 from marvel_assets_tests.pages import free_port
-
-SECONDS_TO_START = 120
+from marvel_assets_tests.servers.starting import wait_until_it_answers
 
 
 @contextmanager
@@ -29,19 +25,8 @@ def marvel_serve(home: Home, project: Path) -> Iterator[str]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        deadline = time.monotonic() + SECONDS_TO_START
-        while not _is_up(url):
-            assert server.poll() is None, f"`marvel serve` ended with exit code {server.returncode}"
-            assert time.monotonic() < deadline, f"no answer of `marvel serve` after {SECONDS_TO_START} s"
-            time.sleep(0.3)
+        wait_until_it_answers(server, f"{url}/ping", lambda: "`marvel serve`")
         yield url
     finally:
         server.terminate()
         server.wait(timeout=60)
-
-
-def _is_up(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/ping", timeout=5).ok
-    except requests.RequestException:
-        return False

@@ -4,16 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import requests
-
 from marvel_assets_tests.pages import free_port
-
-SECONDS_TO_START = 120
+from marvel_assets_tests.servers.starting import wait_until_it_answers
 
 
 @contextmanager
@@ -35,19 +31,8 @@ def mlflow_server(folder: Path) -> Iterator[str]:
             start_new_session=True,
         )
     try:
-        deadline = time.monotonic() + SECONDS_TO_START
-        while not _is_up(url):
-            assert server.poll() is None, (folder / "server.log").read_text()[-2000:]
-            assert time.monotonic() < deadline, f"no `mlflow server` after {SECONDS_TO_START} s"
-            time.sleep(0.2)
+        wait_until_it_answers(server, f"{url}/health", lambda: (folder / "server.log").read_text()[-2000:])
         yield url
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=30)
-
-
-def _is_up(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/health", timeout=1).ok
-    except requests.RequestException:
-        return False
