@@ -154,10 +154,11 @@ def load_pipeline(model_id: str, tracking: MlflowTracking) -> Any:  # noqa: ANN4
 
 
 def _probabilities(pipeline: Any, rows: pd.DataFrame, whose: str) -> Probabilities:  # noqa: ANN401
-    from marvel_assets.survival.distinct_rows import asked_once_each
+    from marvel_assets.survival.distinct_rows import asked_once_each, on_every_core
     from marvel_assets.survival.gate import check_probabilities
 
-    alive: Probabilities = asked_once_each(rows[list(pipeline.feature_names_in_)], pipeline.predict_proba)[:, 1]
+    features = rows[list(pipeline.feature_names_in_)]
+    alive: Probabilities = asked_once_each(features, on_every_core(pipeline.predict_proba))[:, 1]
     check_probabilities(alive, len(rows), whose)
     return alive
 

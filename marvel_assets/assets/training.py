@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 GROUP = "training"
-NEEDED_TO_LOG = ("mlflow.sklearn", "mlflow.pyfunc", "skops.io", "sklearn.metrics", "matplotlib.figure")
+NEEDED_TO_LOG = (
+    "mlflow.sklearn",
+    "mlflow.pyfunc",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "skops.io",
+    "sklearn.metrics",
+    "matplotlib.figure",
+)
 """Modules that take seconds to import and are not needed before the fit has ended."""
 
 FIT_CODE = version_of(
@@ -154,9 +161,10 @@ def _fit(
     settings = project.config
     read = tables.read(train_set, columns_for_training(settings.features), config.sample)
     rows = to_frame(read, settings.features)
+    ids = read["Id"].to_pandas() if settings.early_stopping else None
+    del read  # else every row would stand in memory twice while the pipeline is fitted
     threads, trees = config.threads or default_threads(), settings.parameters.n_estimators
     context.log.info(f"Fitting {trees:,} trees on {len(rows):,} rows, {threads} thread(s)")
-    ids = read["Id"].to_pandas() if settings.early_stopping else None
     with imported_meanwhile(*NEEDED_TO_LOG, after=("lightgbm", "sklearn.pipeline")):
         pipeline = fit_as_configured(settings, rows, ids, threads)
     return pipeline_store.keep(pipeline, recipe, train_set, rows_digest(rows), len(rows), config.sample)

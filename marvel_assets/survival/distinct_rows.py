@@ -1,7 +1,10 @@
-"""Asking a model once for each distinct row: most characters share what is known of them with others."""
+"""Asking a model once for each distinct row, on every core: most characters share what is known of them with others."""
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,11 +13,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    Ask = Callable[[pd.DataFrame], Sequence[Any] | npt.NDArray[Any]]
+
 FEWEST_ROWS = 256
-"""Of fewer rows, finding the equal ones costs as much as asking for them all."""
+"""Of fewer rows, finding the equal ones costs as much as asking for them all, and so does starting threads."""
 
 
-def asked_once_each(rows: pd.DataFrame, ask: Callable[[pd.DataFrame], Sequence[Any] | npt.NDArray[Any]]) -> Any:  # noqa: ANN401
+def asked_once_each(rows: pd.DataFrame, ask: Ask) -> Any:  # noqa: ANN401
     """A model's answers, one for each row in the order of the rows.
 
     Args:
@@ -34,3 +39,21 @@ def asked_once_each(rows: pd.DataFrame, ask: Callable[[pd.DataFrame], Sequence[A
         return np.asarray(ask(rows))
     _, firsts = np.unique(groups, return_index=True)
     return np.asarray(ask(rows.iloc[firsts]))[groups]
+
+
+def on_every_core(ask: Ask) -> Ask:
+    """The same model, asked by as many threads as there are cores, each for a part of the rows.
+
+    LightGBM lets go of the interpreter while it predicts. Threads of its own (OpenMP's) wait for each other by
+    spinning, which takes minutes where another process wants the same cores.
+    """
+
+    def ask_in_parts(rows: pd.DataFrame) -> npt.NDArray[Any]:
+        import numpy as np
+
+        parts = max(1, min(os.cpu_count() or 1, len(rows) // FEWEST_ROWS))
+        ends = np.linspace(0, len(rows), parts + 1, dtype=int)
+        with ThreadPoolExecutor(parts) as threads:
+            return np.concatenate(list(threads.map(ask, (rows.iloc[start:end] for start, end in pairwise(ends)))))
+
+    return ask_in_parts

@@ -102,7 +102,7 @@ def log_basic_model(
     import mlflow
 
     from marvel_assets.survival import plots
-    from marvel_assets.survival.distinct_rows import asked_once_each
+    from marvel_assets.survival.distinct_rows import asked_once_each, on_every_core
     from marvel_assets.survival.evaluation import evaluate
     from marvel_assets.survival.pipeline import TRUSTED_TYPES
     from marvel_assets.survival.signature import basic_signature, example_frame
@@ -127,7 +127,7 @@ def log_basic_model(
     mlflow.log_dict({"Universe": list(vocabulary)}, VOCABULARY_FILE)
 
     alive = testing.rows[TARGET].to_numpy()
-    probability = asked_once_each(testing.rows[list(features)], pipeline.predict_proba)[:, 1]
+    probability = asked_once_each(testing.rows[list(features)], on_every_core(pipeline.predict_proba))[:, 1]
     mlflow.log_metrics(evaluate(alive, probability), model_id=logged.model_id, dataset=testing_input)
     figures = {
         "roc_curve": plots.roc_curve(alive, probability),

@@ -1,11 +1,15 @@
-"""A model is asked once for each distinct row, and every row gets its own answer."""
+"""A model is asked once for each distinct row, on every core, and every row gets its own answer."""
+
+import os
+import threading
+import time
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 
-from marvel_assets.survival.distinct_rows import FEWEST_ROWS, asked_once_each
+from marvel_assets.survival.distinct_rows import FEWEST_ROWS, asked_once_each, on_every_core
 from marvel_assets_tests.survival.conftest import FEATURE_NAMES
 
 
@@ -81,3 +85,40 @@ def test_cells_that_no_model_takes_are_told_by_the_model(fitted: Pipeline, sets:
     # then
     with pytest.raises(TypeError, match="Column 'Universe' holds cells that can't be encoded"):
         asked_once_each(rows, fitted.predict_proba)
+
+
+def test_parts_of_the_rows_are_asked_on_every_core_and_answered_in_the_order_of_the_rows():
+    # given
+    threads = set()
+    rows = many(*KINDS).assign(Teams=range(4 * FEWEST_ROWS))
+
+    def ask(part: pd.DataFrame) -> list[int]:
+        threads.add(threading.get_ident())
+        time.sleep(0.05)  # for a thread that is done takes the next part
+        return list(part["Teams"])
+
+    # when
+    answers = on_every_core(ask)(rows)
+
+    # then
+    assert list(answers) == list(rows["Teams"])
+    assert len(threads) == min(os.cpu_count() or 1, 4)
+
+
+@pytest.mark.parametrize("rows", [1, FEWEST_ROWS, 2 * FEWEST_ROWS + 1])
+def test_every_core_answers_to_the_last_bit_as_one_does(fitted: Pipeline, sets: dict[str, pd.DataFrame], rows: int):
+    # given
+    asked = pd.concat([sets["train"], sets["test"]])[FEATURE_NAMES].head(rows)
+
+    # then
+    assert (on_every_core(fitted.predict_proba)(asked) == fitted.predict_proba(asked)).all()
+
+
+def test_what_a_part_fails_with_is_told_as_it_is():
+    # given
+    def ask(part: pd.DataFrame) -> list[int]:
+        raise ValueError(f"column Teams: {part['Teams'].iloc[0]}")
+
+    # then
+    with pytest.raises(ValueError, match="column Teams: "):
+        on_every_core(ask)(many(*KINDS))

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from marvel_assets.sources.locate import Source
 
-MOST_MEMORY = 4_000_000_000
-SCORED_AT_ONCE = 100_000
+MOST_MEMORY = 2_000_000_000
+ASKED_AT_ONCE = 100_000
 ALIKE_IN_FILES = frozenset({"string", "long", "integer", "double", "boolean"})
 """Types of columns that every writer of Delta puts into Parquet in the same way."""
 
@@ -50,7 +50,7 @@ class DuckDBEngine(Engine):
     memory_limit: str | None = Field(
         default=None,
         description=(
-            "How much memory DuckDB takes before it moves rows to the scratch folder. Default: 4GB, or half of what "
+            "How much memory DuckDB takes before it moves rows to the scratch folder. Default: 2GB, or half of what "
             "is free where that is less."
         ),
     )
@@ -145,22 +145,26 @@ class DuckDBSession(EngineSession):
         self._connection.execute(f"INSERT INTO {into} SELECT unnest(?)", [list(texts)])
 
     def score(self, relation: str, model: Path, into: str) -> None:
-        """Let the model answer batch by batch."""
+        """Ask for the distinct rows, batch by batch and on every core, and find each row's answer by its features."""
         import mlflow
         import pyarrow as pa
 
+        from marvel_assets.survival.distinct_rows import on_every_core
         from marvel_assets.survival.signature import ANSWER
 
-        self._connection.execute(f"CREATE TABLE {into} AS SELECT *, '' AS prediction FROM {relation} LIMIT 0")  # noqa: S608
         loaded = mlflow.pyfunc.load_model(str(model))
         features = loaded.metadata.get_input_schema().input_names()
+        ask = on_every_core(lambda rows: loaded.predict(rows)[ANSWER])
+        self._connection.execute(f"CREATE TABLE asked AS SELECT DISTINCT {', '.join(features)} FROM {relation}")  # noqa: S608
+        self._connection.execute("CREATE TABLE answered AS SELECT *, '' AS prediction FROM asked LIMIT 0")
         reading = self._connection.cursor()
-        for batch in reading.sql(f"SELECT * FROM {relation}").to_arrow_reader(SCORED_AT_ONCE):  # noqa: S608
-            answers = loaded.predict(batch.select(features).to_pandas())[ANSWER]
-            scored = pa.Table.from_batches([batch]).append_column("prediction", pa.array(answers, pa.string()))
-            self._connection.register("batch", scored)
-            self._connection.execute(f"INSERT INTO {into} SELECT * FROM batch")  # noqa: S608
+        for batch in reading.sql("FROM asked").to_arrow_reader(ASKED_AT_ONCE):
+            answers = pa.array(ask(batch.to_pandas()), pa.string())
+            self._connection.register("batch", pa.Table.from_batches([batch]).append_column("prediction", answers))
+            self._connection.execute("INSERT INTO answered SELECT * FROM batch")
             self._connection.unregister("batch")
+        is_asked = " AND ".join(f"{relation}.{name} IS NOT DISTINCT FROM answered.{name}" for name in features)
+        self.define(f"SELECT {relation}.*, prediction FROM {relation} JOIN answered ON {is_asked}", into)  # noqa: S608
 
     def query(self, statement: str, into: str) -> None:
         """Keep the rows in a table of the session."""
