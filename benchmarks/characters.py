@@ -8,7 +8,10 @@ from pathlib import Path
 MILLION = 1_000_000
 
 
-def characters_file(rows: int) -> Path:
+SEED = 616
+
+
+def characters_file(rows: int, seed: int = SEED) -> Path:
     """A CSV of so many generated characters, kept between the benchmarks of one machine.
 
     More than a million are copies of a million under other ids: the generator holds all of its rows in memory.
@@ -17,14 +20,14 @@ def characters_file(rows: int) -> Path:
 
     from marvel_assets.survival.synthetic import synthetic_characters
 
-    kept = Path(tempfile.gettempdir(), f"marvel-bench-{rows}.csv")
+    kept = Path(tempfile.gettempdir(), f"marvel-bench-{rows}{'' if seed == SEED else f'-{seed}'}.csv")
     if kept.exists():
         return kept
     unfinished = kept.with_suffix(".part")
     if rows <= MILLION:
-        synthetic_characters(rows, 616).to_csv(unfinished, index=False)
+        synthetic_characters(rows, seed).to_csv(unfinished, index=False)
     else:
-        million = characters_file(MILLION)
+        million = characters_file(MILLION, seed)
         duckdb.sql(
             f"""COPY (SELECT PageID || '-' || copy AS PageID, * EXCLUDE (PageID, copy)
             FROM read_csv('{million}', all_varchar = true, header = true), range({rows // MILLION}) AS copies(copy))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from benchmarks.characters import MILLION, characters_file
+from benchmarks.characters import MILLION, SEED, characters_file
 from benchmarks.measuring import Child, Comparison, Ratio, compare, in_a_child
 from marvel_assets.home import PROJECT_ROOT, Home
 from marvel_assets.resources.mlflow_store import connect
@@ -40,7 +40,7 @@ IMPORTS_AND_MATRIX = (
 
 
 @contextmanager
-def fresh_home(rows: int, trees: int = 1000) -> Iterator[tuple[Home, dict[str, str]]]:
+def fresh_home(rows: int, trees: int = 1000, seed: int = SEED) -> Iterator[tuple[Home, dict[str, str]]]:
     """A home in which Dagster's and MLflow's databases are made and nothing else, and the environment to use it."""
     with tempfile.TemporaryDirectory(prefix="marvel-bench-") as folder:
         home = Home(Path(folder, "home"))
@@ -51,7 +51,7 @@ def fresh_home(rows: int, trees: int = 1000) -> Iterator[tuple[Home, dict[str, s
         settings["parameters"]["n_estimators"] = trees
         config, source = Path(folder, "project.yml"), Path(folder, "characters.csv")
         config.write_text(yaml.safe_dump(settings))
-        source.symlink_to(characters_file(rows))
+        source.symlink_to(characters_file(rows, seed))
         yield home, {"MARVEL_HOME": str(home.root), "MARVEL_CONFIG": str(config), "MARVEL_SOURCE": str(source)}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -42,20 +43,27 @@ def scoring() -> Iterator[Ratio]:
     """Two workers against one process that has the model and the rows already."""
     with fresh_home(ROWS) as (_, environment):
         in_a_child(MARVEL_RUN, environment)
-        output = in_a_child(("-m", "benchmarks.spark"), environment).output
-        figures = json.loads(output.strip().splitlines()[-1])
-    rows = figures["rows"]
-    compared = Comparison(figures["spark"], figures["bare"])
-    yield compared.ratio(
-        f"scoring {rows:,} characters by spark_udf on {figures['workers']} workers / bare pipeline on one core "
-        f"(a worker first imports for {figures['importing']:.1f} s, loads {figures['model bytes'] / 1e6:.1f} MB in "
-        f"{figures['loading']:.1f} s, and grows by {figures['grown'] / 1e6:.0f} MB)",
-        2.0,
-    )
+        environment |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}  # where uv is
+        for environments, whose in (("local", "the workers' own environment"), ("uv", "one of the model's own")):
+            output = in_a_child(("-m", "benchmarks.spark", environments), environment).output
+            figures = json.loads(output.strip().splitlines()[-1])
+            once = (
+                f"the first time {figures['first']:.0f} s: a worker imports for {figures['importing']:.1f} s, loads "
+                f"{figures['model bytes'] / 1e6:.1f} MB in {figures['loading']:.1f} s, and grows by "
+                f"{figures['grown'] / 1e6:.0f} MB"
+            )
+            what = f"scoring {figures['rows']:,} characters by spark_udf on {figures['workers']} workers in {whose}"
+            yield Comparison(figures["spark"], figures["bare"]).ratio(
+                f"{what} / bare pipeline on one core ({once})", 2.0
+            )
 
 
-def main() -> None:
-    """Score the train and test rows of a home by Spark, several times, and by the bare pipeline; print the seconds."""
+def main(environments: str) -> None:
+    """Score the training rows of a home by Spark, several times, and by the bare pipeline; print the seconds.
+
+    Args:
+        environments: MLflow's name of what makes the environment that workers predict in.
+    """
     import mlflow
 
     from marvel_assets.resources.mlflow_store import connect
@@ -72,7 +80,7 @@ def main() -> None:
         frame = _characters(home, list(pipeline.feature_names_in_))
         file = Path(folder, "characters.parquet")
         frame.to_parquet(file, row_group_size=50_000)
-        answer = mlflow.pyfunc.spark_udf(session, MODEL, result_type="string", env_manager="local")
+        answer = mlflow.pyfunc.spark_udf(session, MODEL, result_type="string", env_manager=environments)
         rows = session.read.parquet(str(file)).repartition(4)
         scored = rows.select(answer(*pipeline.feature_names_in_).alias("said"))
         spark_seconds, bare_seconds = [], []
@@ -112,4 +120,4 @@ def _characters(home: Home, features: list[str]) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

@@ -69,7 +69,8 @@ def with_spark(home: Home, own: Mapping[str, str]) -> None:
     """Let a home find the jars and the class-data archive of this checkout, and Spark its settings."""
     kept = Home(PROJECT_ROOT / ".marvel")
     LocalJvm.provide(kept.spark, kept.locks).make_archive()
-    home.spark.symlink_to(kept.spark, target_is_directory=True)
+    if not home.spark.exists():
+        home.spark.symlink_to(kept.spark, target_is_directory=True)
     os.environ["MARVEL_SPARK_SETTINGS"] = " ".join(f"{name}={value}" for name, value in own.items())
 
 
