@@ -173,8 +173,8 @@ def _score(
     statements = cleaning_statements()
     session.define(as_if_alive("delivered", columns, touched), "raw_characters")
     session.keep_texts(vocabulary, "Universe", "frequent_universes")
-    session.query(statements.cleaned_characters, "cleaned_characters")
-    session.define(usable(), "to_score")
+    session.define(statements.cleaned_characters, "cleaned_characters")
+    session.query(usable(), "to_score")  # a third of the columns
     [(read, scored)] = session.rows("SELECT (SELECT count(*) FROM raw_characters), (SELECT count(*) FROM to_score)")
     context.log.info(f"Scoring {scored:,} characters of {table} with {model[0]} version {model[1]}")
     session.score("to_score", files, "scored")
