@@ -37,7 +37,7 @@ test: check ## every test, after lint and types
 test-faults: ## break things on purpose: a sample of each kind, or all with FAULTS=all
 	@FAULTS=$(FAULTS) $(PYTHON) tools/bootstrap.py development pytest marvel_assets_tests/faults
 
-bench: ## ratios over the floor, taken on this machine (25 minutes); BENCH="graph cleaning" measures these alone
+bench: ## ratios over the floor, taken on this machine (half an hour); BENCH="graph cleaning" measures these alone
 	$(IN_DEVELOPMENT) python -W ignore -m benchmarks $(BENCH)
 
 clean: ## delete the environments; what was made stays in MARVEL_HOME
