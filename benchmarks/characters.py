@@ -6,8 +6,6 @@ import tempfile
 from pathlib import Path
 
 MILLION = 1_000_000
-
-
 SEED = 616
 
 

@@ -174,7 +174,7 @@ def _score(
     session.define(as_if_alive("delivered", columns, touched), "raw_characters")
     session.keep_texts(vocabulary, "Universe", "frequent_universes")
     session.define(statements.cleaned_characters, "cleaned_characters")
-    session.query(usable(), "to_score")  # a third of the columns
+    session.query(usable(), "to_score")  # none of the columns that only reject
     [(read, scored)] = session.rows("SELECT (SELECT count(*) FROM raw_characters), (SELECT count(*) FROM to_score)")
     context.log.info(f"Scoring {scored:,} characters of {table} with {model[0]} version {model[1]}")
     session.score("to_score", files, "scored")
