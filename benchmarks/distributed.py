@@ -77,9 +77,9 @@ def _clean(folder: Path) -> None:
 
 
 def _fit(folder: Path, workers: str) -> None:
+    from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
     from marvel_assets.resources.dask_workers import dask_workers
     from marvel_assets.survival.distributed_fit import fit_on_workers
-    from marvel_assets.survival.pipeline import build_pipeline, fit_pipeline
     from marvel_assets.survival.training_rows import columns_for_training, to_frame
 
     config, tables, train_set = _cleaned(folder, "train_set")
@@ -108,8 +108,8 @@ def _compare(folder: Path) -> None:
     import skops.io
 
     from marvel_assets.config import Gate
+    from marvel_assets.model.pipeline import TRUSTED_TYPES
     from marvel_assets.survival.gate import compare
-    from marvel_assets.survival.pipeline import TRUSTED_TYPES
     from marvel_assets.survival.training_rows import columns_for_training, to_frame
 
     config, tables, test_set = _cleaned(folder, "test_set")

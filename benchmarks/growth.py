@@ -38,7 +38,7 @@ def growth() -> Iterator[Ratio]:
 def main(rows: int) -> None:
     """Read a CSV of so many rows, clean it, fit on it; print what each took."""
     from benchmarks.tables import clean, with_raw_table
-    from marvel_assets.survival.pipeline import build_pipeline, default_threads, fit_pipeline
+    from marvel_assets.model.pipeline import build_pipeline, default_threads, fit_pipeline
     from marvel_assets.survival.training_rows import columns_for_training, to_frame
 
     with fresh_home(rows, TREES) as (home, environment):

@@ -12,7 +12,7 @@ import pandas as pd
 from benchmarks.characters import MILLION
 from benchmarks.graph import MARVEL_RUN, ROWS, fresh_home
 from benchmarks.measuring import Comparison, Ratio, compare, in_a_child, timed
-from marvel_assets.survival.encoder import CatToIntTransformer
+from marvel_assets.model.encoder import CatToIntTransformer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,8 +52,8 @@ def predicting() -> Iterator[Ratio]:
     """The pipeline over its bare booster for many rows, the registered wrapper over the bare pipeline for one."""
     import mlflow
 
+    from marvel_assets.model.signature import ANSWER
     from marvel_assets.resources.mlflow_store import connect
-    from marvel_assets.survival.signature import ANSWER
 
     with tempfile.TemporaryDirectory() as folder, fresh_home(ROWS) as (home, environment):
         in_a_child(MARVEL_RUN, environment)

@@ -11,6 +11,8 @@ from hypothesis import settings
 from marvel_assets.home import PROJECT_ROOT, Home
 from marvel_assets.resources.mlflow_store import connect
 
+pytest_plugins = ["marvel_assets_tests.fitted_rows"]
+
 # How long an example takes tells about the machine, not about the code.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")

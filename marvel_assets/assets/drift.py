@@ -97,11 +97,11 @@ def _reference(
 ) -> "pd.DataFrame":
     """The rows that the model was judged on, which it has never been fitted on, with what it says of them."""
     from marvel_assets.assets.judging import load_pipeline
-    from marvel_assets.survival.distinct_rows import asked_once_each, on_every_core
+    from marvel_assets.model.batching import asked_once_each, on_every_core
+    from marvel_assets.model.wrapper import WORDS
     from marvel_assets.survival.drift import PREDICTION
     from marvel_assets.survival.inspection import input_of
     from marvel_assets.survival.training_rows import columns_for_training, to_frame
-    from marvel_assets.survival.wrapper import WORDS
 
     basic = unity_catalog.pairs(project.config).of_custom(custom_version).basic
     model = LoggedModelRef("", basic.model_id, basic.run_id, project.config.experiment_name_basic)

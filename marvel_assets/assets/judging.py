@@ -147,14 +147,14 @@ def _test_rows(model: LoggedModelRef, tables: Tables, tracking: MlflowTracking, 
 
 def load_pipeline(model_id: str, tracking: MlflowTracking) -> Any:  # noqa: ANN401 - a scikit-learn pipeline
     """A basic model's pipeline, from the files that were logged."""
-    from marvel_assets.survival.trusted_loading import load_trusted
+    from marvel_assets.model.safe_loading import load_trusted
 
     with tracking.files_of(model_id) as folder:
         return load_trusted(folder)
 
 
 def _probabilities(pipeline: Any, rows: pd.DataFrame, whose: str) -> Probabilities:  # noqa: ANN401
-    from marvel_assets.survival.distinct_rows import asked_once_each, on_every_core
+    from marvel_assets.model.batching import asked_once_each, on_every_core
     from marvel_assets.survival.gate import check_probabilities
 
     features = rows[list(pipeline.feature_names_in_)]

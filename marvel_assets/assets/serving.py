@@ -21,11 +21,11 @@ from marvel_assets.resources.wheel_builder import WheelBuilder
 
 GROUP = "serving"
 WRAP_CODE = version_of(
-    "survival/distinct_rows.py",
-    "survival/serving_model.py",
-    "survival/signature.py",
-    "survival/trusted_loading.py",
-    "survival/wrapper.py",
+    "model/batching.py",
+    "model/serving_script.py",
+    "model/signature.py",
+    "model/safe_loading.py",
+    "model/wrapper.py",
     "survival/wrapper_logging.py",
 )
 
@@ -174,7 +174,7 @@ def _wrap(
     tracking: MlflowTracking,
     recipe: str,
 ) -> LoggedModelRef:
-    from marvel_assets.survival.trusted_loading import check_trusted
+    from marvel_assets.model.safe_loading import check_trusted
     from marvel_assets.survival.wrapper_logging import CUSTOM_MODEL_NAME, log_custom_model
 
     experiment, tags = project.config.experiment_name_custom, Tags.collect(context.run.run_id)

@@ -34,23 +34,23 @@ NEEDED_TO_LOG = (
 """Modules that take seconds to import and are not needed before the fit has ended."""
 
 FIT_CODE = version_of(
-    "survival/early_stopping.py", "survival/encoder.py", "survival/pipeline.py", "survival/training_rows.py"
+    "survival/early_stopping.py", "model/encoder.py", "model/pipeline.py", "survival/training_rows.py"
 )
 DISTRIBUTED_FIT_FILES = (
-    "survival/encoder.py",
-    "survival/pipeline.py",
+    "model/encoder.py",
+    "model/pipeline.py",
     "survival/training_rows.py",
     "survival/distributed_fit.py",
     "resources/table_scan.py",
 )
 DISTRIBUTED_FIT_CODE = version_of(*DISTRIBUTED_FIT_FILES)
 LOG_CODE = version_of(
-    "survival/distinct_rows.py",
+    "model/batching.py",
     "survival/evaluation.py",
     "survival/model_logging.py",
     "survival/plots.py",
-    "survival/signature.py",
-    "survival/trusted_loading.py",
+    "model/signature.py",
+    "model/safe_loading.py",
     "survival/training_rows.py",
 )
 
@@ -155,7 +155,7 @@ def _fit(
     recipe: str,
 ) -> FittedPipeline:
     """Fit in this process."""
-    from marvel_assets.survival.pipeline import default_threads, fit_as_configured
+    from marvel_assets.model.pipeline import default_threads, fit_as_configured
     from marvel_assets.survival.training_rows import columns_for_training, rows_digest, to_frame
 
     settings = project.config
@@ -180,9 +180,9 @@ def _fit_on_workers(
     recipe: str,
 ) -> FittedPipeline:
     """Fit in other processes, each of which reads its own part of the rows."""
+    from marvel_assets.model.pipeline import build_pipeline
     from marvel_assets.resources.dask_workers import dask_workers
     from marvel_assets.survival.distributed_fit import fit_on_workers
-    from marvel_assets.survival.pipeline import build_pipeline
     from marvel_assets.survival.training_rows import columns_for_training
 
     assert config.distribution is not None  # noqa: S101

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 STUDY_CODE = version_of(
     "survival/cross_validation.py",
     "survival/early_stopping.py",
-    "survival/encoder.py",
-    "survival/pipeline.py",
+    "model/encoder.py",
+    "model/pipeline.py",
     "survival/training_rows.py",
     "survival/tuning.py",
 )
@@ -63,9 +63,9 @@ def tune_parameters(
     Raises:
         dagster.Failure: there is no such table, or the study can't go on.
     """
+    from marvel_assets.model.pipeline import default_threads
     from marvel_assets.survival.cross_validation import TrainingRows
     from marvel_assets.survival.model_logging import DataSet
-    from marvel_assets.survival.pipeline import default_threads
     from marvel_assets.survival.study_logging import log_study
     from marvel_assets.survival.training_rows import columns_for_training, to_frame
     from marvel_assets.survival.tuning import Effort, StudyError, block, confirm, search

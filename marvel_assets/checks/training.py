@@ -16,7 +16,7 @@ LOADS = "loads_by_model_id_and_by_run"
 FOUND = "is_found_by_git_sha"
 SAME_ROWS = "training_rows_are_read_again"
 
-INSPECTION_CODE = version_of("survival/inspection.py", "survival/training_rows.py", "survival/trusted_loading.py")
+INSPECTION_CODE = version_of("survival/inspection.py", "survival/training_rows.py", "model/safe_loading.py")
 INSPECTED_BY = "inspected_by"
 """Tag of a logged model: the code that it passed by."""
 

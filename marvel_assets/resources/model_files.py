@@ -31,7 +31,7 @@ def checked_files(client: mlflow.MlflowClient, model_id: str, uri: str | None = 
     Raises:
         ModelFilesChangedError: these are other files, or nothing tells which they should be.
     """
-    from marvel_assets.survival.trusted_loading import digest_of_files
+    from marvel_assets.model.safe_loading import digest_of_files
 
     uri = uri or f"models:/{model_id}"
     recorded = client.get_logged_model(model_id).tags.get(FILES_DIGEST)
@@ -49,7 +49,7 @@ def checked_files(client: mlflow.MlflowClient, model_id: str, uri: str | None = 
 
 def digest_at(uri: str) -> str:
     """The digest of a model's files, wherever they are."""
-    from marvel_assets.survival.trusted_loading import digest_of_files
+    from marvel_assets.model.safe_loading import digest_of_files
 
     with _downloaded(uri) as folder:
         return digest_of_files(folder)

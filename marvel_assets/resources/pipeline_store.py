@@ -55,7 +55,7 @@ class FittedPipeline:
         """
         import skops.io
 
-        from marvel_assets.survival.pipeline import TRUSTED_TYPES
+        from marvel_assets.model.pipeline import TRUSTED_TYPES
 
         content = Path(self.file).read_bytes()
         if hashlib.sha256(content).hexdigest() != self.sha256:

@@ -63,7 +63,9 @@ class WheelBuilder(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 def _sources() -> list[Path]:
-    domain = [file for file in (PACKAGE / "survival").rglob("*") if file.suffix in {".py", ".sql"}]
+    domain = [
+        file for part in ("model", "survival") for file in (PACKAGE / part).rglob("*") if file.suffix in {".py", ".sql"}
+    ]
     return sorted([PACKAGE / "__init__.py", PACKAGE / "py.typed", *domain])
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lightgbm import LGBMClassifier
     from sklearn.pipeline import Pipeline
 
-    from marvel_assets.survival.encoder import CatToIntTransformer
+    from marvel_assets.model.encoder import CatToIntTransformer
 
     Matrix = npt.NDArray[np.float64]
 
@@ -130,7 +130,7 @@ def encode_part(part: Readable, cat_features: Sequence[str], features: Sequence[
     """Read a part and encode it by the categories that are in it. Runs on the worker."""
     import numpy as np
 
-    from marvel_assets.survival.encoder import CatToIntTransformer
+    from marvel_assets.model.encoder import CatToIntTransformer
 
     frame = to_frame(part.read(), features)
     if frame.empty:

@@ -39,7 +39,7 @@ def trees_that_help(
     import lightgbm
     from sklearn.base import clone
 
-    from marvel_assets.survival.pipeline import categorical_columns
+    from marvel_assets.model.pipeline import categorical_columns
 
     target, columns = config.target, list(config.features)
     held_out = is_held_out(ids, settings.share)

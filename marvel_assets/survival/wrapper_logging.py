@@ -15,20 +15,21 @@ def log_custom_model(basic_model_id: str, wheel: Path, *, features: Sequence[str
     """Log the wrapper around a basic model.
 
     The wheel goes along as a file *and* stands among the requirements: only so it is installed where the model is
-    served, instead of lying on ``sys.path``. Nothing is pickled; MLflow runs ``serving_model.py``.
+    served, instead of lying on ``sys.path``. Nothing is pickled; MLflow runs ``serving_script.py``.
 
     Returns:
         The logged model's id.
     """
     import mlflow
 
+    from marvel_assets import model
+    from marvel_assets.model.signature import custom_signature, example_frame
+    from marvel_assets.model.wrapper import ARTIFACT
     from marvel_assets.survival.model_logging import base_requirements
-    from marvel_assets.survival.signature import custom_signature, example_frame
-    from marvel_assets.survival.wrapper import ARTIFACT
 
     logged = mlflow.pyfunc.log_model(
         name=CUSTOM_MODEL_NAME,
-        python_model=str(Path(__file__).with_name("serving_model.py")),
+        python_model=str(Path(model.__file__).with_name("serving_script.py")),
         artifacts={ARTIFACT: f"models:/{basic_model_id}"},
         code_paths=[str(wheel)],
         pip_requirements=[*base_requirements(), f"code/{wheel.name}"],
@@ -50,8 +51,8 @@ def wrapped_model(files: Path) -> Wrapped:
     """The basic model that a custom model was logged around, as the custom model's files have it."""
     from mlflow.models import Model
 
-    from marvel_assets.survival.trusted_loading import digest_of_files
-    from marvel_assets.survival.wrapper import ARTIFACT
+    from marvel_assets.model.safe_loading import digest_of_files
+    from marvel_assets.model.wrapper import ARTIFACT
 
     flavors: dict[str, Any] = Model.load(str(files)).flavors
     artifact = flavors["python_function"]["artifacts"][ARTIFACT]

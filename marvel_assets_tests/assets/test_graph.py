@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from marvel_assets.home import PROJECT_ROOT, Home
+from marvel_assets.model.signature import ANSWER, example_frame
 from marvel_assets.resources.mlflow_store import connect
 from marvel_assets.survival.schema import SOURCE_COLUMNS
-from marvel_assets.survival.signature import ANSWER, example_frame
 from marvel_assets.survival.synthetic import synthetic_characters
 from marvel_assets_tests.commands import CUSTOM, marvel, materialize, python, reference, state_of, succeeded
 from marvel_assets_tests.conftest import SAMPLE_ROWS, SMALL_GENERATOR

@@ -47,7 +47,7 @@ def folder_of(home: Home, model_id: str) -> Path:
 
 def plant(home: Home, model_id: str, marker: Path) -> None:
     """Let the custom model write a file when it is loaded."""
-    script = folder_of(home, model_id) / "serving_model.py"
+    script = folder_of(home, model_id) / "serving_script.py"
     script.write_text(f"open({str(marker)!r}, 'w').close()\n" + script.read_text())
 
 
@@ -107,7 +107,7 @@ def test_files_that_change_after_they_were_checked_are_not_loaded(
 ):
     # given: the files are fetched unchanged, and would be changed when fetched again
     marker, looked, planted = tmp_path / "marker", tmp_path / "looked", tmp_path / "planted.py"
-    script = folder_of(home, served(pairs).custom.model_id) / "serving_model.py"
+    script = folder_of(home, served(pairs).custom.model_id) / "serving_script.py"
     planted.write_text(f"open({str(marker)!r}, 'w').close()\n" + script.read_text())
     (tmp_path / "sitecustomize.py").write_text(CHANGE_AT_THE_SECOND_LOOK)
     shutil.rmtree(home.warehouse / "marvel_dev" / "marvel_characters" / "survival_predictions")

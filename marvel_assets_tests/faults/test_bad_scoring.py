@@ -22,10 +22,10 @@ from mlflow.pyfunc import PyFuncModel
 
 from marvel_assets.definitions import defs
 from marvel_assets.home import Home
+from marvel_assets.model.signature import EXAMPLE, example_frame
 from marvel_assets.resources.mlflow_store import connect
 from marvel_assets.resources.profiles import resources_of_the_profile
 from marvel_assets.survival.scoring import ASKED
-from marvel_assets.survival.signature import EXAMPLE, example_frame
 from marvel_assets_tests.faults.conftest import INPUTS, LOST
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.graph import failure_of, run_graph

@@ -15,15 +15,15 @@ import psutil
 import pytest
 from deltalake import write_deltalake
 
+from marvel_assets.model.pipeline import build_pipeline
 from marvel_assets.resources.dask_workers import WorkersError, dask_workers
 from marvel_assets.resources.table_scan import TableScan
 from marvel_assets.survival.distributed_fit import fit_on_workers
-from marvel_assets.survival.pipeline import build_pipeline
 from marvel_assets.survival.schema import TARGET
 from marvel_assets.survival.training_rows import columns_for_training
 from marvel_assets_tests.faults.conftest import KILLS, LOST
 from marvel_assets_tests.faults.scale import amount
-from marvel_assets_tests.survival.conftest import CATEGORICAL, FEATURE_NAMES, cleaned
+from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES, cleaned
 
 HOURS_OF_TREES = {"learning_rate": 0.1, "n_estimators": 1_000_000}
 SECONDS = 90

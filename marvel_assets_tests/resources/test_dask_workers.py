@@ -18,7 +18,7 @@ from marvel_assets.home import PROJECT_ROOT
 from marvel_assets.resources.dask_workers import Workers, WorkersError, dask_workers, identity
 from marvel_assets.resources.memory import BYTES_A_CELL
 
-CODE = ("survival/encoder.py", "survival/pipeline.py")
+CODE = ("model/encoder.py", "model/pipeline.py")
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ import pytest
 import skops.io
 from sklearn.pipeline import Pipeline
 
+from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
 from marvel_assets.references import TableVersion
 from marvel_assets.resources.pipeline_store import FittedPipeline, PipelineIOManager, PipelineStore
-from marvel_assets.survival.pipeline import build_pipeline, fit_pipeline
 
 TRAINED_ON = TableVersion("c.s.train_set", 4, 40, "abc")
 ROWS = pd.DataFrame({"Height": np.linspace(1, 2, 40), "Gender": ["Male", "Female"] * 20, "Alive": [0] * 20 + [1] * 20})

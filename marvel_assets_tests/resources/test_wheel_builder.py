@@ -83,7 +83,8 @@ def test_it_holds_the_domain_and_nothing_else(wheel: WheelRef):
     # then
     domain = {
         str(file.relative_to(PROJECT_ROOT))
-        for file in (PROJECT_ROOT / "marvel_assets" / "survival").rglob("*")
+        for part in ("model", "survival")
+        for file in (PROJECT_ROOT / "marvel_assets" / part).rglob("*")
         if file.suffix in {".py", ".sql"}
     }
     files = {name for name in names if not name.endswith("/")}
@@ -124,9 +125,10 @@ def test_what_scoring_does_not_need_does_not_change_the_content(wheel: WheelRef,
 def test_other_sources_or_requirements_make_a_wheel_under_another_name(wheel: WheelRef, copied: Path, changed: str):
     # given
     survival = copied / "marvel_assets" / "survival"
+    wrapper = copied / "marvel_assets" / "model" / "wrapper.py"
     match changed:
         case "a source":
-            (survival / "wrapper.py").write_text((survival / "wrapper.py").read_text() + "# more\n")
+            wrapper.write_text(wrapper.read_text() + "# more\n")
         case "a new source":
             (survival / "powers.py").write_text('"""New."""\n')
         case "a statement":

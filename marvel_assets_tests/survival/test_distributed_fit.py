@@ -12,14 +12,14 @@ from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 
+from marvel_assets.model.pipeline import TRUSTED_TYPES, build_pipeline, fit_pipeline
 from marvel_assets.resources.dask_workers import Workers, dask_workers
 from marvel_assets.resources.table_scan import TableScan
 from marvel_assets.survival.distributed_fit import DistributedFit, EncodedPart, fit_on_workers, recoded
-from marvel_assets.survival.pipeline import TRUSTED_TYPES, build_pipeline, fit_pipeline
 from marvel_assets.survival.schema import TARGET
 from marvel_assets.survival.training_rows import columns_for_training, sum_of_rows, to_frame, unordered_digest
 from marvel_assets_tests.conftest import FEW_TREES
-from marvel_assets_tests.survival.conftest import CATEGORICAL, FEATURE_NAMES
+from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
 
 WORKERS = 2
 

@@ -6,11 +6,11 @@ import pytest
 from sklearn.metrics import log_loss
 
 from marvel_assets.config import EarlyStopping, ProjectConfig
+from marvel_assets.model.pipeline import build_pipeline, fit_as_configured, fit_pipeline
 from marvel_assets.survival.contract import split_of
 from marvel_assets.survival.early_stopping import is_held_out, trees_that_help
-from marvel_assets.survival.pipeline import build_pipeline, fit_as_configured, fit_pipeline
 from marvel_assets.survival.schema import TARGET
-from marvel_assets_tests.survival.conftest import CATEGORICAL, FEATURE_NAMES
+from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
 
 TOO_MANY = {"learning_rate": 0.1, "n_estimators": 300, "max_depth": 6}
 SETTINGS = EarlyStopping(rounds=20, share=0.2)

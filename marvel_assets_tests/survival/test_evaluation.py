@@ -7,11 +7,11 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from marvel_assets.home import Home
+from marvel_assets.model.pipeline import TRUSTED_TYPES
 from marvel_assets.resources.mlflow_store import connect
 from marvel_assets.survival.evaluation import evaluate
-from marvel_assets.survival.pipeline import TRUSTED_TYPES
 from marvel_assets.survival.schema import TARGET
-from marvel_assets_tests.survival.conftest import FEATURE_NAMES
+from marvel_assets_tests.fitted_rows import FEATURE_NAMES
 
 
 def test_they_equal_those_of_mlflow_models_evaluate(home: Home, fitted: Pipeline, sets: dict[str, pd.DataFrame]):

@@ -9,11 +9,11 @@ import pytest
 from matplotlib.figure import Figure
 from sklearn.pipeline import Pipeline
 
+from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
 from marvel_assets.survival import plots
-from marvel_assets.survival.pipeline import build_pipeline, fit_pipeline
 from marvel_assets.survival.schema import TARGET
 from marvel_assets_tests.conftest import FEW_TREES
-from marvel_assets_tests.survival.conftest import CATEGORICAL, FEATURE_NAMES
+from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
 
 
 def pixels(figure: Figure) -> np.ndarray:

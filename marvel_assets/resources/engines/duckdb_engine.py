@@ -149,8 +149,8 @@ class DuckDBSession(EngineSession):
         import mlflow
         import pyarrow as pa
 
-        from marvel_assets.survival.distinct_rows import on_every_core
-        from marvel_assets.survival.signature import ANSWER
+        from marvel_assets.model.batching import on_every_core
+        from marvel_assets.model.signature import ANSWER
 
         loaded = mlflow.pyfunc.load_model(str(model))
         features = loaded.metadata.get_input_schema().input_names()

@@ -20,9 +20,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from marvel_assets.survival.encoder import CatToIntTransformer
+from marvel_assets.model.encoder import CatToIntTransformer
 
-TRUSTED = ["marvel_assets.survival.encoder.CatToIntTransformer"]
+TRUSTED = ["marvel_assets.model.encoder.CatToIntTransformer"]
 COLUMNS = ["Universe", "Teams"]
 
 
@@ -370,7 +370,7 @@ def test_pipeline_predicts_the_same_after_a_skops_round_trip():
 def test_module_needs_no_orchestration():
     # given
     code = (
-        "import sys, marvel_assets.survival.encoder\n"
+        "import sys, marvel_assets.model.encoder\n"
         "sys.exit(sorted({'dagster', 'duckdb', 'deltalake', 'pyspark'} & set(sys.modules)) or 0)"
     )
     # when

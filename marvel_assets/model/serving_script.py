@@ -2,6 +2,6 @@
 
 from mlflow.models import set_model
 
-from marvel_assets.survival.wrapper import MarvelModelWrapper
+from marvel_assets.model.wrapper import MarvelModelWrapper
 
 set_model(MarvelModelWrapper())

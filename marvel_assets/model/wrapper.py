@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from marvel_assets.survival.distinct_rows import asked_once_each
+from marvel_assets.model.batching import asked_once_each
+from marvel_assets.model.safe_loading import load_trusted
+from marvel_assets.model.signature import ANSWER
 from marvel_assets.survival.schema import MEASURES
-from marvel_assets.survival.signature import ANSWER
-from marvel_assets.survival.trusted_loading import load_trusted
 
 ARTIFACT = "lightgbm-pipeline"
 """The name under which the wrapper carries the basic model."""

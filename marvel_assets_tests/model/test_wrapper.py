@@ -9,12 +9,12 @@ import pytest
 from mlflow.pyfunc import PyFuncModel
 from sklearn.pipeline import Pipeline
 
-from marvel_assets.survival import wrapper as wrapper_module
-from marvel_assets.survival.pipeline import TRUSTED_TYPES
+from marvel_assets.model import wrapper as wrapper_module
+from marvel_assets.model.pipeline import TRUSTED_TYPES
+from marvel_assets.model.signature import custom_signature, example_frame
+from marvel_assets.model.wrapper import ARTIFACT, MarvelModelWrapper
 from marvel_assets.survival.schema import MEASURES
-from marvel_assets.survival.signature import custom_signature, example_frame
-from marvel_assets.survival.wrapper import ARTIFACT, MarvelModelWrapper
-from marvel_assets_tests.survival.conftest import FEATURE_NAMES
+from marvel_assets_tests.fitted_rows import FEATURE_NAMES
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def served(basic_model: Path, tmp_path_factory: pytest.TempPathFactory) -> PyFun
     folder = Path(tmp_path_factory.mktemp("served") / "model")
     mlflow.pyfunc.save_model(
         folder,
-        python_model=str(Path(wrapper_module.__file__).with_name("serving_model.py")),
+        python_model=str(Path(wrapper_module.__file__).with_name("serving_script.py")),
         artifacts={ARTIFACT: str(basic_model)},
         signature=custom_signature(FEATURE_NAMES),
         input_example=example_frame(FEATURE_NAMES),

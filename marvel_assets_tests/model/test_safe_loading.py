@@ -11,9 +11,9 @@ import yaml
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from marvel_assets.survival.pipeline import TRUSTED_TYPES
-from marvel_assets.survival.trusted_loading import MODEL_FILE, UntrustedModelError, digest_of_files, load_trusted
-from marvel_assets_tests.survival.conftest import FEATURE_NAMES
+from marvel_assets.model.pipeline import TRUSTED_TYPES
+from marvel_assets.model.safe_loading import MODEL_FILE, UntrustedModelError, digest_of_files, load_trusted
+from marvel_assets_tests.fitted_rows import FEATURE_NAMES
 
 
 class WritesAMarker:

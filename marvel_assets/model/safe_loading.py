@@ -31,7 +31,7 @@ def load_trusted(folder: Path) -> Pipeline:
     """
     import skops.io
 
-    from marvel_assets.survival.pipeline import TRUSTED_TYPES
+    from marvel_assets.model.pipeline import TRUSTED_TYPES
 
     check_trusted(folder)
     return skops.io.load(folder / MODEL_FILE, trusted=list(TRUSTED_TYPES))
@@ -46,7 +46,7 @@ def check_trusted(folder: Path) -> None:
     import skops.io
     from mlflow.models import Model
 
-    from marvel_assets.survival.pipeline import TRUSTED_TYPES
+    from marvel_assets.model.pipeline import TRUSTED_TYPES
 
     flavors = Model.load(str(folder)).flavors
     function, sklearn = flavors.get("python_function", {}), flavors.get("sklearn", {})

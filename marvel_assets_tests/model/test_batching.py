@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 
-from marvel_assets.survival.distinct_rows import FEWEST_ROWS, asked_once_each, on_every_core
-from marvel_assets_tests.survival.conftest import FEATURE_NAMES
+from marvel_assets.model.batching import FEWEST_ROWS, asked_once_each, on_every_core
+from marvel_assets_tests.fitted_rows import FEATURE_NAMES
 
 
 class Recorder:

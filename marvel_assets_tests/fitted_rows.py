@@ -8,10 +8,10 @@ from sklearn.pipeline import Pipeline
 
 from marvel_assets.config import LightGBMParameters, ProjectConfig
 from marvel_assets.home import PROJECT_ROOT
+from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
 from marvel_assets.resources.engines.duckdb_engine import DuckDBEngine
 from marvel_assets.sources.generated import GeneratedSource
 from marvel_assets.survival.cleaning import cleaning_statements, digested_source, set_of
-from marvel_assets.survival.pipeline import build_pipeline, fit_pipeline
 from marvel_assets.survival.schema import FEATURES, MEASURES, TARGET
 from marvel_assets_tests.conftest import FEW_TREES
 

@@ -11,8 +11,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.survival.encoder import CatToIntTransformer
-from marvel_assets.survival.pipeline import (
+from marvel_assets.model.encoder import CatToIntTransformer
+from marvel_assets.model.pipeline import (
     TRUSTED_TYPES,
     build_pipeline,
     default_threads,
@@ -22,7 +22,7 @@ from marvel_assets.survival.pipeline import (
 from marvel_assets.survival.schema import TARGET
 from marvel_assets_tests.commands import python, succeeded
 from marvel_assets_tests.conftest import FEW_TREES
-from marvel_assets_tests.survival.conftest import CATEGORICAL, FEATURE_NAMES
+from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
 
 
 def probabilities(pipeline: Pipeline, rows: pd.DataFrame) -> bytes:
@@ -47,7 +47,7 @@ def test_another_process_predicts_the_same_bit_for_bit(
     sets["test"].to_pickle(folder / "test.pkl")
     script = (
         "import hashlib, sys; import pandas as pd;"
-        "from marvel_assets_tests.survival.test_pipeline import *;"
+        "from marvel_assets_tests.model.test_pipeline import *;"
         "train, test = pd.read_pickle(sys.argv[1] + '/train.pkl'), pd.read_pickle(sys.argv[1] + '/test.pkl');"
         "pipeline = fit_pipeline(build_pipeline(CATEGORICAL, FEW_TREES, 1), train, FEATURE_NAMES, TARGET);"
         "print(hashlib.sha256(probabilities(pipeline, test)).hexdigest())"

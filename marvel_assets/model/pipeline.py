@@ -17,7 +17,7 @@ TRUSTED_TYPES = (
     "collections.OrderedDict",
     "lightgbm.basic.Booster",
     "lightgbm.sklearn.LGBMClassifier",
-    "marvel_assets.survival.encoder.CatToIntTransformer",
+    "marvel_assets.model.encoder.CatToIntTransformer",
 )
 """What skops may construct when it loads a pipeline, beyond what it trusts by itself."""
 
@@ -43,7 +43,7 @@ def build_pipeline(cat_features: Sequence[str], parameters: Mapping[str, Any], t
     from lightgbm import LGBMClassifier
     from sklearn.pipeline import Pipeline
 
-    from marvel_assets.survival.encoder import CatToIntTransformer
+    from marvel_assets.model.encoder import CatToIntTransformer
 
     classifier = LGBMClassifier(
         **parameters,

@@ -10,10 +10,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 from sklearn.pipeline import Pipeline
 
-from marvel_assets.survival.pipeline import TRUSTED_TYPES
+from marvel_assets.model.pipeline import TRUSTED_TYPES
+from marvel_assets.model.signature import basic_signature, custom_signature, example_frame
 from marvel_assets.survival.schema import MEASURES
-from marvel_assets.survival.signature import basic_signature, custom_signature, example_frame
-from marvel_assets_tests.survival.conftest import FEATURE_NAMES
+from marvel_assets_tests.fitted_rows import FEATURE_NAMES
 
 
 @pytest.fixture(scope="module")
