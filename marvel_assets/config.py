@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import reprlib
-import subprocess
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -19,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from marvel_assets.git import head_of
 from marvel_assets.home import PROJECT_ROOT
 from marvel_assets.strict_yaml import read_yaml
 from marvel_assets.survival.schema import FEATURES, TARGET
@@ -263,16 +263,18 @@ class Tags(_Strict):
         """Read the tags from git and the Dagster run.
 
         ``MARVEL_GIT_SHA``, ``MARVEL_GIT_BRANCH`` and ``MARVEL_RUN_ID`` override them, for deployments without
-        a checkout. What git can't tell is ``unknown``.
+        a checkout. What git can't tell is ``unknown``; a commit that the checkout has changed since ends in ``-dirty``.
 
         Raises:
             ConfigError: naming the variable that can't be a tag.
         """
-        sha, branch = _git_head()
-        found = {"git_sha": sha, "branch": branch, "run_id": dagster_run_id}
-        given = {tag: os.environ.get(variable) for tag, variable in OVERRIDDEN_BY.items()}
+        tags = {tag: os.environ.get(variable) or "" for tag, variable in OVERRIDDEN_BY.items()}
+        if not (tags["git_sha"] and tags["branch"]):
+            sha, branch = head_of(PROJECT_ROOT)
+            tags |= {"git_sha": tags["git_sha"] or sha, "branch": tags["branch"] or branch}
+        tags["run_id"] = tags["run_id"] or dagster_run_id
         try:
-            return cls(**{tag: given[tag] or found[tag] for tag in found})
+            return cls(**tags)
         except ValidationError as error:
             unusable = ", ".join(OVERRIDDEN_BY[str(problem["loc"][0])] for problem in error.errors())
             found_there = ", ".join(_in_short(problem["input"]) for problem in error.errors())
@@ -283,16 +285,6 @@ class Tags(_Strict):
     def as_dict(self) -> dict[str, str]:
         """The tags by name."""
         return self.model_dump()
-
-
-def _git_head() -> tuple[str, str]:
-    command = ["git", "-C", str(PROJECT_ROOT), "rev-parse", "HEAD", "--abbrev-ref", "HEAD"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
-        return "unknown", "unknown"
-    sha, branch = answer.stdout.split()
-    return sha, branch
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:

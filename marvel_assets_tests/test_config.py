@@ -1,7 +1,6 @@
 """The configuration: loaded whole, or refused with the file and the key."""
 
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -439,57 +438,11 @@ def test_a_folder_is_no_configuration(tmp_path: Path):
         ProjectConfig.from_yaml(tmp_path)
 
 
-def git(folder: Path, *arguments: str) -> str:
-    identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
-    done = subprocess.run(["git", *identity, *arguments], cwd=folder, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
 @pytest.fixture
 def no_overrides(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     for name in ("MARVEL_GIT_SHA", "MARVEL_GIT_BRANCH", "MARVEL_RUN_ID"):
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
-
-
-def test_tags_tell_commit_and_branch_of_a_real_repository(tmp_path: Path, no_overrides: pytest.MonkeyPatch):
-    # given
-    git(tmp_path, "init", "--quiet", "--initial-branch", "feature/tags")
-    git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", "first")
-    no_overrides.setenv("GIT_DIR", str(tmp_path / ".git"))
-
-    # when
-    tags = Tags.collect("the-dagster-run")
-
-    # then
-    assert tags.as_dict() == {
-        "git_sha": git(tmp_path, "rev-parse", "HEAD"),
-        "branch": "feature/tags",
-        "run_id": "the-dagster-run",
-    }
-
-
-def test_tags_are_unknown_in_a_repository_without_commits(tmp_path: Path, no_overrides: pytest.MonkeyPatch):
-    # given
-    git(tmp_path, "init", "--quiet")
-    no_overrides.setenv("GIT_DIR", str(tmp_path / ".git"))
-
-    # when
-    tags = Tags.collect("run")
-
-    # then
-    assert (tags.git_sha, tags.branch) == ("unknown", "unknown")
-
-
-def test_tags_are_unknown_where_there_is_no_git(tmp_path: Path, no_overrides: pytest.MonkeyPatch):
-    # given
-    no_overrides.setenv("PATH", str(tmp_path))
-
-    # when
-    tags = Tags.collect("run")
-
-    # then
-    assert tags == Tags(git_sha="unknown", branch="unknown", run_id="run")
 
 
 def test_the_environment_overrides_what_git_says(monkeypatch: pytest.MonkeyPatch):

@@ -1,0 +1,53 @@
+"""Which commit of this project runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GIT_SECONDS = 10
+UNKNOWN = "unknown"
+
+
+def head_of(checkout: Path) -> tuple[str, str]:
+    """The commit and the branch of a checkout; both are "unknown" where it is not a repository of its own.
+
+    The commit of a checkout that has changed since, untracked files included, ends in ``-dirty``.
+    """
+    try:
+        return _head_of(checkout)
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = str(error)
+        if isinstance(error, subprocess.CalledProcessError):
+            reason = str(error.stderr).strip().partition("\n")[0]
+        _warn(f"{checkout}: its commit is unknown ({reason}); MARVEL_GIT_SHA and MARVEL_GIT_BRANCH can name it.")
+        return UNKNOWN, UNKNOWN
+
+
+def _head_of(checkout: Path) -> tuple[str, str]:
+    top, commit, branch = _git(checkout, "rev-parse", "--show-toplevel", "HEAD", "--abbrev-ref", "HEAD").splitlines()
+    if not checkout.samefile(top):
+        raise OSError(f"it is inside another repository, {top}")
+    return f"{commit}-dirty" if _git(checkout, "status", "--porcelain") else commit, branch
+
+
+def _git(checkout: Path, *arguments: str) -> str:
+    # A hook of another repository sets variables that would lead git there.
+    environment = {name: value for name, value in os.environ.items() if name not in ("GIT_DIR", "GIT_WORK_TREE")}
+    command = ["git", "-C", str(checkout), *arguments]
+    done = subprocess.run(  # noqa: S603
+        command, capture_output=True, text=True, check=True, timeout=GIT_SECONDS, env=environment
+    )
+    return done.stdout
+
+
+@cache
+def _warn(message: str) -> None:
+    """Once in a process: the tags are collected several times in a run."""
+    logging.getLogger(__name__).warning(message)

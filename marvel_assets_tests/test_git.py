@@ -1,0 +1,123 @@
+"""Which commit a checkout is told to be."""
+
+import logging
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from marvel_assets.config import Tags
+from marvel_assets.git import head_of
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+    done = subprocess.run(["git", *identity, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A repository with one file, committed."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    git(folder, "init", "--quiet", "--initial-branch", "feature/tags")
+    (folder / "code.py").write_text("answer = 42")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "--message", "first")
+    return folder
+
+
+def test_a_clean_checkout_has_its_commit_and_branch(checkout: Path):
+    assert head_of(checkout) == (git(checkout, "rev-parse", "HEAD"), "feature/tags")
+
+
+@pytest.mark.parametrize("file", ["code.py", "more_code.py"])
+def test_a_checkout_with_a_changed_or_a_new_file_is_dirty(checkout: Path, file: str):
+    # when
+    (checkout / file).write_text("answer = 43")
+
+    # then
+    assert head_of(checkout)[0] == git(checkout, "rev-parse", "HEAD") + "-dirty"
+
+
+def test_a_worktree_has_the_commit_and_branch_of_its_own(checkout: Path, tmp_path: Path):
+    # given
+    git(checkout, "worktree", "add", "--quiet", "-b", "other", str(tmp_path / "worktree"))
+    git(tmp_path / "worktree", "commit", "--quiet", "--allow-empty", "--message", "second")
+
+    # then
+    assert head_of(tmp_path / "worktree") == (git(checkout, "rev-parse", "other"), "other")
+    assert head_of(checkout) == (git(checkout, "rev-parse", "feature/tags"), "feature/tags")
+
+
+@pytest.fixture
+def warned(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.WARNING)
+    return caplog
+
+
+def test_a_folder_inside_another_repository_has_not_that_ones_commit(checkout: Path, warned: pytest.LogCaptureFixture):
+    # given
+    inner = checkout / "inner"
+    inner.mkdir()
+
+    # then
+    assert head_of(inner) == ("unknown", "unknown")
+    assert f"{inner}: its commit is unknown (it is inside another repository, {checkout})" in warned.text
+    assert "MARVEL_GIT_SHA" in warned.text
+
+
+def test_a_hook_of_another_repository_does_not_lead_there(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given: what git sets for a hook
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "--quiet")
+    git(other, "commit", "--quiet", "--allow-empty", "--message", "theirs")
+    commit = git(checkout, "rev-parse", "HEAD")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+
+    # then
+    assert head_of(checkout)[0] == commit
+
+
+def test_what_git_refuses_is_said(checkout: Path, warned: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch):
+    # given: git's own way to see the folder as somebody else's
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+
+    # then
+    assert head_of(checkout) == ("unknown", "unknown")
+    assert "detected dubious ownership" in warned.text
+
+
+def test_a_repository_without_commits_has_none(tmp_path: Path):
+    # given
+    git(tmp_path, "init", "--quiet")
+
+    # then
+    assert head_of(tmp_path) == ("unknown", "unknown")
+
+
+def test_without_git_the_commit_is_unknown(
+    checkout: Path, warned: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    # given
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    # then
+    assert head_of(checkout) == ("unknown", "unknown")
+    assert "'git'" in warned.text
+
+
+def test_the_tags_are_those_of_this_project(monkeypatch: pytest.MonkeyPatch):
+    # given
+    for name in ("MARVEL_GIT_SHA", "MARVEL_GIT_BRANCH", "MARVEL_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+    from marvel_assets.home import PROJECT_ROOT
+
+    # then
+    assert Tags.collect("the-dagster-run").as_dict() == dict(
+        zip(("git_sha", "branch", "run_id"), (*head_of(PROJECT_ROOT), "the-dagster-run"), strict=True)
+    )
