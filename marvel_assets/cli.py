@@ -164,10 +164,27 @@ def _dagster(*arguments: str) -> int:
         warnings.filterwarnings("ignore", message)
     sys.argv = ["dagster", *arguments]
     try:
-        runpy.run_module("dagster", run_name="__main__")
+        with _restored_output():
+            runpy.run_module("dagster", run_name="__main__")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
+
+
+@contextlib.contextmanager
+def _restored_output() -> Iterator[None]:
+    """Give standard output and error back to whom they belong at the end.
+
+    Dagster points them to files in the home while a step runs, and leaves them there where those can't be written to:
+    on a full disk nothing that is printed would be seen.
+    """
+    copies = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
+    try:
+        yield
+    finally:
+        for descriptor, copy in copies.items():
+            os.dup2(copy, descriptor)
+            os.close(copy)
 
 
 def _print_summary(home: Home, *, ask_the_model: bool) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from marvel_assets.locking import exclusive
+from marvel_assets.utils.files import list_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,7 @@ def goes_on(locks: Path, run_id: str) -> bool | None:
     import filelock
 
     with _at_rest(locks):
-        signs = list(_folder(locks, run_id).glob("*.lock"))
+        signs = list_files(_folder(locks, run_id), "*.lock")
         for sign in signs:
             try:
                 with filelock.FileLock(sign).acquire(timeout=0):

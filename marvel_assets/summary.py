@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.assets.judging import VERDICT
@@ -13,9 +12,11 @@ from marvel_assets.resources.mlflow_store import connect
 from marvel_assets.resources.model_files import checked_files
 from marvel_assets.resources.profiles import resources_of_the_profile
 from marvel_assets.survival.gate import Verdict
+from marvel_assets.utils.files import list_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from marvel_assets.home import Home
     from marvel_assets.resources.tables import Tables
@@ -44,7 +45,7 @@ class Materialised:
     @classmethod
     def read(cls, home: Home) -> Materialised:
         """Read them from the home; an asset that was never materialised has none."""
-        files = sorted(Path(home.references).glob("*.json"))
+        files = list_files(home.references, "*.json")
         return cls({file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files})
 
     def table(self, asset: str) -> TableVersion | None:

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from marvel_assets.life_signs import forget, giving_a_sign, goes_on, known_runs
 
 GIVES_A_SIGN = """
@@ -73,3 +75,13 @@ def test_what_a_killed_run_left_stays_until_it_is_forgotten(tmp_path: Path):
 
     # then
     assert known_runs(tmp_path) == []
+
+
+def test_signs_that_can_not_be_listed_are_not_taken_for_none(tmp_path: Path):
+    # given
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "some-run").touch()
+
+    # then
+    with pytest.raises(NotADirectoryError):
+        goes_on(tmp_path, "some-run")

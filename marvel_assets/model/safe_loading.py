@@ -7,11 +7,11 @@ model. Here both are decided by this package, before anything of the model is re
 from __future__ import annotations
 
 import hashlib
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sklearn.pipeline import Pipeline
 
 MODEL_FILE = "model.skops"
@@ -82,11 +82,20 @@ def check_trusted(folder: Path) -> None:
 
 
 def digest_of_files(folder: Path) -> str:
-    """SHA-256 over the names and contents of a model's files."""
+    """SHA-256 over the names and contents of a model's files.
+
+    Raises:
+        OSError: a folder or file in it can't be read.
+    """
     digest = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+    files = (Path(parent, name) for parent, _, names in os.walk(folder, onerror=_fail) for name in names)
+    for file in sorted(files):
         name = file.relative_to(folder).as_posix()
         if name not in WRITTEN_ON_DOWNLOAD:
             digest.update(f"{name}\0".encode())
             digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def _fail(error: OSError) -> None:
+    raise error

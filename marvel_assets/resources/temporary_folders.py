@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from marvel_assets.utils.files import list_files
+
 PREFIX = ".unfinished-"
 
 
@@ -36,7 +38,7 @@ def clear_up(parent: Path) -> None:
     """Remove the temporary folders in a folder whose owners have died."""
     import filelock
 
-    for lock in parent.glob(f"{PREFIX}*.lock"):
+    for lock in list_files(parent, f"{PREFIX}*.lock"):
         try:
             # Whoever is about to hold a lock that is removed here notices, and makes it anew.
             with filelock.FileLock(lock).acquire(timeout=0):
