@@ -113,7 +113,6 @@ def _cleaned(name: str, source: Source, folder: Path) -> Sets:
     with DuckDBEngine(scratch=str(folder)).session() as session:
         session.read_source(source, "delivered")
         session.query(digested_source("delivered"), "raw_characters")
-        session.query(statements.frequent_universes, "frequent_universes")
         session.query(statements.cleaned_characters, "cleaned_characters")
         parts = {}
         for split in ("train", "test"):

@@ -156,6 +156,7 @@ class ProjectConfig(_Strict):
     cat_features: Annotated[tuple[str, ...], Field(strict=False)]
     target: str
     parameters: LightGBMParameters
+    min_frequency: PositiveInt = 50
     native_categories: bool = False
     early_stopping: EarlyStopping | None = None
     experiment_name_basic: ExperimentName
@@ -229,7 +230,7 @@ class ProjectConfig(_Strict):
     @property
     def fit_settings(self) -> dict[str, int | float]:
         """What decides a fit besides rows and features, by the names that MLflow records; defaults are left out."""
-        found = self.parameters.model_dump(exclude_none=True)
+        found = {**self.parameters.model_dump(exclude_none=True), "min_frequency": self.min_frequency}
         if self.native_categories:
             found["native_categories"] = True
         if self.early_stopping is not None:

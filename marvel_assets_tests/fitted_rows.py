@@ -24,7 +24,6 @@ def cleaned(folder: Path, rows: int) -> dict[str, pd.DataFrame]:
     with DuckDBEngine(scratch=str(folder)).session() as session:
         session.read_source(GeneratedSource(rows, 7, folder), "delivered")
         session.query(digested_source("delivered"), "raw_characters")
-        session.query(statements.frequent_universes, "frequent_universes")
         session.query(statements.cleaned_characters, "cleaned_characters")
         columns = [*FEATURE_NAMES, TARGET]
         sets = {}

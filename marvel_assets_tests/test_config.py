@@ -103,7 +103,7 @@ def test_nothing_that_changes_the_reference_is_on_unless_it_is_asked_for():
 
     # then
     assert (config.native_categories, config.early_stopping) == (False, None)
-    assert config.fit_settings == config.parameters.model_dump(exclude_none=True)
+    assert config.fit_settings == config.parameters.model_dump(exclude_none=True) | {"min_frequency": 50}
 
 
 def test_what_is_asked_for_is_among_what_decides_a_fit(tmp_path: Path, content: dict[str, Any]):
@@ -115,7 +115,7 @@ def test_what_is_asked_for_is_among_what_decides_a_fit(tmp_path: Path, content: 
 
     # then
     added = {"native_categories": True, "early_stopping_rounds": 30, "early_stopping_share": 0.1}
-    assert config.fit_settings == config.parameters.model_dump(exclude_none=True) | added
+    assert config.fit_settings == config.parameters.model_dump(exclude_none=True) | {"min_frequency": 50} | added
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)

@@ -204,18 +204,14 @@ def characters(
     context.log.info(f"Cleaning and splitting the {raw_characters.rows:,} rows of {raw_characters}")
     with engine.session() as session:
         session.read_table(tables.location(raw_characters.name), raw_characters.version, "raw_characters")
-        session.query(statements.frequent_universes, "frequent_universes")
         session.query(statements.cleaned_characters, "cleaned_characters")
         for asset, statement in TABLE_STATEMENTS.items():
             # The rejected rows are few, but every raw cell is read to find them.
             (session.query if asset == "rejected_characters" else session.define)(statement, asset)
         counts = {asset: _rows_of(session, asset) for asset in TABLE_STATEMENTS}
         _check_that_no_row_is_lost(raw_characters, counts)
-        vocabulary = [row[0] for row in session.rows("SELECT Universe FROM frequent_universes ORDER BY Universe")]
         for asset in selected:
             provenance = {"raw_characters": str(raw_characters), **made_of, "read": raw_characters.rows, **counts}
-            if asset == "train_set":
-                provenance["vocabulary"] = vocabulary
             published = tables.publish(session, asset, project.config.qualified(asset), provenance)
             yield _character_result(context, asset, published, tables)
 

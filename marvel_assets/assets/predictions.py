@@ -93,7 +93,6 @@ def survival_predictions(
         with tracking.files_of(pair.custom.model_id, served) as files, engine.session() as session:
             counts = _score(
                 context, session, table, tables, head if is_continued else None, name,
-                vocabulary=tracking.vocabulary_of(pair.basic.model_id),
                 model=(pair.custom.name, pair.custom.version),
                 files=files,
             )  # fmt: skip
@@ -140,7 +139,6 @@ def _score(
     previous: Commit | None,
     name: str,
     *,
-    vocabulary: list[str],
     model: tuple[str, int],
     files: Path,
 ) -> dict[str, int]:
@@ -172,7 +170,6 @@ def _score(
             context.log.info(f"All characters are scored: {error}")
     statements = cleaning_statements()
     session.define(as_if_alive("delivered", columns, touched), "raw_characters")
-    session.keep_texts(vocabulary, "Universe", "frequent_universes")
     session.define(statements.cleaned_characters, "cleaned_characters")
     session.query(usable(), "to_score")  # none of the columns that only reject
     [(read, scored)] = session.rows("SELECT (SELECT count(*) FROM raw_characters), (SELECT count(*) FROM to_score)")

@@ -196,7 +196,7 @@ def _fit_on_workers(
     parameters = settings.parameters.model_dump(exclude_none=True)
     columns = columns_for_training(settings.features)
     scan = tables.scan_at(tables.location(train_set.name), train_set.version, columns, config.sample)
-    pipeline = build_pipeline(settings.cat_features, parameters, config.threads or 1)
+    pipeline = build_pipeline(settings.cat_features, parameters, config.threads or 1, settings.min_frequency)
     with dask_workers(number, config.distribution.scheduler, config.threads or 1, DISTRIBUTED_FIT_FILES) as workers:
         expected = int(train_set.rows * config.sample)
         workers.check_that_rows_fit(str(train_set), expected, len(columns))
@@ -305,7 +305,6 @@ def _log(
                 "training_sample": str(fitted.sample),
                 "training_workers": str(fitted.workers),
             },
-            vocabulary=tables.commit_of(fitted.trained_on).provenance["vocabulary"],
         )
         return tracking.complete_model(
             LoggedModelRef(BASIC_MODEL_NAME, model_id, run.info.run_id, settings.experiment_name_basic), recipe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self, cast, overload
 
 import numpy as np
@@ -14,7 +15,7 @@ from sklearn.base import (
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
     from pandas.api.extensions import ExtensionArray
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
     Category = int | float | str
     Codes = npt.NDArray[np.int32]
 
-UNSEEN = -1
-"""The code of a value that is missing or that ``fit`` did not see."""
+UNKNOWN = -1
+"""The code of a missing cell, and of a value that ``fit`` did not see where it saw no infrequent one."""
 
 
 class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Replaces the values of categorical columns by their place among the sorted values seen in ``fit``.
+
+    With ``min_frequency``, the values of a column that occur less often share one code, as those of
+    ``sklearn.preprocessing.OrdinalEncoder`` do; a value that ``fit`` did not see is as infrequent as they are.
 
     A category is a string, a number or a truth value. Two values are the same category where Python calls
     them equal: 1, 1.0 and True are one category, "1" is another. So a flag may be fitted as an integer and
@@ -36,20 +40,26 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
     Args:
         columns: names of the columns to encode; None encodes every column. The columns of an array are called
             x0, x1, ….
+        min_frequency: how often a value must occur in its column to have a code of its own: a count, or a share
+            of the rows of ``fit`` where it is a float between 0 and 1. None gives each value its own code.
 
     Attributes:
-        categories_: for each encoded column, in the order of the input, its categories in the order of their
-            codes: numbers by size, then strings by code point. It depends on which values occur, not on the
-            order of rows or on the type in which a number is stored.
+        categories_: for each encoded column, in the order of the input, the categories that have a code of their
+            own, in the order of their codes: numbers by size, then strings by code point. It depends on which
+            values occur and how often, not on the order of rows or on the type in which a number is stored.
+        infrequent_codes_: for each encoded column, the code of all other values: the one after the last category
+            where ``fit`` saw infrequent values, else -1.
         n_features_in_: number of columns seen in ``fit``.
         feature_names_in_: their names; only where ``fit`` saw a frame whose column names are strings.
     """
 
     categories_: dict[str, list[Category]]
+    infrequent_codes_: dict[str, int]
     n_features_in_: int
 
-    def __init__(self, columns: Sequence[str] | None = None) -> None:
+    def __init__(self, columns: Sequence[str] | None = None, min_frequency: float | None = None) -> None:
         self.columns = columns
+        self.min_frequency = min_frequency
 
     def fit(self, X: pd.DataFrame | npt.ArrayLike, y: object = None) -> Self:  # noqa: ARG002, N803
         """Learn the categories of each column to encode.
@@ -62,26 +72,34 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
             This transformer.
 
         Raises:
-            ValueError: X has no row or isn't a table, two of its columns share a name, or one of ``columns``
-                isn't in it; the message names the column.
+            ValueError: X has no row or isn't a table, two of its columns share a name, one of ``columns`` isn't in
+                it, or ``min_frequency`` is neither a count nor a share; the message names the column.
             TypeError: ``columns`` is a single string, or a column to encode holds what can't be a category.
         """
-        if isinstance(self.columns, str):
-            raise TypeError(f"columns must be a sequence of names, not the string {self.columns!r}")
         table = self._validated(X, reset=True)
         if len(table) == 0:
             raise ValueError("Found no rows to learn categories from: a minimum of 1 is required")
-        names = [str(name) for name in self.get_feature_names_out()]
-        chosen = set(names if self.columns is None else self.columns)
-        absent = sorted(chosen.difference(names))
-        if absent:
-            raise ValueError(f"Columns to encode that X lacks: {', '.join(absent)}")
-        self.categories_ = {
-            name: _sorted_categories(_factorized(_column(table, position), name)[1], name)
-            for position, name in enumerate(names)
-            if name in chosen
-        }
-        return self
+        return self._fit_counts(
+            {
+                name: _counted(*_factorized(_column(table, position), name), name)
+                for position, name in self._columns_to_encode()
+            },
+            len(table),
+        )
+
+    def fit_counts(self, names: Sequence[str], counts: Mapping[str, Mapping[Category, int]], n_samples: int) -> Self:
+        """Learn what ``fit`` would learn from rows of which only the numbers are known.
+
+        Args:
+            names: the columns of the rows, in their order.
+            counts: for each column to encode, how often each of its categories occurs.
+            n_samples: how many rows there are.
+
+        Returns:
+            This transformer.
+        """
+        self._validated(pd.DataFrame(columns=list(names)), reset=True)
+        return self._fit_counts({name: counts[name] for _, name in self._columns_to_encode()}, n_samples)
 
     @overload
     def transform(self, X: pd.DataFrame) -> pd.DataFrame: ...  # noqa: N803
@@ -100,7 +118,7 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
             For a frame, a new frame with the same index and columns: the encoded columns as int32, the others
             equal in value and type. For an array, a new array of the same shape: int32 where every column is
             encoded, else a type that holds both codes and the other columns. A code is the value's place in
-            ``categories_``, or -1 where the value is missing or unknown.
+            ``categories_``, that of ``infrequent_codes_`` where it has none, or -1 where the cell is missing.
 
         Raises:
             NotFittedError: before ``fit``.
@@ -110,13 +128,19 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         check_is_fitted(self)
         table = self._validated(X, reset=False)
         codes = {
-            position: _codes(_column(table, position), self.categories_[name], name)
+            position: self._codes(_column(table, position), name)
             for position, name in enumerate(self.get_feature_names_out())
             if name in self.categories_
         }
         if isinstance(table, pd.DataFrame):
             return _frame_with(table, codes)
         return _array_with(table, codes)
+
+    def codes_of(self, categories: Sequence[Category], column: str) -> Codes:
+        """The codes of some categories of an encoded column."""
+        code_of = {category: code for code, category in enumerate(self.categories_[column])}
+        other = self.infrequent_codes_[column]
+        return np.array([code_of.get(category, other) for category in categories], dtype=np.int32)
 
     def __sklearn_tags__(self) -> Any:  # noqa: ANN401
         tags = super().__sklearn_tags__()
@@ -125,6 +149,30 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         tags.input_tags.string = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+    def _columns_to_encode(self) -> list[tuple[int, str]]:
+        """Place and name of each."""
+        if isinstance(self.columns, str):
+            raise TypeError(f"columns must be a sequence of names, not the string {self.columns!r}")
+        names = [str(name) for name in self.get_feature_names_out()]
+        chosen = set(names if self.columns is None else self.columns)
+        if absent := sorted(chosen.difference(names)):
+            raise ValueError(f"Columns to encode that X lacks: {', '.join(absent)}")
+        return [(position, name) for position, name in enumerate(names) if name in chosen]
+
+    def _fit_counts(self, counts: Mapping[str, Mapping[Category, int]], n_samples: int) -> Self:
+        least = _least_count(self.min_frequency, n_samples)
+        self.categories_, self.infrequent_codes_ = {}, {}
+        for name, counted in counts.items():
+            frequent = [category for category, count in counted.items() if count >= least]
+            self.categories_[name] = sorted(frequent, key=lambda category: (isinstance(category, str), category))
+            self.infrequent_codes_[name] = len(frequent) if len(frequent) < len(counted) else UNKNOWN
+        return self
+
+    def _codes(self, values: npt.NDArray[Any] | ExtensionArray, name: str) -> Codes:
+        places, distinct = _factorized(values, name)
+        # The last entry is the one that place -1, a missing cell, picks.
+        return np.append(self.codes_of(distinct, name), np.int32(UNKNOWN))[places]
 
     def _validated(
         self,
@@ -161,17 +209,23 @@ def _factorized(values: npt.NDArray[Any] | ExtensionArray, name: str) -> tuple[n
     return places, distinct.tolist()
 
 
-def _codes(values: npt.NDArray[Any] | ExtensionArray, categories: list[Category], name: str) -> Codes:
-    places, distinct = _factorized(values, name)
-    code_of = {category: code for code, category in enumerate(categories)}
-    # The last entry is the one that place -1, a missing cell, picks.
-    codes = np.array([*(code_of.get(value, UNSEEN) for value in distinct), UNSEEN], dtype=np.int32)
-    return codes[places]
+def _counted(places: npt.NDArray[np.intp], distinct: list[Any], name: str) -> dict[Category, int]:
+    """How often each category of a column occurs."""
+    counts = np.bincount(places[places >= 0], minlength=len(distinct))
+    return {_category(value, name): int(count) for value, count in zip(distinct, counts, strict=True)}
 
 
-def _sorted_categories(distinct: list[Any], name: str) -> list[Category]:
-    categories = [_category(value, name) for value in distinct]
-    return sorted(categories, key=lambda category: (isinstance(category, str), category))
+def _least_count(min_frequency: float | None, n_samples: int) -> float:
+    """How often a value must occur to have a code of its own."""
+    if min_frequency is None:
+        return 1
+    if isinstance(min_frequency, Integral) and min_frequency >= 1:
+        return int(min_frequency)
+    if isinstance(min_frequency, float) and 0 < min_frequency < 1:
+        return min_frequency * n_samples
+    raise ValueError(
+        f"min_frequency is {min_frequency!r}; expected a whole number of at least 1, or a share between 0 and 1"
+    )
 
 
 def _category(value: object, name: str) -> Category:

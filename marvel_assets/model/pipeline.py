@@ -31,14 +31,17 @@ def default_threads() -> int:
     return max(1, (os.cpu_count() or 1) - 1)
 
 
-def build_pipeline(cat_features: Sequence[str], parameters: Mapping[str, Any], threads: int) -> Pipeline:
+def build_pipeline(
+    cat_features: Sequence[str], parameters: Mapping[str, Any], threads: int, min_frequency: int | None = None
+) -> Pipeline:
     """The unfitted pipeline.
 
     Args:
-        cat_features: columns that are encoded first; unknown and missing become -1. All others reach LightGBM as
-            they are; missing values stay missing.
+        cat_features: columns that are encoded first. All others reach LightGBM as they are; missing values stay
+            missing.
         parameters: arguments of ``LGBMClassifier``.
         threads: how many LightGBM uses. The fit is the same for any number.
+        min_frequency: values of an encoded column that fewer training rows have share one code.
     """
     from lightgbm import LGBMClassifier
     from sklearn.pipeline import Pipeline
@@ -52,7 +55,7 @@ def build_pipeline(cat_features: Sequence[str], parameters: Mapping[str, Any], t
         force_row_wise=True,  # the other way LightGBM times both and may choose differently in each run
         verbosity=-1,
     )
-    encoder = CatToIntTransformer(columns=list(cat_features))
+    encoder = CatToIntTransformer(columns=list(cat_features), min_frequency=min_frequency)
     return Pipeline([("encode", encoder), ("classify", classifier)])
 
 
@@ -98,7 +101,8 @@ def fit_as_configured(config: ProjectConfig, rows: pd.DataFrame, ids: pd.Series 
     Raises:
         ValueError: the rows don't do for a fit, naming column or key.
     """
-    pipeline = build_pipeline(config.cat_features, config.parameters.model_dump(exclude_none=True), threads)
+    parameters = config.parameters.model_dump(exclude_none=True)
+    pipeline = build_pipeline(config.cat_features, parameters, threads, config.min_frequency)
     if config.early_stopping is not None:
         from marvel_assets.survival.early_stopping import trees_that_help
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from marvel_assets.resources.engines.engine import Content, EngineSession
+    from marvel_assets.resources.engines.engine import EngineSession
 
 OPERATIONS_THAT_KEEP_ROWS = frozenset(
     {
@@ -107,18 +107,17 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
             session: where the relation lives.
             relation: rows with their ``row_digest``.
             name: ``catalog.schema.table``.
-            provenance: recorded with the commit. Its key ``vocabulary``, where there is one, counts as content.
+            provenance: recorded with the commit.
         """
         content = session.content(relation)
-        digest = _with_vocabulary(content, provenance)
         with exclusive(Path(self.locks), f"table-{name}"):
             head = self.head(name)
-            if head is not None and (head.table.rows, head.table.content) == (content.rows, digest):
+            if head is not None and (head.table.rows, head.table.content) == (content.rows, content.digest):
                 return Published(head, is_new=False)
-            recorded = {"rows": content.rows, "content": digest, "provenance": provenance}
+            recorded = {"rows": content.rows, "content": content.digest, "provenance": provenance}
             session.write(relation, self.location(name), json.dumps(recorded))
             written = self.head(name)
-        if written is None or written.table.content != digest:
+        if written is None or written.table.content != content.digest:
             raise RuntimeError(f"{name}: another writer committed at the same moment; run again.")
         return Published(written, is_new=True)
 
@@ -246,11 +245,3 @@ def _recorded(user_metadata: str | None) -> dict[str, Any]:
     except ValueError:
         return {}
     return recorded if isinstance(recorded, dict) else {}
-
-
-def _with_vocabulary(content: Content, provenance: dict[str, Any]) -> str:
-    import hashlib
-
-    if "vocabulary" not in provenance:
-        return content.digest
-    return hashlib.sha256(f"{content.digest}{json.dumps(provenance['vocabulary'])}".encode()).hexdigest()[:32]

@@ -227,15 +227,6 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             plots=sorted(plots),
         )
 
-    def vocabulary_of(self, model_id: str) -> list[str]:
-        """The universes that keep their name for a basic model, as its run recorded them."""
-        import mlflow
-
-        from marvel_assets.survival.model_logging import VOCABULARY_FILE
-
-        run = self.client().get_logged_model(model_id).source_run_id
-        return list(mlflow.artifacts.load_dict(f"runs:/{run}/{VOCABULARY_FILE}")["Universe"])
-
     def run_url(self, model: LoggedModelRef) -> str:
         """MLflow's page of the run that logged a model."""
         return f"{self._pages}/experiments/{self.experiment_id(model.experiment)}/runs/{model.run_id}"

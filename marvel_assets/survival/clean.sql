@@ -1,18 +1,6 @@
--- The cleaning, in the dialect that DuckDB and Spark SQL share. Two statements, divided by a semicolon.
--- {missing} stands for the list of texts that count as a missing cell, {test_below} for the bound of the test ids;
--- schema.py has both.
-
--- frequent_universes: what keeps its name; every rarer universe becomes 'Other'. Counted over all rows read.
-SELECT Universe
-FROM (
-    SELECT CASE WHEN Universe IS NULL OR Universe IN {missing} THEN 'Unknown' ELSE Universe END AS Universe
-    FROM raw_characters
-) AS named
-GROUP BY Universe
-HAVING count(*) >= 50
-;
-
--- cleaned_characters: one row for each row of raw_characters. A row that is rejected has a rejected_column.
+-- The cleaning, in the dialect that DuckDB and Spark SQL share: one row for each row of raw_characters. A row that is
+-- rejected has a rejected_column. {missing} stands for the list of texts that count as a missing cell, {test_below} for
+-- the bound of the test ids; schema.py has both.
 WITH present AS (
     SELECT
         source_row,
@@ -37,10 +25,21 @@ WITH present AS (
         coalesce(Alive, '') AS alive_text
     FROM raw_characters
 ),
+judged AS (
+    SELECT
+        *,
+        CASE
+            WHEN Identity NOT IN ('Public', 'Secret', 'Unknown') THEN 'Identity'
+            WHEN Marital_Status NOT IN ('Single', 'Married', 'Widowed', 'Engaged', 'Unknown') THEN 'Marital_Status'
+            WHEN alive_text NOT IN ('Alive', 'Dead') THEN 'Alive'
+            WHEN Id IS NULL THEN 'Id'
+        END AS unusable_column
+    FROM present
+),
 doubled AS (
     SELECT Id, min(source_row) AS first_row
-    FROM present
-    WHERE Id IS NOT NULL
+    FROM judged
+    WHERE unusable_column IS NULL
     GROUP BY Id
     HAVING count(*) > 1
 ),
@@ -59,7 +58,7 @@ ruled AS (
                 AND regexp_extract(weight_text, '^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)$', 0) = weight_text
                 THEN weight_text
         END AS weight_text,
-        CASE WHEN Universe IN (SELECT Universe FROM frequent_universes) THEN Universe ELSE 'Other' END AS Universe,
+        Universe,
         Identity,
         Gender,
         Marital_Status,
@@ -78,20 +77,9 @@ ruled AS (
         CASE WHEN origin_text LIKE '%magic%' THEN 1 ELSE 0 END AS Magic,
         CASE WHEN origin_text LIKE '%mutate%' OR origin_text LIKE '%mutant%' THEN 1 ELSE 0 END AS Mutant,
         alive_text,
-        source_row > first_row AS is_repeated
-    FROM present
+        coalesce(unusable_column, CASE WHEN source_row > first_row THEN 'Id' END) AS rejected_column
+    FROM judged
     LEFT JOIN doubled USING (Id)
-),
-judged AS (
-    SELECT
-        *,
-        CASE
-            WHEN Identity NOT IN ('Public', 'Secret', 'Unknown') THEN 'Identity'
-            WHEN Marital_Status NOT IN ('Single', 'Married', 'Widowed', 'Engaged', 'Unknown') THEN 'Marital_Status'
-            WHEN alive_text NOT IN ('Alive', 'Dead') THEN 'Alive'
-            WHEN Id IS NULL OR is_repeated THEN 'Id'
-        END AS rejected_column
-    FROM ruled
 )
 SELECT
     source_row,
@@ -117,7 +105,7 @@ SELECT
         WHEN 'Alive' THEN 'Alive is "' || substr(alive_text, 1, 80) || '", expected Alive or Dead'
         WHEN 'Id' THEN CASE
             WHEN Id IS NULL THEN 'PageID is missing'
-            ELSE 'PageID "' || substr(Id, 1, 80) || '" stands on an earlier row'
+            ELSE 'PageID "' || substr(Id, 1, 80) || '" stands on an earlier usable row'
         END
     END AS reason,
     -- Of texts alone, so that every engine finds the same digest.
@@ -125,4 +113,4 @@ SELECT
         chr(31), coalesce(Id, chr(30)), coalesce(height_text, chr(30)), coalesce(weight_text, chr(30)), Universe,
         Identity, Gender, Marital_Status, Teams, Origin, Magic, Mutant, alive_text
     )) AS row_digest
-FROM judged
+FROM ruled

@@ -10,18 +10,15 @@ from marvel_assets.survival.schema import MISSING_TEXT, SOURCE_COLUMNS, TEST_BEL
 
 
 class CleaningStatements(NamedTuple):
-    """The two statements of ``clean.sql``.
+    """The statement of ``clean.sql``, and what tells it from its successor.
 
     Attributes:
-        frequent_universes: from ``raw_characters``, the universes that keep their name. The result is the
-            vocabulary that is kept with the training version.
-        cleaned_characters: from ``raw_characters`` and ``frequent_universes``, one row for each row read, with
-            ``split`` ('train', 'test', or null where rejected), ``rejected_column``, ``reason`` and ``row_digest``.
-        rules: hash of all that decides the three tables: both statements, the list of missing texts, and what is
+        cleaned_characters: from ``raw_characters``, one row for each row read, with ``split`` ('train', 'test', or
+            null where rejected), ``rejected_column``, ``reason`` and ``row_digest``.
+        rules: hash of all that decides the three tables: the statement, the list of missing texts, and what is
             taken out of the result.
     """
 
-    frequent_universes: str
     cleaned_characters: str
     rules: str
 
@@ -32,11 +29,9 @@ def cleaning_statements() -> CleaningStatements:
     quoted = ", ".join(f"'{text}'" for text in MISSING_TEXT)
     text = template.replace("{missing}", f"({quoted})").replace("{test_below}", TEST_BELOW)
     without_comments = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
-    frequent_universes, cleaned_characters = without_comments.split("\n;\n")
     everything = "\n".join([without_comments, set_of("train"), set_of("test"), rejected()])
     return CleaningStatements(
-        frequent_universes.strip(),
-        cleaned_characters.strip(),
+        without_comments.strip(),
         hashlib.sha256(everything.encode()).hexdigest()[:16],
     )
 

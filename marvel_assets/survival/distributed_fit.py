@@ -1,13 +1,14 @@
 """One fit by several processes: ``lightgbm.dask``, with rows that are read and encoded where they are fitted.
 
-No process holds all rows. Each reads its part and encodes it by the categories that it finds there; these are merged
-into the one encoder that a fit in a single process would have, and the codes are put right. The trees are LightGBM's
-data-parallel ones: every process has the same tree, histograms of the parts are added up.
+No process holds all rows. Each reads its part, counts the categories that it finds there and encodes it by them; the
+counts are added up to the one encoder that a fit in a single process would have, and the codes are put right. The trees
+are LightGBM's data-parallel ones: every process has the same tree, histograms of the parts are added up.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -15,11 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from marvel_assets.survival.training_rows import RowsSum, sum_of_rows, to_frame, unordered_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     import numpy.typing as npt
-    import pandas as pd
     import pyarrow as pa
     from distributed import Client, Future
     from lightgbm import LGBMClassifier
@@ -63,20 +63,20 @@ class EncodedPart:
     Attributes:
         matrix: a row for each character, a column for each feature.
         alive: the target.
-        categories: of each encoded column, as found here.
+        counts: of each encoded column, the categories found here, in the order of their codes, each with its frequency.
         rows_sum: for the digest of all rows.
     """
 
     matrix: Matrix
     alive: npt.NDArray[np.int32]
-    categories: dict[str, list[Any]]
+    counts: dict[str, dict[Any, int]]
     rows_sum: RowsSum
 
 
 class PartSummary(NamedTuple):
     """What the fit has to know of a part without having its rows."""
 
-    categories: dict[str, list[Any]]
+    counts: dict[str, dict[Any, int]]
     classes: list[int]
     rows_sum: RowsSum
 
@@ -111,9 +111,9 @@ def fit_on_workers(
     ]
     summaries: list[PartSummary] = client.gather(client.map(summarise, encoded, pure=False))
     _check_classes(summaries, target)
-    encoder.fit(distinct_values(summaries, features))
+    encoder.fit_counts(features, added_up(summaries), sum(summary.rows_sum.rows for summary in summaries))
     matrices = [
-        client.submit(recoded, part, features, encoder.categories_, workers=[worker], pure=False)
+        client.submit(recoded, part, features, encoder, workers=[worker], pure=False)
         for worker, part in zip(workers, encoded, strict=True)
     ]
     targets = client.map(attrgetter("alive"), encoded, pure=False)
@@ -136,37 +136,38 @@ def encode_part(part: Readable, cat_features: Sequence[str], features: Sequence[
     if frame.empty:
         return EncodedPart(np.empty((0, len(features))), np.empty(0, np.int32), {}, sum_of_rows(frame))
     encoder = CatToIntTransformer(columns=list(cat_features))
-    matrix = encoder.fit_transform(frame[list(features)]).to_numpy(np.float64)
-    return EncodedPart(matrix, frame[target].to_numpy(np.int32), encoder.categories_, sum_of_rows(frame))
+    encoded = encoder.fit_transform(frame[list(features)])
+    counts = {
+        name: dict(zip(categories, np.bincount(encoded[name][encoded[name] >= 0]).tolist(), strict=True))
+        for name, categories in encoder.categories_.items()
+    }
+    return EncodedPart(encoded.to_numpy(np.float64), frame[target].to_numpy(np.int32), counts, sum_of_rows(frame))
 
 
 def summarise(part: EncodedPart) -> PartSummary:
     """What leaves the worker."""
     import numpy as np
 
-    return PartSummary(part.categories, np.unique(part.alive).tolist(), part.rows_sum)
+    return PartSummary(part.counts, np.unique(part.alive).tolist(), part.rows_sum)
 
 
-def distinct_values(summaries: Sequence[PartSummary], features: Sequence[str]) -> pd.DataFrame:
-    """A small frame in which each category of any part stands: an encoder fitted on it knows what all rows hold."""
-    import pandas as pd
-
-    values = {
-        name: list(dict.fromkeys(value for part in summaries for value in part.categories.get(name, ())))
-        for name in features
-    }
-    return pd.DataFrame({name: pd.Series(column, dtype=object) for name, column in values.items()})
+def added_up(summaries: Sequence[PartSummary]) -> dict[str, Counter[Any]]:
+    """How often each category of each encoded column occurs in all parts together."""
+    total: defaultdict[str, Counter[Any]] = defaultdict(Counter)
+    for summary in summaries:
+        for name, counts in summary.counts.items():
+            total[name].update(counts)
+    return total
 
 
-def recoded(part: EncodedPart, features: Sequence[str], categories: Mapping[str, Sequence[Any]]) -> Matrix:
+def recoded(part: EncodedPart, features: Sequence[str], encoder: CatToIntTransformer) -> Matrix:
     """The part's matrix by the codes that all parts share. Runs on the worker."""
     import numpy as np
 
     matrix = part.matrix.copy()
-    for name, found in part.categories.items():
-        code_of = {category: code for code, category in enumerate(categories[name])}
+    for name, counts in part.counts.items():
         # The last entry is the one that -1, a missing cell, picks.
-        codes = np.array([*(code_of[category] for category in found), -1], dtype=np.float64)
+        codes = np.array([*encoder.codes_of(list(counts), name), -1], dtype=np.float64)
         column = list(features).index(name)
         matrix[:, column] = codes[part.matrix[:, column].astype(np.intp)]
     return matrix

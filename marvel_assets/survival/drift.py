@@ -29,6 +29,12 @@ BINS = 10
 FEWEST = 0.5
 """Added to every bin, so that an empty one has a logarithm (Jeffreys' prior)."""
 
+LEAST_EXPECTED = 5
+"""Rows that a value's bin must lead one to expect in both samples; rarer values share one bin (Cochran, 1954). Hundreds
+of rare values would add up to a shift by chance alone."""
+
+RARE = "rare values"
+
 PREDICTION = "prediction"
 
 
@@ -80,7 +86,10 @@ def _p_value(expected: Counts, actual: Counts) -> float:
 
 
 def _counts(reference: pd.Series, window: pd.Series, *, is_measure: bool) -> tuple[Counts, Counts]:
-    """Both samples over the same bins: tenths of the reference for measures, else each value; missing is a bin."""
+    """Both samples over the same bins: tenths of the reference for measures, else each value; missing is a bin.
+
+    Values that are rare in the reference share a bin with those that it lacks.
+    """
     import numpy as np
     import pandas as pd
 
@@ -91,6 +100,9 @@ def _counts(reference: pd.Series, window: pd.Series, *, is_measure: bool) -> tup
         reference, window = (pd.cut(values, limits).astype(str) for values in (reference, window))
     else:
         reference, window = (values.astype(str) for values in (reference, window))
+        share = reference.value_counts(normalize=True)
+        frequent = share.index[share * min(len(reference), len(window)) >= LEAST_EXPECTED]
+        reference, window = (values.where(values.isin(frequent), RARE) for values in (reference, window))
     bins = sorted({*reference.unique(), *window.unique()})
     expected, actual = (values.value_counts().reindex(bins, fill_value=0) for values in (reference, window))
     return expected.to_numpy().astype(np.float64), actual.to_numpy().astype(np.float64)

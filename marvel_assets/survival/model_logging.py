@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 BASIC_MODEL_NAME = "lightgbm-pipeline-model"
 PLOTS_FOLDER = "plots"
-VOCABULARY_FILE = "vocabulary.json"
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,6 @@ def log_basic_model(
     features: Sequence[str],
     parameters: Mapping[str, Any],
     tags: Mapping[str, str],
-    vocabulary: Sequence[str],
 ) -> str:
     """Log the fitted pipeline under the active run: inputs, parameters, metrics, plots, and the model itself.
 
@@ -94,7 +92,6 @@ def log_basic_model(
         features: the model's columns, in order.
         parameters: what decided the fit, by name.
         tags: set on the model.
-        vocabulary: the universes that keep their name, for scoring.
 
     Returns:
         The logged model's id.
@@ -124,7 +121,6 @@ def log_basic_model(
     model = mlflow.entities.LoggedModelInput(model_id=logged.model_id)
     mlflow.log_input(training_input, context="training", model=model)
     mlflow.log_input(testing_input, context="testing", model=model)
-    mlflow.log_dict({"Universe": list(vocabulary)}, VOCABULARY_FILE)
 
     alive = testing.rows[TARGET].to_numpy()
     probability = asked_once_each(testing.rows[list(features)], on_every_core(pipeline.predict_proba))[:, 1]

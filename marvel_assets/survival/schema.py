@@ -28,7 +28,7 @@ IDENTIFIER = "Id"
 FEATURES: dict[str, str] = {
     "Height": "Height in metres; missing where the source has no plain decimal number.",
     "Weight": "Weight in kilograms; missing where the source has no plain decimal number.",
-    "Universe": "Universe, 'Other' where fewer than 50 characters share it, 'Unknown' where it is missing.",
+    "Universe": "Universe, 'Unknown' where it is missing.",
     "Identity": "Public, Secret or Unknown.",
     "Gender": "Male, Female or Other.",
     "Marital_Status": "Single, Married, Widowed, Engaged or Unknown.",

@@ -1,7 +1,6 @@
 """The statements that score characters as delivered, by the same rules that training rows are cleaned by.
 
-The vocabulary of universes is the one that the model was trained with, and nobody is rejected for ``Alive``: every
-character is handed to ``clean.sql`` as if it were known to live.
+Nobody is rejected for ``Alive``: every character is handed to ``clean.sql`` as if it were known to live.
 """
 
 from __future__ import annotations

@@ -201,17 +201,6 @@ def test_changes_that_are_no_longer_kept_lead_to_scoring_everybody(served: Home)
     assert told(result, "scored_now") == 5
 
 
-def test_a_universe_that_is_frequent_here_and_unknown_to_the_model_is_other(served: Home):
-    # given
-    put(served, characters(*[f"Anna {number}" for number in range(60)], Universe="Earth-of-the-test"))
-
-    # when
-    score(served)
-
-    # then
-    assert {row["Universe"] for row in predicted(served).values()} == {"Other"}
-
-
 def test_rows_that_can_not_be_scored_are_counted(served: Home):
     # given
     put(served, pa.concat_tables([characters("Anna"), characters("Ben", Identity="known to a few")]))

@@ -87,18 +87,6 @@ def test_parameters_tags_and_plots_are_there(client: mlflow.MlflowClient, run: m
     assert {Path(file.path).stem for file in client.list_artifacts(run.info.run_id, "plots")} == PLOTS
 
 
-def test_the_vocabulary_of_universes_is_kept_with_the_model(first_run: Home, run: mlflow.entities.Run):
-    # given
-    connect(f"sqlite:///{first_run.mlflow_database}", first_run.locks)
-
-    # when
-    kept = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/vocabulary.json")
-
-    # then
-    assert "Earth-616" in kept["Universe"]
-    assert "Other" not in kept["Universe"]
-
-
 def test_the_model_is_stored_as_skops_with_given_requirements(first_run: Home):
     # given
     connect(f"sqlite:///{first_run.mlflow_database}", first_run.locks)

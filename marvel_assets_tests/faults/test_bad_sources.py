@@ -100,7 +100,6 @@ def ingested(source: Path, folder: Path) -> dict[str, int]:
     with DuckDBEngine(scratch=str(folder / "scratch"), memory_limit="1GB").session() as session:
         session.read_source(locate(str(source), folder, generator_rows=1, generator_seed=1), "delivered")
         session.define(digested_source("delivered"), "raw_characters")
-        session.query(statements.frequent_universes, "frequent_universes")
         session.query(statements.cleaned_characters, "cleaned_characters")
         session.query(f"{set_of('train')} UNION ALL {set_of('test')}".replace("ORDER BY Id", ""), "accepted")
         session.query(rejected(), "rejected")

@@ -43,7 +43,6 @@ with engine.session() as session:
 if also_cleaned:
     with engine.session() as session:
         session.read_table(tables.location("c.s.raw"), raw.version, "raw_characters")
-        session.query(statements.frequent_universes, "frequent_universes")
         session.query(statements.cleaned_characters, "cleaned_characters")
         for name, statement in {"train": set_of("train"), "test": set_of("test"), "rejected": rejected()}.items():
             session.define(statement, name)

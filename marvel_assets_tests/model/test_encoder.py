@@ -18,6 +18,7 @@ from lightgbm import LGBMClassifier
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OrdinalEncoder
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from marvel_assets.model.encoder import CatToIntTransformer
@@ -32,7 +33,7 @@ def expected_failed_checks(_estimator: object) -> dict[str, str]:
 
 
 @parametrize_with_checks(
-    [CatToIntTransformer(), CatToIntTransformer(columns=["x0"])],
+    [CatToIntTransformer(), CatToIntTransformer(columns=["x0"]), CatToIntTransformer(min_frequency=2)],
     expected_failed_checks=expected_failed_checks,
 )
 def test_keeps_the_contract_of_scikit_learn(estimator, check):
@@ -233,6 +234,31 @@ def test_nullable_flag_with_a_gap_becomes_minus_one_there():
     assert result["Magic"].tolist() == [1, -1, 0]
 
 
+@pytest.mark.parametrize("min_frequency", [3, 0.3])
+def test_values_that_are_rarer_than_the_least_frequency_share_one_code(min_frequency):
+    # given
+    frame = pd.DataFrame({"Universe": ["Earth-9"] * 4 + ["Earth-2"] * 3 + ["Earth-1"] * 2 + ["Earth-5"]})
+    # when
+    encoder = CatToIntTransformer(min_frequency=min_frequency).fit(frame)
+    # then
+    assert encoder.categories_ == {"Universe": ["Earth-2", "Earth-9"]}
+    asked = pd.DataFrame({"Universe": ["Earth-9", "Earth-2", "Earth-1", "Earth-5", "never seen", None]})
+    assert encoder.transform(asked)["Universe"].tolist() == [1, 0, 2, 2, 2, -1]
+
+
+def test_an_unseen_value_is_minus_one_where_no_value_is_infrequent():
+    # given
+    encoder = CatToIntTransformer(min_frequency=2).fit(pd.DataFrame({"Gender": ["Male", "Male", "Female", "Female"]}))
+    # then
+    assert encoder.transform(pd.DataFrame({"Gender": ["Agender"]}))["Gender"].tolist() == [-1]
+
+
+@pytest.mark.parametrize("min_frequency", [0, -1, 1.5, 0.0, "often"])
+def test_fit_refuses_a_frequency_that_is_neither_count_nor_share(characters, min_frequency):
+    with pytest.raises(ValueError, match="min_frequency is"):
+        CatToIntTransformer(min_frequency=min_frequency).fit(characters)
+
+
 def test_digits_as_text_are_unknown_to_a_number():
     # given
     encoder = CatToIntTransformer().fit(pd.DataFrame({"Magic": [0, 1]}))
@@ -412,6 +438,24 @@ def test_frame_gets_the_codes_of_a_dictionary(fitted, scored):
     codes = CatToIntTransformer().fit(frame_of(fitted)).transform(frame_of(scored))
     # then
     assert codes["Origin"].tolist() == codes_by_dictionary(fitted, scored)
+
+
+@given(fitted=cells, scored=cells, min_frequency=st.integers(1, 4))
+def test_the_same_values_share_codes_as_with_scikit_learn(fitted, scored, min_frequency):
+    # given: one type, as OrdinalEncoder wants it
+    fitted, scored = ([str(cell) for cell in some if not pd.isna(cell)] or ["a"] for some in (fitted, scored))
+    theirs = OrdinalEncoder(
+        min_frequency=min_frequency, dtype=np.int32, handle_unknown="use_encoded_value", unknown_value=-1
+    )
+    # when
+    theirs.fit(frame_of(fitted))
+    expected = theirs.transform(frame_of(scored))[:, 0]
+    encoder = CatToIntTransformer(min_frequency=min_frequency).fit(frame_of(fitted))
+    # then: a value that was not seen is as infrequent as those that were seen seldom
+    unseen = encoder.infrequent_codes_["Origin"]
+    assert encoder.transform(frame_of(scored))["Origin"].tolist() == [
+        unseen if code == -1 else code for code in expected
+    ]
 
 
 @given(fitted=cells, scored=cells)

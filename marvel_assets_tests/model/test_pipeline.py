@@ -175,7 +175,7 @@ def test_the_order_of_rows_changes_no_prediction(fitted: Pipeline, sets: dict[st
 
 def test_with_nothing_set_the_fit_is_lightgbms_own_bit_for_bit(sets: dict[str, pd.DataFrame], way: ProjectConfig):
     # given: the reference, written out
-    encoder = CatToIntTransformer(columns=CATEGORICAL)
+    encoder = CatToIntTransformer(columns=CATEGORICAL, min_frequency=way.min_frequency)
     encoded = encoder.fit_transform(sets["train"][FEATURE_NAMES])
     plain = LGBMClassifier(**FEW_TREES, n_jobs=1, deterministic=True, force_row_wise=True, verbosity=-1)
     plain.fit(encoded, sets["train"][TARGET])

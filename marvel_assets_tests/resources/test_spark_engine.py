@@ -141,7 +141,6 @@ def make_tables(engine: Engine, source: FileSource, folder: Path) -> dict[str, C
     with engine.session() as session:
         session.read_source(source, "delivered")
         session.define(digested_source("delivered"), "raw_characters")
-        session.query(statements.frequent_universes, "frequent_universes")
         session.query(statements.cleaned_characters, "cleaned_characters")
         for name, statement in STATEMENTS.items():
             session.define(statement, name)

@@ -251,20 +251,6 @@ def test_equal_content_keeps_the_provenance_that_it_was_first_made_of(tables: Ta
     assert (again.is_new, again.commit.provenance) == (False, {"raw": "v0"})
 
 
-def test_the_vocabulary_counts_as_content(tables: Tables):
-    # given
-    first = publish(tables, ANNA_BEN, {"vocabulary": ["Earth-616"]})
-
-    # when
-    same = publish(tables, ANNA_BEN, {"vocabulary": ["Earth-616"]})
-    other = publish(tables, ANNA_BEN, {"vocabulary": ["Earth-616", "Other"]})
-
-    # then
-    assert (same.is_new, other.is_new) == (False, True)
-    assert other.commit.table.data_version != first.commit.table.data_version
-    assert other.commit.provenance["vocabulary"] == ["Earth-616", "Other"]
-
-
 @pytest.mark.parametrize("metadata", [None, "a note", "[1]", '{"note": 1}'])
 def test_rows_that_others_wrote_have_no_known_content_and_are_replaced(tables: Tables, metadata: str | None):
     from deltalake import CommitProperties

@@ -134,7 +134,6 @@ def test_what_the_cleaning_makes_keeps_every_promise(split: str):
         delivered = synthetic_characters(1000, 7)[list(SOURCE_COLUMNS)].rename(columns=SOURCE_COLUMNS)
         delivered[SOURCE_ROW] = range(1, len(delivered) + 1)
         database.register("raw_characters", pa.Table.from_pandas(delivered, preserve_index=False))
-        database.execute(f"CREATE TABLE frequent_universes AS {statements.frequent_universes}")
         database.execute(f"CREATE TABLE cleaned_characters AS {statements.cleaned_characters}")
 
         # when

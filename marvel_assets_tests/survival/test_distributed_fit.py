@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 
+from marvel_assets.model.encoder import CatToIntTransformer
 from marvel_assets.model.pipeline import TRUSTED_TYPES, build_pipeline, fit_pipeline
 from marvel_assets.resources.dask_workers import Workers, dask_workers
 from marvel_assets.resources.table_scan import TableScan
@@ -22,6 +23,7 @@ from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
 
 WORKERS = 2
+MIN_FREQUENCY = 10
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +34,10 @@ def workers() -> Iterator[Workers]:
 
 @pytest.fixture(scope="module")
 def train_set(tmp_path_factory: pytest.TempPathFactory, sets: dict[str, pd.DataFrame]) -> TableScan:
-    """The train rows as a Delta table. One universe is known to one character only."""
+    """The train rows as a Delta table. One universe is known to so few characters that no part has half of them."""
     folder = tmp_path_factory.mktemp("train_set")
     rows = sets["train"].assign(Id=[f"Character {place:05d}" for place in range(len(sets["train"]))])
-    rows.loc[0, "Universe"] = "Earth-1"
+    rows.loc[: MIN_FREQUENCY - 1, "Universe"] = "Earth-1"
     write_deltalake(folder, rows)
     return TableScan(folder, 0, tuple(columns_for_training(FEATURE_NAMES)))
 
@@ -44,7 +46,7 @@ def train_set(tmp_path_factory: pytest.TempPathFactory, sets: dict[str, pd.DataF
 def alone(train_set: TableScan) -> Pipeline:
     """Fitted in this process."""
     rows = to_frame(train_set.read(), FEATURE_NAMES)
-    return fit_pipeline(build_pipeline(CATEGORICAL, FEW_TREES, 1), rows, FEATURE_NAMES, TARGET)
+    return fit_pipeline(build_pipeline(CATEGORICAL, FEW_TREES, 1, MIN_FREQUENCY), rows, FEATURE_NAMES, TARGET)
 
 
 def fit(workers: Workers, scan: TableScan) -> DistributedFit:
@@ -52,7 +54,7 @@ def fit(workers: Workers, scan: TableScan) -> DistributedFit:
         workers.client,
         workers.addresses,
         scan.parts(len(workers.addresses)),
-        build_pipeline(CATEGORICAL, FEW_TREES, 1),
+        build_pipeline(CATEGORICAL, FEW_TREES, 1, MIN_FREQUENCY),
         FEATURE_NAMES,
         TARGET,
     )
@@ -68,11 +70,12 @@ def test_the_encoder_is_the_one_that_a_single_process_fits(together: Distributed
     # when
     encoder, expected = together.pipeline.named_steps["encode"], alone.named_steps["encode"]
 
-    # then: and it knows the universe that only one of the workers saw
+    # then: and it knows the universe that neither worker saw often enough
     assert vars(encoder) | {"feature_names_in_": list(encoder.feature_names_in_)} == (
         vars(expected) | {"feature_names_in_": list(expected.feature_names_in_)}
     )
     assert "Earth-1" in encoder.categories_["Universe"]
+    assert encoder.infrequent_codes_["Universe"] > 0
 
 
 def test_predictions_agree_with_those_of_a_single_process_within_sampling_error(
@@ -160,16 +163,18 @@ def test_a_part_that_lacks_a_class_is_refused_before_the_fit(
 
 
 def test_codes_of_a_part_are_put_right_and_missing_cells_stay_missing():
-    # given: what the part calls 0 and 1 is 2 and 0 among all
-    found = {"Universe": ["Earth-9", "Earth-1"]}
-    matrix = np.array([[0, 1.5], [1, np.nan], [-1, 2.5]])
-    part = EncodedPart(matrix, np.zeros(3, np.int32), found, sum_of_rows(pd.DataFrame({"Universe": ["a"]})))
+    # given: what the part calls 0, 1 and 2 is infrequent, 1 and 0 among all
+    found = {"Universe": {"Earth-3": 1, "Earth-9": 1, "Earth-1": 1}}
+    matrix = np.array([[0, 1.5], [1, np.nan], [2, 1.7], [-1, 2.5]])
+    part = EncodedPart(matrix, np.zeros(4, np.int32), found, sum_of_rows(pd.DataFrame({"Universe": ["a"]})))
+    encoder = CatToIntTransformer(columns=["Universe"], min_frequency=2)
+    encoder.fit_counts(["Universe", "Height"], {"Universe": {"Earth-1": 2, "Earth-3": 1, "Earth-9": 2}}, 5)
 
     # when
-    right = recoded(part, ["Universe", "Height"], {"Universe": ["Earth-1", "Earth-5", "Earth-9"]})
+    right = recoded(part, ["Universe", "Height"], encoder)
 
     # then
-    np.testing.assert_array_equal(right, [[2, 1.5], [0, np.nan], [-1, 2.5]])
+    np.testing.assert_array_equal(right, [[2, 1.5], [1, np.nan], [0, 1.7], [-1, 2.5]])
 
 
 def test_a_table_that_is_gone_is_named_by_the_worker_that_looked_for_it(workers: Workers, tmp_path: Path):

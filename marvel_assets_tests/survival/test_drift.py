@@ -57,6 +57,25 @@ def test_a_value_never_seen_before_is_a_shift():
     assert drifted(sample(0, 5000), window) == ["Gender"]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_hundreds_of_rare_values_are_no_shift_by_chance_and_many_new_ones_are(seed: int):
+    # given: half of the characters live in one universe, the others in 2,000 that nobody names twice
+    random = np.random.default_rng(seed)
+
+    def universes(rows: int, others: float = 0.5) -> pd.DataFrame:
+        names = [f"Earth-{number}" for number in random.integers(2000, size=rows)]
+        return pd.DataFrame({"Universe": np.where(random.random(rows) < others, names, "Earth-616")})
+
+    # when
+    [same], [moved] = (
+        shifts(universes(5000), window, ["Universe"], Drift()) for window in (universes(300), universes(300, 0.9))
+    )
+
+    # then
+    assert same.psi < 0.05
+    assert moved.drifted
+
+
 def test_a_measure_that_nobody_has_is_no_shift():
     # given
     unmeasured = sample(0, 1000, measured=0.0)

@@ -32,7 +32,7 @@ def test_the_pipeline_holds_the_number_of_trees_with_the_smallest_log_loss_on_th
 ):
     # given: the log loss on the rows held out after each number of trees
     train, held_out = sets["train"], is_held_out(ids, SETTINGS.share)
-    alone = fit_pipeline(build_pipeline(CATEGORICAL, TOO_MANY, 1), train[~held_out], FEATURE_NAMES, TARGET)
+    alone = fit_pipeline(build_pipeline(CATEGORICAL, TOO_MANY, 1, 50), train[~held_out], FEATURE_NAMES, TARGET)
     encode, classify = alone.named_steps.values()
     unseen = encode.transform(train[held_out][FEATURE_NAMES])
     losses = [
@@ -55,7 +55,7 @@ def test_the_rows_held_out_are_fitted_in_the_end(sets: dict[str, pd.DataFrame], 
 
     # then: it is the fit of all rows with as many trees
     trees = fitted.named_steps["classify"].booster_.num_trees()
-    again = build_pipeline(CATEGORICAL, TOO_MANY | {"n_estimators": trees}, 1)
+    again = build_pipeline(CATEGORICAL, TOO_MANY | {"n_estimators": trees}, 1, 50)
     fit_pipeline(again, sets["train"], FEATURE_NAMES, TARGET)
     test = sets["test"][FEATURE_NAMES]
     np.testing.assert_array_equal(fitted.predict_proba(test), again.predict_proba(test))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -138,11 +138,6 @@ class DuckDBSession(EngineSession):
         self._connection.register("changed", changes)
         self._connection.execute(f"CREATE TABLE {into} AS SELECT * FROM changed")  # noqa: S608
         self._connection.unregister("changed")
-
-    def keep_texts(self, texts: Sequence[str], column: str, into: str) -> None:
-        """Insert them."""
-        self._connection.execute(f"CREATE TABLE {into} ({column} VARCHAR)")
-        self._connection.execute(f"INSERT INTO {into} SELECT unnest(?)", [list(texts)])
 
     def score(self, relation: str, model: Path, into: str) -> None:
         """Ask for the distinct rows, batch by batch and on every core, and find each row's answer by its features."""

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import dagster as dg
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from marvel_assets.sources.locate import Source
 
 Location = Path | str
@@ -77,10 +75,6 @@ class EngineSession(ABC):
         Raises:
             ChangesNotKeptError: the table keeps no such feed, or no longer for these versions.
         """
-
-    @abstractmethod
-    def keep_texts(self, texts: Sequence[str], column: str, into: str) -> None:
-        """Make a few texts known as a relation of one column."""
 
     @abstractmethod
     def score(self, relation: str, model: Path, into: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,10 +94,6 @@ class SparkEngineSession(EngineSession):
             changes.count()
         except PySparkException as error:
             raise ChangesNotKeptError(f"{location}: no changes from version {first} to {last}: {error}") from error
-
-    def keep_texts(self, texts: Sequence[str], column: str, into: str) -> None:
-        """Send them through the session."""
-        self._view(self._spark.createDataFrame([(text,) for text in texts], f"{column} string"), into)
 
     def score(self, relation: str, model: Path, into: str) -> None:
         """Let the workers answer, each with a model of its own."""
