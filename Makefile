@@ -5,7 +5,7 @@ FAULTS ?= sample
 IN_PROFILE = @$(PYTHON) tools/bootstrap.py $(PROFILE)
 IN_DEVELOPMENT = @$(PYTHON) tools/bootstrap.py development
 
-.PHONY: run ui serve summary doctor spark-server test test-faults check bench clean
+.PHONY: run ui serve summary doctor spark-server test-quick test test-faults check bench clean
 
 run: ## materialise the whole graph and sum up; PROFILE=embedded, spark or databricks
 	$(IN_PROFILE) marvel run
@@ -30,9 +30,11 @@ check: ## lint, format and types
 	$(IN_DEVELOPMENT) ruff format --check .
 	$(IN_DEVELOPMENT) mypy
 
-test: check ## every test, after lint and types
-	$(IN_DEVELOPMENT) pytest --ignore marvel_assets_tests/faults
-	@$(MAKE) --no-print-directory test-faults
+test-quick: check ## lint, types and the unit tests: a first answer in two minutes
+	$(IN_DEVELOPMENT) pytest -m "not (integration or spark or browser or slow or faults)"
+
+test: check ## lint, types and every test, with a sample of each kind of fault
+	$(IN_DEVELOPMENT) pytest
 
 test-faults: ## break things on purpose: a sample of each kind, or all with FAULTS=all
 	@FAULTS=$(FAULTS) $(PYTHON) tools/bootstrap.py development pytest marvel_assets_tests/faults

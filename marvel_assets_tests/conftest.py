@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import yaml
 from hypothesis import settings
 
 from marvel_assets.home import PROJECT_ROOT, Home
-from marvel_assets.resources.mlflow_store import connect
+from marvel_assets_tests.commands import marvel, succeeded
+from marvel_assets_tests.homes import Templates, copy_of, made_once, make_empty
 
 pytest_plugins = ["marvel_assets_tests.fitted_rows"]
 
@@ -22,6 +24,16 @@ SAMPLE_ROWS = 673
 
 SMALL_GENERATOR = {"rows": 1500, "seed": 7}
 FEW_TREES = {"learning_rate": 0.1, "n_estimators": 20, "max_depth": 4}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep on one worker what shares a JVM, or what its module has made; all other tests go where a worker is free."""
+    for item in items:
+        fixtures = [found for name in item.fixturenames for found in item._fixtureinfo.name2fixturedefs.get(name, ())]
+        if item.get_closest_marker("spark"):
+            item.add_marker(pytest.mark.xdist_group("jvm"))
+        elif any(fixture.scope == "module" for fixture in fixtures):
+            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
 
 
 @pytest.fixture(scope="session")
@@ -44,11 +56,21 @@ def small_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's empty database, made once: its migrations take seconds."""
-    home = Home(tmp_path_factory.mktemp("mlflow"))
-    connect(f"sqlite:///{home.mlflow_database}", home.locks)
-    return home.mlflow_database
+def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home with Dagster's instance and MLflow's empty database. To be copied."""
+    return Home(made_once(tmp_path_factory, "empty", lambda folder: make_empty(Home(folder))))
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(empty_home: Home) -> Path:
+    """MLflow's empty database. To be copied."""
+    return empty_home.mlflow_database
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory, empty_home: Home, small_project: Path) -> Templates:
+    """Homes in which the graph has been run. To be copied."""
+    return Templates(tmp_path_factory, empty_home, small_project)
 
 
 @pytest.fixture(scope="session")
@@ -70,15 +92,47 @@ def spark_home(home: Home, spark_folder: Path) -> Home:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_project: Path, mlflow_database: Path) -> Home:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_project: Path, empty_home: Home) -> Home:
     """A home of the test's own, with MLflow's empty database, that commands and resources find."""
-    made = Home(tmp_path / "home")
-    made.mlflow_database.parent.mkdir(parents=True)
-    shutil.copyfile(mlflow_database, made.mlflow_database)
-    made.prepare()
+    made = copy_of(empty_home, tmp_path / "home")
     monkeypatch.setenv("MARVEL_HOME", str(made.root))
     monkeypatch.setenv("MARVEL_CONFIG", str(small_project))
     monkeypatch.setenv("DAGSTER_HOME", str(made.dagster))
     for name in ("MARVEL_SOURCE", "MARVEL_ENV", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
     return made
+
+
+@pytest.fixture(scope="session")
+def first_run(tmp_path_factory: pytest.TempPathFactory, small_project: Path) -> Home:
+    """The whole graph, materialised by `marvel run` into a fresh home. To be looked at only.
+
+    Beside it are what the command has told, and the folder that it had for temporary files.
+    """
+
+    def make(folder: Path) -> None:
+        temporary = folder / "temporary"
+        temporary.mkdir()
+        settings = {"MARVEL_HOME": str(folder / "home"), "MARVEL_CONFIG": str(small_project), "MARVEL_SOURCE": ""}
+        done = succeeded(marvel("run", TMPDIR=str(temporary), **settings))
+        (folder / "told").write_text(done.stdout)
+
+    return Home(made_once(tmp_path_factory, "first-run", make) / "home")
+
+
+@pytest.fixture
+def materialised(home: Home, first_run: Home) -> Home:
+    """The test's own home, with the whole graph materialised: to be changed at will."""
+    shutil.rmtree(home.root)
+    return copy_of(first_run, home.root)
+
+
+@pytest.fixture
+def given_runs(home: Home, templates: Templates) -> Callable[..., Home]:
+    """Puts the test's home where the graph was run from characters with these shares of wrong labels."""
+
+    def put(*shares: float) -> Home:
+        shutil.rmtree(home.root)
+        return copy_of(templates.after(*shares), home.root)
+
+    return put

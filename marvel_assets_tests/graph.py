@@ -6,20 +6,33 @@ from typing import Any
 import dagster as dg
 
 from marvel_assets.assets.training import basic_model
-from marvel_assets.automation.jobs import retrain
 from marvel_assets.definitions import defs
 from marvel_assets.home import Home
 from marvel_assets.resources.profiles import resources_of_the_profile
 
 
-def run_graph(home: Home, source: Path | str, instance: dg.DagsterInstance | None = None) -> dg.ExecuteInProcessResult:
-    """Materialise the retraining's assets from a source; a failure is told by the result."""
-    settings: dict[str, Any] = {"ops": {"raw_characters": {"config": {"source": str(source)}}}}
+def run_graph(
+    home: Home, source: Path | str | None = None, instance: dg.DagsterInstance | None = None, *, select: str = "*"
+) -> dg.ExecuteInProcessResult:
+    """Materialise what the selection takes; a failure is told by the result.
+
+    Resources are made anew, so that assets hand one another what is stored, as from process to process.
+    """
+    settings = {} if source is None else {"ops": {"raw_characters": {"config": {"source": str(source)}}}}
     graph = dg.Definitions(
-        assets=defs.assets, asset_checks=defs.asset_checks, jobs=[retrain], resources=resources_of_the_profile(home)
+        assets=defs.assets,
+        asset_checks=defs.asset_checks,
+        jobs=[dg.define_asset_job("retrain", dg.AssetSelection.from_string(select))],
+        resources=resources_of_the_profile(home),
     )
     job = graph.resolve_job_def("retrain")
     return job.execute_in_process(run_config=settings, raise_on_error=False, instance=instance)
+
+
+def succeeded(result: dg.ExecuteInProcessResult) -> dg.ExecuteInProcessResult:
+    """The result, where the run ended well; else why it did not."""
+    assert result.success, failure_of(result)
+    return result
 
 
 def run_job(home: Home, name: str, op: str, **config: Any) -> dg.ExecuteInProcessResult:

@@ -1,6 +1,7 @@
 """The whole graph with a fit by several processes."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ from marvel_assets.resources.mlflow_store import connect
 from marvel_assets.resources.pipeline_store import FittedPipeline, PipelineStore
 from marvel_assets.resources.profiles import resources_of_the_profile
 from marvel_assets_tests.commands import CUSTOM, reference, state_of
-from marvel_assets_tests.graph import checks_of, failure_of, inspect_alone
+from marvel_assets_tests.graph import checks_of, failure_of, inspect_alone, succeeded
+from marvel_assets_tests.homes import copy_of, made_once
+
+pytestmark = pytest.mark.integration
 
 MODEL = f"marvel_dev.marvel_characters.{CUSTOM}"
 TWO_WORKERS = {"distribution": {"workers": 2}}
@@ -44,14 +48,24 @@ def pipeline_of(home: Home) -> FittedPipeline:
     return found
 
 
-def test_a_fit_by_workers_ends_in_a_registered_model_that_answers(home: Home, small_project: Path):
-    # when
-    result = run(home, TWO_WORKERS)
+@pytest.fixture
+def fitted_by_two(tmp_path_factory: pytest.TempPathFactory, home: Home, empty_home: Home) -> Home:
+    """The test's own home, in which two workers have fitted the pipeline, and every check has passed."""
+
+    def make(folder: Path) -> None:
+        result = succeeded(run(copy_of(empty_home, folder / "home"), TWO_WORKERS))
+        assert all(checks_of(result).values())
+        assert {"training_rows_are_read_again", "loads_by_model_id_and_by_run"} <= checks_of(result).keys()
+
+    shutil.rmtree(home.root)
+    return copy_of(Home(made_once(tmp_path_factory, "fitted-by-two", make) / "home"), home.root)
+
+
+def test_a_fit_by_workers_ends_in_a_registered_model_that_answers(fitted_by_two: Home, small_project: Path):
+    # given
+    home = fitted_by_two
 
     # then
-    assert result.success
-    assert all(checks_of(result).values())
-    assert {"training_rows_are_read_again", "loads_by_model_id_and_by_run"} <= checks_of(result).keys()
     assert state_of(home, small_project).aliases[MODEL] == 1
     connect(f"sqlite:///{home.mlflow_database}", home.locks)
     model = mlflow.pyfunc.load_model(f"models:/{MODEL}@latest-model")
@@ -78,15 +92,13 @@ def test_a_fit_by_workers_ends_in_a_registered_model_that_answers(home: Home, sm
     assert state_of(home, small_project) == before
 
 
-def test_fits_by_workers_and_alone_are_told_apart(home: Home):
+def test_fits_by_workers_and_alone_are_told_apart(fitted_by_two: Home):
     # given
-    selection = ("raw_characters", "train_set", "test_set", "rejected_characters", "fitted_pipeline")
+    together = pipeline_of(fitted_by_two)
 
     # when
-    assert run(home, TWO_WORKERS, *selection).success
-    together = pipeline_of(home)
-    assert run(home, {}, *selection).success
-    alone = pipeline_of(home)
+    succeeded(run(fitted_by_two, {}, "fitted_pipeline"))
+    alone = pipeline_of(fitted_by_two)
 
     # then
     assert (together.workers, alone.workers) == (2, 0)
@@ -94,23 +106,19 @@ def test_fits_by_workers_and_alone_are_told_apart(home: Home):
     assert together.trained_on == alone.trained_on
 
 
-def test_rows_that_were_changed_behind_the_models_back_are_noticed(home: Home):
+def test_rows_that_were_changed_behind_the_models_back_are_noticed(fitted_by_two: Home):
     # given: a model that says it was fitted on other rows
-    assert run(home, TWO_WORKERS).success
-    connect(f"sqlite:///{home.mlflow_database}", home.locks)
-    model_id = reference(home, "basic_model").model_id
-    mlflow.MlflowClient().set_logged_model_tags(model_id, {"rows_digest": "0" * 32})
+    client = connect(f"sqlite:///{fitted_by_two.mlflow_database}", fitted_by_two.locks)
+    client.set_logged_model_tags(reference(fitted_by_two, "basic_model").model_id, {"rows_digest": "0" * 32})
 
     # then
-    assert checks_of(inspect_alone(home))["training_rows_are_read_again"] is False
+    assert checks_of(inspect_alone(fitted_by_two))["training_rows_are_read_again"] is False
 
 
-def test_a_table_that_one_process_refuses_is_not_refused_to_enough_workers(home: Home):
+def test_a_table_that_one_process_refuses_is_not_refused_to_enough_workers(materialised: Home):
     # given: more rows than this machine could hold in one process, as far as the log tells
-    resources = resources_of_the_profile(home)
-    assert run(home, {}, "raw_characters", "train_set", "test_set", "rejected_characters").success
-    train_set: TableVersion = reference(home, "train_set")
-    tables = resources["tables"]
+    train_set: TableVersion = reference(materialised, "train_set")
+    tables = resources_of_the_profile(materialised)["tables"]
     _claim_more_rows(Path(tables.location(train_set.name)), psutil.virtual_memory().available // 500)
 
     # then: alone it is refused, as a scan of parts it is not
@@ -120,9 +128,9 @@ def test_a_table_that_one_process_refuses_is_not_refused_to_enough_workers(home:
     assert sum(part.read().num_rows for part in parts) == train_set.rows
 
 
-def test_an_unreachable_scheduler_fails_the_step_with_its_address(home: Home):
+def test_an_unreachable_scheduler_fails_the_step_with_its_address(materialised: Home):
     # when
-    result = run(home, {"distribution": {"workers": 2, "scheduler": "tcp://127.0.0.1:9"}})
+    result = run(materialised, {"distribution": {"workers": 2, "scheduler": "tcp://127.0.0.1:9"}})
 
     # then
     assert not result.success

@@ -18,16 +18,17 @@ from marvel_assets.resources.unity_catalog.embedded import EmbeddedCatalog
 from marvel_assets.resources.unity_catalog.model_pair import ModelPair, ModelPairs
 from marvel_assets_tests.commands import BASIC, CUSTOM, materialize, python, reference, state_of, succeeded
 from marvel_assets_tests.graph import checks_of, failure_of, observed, run_graph, run_job
-from marvel_assets_tests.planted import spoilt_characters
+from marvel_assets_tests.homes import Templates
+
+pytestmark = pytest.mark.integration
 
 GOOD, FAIR, BAD = 0.0, 0.1, 0.35
 """Shares of training rows with the wrong label."""
 
 
 @pytest.fixture(scope="session")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[float, Path]:
-    folder = tmp_path_factory.mktemp("planted")
-    return {share: spoilt_characters(folder, share) for share in (GOOD, FAIR, BAD)}
+def sources(templates: Templates) -> dict[float, Path]:
+    return {share: templates.source(share) for share in (GOOD, FAIR, BAD)}
 
 
 @pytest.fixture
@@ -73,10 +74,10 @@ def test_the_first_model_passes_on_floors_and_slices(home: Home, config: Project
 
 
 def test_a_worse_challenger_is_refused_in_a_green_run_with_the_reason(
-    home: Home, small_project: Path, sources: dict[float, Path]
+    home: Home, small_project: Path, sources: dict[float, Path], given_runs: Callable[..., Home]
 ):
     # given
-    run_graph(home, sources[GOOD])
+    given_runs(GOOD)
     before = state_of(home, small_project)
 
     # when
@@ -96,9 +97,11 @@ def test_a_worse_challenger_is_refused_in_a_green_run_with_the_reason(
     assert reference(home, "basic_model_version").version == 1
 
 
-def test_a_better_challenger_takes_both_aliases(home: Home, config: ProjectConfig, sources: dict[float, Path]):
+def test_a_better_challenger_takes_both_aliases(
+    home: Home, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., Home]
+):
     # given
-    run_graph(home, sources[FAIR])
+    given_runs(FAIR)
 
     # when
     result = run_graph(home, sources[GOOD])
@@ -109,11 +112,10 @@ def test_a_better_challenger_takes_both_aliases(home: Home, config: ProjectConfi
 
 
 def test_the_verdict_stands_on_the_version_and_in_the_model_card(
-    home: Home, config: ProjectConfig, sources: dict[float, Path]
+    home: Home, config: ProjectConfig, given_runs: Callable[..., Home]
 ):
     # given
-    run_graph(home, sources[FAIR])
-    run_graph(home, sources[GOOD])
+    given_runs(FAIR, GOOD)
 
     # when
     pair = pairs_in(home, config).current()
@@ -127,9 +129,11 @@ def test_the_verdict_stands_on_the_version_and_in_the_model_card(
     assert pair.custom.description.startswith(f"Wraps {config.qualified(BASIC)} version 2")
 
 
-def test_a_repeated_run_asks_the_gate_nothing_again(home: Home, sources: dict[float, Path]):
+def test_a_repeated_run_asks_the_gate_nothing_again(
+    home: Home, sources: dict[float, Path], given_runs: Callable[..., Home]
+):
     # given
-    run_graph(home, sources[GOOD])
+    given_runs(GOOD)
     first = run_graph(home, sources[BAD])
 
     # when
@@ -142,10 +146,14 @@ def test_a_repeated_run_asks_the_gate_nothing_again(home: Home, sources: dict[fl
 
 
 def test_a_broken_model_is_a_failure(
-    home: Home, config: ProjectConfig, sources: dict[float, Path], monkeypatch: pytest.MonkeyPatch
+    home: Home,
+    config: ProjectConfig,
+    sources: dict[float, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    given_runs: Callable[..., Home],
 ):
     # given: when the challenger is loaded again to be judged, its leaves are no numbers any more
-    run_graph(home, sources[FAIR])
+    given_runs(FAIR)
     champion = pairs_in(home, config).current().basic.model_id
     load = judging.load_pipeline
 
@@ -169,10 +177,10 @@ def test_a_broken_model_is_a_failure(
 
 
 def test_a_champion_that_can_not_be_loaded_is_told_and_decides_against(
-    home: Home, config: ProjectConfig, sources: dict[float, Path]
+    home: Home, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., Home]
 ):
     # given
-    run_graph(home, sources[FAIR])
+    given_runs(FAIR)
     for folder in home.mlflow_artifacts.rglob(f"{pairs_in(home, config).current().basic.model_id}/artifacts"):
         shutil.rmtree(folder)
 
@@ -188,10 +196,14 @@ def test_a_champion_that_can_not_be_loaded_is_told_and_decides_against(
 
 
 def test_report_only_tells_the_verdict_and_lets_the_model_through(
-    home: Home, config: ProjectConfig, sources: dict[float, Path], gate: Callable[..., None]
+    home: Home,
+    config: ProjectConfig,
+    sources: dict[float, Path],
+    gate: Callable[..., None],
+    given_runs: Callable[..., Home],
 ):
     # given
-    run_graph(home, sources[GOOD])
+    given_runs(GOOD)
     gate(mode="report")
 
     # when
@@ -220,11 +232,10 @@ def test_by_hand_a_version_waits_until_a_person_approves(
 
 
 def test_a_rollback_puts_the_earlier_pair_back_with_who_and_why(
-    home: Home, config: ProjectConfig, sources: dict[float, Path]
+    home: Home, config: ProjectConfig, given_runs: Callable[..., Home]
 ):
     # given
-    run_graph(home, sources[FAIR])
-    run_graph(home, sources[GOOD])
+    given_runs(FAIR, GOOD)
 
     # when
     done = run_job(home, "rollback", "put_an_earlier_pair_back", why="it calls Uatu dead", who="Ororo")
@@ -240,11 +251,10 @@ def test_a_rollback_puts_the_earlier_pair_back_with_who_and_why(
 
 
 def test_what_was_rolled_back_is_not_taken_up_again_by_the_next_run(
-    home: Home, config: ProjectConfig, sources: dict[float, Path]
+    home: Home, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., Home]
 ):
     # given
-    run_graph(home, sources[FAIR])
-    run_graph(home, sources[GOOD])
+    given_runs(FAIR, GOOD)
     run_job(home, "rollback", "put_an_earlier_pair_back", why="it calls Uatu dead", who="Ororo")
 
     # when
@@ -258,11 +268,10 @@ def test_what_was_rolled_back_is_not_taken_up_again_by_the_next_run(
 
 
 def test_a_version_that_was_rolled_back_can_be_approved_again(
-    home: Home, config: ProjectConfig, sources: dict[float, Path]
+    home: Home, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., Home]
 ):
     # given
-    run_graph(home, sources[FAIR])
-    run_graph(home, sources[GOOD])
+    given_runs(FAIR, GOOD)
     run_job(home, "rollback", "put_an_earlier_pair_back", why="it calls Uatu dead", who="Ororo")
 
     # when
@@ -274,9 +283,9 @@ def test_a_version_that_was_rolled_back_can_be_approved_again(
     assert served(home, config) == (2, 2)
 
 
-def test_a_rollback_needs_an_earlier_pair(home: Home, config: ProjectConfig, sources: dict[float, Path]):
+def test_a_rollback_needs_an_earlier_pair(home: Home, config: ProjectConfig, given_runs: Callable[..., Home]):
     # given
-    run_graph(home, sources[GOOD])
+    given_runs(GOOD)
 
     # when
     done = run_job(home, "rollback", "put_an_earlier_pair_back", why="none", who="Ororo")
@@ -287,10 +296,14 @@ def test_a_rollback_needs_an_earlier_pair(home: Home, config: ProjectConfig, sou
 
 
 def test_a_challenger_that_was_judged_against_another_champion_fails_and_wins_in_the_next_run(
-    home: Home, config: ProjectConfig, sources: dict[float, Path], monkeypatch: pytest.MonkeyPatch
+    home: Home,
+    config: ProjectConfig,
+    sources: dict[float, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    given_runs: Callable[..., Home],
 ):
     # given: another machine's run moves the aliases after this one has judged
-    run_graph(home, sources[FAIR])
+    given_runs(FAIR)
     move = ModelPairs.move
 
     def first_another(pairs: ModelPairs, to: ModelPair, _: str | None, *, is_rollback: bool = False) -> bool:
@@ -327,10 +340,10 @@ main()
 
 
 def test_a_kill_between_the_two_alias_moves_is_healed_within_one_run(
-    home: Home, config: ProjectConfig, sources: dict[float, Path]
+    home: Home, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., Home]
 ):
     # given
-    run_graph(home, sources[FAIR])
+    given_runs(FAIR)
     killed = python("-c", KILLED_BETWEEN_THE_ALIASES, MARVEL_SOURCE=str(sources[GOOD]))
     assert killed.returncode == -signal.SIGKILL
     pairs = pairs_in(home, config)

@@ -1,9 +1,10 @@
-"""The whole graph, through Dagster's own command."""
+"""The whole graph, through the project's command and Dagster's own, and in this process."""
 
 import json
 import shutil
 from pathlib import Path
 
+import dagster as dg
 import mlflow
 import pandas as pd
 import pytest
@@ -12,10 +13,16 @@ import yaml
 from marvel_assets.home import PROJECT_ROOT, Home
 from marvel_assets.model.signature import ANSWER, example_frame
 from marvel_assets.resources.mlflow_store import connect
+from marvel_assets.summary import summary
 from marvel_assets.survival.schema import SOURCE_COLUMNS
 from marvel_assets.survival.synthetic import synthetic_characters
-from marvel_assets_tests.commands import CUSTOM, marvel, materialize, python, reference, state_of, succeeded
+from marvel_assets_tests import commands
+from marvel_assets_tests.commands import CUSTOM, marvel, materialize, python, reference, state_of
 from marvel_assets_tests.conftest import SAMPLE_ROWS, SMALL_GENERATOR
+from marvel_assets_tests.graph import failure_of, run_graph, succeeded
+from marvel_assets_tests.homes import copy_of, made_once
+
+pytestmark = pytest.mark.integration
 
 ASSETS_IN_ORDER = [
     "raw_characters",
@@ -84,7 +91,7 @@ def test_a_second_run_makes_no_commit_no_fit_and_no_version(materialised: Home, 
     before = state_of(materialised, small_project)
 
     # when
-    again = succeeded(marvel("run"))
+    again = commands.succeeded(marvel("run"))
 
     # then
     assert state_of(materialised, small_project) == before
@@ -92,30 +99,20 @@ def test_a_second_run_makes_no_commit_no_fit_and_no_version(materialised: Home, 
     assert "it answers" not in again.stdout
 
 
-@pytest.mark.usefixtures("home")
-def test_the_command_sums_up_asks_what_it_made_and_leaves_nothing_in_the_temporary_folder(tmp_path: Path):
-    # given
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-
+def test_the_command_sums_up_asks_what_it_made_and_leaves_nothing_in_the_temporary_folder(first_run: Home):
     # when
-    done = succeeded(marvel("run", TMPDIR=str(temporary)))
+    told = (first_run.root.parent / "told").read_text()
 
     # then
-    assert "Done in" in done.stdout
-    assert "it answers" in done.stdout
-    assert list(temporary.iterdir()) == []
+    assert "Done in" in told
+    assert "it answers" in told
+    assert list((first_run.root.parent / "temporary").iterdir()) == []
 
 
-def test_each_asset_is_materialised_alone_in_a_process_of_its_own(
-    home: Home, small_project: Path, monkeypatch: pytest.MonkeyPatch
-):
-    # given: a user who has exported no DAGSTER_HOME, in the checkout that `make` has prepared
-    monkeypatch.delenv("DAGSTER_HOME")
-
+def test_each_asset_is_materialised_alone_and_finds_what_others_have_stored(home: Home, small_project: Path):
     # when
     for asset in ASSETS_IN_ORDER:
-        succeeded(materialize(asset))
+        succeeded(run_graph(home, select=asset))
 
     # then
     state = state_of(home, small_project)
@@ -123,8 +120,13 @@ def test_each_asset_is_materialised_alone_in_a_process_of_its_own(
     assert set(state.mlflow_runs.values()) == {"FINISHED"}
 
 
-def test_run_configuration_chooses_the_source_of_one_run(home: Home):
-    # given: what a person writes into the Launchpad
+def test_dagsters_command_takes_the_source_of_one_run_and_needs_no_dagster_home(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+):
+    # given: a user who has exported no DAGSTER_HOME, in the checkout that `make` has prepared
+    monkeypatch.delenv("DAGSTER_HOME")
+
+    # and what a person writes into the Launchpad
     chosen = {"ops": {"raw_characters": {"config": {"source": "generated", "generator_rows": 120}}}}
 
     # when
@@ -133,57 +135,64 @@ def test_run_configuration_chooses_the_source_of_one_run(home: Home):
                   MARVEL_SOURCE="/not/there.csv")  # fmt: skip
 
     # then
-    succeeded(done)
+    commands.succeeded(done)
     assert reference(home, "raw_characters").rows == 120
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        assert instance.get_latest_materialization_event(dg.AssetKey("raw_characters")) is not None
 
 
-@pytest.mark.usefixtures("home")
-def test_an_asset_before_its_upstream_names_what_to_materialise_first():
+def test_an_asset_before_its_upstream_names_what_to_materialise_first(home: Home):
     # when
-    done = materialize("fitted_pipeline")
+    told = failure_of(run_graph(home, select="fitted_pipeline"))
 
     # then
-    assert done.returncode != 0
-    assert "train_set has not been materialised in this home" in done.stderr
-    assert "--select '*train_set'" in done.stderr
+    assert "train_set has not been materialised in this home" in told
+    assert "--select '*train_set'" in told
 
 
-@pytest.mark.usefixtures("home")
-def test_the_genuine_sample_is_too_small_for_the_gate_and_the_summary_says_so(sample: Path):
+def test_the_genuine_sample_is_too_small_for_the_gate_and_goes_through_whole_where_that_only_reports(
+    home: Home, small_project: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     # when: 523 rows to learn from
-    done = succeeded(marvel("run", MARVEL_SOURCE=str(sample)))
+    succeeded(run_graph(home, sample))
 
     # then
-    assert "  refused      log_loss_gain -0.0" in done.stdout
-    assert "custom " not in done.stdout.partition("Done in")[2]
+    told = "\n".join(summary(home, ask_the_model=True))
+    assert "  refused      log_loss_gain -0.0" in told
+    assert "custom " not in told
 
-
-def test_the_genuine_sample_goes_through_whole(home: Home, small_project: Path, sample: Path, tmp_path: Path):
-    # given
+    # and when
     content = yaml.safe_load(small_project.read_text())
     content["gate"]["mode"] = "report"
     lenient = tmp_path / "lenient.yml"
     lenient.write_text(yaml.safe_dump(content))
-
-    # when
-    done = succeeded(marvel("run", MARVEL_SOURCE=str(sample), MARVEL_CONFIG=str(lenient)))
+    monkeypatch.setenv("MARVEL_CONFIG", str(lenient))
+    succeeded(run_graph(home, sample))
 
     # then
     state = state_of(home, small_project)
     assert state.table_rows["raw_characters"] == SAMPLE_ROWS
     assert sum(state.table_rows[name] for name in ("train_set", "test_set", "rejected_characters")) == SAMPLE_ROWS
-    assert '{"Survival prediction": [' in done.stdout
+    assert '{"Survival prediction": [' in "\n".join(summary(home, ask_the_model=True))
 
 
-def test_new_rows_make_new_versions_of_everything(materialised: Home, small_project: Path, tmp_path: Path):
-    # given
-    more = characters_file(tmp_path, synthetic_characters(2000, 8))
+@pytest.fixture
+def after_new_rows(tmp_path_factory: pytest.TempPathFactory, home: Home, first_run: Home, tmp_path: Path) -> Home:
+    """The test's own home, in which a second run has read other rows than the first."""
 
+    def make(folder: Path) -> None:
+        more = characters_file(tmp_path, synthetic_characters(2000, 8))
+        succeeded(run_graph(copy_of(first_run, folder / "home"), more))
+
+    shutil.rmtree(home.root)
+    return copy_of(Home(made_once(tmp_path_factory, "after-new-rows", make) / "home"), home.root)
+
+
+def test_new_rows_make_new_versions_of_everything(after_new_rows: Home, small_project: Path):
     # when
-    succeeded(materialize("*", MARVEL_SOURCE=more))
+    state = state_of(after_new_rows, small_project)
 
     # then
-    state = state_of(materialised, small_project)
     assert set(state.table_versions.values()) == {1}
     assert all(numbers == [2, 1] for numbers in state.versions.values())
     assert all(number == 2 for number in state.aliases.values())
@@ -197,7 +206,7 @@ def test_a_change_that_cleaning_drops_stops_at_the_tables(materialised: Home, sm
     rows.loc[accepted, "Creators"] = "Somebody Else"
 
     # when
-    succeeded(materialize("*", MARVEL_SOURCE=characters_file(tmp_path, rows)))
+    succeeded(run_graph(materialised, characters_file(tmp_path, rows)))
 
     # then
     after = state_of(materialised, small_project)
@@ -215,54 +224,50 @@ def test_rows_in_another_order_are_the_same_content(materialised: Home, small_pr
     shuffled = synthetic_characters(**SMALL_GENERATOR).sample(frac=1, random_state=1)
 
     # when
-    succeeded(materialize("*", MARVEL_SOURCE=characters_file(tmp_path, shuffled)))
+    succeeded(run_graph(materialised, characters_file(tmp_path, shuffled)))
 
     # then
     assert state_of(materialised, small_project) == before
 
 
-def test_earlier_rows_that_come_back_bring_their_model_back(materialised: Home, small_project: Path, tmp_path: Path):
-    # given
-    first_model = reference(materialised, "basic_model")
-    succeeded(materialize("*", MARVEL_SOURCE=characters_file(tmp_path, synthetic_characters(2000, 8))))
-
+def test_earlier_rows_that_come_back_bring_their_model_back(after_new_rows: Home, first_run: Home, small_project: Path):
     # when
-    succeeded(materialize("*"))
+    succeeded(run_graph(after_new_rows, "generated"))
 
     # then
-    state = state_of(materialised, small_project)
+    state = state_of(after_new_rows, small_project)
     assert state.table_versions["train_set"] == 2
-    assert reference(materialised, "basic_model") == first_model
+    assert reference(after_new_rows, "basic_model") == reference(first_run, "basic_model")
     assert all(numbers == [2, 1] for numbers in state.versions.values())
     assert all(number == 1 for number in state.aliases.values())
 
 
-def test_another_wording_wraps_again_without_retraining(home: Home, small_project: Path, tmp_path: Path):
-    # given: a copy of the project, materialised
+def test_another_wording_wraps_again_without_retraining(materialised: Home, small_project: Path, tmp_path: Path):
+    # given: a copy of the project with other words
     project = tmp_path / "project"
     for part in ("marvel_assets", "config"):
         shutil.copytree(PROJECT_ROOT / part, project / part)
     shutil.copy(PROJECT_ROOT / "pyproject.toml", project)
-    succeeded(materialize("*", cwd=project))
-    before = state_of(home, small_project)
+    before = state_of(materialised, small_project)
     wrapper = project / "marvel_assets" / "survival" / "wrapper.py"
     text = wrapper.read_text()
     assert '1: "alive"' in text
+    wrapper.write_text(text.replace('1: "alive"', '1: "still alive"'))
 
     # when
-    wrapper.write_text(text.replace('1: "alive"', '1: "still alive"'))
-    succeeded(materialize("*", cwd=project))
+    commands.succeeded(materialize("*", cwd=project))
 
     # then
-    after = state_of(home, small_project)
+    after = state_of(materialised, small_project)
     assert after.pipelines == before.pipelines
     assert [numbers for name, numbers in after.versions.items() if name == MODEL] == [[2, 1]]
     assert [numbers for name, numbers in after.versions.items() if name != MODEL] == [[1]]
 
 
-def test_environments_do_not_share_names(materialised: Home, small_project: Path):
+def test_environments_do_not_share_names(materialised: Home, small_project: Path, monkeypatch: pytest.MonkeyPatch):
     # when
-    succeeded(materialize("*", MARVEL_ENV="acc"))
+    monkeypatch.setenv("MARVEL_ENV", "acc")
+    succeeded(run_graph(materialised))
 
     # then
     acc = state_of(materialised, small_project, "acc")
@@ -277,11 +282,10 @@ def test_a_source_without_a_column_writes_nothing(home: Home, tmp_path: Path, co
     path = characters_file(tmp_path, synthetic_characters(50, 1).drop(columns=column))
 
     # when
-    done = marvel("run", "--select", "raw_characters", MARVEL_SOURCE=path)
+    told = failure_of(run_graph(home, path, select="raw_characters"))
 
     # then
-    assert done.returncode != 0
-    assert f"{path}: column {column!r} is missing" in done.stdout
+    assert f"{path}: column {column!r} is missing" in told
     assert not home.warehouse.exists()
 
 
@@ -293,11 +297,10 @@ def test_one_class_only_is_refused_and_leaves_the_model_under_the_alias(
     survivors = synthetic_characters(**SMALL_GENERATOR).query("Alive == 'Alive'")
 
     # when
-    done = marvel("run", MARVEL_SOURCE=characters_file(tmp_path, survivors))
+    told = failure_of(run_graph(materialised, characters_file(tmp_path, survivors)))
 
     # then
-    assert done.returncode != 0
-    assert "column Alive: a classifier needs both classes among the training rows" in done.stdout
+    assert "column Alive: a classifier needs both classes among the training rows" in told
     after = state_of(materialised, small_project)
     assert (after.versions, after.aliases) == (before.versions, before.aliases)
 
@@ -309,21 +312,21 @@ def _parquet_files(home: Home, table: str) -> str:
     return uri
 
 
-def test_the_summary_tells_what_a_person_wants_to_know(first_run: Home, small_project: Path):
+def test_the_summary_tells_what_a_person_wants_to_know(first_run: Home):
     # when
-    done = succeeded(marvel("summary", MARVEL_HOME=str(first_run.root), MARVEL_CONFIG=str(small_project)))
+    told = (first_run.root.parent / "told").read_text()
 
     # then
     model = reference(first_run, "basic_model")
     for expected in ("1,500", "raw_characters@v0", "rejected", "ROC AUC", model.model_id, "alias latest-model"):
-        assert expected in done.stdout
-    answer = next(line for line in done.stdout.splitlines() if "it answers" in line)
+        assert expected in told
+    answer = next(line for line in told.splitlines() if "it answers" in line)
     assert set(json.loads(answer.split("it answers")[1])[ANSWER]) <= {"alive", "dead"}
 
 
 def test_the_summary_of_a_home_with_nothing_in_it_says_what_makes_something(tmp_path: Path):
     # when
-    done = succeeded(marvel("summary", MARVEL_HOME=str(tmp_path / "empty")))
+    done = commands.succeeded(marvel("summary", MARVEL_HOME=str(tmp_path / "empty")))
 
     # then
     assert f"nothing      has been materialised in {tmp_path / 'empty'} yet; `make run` does" in done.stdout

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -14,21 +15,19 @@ from marvel_assets.resources.unity_catalog.embedded import EmbeddedCatalog
 from marvel_assets.resources.unity_catalog.model_pair import ModelPair, ModelPairs
 from marvel_assets_tests.commands import marvel, materialize, succeeded
 from marvel_assets_tests.graph import failure_of, observed, run_graph, run_job
-from marvel_assets_tests.planted import spoilt_characters
+from marvel_assets_tests.homes import Templates
 
+pytestmark = pytest.mark.integration
+
+FAIR, GOOD = 0.1, 0.0
+"""Shares of training rows with the wrong label."""
 CHANGED = "the files are not those that were logged as"
 
 
 @pytest.fixture
-def characters(tmp_path: Path) -> Path:
-    return spoilt_characters(tmp_path, 0.1)
-
-
-@pytest.fixture
-def pairs(home: Home, characters: Path, small_project: Path) -> ModelPairs:
+def pairs(given_runs: Callable[..., Home], small_project: Path) -> ModelPairs:
     """A home in which version 1 is served."""
-    result = run_graph(home, characters)
-    assert result.success, failure_of(result)
+    home = given_runs(FAIR)
     catalog = EmbeddedCatalog(connect(f"sqlite:///{home.mlflow_database}", home.locks), home.locks)
     return ModelPairs(catalog, ProjectConfig.from_yaml(small_project), home.locks)
 
@@ -134,7 +133,7 @@ def test_files_that_change_after_they_were_checked_are_not_loaded(
 
 
 def test_a_champion_that_was_changed_refuses_the_challenger_with_the_reason(
-    home: Home, pairs: ModelPairs, tmp_path: Path
+    home: Home, pairs: ModelPairs, templates: Templates
 ):
     # given
     before = served(pairs)
@@ -142,7 +141,7 @@ def test_a_champion_that_was_changed_refuses_the_challenger_with_the_reason(
         file.write(os.urandom(8))
 
     # when
-    result = run_graph(home, spoilt_characters(tmp_path, 0.0))
+    result = run_graph(home, templates.source(GOOD))
 
     # then
     assert result.success
@@ -151,14 +150,14 @@ def test_a_champion_that_was_changed_refuses_the_challenger_with_the_reason(
     assert served(pairs) == before
 
 
-def test_a_basic_model_that_was_changed_is_not_wrapped(home: Home, pairs: ModelPairs, characters: Path):
+def test_a_basic_model_that_was_changed_is_not_wrapped(home: Home, pairs: ModelPairs, templates: Templates):
     # given: the wrapper is lost, and must be made again
     pair = served(pairs)
     (folder_of(home, pair.basic.model_id) / "more").touch()
     connect(f"sqlite:///{home.mlflow_database}", home.locks).delete_logged_model(pair.custom.model_id)
 
     # when
-    result = run_graph(home, characters)
+    result = run_graph(home, templates.source(FAIR))
 
     # then
     assert CHANGED in failure_of(result)
@@ -166,13 +165,13 @@ def test_a_basic_model_that_was_changed_is_not_wrapped(home: Home, pairs: ModelP
 
 
 def test_the_graph_works_where_mlflow_may_unpickle_nothing(
-    home: Home, characters: Path, monkeypatch: pytest.MonkeyPatch
+    home: Home, templates: Templates, monkeypatch: pytest.MonkeyPatch
 ):
     # given
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
 
     # when
-    result = run_graph(home, characters)
+    result = run_graph(home, templates.source(FAIR))
 
     # then
     assert result.success, failure_of(result)

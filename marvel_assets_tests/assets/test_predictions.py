@@ -1,6 +1,7 @@
 """Batch scores: who is scored when, by which version, and what is kept."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
@@ -14,33 +15,19 @@ from marvel_assets.home import Home
 from marvel_assets.resources.profiles import resources_of_the_profile
 from marvel_assets.survival.scoring import ASKED
 from marvel_assets_tests.graph import failure_of, run_graph
+from marvel_assets_tests.homes import Templates
 from marvel_assets_tests.planted import spoilt_characters
+
+pytestmark = pytest.mark.integration
 
 TABLE = "marvel_dev.marvel_characters.new_characters"
 WITH_FEED = {"delta.enableChangeDataFeed": "true"}
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory, small_project: Path, mlflow_database: Path) -> Home:
-    """A home in which a model is served."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("MARVEL_CONFIG", str(small_project))
-        environment.delenv("MLFLOW_TRACKING_URI", raising=False)
-        home = Home(tmp_path_factory.mktemp("template") / "home")
-        home.mlflow_database.parent.mkdir(parents=True)
-        shutil.copyfile(mlflow_database, home.mlflow_database)
-        result = run_graph(home, spoilt_characters(tmp_path_factory.mktemp("planted"), 0.0))
-        assert result.success, failure_of(result)
-    return home
-
-
 @pytest.fixture
-def served(template: Home, home: Home) -> Home:
-    """A home of the test's own with that model; the artifacts are the template's."""
-    shutil.copyfile(template.mlflow_database, home.mlflow_database)
-    shutil.copytree(template.references, home.references)
-    shutil.copytree(template.warehouse, home.warehouse)
-    return home
+def served(given_runs: Callable[..., Home]) -> Home:
+    """A home of the test's own in which a model is served."""
+    return given_runs(0.0)
 
 
 def characters(*names: str, **cells: str) -> pa.Table:
@@ -224,9 +211,9 @@ def test_a_missing_table_is_named(served: Home):
     assert f"{TABLE}: there is no such table" in failure_of(score(served))
 
 
-def test_with_nothing_served_it_says_what_to_do(home: Home, template: Home):
+def test_with_nothing_served_it_says_what_to_do(home: Home, templates: Templates):
     # given
-    shutil.copytree(template.references, home.references)
+    shutil.copytree(templates.after(0.0).references, home.references)
     put(home, characters("Anna"))
 
     # then

@@ -11,6 +11,8 @@ from marvel_assets.model.signature import EXAMPLE
 from marvel_assets_tests.commands import marvel
 from marvel_assets_tests.servers.marvel_serve import marvel_serve
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def server(first_run: Home, small_project: Path) -> Iterator[str]:

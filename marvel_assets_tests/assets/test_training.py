@@ -11,8 +11,12 @@ from deltalake import DeltaTable
 
 from marvel_assets.home import Home
 from marvel_assets.resources.mlflow_store import connect
-from marvel_assets_tests.commands import materialize, reference, state_of, succeeded
-from marvel_assets_tests.conftest import FEW_TREES
+from marvel_assets.survival.synthetic import synthetic_characters
+from marvel_assets_tests.commands import reference, state_of
+from marvel_assets_tests.conftest import FEW_TREES, SMALL_GENERATOR
+from marvel_assets_tests.graph import failure_of, run_graph, succeeded
+
+pytestmark = pytest.mark.integration
 
 PLOTS = {"calibration_curve", "confusion_matrix", "feature_importance", "precision_recall_curve", "roc_curve"}
 METRICS = {
@@ -54,15 +58,12 @@ def test_both_data_sets_are_inputs_at_their_true_version(first_run: Home, run: m
 
 def test_a_later_table_version_gets_an_input_of_its_own(materialised: Home, tmp_path: Path):
     # given: as many rows as before, one of them changed
-    from marvel_assets.survival.synthetic import synthetic_characters
-    from marvel_assets_tests.conftest import SMALL_GENERATOR
-
     rows = synthetic_characters(**SMALL_GENERATOR)
     rows["Teams"] = rows["Teams"].where(rows.index % 2 == 0, "Some Team")
     rows.to_csv(tmp_path / "rows.csv", index=False)
 
     # when
-    succeeded(materialize("*", MARVEL_SOURCE=str(tmp_path / "rows.csv")))
+    succeeded(run_graph(materialised, tmp_path / "rows.csv"))
 
     # then
     client = connect(f"sqlite:///{materialised.mlflow_database}", materialised.locks)
@@ -140,32 +141,31 @@ def test_the_model_takes_what_callers_send(first_run: Home):
 
 def test_a_model_that_fails_its_inspection_is_never_registered(home: Home):
     # given: a pipeline whose rows are not those that its table version holds
-    succeeded(materialize("*fitted_pipeline,test_set"))
+    succeeded(run_graph(home, select="*fitted_pipeline,test_set"))
     [description] = home.pipelines.glob("*.json")
     content = json.loads(description.read_text())
     description.write_text(json.dumps(content | {"rows_digest": "0" * 32}))
 
     # when
-    whole = materialize("basic_model,basic_model_version")
-    alone = materialize("basic_model_version")
+    whole = run_graph(home, select="basic_model,basic_model_version")
+    alone = run_graph(home, select="basic_model_version")
 
     # then
-    assert whole.returncode != 0
-    assert alone.returncode != 0
-    assert "is not registered: failed training_rows_are_read_again" in alone.stderr
+    assert not whole.success
+    assert "is not registered: failed training_rows_are_read_again" in failure_of(alone)
     client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
     assert client.search_model_versions() == []
 
 
 def test_a_fit_is_reused_where_logging_was_cut_off(home: Home, small_project: Path):
     # given: MLflow has lost the model, as if the run had been killed before it was logged
-    succeeded(materialize("*basic_model,rejected_characters"))
+    succeeded(run_graph(home, select="*basic_model,rejected_characters"))
     before = state_of(home, small_project)
     client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
     client.delete_logged_model(reference(home, "basic_model").model_id)
 
     # when
-    succeeded(materialize("*"))
+    succeeded(run_graph(home))
 
     # then
     after = state_of(home, small_project)
@@ -184,7 +184,7 @@ def test_early_stopping_and_native_categories_give_a_model_that_is_checked_serve
     monkeypatch.setenv("MARVEL_CONFIG", str(config))
 
     # when
-    succeeded(materialize("*"))
+    succeeded(run_graph(home))
 
     # then: MLflow tells what was asked for and what was found
     client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
@@ -202,16 +202,16 @@ def test_another_way_to_fit_is_another_recipe_and_the_way_back_finds_the_first(
     home: Home, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given
-    succeeded(materialize("*fitted_pipeline"))
+    succeeded(run_graph(home, select="*fitted_pipeline"))
     [first] = home.pipelines.glob("*.skops")
     config = tmp_path / "project.yml"
     config.write_text(yaml.safe_dump(yaml.safe_load(small_project.read_text()) | {"native_categories": True}))
 
     # when
     monkeypatch.setenv("MARVEL_CONFIG", str(config))
-    succeeded(materialize("fitted_pipeline"))
+    succeeded(run_graph(home, select="fitted_pipeline"))
     monkeypatch.setenv("MARVEL_CONFIG", str(small_project))
-    succeeded(materialize("fitted_pipeline"))
+    succeeded(run_graph(home, select="fitted_pipeline"))
 
     # then
     assert len(list(home.pipelines.glob("*.skops"))) == 2

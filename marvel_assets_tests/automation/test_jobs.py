@@ -3,14 +3,13 @@
 import pytest
 
 from marvel_assets.home import Home
-from marvel_assets_tests.commands import materialize, python, succeeded
+from marvel_assets_tests.commands import python, succeeded
 
 
-@pytest.mark.slow
-def test_the_custom_model_answers_from_its_own_requirements(home: Home):
+@pytest.mark.slow(reason="installs a scoring environment")
+def test_the_custom_model_answers_from_its_own_requirements(materialised: Home):
     # given
-    succeeded(materialize("*"))
-    assert home.wheels.exists()
+    assert materialised.wheels.exists()
 
     # when
     done = succeeded(python("-m", "dagster", "job", "execute", "-m", "marvel_assets.definitions",

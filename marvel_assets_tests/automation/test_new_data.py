@@ -69,7 +69,7 @@ def test_the_first_look_asks_for_a_run(watch: Watch):
 
 def test_content_that_is_stored_already_is_skipped_with_its_version(watch: Watch, source: Path):
     # given
-    run_graph(watch.home, source, watch.instance)
+    run_graph(watch.home, source, watch.instance, select="raw_characters")
 
     # then
     assert watch.tick() == f"{source} is still the content of version 0."
@@ -77,7 +77,7 @@ def test_content_that_is_stored_already_is_skipped_with_its_version(watch: Watch
 
 def test_a_file_that_was_only_touched_is_skipped(watch: Watch, source: Path):
     # given
-    run_graph(watch.home, source, watch.instance)
+    run_graph(watch.home, source, watch.instance, select="raw_characters")
     watch.tick()
 
     # when
@@ -89,7 +89,7 @@ def test_a_file_that_was_only_touched_is_skipped(watch: Watch, source: Path):
 
 def test_new_content_asks_for_one_run(watch: Watch, source: Path):
     # given
-    run_graph(watch.home, source, watch.instance)
+    run_graph(watch.home, source, watch.instance, select="raw_characters")
     watch.tick()
 
     # when
@@ -180,11 +180,11 @@ def test_new_content_after_a_failure_is_asked_for(watch: Watch, source: Path):
 def test_content_that_comes_back_after_another_was_stored_is_asked_for_anew(watch: Watch, source: Path):
     # given
     [first] = watch.tick()
-    run_graph(watch.home, source, watch.instance)
+    run_graph(watch.home, source, watch.instance, select="raw_characters")
     watch.run(first, dg.DagsterRunStatus.SUCCESS)
     write(source, SECOND)
     watch.tick()
-    run_graph(watch.home, source, watch.instance)
+    run_graph(watch.home, source, watch.instance, select="raw_characters")
 
     # when
     write(source, FIRST)

@@ -15,6 +15,8 @@ from marvel_assets.resources.unity_catalog.resource import UnityCatalog
 from marvel_assets_tests.commands import BASIC, CUSTOM
 from marvel_assets_tests.resources.test_unity_catalog import Logged, home_with_models  # noqa: F401 - a fixture
 
+pytestmark = pytest.mark.integration
+
 ALIAS = "latest-model"
 DEV, ACC, PRD = (f"marvel_{environment}.marvel_characters" for environment in ("dev", "acc", "prd"))
 

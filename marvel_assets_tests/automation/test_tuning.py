@@ -12,28 +12,21 @@ import yaml
 from marvel_assets.config import ProjectConfig
 from marvel_assets.home import Home
 from marvel_assets.resources.mlflow_store import connect
-from marvel_assets_tests.commands import materialize, python, reference, succeeded
-from marvel_assets_tests.graph import failure_of, run_job
+from marvel_assets.survival.synthetic import synthetic_characters
+from marvel_assets_tests.commands import python, reference, succeeded
+from marvel_assets_tests.graph import failure_of, run_graph, run_job
+
+pytestmark = pytest.mark.integration
 
 FEW = {"trials": 3, "folds": 2, "repeats": 1, "threads": 1}
 EXPERIMENT = "/Shared/marvel-characters-basic-tuning"
 
 
-@pytest.fixture(scope="module")
-def training_rows(tmp_path_factory: pytest.TempPathFactory, small_project: Path) -> Home:
-    """A home with training rows. To be copied."""
-    made = Home(tmp_path_factory.mktemp("training-rows") / "home")
-    made.prepare()
-    settings = {"MARVEL_HOME": str(made.root), "MARVEL_CONFIG": str(small_project), "DAGSTER_HOME": str(made.dagster)}
-    succeeded(materialize("*train_set", **settings))
-    return made
-
-
 @pytest.fixture
-def trained(home: Home, training_rows: Home) -> Home:
+def trained(home: Home, first_run: Home) -> Home:
     """The test's own home, with training rows."""
-    shutil.copytree(training_rows.warehouse, home.warehouse)
-    shutil.copytree(training_rows.references, home.references)
+    shutil.copytree(first_run.warehouse, home.warehouse)
+    shutil.copytree(first_run.references, home.references)
     return home
 
 
@@ -139,11 +132,9 @@ def test_a_pinned_version_is_searched_on_where_there_is_a_newer_one(
     trained: Home, tune: Callable[..., str], tmp_path: Path
 ):
     # given: a second version
-    from marvel_assets.survival.synthetic import synthetic_characters
-
     synthetic_characters(1600, 8).to_csv(tmp_path / "rows.csv", index=False)
     pinned = reference(trained, "train_set")
-    succeeded(materialize("*train_set", MARVEL_SOURCE=str(tmp_path / "rows.csv")))
+    assert run_graph(trained, tmp_path / "rows.csv", select="*train_set").success
     assert reference(trained, "train_set").version == 1
 
     # when

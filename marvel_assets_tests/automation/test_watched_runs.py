@@ -20,6 +20,8 @@ from marvel_assets.resources.retraining_turn import POOL
 from marvel_assets_tests.commands import materialize, succeeded
 from marvel_assets_tests.resources.logging_assets import mark, wait_for
 
+pytestmark = pytest.mark.integration
+
 SECONDS = 240
 
 WAITS = """

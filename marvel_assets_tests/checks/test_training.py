@@ -1,28 +1,32 @@
 """The inspection of a logged model: once for each model, and again whenever a person asks."""
 
 import shutil
-from pathlib import Path
+from collections.abc import Callable
 
+import dagster as dg
 import pytest
 
 from marvel_assets.assets.training import basic_model
 from marvel_assets.checks.training import SAME_ROWS
 from marvel_assets.home import Home
 from marvel_assets_tests.graph import checks_of, inspect_alone, run_graph
-from marvel_assets_tests.planted import spoilt_characters
+from marvel_assets_tests.homes import Templates
+
+pytestmark = pytest.mark.integration
+
+FAIR = 0.1
 
 
-@pytest.fixture
-def characters(tmp_path: Path) -> Path:
-    return spoilt_characters(tmp_path, 0.1)
-
-
-def test_a_model_that_passed_is_not_inspected_again_by_the_next_run(home: Home, characters: Path):
+def test_a_model_that_passed_is_not_inspected_again_by_the_next_run(
+    given_runs: Callable[..., Home], templates: Templates
+):
     # given
-    first = run_graph(home, characters)
+    home = given_runs(FAIR)
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        [first] = instance.get_runs()
 
     # when
-    second = run_graph(home, characters)
+    second = run_graph(home, templates.source(FAIR))
 
     # then
     handed_on = [check for check in second.get_asset_check_evaluations() if check.asset_key == basic_model.key]
@@ -32,9 +36,9 @@ def test_a_model_that_passed_is_not_inspected_again_by_the_next_run(home: Home, 
         assert check.metadata["inspected_in"].value == first.run_id
 
 
-def test_the_checks_alone_look_again(home: Home, characters: Path):
+def test_the_checks_alone_look_again(given_runs: Callable[..., Home]):
     # given: the rows that the model was fitted on are gone
-    run_graph(home, characters)
+    home = given_runs(FAIR)
     assert checks_of(inspect_alone(home))[SAME_ROWS]
     shutil.rmtree(home.warehouse / "marvel_dev" / "marvel_characters" / "train_set")
 

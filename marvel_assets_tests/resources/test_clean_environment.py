@@ -40,7 +40,7 @@ def log(folder: Path, script: str, requirements: list[str], code_paths: list[str
     )
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="installs a scoring environment")
 def test_neither_this_project_nor_dagster_can_be_imported_there(home: Home, tmp_path: Path):
     # given: a model with exactly the custom model's requirements, that tells what it can import
     store = f"sqlite:///{home.mlflow_database}"
@@ -61,7 +61,7 @@ def test_neither_this_project_nor_dagster_can_be_imported_there(home: Home, tmp_
     assert not told["marvel_assets"].startswith(str(PROJECT_ROOT))
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="installs a scoring environment")
 def test_a_model_that_does_not_predict_says_why(home: Home, tmp_path: Path):
     # given
     store = f"sqlite:///{home.mlflow_database}"

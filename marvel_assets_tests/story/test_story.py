@@ -23,7 +23,11 @@ from marvel_assets.survival.scoring import ASKED
 from marvel_assets_tests.pages import Pages, served
 from marvel_assets_tests.planted import ROWS, spoilt_characters
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.slow(reason="Dagster's daemon runs the graph eight times"),
+    pytest.mark.timeout(1200),
+]
 
 SECONDS = 240
 FAIR, GOOD, BAD = 0.1, 0.0, 0.35

@@ -1,0 +1,92 @@
+"""Homes that are made once a session, for the tests of every worker to copy."""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from filelock import FileLock
+
+from marvel_assets.home import Home
+from marvel_assets.resources.mlflow_store import connect
+from marvel_assets_tests.graph import run_graph, succeeded
+from marvel_assets_tests.planted import spoilt_characters
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that the first worker to need it makes. To be read only."""
+    session = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        session = session.parent
+    folder, is_made = session / name, session / f"{name}.is_made"
+    with FileLock(session / f"{name}.lock"):
+        if not is_made.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            is_made.touch()
+    return folder
+
+
+def make_empty(home: Home) -> None:
+    """Dagster's instance and MLflow's database: seconds of processor time."""
+    home.prepare()
+    connect(f"sqlite:///{home.mlflow_database}", home.locks)
+
+
+def copy_of(template: Home, root: Path) -> Home:
+    """A home that holds the same; what was written into it as an absolute path leads into the copy.
+
+    Files of models are left as they are: their digests are known.
+    """
+    copy = Home(root)
+    shutil.copytree(template.root, root, symlinks=True)
+    before, after = str(template.root), str(root)
+    for reference in copy.references.glob("*.json"):
+        reference.write_text(reference.read_text().replace(before, after))
+    with closing(sqlite3.connect(copy.mlflow_database)) as database, database:
+        for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            for _, column, kind, *_ in database.execute(f"PRAGMA table_info({table})").fetchall():
+                if kind.startswith(("VARCHAR", "TEXT")):
+                    database.execute(
+                        f"UPDATE {table} SET {column} = replace({column}, ?, ?) WHERE instr({column}, ?)",
+                        (before, after, before),
+                    )
+    return copy
+
+
+class Templates:
+    """Homes in which the graph has been run, in this process, from one source or several."""
+
+    def __init__(self, factory: pytest.TempPathFactory, empty: Home, config: Path) -> None:
+        self._factory = factory
+        self._empty = empty
+        self._config = config
+
+    def source(self, share: float) -> Path:
+        """Characters of whose training rows this share has the wrong label."""
+
+        def make(folder: Path) -> None:
+            spoilt_characters(folder, share).replace(folder / "characters.csv")
+
+        return made_once(self._factory, f"spoilt-{share:g}", make) / "characters.csv"
+
+    def after(self, *shares: float) -> Home:
+        """A home after one run for each of these shares of wrong labels. To be copied."""
+        *earlier, last = shares
+
+        def make(folder: Path) -> None:
+            home = copy_of(self.after(*earlier) if earlier else self._empty, folder / "home")
+            with pytest.MonkeyPatch.context() as environment:
+                settings = {"HOME": home.root, "CONFIG": self._config, "PROFILE": "embedded", "ENV": "dev"}
+                for name, value in settings.items():
+                    environment.setenv(f"MARVEL_{name}", str(value))
+                environment.delenv("MLFLOW_TRACKING_URI", raising=False)
+                with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+                    succeeded(run_graph(home, self.source(last), instance))
+
+        return Home(made_once(self._factory, f"after-{'-'.join(f'{share:g}' for share in shares)}", make) / "home")
