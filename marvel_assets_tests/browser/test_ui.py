@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from marvel_assets.home import Home
+from marvel_assets_tests.homes import copy_of
 from marvel_assets_tests.pages import Pages, served
 from marvel_assets_tests.planted import spoilt_characters
 
@@ -32,9 +33,11 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ui(tmp_path_factory: pytest.TempPathFactory, small_project: Path, source: Path) -> Iterator[Pages]:
+def ui(
+    tmp_path_factory: pytest.TempPathFactory, small_project: Path, empty_home: Home, source: Path
+) -> Iterator[Pages]:
     """Dagster's and MLflow's pages over a fresh home."""
-    home = Home(tmp_path_factory.mktemp("ui") / "home")
+    home = copy_of(empty_home, tmp_path_factory.mktemp("ui") / "home")
     with served(home, MARVEL_CONFIG=str(small_project), MARVEL_SOURCE=str(source)) as pages:
         yield pages
 
@@ -50,8 +53,9 @@ def page() -> Iterator[Page]:
         browser.close()
 
 
-def keep_picture(page: Page, name: str) -> None:
+def keep_picture(page: Page, name: str, fades_in: float = 0) -> None:
     if SCREENSHOTS.is_dir():
+        page.wait_for_timeout(fades_in)
         page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
@@ -74,8 +78,7 @@ def test_one_click_materialises_the_whole_graph(after_materialize_all: Pages, pa
     # then
     for asset in ("raw_characters", "train_set", "fitted_pipeline", "basic_model", "inference_wheel"):
         expect(page.get_by_text(asset, exact=True).first).to_be_visible(timeout=30_000)
-    page.wait_for_timeout(3000)  # the graph fades in
-    keep_picture(page, "lineage")
+    keep_picture(page, "lineage", fades_in=3000)
     page.set_viewport_size(VIEWPORT)
 
 
