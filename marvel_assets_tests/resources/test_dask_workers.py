@@ -18,6 +18,8 @@ from marvel_assets.home import PROJECT_ROOT
 from marvel_assets.resources.dask_workers import Workers, WorkersError, dask_workers, identity
 from marvel_assets.resources.memory import BYTES_A_CELL
 
+pytestmark = pytest.mark.integration
+
 CODE = ("model/encoder.py", "model/pipeline.py")
 
 

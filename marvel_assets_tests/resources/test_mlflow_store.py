@@ -31,6 +31,7 @@ def fresh(tmp_path: Path) -> Home:
     return Home(tmp_path / "fresh")
 
 
+@pytest.mark.integration
 def test_four_processes_at_a_fresh_home_make_one_good_database(fresh: Home):
     # given
     command = [sys.executable, "-c", FIRST_START, uri_of(fresh), str(fresh.locks)]

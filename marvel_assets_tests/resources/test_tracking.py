@@ -29,6 +29,8 @@ from marvel_assets_tests.resources.logging_assets import (
     wait_for,
 )
 
+pytestmark = pytest.mark.integration
+
 MODULE = logging_assets.__name__
 
 

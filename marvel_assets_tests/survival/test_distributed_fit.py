@@ -22,6 +22,8 @@ from marvel_assets.survival.training_rows import columns_for_training, sum_of_ro
 from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
 
+pytestmark = pytest.mark.integration
+
 WORKERS = 2
 MIN_FREQUENCY = 10
 
