@@ -13,7 +13,7 @@ import yaml
 from dagster._core.launcher import WorkerStatus
 
 from marvel_assets.automation.run_launcher import WatchingRunLauncher
-from marvel_assets.automation.watched_runs import KILLED
+from marvel_assets.automation.watched_runs import KILLED, end_runs_of_the_dead
 from marvel_assets.home import PROJECT_ROOT, Home
 from marvel_assets.life_signs import known_runs
 from marvel_assets.resources.retraining_turn import POOL
@@ -68,15 +68,22 @@ def statuses(instance: dg.DagsterInstance) -> list[str]:
     return sorted(run.status.value for run in instance.get_runs())
 
 
-def test_the_next_run_notes_that_a_killed_one_failed_and_why(
+def test_the_daemon_is_told_that_a_killed_run_is_dead_and_the_next_run_notes_it_and_why(
     home: Home, waiting: subprocess.Popen[bytes], instance: dg.DagsterInstance
 ):
     # given
-    kill(waiting)
-    [killed] = instance.get_runs()
-    assert killed.status == dg.DagsterRunStatus.STARTED
+    launcher, [killed] = instance.run_launcher, instance.get_runs()
+    assert isinstance(launcher, WatchingRunLauncher)
+    assert launcher.check_run_worker_health(killed).status == WorkerStatus.RUNNING
 
     # when
+    kill(waiting)
+
+    # then
+    assert launcher.check_run_worker_health(killed).status == WorkerStatus.FAILED
+    assert statuses(instance) == ["STARTED"]
+
+    # and when
     succeeded(materialize("inference_wheel"))
 
     # then
@@ -86,29 +93,17 @@ def test_the_next_run_notes_that_a_killed_one_failed_and_why(
     assert known_runs(home.locks) == []
 
 
-def test_the_next_run_leaves_one_that_goes_on_alone(waiting: subprocess.Popen[bytes], instance: dg.DagsterInstance):
+def test_the_next_run_leaves_one_that_goes_on_alone(
+    home: Home, waiting: subprocess.Popen[bytes], instance: dg.DagsterInstance
+):
     # when
-    succeeded(materialize("inference_wheel"))
+    end_runs_of_the_dead(instance, home.locks)
 
     # then
-    assert statuses(instance) == ["STARTED", "SUCCESS"]
+    assert statuses(instance) == ["STARTED"]
     mark("go").touch()
     assert waiting.wait(SECONDS) == 0
-    assert statuses(instance) == ["SUCCESS", "SUCCESS"]
-
-
-def test_the_daemon_is_told_which_run_is_dead(waiting: subprocess.Popen[bytes], instance: dg.DagsterInstance):
-    # given
-    launcher, [run] = instance.run_launcher, instance.get_runs()
-    assert isinstance(launcher, WatchingRunLauncher)
-    before = launcher.check_run_worker_health(run).status
-
-    # when
-    kill(waiting)
-
-    # then
-    assert before == WorkerStatus.RUNNING
-    assert launcher.check_run_worker_health(run).status == WorkerStatus.FAILED
+    assert statuses(instance) == ["SUCCESS"]
 
 
 def test_a_run_that_was_killed_before_its_first_sign_is_dead_and_a_started_process_is_not(
