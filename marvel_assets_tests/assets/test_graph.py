@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from marvel_assets.automation.causes import cause_of
 from marvel_assets.home import PROJECT_ROOT, Home
 from marvel_assets.model.signature import ANSWER, example_frame
 from marvel_assets.resources.mlflow_store import connect
@@ -143,9 +144,11 @@ def test_dagsters_command_takes_the_source_of_one_run_and_needs_no_dagster_home(
 
 def test_an_asset_before_its_upstream_names_what_to_materialise_first(home: Home):
     # when
-    told = failure_of(run_graph(home, select="fitted_pipeline"))
+    result = run_graph(home, select="fitted_pipeline")
 
     # then
+    [failure] = [event for event in result.all_events if event.is_step_failure]
+    told = cause_of(failure.step_failure_data.error)
     assert "train_set has not been materialised in this home" in told
     assert "--select '*train_set'" in told
 
