@@ -22,7 +22,7 @@ def run_graph(
     graph = dg.Definitions(
         assets=defs.assets,
         asset_checks=defs.asset_checks,
-        jobs=[dg.define_asset_job("retrain", dg.AssetSelection.from_string(select))],
+        jobs=[dg.define_asset_job("retrain", dg.AssetSelection.from_coercible(select.split(",")))],
         resources=resources_of_the_profile(home),
     )
     job = graph.resolve_job_def("retrain")
