@@ -1,19 +1,70 @@
-"""Code versions of assets, taken from the files that decide what they make."""
+"""Code versions of assets, taken from the code that decides what they make."""
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import re
+from functools import cache
 from pathlib import Path
 
-PACKAGE = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
+SQL_COMMENTS_AND_SPACE = re.compile(r"('[^']*')|(?:\s|--[^\n]*)+")
 
 
-def version_of(*package_files: str) -> str:
-    """A hash of files of this package: an asset is stale when one of them has changed, and only then."""
-    content = b"\0".join((PACKAGE / name).read_bytes() for name in package_files)
-    return hashlib.sha256(content).hexdigest()[:12]
+def code_version(*modules: str) -> str:
+    """A hash of modules of this package and of all that they import of it, in functions too.
+
+    Comments, docstrings, layout and imports for type checkers leave it as it is. SQL files that a module names count.
+    """
+    found: dict[str, str] = {}
+    waiting = list(modules)
+    while waiting:
+        if (module := waiting.pop()) not in found:
+            found[module], imported = _read(_file_of(module))
+            waiting += [name for name in imported if _file_of(name).exists()]
+    return hashlib.sha256("\n".join(f"{name}\n{found[name]}" for name in sorted(found)).encode()).hexdigest()[:12]
 
 
 def recipe_of(*parts: object) -> str:
     """A hash of all that decides what an asset makes. Equal recipes make equal things, so nothing is made twice."""
     return hashlib.sha256("\n".join(str(part) for part in parts).encode()).hexdigest()[:32]
+
+
+def _file_of(module: str) -> Path:
+    folder = ROOT.joinpath(*module.split("."))
+    return folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
+
+
+@cache
+def _read(file: Path) -> tuple[str, tuple[str, ...]]:
+    """A module's code with the SQL that it names, and what it may import of this package."""
+    reader = _Reader()
+    code = ast.unparse(reader.visit(ast.parse(file.read_text(encoding="utf-8"))))
+    texts = [file.with_name(name).read_text(encoding="utf-8") for name in reader.sql_files]
+    sql = [SQL_COMMENTS_AND_SPACE.sub(lambda found: found[1] or " ", text).strip() for text in texts]
+    return "\n".join([code, *sql]), tuple(reader.imported)
+
+
+class _Reader(ast.NodeTransformer):
+    """Notes what a module names, and takes out docstrings and what is for type checkers alone."""
+
+    def __init__(self) -> None:
+        self.imported: list[str] = []
+        self.sql_files: list[str] = []
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
+        if node.module and node.module.split(".")[0] == "marvel_assets":
+            self.imported += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        return node
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        if isinstance(node.value, str) and node.value.endswith(".sql"):
+            self.sql_files.append(node.value)
+        return node

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from marvel_assets.assets.code_versions import recipe_of, version_of
+from marvel_assets.assets.code_versions import code_version, recipe_of
 from marvel_assets.assets.descriptions import OWNERS, picture
 from marvel_assets.assets.freshness import WEEKLY
 from marvel_assets.assets.serving import GROUP
@@ -25,7 +25,7 @@ DRIFTED, WINDOW, MODEL = "drifted", "window", "model_version"
 RECIPE = "recipe"
 """What a report's metadata tell the next one: all that decides it."""
 
-DRIFT_CODE = version_of("survival/drift.py", "survival/plots.py", "assets/drift.py")
+DRIFT_CODE = code_version("marvel_assets.survival.drift", "marvel_assets.model.wrapper")
 
 
 @dg.asset(

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.assets.code_versions import version_of
+from marvel_assets.assets.code_versions import code_version
 from marvel_assets.assets.descriptions import OWNERS, column_lineage, column_schema, log_published, table_metadata
 from marvel_assets.assets.freshness import WEEKLY
 from marvel_assets.imports import imported_meanwhile
@@ -23,8 +23,8 @@ from marvel_assets.survival.cleaning import cleaning_statements, digested_source
 from marvel_assets.survival.schema import CHARACTER_COLUMNS, REJECTED_COLUMNS, SOURCE_COLUMNS, SOURCE_ROW
 
 GROUP = "ingestion"
-READING_VERSION = version_of("sources/read.py", "sources/texts.py", "sources/delta_table.py", "survival/schema.py")
-CLEANING_VERSION = version_of("survival/clean.sql", "survival/cleaning.py", "survival/schema.py")
+READING_VERSION = code_version("marvel_assets.sources.read", "marvel_assets.sources.delta_table")
+CLEANING_VERSION = code_version("marvel_assets.survival.cleaning")
 
 SOURCE_DIGEST = "source_digest"
 """What the commit and the materialisation of raw_characters tell of the source's content."""

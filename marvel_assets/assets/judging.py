@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marvel_assets.assets.code_versions import recipe_of, version_of
+from marvel_assets.assets.code_versions import code_version, recipe_of
 from marvel_assets.resources import patience
 from marvel_assets.resources.unity_catalog.catalog import CatalogError, CatalogUnavailableError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from marvel_assets.resources.unity_catalog.model_pair import ModelPair, ModelPairs
     from marvel_assets.survival.gate import Probabilities, Verdict
 
-GATE_CODE = version_of("survival/gate.py", "survival/evaluation.py")
+GATE_CODE = code_version("marvel_assets.survival.gate")
 JUDGED_AS, VERDICT = "gate_recipe", "gate_verdict"
 """Tags of a logged model: what it was judged against and by, and the verdict. A champion changes; models don't."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.assets.code_versions import version_of
+from marvel_assets.assets.code_versions import code_version
 from marvel_assets.assets.descriptions import OWNERS, column_schema, log_published, table_metadata
 from marvel_assets.assets.freshness import WEEKLY
 from marvel_assets.assets.serving import GROUP, custom_model_version
@@ -28,7 +28,7 @@ from marvel_assets.survival.scoring import (
 )
 
 PREDICTIONS = "survival_predictions"
-SCORING_VERSION = version_of("survival/scoring.py", "survival/clean.sql", "survival/cleaning.py")
+SCORING_VERSION = code_version("marvel_assets.survival.scoring", "marvel_assets.survival.cleaning")
 TYPES = {
     **dict.fromkeys(("Height", "Weight"), "double"),
     **dict.fromkeys(("Teams", "Magic", "Mutant"), "integer"),

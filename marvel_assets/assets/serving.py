@@ -5,7 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from marvel_assets.assets.code_versions import recipe_of, version_of
+from marvel_assets.assets.code_versions import code_version, recipe_of
 from marvel_assets.assets.descriptions import OWNERS
 from marvel_assets.assets.freshness import WEEKLY
 from marvel_assets.assets.registry import JUDGED_AGAINST, NOBODY, register, version_result
@@ -20,14 +20,7 @@ from marvel_assets.resources.unity_catalog.resource import UnityCatalog
 from marvel_assets.resources.wheel_builder import WheelBuilder
 
 GROUP = "serving"
-WRAP_CODE = version_of(
-    "model/batching.py",
-    "model/serving_script.py",
-    "model/signature.py",
-    "model/safe_loading.py",
-    "model/wrapper.py",
-    "survival/wrapper_logging.py",
-)
+WRAP_CODE = code_version("marvel_assets.model.serving_script", "marvel_assets.survival.wrapper_logging")
 
 UNWRAPPED = "answers_the_same_unwrapped"
 WRAPS_THE_BASIC_VERSION = "wraps_the_basic_version"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.assets.code_versions import recipe_of, version_of
+from marvel_assets.assets.code_versions import code_version, recipe_of
 from marvel_assets.assets.descriptions import OWNERS, picture
 from marvel_assets.assets.freshness import WEEKLY
 from marvel_assets.config import Tags
@@ -33,26 +33,10 @@ NEEDED_TO_LOG = (
 )
 """Modules that take seconds to import and are not needed before the fit has ended."""
 
-FIT_CODE = version_of(
-    "survival/early_stopping.py", "model/encoder.py", "model/pipeline.py", "survival/training_rows.py"
-)
-DISTRIBUTED_FIT_FILES = (
-    "model/encoder.py",
-    "model/pipeline.py",
-    "survival/training_rows.py",
-    "survival/distributed_fit.py",
-    "resources/table_scan.py",
-)
-DISTRIBUTED_FIT_CODE = version_of(*DISTRIBUTED_FIT_FILES)
-LOG_CODE = version_of(
-    "model/batching.py",
-    "survival/evaluation.py",
-    "survival/model_logging.py",
-    "survival/plots.py",
-    "model/signature.py",
-    "model/safe_loading.py",
-    "survival/training_rows.py",
-)
+FIT_CODE = code_version("marvel_assets.model.pipeline", "marvel_assets.survival.training_rows")
+DISTRIBUTED_FIT_MODULES = ("marvel_assets.survival.distributed_fit", "marvel_assets.resources.table_scan")
+DISTRIBUTED_FIT_CODE = code_version(*DISTRIBUTED_FIT_MODULES)
+LOG_CODE = code_version("marvel_assets.survival.model_logging", "marvel_assets.survival.training_rows")
 
 
 class Distribution(dg.Config):
@@ -197,7 +181,7 @@ def _fit_on_workers(
     columns = columns_for_training(settings.features)
     scan = tables.scan_at(tables.location(train_set.name), train_set.version, columns, config.sample)
     pipeline = build_pipeline(settings.cat_features, parameters, config.threads or 1, settings.min_frequency)
-    with dask_workers(number, config.distribution.scheduler, config.threads or 1, DISTRIBUTED_FIT_FILES) as workers:
+    with dask_workers(number, config.distribution.scheduler, config.threads or 1, DISTRIBUTED_FIT_MODULES) as workers:
         expected = int(train_set.rows * config.sample)
         workers.check_that_rows_fit(str(train_set), expected, len(columns))
         context.log.info(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.assets.code_versions import recipe_of, version_of
+from marvel_assets.assets.code_versions import code_version, recipe_of
 from marvel_assets.config import Tags
 from marvel_assets.references import TableVersion
 from marvel_assets.resources.project import Project
@@ -20,14 +20,7 @@ from marvel_assets.resources.tracking import MlflowTracking
 if TYPE_CHECKING:
     from marvel_assets.survival.tuning import Effort
 
-STUDY_CODE = version_of(
-    "survival/cross_validation.py",
-    "survival/early_stopping.py",
-    "model/encoder.py",
-    "model/pipeline.py",
-    "survival/training_rows.py",
-    "survival/tuning.py",
-)
+STUDY_CODE = code_version("marvel_assets.survival.tuning", "marvel_assets.survival.training_rows")
 
 
 class TuneConfig(dg.Config):

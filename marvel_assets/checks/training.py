@@ -5,7 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from marvel_assets.assets.code_versions import version_of
+from marvel_assets.assets.code_versions import code_version
 from marvel_assets.references import LoggedModelRef
 from marvel_assets.resources.engines.engine import Location
 from marvel_assets.resources.project import Project
@@ -16,7 +16,7 @@ LOADS = "loads_by_model_id_and_by_run"
 FOUND = "is_found_by_git_sha"
 SAME_ROWS = "training_rows_are_read_again"
 
-INSPECTION_CODE = version_of("survival/inspection.py", "survival/training_rows.py", "model/safe_loading.py")
+INSPECTION_CODE = code_version("marvel_assets.survival.inspection", "marvel_assets.survival.training_rows")
 INSPECTED_BY = "inspected_by"
 """Tag of a logged model: the code that it passed by."""
 

@@ -112,7 +112,7 @@ class Workers:
 
 @contextmanager
 def dask_workers(
-    number: int, scheduler: str | None, threads: int, code_files: Sequence[str], patience: float = JOIN_SECONDS
+    number: int, scheduler: str | None, threads: int, modules: Sequence[str], patience: float = JOIN_SECONDS
 ) -> Iterator[Workers]:
     """As many workers as wanted, checked to be fit for the work.
 
@@ -121,7 +121,7 @@ def dask_workers(
         scheduler: the address of a Dask scheduler; None starts a cluster on this machine, on the loopback interface
             alone, whose processes end with the context.
         threads: of each worker, where they are started here.
-        code_files: of this package, which a fit depends on.
+        modules: of this package, which a fit runs.
         patience: seconds until so many workers must have joined the scheduler.
 
     Raises:
@@ -133,7 +133,7 @@ def dask_workers(
         client = stack.enter_context(_connected(address))
         client.order = _joined(client, number, address, patience)
         workers = Workers(client, client.order, address)
-        _check_alike(workers, code_files)
+        _check_alike(workers, modules)
         yield workers
 
 
@@ -195,10 +195,10 @@ def _joined(client: Client, number: int, address: str, patience: float) -> tuple
     return tuple(named[:number])
 
 
-def _check_alike(workers: Workers, code_files: Sequence[str]) -> None:
-    here = identity(code_files)
+def _check_alike(workers: Workers, modules: Sequence[str]) -> None:
+    here = identity(modules)
     try:
-        there: dict[str, dict[str, str]] = workers.client.run(identity, code_files, workers=list(workers.addresses))
+        there: dict[str, dict[str, str]] = workers.client.run(identity, modules, workers=list(workers.addresses))
     except ImportError as error:
         raise WorkersError(f"The workers of {workers.where} lack a package: {error}. {SAME_ENVIRONMENT}") from error
     for address, found in there.items():
@@ -209,11 +209,11 @@ def _check_alike(workers: Workers, code_files: Sequence[str]) -> None:
             )
 
 
-def identity(code_files: Sequence[str]) -> dict[str, str]:
+def identity(modules: Sequence[str]) -> dict[str, str]:
     """What must be the same in all processes of a fit."""
-    from marvel_assets.assets.code_versions import version_of
+    from marvel_assets.assets.code_versions import code_version
 
-    return {name: version(name) for name in ALIKE} | {"code of the fit": version_of(*code_files)}
+    return {name: version(name) for name in ALIKE} | {"code of the fit": code_version(*modules)}
 
 
 def _host(address: str) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import requires, version
 from typing import TYPE_CHECKING, Any
 
+from marvel_assets.survival.requirements import base_requirements
 from marvel_assets.survival.schema import TARGET
 
 if TYPE_CHECKING:
@@ -135,10 +135,3 @@ def log_basic_model(
     for name, figure in figures.items():
         mlflow.log_figure(figure, f"{PLOTS_FOLDER}/{name}.png")
     return str(logged.model_id)
-
-
-def base_requirements() -> list[str]:
-    """What a scoring environment installs: this package's base dependencies, at the versions that are here."""
-    declared = [line for line in requires("marvel-assets") or [] if "extra ==" not in line]
-    names = sorted(line.split(";")[0].split("<")[0].split("=")[0].split(">")[0].strip() for line in declared)
-    return [f"{name}=={version(name)}" for name in names]

@@ -25,7 +25,7 @@ def log_custom_model(basic_model_id: str, wheel: Path, *, features: Sequence[str
     from marvel_assets import model
     from marvel_assets.model.signature import custom_signature, example_frame
     from marvel_assets.model.wrapper import ARTIFACT
-    from marvel_assets.survival.model_logging import base_requirements
+    from marvel_assets.survival.requirements import base_requirements
 
     logged = mlflow.pyfunc.log_model(
         name=CUSTOM_MODEL_NAME,

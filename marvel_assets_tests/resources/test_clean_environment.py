@@ -11,7 +11,7 @@ from marvel_assets.home import PROJECT_ROOT, Home
 from marvel_assets.resources.clean_environment import CleanEnvironmentError, predict_in_clean_environment
 from marvel_assets.resources.mlflow_store import connect
 from marvel_assets.resources.wheel_builder import WheelBuilder
-from marvel_assets.survival.model_logging import base_requirements
+from marvel_assets.survival.requirements import base_requirements
 
 PROBE = """
 import importlib.util, json

@@ -30,7 +30,7 @@ MIN_FREQUENCY = 10
 
 @pytest.fixture(scope="module")
 def workers() -> Iterator[Workers]:
-    with dask_workers(WORKERS, scheduler=None, threads=1, code_files=()) as started:
+    with dask_workers(WORKERS, scheduler=None, threads=1, modules=()) as started:
         yield started
 
 
