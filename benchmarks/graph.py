@@ -95,7 +95,7 @@ def encoded_matrix(home: Home, folder: Path) -> tuple[Path, Path, str]:
     train_set = from_json((home.references / "train_set.json").read_text())
     assert fitted is not None  # noqa: S101
     assert isinstance(train_set, TableVersion)  # noqa: S101
-    tables = Tables(warehouse=str(home.warehouse), locks=str(home.locks))
+    tables = Tables(warehouse=str(home.warehouse), locks=str(home.locks), provenance=str(home.provenance))
     rows = to_frame(tables.read(train_set, columns_for_training(config.features)), config.features)
     encode, classify = fitted.pipeline.named_steps.values()
     files = folder / "matrix.npy", folder / "alive.npy"

@@ -69,6 +69,11 @@ class Home:
         return self.root / "references"
 
     @property
+    def provenance(self) -> Path:
+        """One JSON file for each table that was made again with equal rows: of what, the last time."""
+        return self.root / "provenance"
+
+    @property
     def pipelines(self) -> Path:
         """Fitted pipelines as skops files, each under the recipe that it was fitted by."""
         return self.root / "pipelines"
@@ -96,7 +101,7 @@ class Home:
     @property
     def written_to_by_runs(self) -> tuple[Path, ...]:
         """Folders in which a run that is killed may leave something unfinished."""
-        return self.scratch, self.pipelines, self.wheels, self.references
+        return self.scratch, self.pipelines, self.wheels, self.references, self.provenance
 
     @property
     def locks(self) -> Path:

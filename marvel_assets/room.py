@@ -70,7 +70,7 @@ def _in_words(folder: Path) -> str:
 def _written(home: Home) -> Iterator[Path]:
     """What a run writes to, the folders before what is in them."""
     yield home.root
-    yield from (home.warehouse, home.references, home.pipelines, home.wheels, home.scratch, home.locks)
+    yield from (home.warehouse, home.references, home.provenance, home.pipelines, home.wheels, home.scratch, home.locks)
     yield from (home.mlflow_database.parent, home.mlflow_database, home.mlflow_artifacts)
     yield from (home.dagster, home.dagster / "history", home.dagster / "history" / "runs.db")
 

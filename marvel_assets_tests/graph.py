@@ -35,7 +35,9 @@ def succeeded(result: dg.ExecuteInProcessResult) -> dg.ExecuteInProcessResult:
     return result
 
 
-def run_job(home: Home, name: str, op: str, **config: Any) -> dg.ExecuteInProcessResult:
+def run_job(
+    home: Home, name: str, op: str, instance: dg.DagsterInstance | None = None, **config: Any
+) -> dg.ExecuteInProcessResult:
     """One of the jobs that a person starts by name."""
     graph = dg.Definitions(
         assets=defs.assets,
@@ -43,7 +45,26 @@ def run_job(home: Home, name: str, op: str, **config: Any) -> dg.ExecuteInProces
         resources=resources_of_the_profile(home),
     )
     settings = {"ops": {op: {"config": config}}}
-    return graph.resolve_job_def(name).execute_in_process(run_config=settings, raise_on_error=False)
+    job = graph.resolve_job_def(name)
+    return job.execute_in_process(run_config=settings, raise_on_error=False, instance=instance)
+
+
+def metadata_of(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, object]:
+    """What the one materialisation of an asset tells, whether the asset itself or a job logged it."""
+    assert result.success, failure_of(result)
+    made = [event.step_materialization_data.materialization for event in result.all_events
+            if event.is_step_materialization]  # fmt: skip
+    [metadata] = [each.metadata for each in made if each.asset_key.path[-1] == asset]
+    return {name: value.value for name, value in metadata.items()}
+
+
+WORK = ("Reading", "Cleaning", "Fitting", "Judging", "Wrapping", "Scoring")
+
+
+def work_of(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance) -> list[str]:
+    """What a run says that it does, where it does not find it done."""
+    messages = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    return [message for message in messages if message.startswith(WORK)]
 
 
 def inspect_alone(home: Home) -> dg.ExecuteInProcessResult:

@@ -12,6 +12,7 @@ PARTS = (
     "mlflow_database",
     "mlflow_artifacts",
     "references",
+    "provenance",
     "pipelines",
     "studies",
     "wheels",

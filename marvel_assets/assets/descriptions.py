@@ -26,10 +26,10 @@ def table_metadata(published: Published, tables: Tables) -> dict[str, dg.Metadat
     }
 
 
-def log_published(context: dg.AssetExecutionContext, published: Published) -> None:
+def log_published(log: dg.DagsterLogManager, published: Published) -> None:
     """One line for who watches the run."""
     table = published.commit.table
-    context.log.info(f"{table}: {table.rows:,} rows, {'written' if published.is_new else 'unchanged'}")
+    log.info(f"{table}: {table.rows:,} rows, {'written' if published.is_new else 'unchanged'}")
 
 
 def column_schema(columns: Mapping[str, str], types: Mapping[str, str]) -> dg.TableSchema:

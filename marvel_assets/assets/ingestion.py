@@ -120,7 +120,7 @@ def raw_characters(
                 session.define(digested_source("delivered"), "raw_characters")
                 provenance = {"source": source.label, **read_from}
                 published = tables.publish(session, "raw_characters", name, provenance)
-        log_published(context, published)
+        log_published(context.log, published)
         return dg.MaterializeResult(
             value=published.commit.table,
             data_version=dg.DataVersion(published.commit.table.data_version),
@@ -192,8 +192,7 @@ def characters(
     """Clean and split the raw characters in one pass; each table is an atomic commit of its own."""
     turn.take(context)
     selected = [key.to_user_string() for key in sorted(context.selected_asset_keys)]
-    statements = cleaning_statements()
-    made_of = {"raw_content": raw_characters.content, "rules": statements.rules}
+    made_of = {"raw_content": raw_characters.content, "cleaned_by": CLEANING_VERSION}
     heads = {asset: tables.head(project.config.qualified(asset)) for asset in selected}
     current = {asset: head for asset, head in heads.items() if head and made_of.items() <= head.provenance.items()}
     if current.keys() == heads.keys():
@@ -204,6 +203,7 @@ def characters(
     context.log.info(f"Cleaning and splitting the {raw_characters.rows:,} rows of {raw_characters}")
     with engine.session() as session:
         session.read_table(tables.location(raw_characters.name), raw_characters.version, "raw_characters")
+        statements = cleaning_statements()
         session.query(statements.cleaned_characters, "cleaned_characters")
         for asset, statement in TABLE_STATEMENTS.items():
             # The rejected rows are few, but every raw cell is read to find them.
@@ -233,18 +233,14 @@ def _check_that_no_row_is_lost(raw: TableVersion, counts: Mapping[str, int]) -> 
 def _character_result(
     context: dg.AssetExecutionContext, asset: str, published: Published, tables: Tables
 ) -> dg.MaterializeResult[TableVersion]:
-    log_published(context, published)
+    log_published(context.log, published)
     provenance = published.commit.provenance
     counts = {name: provenance[name] for name in ("read", *TABLE_STATEMENTS)}
     return dg.MaterializeResult(
         asset_key=asset,
         value=published.commit.table,
         data_version=dg.DataVersion(published.commit.table.data_version),
-        metadata={
-            **table_metadata(published, tables),
-            "made_from": provenance["raw_characters"],
-            "rules": provenance["rules"],
-        },
+        metadata={**table_metadata(published, tables), "made_from": provenance["raw_characters"]},
         check_results=[_adds_up(counts)] if asset == "rejected_characters" else [],
     )
 

@@ -1,9 +1,9 @@
 """What the served model says of a table of characters."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import dagster as dg
-from pydantic import Field
 
 from marvel_assets.assets.code_versions import code_version
 from marvel_assets.assets.descriptions import OWNERS, column_schema, log_published, table_metadata
@@ -12,7 +12,7 @@ from marvel_assets.assets.serving import GROUP, custom_model_version
 from marvel_assets.references import TableVersion
 from marvel_assets.resources.engines.engine import ChangesNotKeptError, Engine, EngineSession
 from marvel_assets.resources.project import Project
-from marvel_assets.resources.tables import Commit, Published, TableNotFoundError, Tables
+from marvel_assets.resources.tables import Commit, Published, Tables
 from marvel_assets.resources.tracking import MlflowTracking
 from marvel_assets.resources.unity_catalog.model_pair import ALIAS
 from marvel_assets.resources.unity_catalog.resource import UnityCatalog
@@ -37,18 +37,6 @@ TYPES = {
 }
 
 
-class ScoringConfig(dg.Config):
-    """Who is scored."""
-
-    table: str | None = Field(
-        default=None,
-        description=(
-            "catalog.schema.table of characters as delivered, under the column names of raw_characters; Alive may be "
-            "absent. Default: this environment's raw_characters."
-        ),
-    )
-
-
 @dg.asset(
     name=PREDICTIONS,
     group_name=GROUP,
@@ -63,7 +51,6 @@ class ScoringConfig(dg.Config):
 )
 def survival_predictions(
     context: dg.AssetExecutionContext,
-    config: ScoringConfig,
     raw_characters: TableVersion,
     project: Project,
     engine: dg.ResourceParam[Engine],
@@ -71,73 +58,87 @@ def survival_predictions(
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
 ) -> dg.MaterializeResult[TableVersion]:
-    """Alive or dead, by the custom version under latest-model. Only who is new or has changed is scored again."""
-    pair = unity_catalog.pairs(project.config).current()
-    if pair is None:
-        raise dg.Failure(f"Nothing is under {ALIAS} yet; materialise custom_model_version first.", allow_retries=False)
-    table = _table_to_score(config.table, raw_characters, tables)
+    """Batch predictions from the custom model at alias `latest-model`. Only new or changed characters are re-scored."""
     name = project.config.qualified(PREDICTIONS)
-    head = tables.head(name)
-    by = {
-        "scored_table": table.name,
-        "model": f"{pair.custom.name}/{pair.custom.version}",
-        "model_id": pair.custom.model_id,
-        "rules": SCORING_VERSION,
-    }
-    scored = {"scored_version": table.version, "scored_commit": tables.committed_at(table.name, table.version)}
-    if head is not None and {**by, **scored}.items() <= head.provenance.items():
-        published = Published(head, is_new=False)
-    else:
-        is_continued = head is not None and by.items() <= head.provenance.items() and _is_still_there(head, tables)
-        served = f"models:/{pair.custom.name}/{pair.custom.version}"
-        with tracking.files_of(pair.custom.model_id, served) as files, engine.session() as session:
-            counts = _score(
-                context, session, table, tables, head if is_continued else None, name,
-                model=(pair.custom.name, pair.custom.version),
-                files=files,
-            )  # fmt: skip
-            provenance = {**by, **scored, **counts}
-            published = tables.publish(session, PREDICTIONS, name, provenance)
-    log_published(context, published)
-    recorded = published.commit.provenance
+    predicted = predict_table(context.log, raw_characters, name, project, engine, tables, tracking, unity_catalog)
     return dg.MaterializeResult(
-        value=published.commit.table,
-        data_version=dg.DataVersion(published.commit.table.data_version),
-        metadata={
-            **table_metadata(published, tables),
-            "scored_now": recorded["scored"] if published.is_new else 0,
-            "unusable": recorded["unusable"],
-            "scored_table": f"{table}",
-            "model_version": dg.MetadataValue.url(tracking.version_url(pair.custom.name, pair.custom.version)),
-        },
+        value=predicted.table, data_version=dg.DataVersion(predicted.table.data_version), metadata=predicted.metadata
     )
 
 
-def _is_still_there(previous: Commit, tables: Tables) -> bool:
-    """Whether the table that was scored last is the one that has that name now."""
-    scored = previous.provenance
-    committed = tables.committed_at(scored["scored_table"], scored["scored_version"])
-    return committed != "" and committed == scored["scored_commit"]
+class Predicted(NamedTuple):
+    """The table of predictions, and what is known of it."""
+
+    table: TableVersion
+    metadata: dict[str, dg.MetadataValue]
 
 
-def _table_to_score(wanted: str | None, raw_characters: TableVersion, tables: Tables) -> TableVersion:
-    if wanted is None:
-        return raw_characters
-    head = tables.head(wanted)
-    if head is None:
-        raise TableNotFoundError(
-            f"{wanted}: there is no such table at {tables.location(wanted)}; name one as catalog.schema.table."
-        )
-    return head.table
+def predict_table(
+    log: dg.DagsterLogManager,
+    table: TableVersion,
+    name: str,
+    project: Project,
+    engine: Engine,
+    tables: Tables,
+    tracking: MlflowTracking,
+    unity_catalog: UnityCatalog,
+) -> Predicted:
+    """Bring the predictions for a table up to date.
+
+    Args:
+        log: of the run.
+        table: characters as delivered.
+        name: ``catalog.schema.table`` of the predictions.
+        project: names the model.
+        engine: makes the predictions' rows.
+        tables: where both tables are.
+        tracking: where the model's files are.
+        unity_catalog: which model is served.
+
+    Raises:
+        dagster.Failure: no model is served, or the table has not the columns of raw_characters.
+    """
+    pair = unity_catalog.pairs(project.config).current()
+    if pair is None:
+        raise dg.Failure(f"Nothing is under {ALIAS} yet; materialise custom_model_version first.", allow_retries=False)
+    head = tables.head(name)
+    made_of = {
+        "scored_table": table.name,
+        "scored_table_id": tables.table_id(table.name),
+        "model": f"{pair.custom.name}/{pair.custom.version}",
+        "model_id": pair.custom.model_id,
+        "scored_by": SCORING_VERSION,
+    }
+    previous = head if head is not None and made_of.items() <= head.provenance.items() else None
+    if previous is not None and previous.provenance["scored_version"] == table.version:
+        published, scored = Published(previous, is_new=False), 0
+    else:
+        served = f"models:/{pair.custom.name}/{pair.custom.version}"
+        with tracking.files_of(pair.custom.model_id, served) as files, engine.session() as session:
+            counts = _score(
+                log, session, table, tables, previous,
+                model=(pair.custom.name, pair.custom.version),
+                files=files,
+            )  # fmt: skip
+            provenance = {**made_of, "scored_version": table.version, **counts}
+            published, scored = tables.publish(session, "predictions", name, provenance), counts["scored"]
+    log_published(log, published)
+    metadata = {
+        **table_metadata(published, tables),
+        "scored_now": dg.MetadataValue.int(scored),
+        "unusable": dg.MetadataValue.int(published.commit.provenance["unusable"]),
+        "scored_table": dg.MetadataValue.text(str(table)),
+        "model_version": dg.MetadataValue.url(tracking.version_url(pair.custom.name, pair.custom.version)),
+    }
+    return Predicted(published.commit.table, metadata)
 
 
 def _score(
-    context: dg.AssetExecutionContext,
+    log: dg.DagsterLogManager,
     session: EngineSession,
     table: TableVersion,
     tables: Tables,
     previous: Commit | None,
-    name: str,
     *,
     model: tuple[str, int],
     files: Path,
@@ -164,16 +165,16 @@ def _score(
         try:
             session.read_changes(location, previous.provenance["scored_version"] + 1, table.version, "changes")
             session.query(touched_ids("changes"), "touched")
-            session.read_table(tables.location(name), previous.table.version, "previous")
+            session.read_table(tables.location(previous.table.name), previous.table.version, "previous")
             touched = "touched"
         except ChangesNotKeptError as error:
-            context.log.info(f"All characters are scored: {error}")
+            log.info(f"All characters are scored: {error}")
     statements = cleaning_statements()
     session.define(as_if_alive("delivered", columns, touched), "raw_characters")
     session.define(statements.cleaned_characters, "cleaned_characters")
     session.query(usable(), "to_score")  # none of the columns that only reject
     [(read, scored)] = session.rows("SELECT (SELECT count(*) FROM raw_characters), (SELECT count(*) FROM to_score)")
-    context.log.info(f"Scoring {scored:,} characters of {table} with {model[0]} version {model[1]}")
+    log.info(f"Scoring {scored:,} characters of {table} with {model[0]} version {model[1]}")
     session.score("to_score", files, "scored")
-    session.define(predictions(*model, table.version, touched), PREDICTIONS)
+    session.define(predictions(*model, table.version, touched), "predictions")
     return {"scored": int(str(scored)), "unusable": int(str(read)) - int(str(scored))}

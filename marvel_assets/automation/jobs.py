@@ -1,7 +1,9 @@
 """Jobs that a person or a schedule starts by name."""
 
 import dagster as dg
+from pydantic import Field
 
+from marvel_assets.assets.predictions import predict_table
 from marvel_assets.automation.promotion import (
     PROMOTED_FROM,
     PromoteConfig,
@@ -13,9 +15,10 @@ from marvel_assets.automation.release import ApproveConfig, RollbackConfig, appr
 from marvel_assets.automation.tuning import TuneConfig, tune_parameters
 from marvel_assets.config import ProjectConfig
 from marvel_assets.resources.clean_environment import predict_in_clean_environment
+from marvel_assets.resources.engines.engine import Engine
 from marvel_assets.resources.project import Project
 from marvel_assets.resources.study_store import StudyStore
-from marvel_assets.resources.tables import Tables
+from marvel_assets.resources.tables import TableNotFoundError, Tables
 from marvel_assets.resources.tracking import MlflowTracking
 from marvel_assets.resources.unity_catalog.model_pair import ALIAS, CUSTOM_MODEL, ModelPair
 from marvel_assets.resources.unity_catalog.resource import UnityCatalog
@@ -26,11 +29,44 @@ retrain = dg.define_asset_job(
     description="Bring every asset up to date, from the source to the custom model. What is unchanged is handed on.",
 )
 
-score = dg.define_asset_job(
-    "score",
-    selection=dg.AssetSelection.assets("survival_predictions", "drift_report"),
-    description="Score who is new or has changed with the served version, and report how far they have drifted.",
-)
+
+class ScoreConfig(dg.Config):
+    """Who is scored."""
+
+    table: str = Field(
+        description=(
+            "catalog.schema.table of characters as delivered, under the column names of raw_characters; Alive may be "
+            "absent. The predictions are written to <table>_predictions beside it."
+        ),
+    )
+
+
+@dg.op
+def score_table(
+    context: dg.OpExecutionContext,
+    config: ScoreConfig,
+    project: Project,
+    engine: dg.ResourceParam[Engine],
+    tables: Tables,
+    tracking: MlflowTracking,
+    unity_catalog: UnityCatalog,
+) -> None:
+    """Bring the predictions for one table up to date, as survival_predictions does for raw_characters."""
+    head = tables.head(config.table)
+    if head is None:
+        raise TableNotFoundError(
+            f"{config.table}: there is no such table at {tables.location(config.table)}; name one as "
+            "catalog.schema.table."
+        )
+    name = f"{config.table}_predictions"
+    predicted = predict_table(context.log, head.table, name, project, engine, tables, tracking, unity_catalog)
+    context.log_event(dg.AssetMaterialization(name.split("."), metadata=predicted.metadata))
+
+
+@dg.job(description="Score a table of characters with the served model, into <table>_predictions beside it.")
+def score() -> None:
+    """The predictions for raw_characters are an asset of their own, survival_predictions."""
+    score_table()
 
 
 @dg.op

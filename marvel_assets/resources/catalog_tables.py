@@ -44,6 +44,13 @@ class CatalogTables(Tables):
                 f"{location} has no readable version {version}: {_first_line(error)}. Materialise the table again."
             ) from error
 
+    def table_id(self, name: str) -> str:
+        """Ask Delta; a table that was dropped and made again has another."""
+        session, location = self.spark.session(), self.location(name)
+        if not session.catalog.tableExists(str(location)):
+            return ""
+        return str(session.sql(f"DESCRIBE DETAIL {location}").select("id").collect()[0][0])
+
     def history(self, location: Location) -> Sequence[Mapping[str, Any]]:
         """Ask Delta's own log."""
         session = self.spark.session()

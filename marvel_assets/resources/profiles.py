@@ -59,7 +59,7 @@ def embedded(home: Home) -> dict[str, Any]:
         **_common(home),
         **_models(home),
         "engine": DuckDBEngine(scratch=str(home.scratch)),
-        "tables": Tables(warehouse=str(home.warehouse), locks=str(home.locks)),
+        "tables": Tables(warehouse=str(home.warehouse), locks=str(home.locks), provenance=str(home.provenance)),
         "spark": _spark(home),
     }
 
@@ -71,7 +71,7 @@ def spark(home: Home) -> dict[str, Any]:
         **_common(home),
         **_models(home),
         "engine": SparkEngine(spark=session, scratch=str(home.scratch)),
-        "tables": Tables(warehouse=str(home.warehouse), locks=str(home.locks)),
+        "tables": Tables(warehouse=str(home.warehouse), locks=str(home.locks), provenance=str(home.provenance)),
         "spark": session,
     }
 
@@ -86,7 +86,7 @@ def databricks(home: Home) -> dict[str, Any]:
     return {
         **_common(home),
         "engine": SparkEngine(spark=session),
-        "tables": CatalogTables(spark=session, warehouse="", locks=locks),
+        "tables": CatalogTables(spark=session, warehouse="", locks=locks, provenance=str(home.provenance)),
         "spark": session,
         "tracking": MlflowTracking(
             tracking_uri=tracking_uri,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +14,7 @@ from pydantic import Field
 from marvel_assets.config import LONGEST_NAME, NAME_PATTERN
 from marvel_assets.locking import exclusive
 from marvel_assets.references import TableVersion
+from marvel_assets.resources.atomic_files import replacing
 from marvel_assets.resources.engines.engine import Location
 from marvel_assets.resources.memory import check_that_rows_fit
 from marvel_assets.resources.row_order import ordered_by
@@ -63,7 +64,7 @@ class TableNotFoundError(LookupError):
 class Commit:
     """A version of a table, and what its commit says of it.
 
-    ``provenance`` is what the asset recorded: of which versions and by which rules the rows were made.
+    ``provenance`` is what the asset recorded: of which versions and by which code the rows were made.
     """
 
     table: TableVersion
@@ -82,6 +83,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     warehouse: str = Field(description="Folder of the Delta tables.")
     locks: str = Field(description="Folder of the lock files that keep two commits to one table apart.")
+    provenance: str = Field(description="Folder of what tables were made of again, with rows that came out equal.")
 
     def location(self, name: str) -> Location:
         """Where ``catalog.schema.table`` is stored.
@@ -94,14 +96,22 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
     def head(self, name: str) -> Commit | None:
         """The newest commit that changed the table's rows, or None where there is no table.
 
-        Where others changed the rows since, it carries no content, and so equals nothing that we would write.
+        Where others changed the rows since, it carries no content, and so equals nothing that we would write. Where
+        the same rows were made again of something else, its provenance is the latest of these.
         """
-        return _newest_commit(name, self.history(self.location(name)))
+        commit = _newest_commit(name, self.history(self.location(name)))
+        file = self._latest_provenance(name)
+        if commit is None or not file.exists():
+            return commit
+        latest = json.loads(file.read_text(encoding="utf-8"))
+        is_of_these_rows = (latest["version"], latest["content"]) == (commit.table.version, commit.table.content)
+        return replace(commit, provenance=latest["provenance"]) if is_of_these_rows else commit
 
     def publish(self, session: EngineSession, relation: str, name: str, provenance: dict[str, Any]) -> Published:
         """Make the table hold the relation's rows, unless it holds them already.
 
-        The comparison and the commit stand under one lock, so that two runs at once make one version.
+        Where it does there is no commit, but the provenance is kept: the next run finds what it would make. The
+        comparison and the commit stand under one lock, so that two runs at once make one version.
 
         Args:
             session: where the relation lives.
@@ -113,7 +123,8 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         with exclusive(Path(self.locks), f"table-{name}"):
             head = self.head(name)
             if head is not None and (head.table.rows, head.table.content) == (content.rows, content.digest):
-                return Published(head, is_new=False)
+                self._keep_provenance(head.table, provenance)
+                return Published(replace(head, provenance=provenance), is_new=False)
             recorded = {"rows": content.rows, "content": content.digest, "provenance": provenance}
             session.write(relation, self.location(name), json.dumps(recorded))
             written = self.head(name)
@@ -182,14 +193,12 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
             raise TableNotFoundError(f"{table}: its commit is not in the table's log. Materialise the table again.")
         return commit
 
-    def committed_at(self, name: str, version: int) -> str:
-        """When a version was committed, to the millisecond: tells a table from another that took its place.
+    def table_id(self, name: str) -> str:
+        """Delta's id of the table, which tells it from another that took its name; '' where there is no table."""
+        from deltalake import DeltaTable
 
-        Returns:
-            '' where the log does not reach back to that version.
-        """
-        found = [entry for entry in self.history(self.location(name)) if entry["version"] == version]
-        return str(found[0].get("timestamp", "")) if found else ""
+        location = str(self.location(name))
+        return str(DeltaTable(location).metadata().id) if DeltaTable.is_deltatable(location) else ""
 
     def history(self, location: Location) -> Sequence[Mapping[str, Any]]:
         """The commits of a table, the newest first, by Delta's names for what they hold; none where it is no table."""
@@ -199,6 +208,14 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
             return []
         # Asked of the newest version: loaded at an earlier one, delta-rs numbers the history wrong.
         return DeltaTable(location).history()
+
+    def _latest_provenance(self, name: str) -> Path:
+        return Path(self.provenance, f"{name}.json")
+
+    def _keep_provenance(self, table: TableVersion, provenance: dict[str, Any]) -> None:
+        kept = {"version": table.version, "content": table.content, "provenance": provenance}
+        with replacing(self._latest_provenance(table.name)) as aside:
+            aside.write_text(json.dumps(kept, indent=2), encoding="utf-8")
 
 
 def levels_of(name: str) -> list[str]:

@@ -54,10 +54,9 @@ def test_a_custom_model_that_was_changed_scores_nobody(home: Home, pairs: ModelP
     # given
     marker = tmp_path / "marker"
     plant(home, served(pairs).custom.model_id, marker)
-    shutil.rmtree(home.warehouse / "marvel_dev" / "marvel_characters" / "survival_predictions")
 
     # when
-    result = run_job(home, "score", "survival_predictions")
+    result = run_job(home, "score", "score_table", table="marvel_dev.marvel_characters.raw_characters")
 
     # then
     assert CHANGED in failure_of(result)

@@ -10,11 +10,13 @@ import pytest
 import yaml
 from deltalake import DeltaTable, write_deltalake
 
+from marvel_assets.assets import predictions
 from marvel_assets.definitions import defs
 from marvel_assets.home import Home
 from marvel_assets.resources.profiles import resources_of_the_profile
+from marvel_assets.survival.schema import SOURCE_COLUMNS
 from marvel_assets.survival.scoring import ASKED
-from marvel_assets_tests.graph import failure_of, run_graph
+from marvel_assets_tests.graph import failure_of, metadata_of, run_graph, run_job, work_of
 from marvel_assets_tests.homes import Templates
 from marvel_assets_tests.planted import spoilt_characters
 
@@ -46,31 +48,42 @@ def put(home: Home, rows: pa.Table, mode: str = "overwrite") -> None:
     write_deltalake(folder, rows, mode=mode, configuration=WITH_FEED)
 
 
-def score(home: Home, table: str | None = TABLE) -> dg.ExecuteInProcessResult:
-    return dg.materialize(
-        list(defs.assets),
-        selection=["survival_predictions"],
-        resources=resources_of_the_profile(home),
-        run_config={"ops": {"survival_predictions": {"config": {"table": table}}}},
-        raise_on_error=False,
-    )
+def score(home: Home, table: str = TABLE) -> dg.ExecuteInProcessResult:
+    """The job that scores a table."""
+    return run_job(home, "score", "score_table", table=table)
 
 
-def told(result: dg.ExecuteInProcessResult, key: str) -> object:
-    assert result.success, failure_of(result)
-    [made] = result.asset_materializations_for_node("survival_predictions")
-    return made.metadata[key].value
+def told(result: dg.ExecuteInProcessResult, key: str, of: str = "new_characters_predictions") -> object:
+    return metadata_of(result, of)[key]
 
 
-def predicted(home: Home) -> dict[str, dict[str, object]]:
+def predicted(home: Home, table: str = "new_characters_predictions") -> dict[str, dict[str, object]]:
     """The rows of the predictions, by id."""
-    table = DeltaTable(home.warehouse / "marvel_dev" / "marvel_characters" / "survival_predictions")
-    return {row["Id"]: row for row in pa.table(table.scan()).to_pylist()}
+    found = DeltaTable(home.warehouse / "marvel_dev" / "marvel_characters" / table)
+    return {row["Id"]: row for row in pa.table(found.scan()).to_pylist()}
+
+
+def materialize(home: Home, *assets: str, source: Path | None = None) -> dg.ExecuteInProcessResult:
+    """Some assets, of another source where one is given."""
+    config = {"ops": {"raw_characters": {"config": {"source": str(source)}}}} if source else None
+    return dg.materialize(
+        list(defs.assets), selection=list(assets), resources=resources_of_the_profile(home), run_config=config,
+        raise_on_error=False,
+    )  # fmt: skip
+
+
+def deliver(home: Home, rows: pa.Table) -> None:
+    """Let the source deliver others, and score them."""
+    delivered = {stored: name for name, stored in SOURCE_COLUMNS.items()}
+    file = home.root / "delivered.csv"
+    rows.to_pandas().rename(columns=delivered).assign(Alive="").to_csv(file, index=False)
+    result = materialize(home, "raw_characters", "survival_predictions", source=file)
+    assert result.success, failure_of(result)
 
 
 def test_the_graph_scores_everybody_that_can_be_with_the_version_in_each_row(served: Home):
     # when
-    rows = predicted(served)
+    rows = predicted(served, "survival_predictions")
 
     # then: more than are fit to be trained on and tested on, whose fate must be known
     folder = served.warehouse / "marvel_dev" / "marvel_characters"
@@ -188,6 +201,55 @@ def test_changes_that_are_no_longer_kept_lead_to_scoring_everybody(served: Home)
     assert told(result, "scored_now") == 5
 
 
+def work_of_scoring(home: Home) -> list[str]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        return work_of(run_job(home, "score", "score_table", instance, table=TABLE), instance)
+
+
+def test_a_table_rewritten_with_equal_rows_is_looked_at_once(served: Home):
+    # given
+    put(served, characters("Anna", "Ben"))
+    first = score(served)
+    put(served, characters("Ben", "Anna"))
+
+    # when
+    second, third = work_of_scoring(served), work_of_scoring(served)
+
+    # then
+    assert (len(second), third) == (1, [])
+    assert told(score(served), "delta_version") == told(first, "delta_version")
+
+
+def test_other_code_that_answers_the_same_scores_everybody_once(served: Home, monkeypatch: pytest.MonkeyPatch):
+    # given
+    put(served, characters("Anna", "Ben"))
+    score(served)
+
+    # when
+    monkeypatch.setattr(predictions, "SCORING_VERSION", "another")
+    second, third = work_of_scoring(served), work_of_scoring(served)
+
+    # then
+    assert (len(second), third) == (1, [])
+
+
+def test_predictions_are_kept_by_the_table_that_was_scored(served: Home):
+    # given
+    put(served, characters("Anna", "Ben"))
+    everybody = predicted(served, "survival_predictions")
+    reference = (served.references / "survival_predictions.json").read_text()
+
+    # when
+    assert score(served).success
+    again = materialize(served, "survival_predictions")
+
+    # then: neither takes the other's place
+    assert set(predicted(served)) == {"Anna", "Ben"}
+    assert predicted(served, "survival_predictions") == everybody
+    assert (served.references / "survival_predictions.json").read_text() == reference
+    assert told(again, "unchanged", "survival_predictions")
+
+
 def test_rows_that_can_not_be_scored_are_counted(served: Home):
     # given
     put(served, pa.concat_tables([characters("Anna"), characters("Ben", Identity="known to a few")]))
@@ -246,8 +308,7 @@ def test_the_characters_that_were_trained_on_have_not_drifted(served: Home):
 
 def test_a_window_of_others_has_drifted_and_names_the_columns(served: Home):
     # given
-    put(served, characters(*[f"Anna {number}" for number in range(300)], Gender="Other", Marital_Status="Married"))
-    score(served)
+    deliver(served, characters(*[f"Anna {number}" for number in range(300)], Gender="Other", Marital_Status="Married"))
 
     # when
     told_of_it = drift(served)
@@ -260,12 +321,11 @@ def test_a_window_of_others_has_drifted_and_names_the_columns(served: Home):
 
 def test_only_who_was_scored_last_is_the_window(served: Home):
     # given
-    put(served, characters(*[f"Anna {number}" for number in range(300)]))
-    score(served)
+    everybody = [f"Anna {number}" for number in range(300)]
+    deliver(served, characters(*everybody))
 
     # when
-    put(served, characters("Ben"), mode="append")
-    score(served)
+    deliver(served, characters(*everybody, "Ben"))
 
     # then
     assert drift(served)["reason"] == "1 characters are too few to tell; 200 are needed."
@@ -288,8 +348,7 @@ def test_another_threshold_is_another_report(
     served: Home, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given
-    put(served, characters(*[f"Anna {number}" for number in range(300)], Gender="Other"))
-    score(served)
+    deliver(served, characters(*[f"Anna {number}" for number in range(300)], Gender="Other"))
     with dg.DagsterInstance.ephemeral() as instance:
         assert drift(served, instance)["drifted"]
         content = yaml.safe_load(small_project.read_text())
@@ -304,15 +363,15 @@ def test_another_threshold_is_another_report(
 @pytest.mark.spark
 def test_spark_answers_as_the_embedded_engine_does(served: Home, spark_folder: Path, monkeypatch: pytest.MonkeyPatch):
     # given
-    everybody = predicted(served)
+    everybody = predicted(served, "survival_predictions")
     shutil.rmtree(served.warehouse / "marvel_dev" / "marvel_characters" / "survival_predictions")
     served.spark.symlink_to(spark_folder, target_is_directory=True)
     monkeypatch.setenv("MARVEL_PROFILE", "spark")
 
     # when
-    result = score(served, table=None)
+    result = materialize(served, "survival_predictions")
 
     # then
-    assert told(result, "scored_now") == len(everybody)
-    found = {name: row["prediction"] for name, row in predicted(served).items()}
+    assert told(result, "scored_now", "survival_predictions") == len(everybody)
+    found = {name: row["prediction"] for name, row in predicted(served, "survival_predictions").items()}
     assert found == {name: row["prediction"] for name, row in everybody.items()}

@@ -60,7 +60,7 @@ session.session().sql("CREATE SCHEMA IF NOT EXISTS spark_catalog.marvel_characte
 resources = databricks(home) | {
     "spark": session,
     "engine": SparkEngine(spark=session),
-    "tables": CatalogTables(spark=session, warehouse="", locks=str(home.locks)),
+    "tables": CatalogTables(spark=session, warehouse="", locks=str(home.locks), provenance=str(home.provenance)),
 }
 graph = dg.Definitions(assets=defs.assets, asset_checks=defs.asset_checks, resources=resources)
 graph.resolve_implicit_global_asset_job_def().execute_in_process()

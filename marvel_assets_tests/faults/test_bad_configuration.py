@@ -383,7 +383,7 @@ TABLE_NAMES = {
 @pytest.mark.parametrize("name", TABLE_NAMES.values(), ids=TABLE_NAMES.keys())
 def test_a_table_of_that_name_lies_nowhere(tmp_path: Path, record_property: Record, name: str):
     # given
-    tables = Tables(warehouse=str(tmp_path), locks=str(tmp_path))
+    tables = Tables(warehouse=str(tmp_path), locks=str(tmp_path), provenance=str(tmp_path))
 
     # then
     with pytest.raises(TableNameError, match=re.escape(f"{name[:300]!r} is no table; name one as catalog.schema.t")):

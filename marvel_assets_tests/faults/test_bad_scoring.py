@@ -20,15 +20,13 @@ from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 
-from marvel_assets.definitions import defs
 from marvel_assets.home import Home
 from marvel_assets.model.signature import EXAMPLE, example_frame
 from marvel_assets.resources.mlflow_store import connect
-from marvel_assets.resources.profiles import resources_of_the_profile
 from marvel_assets.survival.scoring import ASKED
 from marvel_assets_tests.faults.conftest import INPUTS, LOST
 from marvel_assets_tests.faults.scale import amount
-from marvel_assets_tests.graph import failure_of, run_graph
+from marvel_assets_tests.graph import failure_of, run_graph, run_job
 from marvel_assets_tests.planted import spoilt_characters
 from marvel_assets_tests.servers.marvel_serve import marvel_serve
 from marvel_assets_tests.sockets import listening
@@ -43,7 +41,7 @@ Record = Callable[[str, object], None]
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, small_project: Path, mlflow_database: Path) -> Iterator[Home]:
-    """A home in which a model is served, and everybody scored; the tests put their tables into it."""
+    """A home in which a model is served, and a table scored; the tests put others in its place."""
     with pytest.MonkeyPatch.context() as environment:
         for name in os.environ:
             if name.startswith(("MARVEL_", "MLFLOW_")):
@@ -54,6 +52,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, small_project: Path, mlflow
         shutil.copyfile(mlflow_database, home.mlflow_database)
         result = run_graph(home, spoilt_characters(tmp_path_factory.mktemp("planted"), 0.0))
         assert result.success, failure_of(result)
+        assert score(home, table(*GOOD)).success
         yield home
 
 
@@ -78,17 +77,11 @@ def score(home: Home, rows: pa.Table) -> dg.ExecuteInProcessResult:
     folder = home.warehouse.joinpath(*TABLE.split("."))
     shutil.rmtree(folder, ignore_errors=True)
     write_deltalake(folder, rows, configuration={"delta.enableChangeDataFeed": "true"})
-    return dg.materialize(
-        list(defs.assets),
-        selection=["survival_predictions"],
-        resources=resources_of_the_profile(home),
-        run_config={"ops": {"survival_predictions": {"config": {"table": TABLE}}}},
-        raise_on_error=False,
-    )
+    return run_job(home, "score", "score_table", table=TABLE)
 
 
 def predictions(home: Home) -> DeltaTable:
-    return DeltaTable(home.warehouse / "marvel_dev" / "marvel_characters" / "survival_predictions")
+    return DeltaTable(home.warehouse / "marvel_dev" / "marvel_characters" / "new_characters_predictions")
 
 
 def predicted(home: Home) -> dict[str, dict[str, Any]]:

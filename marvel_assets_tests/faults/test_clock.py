@@ -109,7 +109,7 @@ def predictions(home: Home, config: ProjectConfig) -> set[tuple[object, ...]]:
 
 def histories(home: Home, config: ProjectConfig) -> dict[str, list[tuple[int, str]]]:
     """Versions and contents of every table, the newest first."""
-    tables = Tables(warehouse=str(home.warehouse), locks=str(home.locks))
+    tables = Tables(warehouse=str(home.warehouse), locks=str(home.locks), provenance=str(home.provenance))
     found = {}
     for name in (*TABLES, "survival_predictions"):
         qualified = config.qualified(name)
@@ -170,7 +170,7 @@ def sources_of(home: Home, default: Path) -> object:
 
 
 def found_window(home: Home, config: ProjectConfig) -> int:
-    tables = Tables(warehouse=str(home.warehouse), locks=str(home.locks))
+    tables = Tables(warehouse=str(home.warehouse), locks=str(home.locks), provenance=str(home.provenance))
     head = tables.head(config.qualified("survival_predictions"))
     assert head is not None
     return head.table.version

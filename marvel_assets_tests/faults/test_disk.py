@@ -168,7 +168,7 @@ def located(home: Home, project: Path, table: str) -> Path:
 
 def contents_of(home: Home, project: Path) -> dict[str, str]:
     """What the newest commit of each table says of its rows."""
-    tables = Tables(warehouse=str(home.warehouse), locks=str(home.locks))
+    tables = Tables(warehouse=str(home.warehouse), locks=str(home.locks), provenance=str(home.provenance))
     config = ProjectConfig.from_yaml(project)
     return {table: tables.head(config.qualified(table)).table.content for table in TABLES}
 
@@ -181,7 +181,7 @@ def scores(home: Home, project: Path) -> dict[str, str]:
 
 def lost_rows(home: Home, project: Path, first: State) -> int:
     """How many rows of the tables' first versions can't be read any more."""
-    tables = Tables(warehouse=str(home.warehouse), locks=str(home.locks))
+    tables = Tables(warehouse=str(home.warehouse), locks=str(home.locks), provenance=str(home.provenance))
     config = ProjectConfig.from_yaml(project)
     lost = 0
     for name, version in first.table_versions.items():

@@ -32,7 +32,7 @@ from marvel_assets.survival.cleaning import cleaning_statements, digested_source
 
 file, home, also_cleaned = sys.argv[1], Path(sys.argv[2]), sys.argv[3] == "True"
 engine = DuckDBEngine(scratch=str(home / "scratch"), memory_limit="256MB")
-tables = Tables(warehouse=str(home / "warehouse"), locks=str(home / "locks"))
+tables = Tables(warehouse=str(home / "warehouse"), locks=str(home / "locks"), provenance=str(home / "provenance"))
 statements = cleaning_statements()
 rows = {}
 with engine.session() as session:

@@ -29,7 +29,9 @@ def spark(spark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def tables(spark: Spark, tmp_path: Path) -> Iterator[CatalogTables]:
-    yield CatalogTables(spark=spark, warehouse="", locks=str(tmp_path / "locks"))
+    yield CatalogTables(
+        spark=spark, warehouse="", locks=str(tmp_path / "locks"), provenance=str(tmp_path / "provenance")
+    )
     spark.session().sql(f"DROP TABLE IF EXISTS {quoted(NAME)}")
 
 

@@ -176,7 +176,11 @@ def relation(*rows: tuple[str, int]) -> str:
 
 @pytest.fixture
 def tables(tmp_path: Path) -> Tables:
-    return Tables(warehouse=str(tmp_path / "warehouse"), locks=str(tmp_path / "locks"))
+    return Tables(
+        warehouse=str(tmp_path / "warehouse"),
+        locks=str(tmp_path / "locks"),
+        provenance=str(tmp_path / "provenance"),
+    )
 
 
 def publish(engine: Engine, tables: Tables, *rows: tuple[str, int]) -> tuple[int, bool]:

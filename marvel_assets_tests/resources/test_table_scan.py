@@ -66,7 +66,7 @@ def test_the_version_is_the_one_that_was_named(location: Path):
 
 def test_a_sample_is_the_same_rows_whether_they_are_read_at_once_or_in_parts(location: Path):
     # given
-    tables = Tables(warehouse=str(location), locks=str(location))
+    tables = Tables(warehouse=str(location), locks=str(location), provenance=str(location))
 
     # when
     at_once = tables.read_at(location, 1, COLUMNS, sample=0.3).column("Id").to_pylist()
@@ -115,7 +115,7 @@ def test_what_cannot_be_read_is_named_with_its_version(tmp_path: Path, location:
 
 def test_a_table_that_only_a_catalog_knows_is_refused_with_the_way_out(tmp_path: Path):
     # given
-    tables = Tables(warehouse=str(tmp_path), locks=str(tmp_path))
+    tables = Tables(warehouse=str(tmp_path), locks=str(tmp_path), provenance=str(tmp_path))
 
     # then
     with pytest.raises(TableNotFoundError, match=r"`c`\.`s`\.`t` is known to the catalog .* fit in one process"):

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,7 +23,11 @@ ANNA_CLEO = [("anna", 1), ("cleo", 3)]
 
 @pytest.fixture
 def tables(tmp_path: Path) -> Tables:
-    return Tables(warehouse=str(tmp_path / "warehouse"), locks=str(tmp_path / "locks"))
+    return Tables(
+        warehouse=str(tmp_path / "warehouse"),
+        locks=str(tmp_path / "locks"),
+        provenance=str(tmp_path / "provenance"),
+    )
 
 
 def publish(
@@ -38,7 +43,7 @@ def publish(
 
 
 def publish_in_a_process(warehouse: str, locks: str) -> bool:
-    return publish(Tables(warehouse=warehouse, locks=locks), ANNA_BEN).is_new
+    return publish(Tables(warehouse=warehouse, locks=locks, provenance=locks), ANNA_BEN).is_new
 
 
 def delta(tables: Tables) -> DeltaTable:
@@ -240,7 +245,7 @@ def test_every_version_has_the_provenance_of_its_own_commit(tables: Tables):
     ]
 
 
-def test_equal_content_keeps_the_provenance_that_it_was_first_made_of(tables: Tables):
+def test_equal_content_has_the_provenance_that_it_was_last_made_of_without_a_commit(tables: Tables):
     # given
     publish(tables, ANNA_BEN, {"raw": "v0"})
 
@@ -248,7 +253,39 @@ def test_equal_content_keeps_the_provenance_that_it_was_first_made_of(tables: Ta
     again = publish(tables, ANNA_BEN, {"raw": "v1"})
 
     # then
-    assert (again.is_new, again.commit.provenance) == (False, {"raw": "v0"})
+    assert (again.is_new, again.commit.provenance) == (False, {"raw": "v1"})
+    assert tables.head(NAME) == again.commit
+    assert (delta(tables).version(), tables.commit_of(again.commit.table).provenance) == (0, {"raw": "v0"})
+
+
+def test_the_provenance_of_an_earlier_version_is_not_that_of_equal_rows_that_came_back(tables: Tables):
+    # given
+    publish(tables, ANNA_BEN, {"raw": "v0"})
+    publish(tables, ANNA_BEN, {"raw": "v1"})
+
+    # when
+    for version, characters in enumerate([ANNA_CLEO, ANNA_BEN], start=2):
+        publish(tables, characters, {"raw": f"v{version}"})
+
+    # then
+    assert tables.head(NAME).provenance == {"raw": "v3"}
+
+
+def test_a_table_keeps_its_id_and_its_successor_has_another(tables: Tables):
+    # given
+    publish(tables, ANNA_BEN)
+    before = tables.table_id(NAME)
+
+    # when
+    publish(tables, ANNA_CLEO)
+    kept = tables.table_id(NAME)
+    shutil.rmtree(tables.location(NAME))
+    gone = tables.table_id(NAME)
+    publish(tables, ANNA_BEN)
+
+    # then
+    assert (kept, gone) == (before, "")
+    assert tables.table_id(NAME) not in {before, ""}
 
 
 @pytest.mark.parametrize("metadata", [None, "a note", "[1]", '{"note": 1}'])

@@ -3,16 +3,15 @@
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
-import pyarrow as pa
+import pandas as pd
 import pytest
-from dagster._core.scheduler.instigation import InstigatorTick, TickStatus
+from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorTick, TickStatus
 from dagster_graphql import DagsterGraphQLClient
-from deltalake import write_deltalake
 
 from marvel_assets.automation.new_data import GOING
 from marvel_assets.config import ProjectConfig
@@ -20,7 +19,7 @@ from marvel_assets.home import Home
 from marvel_assets.resources.mlflow_store import connect
 from marvel_assets.resources.unity_catalog.embedded import EmbeddedCatalog
 from marvel_assets.resources.unity_catalog.model_pair import ALIAS, ModelPairs
-from marvel_assets.survival.scoring import ASKED
+from marvel_assets.survival.schema import SOURCE_COLUMNS
 from marvel_assets_tests.homes import Templates, copy_of
 from marvel_assets_tests.pages import Pages, served
 from marvel_assets_tests.planted import ROWS, spoilt_characters
@@ -76,18 +75,26 @@ class Story:
         found = [catalog.version_under(name, ALIAS) for name in (pairs.basic_name, pairs.custom_name)]
         return tuple(None if version is None else version.version for version in found)
 
-    def start_job(self, name: str, op: str, **config: str) -> str:
-        """Launch a job as the Launchpad does; returns the run's id."""
+    def start_job(self, name: str, op: str, assets: Sequence[str] | None = None, **config: str) -> str:
+        """Launch a job, or some assets, as the Launchpad does; returns the run's id."""
         host, _, port = self.pages.dagster.removeprefix("http://").partition(":")
         client = DagsterGraphQLClient(host, port_number=int(port))
         settings = {"ops": {op: {"config": config}}}
-        return client.submit_job_execution(name, "marvel_assets", "__repository__", run_config=settings)
+        return client.submit_job_execution(
+            name, "marvel_assets", "__repository__", run_config=settings, asset_selection=assets
+        )
 
-    def score(self, table: str) -> None:
-        """Score a table, and wait until that is done."""
-        run = self.start_job("score", "survival_predictions", table=table)
+    def score(self, source: Path) -> None:
+        """Score the characters of a source without a retraining, and wait until that is done."""
+        assets = ["raw_characters", "survival_predictions", "drift_report"]
+        run = self.start_job("__ASSET_JOB", "raw_characters", assets, source=str(source))
         done = dg.DagsterRunStatus.SUCCESS
-        wait_until(lambda: self.instance.get_run_by_id(run).status == done, lambda: f"{run} to score {table}")
+        wait_until(lambda: self.instance.get_run_by_id(run).status == done, lambda: f"{run} to score {source}")
+
+    def stop_watching_the_source(self) -> None:
+        """Turn the sensor off that would retrain for what was scored."""
+        [state] = [state for state in self.instance.all_instigator_state() if state.name == "new_raw_data"]
+        self.instance.update_instigator_state(state.with_status(InstigatorStatus.STOPPED))
 
     def runs(self, *statuses: dg.DagsterRunStatus) -> list[dg.DagsterRun]:
         """The runs of the retraining, the newest first."""
@@ -201,14 +208,13 @@ def test_4_a_rollback_puts_version_2_back(story: Story):
 
 def test_5_drift_of_what_is_scored_leads_to_a_retraining(story: Story):
     # given: two windows of characters unlike any that the model knows
-    table = story.config.qualified("new_characters")
-    folder = story.home.warehouse.joinpath(*table.split("."))
-    for window in range(2):
-        rows = [{**dict.fromkeys(ASKED, ""), "PageID": f"{window}-{number}", "Gender": "Genderless"}
-                for number in range(300)]  # fmt: skip
-        write_deltalake(folder, pa.Table.from_pylist(rows), mode="append",
-                        configuration={"delta.enableChangeDataFeed": "true"})  # fmt: skip
-        story.score(table)
+    story.stop_watching_the_source()
+    file = story.source.with_name("unlike.csv")
+    for windows in (1, 2):
+        rows = [{**dict.fromkeys(SOURCE_COLUMNS, ""), "PageID": f"id-{number}", "Gender": "Genderless"}
+                for number in range(300 * windows)]  # fmt: skip
+        pd.DataFrame(rows).to_csv(file, index=False)
+        story.score(file)
 
     # when
     story.pages.start_sensor("drift")
