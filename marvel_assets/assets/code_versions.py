@@ -22,7 +22,7 @@ def code_version(*modules: str) -> str:
     while waiting:
         if (module := waiting.pop()) not in found:
             found[module], imported = _read(_file_of(module))
-            waiting += [name for name in imported if _file_of(name).exists()]
+            waiting += [name for name in imported if name.startswith("marvel_assets") and _file_of(name).exists()]
     return hashlib.sha256("\n".join(f"{name}\n{found[name]}" for name in sorted(found)).encode()).hexdigest()[:12]
 
 
@@ -59,9 +59,12 @@ class _Reader(ast.NodeTransformer):
     def visit_If(self, node: ast.If) -> ast.AST | None:
         return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
 
+    def visit_Import(self, node: ast.Import) -> ast.AST:
+        self.imported += [alias.name for alias in node.names]
+        return node
+
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
-        if node.module and node.module.split(".")[0] == "marvel_assets":
-            self.imported += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        self.imported += [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
         return node
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:

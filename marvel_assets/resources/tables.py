@@ -123,7 +123,8 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         with exclusive(Path(self.locks), f"table-{name}"):
             head = self.head(name)
             if head is not None and (head.table.rows, head.table.content) == (content.rows, content.digest):
-                self._keep_provenance(head.table, provenance)
+                if head.provenance != provenance:
+                    self._keep_provenance(head.table, provenance)
                 return Published(replace(head, provenance=provenance), is_new=False)
             recorded = {"rows": content.rows, "content": content.digest, "provenance": provenance}
             session.write(relation, self.location(name), json.dumps(recorded))

@@ -76,6 +76,23 @@ def test_the_commit_of_a_version_tells_what_it_was_made_of(tables: CatalogTables
     assert tables.head(NAME).provenance == {"numbers": 20}
 
 
+def test_a_table_keeps_its_id_and_its_successor_has_another(tables: CatalogTables, spark: Spark):
+    # given
+    publish(tables, spark, 10)
+    before = tables.table_id(NAME)
+
+    # when
+    publish(tables, spark, 20)
+    kept = tables.table_id(NAME)
+    spark.session().sql(f"DROP TABLE {quoted(NAME)}")
+    gone = tables.table_id(NAME)
+    publish(tables, spark, 10)
+
+    # then
+    assert (kept, gone) == (before, "")
+    assert tables.table_id(NAME) not in {before, ""}
+
+
 def test_a_table_that_is_not_there_has_no_head(tables: CatalogTables):
     assert tables.head(NAME) is None
 
