@@ -105,15 +105,15 @@ def _cleaned(name: str, source: Source, folder: Path) -> Sets:
     import pandas as pd
 
     from marvel_assets.resources.engines.duckdb_engine import DuckDBEngine
-    from marvel_assets.survival.cleaning import cleaning_statements, digested_source, set_of
+    from marvel_assets.survival.cleaning import cleaned_characters, digested_source, set_of
     from marvel_assets.survival.schema import FEATURES, IDENTIFIER, MEASURES, TARGET
 
-    statements, columns = cleaning_statements(), [IDENTIFIER, *FEATURES, TARGET]
+    columns = [IDENTIFIER, *FEATURES, TARGET]
     dropped = ", ".join(f"coalesce({expression}, 0) AS {name}" for name, expression in DROPPED.items())
     with DuckDBEngine(scratch=str(folder)).session() as session:
         session.read_source(source, "delivered")
         session.query(digested_source("delivered"), "raw_characters")
-        session.query(statements.cleaned_characters, "cleaned_characters")
+        session.query(cleaned_characters(), "cleaned_characters")
         parts = {}
         for split in ("train", "test"):
             session.query(set_of(split), split)

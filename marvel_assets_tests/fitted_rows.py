@@ -11,7 +11,7 @@ from marvel_assets.home import PROJECT_ROOT
 from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
 from marvel_assets.resources.engines.duckdb_engine import DuckDBEngine
 from marvel_assets.sources.generated import GeneratedSource
-from marvel_assets.survival.cleaning import cleaning_statements, digested_source, set_of
+from marvel_assets.survival.cleaning import cleaned_characters, digested_source, set_of
 from marvel_assets.survival.schema import FEATURES, MEASURES, TARGET
 from marvel_assets_tests.conftest import FEW_TREES
 
@@ -20,11 +20,10 @@ CATEGORICAL = [name for name in FEATURE_NAMES if name not in MEASURES]
 
 
 def cleaned(folder: Path, rows: int) -> dict[str, pd.DataFrame]:
-    statements = cleaning_statements()
     with DuckDBEngine(scratch=str(folder)).session() as session:
         session.read_source(GeneratedSource(rows, 7, folder), "delivered")
         session.query(digested_source("delivered"), "raw_characters")
-        session.query(statements.cleaned_characters, "cleaned_characters")
+        session.query(cleaned_characters(), "cleaned_characters")
         columns = [*FEATURE_NAMES, TARGET]
         sets = {}
         for split in ("train", "test"):

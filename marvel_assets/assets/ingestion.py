@@ -19,7 +19,7 @@ from marvel_assets.resources.sources import Sources
 from marvel_assets.resources.tables import Published, Tables
 from marvel_assets.resources.tracking import MlflowTracking
 from marvel_assets.resources.unity_catalog.resource import UnityCatalog
-from marvel_assets.survival.cleaning import cleaning_statements, digested_source, rejected, set_of
+from marvel_assets.survival.cleaning import cleaned_characters, digested_source, rejected, set_of
 from marvel_assets.survival.schema import CHARACTER_COLUMNS, REJECTED_COLUMNS, SOURCE_COLUMNS, SOURCE_ROW
 
 GROUP = "ingestion"
@@ -203,8 +203,7 @@ def characters(
     context.log.info(f"Cleaning and splitting the {raw_characters.rows:,} rows of {raw_characters}")
     with engine.session() as session:
         session.read_table(tables.location(raw_characters.name), raw_characters.version, "raw_characters")
-        statements = cleaning_statements()
-        session.query(statements.cleaned_characters, "cleaned_characters")
+        session.query(cleaned_characters(), "cleaned_characters")
         for asset, statement in TABLE_STATEMENTS.items():
             # The rejected rows are few, but every raw cell is read to find them.
             (session.query if asset == "rejected_characters" else session.define)(statement, asset)

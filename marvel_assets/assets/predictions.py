@@ -16,7 +16,7 @@ from marvel_assets.resources.tables import Commit, Published, Tables
 from marvel_assets.resources.tracking import MlflowTracking
 from marvel_assets.resources.unity_catalog.model_pair import ALIAS
 from marvel_assets.resources.unity_catalog.resource import UnityCatalog
-from marvel_assets.survival.cleaning import cleaning_statements
+from marvel_assets.survival.cleaning import cleaned_characters
 from marvel_assets.survival.scoring import (
     PREDICTION_COLUMNS,
     as_if_alive,
@@ -169,9 +169,8 @@ def _score(
             touched = "touched"
         except ChangesNotKeptError as error:
             log.info(f"All characters are scored: {error}")
-    statements = cleaning_statements()
     session.define(as_if_alive("delivered", columns, touched), "raw_characters")
-    session.define(statements.cleaned_characters, "cleaned_characters")
+    session.define(cleaned_characters(), "cleaned_characters")
     session.query(usable(), "to_score")  # none of the columns that only reject
     [(read, scored)] = session.rows("SELECT (SELECT count(*) FROM raw_characters), (SELECT count(*) FROM to_score)")
     log.info(f"Scoring {scored:,} characters of {table} with {model[0]} version {model[1]}")

@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from importlib.resources import files
-from typing import NamedTuple
 
 from marvel_assets.survival.schema import MISSING_TEXT, SOURCE_COLUMNS, TEST_BELOW
 
 
-class CleaningStatements(NamedTuple):
-    """The statement of ``clean.sql``, and what tells it from its successor.
+def cleaned_characters() -> str:
+    """The statement of ``clean.sql``, with the list of missing texts put in.
 
-    Attributes:
-        cleaned_characters: from ``raw_characters``, one row for each row read, with ``split`` ('train', 'test', or
-            null where rejected), ``rejected_column``, ``reason`` and ``row_digest``.
-        rules: hash of all that decides the three tables: the statement, the list of missing texts, and what is
-            taken out of the result.
+    From ``raw_characters`` it makes one row for each row read, with ``split`` ('train', 'test', or null where
+    rejected), ``rejected_column``, ``reason`` and ``row_digest``.
     """
-
-    cleaned_characters: str
-    rules: str
-
-
-def cleaning_statements() -> CleaningStatements:
-    """Read ``clean.sql`` and put the list of missing texts in."""
     template = files("marvel_assets.survival").joinpath("clean.sql").read_text(encoding="utf-8")
     quoted = ", ".join(f"'{text}'" for text in MISSING_TEXT)
     text = template.replace("{missing}", f"({quoted})").replace("{test_below}", TEST_BELOW)
-    without_comments = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
-    everything = "\n".join([without_comments, set_of("train"), set_of("test"), rejected()])
-    return CleaningStatements(
-        without_comments.strip(),
-        hashlib.sha256(everything.encode()).hexdigest()[:16],
-    )
+    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--")).strip()
 
 
 def digested_source(relation: str) -> str:

@@ -77,9 +77,9 @@ def test_a_change_in_what_a_function_imports_counts(change: Change):
     ("before", "after"),
     [
         ('"""The statements that clean', '"""Statements that clean'),
-        ('"""Read ``clean.sql``', '"""Look at ``clean.sql``'),
-        ("import hashlib\n", "import hashlib  # for what decides\n"),
-        ("import hashlib\n", "import hashlib\n\n\n"),
+        ('"""The statement of ``clean.sql``', '"""What is in ``clean.sql``'),
+        ("from importlib.resources import files\n", "from importlib.resources import files  # of this package\n"),
+        ("from importlib.resources import files\n", "from importlib.resources import files\n\n\n"),
     ],
     ids=["the module's docstring", "a function's docstring", "a comment", "blank lines"],
 )

@@ -15,7 +15,7 @@ from marvel_assets.home import Home
 from marvel_assets.resources.engines.duckdb_engine import DuckDBEngine
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.locate import locate
-from marvel_assets.survival.cleaning import cleaning_statements, digested_source, rejected, set_of
+from marvel_assets.survival.cleaning import cleaned_characters, digested_source, rejected, set_of
 from marvel_assets.survival.schema import SOURCE_COLUMNS
 from marvel_assets_tests.commands import TABLES, State, state_of
 from marvel_assets_tests.faults.conftest import INPUTS, LOST
@@ -96,11 +96,10 @@ def test_of_a_delivery_that_can_be_read_each_row_is_accepted_or_rejected_with_a_
 
 def ingested(source: Path, folder: Path) -> dict[str, int]:
     """What becomes of the rows, by the statements that the assets run."""
-    statements = cleaning_statements()
     with DuckDBEngine(scratch=str(folder / "scratch"), memory_limit="1GB").session() as session:
         session.read_source(locate(str(source), folder, generator_rows=1, generator_seed=1), "delivered")
         session.define(digested_source("delivered"), "raw_characters")
-        session.query(statements.cleaned_characters, "cleaned_characters")
+        session.query(cleaned_characters(), "cleaned_characters")
         session.query(f"{set_of('train')} UNION ALL {set_of('test')}".replace("ORDER BY Id", ""), "accepted")
         session.query(rejected(), "rejected")
         [(read, distinct)] = session.rows("SELECT count(*), count(DISTINCT source_row) FROM raw_characters")

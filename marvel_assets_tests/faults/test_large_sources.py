@@ -28,12 +28,11 @@ from pathlib import Path
 from marvel_assets.resources.engines.duckdb_engine import DuckDBEngine
 from marvel_assets.resources.tables import Tables
 from marvel_assets.sources.locate import locate
-from marvel_assets.survival.cleaning import cleaning_statements, digested_source, rejected, set_of
+from marvel_assets.survival.cleaning import cleaned_characters, digested_source, rejected, set_of
 
 file, home, also_cleaned = sys.argv[1], Path(sys.argv[2]), sys.argv[3] == "True"
 engine = DuckDBEngine(scratch=str(home / "scratch"), memory_limit="256MB")
 tables = Tables(warehouse=str(home / "warehouse"), locks=str(home / "locks"), provenance=str(home / "provenance"))
-statements = cleaning_statements()
 rows = {}
 with engine.session() as session:
     session.read_source(locate(file, home, generator_rows=1, generator_seed=1), "delivered")
@@ -43,7 +42,7 @@ with engine.session() as session:
 if also_cleaned:
     with engine.session() as session:
         session.read_table(tables.location("c.s.raw"), raw.version, "raw_characters")
-        session.query(statements.cleaned_characters, "cleaned_characters")
+        session.query(cleaned_characters(), "cleaned_characters")
         for name, statement in {"train": set_of("train"), "test": set_of("test"), "rejected": rejected()}.items():
             session.define(statement, name)
             rows[name] = tables.publish(session, name, f"c.s.{name}", {}).commit.table.rows

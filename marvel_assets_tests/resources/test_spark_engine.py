@@ -16,7 +16,7 @@ from marvel_assets.resources.engines.spark_engine import SparkEngine
 from marvel_assets.resources.spark.resource import Spark
 from marvel_assets.resources.tables import Tables
 from marvel_assets.sources.locate import FileSource
-from marvel_assets.survival.cleaning import cleaning_statements, digested_source, rejected, set_of
+from marvel_assets.survival.cleaning import cleaned_characters, digested_source, rejected, set_of
 from marvel_assets.survival.schema import MISSING_TEXT, SOURCE_COLUMNS
 from marvel_assets.survival.synthetic import synthetic_characters
 
@@ -137,11 +137,10 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> FileSource:
 
 def make_tables(engine: Engine, source: FileSource, folder: Path) -> dict[str, Content]:
     """Clean and split the source, and write the three tables."""
-    statements = cleaning_statements()
     with engine.session() as session:
         session.read_source(source, "delivered")
         session.define(digested_source("delivered"), "raw_characters")
-        session.query(statements.cleaned_characters, "cleaned_characters")
+        session.query(cleaned_characters(), "cleaned_characters")
         for name, statement in STATEMENTS.items():
             session.define(statement, name)
             session.write(name, folder / name, "{}")

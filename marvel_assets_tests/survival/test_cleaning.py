@@ -15,7 +15,7 @@ from pandas._libs.parsers import STR_NA_VALUES
 
 from marvel_assets.resources.engines.duckdb_engine import DuckDBEngine
 from marvel_assets.sources.locate import FileSource
-from marvel_assets.survival.cleaning import cleaning_statements, digested_source, rejected, set_of
+from marvel_assets.survival.cleaning import cleaned_characters, digested_source, rejected, set_of
 from marvel_assets.survival.contract import split_of
 from marvel_assets.survival.schema import (
     CATEGORIES,
@@ -58,7 +58,7 @@ def clean(database: duckdb.DuckDBPyConnection, *rows: Row) -> pd.DataFrame:
     delivered = {name: pa.array([row[name] for row in whole], pa.string()) for name in STORED}
     database.register("delivered", pa.table({SOURCE_ROW: range(1, len(whole) + 1), **delivered}))
     database.execute("CREATE OR REPLACE TABLE raw_characters AS SELECT * FROM delivered")
-    database.execute(f"CREATE OR REPLACE TABLE cleaned_characters AS {cleaning_statements().cleaned_characters}")
+    database.execute(f"CREATE OR REPLACE TABLE cleaned_characters AS {cleaned_characters()}")
     return database.execute(f"SELECT * FROM cleaned_characters ORDER BY {SOURCE_ROW}").df()
 
 
@@ -506,13 +506,8 @@ def test_the_source_digest_tells_missing_from_empty_and_column_from_column(datab
     assert digests.is_unique
 
 
-def test_every_placeholder_of_the_statements_is_filled_in():
-    # when
-    statements = cleaning_statements()
-
-    # then
-    assert re.fullmatch("[0-9a-f]{16}", statements.rules)
-    assert not re.search("[{}]", statements.cleaned_characters)
+def test_every_placeholder_of_the_statement_is_filled_in():
+    assert not re.search("[{}]", cleaned_characters())
 
 
 # The rules told once more, in Python and from the design alone: what follows shares nothing with clean.sql.
@@ -661,13 +656,13 @@ def test_statement_and_design_agree_on_any_table(database: duckdb.DuckDBPyConnec
 
 def test_statement_and_design_agree_on_the_genuine_rows_as_the_engine_reads_them(sample: Path, tmp_path: Path):
     # given
-    statements, names = cleaning_statements(), ", ".join(STORED)
+    names = ", ".join(STORED)
 
     # when
     with DuckDBEngine(scratch=str(tmp_path)).session() as session:
         session.read_source(FileSource("the genuine rows", sample), "delivered")
         session.query(digested_source("delivered"), "raw_characters")
-        session.query(statements.cleaned_characters, "cleaned_characters")
+        session.query(cleaned_characters(), "cleaned_characters")
         found = as_found(session._connection)
         read = session.rows(f"SELECT {names} FROM raw_characters ORDER BY {SOURCE_ROW}")
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marvel_assets.survival.cleaning import cleaning_statements, set_of
+from marvel_assets.survival.cleaning import cleaned_characters, set_of
 from marvel_assets.survival.contract import CONTRACT_COLUMNS, broken_promises, split_of
 from marvel_assets.survival.schema import CATEGORIES, FLAGS, SOURCE_COLUMNS, SOURCE_ROW, TARGET
 from marvel_assets.survival.synthetic import synthetic_characters
@@ -129,12 +129,11 @@ def test_a_table_without_rows_breaks_none():
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_what_the_cleaning_makes_keeps_every_promise(split: str):
     # given
-    statements = cleaning_statements()
     with duckdb.connect() as database:
         delivered = synthetic_characters(1000, 7)[list(SOURCE_COLUMNS)].rename(columns=SOURCE_COLUMNS)
         delivered[SOURCE_ROW] = range(1, len(delivered) + 1)
         database.register("raw_characters", pa.Table.from_pandas(delivered, preserve_index=False))
-        database.execute(f"CREATE TABLE cleaned_characters AS {statements.cleaned_characters}")
+        database.execute(f"CREATE TABLE cleaned_characters AS {cleaned_characters()}")
 
         # when
         made = database.sql(set_of(split)).to_arrow_table()
