@@ -3,6 +3,9 @@
 import dagster as dg
 
 from marvel_assets.definitions import defs
+from marvel_assets.survival import descriptions
+from marvel_assets.survival.schema import CHARACTER_COLUMNS, REJECTED_COLUMNS
+from marvel_assets.survival.scoring import PREDICTION_COLUMNS
 from marvel_assets_tests.commands import python, succeeded
 
 HEAVY = ("mlflow", "lightgbm", "pandas", "pyspark", "sklearn", "duckdb", "deltalake", "pyarrow", "dagster_mlflow")
@@ -64,6 +67,12 @@ def test_tables_tell_their_columns_and_where_they_come_from():
     assert [(dep.asset_key.to_user_string(), dep.column_name) for dep in lineage["Magic"]] == [
         ("raw_characters", "Origin")
     ]
+
+
+def test_every_column_is_described():
+    assert tuple(descriptions.CHARACTERS) == CHARACTER_COLUMNS
+    assert tuple(descriptions.REJECTED_CHARACTERS) == REJECTED_COLUMNS
+    assert tuple(descriptions.SURVIVAL_PREDICTIONS) == PREDICTION_COLUMNS
 
 
 def test_checks_that_guard_what_is_downstream_are_blocking():

@@ -20,7 +20,8 @@ from marvel_assets.resources.tables import Published, Tables
 from marvel_assets.resources.tracking import MlflowTracking
 from marvel_assets.resources.unity_catalog.resource import UnityCatalog
 from marvel_assets.survival.cleaning import cleaned_characters, digested_source, rejected, set_of
-from marvel_assets.survival.schema import CHARACTER_COLUMNS, REJECTED_COLUMNS, SOURCE_COLUMNS, SOURCE_ROW
+from marvel_assets.survival.descriptions import CHARACTERS, RAW_CHARACTERS, REJECTED_CHARACTERS
+from marvel_assets.survival.schema import CHARACTER_COLUMNS, SOURCE_COLUMNS, SOURCE_ROW
 
 GROUP = "ingestion"
 READING_VERSION = code_version("marvel_assets.sources.read", "marvel_assets.sources.delta_table")
@@ -35,10 +36,6 @@ NEEDED_TO_FIT = ("mlflow", "lightgbm", "sklearn.pipeline")
 ADD_UP = "accepted_and_rejected_add_up"
 TABLE_STATEMENTS = {"train_set": set_of("train"), "test_set": set_of("test"), "rejected_characters": rejected()}
 
-RAW_COLUMNS = {
-    SOURCE_ROW: "The row's place in the source, from 1.",
-    **{stored: f"{delivered}, as delivered." for delivered, stored in SOURCE_COLUMNS.items()},
-}
 DELIVERED_TYPES = {SOURCE_ROW: "bigint", "update_timestamp_utc": "timestamp"}
 CLEANED_TYPES = {
     "Height": "double",
@@ -85,7 +82,7 @@ class RawCharactersConfig(dg.Config):
     code_version=READING_VERSION,
     io_manager_key="references",
     pool=POOL,
-    metadata={"dagster/column_schema": column_schema(RAW_COLUMNS, DELIVERED_TYPES)},
+    metadata={"dagster/column_schema": column_schema(RAW_CHARACTERS, DELIVERED_TYPES)},
 )
 def raw_characters(
     context: dg.AssetExecutionContext,
@@ -143,7 +140,7 @@ def _cleaned_table(name: str, description: str, schema: dg.TableSchema, lineage:
     ).with_io_manager_key("references")
 
 
-CHARACTER_SCHEMA = column_schema(CHARACTER_COLUMNS, CLEANED_TYPES)
+CHARACTER_SCHEMA = column_schema(CHARACTERS, CLEANED_TYPES)
 CHARACTER_LINEAGE = column_lineage(CHARACTER_COLUMNS, LINEAGE, raw_characters.key)
 
 
@@ -165,7 +162,7 @@ CHARACTER_LINEAGE = column_lineage(CHARACTER_COLUMNS, LINEAGE, raw_characters.ke
         _cleaned_table(
             "rejected_characters",
             "Rows that can't be used, as delivered, each with the column at fault and the reason.",
-            column_schema(REJECTED_COLUMNS, DELIVERED_TYPES),
+            column_schema(REJECTED_CHARACTERS, DELIVERED_TYPES),
             column_lineage(SOURCE_COLUMNS.values(), {}, raw_characters.key),
         ),
     ],

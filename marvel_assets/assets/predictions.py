@@ -17,8 +17,8 @@ from marvel_assets.resources.tracking import MlflowTracking
 from marvel_assets.resources.unity_catalog.model_pair import ALIAS
 from marvel_assets.resources.unity_catalog.resource import UnityCatalog
 from marvel_assets.survival.cleaning import cleaned_characters
+from marvel_assets.survival.descriptions import SURVIVAL_PREDICTIONS
 from marvel_assets.survival.scoring import (
-    PREDICTION_COLUMNS,
     as_if_alive,
     columns_of_other_types,
     missing_columns,
@@ -47,7 +47,7 @@ TYPES = {
     io_manager_key="references",
     deps=[custom_model_version],
     automation_condition=dg.AutomationCondition.eager(),
-    metadata={"dagster/column_schema": column_schema(PREDICTION_COLUMNS, TYPES)},
+    metadata={"dagster/column_schema": column_schema(SURVIVAL_PREDICTIONS, TYPES)},
 )
 def survival_predictions(
     context: dg.AssetExecutionContext,

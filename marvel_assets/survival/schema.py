@@ -1,4 +1,4 @@
-"""The columns: as the source delivers them, as the tables store them, and what they mean."""
+"""The columns: as the source delivers them, and as the tables store them."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ SOURCE_ROW = "source_row"
 TARGET = "Alive"
 IDENTIFIER = "Id"
 
-FEATURES: dict[str, str] = {
-    "Height": "Height in metres; missing where the source has no plain decimal number.",
-    "Weight": "Weight in kilograms; missing where the source has no plain decimal number.",
-    "Universe": "Universe, 'Unknown' where it is missing.",
-    "Identity": "Public, Secret or Unknown.",
-    "Gender": "Male, Female or Other.",
-    "Marital_Status": "Single, Married, Widowed, Engaged or Unknown.",
-    "Teams": "1 where any team is named, else 0.",
-    "Origin": "Human, Mutant, Asgardian, Alien, Symbiote, Robot, Cosmic Being or Other.",
-    "Magic": "1 where the origin tells of magic, else 0.",
-    "Mutant": "1 where the origin tells of a mutate or mutant, else 0.",
-}
-"""The columns that a model can learn from, each with its meaning."""
+FEATURES = (
+    "Height",
+    "Weight",
+    "Universe",
+    "Identity",
+    "Gender",
+    "Marital_Status",
+    "Teams",
+    "Origin",
+    "Magic",
+    "Mutant",
+)
+"""The columns that a model can learn from, in the tables' order."""
 
 FLAGS = ("Teams", "Magic", "Mutant")
 """Features that are 0 or 1."""
@@ -45,21 +45,10 @@ FLAGS = ("Teams", "Magic", "Mutant")
 MEASURES = ("Height", "Weight")
 """Features that are measured, and often missing."""
 
-CHARACTER_COLUMNS: dict[str, str] = {
-    IDENTIFIER: "The character's page in the Marvel Database; unique.",
-    **FEATURES,
-    TARGET: "1 alive, 0 dead.",
-    "update_timestamp_utc": "When the row was written.",
-}
+CHARACTER_COLUMNS = (IDENTIFIER, *FEATURES, TARGET, "update_timestamp_utc")
 """The columns of ``train_set`` and ``test_set``."""
 
-REJECTED_COLUMNS: dict[str, str] = {
-    SOURCE_ROW: "The row's place in the source, from 1.",
-    **{stored: f"{delivered}, as delivered." for delivered, stored in SOURCE_COLUMNS.items()},
-    "rejected_column": "The column that the row failed on; the first in the order of the rules.",
-    "reason": "What was found there, and what was expected.",
-    "update_timestamp_utc": "When the row was written.",
-}
+REJECTED_COLUMNS = (SOURCE_ROW, *SOURCE_COLUMNS.values(), "rejected_column", "reason", "update_timestamp_utc")
 """The columns of ``rejected_characters``."""
 
 MISSING_TEXT = (

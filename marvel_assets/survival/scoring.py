@@ -7,23 +7,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from marvel_assets.survival.schema import FEATURES, SOURCE_COLUMNS, SOURCE_ROW, TARGET
+from marvel_assets.survival.schema import FEATURES, IDENTIFIER, SOURCE_COLUMNS, SOURCE_ROW, TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 INSERTED = "('insert', 'update_postimage')"
 
-PREDICTION_COLUMNS: dict[str, str] = {
-    "Id": "The character's page in the Marvel Database; unique.",
-    **FEATURES,
-    "prediction": "alive or dead.",
-    "model": "The custom model's name.",
-    "model_version": "The version that answered.",
-    "source_version": "The version of the scored table in which the character was new, or had changed.",
-    "features_digest": "Hash of what the model was asked about.",
-    "scored_at_utc": "When it answered.",
-}
+PREDICTION_COLUMNS = (
+    IDENTIFIER,
+    *FEATURES,
+    "prediction",
+    "model",
+    "model_version",
+    "source_version",
+    "features_digest",
+    "scored_at_utc",
+)
 """The columns of ``survival_predictions``."""
 
 TEXT = frozenset({"VARCHAR", "STRING"})

@@ -138,12 +138,13 @@ def stale_assets(copy: Path) -> set[str]:
     return {name for name, version in here.items() if there[name] != version}
 
 
-def test_a_plot_the_generator_and_docstrings_refit_and_score_nothing(copy: Path, change: Change):
+def test_a_plot_the_generator_docstrings_and_descriptions_refit_and_score_nothing(copy: Path, change: Change):
     # when
     change("survival/plots.py", "def roc_curve(", "def roc_curve(unused: int = 0, ")
     change("survival/synthetic.py", "def synthetic_characters(", "UNUSED = 1\n\n\ndef synthetic_characters(")
     change("model/encoder.py", "Replaces the values of", "Replaces all values of")
     change("survival/schema.py", "The columns: as the source", "Columns: as the source")
+    change("survival/descriptions.py", "1 alive, 0 dead.", "1 for alive, 0 for dead.")
 
     # then: what draws plots, and no other
     assert stale_assets(copy) == {"basic_model", "drift_report"}
