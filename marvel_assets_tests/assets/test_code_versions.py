@@ -138,6 +138,7 @@ def stale_assets(copy: Path) -> set[str]:
     return {name for name, version in here.items() if there[name] != version}
 
 
+@pytest.mark.integration
 def test_a_plot_the_generator_docstrings_and_descriptions_refit_and_score_nothing(copy: Path, change: Change):
     # when
     change("survival/plots.py", "def roc_curve(", "def roc_curve(unused: int = 0, ")
@@ -150,6 +151,7 @@ def test_a_plot_the_generator_docstrings_and_descriptions_refit_and_score_nothin
     assert stale_assets(copy) == {"basic_model", "drift_report"}
 
 
+@pytest.mark.integration
 def test_another_list_of_missing_texts_makes_tables_fit_and_predictions_stale(copy: Path, change: Change):
     # when
     change("survival/schema.py", '"n/a"', '"n.a."')

@@ -13,6 +13,8 @@ from marvel_assets.resources.profiles import resources_of_the_profile
 from marvel_assets.survival.synthetic import synthetic_characters
 from marvel_assets_tests.graph import failure_of, metadata_of, work_of
 
+pytestmark = pytest.mark.integration
+
 TABLES = ("raw_characters", "train_set", "test_set", "rejected_characters")
 
 
