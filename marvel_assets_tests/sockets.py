@@ -2,6 +2,8 @@
 
 import psutil
 
+LOOPBACK = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
+
 
 def listening() -> set[str]:
     """The hosts that descendants of this process listen on."""

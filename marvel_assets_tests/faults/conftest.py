@@ -1,10 +1,22 @@
 """Sums up what the fault suite has tried."""
 
+import pickle
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any, NamedTuple
 
 import pytest
+
+from marvel_assets import cli
+from marvel_assets.config import ProjectConfig
+from marvel_assets.home import Home
+from marvel_assets_tests.commands import succeeded
+from marvel_assets_tests.faults.inventory import inventory
+from marvel_assets_tests.faults.kills import run
+from marvel_assets_tests.homes import made_once
 
 KILLS, ROUNDS, CALLS, INPUTS, READS, LOST = (
     "kills survived",
@@ -18,15 +30,66 @@ FIGURES = (KILLS, ROUNDS, CALLS, INPUTS, READS, LOST)
 """Names under which the tests record numbers with ``record_property``."""
 
 
+class Undisturbed(NamedTuple):
+    """What a run passes that nobody kills, and what its home holds afterwards."""
+
+    boundaries: list[str]
+    holds: dict[str, Any]
+
+
 @pytest.fixture(scope="module")
 def settings_of_whole_runs(small_project: Path) -> Iterator[None]:
     """The environment of runs whose homes are compared: the small project, one commit, and nothing of the machine's."""
+    with _settings_of_whole_runs(small_project):
+        yield
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, small_project: Path) -> Undisturbed:
+    """A whole run, made once for all that is compared with it."""
+
+    def make(folder: Path) -> None:
+        home, record = Home(folder / "home"), folder / "boundaries"
+        with _settings_of_whole_runs(small_project):
+            home.prepare()
+            succeeded(run(home, record=record))
+        found = Undisturbed(record.read_text().splitlines(), inventory(home, ProjectConfig.from_yaml(small_project)))
+        (folder / "undisturbed.pickle").write_bytes(pickle.dumps(found))
+
+    made = made_once(tmp_path_factory, "undisturbed", make)
+    found: Undisturbed = pickle.loads((made / "undisturbed.pickle").read_bytes())  # noqa: S301 - made above
+    return found
+
+
+@contextmanager
+def _settings_of_whole_runs(small_project: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MARVEL_CONFIG", str(small_project))
         patch.setenv("MARVEL_GIT_SHA", "0123abc")
         for name in ("MARVEL_SOURCE", "MARVEL_ENV", "MARVEL_PROFILE", "MLFLOW_TRACKING_URI"):
             patch.delenv(name, raising=False)
         yield
+
+
+@pytest.fixture
+def marvel_here(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., CompletedProcess[str]]:
+    """Gives the project's command in this process, for the seconds that imports take in another."""
+
+    def give(*arguments: str, **settings: str) -> CompletedProcess[str]:
+        capfd.readouterr()
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.argv", ["marvel", *arguments])
+            for name, value in settings.items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        printed, code = capfd.readouterr(), ended.value.code
+        told = f"{code}\n" if isinstance(code, str) else ""
+        return CompletedProcess([*arguments], 1 if told else code or 0, printed.out, printed.err + told)
+
+    return give
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -26,8 +26,8 @@ from marvel_assets.resources.mlflow_store import connect
 from marvel_assets.survival.scoring import ASKED
 from marvel_assets_tests.faults.conftest import INPUTS, LOST
 from marvel_assets_tests.faults.scale import amount
-from marvel_assets_tests.graph import failure_of, run_graph, run_job
-from marvel_assets_tests.planted import spoilt_characters
+from marvel_assets_tests.graph import failure_of, run_job
+from marvel_assets_tests.homes import Templates, copy_of
 from marvel_assets_tests.servers.marvel_serve import marvel_serve
 from marvel_assets_tests.sockets import listening
 
@@ -40,18 +40,14 @@ Record = Callable[[str, object], None]
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, small_project: Path, mlflow_database: Path) -> Iterator[Home]:
+def served(tmp_path_factory: pytest.TempPathFactory, small_project: Path, templates: Templates) -> Iterator[Home]:
     """A home in which a model is served, and a table scored; the tests put others in its place."""
     with pytest.MonkeyPatch.context() as environment:
         for name in os.environ:
             if name.startswith(("MARVEL_", "MLFLOW_")):
                 environment.delenv(name)
         environment.setenv("MARVEL_CONFIG", str(small_project))
-        home = Home(tmp_path_factory.mktemp("served") / "home")
-        home.mlflow_database.parent.mkdir(parents=True)
-        shutil.copyfile(mlflow_database, home.mlflow_database)
-        result = run_graph(home, spoilt_characters(tmp_path_factory.mktemp("planted"), 0.0))
-        assert result.success, failure_of(result)
+        home = copy_of(templates.after(0.0), tmp_path_factory.mktemp("served") / "home")
         assert score(home, table(*GOOD)).success
         yield home
 
@@ -194,7 +190,7 @@ ODD_CELLS = {
 }
 
 
-@pytest.mark.parametrize("column", ["PageID", "Universe", "Origin", "Teams", "Height_m"])
+@pytest.mark.parametrize("column", ["PageID", "Universe", "Height_m", "Origin", "Teams"][: amount(3, 5)])
 def test_odd_cells_are_data(served: Home, record_property: Record, column: str):
     # given
     rows = [character(f"of the kind {kind}") | {column: cell} for kind, cell in ODD_CELLS.items()]
@@ -232,7 +228,7 @@ CELLS = st.one_of(
 )
 
 
-@settings(max_examples=amount(5, 60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=amount(3, 60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cells=st.lists(st.fixed_dictionaries({name: CELLS for name in ASKED if name != "PageID"}), max_size=15))
 def test_each_row_gets_the_answer_that_the_model_gives_to_it_alone(
     served: Home, model: PyFuncModel, record_property: Record, cells: list[dict[str, str | None]]
@@ -256,7 +252,7 @@ def test_each_row_gets_the_answer_that_the_model_gives_to_it_alone(
     record_property(LOST, len(lost))
 
 
-@settings(max_examples=amount(50, 1000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=amount(25, 1000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     cells=st.lists(
         st.fixed_dictionaries(

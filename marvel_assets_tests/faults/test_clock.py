@@ -256,7 +256,7 @@ def test_of_two_machines_the_later_version_counts_and_not_the_later_clock(
     tmp_path: Path,
     record_property: Callable[[str, int], None],
 ):
-    # given: one is five hours ahead, the other five hours behind
+    # given: one machine is five hours ahead, the other five hours behind
     machines = {}
     for name, shift in (("ahead", 5 * HOUR), ("behind", -5 * HOUR)):
         folder = tmp_path / name
@@ -282,14 +282,8 @@ def test_of_two_machines_the_later_version_counts_and_not_the_later_clock(
         found = [catalog.version_under(name, "latest-model") for name in names]
         return [version.version for version in found if version is not None]
 
-    # when: the one that is ahead makes the first version, the other a better one, which the log calls ten hours older
+    # given: the one that is ahead has made the first version, and has a run open for all that is known
     retrain("ahead", "fair")
-    retrain("behind", "good")
-
-    # then
-    assert served() == [2, 2]
-
-    # given: a run that the machine ahead has open for all that is known
     client = connect(server.url, tmp_path / "locks")
     experiment = client.get_experiment_by_name(config.experiment_name_basic)
     [ahead] = {
@@ -301,10 +295,10 @@ def test_of_two_machines_the_later_version_counts_and_not_the_later_clock(
         experiment.experiment_id, tags={HOME_ID: ahead, "dagster_run_id": "not-of-this-machine"}
     )
 
-    # when: the other one runs again
-    retrain("behind", "fair")
+    # when: the other one makes a better version, which the log calls ten hours older
+    retrain("behind", "good")
 
-    # then: the worse model does not come back, and the run of the other machine goes on
+    # then: that one counts, and the run of the other machine goes on
     assert served() == [2, 2]
     assert client.get_run(open_run.info.run_id).info.status == "RUNNING"
     record_property(LOST, 0 if served() == [2, 2] else 1)

@@ -25,27 +25,26 @@ from marvel_assets_tests.commands import CUSTOM, SECONDS, TABLES, State, state_o
 from marvel_assets_tests.faults.conftest import LOST
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.graph import run_graph
-from marvel_assets_tests.planted import spoilt_characters
+from marvel_assets_tests.homes import Templates, copy_of
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
 
 DISK_BYTES = room.FREE_BYTES + (60 << 20)
 SEED = 616
 AT_THE_START = (0, 30, 900, 4_000, 20_000, 60_000, 90_000, 102_000)
 """KiB that are free when a run starts."""
 
-WHILE_IT_RUNS = amount(2, 25)
+WHILE_IT_RUNS = amount(1, 25)
 """How many amounts of free space are tried, from next to nothing to nearly what a run needs."""
 
 FULL = "The disk is full"
 RUN_AGAIN = "run again: what was there is as it was"
 MARVEL = (sys.executable, "-c", "from marvel_assets.cli import main; main()")
 
-UNPRIVILEGED = {
-    "without_the_rights_of_root": ("--bounding-set=-dac_override,-dac_read_search",
-                                   "--inh-caps=-dac_override,-dac_read_search"),
-    "nobody": ("--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all,+dac_read_search",
-               "--ambient-caps=-all,+dac_read_search"),
-}  # fmt: skip
-"""How setpriv ends root's freedom from permissions. For nobody Python must stay readable, wherever it is installed."""
+RIGHTS_OF_ROOT = "-dac_override,-dac_read_search"
+UNPRIVILEGED = ("setpriv", f"--bounding-set={RIGHTS_OF_ROOT}", f"--inh-caps={RIGHTS_OF_ROOT}") * (os.geteuid() == 0)
+"""Begins a command to which permissions apply. Its user stays the one who owns the checkout, which may be closed to
+others."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +54,11 @@ class Disk:
     Attributes:
         home: the home.
         kept: a copy of it, elsewhere.
-        first, better: the source of the first retraining, and another that makes a better model.
+        better: a source that makes a better model than that of the first retraining.
     """
 
     home: Home
     kept: Path
-    first: Path
     better: Path
 
     def restore(self) -> None:
@@ -129,14 +127,10 @@ def home_on_it(mounted: Path, small_project: Path) -> Iterator[Home]:
 
 
 @pytest.fixture(scope="module")
-def first_retraining(home_on_it: Home, tmp_path_factory: pytest.TempPathFactory) -> Disk:
+def first_retraining(home_on_it: Home, templates: Templates, tmp_path_factory: pytest.TempPathFactory) -> Disk:
     """The first good retraining: tables at version 0, version 1 under the aliases."""
-    folder = tmp_path_factory.mktemp("sources")
-    home = home_on_it
-    made = Disk(home, folder / "kept", spoilt_characters(folder, 0.1), spoilt_characters(folder, 0.0))
-    home.prepare()
-    assert run_graph(home, made.first).success
-    shutil.copytree(home.root, made.kept)
+    made = Disk(home_on_it, tmp_path_factory.mktemp("kept") / "home", templates.source(0.0))
+    shutil.copytree(copy_of(templates.after(0.1), made.home.root).root, made.kept)
     return made
 
 
@@ -202,10 +196,10 @@ def answer_of_the_served(project: Path) -> object:
     return model.predict(example_frame(config.features))
 
 
-def run(*command: str, prefix: tuple[str, ...] = (), **settings: str) -> subprocess.CompletedProcess[str]:
+def run_unprivileged(*command: str, **settings: str) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     return subprocess.run(
-        [*prefix, *MARVEL, *command],
+        [*UNPRIVILEGED, *MARVEL, *command],
         cwd=PROJECT_ROOT, env={**inherited, **settings}, capture_output=True, text=True, timeout=SECONDS, check=False,
     )  # fmt: skip
 
@@ -228,13 +222,15 @@ def run_that_runs_out(disk: Disk, leave_kib: int) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("kib", AT_THE_START)
-def test_a_run_that_starts_on_a_full_disk_is_refused_before_it_changes_anything(disk: Disk, kib: int):
+def test_a_run_that_starts_on_a_full_disk_is_refused_before_it_changes_anything(
+    disk: Disk, marvel_here: Command, kib: int
+):
     # given
     disk.fill(kib)
     before = disk.contents()
 
     # when
-    done = run("run", MARVEL_SOURCE=str(disk.better))
+    done = marvel_here("run", MARVEL_SOURCE=str(disk.better))
 
     # then
     assert done.returncode != 0
@@ -283,12 +279,12 @@ def test_a_run_whose_disk_fills_up_loses_nothing_and_the_next_one_ends_well(
     assert predicted == undisturbed.predictions
 
 
-def test_a_full_disk_does_not_keep_the_summary_from_being_told(disk: Disk):
+def test_a_full_disk_does_not_keep_the_summary_from_being_told(disk: Disk, marvel_here: Command):
     # given
     disk.fill(0)
 
     # when
-    done = run("summary")
+    done = marvel_here("summary")
 
     # then
     assert done.returncode == 0, done.stderr
@@ -325,14 +321,14 @@ def test_rows_that_fit_neither_memory_nor_disk_are_told_with_the_folder(disk: Di
     assert list(scratch.iterdir()) == []
 
 
-def test_a_home_on_a_read_only_disk_is_named_and_still_read(disk: Disk):
+def test_a_home_on_a_read_only_disk_is_named_and_still_read(disk: Disk, marvel_here: Command):
     # given
     before = disk.contents()
     subprocess.run(["mount", "--bind", str(disk.home.root), str(disk.home.root)], check=True)
     try:
         subprocess.run(["mount", "-o", "remount,bind,ro", str(disk.home.root)], check=True)
         # when
-        refused, read = run("run", MARVEL_SOURCE=str(disk.better)), run("summary")
+        refused, read = marvel_here("run", MARVEL_SOURCE=str(disk.better)), marvel_here("summary")
     finally:
         subprocess.run(["umount", "--lazy", str(disk.home.root)], check=True)
 
@@ -346,34 +342,17 @@ def test_a_home_on_a_read_only_disk_is_named_and_still_read(disk: Disk):
     assert disk.contents() == before
 
 
-@pytest.fixture(params=list(UNPRIVILEGED)[-amount(1, 2) :])
-def unprivileged(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    """What begins the command of a user to whom permissions apply."""
-    return without_privileges(request.param)
-
-
-def without_privileges(way: str) -> tuple[str, ...]:
-    if os.geteuid() != 0:
-        if way == "nobody":
-            pytest.skip("only root can become nobody")
-        return ()
-    return ("setpriv", *UNPRIVILEGED[way])
-
-
 def set_write_permission(folder: Path, *, allowed: bool) -> None:
     subprocess.run(["chmod", "-R", "u+w" if allowed else "a-w", str(folder)], check=True)
 
 
-def test_a_home_that_belongs_to_others_is_named_and_still_read(disk: Disk, unprivileged: tuple[str, ...]):
+def test_a_home_that_belongs_to_others_is_named_and_still_read(disk: Disk):
     # given
     before = disk.contents()
     set_write_permission(disk.home.root, allowed=False)
     try:
         # when
-        refused, read = (
-            run("run", prefix=unprivileged, MARVEL_SOURCE=str(disk.better)),
-            run("summary", prefix=unprivileged),
-        )
+        refused, read = run_unprivileged("run", MARVEL_SOURCE=str(disk.better)), run_unprivileged("summary")
     finally:
         set_write_permission(disk.home.root, allowed=True)
 
@@ -393,7 +372,7 @@ def test_a_part_of_the_home_that_belongs_to_others_is_named(disk: Disk, part: st
     set_write_permission(disk.home.root / part, allowed=False)
     try:
         # when
-        refused = run("run", prefix=without_privileges("without_the_rights_of_root"))
+        refused = run_unprivileged("run")
     finally:
         set_write_permission(disk.home.root / part, allowed=True)
 
@@ -402,20 +381,21 @@ def test_a_part_of_the_home_that_belongs_to_others_is_named(disk: Disk, part: st
     assert refused.stderr.startswith(f"{disk.home.root / part} can't be written to: user ")
 
 
-def test_a_home_that_can_not_be_looked_into_is_named(disk: Disk):
+@pytest.mark.parametrize("part", ["", "references"])
+def test_a_home_that_can_not_be_looked_into_is_named(disk: Disk, part: str):
     # given
-    disk.home.root.chmod(0)
+    closed = disk.home.root / part
+    closed.chmod(0)
     try:
         # when
-        refused, read = (run(name, prefix=without_privileges("without_the_rights_of_root"))
-                         for name in ("run", "summary"))  # fmt: skip
+        refused, read = run_unprivileged("run"), run_unprivileged("summary")
     finally:
-        disk.home.root.chmod(0o755)
+        closed.chmod(0o755)
 
     # then
     for done in (refused, read):
         assert done.returncode != 0
-        assert done.stderr.splitlines()[-1].startswith(f"{disk.home.root} can't be ")
+        assert done.stderr.splitlines()[-1].startswith(f"{closed} can't be ")
 
 
 @pytest.mark.parametrize("what", ["its folder", "the file"][: amount(1, 2)])
@@ -431,7 +411,7 @@ def test_a_source_that_may_not_be_read_is_named_and_nothing_changes(
     closed.chmod(0)
     try:
         # when
-        refused = run("run", prefix=without_privileges("without_the_rights_of_root"), MARVEL_SOURCE=str(source))
+        refused = run_unprivileged("run", MARVEL_SOURCE=str(source))
     finally:
         closed.chmod(0o755)
 
@@ -451,8 +431,7 @@ def test_a_source_that_can_not_be_written_to_is_read(disk: Disk, tmp_path: Path)
     set_write_permission(source, allowed=False)
     try:
         # when
-        done = run("run", "--select", "raw_characters", prefix=without_privileges("without_the_rights_of_root"),
-                   MARVEL_SOURCE=str(source))  # fmt: skip
+        done = run_unprivileged("run", "--select", "raw_characters", MARVEL_SOURCE=str(source))
     finally:
         set_write_permission(source, allowed=True)
 

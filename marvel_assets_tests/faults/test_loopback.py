@@ -14,10 +14,10 @@ import pytest
 from marvel_assets.home import Home
 from marvel_assets_tests.commands import python, succeeded
 from marvel_assets_tests.faults.conftest import INPUTS
-from marvel_assets_tests.pages import free_port, served
-from marvel_assets_tests.sockets import listening
+from marvel_assets_tests.faults.scale import amount
+from marvel_assets_tests.pages import free_port
+from marvel_assets_tests.sockets import LOOPBACK, listening
 
-LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 SECONDS_TO_START = 120
 Record = Callable[[str, object], None]
 
@@ -54,17 +54,6 @@ def test_the_search_finds_a_server_that_anybody_reaches():
     assert not found <= LOOPBACK
 
 
-def test_the_pages(home: Home, record_property: Record):
-    # when
-    with served(home):
-        found = listening()
-
-    # then
-    assert found <= LOOPBACK
-    assert found
-    record_property(INPUTS, 1)
-
-
 @pytest.fixture
 def spark_server(spark_home: Home) -> Iterator[int]:
     """`marvel spark-server`, ended by its process id."""
@@ -93,6 +82,7 @@ def spark_server(spark_home: Home) -> Iterator[int]:
 
 
 @pytest.mark.spark
+@pytest.mark.skipif(amount(1, 0), reason="FAULTS=all: resources/test_spark_local.py shows its settings")
 def test_a_spark_connect_server(spark_server: int, record_property: Record):
     # then
     assert spark_server

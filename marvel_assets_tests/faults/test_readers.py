@@ -25,7 +25,7 @@ from marvel_assets_tests.resources.test_unity_catalog import (  # noqa: F401 - f
     workspace_with_models,
 )
 
-MOVES = {"embedded": amount(80, 800), "oss": amount(8, 100), "databricks": amount(8, 100)}
+MOVES = {"embedded": amount(40, 800), "oss": amount(4, 100), "databricks": amount(4, 100)}
 MOVES_TO_A_NEW_VERSION = 20
 THREADS = 3
 BETWEEN_READS_SECONDS = 0.01

@@ -225,7 +225,7 @@ def test_what_was_done_before_the_tracking_server_failed_is_found_by_the_next_ru
 
 
 @pytest.mark.timeout(3_600)
-@pytest.mark.parametrize("kind", list(Kind)[amount(2, 0) :: amount(3, 1)])
+@pytest.mark.parametrize("kind", list(Kind)[amount(2, 0) :: amount(5, 1)])
 def test_what_was_done_before_the_catalog_failed_is_found_by_the_next_run(
     kind: Kind,
     on_catalog: Cases,
