@@ -122,8 +122,8 @@ def _compare(folder: Path) -> None:
     )
     compared = compare(rows[config.target].to_numpy(), together, alone, Gate())
     print(
-        f"{compared.challenger:.4f} and {compared.champion:.4f}, "
-        f"difference {compared.challenger - compared.champion:+.4f} [{compared.low:+.4f}, {compared.high:+.4f}]"
+        f"{compared.candidate:.4f} and {compared.baseline:.4f}, "
+        f"difference {compared.candidate - compared.baseline:+.4f} [{compared.low:+.4f}, {compared.high:+.4f}]"
     )
 
 

@@ -211,10 +211,10 @@ def _on_test(pipeline: Pipeline, reference: Pipeline, test: TrainingRows) -> lis
     )
     ranked = compare(alive, ours, theirs, config.gate)
     losses = [-np.log(np.where(alive == 1, probability, 1 - probability)) for probability in (ours, theirs)]
-    cells = [f"{ranked.challenger:.4f}", "", f"{losses[0].mean():.4f}", ""]
+    cells = [f"{ranked.candidate:.4f}", "", f"{losses[0].mean():.4f}", ""]
     if pipeline is not reference:
         interval = ttest_rel(*losses).confidence_interval(CONFIDENCE)
-        cells[1] = str(Difference(ranked.challenger - ranked.champion, ranked.low, ranked.high))
+        cells[1] = str(Difference(ranked.candidate - ranked.baseline, ranked.low, ranked.high))
         cells[3] = str(Difference(float((losses[0] - losses[1]).mean()), interval.low, interval.high))
     return cells
 

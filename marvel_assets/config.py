@@ -94,23 +94,27 @@ class Gate(_Strict):
     """What a challenger must reach on the test rows before it takes the champion's place.
 
     Attributes:
-        mode: ``enforce`` withholds a refused challenger; ``report`` tells the verdict and lets everything through.
-        approval: ``automatic``, or ``by_hand``: a version that passed waits for the job ``approve``.
+        mode: ``enforce`` withholds a refused challenger; ``report`` reports the result, but registers every model.
+        approval: ``automatic``, or ``manual``: a version that passed waits for the job ``approve``.
+        minimum_roc_auc: what the model must exceed, as with the other floors.
         minimum_log_loss_gain: the base rate's log loss less the model's, in nats.
-        minimum_slice_roc_auc: on every gender, identity and universe with ``smallest_slice`` test rows or more.
-        confidence: of the interval of the difference from the champion; a challenger as good as the champion is
-            refused in (1 - confidence) / 2 of all cases.
+        minimum_slice_roc_auc: on every gender, identity and universe with ``min_slice_rows`` test rows or more; refused
+            where the whole interval is below it.
+        max_roc_auc_loss: how much lower the ROC AUC may be than that of the champion, and of the best model served so
+            far, on the same rows.
+        confidence: of the intervals.
         resamples: draws of the bootstrap.
         seed: of these draws.
     """
 
     mode: Literal["enforce", "report"] = "enforce"
-    approval: Literal["automatic", "by_hand"] = "automatic"
+    approval: Literal["automatic", "manual"] = "automatic"
     minimum_roc_auc: Share = 0.6
     minimum_balanced_accuracy: Share = 0.5
     minimum_log_loss_gain: float = 0.0
     minimum_slice_roc_auc: Share = 0.5
-    smallest_slice: Annotated[int, Field(ge=2)] = 500
+    min_slice_rows: Annotated[int, Field(ge=4)] = 500
+    max_roc_auc_loss: Annotated[float, Field(gt=0, le=1)] = 0.005
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     resamples: Annotated[int, Field(ge=100, le=1_000_000)] = 1000
     seed: Seed = 616
@@ -122,14 +126,14 @@ class Drift(_Strict):
     Attributes:
         psi: the least population stability index of a column that has drifted.
         p_value: that a chi-square test of the column must stay below as well.
-        smallest_window: scored characters; of fewer nothing is told.
+        min_window_rows: scored characters; drift of fewer is not reported.
         windows: how many of the latest windows are looked at.
-        drifted_windows: how many of these, the latest among them, must have drifted to retrain.
+        drifted_windows: how many of these, the latest among them, must have drifted to raise an alert.
     """
 
     psi: Annotated[float, Field(gt=0)] = 0.25
     p_value: Annotated[float, Field(gt=0, lt=1)] = 0.01
-    smallest_window: PositiveInt = 200
+    min_window_rows: PositiveInt = 200
     windows: PositiveInt = 5
     drifted_windows: PositiveInt = 2
 

@@ -6,16 +6,17 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from marvel_assets.assets.judging import VERDICT
+from marvel_assets.assets.judging import RESULT
 from marvel_assets.references import LoggedModelRef, ModelVersionRef, TableVersion, WheelRef, from_json
 from marvel_assets.resources.mlflow_store import connect
 from marvel_assets.resources.model_files import checked_files
 from marvel_assets.resources.profiles import resources_of_the_profile
-from marvel_assets.survival.gate import Verdict
+from marvel_assets.resources.unity_catalog.model_pair import ALIAS
+from marvel_assets.survival.gate import GateResult
 from marvel_assets.utils.files import list_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from marvel_assets.home import Home
@@ -89,17 +90,30 @@ def summary(home: Home, *, ask_the_model: bool) -> Iterator[str]:
         named = [f"{label} {figures[name]:.4f}" for label, name in METRICS.items() if name in figures]
         for start in range(0, len(named), METRICS_A_LINE):
             yield f"  {'' if start else 'metrics':<12} {', '.join(named[start : start + METRICS_A_LINE])}"
-        registered = done.version("basic_model_version")
-        if VERDICT in logged.tags and (registered is None or registered.model_id != model.model_id):
-            yield f"  refused      {Verdict.from_json(logged.tags[VERDICT]).reason}"
-    for asset in ("basic_model_version", "custom_model_version"):
-        if version := done.version(asset):
-            yield f"  {asset.split('_')[0]:<12} {version.name} version {version.version}, alias {version.alias}"
-    test_set, custom = done.table("test_set"), done.version("custom_model_version")
-    if ask_the_model and test_set and custom:
-        uri = f"models:/{custom.name}/{custom.version}"
-        with checked_files(connect(*stores), custom.model_id, uri) as files:
+        yield from _gate(logged.tags, done.version("basic_model_version"), model)
+    served = resources["unity_catalog"].pairs(resources["project"].config).current()
+    if served is not None:
+        for kind, version in (("basic", served.basic), ("custom", served.custom)):
+            yield f"  {kind:<12} {version.name} version {version.version}, alias {ALIAS}"
+    waiting = done.version("basic_model_version")
+    if waiting is not None and (served is None or waiting.version > served.basic.version):
+        yield f"  waiting      {waiting.name} version {waiting.version}, for the job approve"
+    test_set = done.table("test_set")
+    if ask_the_model and test_set and served:
+        uri = f"models:/{served.custom.name}/{served.custom.version}"
+        with checked_files(connect(*stores), served.custom.model_id, uri) as files:
             yield from _predictions(resources["tables"], test_set, files)
+
+
+def _gate(tags: Mapping[str, str], registered: ModelVersionRef | None, model: LoggedModelRef) -> Iterator[str]:
+    """What the gate had to say of the model, where it refused it or warned."""
+    if RESULT not in tags:
+        return
+    result = GateResult.from_json(tags[RESULT])
+    if registered is None or registered.model_id != model.model_id:
+        yield f"  refused      {result.reason}"
+    elif result.warnings:
+        yield f"  warning      {'; '.join(result.warnings)}"
 
 
 def _rows(done: Materialised) -> Iterator[str]:

@@ -1,37 +1,43 @@
-"""What the gate is asked about a logged model, and what it answered before."""
+"""Evaluates the gate for a logged model, and reuses what it found before."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.assets.code_versions import code_version, recipe_of
-from marvel_assets.resources import patience
 from marvel_assets.resources.unity_catalog.catalog import CatalogError, CatalogUnavailableError
+from marvel_assets.resources.unity_catalog.model_pair import ROLLED_BACK
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import dagster as dg
     import pandas as pd
 
-    from marvel_assets.config import Gate
     from marvel_assets.references import LoggedModelRef
     from marvel_assets.resources.project import Project
     from marvel_assets.resources.tables import Tables
     from marvel_assets.resources.tracking import MlflowTracking
     from marvel_assets.resources.unity_catalog.catalog import CatalogVersion
     from marvel_assets.resources.unity_catalog.model_pair import ModelPair, ModelPairs
-    from marvel_assets.survival.gate import Probabilities, Verdict
+    from marvel_assets.survival.gate import GateResult
+    from marvel_assets.survival.roc_auc import Probabilities
 
 GATE_CODE = code_version("marvel_assets.survival.gate")
-JUDGED_AS, VERDICT = "gate_recipe", "gate_verdict"
-"""Tags of a logged model: what it was judged against and by, and the verdict. A champion changes; models don't."""
+CACHE_KEY, RESULT = "gate_cache_key", "gate_result"
+"""Tags of a logged model: what it was compared with and by, and the result. A champion changes; models don't."""
 
-ROLLED_BACK = "rolled_back_why"
-"""Tag of a version that a person has taken out of service."""
+BEST_SERVED = "best_served_model"
+"""Tag of a basic version: the best model served so far, itself included, judged on the version's own test rows."""
+
+SMALL_TEST_SET = 2000
+"""Test rows of a table for which early stopping is worth a try: with fewer, 1,000 trees learn it by heart."""
 
 
 def champion_of(pairs: ModelPairs) -> tuple[ModelPair | None, str]:
-    """The pair that is served, and what is wrong with it where it can't be told.
+    """The pair that is served, and what is wrong with it where that can't be found out.
 
     Raises:
         CatalogUnavailableError: the catalog does not answer, which says nothing of the pair.
@@ -44,124 +50,179 @@ def champion_of(pairs: ModelPairs) -> tuple[ModelPair | None, str]:
         return None, str(error)
 
 
-def judged(
+def best_served(champion: ModelPair | None, versions: Sequence[CatalogVersion]) -> CatalogVersion | None:
+    """The version of the best model served so far, where that isn't the champion and nobody rolled it back."""
+    model_id = champion.basic.tags.get(BEST_SERVED) if champion else None
+    for version in versions:
+        if champion and version.model_id == model_id != champion.basic.model_id and not version.tags.get(ROLLED_BACK):
+            return version
+    return None
+
+
+def best_served_with(model_id: str, result: GateResult, champion: ModelPair | None, best: CatalogVersion | None) -> str:
+    """The best model once this one is served, as the comparisons on the same rows have it.
+
+    A model that was registered in spite of a refusal begins anew: a person has accepted the loss.
+    """
+    if champion is None or not result.comparisons or not result.passed:
+        return model_id
+    baseline = best.model_id if best and len(result.comparisons) > 1 else champion.basic.model_id
+    return baseline if result.comparisons[-1].difference < 0 else model_id
+
+
+def evaluate_challenger_cached(
     context: dg.AssetExecutionContext,
     model: LoggedModelRef,
     champion: ModelPair | None,
     champion_problem: str,
-    known: CatalogVersion | None,
+    versions: Sequence[CatalogVersion],
     project: Project,
     tables: Tables,
     tracking: MlflowTracking,
-) -> Verdict:
-    """Judge a model against the pair that is served, unless that was done before.
+) -> GateResult:
+    """Compare a model with what is served, unless that was done before.
 
     Args:
         context: of the asset, for its log.
         model: the challenger.
-        champion: what is served; None where there is nothing, or where it can't be told.
-        champion_problem: why it can't be told.
-        known: the version that was made of the challenger before, if any.
+        champion: what is served; None where there is nothing, or where it can't be found out.
+        champion_problem: why it can't be.
+        versions: all basic versions.
         project: thresholds.
         tables: where the test rows are.
-        tracking: where both models are.
+        tracking: where the models are.
 
     Raises:
         BrokenModelError: the challenger's predictions are no probabilities.
     """
-    from marvel_assets.survival.gate import Verdict
+    from marvel_assets.survival.gate import GateResult
 
     thresholds = project.config.gate
-    if known is not None and known.tags.get(ROLLED_BACK):
-        taken_back = f"version {known.version} was rolled back: {known.tags[ROLLED_BACK]}"
-        return Verdict((f"{taken_back}; put it back with the job approve, or fit another",))
-    if champion is not None and champion.basic.model_id == model.model_id:
-        return Verdict((), note=f"it is the champion, basic version {champion.basic.version}")
-    against = champion.basic.model_id if champion else champion_problem
-    recipe = recipe_of(model.model_id, against, thresholds.model_dump_json(), GATE_CODE)
+    known = next((version for version in versions if version.model_id == model.model_id), None)
     tags = tracking.tags_of(model)
-    if tags.get(JUDGED_AS) == recipe:
-        return Verdict.from_json(tags[VERDICT])
+    if known is not None and known.tags.get(ROLLED_BACK):
+        failure = f"version {known.version} was rolled back: {known.tags[ROLLED_BACK]}"
+        return GateResult((failure,), advice="Put it back with the job approve, or fit another model.")
+    if champion is not None and champion.basic.model_id == model.model_id:
+        before = GateResult.from_json(tags[RESULT]) if RESULT in tags else GateResult()
+        note = f"it is the champion, basic version {champion.basic.version}"
+        return replace(before, failures=(), warnings=(*before.failures, *before.warnings), note=note, advice="")
+    best = best_served(champion, versions)
+    against = champion.basic.model_id if champion else champion_problem
+    cache_key = recipe_of(
+        model.model_id, against, best.model_id if best else "", thresholds.model_dump_json(), GATE_CODE
+    )
+    if tags.get(CACHE_KEY) == cache_key:
+        return GateResult.from_json(tags[RESULT])
     context.log.info(f"Judging {model.model_id} against {champion or 'no champion'}")
-    verdict, is_final = _judge(model, champion, champion_problem, thresholds, tables, tracking)
+    result, is_final = _evaluate(model, champion, champion_problem, best, project, tables, tracking)
     if is_final:
-        tracking.tag_model(model, {VERDICT: verdict.to_json(), JUDGED_AS: recipe})
-    return verdict
+        tracking.tag_model(model, {RESULT: result.to_json(), CACHE_KEY: cache_key})
+    return result
 
 
-def _judge(
+def _evaluate(
     model: LoggedModelRef,
     champion: ModelPair | None,
     champion_problem: str,
-    thresholds: Gate,
+    best: CatalogVersion | None,
+    project: Project,
     tables: Tables,
     tracking: MlflowTracking,
-) -> tuple[Verdict, bool]:
-    """The verdict, and whether the next look would give the same: a champion may be out of reach for a moment."""
-    from dataclasses import replace
-
-    from marvel_assets.survival.gate import judge
+) -> tuple[GateResult, bool]:
+    """The result, and whether another look would give the same: a champion may be mended."""
+    from marvel_assets.survival.gate import CHAMPION, BrokenModelError, evaluate_gate
     from marvel_assets.survival.schema import TARGET
 
-    challenger = load_pipeline(model.model_id, tracking)
-    champion_model, champion_scores = None, None
-    if champion is not None:
-        failed_calls = patience.failures()
+    challenger, pipelines, problems = load_pipeline(model.model_id, tracking), {}, {}
+    baselines = {CHAMPION: champion.basic} if champion else {}
+    if best:
+        baselines[f"best model served (version {best.version})"] = best
+    for name, version in baselines.items():
         try:
-            champion_model = load_pipeline(champion.basic.model_id, tracking)
-        except Exception as error:  # whatever keeps it from loading: it is told, and decides against
-            if patience.failures() > failed_calls:
-                raise  # a server that does not answer says nothing of the champion
-            champion_problem = f"basic version {champion.basic.version} can't be loaded: {_in_short(error)}"
-    rows = _test_rows(model, tables, tracking, [challenger, champion_model])
-    if champion_model is not None and champion is not None:
+            pipelines[name] = load_pipeline(version.model_id, tracking)
+        except ModelMissingError as error:
+            problems[name] = f"basic version {version.version} can't be loaded: {error}"
+    rows = _test_rows(model, tables, tracking, [challenger, *pipelines.values()])
+    scores: dict[str, Probabilities] = {}
+    for name, pipeline in pipelines.items():
         try:
-            champion_scores = _probabilities(champion_model, rows, "the champion")
-        except Exception as error:  # noqa: BLE001 - the same
-            champion_problem = f"basic version {champion.basic.version} can't be scored: {_in_short(error)}"
-    note = "no champion to compare with" if champion is None and not champion_problem else ""
-    verdict = judge(
-        rows, rows[TARGET].to_numpy(), _probabilities(challenger, rows, "the challenger"), champion_scores, thresholds,
-        note=note,
-    )  # fmt: skip
+            scores[name] = _probabilities(pipeline, rows, f"the {name}")
+        except BrokenModelError as error:
+            problems[name] = f"basic version {baselines[name].version} can't be scored: {error}"
     if champion_problem:
-        way_out = "roll back to a version that can be, or set gate.mode to report for one run"
-        unknown = f"the champion can't be compared with: {champion_problem} ({way_out})"
-        return replace(verdict, refusals=(*verdict.refusals, unknown)), False
-    return verdict, True
+        problems[CHAMPION] = champion_problem
+    note = "no champion to compare with" if champion is None and not champion_problem else ""
+    candidate = _probabilities(challenger, rows, "the challenger")
+    result = evaluate_gate(rows, rows[TARGET].to_numpy(), candidate, scores, project.config.gate, note=note)
+    for name, problem in problems.items():
+        text = f"the {name} can't be compared with: {problem}"
+        if name == CHAMPION:
+            text += " (roll back to a version that can be, or set gate.mode to report for one run)"
+            result = replace(result, failures=(*result.failures, text))
+        else:
+            result = replace(result, warnings=(*result.warnings, text))
+    return replace(result, advice="" if result.passed else _advice(len(rows), project)), not problems
+
+
+def _advice(test_rows: int, project: Project) -> str:
+    """What a person can do about a refusal."""
+    advice = (
+        f"What to do: the thresholds are under gate in {project.config_path}, and mode: report there registers the "
+        "model all the same."
+    )
+    if test_rows < SMALL_TEST_SET and project.config.early_stopping is None:
+        advice += f" {test_rows:,} test rows are few: early_stopping, in the same file, often helps so small a table."
+    return advice
 
 
 def _test_rows(model: LoggedModelRef, tables: Tables, tracking: MlflowTracking, models: list[Any]) -> pd.DataFrame:
-    """The rows that the challenger was tested on, at their version, with the columns that either model needs."""
-    from marvel_assets.survival.gate import SLICED_BY
+    """The rows that the challenger was tested on, at their version, with the columns that any of the models needs."""
+    from marvel_assets.survival.gate import SLICE_COLUMNS
     from marvel_assets.survival.inspection import input_of
     from marvel_assets.survival.schema import FEATURES
     from marvel_assets.survival.training_rows import columns_for_training, to_frame
 
     source = input_of(tracking.client().get_run(model.run_id), "testing")
-    needed = {*SLICED_BY, *(name for fitted in models if fitted is not None for name in fitted.feature_names_in_)}
+    needed = {*SLICE_COLUMNS, *(name for fitted in models for name in fitted.feature_names_in_)}
     columns = [name for name in FEATURES if name in needed]
     location = Path(source.path) if source.path else tables.location(str(source.table))
     return to_frame(tables.read_at(location, source.version, columns_for_training(columns)), columns)
 
 
-def load_pipeline(model_id: str, tracking: MlflowTracking) -> Any:  # noqa: ANN401 - a scikit-learn pipeline
-    """A basic model's pipeline, from the files that were logged."""
-    from marvel_assets.model.safe_loading import load_trusted
+class ModelMissingError(RuntimeError):
+    """A logged model is gone, or its files are not what was logged."""
 
-    with tracking.files_of(model_id) as folder:
-        return load_trusted(folder)
+
+def load_pipeline(model_id: str, tracking: MlflowTracking) -> Any:  # noqa: ANN401 - a scikit-learn pipeline
+    """A basic model's pipeline, from the files that were logged.
+
+    Raises:
+        ModelMissingError: the model was deleted, or its files are missing, changed or of an unknown kind.
+    """
+    from mlflow.exceptions import MlflowException
+
+    from marvel_assets.model.safe_loading import UntrustedModelError, load_trusted
+    from marvel_assets.resources.model_files import ModelFilesChangedError
+
+    try:
+        with tracking.files_of(model_id) as folder:
+            return load_trusted(folder)
+    except (ModelFilesChangedError, UntrustedModelError) as error:
+        raise ModelMissingError(str(error)) from error
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise  # a server that does not answer says nothing of the model
+        raise ModelMissingError(str(error)) from error
 
 
 def _probabilities(pipeline: Any, rows: pd.DataFrame, whose: str) -> Probabilities:  # noqa: ANN401
     from marvel_assets.model.batching import asked_once_each, on_every_core
-    from marvel_assets.survival.gate import check_probabilities
+    from marvel_assets.survival.gate import BrokenModelError, check_probabilities
 
-    features = rows[list(pipeline.feature_names_in_)]
-    alive: Probabilities = asked_once_each(features, on_every_core(pipeline.predict_proba))[:, 1]
+    features = list(pipeline.feature_names_in_)
+    if missing := [name for name in features if name not in rows.columns]:
+        raise BrokenModelError(f"{whose} needs column {', '.join(missing)}, which the test rows don't have.")
+    alive: Probabilities = asked_once_each(rows[features], on_every_core(pipeline.predict_proba))[:, 1]
     check_probabilities(alive, len(rows), whose)
     return alive
-
-
-def _in_short(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no text'}"

@@ -8,7 +8,13 @@ import dagster as dg
 
 from marvel_assets.assets.descriptions import OWNERS
 from marvel_assets.assets.freshness import WEEKLY
-from marvel_assets.assets.judging import champion_of, judged
+from marvel_assets.assets.judging import (
+    BEST_SERVED,
+    best_served,
+    best_served_with,
+    champion_of,
+    evaluate_challenger_cached,
+)
 from marvel_assets.config import Tags
 from marvel_assets.references import LoggedModelRef, ModelVersionRef
 from marvel_assets.resources.project import Project
@@ -18,7 +24,7 @@ from marvel_assets.resources.tracking import INSPECTION, PASSED, MlflowTracking
 from marvel_assets.resources.unity_catalog.catalog import CatalogVersion
 from marvel_assets.resources.unity_catalog.model_pair import ALIAS, BASIC_MODEL
 from marvel_assets.resources.unity_catalog.resource import UnityCatalog
-from marvel_assets.survival.gate import Verdict
+from marvel_assets.survival.gate import GateResult
 
 GROUP = "registry"
 READY_SECONDS = 60
@@ -43,7 +49,7 @@ NOBODY = "nobody"
         dg.AssetCheckSpec(
             GATE,
             asset="basic_model_version",
-            description="The floors, every large slice, and not worse than the champion on the same test rows.",
+            description="The floors, every large slice, and no worse than the champion and the best model served.",
         )
     ],
 )
@@ -56,7 +62,7 @@ def basic_model_version(
     unity_catalog: UnityCatalog,
     turn: RetrainingTurn,
 ) -> Iterator[dg.MaterializeResult[ModelVersionRef] | dg.AssetObservation | dg.AssetCheckResult]:
-    """The basic model as a version in the catalog. What the gate refuses is not registered, and the reason is told."""
+    """The basic model as a registered version. What the gate refuses is not registered, and the reason is given."""
     from marvel_assets.survival.model_card import CARD_FILE, gate_report, model_card
 
     turn.take(context)
@@ -72,46 +78,78 @@ def basic_model_version(
     champion, champion_problem = champion_of(pairs)
     if not champion_problem and (healed := pairs.heal()):
         context.log.info(f"The aliases did not agree, after a run that was killed; both are at {healed} now")
-    known = next((version for version in catalog.versions(name) if version.model_id == basic_model.model_id), None)
-    verdict = judged(context, basic_model, champion, champion_problem, known, project, tables, tracking)
-    told: dict[str, dg.MetadataValue[Any] | str | float] = {
-        "reason": verdict.reason,
-        "gate": dg.MetadataValue.md(gate_report(verdict)),
+    versions = catalog.versions(name)
+    known = next((version for version in versions if version.model_id == basic_model.model_id), None)
+    result = evaluate_challenger_cached(
+        context, basic_model, champion, champion_problem, versions, project, tables, tracking
+    )
+    metadata: dict[str, dg.MetadataValue[Any] | str | float] = {
+        "reason": result.reason,
+        "gate": dg.MetadataValue.md(gate_report(result)),
         "champion": str(champion.basic.version) if champion else "none",
         "mode": gate.mode,
-        **_figures(verdict),
+        **_figures(result),
     }
     yield dg.AssetCheckResult(
         asset_key="basic_model_version",
         check_name=GATE,
-        passed=verdict.passed,
+        passed=result.passed,
         severity=dg.AssetCheckSeverity.WARN,
-        description=verdict.reason,
-        metadata=told,
+        description=result.reason,
+        metadata=metadata,
     )
-    if not verdict.passed and gate.mode == "enforce":
-        context.log.info(f"Refused: {verdict.reason}")
-        yield dg.AssetObservation("basic_model_version", description=f"Refused: {verdict.reason}", metadata=told)
+    for warning in result.warnings:
+        context.log.warning(warning)
+    if not result.passed and gate.mode == "enforce":
+        context.log.info(f"Refused: {result.reason}")
+        yield from _refused(context, f"Refused: {result.reason}", metadata)
         return
-    card = model_card(tracking.facts_of(basic_model), verdict)
+    card = model_card(tracking.facts_of(basic_model), result)
     if known is None:
         tracking.log_text(basic_model, card, CARD_FILE)
     against = champion.basic.model_id if champion else pairs.served_model() if champion_problem else NOBODY
-    tags = {} if against == basic_model.model_id else {JUDGED_AGAINST: against or ""}
+    tags = {}
+    if against != basic_model.model_id:
+        best = best_served_with(basic_model.model_id, result, champion, best_served(champion, versions))
+        tags = {JUDGED_AGAINST: against or "", BEST_SERVED: best}
     version = register(context, basic_model, name, unity_catalog, tags, card)
     tracking.note_version(basic_model, version.version)
-    yield version_result(context, basic_model, version, tracking, is_new=known is None, metadata=told)
+    yield version_result(context, basic_model, version, tracking, is_new=known is None, metadata=metadata)
 
 
-def _figures(verdict: Verdict) -> dict[str, float]:
-    """The comparison in numbers, which Dagster's pages plot over time."""
-    if verdict.comparison is None:
+def _refused(
+    context: dg.AssetExecutionContext,
+    description: str,
+    metadata: Mapping[str, dg.MetadataValue[Any] | str | float],
+) -> Iterator[dg.AssetObservation]:
+    """Report a refusal; the output is withheld.
+
+    The asset's page shows the metadata of its latest materialization. So where there is an earlier version, it is
+    reported as kept, with its own data version and the reason why nothing took its place.
+    """
+    yield dg.AssetObservation("basic_model_version", description=description, metadata=metadata)
+    event = context.instance.get_latest_materialization_event(context.asset_key)
+    if event and (before := event.asset_materialization):
+        context.log_event(
+            dg.AssetMaterialization(
+                before.asset_key,
+                description=description,
+                metadata={**before.metadata, **metadata, "unchanged": True},
+                tags=before.tags,
+            )
+        )
+
+
+def _figures(result: GateResult) -> dict[str, float]:
+    """The comparison with the champion in numbers, which Dagster's pages plot over time."""
+    if not result.comparisons:
         return {}
+    comparison = result.comparisons[0]
     return {
-        "challenger_roc_auc": verdict.comparison.challenger,
-        "champion_roc_auc": verdict.comparison.champion,
-        "difference_low": verdict.comparison.low,
-        "difference_high": verdict.comparison.high,
+        "challenger_roc_auc": comparison.candidate,
+        "champion_roc_auc": comparison.baseline,
+        "difference_low": comparison.low,
+        "difference_high": comparison.high,
     }
 
 
@@ -154,15 +192,18 @@ def version_result(
     return dg.MaterializeResult(
         value=reference,
         data_version=dg.DataVersion(reference.data_version),
-        metadata={
-            **metadata,
-            "model": version.name,
-            "version": version.version,
-            "status": version.status,
-            "model_id": model.model_id,
-            "mlflow_version": dg.MetadataValue.url(tracking.version_url(version.name, version.version)),
-            "model_card": dg.MetadataValue.md(version.description),
-            "tags": dg.MetadataValue.json(dict(version.tags)),
-            "unchanged": not is_new,
-        },
+        metadata={**metadata, **version_metadata(version, tracking), "unchanged": not is_new},
     )
+
+
+def version_metadata(version: CatalogVersion, tracking: MlflowTracking) -> dict[str, dg.MetadataValue[Any] | str | int]:
+    """What the page of a version's asset shows."""
+    return {
+        "model": version.name,
+        "version": version.version,
+        "status": version.status,
+        "model_id": version.model_id,
+        "mlflow_version": dg.MetadataValue.url(tracking.version_url(version.name, version.version)),
+        "model_card": dg.MetadataValue.md(version.description),
+        "tags": dg.MetadataValue.json(dict(version.tags)),
+    }

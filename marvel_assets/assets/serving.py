@@ -147,7 +147,7 @@ def _release(context: dg.AssetExecutionContext, pair: ModelPair, project: Projec
     """Put the pair under the alias, unless a person must approve it; tells in words where it stands."""
     pairs = unity_catalog.pairs(project.config)
     is_served = pairs.served_model() == pair.basic.model_id
-    if project.config.gate.approval == "by_hand" and not is_served:
+    if project.config.gate.approval == "manual" and not is_served:
         context.log.info(f"{pair} wait for approval: dagster job execute -m marvel_assets.definitions -j approve")
         return f"waits for approval to be {ALIAS}"
     try:

@@ -1,9 +1,12 @@
 """Jobs that a person or a schedule starts by name."""
 
 import dagster as dg
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from pydantic import Field
 
 from marvel_assets.assets.predictions import predict_table
+from marvel_assets.assets.registry import basic_model_version, version_metadata
+from marvel_assets.assets.serving import custom_model_version
 from marvel_assets.automation.promotion import (
     PROMOTED_FROM,
     PromoteConfig,
@@ -14,13 +17,15 @@ from marvel_assets.automation.promotion import (
 from marvel_assets.automation.release import ApproveConfig, RollbackConfig, approve_pair, roll_back_pair
 from marvel_assets.automation.tuning import TuneConfig, tune_parameters
 from marvel_assets.config import ProjectConfig
+from marvel_assets.references import ModelVersionRef
 from marvel_assets.resources.clean_environment import predict_in_clean_environment
 from marvel_assets.resources.engines.engine import Engine
 from marvel_assets.resources.project import Project
+from marvel_assets.resources.reference_io_manager import ReferenceIOManager
 from marvel_assets.resources.study_store import StudyStore
 from marvel_assets.resources.tables import TableNotFoundError, Tables
 from marvel_assets.resources.tracking import MlflowTracking
-from marvel_assets.resources.unity_catalog.model_pair import ALIAS, CUSTOM_MODEL, ModelPair
+from marvel_assets.resources.unity_catalog.model_pair import ALIAS, CUSTOM_MODEL, Decision, ModelPair
 from marvel_assets.resources.unity_catalog.resource import UnityCatalog
 
 retrain = dg.define_asset_job(
@@ -109,7 +114,7 @@ def promote_pair(
         promote_version(catalog, version, name, promoted_by=context.run_id)
         for version, name in ((pair.basic, there.basic_name), (pair.custom, there.custom_name))
     )
-    there.move(ModelPair(basic, custom), there.served_model())
+    there.move(ModelPair(basic, custom), there.served_model(), Decision())
     for copy in (basic, custom):
         context.log.info(f"{copy.name} version {copy.version} is {ALIAS}, from {copy.tags[PROMOTED_FROM]}")
     context.add_output_metadata({copy.name: copy.version for copy in (basic, custom)})
@@ -122,41 +127,79 @@ def promote() -> None:
 
 
 @dg.op
-def put_an_earlier_pair_back(
-    context: dg.OpExecutionContext, config: RollbackConfig, project: Project, unity_catalog: UnityCatalog
+def rollback_models(
+    context: dg.OpExecutionContext,
+    config: RollbackConfig,
+    project: Project,
+    unity_catalog: UnityCatalog,
+    tracking: MlflowTracking,
+    references: dg.ResourceParam[ReferenceIOManager],
 ) -> None:
-    """Move both aliases back, and note who did it and why."""
-    left, restored = roll_back_pair(unity_catalog.catalog(), unity_catalog.pairs(project.config), config)
-    context.log.info(f"{ALIAS}: {restored} again, in place of {left} ({config.who}: {config.why})")
-    context.add_output_metadata({"basic": restored.basic.version, "custom": restored.custom.version})
+    """Move both aliases back, and note the reason."""
+    left, restored = roll_back_pair(unity_catalog.pairs(project.config), config)
+    message = f"{ALIAS}: {restored} again, in place of {left} ({config.actor}: {config.reason})"
+    _report_served(context, message, project, unity_catalog, tracking, references)
 
 
-@dg.job(description="Put an earlier pair of versions back under the alias, with who and why.")
+@dg.job(description="Put an earlier pair of versions back under the alias, with a reason.")
 def rollback() -> None:
     """The version that is left is not taken up again by a later run of the same data."""
-    put_an_earlier_pair_back()
+    rollback_models()
 
 
 @dg.op
-def put_a_waiting_pair_under_the_alias(
-    context: dg.OpExecutionContext, config: ApproveConfig, project: Project, unity_catalog: UnityCatalog
+def approve_models(
+    context: dg.OpExecutionContext,
+    config: ApproveConfig,
+    project: Project,
+    unity_catalog: UnityCatalog,
+    tracking: MlflowTracking,
+    references: dg.ResourceParam[ReferenceIOManager],
 ) -> None:
     """Move both aliases to a pair that a person has looked at."""
     approved = approve_pair(unity_catalog.catalog(), unity_catalog.pairs(project.config), config)
-    context.log.info(f"{ALIAS}: {approved} (approved by {config.who})")
-    context.add_output_metadata({"basic": approved.basic.version, "custom": approved.custom.version})
+    message = f"{ALIAS}: {approved} (approved by {config.actor})"
+    _report_served(context, message, project, unity_catalog, tracking, references)
 
 
-@dg.job(
-    description="Put a registered pair under the alias by hand: where gate.approval is by_hand, or after a rollback."
-)
+@dg.job(description="Put a registered pair under the alias: where gate.approval is manual, or after a rollback.")
 def approve() -> None:
     """By default the newest pair."""
-    put_a_waiting_pair_under_the_alias()
+    approve_models()
+
+
+def _report_served(
+    context: dg.OpExecutionContext,
+    message: str,
+    project: Project,
+    unity_catalog: UnityCatalog,
+    tracking: MlflowTracking,
+    references: ReferenceIOManager,
+) -> None:
+    """Report the pair under the alias on both assets, so that pages, the summary and scoring follow it."""
+    pair = unity_catalog.pairs(project.config).current()
+    if pair is None:
+        raise dg.Failure(f"Nothing is under {ALIAS} any more: somebody else removed the alias just now.")
+    for asset, version in ((basic_model_version, pair.basic), (custom_model_version, pair.custom)):
+        reference = ModelVersionRef(version.name, version.version, version.model_id, ALIAS)
+        references.store(asset.key, reference)
+        context.log_event(
+            dg.AssetMaterialization(
+                asset.key,
+                description=message,
+                metadata={**version_metadata(version, tracking), "reason": message, "alias": ALIAS},
+                tags={DATA_VERSION_TAG: reference.data_version},
+            )
+        )
+    context.log.info(
+        f"{message}. survival_predictions follows at once where default_automation_condition_sensor is on; else run "
+        "the job score."
+    )
+    context.add_output_metadata({"basic": pair.basic.version, "custom": pair.custom.version})
 
 
 @dg.op
-def search_better_parameters(
+def tune_hyperparameters(
     context: dg.OpExecutionContext,
     config: TuneConfig,
     project: Project,
@@ -173,4 +216,4 @@ def search_better_parameters(
 @dg.job(description="Search for better parameters on the training rows, and propose them; nothing is changed.")
 def tune() -> None:
     """A study that is cut off goes on in the next run."""
-    search_better_parameters()
+    tune_hyperparameters()

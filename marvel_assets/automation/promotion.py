@@ -6,9 +6,20 @@ import dagster as dg
 from pydantic import Field
 
 from marvel_assets.assets.registry import READY_SECONDS
+from marvel_assets.automation.release import APPROVED_BY, RESTORED_BY, RESTORED_WHY, ROLLED_BACK_BY
 from marvel_assets.config import Environment
 from marvel_assets.resources.unity_catalog.catalog import CatalogError, CatalogVersion, ModelCatalog
-from marvel_assets.resources.unity_catalog.model_pair import ALIAS, ModelPair, ModelPairs
+from marvel_assets.resources.unity_catalog.model_pair import ALIAS, REPLACES, ROLLED_BACK, ModelPair, ModelPairs
+
+OF_ONE_ENVIRONMENT = {
+    REPLACES,
+    ROLLED_BACK,
+    ROLLED_BACK_BY,
+    RESTORED_BY,
+    RESTORED_WHY,
+    APPROVED_BY,
+}
+"""Tags about the service of a version in its own environment; they would be untrue of a copy."""
 
 PROMOTED_FROM = "promoted_from"
 PROMOTED_BY = "promoted_by"
@@ -61,6 +72,7 @@ def promote_version(catalog: ModelCatalog, version: CatalogVersion, target: str,
     original.
     """
     catalog.ensure_schema(*target.split(".")[:2])
-    tags = {**version.tags, PROMOTED_FROM: f"{version.name}/{version.version}", PROMOTED_BY: promoted_by}
+    kept = {key: value for key, value in version.tags.items() if key not in OF_ONE_ENVIRONMENT}
+    tags = {**kept, PROMOTED_FROM: f"{version.name}/{version.version}", PROMOTED_BY: promoted_by}
     copy = catalog.register(target, version.model_id, tags, version.description)
     return catalog.wait_until_ready(target, copy.version, READY_SECONDS)

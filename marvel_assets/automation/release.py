@@ -5,9 +5,8 @@ import getpass
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.assets.judging import ROLLED_BACK
 from marvel_assets.resources.unity_catalog.catalog import CatalogError, ModelCatalog
-from marvel_assets.resources.unity_catalog.model_pair import ALIAS, ModelPair, ModelPairs
+from marvel_assets.resources.unity_catalog.model_pair import ALIAS, ROLLED_BACK, Decision, ModelPair, ModelPairs
 
 ROLLED_BACK_BY, RESTORED_BY, RESTORED_WHY, APPROVED_BY = (
     "rolled_back_by",
@@ -18,7 +17,7 @@ ROLLED_BACK_BY, RESTORED_BY, RESTORED_WHY, APPROVED_BY = (
 """Tags of versions."""
 
 
-def _someone() -> str:
+def _account() -> str:
     """The account that runs the job."""
     try:
         return getpass.getuser()
@@ -29,19 +28,19 @@ def _someone() -> str:
 PRINTED = r"^[^\x00-\x1f\x7f]+$"
 """One line: stores of tags differ on what they make of other characters."""
 
-LONGEST_WHY, LONGEST_WHO = 500, 100
+LONGEST_REASON, LONGEST_ACTOR = 500, 100
 
 
 class RollbackConfig(dg.Config):
     """Which pair comes back, who wants it, and why."""
 
-    why: str = Field(
-        pattern=PRINTED, max_length=LONGEST_WHY, description="The reason in one line, noted on the versions."
+    reason: str = Field(
+        pattern=PRINTED, max_length=LONGEST_REASON, description="The reason in one line, noted on the versions."
     )
-    who: str = Field(
-        default_factory=_someone,
+    actor: str = Field(
+        default_factory=_account,
         pattern=PRINTED,
-        max_length=LONGEST_WHO,
+        max_length=LONGEST_ACTOR,
         description="Who decides. Default: the account that runs the job.",
     )
     basic_version: int | None = Field(
@@ -52,10 +51,10 @@ class RollbackConfig(dg.Config):
 class ApproveConfig(dg.Config):
     """Which pair is approved, and by whom."""
 
-    who: str = Field(
-        default_factory=_someone,
+    actor: str = Field(
+        default_factory=_account,
         pattern=PRINTED,
-        max_length=LONGEST_WHO,
+        max_length=LONGEST_ACTOR,
         description="Who decides. Default: the account that runs the job.",
     )
     basic_version: int | None = Field(
@@ -63,10 +62,8 @@ class ApproveConfig(dg.Config):
     )
 
 
-def roll_back_pair(catalog: ModelCatalog, pairs: ModelPairs, config: RollbackConfig) -> tuple[ModelPair, ModelPair]:
-    """Put an earlier pair back.
-
-    The pair that is left is noted first: a run that begins in between does not take it up again.
+def roll_back_pair(pairs: ModelPairs, config: RollbackConfig) -> tuple[ModelPair, ModelPair]:
+    """Put an earlier pair back. No later run takes up the pair that is left again.
 
     Returns:
         The pair that was served, and the one that is served now.
@@ -80,13 +77,12 @@ def roll_back_pair(catalog: ModelCatalog, pairs: ModelPairs, config: RollbackCon
     back = pairs.before(left) if config.basic_version is None else pairs.of_basic(config.basic_version)
     if back.basic.model_id == left.basic.model_id:
         raise CatalogError(f"{pairs.basic_name} version {back.basic.version} is {ALIAS} already.")
-    for version in (left.custom, left.basic):
-        noted = {ROLLED_BACK: f"{config.why} ({config.who})", ROLLED_BACK_BY: config.who}
-        catalog.set_tags(version.name, version.version, noted)
-    for version in (back.custom, back.basic):
-        noted = {RESTORED_BY: config.who, RESTORED_WHY: config.why, ROLLED_BACK: ""}
-        catalog.set_tags(version.name, version.version, noted)
-    pairs.move(back, left.basic.model_id, is_rollback=True)
+    decision = Decision(
+        tags={RESTORED_BY: config.actor, RESTORED_WHY: config.reason},
+        replaced_tags={ROLLED_BACK: f"{config.reason} ({config.actor})", ROLLED_BACK_BY: config.actor},
+        is_rollback=True,
+    )
+    pairs.move(back, left.basic.model_id, decision)
     return left, back
 
 
@@ -100,7 +96,5 @@ def approve_pair(catalog: ModelCatalog, pairs: ModelPairs, config: ApproveConfig
     if not versions:
         raise CatalogError(f"{pairs.basic_name} has no version to approve; materialise basic_model_version first.")
     pair = pairs.of_basic(config.basic_version or versions[0].version)
-    for version in (pair.custom, pair.basic):
-        catalog.set_tags(version.name, version.version, {APPROVED_BY: config.who, ROLLED_BACK: ""})
-    pairs.move(pair, pairs.served_model())
+    pairs.move(pair, pairs.served_model(), Decision(tags={APPROVED_BY: config.actor}))
     return pair

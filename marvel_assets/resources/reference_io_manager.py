@@ -18,8 +18,12 @@ class ReferenceIOManager(dg.ConfigurableIOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Reference) -> None:
         """Store the reference."""
-        with replacing(self._file(context.asset_key)) as file:
-            file.write_text(to_json(obj), encoding="utf-8")
+        self.store(context.asset_key, obj)
+
+    def store(self, key: dg.AssetKey, reference: Reference) -> None:
+        """Store what an asset hands on from now on."""
+        with replacing(self._file(key)) as file:
+            file.write_text(to_json(reference), encoding="utf-8")
 
     def load_input(self, context: dg.InputContext) -> Reference:
         """Read the reference that the asset upstream handed on.

@@ -1,16 +1,19 @@
-"""The gate: whether a challenger may take the champion's place.
+"""The gate: whether a candidate may take the champion's place.
 
-Three questions, all on the test rows: is it better than calling everybody alive, is it good enough on every slice that
-is large enough to tell, and is it not worse than the champion? The last is answered by a paired bootstrap: rows are
-drawn with replacement, both models are judged on the same draw, and the interval of the difference is taken between
-percentiles (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). A challenger is worse where the
-whole interval lies below zero, so that one as good as the champion is refused in (1 - confidence) / 2 of all cases.
+It asks three questions, all on the test rows: does the model clear the floors, does it rank every large slice of the
+characters well enough, and is it no worse than the baselines, which are the champion and the best model served so far?
+A candidate is worse than a baseline where its ROC AUC is lower by more than a margin, or where the whole interval of
+the difference is below zero. The champion alone would not do: releases that each lose less than the margin add up.
+
+A slice fails only where the whole interval of its ROC AUC is below the floor. The intervals are widened for the number
+of slices (Bonferroni), so that a dozen of them don't refuse a sound model by chance.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.survival.inert import in_words
@@ -19,21 +22,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import numpy as np
-    import numpy.typing as npt
     import pandas as pd
 
     from marvel_assets.config import Gate
-
-    Labels = npt.NDArray[np.int_]
-    Probabilities = npt.NDArray[np.float64]
+    from marvel_assets.survival.roc_auc import Labels, Probabilities
 
 MINUS = "\N{MINUS SIGN}"
-SLICED_BY = ("Gender", "Identity", "Universe")
-WEAKEST_TOLD = 10
-"""How many slices a verdict keeps: a table may have hundreds of universes."""
-
-DRAWS_AT_ONCE = 50
-"""Draws of the bootstrap that stand in memory together."""
+CHAMPION = "champion"
+SLICE_COLUMNS = ("Gender", "Identity", "Universe")
+MAX_SLICES_REPORTED = 10
+"""The weakest slices that a result keeps: a table may have hundreds of universes."""
 
 
 class BrokenModelError(ValueError):
@@ -42,123 +40,182 @@ class BrokenModelError(ValueError):
 
 @dataclass(frozen=True)
 class Comparison:
-    """ROC AUC of both models on the same rows, and the bootstrap interval of the difference."""
+    """ROC AUC of the candidate and a baseline on the same rows, with the interval of the difference."""
 
-    challenger: float
-    champion: float
+    candidate: float
+    baseline: float
     low: float
     high: float
+    rows: int
+    baseline_name: str = CHAMPION
 
     @property
-    def is_worse(self) -> bool:
-        """Whether the whole interval is below zero."""
-        return self.high < 0
+    def difference(self) -> float:
+        """The candidate's ROC AUC less the baseline's."""
+        return self.candidate - self.baseline
+
+    def failure(self, max_loss: float) -> str | None:
+        """Why the candidate counts as worse than the baseline, if it does."""
+        if self.high < 0:
+            return f"{self}: the whole interval is below zero"
+        if self.difference < -max_loss:
+            return f"{self}: a loss of more than {max_loss:g} (gate.max_roc_auc_loss)"
+        return None
+
+    def warning(self, max_loss: float) -> str | None:
+        """What the interval leaves open, where it includes a loss of more than the margin.
+
+        The interval narrows with the square root of the rows. The number of rows is the one with which it would
+        exclude the loss for a candidate that is as good as the baseline.
+        """
+        if self.low >= -max_loss:
+            return None
+        needed = float(f"{self.rows * ((self.difference - self.low) / max_loss) ** 2:.2g}")
+        return (
+            f"{self.rows:,} test rows can't rule out a loss of more than {max_loss:g} against the "
+            f"{self.baseline_name}; about {needed:,.0f} could"
+        )
 
     def __str__(self) -> str:
-        difference = f"{self.challenger - self.champion:+.3f} [{self.low:+.3f}, {self.high:+.3f}]".replace("-", MINUS)
-        return f"ROC AUC {self.challenger:.3f}, champion {self.champion:.3f}, difference {difference}"
+        difference = f"{self.difference:+.3f} [{self.low:+.3f}, {self.high:+.3f}]".replace("-", MINUS)
+        return f"ROC AUC {self.candidate:.3f}, {self.baseline_name} {self.baseline:.3f}, difference {difference}"
 
 
 @dataclass(frozen=True)
 class Slice:
-    """The test rows that share a value, and how well the challenger ranks them."""
+    """The test rows that share a value, and how well the candidate ranks them.
+
+    Attributes:
+        column: what the rows are grouped by.
+        value: of that column.
+        rows: how many there are.
+        roc_auc: of the candidate on these rows.
+        low: end of the interval, widened for the number of slices.
+        high: its other end.
+    """
 
     column: str
     value: str
     rows: int
     roc_auc: float
+    low: float
+    high: float
 
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the gate found.
-
-    Attributes:
-        refusals: one sentence for each reason to refuse the challenger; none where it passed.
-        comparison: with the champion, where there is one that could be scored.
-        slices: the weakest ones.
-        note: what else a person should know, such as that there was no champion.
-    """
-
-    refusals: tuple[str, ...]
-    comparison: Comparison | None = None
-    slices: tuple[Slice, ...] = ()
-    note: str = ""
-
-    @property
-    def passed(self) -> bool:
-        """Whether nothing stands against the challenger."""
-        return not self.refusals
-
-    @property
-    def reason(self) -> str:
-        """The verdict in a line or two."""
-        told = list(self.refusals)
-        if self.comparison is not None and str(self.comparison) not in told:
-            told.append(str(self.comparison))
-        if self.note:
-            told.append(self.note)
-        return "; ".join(told)
-
-    def to_json(self) -> str:
-        """The verdict as a text that a tag can hold."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Verdict:
-        """The verdict that ``to_json`` wrote."""
-        content: dict[str, Any] = json.loads(text)
-        comparison = content["comparison"]
-        return cls(
-            refusals=tuple(content["refusals"]),
-            comparison=Comparison(**comparison) if comparison else None,
-            slices=tuple(Slice(**part) for part in content["slices"]),
-            note=content["note"],
+    def __str__(self) -> str:
+        return (
+            f"ROC AUC {self.roc_auc:.3f} [{self.low:.3f}, {self.high:.3f}] where {self.column} is "
+            f"{in_words(self.value)} ({self.rows:,} rows)"
         )
 
 
-def judge(
+@dataclass(frozen=True)
+class GateResult:
+    """What the gate found.
+
+    Attributes:
+        failures: one sentence for each reason to refuse the candidate; none where it passed.
+        warnings: what the test rows leave open.
+        comparisons: with the champion first, where there is one, then with the best model served so far.
+        slices: the weakest ones.
+        note: what else a person should know, such as that there was no champion.
+        advice: what a person can do about a refusal.
+    """
+
+    failures: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    note: str = ""
+    advice: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing stands against the candidate."""
+        return not self.failures
+
+    @property
+    def other_comparisons(self) -> list[str]:
+        """The comparisons that no failure has named."""
+        named = "\n".join(self.failures)
+        return [str(comparison) for comparison in self.comparisons if str(comparison) not in named]
+
+    @property
+    def reason(self) -> str:
+        """The result in a line or two."""
+        parts = [*self.failures, *self.other_comparisons, *(f"warning: {text}" for text in self.warnings), self.note]
+        text = "; ".join(filter(None, parts))
+        return f"{text}. {self.advice}" if self.advice else text
+
+    def to_json(self) -> str:
+        """The result as a text that a tag can hold."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> GateResult:
+        """The result that ``to_json`` wrote."""
+        content: dict[str, Any] = json.loads(text)
+        return cls(
+            failures=tuple(content["failures"]),
+            warnings=tuple(content["warnings"]),
+            comparisons=tuple(Comparison(**comparison) for comparison in content["comparisons"]),
+            slices=tuple(Slice(**part) for part in content["slices"]),
+            note=content["note"],
+            advice=content["advice"],
+        )
+
+
+def evaluate_gate(
     rows: pd.DataFrame,
     alive: Labels,
-    challenger: Probabilities,
-    champion: Probabilities | None,
+    candidate: Probabilities,
+    baselines: Mapping[str, Probabilities],
     thresholds: Gate,
     *,
     note: str = "",
-) -> Verdict:
-    """Judge a challenger.
+) -> GateResult:
+    """Evaluate a candidate on the test rows.
 
     Args:
         rows: the test rows, with the columns that slices are made of.
         alive: 1 or 0, shape (n,).
-        challenger: its probabilities of being alive, shape (n,).
-        champion: the champion's; None where there is no champion, or none that could be scored.
+        candidate: its probabilities of being alive, shape (n,).
+        baselines: those of the models that it must not be worse than, by what a person calls them.
         thresholds: what has to be reached.
-        note: told with the verdict.
+        note: reported with the result.
 
     Raises:
-        BrokenModelError: the challenger's predictions are no probabilities.
+        BrokenModelError: the candidate's predictions are no probabilities.
         ValueError: the rows hold one class only.
     """
-    from marvel_assets.survival.evaluation import evaluate
-
-    check_probabilities(challenger, len(alive), "the challenger")
-    figures = evaluate(alive, challenger)
-    slices = sorted(_slices(rows, alive, challenger, thresholds.smallest_slice), key=_roc_auc)
-    refusals = [*_floors_missed(figures, alive, thresholds), *_weak(slices, thresholds.minimum_slice_roc_auc)]
-    comparison = None
-    if champion is not None:
-        comparison = compare(alive, challenger, champion, thresholds)
-        if comparison.is_worse:
-            refusals.insert(0, str(comparison))
-    return Verdict(tuple(refusals), comparison, tuple(slices[:WEAKEST_TOLD]), note)
+    check_probabilities(candidate, len(alive), "the challenger")
+    comparisons = [compare(alive, candidate, scores, thresholds, name) for name, scores in baselines.items()]
+    slices = sorted(_slices(rows, alive, candidate, thresholds), key=attrgetter("roc_auc"))
+    margin, floor = thresholds.max_roc_auc_loss, thresholds.minimum_slice_roc_auc
+    failures = [comparison.failure(margin) for comparison in comparisons]
+    failures += _floors_missed(alive, candidate, thresholds)
+    failures += [
+        f"{part}: the whole interval is below {floor:g} (gate.minimum_slice_roc_auc)"
+        for part in slices
+        if part.high < floor
+    ]
+    warnings = [comparison.warning(margin) for comparison in comparisons if comparison.failure(margin) is None]
+    warnings += [
+        f"{part}: below {floor:g}, but its interval is not" for part in slices if part.roc_auc < floor <= part.high
+    ]
+    return GateResult(
+        tuple(filter(None, failures)),
+        tuple(filter(None, warnings)),
+        tuple(comparisons),
+        tuple(slices[:MAX_SLICES_REPORTED]),
+        note,
+    )
 
 
 def check_probabilities(probability: Probabilities, rows: int, whose: str) -> None:
     """Let pass what can be a model's answer.
 
     Raises:
-        BrokenModelError: telling what is wrong with it.
+        BrokenModelError: with what is wrong with it.
     """
     import numpy as np
 
@@ -174,82 +231,45 @@ def check_probabilities(probability: Probabilities, rows: int, whose: str) -> No
         )
 
 
-def compare(alive: Labels, challenger: Probabilities, champion: Probabilities, thresholds: Gate) -> Comparison:
+def compare(
+    alive: Labels, candidate: Probabilities, baseline: Probabilities, thresholds: Gate, name: str = CHAMPION
+) -> Comparison:
     """Both ROC AUCs, and the interval of their difference over draws of the same rows for both."""
-    import numpy as np
-    from scipy.stats import bootstrap
+    from marvel_assets.survival.roc_auc import paired_difference
 
-    ranked = _Ranking(alive, challenger), _Ranking(alive, champion)
-
-    def difference(places: npt.NDArray[np.int_]) -> float:
-        drawn = np.bincount(places, minlength=len(alive))
-        return ranked[0].roc_auc(drawn) - ranked[1].roc_auc(drawn)
-
-    drawn = bootstrap(
-        (np.arange(len(alive)),),
-        difference,
-        vectorized=False,
-        method="percentile",
-        n_resamples=thresholds.resamples,
-        confidence_level=thresholds.confidence,
-        batch=DRAWS_AT_ONCE,
-        rng=np.random.default_rng(thresholds.seed),
+    first, second, interval = paired_difference(
+        alive,
+        candidate,
+        baseline,
+        confidence=thresholds.confidence,
+        resamples=thresholds.resamples,
+        seed=thresholds.seed,
     )
-    once = np.ones(len(alive), dtype=int)
-    interval = drawn.confidence_interval
-    return Comparison(ranked[0].roc_auc(once), ranked[1].roc_auc(once), float(interval.low), float(interval.high))
+    return Comparison(first, second, interval.low, interval.high, len(alive), name)
 
 
-class _Ranking:
-    """Rows in the order of a model's predictions: ROC AUC of any draw of them, without sorting again.
+def _floors_missed(alive: Labels, candidate: Probabilities, thresholds: Gate) -> Iterator[str]:
+    """The absolute floors. A model on the floor itself has missed it: that is where guessing stands."""
+    from marvel_assets.survival.evaluation import evaluate
 
-    ROC AUC is the share of pairs, one alive and one dead, in which the one alive has the higher prediction; ties count
-    half (Mann and Whitney).
-    """
-
-    def __init__(self, alive: Labels, probability: Probabilities) -> None:
-        import numpy as np
-
-        self._order = np.argsort(probability, kind="stable")
-        self._alive = alive[self._order]
-        ordered = probability[self._order]
-        self._ties_begin = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-
-    def roc_auc(self, drawn: npt.NDArray[np.int_]) -> float:
-        import numpy as np
-
-        times = drawn[self._order]
-        alive = np.add.reduceat(times * self._alive, self._ties_begin)
-        dead = np.add.reduceat(times, self._ties_begin) - alive
-        pairs = float(alive.sum()) * float(dead.sum())
-        return float((alive * (np.cumsum(dead) - dead / 2)).sum() / pairs) if pairs else 0.5
-
-
-def _floors_missed(figures: Mapping[str, float], alive: Labels, thresholds: Gate) -> list[str]:
-    """The absolute floors, looked at by MLflow's own validation."""
-    import mlflow
-    from mlflow.models import MetricThreshold
-    from mlflow.models.evaluation import EvaluationResult
-    from mlflow.models.evaluation.validation import ModelValidationFailedException
-
-    judged = {**figures, "log_loss_gain": log_loss_gain(figures["log_loss"], alive)}
+    metrics = evaluate(alive, candidate)
+    metrics["log_loss_gain"] = log_loss_gain(metrics["log_loss"], alive)
     floors = {
-        "roc_auc": thresholds.minimum_roc_auc,
-        "balanced_accuracy_score": thresholds.minimum_balanced_accuracy,
-        "log_loss_gain": thresholds.minimum_log_loss_gain,
+        "roc_auc": "minimum_roc_auc",
+        "balanced_accuracy_score": "minimum_balanced_accuracy",
+        "log_loss_gain": "minimum_log_loss_gain",
     }
-    missed = []
-    for name, floor in floors.items():
-        least = MetricThreshold(threshold=floor, greater_is_better=True)  # type: ignore[no-untyped-call]
-        found = EvaluationResult(judged, {})  # type: ignore[no-untyped-call]
-        try:
-            mlflow.validate_evaluation_results(
-                validation_thresholds={name: least},
-                candidate_result=found,
-            )
-        except ModelValidationFailedException:
-            missed.append(f"{name} {judged[name]:.4f} is below the floor of {floor:g}")
-    return missed
+    answers = {"alive": metrics["true_positives"] + metrics["false_positives"]}
+    answers["dead"] = len(alive) - answers["alive"]
+    for name, key in floors.items():
+        floor: float = getattr(thresholds, key)
+        if metrics[name] > floor:
+            continue
+        failure = f"{name} {metrics[name]:.4f} must be above {floor:g} (gate.{key})"
+        only = [answer for answer, count in answers.items() if count == len(alive)]
+        if name == "balanced_accuracy_score" and only:
+            failure += f": it answers {only[0]!r} for every test row"
+        yield failure
 
 
 def log_loss_gain(log_loss: float, alive: Labels) -> float:
@@ -261,29 +281,20 @@ def log_loss_gain(log_loss: float, alive: Labels) -> float:
     return float(base_rate - log_loss)
 
 
-def _slices(rows: pd.DataFrame, alive: Labels, probability: Probabilities, smallest: int) -> Iterator[Slice]:
-    """The slices that are large enough and hold both classes: of others no ranking can be told."""
-    import numpy as np
+def _slices(rows: pd.DataFrame, alive: Labels, probability: Probabilities, thresholds: Gate) -> list[Slice]:
+    """The slices that are large enough and hold both classes: others can't be ranked."""
+    from marvel_assets.survival.roc_auc import delong_interval
 
-    for column in (name for name in SLICED_BY if name in rows.columns):
+    masks: list[tuple[str, object, np.ndarray]] = []
+    for column in (name for name in SLICE_COLUMNS if name in rows.columns):
         values = rows[column].to_numpy()
         for value, size in rows[column].value_counts().items():
-            if size < smallest:
-                break
             inside = values == value
-            if 0 < alive[inside].sum() < size:
-                ranking = _Ranking(alive[inside], probability[inside])
-                yield Slice(column, str(value), int(size), ranking.roc_auc(np.ones(size, dtype=int)))
-
-
-def _weak(slices: list[Slice], floor: float) -> list[str]:
-    return [
-        f"ROC AUC {part.roc_auc:.3f} where {part.column} is {in_words(part.value)} ({part.rows:,} rows) is below the "
-        f"floor of {floor:g}"
-        for part in slices
-        if part.roc_auc < floor
-    ]
-
-
-def _roc_auc(part: Slice) -> float:
-    return part.roc_auc
+            if size >= thresholds.min_slice_rows and 1 < alive[inside].sum() < size - 1:
+                masks.append((column, value, inside))
+    confidence = 1 - (1 - thresholds.confidence) / max(1, len(masks))
+    found = []
+    for column, value, inside in masks:
+        interval = delong_interval(alive[inside], probability[inside], confidence)
+        found.append(Slice(column, str(value), int(inside.sum()), *interval))
+    return found

@@ -10,7 +10,7 @@ from marvel_assets.survival.inert import as_markdown
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from marvel_assets.survival.gate import Verdict
+    from marvel_assets.survival.gate import GateResult
 
 CARD_FILE = "model_card.md"
 
@@ -55,8 +55,8 @@ class Facts:
     plots: Sequence[str]
 
 
-def model_card(facts: Facts, verdict: Verdict | None = None) -> str:
-    """The card: purpose, limits, data, figures, and the gate's verdict where there is one.
+def model_card(facts: Facts, result: GateResult | None = None) -> str:
+    """The card: purpose, limits, data, figures, and the gate's result where there is one.
 
     Pictures are linked to beside it, in the folder ``plots`` of the same run.
     """
@@ -77,25 +77,31 @@ def model_card(facts: Facts, verdict: Verdict | None = None) -> str:
             ]
         ),
     ]
-    if verdict is not None:
-        parts += ["## The gate", gate_report(verdict)]
+    if result is not None:
+        parts += ["## The gate", gate_report(result)]
     if facts.plots:
         parts += ["## Pictures", "\n".join(f"![{name}](plots/{name}.png)" for name in facts.plots)]
     return "\n\n".join(parts) + "\n"
 
 
-def gate_report(verdict: Verdict) -> str:
-    """The gate's verdict with its reasons, the comparison, and the weakest slices."""
-    refusals = [f"- {as_markdown(reason)}" for reason in verdict.refusals]
-    lines = ["**Passed.**" if verdict.passed else "**Refused.**", *refusals]
-    if verdict.comparison is not None and verdict.passed:
-        lines.append(f"- {verdict.comparison}")
-    if verdict.note:
-        lines.append(f"- {as_markdown(verdict.note)}")
-    if verdict.slices:
-        lines += ["", "| weakest slices | rows | ROC AUC |", "|---|---|---|"]
+def gate_report(result: GateResult) -> str:
+    """The gate's result with its reasons, the comparisons, and the weakest slices."""
+    passed = "Passed, with a warning." if result.warnings else "Passed."
+    lines = [
+        f"**{passed if result.passed else 'Refused.'}**",
+        *(f"- {as_markdown(failure)}" for failure in result.failures),
+    ]
+    lines += [f"- {comparison}" for comparison in result.other_comparisons]
+    lines += [f"- warning: {as_markdown(warning)}" for warning in result.warnings]
+    if result.note:
+        lines.append(f"- {as_markdown(result.note)}")
+    if result.advice:
+        lines += ["", as_markdown(result.advice)]
+    if result.slices:
+        lines += ["", "| weakest slices | rows | ROC AUC | interval |", "|---|---|---|---|"]
         lines += [
-            f"| {part.column} {as_markdown(part.value)} | {part.rows:,} | {part.roc_auc:.3f} |"
-            for part in verdict.slices
+            f"| {part.column} {as_markdown(part.value)} | {part.rows:,} | {part.roc_auc:.3f} | "
+            f"{part.low:.3f} to {part.high:.3f} |"
+            for part in result.slices
         ]
     return "\n".join(lines)

@@ -2,10 +2,11 @@
 
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 import yaml
 
@@ -16,6 +17,7 @@ from marvel_assets.resources.mlflow_store import connect
 from marvel_assets.resources.tracking import MlflowTracking
 from marvel_assets.resources.unity_catalog.embedded import EmbeddedCatalog
 from marvel_assets.resources.unity_catalog.model_pair import ModelPair, ModelPairs
+from marvel_assets.summary import summary
 from marvel_assets_tests.commands import BASIC, CUSTOM, materialize, python, reference, state_of, succeeded
 from marvel_assets_tests.graph import checks_of, failure_of, observed, run_graph, run_job
 from marvel_assets_tests.homes import Templates
@@ -55,6 +57,11 @@ def pairs_in(home: Home, config: ProjectConfig) -> ModelPairs:
     return ModelPairs(catalog, config, home.locks)
 
 
+def shown_on(instance: dg.DagsterInstance, asset: str) -> Mapping[str, dg.MetadataValue[Any]]:
+    """What the overview of an asset's page shows."""
+    return instance.get_latest_materialization_event(dg.AssetKey(asset)).asset_materialization.metadata
+
+
 def served(home: Home, config: ProjectConfig) -> tuple[int, int]:
     """The numbers of the pair under the aliases, each looked up by its own alias."""
     pairs = pairs_in(home, config)
@@ -77,11 +84,13 @@ def test_a_worse_challenger_is_refused_in_a_green_run_with_the_reason(
     home: Home, small_project: Path, sources: dict[float, Path], given_runs: Callable[..., Home]
 ):
     # given
+    instance = dg.DagsterInstance.ephemeral()
     given_runs(GOOD)
+    run_graph(home, sources[GOOD], instance)
     before = state_of(home, small_project)
 
     # when
-    result = run_graph(home, sources[BAD])
+    result = run_graph(home, sources[BAD], instance)
 
     # then
     assert result.success
@@ -95,6 +104,11 @@ def test_a_worse_challenger_is_refused_in_a_green_run_with_the_reason(
     after = state_of(home, small_project)
     assert (after.versions, after.aliases) == (before.versions, before.aliases)
     assert reference(home, "basic_model_version").version == 1
+    assert "What to do: the thresholds are under gate in " in told
+    assert "mode: report there registers the model all the same" in told
+    page = shown_on(instance, "basic_model_version")
+    assert page["gate"].value.startswith("**Refused.**")
+    assert (page["reason"].value, page["version"].value) == (told.removeprefix("Refused: "), 1)
 
 
 def test_a_better_challenger_takes_both_aliases(
@@ -109,6 +123,22 @@ def test_a_better_challenger_takes_both_aliases(
     # then
     assert checks_of(result)["passes_the_gate"]
     assert served(home, config) == (2, 2)
+
+
+def test_an_unchanged_run_still_shows_the_slices(
+    home: Home, sources: dict[float, Path], given_runs: Callable[..., Home]
+):
+    # given
+    instance = dg.DagsterInstance.ephemeral()
+    given_runs(GOOD)
+
+    # when
+    run_graph(home, sources[GOOD], instance)
+
+    # then
+    report = shown_on(instance, "basic_model_version")["gate"].value
+    assert "it is the champion, basic version 1" in report
+    assert "| weakest slices | rows | ROC AUC | interval |" in report
 
 
 def test_the_verdict_stands_on_the_version_and_in_the_model_card(
@@ -214,16 +244,16 @@ def test_report_only_tells_the_verdict_and_lets_the_model_through(
     assert served(home, config) == (2, 2)
 
 
-def test_by_hand_a_version_waits_until_a_person_approves(
+def test_with_manual_approval_a_version_waits_until_a_person_approves(
     home: Home, config: ProjectConfig, sources: dict[float, Path], gate: Callable[..., None]
 ):
     # given
-    gate(approval="by_hand")
+    gate(approval="manual")
     run_graph(home, sources[GOOD])
     assert pairs_in(home, config).current() is None
 
     # when
-    approved = run_job(home, "approve", "put_a_waiting_pair_under_the_alias", who="Ororo")
+    approved = run_job(home, "approve", "approve_models", actor="Ororo")
 
     # then
     assert approved.success
@@ -238,7 +268,7 @@ def test_a_rollback_puts_the_earlier_pair_back_with_who_and_why(
     given_runs(FAIR, GOOD)
 
     # when
-    done = run_job(home, "rollback", "put_an_earlier_pair_back", why="it calls Uatu dead", who="Ororo")
+    done = run_job(home, "rollback", "rollback_models", reason="it calls Uatu dead", actor="Ororo")
 
     # then
     assert done.success
@@ -248,6 +278,13 @@ def test_a_rollback_puts_the_earlier_pair_back_with_who_and_why(
         assert version.tags["rolled_back_by"] == "Ororo"
         assert version.tags["rolled_back_why"] == "it calls Uatu dead (Ororo)"
     assert pairs_in(home, config).current().basic.tags["restored_why"] == "it calls Uatu dead"
+    [basic, custom] = [event.asset_materialization for event in done.all_events if event.is_step_materialization]
+    for materialization, name in ((basic, "basic_model_version"), (custom, "custom_model_version")):
+        assert materialization.asset_key == dg.AssetKey(name)
+        assert materialization.metadata["version"].value == reference(home, name).version == 1
+        assert materialization.tags["dagster/data_version"] == reference(home, name).data_version
+    lines = "\n".join(summary(home, ask_the_model=False))
+    assert f"custom       {config.qualified(CUSTOM)} version 1, alias latest-model" in lines
 
 
 def test_what_was_rolled_back_is_not_taken_up_again_by_the_next_run(
@@ -255,7 +292,7 @@ def test_what_was_rolled_back_is_not_taken_up_again_by_the_next_run(
 ):
     # given
     given_runs(FAIR, GOOD)
-    run_job(home, "rollback", "put_an_earlier_pair_back", why="it calls Uatu dead", who="Ororo")
+    run_job(home, "rollback", "rollback_models", reason="it calls Uatu dead", actor="Ororo")
 
     # when
     result = run_graph(home, sources[GOOD])
@@ -263,7 +300,7 @@ def test_what_was_rolled_back_is_not_taken_up_again_by_the_next_run(
     # then
     assert result.success
     [told] = observed(result)
-    assert told.startswith("Refused: version 2 was rolled back: it calls Uatu dead (Ororo); put it back with the job")
+    assert told.startswith("Refused: version 2 was rolled back: it calls Uatu dead (Ororo). Put it back with the job")
     assert served(home, config) == (1, 1)
 
 
@@ -272,10 +309,10 @@ def test_a_version_that_was_rolled_back_can_be_approved_again(
 ):
     # given
     given_runs(FAIR, GOOD)
-    run_job(home, "rollback", "put_an_earlier_pair_back", why="it calls Uatu dead", who="Ororo")
+    run_job(home, "rollback", "rollback_models", reason="it calls Uatu dead", actor="Ororo")
 
     # when
-    run_job(home, "approve", "put_a_waiting_pair_under_the_alias", who="Logan")
+    run_job(home, "approve", "approve_models", actor="Logan")
 
     # then
     assert served(home, config) == (2, 2)
@@ -288,7 +325,7 @@ def test_a_rollback_needs_an_earlier_pair(home: Home, config: ProjectConfig, giv
     given_runs(GOOD)
 
     # when
-    done = run_job(home, "rollback", "put_an_earlier_pair_back", why="none", who="Ororo")
+    done = run_job(home, "rollback", "rollback_models", reason="none", actor="Ororo")
 
     # then
     assert "version 1 has taken no other version's place" in failure_of(done)
@@ -306,9 +343,9 @@ def test_a_challenger_that_was_judged_against_another_champion_fails_and_wins_in
     given_runs(FAIR)
     move = ModelPairs.move
 
-    def first_another(pairs: ModelPairs, to: ModelPair, _: str | None, *, is_rollback: bool = False) -> bool:
+    def first_another(pairs: ModelPairs, to: ModelPair, _: str | None) -> bool:
         monkeypatch.setattr(ModelPairs, "move", move)
-        return move(pairs, to, "m-another", is_rollback=is_rollback)
+        return move(pairs, to, "m-another")
 
     monkeypatch.setattr(ModelPairs, "move", first_another)
 

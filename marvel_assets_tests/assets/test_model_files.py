@@ -145,7 +145,8 @@ def test_a_champion_that_was_changed_refuses_the_challenger_with_the_reason(
     # then
     assert result.success
     [told] = observed(result)
-    assert "can't be loaded: ModelFilesChangedError" in told
+    assert "can't be loaded: models:/" in told
+    assert "the files are not those that were logged" in told
     assert served(pairs) == before
 
 

@@ -88,6 +88,22 @@ def test_the_copy_keeps_tags_description_and_lineage_and_tells_where_it_is_from(
     assert (copy.model_id, copy.run_id, copy.description) == (original.model_id, original.run_id, "the basic one")
 
 
+def test_what_happened_to_a_version_in_its_own_environment_is_not_copied(
+    unity_catalog: UnityCatalog, small_project: Path
+):
+    # given: it took version 7's place in dev, and was rolled back there once
+    catalog = unity_catalog.catalog()
+    catalog.set_tags(f"{DEV}.{CUSTOM}", 1, {"replaces": "7", "rolled_back_why": "too gloomy", "approved_by": "Ororo"})
+
+    # when
+    result = run(unity_catalog, small_project)
+
+    # then
+    [copy] = catalog.versions(f"{ACC}.{CUSTOM}")
+    assert result.success
+    assert not {"replaces", "rolled_back_why", "approved_by"} & copy.tags.keys()
+
+
 def test_promoting_twice_makes_one_version(unity_catalog: UnityCatalog, small_project: Path):
     # when
     for _ in range(2):

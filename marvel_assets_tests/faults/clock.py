@@ -37,7 +37,7 @@ with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
     for shift, job, setting in json.loads(sys.argv[1]):
         Clock.of_this_process().set(shift)
         if job == "rollback":
-            assert run_job(home, job, "put_an_earlier_pair_back", why=setting).success
+            assert run_job(home, job, "rollback_models", reason=setting).success
             continue
         settings = {"ops": {"raw_characters": {"config": {"source": setting}}}}
         done = graph.resolve_job_def(job).execute_in_process(run_config=settings, instance=instance)

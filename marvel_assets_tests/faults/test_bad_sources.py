@@ -157,7 +157,7 @@ def test_hostile_texts_stay_inert_in_everything_that_a_run_shows(
 ):
     # given: each is a slice, all slices are too weak, and the branch is named as badly
     content = yaml.safe_load(small_project.read_text())
-    content["gate"] = {"mode": "report", "smallest_slice": 5, "minimum_slice_roc_auc": 1.0}
+    content["gate"] = {"mode": "report", "min_slice_rows": 5, "minimum_slice_roc_auc": 1.0}
     (tmp_path / "project.yml").write_text(yaml.safe_dump(content))
     monkeypatch.setenv("MARVEL_CONFIG", str(tmp_path / "project.yml"))
     monkeypatch.setenv("MARVEL_GIT_BRANCH", "<script>alert('branch')</script>")

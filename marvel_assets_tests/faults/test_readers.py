@@ -13,7 +13,7 @@ from marvel_assets.config import ProjectConfig
 from marvel_assets.home import PROJECT_ROOT
 from marvel_assets.resources.mlflow_store import connect
 from marvel_assets.resources.unity_catalog.catalog import READY, CatalogVersion, ModelCatalog
-from marvel_assets.resources.unity_catalog.model_pair import ALIAS, WRAPS, ModelPair, ModelPairs
+from marvel_assets.resources.unity_catalog.model_pair import ALIAS, WRAPS, Decision, ModelPair, ModelPairs
 from marvel_assets.resources.unity_catalog.resource import UnityCatalog
 from marvel_assets_tests.faults.conftest import LOST, READS
 from marvel_assets_tests.faults.scale import amount
@@ -173,7 +173,7 @@ def test_every_read_during_the_moves_sees_a_ready_pair_that_belongs_together(
         if coming and turn % (moves // (len(coming) + 1)) == 0:
             made.append(registered(catalog, *coming.pop(0)))
         to = made[-1] if turn % 2 else made[turn % len(made)]
-        pairs.move(to, served.basic.model_id, is_rollback=bool(turn % 3))
+        pairs.move(to, served.basic.model_id, Decision(is_rollback=bool(turn % 3)))
         served = to
     stop.set()
     (tmp_path / "stop").touch()

@@ -12,7 +12,9 @@ from marvel_assets.resources.unity_catalog.model_pair import (
     ALIAS,
     BASIC_MODEL,
     CUSTOM_MODEL,
+    ROLLED_BACK,
     WRAPS,
+    Decision,
     ModelPair,
     ModelPairs,
     StalePairError,
@@ -172,6 +174,59 @@ def test_the_first_pair_has_none_before_it(pairs: ModelPairs, two: tuple[ModelPa
         pairs.before(pairs.current())
 
 
+def rolled_back(left: ModelPair, back: ModelPair, pairs: ModelPairs) -> None:
+    pairs.move(back, left.basic.model_id, Decision(replaced_tags={ROLLED_BACK: "it calls Uatu dead"}, is_rollback=True))
+
+
+def notes(catalog: ModelCatalog) -> list[str]:
+    return [version.tags.get(ROLLED_BACK, "") for name in (BASIC, CUSTOM) for version in catalog.versions(name)]
+
+
+def test_a_rollback_that_fails_leaves_no_note_of_it(
+    pairs: ModelPairs,
+    two: tuple[ModelPair, ModelPair],
+    backend: Backend,  # noqa: F811
+):
+    # given: the registry goes away before the alias has moved
+    pairs.move(two[0], expected=None)
+    pairs.move(two[1], two[0].basic.model_id)
+
+    class AwayForAliases:
+        def __getattr__(self, name: str) -> object:
+            return getattr(backend.catalog, name)
+
+        def set_alias(self, name: str, alias: str, version: int) -> None:
+            raise CatalogError(f"{name}@{alias} can't be set to {version}")
+
+    pairs._catalog = AwayForAliases()
+
+    # when
+    with pytest.raises(CatalogError, match="can't be set"):
+        rolled_back(two[1], two[0], pairs)
+
+    # then
+    assert notes(backend.catalog) == [""] * 4
+    assert under_the_aliases(backend.catalog) == (2, 2)
+
+
+def test_what_was_rolled_back_comes_back_by_a_persons_decision_alone(
+    pairs: ModelPairs,
+    two: tuple[ModelPair, ModelPair],
+    backend: Backend,  # noqa: F811
+):
+    # given: a run has looked the pair up before the rollback
+    pairs.move(two[0], expected=None)
+    pairs.move(two[1], two[0].basic.model_id)
+    rolled_back(two[1], two[0], pairs)
+
+    # then
+    with pytest.raises(StalePairError, match="version 2 was rolled back: it calls Uatu dead; the aliases were not"):
+        pairs.move(two[1], two[0].basic.model_id)
+    pairs.move(pairs.of_basic(2), two[0].basic.model_id, Decision())
+    assert under_the_aliases(backend.catalog) == (2, 2)
+    assert notes(backend.catalog) == [""] * 4
+
+
 def test_a_foreign_version_under_the_alias_is_named(pairs: ModelPairs, backend: Backend):  # noqa: F811
     # given
     backend.catalog.register(CUSTOM, backend.models[0].model_id, {}, "somebody else's")
@@ -218,7 +273,7 @@ def test_a_reader_sees_the_old_pair_or_the_new_one(
     # when
     for turn in range(MOVES):
         to, left = two[(turn + 1) % 2], two[turn % 2]
-        pairs.move(to, left.basic.model_id, is_rollback=True)
+        pairs.move(to, left.basic.model_id, Decision(is_rollback=True))
     done.set()
     reader.join()
 

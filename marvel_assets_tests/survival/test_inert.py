@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from marvel_assets.survival.gate import Slice, Verdict
+from marvel_assets.survival.gate import GateResult, Slice
 from marvel_assets.survival.inert import as_markdown, in_words, printable
 from marvel_assets.survival.model_card import Facts, gate_report, model_card
 
@@ -92,9 +92,10 @@ def test_a_long_name_is_cut():
 def test_the_gates_report_and_the_card_hold_no_more_than_they_would_of_an_ordinary_name(name: str):
     # given
     def reports(called: str) -> list[str]:
-        verdict = Verdict((f"it refused {called}",), None, (Slice("Universe", called, 500, 0.6),), called)
+        slices = (Slice("Universe", called, 500, 0.6, 0.5, 0.7),)
+        result = GateResult((f"it refused {called}",), (called,), (), slices, called, called)
         facts = Facts("m-1", "t@v0", "s@v0", ["Height"], {"max_depth": 6}, {}, {"branch": called}, ["roc_curve"])
-        return [gate_report(verdict), model_card(facts, verdict)]
+        return [gate_report(result), model_card(facts, result)]
 
     # then
     for odd, ordinary in zip(reports(name), reports("Earth-616"), strict=True):

@@ -8,13 +8,14 @@ basic alias after.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from marvel_assets.locking import exclusive
 from marvel_assets.resources.unity_catalog.catalog import READY, CatalogError, CatalogVersion
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -32,8 +33,12 @@ REPLACES = "replaces"
 """Tag of a custom version: the version whose place it took. ``rollback`` goes back along it."""
 
 
+ROLLED_BACK = "rolled_back_why"
+"""Tag of both versions of a pair that a person has taken out of service. No run puts it back; the job approve does."""
+
+
 class StalePairError(CatalogError):
-    """The aliases have moved since the pair was judged."""
+    """The aliases have moved since the pair was judged, or it was rolled back."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,21 @@ class ModelPair:
 
     def __str__(self) -> str:
         return f"basic version {self.basic.version} and custom version {self.custom.version}"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a person decided about the pair that is served.
+
+    Attributes:
+        tags: of the pair that is served from now on.
+        replaced_tags: of the pair that it replaces.
+        is_rollback: the pair was served before, and keeps its note of what it replaced then.
+    """
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+    replaced_tags: Mapping[str, str] = field(default_factory=dict)
+    is_rollback: bool = False
 
 
 class ModelPairs:
@@ -121,37 +141,62 @@ class ModelPairs:
                 return self._of(custom)
         raise CatalogError(f"{self.custom_name} version {pair.custom.version} has taken no other version's place.")
 
-    def move(self, to: ModelPair, expected: str | None, *, is_rollback: bool = False) -> bool:
+    def move(self, to: ModelPair, expected: str | None, decision: Decision | None = None) -> bool:
         """Put a pair under the aliases, the custom one first.
+
+        A person's decision is noted on the versions once the custom alias has moved, so that a move that fails leaves
+        no note of what did not happen.
 
         Args:
             to: a pair whose versions are READY.
-            expected: the basic model's id of the pair that is to be replaced, as ``served_model`` tells it.
-            is_rollback: the pair was served before, and keeps its note of what it replaced.
+            expected: the basic model's id of the pair that is to be replaced, as ``served_model`` has it.
+            decision: a person's; without one, a pair that was rolled back stays out of service.
 
         Returns:
             Whether the pair is a new one.
 
         Raises:
-            StalePairError: another pair is served than the expected one.
+            StalePairError: another pair is served than the expected one, or this one was rolled back.
         """
         with self._one_at_a_time():
             current = self._catalog.version_under(self.custom_name, ALIAS)
-            if current is not None and current.version == to.custom.version:
-                self._point_basic(to)
-                return False
-            found = None if current is None else current.tags.get(WRAPS, "")
-            if found not in {expected, to.basic.model_id}:
-                raise StalePairError(
-                    f"{self.basic_name} version {to.basic.version} was judged against {expected or 'no champion'}, but "
-                    f"{found or 'none'} is under {ALIAS} by now; the aliases were not moved. Run again: it will be "
-                    "judged against that one."
-                )
-            if current is not None and not is_rollback and found != to.basic.model_id:
-                self._catalog.set_tags(self.custom_name, to.custom.version, {REPLACES: str(current.version)})
-            self._catalog.set_alias(self.custom_name, ALIAS, to.custom.version)
+            is_new = current is None or current.version != to.custom.version
+            if is_new:
+                self._check_may_replace(current, to, expected, decision)
+                replaced = None if current is None or current.tags.get(WRAPS) == to.basic.model_id else current
+                if replaced is not None and not (decision and decision.is_rollback):
+                    self._catalog.set_tags(self.custom_name, to.custom.version, {REPLACES: str(replaced.version)})
+                self._catalog.set_alias(self.custom_name, ALIAS, to.custom.version)
+                if decision and decision.replaced_tags and replaced is not None:
+                    self._note(self._of(replaced), decision.replaced_tags)
             self._point_basic(to)
-        return True
+            if decision:
+                is_restored = any(version.tags.get(ROLLED_BACK) for version in (to.basic, to.custom))
+                self._note(to, {**decision.tags, **({ROLLED_BACK: ""} if is_restored else {})})
+        return is_new
+
+    def _check_may_replace(
+        self, current: CatalogVersion | None, to: ModelPair, expected: str | None, decision: Decision | None
+    ) -> None:
+        served = None if current is None else current.tags.get(WRAPS, "")
+        if served not in {expected, to.basic.model_id}:
+            raise StalePairError(
+                f"{self.basic_name} version {to.basic.version} was judged against {expected or 'no champion'}, but "
+                f"{served or 'none'} is under {ALIAS} by now; the aliases were not moved. Run again: it will be "
+                "judged against that one."
+            )
+        # Asked anew: it may have been rolled back since it was looked up.
+        versions = self._catalog.versions(self.basic_name) if decision is None else ()
+        tags = next((version.tags for version in versions if version.version == to.basic.version), {})
+        if reason := tags.get(ROLLED_BACK):
+            raise StalePairError(
+                f"{self.basic_name} version {to.basic.version} was rolled back: {reason}; the aliases were not moved. "
+                "Put it back with the job approve, or fit another model."
+            )
+
+    def _note(self, pair: ModelPair, tags: Mapping[str, str]) -> None:
+        for version in (pair.custom, pair.basic) if tags else ():
+            self._catalog.set_tags(version.name, version.version, tags)
 
     def is_whole(self) -> bool:
         """Whether both aliases are set to one pair, or none is set."""
