@@ -31,7 +31,12 @@ class TuneConfig(dg.Config):
         default=30.0, gt=0, description="After so many no further fit of the search begins; a second run goes on."
     )
     folds: int = Field(default=5, ge=2, description="Folds of the cross-validation.")
-    repeats: int = Field(default=2, ge=1, description="Times that the best is compared on other folds in the end.")
+    holdout: float = Field(
+        default=0.2,
+        gt=0,
+        le=0.5,
+        description="Share of the rows that the search doesn't see; the best is compared with yours on them.",
+    )
     seed: int = Field(default=616, ge=0, description="Of the folds and of the search.")
     version: int | None = Field(default=None, ge=0, description="Version of train_set. Default: the newest.")
     sample: float = Field(default=1.0, gt=0, le=1, description="Share of the training rows, by a hash of their ids.")
@@ -58,10 +63,11 @@ def tune_parameters(
     """
     from marvel_assets.model.pipeline import default_threads
     from marvel_assets.survival.cross_validation import TrainingRows
+    from marvel_assets.survival.holdout import compare_on_holdout, split_holdout
     from marvel_assets.survival.model_logging import DataSet
     from marvel_assets.survival.study_logging import log_study
     from marvel_assets.survival.training_rows import columns_for_training, to_frame
-    from marvel_assets.survival.tuning import Effort, StudyError, block, confirm, search
+    from marvel_assets.survival.tuning import Effort, StudyError, block, search
 
     settings = project.config
     table = _training_table(config, settings.qualified("train_set"), tables)
@@ -69,24 +75,25 @@ def tune_parameters(
     training = TrainingRows(to_frame(read, settings.features), read["Id"].to_pandas())
     del read
     effort = Effort(config.trials, config.minutes, config.folds, config.seed, config.threads or default_threads())
-    recipe = study_recipe(table, project, effort, config.sample)
+    recipe = study_recipe(table, project, effort, config)
     context.log.info(
         f"Study {recipe[:12]} on {len(training.ids):,} rows of {table}: up to {effort.trials} trials in "
         f"{effort.minutes:g} minutes"
     )
     try:
         with studies.study(recipe) as file:
-            finding = search(settings, training, effort, file, context.log.info)
-        confirmation = confirm(settings, finding.best, training, effort, config.repeats)
+            searched, holdout = split_holdout(training, settings.target, config.holdout)
+            finding = search(settings, searched, effort, file, context.log.info)
+        comparison = compare_on_holdout(settings, finding.best.config, searched, holdout, effort.threads, effort.seed)
     except (StudyError, ValueError) as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    proposal = block(finding, confirmation, f"{len(training.ids):,} rows of {table}")
+    proposal = block(finding, comparison, f"{len(searched.ids):,} rows of {table}")
     location = tables.location(table.name)
     path = str(location) if isinstance(location, Path) else None
     with tracking.run(f"{settings.experiment_name_basic}-tuning", Tags.collect(context.run_id)):
         log_study(
             finding,
-            confirmation,
+            comparison,
             DataSet(table.name, path, table.version, table.content, training.rows),
             {"study": recipe, "trials": len(finding.trials), "folds": effort.splits, "seed": effort.seed},
             proposal,
@@ -94,7 +101,7 @@ def tune_parameters(
     return proposal
 
 
-def study_recipe(table: TableVersion, project: Project, effort: Effort, sample: float) -> str:
+def study_recipe(table: TableVersion, project: Project, effort: Effort, config: TuneConfig) -> str:
     """What decides a study; a run with the same goes on where the last one ended, whatever trials it asks for."""
     settings = project.config
     return recipe_of(
@@ -105,7 +112,8 @@ def study_recipe(table: TableVersion, project: Project, effort: Effort, sample: 
         sorted(settings.fit_settings.items()),
         effort.splits,
         effort.seed,
-        f"sample {sample}",
+        f"sample {config.sample}",
+        f"holdout {config.holdout}",
         STUDY_CODE,
         *(version(library) for library in ("lightgbm", "optuna", "scikit-learn")),
     )

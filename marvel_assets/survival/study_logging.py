@@ -9,14 +9,15 @@ from marvel_assets.survival.tuning import trials_table
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from marvel_assets.survival.holdout import HoldoutComparison
     from marvel_assets.survival.model_logging import DataSet
-    from marvel_assets.survival.tuning import Confirmation, Finding
+    from marvel_assets.survival.tuning import Finding
 
 TRIALS_FILE, BLOCK_FILE = "trials.json", "parameters.yml"
 
 
 def log_study(
-    finding: Finding, confirmation: Confirmation, rows: DataSet, settings: Mapping[str, object], block: str
+    finding: Finding, comparison: HoldoutComparison, rows: DataSet, settings: Mapping[str, object], block: str
 ) -> None:
     """Log a study under the active run.
 
@@ -25,7 +26,7 @@ def log_study(
 
     Args:
         finding: all trials.
-        confirmation: the best against the configured parameters.
+        comparison: the best against the configured parameters.
         rows: what it was searched on.
         settings: how it was searched.
         block: the parameters as they are pasted into the project's configuration.
@@ -55,12 +56,13 @@ def log_study(
             "best_roc_auc": finding.best.roc_auc,
             "configured_log_loss": finding.configured.log_loss,
             "configured_roc_auc": finding.configured.roc_auc,
-            "log_loss_difference": confirmation.log_loss.mean,
-            "log_loss_difference_low": confirmation.log_loss.low,
-            "log_loss_difference_high": confirmation.log_loss.high,
-            "roc_auc_difference": confirmation.roc_auc.mean,
-            "roc_auc_difference_low": confirmation.roc_auc.low,
-            "roc_auc_difference_high": confirmation.roc_auc.high,
+            "holdout_rows": comparison.rows,
+            "log_loss_difference": comparison.log_loss.mean,
+            "log_loss_difference_low": comparison.log_loss.low,
+            "log_loss_difference_high": comparison.log_loss.high,
+            "roc_auc_difference": comparison.roc_auc.mean,
+            "roc_auc_difference_low": comparison.roc_auc.low,
+            "roc_auc_difference_high": comparison.roc_auc.high,
         }
     )
     mlflow.log_table(trials_table(finding), TRIALS_FILE)

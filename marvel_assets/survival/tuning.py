@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from marvel_assets.survival.cross_validation import Difference, Score, difference, folds, scores
+from marvel_assets.survival.cross_validation import Score, folds, scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from marvel_assets.config import ProjectConfig
     from marvel_assets.survival.cross_validation import TrainingRows
+    from marvel_assets.survival.holdout import HoldoutComparison
 
 SCORES, CONFIGURED = "scores", "configured"
 """What a trial, and the study, keep beside Optuna's own record: the figures of each fold."""
@@ -83,19 +84,6 @@ class Finding:
     best: Trial
     configured: Score
     is_whole: bool
-
-
-@dataclass(frozen=True)
-class Confirmation:
-    """The best parameters less the configured ones, on folds that the search has not seen."""
-
-    roc_auc: Difference
-    log_loss: Difference
-
-    @property
-    def is_better(self) -> bool:
-        """Whether the log loss is smaller beyond its interval."""
-        return self.log_loss.high < 0
 
 
 class _TimeIsUpError(Exception):
@@ -185,39 +173,25 @@ def suggested(trial: optuna.Trial, config: ProjectConfig) -> ProjectConfig:
     )
 
 
-def confirm(config: ProjectConfig, best: Trial, training: TrainingRows, effort: Effort, repeats: int) -> Confirmation:
-    """Compare the best parameters with the configured ones on other folds.
-
-    The best of many trials is best partly by the luck of its folds; on others that luck is gone.
-    """
-    parts = folds(training, config.target, effort.splits, repeats, effort.seed + 1)
-    theirs, ours = (list(scores(way, training, parts, effort.threads)) for way in (config, best.config))
-
-    def apart(figure: Callable[[Score], float]) -> Difference:
-        return difference([figure(score) for score in ours], [figure(score) for score in theirs], effort.splits)
-
-    return Confirmation(apart(_roc_auc), apart(_log_loss))
-
-
-def block(finding: Finding, confirmation: Confirmation, rows: str) -> str:
+def block(finding: Finding, comparison: HoldoutComparison, rows: str) -> str:
     """The best parameters as they are pasted into the project's configuration, with what is known of them.
 
     Args:
         finding: of the study.
-        confirmation: on other folds.
-        rows: which rows it was, for a person.
+        comparison: on the rows held out.
+        rows: which rows were searched on, for a person.
     """
     import yaml
 
     advice = (
         "Better beyond the interval."
-        if confirmation.is_better
+        if comparison.is_better
         else "Not better beyond the interval: keep the parameters that are configured."
     )
     lines = [
         f"# Best of {len(finding.trials)} trials by cross-validation on {rows}:",
         f"# log loss {finding.best.log_loss:.4f}, as configured {finding.configured.log_loss:.4f}.",
-        f"# On folds that the search did not see: log loss {confirmation.log_loss}, ROC AUC {confirmation.roc_auc}.",
+        f"# On {comparison.rows:,} rows held out before: log loss {comparison.log_loss}, ROC AUC {comparison.roc_auc}.",
         f"# {advice}",
     ]
     best = finding.best.config
@@ -312,10 +286,6 @@ def _to_json(found: Sequence[Score]) -> list[list[float]]:
 
 def _from_json(stored: Any) -> list[Score]:  # noqa: ANN401 - what Optuna has read from JSON
     return [Score(*figures) for figures in stored]
-
-
-def _roc_auc(score: Score) -> float:
-    return score.roc_auc
 
 
 def _log_loss(score: Score | Trial) -> float:

@@ -18,7 +18,7 @@ from marvel_assets_tests.graph import failure_of, run_graph, run_job
 
 pytestmark = pytest.mark.integration
 
-FEW = {"trials": 3, "folds": 2, "repeats": 1, "threads": 1}
+FEW = {"trials": 3, "folds": 2, "threads": 1}
 EXPERIMENT = "/Shared/marvel-characters-basic-tuning"
 
 
@@ -35,7 +35,7 @@ def tune(home: Home) -> Callable[..., str]:
     """Runs the job; returns what it failed with, or nothing."""
 
     def run(**config: object) -> str:
-        result = run_job(home, "tune", "search_better_parameters", **(FEW | config))
+        result = run_job(home, "tune", "tune_hyperparameters", **(FEW | config))
         return "" if result.success else failure_of(result)
 
     return run
@@ -165,7 +165,7 @@ def test_without_training_rows_it_says_what_to_materialise(tune: Callable[..., s
 def test_the_command_prints_the_block(trained: Home, tmp_path: Path):
     # given
     settings = tmp_path / "tune.yml"
-    settings.write_text(yaml.safe_dump({"ops": {"search_better_parameters": {"config": FEW}}}))
+    settings.write_text(yaml.safe_dump({"ops": {"tune_hyperparameters": {"config": FEW}}}))
 
     # when
     done = succeeded(python("-m", "dagster", "job", "execute", "-m", "marvel_assets.definitions",

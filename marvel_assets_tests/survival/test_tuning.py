@@ -6,17 +6,19 @@ import optuna
 import pandas as pd
 import pytest
 import yaml
+from sklearn.metrics import log_loss, roc_auc_score
 
 from marvel_assets.config import EarlyStopping, ProjectConfig
 from marvel_assets.home import PROJECT_ROOT
+from marvel_assets.model.pipeline import fit_as_configured
 from marvel_assets.survival.cross_validation import Difference, TrainingRows, folds, scores
+from marvel_assets.survival.early_stopping import is_held_out
+from marvel_assets.survival.holdout import HoldoutComparison, compare_on_holdout, split_holdout
 from marvel_assets.survival.tuning import (
-    Confirmation,
     Effort,
     Finding,
     StudyError,
     block,
-    confirm,
     search,
     suggested,
     trials_table,
@@ -88,7 +90,7 @@ def test_a_trials_figures_are_those_of_its_written_parameters(
 ):
     # given: the parameters as a person would paste them
     nothing = Difference(0, 0, 0)
-    pasted = yaml.safe_load(block(finding, Confirmation(nothing, nothing), "rows"))
+    pasted = yaml.safe_load(block(finding, HoldoutComparison(0, nothing, nothing), "rows"))
     settings = yaml.safe_load((PROJECT_ROOT / "config" / "project.yml").read_text()) | pasted
 
     # when
@@ -176,18 +178,38 @@ def test_a_file_that_is_no_study_is_named_with_what_to_do(
         search(way, training, FEWER, file, untold)
 
 
-def test_the_best_is_compared_with_the_configured_parameters_on_other_folds(
+def test_the_best_is_compared_with_the_configured_parameters_on_rows_that_the_search_did_not_see(
     finding: Finding, way: ProjectConfig, training: TrainingRows
 ):
-    # when
-    confirmed = confirm(way, finding.best, training, EFFORT, repeats=2)
+    # given
+    searched, holdout = split_holdout(training, way.target, 0.3)
+    assert not set(searched.ids) & set(holdout.ids)
+    assert set(searched.ids) | set(holdout.ids) == set(training.ids)
 
-    # then: worked out by hand, on the folds of another seed
-    parts = folds(training, way.target, EFFORT.splits, 2, EFFORT.seed + 1)
-    ours, theirs = (list(scores(config, training, parts, 1)) for config in (finding.best.config, way))
-    apart = [mine.log_loss - other.log_loss for mine, other in zip(ours, theirs, strict=True)]
-    assert confirmed.log_loss.mean == pytest.approx(sum(apart) / len(apart))
-    assert confirmed.log_loss.low < confirmed.log_loss.mean < confirmed.log_loss.high
+    # when
+    compared = compare_on_holdout(way, finding.best.config, searched, holdout, threads=1, seed=5)
+
+    # then: worked out by hand
+    losses, areas = [], []
+    for config in (finding.best.config, way):
+        fitted = fit_as_configured(config, searched.rows, searched.ids, 1)
+        probability = fitted.predict_proba(holdout.rows[list(config.features)])[:, 1]
+        losses.append(log_loss(holdout.rows[way.target], probability))
+        areas.append(roc_auc_score(holdout.rows[way.target], probability))
+    assert compared.log_loss.mean == pytest.approx(losses[0] - losses[1])
+    assert compared.roc_auc.mean == pytest.approx(areas[0] - areas[1])
+    assert compared.log_loss.low < compared.log_loss.mean < compared.log_loss.high
+    assert compared.roc_auc.low < compared.roc_auc.high
+
+
+def test_early_stopping_still_finds_rows_to_hold_out_of_those_searched_on(way: ProjectConfig, training: TrainingRows):
+    searched, _ = split_holdout(training, way.target, 0.3)
+    assert is_held_out(searched.ids, 0.1).any()
+
+
+def test_a_holdout_without_both_classes_says_what_to_change(way: ProjectConfig, training: TrainingRows):
+    with pytest.raises(ValueError, match=r"column Alive: the 0 of 300 training rows .* Choose a larger holdout"):
+        split_holdout(training, way.target, 1e-9)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +217,9 @@ def test_the_best_is_compared_with_the_configured_parameters_on_other_folds(
 )
 def test_the_block_says_whether_it_is_worth_it(finding: Finding, high: float, advice: str):
     # when
-    text = block(finding, Confirmation(Difference(0, 0, 0), Difference(high - 0.01, high - 0.02, high)), "300 rows")
+    text = block(
+        finding, HoldoutComparison(60, Difference(0, 0, 0), Difference(high - 0.01, high - 0.02, high)), "300 rows"
+    )
 
     # then
     assert advice in text
