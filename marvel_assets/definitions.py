@@ -10,7 +10,7 @@ from marvel_assets.assets.serving import custom_model_version, inference_wheel
 from marvel_assets.assets.training import basic_model, fitted_pipeline
 from marvel_assets.automation.aliases import aliases_agree
 from marvel_assets.automation.console import brief_console
-from marvel_assets.automation.drift import drift
+from marvel_assets.automation.drift import drift_sensor
 from marvel_assets.automation.failures import failed_runs
 from marvel_assets.automation.jobs import approve, promote, retrain, rollback, score, tune, verify_scoring_environment
 from marvel_assets.automation.new_data import new_raw_data
@@ -37,7 +37,7 @@ defs = dg.Definitions(
     jobs=[retrain, score, promote, rollback, approve, tune, verify_scoring_environment],
     # All ship switched off; the README tells how to turn them on.
     schedules=[weekly_retraining],
-    sensors=[new_raw_data, drift, aliases_agree, failed_runs],
+    sensors=[new_raw_data, drift_sensor, aliases_agree, failed_runs],
     resources=resources_of_the_profile(Home.from_environment()),
     loggers={"brief": brief_console},
     executor=watched_in_process_executor,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 DRIFTED, WINDOW, MODEL = "drifted", "window", "model_version"
 """What a report's metadata tell the sensor."""
 
+NOT_DRIFTED = "has_not_drifted"
+
 RECIPE = "recipe"
 """What a report's metadata tell the next one: all that decides it."""
 
@@ -35,6 +37,13 @@ DRIFT_CODE = code_version("marvel_assets.survival.drift", "marvel_assets.model.w
     freshness_policy=WEEKLY,
     code_version=DRIFT_CODE,
     automation_condition=dg.AutomationCondition.eager(),
+    check_specs=[
+        dg.AssetCheckSpec(
+            NOT_DRIFTED,
+            asset="drift_report",
+            description="The latest window of scored characters is like the rows that the model was judged on.",
+        )
+    ],
 )
 def drift_report(
     context: dg.AssetExecutionContext,
@@ -43,7 +52,7 @@ def drift_report(
     tables: Tables,
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
-) -> dg.MaterializeResult[None]:
+) -> dg.MaterializeResult:  # type: ignore[type-arg]  # with a check, Dagster takes no other annotation
     """The latest window, which is who was scored last, against the test rows of the model that scored it."""
     from marvel_assets.survival.drift import PREDICTION, drift_plot, drift_table, shifts
     from marvel_assets.survival.plots import to_png
@@ -52,7 +61,7 @@ def drift_report(
     recipe = recipe_of(survival_predictions, survival_predictions.content, thresholds.model_dump_json(), DRIFT_CODE)
     if (before := _reported(context)).get(RECIPE) == dg.MetadataValue.text(recipe):
         context.log.info(f"{survival_predictions}: as reported before")
-        return dg.MaterializeResult(metadata=before)
+        return _result(before)
     recorded = tables.commit_of(survival_predictions).provenance
     number = int(str(recorded["model"]).rpartition("/")[2])
     scored = tables.read(survival_predictions, ["Id", *features, PREDICTION, "source_version"]).to_pandas()
@@ -64,17 +73,17 @@ def drift_report(
         "rows": len(window),
         "scored": str(survival_predictions),
     }
-    if len(window) < thresholds.smallest_window:
-        told = f"{len(window):,} characters are too few to tell; {thresholds.smallest_window:,} are needed."
+    if len(window) < thresholds.min_window_rows:
+        told = f"{len(window):,} characters are too few to tell; {thresholds.min_window_rows:,} are needed."
         context.log.info(told)
-        return dg.MaterializeResult(metadata={**facts, DRIFTED: False, "reason": told})
+        return _result({**facts, DRIFTED: False, "reason": told})
     reference = _reference(project, tables, tracking, unity_catalog, number)
     found = shifts(reference, window, [*features, PREDICTION], thresholds)
     moved = [shift.column for shift in found if shift.drifted]
     told = f"{', '.join(moved)} drifted" if moved else "nothing has drifted"
     context.log.info(f"{survival_predictions}: {told}")
-    return dg.MaterializeResult(
-        metadata={
+    return _result(
+        {
             **facts,
             DRIFTED: bool(moved),
             "reason": told,
@@ -83,6 +92,18 @@ def drift_report(
             "plot": picture(to_png(drift_plot(found, thresholds.psi)), "population stability"),
         }
     )
+
+
+def _result(metadata: Mapping[str, Any]) -> dg.MaterializeResult[None]:
+    """The report, and the check that warns of drift."""
+    drifted, reason = (getattr(metadata[name], "value", metadata[name]) for name in (DRIFTED, "reason"))
+    check = dg.AssetCheckResult(
+        check_name=NOT_DRIFTED,
+        passed=not drifted,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=str(reason),
+    )
+    return dg.MaterializeResult(metadata=metadata, check_results=[check])
 
 
 def _reported(context: dg.AssetExecutionContext) -> Mapping[str, dg.MetadataValue[Any]]:
