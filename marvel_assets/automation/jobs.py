@@ -192,8 +192,8 @@ def _report_served(
             )
         )
     context.log.info(
-        f"{message}. survival_predictions follows at once where default_automation_condition_sensor is on; else run "
-        "the job score."
+        f"{message}. survival_predictions follows at once where default_automation_condition_sensor is on; else "
+        "materialise it."
     )
     context.add_output_metadata({"basic": pair.basic.version, "custom": pair.custom.version})
 
