@@ -252,7 +252,7 @@ def test_another_wording_wraps_again_without_retraining(materialised: Home, smal
         shutil.copytree(PROJECT_ROOT / part, project / part)
     shutil.copy(PROJECT_ROOT / "pyproject.toml", project)
     before = state_of(materialised, small_project)
-    wrapper = project / "marvel_assets" / "survival" / "wrapper.py"
+    wrapper = project / "marvel_assets" / "model" / "wrapper.py"
     text = wrapper.read_text()
     assert '1: "alive"' in text
     wrapper.write_text(text.replace('1: "alive"', '1: "still alive"'))
