@@ -141,7 +141,7 @@ def stale_assets(copy: Path) -> set[str]:
 @pytest.mark.integration
 def test_a_plot_the_generator_docstrings_and_descriptions_refit_and_score_nothing(copy: Path, change: Change):
     # when
-    change("survival/plots.py", "def roc_curve(", "def roc_curve(unused: int = 0, ")
+    change("survival/plots.py", "def roc_curve(", "UNUSED = 1\n\n\ndef roc_curve(")
     change("survival/synthetic.py", "def synthetic_characters(", "UNUSED = 1\n\n\ndef synthetic_characters(")
     change("model/encoder.py", "Replaces the values of", "Replaces all values of")
     change("survival/schema.py", "The columns: as the source", "Columns: as the source")
