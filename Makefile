@@ -4,17 +4,18 @@ PROFILE ?= embedded
 FAULTS ?= sample
 IN_PROFILE = @$(PYTHON) tools/bootstrap.py $(PROFILE)
 IN_DEVELOPMENT = @$(PYTHON) tools/bootstrap.py development
+AT_PORT = $(if $(PORT),--port $(PORT))
 
 .PHONY: run ui serve summary doctor spark-server test-quick test test-faults check bench clean
 
 run: ## materialise the whole graph and sum up; PROFILE=embedded, spark or databricks
 	$(IN_PROFILE) marvel run
 
-ui: ## serve Dagster's and MLflow's pages on this machine
-	$(IN_PROFILE) marvel ui
+ui: ## serve Dagster's and MLflow's pages on this machine; PORT=3000 MLFLOW_PORT=5000
+	$(IN_PROFILE) marvel ui $(AT_PORT) $(if $(MLFLOW_PORT),--mlflow-port $(MLFLOW_PORT))
 
-serve: ## put the custom model under latest-model behind HTTP on this machine
-	$(IN_PROFILE) marvel serve
+serve: ## put the custom model under latest-model behind HTTP on this machine; PORT=5001
+	$(IN_PROFILE) marvel serve $(AT_PORT)
 
 summary: ## tell what the home holds
 	$(IN_PROFILE) marvel summary
@@ -22,8 +23,8 @@ summary: ## tell what the home holds
 doctor: ## tell what the profile still lacks, before anything is trained
 	$(IN_PROFILE) marvel doctor
 
-spark-server: ## serve Spark with Delta to many runs, until Ctrl+C
-	@$(PYTHON) tools/bootstrap.py spark marvel spark-server
+spark-server: ## serve Spark with Delta to many runs, until Ctrl+C; PORT=15002
+	@$(PYTHON) tools/bootstrap.py spark marvel spark-server $(AT_PORT)
 
 check: ## lint, format and types
 	$(IN_DEVELOPMENT) ruff check .
@@ -43,4 +44,4 @@ bench: ## ratios over the floor, taken on this machine (half an hour); BENCH="gr
 	$(IN_DEVELOPMENT) python -W ignore -m benchmarks $(BENCH)
 
 clean: ## delete the environments; what was made stays in MARVEL_HOME
-	@rm -rf .venv .venv-databricks .env
+	@rm -rf .venv .venv-databricks .cache

@@ -8,24 +8,26 @@ Debian as root; elsewhere the missing packages are named.
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import fcntl
 import hashlib
 import importlib.util
 import json
 import os
-import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+from marvel_assets.uv_settings import uv_settings  # noqa: E402 - found by the line before
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ROOT = Path(__file__).resolve().parent.parent
 OLDEST, NEWEST = (3, 11), (3, 13)
 
 
@@ -110,29 +112,30 @@ COMPILER = SystemPart(
 NEEDED_BY_EXTRA = {"spark": (JAVA,), "dev": (JAVA, CHROMIUM, LIBATOMIC, COMPILER)}
 
 
-def main() -> None:
+def main(profile: str = "embedded", *command: str) -> None:
     """Install what the profile needs, unless it is there already, then become the command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("profile", choices=PROFILES, help="what the environment is for")
-    parser.add_argument("command", nargs=argparse.REMAINDER, help="a command of that environment")
-    chosen = parser.parse_args()
-    environment = PROFILES[chosen.profile]
-
+    if profile not in PROFILES:
+        sys.exit(f"PROFILE is {profile!r}; choose {', '.join(name for name in PROFILES if name != DEVELOPMENT)}.")
+    environment = PROFILES[profile]
     if not environment.oldest <= sys.version_info[:2] <= NEWEST:
         sys.exit(
-            f"Python {sys.version.split()[0]} was found; the profile {chosen.profile} needs 3.{environment.oldest[1]} "
+            f"Python {sys.version.split()[0]} was found; the profile {profile} needs 3.{environment.oldest[1]} "
             f"to 3.{NEWEST[1]}. Install one of these and call: make PYTHON=python3.12 …"
         )
     needed = [part for extra in sorted(environment.extras) for part in NEEDED_BY_EXTRA.get(extra, ())]
     _provide_system_parts(list(dict.fromkeys([OPENMP, ENSUREPIP, *needed])))
-    with (ROOT / ".bootstrap.lock").open("w") as lock:
+    lock = os.open(ROOT, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        _say("Waiting: another make is setting up this folder")
         fcntl.flock(lock, fcntl.LOCK_EX)
-        _provide_environment(environment)
-        _point_dagster_at_the_home(environment)
-        if "spark" in environment.extras:
-            _run([str(environment.python), "-m", "marvel_assets.resources.spark.prepare"])
-    if chosen.command:
-        _become(chosen.profile, environment, chosen.command)
+    _provide_environment(environment)
+    _point_dagster_at_the_home()
+    if command:
+        program = str(environment.python.with_name(command[0]))
+        chosen = {} if profile == DEVELOPMENT else {"MARVEL_PROFILE": profile}
+        os.execve(program, [program, *command[1:]], {**os.environ, **chosen})  # noqa: S606
 
 
 def _provide_system_parts(parts: list[SystemPart]) -> None:
@@ -155,10 +158,12 @@ def _provide_system_parts(parts: list[SystemPart]) -> None:
 def _provide_environment(environment: Environment) -> None:
     python, stamp, constraints = environment.python, environment.stamp, environment.constraints
     installed = json.loads(stamp.read_text()) if stamp.exists() else {}
-    if installed.get("python") != sys.version or not python.exists():
+    # Its programs name the folder that it was made in, so that a copy of it would run that folder's code.
+    made_by = [sys.version, str(ROOT)]
+    if installed.get("made_by") != made_by or not python.exists():
         _say(f"Making {environment.folder} with Python {sys.version.split()[0]}")
         _run([sys.executable, "-m", "venv", "--clear", str(ROOT / environment.folder)])
-        _run([str(python), "-m", "pip", "install", "--quiet", f"uv=={_pinned('uv', constraints)}"])
+        _run([str(python), "-m", "pip", "install", "-qq", "--no-cache-dir", "--constraint", constraints, "uv"])
         installed = {"extras": []}
     wanted = hashlib.sha256(b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", constraints)))
     if installed.get("digest") == wanted.hexdigest() and environment.extras <= set(installed["extras"]):
@@ -167,34 +172,35 @@ def _provide_environment(environment: Environment) -> None:
     project = f".[{','.join(every_extra)}]"
     _say(f"Installing marvel-assets{project[1:]} at the versions of {constraints} (a minute, once)")
     install = [str(python.with_name("uv")), "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python)]
-    _run([*install, "--constraint", constraints, "--editable", project])
-    stamp.write_text(json.dumps({"python": sys.version, "digest": wanted.hexdigest(), "extras": every_extra}, indent=2))
+    settings = {**os.environ, **uv_settings(python, ROOT / ".cache" / "uv")}
+    _run([*install, "--constraint", constraints, "--editable", project], settings)
+    stamp.write_text(json.dumps({"made_by": made_by, "digest": wanted.hexdigest(), "extras": every_extra}, indent=2))
 
 
-def _pinned(package: str, constraints: str) -> str:
-    found = re.search(rf"^{package}==(\S+)", (ROOT / constraints).read_text(), re.MULTILINE)
-    if found is None:
-        sys.exit(f"{constraints} pins no version of {package}; add a line {package}==VERSION.")
-    return found.group(1)
-
-
-def _become(profile: str, environment: Environment, command: list[str]) -> None:
-    program = str(environment.python.with_name(command[0]))
-    chosen = {} if profile == DEVELOPMENT else {"MARVEL_PROFILE": profile}
-    os.execve(program, [program, *command[1:]], {**os.environ, **chosen})  # noqa: S606
-
-
-def _point_dagster_at_the_home(environment: Environment) -> None:
-    """Write ``.env``, which every dagster command reads from its folder before it looks for its instance."""
-    home = f"${{MARVEL_HOME:-{ROOT / '.marvel'}}}"
-    (ROOT / ".env").write_text(f"DAGSTER_HOME={home}/dagster\n")
-    _run([str(environment.python), "-m", "marvel_assets.home"])
+def _point_dagster_at_the_home() -> None:
+    """Keep a line in ``.env``, which every dagster command reads from its folder before it looks for its instance."""
+    file, variable = ROOT / ".env", "DAGSTER_HOME="
+    before = file.read_text() if file.exists() else ""
+    kept = [line for line in before.splitlines() if not line.startswith(variable)]
+    after = "".join(f"{line}\n" for line in [*kept, f"{variable}${{MARVEL_HOME:-{ROOT / '.marvel'}}}/dagster"])
+    if after != before:
+        file.write_text(after)
 
 
 def _run(command: list[str], environment: dict[str, str] | None = None) -> None:
-    done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
-    if done.returncode != 0:
-        sys.exit(f"This command failed with exit code {done.returncode}: {' '.join(command)}")
+    # In a session of its own Ctrl+C does not reach it, and it prints no trace of being interrupted.
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+        raise
+    if code != 0:
+        sys.exit(
+            f"This command failed with exit code {code}: {' '.join(command)}\nCall make again when what it names is "
+            "mended: what was done is kept. Packages come from the network, by pip's settings of index and proxy."
+        )
 
 
 def _say(text: str) -> None:
@@ -202,4 +208,9 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main(*sys.argv[1:])
+    except KeyboardInterrupt:
+        sys.exit("Interrupted; call make again, what was done is kept.")
+    except OSError as error:
+        sys.exit(f"{ROOT} can't be set up: {error}")

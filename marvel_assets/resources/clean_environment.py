@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from marvel_assets.uv_settings import uv_settings
+
 if TYPE_CHECKING:
     import pandas as pd
 
 MINUTES = 10
+
+
+NO_INDEX = re.compile(r"Failed to fetch|error sending request|dns error|Connection refused|invalid peer certificate")
+"""What uv says where no package index answers."""
 
 
 class CleanEnvironmentError(RuntimeError):
@@ -40,24 +47,35 @@ def predict_in_clean_environment(
     Raises:
         CleanEnvironmentError: the command failed.
     """
-    bin_folder = Path(sys.executable).parent
     with tempfile.TemporaryDirectory() as folder:
+        # MLflow writes the path of one of its own files into a shell command as it is: let there be no blank in it.
+        Path(folder, "environment").symlink_to(sys.prefix)
+        bin_folder = Path(folder, "environment", "bin")
         question, answer = Path(folder, "input.json"), Path(folder, "answer.json")
         question.write_text(
             json.dumps({"dataframe_split": json.loads(characters.to_json(orient="split", index=False))})
         )
-        command = [str(bin_folder / "mlflow"), "models", "predict", "--model-uri", model_uri]
+        command = [str(bin_folder / "python"), "-m", "mlflow", "models", "predict", "--model-uri", model_uri]
         command += ["--input-path", str(question), "--output-path", str(answer), "--env-manager", "uv"]
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {
-            "MLFLOW_TRACKING_URI": tracking_uri,
-            "MLFLOW_REGISTRY_URI": registry_uri or tracking_uri,
-            "PATH": f"{bin_folder}{os.pathsep}{os.environ.get('PATH', '')}",
-        }
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        environment = (
+            inherited
+            | uv_settings(Path(sys.executable), Path(folder, "uv"))
+            | {
+                "MLFLOW_TRACKING_URI": tracking_uri,
+                "MLFLOW_REGISTRY_URI": registry_uri or tracking_uri,
+                "PATH": f"{bin_folder}{os.pathsep}{os.environ.get('PATH', '')}",
+            }
+        )
         done = subprocess.run(  # noqa: S603
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=MINUTES * 60
         )
         if done.returncode != 0 or not answer.exists():
-            raise CleanEnvironmentError(
-                f"{model_uri} does not predict from its own requirements:\n{(done.stdout + done.stderr)[-4000:]}"
-            )
+            printed = (done.stdout + done.stderr)[-4000:]
+            if NO_INDEX.search(printed):
+                raise CleanEnvironmentError(
+                    f"The requirements of {model_uri} can't be fetched from a package index; this says nothing of the "
+                    f"model. Run again with a network:\n{printed}"
+                )
+            raise CleanEnvironmentError(f"{model_uri} does not predict from its own requirements:\n{printed}")
         return json.loads(answer.read_text(encoding="utf-8"))

@@ -53,7 +53,17 @@ class WheelBuilder(dg.ConfigurableResource):  # type: ignore[type-arg]
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
             (tree / "pyproject.toml").write_text(_pyproject(project), encoding="utf-8")
-            command = [uv.find_uv_bin(), "build", "--wheel", "--offline", "--quiet", "--out-dir", "out", str(tree)]
+            command = [
+                uv.find_uv_bin(),
+                "build",
+                "--wheel",
+                "--offline",
+                "--no-cache",
+                "--quiet",
+                "--out-dir",
+                "out",
+                str(tree),
+            ]
             done = subprocess.run(  # noqa: S603
                 command, cwd=tree, capture_output=True, text=True, check=False, timeout=BUILD_SECONDS
             )

@@ -1,6 +1,7 @@
 """What can be imported where a custom model predicts."""
 
 import json
+import sys
 from pathlib import Path
 
 import mlflow
@@ -62,8 +63,12 @@ def test_neither_this_project_nor_dagster_can_be_imported_there(home: Home, tmp_
 
 
 @pytest.mark.slow(reason="installs a scoring environment")
-def test_a_model_that_does_not_predict_says_why(home: Home, tmp_path: Path):
-    # given
+def test_a_model_that_does_not_predict_says_why(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # given: a checkout whose path has a blank
+    checkout = tmp_path / "a blank"
+    checkout.symlink_to(sys.prefix)
+    monkeypatch.setattr(sys, "prefix", str(checkout))
+    monkeypatch.setattr(sys, "executable", str(checkout / "bin" / "python"))
     store = f"sqlite:///{home.mlflow_database}"
     connect(store, home.locks).create_experiment("probe", home.mlflow_artifacts.as_uri())
     uri = log(tmp_path, PROBE, [f"mlflow=={mlflow.__version__}"], [])

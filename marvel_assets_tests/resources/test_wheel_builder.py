@@ -157,3 +157,12 @@ def test_sources_that_cannot_be_built_fail_and_leave_no_wheel(copied: Path):
     assert done.returncode != 0
     assert "uv build failed for marvel_assets-" in done.stderr
     assert list((copied / "wheels").iterdir()) == []
+
+
+def test_a_wheel_is_built_where_the_users_cache_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # given
+    monkeypatch.delenv("UV_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/1")
+
+    # then
+    assert Path(WheelBuilder(folder=str(tmp_path)).wheel().path).exists()

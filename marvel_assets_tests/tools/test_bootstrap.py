@@ -1,0 +1,131 @@
+"""How a checkout's environment is made, without making one."""
+
+import importlib.util
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from marvel_assets.home import PROJECT_ROOT
+
+SCRIPT = PROJECT_ROOT / "tools" / "bootstrap.py"
+WAITING = f"""
+import runpy
+bootstrap = runpy.run_path({str(SCRIPT)!r})
+try:
+    print("started", flush=True)
+    bootstrap["_run"](["sleep", "60"])
+except KeyboardInterrupt:
+    raise SystemExit("one line")
+"""
+
+
+@pytest.fixture
+def bootstrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script, for a checkout in a folder of its own; the commands that it would run are kept in ``ran``."""
+    spec = importlib.util.spec_from_file_location("bootstrap", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "bootstrap", module)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    spec.loader.exec_module(module)
+    module.ran = []
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(module, "_run", lambda command, *_: module.ran.append(command))
+    for name in ("pyproject.toml", "constraints.txt"):
+        (tmp_path / name).write_bytes((PROJECT_ROOT / name).read_bytes())
+    return module
+
+
+def environment_in(bootstrap: ModuleType, folder: Path) -> None:
+    """What a finished set-up leaves in a checkout."""
+    bootstrap.ROOT = folder
+    python = folder / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    bootstrap._provide_environment(bootstrap.PROFILES["embedded"])
+    bootstrap.ran.clear()
+
+
+def test_an_environment_that_is_up_to_date_is_left_alone(bootstrap: ModuleType, tmp_path: Path):
+    # given
+    environment_in(bootstrap, tmp_path)
+
+    # when
+    bootstrap._provide_environment(bootstrap.PROFILES["embedded"])
+
+    # then
+    assert bootstrap.ran == []
+
+
+def test_the_environment_of_a_checkout_that_was_moved_or_copied_is_made_anew(bootstrap: ModuleType, tmp_path: Path):
+    # given
+    environment_in(bootstrap, tmp_path)
+    moved = tmp_path.rename(tmp_path.with_name("moved"))
+    bootstrap.ROOT = moved
+
+    # when
+    bootstrap._provide_environment(bootstrap.PROFILES["embedded"])
+
+    # then
+    assert ["-m", "venv", "--clear", str(moved / ".venv")] in [command[1:] for command in bootstrap.ran]
+    assert json.loads((moved / ".venv" / "installed.json").read_text())["made_by"][1] == str(moved)
+
+
+def test_of_the_env_file_one_line_is_written(bootstrap: ModuleType, tmp_path: Path):
+    # given
+    file = tmp_path / ".env"
+    file.write_text("MARVEL_WEBHOOK_URL=https://example.org/x\nDAGSTER_HOME=/old\n# mine")
+
+    # when
+    bootstrap._point_dagster_at_the_home()
+
+    # then
+    assert file.read_text().splitlines() == [
+        "MARVEL_WEBHOOK_URL=https://example.org/x",
+        "# mine",
+        f"DAGSTER_HOME=${{MARVEL_HOME:-{tmp_path / '.marvel'}}}/dagster",
+    ]
+
+
+def test_an_env_file_that_is_right_is_not_written_to(bootstrap: ModuleType, tmp_path: Path):
+    # given: the time of the last change shows any write
+    bootstrap._point_dagster_at_the_home()
+    before = (tmp_path / ".env").stat().st_mtime_ns
+
+    # when
+    bootstrap._point_dagster_at_the_home()
+
+    # then
+    assert (tmp_path / ".env").stat().st_mtime_ns == before
+
+
+def test_an_unknown_profile_is_answered_with_those_that_users_choose(bootstrap: ModuleType):
+    # when
+    with pytest.raises(SystemExit) as error:
+        bootstrap.main("sparc", "marvel", "run")
+
+    # then
+    assert str(error.value) == "PROFILE is 'sparc'; choose embedded, spark, databricks."
+
+
+def test_ctrl_c_while_a_command_runs_prints_nothing_of_that_command():
+    # given
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    time.sleep(0.5)
+
+    # when
+    process.send_signal(signal.SIGINT)
+
+    # then
+    assert process.communicate(timeout=60) == ("", "one line\n")
