@@ -198,12 +198,14 @@ def version_result(
 
 def version_metadata(version: CatalogVersion, tracking: MlflowTracking) -> dict[str, dg.MetadataValue[Any] | str | int]:
     """What the page of a version's asset shows."""
+    from marvel_assets.survival.model_card import with_full_links
+
     return {
         "model": version.name,
         "version": version.version,
         "status": version.status,
         "model_id": version.model_id,
         "mlflow_version": dg.MetadataValue.url(tracking.version_url(version.name, version.version)),
-        "model_card": dg.MetadataValue.md(version.description),
+        "model_card": dg.MetadataValue.md(with_full_links(version.description, tracking.ui_url)),
         "tags": dg.MetadataValue.json(dict(version.tags)),
     }

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 CARD_FILE = "model_card.md"
 
+PICTURE = "get-artifact?path=plots%2F"
+"""How MLflow's server hands out a file of a run's folder ``plots``."""
+
 FIGURES = {
     "roc_auc": "ROC AUC",
     "precision_recall_auc": "PR AUC",
@@ -43,6 +46,7 @@ class Facts:
         metrics: on the test rows.
         traces: commit, branch and run.
         plots: names of the pictures in the run's folder ``plots``.
+        run_id: of that MLflow run.
     """
 
     model_id: str
@@ -53,12 +57,13 @@ class Facts:
     metrics: Mapping[str, float]
     traces: Mapping[str, str]
     plots: Sequence[str]
+    run_id: str
 
 
 def model_card(facts: Facts, result: GateResult | None = None) -> str:
     """The card: purpose, limits, data, figures, and the gate's result where there is one.
 
-    Pictures are linked to beside it, in the folder ``plots`` of the same run.
+    Pictures are links that MLflow's own pages resolve; see ``with_full_links`` for other pages.
     """
     figures = [f"| {label} | {facts.metrics[name]:.4f} |" for name, label in FIGURES.items() if name in facts.metrics]
     parts = [
@@ -80,8 +85,14 @@ def model_card(facts: Facts, result: GateResult | None = None) -> str:
     if result is not None:
         parts += ["## The gate", gate_report(result)]
     if facts.plots:
-        parts += ["## Pictures", "\n".join(f"![{name}](plots/{name}.png)" for name in facts.plots)]
+        links = [f"![{name}]({PICTURE}{name}.png&run_uuid={facts.run_id})" for name in facts.plots]
+        parts += ["## Pictures", "\n".join(links)]
     return "\n\n".join(parts) + "\n"
+
+
+def with_full_links(card: str, mlflow_pages: str) -> str:
+    """A card whose pictures are shown on other pages than MLflow's, too."""
+    return card.replace(f"]({PICTURE}", f"]({mlflow_pages.rstrip('/')}/{PICTURE}")
 
 
 def gate_report(result: GateResult) -> str:

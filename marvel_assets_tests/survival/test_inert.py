@@ -94,7 +94,7 @@ def test_the_gates_report_and_the_card_hold_no_more_than_they_would_of_an_ordina
     def reports(called: str) -> list[str]:
         slices = (Slice("Universe", called, 500, 0.6, 0.5, 0.7),)
         result = GateResult((f"it refused {called}",), (called,), (), slices, called, called)
-        facts = Facts("m-1", "t@v0", "s@v0", ["Height"], {"max_depth": 6}, {}, {"branch": called}, ["roc_curve"])
+        facts = Facts("m-1", "t@v0", "s@v0", ["Height"], {"max_depth": 6}, {}, {"branch": called}, ["roc_curve"], "r-1")
         return [gate_report(result), model_card(facts, result)]
 
     # then
