@@ -10,6 +10,9 @@ SELF_EXPLAINING = re.compile(r"^(dagster\._core\.definitions\.events\.Failure|ma
 """Errors whose text is a sentence of its own, without the class before it."""
 
 
+INTERRUPTIONS = {"KeyboardInterrupt", "DagsterExecutionInterruptedError"}
+
+
 def cause_of(error: object) -> str:
     """What an error of the project's own says, else what the asset raised, with what led to it.
 
@@ -20,6 +23,8 @@ def cause_of(error: object) -> str:
     while str(getattr(error, "cls_name", "")).startswith("Dagster") and getattr(error, "cause", None) is not None:
         error = error.cause  # type: ignore[attr-defined]
     chain = list(_chain(error))
+    if any(getattr(cause, "cls_name", "") in INTERRUPTIONS for cause in chain):
+        return "interrupted; run it again, what was done is kept"
     own = next((cause for cause in chain if SELF_EXPLAINING.match(_text(cause))), None)
     told = _text(chain[0]) if own is None else SELF_EXPLAINING.sub("", _text(own))
     if own is None and _text(chain[-1]) not in told:

@@ -14,7 +14,11 @@ class WebhookError(RuntimeError):
     """The webhook did not take the message. Its address is a secret, and is not told."""
 
 
-@dg.run_failure_sensor(description=f"Logs why a run failed, and posts it to the webhook that {WEBHOOK} names.")
+@dg.run_failure_sensor(
+    description=f"Logs why a run failed, and posts it to the webhook that {WEBHOOK} names.",
+    # Runs of the command line belong to no code location. All runs of the home's instance are this project's.
+    monitor_all_code_locations=True,
+)
 def failed_runs(context: dg.RunFailureSensorContext) -> None:
     """One message for each failed run: job, step, reason."""
     message = what_failed(context)

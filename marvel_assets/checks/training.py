@@ -28,7 +28,7 @@ INSPECTED_BY = "inspected_by"
             LOADS,
             asset="basic_model",
             blocking=True,
-            description="Loaded by models:/<model_id> and by runs:/<run_id>/<name>, it predicts the same.",
+            description="Loaded by models:/MODEL_ID and by runs:/RUN_ID/NAME, it predicts the same.",
         ),
         dg.AssetCheckSpec(
             FOUND, asset="basic_model", blocking=True, description="Its run is found by the tag git_sha."

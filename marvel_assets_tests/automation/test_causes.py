@@ -2,6 +2,7 @@
 
 import dagster as dg
 import pytest
+from dagster_shared.error import SerializableErrorInfo
 
 from marvel_assets.automation.causes import cause_of
 from marvel_assets.resources.unity_catalog.catalog import CatalogUnavailableError
@@ -33,6 +34,15 @@ def test_an_error_of_our_own_is_told_and_of_others_also_what_led_to_them(error: 
     # then
     [failure] = [event for event in result.all_events if event.is_step_failure]
     assert cause_of(failure.step_failure_data.error) == told
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), dg.DagsterExecutionInterruptedError()])
+def test_an_interruption_is_told_as_one(error: BaseException):
+    # given
+    told = SerializableErrorInfo("", [], type(error).__name__)
+
+    # then
+    assert cause_of(told) == "interrupted; run it again, what was done is kept"
 
 
 def test_an_error_of_our_own_is_told_where_a_library_hides_it():

@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from marvel_assets.automation.failures import WEBHOOK, WebhookError, failed_runs, post, what_failed
 
@@ -34,6 +35,27 @@ def context() -> dg.RunFailureSensorContext:
         dagster_instance=instance,
         dagster_run=result.dagster_run,
     ).for_run_failure()
+
+
+def test_runs_that_were_started_at_the_command_line_are_seen():
+    # given: the first tick notes where the sensor begins
+    instance = dg.DagsterInstance.ephemeral()
+    repository = dg.Definitions(jobs=[broken], sensors=[failed_runs]).get_repository_def()
+
+    def tick(cursor: str | None) -> SensorExecutionData:
+        context = dg.build_sensor_context(
+            instance, cursor, repository_def=repository, sensor_name=failed_runs.name, last_sensor_start_time=1.0
+        )
+        return failed_runs.evaluate_tick(context)
+
+    first = tick(None)
+    broken.execute_in_process(instance=instance, raise_on_error=False)
+
+    # when
+    second = tick(first.cursor)
+
+    # then
+    assert len(second.dagster_run_reactions) == 1
 
 
 class Receiver(HTTPServer):
