@@ -13,6 +13,7 @@ import json
 import os
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -36,10 +37,12 @@ NOT_FOR_USERS = (
 )
 """Warnings of Dagster about its own command, which is the one that users know."""
 
+LOOPBACK = "127.0.0.1"
 UI_PORT, MLFLOW_PORT, SERVE_PORT, SPARK_PORT = 3000, 5000, 5001, 15002
 LAST_PORT = 65_535
 EVERYTHING = "*"
-SECONDS_TO_END = 20
+INTERRUPTED = "Interrupted; call it again, what was done is kept."
+SECONDS_TO_END, SECONDS_BETWEEN_LOOKS = 20, 0.2
 READ_ONLY = ("summary", "doctor")
 """Commands that write nothing into the home."""
 
@@ -74,6 +77,8 @@ def main() -> None:
         code = _do(chosen, home)
     except (ConfigError, HomeError) as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     except Exception:
         # A full disk shows in whatever is written or even read next: SQLite speaks of an I/O error.
         if not (problems := room.problems(home)):
@@ -105,9 +110,10 @@ class _Ending:
 
 def _prepare(home: Home, command: str, selection: str) -> None:
     """Make the home ready to be used; what can't be written to or is wrong with the settings ends the command."""
+    looks = {"run": room.problems, "summary": room.unreadable}
+    if command != "doctor" and (problems := looks.get(command, room.refusals)(home)):
+        sys.exit("\n".join(problems))
     if command not in READ_ONLY:
-        if problems := room.problems(home) if command == "run" else room.refusals(home):
-            sys.exit("\n".join(problems))
         home.prepare()
     if command != "spark-server":
         from marvel_assets.preflight import check_selection, check_settings
@@ -115,6 +121,18 @@ def _prepare(home: Home, command: str, selection: str) -> None:
         check_settings(home)
         if selection != EVERYTHING:
             check_selection(selection)
+    if command not in READ_ONLY:
+        _prepare_spark(home, command)
+
+
+def _prepare_spark(home: Home, command: str) -> None:
+    """Fetch and make once what lets a local JVM start fast."""
+    from marvel_assets.resources.profiles import profile_name
+
+    if command == "spark-server" or (profile_name() == "spark" and not os.environ.get("MARVEL_SPARK_URL")):
+        from marvel_assets.resources.spark.prepare import prepare
+
+        prepare(home)
 
 
 def _do(chosen: argparse.Namespace, home: Home) -> int:
@@ -124,12 +142,14 @@ def _do(chosen: argparse.Namespace, home: Home) -> int:
         case "ui":
             return _serve(home, chosen.port, chosen.mlflow_port)
         case "serve":
+            _check_ports(PORT=chosen.port)
             return _serve_model(home, chosen.port)
         case "summary":
             _print_summary(home, ask_the_model=True)
         case "doctor":
             return _examine(home)
         case "spark-server":
+            _check_ports(PORT=chosen.port)
             _serve_spark(home, chosen.port)
     return 0
 
@@ -139,6 +159,25 @@ def _port(text: str) -> int:
     if text.isascii() and text.isdecimal() and 0 < int(text[:6]) <= LAST_PORT:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text[:20]!r} is no port; choose one from 1 to {LAST_PORT:,}")
+
+
+def _check_ports(**ports: int) -> None:
+    """End the command where a port can't be had: people would be sent to a stranger's page."""
+    for variable, port in ports.items():
+        with socket.socket() as client, socket.socket() as server:
+            # A server on all addresses leaves 127.0.0.1 free to be bound on some systems, and answers there.
+            is_taken = client.connect_ex((LOOPBACK, port)) == 0 or list(ports.values()).count(port) > 1
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                server.bind((LOOPBACK, port))
+            except OSError as error:
+                reason = error.strerror
+            else:
+                reason = "Address already in use" if is_taken else None
+        if reason:
+            sys.exit(
+                f"Port {port}: {reason}. Choose another with {variable}=…, as in: make ui PORT=3001 MLFLOW_PORT=5050"
+            )
 
 
 def _run(home: Home, selection: str) -> int:
@@ -193,10 +232,11 @@ def _print_summary(home: Home, *, ask_the_model: bool) -> None:
     with _in_one_line():
         for line in summary(home, ask_the_model=ask_the_model):
             print(line)
-    print(
-        f"  look next    `make ui`, then http://127.0.0.1:{UI_PORT} (lineage, checks, plots) "
-        f"and http://127.0.0.1:{MLFLOW_PORT} (MLflow)"
-    )
+    from marvel_assets.resources.profiles import resources_of_the_profile
+
+    mlflow_pages = resources_of_the_profile(home)["tracking"].ui_url
+    dagster_pages = f"http://{LOOPBACK}:{UI_PORT}"
+    print(f"  look next    `make ui`, then {dagster_pages} (lineage, checks, plots) and {mlflow_pages} (MLflow)")
 
 
 @contextlib.contextmanager
@@ -267,22 +307,25 @@ def _serve_spark(home: Home, port: int) -> None:
 
 def _serve(home: Home, port: int, mlflow_port: int) -> int:
     from marvel_assets.resources.mlflow_store import connect
+    from marvel_assets.resources.profiles import resources_of_the_profile
 
+    tracking = resources_of_the_profile(home)["tracking"]
     # MLflow's background jobs serve features that are not used here, and cost seven processes.
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    dagster = Server(_tool("dagster", "dev", "--host", "127.0.0.1", "--port", str(port)), environment)
-    servers, pages = [dagster], f"Dagster: http://127.0.0.1:{port}"
-    if "MLFLOW_TRACKING_URI" not in os.environ:
-        store = f"sqlite:///{home.mlflow_database}"
-        connect(store, home.locks)
-        mlflow_page = f"http://127.0.0.1:{mlflow_port}"
-        address = ["--host", "127.0.0.1", "--port", str(mlflow_port), "--workers", "1"]
+    dagster = Server(_tool("dagster", "dev", "--host", LOOPBACK, "--port", str(port)), environment)
+    servers, mlflow_page = [dagster], tracking.ui_url
+    if tracking.tracking_uri == home.mlflow_uri:
+        _check_ports(PORT=port, MLFLOW_PORT=mlflow_port)
+        connect(home.mlflow_uri, home.locks)
+        mlflow_page = f"http://{LOOPBACK}:{mlflow_port}"
+        address = ["--host", LOOPBACK, "--port", str(mlflow_port), "--workers", "1"]
         artifacts = ["--default-artifact-root", home.mlflow_artifacts.as_uri()]
-        command = _tool("mlflow", "server", "--backend-store-uri", store, *artifacts, *address)
+        command = _tool("mlflow", "server", "--backend-store-uri", home.mlflow_uri, *artifacts, *address)
         environment["MARVEL_MLFLOW_URL"] = mlflow_page
         servers.append(Server(command, environment))
-        pages += f"   MLflow: {mlflow_page}"
-    print(f"{pages}   (Ctrl+C ends them)", flush=True)
+    else:
+        _check_ports(PORT=port)
+    print(f"Dagster: http://{LOOPBACK}:{port}   MLflow: {mlflow_page}   (Ctrl+C ends them)", flush=True)
     return _until_it_ends(servers)
 
 
@@ -305,11 +348,20 @@ def _until_it_ends(servers: list[Server]) -> int:
         for server in servers
     ]
     try:
-        return processes[0].wait()
+        return _first_to_end(processes)
     except KeyboardInterrupt:
         return 0
     finally:
         _end(processes)
+
+
+def _first_to_end(servers: list[subprocess.Popen[bytes]]) -> int:
+    while True:
+        for server in servers:
+            if (code := server.poll()) is not None:
+                print(f"A server ended with exit code {code}: {server.args!r}", file=sys.stderr)
+                return code
+        time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 def _end(servers: list[subprocess.Popen[bytes]]) -> None:

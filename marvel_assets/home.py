@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +58,11 @@ class Home:
     def mlflow_database(self) -> Path:
         """MLflow's tracking store and model registry (SQLite)."""
         return self.root / "mlflow" / "mlflow.db"
+
+    @property
+    def mlflow_uri(self) -> str:
+        """The address of that database, as MLflow takes it."""
+        return f"sqlite:///{self.mlflow_database}"
 
     @property
     def mlflow_artifacts(self) -> Path:
@@ -123,6 +129,7 @@ class Home:
         """
         try:
             self.dagster.mkdir(parents=True, exist_ok=True)
+            self.locks.mkdir(exist_ok=True)
         except OSError as error:
             raise HomeError(
                 f"MARVEL_HOME is {str(self.root)[:300]!r}, and {error.strerror} there; name a folder that can be made."
@@ -145,4 +152,7 @@ class Home:
 
 
 if __name__ == "__main__":
-    Home.from_environment().prepare()
+    try:
+        Home.from_environment().prepare()
+    except HomeError as problem:
+        sys.exit(str(problem))

@@ -51,11 +51,13 @@ def check_selection(selection: str) -> None:
     Raises:
         ConfigError: there are none of that name, or it is no selection.
     """
+    from dagster_shared.check import CheckError
+
     from marvel_assets.definitions import defs
 
     try:
-        found = dg.AssetSelection.from_string(selection).resolve(defs.resolve_asset_graph())
-    except dg.DagsterError as error:
+        found = dg.AssetSelection.from_coercible(selection.split(",")).resolve(defs.resolve_asset_graph())
+    except (dg.DagsterError, CheckError) as error:
         raise ConfigError(f"--select {selection!r}: {error}") from error
     if not found:
         raise ConfigError(f"--select {selection!r}: there are no such assets.")

@@ -37,7 +37,18 @@ def problems(home: Home) -> list[str]:
 def refusals(home: Home) -> list[str]:
     """The folders and files of the home that this user may not write to."""
     there = [path for path in _written(home) if os.path.lexists(path)] or [_first_that_exists(home.root)]
-    return [_refusal(path) for path in there if not _is_writable(path)][:1]
+    return unreadable(home) or [_refusal(path) for path in there if not _is_writable(path)][:1]
+
+
+def unreadable(home: Home) -> list[str]:
+    """Why what is in the home can't be read; a home that was not made yet holds nothing."""
+    if not os.path.lexists(home.root):
+        return []
+    if not home.root.is_dir():
+        return [f"MARVEL_HOME is {str(home.root)!r}, which is not a folder; name another."]
+    if not os.access(home.root, os.R_OK | os.X_OK):
+        return [f"{home.root} can't be read: user {os.geteuid()} has no permission. Give this user the right to."]
+    return []
 
 
 def with_advice(message: str, home: Home) -> str:

@@ -1,16 +1,159 @@
-"""What the command line does around Dagster's own command."""
+"""The project's commands, called in this process."""
 
 import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from marvel_assets.cli import _restored_output
+from marvel_assets import cli
+from marvel_assets.home import Home
+from marvel_assets.preflight import check_selection
+
+
+def end_of(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
+    """What a command says as it ends."""
+    monkeypatch.setattr(sys, "argv", ["marvel", *arguments])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    return str(end.value.code)
+
+
+def everything_in(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port on which somebody else listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("command", ["run", "summary", "ui"])
+def test_a_home_that_is_a_file_ends_a_command_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+):
+    # given
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MARVEL_HOME", str(tmp_path / "file"))
+
+    # then
+    assert end_of(monkeypatch, command) == f"MARVEL_HOME is '{tmp_path}/file', which is not a folder; name another."
+
+
+@pytest.mark.usefixtures("home")
+def test_doctor_names_a_home_that_is_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    # given
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MARVEL_HOME", str(tmp_path / "file"))
+
+    # when
+    code = end_of(monkeypatch, "doctor")
+
+    # then
+    assert (code, "which is not a folder" in capsys.readouterr().out) == ("1", True)
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("command", ["doctor", "summary"])
+@pytest.mark.parametrize("profile", ["embedded", "spark"])
+def test_a_command_that_only_looks_makes_no_home(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, profile: str
+):
+    # given
+    monkeypatch.setenv("MARVEL_HOME", str(tmp_path / "nothing"))
+    monkeypatch.setenv("MARVEL_PROFILE", profile)
+
+    # when
+    end_of(monkeypatch, command)
+
+    # then
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_doctor_writes_nothing_into_a_home(home: Home, monkeypatch: pytest.MonkeyPatch):
+    # given
+    before = everything_in(home.root)
+
+    # when
+    end_of(monkeypatch, "doctor")
+
+    # then
+    assert everything_in(home.root) == before
+
+
+@pytest.mark.usefixtures("home")
+def test_the_pages_are_not_served_on_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch, taken: int):
+    # when
+    told = end_of(monkeypatch, "ui", "--mlflow-port", str(taken))
+
+    # then
+    assert told.startswith(f"Port {taken}: Address already in use. Choose another with MLFLOW_PORT=…")
+
+
+@pytest.mark.usefixtures("home")
+def test_one_port_is_not_enough_for_two_servers(monkeypatch: pytest.MonkeyPatch):
+    # when
+    told = end_of(monkeypatch, "ui", "--port", "3999", "--mlflow-port", "3999")
+
+    # then
+    assert "Port 3999: Address already in use" in told
+
+
+def test_all_servers_end_when_the_second_ends(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    # given: this process keeps its own handlers of signals
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    long = cli.Server([sys.executable, "-c", "import time; time.sleep(60)"], dict(os.environ))
+    short = cli.Server([sys.executable, "-c", "raise SystemExit(3)"], dict(os.environ))
+
+    # when
+    code = cli._until_it_ends([long, short])
+
+    # then
+    assert code == 3
+    assert "SystemExit(3)" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(
+    ("address", "pages"),
+    [("", "http://127.0.0.1:5000"), ("https://mlflow.example.org", "https://mlflow.example.org")],
+)
+def test_the_summary_names_the_pages_of_the_server_that_is_used(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], address: str, pages: str
+):
+    # given
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+
+    # when
+    end_of(monkeypatch, "summary")
+
+    # then
+    assert f"{pages} (MLflow)" in capsys.readouterr().out
+
+
+def test_assets_are_selected_as_dagster_selects_them():
+    # then: no complaint
+    check_selection("raw_characters,group:training")
+
+
+def test_a_selection_that_dagster_refuses_in_code_is_answered_in_a_sentence():
+    # then
+    with pytest.raises(cli.ConfigError, match="--select 'code_location:marvel_assets': "):
+        # when
+        check_selection("code_location:marvel_assets")
 
 
 def test_what_is_printed_after_a_redirection_that_could_not_be_ended_is_seen(capfd: pytest.CaptureFixture[str]):
     # given: as Dagster leaves them where the file of a step's output is on a full disk
-    with Path("/dev/full").open("wb") as full, _restored_output():
+    with Path("/dev/full").open("wb") as full, cli._restored_output():
         for descriptor in (1, 2):
             os.dup2(full.fileno(), descriptor)
         with pytest.raises(OSError, match="No space left"):

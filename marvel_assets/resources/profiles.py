@@ -125,7 +125,8 @@ def _common(home: Home) -> dict[str, Any]:
 
 def _models(home: Home) -> dict[str, Any]:
     """MLflow in the home or on a server; the catalog in the same store, or on a Unity Catalog server."""
-    store = shown_address("MLFLOW_TRACKING_URI", FOR_MLFLOW, STORES) or f"sqlite:///{home.mlflow_database}"
+    store = shown_address("MLFLOW_TRACKING_URI", FOR_MLFLOW, STORES) or home.mlflow_uri
+    pages = store if store.startswith("http") else "http://127.0.0.1:5000"
     server = shown_address("MARVEL_UC_URL", "MLFLOW_UC_OSS_TOKEN")
     registry_uri = f"uc:{server}" if server else store
     locks = str(home.locks)
@@ -135,7 +136,7 @@ def _models(home: Home) -> dict[str, Any]:
             registry_uri=registry_uri,
             artifact_root=str(home.mlflow_artifacts),
             locks=locks,
-            ui_url=shown_address("MARVEL_MLFLOW_URL", FOR_MLFLOW) or "http://127.0.0.1:5000",
+            ui_url=shown_address("MARVEL_MLFLOW_URL", FOR_MLFLOW) or pages,
         ),
         "unity_catalog": UnityCatalog(
             backend="oss" if server else "embedded",

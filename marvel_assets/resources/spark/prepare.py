@@ -1,18 +1,20 @@
-"""``python -m marvel_assets.resources.spark.prepare``: what Spark needs in the home, fetched and made once."""
+"""What Spark needs in the home, fetched and made once."""
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
-from marvel_assets.home import Home
 from marvel_assets.resources.spark.delta_jars import JarsError
 from marvel_assets.resources.spark.java import JavaError
 from marvel_assets.resources.spark.local import LocalJvm
 
+if TYPE_CHECKING:
+    from marvel_assets.home import Home
 
-def main() -> None:
+
+def prepare(home: Home) -> None:
     """Fetch Delta's jars and make the class-data archive, in MARVEL_HOME."""
-    home = Home.from_environment()
     try:
         jvm = LocalJvm.provide(home.spark, home.locks)
         if not jvm.archive.exists():
@@ -20,7 +22,3 @@ def main() -> None:
             jvm.make_archive()
     except (JavaError, JarsError) as error:
         sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main()

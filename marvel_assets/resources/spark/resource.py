@@ -12,7 +12,7 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from marvel_assets.resources.spark.delta_jars import JarsError
-from marvel_assets.resources.spark.java import JavaError
+from marvel_assets.resources.spark.java import JavaError, find_java
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -74,13 +74,20 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self._session
 
     def problems(self) -> list[str]:
-        """What a session would lack: a package, Java, a jar, a server that answers."""
-        look = {"local": self._jvm, "connect": self._address, "databricks": self._databricks_client}[self.mode]
+        """What a session would lack: a package, Java, a server that answers. It fetches missing jars."""
+        look = {"local": self._java, "connect": self._address, "databricks": self._databricks_client}[self.mode]
         try:
             look()
         except dg.Failure as failure:
             return [str(failure.description)]
         return []
+
+    def _java(self) -> None:
+        _needs("pyspark", "spark")
+        try:
+            find_java()
+        except JavaError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
 
     def _jvm(self) -> LocalJvm:
         from marvel_assets.resources.spark.local import LocalJvm
