@@ -7,12 +7,11 @@ import json
 import os
 from pathlib import Path
 
-from marvel_assets.sources.addresses import shown
 from marvel_assets.sources.delta_table import DeltaSource, is_delta_table
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.generated import GeneratedSource
 from marvel_assets.sources.limits import USUAL, Limits
-from marvel_assets.sources.locate import GENERATED, KAGGLE_PREFIX, URL_PREFIXES, files_in, path_of
+from marvel_assets.sources.locate import GENERATED, KAGGLE_PREFIX, URL_PREFIXES, files_in, path_of, shown_source
 from marvel_assets.sources.time_limit import within
 
 LOOK_SECONDS = 10.0
@@ -51,7 +50,7 @@ def fingerprint(
         seen = within(seconds, lambda: _seen(setting, generator_rows, generator_seed, limits))
     except TimeoutError as error:
         raise SourceError(
-            f"{shown(setting) if '://' in setting else setting}: no answer within {seconds:g} seconds; check the "
+            f"{shown_source(setting)}: no answer within {seconds:g} seconds; check the "
             "network or the drive, and try again."
         ) from error
     return None if seen is None else _hashed(setting, seen)
@@ -72,7 +71,7 @@ def _seen(setting: str, generator_rows: int, generator_seed: int, limits: Limits
     path = path_of(setting)
     if is_delta_table(path):
         return DeltaSource.newest(setting, path, _NOT_WRITTEN_TO).digest
-    return [_state_of(file, setting) for file in (files_in(path, setting) if path.is_dir() else (path,))]
+    return [_state_of(file, setting) for file in (files_in(path, setting).files if path.is_dir() else (path,))]
 
 
 def _state_of(file: Path, setting: str) -> tuple[str, int, int, int]:

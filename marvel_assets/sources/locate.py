@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from marvel_assets.sources.addresses import shown
 from marvel_assets.sources.delta_table import DeltaSource, is_delta_table
@@ -19,7 +19,7 @@ from marvel_assets.sources.read import read_files
 from marvel_assets.survival.inert import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
 
@@ -28,6 +28,8 @@ KAGGLE_PREFIX = "kaggle:"
 URL_PREFIXES = ("http://", "https://")
 FILE_ENDINGS = (".csv", ".parquet")
 """Which files of a folder are read."""
+
+MOST_NAMES = 5
 
 
 class Source(Protocol):
@@ -68,10 +70,17 @@ class FileSource:
 
 @dataclass(frozen=True)
 class FolderSource:
-    """Files in one folder, read one after another; those that come later are not seen."""
+    """Files in one folder, read one after another; those that come later are not seen.
+
+    Attributes:
+        label: the folder.
+        files: those that are read, in order.
+        left_out: names of what else stands in the folder, hidden files and markers such as ``_SUCCESS`` aside.
+    """
 
     label: str
     files: tuple[Path, ...]
+    left_out: tuple[str, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -88,26 +97,48 @@ class FolderSource:
         return [_hashed(file, printable(str(Path(self.label) / file.name))) for file in self.files]
 
 
-def files_in(folder: Path, label: str) -> tuple[Path, ...]:
-    """The CSV and Parquet files that stand in the folder itself, by name; hidden ones are left out.
+class FolderContent(NamedTuple):
+    """What stands in a folder of deliveries: the files to read, by name, and the names of what is left out."""
+
+    files: tuple[Path, ...]
+    left_out: tuple[str, ...]
+
+
+def files_in(folder: Path, label: str) -> FolderContent:
+    """The CSV and Parquet files that stand in the folder itself, and what else does.
 
     Raises:
-        SourceError: there is none, or the folder can't be listed.
+        SourceError: there is no such file, or the folder can't be listed.
     """
     try:
-        files = sorted(
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() in FILE_ENDINGS and not path.name.startswith(".") and not path.is_dir()
-        )
+        visible = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "_")))
+        files = tuple(path for path in visible if path.suffix.lower() in FILE_ENDINGS and not path.is_dir())
     except OSError as error:
         raise SourceError(f"{label}: the folder can't be listed: {error.strerror}.") from error
+    left_out = tuple(printable(path.name) for path in visible if path not in files)
     if not files:
         raise SourceError(
             f"{label}: the folder holds neither *.csv nor *.parquet and is no Delta table (looked in "
-            f"{folder.absolute()}, not in its subfolders); put files there, or set MARVEL_SOURCE to another place."
+            f"{folder.absolute()}, not in its subfolders; found {in_short(left_out) or 'nothing'}); put files there, "
+            "unpacked, or set MARVEL_SOURCE to another place."
         )
-    return tuple(files)
+    return FolderContent(files, left_out)
+
+
+def in_short(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
+
+
+def is_address(setting: str) -> bool:
+    """Whether the setting names something else than a file or folder of this machine."""
+    return setting == GENERATED or setting.startswith((*URL_PREFIXES, KAGGLE_PREFIX))
+
+
+def shown_source(setting: str) -> str:
+    """The setting as pages and logs may show it."""
+    return shown(setting) if "://" in setting else printable(setting)
 
 
 def path_of(setting: str) -> Path:
@@ -164,7 +195,7 @@ def locate(setting: str, scratch: Path, *, generator_rows: int, generator_seed: 
     path, label = path_of(setting), printable(setting)
     if is_delta_table(path):
         return DeltaSource.newest(label, path, scratch)
-    return FolderSource(label, files_in(path, label)) if path.is_dir() else FileSource(label, path)
+    return FolderSource(label, *files_in(path, label)) if path.is_dir() else FileSource(label, path)
 
 
 def _hashed(path: Path, label: str) -> Delivery:

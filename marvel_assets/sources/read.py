@@ -8,7 +8,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from marvel_assets.sources.errors import SourceError
+from marvel_assets.sources.errors import NoRowsError, SourceError
 from marvel_assets.sources.files import Delivery, unchanged
 from marvel_assets.sources.texts import BYTES_A_CELL, PIECE_BYTES, Allowance, as_texts, check_types
 from marvel_assets.survival.inert import printable
@@ -20,13 +20,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
-    from pyarrow.parquet import ParquetFile, RowGroupMetaData
+    from pyarrow.parquet import ColumnChunkMetaData, FileMetaData, ParquetFile, RowGroupMetaData
 
 BLOCK_BYTES = 16 << 20
 """How much of a CSV file is parsed at once; a row must fit into it. Arrow reads 32 of them ahead."""
 
 ROWS_AT_ONCE = 65_536
 """How many rows of Parquet are read at once; fewer where they are long."""
+
+BATCH_BYTES = 1 << 30
+"""What a batch of Parquet may take where a cell can be as long as its whole column: each may repeat the one before."""
+
+SEPARATORS = ",;\t|"
+PLAIN_ENCODINGS = frozenset({"PLAIN", "PLAIN_DICTIONARY", "RLE_DICTIONARY", "RLE", "BIT_PACKED"})
+"""The encodings of Parquet that Arrow can read as dictionaries."""
 
 HEAD_BYTES = 1 << 20
 """How much of a file is looked at before it is parsed; the names of the columns must stand in it."""
@@ -57,17 +64,31 @@ def read_files(files: Iterable[Delivery]) -> Iterator[pa.RecordBatch]:
     """Read the source's columns as text, in the order of the files and of their rows.
 
     Each batch holds ``source_row`` (int64, from 1 and on through all files) and the columns of the data contract
-    under the names that the table stores them by. Cells are as delivered; other columns are left out.
+    under the names that the table stores them by. Cells are as delivered; other columns are left out. Files without
+    rows, as Spark writes among others, add none.
 
     Args:
         files: what to read, in order.
 
     Raises:
-        SourceError: a file is empty, is neither CSV nor Parquet, isn't UTF-8, lacks a column, is packed beyond
+        SourceError: no file has rows, or one is neither CSV nor Parquet, isn't UTF-8, lacks a column, is packed beyond
             measure, or is not (or no longer) the one that is meant. Raised before the file's first batch where its
             head shows it, else at the batch that does, or after the last one.
     """
-    return numbered(batch for delivery in files for batch in _file_batches(delivery))
+    return numbered(_batches_of_all(files))
+
+
+def _batches_of_all(files: Iterable[Delivery]) -> Iterator[pa.RecordBatch]:
+    rows, empty = 0, None
+    for delivery in files:
+        try:
+            for batch in _file_batches(delivery):
+                rows += batch.num_rows
+                yield batch
+        except NoRowsError as error:
+            empty = error
+    if rows == 0 and empty is not None:
+        raise empty
 
 
 def numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -105,14 +126,14 @@ def _file_batches(delivery: Delivery) -> Iterator[pa.RecordBatch]:
         head = content.read(HEAD_BYTES)
         content.seek(0)
         if not head:
-            raise SourceError(f"{label}: the file is empty; expected CSV or Parquet with {_expected()}.")
+            raise NoRowsError(f"{label}: the file is empty; expected CSV or Parquet with {_expected()}.")
         _refuse_by_its_mark(head, label)
         is_parquet = head.startswith(_PARQUET_MAGIC)
         for batch in _parquet_batches(content, label) if is_parquet else _csv_batches(content, head, label):
             rows += batch.num_rows
             yield batch
         if rows == 0:
-            raise SourceError(f"{label}: the file has columns and no rows.")
+            raise NoRowsError(f"{label}: the file has columns and no rows.")
 
 
 def _refuse_by_its_mark(head: bytes, label: str) -> None:
@@ -131,14 +152,14 @@ def _csv_batches(content: BufferedReader, head: bytes, label: str) -> Iterator[p
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    header = _csv_header(head, label)
+    header, separator = _csv_header(head, label)
     check_columns(header, label)
     try:
         yield from arrow_csv.open_csv(
             content,
             # In one thread, which is as fast here, Arrow knows the number of the row at fault.
             read_options=arrow_csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
-            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
+            parse_options=arrow_csv.ParseOptions(delimiter=separator, newlines_in_values=True),
             convert_options=arrow_csv.ConvertOptions(
                 include_columns=list(SOURCE_COLUMNS),
                 column_types=dict.fromkeys(SOURCE_COLUMNS, pa.string()),
@@ -146,18 +167,24 @@ def _csv_batches(content: BufferedReader, head: bytes, label: str) -> Iterator[p
             ),
         )
     except pa.ArrowException as error:
+        if "Empty CSV file" in str(error):
+            return
         raise SourceError(f"{label}: {_explain(str(error), header)}") from error
 
 
-def _csv_header(head: bytes, label: str) -> list[str]:
+def _csv_header(head: bytes, label: str) -> tuple[list[str], str]:
+    """The names of the columns, and the separator under which they are the contract's; the comma where none is."""
     # What follows the names is left to Arrow, which tells the column that isn't UTF-8.
-    begin = io.StringIO(head.decode("utf-8-sig", errors="surrogateescape"), newline="")
+    begin = head.decode("utf-8-sig", errors="surrogateescape")
+    headers = {}
     try:
-        names = next(csv.reader(begin), [])
-        ",".join(names).encode()
+        for separator in SEPARATORS:
+            headers[separator] = next(csv.reader(io.StringIO(begin, newline=""), delimiter=separator), [])
+        ",".join(headers[","]).encode()
     except (UnicodeEncodeError, csv.Error) as error:
-        raise SourceError(f"{label}: the first line is no CSV in UTF-8; expected {_expected()}.") from error
-    return names
+        raise SourceError(f"{label}: the first line is not CSV in UTF-8; expected {_expected()}.") from error
+    separator = next((found for found, names in headers.items() if set(SOURCE_COLUMNS) <= set(names)), ",")
+    return headers[separator], separator
 
 
 def _parquet_batches(content: BufferedReader, label: str) -> Iterator[pa.RecordBatch]:
@@ -170,8 +197,9 @@ def _parquet_batches(content: BufferedReader, label: str) -> Iterator[pa.RecordB
         said = parquet.ParquetFile(content)
         check_columns(said.schema_arrow.names, label)
         check_types(said.schema_arrow, columns, label)
-        # Cells that repeat are kept once, until they are unpacked piece by piece.
-        file = parquet.ParquetFile(content, metadata=said.metadata, read_dictionary=columns)
+        # Cells that repeat are kept once, where Arrow can do so, until they are unpacked piece by piece.
+        repeated = sorted(set(columns) - _columns_encoded_otherwise(said.metadata))
+        file = parquet.ParquetFile(content, metadata=said.metadata, read_dictionary=repeated)
         for batch in file.iter_batches(_rows_at_once(file, allowance), columns=columns, use_threads=False):
             yield from as_texts(batch, columns, label, allowance)
     except (pa.ArrowException, OSError) as error:
@@ -186,12 +214,27 @@ def _rows_at_once(file: ParquetFile, allowance: Allowance) -> int:
     sizes = [_bytes_of_columns(group) for group in groups]
     allowance.check(max(sum(sizes), metadata.num_rows * len(SOURCE_COLUMNS) * BYTES_A_CELL))
     widest = max((size // max(group.num_rows, 1) for size, group in zip(sizes, groups, strict=True)), default=0)
-    return max(min(ROWS_AT_ONCE, PIECE_BYTES // max(widest, 1)), 1)
+    prefixed = max(map(_bytes_of_prefixes, groups), default=0)
+    return max(min(ROWS_AT_ONCE, PIECE_BYTES // max(widest, 1), BATCH_BYTES // max(prefixed, 1)), 1)
 
 
 def _bytes_of_columns(group: RowGroupMetaData) -> int:
-    chunks = [group.column(place) for place in range(group.num_columns)]
-    return sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema in SOURCE_COLUMNS)
+    return sum(chunk.total_uncompressed_size for chunk in _chunks(group))
+
+
+def _bytes_of_prefixes(group: RowGroupMetaData) -> int:
+    return sum(chunk.total_uncompressed_size for chunk in _chunks(group) if "DELTA_BYTE_ARRAY" in chunk.encodings)
+
+
+def _columns_encoded_otherwise(metadata: FileMetaData) -> set[str]:
+    groups = (metadata.row_group(place) for place in range(metadata.num_row_groups))
+    return {c.path_in_schema for group in groups for c in _chunks(group) if not PLAIN_ENCODINGS.issuperset(c.encodings)}
+
+
+def _chunks(group: RowGroupMetaData) -> list[ColumnChunkMetaData]:
+    """The group's part of each column of the contract."""
+    chunks = (group.column(place) for place in range(group.num_columns))
+    return [chunk for chunk in chunks if chunk.path_in_schema in SOURCE_COLUMNS]
 
 
 def _named(columns: list[str]) -> str:
@@ -209,8 +252,6 @@ def _explain(arrow_says: str, header: list[str]) -> str:
     if invalid_utf8:
         row = f" in row {invalid_utf8[2]} (the header is the first)" if invalid_utf8[2] else ""
         return f"column {header[int(invalid_utf8[1])]!r} holds text that isn't UTF-8{row}; save the file as UTF-8."
-    if "Empty CSV file" in arrow_says:
-        return "the file has columns and no rows."
     if "straddle" in arrow_says:
         return (
             f"a row is longer than {BLOCK_BYTES >> 20} MB, as is what follows a quotation mark that is never closed; "

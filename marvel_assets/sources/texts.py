@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from marvel_assets.sources.errors import SourceError
@@ -128,13 +129,28 @@ def _text_bytes(cells: pa.Array) -> npt.NDArray[np.int64]:
 
 def _cast(batch: pa.RecordBatch, columns: Sequence[str], label: str) -> pa.RecordBatch:
     import pyarrow as pa
-    from pyarrow import compute
 
     texts = {}
     for column in columns:
         try:
-            texts[column] = compute.cast(batch.column(column), pa.string())
+            texts[column] = _text(batch.column(column))
             texts[column].validate(full=True)  # a file's word for its texts being UTF-8 is not enough
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise SourceError(f"{label}: column {column!r} can't be read as text: {printable(str(error))}") from error
     return pa.RecordBatch.from_pydict(texts)
+
+
+def _text(cells: pa.Array) -> pa.StringArray:
+    """Cells as a person would write them: numbers without an exponent, UUIDs by their digits."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    kind = cells.type.value_type if pa.types.is_dictionary(cells.type) else cells.type
+    if isinstance(kind, pa.UuidType):
+        return pa.array([cell and str(cell) for cell in cells.to_pylist()], pa.string())
+    texts = compute.cast(cells, pa.string())
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        has_exponent = compute.fill_null(compute.match_substring(texts, "e", ignore_case=True), fill_value=False)
+        plain = [format(Decimal(text), "f") for text in texts.filter(has_exponent).to_pylist()]
+        return compute.replace_with_mask(texts, has_exponent, pa.array(plain, pa.string()))
+    return texts

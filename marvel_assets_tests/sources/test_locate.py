@@ -106,11 +106,42 @@ def test_of_a_folder_only_its_own_visible_csv_and_parquet_files_are_read(tmp_pat
     # given
     (tmp_path / "below").mkdir()
     (tmp_path / "folder.parquet").mkdir()
-    for name in ("b.csv", "a.CSV", ".hidden.csv", "readme.txt", "_SUCCESS", "below/c.csv"):
+    for name in ("b.csv", "a.CSV", ".hidden.csv", "c.csv.gz", "_SUCCESS", "below/c.csv"):
         (tmp_path / name).write_bytes(CONTENT)
 
+    # when
+    source = located(str(tmp_path), tmp_path)
+
     # then
-    assert [file.name for file in located(str(tmp_path), tmp_path).files] == ["a.CSV", "b.csv"]
+    assert [file.name for file in source.files] == ["a.CSV", "b.csv"]
+    assert source.left_out == ("below", "c.csv.gz", "folder.parquet")
+
+
+def part(*names: str) -> bytes:
+    """As Spark writes it: with a header also where there are no rows."""
+    return characters("a", *names)[1:].to_csv(index=False).encode()
+
+
+EMPTY_PARTS = {"0 bytes": b"", "CSV": part(), "Parquet": characters("a")[:0].to_parquet()}
+
+
+@pytest.mark.parametrize("empty", EMPTY_PARTS.values(), ids=EMPTY_PARTS)
+@pytest.mark.parametrize("name", ["part-00000.csv", "part-00002.csv"], ids=["first", "last"])
+def test_an_empty_part_of_a_folder_adds_no_rows(tmp_path: Path, empty: bytes, name: str):
+    # given
+    folder = folder_of(tmp_path / "folder", {name: empty, "part-00001.csv": part("a", "b")})
+
+    # then
+    assert list(rows_of(located(str(folder), tmp_path))["Name"]) == ["a", "b"]
+
+
+def test_a_folder_of_empty_parts_is_refused(tmp_path: Path):
+    # given
+    folder = folder_of(tmp_path / "folder", {"part-0.csv": b"", "part-1.csv": part()})
+
+    # then
+    with pytest.raises(SourceError, match=r"part-1.csv: the file has columns and no rows"):
+        rows_of(located(str(folder), tmp_path))
 
 
 def test_files_that_come_after_the_folder_was_located_are_not_read(tmp_path: Path):

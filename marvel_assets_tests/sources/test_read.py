@@ -1,8 +1,11 @@
 """Sources as they come: soiled CSV and typed Parquet, read as text or refused with the column's name."""
 
 import io
+from decimal import Decimal
 from pathlib import Path
+from uuid import UUID
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -198,9 +201,18 @@ def test_what_is_neither_csv_nor_parquet_is_refused_with_the_columns_expected(tm
     assert "expected the columns PageID, Name" in refusal(tmp_path, content)
 
 
-def test_another_separator_is_refused(tmp_path: Path):
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_another_separator_is_found(tmp_path: Path, separator: str):
+    # given: commas in cells, as they are written where commas separate nothing
+    frame = characters(Name=["Howlett, James", "x"]).assign(**{"Height (m)": ["1,85", "2,1"]})
+
     # then
-    assert "are missing" in refusal(tmp_path, as_csv(characters(), sep=";"))
+    assert_holds(read(tmp_path, as_csv(frame, sep=separator)), frame)
+
+
+def test_a_separator_that_is_not_known_is_refused_with_what_was_found(tmp_path: Path):
+    # then
+    assert "found 'PageID~Name" in refusal(tmp_path, as_csv(characters(), sep="~"))
 
 
 def test_a_cell_of_10_megabytes_is_read(tmp_path: Path):
@@ -243,13 +255,31 @@ def test_the_genuine_rows_are_read_as_pandas_reads_them(sample: Path):
     [
         (pa.array([1, None], pa.int64()), ["1", None]),
         (pa.array([1.75, None], pa.float64()), ["1.75", None]),
+        (pa.array([1e10, -1e-7], pa.float64()), ["10000000000", "-0.0000001"]),
+        (pa.array([1e10, float("nan")], pa.float32()), ["10000000000", "nan"]),
+        (pa.array([Decimal(0), Decimal("1e-7")], pa.decimal128(38, 18)), ["0." + "0" * 18, "0.000000100000000000"]),
+        (pa.array(["1e10", "1E-7"]), ["1e10", "1E-7"]),
+        (pa.array([UUID(int=7).bytes, None], pa.uuid()), [str(UUID(int=7)), None]),
         (pa.array([True, False]), ["true", "false"]),
         (pa.array(["a", "b"], pa.large_string()), ["a", "b"]),
         (pa.array(["a", "a"]).dictionary_encode(), ["a", "a"]),
         (pa.array([b"a", b"b"], pa.binary()), ["a", "b"]),
         (pa.array([None, None], pa.null()), [None, None]),
     ],
-    ids=["integers", "floats", "booleans", "large text", "categories", "bytes", "nothing"],
+    ids=[
+        "integers",
+        "floats",
+        "exponents",
+        "short floats",
+        "decimals",
+        "texts with exponents",
+        "UUIDs",
+        "booleans",
+        "large text",
+        "categories",
+        "bytes",
+        "nothing",
+    ],
 )
 def test_typed_columns_of_parquet_become_text(tmp_path: Path, values: pa.Array, texts: list[str | None]):
     # given
@@ -305,6 +335,29 @@ def test_parquet_without_rows_is_refused(tmp_path: Path):
 
     # then
     assert "columns and no rows" in refusal(tmp_path, as_parquet(table))
+
+
+@pytest.mark.parametrize("encoding", ["DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"])
+def test_texts_may_have_the_encodings_of_parquet_writers_of_version_2(tmp_path: Path, encoding: str):
+    # given
+    buffer = io.BytesIO()
+    table = pa.Table.from_pandas(characters(), preserve_index=False)
+    encodings = dict.fromkeys(["Name", "URL"], encoding)
+    parquet.write_table(table, buffer, use_dictionary=["Alive"], column_encoding=encodings)
+
+    # then
+    assert_holds(read(tmp_path, buffer.getvalue()), characters())
+
+
+def test_what_duckdb_writes_as_parquet_of_version_2_is_read(tmp_path: Path):
+    # given: so many different names that DuckDB keeps no dictionary of them
+    frame = pd.concat([characters()] * 50, ignore_index=True)
+    frame["Name"] = [f"Name {place}" for place in range(100)]
+    duckdb.sql(f"COPY frame TO '{tmp_path}/characters.parquet' (FORMAT parquet, PARQUET_VERSION v2)")
+    content = (tmp_path / "characters.parquet").read_bytes()
+
+    # then
+    assert_holds(read(tmp_path, content), frame)
 
 
 def broken_pages() -> bytes:
