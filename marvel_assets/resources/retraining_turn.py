@@ -6,8 +6,10 @@ of the project's own is held from a run's first asset to its end.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,9 @@ class RetrainingTurn(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Lets one run after the other make tables, models and versions."""
 
     locks: str = Field(description="Folder of the lock files.")
+    wait_seconds: int = Field(
+        default=3600, ge=0, description="How long a run waits for another to end before it fails. Default: an hour."
+    )
 
     _held: FileLock | None = PrivateAttr(default=None)
 
@@ -42,6 +47,9 @@ class RetrainingTurn(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Wait until no other run is retraining; from then on until its end it is this run's turn.
 
         The system lets go of the lock of a run that was killed.
+
+        Raises:
+            Failure: another run has not ended in time; the text names it.
         """
         import filelock
 
@@ -55,6 +63,14 @@ class RetrainingTurn(dg.ConfigurableResource):  # type: ignore[type-arg]
         except filelock.Timeout:
             other = holder.read_text(encoding="utf-8") if holder.exists() else "another run"
             context.log.info(f"Waiting until {other} has ended: retrainings don't overlap")
-            lock.acquire()
+            try:
+                lock.acquire(timeout=self.wait_seconds)
+            except filelock.Timeout:
+                raise dg.Failure(
+                    f"{other} is still retraining after {self.wait_seconds:,} seconds of waiting; retrainings don't "
+                    "overlap. If it hangs, terminate it on its page, or end its process; then run again.",
+                    allow_retries=False,
+                ) from None
         self._held = lock
-        holder.write_text(f"run {context.op_execution_context.run_id[:8]}", encoding="utf-8")
+        run_id, now = context.op_execution_context.run_id[:8], f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+        holder.write_text(f"run {run_id} (process {os.getpid()}, since {now})", encoding="utf-8")

@@ -1,5 +1,6 @@
 """One retraining at a time: the second waits, and a killed one holds up nobody."""
 
+import re
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import pytest
 
 from marvel_assets.home import Home
 from marvel_assets.resources.retraining_turn import RetrainingTurn
+from marvel_assets_tests.graph import failure_of
 
 pytestmark = pytest.mark.integration
 
@@ -41,7 +43,7 @@ def holder(locks: Path) -> subprocess.Popen[str]:
     return process
 
 
-def take(locks: Path, instance: dg.DagsterInstance) -> None:
+def take(locks: Path, instance: dg.DagsterInstance, wait_seconds: int = 600) -> dg.ExecuteInProcessResult:
     """Take the turn in a run of this process."""
 
     @dg.asset
@@ -49,7 +51,8 @@ def take(locks: Path, instance: dg.DagsterInstance) -> None:
         turn.take(context)
         turn.take(context)
 
-    dg.materialize([second], resources={"turn": RetrainingTurn(locks=str(locks))}, instance=instance)
+    turn = RetrainingTurn(locks=str(locks), wait_seconds=wait_seconds)
+    return dg.materialize([second], resources={"turn": turn}, instance=instance, raise_on_error=False)
 
 
 def logged(instance: dg.DagsterInstance) -> list[str]:
@@ -78,6 +81,19 @@ def test_the_second_run_waits_and_says_for_whom(tmp_path: Path, instance: dg.Dag
 
     # then
     assert first.returncode == 0
+
+
+def test_a_run_that_hangs_is_waited_for_so_long_and_named(tmp_path: Path, instance: dg.DagsterInstance):
+    # given
+    first = holder(tmp_path)
+
+    # when
+    waited = take(tmp_path, instance, wait_seconds=1)
+
+    # then
+    first.communicate("end\n")
+    named = rf"run \w{{8}} \(process {first.pid}, since .* UTC\) is still retraining after 1 seconds"
+    assert re.search(named, failure_of(waited))
 
 
 def test_a_killed_run_holds_up_nobody(tmp_path: Path, instance: dg.DagsterInstance):
