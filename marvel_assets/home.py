@@ -105,6 +105,11 @@ class Home:
         return self.root / "scratch"
 
     @property
+    def last_source(self) -> Path:
+        """Which source was last read."""
+        return self.root / "source.json"
+
+    @property
     def written_to_by_runs(self) -> tuple[Path, ...]:
         """Folders in which a run that is killed may leave something unfinished."""
         return self.scratch, self.pipelines, self.wheels, self.references, self.provenance

@@ -30,6 +30,9 @@ CLEANING_VERSION = code_version("marvel_assets.survival.cleaning")
 SOURCE_DIGEST = "source_digest"
 """What the commit and the materialisation of raw_characters tell of the source's content."""
 
+SOURCE_FINGERPRINT = "source_fingerprint"
+"""What the materialisation of raw_characters tells of how the source looked from outside when it was read."""
+
 NEEDED_TO_FIT = ("mlflow", "lightgbm", "sklearn.pipeline")
 """Modules that the assets after these take seconds to import."""
 
@@ -101,11 +104,10 @@ def raw_characters(
     check_ready(room, project.config, engine, tracking, unity_catalog)
     name = project.config.qualified("raw_characters")
     generator = project.config.generator
-    with sources.located(
-        config.source,
-        generator_rows=config.generator_rows or generator.rows,
-        generator_seed=generator.seed if config.generator_seed is None else config.generator_seed,
-    ) as source:
+    rows = config.generator_rows or generator.rows
+    seed = generator.seed if config.generator_seed is None else config.generator_seed
+    looks = sources.fingerprint(config.source, generator_rows=rows, generator_seed=seed)
+    with sources.located(config.source, generator_rows=rows, generator_seed=seed) as source:
         read_from = {SOURCE_DIGEST: source.digest, "read_by": READING_VERSION}
         head = tables.head(name)
         if head is not None and read_from.items() <= head.provenance.items():
@@ -121,7 +123,12 @@ def raw_characters(
         return dg.MaterializeResult(
             value=published.commit.table,
             data_version=dg.DataVersion(published.commit.table.data_version),
-            metadata={**table_metadata(published, tables), "source": source.label, SOURCE_DIGEST: source.digest},
+            metadata={
+                **table_metadata(published, tables),
+                "source": source.label,
+                SOURCE_DIGEST: source.digest,
+                SOURCE_FINGERPRINT: looks,
+            },
         )
 
 

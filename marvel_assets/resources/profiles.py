@@ -113,7 +113,7 @@ def _common(home: Home) -> dict[str, Any]:
     return {
         "project": Project.from_environment(),
         "room": Room(root=str(home.root)),
-        "sources": Sources(scratch=str(home.scratch)),
+        "sources": Sources(scratch=str(home.scratch), last_read=str(home.last_source)),
         "pipeline_store": pipeline_store,
         "studies": StudyStore(folder=str(home.studies), locks=str(home.locks)),
         "turn": RetrainingTurn(locks=str(home.locks)),

@@ -1,18 +1,22 @@
 """The sensor on the source: one run for each content, and skips that a person understands."""
 
-import os
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
-from marvel_assets.automation.new_data import DIGEST_TAG, new_raw_data
+from marvel_assets.assets.ingestion import raw_characters
+from marvel_assets.automation.new_data import FINGERPRINT_TAG, new_raw_data
+from marvel_assets.definitions import defs
 from marvel_assets.home import Home
+from marvel_assets.resources.profiles import resources_of_the_profile
 from marvel_assets.resources.project import Project
 from marvel_assets.resources.sources import Sources
+from marvel_assets.sources.errors import SourceError
 from marvel_assets_tests.graph import run_graph
 from marvel_assets_tests.planted import spoilt_characters
+from marvel_assets_tests.servers.scripted import Answer, serving
 
 FIRST, SECOND = 0.0, 0.1
 
@@ -64,7 +68,7 @@ def test_the_first_look_asks_for_a_run(watch: Watch):
     [request] = watch.tick()
 
     # then
-    assert request.run_key == f"{request.tags[DIGEST_TAG]}:0"
+    assert request.run_key == f"{request.tags[FINGERPRINT_TAG]}:0"
 
 
 def test_content_that_is_stored_already_is_skipped_with_its_version(watch: Watch, source: Path):
@@ -75,16 +79,51 @@ def test_content_that_is_stored_already_is_skipped_with_its_version(watch: Watch
     assert watch.tick() == f"{source} is still the content of version 0."
 
 
-def test_a_file_that_was_only_touched_is_skipped(watch: Watch, source: Path):
-    # given
-    run_graph(watch.home, source, watch.instance, select="raw_characters")
-    watch.tick()
-
-    # when
-    os.utime(source, (1, 1))
+def test_content_whose_run_failed_after_it_was_stored_is_asked_for(watch: Watch, source: Path, small_project: Path):
+    # given: the rows are stored, and the training fails
+    catalog, schema, table = Project(config_path=str(small_project)).config.qualified("train_set").split(".")
+    in_the_way = watch.home.warehouse / catalog / schema / table
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.touch()
+    assert not run_graph(watch.home, source, watch.instance).success
+    assert watch.instance.get_latest_materialization_event(raw_characters.key)
 
     # then
-    assert "still the content of version 0" in watch.tick()
+    [request] = watch.tick()
+    run = watch.run(request, dg.DagsterRunStatus.FAILURE)
+    assert watch.tick().startswith(f"Run {run} for this content of {source} ended as FAILURE.")
+
+
+def test_a_run_of_the_raw_rows_alone_has_not_trained_on_them(watch: Watch, source: Path):
+    # given
+    dg.materialize(
+        defs.assets,
+        selection="raw_characters",
+        resources=resources_of_the_profile(watch.home),
+        run_config={"ops": {"raw_characters": {"config": {"source": str(source)}}}},
+        instance=watch.instance,
+    )
+
+    # then
+    assert len(watch.tick()) == 1
+
+
+def test_the_sensor_asks_a_server_for_the_version_and_leaves_reading_to_the_run(
+    home: Home, small_project: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+    def answer_nothing(_: object) -> None:
+        raise AssertionError("the file was asked for")
+
+    with serving(lambda _: Answer(200, {"ETag": '"1"'}, answer_nothing)) as served:
+        # when
+        watch = Watch(home, f"{served.url}/characters.csv", small_project)
+
+        # then
+        assert len(watch.tick()) == 1
+        assert served.asked == ["/characters.csv"]
 
 
 def test_new_content_asks_for_one_run(watch: Watch, source: Path):
@@ -162,7 +201,7 @@ def test_a_failed_content_is_asked_for_again_when_the_cursor_is_reset(watch: Wat
     [again] = watch.tick()
 
     # then
-    assert again.run_key == f"{request.tags[DIGEST_TAG]}:1"
+    assert again.run_key == f"{request.tags[FINGERPRINT_TAG]}:1"
 
 
 def test_new_content_after_a_failure_is_asked_for(watch: Watch, source: Path):
@@ -182,17 +221,47 @@ def test_content_that_comes_back_after_another_was_stored_is_asked_for_anew(watc
     [first] = watch.tick()
     run_graph(watch.home, source, watch.instance, select="raw_characters")
     watch.run(first, dg.DagsterRunStatus.SUCCESS)
+    aside = source.rename(source.with_suffix(".aside"))
     write(source, SECOND)
     watch.tick()
     run_graph(watch.home, source, watch.instance, select="raw_characters")
 
-    # when
-    write(source, FIRST)
+    # when: the same file is put back
+    aside.replace(source)
     [again] = watch.tick()
 
     # then
     assert again.tags == first.tags
     assert again.run_key != first.run_key
+
+
+def test_three_errors_in_a_row_fail_the_tick_and_say_since_when(watch: Watch, source: Path):
+    # given
+    source.unlink()
+    assert "can't be looked at" in watch.tick()
+    assert "can't be looked at" in watch.tick()
+
+    # then
+    for _ in range(2):
+        with pytest.raises(
+            SourceError, match=r"can't be looked at, since \d{4}-\d\d-\d\d \d\d:\d\d UTC: .*no such file"
+        ):
+            watch.tick()
+
+
+def test_a_look_that_succeeds_ends_the_row_of_errors(watch: Watch, source: Path):
+    # given
+    source.unlink()
+    watch.tick()
+    watch.tick()
+
+    # when
+    write(source, FIRST)
+    watch.tick()
+    source.unlink()
+
+    # then
+    assert "can't be looked at" in watch.tick()
 
 
 def test_a_source_that_is_gone_is_told(watch: Watch, source: Path):

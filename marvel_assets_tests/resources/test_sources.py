@@ -1,18 +1,14 @@
 """The resource: which source is meant, and that nothing stays behind."""
 
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from datetime import UTC, datetime
 from pathlib import Path
-from threading import Thread
 
 import pytest
-from deltalake import DeltaTable, write_deltalake
 
 from marvel_assets.home import Home
-from marvel_assets.resources.sources import SourceDigest, Sources
+from marvel_assets.resources.sources import Sources
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.fingerprint import fingerprint
-from marvel_assets.sources.generated import GeneratedSource
 from marvel_assets_tests.commands import materialize
 from marvel_assets_tests.servers.scripted import Answer, serving
 from marvel_assets_tests.sources.conftest import characters, folder_of
@@ -47,51 +43,101 @@ def test_a_look_writes_nothing(sources: Sources, tmp_path: Path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_the_digest_is_that_of_the_located_default(sources: Sources):
-    # when
-    told = sources.digest(None, **GENERATOR)
-
-    # then
-    with sources.located(None, **GENERATOR) as source:
-        assert told == SourceDigest(sources.default, source.digest)
-
-
-def test_the_digest_of_the_source_that_is_named_comes_with_its_label(sources: Sources, tmp_path: Path):
-    # given
-    write_deltalake(tmp_path / "table", characters("a"))
-    identity = DeltaTable(tmp_path / "table").metadata().id
-
-    # when
-    told = sources.digest(str(tmp_path / "table"), **GENERATOR)
-
-    # then
-    assert told == SourceDigest(f"{tmp_path}/table@v0", f"delta:{identity}@0")
-
-
-def test_the_digest_of_the_generator_depends_on_rows_and_seed(sources: Sources, tmp_path: Path):
-    # then
-    assert sources.digest("generated", **GENERATOR).digest == GeneratedSource(100, 5, tmp_path).digest
-
-
-def test_what_was_brought_for_a_digest_is_deleted(sources: Sources, monkeypatch: pytest.MonkeyPatch):
+def test_what_was_brought_is_deleted(sources: Sources, monkeypatch: pytest.MonkeyPatch):
     # given
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    handler = partial(SimpleHTTPRequestHandler, directory=sources.default)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as listening:
-        Thread(target=listening.serve_forever, daemon=True).start()
-
+    with (
+        serving(lambda _: Answer(200, {}, b"a")) as served,
         # when
-        sources.digest(f"http://127.0.0.1:{listening.server_port}/a.csv", **GENERATOR)
-        listening.shutdown()
+        sources.located(f"{served.url}/a.csv", **GENERATOR) as source,
+    ):
+        assert source.digest
 
     # then
     assert list(Path(sources.scratch).iterdir()) == []
 
 
-def test_a_source_that_is_not_there_has_no_digest(sources: Sources):
+def test_a_source_whose_version_nobody_names_looks_new_each_day(sources: Sources, monkeypatch: pytest.MonkeyPatch):
+    # given
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serving(lambda _: Answer(200, {}, b"a")) as served:
+        looks = []
+
+        # when
+        for day in (25, 25, 26):
+            today = type(
+                "Today", (datetime,), {"now": staticmethod(lambda _, day=day: datetime(2026, 11, day, tzinfo=UTC))}
+            )
+            monkeypatch.setattr("marvel_assets.resources.sources.datetime", today)
+            looks.append(sources.fingerprint(f"{served.url}/a.csv", **GENERATOR))
+
     # then
-    with pytest.raises(SourceError, match=r"/not/there.csv: no such file or folder"):
-        sources.digest("/not/there.csv", **GENERATOR)
+    assert looks[0] == looks[1] != looks[2]
+
+
+def read_once(home: Home, setting: str | None) -> str:
+    """The label of the source that a run of the home reads."""
+    sources = Sources(scratch=str(home.scratch), last_read=str(home.last_source))
+    with sources.located(setting, **GENERATOR) as source:
+        return source.label
+
+
+@pytest.fixture
+def unnamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell without MARVEL_SOURCE."""
+    monkeypatch.delenv("MARVEL_SOURCE", raising=False)
+
+
+@pytest.mark.usefixtures("unnamed")
+def test_where_no_source_is_named_the_last_one_is_read_again_from_wherever_it_is_called(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    folder_of(tmp_path / "deliveries", {"a.csv": b"a"})
+    monkeypatch.chdir(tmp_path)
+    read_once(home, "deliveries/a.csv")
+
+    # when
+    monkeypatch.chdir("/")
+
+    # then
+    assert read_once(home, None) == f"{tmp_path}/deliveries/a.csv"
+
+
+@pytest.mark.usefixtures("unnamed")
+def test_a_home_goes_over_to_generated_characters_where_they_are_asked_for(home: Home, tmp_path: Path):
+    # given
+    folder_of(tmp_path / "deliveries", {"a.csv": b"a"})
+    read_once(home, f"{tmp_path}/deliveries/a.csv")
+
+    # when
+    read_once(home, "generated")
+
+    # then
+    assert read_once(home, None).startswith("generated (")
+
+
+@pytest.mark.usefixtures("unnamed")
+def test_a_source_that_could_not_be_read_is_not_kept(home: Home):
+    # given
+    with pytest.raises(SourceError):
+        read_once(home, "/not/there.csv")
+
+    # then
+    assert read_once(home, None).startswith("generated (")
+
+
+@pytest.mark.usefixtures("unnamed")
+def test_an_address_that_may_hold_a_secret_is_asked_for_again(home: Home, monkeypatch: pytest.MonkeyPatch):
+    # given
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serving(lambda _: Answer(200, {}, b"a")) as served:
+        read_once(home, f"{served.url}/a.csv?token=c4n4ry")
+
+        # then
+        assert "c4n4ry" not in home.last_source.read_text()
+        with pytest.raises(SourceError, match=r"/a.csv\?…: .* Set MARVEL_SOURCE to it again, or to 'generated'"):
+            read_once(home, None)
 
 
 def test_the_default_is_what_the_environment_names_and_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -101,18 +147,20 @@ def test_the_default_is_what_the_environment_names_and_is_not_kept(tmp_path: Pat
     sources = Sources(scratch=str(tmp_path / "scratch"))
 
     # then
-    assert sources.digest(None, **GENERATOR).label == str(folder)
+    assert sources.label(None) == str(folder)
     assert str(folder) not in repr(sources)
 
 
-@pytest.mark.parametrize("ask", ["digest", "fingerprint"])
-def test_the_limits_of_the_environment_hold(sources: Sources, monkeypatch: pytest.MonkeyPatch, ask: str):
+def test_the_limits_of_the_environment_hold(sources: Sources, monkeypatch: pytest.MonkeyPatch):
     # given
     monkeypatch.setenv("MARVEL_SOURCE_HOSTS", "data.example.com")
+    refused = pytest.raises(SourceError, match=r"127.0.0.1, and MARVEL_SOURCE_HOSTS allows only data.example.com")
 
     # then
-    with pytest.raises(SourceError, match=r"127.0.0.1, and MARVEL_SOURCE_HOSTS allows only data.example.com"):
-        getattr(sources, ask)("http://127.0.0.1:1/x.csv", **GENERATOR)
+    with refused:
+        sources.fingerprint("http://127.0.0.1:1/x.csv", **GENERATOR)
+    with refused, sources.located("http://127.0.0.1:1/x.csv", **GENERATOR):
+        pass
 
 
 @pytest.mark.parametrize("status", [200, 404])
