@@ -225,6 +225,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             metrics={metric.key: metric.value for metric in logged.metrics or []},
             traces=traces,
             plots=sorted(plots),
+            run_id=model.run_id,
         )
 
     def run_url(self, model: LoggedModelRef) -> str:
