@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.resources.engines.engine import Location
 from marvel_assets.resources.memory import check_that_rows_fit
 from marvel_assets.resources.spark.resource import Spark
-from marvel_assets.resources.table_scan import sampled
 from marvel_assets.resources.tables import TableNotFoundError, Tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pyarrow as pa
+    from pyspark.sql import DataFrame
 
 
 class CatalogTables(Tables):
@@ -26,22 +25,26 @@ class CatalogTables(Tables):
         """The quoted name."""
         return quoted(name)
 
-    def read_at(
-        self, location: Location, version: int, columns: Iterable[str] | None = None, sample: float = 1.0
+    def count_at(self, location: Location, version: int) -> int:
+        """How many rows a version has."""
+        return self._version(location, version).count()
+
+    def _read_version(
+        self, location: Location, version: int, columns: list[str] | None, predicate: str | None
     ) -> pa.Table:
-        """Read one version, ordered by ``Id``; the rows are counted before they are fetched."""
+        """The rows are counted before they are fetched."""
         from pyspark.errors import PySparkException
 
-        wanted = None if columns is None else list(columns)
         try:
-            rows = self.spark.session().read.format("delta").option("versionAsOf", str(version)).table(str(location))
-            rows = rows if wanted is None else rows.select(*wanted)
-            rows = rows if sample >= 1.0 else rows.where(sampled(sample))
+            rows = self._version(location, version)
+            rows = rows if predicate is None else rows.where(predicate)
+            rows = rows if columns is None else rows.select(*columns)
             check_that_rows_fit(str(location), rows.count(), len(rows.columns))
             return rows.toArrow().sort_by("Id")
         except PySparkException as error:
             raise TableNotFoundError(
-                f"{location} has no readable version {version}: {_first_line(error)}. Materialise the table again."
+                f"{location} has no readable version {version}: {_first_line(error)}. VACUUM removes the files of "
+                "earlier versions. Materialise the table again."
             ) from error
 
     def table_id(self, name: str) -> str:
@@ -50,6 +53,9 @@ class CatalogTables(Tables):
         if not session.catalog.tableExists(str(location)):
             return ""
         return str(session.sql(f"DESCRIBE DETAIL {location}").select("id").collect()[0][0])
+
+    def _version(self, location: Location, version: int) -> DataFrame:
+        return self.spark.session().read.format("delta").option("versionAsOf", str(version)).table(str(location))
 
     def history(self, location: Location) -> Sequence[Mapping[str, Any]]:
         """Ask Delta's own log."""

@@ -44,7 +44,7 @@ class TableScan:
         return [
             replace(
                 self,
-                condition=_all_of(
+                condition=all_of(
                     self.condition,
                     low and f"{PART_HASH} >= '{low}'",
                     high and f"{PART_HASH} < '{high}'",
@@ -112,5 +112,6 @@ def with_plain_texts(rows: pa.Table) -> pa.Table:
     return rows.cast(pa.schema(fields))
 
 
-def _all_of(*conditions: str | None) -> str | None:
+def all_of(*conditions: str | None) -> str | None:
+    """The condition that all of some conditions hold, where there are any."""
     return " AND ".join(condition for condition in conditions if condition) or None

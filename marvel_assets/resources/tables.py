@@ -18,7 +18,7 @@ from marvel_assets.resources.atomic_files import replacing
 from marvel_assets.resources.engines.engine import Location
 from marvel_assets.resources.memory import check_that_rows_fit
 from marvel_assets.resources.row_order import ordered_by
-from marvel_assets.resources.table_scan import TableScan, sampled, with_plain_texts
+from marvel_assets.resources.table_scan import TableScan, all_of, sampled, with_plain_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -133,38 +133,76 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
             raise RuntimeError(f"{name}: another writer committed at the same moment; run again.")
         return Published(written, is_new=True)
 
-    def read(self, table: TableVersion, columns: Iterable[str] | None = None, sample: float = 1.0) -> pa.Table:
+    def read(
+        self,
+        table: TableVersion,
+        columns: Iterable[str] | None = None,
+        sample: float = 1.0,
+        condition: str | None = None,
+    ) -> pa.Table:
         """Read one version, ordered by ``Id``.
 
         Args:
             table: what to read.
             columns: all where not given.
             sample: share of the rows, chosen by a hash of the id: the same ones at every call.
+            condition: what holds of the rows, in SQL.
 
         Raises:
             TableNotFoundError: naming the table and version that can't be read.
             TooManyRowsError: the rows would not fit into memory.
         """
         try:
-            return self.read_at(self.location(table.name), table.version, columns, sample)
+            return self.read_at(self.location(table.name), table.version, columns, sample, condition)
         except TableNotFoundError as error:
             raise TableNotFoundError(f"{table}: {error}") from error
 
     def read_at(
-        self, location: Location, version: int, columns: Iterable[str] | None = None, sample: float = 1.0
+        self,
+        location: Location,
+        version: int,
+        columns: Iterable[str] | None = None,
+        sample: float = 1.0,
+        condition: str | None = None,
     ) -> pa.Table:
-        """Read one version of the table at a location, ordered by ``Id``."""
+        """Read one version of the table at a location, ordered by ``Id``.
+
+        Where its files are gone, as after VACUUM, and another version holds the same content, that one is read.
+        """
+        wanted = None if columns is None else list(columns)
+        predicate = all_of(sampled(sample) if sample < 1.0 else None, condition)
+        try:
+            return self._read_version(location, version, wanted, predicate)
+        except TableNotFoundError:
+            equal = _newest_of_equal_content(self.history(location), version)
+            if equal is None:
+                raise
+            return self._read_version(location, equal, wanted, predicate)
+
+    def count_at(self, location: Location, version: int) -> int:
+        """How many rows a version has, by the table's log."""
+        from deltalake import DeltaTable
+
+        return int(DeltaTable(location, version=version).count())
+
+    def _read_version(
+        self, location: Location, version: int, columns: list[str] | None, predicate: str | None
+    ) -> pa.Table:
+        import pyarrow as pa
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
-        wanted = None if columns is None else list(columns)
         try:
             delta = DeltaTable(location, version=version)
-            check_that_rows_fit(str(location), int(delta.count() * sample), len(wanted or delta.schema().fields))
-            rows = _arrow(delta.scan(columns=wanted), sample)
-        except (DeltaError, OSError) as error:
+            ids = pa.RecordBatchReader.from_stream(delta.scan(["Id"], predicate=predicate)) if predicate else ()
+            count = sum(batch.num_rows for batch in ids) if predicate else delta.count()
+            check_that_rows_fit(str(location), count, len(columns or delta.schema().fields))
+            rows = pa.table(delta.scan(columns, predicate=predicate))
+        except (DeltaError, OSError, pa.ArrowException) as error:
+            reason = str(error).splitlines()[0].rstrip(".")
             raise TableNotFoundError(
-                f"{location} has no readable version {version}: {error}. Materialise the table again."
+                f"{location} has no readable version {version}: {reason}. VACUUM removes the files of earlier "
+                "versions. Materialise the table again."
             ) from error
         return ordered_by(with_plain_texts(rows), "Id")
 
@@ -235,15 +273,15 @@ def levels_of(name: str) -> list[str]:
     return levels
 
 
-def _arrow(rows: pa.RecordBatchReader, sample: float) -> pa.Table:
-    import duckdb
-    import pyarrow as pa
-
-    if sample >= 1.0:
-        return pa.table(rows)
-    with duckdb.connect() as connection:
-        connection.register("scanned", rows)
-        return connection.sql(f"SELECT * FROM scanned WHERE {sampled(sample)}").to_arrow_table()  # noqa: S608
+def _newest_of_equal_content(history: Sequence[Mapping[str, Any]], version: int) -> int | None:
+    """The newest other version with the content that a version's commit recorded; none where it recorded none."""
+    contents, content = dict[int, str](), ""
+    for entry in reversed(history):
+        if entry.get("operation") not in OPERATIONS_THAT_KEEP_ROWS:
+            content = _recorded(entry.get("userMetadata")).get("content", "")
+        contents[entry["version"]] = content
+    wanted = contents.pop(version, "")
+    return max((other for other, held in contents.items() if held == wanted), default=None) if wanted else None
 
 
 def _newest_commit(name: str, history: Iterable[Mapping[str, Any]]) -> Commit | None:

@@ -161,6 +161,58 @@ def test_only_the_columns_asked_for_are_read(tables: Tables):
     assert read.column_names == ["number", "Id"]
 
 
+def test_only_rows_of_a_condition_are_read_also_where_its_column_is_not(tables: Tables):
+    # given
+    published = publish(tables, ANNA_BEN)
+
+    # then
+    assert tables.read(published.commit.table, ["Id"], condition="number = 2")["Id"].to_pylist() == ["ben"]
+
+
+def vacuum(tables: Tables) -> None:
+    delta(tables).vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+
+
+def test_after_vacuum_content_that_came_back_is_read_from_its_newer_version(tables: Tables):
+    # given
+    first = publish(tables, ANNA_BEN)
+    publish(tables, ANNA_CLEO)
+    publish(tables, ANNA_BEN)
+
+    # when
+    vacuum(tables)
+
+    # then
+    assert rows_of(tables.read(first.commit.table)) == ANNA_BEN
+
+
+def test_after_optimize_and_vacuum_the_version_before_is_read_from_the_files_that_took_its_place(tables: Tables):
+    # given
+    first = publish(tables, ANNA_BEN)
+
+    # when
+    delta(tables).optimize.z_order(["number"])
+    vacuum(tables)
+
+    # then
+    assert rows_of(tables.read(first.commit.table)) == ANNA_BEN
+
+
+def test_after_vacuum_content_that_is_nowhere_any_more_is_named_in_plain_words(tables: Tables):
+    # given
+    first = publish(tables, ANNA_BEN)
+    publish(tables, ANNA_CLEO)
+
+    # when
+    vacuum(tables)
+
+    # then
+    with pytest.raises(
+        TableNotFoundError, match=f"{NAME}@v0: .* has no readable version 0: .* VACUUM removes the files"
+    ):
+        tables.read(first.commit.table)
+
+
 def test_the_row_digest_is_not_stored(tables: Tables):
     # when
     published = publish(tables, ANNA_BEN)

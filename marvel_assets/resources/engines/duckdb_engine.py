@@ -99,21 +99,22 @@ class DuckDBSession(EngineSession):
     def read_table(self, location: Location, version: int, into: str) -> None:
         """Have DuckDB read the files where they alone are the rows; insert what delta-rs makes of them elsewhere."""
         import duckdb
+        import pyarrow as pa
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
         try:
             table = DeltaTable(location, version=version)
-            scanned = None if self._view_of_files(table, into) else table.scan()
+            is_view = self._view_of_files(table, into)
         except (DeltaError, OSError, duckdb.IOException, duckdb.InvalidInputException) as error:
-            raise TableNotReadError(
-                f"{location} has no readable version {version}: {str(error).splitlines()[0]} Materialise the table "
-                "again."
-            ) from error
-        if scanned is not None:
-            self._connection.register("scanned", scanned)
-            self._connection.execute(f"CREATE TABLE {into} AS SELECT * FROM scanned")  # noqa: S608
-            self._connection.unregister("scanned")
+            raise _unreadable(location, version, error) from error
+        if not is_view:
+            try:
+                self._connection.register("scanned", table.scan())
+                self._connection.execute(f"CREATE TABLE {into} AS SELECT * FROM scanned")  # noqa: S608
+                self._connection.unregister("scanned")
+            except (DeltaError, pa.ArrowException, duckdb.InvalidInputException) as error:
+                raise _unreadable(location, version, error) from error
 
     def _view_of_files(self, table: DeltaTable, into: str) -> bool:
         """Whether the table's files, read for themselves, are its rows; then they are known by the name."""
@@ -203,6 +204,14 @@ class DuckDBSession(EngineSession):
             raise TableNotWrittenError(
                 f"{location}: the table can't be written: {error}. It is as it was, and can be read."
             ) from error
+
+
+def _unreadable(location: Location, version: int, error: Exception) -> TableNotReadError:
+    reason = str(error).splitlines()[0].rstrip(".")
+    return TableNotReadError(
+        f"{location} has no readable version {version}: {reason}. VACUUM removes the files of earlier versions. "
+        "Materialise the table again."
+    )
 
 
 def _files_that_are_the_rows(table: DeltaTable) -> list[str] | None:
