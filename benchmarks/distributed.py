@@ -77,14 +77,15 @@ def _clean(folder: Path) -> None:
 
 
 def _fit(folder: Path, workers: str) -> None:
-    from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
+    from marvel_assets.model.pipeline import fit_pipeline
     from marvel_assets.resources.dask_workers import dask_workers
     from marvel_assets.survival.distributed_fit import fit_on_workers
+    from marvel_assets.survival.fitting import pipeline_of
     from marvel_assets.survival.training_rows import columns_for_training, to_frame
 
     config, tables, train_set = _cleaned(folder, "train_set")
     columns = columns_for_training(config.features)
-    pipeline = build_pipeline(config.cat_features, config.parameters.model_dump(exclude_none=True), 1)
+    pipeline = pipeline_of(config, 1)
     number, where = int(workers), tables.location(train_set.name)
     started = time.perf_counter()
     if number == 1:

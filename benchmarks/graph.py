@@ -97,9 +97,9 @@ def encoded_matrix(home: Home, folder: Path) -> tuple[Path, Path, str]:
     assert isinstance(train_set, TableVersion)  # noqa: S101
     tables = Tables(warehouse=str(home.warehouse), locks=str(home.locks), provenance=str(home.provenance))
     rows = to_frame(tables.read(train_set, columns_for_training(config.features)), config.features)
-    encode, classify = fitted.pipeline.named_steps.values()
+    prepare, classify = fitted.pipeline[:-1], fitted.pipeline[-1]
     files = folder / "matrix.npy", folder / "alive.npy"
-    np.save(files[0], encode.transform(rows[list(config.features)]).to_numpy(np.float64))
+    np.save(files[0], prepare.transform(rows[list(config.features)]).to_numpy(np.float64))
     np.save(files[1], rows[config.target].to_numpy())
     return *files, json.dumps(classify.get_params())
 

@@ -52,8 +52,8 @@ def predicting() -> Iterator[Ratio]:
     """The pipeline over its bare booster for many rows, the registered wrapper over the bare pipeline for one."""
     import mlflow
 
-    from marvel_assets.model.signature import ANSWER
     from marvel_assets.resources.mlflow_store import connect
+    from marvel_assets.survival.schema import ANSWER
 
     with tempfile.TemporaryDirectory() as folder, fresh_home(ROWS) as (home, environment):
         in_a_child(MARVEL_RUN, environment)
@@ -63,8 +63,8 @@ def predicting() -> Iterator[Ratio]:
         )
         pipeline = wrapper.unwrap_python_model().model
         rows = _characters(home.warehouse, list(pipeline.feature_names_in_))
-        encode, classify = pipeline.named_steps["encode"], pipeline.named_steps["classify"]
-        matrix = encode.transform(rows)
+        classify = pipeline[-1]
+        matrix = pipeline[:-1].transform(rows)
         many = compare(
             timed(lambda: pipeline.predict_proba(rows)),
             timed(lambda: classify.booster_.predict(matrix, num_threads=classify.n_jobs)),

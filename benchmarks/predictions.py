@@ -20,8 +20,8 @@ import numpy as np
 from benchmarks.measuring import ROUNDS, Comparison
 from marvel_assets.config import EarlyStopping, ProjectConfig
 from marvel_assets.home import PROJECT_ROOT
-from marvel_assets.model.pipeline import fit_as_configured
 from marvel_assets.survival.cross_validation import Difference, Score, TrainingRows, difference, folds, scores
+from marvel_assets.survival.fitting import fit_as_configured
 from marvel_assets.survival.tuning import Effort, search
 
 if TYPE_CHECKING:

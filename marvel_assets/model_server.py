@@ -12,10 +12,14 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI, Request, Response
     from fastapi.responses import StreamingResponse
+    from starlette.datastructures import Headers
 
 HOST = "127.0.0.1"
 LARGEST_BODY = 100_000_000
 """Bytes of one request; MLflow holds it in memory several times over."""
+
+MEDIA_TYPE = "application/json"
+"""The one that is taken: two kilobytes of Parquet can hold gigabytes."""
 
 LONGEST_MESSAGE = 1000
 
@@ -31,7 +35,7 @@ def application(model_files: str) -> FastAPI:
     async def tell_in_a_sentence(
         request: Request, forward: Callable[[Request], Awaitable[StreamingResponse]]
     ) -> Response:
-        if request.method == "POST" and (refused := _refused(request.headers.get("content-length"))):
+        if request.method == "POST" and (refused := _refused(request.headers)):
             return refused
         try:
             answer = await forward(request)
@@ -56,7 +60,11 @@ def main() -> None:
     uvicorn.run(application(folder), host=HOST, port=int(port))
 
 
-def _refused(length: str | None) -> Response | None:
+def _refused(headers: Headers) -> Response | None:
+    media_type, length = headers.get("content-type", ""), headers.get("content-length")
+    if media_type.partition(";")[0].strip().lower() != MEDIA_TYPE:
+        told = f"The Content-Type is {media_type[:100]!r}; expected {MEDIA_TYPE}: send the characters as JSON."
+        return _problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, told)
     if length is None or not length.isdecimal():
         return _problem(HTTPStatus.LENGTH_REQUIRED, "The request must tell its Content-Length.")
     if int(length) > LARGEST_BODY:
@@ -73,7 +81,10 @@ def _problem(status: HTTPStatus, message: str) -> Response:
 
 
 def _sentence(body: bytes) -> str:
-    """What an answer of MLflow's says is wrong: its message, or the last line of the trace that it sends along."""
+    """What an answer of MLflow's says is wrong: the last line of the trace that it sends along, or its message.
+
+    A message first repeats what was sent, as long as that may be; what is wrong with it follows the last "Error:".
+    """
     text = body.decode(errors="replace")
     try:
         told = json.loads(text)
@@ -83,7 +94,7 @@ def _sentence(body: bytes) -> str:
         return text
     if trace := str(told.get("stack_trace", "")).strip():
         return trace.splitlines()[-1]
-    return str(told.get("message") or told.get("detail") or text)
+    return str(told.get("message") or told.get("detail") or text).rpartition("Error: ")[2]
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
 from marvel_assets.resources.engines.duckdb_engine import DuckDBEngine
 from marvel_assets.sources.generated import GeneratedSource
 from marvel_assets.survival.cleaning import cleaned_characters, digested_source, set_of
-from marvel_assets.survival.schema import FEATURES, MEASURES, TARGET
+from marvel_assets.survival.schema import FEATURES, FILL_VALUES, MEASURES, TARGET
 from marvel_assets_tests.conftest import FEW_TREES
 
 FEATURE_NAMES = list(FEATURES)
@@ -42,7 +42,8 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
 @pytest.fixture(scope="session")
 def fitted(sets: dict[str, pd.DataFrame]) -> Pipeline:
     """A small pipeline, fitted on the train rows."""
-    return fit_pipeline(build_pipeline(CATEGORICAL, FEW_TREES, 1), sets["train"], FEATURE_NAMES, TARGET)
+    pipeline = build_pipeline(CATEGORICAL, FEW_TREES, 1, fill_values=FILL_VALUES)
+    return fit_pipeline(pipeline, sets["train"], FEATURE_NAMES, TARGET)
 
 
 @pytest.fixture(scope="session")

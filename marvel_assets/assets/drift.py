@@ -119,9 +119,9 @@ def _reference(
     """The rows that the model was judged on, which it has never been fitted on, with what it says of them."""
     from marvel_assets.assets.judging import load_pipeline
     from marvel_assets.model.batching import asked_once_each, on_every_core
-    from marvel_assets.model.wrapper import WORDS
     from marvel_assets.survival.drift import PREDICTION
     from marvel_assets.survival.inspection import input_of
+    from marvel_assets.survival.schema import LABELS
     from marvel_assets.survival.training_rows import columns_for_training, to_frame
 
     basic = unity_catalog.pairs(project.config).of_custom(custom_version).basic
@@ -132,4 +132,4 @@ def _reference(
     rows = to_frame(tables.read_at(location, source.version, columns_for_training(features)), features)
     pipeline = load_pipeline(model.model_id, tracking)
     answers = asked_once_each(rows[list(pipeline.feature_names_in_)], on_every_core(pipeline.predict))
-    return rows.assign(**{PREDICTION: [WORDS[int(answer)] for answer in answers]})
+    return rows.assign(**{PREDICTION: [LABELS[int(answer)] for answer in answers]})

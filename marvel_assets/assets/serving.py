@@ -34,7 +34,7 @@ WRAPS_THE_BASIC_VERSION = "wraps_the_basic_version"
     io_manager_key="references",
 )
 def inference_wheel(context: dg.AssetExecutionContext, wheel_builder: WheelBuilder) -> dg.MaterializeResult[WheelRef]:
-    """The wheel that scoring environments install: the domain and its base dependencies, built once per content."""
+    """The wheel that scoring environments install: the model package alone, built once per content."""
     wheel = wheel_builder.wheel()
     context.log.info(f"Wheel {Path(wheel.path).name}")
     return dg.MaterializeResult(

@@ -33,8 +33,12 @@ NEEDED_TO_LOG = (
 )
 """Modules that take seconds to import and are not needed before the fit has ended."""
 
-FIT_CODE = code_version("marvel_assets.model.pipeline", "marvel_assets.survival.training_rows")
-DISTRIBUTED_FIT_MODULES = ("marvel_assets.survival.distributed_fit", "marvel_assets.resources.table_scan")
+FIT_CODE = code_version("marvel_assets.survival.fitting", "marvel_assets.survival.training_rows")
+DISTRIBUTED_FIT_MODULES = (
+    "marvel_assets.survival.fitting",
+    "marvel_assets.survival.distributed_fit",
+    "marvel_assets.resources.table_scan",
+)
 DISTRIBUTED_FIT_CODE = code_version(*DISTRIBUTED_FIT_MODULES)
 LOG_CODE = code_version("marvel_assets.survival.model_logging", "marvel_assets.survival.training_rows")
 
@@ -139,7 +143,8 @@ def _fit(
     recipe: str,
 ) -> FittedPipeline:
     """Fit in this process."""
-    from marvel_assets.model.pipeline import default_threads, fit_as_configured
+    from marvel_assets.model.pipeline import default_threads
+    from marvel_assets.survival.fitting import fit_as_configured
     from marvel_assets.survival.training_rows import columns_for_training, rows_digest, to_frame
 
     settings = project.config
@@ -164,9 +169,9 @@ def _fit_on_workers(
     recipe: str,
 ) -> FittedPipeline:
     """Fit in other processes, each of which reads its own part of the rows."""
-    from marvel_assets.model.pipeline import build_pipeline
     from marvel_assets.resources.dask_workers import dask_workers
     from marvel_assets.survival.distributed_fit import fit_on_workers
+    from marvel_assets.survival.fitting import pipeline_of
     from marvel_assets.survival.training_rows import columns_for_training
 
     assert config.distribution is not None  # noqa: S101
@@ -177,15 +182,15 @@ def _fit_on_workers(
             "there, or `distribution` out of the configuration of fitted_pipeline.",
             allow_retries=False,
         )
-    parameters = settings.parameters.model_dump(exclude_none=True)
     columns = columns_for_training(settings.features)
     scan = tables.scan_at(tables.location(train_set.name), train_set.version, columns, config.sample)
-    pipeline = build_pipeline(settings.cat_features, parameters, config.threads or 1, settings.min_frequency)
+    pipeline = pipeline_of(settings, config.threads or 1)
     with dask_workers(number, config.distribution.scheduler, config.threads or 1, DISTRIBUTED_FIT_MODULES) as workers:
         expected = int(train_set.rows * config.sample)
         workers.check_that_rows_fit(str(train_set), expected, len(columns))
         context.log.info(
-            f"Fitting {parameters['n_estimators']:,} trees on {expected:,} rows, {number} workers of {workers.where}"
+            f"Fitting {settings.parameters.n_estimators:,} trees on {expected:,} rows, {number} workers of "
+            f"{workers.where}"
         )
         done = workers.watched(
             lambda: fit_on_workers(

@@ -79,7 +79,7 @@ def predict_from_its_own_requirements(
     context: dg.OpExecutionContext, project: Project, unity_catalog: UnityCatalog, tracking: MlflowTracking
 ) -> None:
     """Install the custom model's requirements into a new environment, and let it predict there."""
-    from marvel_assets.model.signature import example_frame
+    from marvel_assets.survival.signature import example_frame
 
     name = project.config.qualified(CUSTOM_MODEL)
     version = unity_catalog.catalog().version_under(name, ALIAS)

@@ -1,4 +1,4 @@
-"""The pipeline: categories to integers, then LightGBM."""
+"""The pipeline: what callers send to numbers and text, categories to integers, then LightGBM."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
-    from marvel_assets.config import ProjectConfig
-
 TRUSTED_TYPES = (
     "collections.OrderedDict",
     "lightgbm.basic.Booster",
     "lightgbm.sklearn.LGBMClassifier",
+    "marvel_assets.model.coercion.FeatureCoercer",
     "marvel_assets.model.encoder.CatToIntTransformer",
 )
 """What skops may construct when it loads a pipeline, beyond what it trusts by itself."""
@@ -32,7 +31,12 @@ def default_threads() -> int:
 
 
 def build_pipeline(
-    cat_features: Sequence[str], parameters: Mapping[str, Any], threads: int, min_frequency: int | None = None
+    cat_features: Sequence[str],
+    parameters: Mapping[str, Any],
+    threads: int,
+    *,
+    min_frequency: int | None = None,
+    fill_values: Mapping[str, str | float] | None = None,
 ) -> Pipeline:
     """The unfitted pipeline.
 
@@ -42,10 +46,12 @@ def build_pipeline(
         parameters: arguments of ``LGBMClassifier``.
         threads: how many LightGBM uses. The fit is the same for any number.
         min_frequency: values of an encoded column that fewer training rows have share one code.
+        fill_values: for each column, the value that a missing cell stands for.
     """
     from lightgbm import LGBMClassifier
     from sklearn.pipeline import Pipeline
 
+    from marvel_assets.model.coercion import FeatureCoercer
     from marvel_assets.model.encoder import CatToIntTransformer
 
     classifier = LGBMClassifier(
@@ -56,7 +62,7 @@ def build_pipeline(
         verbosity=-1,
     )
     encoder = CatToIntTransformer(columns=list(cat_features), min_frequency=min_frequency)
-    return Pipeline([("encode", encoder), ("classify", classifier)])
+    return Pipeline([("coerce", FeatureCoercer(fill_values)), ("encode", encoder), ("classify", classifier)])
 
 
 def fit_pipeline(
@@ -87,26 +93,3 @@ def fit_pipeline(
 def categorical_columns(pipeline: Pipeline, *, native_categories: bool) -> list[str] | Literal["auto"]:
     """What LightGBM is told of the encoded columns: their names, or nothing, so that it takes codes for numbers."""
     return list(pipeline.named_steps["encode"].columns) if native_categories else "auto"
-
-
-def fit_as_configured(config: ProjectConfig, rows: pd.DataFrame, ids: pd.Series | None, threads: int) -> Pipeline:
-    """Build the pipeline that a configuration describes, and fit it on training rows.
-
-    Args:
-        config: features, parameters, and how categories are taken, and whether the number of trees is to be found.
-        rows: features and target.
-        ids: of the rows; needed where the number of trees is to be found.
-        threads: how many LightGBM uses.
-
-    Raises:
-        ValueError: the rows don't do for a fit, naming column or key.
-    """
-    parameters = config.parameters.model_dump(exclude_none=True)
-    pipeline = build_pipeline(config.cat_features, parameters, threads, config.min_frequency)
-    if config.early_stopping is not None:
-        from marvel_assets.survival.early_stopping import trees_that_help
-
-        if ids is None:
-            raise ValueError("early_stopping: the ids of the training rows tell which of them are held out; give them.")
-        pipeline.set_params(classify__n_estimators=trees_that_help(pipeline, rows, ids, config, config.early_stopping))
-    return fit_pipeline(pipeline, rows, config.features, config.target, native_categories=config.native_categories)

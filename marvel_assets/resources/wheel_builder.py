@@ -1,4 +1,4 @@
-"""The wheel that scoring environments install: the domain, and what it needs to predict."""
+"""The wheel that scoring environments install: ``marvel_assets.model`` alone, which is all that a prediction needs."""
 
 from __future__ import annotations
 
@@ -73,10 +73,7 @@ class WheelBuilder(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 def _sources() -> list[Path]:
-    domain = [
-        file for part in ("model", "survival") for file in (PACKAGE / part).rglob("*") if file.suffix in {".py", ".sql"}
-    ]
-    return sorted([PACKAGE / "__init__.py", PACKAGE / "py.typed", *domain])
+    return sorted([PACKAGE / "__init__.py", PACKAGE / "py.typed", *(PACKAGE / "model").rglob("*.py")])
 
 
 def _project_table() -> dict[str, Any]:

@@ -93,7 +93,7 @@ def scores(
     """
     from sklearn.metrics import log_loss, roc_auc_score
 
-    from marvel_assets.model.pipeline import fit_as_configured
+    from marvel_assets.survival.fitting import fit_as_configured
 
     for fitted, held_out in parts:
         between()

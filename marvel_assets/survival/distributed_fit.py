@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
+    import pandas as pd
     import pyarrow as pa
     from distributed import Client, Future
     from lightgbm import LGBMClassifier
@@ -65,12 +66,14 @@ class EncodedPart:
         alive: the target.
         counts: of each encoded column, the categories found here, in the order of their codes, each with its frequency.
         rows_sum: for the digest of all rows.
+        no_rows: the features' names and types.
     """
 
     matrix: Matrix
     alive: npt.NDArray[np.int32]
     counts: dict[str, dict[Any, int]]
     rows_sum: RowsSum
+    no_rows: pd.DataFrame
 
 
 class PartSummary(NamedTuple):
@@ -79,6 +82,7 @@ class PartSummary(NamedTuple):
     counts: dict[str, dict[Any, int]]
     classes: list[int]
     rows_sum: RowsSum
+    no_rows: pd.DataFrame
 
 
 def fit_on_workers(
@@ -106,11 +110,12 @@ def fit_on_workers(
     """
     encoder: CatToIntTransformer = pipeline.named_steps["encode"]
     encoded = [
-        client.submit(encode_part, part, encoder.columns, features, target, workers=[worker], pure=False)
+        client.submit(encode_part, part, pipeline, features, target, workers=[worker], pure=False)
         for worker, part in zip(workers, parts, strict=True)
     ]
     summaries: list[PartSummary] = client.gather(client.map(summarise, encoded, pure=False))
     _check_classes(summaries, target)
+    pipeline.named_steps["coerce"].fit(summaries[0].no_rows)
     encoder.fit_counts(features, added_up(summaries), sum(summary.rows_sum.rows for summary in summaries))
     matrices = [
         client.submit(recoded, part, features, encoder, workers=[worker], pure=False)
@@ -126,29 +131,30 @@ def fit_on_workers(
     return DistributedFit(pipeline, sum(part.rows for part in sums), unordered_digest(sums))
 
 
-def encode_part(part: Readable, cat_features: Sequence[str], features: Sequence[str], target: str) -> EncodedPart:
+def encode_part(part: Readable, pipeline: Pipeline, features: Sequence[str], target: str) -> EncodedPart:
     """Read a part and encode it by the categories that are in it. Runs on the worker."""
     import numpy as np
-
-    from marvel_assets.model.encoder import CatToIntTransformer
+    from sklearn.base import clone
 
     frame = to_frame(part.read(), features)
+    no_rows = frame.head(0)[list(features)]
     if frame.empty:
-        return EncodedPart(np.empty((0, len(features))), np.empty(0, np.int32), {}, sum_of_rows(frame))
-    encoder = CatToIntTransformer(columns=list(cat_features))
-    encoded = encoder.fit_transform(frame[list(features)])
+        return EncodedPart(np.empty((0, len(features))), np.empty(0, np.int32), {}, sum_of_rows(frame), no_rows)
+    prepare = clone(pipeline[:-1]).set_params(encode__min_frequency=None)
+    encoded = prepare.fit_transform(frame[list(features)])
     counts = {
         name: dict(zip(categories, np.bincount(encoded[name][encoded[name] >= 0]).tolist(), strict=True))
-        for name, categories in encoder.categories_.items()
+        for name, categories in prepare[-1].categories_.items()
     }
-    return EncodedPart(encoded.to_numpy(np.float64), frame[target].to_numpy(np.int32), counts, sum_of_rows(frame))
+    alive = frame[target].to_numpy(np.int32)
+    return EncodedPart(encoded.to_numpy(np.float64), alive, counts, sum_of_rows(frame), no_rows)
 
 
 def summarise(part: EncodedPart) -> PartSummary:
     """What leaves the worker."""
     import numpy as np
 
-    return PartSummary(part.counts, np.unique(part.alive).tolist(), part.rows_sum)
+    return PartSummary(part.counts, np.unique(part.alive).tolist(), part.rows_sum, part.no_rows)
 
 
 def added_up(summaries: Sequence[PartSummary]) -> dict[str, Counter[Any]]:

@@ -50,11 +50,11 @@ def trees_that_help(
                 f"early_stopping.share is {settings.share:g}: of {len(rows):,} training rows, {which} don't hold both "
                 f"classes of {target}. Choose another share, fit on more rows, or take early_stopping out."
             )
-    encode, classify = (clone(step) for step in pipeline.named_steps.values())
+    prepare, classify = clone(pipeline[:-1]), clone(pipeline[-1])
     classify.fit(
-        encode.fit_transform(left[columns]),
+        prepare.fit_transform(left[columns]),
         left[target],
-        eval_X=encode.transform(apart[columns]),
+        eval_X=prepare.transform(apart[columns]),
         eval_y=apart[target],
         categorical_feature=categorical_columns(pipeline, native_categories=config.native_categories),
         eval_metric="binary_logloss",

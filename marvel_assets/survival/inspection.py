@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from marvel_assets.model.safe_loading import load_trusted
-from marvel_assets.model.signature import example_frame
+from marvel_assets.survival.signature import example_frame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

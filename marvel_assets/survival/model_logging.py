@@ -100,9 +100,9 @@ def log_basic_model(
 
     from marvel_assets.model.batching import asked_once_each, on_every_core
     from marvel_assets.model.pipeline import TRUSTED_TYPES
-    from marvel_assets.model.signature import basic_signature, example_frame
     from marvel_assets.survival import plots
     from marvel_assets.survival.evaluation import evaluate
+    from marvel_assets.survival.signature import basic_signature, example_frame
 
     training_input, testing_input = training.as_mlflow(), testing.as_mlflow()
     trees = pipeline.named_steps["classify"].booster_.num_trees()

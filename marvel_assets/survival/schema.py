@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 SOURCE_COLUMNS: dict[str, str] = {
     "PageID": "PageID",
     "Name": "Name",
@@ -50,6 +52,38 @@ CHARACTER_COLUMNS = (IDENTIFIER, *FEATURES, TARGET, "update_timestamp_utc")
 
 REJECTED_COLUMNS = (SOURCE_ROW, *SOURCE_COLUMNS.values(), "rejected_column", "reason", "update_timestamp_utc")
 """The columns of ``rejected_characters``."""
+
+FILL_VALUES: dict[str, str | float] = {
+    "Universe": "Unknown",
+    "Identity": "Unknown",
+    "Gender": "Other",
+    "Marital_Status": "Unknown",
+    "Teams": 0,
+    "Origin": "Other",
+    "Magic": 0,
+    "Mutant": 0,
+}
+"""What a missing cell stands for, in ``clean.sql`` and in the pipeline: a character gets one answer, however asked."""
+
+ANSWER = "Survival prediction"
+"""The key of the custom model's answer."""
+
+LABELS = ("dead", "alive")
+"""The words for the classes 0 and 1."""
+
+EXAMPLE: dict[str, list[Any]] = {
+    "Height": [1.85, None],
+    "Weight": [90.7, None],
+    "Universe": ["Earth-616", "Earth-1610"],
+    "Identity": ["Secret", "Unknown"],
+    "Gender": ["Male", "Female"],
+    "Marital_Status": ["Single", "Unknown"],
+    "Teams": [1, 0],
+    "Origin": ["Mutant", "Human"],
+    "Magic": [0, 1],
+    "Mutant": [1, 0],
+}
+"""Two invented characters: one with everything known, one with what can be missing left out."""
 
 MISSING_TEXT = (
     "",

@@ -23,14 +23,16 @@ def log_custom_model(basic_model_id: str, wheel: Path, *, features: Sequence[str
     import mlflow
 
     from marvel_assets import model
-    from marvel_assets.model.signature import custom_signature, example_frame
     from marvel_assets.model.wrapper import ARTIFACT
     from marvel_assets.survival.requirements import base_requirements
+    from marvel_assets.survival.schema import ANSWER, LABELS
+    from marvel_assets.survival.signature import custom_signature, example_frame
 
     logged = mlflow.pyfunc.log_model(
         name=CUSTOM_MODEL_NAME,
         python_model=str(Path(model.__file__).with_name("serving_script.py")),
         artifacts={ARTIFACT: f"models:/{basic_model_id}"},
+        model_config={"answer": ANSWER, "labels": list(LABELS)},
         code_paths=[str(wheel)],
         pip_requirements=[*base_requirements(), f"code/{wheel.name}"],
         signature=custom_signature(features),

@@ -13,12 +13,13 @@ import pytest
 from marvel_assets.automation.jobs import retrain
 from marvel_assets.definitions import defs
 from marvel_assets.home import Home
-from marvel_assets.model.signature import ANSWER, example_frame
 from marvel_assets.references import TableVersion
 from marvel_assets.resources.memory import TooManyRowsError
 from marvel_assets.resources.mlflow_store import connect
 from marvel_assets.resources.pipeline_store import FittedPipeline, PipelineStore
 from marvel_assets.resources.profiles import resources_of_the_profile
+from marvel_assets.survival.schema import ANSWER
+from marvel_assets.survival.signature import example_frame
 from marvel_assets_tests.commands import CUSTOM, reference, state_of
 from marvel_assets_tests.graph import checks_of, failure_of, inspect_alone, succeeded
 from marvel_assets_tests.homes import copy_of, made_once

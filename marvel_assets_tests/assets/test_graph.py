@@ -12,10 +12,10 @@ import yaml
 
 from marvel_assets.automation.causes import cause_of
 from marvel_assets.home import PROJECT_ROOT, Home
-from marvel_assets.model.signature import ANSWER, example_frame
 from marvel_assets.resources.mlflow_store import connect
 from marvel_assets.summary import summary
-from marvel_assets.survival.schema import SOURCE_COLUMNS
+from marvel_assets.survival.schema import ANSWER, SOURCE_COLUMNS
+from marvel_assets.survival.signature import example_frame
 from marvel_assets.survival.synthetic import synthetic_characters
 from marvel_assets_tests import commands
 from marvel_assets_tests.commands import CUSTOM, marvel, materialize, python, reference, state_of

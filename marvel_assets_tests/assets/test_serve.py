@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from marvel_assets.home import Home
-from marvel_assets.model.signature import EXAMPLE
+from marvel_assets.survival.schema import EXAMPLE
 from marvel_assets_tests.commands import marvel
 from marvel_assets_tests.servers.marvel_serve import marvel_serve
 

@@ -189,7 +189,7 @@ def lost_rows(home: Home, project: Path, first: State) -> int:
 
 def answer_of_the_served(project: Path) -> object:
     """What the custom model under the alias says of a character."""
-    from marvel_assets.model.signature import example_frame
+    from marvel_assets.survival.signature import example_frame
 
     config = ProjectConfig.from_yaml(project)
     model = mlflow.pyfunc.load_model(f"models:/{config.qualified(CUSTOM)}@latest-model")

@@ -16,10 +16,10 @@ from marvel_assets.model.pipeline import (
     TRUSTED_TYPES,
     build_pipeline,
     default_threads,
-    fit_as_configured,
     fit_pipeline,
 )
-from marvel_assets.survival.schema import TARGET
+from marvel_assets.survival.fitting import fit_as_configured
+from marvel_assets.survival.schema import FLAGS, TARGET
 from marvel_assets_tests.commands import python, succeeded
 from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
@@ -147,18 +147,16 @@ def test_at_least_one_thread_is_used():
     assert default_threads() >= 1
 
 
-def test_what_the_model_knows_of_nobody_is_still_a_prediction(fitted: Pipeline, sets: dict[str, pd.DataFrame]):
+def test_what_the_model_knows_of_nobody_is_still_a_prediction(fitted: Pipeline):
     # given: characters of whom nothing is known, or nothing that was ever seen
-    unknown = sets["test"][FEATURE_NAMES].head(2).copy()
-    unknown[["Height", "Weight"]] = np.nan
-    unknown[CATEGORICAL] = [[None] * len(CATEGORICAL), ["never seen"] * len(CATEGORICAL)]
+    nothing = pd.DataFrame([dict.fromkeys(FEATURE_NAMES)])
+    unseen = nothing.assign(**{name: 9 if name in FLAGS else "never seen" for name in CATEGORICAL})
 
     # when
-    probability = fitted.predict_proba(unknown)[:, 1]
+    probabilities_of = [fitted.predict_proba(rows)[0, 1] for rows in (nothing, unseen)]
 
     # then
-    assert probability[0] == probability[1]
-    assert 0 < probability[0] < 1
+    assert all(0 < probability < 1 for probability in probabilities_of)
 
 
 def test_the_order_of_rows_changes_no_prediction(fitted: Pipeline, sets: dict[str, pd.DataFrame]):
@@ -232,7 +230,7 @@ def test_native_categories_take_the_unknown_for_missing(natively_fitted: Pipelin
     rows = sets["test"][FEATURE_NAMES].copy()
     rows[CATEGORICAL] = rows[CATEGORICAL].astype(object)
     rows.loc[rows.index[::2], CATEGORICAL] = None
-    encode, classify = natively_fitted.named_steps.values()
+    _, encode, classify = natively_fitted.named_steps.values()
     codes = encode.transform(rows)
     without = codes.astype(float).mask(codes == -1)
 

@@ -11,10 +11,12 @@ from sklearn.pipeline import Pipeline
 
 from marvel_assets.model import wrapper as wrapper_module
 from marvel_assets.model.pipeline import TRUSTED_TYPES
-from marvel_assets.model.signature import custom_signature, example_frame
 from marvel_assets.model.wrapper import ARTIFACT, MarvelModelWrapper
 from marvel_assets.survival.schema import MEASURES
+from marvel_assets.survival.signature import custom_signature, example_frame
 from marvel_assets_tests.fitted_rows import FEATURE_NAMES
+
+CONFIG = {"answer": "Survival prediction", "labels": ["dead", "alive"]}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,7 @@ def basic_model(fitted: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture(scope="module")
 def wrapper(basic_model: Path) -> MarvelModelWrapper:
     made = MarvelModelWrapper()
-    made.load_context(SimpleNamespace(artifacts={ARTIFACT: str(basic_model)}))
+    made.load_context(SimpleNamespace(artifacts={ARTIFACT: str(basic_model)}, model_config=CONFIG))
     return made
 
 
@@ -42,6 +44,7 @@ def served(basic_model: Path, tmp_path_factory: pytest.TempPathFactory) -> PyFun
         folder,
         python_model=str(Path(wrapper_module.__file__).with_name("serving_script.py")),
         artifacts={ARTIFACT: str(basic_model)},
+        model_config=CONFIG,
         signature=custom_signature(FEATURE_NAMES),
         input_example=example_frame(FEATURE_NAMES),
         pip_requirements=[],

@@ -8,10 +8,14 @@ import zipfile
 from email import message_from_string
 from pathlib import Path
 
+import mlflow
 import pytest
 from packaging.requirements import Requirement
+from sklearn.pipeline import Pipeline
 
 from marvel_assets.home import PROJECT_ROOT
+from marvel_assets.model.pipeline import TRUSTED_TYPES
+from marvel_assets.model.wrapper import ARTIFACT
 from marvel_assets.references import WheelRef
 from marvel_assets.resources.wheel_builder import WheelBuilder
 from marvel_assets_tests.commands import python, succeeded
@@ -21,6 +25,18 @@ import json, sys
 from dataclasses import asdict
 from marvel_assets.resources.wheel_builder import WheelBuilder
 print(json.dumps(asdict(WheelBuilder(folder=sys.argv[1]).wheel())))
+"""
+
+ANSWER_ALONE = """
+import sys
+import mlflow
+import marvel_assets
+import pandas as pd
+assert marvel_assets.__file__.startswith(sys.argv[1])
+example = {"Universe": "Earth-616", "Identity": "Secret", "Gender": "Male", "Marital_Status": None, "Teams": 1,
+    "Origin": "Human", "Magic": False, "Mutant": 0}
+model = mlflow.pyfunc.load_model(sys.argv[1] + "/custom")
+print(model.predict(pd.DataFrame([example]))["Survival prediction"])
 """
 
 
@@ -76,19 +92,36 @@ def test_the_same_content_is_built_once(folder: Path, wheel: WheelRef):
     assert list(folder.iterdir()) == [Path(wheel.path)]
 
 
-def test_it_holds_the_domain_and_nothing_else(wheel: WheelRef):
+def test_it_holds_the_model_package_and_nothing_else(wheel: WheelRef):
     # when
     names = {name for name in zipfile.ZipFile(wheel.path).namelist() if ".dist-info/" not in name}
 
     # then
-    domain = {
-        str(file.relative_to(PROJECT_ROOT))
-        for part in ("model", "survival")
-        for file in (PROJECT_ROOT / "marvel_assets" / part).rglob("*")
-        if file.suffix in {".py", ".sql"}
-    }
+    model = {str(file.relative_to(PROJECT_ROOT)) for file in (PROJECT_ROOT / "marvel_assets" / "model").rglob("*.py")}
     files = {name for name in names if not name.endswith("/")}
-    assert files == domain | {"marvel_assets/__init__.py", "marvel_assets/py.typed"}
+    assert files == model | {"marvel_assets/__init__.py", "marvel_assets/py.typed"}
+
+
+def test_a_model_is_loaded_and_answers_with_the_wheel_alone(wheel: WheelRef, fitted: Pipeline, tmp_path: Path):
+    # given: the custom model's files, and nothing of the package but what the wheel holds
+    mlflow.sklearn.save_model(
+        fitted, tmp_path / "basic", serialization_format="skops", skops_trusted_types=list(TRUSTED_TYPES),
+        pip_requirements=[],
+    )  # fmt: skip
+    mlflow.pyfunc.save_model(
+        tmp_path / "custom",
+        python_model=str(PROJECT_ROOT / "marvel_assets" / "model" / "serving_script.py"),
+        artifacts={ARTIFACT: str(tmp_path / "basic")},
+        model_config={"answer": "Survival prediction", "labels": ["dead", "alive"]},
+        pip_requirements=[],
+    )
+    zipfile.ZipFile(wheel.path).extractall(tmp_path / "installed")
+
+    # when
+    done = succeeded(python("-c", ANSWER_ALONE, str(tmp_path), cwd=tmp_path, PYTHONPATH=str(tmp_path / "installed")))
+
+    # then
+    assert done.stdout.splitlines()[-1] in ("['alive']", "['dead']")
 
 
 def test_it_requires_the_base_dependencies_and_neither_dagster_nor_an_engine(wheel: WheelRef):
@@ -114,25 +147,25 @@ def test_a_copy_of_the_sources_elsewhere_is_the_same_content(wheel: WheelRef, co
 
 def test_what_scoring_does_not_need_does_not_change_the_content(wheel: WheelRef, copied: Path):
     # given
-    (copied / "marvel_assets" / "summary.py").write_text('"""Other."""\n')
-    (copied / "marvel_assets" / "survival" / "notes.txt").write_text("not a source")
+    survival = copied / "marvel_assets" / "survival"
+    for name in ("synthetic.py", "plots.py", "tuning.py", "clean.sql"):
+        survival.joinpath(name).write_text(survival.joinpath(name).read_text() + "\n")
+    (copied / "marvel_assets" / "model" / "notes.txt").write_text("not a source")
 
     # then
     assert build(copied).content == wheel.content
 
 
-@pytest.mark.parametrize("changed", ["a source", "a new source", "a statement", "a requirement"])
+@pytest.mark.parametrize("changed", ["a source", "a new source", "a requirement"])
 def test_other_sources_or_requirements_make_a_wheel_under_another_name(wheel: WheelRef, copied: Path, changed: str):
     # given
-    survival = copied / "marvel_assets" / "survival"
-    wrapper = copied / "marvel_assets" / "model" / "wrapper.py"
+    model = copied / "marvel_assets" / "model"
+    wrapper = model / "wrapper.py"
     match changed:
         case "a source":
             wrapper.write_text(wrapper.read_text() + "# more\n")
         case "a new source":
-            (survival / "powers.py").write_text('"""New."""\n')
-        case "a statement":
-            (survival / "clean.sql").write_text((survival / "clean.sql").read_text() + "-- more\n")
+            (model / "powers.py").write_text('"""New."""\n')
         case "a requirement":
             project = copied / "pyproject.toml"
             project.write_text(project.read_text().replace('  "lightgbm",', '  "lightgbm>=4",', 1))

@@ -20,6 +20,7 @@ from marvel_assets.survival.contract import split_of
 from marvel_assets.survival.schema import (
     CATEGORIES,
     CHARACTER_COLUMNS,
+    FILL_VALUES,
     MISSING_TEXT,
     REJECTED_COLUMNS,
     SOURCE_COLUMNS,
@@ -83,12 +84,8 @@ def test_a_missing_cell_is_missing_in_every_column(database: duckdb.DuckDBPyConn
     # then
     assert pd.isna(row["Height"])
     assert pd.isna(row["Weight"])
-    assert row["Universe"] == "Unknown"
-    assert row["Identity"] == "Unknown"
-    assert row["Gender"] == "Other"
-    assert row["Marital_Status"] == "Unknown"
-    assert row["Teams"] == 0
-    assert (row["Origin"], row["Magic"], row["Mutant"]) == ("Other", 0, 0)
+    assert {name: row[name] for name in FILL_VALUES} == FILL_VALUES  # as the model takes it
+    assert (row["Universe"], row["Gender"], row["Marital_Status"], row["Teams"]) == ("Unknown", "Other", "Unknown", 0)
     assert pd.isna(row["rejected_column"])
 
 

@@ -17,7 +17,7 @@ from marvel_assets.model.pipeline import TRUSTED_TYPES, build_pipeline, fit_pipe
 from marvel_assets.resources.dask_workers import Workers, dask_workers
 from marvel_assets.resources.table_scan import TableScan
 from marvel_assets.survival.distributed_fit import DistributedFit, EncodedPart, fit_on_workers, recoded
-from marvel_assets.survival.schema import TARGET
+from marvel_assets.survival.schema import FILL_VALUES, TARGET
 from marvel_assets.survival.training_rows import columns_for_training, sum_of_rows, to_frame, unordered_digest
 from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
@@ -48,7 +48,16 @@ def train_set(tmp_path_factory: pytest.TempPathFactory, sets: dict[str, pd.DataF
 def alone(train_set: TableScan) -> Pipeline:
     """Fitted in this process."""
     rows = to_frame(train_set.read(), FEATURE_NAMES)
-    return fit_pipeline(build_pipeline(CATEGORICAL, FEW_TREES, 1, MIN_FREQUENCY), rows, FEATURE_NAMES, TARGET)
+    return fit_pipeline(
+        unfitted(),
+        rows,
+        FEATURE_NAMES,
+        TARGET,
+    )
+
+
+def unfitted() -> Pipeline:
+    return build_pipeline(CATEGORICAL, FEW_TREES, 1, min_frequency=MIN_FREQUENCY, fill_values=FILL_VALUES)
 
 
 def fit(workers: Workers, scan: TableScan) -> DistributedFit:
@@ -56,7 +65,7 @@ def fit(workers: Workers, scan: TableScan) -> DistributedFit:
         workers.client,
         workers.addresses,
         scan.parts(len(workers.addresses)),
-        build_pipeline(CATEGORICAL, FEW_TREES, 1, MIN_FREQUENCY),
+        unfitted(),
         FEATURE_NAMES,
         TARGET,
     )
@@ -70,12 +79,13 @@ def together(workers: Workers, train_set: TableScan) -> DistributedFit:
 
 def test_the_encoder_is_the_one_that_a_single_process_fits(together: DistributedFit, alone: Pipeline):
     # when
-    encoder, expected = together.pipeline.named_steps["encode"], alone.named_steps["encode"]
+    encoder = together.pipeline.named_steps["encode"]
 
     # then: and it knows the universe that neither worker saw often enough
-    assert vars(encoder) | {"feature_names_in_": list(encoder.feature_names_in_)} == (
-        vars(expected) | {"feature_names_in_": list(expected.feature_names_in_)}
-    )
+    for step in ("coerce", "encode"):
+        ours, theirs = (vars(fitted.named_steps[step]) for fitted in (together.pipeline, alone))
+        assert ours | {"feature_names_in_": FEATURE_NAMES} == theirs | {"feature_names_in_": FEATURE_NAMES}
+        assert list(ours["feature_names_in_"]) == FEATURE_NAMES
     assert "Earth-1" in encoder.categories_["Universe"]
     assert encoder.infrequent_codes_["Universe"] > 0
 
@@ -168,7 +178,8 @@ def test_codes_of_a_part_are_put_right_and_missing_cells_stay_missing():
     # given: what the part calls 0, 1 and 2 is infrequent, 1 and 0 among all
     found = {"Universe": {"Earth-3": 1, "Earth-9": 1, "Earth-1": 1}}
     matrix = np.array([[0, 1.5], [1, np.nan], [2, 1.7], [-1, 2.5]])
-    part = EncodedPart(matrix, np.zeros(4, np.int32), found, sum_of_rows(pd.DataFrame({"Universe": ["a"]})))
+    rows = pd.DataFrame({"Universe": ["a"]})
+    part = EncodedPart(matrix, np.zeros(4, np.int32), found, sum_of_rows(rows), rows.head(0))
     encoder = CatToIntTransformer(columns=["Universe"], min_frequency=2)
     encoder.fit_counts(["Universe", "Height"], {"Universe": {"Earth-1": 2, "Earth-3": 1, "Earth-9": 2}}, 5)
 

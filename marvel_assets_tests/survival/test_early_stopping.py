@@ -1,14 +1,18 @@
 """Early stopping: how many trees help is found on training rows, and all of them are fitted with so many."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import log_loss
+from sklearn.pipeline import Pipeline
 
 from marvel_assets.config import EarlyStopping, ProjectConfig
-from marvel_assets.model.pipeline import build_pipeline, fit_as_configured, fit_pipeline
+from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
 from marvel_assets.survival.contract import split_of
 from marvel_assets.survival.early_stopping import is_held_out, trees_that_help
+from marvel_assets.survival.fitting import fit_as_configured
 from marvel_assets.survival.schema import TARGET
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
 
@@ -19,6 +23,10 @@ SETTINGS = EarlyStopping(rounds=20, share=0.2)
 @pytest.fixture(scope="module")
 def ids(sets: dict[str, pd.DataFrame]) -> pd.Series:
     return pd.Series([f"character {number}" for number in range(len(sets["train"]))], index=sets["train"].index)
+
+
+def configured(parameters: dict[str, Any]) -> Pipeline:
+    return build_pipeline(CATEGORICAL, parameters, 1, min_frequency=50)
 
 
 @pytest.fixture
@@ -32,11 +40,10 @@ def test_the_pipeline_holds_the_number_of_trees_with_the_smallest_log_loss_on_th
 ):
     # given: the log loss on the rows held out after each number of trees
     train, held_out = sets["train"], is_held_out(ids, SETTINGS.share)
-    alone = fit_pipeline(build_pipeline(CATEGORICAL, TOO_MANY, 1, 50), train[~held_out], FEATURE_NAMES, TARGET)
-    encode, classify = alone.named_steps.values()
-    unseen = encode.transform(train[held_out][FEATURE_NAMES])
+    alone = fit_pipeline(configured(TOO_MANY), train[~held_out], FEATURE_NAMES, TARGET)
+    unseen = alone[:-1].transform(train[held_out][FEATURE_NAMES])
     losses = [
-        log_loss(train[held_out][TARGET], classify.predict_proba(unseen, num_iteration=trees)[:, 1])
+        log_loss(train[held_out][TARGET], alone[-1].predict_proba(unseen, num_iteration=trees)[:, 1])
         for trees in range(1, TOO_MANY["n_estimators"] + 1)
     ]
 
@@ -55,7 +62,7 @@ def test_the_rows_held_out_are_fitted_in_the_end(sets: dict[str, pd.DataFrame], 
 
     # then: it is the fit of all rows with as many trees
     trees = fitted.named_steps["classify"].booster_.num_trees()
-    again = build_pipeline(CATEGORICAL, TOO_MANY | {"n_estimators": trees}, 1, 50)
+    again = configured(TOO_MANY | {"n_estimators": trees})
     fit_pipeline(again, sets["train"], FEATURE_NAMES, TARGET)
     test = sets["test"][FEATURE_NAMES]
     np.testing.assert_array_equal(fitted.predict_proba(test), again.predict_proba(test))

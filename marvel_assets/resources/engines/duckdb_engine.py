@@ -146,7 +146,7 @@ class DuckDBSession(EngineSession):
         import pyarrow as pa
 
         from marvel_assets.model.batching import on_every_core
-        from marvel_assets.model.signature import ANSWER
+        from marvel_assets.survival.schema import ANSWER
 
         loaded = mlflow.pyfunc.load_model(str(model))
         features = loaded.metadata.get_input_schema().input_names()

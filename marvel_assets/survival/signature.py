@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from marvel_assets.survival.schema import FLAGS, MEASURES
+from marvel_assets.survival.schema import ANSWER, EXAMPLE, TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,29 +12,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow.models import ModelSignature
 
-ANSWER = "Survival prediction"
-
-EXAMPLE: dict[str, list[Any]] = {
-    "Height": [1.85, None],
-    "Weight": [90.7, None],
-    "Universe": ["Earth-616", "Other"],
-    "Identity": ["Secret", "Unknown"],
-    "Gender": ["Male", "Female"],
-    "Marital_Status": ["Single", "Unknown"],
-    "Teams": [1, 0],
-    "Origin": ["Mutant", "Human"],
-    "Magic": [0, 1],
-    "Mutant": [1, 0],
-}
-"""Two invented characters: one with everything known, one with what can be missing left out."""
-
 
 def basic_signature(features: Sequence[str]) -> ModelSignature:
-    """Features to 0 or 1. Every column may hold missing values; numbers may be integers or floats."""
+    """Features to 0 or 1."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
-    return ModelSignature(inputs=_inputs(features), outputs=Schema([ColSpec("long", "Alive")]))
+    return ModelSignature(inputs=_inputs(features), outputs=Schema([ColSpec("long", TARGET)]))
 
 
 def custom_signature(features: Sequence[str]) -> ModelSignature:
@@ -54,7 +38,13 @@ def example_frame(features: Sequence[str]) -> pd.DataFrame:
 
 
 def _inputs(features: Sequence[str]) -> Any:  # noqa: ANN401
-    from mlflow.types import ColSpec, Schema
+    """The features by name, of any type: the pipeline's first step knows which of them are numbers and which text.
 
-    numbers = {*MEASURES, *FLAGS}
-    return Schema([ColSpec("double" if name in numbers else "string", name, required=False) for name in features])
+    A declared type is stricter than it says. A column of doubles takes no whole numbers but 0 and 1 and no truth
+    values, one of strings no categories and no column of NaN alone, and neither takes a nullable or an Arrow type.
+    """
+    from mlflow.types import ColSpec, Schema
+    from mlflow.types.schema import AnyType
+
+    any_type = AnyType()  # type: ignore[no-untyped-call]
+    return Schema([ColSpec(any_type, name, required=False) for name in features])

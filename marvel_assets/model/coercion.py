@@ -1,0 +1,134 @@
+"""What callers hand over, in the one form that the pipeline was fitted on: its first step."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PLAIN_NUMBERS = "biuf"
+"""Kinds of NumPy's and pandas' types that hold truth values, integers and floats."""
+
+
+class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Brings tables of any make into the columns of ``fit``: numbers as numbers, text as text, missing cells filled.
+
+    A number may be an integer, a float, a decimal or a truth value, and a text a string or a category, stored in any
+    type of pandas, Arrow or Polars. A cell is missing where it is None, NaN, NaT, pd.NA or an Arrow null.
+
+    Args:
+        fill_values: for each column, the value that a missing cell stands for. Of other columns it stays missing.
+
+    Attributes:
+        feature_names_in_: the columns, in their order.
+        n_features_in_: how many there are.
+        numeric_features_: those that held numbers in ``fit``; all others hold text.
+    """
+
+    feature_names_in_: Any
+    n_features_in_: int
+    numeric_features_: list[str]
+
+    def __init__(self, fill_values: Mapping[str, str | float] | None = None) -> None:
+        self.fill_values = fill_values
+
+    def fit(self, X: pd.DataFrame, y: object = None) -> Self:  # noqa: ARG002, N803
+        """Learn the columns, and which of them hold numbers, from the types of a frame; it may have no rows."""
+        self.feature_names_in_ = np.array(X.columns, dtype=object)
+        self.n_features_in_ = len(X.columns)
+        self.numeric_features_ = [str(name) for name in X.columns if X[name].dtype.kind in PLAIN_NUMBERS]
+        return self
+
+    def transform(self, X: Any) -> pd.DataFrame:  # noqa: ANN401, N803
+        """The columns of ``fit``, in their order.
+
+        Args:
+            X: a frame of pandas or Polars, or a ``pyarrow.Table``. Other columns are ignored. A column of numbers
+                may be absent where its missing cells stay missing.
+
+        Raises:
+            ValueError: naming the column that is absent, or holds what is no number or no text.
+            TypeError: X is no table with named columns.
+        """
+        check_is_fitted(self)
+        frame = _as_frame(X)
+        self._check_columns(frame)
+        fill_values = self.fill_values or {}
+        columns = {
+            name: self._coerced(frame[name], name, fill_values.get(name))
+            if name in frame.columns
+            else np.full(len(frame), np.nan)
+            for name in self.feature_names_in_
+        }
+        return pd.DataFrame(columns, index=frame.index, copy=False)
+
+    def _coerced(self, column: pd.Series, name: str, fill: str | float | None) -> Any:  # noqa: ANN401
+        if name in self.numeric_features_:
+            return _numbers(column, name, np.nan if fill is None else float(fill))
+        return _texts(column, name, fill)
+
+    def _check_columns(self, frame: pd.DataFrame) -> None:
+        features = list(self.feature_names_in_)
+        optional = [name for name in self.numeric_features_ if name not in (self.fill_values or {})]
+        absent = [name for name in features if name not in frame.columns and name not in optional]
+        if absent:
+            left_out = f", of which {' and '.join(optional)} may be left out" if optional else ""
+            raise ValueError(f"column {', '.join(absent)} is missing; expected {', '.join(features)}{left_out}.")
+        repeated = [name for name in features if (frame.columns == name).sum() > 1]
+        if repeated:
+            raise ValueError(f"column {', '.join(repeated)} is there more than once; expected {', '.join(features)}.")
+
+
+def _as_frame(table: Any) -> pd.DataFrame:  # noqa: ANN401
+    if isinstance(table, pd.DataFrame):
+        return table
+    if hasattr(table, "to_pandas"):  # of Arrow and Polars
+        frame: pd.DataFrame = table.to_pandas()
+        return frame
+    raise TypeError(f"expected a table of pandas, pyarrow or Polars, found {type(table).__name__}.")
+
+
+def _numbers(column: pd.Series, name: str, fill: float) -> Any:  # noqa: ANN401
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in PLAIN_NUMBERS:
+        return column.fillna(fill) if column.dtype.kind == "f" and not np.isnan(fill) else column
+    places, distinct = _factorized(column, name, "a number")
+    values = [*(_number(value, name) for value in distinct), fill]
+    return np.array(values, dtype=np.float64)[places]  # the last is the one that place -1, a missing cell, picks
+
+
+def _number(value: object, name: str) -> float:
+    if isinstance(value, bool | np.bool_ | int | float | np.integer | np.floating | Decimal):
+        try:
+            return float(value)
+        except OverflowError:
+            pass
+    raise _unusable(value, name, "a number")
+
+
+def _texts(column: pd.Series, name: str, fill: object) -> Any:  # noqa: ANN401
+    places, distinct = _factorized(column, name, "text")
+    for value in distinct:
+        if not isinstance(value, str):
+            raise _unusable(value, name, "text")
+    is_plain = column.dtype == np.dtype(object) and (fill is None or -1 not in places)
+    return column if is_plain else np.array([*distinct, fill], dtype=object)[places]
+
+
+def _factorized(column: pd.Series, name: str, expected: str) -> tuple[Any, list[Any]]:
+    """Each cell's place among the distinct values, -1 where it is missing, and the distinct values."""
+    try:
+        places, distinct = pd.factorize(column.to_numpy(dtype=object))
+    except TypeError as error:
+        raise ValueError(f"column {name}: expected {expected}, found cells of another kind ({error}).") from error
+    return places, distinct.tolist()
+
+
+def _unusable(value: object, name: str, expected: str) -> ValueError:
+    return ValueError(f"column {name}: expected {expected}, found {str(value)[:80]!r} ({type(value).__name__}).")
