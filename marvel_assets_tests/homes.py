@@ -16,6 +16,8 @@ from marvel_assets.resources.mlflow_store import connect
 from marvel_assets_tests.graph import run_graph, succeeded
 from marvel_assets_tests.planted import spoilt_characters
 
+STORE = "MLFLOW_TRACKING_URI"
+
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
     """A folder that the first worker to need it makes. To be read only."""
@@ -27,7 +29,11 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
         if not is_made.exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            make(folder)
+            with pytest.MonkeyPatch.context() as environment:
+                # MLflow notes its store there: the test that comes next would write into the template.
+                environment.setenv(STORE, "")
+                environment.delenv(STORE)
+                make(folder)
             is_made.touch()
     return folder
 
@@ -85,7 +91,6 @@ class Templates:
                 settings = {"HOME": home.root, "CONFIG": self._config, "PROFILE": "embedded", "ENV": "dev"}
                 for name, value in settings.items():
                     environment.setenv(f"MARVEL_{name}", str(value))
-                environment.delenv("MLFLOW_TRACKING_URI", raising=False)
                 with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
                     succeeded(run_graph(home, self.source(last), instance))
 
