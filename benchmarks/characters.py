@@ -16,7 +16,7 @@ def characters_file(rows: int, seed: int = SEED) -> Path:
     """
     import duckdb
 
-    from marvel_assets.survival.synthetic import synthetic_characters
+    from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
 
     kept = Path(tempfile.gettempdir(), f"marvel-bench-{rows}{'' if seed == SEED else f'-{seed}'}.csv")
     if kept.exists():

@@ -8,7 +8,7 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-from marvel_assets.home import PROJECT_ROOT
+from marvel_assets.paths import PROJECT_ROOT
 
 PACKAGES = ("dagster", "mlflow", "lightgbm", "scikit-learn", "pandas", "pyarrow", "duckdb", "deltalake", "skops")
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
     from marvel_assets.config import ProjectConfig
-    from marvel_assets.references import TableVersion
-    from marvel_assets.resources.tables import Tables
+    from marvel_assets.storage.references import TableVersion
+    from marvel_assets.storage.tables import Tables
 
 ROWS = 100_000
 TREES = 100
@@ -67,8 +67,8 @@ def main(what: str, folder: Path, *arguments: str) -> None:
 
 def _clean(folder: Path) -> None:
     from benchmarks.tables import clean, with_raw_table
-    from marvel_assets.home import Home
-    from marvel_assets.references import to_json
+    from marvel_assets.paths import Home
+    from marvel_assets.storage.references import to_json
 
     home = Home.from_environment()
     resources, raw = with_raw_table(home, Path(os.environ["MARVEL_SOURCE"]))
@@ -78,10 +78,10 @@ def _clean(folder: Path) -> None:
 
 def _fit(folder: Path, workers: str) -> None:
     from marvel_assets.model.pipeline import fit_pipeline
-    from marvel_assets.resources.dask_workers import dask_workers
-    from marvel_assets.survival.distributed_fit import fit_on_workers
-    from marvel_assets.survival.fitting import pipeline_of
-    from marvel_assets.survival.training_rows import columns_for_training, to_frame
+    from marvel_assets.training.dask_cluster import dask_workers
+    from marvel_assets.training.dataset import columns_for_training, to_frame
+    from marvel_assets.training.distributed import fit_on_workers
+    from marvel_assets.training.fit import pipeline_of
 
     config, tables, train_set = _cleaned(folder, "train_set")
     columns = columns_for_training(config.features)
@@ -109,9 +109,9 @@ def _compare(folder: Path) -> None:
     import skops.io
 
     from marvel_assets.config import Gate
+    from marvel_assets.evaluation.gate import compare
     from marvel_assets.model.pipeline import TRUSTED_TYPES
-    from marvel_assets.survival.gate import compare
-    from marvel_assets.survival.training_rows import columns_for_training, to_frame
+    from marvel_assets.training.dataset import columns_for_training, to_frame
 
     config, tables, test_set = _cleaned(folder, "test_set")
     rows = to_frame(tables.read(test_set, columns_for_training(config.features)), config.features)
@@ -129,9 +129,9 @@ def _compare(folder: Path) -> None:
 
 
 def _cleaned(folder: Path, asset: str) -> tuple[ProjectConfig, Tables, TableVersion]:
-    from marvel_assets.home import Home
-    from marvel_assets.references import TableVersion, from_json
-    from marvel_assets.resources.profiles import embedded
+    from marvel_assets.defs.resources import embedded
+    from marvel_assets.paths import Home
+    from marvel_assets.storage.references import TableVersion, from_json
 
     resources: dict[str, Any] = embedded(Home.from_environment())
     table = from_json((folder / f"{asset}.json").read_text())

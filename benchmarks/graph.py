@@ -13,8 +13,8 @@ import yaml
 
 from benchmarks.characters import MILLION, SEED, characters_file
 from benchmarks.measuring import Child, Comparison, Ratio, compare, in_a_child
-from marvel_assets.home import PROJECT_ROOT, Home
-from marvel_assets.resources.mlflow_store import connect
+from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.tracking.mlflow_store import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,10 +84,10 @@ def encoded_matrix(home: Home, folder: Path) -> tuple[Path, Path, str]:
     import numpy as np
 
     from marvel_assets.config import ProjectConfig
-    from marvel_assets.references import TableVersion, from_json
-    from marvel_assets.resources.pipeline_store import PipelineStore
-    from marvel_assets.resources.tables import Tables
-    from marvel_assets.survival.training_rows import columns_for_training, to_frame
+    from marvel_assets.storage.pipeline_cache import PipelineStore
+    from marvel_assets.storage.references import TableVersion, from_json
+    from marvel_assets.storage.tables import Tables
+    from marvel_assets.training.dataset import columns_for_training, to_frame
 
     config = ProjectConfig.from_yaml(PROJECT_ROOT / "config" / "project.yml")
     recipe = json.loads((home.references / "fitted_pipeline.json").read_text())["recipe"]

@@ -39,7 +39,7 @@ def main(rows: int) -> None:
     """Read a CSV of so many rows, clean it, fit on it; print what each took."""
     from benchmarks.tables import clean, with_raw_table
     from marvel_assets.model.pipeline import build_pipeline, default_threads, fit_pipeline
-    from marvel_assets.survival.training_rows import columns_for_training, to_frame
+    from marvel_assets.training.dataset import columns_for_training, to_frame
 
     with fresh_home(rows, TREES) as (home, environment):
         started = time.perf_counter()

@@ -52,8 +52,8 @@ def predicting() -> Iterator[Ratio]:
     """The pipeline over its bare booster for many rows, the registered wrapper over the bare pipeline for one."""
     import mlflow
 
-    from marvel_assets.resources.mlflow_store import connect
-    from marvel_assets.survival.schema import ANSWER
+    from marvel_assets.datasets.marvel_kaggle.columns import ANSWER
+    from marvel_assets.tracking.mlflow_store import connect
 
     with tempfile.TemporaryDirectory() as folder, fresh_home(ROWS) as (home, environment):
         in_a_child(MARVEL_RUN, environment)
@@ -94,7 +94,7 @@ def _p99(call: Callable[[], object]) -> float:
 def _characters(warehouse: Path, features: list[str]) -> pd.DataFrame:
     from deltalake import DeltaTable
 
-    from marvel_assets.survival.training_rows import to_frame
+    from marvel_assets.training.dataset import to_frame
 
     table = DeltaTable(warehouse / "marvel_dev" / "marvel_characters" / "train_set").to_pyarrow_table()
     frame = to_frame(table, features)[features]

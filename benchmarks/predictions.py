@@ -19,10 +19,10 @@ import numpy as np
 
 from benchmarks.measuring import ROUNDS, Comparison
 from marvel_assets.config import EarlyStopping, ProjectConfig
-from marvel_assets.home import PROJECT_ROOT
-from marvel_assets.survival.cross_validation import Difference, Score, TrainingRows, difference, folds, scores
-from marvel_assets.survival.fitting import fit_as_configured
-from marvel_assets.survival.tuning import Effort, search
+from marvel_assets.paths import PROJECT_ROOT
+from marvel_assets.training.cross_validation import Difference, Score, TrainingRows, difference, folds, scores
+from marvel_assets.training.fit import fit_as_configured
+from marvel_assets.training.search import Effort, search
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -104,9 +104,9 @@ def _reference() -> ProjectConfig:
 def _cleaned(name: str, source: Source, folder: Path) -> Sets:
     import pandas as pd
 
-    from marvel_assets.resources.engines.duckdb_engine import DuckDBEngine
-    from marvel_assets.survival.cleaning import cleaned_characters, digested_source, set_of
-    from marvel_assets.survival.schema import FEATURES, IDENTIFIER, MEASURES, TARGET
+    from marvel_assets.datasets.cleaning import cleaned_characters, digested_source, set_of
+    from marvel_assets.datasets.marvel_kaggle.columns import FEATURES, IDENTIFIER, MEASURES, TARGET
+    from marvel_assets.storage.engines.duckdb import DuckDBEngine
 
     columns = [IDENTIFIER, *FEATURES, TARGET]
     dropped = ", ".join(f"coalesce({expression}, 0) AS {name}" for name, expression in DROPPED.items())
@@ -202,7 +202,7 @@ def _on_test(pipeline: Pipeline, reference: Pipeline, test: TrainingRows) -> lis
     """Both figures of the test rows, and their paired differences from the reference."""
     from scipy.stats import ttest_rel
 
-    from marvel_assets.survival.gate import compare
+    from marvel_assets.evaluation.gate import compare
 
     config = _reference()
     alive = test.rows[config.target].to_numpy()

@@ -14,13 +14,13 @@ import numpy as np
 from scipy.stats import norm
 
 from marvel_assets.config import Gate
-from marvel_assets.survival.gate import compare
+from marvel_assets.evaluation.gate import compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from marvel_assets.survival.gate import Comparison
-    from marvel_assets.survival.roc_auc import Probabilities
+    from marvel_assets.evaluation.gate import Comparison
+    from marvel_assets.evaluation.roc_auc import Probabilities
 
 RELEASES = 20
 START = 0.73

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from benchmarks.graph import MARVEL_RUN, fresh_home
 from benchmarks.measuring import Comparison, Ratio, in_a_child
 from benchmarks.spark_growth import with_spark
-from marvel_assets.home import Home
+from marvel_assets.paths import Home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,8 +66,8 @@ def main(environments: str) -> None:
     """
     import mlflow
 
-    from marvel_assets.resources.mlflow_store import connect
-    from marvel_assets.resources.profiles import spark
+    from marvel_assets.defs.resources import spark
+    from marvel_assets.tracking.mlflow_store import connect
 
     home = Home.from_environment()
     connect(f"sqlite:///{home.mlflow_database}", home.locks)
@@ -113,7 +113,7 @@ def _characters(home: Home, features: list[str]) -> pd.DataFrame:
     import pandas as pd
     from deltalake import DeltaTable
 
-    from marvel_assets.survival.training_rows import to_frame
+    from marvel_assets.training.dataset import to_frame
 
     table = DeltaTable(home.warehouse / "marvel_dev" / "marvel_characters" / "train_set").to_pyarrow_table()
     return pd.concat([to_frame(table, features)[features]] * COPIES, ignore_index=True)

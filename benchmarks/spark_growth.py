@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from benchmarks.graph import fresh_home
 from benchmarks.measuring import peak_of_this_process
-from marvel_assets.home import PROJECT_ROOT, Home
-from marvel_assets.resources.spark.local import LocalJvm
+from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.spark.local import LocalJvm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,9 +30,9 @@ PARTITIONS = 8
 def main(rows: int) -> None:
     """Read a CSV of so many rows and clean it with executors in processes of their own; print what it took."""
     from benchmarks.tables import clean
-    from marvel_assets.resources.profiles import spark
+    from marvel_assets.datasets.cleaning import digested_source
+    from marvel_assets.defs.resources import spark
     from marvel_assets.sources.locate import locate
-    from marvel_assets.survival.cleaning import digested_source
 
     with tempfile.TemporaryDirectory() as events, fresh_home(rows) as (home, environment):
         with_spark(home, settings(Path(events)))

@@ -13,19 +13,19 @@ import dagster as dg
 from benchmarks.characters import MILLION
 from benchmarks.graph import ROWS, fresh_home
 from benchmarks.measuring import Ratio, compare, timed
-from marvel_assets.assets.ingestion import characters
-from marvel_assets.resources.profiles import embedded
+from marvel_assets.datasets.cleaning import digested_source
+from marvel_assets.datasets.marvel_kaggle.columns import FEATURES
+from marvel_assets.defs.ingestion.assets import characters
+from marvel_assets.defs.resources import embedded
 from marvel_assets.sources.locate import locate
-from marvel_assets.survival.cleaning import digested_source
-from marvel_assets.survival.schema import FEATURES
-from marvel_assets.survival.training_rows import columns_for_training
+from marvel_assets.training.dataset import columns_for_training
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from marvel_assets.home import Home
-    from marvel_assets.references import TableVersion
-    from marvel_assets.resources.tables import Tables
+    from marvel_assets.paths import Home
+    from marvel_assets.storage.references import TableVersion
+    from marvel_assets.storage.tables import Tables
 
 
 def cleaning() -> Iterator[Ratio]:

@@ -22,9 +22,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from marvel_assets import room
 from marvel_assets.config import ConfigError
-from marvel_assets.home import PROJECT_ROOT, Home, HomeError
+from marvel_assets.paths import PROJECT_ROOT, Home, HomeError
+from marvel_assets.utils import disk_space as room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,7 +116,7 @@ def _prepare(home: Home, command: str, selection: str) -> None:
     if command not in READ_ONLY:
         home.prepare()
     if command != "spark-server":
-        from marvel_assets.preflight import check_selection, check_settings
+        from marvel_assets.defs.readiness import check_selection, check_settings
 
         check_settings(home)
         if selection != EVERYTHING:
@@ -127,10 +127,10 @@ def _prepare(home: Home, command: str, selection: str) -> None:
 
 def _prepare_spark(home: Home, command: str) -> None:
     """Fetch and make once what lets a local JVM start fast."""
-    from marvel_assets.resources.profiles import profile_name
+    from marvel_assets.defs.resources import profile_name
 
     if command == "spark-server" or (profile_name() == "spark" and not os.environ.get("MARVEL_SPARK_URL")):
-        from marvel_assets.resources.spark.prepare import prepare
+        from marvel_assets.spark.prepare import prepare
 
         prepare(home)
 
@@ -232,7 +232,7 @@ def _print_summary(home: Home, *, ask_the_model: bool) -> None:
     with _in_one_line():
         for line in summary(home, ask_the_model=ask_the_model):
             print(line)
-    from marvel_assets.resources.profiles import resources_of_the_profile
+    from marvel_assets.defs.resources import resources_of_the_profile
 
     mlflow_pages = resources_of_the_profile(home)["tracking"].ui_url
     dagster_pages = f"http://{LOOPBACK}:{UI_PORT}"
@@ -244,8 +244,8 @@ def _in_one_line() -> Iterator[None]:
     """End the command with a sentence where a server or a model's files fail it."""
     from mlflow.exceptions import MlflowException
 
-    from marvel_assets.resources.model_files import ModelFilesChangedError
-    from marvel_assets.resources.unity_catalog.catalog import CatalogError
+    from marvel_assets.registry.base import CatalogError
+    from marvel_assets.tracking.artifacts import ModelFilesChangedError
 
     try:
         yield
@@ -254,8 +254,8 @@ def _in_one_line() -> Iterator[None]:
 
 
 def _examine(home: Home) -> int:
-    from marvel_assets.preflight import findings
-    from marvel_assets.resources.profiles import profile_name, resources_of_the_profile
+    from marvel_assets.defs.readiness import findings
+    from marvel_assets.defs.resources import profile_name, resources_of_the_profile
 
     resources = resources_of_the_profile(home)
     config = resources["project"].config
@@ -273,9 +273,9 @@ def _examine(home: Home) -> int:
 
 def _serve_model(home: Home, port: int) -> int:
     """Run MLflow's scoring server for the version that is under the alias now; a later one needs a new start."""
-    from marvel_assets.resources.mlflow_store import connect
-    from marvel_assets.resources.model_files import checked_files
-    from marvel_assets.resources.profiles import resources_of_the_profile
+    from marvel_assets.defs.resources import resources_of_the_profile
+    from marvel_assets.tracking.artifacts import checked_files
+    from marvel_assets.tracking.mlflow_store import connect
 
     resources = resources_of_the_profile(home)
     catalog = resources["unity_catalog"]
@@ -293,9 +293,9 @@ def _serve_model(home: Home, port: int) -> int:
 
 
 def _serve_spark(home: Home, port: int) -> None:
-    from marvel_assets.resources.spark.delta_jars import JarsError
-    from marvel_assets.resources.spark.java import JavaError
-    from marvel_assets.resources.spark.server import serve
+    from marvel_assets.spark.connect_server import serve
+    from marvel_assets.spark.delta_jars import JarsError
+    from marvel_assets.spark.java import JavaError
 
     print(f"Spark Connect: sc://127.0.0.1:{port}   (Ctrl+C ends it; use it: MARVEL_SPARK_URL=… make run PROFILE=spark)")
     sys.stdout.flush()
@@ -306,8 +306,8 @@ def _serve_spark(home: Home, port: int) -> None:
 
 
 def _serve(home: Home, port: int, mlflow_port: int) -> int:
-    from marvel_assets.resources.mlflow_store import connect
-    from marvel_assets.resources.profiles import resources_of_the_profile
+    from marvel_assets.defs.resources import resources_of_the_profile
+    from marvel_assets.tracking.mlflow_store import connect
 
     tracking = resources_of_the_profile(home)["tracking"]
     # MLflow's background jobs serve features that are not used here, and cost seven processes.

@@ -18,10 +18,10 @@ from pydantic import (
     model_validator,
 )
 
+from marvel_assets.datasets.marvel_kaggle.columns import FEATURES, TARGET
 from marvel_assets.git import head_of
-from marvel_assets.home import PROJECT_ROOT
-from marvel_assets.strict_yaml import read_yaml
-from marvel_assets.survival.schema import FEATURES, TARGET
+from marvel_assets.paths import PROJECT_ROOT
+from marvel_assets.utils.strict_yaml import read_yaml
 
 Environment = Literal["dev", "acc", "prd"]
 

@@ -2,24 +2,24 @@
 
 import dagster as dg
 
-from marvel_assets.assets.drift import drift_report
-from marvel_assets.assets.ingestion import characters, raw_characters
-from marvel_assets.assets.predictions import survival_predictions
-from marvel_assets.assets.registry import basic_model_version
-from marvel_assets.assets.serving import custom_model_version, inference_wheel
-from marvel_assets.assets.training import basic_model, fitted_pipeline
-from marvel_assets.automation.aliases import aliases_agree
-from marvel_assets.automation.console import brief_console
-from marvel_assets.automation.drift import drift_sensor
-from marvel_assets.automation.failures import failed_runs
-from marvel_assets.automation.jobs import approve, promote, retrain, rollback, score, tune, verify_scoring_environment
-from marvel_assets.automation.new_data import new_raw_data
-from marvel_assets.automation.schedules import weekly_retraining
-from marvel_assets.automation.watched_runs import watched_in_process_executor
-from marvel_assets.checks.ingestion import test_set_keeps_the_contract, train_set_keeps_the_contract
-from marvel_assets.checks.training import basic_model_inspection
-from marvel_assets.home import Home
-from marvel_assets.resources.profiles import resources_of_the_profile
+from marvel_assets.defs.executor import watched_in_process_executor
+from marvel_assets.defs.inference.assets import custom_model_version, inference_wheel
+from marvel_assets.defs.inference.predictions import survival_predictions
+from marvel_assets.defs.ingestion.assets import characters, raw_characters
+from marvel_assets.defs.ingestion.checks import test_set_keeps_the_contract, train_set_keeps_the_contract
+from marvel_assets.defs.ingestion.sensors import new_raw_data
+from marvel_assets.defs.jobs import approve, promote, retrain, rollback, score, tune, verify_scoring_environment
+from marvel_assets.defs.logger import brief_console
+from marvel_assets.defs.monitoring.assets import drift_report
+from marvel_assets.defs.monitoring.run_failures import failed_runs
+from marvel_assets.defs.monitoring.sensors import drift_sensor
+from marvel_assets.defs.registration.assets import basic_model_version
+from marvel_assets.defs.registration.sensors import aliases_agree
+from marvel_assets.defs.resources import resources_of_the_profile
+from marvel_assets.defs.schedules import weekly_retraining
+from marvel_assets.defs.training.assets import basic_model, fitted_pipeline
+from marvel_assets.defs.training.checks import basic_model_inspection
+from marvel_assets.paths import Home
 
 defs = dg.Definitions(
     assets=[

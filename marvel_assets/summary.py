@@ -6,21 +6,21 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from marvel_assets.assets.judging import RESULT
-from marvel_assets.references import LoggedModelRef, ModelVersionRef, TableVersion, WheelRef, from_json
-from marvel_assets.resources.mlflow_store import connect
-from marvel_assets.resources.model_files import checked_files
-from marvel_assets.resources.profiles import resources_of_the_profile
-from marvel_assets.resources.unity_catalog.model_pair import ALIAS
-from marvel_assets.survival.gate import GateResult
+from marvel_assets.defs.registration.challenger import RESULT
+from marvel_assets.defs.resources import resources_of_the_profile
+from marvel_assets.evaluation.gate import GateResult
+from marvel_assets.registry.model_pairs import ALIAS
+from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, TableVersion, WheelRef, from_json
+from marvel_assets.tracking.artifacts import checked_files
+from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.utils.files import list_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from marvel_assets.home import Home
-    from marvel_assets.resources.tables import Tables
+    from marvel_assets.paths import Home
+    from marvel_assets.storage.tables import Tables
 
 METRICS = {
     "ROC AUC": "roc_auc",

@@ -10,10 +10,10 @@ from typing import Any
 from deltalake import DeltaTable
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.home import PROJECT_ROOT, Home
-from marvel_assets.references import from_json
-from marvel_assets.resources.mlflow_store import connect
-from marvel_assets.resources.unity_catalog.embedded import EmbeddedCatalog
+from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.registry.embedded import EmbeddedCatalog
+from marvel_assets.storage.references import from_json
+from marvel_assets.tracking.mlflow_store import connect
 
 SECONDS = 300
 BASIC = "marvel_character_model_basic"

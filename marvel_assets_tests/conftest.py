@@ -9,7 +9,7 @@ import pytest
 import yaml
 from hypothesis import settings
 
-from marvel_assets.home import PROJECT_ROOT, Home
+from marvel_assets.paths import PROJECT_ROOT, Home
 from marvel_assets_tests.commands import marvel, succeeded
 from marvel_assets_tests.homes import Templates, copy_of, made_once, make_empty
 
@@ -77,7 +77,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory, empty_home: Home, small_
 @pytest.fixture(scope="session")
 def spark_folder() -> Path:
     """Delta's jars and the class-data archive, fetched and made once by `make test` or here."""
-    from marvel_assets.resources.spark.local import LocalJvm
+    from marvel_assets.spark.local import LocalJvm
 
     made = Home(PROJECT_ROOT / ".marvel")
     jvm = LocalJvm.provide(made.spark, made.locks)

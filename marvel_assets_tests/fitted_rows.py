@@ -7,12 +7,12 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from marvel_assets.config import LightGBMParameters, ProjectConfig
-from marvel_assets.home import PROJECT_ROOT
+from marvel_assets.datasets.cleaning import cleaned_characters, digested_source, set_of
+from marvel_assets.datasets.marvel_kaggle.columns import FEATURES, FILL_VALUES, MEASURES, TARGET
 from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
-from marvel_assets.resources.engines.duckdb_engine import DuckDBEngine
+from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.sources.generated import GeneratedSource
-from marvel_assets.survival.cleaning import cleaned_characters, digested_source, set_of
-from marvel_assets.survival.schema import FEATURES, FILL_VALUES, MEASURES, TARGET
+from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets_tests.conftest import FEW_TREES
 
 FEATURE_NAMES = list(FEATURES)

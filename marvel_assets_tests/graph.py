@@ -5,10 +5,10 @@ from typing import Any
 
 import dagster as dg
 
-from marvel_assets.assets.training import basic_model
 from marvel_assets.definitions import defs
-from marvel_assets.home import Home
-from marvel_assets.resources.profiles import resources_of_the_profile
+from marvel_assets.defs.resources import resources_of_the_profile
+from marvel_assets.defs.training.assets import basic_model
+from marvel_assets.paths import Home
 
 
 def run_graph(

@@ -11,8 +11,8 @@ import dagster as dg
 import pytest
 from filelock import FileLock
 
-from marvel_assets.home import Home
-from marvel_assets.resources.mlflow_store import connect
+from marvel_assets.paths import Home
+from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.graph import run_graph, succeeded
 from marvel_assets_tests.planted import spoilt_characters
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pytest
 import requests
 
-from marvel_assets.home import PROJECT_ROOT, Home
+from marvel_assets.paths import PROJECT_ROOT, Home
 
 START_SECONDS = 120
 LOCATION = {"repositoryName": "__repository__", "repositoryLocationName": "marvel_assets"}

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from marvel_assets.survival.schema import TEST_BELOW
-from marvel_assets.survival.synthetic import synthetic_characters
+from marvel_assets.datasets.marvel_kaggle.columns import TEST_BELOW
+from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
 
 ROWS = 4000
 SEED = 7

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from marvel_assets import cli
-from marvel_assets.home import Home
-from marvel_assets.preflight import check_selection
+from marvel_assets.defs.readiness import check_selection
+from marvel_assets.paths import Home
 
 
 def end_of(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:

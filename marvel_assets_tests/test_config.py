@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from marvel_assets.config import ConfigError, ProjectConfig, Tags
-from marvel_assets.home import PROJECT_ROOT
+from marvel_assets.paths import PROJECT_ROOT
 
 PROJECT_YAML = PROJECT_ROOT / "config" / "project.yml"
 ENVIRONMENTS = ("dev", "acc", "prd")

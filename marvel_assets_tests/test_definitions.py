@@ -2,10 +2,10 @@
 
 import dagster as dg
 
+from marvel_assets.datasets.marvel_kaggle import descriptions
+from marvel_assets.datasets.marvel_kaggle.columns import CHARACTER_COLUMNS, REJECTED_COLUMNS
+from marvel_assets.datasets.scoring import PREDICTION_COLUMNS
 from marvel_assets.definitions import defs
-from marvel_assets.survival import descriptions
-from marvel_assets.survival.schema import CHARACTER_COLUMNS, REJECTED_COLUMNS
-from marvel_assets.survival.scoring import PREDICTION_COLUMNS
 from marvel_assets_tests.commands import python, succeeded
 
 HEAVY = ("mlflow", "lightgbm", "pandas", "pyspark", "sklearn", "duckdb", "deltalake", "pyarrow", "dagster_mlflow")

@@ -115,7 +115,7 @@ def test_the_tags_are_those_of_this_project(monkeypatch: pytest.MonkeyPatch):
     # given
     for name in ("MARVEL_GIT_SHA", "MARVEL_GIT_BRANCH", "MARVEL_RUN_ID"):
         monkeypatch.delenv(name, raising=False)
-    from marvel_assets.home import PROJECT_ROOT
+    from marvel_assets.paths import PROJECT_ROOT
 
     # then
     assert Tags.collect("the-dagster-run").as_dict() == dict(

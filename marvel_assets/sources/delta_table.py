@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.read import check_columns, numbered
 from marvel_assets.sources.texts import Allowance, as_texts, check_types
-from marvel_assets.survival.inert import printable
-from marvel_assets.survival.schema import SOURCE_COLUMNS
+from marvel_assets.utils.escaping import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from marvel_assets.datasets.marvel_kaggle import generator as synthetic
 from marvel_assets.sources.read import read_batches
-from marvel_assets.survival import synthetic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from marvel_assets.sources.files import Delivery, opened, sha256_of
 from marvel_assets.sources.generated import GeneratedSource
 from marvel_assets.sources.limits import USUAL, Limits
 from marvel_assets.sources.read import read_files
-from marvel_assets.survival.inert import printable
+from marvel_assets.utils.escaping import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

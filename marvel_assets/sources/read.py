@@ -8,11 +8,11 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS, SOURCE_ROW
 from marvel_assets.sources.errors import NoRowsError, SourceError
 from marvel_assets.sources.files import Delivery, unchanged
 from marvel_assets.sources.texts import BYTES_A_CELL, PIECE_BYTES, Allowance, as_texts, check_types
-from marvel_assets.survival.inert import printable
-from marvel_assets.survival.schema import SOURCE_COLUMNS, SOURCE_ROW
+from marvel_assets.utils.escaping import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from marvel_assets.sources.errors import SourceError
-from marvel_assets.survival.inert import printable
+from marvel_assets.utils.escaping import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

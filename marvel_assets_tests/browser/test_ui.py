@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from marvel_assets.home import Home
+from marvel_assets.paths import Home
 from marvel_assets_tests.homes import copy_of
 from marvel_assets_tests.pages import Pages, served
 from marvel_assets_tests.planted import spoilt_characters

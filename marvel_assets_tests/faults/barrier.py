@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from marvel_assets.home import PROJECT_ROOT, Home
+from marvel_assets.paths import PROJECT_ROOT, Home
 from marvel_assets_tests.faults.kills import settings_of
 
 SECONDS = 500
@@ -16,7 +16,7 @@ import sys
 import deltalake, duckdb, lightgbm, matplotlib.pyplot, mlflow.pyfunc, mlflow.sklearn, skops.io
 import marvel_assets.definitions
 from dagster._cli import main
-from marvel_assets.home import Home
+from marvel_assets.paths import Home
 
 print("ready", flush=True)
 sys.stdin.readline()

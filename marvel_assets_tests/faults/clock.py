@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from marvel_assets.home import PROJECT_ROOT, Home
+from marvel_assets.paths import PROJECT_ROOT, Home
 from marvel_assets_tests.commands import SECONDS
 
 HOUR = 3600
@@ -22,10 +22,10 @@ from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
-from marvel_assets.home import Home
+from marvel_assets.paths import Home
 from marvel_assets_tests.graph import run_job
 from marvel_assets.definitions import defs
-from marvel_assets.resources.profiles import resources_of_the_profile
+from marvel_assets.defs.resources import resources_of_the_profile
 from marvel_assets_tests.faults.clock import Clock
 
 home = Home.from_environment()

@@ -12,7 +12,7 @@ import pytest
 
 from marvel_assets import cli
 from marvel_assets.config import ProjectConfig
-from marvel_assets.home import Home
+from marvel_assets.paths import Home
 from marvel_assets_tests.commands import succeeded
 from marvel_assets_tests.faults.inventory import inventory
 from marvel_assets_tests.faults.kills import run

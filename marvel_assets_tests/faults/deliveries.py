@@ -14,8 +14,8 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from marvel_assets.survival.schema import SOURCE_COLUMNS
-from marvel_assets.survival.synthetic import synthetic_characters
+from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
+from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
 
 COLUMNS = list(SOURCE_COLUMNS)
 ROWS = synthetic_characters(1500, 11)[COLUMNS]

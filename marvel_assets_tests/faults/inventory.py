@@ -11,9 +11,9 @@ import mlflow
 from deltalake import DeltaTable
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.home import Home
-from marvel_assets.resources.mlflow_store import connect
-from marvel_assets.resources.tracking import RECIPE
+from marvel_assets.paths import Home
+from marvel_assets.tracking.mlflow_resource import RECIPE
+from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import BASIC, CUSTOM, TABLES
 
 RANDOM = re.compile(r"m-[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{32}\b")

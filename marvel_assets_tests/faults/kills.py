@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from marvel_assets.home import Home
+from marvel_assets.paths import Home
 from marvel_assets_tests.commands import materialize, python
 from marvel_assets_tests.faults import killer
 
@@ -50,7 +50,7 @@ def run(
 
 def prepare(home: Home, moment: Moment | None = None, record: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Make the home ready in a process of its own, which dies at the moment or writes its boundaries down."""
-    return python("-m", "marvel_assets.home", **settings_of(home), **_plan(moment, record))
+    return python("-m", "marvel_assets.paths", **settings_of(home), **_plan(moment, record))
 
 
 def settings_of(home: Home) -> dict[str, str]:

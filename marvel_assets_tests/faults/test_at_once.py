@@ -9,11 +9,11 @@ import pytest
 from deltalake import DeltaTable
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.home import Home
-from marvel_assets.resources.mlflow_store import connect
-from marvel_assets.resources.unity_catalog.embedded import EmbeddedCatalog
-from marvel_assets.resources.unity_catalog.model_pair import ModelPairs
-from marvel_assets.survival.inspection import input_of
+from marvel_assets.paths import Home
+from marvel_assets.registry.embedded import EmbeddedCatalog
+from marvel_assets.registry.model_pairs import ModelPairs
+from marvel_assets.tracking.inspection import input_of
+from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import BASIC
 from marvel_assets_tests.faults.barrier import run_at_once
 from marvel_assets_tests.faults.conftest import LOST, ROUNDS, Undisturbed

@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from marvel_assets.config import ConfigError, ProjectConfig, Tags
-from marvel_assets.home import PROJECT_ROOT, Home, HomeError
-from marvel_assets.preflight import check_settings
-from marvel_assets.resources.tables import TableNameError, Tables
+from marvel_assets.defs.readiness import check_settings
+from marvel_assets.paths import PROJECT_ROOT, Home, HomeError
+from marvel_assets.storage.tables import TableNameError, Tables
 from marvel_assets_tests.faults.conftest import INPUTS, LOST
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.graph import failure_of, run_job
@@ -234,7 +234,7 @@ def test_a_home_of_an_odd_name_keeps_everything_within(
     tmp_path: Path, mlflow_database: Path, record_property: Record, name: str
 ):
     # given
-    from marvel_assets.resources.tracking import MlflowTracking
+    from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
     home = Home(tmp_path / name)
     home.mlflow_database.parent.mkdir(parents=True)

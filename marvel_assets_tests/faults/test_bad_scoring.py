@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 
-from marvel_assets.home import Home
-from marvel_assets.resources.mlflow_store import connect
-from marvel_assets.survival.schema import EXAMPLE
-from marvel_assets.survival.scoring import ASKED
-from marvel_assets.survival.signature import example_frame
+from marvel_assets.datasets.marvel_kaggle.columns import EXAMPLE
+from marvel_assets.datasets.scoring import ASKED
+from marvel_assets.paths import Home
+from marvel_assets.tracking.mlflow_store import connect
+from marvel_assets.tracking.signature import example_frame
 from marvel_assets_tests.faults.conftest import INPUTS, LOST
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.graph import failure_of, run_job

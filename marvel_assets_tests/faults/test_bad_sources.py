@@ -11,12 +11,12 @@ from deltalake import DeltaTable
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from marvel_assets.home import Home
-from marvel_assets.resources.engines.duckdb_engine import DuckDBEngine
+from marvel_assets.datasets.cleaning import cleaned_characters, digested_source, rejected, set_of
+from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
+from marvel_assets.paths import Home
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.locate import locate
-from marvel_assets.survival.cleaning import cleaned_characters, digested_source, rejected, set_of
-from marvel_assets.survival.schema import SOURCE_COLUMNS
+from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets_tests.commands import TABLES, State, state_of
 from marvel_assets_tests.faults.conftest import INPUTS, LOST
 from marvel_assets_tests.faults.deliveries import ACCEPTED, COLUMNS, HOSTILE, REFUSED, as_csv, soiled

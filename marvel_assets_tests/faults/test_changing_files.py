@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from marvel_assets.home import Home
+from marvel_assets.paths import Home
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.locate import Source, locate
 from marvel_assets_tests.commands import TABLES

@@ -13,25 +13,25 @@ import pandas as pd
 import pytest
 from deltalake import DeltaTable
 
-from marvel_assets.automation.drift import latest_windows
-from marvel_assets.automation.new_data import new_raw_data
 from marvel_assets.config import ProjectConfig
-from marvel_assets.home import PROJECT_ROOT, Home
-from marvel_assets.references import LoggedModelRef
-from marvel_assets.resources.mlflow_store import connect
-from marvel_assets.resources.profiles import resources_of_the_profile
-from marvel_assets.resources.tables import Tables
-from marvel_assets.resources.tracking import HOME_ID, MlflowTracking
-from marvel_assets.resources.unity_catalog.embedded import EmbeddedCatalog
-from marvel_assets.survival.scoring import PREDICTION_COLUMNS
+from marvel_assets.datasets.scoring import PREDICTION_COLUMNS
+from marvel_assets.defs.ingestion.sensors import new_raw_data
+from marvel_assets.defs.monitoring.sensors import latest_windows
+from marvel_assets.defs.resources import resources_of_the_profile
+from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.registry.embedded import EmbeddedCatalog
+from marvel_assets.storage.references import LoggedModelRef
+from marvel_assets.storage.tables import Tables
+from marvel_assets.tracking.mlflow_resource import HOME_ID, MlflowTracking
+from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import TABLES, marvel, state_of, succeeded
 from marvel_assets_tests.faults.clock import HOUR, YEAR, Clock, tell
 from marvel_assets_tests.faults.conftest import LOST
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.planted import spoilt_characters
 from marvel_assets_tests.resources import logging_assets
-from marvel_assets_tests.resources.logging_assets import BASIC, log, mark, wait_for
 from marvel_assets_tests.servers.databricks import Tracking
+from marvel_assets_tests.tracking.logging_assets import BASIC, log, mark, wait_for
 
 SHIFTS = (
     (0, -5 * YEAR, -2 * YEAR, -7 * YEAR, -6 * YEAR),
@@ -44,7 +44,7 @@ SHIFTS = (
 MANY_COMMITS = """
 import os, sys
 from pathlib import Path
-from marvel_assets.resources.engines.duckdb_engine import DuckDBEngine
+from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets_tests.faults.clock import YEAR, Clock
 
 folder = Path(sys.argv[1])
@@ -164,7 +164,7 @@ def test_a_clock_that_jumps_changes_nothing_that_is_decided(
 
 
 def sources_of(home: Home, default: Path) -> object:
-    from marvel_assets.resources.sources import Sources
+    from marvel_assets.sources.resource import Sources
 
     return Sources(default=str(default), scratch=str(home.scratch))
 

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from deltalake import DeltaTable
 
-from marvel_assets import room
 from marvel_assets.config import ProjectConfig
-from marvel_assets.home import PROJECT_ROOT, Home
-from marvel_assets.references import TableVersion
-from marvel_assets.resources.engines.duckdb_engine import DuckDBEngine
-from marvel_assets.resources.engines.engine import NoRoomToWorkError
-from marvel_assets.resources.tables import Tables
+from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.storage.engines.base import NoRoomToWorkError
+from marvel_assets.storage.engines.duckdb import DuckDBEngine
+from marvel_assets.storage.references import TableVersion
+from marvel_assets.storage.tables import Tables
+from marvel_assets.utils import disk_space as room
 from marvel_assets_tests.commands import CUSTOM, SECONDS, TABLES, State, state_of
 from marvel_assets_tests.faults.conftest import LOST
 from marvel_assets_tests.faults.scale import amount
@@ -189,7 +189,7 @@ def lost_rows(home: Home, project: Path, first: State) -> int:
 
 def answer_of_the_served(project: Path) -> object:
     """What the custom model under the alias says of a character."""
-    from marvel_assets.survival.signature import example_frame
+    from marvel_assets.tracking.signature import example_frame
 
     config = ProjectConfig.from_yaml(project)
     model = mlflow.pyfunc.load_model(f"models:/{config.qualified(CUSTOM)}@latest-model")

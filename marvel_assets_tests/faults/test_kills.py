@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.home import Home
+from marvel_assets.paths import Home
 from marvel_assets_tests.commands import succeeded
 from marvel_assets_tests.faults.conftest import KILLS, LOST, Undisturbed
 from marvel_assets_tests.faults.inventory import differences, inventory

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from marvel_assets.survival.synthetic import synthetic_characters
+from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
 from marvel_assets_tests.faults.conftest import INPUTS, LOST
 from marvel_assets_tests.faults.scale import amount
 
@@ -25,10 +25,10 @@ Kept in memory whole, 600 MB take 2,800 MB, and the 800 MB of the sample in prop
 PROGRAM = """
 import json, resource, sys
 from pathlib import Path
-from marvel_assets.resources.engines.duckdb_engine import DuckDBEngine
-from marvel_assets.resources.tables import Tables
+from marvel_assets.storage.engines.duckdb import DuckDBEngine
+from marvel_assets.storage.tables import Tables
 from marvel_assets.sources.locate import locate
-from marvel_assets.survival.cleaning import cleaned_characters, digested_source, rejected, set_of
+from marvel_assets.datasets.cleaning import cleaned_characters, digested_source, rejected, set_of
 
 file, home, also_cleaned = sys.argv[1], Path(sys.argv[2]), sys.argv[3] == "True"
 engine = DuckDBEngine(scratch=str(home / "scratch"), memory_limit="256MB")

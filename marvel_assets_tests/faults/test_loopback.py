@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from marvel_assets.home import Home
+from marvel_assets.paths import Home
 from marvel_assets_tests.commands import python, succeeded
 from marvel_assets_tests.faults.conftest import INPUTS
 from marvel_assets_tests.faults.scale import amount
@@ -23,8 +23,8 @@ Record = Callable[[str, object], None]
 
 SESSION = """
 import json
-from marvel_assets.home import Home
-from marvel_assets.resources.profiles import spark
+from marvel_assets.paths import Home
+from marvel_assets.defs.resources import spark
 from marvel_assets_tests.sockets import listening
 
 session = spark(Home.from_environment())["spark"].session()

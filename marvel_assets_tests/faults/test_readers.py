@@ -10,20 +10,20 @@ from pathlib import Path
 import pytest
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.home import PROJECT_ROOT
-from marvel_assets.resources.mlflow_store import connect
-from marvel_assets.resources.unity_catalog.catalog import READY, CatalogVersion, ModelCatalog
-from marvel_assets.resources.unity_catalog.model_pair import ALIAS, WRAPS, Decision, ModelPair, ModelPairs
-from marvel_assets.resources.unity_catalog.resource import UnityCatalog
+from marvel_assets.paths import PROJECT_ROOT
+from marvel_assets.registry.base import READY, CatalogVersion, ModelCatalog
+from marvel_assets.registry.model_pairs import ALIAS, WRAPS, Decision, ModelPair, ModelPairs
+from marvel_assets.registry.resource import UnityCatalog
+from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.faults.conftest import LOST, READS
 from marvel_assets_tests.faults.scale import amount
-from marvel_assets_tests.resources.test_model_pair import BASIC, CUSTOM, config, pairs  # noqa: F401 - fixtures
-from marvel_assets_tests.resources.test_unity_catalog import (  # noqa: F401 - fixtures
+from marvel_assets_tests.registry.test_contract import (  # noqa: F401 - fixtures
     Backend,
     backend,
     home_with_models,
     workspace_with_models,
 )
+from marvel_assets_tests.registry.test_model_pairs import BASIC, CUSTOM, config, pairs  # noqa: F401 - fixtures
 
 MOVES = {"embedded": amount(40, 800), "oss": amount(4, 100), "databricks": amount(4, 100)}
 MOVES_TO_A_NEW_VERSION = 20
@@ -37,8 +37,8 @@ IN_ANOTHER_PROCESS = """
 import json, sys
 from pathlib import Path
 from marvel_assets.config import ProjectConfig
-from marvel_assets.resources.unity_catalog.model_pair import ModelPairs
-from marvel_assets.resources.unity_catalog.resource import UnityCatalog
+from marvel_assets.registry.model_pairs import ModelPairs
+from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets_tests.faults.test_readers import problem_of
 
 settings, config, folder = json.loads(sys.argv[1]), ProjectConfig.model_validate_json(sys.argv[2]), Path(sys.argv[3])

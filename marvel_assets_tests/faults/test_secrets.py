@@ -15,7 +15,7 @@ from threading import Thread
 import pytest
 import requests
 
-from marvel_assets.home import Home
+from marvel_assets.paths import Home
 from marvel_assets_tests.commands import marvel, materialize, succeeded
 from marvel_assets_tests.faults.conftest import INPUTS, LOST
 from marvel_assets_tests.faults.scale import amount
@@ -248,7 +248,7 @@ def test_an_address_that_holds_one_is_refused_in_dagsters_own_command_too(
 @pytest.mark.parametrize("address", ["no-address", "http://", "http://[", "http://127.0.0.1:99999", "ftp://127.0.0.1"])
 def test_an_address_of_a_webhook_that_is_none_is_not_told(record_property: Record, address: str):
     # given
-    from marvel_assets.automation.failures import WebhookError, post
+    from marvel_assets.defs.monitoring.run_failures import WebhookError, post
 
     # when
     with pytest.raises(WebhookError) as error:

@@ -20,15 +20,15 @@ import pytest
 import yaml
 
 from marvel_assets import cli
-from marvel_assets.assets.registry import GATE
-from marvel_assets.automation.aliases import aliases_agree
-from marvel_assets.automation.causes import cause_of
 from marvel_assets.config import ProjectConfig
-from marvel_assets.home import Home
-from marvel_assets.resources import patience
-from marvel_assets.resources.mlflow_store import connect
-from marvel_assets.resources.profiles import resources_of_the_profile
-from marvel_assets.resources.tracking import RECIPE
+from marvel_assets.defs.monitoring.causes import cause_of
+from marvel_assets.defs.registration.assets import GATE
+from marvel_assets.defs.registration.sensors import aliases_agree
+from marvel_assets.defs.resources import resources_of_the_profile
+from marvel_assets.paths import Home
+from marvel_assets.tracking import patience
+from marvel_assets.tracking.mlflow_resource import RECIPE
+from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import BASIC, marvel
 from marvel_assets_tests.faults.conftest import CALLS, LOST
 from marvel_assets_tests.faults.scale import amount

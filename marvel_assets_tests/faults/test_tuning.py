@@ -19,9 +19,9 @@ import sys
 from pathlib import Path
 import numpy, pandas
 from marvel_assets.config import LightGBMParameters, ProjectConfig
-from marvel_assets.home import PROJECT_ROOT
-from marvel_assets.survival.cross_validation import TrainingRows
-from marvel_assets.survival.tuning import Effort, search, trials_table
+from marvel_assets.paths import PROJECT_ROOT
+from marvel_assets.training.cross_validation import TrainingRows
+from marvel_assets.training.search import Effort, search, trials_table
 
 drawn = numpy.random.default_rng(616)
 rows = pandas.DataFrame({"Height": drawn.random(200), "Gender": drawn.choice(["Male", "Female"], 200)})

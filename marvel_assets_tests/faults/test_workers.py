@@ -15,12 +15,12 @@ import psutil
 import pytest
 from deltalake import write_deltalake
 
+from marvel_assets.datasets.marvel_kaggle.columns import TARGET
 from marvel_assets.model.pipeline import build_pipeline
-from marvel_assets.resources.dask_workers import WorkersError, dask_workers
-from marvel_assets.resources.table_scan import TableScan
-from marvel_assets.survival.distributed_fit import fit_on_workers
-from marvel_assets.survival.schema import TARGET
-from marvel_assets.survival.training_rows import columns_for_training
+from marvel_assets.storage.table_scan import TableScan
+from marvel_assets.training.dask_cluster import WorkersError, dask_workers
+from marvel_assets.training.dataset import columns_for_training
+from marvel_assets.training.distributed import fit_on_workers
 from marvel_assets_tests.faults.conftest import KILLS, LOST
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES, cleaned

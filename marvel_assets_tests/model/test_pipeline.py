@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 
 from marvel_assets.config import ProjectConfig
+from marvel_assets.datasets.marvel_kaggle.columns import FLAGS, TARGET
 from marvel_assets.model.encoder import CatToIntTransformer
 from marvel_assets.model.pipeline import (
     TRUSTED_TYPES,
@@ -18,8 +19,7 @@ from marvel_assets.model.pipeline import (
     default_threads,
     fit_pipeline,
 )
-from marvel_assets.survival.fitting import fit_as_configured
-from marvel_assets.survival.schema import FLAGS, TARGET
+from marvel_assets.training.fit import fit_as_configured
 from marvel_assets_tests.commands import python, succeeded
 from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES

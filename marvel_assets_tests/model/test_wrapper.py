@@ -9,11 +9,11 @@ import pytest
 from mlflow.pyfunc import PyFuncModel
 from sklearn.pipeline import Pipeline
 
+from marvel_assets.datasets.marvel_kaggle.columns import MEASURES
 from marvel_assets.model import wrapper as wrapper_module
 from marvel_assets.model.pipeline import TRUSTED_TYPES
 from marvel_assets.model.wrapper import ARTIFACT, MarvelModelWrapper
-from marvel_assets.survival.schema import MEASURES
-from marvel_assets.survival.signature import custom_signature, example_frame
+from marvel_assets.tracking.signature import custom_signature, example_frame
 from marvel_assets_tests.fitted_rows import FEATURE_NAMES
 
 CONFIG = {"answer": "Survival prediction", "labels": ["dead", "alive"]}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from marvel_assets.home import PROJECT_ROOT, Home
+from marvel_assets.paths import PROJECT_ROOT, Home
 from marvel_assets_tests.pages import free_port
 from marvel_assets_tests.servers.starting import wait_until_it_answers
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 import pandas as pd
 import pytest
 
-from marvel_assets.survival.schema import SOURCE_COLUMNS
+from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
 
 CONTENT = b"PageID,Name\n1,Anna\n" * 1000
 

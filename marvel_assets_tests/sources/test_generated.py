@@ -6,9 +6,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
+from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
 from marvel_assets.sources.generated import GeneratedSource
-from marvel_assets.survival.schema import SOURCE_COLUMNS
-from marvel_assets.survival.synthetic import synthetic_characters
 
 
 @pytest.mark.parametrize(("rows", "seed"), [(101, 7), (100, 8)])

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.read import read_batches
-from marvel_assets.survival.schema import SOURCE_COLUMNS
 from marvel_assets_tests.conftest import SAMPLE_ROWS
 
 LABEL = "the source"

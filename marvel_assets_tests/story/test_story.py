@@ -13,13 +13,13 @@ import pytest
 from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorTick, TickStatus
 from dagster_graphql import DagsterGraphQLClient
 
-from marvel_assets.automation.new_data import GOING
 from marvel_assets.config import ProjectConfig
-from marvel_assets.home import Home
-from marvel_assets.resources.mlflow_store import connect
-from marvel_assets.resources.unity_catalog.embedded import EmbeddedCatalog
-from marvel_assets.resources.unity_catalog.model_pair import ALIAS, ModelPairs
-from marvel_assets.survival.schema import SOURCE_COLUMNS
+from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
+from marvel_assets.defs.ingestion.sensors import GOING
+from marvel_assets.paths import Home
+from marvel_assets.registry.embedded import EmbeddedCatalog
+from marvel_assets.registry.model_pairs import ALIAS, ModelPairs
+from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.homes import Templates, copy_of
 from marvel_assets_tests.pages import Pages, served
 from marvel_assets_tests.planted import ROWS, spoilt_characters
@@ -37,7 +37,7 @@ FAIR, GOOD = 0.1, 0.0
 KILL_ONCE_AFTER_AN_ALIAS = """
 import os, signal
 from pathlib import Path
-from marvel_assets.resources.unity_catalog.mlflow_registry import MlflowRegistryCatalog
+from marvel_assets.registry.mlflow import MlflowRegistryCatalog
 
 moved = MlflowRegistryCatalog.set_alias
 

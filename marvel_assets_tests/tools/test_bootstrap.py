@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from marvel_assets.home import PROJECT_ROOT
+from marvel_assets.paths import PROJECT_ROOT
 
 SCRIPT = PROJECT_ROOT / "tools" / "bootstrap.py"
 WAITING = f"""

@@ -1,1 +1,0 @@
-"""The asset checks, one file for each asset group."""

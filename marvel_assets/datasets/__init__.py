@@ -1,0 +1,1 @@
+"""The tables of characters; the only place that names a column."""

@@ -1,0 +1,1 @@
+"""Kaggle's table of Marvel characters."""

@@ -1,0 +1,1 @@
+"""The model that answers, and what it says of every character."""

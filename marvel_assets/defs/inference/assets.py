@@ -1,0 +1,213 @@
+"""From a registered basic version to a custom model that any worker can load."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+
+from marvel_assets.config import Tags
+from marvel_assets.defs.code_versions import code_version, recipe_of
+from marvel_assets.defs.freshness import WEEKLY
+from marvel_assets.defs.inference.wheel import WheelBuilder
+from marvel_assets.defs.metadata import OWNERS
+from marvel_assets.defs.project import Project
+from marvel_assets.defs.registration.assets import JUDGED_AGAINST, NOBODY, register, version_result
+from marvel_assets.defs.retraining_lock import POOL, RetrainingTurn
+from marvel_assets.registry.base import CatalogVersion
+from marvel_assets.registry.model_pairs import ALIAS, CUSTOM_MODEL, WRAPS, ModelPair, StalePairError
+from marvel_assets.registry.resource import UnityCatalog
+from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, WheelRef
+from marvel_assets.tracking.mlflow_resource import INSPECTED_IN, INSPECTION, PASSED, MlflowTracking
+
+GROUP = "serving"
+WRAP_CODE = code_version("marvel_assets.model.serving_script", "marvel_assets.tracking.wrapper_logging")
+
+UNWRAPPED = "answers_the_same_unwrapped"
+WRAPS_THE_BASIC_VERSION = "wraps_the_basic_version"
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"python"},
+    owners=OWNERS,
+    automation_condition=dg.AutomationCondition.on_missing(),
+    io_manager_key="references",
+)
+def inference_wheel(context: dg.AssetExecutionContext, wheel_builder: WheelBuilder) -> dg.MaterializeResult[WheelRef]:
+    """The wheel that scoring environments install: the model package alone, built once per content."""
+    wheel = wheel_builder.wheel()
+    context.log.info(f"Wheel {Path(wheel.path).name}")
+    return dg.MaterializeResult(
+        value=wheel,
+        data_version=dg.DataVersion(wheel.data_version),
+        metadata={
+            "dagster/uri": dg.MetadataValue.path(wheel.path),
+            "sha256": wheel.sha256,
+            "size_bytes": Path(wheel.path).stat().st_size,
+        },
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"mlflow", "python"},
+    owners=OWNERS,
+    freshness_policy=WEEKLY,
+    code_version=WRAP_CODE,
+    io_manager_key="references",
+    pool=POOL,
+    check_specs=[
+        dg.AssetCheckSpec(
+            UNWRAPPED,
+            asset="custom_model_version",
+            description="unwrap_python_model().predict(context=None, …) and pyfunc.predict(…) agree, in words.",
+        ),
+        dg.AssetCheckSpec(
+            WRAPS_THE_BASIC_VERSION,
+            asset="custom_model_version",
+            description="The model inside is the registered basic version.",
+        ),
+    ],
+)
+def custom_model_version(
+    context: dg.AssetExecutionContext,
+    basic_model_version: ModelVersionRef,
+    inference_wheel: WheelRef,
+    project: Project,
+    tracking: MlflowTracking,
+    unity_catalog: UnityCatalog,
+    turn: RetrainingTurn,
+) -> Iterator[dg.MaterializeResult[ModelVersionRef] | dg.AssetCheckResult]:
+    """The basic version inside MarvelModelWrapper, which answers in words; the pair goes under latest-model."""
+    turn.take(context)
+    experiment = project.config.experiment_name_custom
+    recipe = recipe_of(basic_model_version.model_id, inference_wheel.content, WRAP_CODE)
+    with tracking.making(recipe):
+        logged = tracking.find_model(experiment, recipe)
+        is_new = logged is None
+        if logged is None:
+            context.log.info(f"Wrapping {basic_model_version.name} version {basic_model_version.version}")
+            logged = _wrap(context, basic_model_version, inference_wheel, project, tracking, recipe)
+
+    verdicts = _inspected(context, logged, basic_model_version, project, tracking)
+    yield from verdicts
+    failed = [verdict.check_name for verdict in verdicts if not verdict.passed]
+    if failed:
+        raise dg.Failure(
+            f"{logged.model_id} is not registered: {', '.join(map(str, failed))} failed; see the checks of "
+            "custom_model_version.",
+            allow_retries=False,
+        )
+    basic = _basic_version(basic_model_version, unity_catalog)
+    card = f"Wraps {basic.name} version {basic.version}; answers in words.\n\n{basic.description}"
+    wraps = {WRAPS: basic.model_id}
+    custom = register(context, logged, project.config.qualified(CUSTOM_MODEL), unity_catalog, wraps, card)
+    tracking.note_version(logged, custom.version)
+    released = _release(context, ModelPair(basic, custom), project, unity_catalog)
+    yield version_result(context, logged, custom, tracking, is_new=is_new, metadata={"alias": released})
+
+
+def _inspected(
+    context: dg.AssetExecutionContext,
+    logged: LoggedModelRef,
+    basic: ModelVersionRef,
+    project: Project,
+    tracking: MlflowTracking,
+) -> list[dg.AssetCheckResult]:
+    """The checks of a custom model: its files are looked at in every run, and asked until they have passed once."""
+    tags = tracking.tags_of(logged)
+    with tracking.files_of(logged.model_id) as files:
+        if tags.get(INSPECTION) == PASSED:
+            return [
+                dg.AssetCheckResult(
+                    asset_key="custom_model_version",
+                    check_name=name,
+                    passed=True,
+                    metadata={INSPECTED_IN: tags[INSPECTED_IN]},
+                )
+                for name in (UNWRAPPED, WRAPS_THE_BASIC_VERSION)
+            ]
+        verdicts = [_answers_the_same(files, project), _wraps_the_basic_version(files, basic, tracking)]
+    if all(verdict.passed for verdict in verdicts):
+        tracking.tag_model(logged, {INSPECTION: PASSED, INSPECTED_IN: context.run.run_id})
+    return verdicts
+
+
+def _basic_version(reference: ModelVersionRef, unity_catalog: UnityCatalog) -> CatalogVersion:
+    for version in unity_catalog.catalog().versions(reference.name):
+        if version.version == reference.version:
+            return version
+    raise dg.Failure(
+        f"{reference.name} version {reference.version} is no longer in the catalog; materialise basic_model_version.",
+        allow_retries=False,
+    )
+
+
+def _release(context: dg.AssetExecutionContext, pair: ModelPair, project: Project, unity_catalog: UnityCatalog) -> str:
+    """Put the pair under the alias, unless a person must approve it; tells in words where it stands."""
+    pairs = unity_catalog.pairs(project.config)
+    is_served = pairs.served_model() == pair.basic.model_id
+    if project.config.gate.approval == "manual" and not is_served:
+        context.log.info(f"{pair} wait for approval: dagster job execute -m marvel_assets.definitions -j approve")
+        return f"waits for approval to be {ALIAS}"
+    try:
+        against = pair.basic.tags.get(JUDGED_AGAINST, NOBODY)
+        is_new = pairs.move(pair, None if against == NOBODY else against)
+    except StalePairError as error:
+        raise dg.Failure(str(error)) from error
+    context.log.info(f"{ALIAS}: {pair} ({'new' if is_new else 'unchanged'})")
+    return ALIAS
+
+
+def _wrap(
+    context: dg.AssetExecutionContext,
+    basic: ModelVersionRef,
+    wheel: WheelRef,
+    project: Project,
+    tracking: MlflowTracking,
+    recipe: str,
+) -> LoggedModelRef:
+    from marvel_assets.model.safe_loading import check_trusted
+    from marvel_assets.tracking.wrapper_logging import CUSTOM_MODEL_NAME, log_custom_model
+
+    experiment, tags = project.config.experiment_name_custom, Tags.collect(context.run.run_id)
+    with tracking.files_of(basic.model_id) as files:
+        check_trusted(files)
+    with tracking.run(experiment, tags) as run:
+        model_id = log_custom_model(
+            basic.model_id,
+            Path(wheel.path),
+            features=project.config.features,
+            tags={**tags.as_dict(), "basic_model": f"{basic.name}/{basic.version}", "wheel": Path(wheel.path).name},
+        )
+        return tracking.complete_model(LoggedModelRef(CUSTOM_MODEL_NAME, model_id, run.info.run_id, experiment), recipe)
+
+
+def _answers_the_same(files: Path, project: Project) -> dg.AssetCheckResult:
+    from marvel_assets.tracking.inspection import answers_of
+
+    wrapped, unwrapped = answers_of(files, project.config.features)
+    return dg.AssetCheckResult(
+        asset_key="custom_model_version",
+        check_name=UNWRAPPED,
+        passed=wrapped == unwrapped,
+        metadata={"pyfunc": dg.MetadataValue.json(wrapped), "unwrapped": dg.MetadataValue.json(unwrapped)},
+    )
+
+
+def _wraps_the_basic_version(files: Path, basic: ModelVersionRef, tracking: MlflowTracking) -> dg.AssetCheckResult:
+    """Compare where the model inside was taken from, and its files: they could have changed while they were fetched."""
+    from marvel_assets.tracking.wrapper_logging import Wrapped, wrapped_model
+
+    expected, found = Wrapped(f"models:/{basic.model_id}", tracking.digest_of(basic.model_id)), wrapped_model(files)
+    return dg.AssetCheckResult(
+        asset_key="custom_model_version",
+        check_name=WRAPS_THE_BASIC_VERSION,
+        passed=found == expected,
+        metadata={
+            "wrapped": found.uri,
+            "wrapped_files": found.digest,
+            "expected": expected.uri,
+            "expected_files": expected.digest,
+        },
+    )

@@ -1,0 +1,179 @@
+"""What the served model says of a table of characters."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import dagster as dg
+
+from marvel_assets.datasets.cleaning import cleaned_characters
+from marvel_assets.datasets.marvel_kaggle.descriptions import SURVIVAL_PREDICTIONS
+from marvel_assets.datasets.scoring import (
+    as_if_alive,
+    columns_of_other_types,
+    missing_columns,
+    predictions,
+    touched_ids,
+    usable,
+)
+from marvel_assets.defs.code_versions import code_version
+from marvel_assets.defs.freshness import WEEKLY
+from marvel_assets.defs.inference.assets import GROUP, custom_model_version
+from marvel_assets.defs.metadata import OWNERS, column_schema, log_published, table_metadata
+from marvel_assets.defs.project import Project
+from marvel_assets.registry.model_pairs import ALIAS
+from marvel_assets.registry.resource import UnityCatalog
+from marvel_assets.storage.engines.base import ChangesNotKeptError, Engine, EngineSession
+from marvel_assets.storage.references import TableVersion
+from marvel_assets.storage.tables import Commit, Published, Tables
+from marvel_assets.tracking.mlflow_resource import MlflowTracking
+
+PREDICTIONS = "survival_predictions"
+SCORING_VERSION = code_version("marvel_assets.datasets.scoring", "marvel_assets.datasets.cleaning")
+TYPES = {
+    **dict.fromkeys(("Height", "Weight"), "double"),
+    **dict.fromkeys(("Teams", "Magic", "Mutant"), "integer"),
+    **dict.fromkeys(("model_version", "source_version"), "bigint"),
+    "scored_at_utc": "timestamp",
+}
+
+
+@dg.asset(
+    name=PREDICTIONS,
+    group_name=GROUP,
+    kinds={"deltalake", "table"},
+    owners=OWNERS,
+    freshness_policy=WEEKLY,
+    code_version=SCORING_VERSION,
+    io_manager_key="references",
+    deps=[custom_model_version],
+    automation_condition=dg.AutomationCondition.eager(),
+    metadata={"dagster/column_schema": column_schema(SURVIVAL_PREDICTIONS, TYPES)},
+)
+def survival_predictions(
+    context: dg.AssetExecutionContext,
+    raw_characters: TableVersion,
+    project: Project,
+    engine: dg.ResourceParam[Engine],
+    tables: Tables,
+    tracking: MlflowTracking,
+    unity_catalog: UnityCatalog,
+) -> dg.MaterializeResult[TableVersion]:
+    """Batch predictions from the custom model at alias `latest-model`. Only new or changed characters are re-scored."""
+    name = project.config.qualified(PREDICTIONS)
+    predicted = predict_table(context.log, raw_characters, name, project, engine, tables, tracking, unity_catalog)
+    return dg.MaterializeResult(
+        value=predicted.table, data_version=dg.DataVersion(predicted.table.data_version), metadata=predicted.metadata
+    )
+
+
+class Predicted(NamedTuple):
+    """The table of predictions, and what is known of it."""
+
+    table: TableVersion
+    metadata: dict[str, dg.MetadataValue]
+
+
+def predict_table(
+    log: dg.DagsterLogManager,
+    table: TableVersion,
+    name: str,
+    project: Project,
+    engine: Engine,
+    tables: Tables,
+    tracking: MlflowTracking,
+    unity_catalog: UnityCatalog,
+) -> Predicted:
+    """Bring the predictions for a table up to date.
+
+    Args:
+        log: of the run.
+        table: characters as delivered.
+        name: ``catalog.schema.table`` of the predictions.
+        project: names the model.
+        engine: makes the predictions' rows.
+        tables: where both tables are.
+        tracking: where the model's files are.
+        unity_catalog: which model is served.
+
+    Raises:
+        dagster.Failure: no model is served, or the table has not the columns of raw_characters.
+    """
+    pair = unity_catalog.pairs(project.config).current()
+    if pair is None:
+        raise dg.Failure(f"Nothing is under {ALIAS} yet; materialise custom_model_version first.", allow_retries=False)
+    head = tables.head(name)
+    made_of = {
+        "scored_table": table.name,
+        "scored_table_id": tables.table_id(table.name),
+        "model": f"{pair.custom.name}/{pair.custom.version}",
+        "model_id": pair.custom.model_id,
+        "scored_by": SCORING_VERSION,
+    }
+    previous = head if head is not None and made_of.items() <= head.provenance.items() else None
+    if previous is not None and previous.provenance["scored_version"] == table.version:
+        published, scored = Published(previous, is_new=False), 0
+    else:
+        served = f"models:/{pair.custom.name}/{pair.custom.version}"
+        with tracking.files_of(pair.custom.model_id, served) as files, engine.session() as session:
+            counts = _score(
+                log, session, table, tables, previous,
+                model=(pair.custom.name, pair.custom.version),
+                files=files,
+            )  # fmt: skip
+            provenance = {**made_of, "scored_version": table.version, **counts}
+            published, scored = tables.publish(session, "predictions", name, provenance), counts["scored"]
+    log_published(log, published)
+    metadata = {
+        **table_metadata(published, tables),
+        "scored_now": dg.MetadataValue.int(scored),
+        "unusable": dg.MetadataValue.int(published.commit.provenance["unusable"]),
+        "scored_table": dg.MetadataValue.text(str(table)),
+        "model_version": dg.MetadataValue.url(tracking.version_url(pair.custom.name, pair.custom.version)),
+    }
+    return Predicted(published.commit.table, metadata)
+
+
+def _score(
+    log: dg.DagsterLogManager,
+    session: EngineSession,
+    table: TableVersion,
+    tables: Tables,
+    previous: Commit | None,
+    *,
+    model: tuple[str, int],
+    files: Path,
+) -> dict[str, int]:
+    """Make the relation of all predictions: of ``previous`` what still holds, and the others scored."""
+    location = tables.location(table.name)
+    session.read_table(location, table.version, "delivered")
+    types = {str(row[0]): str(row[1]) for row in session.rows("DESCRIBE delivered")}
+    columns = list(types)
+    if missing := missing_columns(columns):
+        raise dg.Failure(
+            f"{table}: column {', '.join(missing)} is missing; a table to be scored has the columns of raw_characters, "
+            "of which Alive may be left out.",
+            allow_retries=False,
+        )
+    if other := columns_of_other_types(types):
+        raise dg.Failure(
+            f"{table}: column {', '.join(other)}, expected text; a table to be scored holds every cell as it was "
+            "delivered, as raw_characters does. Cast the column to a string.",
+            allow_retries=False,
+        )
+    touched = None
+    if previous is not None:
+        try:
+            session.read_changes(location, previous.provenance["scored_version"] + 1, table.version, "changes")
+            session.query(touched_ids("changes"), "touched")
+            session.read_table(tables.location(previous.table.name), previous.table.version, "previous")
+            touched = "touched"
+        except ChangesNotKeptError as error:
+            log.info(f"All characters are scored: {error}")
+    session.define(as_if_alive("delivered", columns, touched), "raw_characters")
+    session.define(cleaned_characters(), "cleaned_characters")
+    session.query(usable(), "to_score")  # none of the columns that only reject
+    [(read, scored)] = session.rows("SELECT (SELECT count(*) FROM raw_characters), (SELECT count(*) FROM to_score)")
+    log.info(f"Scoring {scored:,} characters of {table} with {model[0]} version {model[1]}")
+    session.score("to_score", files, "scored")
+    session.define(predictions(*model, table.version, touched), "predictions")
+    return {"scored": int(str(scored)), "unusable": int(str(read)) - int(str(scored))}

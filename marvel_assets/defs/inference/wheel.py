@@ -1,0 +1,112 @@
+"""The wheel that scoring environments install: ``marvel_assets.model`` alone, which is all that a prediction needs."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from marvel_assets.paths import PROJECT_ROOT
+from marvel_assets.storage.references import WheelRef
+from marvel_assets.utils.temporary_folders import temporary_folder
+
+PACKAGE = PROJECT_ROOT / "marvel_assets"
+BUILD_SECONDS = 120
+
+
+class WheelBuilder(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Builds each content once. The content's hash is a part of the version, and so of the file's name.
+
+    Scoring environments are kept by the text of their requirements; a wheel under an old name would not be
+    installed again.
+    """
+
+    folder: str = Field(description="Folder of the wheels.")
+
+    def wheel(self) -> WheelRef:
+        """The wheel of the sources as they are, built where it is not there yet.
+
+        Raises:
+            dagster.Failure: uv can't build it.
+        """
+        project = _project_table()
+        content = _content_hash(project)
+        # A letter first: digits alone would be normalised as a number.
+        label = f"{project['version']}+h{content}"
+        wheel = Path(self.folder, f"{project['name'].replace('-', '_')}-{label}-py3-none-any.whl")
+        if not wheel.exists():
+            self._build({**project, "version": label}, wheel)
+        return WheelRef(str(wheel), hashlib.sha256(wheel.read_bytes()).hexdigest(), content)
+
+    def _build(self, project: dict[str, Any], wheel: Path) -> None:
+        import uv
+
+        with temporary_folder(wheel.parent) as tree:
+            for file in _sources():
+                target = tree / "src" / file.relative_to(PROJECT_ROOT)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, target)
+            (tree / "pyproject.toml").write_text(_pyproject(project), encoding="utf-8")
+            command = [
+                uv.find_uv_bin(),
+                "build",
+                "--wheel",
+                "--offline",
+                "--no-cache",
+                "--quiet",
+                "--out-dir",
+                "out",
+                str(tree),
+            ]
+            done = subprocess.run(  # noqa: S603
+                command, cwd=tree, capture_output=True, text=True, check=False, timeout=BUILD_SECONDS
+            )
+            if done.returncode != 0:
+                raise dg.Failure(f"uv build failed for {wheel.name}: {done.stderr.strip()}", allow_retries=False)
+            (tree / "out" / wheel.name).replace(wheel)
+
+
+def _sources() -> list[Path]:
+    return sorted([PACKAGE / "__init__.py", PACKAGE / "py.typed", *(PACKAGE / "model").rglob("*.py")])
+
+
+def _project_table() -> dict[str, Any]:
+    """Name, version, Python versions and base dependencies of this project."""
+    declared = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return {key: declared["project"][key] for key in ("name", "version", "requires-python", "dependencies")} | {
+        "build-system": declared["build-system"]
+    }
+
+
+def _content_hash(project: dict[str, Any]) -> str:
+    digest = hashlib.sha256(repr(sorted(project.items())).encode())
+    for file in _sources():
+        content = file.read_bytes()
+        digest.update(f"\0{file.relative_to(PROJECT_ROOT)}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+def _pyproject(project: dict[str, Any]) -> str:
+    dependencies = ", ".join(f'"{line}"' for line in project["dependencies"])
+    build = project["build-system"]
+    requires = ", ".join(f'"{line}"' for line in build["requires"])
+    return f"""\
+[project]
+name = "{project["name"]}"
+version = "{project["version"]}"
+requires-python = "{project["requires-python"]}"
+dependencies = [{dependencies}]
+
+[build-system]
+requires = [{requires}]
+build-backend = "{build["build-backend"]}"
+
+[tool.uv.build-backend]
+module-name = "marvel_assets"
+"""

@@ -1,0 +1,258 @@
+"""From the source to the cleaned tables."""
+
+from collections.abc import Iterator, Mapping
+
+import dagster as dg
+from pydantic import Field
+
+from marvel_assets.datasets.cleaning import cleaned_characters, digested_source, rejected, set_of
+from marvel_assets.datasets.marvel_kaggle.columns import CHARACTER_COLUMNS, SOURCE_COLUMNS, SOURCE_ROW
+from marvel_assets.datasets.marvel_kaggle.descriptions import CHARACTERS, RAW_CHARACTERS, REJECTED_CHARACTERS
+from marvel_assets.defs.code_versions import code_version
+from marvel_assets.defs.disk_space import Room
+from marvel_assets.defs.freshness import WEEKLY
+from marvel_assets.defs.metadata import OWNERS, column_lineage, column_schema, log_published, table_metadata
+from marvel_assets.defs.project import Project
+from marvel_assets.defs.readiness import check_ready
+from marvel_assets.defs.retraining_lock import POOL, RetrainingTurn
+from marvel_assets.registry.resource import UnityCatalog
+from marvel_assets.sources.resource import Sources
+from marvel_assets.storage.engines.base import Engine, EngineSession
+from marvel_assets.storage.references import TableVersion
+from marvel_assets.storage.tables import Published, Tables
+from marvel_assets.tracking.mlflow_resource import MlflowTracking
+from marvel_assets.utils.background_imports import imported_meanwhile
+
+GROUP = "ingestion"
+READING_VERSION = code_version("marvel_assets.sources.read", "marvel_assets.sources.delta_table")
+CLEANING_VERSION = code_version("marvel_assets.datasets.cleaning")
+
+SOURCE_DIGEST = "source_digest"
+"""What the commit and the materialisation of raw_characters tell of the source's content."""
+
+SOURCE_FINGERPRINT = "source_fingerprint"
+"""What the materialisation of raw_characters tells of how the source looked from outside when it was read."""
+
+NEEDED_TO_FIT = ("mlflow", "lightgbm", "sklearn.pipeline")
+"""Modules that the assets after these take seconds to import."""
+
+ADD_UP = "accepted_and_rejected_add_up"
+TABLE_STATEMENTS = {"train_set": set_of("train"), "test_set": set_of("test"), "rejected_characters": rejected()}
+
+DELIVERED_TYPES = {SOURCE_ROW: "bigint", "update_timestamp_utc": "timestamp"}
+CLEANED_TYPES = {
+    "Height": "double",
+    "Weight": "double",
+    "Teams": "integer",
+    "Magic": "integer",
+    "Mutant": "integer",
+    "Alive": "integer",
+    "update_timestamp_utc": "timestamp",
+}
+"""Types of the columns that are no text."""
+
+LINEAGE = {
+    "Id": ["PageID"],
+    "Height": ["Height_m"],
+    "Weight": ["Weight_kg"],
+    "Magic": ["Origin"],
+    "Mutant": ["Origin"],
+}
+"""Columns that come from raw columns of another name."""
+
+
+class RawCharactersConfig(dg.Config):
+    """Where the rows of this run come from."""
+
+    source: str | None = Field(
+        default=None,
+        description=(
+            "A CSV or Parquet file, a folder of such files or of a Delta table, an http(s) URL, "
+            "kaggle:<owner>/<dataset>, or 'generated'. "
+            "Default: what the sources resource says (MARVEL_SOURCE, else 'generated'). "
+            "It is shown with the run: an address that holds a password or token belongs into MARVEL_SOURCE."
+        ),
+    )
+    generator_rows: int | None = Field(default=None, ge=1, description="Rows of 'generated'. Default: project.yml.")
+    generator_seed: int | None = Field(default=None, ge=0, description="Seed of 'generated'. Default: project.yml.")
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"deltalake", "table"},
+    owners=OWNERS,
+    freshness_policy=WEEKLY,
+    code_version=READING_VERSION,
+    io_manager_key="references",
+    pool=POOL,
+    metadata={"dagster/column_schema": column_schema(RAW_CHARACTERS, DELIVERED_TYPES)},
+)
+def raw_characters(
+    context: dg.AssetExecutionContext,
+    config: RawCharactersConfig,
+    project: Project,
+    sources: Sources,
+    engine: dg.ResourceParam[Engine],
+    tables: Tables,
+    tracking: MlflowTracking,
+    unity_catalog: UnityCatalog,
+    room: Room,
+    turn: RetrainingTurn,
+) -> dg.MaterializeResult[TableVersion]:
+    """The characters as the source delivers them: every cell as text, one Delta version for each distinct content."""
+    turn.take(context)
+    check_ready(room, project.config, engine, tracking, unity_catalog)
+    name = project.config.qualified("raw_characters")
+    generator = project.config.generator
+    rows = config.generator_rows or generator.rows
+    seed = generator.seed if config.generator_seed is None else config.generator_seed
+    looks = sources.fingerprint(config.source, generator_rows=rows, generator_seed=seed)
+    with sources.located(config.source, generator_rows=rows, generator_seed=seed) as source:
+        read_from = {SOURCE_DIGEST: source.digest, "read_by": READING_VERSION}
+        head = tables.head(name)
+        if head is not None and read_from.items() <= head.provenance.items():
+            published = Published(head, is_new=False)
+        else:
+            context.log.info(f"Reading {source.label}")
+            with imported_meanwhile(*NEEDED_TO_FIT, after=("pandas",)), engine.session() as session:
+                session.read_source(source, "delivered")
+                session.define(digested_source("delivered"), "raw_characters")
+                provenance = {"source": source.label, **read_from}
+                published = tables.publish(session, "raw_characters", name, provenance)
+        log_published(context.log, published)
+        return dg.MaterializeResult(
+            value=published.commit.table,
+            data_version=dg.DataVersion(published.commit.table.data_version),
+            metadata={
+                **table_metadata(published, tables),
+                "source": source.label,
+                SOURCE_DIGEST: source.digest,
+                SOURCE_FINGERPRINT: looks,
+            },
+        )
+
+
+def _cleaned_table(name: str, description: str, schema: dg.TableSchema, lineage: dg.TableColumnLineage) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        name,
+        deps=[raw_characters],
+        description=description,
+        group_name=GROUP,
+        kinds={"deltalake", "table"},
+        owners=OWNERS,
+        freshness_policy=WEEKLY,
+        code_version=CLEANING_VERSION,
+        skippable=True,
+        metadata={"dagster/column_schema": schema, "dagster/column_lineage": lineage},
+    ).with_io_manager_key("references")
+
+
+CHARACTER_SCHEMA = column_schema(CHARACTERS, CLEANED_TYPES)
+CHARACTER_LINEAGE = column_lineage(CHARACTER_COLUMNS, LINEAGE, raw_characters.key)
+
+
+@dg.multi_asset(
+    name="characters",
+    specs=[
+        _cleaned_table(
+            "train_set",
+            "Cleaned characters that models are fitted on: four fifths, by a hash of the id.",
+            CHARACTER_SCHEMA,
+            CHARACTER_LINEAGE,
+        ),
+        _cleaned_table(
+            "test_set",
+            "Cleaned characters that models are judged on: one fifth, by a hash of the id.",
+            CHARACTER_SCHEMA,
+            CHARACTER_LINEAGE,
+        ),
+        _cleaned_table(
+            "rejected_characters",
+            "Rows that can't be used, as delivered, each with the column at fault and the reason.",
+            column_schema(REJECTED_CHARACTERS, DELIVERED_TYPES),
+            column_lineage(SOURCE_COLUMNS.values(), {}, raw_characters.key),
+        ),
+    ],
+    ins={"raw_characters": dg.AssetIn("raw_characters")},
+    check_specs=[
+        dg.AssetCheckSpec(
+            ADD_UP,
+            asset="rejected_characters",
+            description="Accepted and rejected rows add up to the rows that were read.",
+            blocking=True,
+        )
+    ],
+    can_subset=True,
+    pool=POOL,
+)
+def characters(
+    context: dg.AssetExecutionContext,
+    raw_characters: TableVersion,
+    project: Project,
+    engine: dg.ResourceParam[Engine],
+    tables: Tables,
+    turn: RetrainingTurn,
+) -> Iterator[dg.MaterializeResult[TableVersion]]:
+    """Clean and split the raw characters in one pass; each table is an atomic commit of its own."""
+    turn.take(context)
+    selected = [key.to_user_string() for key in sorted(context.selected_asset_keys)]
+    made_of = {"raw_content": raw_characters.content, "cleaned_by": CLEANING_VERSION}
+    heads = {asset: tables.head(project.config.qualified(asset)) for asset in selected}
+    current = {asset: head for asset, head in heads.items() if head and made_of.items() <= head.provenance.items()}
+    if current.keys() == heads.keys():
+        for asset, head in current.items():
+            yield _character_result(context, asset, Published(head, is_new=False), tables)
+        return
+
+    context.log.info(f"Cleaning and splitting the {raw_characters.rows:,} rows of {raw_characters}")
+    with engine.session() as session:
+        session.read_table(tables.location(raw_characters.name), raw_characters.version, "raw_characters")
+        session.query(cleaned_characters(), "cleaned_characters")
+        for asset, statement in TABLE_STATEMENTS.items():
+            # The rejected rows are few, but every raw cell is read to find them.
+            (session.query if asset == "rejected_characters" else session.define)(statement, asset)
+        counts = {asset: _rows_of(session, asset) for asset in TABLE_STATEMENTS}
+        _check_that_no_row_is_lost(raw_characters, counts)
+        for asset in selected:
+            provenance = {"raw_characters": str(raw_characters), **made_of, "read": raw_characters.rows, **counts}
+            published = tables.publish(session, asset, project.config.qualified(asset), provenance)
+            yield _character_result(context, asset, published, tables)
+
+
+def _rows_of(session: EngineSession, relation: str) -> int:
+    [(rows,)] = session.rows(f"SELECT count(*) FROM {relation}")  # noqa: S608
+    return int(str(rows))
+
+
+def _check_that_no_row_is_lost(raw: TableVersion, counts: Mapping[str, int]) -> None:
+    if sum(counts.values()) != raw.rows:
+        raise dg.Failure(
+            f"{raw} has {raw.rows:,} rows, but accepted and rejected rows add up to {sum(counts.values()):,} "
+            f"({dict(counts)}); nothing was written. The rules in cleaning.sql let a row through twice, or not at all.",
+            allow_retries=False,
+        )
+
+
+def _character_result(
+    context: dg.AssetExecutionContext, asset: str, published: Published, tables: Tables
+) -> dg.MaterializeResult[TableVersion]:
+    log_published(context.log, published)
+    provenance = published.commit.provenance
+    counts = {name: provenance[name] for name in ("read", *TABLE_STATEMENTS)}
+    return dg.MaterializeResult(
+        asset_key=asset,
+        value=published.commit.table,
+        data_version=dg.DataVersion(published.commit.table.data_version),
+        metadata={**table_metadata(published, tables), "made_from": provenance["raw_characters"]},
+        check_results=[_adds_up(counts)] if asset == "rejected_characters" else [],
+    )
+
+
+def _adds_up(counts: Mapping[str, int]) -> dg.AssetCheckResult:
+    """What the tables' commits recorded, against each other."""
+    return dg.AssetCheckResult(
+        check_name=ADD_UP,
+        asset_key="rejected_characters",
+        passed=counts["read"] == sum(counts[name] for name in TABLE_STATEMENTS),
+        metadata=dict(counts),
+    )

@@ -1,0 +1,45 @@
+"""What a run tells at the command line: one short line for each thing that a person waits for."""
+
+import logging
+import sys
+
+import dagster as dg
+
+from marvel_assets.defs.monitoring.causes import cause_of
+
+
+class _Brief(logging.Formatter):
+    """Time, step and message; of a failure, the chain of causes without their traces."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = getattr(record, "dagster_meta", {})
+        event = told.get("dagster_event")
+        step = told.get("step_key") or "run"
+        message = told.get("orig_message") or record.getMessage()
+        if event is not None and event.is_step_failure:
+            message = f"failed: {cause_of(event.step_failure_data.error)}"
+        return f"{self.formatTime(record, '%H:%M:%S')}  {step:<24} {message}"
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """What a step logs, and its failure; not that other steps could not start because of it."""
+    told = getattr(record, "dagster_meta", {})
+    event = told.get("dagster_event")
+    if event is not None:
+        return bool(event.is_step_failure)
+    return not str(told.get("orig_message", "")).startswith("Dependencies for step")
+
+
+def _console(_: dg.InitLoggerContext) -> logging.Logger:
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_Brief())
+    handler.addFilter(_is_worth_a_line)
+    logger = logging.Logger("brief", level=logging.INFO)  # noqa: LOG001
+    logger.addHandler(handler)
+    return logger
+
+
+brief_console = dg.LoggerDefinition(
+    _console,
+    description="One short line for each thing that a person waits for; Dagster's pages have the whole story.",
+)

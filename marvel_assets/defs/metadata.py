@@ -1,0 +1,57 @@
+"""Facts about assets, in the forms that Dagster's pages know."""
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import dagster as dg
+
+from marvel_assets.storage.tables import Published, Tables
+
+OWNERS = ["team:marvel"]
+
+
+def table_metadata(published: Published, tables: Tables) -> dict[str, dg.MetadataValue]:
+    """What is known of a table's version."""
+    table = published.commit.table
+    location = tables.location(table.name)
+    folder = {"dagster/uri": dg.MetadataValue.path(str(location))} if isinstance(location, Path) else {}
+    return {
+        **folder,
+        "dagster/table_name": dg.MetadataValue.text(table.name),
+        "dagster/row_count": dg.MetadataValue.int(table.rows),
+        "delta_version": dg.MetadataValue.int(table.version),
+        "content": dg.MetadataValue.text(table.content),
+        "unchanged": dg.MetadataValue.bool(not published.is_new),
+    }
+
+
+def log_published(log: dg.DagsterLogManager, published: Published) -> None:
+    """One line for who watches the run."""
+    table = published.commit.table
+    log.info(f"{table}: {table.rows:,} rows, {'written' if published.is_new else 'unchanged'}")
+
+
+def column_schema(columns: Mapping[str, str], types: Mapping[str, str]) -> dg.TableSchema:
+    """Columns with their types and meanings; text where no type is named."""
+    return dg.TableSchema(
+        columns=[dg.TableColumn(name, types.get(name, "string"), meaning) for name, meaning in columns.items()]
+    )
+
+
+def column_lineage(
+    columns: Iterable[str], renamed: Mapping[str, Sequence[str]], upstream: dg.AssetKey
+) -> dg.TableColumnLineage:
+    """Which columns of the asset upstream each column is made of: its namesake, unless told otherwise."""
+    return dg.TableColumnLineage(
+        deps_by_column={
+            column: [dg.TableColumnDep(upstream, source) for source in renamed.get(column, [column])]
+            for column in columns
+            if column != "update_timestamp_utc"
+        }
+    )
+
+
+def picture(png: bytes, title: str) -> dg.MetadataValue:
+    """A picture that stands on the asset's page."""
+    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})")

@@ -1,0 +1,135 @@
+"""How far the characters that are scored now have moved from those that the model was judged on."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from marvel_assets.defs.code_versions import code_version, recipe_of
+from marvel_assets.defs.freshness import WEEKLY
+from marvel_assets.defs.inference.assets import GROUP
+from marvel_assets.defs.metadata import OWNERS, picture
+from marvel_assets.defs.project import Project
+from marvel_assets.registry.resource import UnityCatalog
+from marvel_assets.storage.references import LoggedModelRef, TableVersion
+from marvel_assets.storage.tables import Tables
+from marvel_assets.tracking.mlflow_resource import MlflowTracking
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DRIFTED, WINDOW, MODEL = "drifted", "window", "model_version"
+"""What a report's metadata tell the sensor."""
+
+NOT_DRIFTED = "has_not_drifted"
+
+RECIPE = "recipe"
+"""What a report's metadata tell the next one: all that decides it."""
+
+DRIFT_CODE = code_version("marvel_assets.evaluation.drift", "marvel_assets.model.wrapper")
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"python"},
+    owners=OWNERS,
+    freshness_policy=WEEKLY,
+    code_version=DRIFT_CODE,
+    automation_condition=dg.AutomationCondition.eager(),
+    check_specs=[
+        dg.AssetCheckSpec(
+            NOT_DRIFTED,
+            asset="drift_report",
+            description="The latest window of scored characters is like the rows that the model was judged on.",
+        )
+    ],
+)
+def drift_report(
+    context: dg.AssetExecutionContext,
+    survival_predictions: TableVersion,
+    project: Project,
+    tables: Tables,
+    tracking: MlflowTracking,
+    unity_catalog: UnityCatalog,
+) -> dg.MaterializeResult:  # type: ignore[type-arg]  # with a check, Dagster takes no other annotation
+    """The latest window, which is who was scored last, against the test rows of the model that scored it."""
+    from marvel_assets.evaluation.drift import PREDICTION, drift_plot, drift_table, shifts
+    from marvel_assets.evaluation.plots import to_png
+
+    thresholds, features = project.config.drift, list(project.config.features)
+    recipe = recipe_of(survival_predictions, survival_predictions.content, thresholds.model_dump_json(), DRIFT_CODE)
+    if (before := _reported(context)).get(RECIPE) == dg.MetadataValue.text(recipe):
+        context.log.info(f"{survival_predictions}: as reported before")
+        return _result(before)
+    recorded = tables.commit_of(survival_predictions).provenance
+    number = int(str(recorded["model"]).rpartition("/")[2])
+    scored = tables.read(survival_predictions, ["Id", *features, PREDICTION, "source_version"]).to_pandas()
+    window = scored[scored["source_version"] == recorded["scored_version"]]
+    facts: dict[str, int | str] = {
+        WINDOW: survival_predictions.version,
+        MODEL: number,
+        RECIPE: recipe,
+        "rows": len(window),
+        "scored": str(survival_predictions),
+    }
+    if len(window) < thresholds.min_window_rows:
+        told = f"{len(window):,} characters are too few to tell; {thresholds.min_window_rows:,} are needed."
+        context.log.info(told)
+        return _result({**facts, DRIFTED: False, "reason": told})
+    reference = _reference(project, tables, tracking, unity_catalog, number)
+    found = shifts(reference, window, [*features, PREDICTION], thresholds)
+    moved = [shift.column for shift in found if shift.drifted]
+    told = f"{', '.join(moved)} drifted" if moved else "nothing has drifted"
+    context.log.info(f"{survival_predictions}: {told}")
+    return _result(
+        {
+            **facts,
+            DRIFTED: bool(moved),
+            "reason": told,
+            "largest_psi": found[0].psi,
+            "shifts": dg.MetadataValue.md(drift_table(found)),
+            "plot": picture(to_png(drift_plot(found, thresholds.psi)), "population stability"),
+        }
+    )
+
+
+def _result(metadata: Mapping[str, Any]) -> dg.MaterializeResult[None]:
+    """The report, and the check that warns of drift."""
+    drifted, reason = (getattr(metadata[name], "value", metadata[name]) for name in (DRIFTED, "reason"))
+    check = dg.AssetCheckResult(
+        check_name=NOT_DRIFTED,
+        passed=not drifted,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=str(reason),
+    )
+    return dg.MaterializeResult(metadata=metadata, check_results=[check])
+
+
+def _reported(context: dg.AssetExecutionContext) -> Mapping[str, dg.MetadataValue[Any]]:
+    """What the last report told."""
+    event = context.instance.get_latest_materialization_event(drift_report.key)
+    materialization = event.asset_materialization if event else None
+    return materialization.metadata if materialization else {}
+
+
+def _reference(
+    project: Project, tables: Tables, tracking: MlflowTracking, unity_catalog: UnityCatalog, custom_version: int
+) -> "pd.DataFrame":
+    """The rows that the model was judged on, which it has never been fitted on, with what it says of them."""
+    from marvel_assets.datasets.marvel_kaggle.columns import LABELS
+    from marvel_assets.defs.registration.challenger import load_pipeline
+    from marvel_assets.evaluation.drift import PREDICTION
+    from marvel_assets.model.batching import asked_once_each, on_every_core
+    from marvel_assets.tracking.inspection import input_of
+    from marvel_assets.training.dataset import columns_for_training, to_frame
+
+    basic = unity_catalog.pairs(project.config).of_custom(custom_version).basic
+    model = LoggedModelRef("", basic.model_id, basic.run_id, project.config.experiment_name_basic)
+    source = input_of(tracking.client().get_run(model.run_id), "testing")
+    location = Path(source.path) if source.path else tables.location(str(source.table))
+    features = project.config.features
+    rows = to_frame(tables.read_at(location, source.version, columns_for_training(features)), features)
+    pipeline = load_pipeline(model.model_id, tracking)
+    answers = asked_once_each(rows[list(pipeline.feature_names_in_)], on_every_core(pipeline.predict))
+    return rows.assign(**{PREDICTION: [LABELS[int(answer)] for answer in answers]})

@@ -1,0 +1,43 @@
+"""Why a step failed, in the words of what failed."""
+
+import re
+from collections.abc import Iterator
+
+from marvel_assets.paths import Home
+from marvel_assets.utils import disk_space as room
+
+SELF_EXPLAINING = re.compile(r"^(dagster\._core\.definitions\.events\.Failure|marvel_assets\.[\w.]+Error): ")
+"""Errors whose text is a sentence of its own, without the class before it."""
+
+
+INTERRUPTIONS = {"KeyboardInterrupt", "DagsterExecutionInterruptedError"}
+
+
+def cause_of(error: object) -> str:
+    """What an error of the project's own says, else what the asset raised, with what led to it.
+
+    What is around the asset's error is Dagster's account of where; what is within an error of the project's own is what
+    it was made of, such as a bare "timed out". Libraries put errors around it that don't name the server, and don't
+    always call it the cause. Where a disk is full, a way out is told as well.
+    """
+    while str(getattr(error, "cls_name", "")).startswith("Dagster") and getattr(error, "cause", None) is not None:
+        error = error.cause  # type: ignore[attr-defined]
+    chain = list(_chain(error))
+    if any(getattr(cause, "cls_name", "") in INTERRUPTIONS for cause in chain):
+        return "interrupted; run it again, what was done is kept"
+    own = next((cause for cause in chain if SELF_EXPLAINING.match(_text(cause))), None)
+    told = _text(chain[0]) if own is None else SELF_EXPLAINING.sub("", _text(own))
+    if own is None and _text(chain[-1]) not in told:
+        told = f"{told} ({_text(chain[-1])})"
+    return room.with_advice(told, Home.from_environment())
+
+
+def _chain(error: object) -> Iterator[object]:
+    """An error, and what it was raised from or while."""
+    while error is not None:
+        yield error
+        error = getattr(error, "cause", None) or getattr(error, "context", None)
+
+
+def _text(error: object) -> str:
+    return str(getattr(error, "message", error)).strip()

@@ -1,0 +1,105 @@
+"""The sensor that raises an alert when what is scored has drifted, and retrains where that could help."""
+
+import os
+from collections.abc import Mapping
+
+import dagster as dg
+
+from marvel_assets.defs.ingestion.assets import raw_characters
+from marvel_assets.defs.ingestion.sensors import GOING
+from marvel_assets.defs.jobs import retrain
+from marvel_assets.defs.monitoring.assets import DRIFTED, MODEL, WINDOW, drift_report
+from marvel_assets.defs.monitoring.run_failures import WEBHOOK, WebhookError, post
+from marvel_assets.defs.project import Project
+from marvel_assets.sources.errors import SourceError
+from marvel_assets.sources.resource import Sources
+
+SECONDS_BETWEEN_LOOKS = 60
+REPORTS_LOOKED_AT = 100
+SOURCE_FINGERPRINT = "source_fingerprint"
+"""What the materialisation of raw_characters says of how the source looked from outside when it was read."""
+
+
+@dg.sensor(
+    job=retrain,
+    minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
+    description=(
+        "Raises an alert when the latest window of scored characters has drifted, and enough of those before it; "
+        "retrains where the source has new data."
+    ),
+)
+def drift_sensor(
+    context: dg.SensorEvaluationContext, project: Project, sources: Sources
+) -> dg.SensorResult | dg.SkipReason:
+    """Count the latest windows of the version that scored last; those of versions before it say nothing of this one.
+
+    Each window raises one alert. A model that is fitted on the same rows again comes out the same, so a run is asked
+    for only where the source has changed.
+    """
+    thresholds = project.config.drift
+    windows = latest_windows(context.instance, thresholds.windows)
+    if not windows:
+        return dg.SkipReason("No drift report yet; materialise drift_report.")
+    drifted = sum(1 for window in windows if window[DRIFTED])
+    found = f"{drifted} of the last {len(windows)} window(s) of version {windows[0][MODEL]} drifted"
+    if not windows[0][DRIFTED]:
+        return dg.SkipReason(f"{found}; the latest one did not.")
+    if drifted < thresholds.drifted_windows:
+        return dg.SkipReason(f"{found}; {thresholds.drifted_windows} are needed for an alert.")
+    window_key = f"drift:{windows[0][MODEL]}:{windows[0][WINDOW]}"
+    obstacle = _obstacle(context.instance, project, sources)
+    message = f"{found} ({windows[0].get('reason', '')}): {obstacle or 'the source has new data, and a run retrains.'}"
+    cursor = context.cursor if context.cursor == window_key or not _alert(context, message) else window_key
+    if obstacle:
+        return dg.SensorResult(skip_reason=message, cursor=cursor)
+    request = dg.RunRequest(run_key=window_key, tags={"marvel/drift": found})
+    return dg.SensorResult(run_requests=[request], cursor=cursor)
+
+
+def _obstacle(instance: dg.DagsterInstance, project: Project, sources: Sources) -> str:
+    """Why a retraining would not help now; nothing where the source has new data."""
+    going = instance.get_runs(dg.RunsFilter(job_name=retrain.name, statuses=GOING), limit=1)
+    if going:
+        return f"run {going[0].run_id[:8]} is retraining already."
+    generator = project.config.generator
+    try:
+        fingerprint = sources.fingerprint(None, generator_rows=generator.rows, generator_seed=generator.seed)
+    except SourceError as error:
+        return f"the source can't be looked at: {error}"
+    event = instance.get_latest_materialization_event(raw_characters.key)
+    read = event.asset_materialization.metadata if event and event.asset_materialization else {}
+    if SOURCE_FINGERPRINT not in read:
+        return "nothing tells how the source looked when raw_characters was read; start the job retrain once."
+    if read[SOURCE_FINGERPRINT].value == fingerprint:
+        return (
+            "no run, since the source is as it was when raw_characters was read, and the same rows give the same "
+            "model. Deliver newer characters, or see drift_report for what has moved."
+        )
+    return ""
+
+
+def _alert(context: dg.SensorEvaluationContext, message: str) -> bool:
+    """Log the message, and post it where a webhook is set; whether it need not be tried again."""
+    context.log.warning(message)
+    try:
+        if address := os.environ.get(WEBHOOK):
+            post(address, {"text": message})
+    except WebhookError as error:
+        context.log.error(str(error))  # noqa: TRY400 - its text is all there is to know
+        return False
+    return True
+
+
+def latest_windows(instance: dg.DagsterInstance, count: int) -> list[Mapping[str, object]]:
+    """The latest reports of the version that scored last, one for each window, the latest first."""
+    records = instance.fetch_materializations(drift_report.key, limit=REPORTS_LOOKED_AT).records
+    windows: dict[object, Mapping[str, object]] = {}
+    for record in records:
+        materialization = record.asset_materialization
+        if materialization is None:
+            continue
+        metadata = {name: value.value for name, value in materialization.metadata.items()}
+        if metadata.keys() >= {MODEL, WINDOW, DRIFTED}:
+            windows.setdefault((metadata[MODEL], metadata[WINDOW]), metadata)
+    latest = list(windows.values())
+    return [window for window in latest if window[MODEL] == latest[0][MODEL]][:count]

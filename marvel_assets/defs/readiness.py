@@ -1,0 +1,92 @@
+"""What is missing, told before anything is trained."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+import dagster as dg
+
+from marvel_assets.config import ConfigError, Tags
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from marvel_assets.config import ProjectConfig
+    from marvel_assets.defs.disk_space import Room
+    from marvel_assets.paths import Home
+    from marvel_assets.registry.resource import UnityCatalog
+    from marvel_assets.storage.engines.base import Engine
+    from marvel_assets.tracking.mlflow_resource import MlflowTracking
+
+
+class Finding(NamedTuple):
+    """A part of the profile, and what it lacks: nothing where it is ready."""
+
+    part: str
+    problems: list[str]
+
+
+def check_settings(home: Home) -> None:
+    """Look at all that files and variables say, before any of it is used.
+
+    Raises:
+        ConfigError: naming the file and the key, or the variable.
+    """
+    from marvel_assets.defs.resources import resources_of_the_profile
+
+    for name, value in os.environ.items():
+        if name.startswith(("MARVEL_", "MLFLOW_")) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise ConfigError(f"{name} holds bytes that are no UTF-8 text; set it anew.") from error
+    _ = resources_of_the_profile(home)["project"].config
+    Tags.collect("no run")
+
+
+def check_selection(selection: str) -> None:
+    """Look whether assets can be selected so.
+
+    Raises:
+        ConfigError: there are none of that name, or it is no selection.
+    """
+    from dagster_shared.check import CheckError
+
+    from marvel_assets.definitions import defs
+
+    try:
+        found = dg.AssetSelection.from_coercible(selection.split(",")).resolve(defs.resolve_asset_graph())
+    except (dg.DagsterError, CheckError) as error:
+        raise ConfigError(f"--select {selection!r}: {error}") from error
+    if not found:
+        raise ConfigError(f"--select {selection!r}: there are no such assets.")
+
+
+def findings(
+    room: Room, config: ProjectConfig, engine: Engine, tracking: MlflowTracking, unity_catalog: UnityCatalog
+) -> Iterator[Finding]:
+    """Look at each part in turn. What is in this process needs no look."""
+    looks: dict[str, Callable[[], list[str]]] = {
+        "home": room.problems,
+        "tables": engine.problems,
+        "tracking": tracking.problems,
+        "catalog": lambda: unity_catalog.problems(config.catalog_name, config.schema_name),
+    }
+    for part, look in looks.items():
+        yield Finding(part, look())
+
+
+def check_ready(
+    room: Room, config: ProjectConfig, engine: Engine, tracking: MlflowTracking, unity_catalog: UnityCatalog
+) -> None:
+    """Stop the run where something is missing.
+
+    Raises:
+        dagster.Failure: with one sentence for each thing that is missing.
+    """
+    problems = [
+        problem for finding in findings(room, config, engine, tracking, unity_catalog) for problem in finding.problems
+    ]
+    if problems:
+        raise dg.Failure(" ".join(problems), allow_retries=False)

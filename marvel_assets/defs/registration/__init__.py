@@ -1,0 +1,1 @@
+"""From a logged model to the registered version that is served."""

@@ -1,0 +1,211 @@
+"""From a logged model to a registered version, where the gate lets it through."""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import dagster as dg
+
+from marvel_assets.config import Tags
+from marvel_assets.defs.freshness import WEEKLY
+from marvel_assets.defs.metadata import OWNERS
+from marvel_assets.defs.project import Project
+from marvel_assets.defs.registration.challenger import (
+    BEST_SERVED,
+    best_served,
+    best_served_with,
+    champion_of,
+    evaluate_challenger_cached,
+)
+from marvel_assets.defs.retraining_lock import POOL, RetrainingTurn
+from marvel_assets.evaluation.gate import GateResult
+from marvel_assets.registry.base import CatalogVersion
+from marvel_assets.registry.model_pairs import ALIAS, BASIC_MODEL
+from marvel_assets.registry.resource import UnityCatalog
+from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef
+from marvel_assets.storage.tables import Tables
+from marvel_assets.tracking.mlflow_resource import INSPECTION, PASSED, MlflowTracking
+
+GROUP = "registry"
+READY_SECONDS = 60
+GATE = "passes_the_gate"
+
+JUDGED_AGAINST = "judged_against"
+"""Tag of a basic version: the model that was served when the gate let it through, or NOBODY."""
+
+NOBODY = "nobody"
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"mlflow"},
+    owners=OWNERS,
+    freshness_policy=WEEKLY,
+    code_version="2",
+    io_manager_key="references",
+    pool=POOL,
+    output_required=False,
+    check_specs=[
+        dg.AssetCheckSpec(
+            GATE,
+            asset="basic_model_version",
+            description="The floors, every large slice, and no worse than the champion and the best model served.",
+        )
+    ],
+)
+def basic_model_version(
+    context: dg.AssetExecutionContext,
+    basic_model: LoggedModelRef,
+    project: Project,
+    tables: Tables,
+    tracking: MlflowTracking,
+    unity_catalog: UnityCatalog,
+    turn: RetrainingTurn,
+) -> Iterator[dg.MaterializeResult[ModelVersionRef] | dg.AssetObservation | dg.AssetCheckResult]:
+    """The basic model as a registered version. What the gate refuses is not registered, and the reason is given."""
+    from marvel_assets.evaluation.model_card import CARD_FILE, gate_report, model_card
+
+    turn.take(context)
+    inspection = tracking.tags_of(basic_model).get(INSPECTION, "not inspected yet")
+    if inspection != PASSED:
+        raise dg.Failure(
+            f"{basic_model.model_id} is not registered: {inspection}. Materialise basic_model; its checks inspect it.",
+            allow_retries=False,
+        )
+    name, gate = project.config.qualified(BASIC_MODEL), project.config.gate
+    catalog, pairs = unity_catalog.catalog(), unity_catalog.pairs(project.config)
+    catalog.ensure_schema(*name.split(".")[:2])
+    champion, champion_problem = champion_of(pairs)
+    if not champion_problem and (healed := pairs.heal()):
+        context.log.info(f"The aliases did not agree, after a run that was killed; both are at {healed} now")
+    versions = catalog.versions(name)
+    known = next((version for version in versions if version.model_id == basic_model.model_id), None)
+    result = evaluate_challenger_cached(
+        context, basic_model, champion, champion_problem, versions, project, tables, tracking
+    )
+    metadata: dict[str, dg.MetadataValue[Any] | str | float] = {
+        "reason": result.reason,
+        "gate": dg.MetadataValue.md(gate_report(result)),
+        "champion": str(champion.basic.version) if champion else "none",
+        "mode": gate.mode,
+        **_figures(result),
+    }
+    yield dg.AssetCheckResult(
+        asset_key="basic_model_version",
+        check_name=GATE,
+        passed=result.passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=result.reason,
+        metadata=metadata,
+    )
+    for warning in result.warnings:
+        context.log.warning(warning)
+    if not result.passed and gate.mode == "enforce":
+        context.log.info(f"Refused: {result.reason}")
+        yield from _refused(context, f"Refused: {result.reason}", metadata)
+        return
+    card = model_card(tracking.facts_of(basic_model), result)
+    if known is None:
+        tracking.log_text(basic_model, card, CARD_FILE)
+    against = champion.basic.model_id if champion else pairs.served_model() if champion_problem else NOBODY
+    tags = {}
+    if against != basic_model.model_id:
+        best = best_served_with(basic_model.model_id, result, champion, best_served(champion, versions))
+        tags = {JUDGED_AGAINST: against or "", BEST_SERVED: best}
+    version = register(context, basic_model, name, unity_catalog, tags, card)
+    tracking.note_version(basic_model, version.version)
+    yield version_result(context, basic_model, version, tracking, is_new=known is None, metadata=metadata)
+
+
+def _refused(
+    context: dg.AssetExecutionContext,
+    description: str,
+    metadata: Mapping[str, dg.MetadataValue[Any] | str | float],
+) -> Iterator[dg.AssetObservation]:
+    """Report a refusal; the output is withheld.
+
+    The asset's page shows the metadata of its latest materialization. So where there is an earlier version, it is
+    reported as kept, with its own data version and the reason why nothing took its place.
+    """
+    yield dg.AssetObservation("basic_model_version", description=description, metadata=metadata)
+    event = context.instance.get_latest_materialization_event(context.asset_key)
+    if event and (before := event.asset_materialization):
+        context.log_event(
+            dg.AssetMaterialization(
+                before.asset_key,
+                description=description,
+                metadata={**before.metadata, **metadata, "unchanged": True},
+                tags=before.tags,
+            )
+        )
+
+
+def _figures(result: GateResult) -> dict[str, float]:
+    """The comparison with the champion in numbers, which Dagster's pages plot over time."""
+    if not result.comparisons:
+        return {}
+    comparison = result.comparisons[0]
+    return {
+        "challenger_roc_auc": comparison.candidate,
+        "champion_roc_auc": comparison.baseline,
+        "difference_low": comparison.low,
+        "difference_high": comparison.high,
+    }
+
+
+def register(
+    context: dg.AssetExecutionContext,
+    model: LoggedModelRef,
+    name: str,
+    unity_catalog: UnityCatalog,
+    tags: Mapping[str, str] = MappingProxyType({}),
+    description: str = "",
+) -> CatalogVersion:
+    """Register a logged model, and wait until the version is READY. No alias moves here.
+
+    Safe to repeat: the same model makes no second version. A version that was made before gets the tags, and the
+    description, that it lacks: the run that made it may have been killed before it came to these.
+    """
+    catalog = unity_catalog.catalog()
+    catalog.ensure_schema(*name.split(".")[:2])
+    traces = {**Tags.collect(context.run.run_id).as_dict(), "model_id": model.model_id, "mlflow_run_id": model.run_id}
+    registered = catalog.register(name, model.model_id, {**traces, **tags}, description=description)
+    if not tags.items() <= registered.tags.items():
+        catalog.set_tags(name, registered.version, tags)
+    if description and not registered.description:
+        catalog.set_description(name, registered.version, description)
+    return catalog.wait_until_ready(name, registered.version, READY_SECONDS)
+
+
+def version_result(
+    context: dg.AssetExecutionContext,
+    model: LoggedModelRef,
+    version: CatalogVersion,
+    tracking: MlflowTracking,
+    *,
+    is_new: bool,
+    metadata: Mapping[str, dg.MetadataValue[Any] | str | float] = MappingProxyType({}),
+) -> dg.MaterializeResult[ModelVersionRef]:
+    """What an asset hands on of a version, and tells of it."""
+    reference = ModelVersionRef(version.name, version.version, model.model_id, ALIAS)
+    context.log.info(f"{version.name} version {version.version} ({'new' if is_new else 'unchanged'})")
+    return dg.MaterializeResult(
+        value=reference,
+        data_version=dg.DataVersion(reference.data_version),
+        metadata={**metadata, **version_metadata(version, tracking), "unchanged": not is_new},
+    )
+
+
+def version_metadata(version: CatalogVersion, tracking: MlflowTracking) -> dict[str, dg.MetadataValue[Any] | str | int]:
+    """What the page of a version's asset shows."""
+    from marvel_assets.evaluation.model_card import with_full_links
+
+    return {
+        "model": version.name,
+        "version": version.version,
+        "status": version.status,
+        "model_id": version.model_id,
+        "mlflow_version": dg.MetadataValue.url(tracking.version_url(version.name, version.version)),
+        "model_card": dg.MetadataValue.md(with_full_links(version.description, tracking.ui_url)),
+        "tags": dg.MetadataValue.json(dict(version.tags)),
+    }

@@ -1,0 +1,165 @@
+"""Which resources make up a profile: what runs where. ``MARVEL_PROFILE`` chooses; the graph is the same in each."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from marvel_assets.config import ConfigError
+from marvel_assets.defs.disk_space import Room
+from marvel_assets.defs.inference.wheel import WheelBuilder
+from marvel_assets.defs.project import Project
+from marvel_assets.defs.retraining_lock import RetrainingTurn
+from marvel_assets.registry.resource import UnityCatalog
+from marvel_assets.sources.resource import Sources
+from marvel_assets.spark.session import Spark
+from marvel_assets.storage.catalog_tables import CatalogTables
+from marvel_assets.storage.engines.duckdb import DuckDBEngine
+from marvel_assets.storage.engines.spark import SparkEngine
+from marvel_assets.storage.io_managers import ReferenceIOManager
+from marvel_assets.storage.pipeline_cache import PipelineIOManager, PipelineStore
+from marvel_assets.storage.tables import Tables
+from marvel_assets.tracking.mlflow_resource import MlflowTracking
+from marvel_assets.training.study_store import StudyStore
+from marvel_assets.utils.addresses import WEB, shown_address, shown_connect_url, shown_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from marvel_assets.paths import Home
+
+
+STORES = frozenset({*WEB, "sqlite", "postgresql", "mysql", "mssql"})
+"""What MLflow keeps runs and models in."""
+
+STORAGES = frozenset({"file", "s3", "gs", "abfs", "abfss"})
+FOR_MLFLOW = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the database's own variables"
+
+
+def resources_of_the_profile(home: Home) -> dict[str, Any]:
+    """The resources of the profile that ``MARVEL_PROFILE`` names (default: embedded).
+
+    Raises:
+        ConfigError: there is no such profile.
+    """
+    name = profile_name()
+    if name not in PROFILES:
+        raise ConfigError(f"MARVEL_PROFILE is {name!r}; choose {', '.join(PROFILES)}.")
+    return PROFILES[name](home)
+
+
+def profile_name() -> str:
+    """What MARVEL_PROFILE says, else embedded."""
+    return os.environ.get("MARVEL_PROFILE") or "embedded"
+
+
+def embedded(home: Home) -> dict[str, Any]:
+    """Everything in this process and under one folder: no JVM, no server, no account."""
+    return {
+        **_common(home),
+        **_models(home),
+        "engine": DuckDBEngine(scratch=str(home.scratch)),
+        "tables": Tables(warehouse=str(home.warehouse), locks=str(home.locks), provenance=str(home.provenance)),
+        "spark": _spark(home),
+    }
+
+
+def spark(home: Home) -> dict[str, Any]:
+    """Tables are made by Spark, in a JVM of the run or on the Spark Connect server that MARVEL_SPARK_URL names."""
+    session = _spark(home)
+    return {
+        **_common(home),
+        **_models(home),
+        "engine": SparkEngine(spark=session, scratch=str(home.scratch)),
+        "tables": Tables(warehouse=str(home.warehouse), locks=str(home.locks), provenance=str(home.provenance)),
+        "spark": session,
+    }
+
+
+def databricks(home: Home) -> dict[str, Any]:
+    """Tables, runs and models on Databricks: Databricks Connect, its tracking server, Unity Catalog."""
+    profile = os.environ.get("DATABRICKS_CONFIG_PROFILE")
+    suffix = f"://{profile}" if profile else ""
+    locks = str(home.locks)
+    session = Spark(mode="databricks", profile=profile, folder=str(home.spark), locks=locks, settings=_spark_settings())
+    tracking_uri, registry_uri = f"databricks{suffix}", f"databricks-uc{suffix}"
+    return {
+        **_common(home),
+        "engine": SparkEngine(spark=session),
+        "tables": CatalogTables(spark=session, warehouse="", locks=locks, provenance=str(home.provenance)),
+        "spark": session,
+        "tracking": MlflowTracking(
+            tracking_uri=tracking_uri,
+            registry_uri=registry_uri,
+            locks=locks,
+            ui_url=shown_address("DATABRICKS_HOST", "DATABRICKS_TOKEN", {*WEB, ""}) or "",
+        ),
+        "unity_catalog": UnityCatalog(
+            backend="databricks", tracking_uri=tracking_uri, registry_uri=registry_uri, locks=locks
+        ),
+    }
+
+
+PROFILES: dict[str, Callable[[Home], dict[str, Any]]] = {
+    "embedded": embedded,
+    "spark": spark,
+    "databricks": databricks,
+}
+
+
+def _common(home: Home) -> dict[str, Any]:
+    """What is the same wherever tables and models are."""
+    pipeline_store = PipelineStore(folder=str(home.pipelines), locks=str(home.locks))
+    return {
+        "project": Project.from_environment(),
+        "room": Room(root=str(home.root)),
+        "sources": Sources(scratch=str(home.scratch), last_read=str(home.last_source)),
+        "pipeline_store": pipeline_store,
+        "studies": StudyStore(folder=str(home.studies), locks=str(home.locks)),
+        "turn": RetrainingTurn(locks=str(home.locks)),
+        "wheel_builder": WheelBuilder(folder=str(home.wheels)),
+        "references": ReferenceIOManager(folder=str(home.references)),
+        "pipelines": PipelineIOManager(store=pipeline_store, folder=str(home.references)),
+    }
+
+
+def _models(home: Home) -> dict[str, Any]:
+    """MLflow in the home or on a server; the catalog in the same store, or on a Unity Catalog server."""
+    store = shown_address("MLFLOW_TRACKING_URI", FOR_MLFLOW, STORES) or home.mlflow_uri
+    pages = store if store.startswith("http") else "http://127.0.0.1:5000"
+    server = shown_address("MARVEL_UC_URL", "MLFLOW_UC_OSS_TOKEN")
+    registry_uri = f"uc:{server}" if server else store
+    locks = str(home.locks)
+    return {
+        "tracking": MlflowTracking(
+            tracking_uri=store,
+            registry_uri=registry_uri,
+            artifact_root=str(home.mlflow_artifacts),
+            locks=locks,
+            ui_url=shown_address("MARVEL_MLFLOW_URL", FOR_MLFLOW) or pages,
+        ),
+        "unity_catalog": UnityCatalog(
+            backend="oss" if server else "embedded",
+            tracking_uri=store,
+            registry_uri=registry_uri,
+            storage_root=shown_address("MARVEL_UC_STORAGE_ROOT", "the storage client's own variables", STORAGES),
+            locks=locks,
+        ),
+    }
+
+
+def _spark(home: Home) -> Spark:
+    server = shown_connect_url("MARVEL_SPARK_URL")
+    return Spark(
+        mode="connect" if server else "local",
+        url=server,
+        folder=str(home.spark),
+        locks=str(home.locks),
+        settings=_spark_settings(),
+    )
+
+
+def _spark_settings() -> dict[str, str]:
+    """``MARVEL_SPARK_SETTINGS``: settings of Spark as ``key=value``, with blanks between them."""
+    variable = "MARVEL_SPARK_SETTINGS"
+    return shown_settings(variable, os.environ.get(variable, "").split())

@@ -1,0 +1,13 @@
+"""What starts by the clock."""
+
+import dagster as dg
+
+from marvel_assets.defs.jobs import retrain
+
+weekly_retraining = dg.ScheduleDefinition(
+    name="weekly_retraining",
+    job=retrain,
+    cron_schedule="0 6 * * 1",
+    execution_timezone="Europe/Amsterdam",
+    description="Mondays at 06:00 in Amsterdam, whether or not the source has told of a change.",
+)

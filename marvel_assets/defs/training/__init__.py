@@ -1,0 +1,1 @@
+"""From the cleaned rows to a logged model."""

@@ -1,0 +1,300 @@
+"""From the training rows to a model that is logged with everything known about it."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field
+
+from marvel_assets.config import Tags
+from marvel_assets.defs.code_versions import code_version, recipe_of
+from marvel_assets.defs.freshness import WEEKLY
+from marvel_assets.defs.metadata import OWNERS, picture
+from marvel_assets.defs.project import Project
+from marvel_assets.defs.retraining_lock import POOL, RetrainingTurn
+from marvel_assets.storage.pipeline_cache import FittedPipeline, PipelineStore
+from marvel_assets.storage.references import LoggedModelRef, TableVersion
+from marvel_assets.storage.tables import Tables
+from marvel_assets.tracking.mlflow_resource import MlflowTracking
+from marvel_assets.utils.background_imports import imported_meanwhile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+GROUP = "training"
+NEEDED_TO_LOG = (
+    "mlflow.sklearn",
+    "mlflow.pyfunc",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "skops.io",
+    "sklearn.metrics",
+    "matplotlib.figure",
+)
+"""Modules that take seconds to import and are not needed before the fit has ended."""
+
+FIT_CODE = code_version("marvel_assets.training.fit", "marvel_assets.training.dataset")
+DISTRIBUTED_FIT_MODULES = (
+    "marvel_assets.training.fit",
+    "marvel_assets.training.distributed",
+    "marvel_assets.storage.table_scan",
+)
+DISTRIBUTED_FIT_CODE = code_version(*DISTRIBUTED_FIT_MODULES)
+LOG_CODE = code_version("marvel_assets.tracking.model_logging", "marvel_assets.training.dataset")
+
+
+class Distribution(dg.Config):
+    """Several processes that fit together, none of which holds all rows."""
+
+    workers: int = Field(ge=1, description="Processes that share the training rows.")
+    scheduler: str | None = Field(
+        default=None,
+        description="Address of a Dask scheduler, tcp://host:port. Default: as many processes on this machine.",
+    )
+
+
+class FitConfig(dg.Config):
+    """How the fit uses the machine."""
+
+    threads: int | None = Field(
+        default=None, ge=1, description="Threads that LightGBM uses. Default: one fewer than there are cores."
+    )
+    sample: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Share of the training rows to fit on, by a hash of their ids: for a table larger than the memory.",
+    )
+    distribution: Distribution | None = Field(
+        default=None,
+        description=(
+            "Fit with several processes, for a table larger than the memory of one. Default: in this process. The two "
+            "agree within sampling error, not bit for bit."
+        ),
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"scikitlearn", "lightgbm"},
+    owners=OWNERS,
+    freshness_policy=WEEKLY,
+    code_version=FIT_CODE,
+    io_manager_key="pipelines",
+    pool=POOL,
+)
+def fitted_pipeline(
+    context: dg.AssetExecutionContext,
+    config: FitConfig,
+    train_set: TableVersion,
+    project: Project,
+    tables: Tables,
+    pipeline_store: PipelineStore,
+    turn: RetrainingTurn,
+) -> dg.MaterializeResult[FittedPipeline]:
+    """CatToIntTransformer and LGBMClassifier, fitted on one version of the training rows."""
+    turn.take(context)
+    settings = project.config
+    parameters = settings.fit_settings
+    # Where the workers are makes no difference, their number does.
+    distributed = (config.distribution.workers, DISTRIBUTED_FIT_CODE) if config.distribution else ()
+    recipe = recipe_of(
+        train_set.content,
+        settings.num_features,
+        settings.cat_features,
+        sorted(parameters.items()),
+        FIT_CODE,
+        version("lightgbm"),
+        version("scikit-learn"),
+        f"sample {config.sample}",
+        *distributed,
+    )
+    with pipeline_store.making(recipe):
+        fitted = pipeline_store.find(recipe)
+        is_new = fitted is None
+        if fitted is None:
+            fit = _fit if config.distribution is None else _fit_on_workers
+            fitted = fit(context, config, train_set, project, tables, pipeline_store, recipe)
+    context.log.info(f"Pipeline {recipe[:12]} on {fitted.trained_on}: {'fitted' if is_new else 'unchanged'}")
+    return dg.MaterializeResult(
+        value=fitted,
+        data_version=dg.DataVersion(fitted.recipe),
+        metadata={
+            "recipe": fitted.recipe,
+            "trained_on": str(fitted.trained_on),
+            "training_rows": fitted.rows,
+            "training_sample": fitted.sample,
+            "workers": fitted.workers,
+            "parameters": dg.MetadataValue.json(parameters),
+            "features": ", ".join(settings.features),
+            "dagster/uri": dg.MetadataValue.path(fitted.file),
+            "unchanged": not is_new,
+        },
+    )
+
+
+def _fit(
+    context: dg.AssetExecutionContext,
+    config: FitConfig,
+    train_set: TableVersion,
+    project: Project,
+    tables: Tables,
+    pipeline_store: PipelineStore,
+    recipe: str,
+) -> FittedPipeline:
+    """Fit in this process."""
+    from marvel_assets.model.pipeline import default_threads
+    from marvel_assets.training.dataset import columns_for_training, rows_digest, to_frame
+    from marvel_assets.training.fit import fit_as_configured
+
+    settings = project.config
+    read = tables.read(train_set, columns_for_training(settings.features), config.sample)
+    rows = to_frame(read, settings.features)
+    ids = read["Id"].to_pandas() if settings.early_stopping else None
+    del read  # else every row would stand in memory twice while the pipeline is fitted
+    threads, trees = config.threads or default_threads(), settings.parameters.n_estimators
+    context.log.info(f"Fitting {trees:,} trees on {len(rows):,} rows, {threads} thread(s)")
+    with imported_meanwhile(*NEEDED_TO_LOG, after=("lightgbm", "sklearn.pipeline")):
+        pipeline = fit_as_configured(settings, rows, ids, threads)
+    return pipeline_store.keep(pipeline, recipe, train_set, rows_digest(rows), len(rows), config.sample)
+
+
+def _fit_on_workers(
+    context: dg.AssetExecutionContext,
+    config: FitConfig,
+    train_set: TableVersion,
+    project: Project,
+    tables: Tables,
+    pipeline_store: PipelineStore,
+    recipe: str,
+) -> FittedPipeline:
+    """Fit in other processes, each of which reads its own part of the rows."""
+    from marvel_assets.training.dask_cluster import dask_workers
+    from marvel_assets.training.dataset import columns_for_training
+    from marvel_assets.training.distributed import fit_on_workers
+    from marvel_assets.training.fit import pipeline_of
+
+    assert config.distribution is not None  # noqa: S101
+    number, settings = config.distribution.workers, project.config
+    if settings.early_stopping is not None or settings.native_categories:
+        raise dg.Failure(
+            "early_stopping and native_categories (config/project.yml) are for a fit in one process; take them out "
+            "there, or `distribution` out of the configuration of fitted_pipeline.",
+            allow_retries=False,
+        )
+    columns = columns_for_training(settings.features)
+    scan = tables.scan_at(tables.location(train_set.name), train_set.version, columns, config.sample)
+    pipeline = pipeline_of(settings, config.threads or 1)
+    with dask_workers(number, config.distribution.scheduler, config.threads or 1, DISTRIBUTED_FIT_MODULES) as workers:
+        expected = int(train_set.rows * config.sample)
+        workers.check_that_rows_fit(str(train_set), expected, len(columns))
+        context.log.info(
+            f"Fitting {settings.parameters.n_estimators:,} trees on {expected:,} rows, {number} workers of "
+            f"{workers.where}"
+        )
+        done = workers.watched(
+            lambda: fit_on_workers(
+                workers.client, workers.addresses, scan.parts(number), pipeline, settings.features, settings.target
+            )
+        )
+    return pipeline_store.keep(
+        done.pipeline, recipe, train_set, done.rows_digest, done.rows, config.sample, workers=number
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"mlflow", "lightgbm"},
+    owners=OWNERS,
+    freshness_policy=WEEKLY,
+    code_version=LOG_CODE,
+    io_manager_key="references",
+    pool=POOL,
+)
+def basic_model(
+    context: dg.AssetExecutionContext,
+    fitted_pipeline: FittedPipeline,
+    test_set: TableVersion,
+    project: Project,
+    tables: Tables,
+    tracking: MlflowTracking,
+    turn: RetrainingTurn,
+) -> dg.MaterializeResult[LoggedModelRef]:
+    """The pipeline logged in MLflow: signature, example, both data sets at their versions, metrics and plots."""
+    turn.take(context)
+    recipe = recipe_of(fitted_pipeline.recipe, test_set.content, LOG_CODE)
+    experiment = project.config.experiment_name_basic
+    with tracking.making(recipe):
+        logged = tracking.find_model(experiment, recipe)
+        is_new = logged is None
+        if logged is None:
+            context.log.info(f"Judging pipeline {fitted_pipeline.recipe[:12]} on {test_set}")
+            logged = _log(context, fitted_pipeline, test_set, project, tables, tracking, recipe)
+    metrics = tracking.metrics_of(logged)
+    context.log.info(
+        f"Model {logged.model_id} {'logged' if is_new else 'unchanged'}: ROC AUC {metrics['roc_auc']:.4f}, "
+        f"balanced accuracy {metrics['balanced_accuracy_score']:.4f}, log loss {metrics['log_loss']:.4f}"
+    )
+    return dg.MaterializeResult(
+        value=logged,
+        data_version=dg.DataVersion(logged.data_version),
+        metadata={
+            **{name: dg.MetadataValue.float(value) for name, value in metrics.items()},
+            **{name: picture(png, name) for name, png in tracking.plots_of(logged).items()},
+            "model_id": logged.model_id,
+            "mlflow_run": dg.MetadataValue.url(tracking.run_url(logged)),
+            "mlflow_model": dg.MetadataValue.url(tracking.model_url(logged)),
+            "trained_on": str(fitted_pipeline.trained_on),
+            "tested_on": str(test_set),
+            "unchanged": not is_new,
+        },
+    )
+
+
+def _log(
+    context: dg.AssetExecutionContext,
+    fitted: FittedPipeline,
+    test_set: TableVersion,
+    project: Project,
+    tables: Tables,
+    tracking: MlflowTracking,
+    recipe: str,
+) -> LoggedModelRef:
+    from marvel_assets.tracking.model_logging import BASIC_MODEL_NAME, DataSet, log_basic_model
+    from marvel_assets.training.dataset import columns_for_training, to_frame
+
+    settings = project.config
+
+    columns = columns_for_training(settings.features)
+
+    def data_set(table: TableVersion, rows: "pa.Table", *, is_excerpt: bool = False) -> DataSet:
+        location = tables.location(table.name)
+        path = str(location) if isinstance(location, Path) else None
+        frame = to_frame(rows, settings.features)
+        return DataSet(table.name, path, table.version, table.content, frame, is_excerpt)
+
+    trained_on = fitted.trained_on
+    if fitted.workers:
+        scan = tables.scan_at(tables.location(trained_on.name), trained_on.version, columns, fitted.sample)
+        training = data_set(trained_on, scan.excerpt(), is_excerpt=True)
+    else:
+        training = data_set(trained_on, tables.read(trained_on, columns, fitted.sample))
+    tags = Tags.collect(context.run.run_id)
+    with tracking.run(settings.experiment_name_basic, tags) as run:
+        model_id = log_basic_model(
+            fitted.pipeline,
+            training,
+            data_set(test_set, tables.read(test_set, columns)),
+            features=settings.features,
+            parameters=settings.fit_settings,
+            tags={
+                **tags.as_dict(),
+                "rows_digest": fitted.rows_digest,
+                "training_rows": str(fitted.rows),
+                "training_sample": str(fitted.sample),
+                "training_workers": str(fitted.workers),
+            },
+        )
+        return tracking.complete_model(
+            LoggedModelRef(BASIC_MODEL_NAME, model_id, run.info.run_id, settings.experiment_name_basic), recipe
+        )

@@ -1,0 +1,138 @@
+"""The inspection of a logged model: whoever fails it is never registered."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import dagster as dg
+
+from marvel_assets.defs.code_versions import code_version
+from marvel_assets.defs.project import Project
+from marvel_assets.storage.engines.base import Location
+from marvel_assets.storage.references import LoggedModelRef
+from marvel_assets.storage.tables import TableNotFoundError, Tables
+from marvel_assets.tracking.mlflow_resource import INSPECTED_IN, INSPECTION, PASSED, MlflowTracking
+
+LOADS = "loads_by_model_id_and_by_run"
+FOUND = "is_found_by_git_sha"
+SAME_ROWS = "training_rows_are_read_again"
+
+INSPECTION_CODE = code_version("marvel_assets.tracking.inspection", "marvel_assets.training.dataset")
+INSPECTED_BY = "inspected_by"
+"""Tag of a logged model: the code that it passed by."""
+
+
+@dg.multi_asset_check(
+    name="basic_model_inspection",
+    specs=[
+        dg.AssetCheckSpec(
+            LOADS,
+            asset="basic_model",
+            blocking=True,
+            description="Loaded by models:/MODEL_ID and by runs:/RUN_ID/NAME, it predicts the same.",
+        ),
+        dg.AssetCheckSpec(
+            FOUND, asset="basic_model", blocking=True, description="Its run is found by the tag git_sha."
+        ),
+        dg.AssetCheckSpec(
+            SAME_ROWS,
+            asset="basic_model",
+            blocking=True,
+            description="The source of its training input, read again at its version, is the rows that were fitted.",
+        ),
+    ],
+)
+def basic_model_inspection(
+    context: dg.AssetCheckExecutionContext,
+    basic_model: LoggedModelRef,
+    project: Project,
+    tables: Tables,
+    tracking: MlflowTracking,
+) -> Iterator[dg.AssetCheckResult]:
+    """Inspect the model, and note the verdict on it: registration looks there, in whatever run it happens.
+
+    A logged model does not change: where it passed before, a run of the graph hands that verdict on. A run of the
+    checks alone looks again.
+    """
+    tags = tracking.tags_of(basic_model)
+    is_part_of_a_run = bool(context.job_def.asset_layer.selected_asset_keys)
+    if is_part_of_a_run and (tags.get(INSPECTION), tags.get(INSPECTED_BY)) == (PASSED, INSPECTION_CODE):
+        yield from (_result(name, passed=True, inspected_in=tags[INSPECTED_IN]) for name in (LOADS, FOUND, SAME_ROWS))
+        return
+    verdicts = [
+        _loads(basic_model, project),
+        _is_found(basic_model, project, tracking),
+        _has_same_rows(basic_model, project, tables, tracking),
+    ]
+    failed = [str(verdict.check_name) for verdict in verdicts if not verdict.passed]
+    noted = {
+        INSPECTION: f"failed {', '.join(failed)}" if failed else PASSED,
+        INSPECTED_BY: INSPECTION_CODE,
+        INSPECTED_IN: context.run.run_id,
+    }
+    tracking.tag_model(basic_model, noted)
+    yield from verdicts
+
+
+def _loads(model: LoggedModelRef, project: Project) -> dg.AssetCheckResult:
+    from marvel_assets.tracking.inspection import predictions_of
+
+    by_id = predictions_of(model.uri, project.config.features)
+    by_run = predictions_of(f"runs:/{model.run_id}/{model.name}", project.config.features)
+    return _result(LOADS, passed=by_id == by_run, by_model_id=str(by_id), by_run=str(by_run))
+
+
+def _is_found(model: LoggedModelRef, project: Project, tracking: MlflowTracking) -> dg.AssetCheckResult:
+    client = tracking.client()
+    git_sha = client.get_run(model.run_id).data.tags.get("git_sha", "")
+    experiment = tracking.experiment_id(project.config.experiment_name_basic)
+    found = client.search_runs([experiment], f"tags.git_sha = '{git_sha}' and attributes.run_id = '{model.run_id}'")
+    return _result(FOUND, passed=bool(git_sha) and len(found) == 1, git_sha=git_sha, mlflow_run=model.run_id)
+
+
+def _has_same_rows(
+    model: LoggedModelRef, project: Project, tables: Tables, tracking: MlflowTracking
+) -> dg.AssetCheckResult:
+    from marvel_assets.tracking.inspection import input_of
+
+    fitted = tracking.tags_of(model)
+    try:
+        source = input_of(tracking.client().get_run(model.run_id), "training")
+        location = Path(source.path) if source.path else tables.location(str(source.table))
+        digest, rows = _read_again(location, source.version, fitted, project, tables)
+    except (LookupError, TableNotFoundError) as error:
+        return _result(SAME_ROWS, passed=False, problem=str(error))
+    return _result(
+        SAME_ROWS,
+        passed=digest == fitted["rows_digest"] and rows == int(fitted["training_rows"]),
+        rows=str(rows),
+        fitted_rows=fitted["training_rows"],
+        source=str(source),
+    )
+
+
+def _read_again(
+    location: Location, version: int, fitted: Mapping[str, str], project: Project, tables: Tables
+) -> tuple[str, int]:
+    """The digest of the rows as the fit took it, and their number; of rows that did not fit, a few at a time."""
+    import pyarrow as pa
+
+    from marvel_assets.training.dataset import (
+        columns_for_training,
+        rows_digest,
+        sum_of_rows,
+        to_frame,
+        unordered_digest,
+    )
+
+    features = project.config.features
+    columns, sample = columns_for_training(features), float(fitted["training_sample"])
+    if int(fitted.get("training_workers", "0")):
+        scan = tables.scan_at(location, version, columns, sample)
+        sums = [sum_of_rows(to_frame(pa.Table.from_batches([batch]), features)) for batch in scan.batches()]
+        return unordered_digest(sums), sum(part.rows for part in sums)
+    rows = to_frame(tables.read_at(location, version, columns, sample), features)
+    return rows_digest(rows), len(rows)
+
+
+def _result(name: str, *, passed: bool, **metadata: str) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(asset_key="basic_model", check_name=name, passed=passed, metadata=metadata)

@@ -1,0 +1,132 @@
+"""The search for better parameters: a job that proposes, and changes nothing."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field
+
+from marvel_assets.config import Tags
+from marvel_assets.defs.code_versions import code_version, recipe_of
+from marvel_assets.defs.project import Project
+from marvel_assets.storage.references import TableVersion
+from marvel_assets.storage.tables import TableNotFoundError, Tables
+from marvel_assets.tracking.mlflow_resource import MlflowTracking
+from marvel_assets.training.study_store import StudyStore
+
+if TYPE_CHECKING:
+    from marvel_assets.training.search import Effort
+
+STUDY_CODE = code_version("marvel_assets.training.search", "marvel_assets.training.dataset")
+
+
+class TuneConfig(dg.Config):
+    """On which rows, and how much is tried."""
+
+    trials: int = Field(default=40, ge=1, description="Sets of parameters to try, those of earlier runs included.")
+    minutes: float = Field(
+        default=30.0, gt=0, description="After so many no further fit of the search begins; a second run goes on."
+    )
+    folds: int = Field(default=5, ge=2, description="Folds of the cross-validation.")
+    holdout: float = Field(
+        default=0.2,
+        gt=0,
+        le=0.5,
+        description="Share of the rows that the search doesn't see; the best is compared with yours on them.",
+    )
+    seed: int = Field(default=616, ge=0, description="Of the folds and of the search.")
+    version: int | None = Field(default=None, ge=0, description="Version of train_set. Default: the newest.")
+    sample: float = Field(default=1.0, gt=0, le=1, description="Share of the training rows, by a hash of their ids.")
+    threads: int | None = Field(
+        default=None, ge=1, description="Threads that LightGBM uses. Default: one fewer than there are cores."
+    )
+
+
+def tune_parameters(
+    context: dg.OpExecutionContext,
+    config: TuneConfig,
+    project: Project,
+    tables: Tables,
+    tracking: MlflowTracking,
+    studies: StudyStore,
+) -> str:
+    """Search, compare the best with the configured parameters, and log both.
+
+    Returns:
+        The parameters as they are pasted into the project's configuration.
+
+    Raises:
+        dagster.Failure: there is no such table, or the study can't go on.
+    """
+    from marvel_assets.model.pipeline import default_threads
+    from marvel_assets.tracking.model_logging import DataSet
+    from marvel_assets.tracking.study_logging import log_study
+    from marvel_assets.training.cross_validation import TrainingRows
+    from marvel_assets.training.dataset import columns_for_training, to_frame
+    from marvel_assets.training.holdout import compare_on_holdout, split_holdout
+    from marvel_assets.training.search import Effort, StudyError, block, search
+
+    settings = project.config
+    table = _training_table(config, settings.qualified("train_set"), tables)
+    read = tables.read(table, columns_for_training(settings.features), config.sample)
+    training = TrainingRows(to_frame(read, settings.features), read["Id"].to_pandas())
+    del read
+    effort = Effort(config.trials, config.minutes, config.folds, config.seed, config.threads or default_threads())
+    recipe = study_recipe(table, project, effort, config)
+    context.log.info(
+        f"Study {recipe[:12]} on {len(training.ids):,} rows of {table}: up to {effort.trials} trials in "
+        f"{effort.minutes:g} minutes"
+    )
+    try:
+        with studies.study(recipe) as file:
+            searched, holdout = split_holdout(training, settings.target, config.holdout)
+            finding = search(settings, searched, effort, file, context.log.info)
+        comparison = compare_on_holdout(settings, finding.best.config, searched, holdout, effort.threads, effort.seed)
+    except (StudyError, ValueError) as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    proposal = block(finding, comparison, f"{len(searched.ids):,} rows of {table}")
+    location = tables.location(table.name)
+    path = str(location) if isinstance(location, Path) else None
+    with tracking.run(f"{settings.experiment_name_basic}-tuning", Tags.collect(context.run_id)):
+        log_study(
+            finding,
+            comparison,
+            DataSet(table.name, path, table.version, table.content, training.rows),
+            {"study": recipe, "trials": len(finding.trials), "folds": effort.splits, "seed": effort.seed},
+            proposal,
+        )
+    return proposal
+
+
+def study_recipe(table: TableVersion, project: Project, effort: Effort, config: TuneConfig) -> str:
+    """What decides a study; a run with the same goes on where the last one ended, whatever trials it asks for."""
+    settings = project.config
+    return recipe_of(
+        table,
+        table.content,
+        settings.num_features,
+        settings.cat_features,
+        sorted(settings.fit_settings.items()),
+        effort.splits,
+        effort.seed,
+        f"sample {config.sample}",
+        f"holdout {config.holdout}",
+        STUDY_CODE,
+        *(version(library) for library in ("lightgbm", "optuna", "scikit-learn")),
+    )
+
+
+def _training_table(config: TuneConfig, name: str, tables: Tables) -> TableVersion:
+    newest = tables.head(name)
+    if newest is None:
+        raise dg.Failure(f"{name} is not there; materialise train_set first.", allow_retries=False)
+    if config.version is None:
+        return newest.table
+    try:
+        recorded = tables.commit_of(TableVersion(name, config.version, -1, "")).table
+    except TableNotFoundError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    return TableVersion(name, config.version, recorded.rows, recorded.content)

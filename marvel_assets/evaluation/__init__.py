@@ -1,0 +1,1 @@
+"""Metrics, the gate, drift, plots and the model card."""

@@ -1,0 +1,133 @@
+"""Whether characters that are scored now are still like those that the model was judged on.
+
+The population stability index of two distributions over the same bins is the sum of (a - e) ln(a / e), the divergence
+of Jeffreys (1946): nothing below 0.1, a shift above 0.25 by the usual reading (Siddiqi, Credit Risk Scorecards, 2006).
+Of a small sample it is above zero by chance alone, by about (bins - 1)(1 / n + 1 / m); so a column is held to have
+drifted only where a chi-square test of the same counts sees a difference, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from marvel_assets.datasets.marvel_kaggle.columns import MEASURES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from marvel_assets.config import Drift
+
+    Counts = npt.NDArray[np.float64]
+
+BINS = 10
+FEWEST = 0.5
+"""Added to every bin, so that an empty one has a logarithm (Jeffreys' prior)."""
+
+LEAST_EXPECTED = 5
+"""Rows that a value's bin must lead one to expect in both samples; rarer values share one bin (Cochran, 1954). Hundreds
+of rare values would add up to a shift by chance alone."""
+
+RARE = "rare values"
+
+PREDICTION = "prediction"
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How far one column has moved.
+
+    Attributes:
+        column: a feature, or ``prediction``.
+        psi: the population stability index.
+        p_value: of the chi-square test that both samples come from one distribution.
+        drifted: whether both say so.
+    """
+
+    column: str
+    psi: float
+    p_value: float
+    drifted: bool
+
+
+def shifts(reference: pd.DataFrame, window: pd.DataFrame, columns: Sequence[str], thresholds: Drift) -> list[Shift]:
+    """Compare a window with the reference, column by column, the most shifted first."""
+    found = []
+    for column in columns:
+        expected, actual = _counts(reference[column], window[column], is_measure=column in MEASURES)
+        psi, p_value = population_stability(expected, actual), _p_value(expected, actual)
+        drifted = psi >= thresholds.psi and p_value < thresholds.p_value
+        found.append(Shift(column, psi, p_value, drifted))
+    return sorted(found, key=_psi, reverse=True)
+
+
+def population_stability(expected: Counts, actual: Counts) -> float:
+    """The population stability index of two samples' counts over the same bins; 0 where both are alike."""
+    from scipy.special import rel_entr
+
+    e = (expected + FEWEST) / (expected + FEWEST).sum()
+    a = (actual + FEWEST) / (actual + FEWEST).sum()
+    return float((rel_entr(a, e) + rel_entr(e, a)).sum())
+
+
+def _p_value(expected: Counts, actual: Counts) -> float:
+    import numpy as np
+    from scipy.stats import chi2_contingency
+
+    seen = (expected + actual) > 0
+    if seen.sum() < 2:  # noqa: PLR2004 - one bin holds them all, in both
+        return 1.0
+    return float(chi2_contingency(np.vstack([expected[seen], actual[seen]])).pvalue)
+
+
+def _counts(reference: pd.Series, window: pd.Series, *, is_measure: bool) -> tuple[Counts, Counts]:
+    """Both samples over the same bins: tenths of the reference for measures, else each value; missing is a bin.
+
+    Values that are rare in the reference share a bin with those that it lacks.
+    """
+    import numpy as np
+    import pandas as pd
+
+    if is_measure:
+        tenths = np.linspace(0, 1, BINS + 1)[1:-1]
+        edges = np.unique(np.nanquantile(reference, tenths)) if reference.notna().any() else np.empty(0)
+        limits = [-np.inf, *edges, np.inf]
+        reference, window = (pd.cut(values, limits).astype(str) for values in (reference, window))
+    else:
+        reference, window = (values.astype(str) for values in (reference, window))
+        share = reference.value_counts(normalize=True)
+        frequent = share.index[share * min(len(reference), len(window)) >= LEAST_EXPECTED]
+        reference, window = (values.where(values.isin(frequent), RARE) for values in (reference, window))
+    bins = sorted({*reference.unique(), *window.unique()})
+    expected, actual = (values.value_counts().reindex(bins, fill_value=0) for values in (reference, window))
+    return expected.to_numpy().astype(np.float64), actual.to_numpy().astype(np.float64)
+
+
+def drift_plot(found: Sequence[Shift], threshold: float) -> Figure:
+    """The index of each column, with the threshold."""
+    from marvel_assets.evaluation.plots import canvas
+
+    figure, axes = canvas("Population stability index (dashed: the threshold)")
+    ordered = list(reversed(found))
+    colours = ["#b5534a" if shift.drifted else "#4a7fb5" for shift in ordered]
+    axes.barh([shift.column for shift in ordered], [shift.psi for shift in ordered], color=colours)
+    axes.axvline(threshold, linestyle="--", color="grey")
+    return figure
+
+
+def drift_table(found: Sequence[Shift]) -> str:
+    """The same as Markdown."""
+    lines = [
+        f"| {shift.column} | {shift.psi:.3f} | {shift.p_value:.2g} | {'drifted' if shift.drifted else ''} |"
+        for shift in found
+    ]
+    return "\n".join(["| column | PSI | p | |", "|---|---|---|---|", *lines])
+
+
+def _psi(shift: Shift) -> float:
+    return shift.psi

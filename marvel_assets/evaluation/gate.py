@@ -1,0 +1,300 @@
+"""The gate: whether a candidate may take the champion's place.
+
+It asks three questions, all on the test rows: does the model clear the floors, does it rank every large slice of the
+characters well enough, and is it no worse than the baselines, which are the champion and the best model served so far?
+A candidate is worse than a baseline where its ROC AUC is lower by more than a margin, or where the whole interval of
+the difference is below zero. The champion alone would not do: releases that each lose less than the margin add up.
+
+A slice fails only where the whole interval of its ROC AUC is below the floor. The intervals are widened for the number
+of slices (Bonferroni), so that a dozen of them don't refuse a sound model by chance.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from marvel_assets.utils.escaping import in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import numpy as np
+    import pandas as pd
+
+    from marvel_assets.config import Gate
+    from marvel_assets.evaluation.roc_auc import Labels, Probabilities
+
+MINUS = "\N{MINUS SIGN}"
+CHAMPION = "champion"
+SLICE_COLUMNS = ("Gender", "Identity", "Universe")
+MAX_SLICES_REPORTED = 10
+"""The weakest slices that a result keeps: a table may have hundreds of universes."""
+
+
+class BrokenModelError(ValueError):
+    """The model's predictions are no probabilities; it is broken, and not merely worse."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """ROC AUC of the candidate and a baseline on the same rows, with the interval of the difference."""
+
+    candidate: float
+    baseline: float
+    low: float
+    high: float
+    rows: int
+    baseline_name: str = CHAMPION
+
+    @property
+    def difference(self) -> float:
+        """The candidate's ROC AUC less the baseline's."""
+        return self.candidate - self.baseline
+
+    def failure(self, max_loss: float) -> str | None:
+        """Why the candidate counts as worse than the baseline, if it does."""
+        if self.high < 0:
+            return f"{self}: the whole interval is below zero"
+        if self.difference < -max_loss:
+            return f"{self}: a loss of more than {max_loss:g} (gate.max_roc_auc_loss)"
+        return None
+
+    def warning(self, max_loss: float) -> str | None:
+        """What the interval leaves open, where it includes a loss of more than the margin.
+
+        The interval narrows with the square root of the rows. The number of rows is the one with which it would
+        exclude the loss for a candidate that is as good as the baseline.
+        """
+        if self.low >= -max_loss:
+            return None
+        needed = float(f"{self.rows * ((self.difference - self.low) / max_loss) ** 2:.2g}")
+        return (
+            f"{self.rows:,} test rows can't rule out a loss of more than {max_loss:g} against the "
+            f"{self.baseline_name}; about {needed:,.0f} could"
+        )
+
+    def __str__(self) -> str:
+        difference = f"{self.difference:+.3f} [{self.low:+.3f}, {self.high:+.3f}]".replace("-", MINUS)
+        return f"ROC AUC {self.candidate:.3f}, {self.baseline_name} {self.baseline:.3f}, difference {difference}"
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The test rows that share a value, and how well the candidate ranks them.
+
+    Attributes:
+        column: what the rows are grouped by.
+        value: of that column.
+        rows: how many there are.
+        roc_auc: of the candidate on these rows.
+        low: end of the interval, widened for the number of slices.
+        high: its other end.
+    """
+
+    column: str
+    value: str
+    rows: int
+    roc_auc: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return (
+            f"ROC AUC {self.roc_auc:.3f} [{self.low:.3f}, {self.high:.3f}] where {self.column} is "
+            f"{in_words(self.value)} ({self.rows:,} rows)"
+        )
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """What the gate found.
+
+    Attributes:
+        failures: one sentence for each reason to refuse the candidate; none where it passed.
+        warnings: what the test rows leave open.
+        comparisons: with the champion first, where there is one, then with the best model served so far.
+        slices: the weakest ones.
+        note: what else a person should know, such as that there was no champion.
+        advice: what a person can do about a refusal.
+    """
+
+    failures: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    note: str = ""
+    advice: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing stands against the candidate."""
+        return not self.failures
+
+    @property
+    def other_comparisons(self) -> list[str]:
+        """The comparisons that no failure has named."""
+        named = "\n".join(self.failures)
+        return [str(comparison) for comparison in self.comparisons if str(comparison) not in named]
+
+    @property
+    def reason(self) -> str:
+        """The result in a line or two."""
+        parts = [*self.failures, *self.other_comparisons, *(f"warning: {text}" for text in self.warnings), self.note]
+        text = "; ".join(filter(None, parts))
+        return f"{text}. {self.advice}" if self.advice else text
+
+    def to_json(self) -> str:
+        """The result as a text that a tag can hold."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> GateResult:
+        """The result that ``to_json`` wrote."""
+        content: dict[str, Any] = json.loads(text)
+        return cls(
+            failures=tuple(content["failures"]),
+            warnings=tuple(content["warnings"]),
+            comparisons=tuple(Comparison(**comparison) for comparison in content["comparisons"]),
+            slices=tuple(Slice(**part) for part in content["slices"]),
+            note=content["note"],
+            advice=content["advice"],
+        )
+
+
+def evaluate_gate(
+    rows: pd.DataFrame,
+    alive: Labels,
+    candidate: Probabilities,
+    baselines: Mapping[str, Probabilities],
+    thresholds: Gate,
+    *,
+    note: str = "",
+) -> GateResult:
+    """Evaluate a candidate on the test rows.
+
+    Args:
+        rows: the test rows, with the columns that slices are made of.
+        alive: 1 or 0, shape (n,).
+        candidate: its probabilities of being alive, shape (n,).
+        baselines: those of the models that it must not be worse than, by what a person calls them.
+        thresholds: what has to be reached.
+        note: reported with the result.
+
+    Raises:
+        BrokenModelError: the candidate's predictions are no probabilities.
+        ValueError: the rows hold one class only.
+    """
+    check_probabilities(candidate, len(alive), "the challenger")
+    comparisons = [compare(alive, candidate, scores, thresholds, name) for name, scores in baselines.items()]
+    slices = sorted(_slices(rows, alive, candidate, thresholds), key=attrgetter("roc_auc"))
+    margin, floor = thresholds.max_roc_auc_loss, thresholds.minimum_slice_roc_auc
+    failures = [comparison.failure(margin) for comparison in comparisons]
+    failures += _floors_missed(alive, candidate, thresholds)
+    failures += [
+        f"{part}: the whole interval is below {floor:g} (gate.minimum_slice_roc_auc)"
+        for part in slices
+        if part.high < floor
+    ]
+    warnings = [comparison.warning(margin) for comparison in comparisons if comparison.failure(margin) is None]
+    warnings += [
+        f"{part}: below {floor:g}, but its interval is not" for part in slices if part.roc_auc < floor <= part.high
+    ]
+    return GateResult(
+        tuple(filter(None, failures)),
+        tuple(filter(None, warnings)),
+        tuple(comparisons),
+        tuple(slices[:MAX_SLICES_REPORTED]),
+        note,
+    )
+
+
+def check_probabilities(probability: Probabilities, rows: int, whose: str) -> None:
+    """Let pass what can be a model's answer.
+
+    Raises:
+        BrokenModelError: with what is wrong with it.
+    """
+    import numpy as np
+
+    if probability.shape != (rows,):
+        raise BrokenModelError(
+            f"{whose} gives {probability.shape} predictions for {rows:,} rows; one each is expected."
+        )
+    unusable = int((~((probability >= 0) & (probability <= 1))).sum())
+    if unusable:
+        first = probability[np.argmax(~((probability >= 0) & (probability <= 1)))]
+        raise BrokenModelError(
+            f"{whose} predicts {unusable:,} times what is no probability between 0 and 1, such as {first}."
+        )
+
+
+def compare(
+    alive: Labels, candidate: Probabilities, baseline: Probabilities, thresholds: Gate, name: str = CHAMPION
+) -> Comparison:
+    """Both ROC AUCs, and the interval of their difference over draws of the same rows for both."""
+    from marvel_assets.evaluation.roc_auc import paired_difference
+
+    first, second, interval = paired_difference(
+        alive,
+        candidate,
+        baseline,
+        confidence=thresholds.confidence,
+        resamples=thresholds.resamples,
+        seed=thresholds.seed,
+    )
+    return Comparison(first, second, interval.low, interval.high, len(alive), name)
+
+
+def _floors_missed(alive: Labels, candidate: Probabilities, thresholds: Gate) -> Iterator[str]:
+    """The absolute floors. A model on the floor itself has missed it: that is where guessing stands."""
+    from marvel_assets.evaluation.metrics import evaluate
+
+    metrics = evaluate(alive, candidate)
+    metrics["log_loss_gain"] = log_loss_gain(metrics["log_loss"], alive)
+    floors = {
+        "roc_auc": "minimum_roc_auc",
+        "balanced_accuracy_score": "minimum_balanced_accuracy",
+        "log_loss_gain": "minimum_log_loss_gain",
+    }
+    answers = {"alive": metrics["true_positives"] + metrics["false_positives"]}
+    answers["dead"] = len(alive) - answers["alive"]
+    for name, key in floors.items():
+        floor: float = getattr(thresholds, key)
+        if metrics[name] > floor:
+            continue
+        failure = f"{name} {metrics[name]:.4f} must be above {floor:g} (gate.{key})"
+        only = [answer for answer, count in answers.items() if count == len(alive)]
+        if name == "balanced_accuracy_score" and only:
+            failure += f": it answers {only[0]!r} for every test row"
+        yield failure
+
+
+def log_loss_gain(log_loss: float, alive: Labels) -> float:
+    """How much better than the base rate a model is, in nats: the log loss of answering the share of those alive."""
+    import numpy as np
+
+    share = float(np.mean(alive))
+    base_rate = -(share * np.log(share) + (1 - share) * np.log(1 - share))
+    return float(base_rate - log_loss)
+
+
+def _slices(rows: pd.DataFrame, alive: Labels, probability: Probabilities, thresholds: Gate) -> list[Slice]:
+    """The slices that are large enough and hold both classes: others can't be ranked."""
+    from marvel_assets.evaluation.roc_auc import delong_interval
+
+    masks: list[tuple[str, object, np.ndarray]] = []
+    for column in (name for name in SLICE_COLUMNS if name in rows.columns):
+        values = rows[column].to_numpy()
+        for value, size in rows[column].value_counts().items():
+            inside = values == value
+            if size >= thresholds.min_slice_rows and 1 < alive[inside].sum() < size - 1:
+                masks.append((column, value, inside))
+    confidence = 1 - (1 - thresholds.confidence) / max(1, len(masks))
+    found = []
+    for column, value, inside in masks:
+        interval = delong_interval(alive[inside], probability[inside], confidence)
+        found.append(Slice(column, str(value), int(inside.sum()), *interval))
+    return found

@@ -1,0 +1,118 @@
+"""What a person should know of a model before using it, as Markdown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from marvel_assets.utils.escaping import as_markdown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from marvel_assets.evaluation.gate import GateResult
+
+CARD_FILE = "model_card.md"
+
+PICTURE = "get-artifact?path=plots%2F"
+"""How MLflow's server hands out a file of a run's folder ``plots``."""
+
+FIGURES = {
+    "roc_auc": "ROC AUC",
+    "precision_recall_auc": "PR AUC",
+    "balanced_accuracy_score": "balanced accuracy",
+    "matthews_corrcoef": "Matthews correlation",
+    "log_loss": "log loss",
+    "accuracy_score": "accuracy",
+    "f1_score": "F1",
+}
+LIMITS = (
+    "It tells what is usual among characters that are alike, not what is true of one of them. Measures are missing for "
+    "most characters, three of four are alive, and F1 alone rewards calling everybody alive: look at ROC AUC, balanced "
+    "accuracy and log loss. It knows fiction only; it says nothing about people."
+)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a card is made of.
+
+    Attributes:
+        model_id: MLflow's id of the logged model.
+        trained_on: the table version of the fit, and how many rows.
+        tested_on: the table version of the judgement.
+        features: the model's columns.
+        parameters: arguments of the classifier.
+        metrics: on the test rows.
+        traces: commit, branch and run.
+        plots: names of the pictures in the run's folder ``plots``.
+        run_id: of that MLflow run.
+    """
+
+    model_id: str
+    trained_on: str
+    tested_on: str
+    features: Sequence[str]
+    parameters: Mapping[str, object]
+    metrics: Mapping[str, float]
+    traces: Mapping[str, str]
+    plots: Sequence[str]
+    run_id: str
+
+
+def model_card(facts: Facts, result: GateResult | None = None) -> str:
+    """The card: purpose, limits, data, figures, and the gate's result where there is one.
+
+    Pictures are links that MLflow's own pages resolve; see ``with_full_links`` for other pages.
+    """
+    figures = [f"| {label} | {facts.metrics[name]:.4f} |" for name, label in FIGURES.items() if name in facts.metrics]
+    parts = [
+        f"# Is a Marvel character alive? Model {facts.model_id}",
+        "Takes what the Marvel Database tells of a character, answers alive or dead.",
+        LIMITS,
+        "## Figures on the test rows",
+        "\n".join(["| metric | value |", "|---|---|", *figures]),
+        "## Made of",
+        "\n".join(
+            [
+                f"- fitted on {facts.trained_on}, judged on {facts.tested_on}",
+                f"- features: {', '.join(facts.features)}",
+                f"- LightGBM: {', '.join(f'{name} {value}' for name, value in facts.parameters.items())}",
+                *[f"- {name}: {as_markdown(value)}" for name, value in facts.traces.items()],
+            ]
+        ),
+    ]
+    if result is not None:
+        parts += ["## The gate", gate_report(result)]
+    if facts.plots:
+        links = [f"![{name}]({PICTURE}{name}.png&run_uuid={facts.run_id})" for name in facts.plots]
+        parts += ["## Pictures", "\n".join(links)]
+    return "\n\n".join(parts) + "\n"
+
+
+def with_full_links(card: str, mlflow_pages: str) -> str:
+    """A card whose pictures are shown on other pages than MLflow's, too."""
+    return card.replace(f"]({PICTURE}", f"]({mlflow_pages.rstrip('/')}/{PICTURE}")
+
+
+def gate_report(result: GateResult) -> str:
+    """The gate's result with its reasons, the comparisons, and the weakest slices."""
+    passed = "Passed, with a warning." if result.warnings else "Passed."
+    lines = [
+        f"**{passed if result.passed else 'Refused.'}**",
+        *(f"- {as_markdown(failure)}" for failure in result.failures),
+    ]
+    lines += [f"- {comparison}" for comparison in result.other_comparisons]
+    lines += [f"- warning: {as_markdown(warning)}" for warning in result.warnings]
+    if result.note:
+        lines.append(f"- {as_markdown(result.note)}")
+    if result.advice:
+        lines += ["", as_markdown(result.advice)]
+    if result.slices:
+        lines += ["", "| weakest slices | rows | ROC AUC | interval |", "|---|---|---|---|"]
+        lines += [
+            f"| {part.column} {as_markdown(part.value)} | {part.rows:,} | {part.roc_auc:.3f} | "
+            f"{part.low:.3f} to {part.high:.3f} |"
+            for part in result.slices
+        ]
+    return "\n".join(lines)

@@ -1,0 +1,98 @@
+"""Pictures of a classifier's behaviour."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from sklearn.pipeline import Pipeline
+
+    Labels = npt.NDArray[np.int_]
+    Probabilities = npt.NDArray[np.float64]
+
+CALIBRATION_BINS = 10
+CLASS_NAMES = ("dead", "alive")
+
+
+def roc_curve(alive: Labels, probability: Probabilities) -> Figure:
+    """True positive rate over false positive rate."""
+    from sklearn.metrics import RocCurveDisplay
+
+    figure, axes = canvas("ROC curve")
+    RocCurveDisplay.from_predictions(alive, probability, ax=axes, name="model", plot_chance_level=True)
+    return figure
+
+
+def precision_recall_curve(alive: Labels, probability: Probabilities) -> Figure:
+    """Precision over recall."""
+    from sklearn.metrics import PrecisionRecallDisplay
+
+    figure, axes = canvas("Precision and recall")
+    PrecisionRecallDisplay.from_predictions(alive, probability, ax=axes, name="model", plot_chance_level=True)
+    return figure
+
+
+def confusion_matrix(alive: Labels, probability: Probabilities) -> Figure:
+    """Counts of true and predicted classes."""
+    from sklearn.metrics import ConfusionMatrixDisplay
+
+    from marvel_assets.evaluation.metrics import THRESHOLD
+
+    figure, axes = canvas("Confusion matrix")
+    ConfusionMatrixDisplay.from_predictions(
+        alive,
+        (probability > THRESHOLD).astype(int),
+        labels=[0, 1],
+        display_labels=CLASS_NAMES,
+        ax=axes,
+        cmap="Blues",
+        values_format=",",
+        colorbar=False,
+    )
+    return figure
+
+
+def calibration_curve(alive: Labels, probability: Probabilities) -> Figure:
+    """How often characters live, over how probable the model holds it; bins of equal size."""
+    from sklearn.calibration import CalibrationDisplay
+
+    figure, axes = canvas("Calibration")
+    CalibrationDisplay.from_predictions(
+        alive, probability, n_bins=CALIBRATION_BINS, strategy="quantile", ax=axes, name="model"
+    )
+    return figure
+
+
+def feature_importance(pipeline: Pipeline) -> Figure:
+    """How much each feature's splits reduce the training loss, in shares of the whole."""
+    import numpy as np
+
+    booster = pipeline.named_steps["classify"].booster_
+    gain = booster.feature_importance(importance_type="gain")
+    share = gain / max(gain.sum(), np.finfo(float).tiny)
+    order = np.argsort(share)
+    figure, axes = canvas("Feature importance (share of gain)")
+    axes.barh(np.array(booster.feature_name())[order], share[order], color="#4a7fb5")
+    return figure
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as a PNG file."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
+    return content.getvalue()
+
+
+def canvas(title: str) -> tuple[Figure, Axes]:
+    """A figure without pyplot: no global state, no window system, quick to import."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.5, 4.0), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title)
+    return figure, axes

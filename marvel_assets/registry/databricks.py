@@ -1,0 +1,97 @@
+"""Unity Catalog on Databricks: MLflow's ``databricks-uc`` registry, and the vendor's SDK for catalogs and schemas."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from marvel_assets.registry.base import CatalogError, CatalogVersion
+from marvel_assets.registry.mlflow import MlflowRegistryCatalog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import mlflow
+    from databricks.sdk import WorkspaceClient
+    from mlflow.entities.model_registry import ModelVersion
+
+PROFILE = "://"
+HTTP_SECONDS = 10
+RETRY_SECONDS = 20
+
+
+class DatabricksCatalog(MlflowRegistryCatalog):
+    """The catalog on Databricks.
+
+    Its searches know no tags and return none, so that tags are read version by version.
+    """
+
+    def __init__(self, client: mlflow.MlflowClient, locks: Path, registry_uri: str) -> None:
+        super().__init__(client, locks)
+        self._profile = registry_uri.partition(PROFILE)[2] or None
+
+    def ensure_schema(self, catalog: str, schema: str) -> None:
+        """Create the schema where it is missing; a catalog is for its administrators to create.
+
+        Raises:
+            CatalogError: naming the catalog that is missing, or the privilege that is refused.
+        """
+        from databricks.sdk.errors import NotFound
+
+        workspace = self._workspace()
+        host, full_name = str(workspace.config.host), f"{catalog}.{schema}"
+        with _told(host, f"the catalog {catalog}", "USE CATALOG on it"):
+            try:
+                workspace.catalogs.get(catalog)
+            except NotFound as error:
+                raise CatalogError(
+                    f"There is no catalog {catalog} on {host}; have it created, or change catalog_name in project.yml."
+                ) from error
+        with _told(host, f"the schema {full_name}", "USE SCHEMA on it"):
+            try:
+                workspace.schemas.get(full_name)
+            except NotFound:
+                with _told(host, f"to create the schema {full_name}", f"CREATE SCHEMA on {catalog}"):
+                    workspace.schemas.create(schema, catalog)
+
+    def _workspace(self) -> WorkspaceClient:
+        from databricks.sdk import WorkspaceClient
+        from databricks.sdk.config import Config
+
+        try:
+            return WorkspaceClient(
+                config=Config(
+                    profile=self._profile, http_timeout_seconds=HTTP_SECONDS, retry_timeout_seconds=RETRY_SECONDS
+                )
+            )
+        except ValueError as error:
+            raise CatalogError(f"Databricks has no credentials to use: {error}") from error
+
+    def register(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> CatalogVersion:
+        """Register the model; where another machine did so at the same moment, its version, the lower one, counts."""
+        made = super().register(name, model_id, tags, description)
+        first = min((version for version in self.versions(name) if version.model_id == model_id), key=_number)
+        if first.version < made.version:
+            self._client.delete_model_version(name, str(made.version))
+        return first
+
+    def _found(self, version: ModelVersion) -> CatalogVersion:
+        return self._get(version.name, int(version.version))
+
+
+@contextmanager
+def _told(host: str, what: str, grant: str) -> Iterator[None]:
+    """Tell a refusal with the privilege that would lift it, and any other failure with the workspace's address."""
+    from databricks.sdk.errors import DatabricksError, PermissionDenied
+
+    try:
+        yield
+    except PermissionDenied as error:
+        raise CatalogError(f"{host} refuses {what}: {error} Grant {grant}.") from error
+    except (DatabricksError, OSError, TimeoutError) as error:
+        raise CatalogError(f"{host} can't be asked for {what}: {error}") from error
+
+
+def _number(version: CatalogVersion) -> int:
+    return version.version

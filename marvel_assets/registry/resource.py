@@ -1,0 +1,73 @@
+"""The Unity Catalog client as a resource."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import dagster as dg
+from pydantic import Field
+
+from marvel_assets.tracking.mlflow_store import connect
+from marvel_assets.utils.locks import home_id
+
+if TYPE_CHECKING:
+    from marvel_assets.config import ProjectConfig
+    from marvel_assets.registry.base import ModelCatalog
+    from marvel_assets.registry.model_pairs import ModelPairs
+
+
+class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Opens the model catalog."""
+
+    backend: Literal["embedded", "oss", "databricks"] = Field(
+        default="embedded",
+        description=(
+            "embedded: MLflow's own database or server, under three-level names. oss: an open-source Unity Catalog "
+            "server. databricks: Unity Catalog on Databricks."
+        ),
+    )
+    tracking_uri: str = Field(description="MLflow's tracking store, where the logged models are.")
+    registry_uri: str = Field(description="The registry: the tracking store, uc:<URL>, or databricks-uc.")
+    storage_root: str | None = Field(
+        default=None,
+        description="Where a catalog that has to be created keeps its models' files (oss): file:///…, s3://…",
+    )
+    locks: str = Field(description="Folder of the lock files that keep two registrations of one model apart.")
+
+    def problems(self, catalog: str, schema: str) -> list[str]:
+        """What keeps models from being registered under ``catalog.schema``; MLflow's own registry needs nothing."""
+        from marvel_assets.registry.base import CatalogError
+
+        if self.backend == "embedded":
+            return []
+        try:
+            self.catalog().ensure_schema(catalog, schema)
+        except CatalogError as error:
+            return [str(error)]
+        return []
+
+    def pairs(self, config: ProjectConfig) -> ModelPairs:
+        """The pairs of basic and custom versions of an environment."""
+        from marvel_assets.registry.model_pairs import ModelPairs
+
+        return ModelPairs(self.catalog(), config, Path(self.locks))
+
+    def catalog(self) -> ModelCatalog:
+        """The backend that is configured."""
+        locks = Path(self.locks)
+        client = connect(self.tracking_uri, locks, self.registry_uri)
+        match self.backend:
+            case "embedded":
+                from marvel_assets.registry.embedded import EmbeddedCatalog
+
+                return EmbeddedCatalog(client, locks)
+            case "oss":
+                from marvel_assets.registry.unity_catalog import OpenSourceCatalog
+
+                url = self.registry_uri.removeprefix("uc:")
+                return OpenSourceCatalog(client, locks, url, self.storage_root, home_id(locks))
+            case "databricks":
+                from marvel_assets.registry.databricks import DatabricksCatalog
+
+                return DatabricksCatalog(client, locks, self.registry_uri)

@@ -1,1 +1,0 @@
-"""What assets reach the world through: engines, tables, MLflow, the model catalog, Spark."""

@@ -1,1 +1,0 @@
-"""The Spark session: local, on a Spark Connect server, or on Databricks."""

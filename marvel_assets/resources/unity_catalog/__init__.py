@@ -1,1 +1,0 @@
-"""The model catalog: one client, several backends."""

@@ -1,0 +1,118 @@
+"""Where raw characters come from, as a resource."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from marvel_assets.sources.errors import SourceError
+from marvel_assets.sources.fingerprint import fingerprint
+from marvel_assets.sources.limits import Limits
+from marvel_assets.sources.locate import (
+    GENERATED,
+    FolderSource,
+    Source,
+    in_short,
+    is_address,
+    locate,
+    path_of,
+    shown_source,
+)
+from marvel_assets.utils.atomic_files import replacing
+from marvel_assets.utils.temporary_folders import temporary_folder
+
+
+class Sources(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Finds the source that a run asks for, else the default one."""
+
+    default: str | None = Field(
+        default=None,
+        description=(
+            "A CSV or Parquet file, a folder of such files or of a Delta table, an http(s) URL, "
+            "kaggle:<owner>/<dataset>, or 'generated' for the built-in generator. Default: $MARVEL_SOURCE, which is "
+            "not shown here since an address may hold secrets, else the one that was last read, else 'generated'."
+        ),
+    )
+    scratch: str = Field(description="Folder for what is downloaded or generated, emptied afterwards.")
+    last_read: str | None = Field(
+        default=None,
+        description="File that keeps which source was last read: it is read again where none is named.",
+    )
+
+    @contextmanager
+    def located(self, setting: str | None, *, generator_rows: int, generator_seed: int) -> Iterator[Source]:
+        """The source named by the setting, or the default; what was brought here is deleted at the end.
+
+        A source that was read without an error is the default of later runs that name none.
+
+        Raises:
+            SourceError: there is nothing to read under that name.
+        """
+        with temporary_folder(Path(self.scratch)) as folder:
+            named = self._named(setting)
+            source = locate(
+                named,
+                folder,
+                generator_rows=generator_rows,
+                generator_seed=generator_seed,
+                limits=Limits.from_environment(),
+            )
+            if isinstance(source, FolderSource) and source.left_out:
+                dg.get_dagster_logger().warning(
+                    f"{source.label}: {in_short(source.left_out)} not read; of a folder only its own *.csv and "
+                    "*.parquet files are. Unpack packed files, and move those of subfolders up."
+                )
+            yield source
+            self._keep(named)
+
+    def fingerprint(self, setting: str | None, *, generator_rows: int, generator_seed: int) -> str:
+        """A cheap look at the source named by the setting, or the default; equal where nothing points to a change.
+
+        Where only reading could show a change (of a server that names neither version nor time), it is another one
+        each day.
+
+        Raises:
+            SourceError: there is nothing under that name any more, or no answer in time.
+        """
+        named = self._named(setting)
+        found = fingerprint(
+            named, generator_rows=generator_rows, generator_seed=generator_seed, limits=Limits.from_environment()
+        )
+        return found or hashlib.sha256(f"{named} {datetime.now(UTC):%Y-%m-%d}".encode()).hexdigest()
+
+    def label(self, setting: str | None) -> str:
+        """The source named by the setting, or the default, as pages may show it."""
+        return shown_source(self._named(setting))
+
+    def _named(self, setting: str | None) -> str:
+        return setting or self.default or os.environ.get("MARVEL_SOURCE") or self._last_read() or GENERATED
+
+    def _last_read(self) -> str | None:
+        """The source that was last read, so that a forgotten MARVEL_SOURCE puts no synthetic model in its place."""
+        if self.last_read is None or not Path(self.last_read).exists():
+            return None
+        kept = json.loads(Path(self.last_read).read_text(encoding="utf-8"))
+        if kept["setting"] is None:
+            raise SourceError(
+                f"{kept['label']}: this home's characters come from there, and its address is not kept since it may "
+                "hold a secret. Set MARVEL_SOURCE to it again, or to 'generated' for synthetic characters."
+            )
+        return str(kept["setting"])
+
+    def _keep(self, named: str) -> None:
+        """Note which source was read: paths from the root, and addresses only where they hold no secret."""
+        if self.last_read is None:
+            return
+        label = shown_source(named)
+        setting = named if is_address(named) else str(path_of(named).absolute())
+        kept = {"label": label, "setting": None if "://" in named and label != named else setting}
+        with replacing(Path(self.last_read)) as aside:
+            aside.write_text(json.dumps(kept), encoding="utf-8")

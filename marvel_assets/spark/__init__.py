@@ -1,0 +1,1 @@
+"""The Spark session: local, Spark Connect, Databricks."""

@@ -1,0 +1,162 @@
+"""The Spark session of a run: started when it is first asked for, stopped with the run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import dagster as dg
+from pydantic import Field, PrivateAttr
+
+from marvel_assets.spark.delta_jars import JarsError
+from marvel_assets.spark.java import JavaError, find_java
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from marvel_assets.spark.local import LocalJvm
+
+APPLICATION = "marvel_assets"
+INSTALL = "python3 tools/bootstrap.py"
+CONNECT_SETTINGS = {"spark.sql.session.timeZone": "UTC"}
+CONNECT_SECONDS = 10
+"""How long a server that does not answer is waited for."""
+
+
+class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """A Spark session that knows Delta. Only an asset that calls ``session()`` pays for it.
+
+    Secrets are read from the environment alone: ``SPARK_CONNECT_AUTHENTICATE_TOKEN`` for a Connect server,
+    ``DATABRICKS_TOKEN`` or another of the vendor's own ways for Databricks.
+    """
+
+    mode: Literal["local", "connect", "databricks"] = Field(
+        default="local",
+        description=(
+            "local: a JVM of this process. connect: a Spark Connect server. databricks: Databricks Connect; cluster "
+            "or serverless compute as DATABRICKS_CLUSTER_ID or DATABRICKS_SERVERLESS_COMPUTE_ID say."
+        ),
+    )
+    folder: str = Field(description="Folder of Delta's jars and Spark's scratch files (local).")
+    locks: str = Field(description="Folder of the lock files that let one process fetch the jars.")
+    master: str = Field(default="local[*]", description="Spark master (local).")
+    url: str | None = Field(default=None, description="sc://host:port of the server (connect), without a token.")
+    profile: str | None = Field(
+        default=None,
+        description="Profile of the Databricks configuration. Default: DATABRICKS_HOST and its kin.",
+    )
+    settings: dict[str, str] = Field(default_factory=dict, description="Spark settings, over the defaults.")
+
+    _session: SparkSession | None = PrivateAttr(default=None)
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Spark]:  # noqa: ARG002
+        """Hand out the resource, and stop the session where one was started."""
+        try:
+            yield self
+        finally:
+            if self._session is not None:
+                self._session.stop()
+                self._session = None
+
+    def session(self) -> SparkSession:
+        """The session, started by the first call.
+
+        Raises:
+            dagster.Failure: a package, Java or a jar is missing, or the server can't be reached.
+        """
+        if self._session is None:
+            start = {"local": self._local, "connect": self._connect, "databricks": self._databricks}[self.mode]
+            self._session = start()
+        return self._session
+
+    def problems(self) -> list[str]:
+        """What a session would lack: a package, Java, a server that answers. It fetches missing jars."""
+        look = {"local": self._java, "connect": self._address, "databricks": self._databricks_client}[self.mode]
+        try:
+            look()
+        except dg.Failure as failure:
+            return [str(failure.description)]
+        return []
+
+    def _java(self) -> None:
+        _needs("pyspark", "spark")
+        try:
+            find_java()
+        except JavaError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+
+    def _jvm(self) -> LocalJvm:
+        from marvel_assets.spark.local import LocalJvm
+
+        _needs("pyspark", "spark")
+        try:
+            return LocalJvm.provide(Path(self.folder), Path(self.locks))
+        except (JavaError, JarsError) as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+
+    def _address(self) -> str:
+        from marvel_assets.spark.connect import check_reachable
+
+        _needs("pyspark", "spark")
+        return check_reachable(self.url, CONNECT_SECONDS)
+
+    def _databricks_client(self) -> None:
+        _needs("databricks.connect", "databricks")
+
+    def _local(self) -> SparkSession:
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        jvm = self._jvm()
+        os.environ.update(jvm.workers())
+        settings = jvm.settings(self.settings)
+        from pyspark.sql import SparkSession
+
+        return SparkSession.builder.master(self.master).appName(APPLICATION).config(map=settings).getOrCreate()
+
+    def _connect(self) -> SparkSession:
+        url = self._address()
+        from pyspark.sql import SparkSession
+
+        session = SparkSession.builder.remote(url).appName(APPLICATION).getOrCreate()
+        for key, value in {**CONNECT_SETTINGS, **self.settings}.items():
+            session.conf.set(key, value)
+        return session
+
+    def _databricks(self) -> SparkSession:
+        self._databricks_client()
+        from databricks.connect import DatabricksSession
+
+        builder = DatabricksSession.builder
+        if self.profile:
+            builder = builder.profile(self.profile)
+        try:
+            session: SparkSession = builder.getOrCreate()
+        except Exception as error:
+            where = (
+                f"profile {self.profile}" if self.profile else os.environ.get("DATABRICKS_HOST", "no DATABRICKS_HOST")
+            )
+            raise dg.Failure(
+                f"Databricks Connect ({where}) gave no session: {error}. Set DATABRICKS_HOST, credentials, and "
+                "DATABRICKS_CLUSTER_ID or DATABRICKS_SERVERLESS_COMPUTE_ID=auto, or name a profile.",
+                allow_retries=False,
+            ) from error
+        for key, value in {**CONNECT_SETTINGS, **self.settings}.items():
+            session.conf.set(key, value)
+        return session
+
+
+def _needs(module: str, extra: str) -> None:
+    from importlib.util import find_spec
+
+    try:
+        is_there = find_spec(module) is not None
+    except ModuleNotFoundError:
+        is_there = False
+    if not is_there:
+        raise dg.Failure(
+            f"{module} is not installed; install the extra: {INSTALL} {extra}, or call: make run PROFILE={extra}",
+            allow_retries=False,
+        )

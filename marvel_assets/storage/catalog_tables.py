@@ -1,0 +1,74 @@
+"""Delta tables by name, where the Spark session has the catalog that keeps them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from marvel_assets.spark.session import Spark
+from marvel_assets.storage.engines.base import Location
+from marvel_assets.storage.memory import check_that_rows_fit
+from marvel_assets.storage.tables import TableNotFoundError, Tables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+
+
+class CatalogTables(Tables):
+    """Tables under three-level names in Unity Catalog, read through Spark and Arrow."""
+
+    spark: Spark
+
+    def location(self, name: str) -> Location:
+        """The quoted name."""
+        return quoted(name)
+
+    def count_at(self, location: Location, version: int) -> int:
+        """How many rows a version has."""
+        return self._version(location, version).count()
+
+    def _read_version(
+        self, location: Location, version: int, columns: list[str] | None, predicate: str | None
+    ) -> pa.Table:
+        """The rows are counted before they are fetched."""
+        from pyspark.errors import PySparkException
+
+        try:
+            rows = self._version(location, version)
+            rows = rows if predicate is None else rows.where(predicate)
+            rows = rows if columns is None else rows.select(*columns)
+            check_that_rows_fit(str(location), rows.count(), len(rows.columns))
+            return rows.toArrow().sort_by("Id")
+        except PySparkException as error:
+            raise TableNotFoundError(
+                f"{location} has no readable version {version}: {_first_line(error)}. VACUUM removes the files of "
+                "earlier versions. Materialise the table again."
+            ) from error
+
+    def table_id(self, name: str) -> str:
+        """Ask Delta; a table that was dropped and made again has another."""
+        session, location = self.spark.session(), self.location(name)
+        if not session.catalog.tableExists(str(location)):
+            return ""
+        return str(session.sql(f"DESCRIBE DETAIL {location}").select("id").collect()[0][0])
+
+    def _version(self, location: Location, version: int) -> DataFrame:
+        return self.spark.session().read.format("delta").option("versionAsOf", str(version)).table(str(location))
+
+    def history(self, location: Location) -> Sequence[Mapping[str, Any]]:
+        """Ask Delta's own log."""
+        session = self.spark.session()
+        if not session.catalog.tableExists(str(location)):
+            return []
+        return [row.asDict() for row in session.sql(f"DESCRIBE HISTORY {location}").collect()]
+
+
+def quoted(name: str) -> str:
+    """A three-level name as Spark SQL takes it, whatever letters its parts hold."""
+    return ".".join(f"`{part.replace('`', '``')}`" for part in name.split("."))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,1 @@
+"""The engines that make tables: DuckDB and Spark."""

@@ -1,0 +1,241 @@
+"""DuckDB makes the rows, delta-rs writes them: no JVM, no server."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from pydantic import Field
+
+from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS, SOURCE_ROW
+from marvel_assets.storage.engines.base import (
+    ROW_DIGEST,
+    TABLE_PROPERTIES,
+    ChangesNotKeptError,
+    Content,
+    Engine,
+    EngineSession,
+    Location,
+    NoRoomToWorkError,
+    TableNotReadError,
+    TableNotWrittenError,
+)
+from marvel_assets.storage.memory import available_bytes
+from marvel_assets.utils.temporary_folders import temporary_folder
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+    from marvel_assets.sources.locate import Source
+
+MOST_MEMORY = 2_000_000_000
+ASKED_AT_ONCE = 100_000
+ALIKE_IN_FILES = frozenset({"string", "long", "integer", "double", "boolean"})
+"""Types of columns that every writer of Delta puts into Parquet in the same way."""
+
+ROWS_IN_A_GROUP = 32_768
+"""Of a Parquet file. What reads it works on as many groups at once as there are cores."""
+
+
+class DuckDBEngine(Engine):
+    """The embedded engine."""
+
+    scratch: str = Field(description="Folder for what does not fit into memory while tables are made.")
+    memory_limit: str | None = Field(
+        default=None,
+        description=(
+            "How much memory DuckDB takes before it moves rows to the scratch folder. Default: 2GB, or half of what "
+            "is free where that is less."
+        ),
+    )
+
+    @contextmanager
+    def session(self) -> Iterator[EngineSession]:
+        """A DuckDB database in memory, for one step.
+
+        Raises:
+            NoRoomToWorkError: the rows fit neither into memory nor into the scratch folder.
+        """
+        import duckdb
+
+        limit = self._limit()
+        with temporary_folder(Path(self.scratch)) as folder:
+            try:
+                with duckdb.connect(config={"memory_limit": limit, "temp_directory": str(folder)}) as connection:
+                    yield DuckDBSession(connection)
+            except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+                if isinstance(error, duckdb.IOException) and str(folder) not in str(error):
+                    raise
+                raise NoRoomToWorkError(
+                    f"{self.scratch}: the rows don't fit into {limit} of memory, and not beside it on that disk: "
+                    f"{str(error).splitlines()[0]} Free some space there, and run again."
+                ) from error
+
+    def _limit(self) -> str:
+        return self.memory_limit or f"{min(MOST_MEMORY, available_bytes() // 2) // 1_000_000}MB"
+
+
+class DuckDBSession(EngineSession):
+    """One connection."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def read_source(self, source: Source, into: str) -> None:
+        """Insert the source batch by batch, so that it never stands in memory whole."""
+        columns = ", ".join(f"{column} VARCHAR" for column in SOURCE_COLUMNS.values())
+        self._connection.execute(f"CREATE TABLE {into} ({SOURCE_ROW} BIGINT, {columns})")
+        for batch in source.batches():
+            self._connection.register("batch", batch)
+            self._connection.execute(f"INSERT INTO {into} SELECT * FROM batch")  # noqa: S608
+            self._connection.unregister("batch")
+
+    def read_table(self, location: Location, version: int, into: str) -> None:
+        """Have DuckDB read the files where they alone are the rows; insert what delta-rs makes of them elsewhere."""
+        import duckdb
+        import pyarrow as pa
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        try:
+            table = DeltaTable(location, version=version)
+            is_view = self._view_of_files(table, into)
+        except (DeltaError, OSError, duckdb.IOException, duckdb.InvalidInputException) as error:
+            raise _unreadable(location, version, error) from error
+        if not is_view:
+            try:
+                self._connection.register("scanned", table.scan())
+                self._connection.execute(f"CREATE TABLE {into} AS SELECT * FROM scanned")  # noqa: S608
+                self._connection.unregister("scanned")
+            except (DeltaError, pa.ArrowException, duckdb.InvalidInputException) as error:
+                raise _unreadable(location, version, error) from error
+
+    def _view_of_files(self, table: DeltaTable, into: str) -> bool:
+        """Whether the table's files, read for themselves, are its rows; then they are known by the name."""
+        if (files := _files_that_are_the_rows(table)) is None:
+            return False
+        rows = self._connection.read_parquet(files, union_by_name=True)
+        if rows.columns != [field.name for field in table.schema().fields]:
+            return False  # a column was added after the first file
+        rows.create_view(into)
+        return True
+
+    def read_changes(self, location: Location, first: int, last: int, into: str) -> None:
+        """Scan the feed once with delta-rs."""
+        import pyarrow as pa
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        try:
+            changes = pa.table(DeltaTable(location).load_cdf(starting_version=first, ending_version=last))
+        except (DeltaError, OSError, pa.ArrowException) as error:
+            raise ChangesNotKeptError(f"{location}: no changes from version {first} to {last}: {error}") from error
+        self._connection.register("changed", changes)
+        self._connection.execute(f"CREATE TABLE {into} AS SELECT * FROM changed")  # noqa: S608
+        self._connection.unregister("changed")
+
+    def score(self, relation: str, model: Path, into: str) -> None:
+        """Ask for the distinct rows, batch by batch and on every core, and find each row's answer by its features."""
+        import mlflow
+        import pyarrow as pa
+
+        from marvel_assets.datasets.marvel_kaggle.columns import ANSWER
+        from marvel_assets.model.batching import on_every_core
+
+        loaded = mlflow.pyfunc.load_model(str(model))
+        features = loaded.metadata.get_input_schema().input_names()
+        ask = on_every_core(lambda rows: loaded.predict(rows)[ANSWER])
+        self._connection.execute(f"CREATE TABLE asked AS SELECT DISTINCT {', '.join(features)} FROM {relation}")  # noqa: S608
+        self._connection.execute("CREATE TABLE answered AS SELECT *, '' AS prediction FROM asked LIMIT 0")
+        reading = self._connection.cursor()
+        for batch in reading.sql("FROM asked").to_arrow_reader(ASKED_AT_ONCE):
+            answers = pa.array(ask(batch.to_pandas()), pa.string())
+            self._connection.register("batch", pa.Table.from_batches([batch]).append_column("prediction", answers))
+            self._connection.execute("INSERT INTO answered SELECT * FROM batch")
+            self._connection.unregister("batch")
+        is_asked = " AND ".join(f"{relation}.{name} IS NOT DISTINCT FROM answered.{name}" for name in features)
+        self.define(f"SELECT {relation}.*, prediction FROM {relation} JOIN answered ON {is_asked}", into)  # noqa: S608
+
+    def query(self, statement: str, into: str) -> None:
+        """Keep the rows in a table of the session."""
+        self._connection.execute(f"CREATE TABLE {into} AS {statement}")
+
+    def define(self, statement: str, into: str) -> None:
+        """Keep the statement in a view of the session."""
+        self._connection.execute(f"CREATE VIEW {into} AS {statement}")
+
+    def rows(self, statement: str) -> list[tuple[object, ...]]:
+        """Fetch all rows."""
+        return self._connection.execute(statement).fetchall()
+
+    def content(self, relation: str) -> Content:
+        """Sum the digests' four 32-bit words."""
+        words = ", ".join(
+            f"coalesce(sum(CAST('0x' || substr({ROW_DIGEST}, {start}, 8) AS BIGINT)), 0)" for start in (1, 9, 17, 25)
+        )
+        [(rows, *sums)] = self._connection.execute(f"SELECT count(*), {words} FROM {relation}").fetchall()  # noqa: S608
+        columns = [str(column[0]) for column in self._connection.execute(f"DESCRIBE {relation}").fetchall()]
+        return Content.of(columns, rows, tuple(int(number) for number in sums))
+
+    def write(self, relation: str, location: Location, metadata: str) -> None:
+        """Stream the rows from DuckDB to delta-rs as Arrow batches."""
+        from deltalake import CommitProperties, WriterProperties, write_deltalake
+        from deltalake.exceptions import DeltaError
+
+        rows = self._connection.sql(f"SELECT * EXCLUDE ({ROW_DIGEST}) FROM {relation}")  # noqa: S608
+        try:
+            Path(location).parent.mkdir(parents=True, exist_ok=True)
+            write_deltalake(
+                location,
+                _in_utc(rows.to_arrow_reader()),
+                mode="overwrite",
+                schema_mode="overwrite",
+                configuration=TABLE_PROPERTIES,
+                writer_properties=WriterProperties(max_row_group_size=ROWS_IN_A_GROUP),
+                commit_properties=CommitProperties(custom_metadata={"userMetadata": metadata}),
+            )
+        except (DeltaError, OSError) as error:
+            raise TableNotWrittenError(
+                f"{location}: the table can't be written: {error}. It is as it was, and can be read."
+            ) from error
+
+
+def _unreadable(location: Location, version: int, error: Exception) -> TableNotReadError:
+    reason = str(error).splitlines()[0].rstrip(".")
+    return TableNotReadError(
+        f"{location} has no readable version {version}: {reason}. VACUUM removes the files of earlier versions. "
+        "Materialise the table again."
+    )
+
+
+def _files_that_are_the_rows(table: DeltaTable) -> list[str] | None:
+    """Patterns that each match one of the table's files, or None where more than the files says what the rows are.
+
+    The first version of Delta's reader protocol has neither deletion vectors nor mapped columns; values of partition
+    columns stand in no file; and Spark's timestamps say in no file that they are of UTC.
+    """
+    from deltalake.schema import PrimitiveType
+
+    files, fields = table.file_uris(), table.schema().fields
+    if not files or table.protocol().min_reader_version > 1 or table.metadata().partition_columns:
+        return None
+    if not all(isinstance(field.type, PrimitiveType) and field.type.type in ALIKE_IN_FILES for field in fields):
+        return None
+    return [glob.escape(unquote(file)) for file in files]
+
+
+def _in_utc(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
+    """The same instants in the one time zone that Delta stores; DuckDB hands them out in the machine's own."""
+    import pyarrow as pa
+
+    fields = [
+        field.with_type(pa.timestamp("us", "UTC")) if pa.types.is_timestamp(field.type) else field
+        for field in rows.schema
+    ]
+    return rows.cast(pa.schema(fields))

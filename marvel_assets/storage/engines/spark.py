@@ -1,0 +1,180 @@
+"""Spark SQL makes the rows, and Spark writes them: as many as a cluster holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS, SOURCE_ROW
+from marvel_assets.spark.session import Spark
+from marvel_assets.storage.engines.base import (
+    ROW_DIGEST,
+    TABLE_PROPERTIES,
+    ChangesNotKeptError,
+    Content,
+    Engine,
+    EngineSession,
+    Location,
+)
+from marvel_assets.utils.temporary_folders import temporary_folder
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, DataFrameReader, SparkSession
+
+    from marvel_assets.sources.locate import Source
+
+
+class SparkEngine(Engine):
+    """The engine on a Spark session, local or remote."""
+
+    spark: Spark
+    scratch: str | None = Field(
+        default=None,
+        description=(
+            "Folder that this process and Spark both see, for sources on their way into a table. Default: none is "
+            "shared, and the rows are sent through the session."
+        ),
+    )
+
+    def problems(self) -> list[str]:
+        """What the Spark session would lack."""
+        return self.spark.problems()
+
+    @contextmanager
+    def session(self) -> Iterator[EngineSession]:
+        """The run's Spark session, with relations that end with the step."""
+        with ExitStack() as stack:
+            shared = None
+            if self.scratch is not None:
+                shared = stack.enter_context(temporary_folder(Path(self.scratch)))
+            at_work = SparkEngineSession(self.spark.session(), shared)
+            stack.callback(at_work.close)
+            yield at_work
+
+
+class SparkEngineSession(EngineSession):
+    """Relations are temporary views over rows that Spark keeps, spilling what memory does not hold."""
+
+    def __init__(self, spark: SparkSession, shared: Path | None) -> None:
+        self._spark = spark
+        self._shared = shared
+        self._kept: dict[str, DataFrame] = {}
+
+    def close(self) -> None:
+        """Forget all relations, the latest first: a Connect server resolves a frame anew from the views it names."""
+        for name, frame in reversed(self._kept.items()):
+            frame.unpersist()
+            self._spark.catalog.dropTempView(name)
+        self._kept.clear()
+
+    def read_source(self, source: Source, into: str) -> None:
+        """Read the source batch by batch, as every engine does: Spark's own CSV reader knows other quoting rules."""
+        if self._shared is not None:
+            self._view(self._staged(source, self._shared / "source.parquet"), into)
+        else:
+            self._keep(self._sent(source), into)  # else they would be sent each time that they are read
+
+    def read_table(self, location: Location, version: int, into: str) -> None:
+        """Read the version; rows are kept, since the steps that follow read them more than once."""
+        self._keep(at(self._spark.read.option("versionAsOf", str(version)), location), into)
+
+    def read_changes(self, location: Location, first: int, last: int, into: str) -> None:
+        """Read the feed; the look at its rows shows whether it is kept."""
+        from pyspark.errors import PySparkException
+
+        reader = self._spark.read.option("readChangeFeed", "true")
+        reader = reader.option("startingVersion", str(first)).option("endingVersion", str(last))
+        try:
+            changes = at(reader, location)
+            self._keep(changes, into)
+            changes.count()
+        except PySparkException as error:
+            raise ChangesNotKeptError(f"{location}: no changes from version {first} to {last}: {error}") from error
+
+    def score(self, relation: str, model: Path, into: str) -> None:
+        """Let the workers answer, each with a model of its own."""
+        import mlflow
+
+        answer = mlflow.pyfunc.spark_udf(self._spark, str(model), result_type="string", env_manager="local")
+        features = mlflow.models.get_model_info(str(model)).signature.inputs.input_names()
+        rows = self._spark.table(relation)
+        self._keep(rows.withColumn("prediction", answer(*features)), into)
+
+    def query(self, statement: str, into: str) -> None:
+        """Compute the rows once."""
+        self._keep(self._spark.sql(statement), into)
+
+    def define(self, statement: str, into: str) -> None:
+        """Keep the plan."""
+        self._view(self._spark.sql(statement), into)
+
+    def rows(self, statement: str) -> list[tuple[object, ...]]:
+        """Collect the few rows."""
+        return [tuple(row) for row in self._spark.sql(statement).collect()]
+
+    def content(self, relation: str) -> Content:
+        """Sum the digests' four 32-bit words; they leave Spark as texts, which have no upper bound."""
+        words = ", ".join(
+            f"CAST(coalesce(sum(CAST(conv(substr({ROW_DIGEST}, {start}, 8), 16, 10) AS DECIMAL(38, 0))), 0) AS STRING)"
+            for start in (1, 9, 17, 25)
+        )
+        [(rows, *sums)] = self.rows(f"SELECT count(*), {words} FROM {relation}")  # noqa: S608
+        columns = self._spark.table(relation).columns
+        return Content.of(columns, int(str(rows)), tuple(int(str(number)) for number in sums))
+
+    def write(self, relation: str, location: Location, metadata: str) -> None:
+        """Write from where the rows are."""
+        writer = (
+            self._spark.table(relation)
+            .drop(ROW_DIGEST)
+            .write.format("delta")
+            .mode("overwrite")
+            .option("overwriteSchema", "true")
+            .options(**TABLE_PROPERTIES)
+            .option("userMetadata", metadata)
+        )
+        if isinstance(location, Path):
+            writer.save(str(location))
+        else:
+            writer.saveAsTable(location)
+
+    def _staged(self, source: Source, file: Path) -> DataFrame:
+        """Write the batches to a Parquet file that Spark reads in parallel."""
+        import pyarrow.parquet
+
+        batches = source.batches()
+        first = next(batches)
+        with pyarrow.parquet.ParquetWriter(file, first.schema) as writer:
+            writer.write_batch(first)
+            for batch in batches:
+                writer.write_batch(batch)
+        return self._spark.read.parquet(str(file))
+
+    def _sent(self, source: Source) -> DataFrame:
+        """Send the batches to the server one by one."""
+        import pyarrow as pa
+
+        frames = [self._spark.createDataFrame(pa.Table.from_batches([batch])) for batch in source.batches()]
+        together = frames[0]
+        for frame in frames[1:]:
+            together = together.unionByName(frame)
+        return together.select(SOURCE_ROW, *SOURCE_COLUMNS.values())
+
+    def _keep(self, frame: DataFrame, into: str) -> None:
+        from pyspark import StorageLevel
+
+        self._view(frame.persist(StorageLevel.MEMORY_AND_DISK), into)
+
+    def _view(self, frame: DataFrame, into: str) -> None:
+        frame.createOrReplaceTempView(into)
+        self._kept[into] = frame
+
+
+def at(reader: DataFrameReader, location: Location) -> DataFrame:
+    """The Delta table in a folder, or of that name in the session's catalog."""
+    reader = reader.format("delta")
+    return reader.load(str(location)) if isinstance(location, Path) else reader.table(location)

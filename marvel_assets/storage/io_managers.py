@@ -1,0 +1,51 @@
+"""References between assets, as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from marvel_assets.storage.references import Reference, from_json, to_json
+from marvel_assets.utils.atomic_files import replacing
+
+
+class ReferenceIOManager(dg.ConfigurableIOManager):
+    """Keeps the reference that each asset last handed on in ``<folder>/<asset>.json``."""
+
+    folder: str = Field(description="Folder of the reference files.")
+
+    def handle_output(self, context: dg.OutputContext, obj: Reference) -> None:
+        """Store the reference."""
+        self.store(context.asset_key, obj)
+
+    def store(self, key: dg.AssetKey, reference: Reference) -> None:
+        """Store what an asset hands on from now on."""
+        with replacing(self._file(key)) as file:
+            file.write_text(to_json(reference), encoding="utf-8")
+
+    def load_input(self, context: dg.InputContext) -> Reference:
+        """Read the reference that the asset upstream handed on.
+
+        Raises:
+            dagster.Failure: that asset has not been materialised yet.
+        """
+        file = self._file(context.asset_key)
+        try:
+            return from_json(file.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise not_materialised(context.asset_key, file) from error
+
+    def _file(self, key: dg.AssetKey) -> Path:
+        return Path(self.folder, *key.path[:-1], f"{key.path[-1]}.json")
+
+
+def not_materialised(key: dg.AssetKey, file: Path) -> dg.Failure:
+    """The failure of an asset that asks for what does not exist yet."""
+    return dg.Failure(
+        f"{key.to_user_string()} has not been materialised in this home (no {file}); materialise it first, "
+        f"or everything upstream with: dagster asset materialize -m marvel_assets.definitions "
+        f"--select '*{key.to_user_string()}'",
+        allow_retries=False,
+    )

@@ -1,0 +1,143 @@
+"""Fitted pipelines as skops files, found again by the recipe that they were fitted by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field
+
+from marvel_assets.storage.io_managers import not_materialised
+from marvel_assets.storage.references import TableVersion
+from marvel_assets.utils.atomic_files import replacing
+from marvel_assets.utils.locks import exclusive
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class FittedPipeline:
+    """A fitted pipeline with what it was fitted on. The pipeline itself is read only when it is asked for.
+
+    Attributes:
+        recipe: hash of all that decides the fit: rows, features, parameters, code and library versions.
+        trained_on: the table version whose rows were fitted.
+        rows_digest: hash of the fitted rows as they were handed to the fit: in order where one process had them all.
+        rows: how many were fitted.
+        sample: the share of the table that they are.
+        file: the skops file.
+        sha256: of that file.
+        workers: processes that fitted it together; 0 where it was one alone.
+    """
+
+    recipe: str
+    trained_on: TableVersion
+    rows_digest: str
+    rows: int
+    sample: float
+    file: str
+    sha256: str
+    workers: int = 0
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        """The pipeline.
+
+        Raises:
+            dagster.Failure: the file isn't the one that was written.
+        """
+        import skops.io
+
+        from marvel_assets.model.pipeline import TRUSTED_TYPES
+
+        content = Path(self.file).read_bytes()
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise dg.Failure(
+                f"{self.file} has changed since it was written; delete it and materialise fitted_pipeline again.",
+                allow_retries=False,
+            )
+        return skops.io.loads(content, trusted=list(TRUSTED_TYPES))
+
+
+class PipelineStore(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Keeps each fitted pipeline at ``<folder>/<recipe>.skops``, its description beside it."""
+
+    folder: str = Field(description="Folder of the fitted pipelines.")
+    locks: str = Field(description="Folder of the lock files that let two runs at once fit once.")
+
+    def making(self, recipe: str) -> AbstractContextManager[None]:
+        """Hold this while a pipeline is looked for and fitted: of two runs at once, the second finds the first's."""
+        return exclusive(Path(self.locks), f"pipeline-{recipe}")
+
+    def find(self, recipe: str) -> FittedPipeline | None:
+        """The pipeline that was fitted by this recipe, or None."""
+        description = Path(self.folder, f"{recipe}.json")
+        file = description.with_suffix(".skops")
+        if not (description.exists() and file.exists()):
+            return None
+        content = json.loads(description.read_text(encoding="utf-8"))
+        trained_on = TableVersion(**content.pop("trained_on"))
+        return FittedPipeline(**content, trained_on=trained_on, file=str(file))
+
+    def keep(
+        self,
+        pipeline: Pipeline,
+        recipe: str,
+        trained_on: TableVersion,
+        rows_digest: str,
+        rows: int,
+        sample: float,
+        workers: int = 0,
+    ) -> FittedPipeline:
+        """Store a pipeline. Its description comes last: where that is, the pipeline is whole."""
+        import skops.io
+
+        content = skops.io.dumps(pipeline)
+        file = Path(self.folder, f"{recipe}.skops")
+        with replacing(file) as aside:
+            aside.write_bytes(content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        kept = FittedPipeline(recipe, trained_on, rows_digest, rows, sample, str(file), sha256, workers)
+        description = asdict(kept)
+        del description["file"]
+        with replacing(file.with_suffix(".json")) as aside:
+            aside.write_text(json.dumps(description, indent=2), encoding="utf-8")
+        return kept
+
+
+class PipelineIOManager(dg.ConfigurableIOManager):
+    """Hands the fitted pipeline from one asset to the next: which one, and where it is."""
+
+    store: PipelineStore
+    folder: str = Field(description="Folder of the reference files.")
+
+    def handle_output(self, context: dg.OutputContext, obj: FittedPipeline) -> None:
+        """Note the recipe of the pipeline that the asset handed on."""
+        with replacing(self._file(context.asset_key)) as file:
+            file.write_text(json.dumps({"kind": "FittedPipeline", "recipe": obj.recipe}, indent=2), encoding="utf-8")
+
+    def load_input(self, context: dg.InputContext) -> FittedPipeline:
+        """Find that pipeline again.
+
+        Raises:
+            dagster.Failure: the asset has not been materialised, or its pipeline is gone.
+        """
+        file = self._file(context.asset_key)
+        try:
+            recipe = json.loads(file.read_text(encoding="utf-8"))["recipe"]
+        except FileNotFoundError as error:
+            raise not_materialised(context.asset_key, file) from error
+        found = self.store.find(recipe)
+        if found is None:
+            raise not_materialised(context.asset_key, Path(self.store.folder, f"{recipe}.skops"))
+        return found
+
+    def _file(self, key: dg.AssetKey) -> Path:
+        return Path(self.folder, *key.path[:-1], f"{key.path[-1]}.json")

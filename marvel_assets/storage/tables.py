@@ -1,0 +1,303 @@
+"""The one place that knows how ``catalog.schema.table`` is stored, versioned and read."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import dagster as dg
+from pydantic import Field
+
+from marvel_assets.config import LONGEST_NAME, NAME_PATTERN
+from marvel_assets.storage.engines.base import Location
+from marvel_assets.storage.memory import check_that_rows_fit
+from marvel_assets.storage.references import TableVersion
+from marvel_assets.storage.row_order import ordered_by
+from marvel_assets.storage.table_scan import TableScan, all_of, sampled, with_plain_texts
+from marvel_assets.utils.atomic_files import replacing
+from marvel_assets.utils.locks import exclusive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import pyarrow as pa
+
+    from marvel_assets.storage.engines.base import EngineSession
+
+OPERATIONS_THAT_KEEP_ROWS = frozenset(
+    {
+        "OPTIMIZE",
+        "VACUUM START",
+        "VACUUM END",
+        "SET TBLPROPERTIES",
+        "UNSET TBLPROPERTIES",
+        "ADD CONSTRAINT",
+        "DROP CONSTRAINT",
+        "ADD FEATURE",
+        "UPGRADE PROTOCOL",
+        "UPDATE TABLE METADATA",
+        "UPDATE FIELD METADATA",
+        "ANALYZE TABLE",
+        "COMPUTE STATS",
+        "CLUSTER BY",
+    }
+)
+"""Delta operations after which a table holds the rows that it held; after any other it may hold others."""
+
+
+THREE_LEVELS = 3
+LEVEL = re.compile(NAME_PATTERN)
+
+
+class TableNameError(ValueError):
+    """A text that is no table's name."""
+
+
+class TableNotFoundError(LookupError):
+    """There is no such table, or no such version of it."""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A version of a table, and what its commit says of it.
+
+    ``provenance`` is what the asset recorded: of which versions and by which code the rows were made.
+    """
+
+    table: TableVersion
+    provenance: dict[str, Any]
+
+
+class Published(NamedTuple):
+    """The version that now holds the rows, and whether it had to be made."""
+
+    commit: Commit
+    is_new: bool
+
+
+class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Delta tables in folders, at ``<warehouse>/<catalog>/<schema>/<table>``, read with delta-rs."""
+
+    warehouse: str = Field(description="Folder of the Delta tables.")
+    locks: str = Field(description="Folder of the lock files that keep two commits to one table apart.")
+    provenance: str = Field(description="Folder of what tables were made of again, with rows that came out equal.")
+
+    def location(self, name: str) -> Location:
+        """Where ``catalog.schema.table`` is stored.
+
+        Raises:
+            TableNameError: it is no such name, and could lead out of the warehouse.
+        """
+        return Path(self.warehouse, *levels_of(name))
+
+    def head(self, name: str) -> Commit | None:
+        """The newest commit that changed the table's rows, or None where there is no table.
+
+        Where others changed the rows since, it carries no content, and so equals nothing that we would write. Where
+        the same rows were made again of something else, its provenance is the latest of these.
+        """
+        commit = _newest_commit(name, self.history(self.location(name)))
+        file = self._latest_provenance(name)
+        if commit is None or not file.exists():
+            return commit
+        latest = json.loads(file.read_text(encoding="utf-8"))
+        is_of_these_rows = (latest["version"], latest["content"]) == (commit.table.version, commit.table.content)
+        return replace(commit, provenance=latest["provenance"]) if is_of_these_rows else commit
+
+    def publish(self, session: EngineSession, relation: str, name: str, provenance: dict[str, Any]) -> Published:
+        """Make the table hold the relation's rows, unless it holds them already.
+
+        Where it does there is no commit, but the provenance is kept: the next run finds what it would make. The
+        comparison and the commit stand under one lock, so that two runs at once make one version.
+
+        Args:
+            session: where the relation lives.
+            relation: rows with their ``row_digest``.
+            name: ``catalog.schema.table``.
+            provenance: recorded with the commit.
+        """
+        content = session.content(relation)
+        with exclusive(Path(self.locks), f"table-{name}"):
+            head = self.head(name)
+            if head is not None and (head.table.rows, head.table.content) == (content.rows, content.digest):
+                if head.provenance != provenance:
+                    self._keep_provenance(head.table, provenance)
+                return Published(replace(head, provenance=provenance), is_new=False)
+            recorded = {"rows": content.rows, "content": content.digest, "provenance": provenance}
+            session.write(relation, self.location(name), json.dumps(recorded))
+            written = self.head(name)
+        if written is None or written.table.content != content.digest:
+            raise RuntimeError(f"{name}: another writer committed at the same moment; run again.")
+        return Published(written, is_new=True)
+
+    def read(
+        self,
+        table: TableVersion,
+        columns: Iterable[str] | None = None,
+        sample: float = 1.0,
+        condition: str | None = None,
+    ) -> pa.Table:
+        """Read one version, ordered by ``Id``.
+
+        Args:
+            table: what to read.
+            columns: all where not given.
+            sample: share of the rows, chosen by a hash of the id: the same ones at every call.
+            condition: what holds of the rows, in SQL.
+
+        Raises:
+            TableNotFoundError: naming the table and version that can't be read.
+            TooManyRowsError: the rows would not fit into memory.
+        """
+        try:
+            return self.read_at(self.location(table.name), table.version, columns, sample, condition)
+        except TableNotFoundError as error:
+            raise TableNotFoundError(f"{table}: {error}") from error
+
+    def read_at(
+        self,
+        location: Location,
+        version: int,
+        columns: Iterable[str] | None = None,
+        sample: float = 1.0,
+        condition: str | None = None,
+    ) -> pa.Table:
+        """Read one version of the table at a location, ordered by ``Id``.
+
+        Where its files are gone, as after VACUUM, and another version holds the same content, that one is read.
+        """
+        wanted = None if columns is None else list(columns)
+        predicate = all_of(sampled(sample) if sample < 1.0 else None, condition)
+        try:
+            return self._read_version(location, version, wanted, predicate)
+        except TableNotFoundError:
+            equal = _newest_of_equal_content(self.history(location), version)
+            if equal is None:
+                raise
+            return self._read_version(location, equal, wanted, predicate)
+
+    def count_at(self, location: Location, version: int) -> int:
+        """How many rows a version has, by the table's log."""
+        from deltalake import DeltaTable
+
+        return int(DeltaTable(location, version=version).count())
+
+    def _read_version(
+        self, location: Location, version: int, columns: list[str] | None, predicate: str | None
+    ) -> pa.Table:
+        import pyarrow as pa
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        try:
+            delta = DeltaTable(location, version=version)
+            ids = pa.RecordBatchReader.from_stream(delta.scan(["Id"], predicate=predicate)) if predicate else ()
+            count = sum(batch.num_rows for batch in ids) if predicate else delta.count()
+            check_that_rows_fit(str(location), count, len(columns or delta.schema().fields))
+            rows = pa.table(delta.scan(columns, predicate=predicate))
+        except (DeltaError, OSError, pa.ArrowException) as error:
+            reason = str(error).splitlines()[0].rstrip(".")
+            raise TableNotFoundError(
+                f"{location} has no readable version {version}: {reason}. VACUUM removes the files of earlier "
+                "versions. Materialise the table again."
+            ) from error
+        return ordered_by(with_plain_texts(rows), "Id")
+
+    def scan_at(self, location: Location, version: int, columns: Iterable[str], sample: float = 1.0) -> TableScan:
+        """The same rows, read batch by batch or part by part, in this process or in others.
+
+        Raises:
+            TableNotFoundError: the table is known by a name alone, which only the Spark session can look up.
+        """
+        if not isinstance(location, Path):
+            raise TableNotFoundError(
+                f"{location} is known to the catalog of a Spark session and has no folder that other processes could "
+                "read: fit in one process (no `distribution`), on a `sample` where the rows don't fit."
+            )
+        return TableScan(location, version, tuple(columns), sampled(sample) if sample < 1.0 else None)
+
+    def commit_of(self, table: TableVersion) -> Commit:
+        """What the commit of this version recorded.
+
+        Raises:
+            TableNotFoundError: naming the table and version that can't be found.
+        """
+        history = [entry for entry in self.history(self.location(table.name)) if entry["version"] <= table.version]
+        is_there = any(entry["version"] == table.version for entry in history)
+        commit = _newest_commit(table.name, history) if is_there else None
+        if commit is None:
+            raise TableNotFoundError(f"{table}: its commit is not in the table's log. Materialise the table again.")
+        return commit
+
+    def table_id(self, name: str) -> str:
+        """Delta's id of the table, which tells it from another that took its name; '' where there is no table."""
+        from deltalake import DeltaTable
+
+        location = str(self.location(name))
+        return str(DeltaTable(location).metadata().id) if DeltaTable.is_deltatable(location) else ""
+
+    def history(self, location: Location) -> Sequence[Mapping[str, Any]]:
+        """The commits of a table, the newest first, by Delta's names for what they hold; none where it is no table."""
+        from deltalake import DeltaTable
+
+        if not DeltaTable.is_deltatable(str(location)):
+            return []
+        # Asked of the newest version: loaded at an earlier one, delta-rs numbers the history wrong.
+        return DeltaTable(location).history()
+
+    def _latest_provenance(self, name: str) -> Path:
+        return Path(self.provenance, f"{name}.json")
+
+    def _keep_provenance(self, table: TableVersion, provenance: dict[str, Any]) -> None:
+        kept = {"version": table.version, "content": table.content, "provenance": provenance}
+        with replacing(self._latest_provenance(table.name)) as aside:
+            aside.write_text(json.dumps(kept, indent=2), encoding="utf-8")
+
+
+def levels_of(name: str) -> list[str]:
+    """The levels of ``catalog.schema.table``.
+
+    Raises:
+        TableNameError: it has not three of them, or one is neither a safe folder nor a plain name.
+    """
+    levels = name.split(".")
+    if len(levels) != THREE_LEVELS or not all(
+        LEVEL.fullmatch(level) and len(level) <= LONGEST_NAME for level in levels
+    ):
+        raise TableNameError(
+            f"{name[:300]!r} is no table; name one as catalog.schema.table, of letters, digits, _ and -."
+        )
+    return levels
+
+
+def _newest_of_equal_content(history: Sequence[Mapping[str, Any]], version: int) -> int | None:
+    """The newest other version with the content that a version's commit recorded; none where it recorded none."""
+    contents, content = dict[int, str](), ""
+    for entry in reversed(history):
+        if entry.get("operation") not in OPERATIONS_THAT_KEEP_ROWS:
+            content = _recorded(entry.get("userMetadata")).get("content", "")
+        contents[entry["version"]] = content
+    wanted = contents.pop(version, "")
+    return max((other for other, held in contents.items() if held == wanted), default=None) if wanted else None
+
+
+def _newest_commit(name: str, history: Iterable[Mapping[str, Any]]) -> Commit | None:
+    """The newest commit that changed the table's rows."""
+    for entry in history:
+        if entry.get("operation") not in OPERATIONS_THAT_KEEP_ROWS:
+            recorded = _recorded(entry.get("userMetadata"))
+            table = TableVersion(name, entry["version"], recorded.get("rows", -1), recorded.get("content", ""))
+            return Commit(table, recorded.get("provenance", {}))
+    return None
+
+
+def _recorded(user_metadata: str | None) -> dict[str, Any]:
+    """Our own record; another writer's metadata is none."""
+    try:
+        recorded = json.loads(user_metadata or "{}")
+    except ValueError:
+        return {}
+    return recorded if isinstance(recorded, dict) else {}

@@ -1,0 +1,1 @@
+"""MLflow: its store, logged models and their files."""

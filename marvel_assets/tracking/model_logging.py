@@ -1,0 +1,137 @@
+"""The basic model in MLflow, with everything that is known about it. Works within the active MLflow run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from marvel_assets.datasets.marvel_kaggle.columns import TARGET
+from marvel_assets.tracking.requirements import base_requirements
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+    from mlflow.data.meta_dataset import MetaDataset
+    from mlflow.data.pandas_dataset import PandasDataset
+    from sklearn.pipeline import Pipeline
+
+BASIC_MODEL_NAME = "lightgbm-pipeline-model"
+PLOTS_FOLDER = "plots"
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Rows of one table version, and where they are.
+
+    Attributes:
+        table: ``catalog.schema.table``.
+        path: the Delta table's folder, or None where the session's catalog knows it by name.
+        version: the Delta version that the rows were read at.
+        content: hash of the rows.
+        rows: features and target.
+        is_excerpt: these are only some of the rows, to tell the columns by.
+    """
+
+    table: str
+    path: str | None
+    version: int
+    content: str
+    rows: pd.DataFrame
+    is_excerpt: bool = False
+
+    def as_mlflow(self) -> PandasDataset | MetaDataset:
+        """The data set as MLflow records it.
+
+        The version is a part of the digest: MLflow stores an input once for each name and digest, and would keep
+        the first version's record where a table was overwritten. It is a text, since 0 is taken for "none given".
+        """
+        import warnings
+
+        from mlflow.data.delta_dataset_source import DeltaDatasetSource
+        from mlflow.data.meta_dataset import MetaDataset
+        from mlflow.data.pandas_dataset import from_pandas
+        from mlflow.models import infer_signature
+        from mlflow.types import Schema
+
+        source = DeltaDatasetSource(
+            path=self.path,
+            delta_table_name=None if self.path else self.table,
+            delta_table_version=str(self.version),  # type: ignore[arg-type]
+        )
+        name, digest = self.table.rpartition(".")[2], f"v{self.version}-{self.content[:16]}"
+        with warnings.catch_warnings():
+            # The advice is for signatures that are inferred from such rows; ours is declared by hand.
+            warnings.filterwarnings("ignore", message=".*Inferred schema contains integer column")
+            # MLflow looks at every cell, in Python. Cells that equal others of their column tell it nothing more.
+            columns = (self.rows[[name]].drop_duplicates() for name in self.rows)
+            schema = Schema([spec for column in columns for spec in infer_signature(column).inputs.inputs])
+        if self.is_excerpt:
+            # MLflow calls `profile` abstract, and leaves it so in the class that it documents for this.
+            return MetaDataset(source, name, digest, schema)  # type: ignore[abstract]
+        data_set = from_pandas(self.rows, source, TARGET, name, digest)
+        data_set.schema = schema
+        return data_set
+
+
+def log_basic_model(
+    pipeline: Pipeline,
+    training: DataSet,
+    testing: DataSet,
+    *,
+    features: Sequence[str],
+    parameters: Mapping[str, Any],
+    tags: Mapping[str, str],
+) -> str:
+    """Log the fitted pipeline under the active run: inputs, parameters, metrics, plots, and the model itself.
+
+    Args:
+        pipeline: fitted on ``training``.
+        training: the rows of the fit.
+        testing: rows that it has never seen.
+        features: the model's columns, in order.
+        parameters: what decided the fit, by name.
+        tags: set on the model.
+
+    Returns:
+        The logged model's id.
+    """
+    import mlflow
+
+    from marvel_assets.evaluation import plots
+    from marvel_assets.evaluation.metrics import evaluate
+    from marvel_assets.model.batching import asked_once_each, on_every_core
+    from marvel_assets.model.pipeline import TRUSTED_TYPES
+    from marvel_assets.tracking.signature import basic_signature, example_frame
+
+    training_input, testing_input = training.as_mlflow(), testing.as_mlflow()
+    trees = pipeline.named_steps["classify"].booster_.num_trees()
+    mlflow.log_params({**parameters, "trees": trees, "features": ",".join(features)})
+    logged = mlflow.sklearn.log_model(
+        pipeline,
+        name=BASIC_MODEL_NAME,
+        serialization_format="skops",
+        skops_trusted_types=list(TRUSTED_TYPES),
+        signature=basic_signature(features),
+        input_example=example_frame(features),
+        pip_requirements=base_requirements(),
+        params={name: str(value) for name, value in parameters.items()},
+        tags=dict(tags),
+    )
+    model = mlflow.entities.LoggedModelInput(model_id=logged.model_id)
+    mlflow.log_input(training_input, context="training", model=model)
+    mlflow.log_input(testing_input, context="testing", model=model)
+
+    alive = testing.rows[TARGET].to_numpy()
+    probability = asked_once_each(testing.rows[list(features)], on_every_core(pipeline.predict_proba))[:, 1]
+    mlflow.log_metrics(evaluate(alive, probability), model_id=logged.model_id, dataset=testing_input)
+    figures = {
+        "roc_curve": plots.roc_curve(alive, probability),
+        "precision_recall_curve": plots.precision_recall_curve(alive, probability),
+        "confusion_matrix": plots.confusion_matrix(alive, probability),
+        "calibration_curve": plots.calibration_curve(alive, probability),
+        "feature_importance": plots.feature_importance(pipeline),
+    }
+    for name, figure in figures.items():
+        mlflow.log_figure(figure, f"{PLOTS_FOLDER}/{name}.png")
+    return str(logged.model_id)

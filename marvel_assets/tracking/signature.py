@@ -1,0 +1,50 @@
+"""What the models take and answer, declared by hand: an inferred signature would refuse what callers send."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from marvel_assets.datasets.marvel_kaggle.columns import ANSWER, EXAMPLE, TARGET
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from mlflow.models import ModelSignature
+
+
+def basic_signature(features: Sequence[str]) -> ModelSignature:
+    """Features to 0 or 1."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    return ModelSignature(inputs=_inputs(features), outputs=Schema([ColSpec("long", TARGET)]))
+
+
+def custom_signature(features: Sequence[str]) -> ModelSignature:
+    """Features to ``{"Survival prediction": ["alive", …]}``."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import Array
+
+    return ModelSignature(inputs=_inputs(features), outputs=Schema([ColSpec(Array(DataType.string), ANSWER)]))
+
+
+def example_frame(features: Sequence[str]) -> pd.DataFrame:
+    """The example characters, as a caller would send them."""
+    import pandas as pd
+
+    return pd.DataFrame({name: EXAMPLE[name] for name in features})
+
+
+def _inputs(features: Sequence[str]) -> Any:  # noqa: ANN401
+    """The features by name, of any type: the pipeline's first step knows which of them are numbers and which text.
+
+    A declared type is stricter than it says. A column of doubles takes no whole numbers but 0 and 1 and no truth
+    values, one of strings no categories and no column of NaN alone, and neither takes a nullable or an Arrow type.
+    """
+    from mlflow.types import ColSpec, Schema
+    from mlflow.types.schema import AnyType
+
+    any_type = AnyType()  # type: ignore[no-untyped-call]
+    return Schema([ColSpec(any_type, name, required=False) for name in features])

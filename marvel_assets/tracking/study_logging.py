@@ -1,0 +1,69 @@
+"""A search for better parameters in MLflow. Works within the active MLflow run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from marvel_assets.training.search import trials_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from marvel_assets.tracking.model_logging import DataSet
+    from marvel_assets.training.holdout import HoldoutComparison
+    from marvel_assets.training.search import Finding
+
+TRIALS_FILE, BLOCK_FILE = "trials.json", "parameters.yml"
+
+
+def log_study(
+    finding: Finding, comparison: HoldoutComparison, rows: DataSet, settings: Mapping[str, object], block: str
+) -> None:
+    """Log a study under the active run.
+
+    The course of the search is a metric with a step for each trial, so that MLflow charts it; all trials are a table
+    among the artifacts, beside the block of parameters; the best ones are the run's parameters.
+
+    Args:
+        finding: all trials.
+        comparison: the best against the configured parameters.
+        rows: what it was searched on.
+        settings: how it was searched.
+        block: the parameters as they are pasted into the project's configuration.
+    """
+    import time
+
+    import mlflow
+    from mlflow.entities import Metric
+
+    active = mlflow.active_run()
+    if active is None:
+        raise RuntimeError("log_study: no MLflow run is active; open one around the call.")
+    now = int(time.time() * 1000)
+    course = [
+        Metric(name, value, now, trial.number)
+        for trial in finding.trials
+        for name, value in (("log_loss", trial.log_loss), ("roc_auc", trial.roc_auc), ("seconds", trial.seconds))
+    ]
+    client = mlflow.MlflowClient()
+    for start in range(0, len(course), 1000):  # as many as MLflow takes at once
+        client.log_batch(active.info.run_id, metrics=course[start : start + 1000])
+    mlflow.log_input(rows.as_mlflow(), context="tuning")
+    mlflow.log_params({**settings, **finding.best.config.fit_settings})
+    mlflow.log_metrics(
+        {
+            "best_log_loss": finding.best.log_loss,
+            "best_roc_auc": finding.best.roc_auc,
+            "configured_log_loss": finding.configured.log_loss,
+            "configured_roc_auc": finding.configured.roc_auc,
+            "holdout_rows": comparison.rows,
+            "log_loss_difference": comparison.log_loss.mean,
+            "log_loss_difference_low": comparison.log_loss.low,
+            "log_loss_difference_high": comparison.log_loss.high,
+            "roc_auc_difference": comparison.roc_auc.mean,
+            "roc_auc_difference_low": comparison.roc_auc.low,
+            "roc_auc_difference_high": comparison.roc_auc.high,
+        }
+    )
+    mlflow.log_table(trials_table(finding), TRIALS_FILE)
+    mlflow.log_text(block, BLOCK_FILE)

@@ -1,0 +1,61 @@
+"""The custom model in MLflow. Works within the active MLflow run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+CUSTOM_MODEL_NAME = "pyfunc-marvel-character-model"
+
+
+def log_custom_model(basic_model_id: str, wheel: Path, *, features: Sequence[str], tags: Mapping[str, str]) -> str:
+    """Log the wrapper around a basic model.
+
+    The wheel goes along as a file *and* stands among the requirements: only so it is installed where the model is
+    served, instead of lying on ``sys.path``. Nothing is pickled; MLflow runs ``serving_script.py``.
+
+    Returns:
+        The logged model's id.
+    """
+    import mlflow
+
+    from marvel_assets import model
+    from marvel_assets.datasets.marvel_kaggle.columns import ANSWER, LABELS
+    from marvel_assets.model.wrapper import ARTIFACT
+    from marvel_assets.tracking.requirements import base_requirements
+    from marvel_assets.tracking.signature import custom_signature, example_frame
+
+    logged = mlflow.pyfunc.log_model(
+        name=CUSTOM_MODEL_NAME,
+        python_model=str(Path(model.__file__).with_name("serving_script.py")),
+        artifacts={ARTIFACT: f"models:/{basic_model_id}"},
+        model_config={"answer": ANSWER, "labels": list(LABELS)},
+        code_paths=[str(wheel)],
+        pip_requirements=[*base_requirements(), f"code/{wheel.name}"],
+        signature=custom_signature(features),
+        input_example=example_frame(features),
+        tags=dict(tags),
+    )
+    return str(logged.model_id)
+
+
+class Wrapped(NamedTuple):
+    """The basic model inside a custom one: where it was taken from, and the digest of its files as they are there."""
+
+    uri: str
+    digest: str
+
+
+def wrapped_model(files: Path) -> Wrapped:
+    """The basic model that a custom model was logged around, as the custom model's files have it."""
+    from mlflow.models import Model
+
+    from marvel_assets.model.safe_loading import digest_of_files
+    from marvel_assets.model.wrapper import ARTIFACT
+
+    flavors: dict[str, Any] = Model.load(str(files)).flavors
+    artifact = flavors["python_function"]["artifacts"][ARTIFACT]
+    return Wrapped(str(artifact["uri"]), digest_of_files(files / artifact["path"]))

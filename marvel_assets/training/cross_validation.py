@@ -1,0 +1,122 @@
+"""How much better one way to fit is than another, told by training rows alone.
+
+Both ways are fitted and judged on the same folds, and the differences of the folds are averaged. The fits of a
+cross-validation share most of their rows, so that the plain standard error is far too small; the interval is the one of
+the corrected resampled t-test (Nadeau and Bengio, Inference for the Generalization Error, 2003): the variance of the
+differences is multiplied by 1 / fits + held-out rows / fitted rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+    from marvel_assets.config import ProjectConfig
+
+    Places = npt.NDArray[np.int_]
+
+CONFIDENCE = 0.95
+
+
+class TrainingRows(NamedTuple):
+    """Features and target, and the ids of the same rows in the same order."""
+
+    rows: pd.DataFrame
+    ids: pd.Series
+
+    def at(self, places: Places) -> TrainingRows:
+        """The rows at these places."""
+        return TrainingRows(self.rows.iloc[places], self.ids.iloc[places])
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good a fit is on the fold that it has not seen."""
+
+    roc_auc: float
+    log_loss: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean over folds, less the other's, with its interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]".replace("-", "\N{MINUS SIGN}")
+
+
+def folds(training: TrainingRows, target: str, splits: int, repeats: int, seed: int) -> list[tuple[Places, Places]]:
+    """Places of fitted and of held-out rows: each row is held out once in each repeat, both classes alike.
+
+    Raises:
+        ValueError: a class has fewer rows than there are folds.
+    """
+    from sklearn.model_selection import RepeatedStratifiedKFold
+
+    alive = training.rows[target]
+    rarest = min((int((alive == value).sum()) for value in (0, 1)), default=0)
+    if rarest < splits:
+        raise ValueError(
+            f"column {target}: {splits} folds need {splits} rows of each class; of {len(alive):,} training rows "
+            f"{rarest} are of the rarer one. Ask for fewer folds, or give more rows."
+        )
+    splitter = RepeatedStratifiedKFold(n_splits=splits, n_repeats=repeats, random_state=seed)
+    return list(splitter.split(training.rows, alive))
+
+
+def scores(
+    config: ProjectConfig,
+    training: TrainingRows,
+    parts: Sequence[tuple[Places, Places]],
+    threads: int,
+    between: Callable[[], None] = lambda: None,
+) -> Iterator[Score]:
+    """Fit as configured on each part's fitted rows, and judge it on those held out.
+
+    Args:
+        config: the way to fit.
+        training: all rows.
+        parts: as ``folds`` makes them.
+        threads: how many LightGBM uses.
+        between: called before each fit; what it raises ends the work.
+    """
+    from sklearn.metrics import log_loss, roc_auc_score
+
+    from marvel_assets.training.fit import fit_as_configured
+
+    for fitted, held_out in parts:
+        between()
+        seen, unseen = training.at(fitted), training.at(held_out)
+        pipeline = fit_as_configured(config, seen.rows, seen.ids, threads)
+        probability = pipeline.predict_proba(unseen.rows[list(config.features)])[:, 1]
+        alive = unseen.rows[config.target]
+        yield Score(float(roc_auc_score(alive, probability)), float(log_loss(alive, probability)))
+
+
+def difference(ours: Sequence[float], theirs: Sequence[float], splits: int) -> Difference:
+    """Ours less theirs, fold by fold, with the corrected interval.
+
+    Args:
+        ours: a figure of each fold.
+        theirs: the same figure of the same folds.
+        splits: how many folds a repeat has.
+    """
+    import numpy as np
+    from scipy.stats import t
+
+    apart = np.subtract(ours, theirs)
+    mean, fits = float(apart.mean()), len(apart)
+    error = float(np.sqrt((1 / fits + 1 / (splits - 1)) * apart.var(ddof=1)))
+    reach = float(t.ppf((1 + CONFIDENCE) / 2, fits - 1)) * error
+    return Difference(mean, mean - reach, mean + reach)

@@ -1,0 +1,230 @@
+"""The processes of a distributed fit: a cluster of this machine's own, or a Dask scheduler that is there already."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, TypeVar
+
+from marvel_assets.storage.memory import BYTES_A_CELL, available_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from distributed import Client
+
+    from marvel_assets.training.ordered_client import OrderedClient
+
+Result = TypeVar("Result")
+
+LOCALHOST = "127.0.0.1"
+CONNECT_SECONDS = 10
+"""How long a scheduler that does not answer is waited for."""
+JOIN_SECONDS = 60
+"""How long a scheduler may take until as many workers as wanted have joined it."""
+LOOK_SECONDS = 1.0
+"""How often it is looked whether all workers are still there."""
+ALIKE = ("lightgbm", "numpy", "pandas", "scikit-learn")
+"""Packages that must have one version on every worker and here."""
+SAME_ENVIRONMENT = "Start the workers in the same environment (constraints.txt) and the same checkout."
+
+
+class WorkersError(RuntimeError):
+    """There are no such workers, or they can't do the work; the text names the address and what to do."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Processes that fit together.
+
+    Attributes:
+        client: of their scheduler.
+        addresses: in the order of their parts.
+        where: the scheduler's address, for people.
+    """
+
+    client: Client
+    addresses: tuple[str, ...]
+    where: str
+
+    def check_that_rows_fit(self, table: str, rows: int, columns: int) -> None:
+        """Refuse to read what would exhaust a worker's memory.
+
+        Raises:
+            WorkersError: naming the worker, and how many would be needed.
+        """
+        free: dict[str, int] = self.client.run(available_bytes, workers=list(self.addresses))
+        sharing = Counter(_host(address) for address in self.addresses)
+        needed = rows / len(self.addresses) * columns * BYTES_A_CELL
+        for address in self.addresses:
+            share = free[address] / sharing[_host(address)]
+            if share < needed:
+                raise WorkersError(
+                    f"{table}: each of {len(self.addresses)} workers reads {rows / len(self.addresses):,.0f} rows of "
+                    f"{columns} columns and needs about {needed / 1e9:,.1f} GB; worker {address} has "
+                    f"{share / 1e9:,.1f} GB. Use at least {int(len(self.addresses) * needed / share) + 1} workers of "
+                    "such machines (fitted_pipeline's setting `distribution`), or a `sample`."
+                )
+
+    def watched(self, work: Callable[[], Result]) -> Result:
+        """Do work that needs all workers, and give up when one of them is lost: LightGBM would wait for it for hours.
+
+        Raises:
+            WorkersError: naming the workers that are gone.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="fit") as alone:
+            doing = alone.submit(work)
+            try:
+                while not (done := wait([doing], timeout=LOOK_SECONDS).done) and not (lost := self._lost()):
+                    pass
+            except BaseException:
+                self.client.close()  # releases the other thread, which this one would wait for
+                raise
+            if not done:
+                self.client.close()
+                raise self._lost_error(lost)
+            error = doing.exception()
+            if error is not None:
+                time.sleep(LOOK_SECONDS)  # LightGBM may notice the death of its neighbour before the scheduler does
+                if lost := self._lost():
+                    raise self._lost_error(lost) from error
+            return doing.result()
+
+    def _lost(self) -> list[str]:
+        try:
+            there = self.client.ncores()
+        except (OSError, TimeoutError) as error:
+            return [f"{self.where} itself ({error})"]
+        return [address for address in self.addresses if address not in there]
+
+    def _lost_error(self, lost: Sequence[str]) -> WorkersError:
+        return WorkersError(
+            f"Lost while fitting: {', '.join(lost)} of {len(self.addresses)} workers at {self.where}. A worker that "
+            "dies at once has mostly run out of memory; look at its log, and materialise fitted_pipeline again."
+        )
+
+
+@contextmanager
+def dask_workers(
+    number: int, scheduler: str | None, threads: int, modules: Sequence[str], patience: float = JOIN_SECONDS
+) -> Iterator[Workers]:
+    """As many workers as wanted, checked to be fit for the work.
+
+    Args:
+        number: of worker processes.
+        scheduler: the address of a Dask scheduler; None starts a cluster on this machine, on the loopback interface
+            alone, whose processes end with the context.
+        threads: of each worker, where they are started here.
+        modules: of this package, which a fit runs.
+        patience: seconds until so many workers must have joined the scheduler.
+
+    Raises:
+        WorkersError: there are not so many, or they have other versions than this process.
+    """
+    _needs_dask()
+    with ExitStack() as stack:
+        address = stack.enter_context(_own_cluster(number, threads)) if scheduler is None else scheduler
+        client = stack.enter_context(_connected(address))
+        client.order = _joined(client, number, address, patience)
+        workers = Workers(client, client.order, address)
+        _check_alike(workers, modules)
+        yield workers
+
+
+@contextmanager
+def _own_cluster(number: int, threads: int) -> Iterator[str]:
+    from distributed import LocalCluster
+
+    # Without a limit of Dask's own, which would move or kill what is being fitted: rows are asked beforehand to fit.
+    with LocalCluster(
+        host=LOCALHOST,
+        n_workers=number,
+        threads_per_worker=threads,
+        processes=True,
+        memory_limit=0,
+        dashboard_address=None,
+        worker_dashboard_address=None,
+    ) as cluster:
+        yield str(cluster.scheduler_address)
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[OrderedClient]:
+    from marvel_assets.training.ordered_client import OrderedClient
+
+    try:
+        asyncio.run(_shake_hands(address))
+        client = OrderedClient(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise WorkersError(
+            f"No Dask scheduler answers at {address} within {CONNECT_SECONDS} s: {error or 'silence'}. Start one with "
+            "`dask scheduler`, or leave `scheduler` out of fitted_pipeline's setting `distribution` to use this "
+            "machine's cores."
+        ) from error
+    with client:
+        yield client
+
+
+async def _shake_hands(address: str) -> None:
+    """Connect once in bounded time: Dask's own client waits for ever where something listens and says nothing."""
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    security = Security().get_connection_args("client")
+    comm = await asyncio.wait_for(connect(address, timeout=CONNECT_SECONDS, **security), CONNECT_SECONDS)
+    await comm.close()
+
+
+def _joined(client: Client, number: int, address: str, patience: float) -> tuple[str, ...]:
+    """The workers in the order of their names, which for a cluster of our own are numbers."""
+    try:
+        client.wait_for_workers(number, timeout=patience)
+    except TimeoutError as error:
+        raise WorkersError(
+            f"{address} has {len(client.ncores())} of {number} workers after {patience:.0f} s. Start more with `dask "
+            f"worker {address}`, or ask for fewer in fitted_pipeline's setting `distribution`."
+        ) from error
+    known = client.scheduler_info(n_workers=-1)["workers"]
+    named = sorted(known, key=lambda worker: (len(str(known[worker]["name"])), str(known[worker]["name"])))
+    return tuple(named[:number])
+
+
+def _check_alike(workers: Workers, modules: Sequence[str]) -> None:
+    here = identity(modules)
+    try:
+        there: dict[str, dict[str, str]] = workers.client.run(identity, modules, workers=list(workers.addresses))
+    except ImportError as error:
+        raise WorkersError(f"The workers of {workers.where} lack a package: {error}. {SAME_ENVIRONMENT}") from error
+    for address, found in there.items():
+        unlike = [f"{name} {found[name]} there and {own} here" for name, own in here.items() if found[name] != own]
+        if unlike:
+            raise WorkersError(
+                f"Worker {address} of {workers.where} is unlike this process: {', '.join(unlike)}. {SAME_ENVIRONMENT}"
+            )
+
+
+def identity(modules: Sequence[str]) -> dict[str, str]:
+    """What must be the same in all processes of a fit."""
+    from marvel_assets.defs.code_versions import code_version
+
+    return {name: version(name) for name in ALIKE} | {"code of the fit": code_version(*modules)}
+
+
+def _host(address: str) -> str:
+    return address.rpartition("://")[2].rpartition(":")[0]
+
+
+def _needs_dask() -> None:
+    from importlib.util import find_spec
+
+    if any(find_spec(module) is None for module in ("dask", "distributed")):
+        raise WorkersError(
+            "dask and distributed are not installed; install the extra: uv pip install 'marvel-assets[distributed]', "
+            "or leave fitted_pipeline's setting `distribution` out."
+        )

@@ -1,0 +1,72 @@
+"""Rows as the pipeline is fitted on them, and their identity."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, NamedTuple
+
+from marvel_assets.datasets.marvel_kaggle.columns import IDENTIFIER, MEASURES, TARGET
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pandas as pd
+    import pyarrow as pa
+
+
+def columns_for_training(features: Sequence[str]) -> list[str]:
+    """What has to be read: the id, the features, the target."""
+    return [IDENTIFIER, *features, TARGET]
+
+
+def to_frame(table: pa.Table, features: Sequence[str]) -> pd.DataFrame:
+    """An Arrow table that is ordered by id, as a frame of features and target.
+
+    Measures are float64 with NaN where missing, flags and the target int32, all else text.
+    """
+    frame: pd.DataFrame = table.select([*features, TARGET]).to_pandas()
+    measures = [name for name in MEASURES if name in features]
+    return frame.astype(dict.fromkeys(measures, "float64"))
+
+
+def rows_digest(frame: pd.DataFrame) -> str:
+    """Hash of a frame's rows, values and order and columns."""
+    import pandas as pd
+
+    digest = hashlib.sha256(_described(frame).encode())
+    digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    return digest.hexdigest()[:32]
+
+
+class RowsSum(NamedTuple):
+    """What some rows add to the digest of all of them.
+
+    Attributes:
+        columns: their names and types.
+        rows: how many there are.
+        total: sum of the rows' 64-bit hashes.
+    """
+
+    columns: str
+    rows: int
+    total: int
+
+
+def sum_of_rows(frame: pd.DataFrame) -> RowsSum:
+    """The sum of a frame's rows, in which neither their order nor their neighbours count."""
+    import pandas as pd
+
+    hashes = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    return RowsSum(_described(frame), len(frame), int(hashes.sum(dtype="uint64")))
+
+
+def unordered_digest(sums: Iterable[RowsSum]) -> str:
+    """Hash of the rows of several frames together: the same however they are divided."""
+    known = list(sums)
+    total = sum(part.total for part in known) % 2**64
+    columns = sorted({part.columns for part in known if part.rows})
+    return hashlib.sha256(f"{columns} {sum(part.rows for part in known)} {total}".encode()).hexdigest()[:32]
+
+
+def _described(frame: pd.DataFrame) -> str:
+    return ",".join(f"{name}:{frame[name].dtype}" for name in frame.columns)

@@ -1,0 +1,49 @@
+"""A fit as the configuration describes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from marvel_assets.datasets.marvel_kaggle.columns import FILL_VALUES
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
+
+    from marvel_assets.config import ProjectConfig
+
+
+def pipeline_of(config: ProjectConfig, threads: int) -> Pipeline:
+    """The unfitted pipeline that a configuration describes."""
+    from marvel_assets.model.pipeline import build_pipeline
+
+    return build_pipeline(
+        config.cat_features,
+        config.parameters.model_dump(exclude_none=True),
+        threads,
+        min_frequency=config.min_frequency,
+        fill_values={name: value for name, value in FILL_VALUES.items() if name in config.features},
+    )
+
+
+def fit_as_configured(config: ProjectConfig, rows: pd.DataFrame, ids: pd.Series | None, threads: int) -> Pipeline:
+    """Build the pipeline that a configuration describes, and fit it on training rows.
+
+    Args:
+        config: features, parameters, and how categories are taken, and whether the number of trees is to be found.
+        rows: features and target.
+        ids: of the rows; needed where the number of trees is to be found.
+        threads: how many LightGBM uses.
+
+    Raises:
+        ValueError: the rows don't do for a fit, naming column or key.
+    """
+    from marvel_assets.model.pipeline import fit_pipeline
+    from marvel_assets.training.early_stopping import trees_that_help
+
+    pipeline = pipeline_of(config, threads)
+    if config.early_stopping is not None:
+        if ids is None:
+            raise ValueError("early_stopping: the ids of the training rows tell which of them are held out; give them.")
+        pipeline.set_params(classify__n_estimators=trees_that_help(pipeline, rows, ids, config, config.early_stopping))
+    return fit_pipeline(pipeline, rows, config.features, config.target, native_categories=config.native_categories)

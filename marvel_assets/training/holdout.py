@@ -1,0 +1,77 @@
+"""Rows held out before a search, on which its best parameters are compared with the configured ones.
+
+The best of many trials is best partly by the luck of the rows it was chosen on; new folds of the same rows would share
+that luck.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from marvel_assets.training.cross_validation import CONFIDENCE, Difference
+from marvel_assets.training.early_stopping import is_held_out
+
+if TYPE_CHECKING:
+    from marvel_assets.config import ProjectConfig
+    from marvel_assets.training.cross_validation import TrainingRows
+
+RESAMPLES = 1000
+"""Draws of the bootstrap that compares ROC AUCs on the rows held out."""
+
+
+@dataclass(frozen=True)
+class HoldoutComparison:
+    """The best parameters less the configured ones, on rows that had no part in the search."""
+
+    rows: int
+    roc_auc: Difference
+    log_loss: Difference
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the log loss is smaller beyond its interval."""
+        return self.log_loss.high < 0
+
+
+def split_holdout(training: TrainingRows, target: str, share: float) -> tuple[TrainingRows, TrainingRows]:
+    """Rows to search on, and rows held out before the search, by a hash of their ids.
+
+    Raises:
+        ValueError: the rows held out lack a class.
+    """
+    import numpy as np
+
+    # The plain ids decide what early stopping holds out.
+    held_out = is_held_out((f"tuning {name}" for name in training.ids), share)
+    searched, holdout = (training.at(np.flatnonzero(part)) for part in (~held_out, held_out))
+    if holdout.rows[target].nunique() < 2:  # noqa: PLR2004
+        raise ValueError(
+            f"column {target}: the {len(holdout.ids):,} of {len(training.ids):,} training rows that are held out don't "
+            "hold both classes. Choose a larger holdout, or give more rows."
+        )
+    return searched, holdout
+
+
+def compare_on_holdout(
+    config: ProjectConfig, best: ProjectConfig, searched: TrainingRows, holdout: TrainingRows, threads: int, seed: int
+) -> HoldoutComparison:
+    """Fit the best and the configured parameters on the rows searched on, and compare them on those held out."""
+    import numpy as np
+    from scipy.stats import ttest_rel
+
+    from marvel_assets.evaluation.roc_auc import paired_difference
+    from marvel_assets.training.fit import fit_as_configured
+
+    alive = holdout.rows[config.target].to_numpy()
+    candidate, baseline = (
+        fit_as_configured(settings, searched.rows, searched.ids, threads).predict_proba(
+            holdout.rows[list(config.features)]
+        )[:, 1]
+        for settings in (best, config)
+    )
+    _, _, ranked = paired_difference(alive, candidate, baseline, confidence=CONFIDENCE, resamples=RESAMPLES, seed=seed)
+    losses = [-np.log(np.where(alive == 1, probability, 1 - probability)) for probability in (candidate, baseline)]
+    interval = ttest_rel(*losses).confidence_interval(CONFIDENCE)
+    lost = Difference(float((losses[0] - losses[1]).mean()), float(interval.low), float(interval.high))
+    return HoldoutComparison(len(alive), Difference(*ranked), lost)

@@ -1,0 +1,292 @@
+"""A seeded search for better parameters, on training rows alone. It proposes; a person decides.
+
+Optuna's tree-structured Parzen estimator chooses what is tried next from what has been tried (Bergstra and others,
+2011). Each choice has a random stream of its own, seeded by the study's seed and by how many trials there are, so that
+it depends on the stored trials alone: a study that was killed or ran out of time goes on and finds what it would have
+found without a break.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from marvel_assets.training.cross_validation import Score, folds, scores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import optuna
+    import pandas as pd
+
+    from marvel_assets.config import ProjectConfig
+    from marvel_assets.training.cross_validation import TrainingRows
+    from marvel_assets.training.holdout import HoldoutComparison
+
+SCORES, CONFIGURED = "scores", "configured"
+"""What a trial, and the study, keep beside Optuna's own record: the figures of each fold."""
+
+DIGITS = 3
+"""Of a parameter that is a fraction: what is tried is what is written into the configuration."""
+
+BY_CHANCE = 10
+"""Trials before the estimator has seen enough to choose by."""
+
+
+class StudyError(RuntimeError):
+    """A study can't go on; the text names file or setting."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is tried.
+
+    Attributes:
+        trials: sets of parameters, those of earlier runs of the same study included.
+        minutes: after which no further fit is begun.
+        splits: folds of the cross-validation.
+        seed: of the folds and of the search.
+        threads: how many LightGBM uses.
+    """
+
+    trials: int
+    minutes: float
+    splits: int
+    seed: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A way to fit that was tried, and how good it is on the mean fold."""
+
+    number: int
+    config: ProjectConfig
+    roc_auc: float
+    log_loss: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a study has found so far.
+
+    Attributes:
+        trials: all that were tried to the end, in order.
+        best: the one with the smallest log loss.
+        configured: the parameters of the configuration on the same folds.
+        is_whole: whether as many were tried as was asked for.
+    """
+
+    trials: tuple[Trial, ...]
+    best: Trial
+    configured: Score
+    is_whole: bool
+
+
+class _TimeIsUpError(Exception):
+    """No further fit may begin."""
+
+
+def search(
+    config: ProjectConfig,
+    training: TrainingRows,
+    effort: Effort,
+    storage: Path,
+    tell: Callable[[str], None],
+) -> Finding:
+    """Try parameters until there are as many trials as asked for, or the time is up.
+
+    Args:
+        config: features, the parameters to compare with, and whether the number of trees is found by early stopping:
+            if so it is no part of the search.
+        training: the rows to cross-validate on.
+        effort: how much is tried.
+        storage: SQLite file of the study; one of an earlier call with the same rows and settings goes on.
+        tell: is told of each trial.
+
+    Raises:
+        StudyError: the file is no study, or the time was up before one trial had ended.
+        ValueError: the rows don't do for so many folds.
+    """
+    parts = folds(training, config.target, effort.splits, 1, effort.seed)
+    end = time.monotonic() + effort.minutes * 60
+
+    def in_time() -> None:
+        if time.monotonic() > end:
+            raise _TimeIsUpError
+
+    def tried(candidate: ProjectConfig) -> list[Score]:
+        return list(scores(candidate, training, parts, effort.threads, in_time))
+
+    study = _opened(storage)
+    _end_what_was_cut_off(study)
+    try:
+        if CONFIGURED not in study.user_attrs:
+            study.set_user_attr(CONFIGURED, _to_json(tried(config)))
+        while len(done := _finished(study)) < effort.trials:
+            study.sampler = _sampler(effort.seed + len(done))
+            trial = study.ask()
+            try:
+                found = tried(suggested(trial, config))
+            except _TimeIsUpError:
+                _give_up(study, trial)
+                raise
+            trial.set_user_attr(SCORES, _to_json(found))
+            study.tell(trial, _mean(found).log_loss)
+            tell(f"Trial {len(done) + 1} of {effort.trials}: log loss {_mean(found).log_loss:.4f}")
+    except _TimeIsUpError:
+        if not _finished(study):
+            raise StudyError(
+                f"{effort.minutes:g} minutes were over before one trial had ended on {len(training.ids):,} rows: give "
+                "it more minutes, or a smaller sample. What has ended is kept."
+            ) from None
+        tell(f"Time is up after {effort.minutes:g} minutes; the same call goes on from here")
+    return _finding(study, config, effort.trials)
+
+
+def suggested(trial: optuna.Trial, config: ProjectConfig) -> ProjectConfig:
+    """What the study tries next; what it has no say in stays as configured."""
+
+    def fraction(name: str, low: float, high: float, *, log: bool = False) -> float:
+        return float(f"{trial.suggest_float(name, low, high, log=log):.{DIGITS}g}")
+
+    chosen: dict[str, int | float] = {
+        "learning_rate": fraction("learning_rate", 0.005, 0.2, log=True),
+        "max_depth": trial.suggest_int("max_depth", 2, 12),
+        "num_leaves": trial.suggest_int("num_leaves", 4, 128, log=True),
+        "min_child_samples": trial.suggest_int("min_child_samples", 5, 300, log=True),
+        "subsample": fraction("subsample", 0.5, 1.0),
+        "subsample_freq": 1,
+        "colsample_bytree": fraction("colsample_bytree", 0.4, 1.0),
+        "reg_lambda": fraction("reg_lambda", 0.001, 100, log=True),
+    }
+    if config.early_stopping is None:
+        chosen["n_estimators"] = trial.suggest_int("n_estimators", 50, 2000, log=True)
+    return config.model_copy(
+        update={
+            "parameters": config.parameters.model_copy(update=chosen),
+            "native_categories": trial.suggest_categorical("native_categories", [False, True]),
+        }
+    )
+
+
+def block(finding: Finding, comparison: HoldoutComparison, rows: str) -> str:
+    """The best parameters as they are pasted into the project's configuration, with what is known of them.
+
+    Args:
+        finding: of the study.
+        comparison: on the rows held out.
+        rows: which rows were searched on, for a person.
+    """
+    import yaml
+
+    advice = (
+        "Better beyond the interval."
+        if comparison.is_better
+        else "Not better beyond the interval: keep the parameters that are configured."
+    )
+    lines = [
+        f"# Best of {len(finding.trials)} trials by cross-validation on {rows}:",
+        f"# log loss {finding.best.log_loss:.4f}, as configured {finding.configured.log_loss:.4f}.",
+        f"# On {comparison.rows:,} rows held out before: log loss {comparison.log_loss}, ROC AUC {comparison.roc_auc}.",
+        f"# {advice}",
+    ]
+    best = finding.best.config
+    proposed = {
+        "parameters": best.parameters.model_dump(exclude_none=True),
+        "native_categories": best.native_categories,
+    }
+    return "\n".join(lines) + "\n" + yaml.safe_dump(proposed, sort_keys=False)
+
+
+def trials_table(finding: Finding) -> pd.DataFrame:
+    """All trials, one a row."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                "trial": trial.number,
+                "log_loss": trial.log_loss,
+                "roc_auc": trial.roc_auc,
+                "seconds": round(trial.seconds, 2),
+                **trial.config.parameters.model_dump(exclude_none=True),
+                "native_categories": trial.config.native_categories,
+            }
+            for trial in finding.trials
+        ]
+    )
+
+
+def _opened(storage: Path) -> optuna.Study:
+    import optuna
+    from sqlalchemy.exc import DatabaseError
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return optuna.create_study(
+            storage=f"sqlite:///{storage}", study_name="parameters", direction="minimize", load_if_exists=True
+        )
+    except (DatabaseError, RuntimeError) as error:
+        raise StudyError(f"{storage}: can't be read as a study ({error}). Delete it to begin anew.") from error
+
+
+def _end_what_was_cut_off(study: optuna.Study) -> None:
+    """Trials of a process that was killed: their numbers are used up, nothing is learned from them."""
+    from optuna.trial import TrialState
+
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        _give_up(study, trial.number)
+
+
+def _give_up(study: optuna.Study, trial: optuna.Trial | int) -> None:
+    from optuna.trial import TrialState
+
+    study.tell(trial, state=TrialState.FAIL)
+
+
+def _finished(study: optuna.Study) -> Sequence[optuna.trial.FrozenTrial]:
+    from optuna.trial import TrialState
+
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
+def _sampler(seed: int) -> optuna.samplers.BaseSampler:
+    from optuna.samplers import TPESampler
+
+    return TPESampler(seed=seed, n_startup_trials=BY_CHANCE)
+
+
+def _finding(study: optuna.Study, config: ProjectConfig, asked: int) -> Finding:
+    import optuna
+
+    trials = []
+    for number, stored in enumerate(_finished(study)):
+        mean = _mean(_from_json(stored.user_attrs[SCORES]))
+        seconds = stored.duration.total_seconds() if stored.duration else 0.0
+        candidate = suggested(optuna.trial.FixedTrial(stored.params), config)  # type: ignore[arg-type]
+        trials.append(Trial(number, candidate, mean.roc_auc, mean.log_loss, seconds))
+    configured = _mean(_from_json(study.user_attrs[CONFIGURED]))
+    return Finding(tuple(trials), min(trials, key=_log_loss), configured, len(trials) >= asked)
+
+
+def _mean(found: Sequence[Score]) -> Score:
+    return Score(
+        sum(score.roc_auc for score in found) / len(found), sum(score.log_loss for score in found) / len(found)
+    )
+
+
+def _to_json(found: Sequence[Score]) -> list[list[float]]:
+    return [[score.roc_auc, score.log_loss] for score in found]
+
+
+def _from_json(stored: Any) -> list[Score]:  # noqa: ANN401 - what Optuna has read from JSON
+    return [Score(*figures) for figures in stored]
+
+
+def _log_loss(score: Score | Trial) -> float:
+    return score.log_loss

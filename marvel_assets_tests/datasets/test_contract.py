@@ -1,0 +1,153 @@
+"""Promises of the cleaned tables, each broken on purpose."""
+
+import hashlib
+from typing import Literal
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marvel_assets.datasets.cleaning import cleaned_characters, set_of
+from marvel_assets.datasets.contract import CONTRACT_COLUMNS, broken_promises, split_of
+from marvel_assets.datasets.marvel_kaggle.columns import CATEGORIES, FLAGS, SOURCE_COLUMNS, SOURCE_ROW, TARGET
+from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
+
+TRAIN_IDS = [name for name in (f"c{number}" for number in range(40)) if split_of(name) == "train"][:3]
+TEST_ID = next(name for name in (f"c{number}" for number in range(40)) if split_of(name) == "test")
+
+
+def table(**columns: list[object]) -> pa.Table:
+    good = pd.DataFrame(
+        {
+            "Id": TRAIN_IDS,
+            "Universe": "Earth-616",
+            "Identity": "Public",
+            "Gender": "Male",
+            "Marital_Status": "Single",
+            "Origin": "Human",
+            "Teams": 1,
+            "Magic": 0,
+            "Mutant": 0,
+            "Alive": [1, 0, 1],
+        }
+    )
+    return pa.Table.from_pandas(good.assign(**columns)[CONTRACT_COLUMNS], preserve_index=False)
+
+
+def broken(cleaned: pa.Table, split: Literal["train", "test"]) -> list[str]:
+    """The broken promises of a table, asked of DuckDB."""
+    with duckdb.connect() as connection:
+        connection.register("cleaned", cleaned)
+        return broken_promises(lambda statement: connection.execute(statement).fetchall(), "cleaned", split)
+
+
+def test_a_good_table_breaks_none():
+    assert broken(table(), "train") == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"Id": [TRAIN_IDS[0], TRAIN_IDS[0], TRAIN_IDS[1]]}, "Id is not unique: 1 rows"),
+        ({"Id": [*TRAIN_IDS[:2], TEST_ID]}, "1 ids belong to the other table"),
+        ({"Id": [*TRAIN_IDS[:2], None]}, "Id is missing in 1 rows"),
+        ({"Universe": ["Earth-616", None, "Other"]}, "Universe is missing in 1 rows"),
+        ({"Identity": ["Public", "Secret", "Known"]}, "Identity holds ['Known']"),
+        ({"Gender": ["Male", "Female", "male"]}, "Gender holds ['male']"),
+        ({"Marital_Status": ["Single", "Widow", "Married"]}, "Marital_Status holds ['Widow']"),
+        ({"Origin": ["Human", "Demon", "Other"]}, "Origin holds ['Demon']"),
+        ({"Teams": [0, 1, 2]}, "Teams holds [2]"),
+        ({"Magic": [0, 1, 2]}, "Magic holds [2]"),
+        ({"Mutant": [0, -1, 1]}, "Mutant holds [-1]"),
+        ({"Id": [TRAIN_IDS[0]] * 3}, "Id is not unique: 2 rows"),
+        ({"Universe": [None] * 3}, "Universe is missing in 3 rows"),
+        ({"Origin": ["a", "b", "c"]}, "Origin holds ['a', 'b', 'c'], expected one of ['Human', 'Mutant', "),
+        ({"Alive": [0, 1, -1]}, "Alive holds [-1]"),
+    ],
+)
+def test_a_broken_promise_is_named_with_a_case(columns: dict[str, list[object]], said: str):
+    # when
+    [sentence] = broken(table(**columns), "train")
+
+    # then
+    assert said in sentence
+
+
+@pytest.mark.parametrize("column", CONTRACT_COLUMNS)
+def test_a_missing_cell_is_named_by_its_column(column: str):
+    # given
+    good = table()
+    place = good.column_names.index(column)
+    cells = [None, *good[column].to_pylist()[1:]]
+
+    # when
+    sentences = broken(good.set_column(place, column, pa.array(cells, good[column].type)), "train")
+
+    # then
+    assert sentences == [f"{column} is missing in 1 rows"]
+
+
+def test_each_broken_promise_is_told():
+    # when
+    sentences = broken(table(Id=[TRAIN_IDS[0], TRAIN_IDS[0], TEST_ID], Gender="?", Teams=7), "train")
+
+    # then
+    assert [sentence.split()[0] for sentence in sentences] == ["Id", "Gender", "Teams", "1"]
+
+
+def test_a_table_of_the_other_split_is_all_misplaced():
+    # when
+    [sentence] = broken(table(), "test")
+
+    # then
+    assert sentence == f"3 ids belong to the other table, such as {TRAIN_IDS}"
+
+
+def test_every_allowed_value_is_accepted():
+    # given: as many rows as the longest list of values
+    length = max(map(len, CATEGORIES.values()))
+    ids = [name for name in (f"c{number}" for number in range(99)) if split_of(name) == "train"][:length]
+    values = {**CATEGORIES, **dict.fromkeys((*FLAGS, TARGET), (0, 1))}
+
+    # when
+    frame = pd.DataFrame(
+        {name: [given[place % len(given)] for place in range(length)] for name, given in values.items()}
+    )
+    good = pa.Table.from_pandas(frame.assign(Id=ids, Universe="Earth-616"), preserve_index=False)
+
+    # then
+    assert broken(good, "train") == []
+
+
+def test_a_table_without_rows_breaks_none():
+    assert broken(table().slice(0, 0), "train") == []
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_what_the_cleaning_makes_keeps_every_promise(split: str):
+    # given
+    with duckdb.connect() as database:
+        delivered = synthetic_characters(1000, 7)[list(SOURCE_COLUMNS)].rename(columns=SOURCE_COLUMNS)
+        delivered[SOURCE_ROW] = range(1, len(delivered) + 1)
+        database.register("raw_characters", pa.Table.from_pandas(delivered, preserve_index=False))
+        database.execute(f"CREATE TABLE cleaned_characters AS {cleaned_characters()}")
+
+        # when
+        made = database.sql(set_of(split)).to_arrow_table()
+
+    # then
+    assert len(made) > 50
+    assert broken(made.select(CONTRACT_COLUMNS), split) == []
+
+
+@given(identifier=st.text(min_size=1))
+def test_the_split_is_decided_by_the_first_digits_of_the_md5(identifier: str):
+    # when
+    split = split_of(identifier)
+
+    # then
+    first_digits = int(hashlib.md5(identifier.encode()).hexdigest()[:8], 16)
+    assert (split == "test") == (first_digits < 0x33333333)

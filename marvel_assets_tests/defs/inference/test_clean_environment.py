@@ -1,0 +1,79 @@
+"""What can be imported where a custom model predicts."""
+
+import json
+import sys
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+
+from marvel_assets.defs.inference.clean_environment import CleanEnvironmentError, predict_in_clean_environment
+from marvel_assets.defs.inference.wheel import WheelBuilder
+from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.tracking.mlflow_store import connect
+from marvel_assets.tracking.requirements import base_requirements
+
+PROBE = """
+import importlib.util, json
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel
+
+class Probe(PythonModel):
+    def predict(self, context, model_input, params=None):
+        import marvel_assets
+        there = {name: importlib.util.find_spec(name) is not None for name in ("dagster", "duckdb", "pyspark")}
+        return [json.dumps({**there, "marvel_assets": marvel_assets.__file__,
+                            "assets": importlib.util.find_spec("marvel_assets.defs") is not None})]
+
+set_model(Probe())
+"""
+
+
+def log(folder: Path, script: str, requirements: list[str], code_paths: list[str]) -> str:
+    path = folder / "probe_model.py"
+    path.write_text(script)
+    mlflow.set_experiment("probe")
+    return str(
+        mlflow.pyfunc.log_model(
+            name="probe", python_model=str(path), code_paths=code_paths, pip_requirements=requirements
+        ).model_uri
+    )
+
+
+@pytest.mark.slow(reason="installs a scoring environment")
+def test_neither_this_project_nor_dagster_can_be_imported_there(home: Home, tmp_path: Path):
+    # given: a model with exactly the custom model's requirements, that tells what it can import
+    store = f"sqlite:///{home.mlflow_database}"
+    connect(store, home.locks).create_experiment("probe", home.mlflow_artifacts.as_uri())
+    wheel = Path(WheelBuilder(folder=str(home.wheels)).wheel().path)
+    uri = log(tmp_path, PROBE, [*base_requirements(), f"code/{wheel.name}"], [str(wheel)])
+
+    # when
+    answer = predict_in_clean_environment(uri, pd.DataFrame({"any": [1]}), store)
+
+    # then
+    told = json.loads(answer["predictions"][0])
+    assert not told["dagster"]
+    assert not told["duckdb"]
+    assert not told["pyspark"]
+    assert not told["assets"]
+    assert "site-packages" in told["marvel_assets"]
+    assert not told["marvel_assets"].startswith(str(PROJECT_ROOT))
+
+
+@pytest.mark.slow(reason="installs a scoring environment")
+def test_a_model_that_does_not_predict_says_why(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # given: a checkout whose path has a blank
+    checkout = tmp_path / "a blank"
+    checkout.symlink_to(sys.prefix)
+    monkeypatch.setattr(sys, "prefix", str(checkout))
+    monkeypatch.setattr(sys, "executable", str(checkout / "bin" / "python"))
+    store = f"sqlite:///{home.mlflow_database}"
+    connect(store, home.locks).create_experiment("probe", home.mlflow_artifacts.as_uri())
+    uri = log(tmp_path, PROBE, [f"mlflow=={mlflow.__version__}"], [])
+
+    # then
+    with pytest.raises(CleanEnvironmentError, match="No module named 'marvel_assets'"):
+        # when
+        predict_in_clean_environment(uri, pd.DataFrame({"any": [1]}), store)

@@ -1,0 +1,177 @@
+"""What is loaded is what was logged: files that were changed in between are noticed, and nothing of them runs."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from marvel_assets.config import ProjectConfig
+from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.registry.embedded import EmbeddedCatalog
+from marvel_assets.registry.model_pairs import ModelPair, ModelPairs
+from marvel_assets.tracking.mlflow_store import connect
+from marvel_assets_tests.commands import marvel, materialize, succeeded
+from marvel_assets_tests.graph import failure_of, observed, run_graph, run_job
+from marvel_assets_tests.homes import Templates
+
+pytestmark = pytest.mark.integration
+
+FAIR, GOOD = 0.1, 0.0
+"""Shares of training rows with the wrong label."""
+CHANGED = "the files are not those that were logged as"
+
+
+@pytest.fixture
+def pairs(given_runs: Callable[..., Home], small_project: Path) -> ModelPairs:
+    """A home in which version 1 is served."""
+    home = given_runs(FAIR)
+    catalog = EmbeddedCatalog(connect(f"sqlite:///{home.mlflow_database}", home.locks), home.locks)
+    return ModelPairs(catalog, ProjectConfig.from_yaml(small_project), home.locks)
+
+
+def served(pairs: ModelPairs) -> ModelPair:
+    pair = pairs.current()
+    assert pair is not None
+    return pair
+
+
+def folder_of(home: Home, model_id: str) -> Path:
+    """Where MLflow keeps a model's files."""
+    [folder] = (home.mlflow_database.parent / "artifacts").rglob(f"{model_id}/artifacts")
+    return folder
+
+
+def plant(home: Home, model_id: str, marker: Path) -> None:
+    """Let the custom model write a file when it is loaded."""
+    script = folder_of(home, model_id) / "serving_script.py"
+    script.write_text(f"open({str(marker)!r}, 'w').close()\n" + script.read_text())
+
+
+def test_a_custom_model_that_was_changed_scores_nobody(home: Home, pairs: ModelPairs, tmp_path: Path):
+    # given
+    marker = tmp_path / "marker"
+    plant(home, served(pairs).custom.model_id, marker)
+
+    # when
+    result = run_job(home, "score", "score_table", table="marvel_dev.marvel_characters.raw_characters")
+
+    # then
+    assert CHANGED in failure_of(result)
+    assert not marker.exists()
+    mlflow.pyfunc.load_model(f"models:/{served(pairs).custom.model_id}")
+    assert marker.exists(), "the planted model is harmless, so that this test can't fail"
+
+
+@pytest.mark.parametrize("command", ["summary", "serve"])
+def test_the_commands_load_nothing_that_was_changed(home: Home, pairs: ModelPairs, tmp_path: Path, command: str):
+    # given
+    marker = tmp_path / "marker"
+    plant(home, served(pairs).custom.model_id, marker)
+
+    # when
+    done = marvel(command)
+
+    # then
+    assert done.returncode != 0
+    assert CHANGED in done.stderr
+    assert not marker.exists()
+
+
+CHANGE_AT_THE_SECOND_LOOK = """
+import os, sys
+
+ORIGINAL, PLANTED, LOOKED = os.environ["ORIGINAL"], os.environ["PLANTED"], os.environ["LOOKED"]
+
+
+def before_it_is_opened(event, arguments):
+    if event == "open" and str(arguments[0]) == ORIGINAL:
+        if os.path.isdir(LOOKED):
+            os.replace(PLANTED, ORIGINAL)
+        else:
+            os.mkdir(LOOKED)
+
+
+sys.addaudithook(before_it_is_opened)
+"""
+"""Of every process: the second time that a file is opened, it is another file."""
+
+
+@pytest.mark.parametrize("command", ["summary", "score", "wrap"])
+def test_files_that_change_after_they_were_checked_are_not_loaded(
+    home: Home, pairs: ModelPairs, tmp_path: Path, command: str
+):
+    # given: the files are fetched unchanged, and would be changed when fetched again
+    marker, looked, planted = tmp_path / "marker", tmp_path / "looked", tmp_path / "planted.py"
+    script = folder_of(home, served(pairs).custom.model_id) / "serving_script.py"
+    planted.write_text(f"open({str(marker)!r}, 'w').close()\n" + script.read_text())
+    (tmp_path / "sitecustomize.py").write_text(CHANGE_AT_THE_SECOND_LOOK)
+    shutil.rmtree(home.warehouse / "marvel_dev" / "marvel_characters" / "survival_predictions")
+    watched = {
+        "PYTHONPATH": f"{tmp_path}{os.pathsep}{PROJECT_ROOT}",
+        "ORIGINAL": str(script),
+        "PLANTED": str(planted),
+        "LOOKED": str(looked),
+    }
+
+    # when
+    match command:
+        case "summary":
+            done = marvel("summary", **watched)
+        case "score":
+            done = materialize("survival_predictions", **watched)
+        case _:
+            done = materialize("custom_model_version", **watched)
+
+    # then
+    succeeded(done)
+    assert looked.exists(), "nobody has looked at the files"
+    assert not marker.exists()
+
+
+def test_a_champion_that_was_changed_refuses_the_challenger_with_the_reason(
+    home: Home, pairs: ModelPairs, templates: Templates
+):
+    # given
+    before = served(pairs)
+    with (folder_of(home, before.basic.model_id) / "model.skops").open("ab") as file:
+        file.write(os.urandom(8))
+
+    # when
+    result = run_graph(home, templates.source(GOOD))
+
+    # then
+    assert result.success
+    [told] = observed(result)
+    assert "can't be loaded: models:/" in told
+    assert "the files are not those that were logged" in told
+    assert served(pairs) == before
+
+
+def test_a_basic_model_that_was_changed_is_not_wrapped(home: Home, pairs: ModelPairs, templates: Templates):
+    # given: the wrapper is lost, and must be made again
+    pair = served(pairs)
+    (folder_of(home, pair.basic.model_id) / "more").touch()
+    connect(f"sqlite:///{home.mlflow_database}", home.locks).delete_logged_model(pair.custom.model_id)
+
+    # when
+    result = run_graph(home, templates.source(FAIR))
+
+    # then
+    assert CHANGED in failure_of(result)
+    assert served(pairs) == pair
+
+
+def test_the_graph_works_where_mlflow_may_unpickle_nothing(
+    home: Home, templates: Templates, monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+
+    # when
+    result = run_graph(home, templates.source(FAIR))
+
+    # then
+    assert result.success, failure_of(result)

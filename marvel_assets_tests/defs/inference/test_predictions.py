@@ -1,0 +1,377 @@
+"""Batch scores: who is scored when, by which version, and what is kept."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+import yaml
+from deltalake import DeltaTable, write_deltalake
+
+from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
+from marvel_assets.datasets.scoring import ASKED
+from marvel_assets.definitions import defs
+from marvel_assets.defs.inference import predictions
+from marvel_assets.defs.resources import resources_of_the_profile
+from marvel_assets.paths import Home
+from marvel_assets_tests.graph import failure_of, metadata_of, run_graph, run_job, work_of
+from marvel_assets_tests.homes import Templates
+from marvel_assets_tests.planted import spoilt_characters
+
+pytestmark = pytest.mark.integration
+
+TABLE = "marvel_dev.marvel_characters.new_characters"
+WITH_FEED = {"delta.enableChangeDataFeed": "true"}
+
+
+@pytest.fixture
+def served(given_runs: Callable[..., Home]) -> Home:
+    """A home of the test's own in which a model is served."""
+    return given_runs(0.0)
+
+
+def characters(*names: str, **cells: str) -> pa.Table:
+    """Characters as delivered, without Alive; the cells given hold for all of them."""
+    rows = [
+        dict.fromkeys(ASKED, "")
+        | {"PageID": name, "Name": name, "Universe": "Earth-616", "Identity": "Secret", "Gender": "Male"}
+        | cells
+        for name in names
+    ]
+    return pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in ASKED]))
+
+
+def put(home: Home, rows: pa.Table, mode: str = "overwrite") -> None:
+    folder = home.warehouse.joinpath(*TABLE.split("."))
+    write_deltalake(folder, rows, mode=mode, configuration=WITH_FEED)
+
+
+def score(home: Home, table: str = TABLE) -> dg.ExecuteInProcessResult:
+    """The job that scores a table."""
+    return run_job(home, "score", "score_table", table=table)
+
+
+def told(result: dg.ExecuteInProcessResult, key: str, of: str = "new_characters_predictions") -> object:
+    return metadata_of(result, of)[key]
+
+
+def predicted(home: Home, table: str = "new_characters_predictions") -> dict[str, dict[str, object]]:
+    """The rows of the predictions, by id."""
+    found = DeltaTable(home.warehouse / "marvel_dev" / "marvel_characters" / table)
+    return {row["Id"]: row for row in pa.table(found.scan()).to_pylist()}
+
+
+def materialize(home: Home, *assets: str, source: Path | None = None) -> dg.ExecuteInProcessResult:
+    """Some assets, of another source where one is given."""
+    config = {"ops": {"raw_characters": {"config": {"source": str(source)}}}} if source else None
+    return dg.materialize(
+        list(defs.assets), selection=list(assets), resources=resources_of_the_profile(home), run_config=config,
+        raise_on_error=False,
+    )  # fmt: skip
+
+
+def deliver(home: Home, rows: pa.Table) -> None:
+    """Let the source deliver others, and score them."""
+    delivered = {stored: name for name, stored in SOURCE_COLUMNS.items()}
+    file = home.root / "delivered.csv"
+    rows.to_pandas().rename(columns=delivered).assign(Alive="").to_csv(file, index=False)
+    result = materialize(home, "raw_characters", "survival_predictions", source=file)
+    assert result.success, failure_of(result)
+
+
+def test_the_graph_scores_everybody_that_can_be_with_the_version_in_each_row(served: Home):
+    # when
+    rows = predicted(served, "survival_predictions")
+
+    # then: more than are fit to be trained on and tested on, whose fate must be known
+    folder = served.warehouse / "marvel_dev" / "marvel_characters"
+    with_a_fate = sum(DeltaTable(folder / name).count() for name in ("train_set", "test_set"))
+    assert len(rows) > with_a_fate
+    assert {row["prediction"] for row in rows.values()} == {"alive", "dead"}
+    assert {(row["model"], row["model_version"]) for row in rows.values()} == {
+        ("marvel_dev.marvel_characters.marvel_character_model_custom", 1)
+    }
+
+
+def test_a_table_without_fates_is_scored(served: Home):
+    # given
+    put(served, characters("Anna", "Ben"))
+
+    # when
+    result = score(served)
+
+    # then
+    assert told(result, "scored_now") == 2
+    assert set(predicted(served)) == {"Anna", "Ben"}
+
+
+def test_scoring_twice_does_nothing(served: Home):
+    # given
+    put(served, characters("Anna", "Ben"))
+    first = score(served)
+
+    # when
+    again = score(served)
+
+    # then
+    assert (told(again, "unchanged"), told(again, "scored_now")) == (True, 0)
+    assert told(again, "delta_version") == told(first, "delta_version")
+
+
+def test_only_who_was_appended_is_scored(served: Home):
+    # given
+    put(served, characters("Anna", "Ben"))
+    score(served)
+    before = predicted(served)
+
+    # when
+    put(served, characters("Cleo"), mode="append")
+    result = score(served)
+
+    # then
+    after = predicted(served)
+    assert told(result, "scored_now") == 1
+    assert set(after) == {"Anna", "Ben", "Cleo"}
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_rewritten_table_scores_only_who_has_changed_and_forgets_who_is_gone(served: Home):
+    # given
+    put(served, characters("Anna", "Ben", "Cleo"))
+    score(served)
+    before = predicted(served)
+
+    # when
+    put(served, pa.concat_tables([characters("Anna"), characters("Ben", Gender="Female")]))
+    result = score(served)
+
+    # then
+    after = predicted(served)
+    assert told(result, "scored_now") == 1
+    assert set(after) == {"Anna", "Ben"}
+    assert after["Anna"] == before["Anna"]
+    assert after["Ben"]["Gender"] == "Female"
+
+
+def test_another_model_scores_everybody_anew(served: Home, tmp_path: Path):
+    # given
+    put(served, characters("Anna", "Ben"))
+    score(served)
+    assert run_graph(served, spoilt_characters(tmp_path, 0.0, rows=4500)).success
+
+    # when
+    result = score(served)
+
+    # then
+    assert told(result, "scored_now") == 2
+    assert {row["model_version"] for row in predicted(served).values()} == {2}
+
+
+def test_a_table_that_was_made_anew_is_scored_whole(served: Home):
+    # given
+    put(served, characters("Anna", "Ben"))
+    score(served)
+
+    # when: of the same version, with other rows
+    shutil.rmtree(served.warehouse.joinpath(*TABLE.split(".")))
+    put(served, characters("Cleo"))
+    result = score(served)
+
+    # then
+    assert told(result, "scored_now") == 1
+    assert set(predicted(served)) == {"Cleo"}
+
+
+def test_changes_that_are_no_longer_kept_lead_to_scoring_everybody(served: Home):
+    # given
+    put(served, characters("Anna", "Ben"))
+    score(served)
+    for name in ("Cleo", "Dora"):
+        put(served, characters(name), mode="append")
+    put(served, characters("Anna", "Ben", "Cleo", "Dora", "Emil"))
+
+    # when: the files of the versions in between are vacuumed away
+    folder = served.warehouse.joinpath(*TABLE.split("."))
+    DeltaTable(folder).vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+    result = score(served)
+
+    # then
+    assert told(result, "scored_now") == 5
+
+
+def work_of_scoring(home: Home) -> list[str]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        return work_of(run_job(home, "score", "score_table", instance, table=TABLE), instance)
+
+
+def test_a_table_rewritten_with_equal_rows_is_looked_at_once(served: Home):
+    # given
+    put(served, characters("Anna", "Ben"))
+    first = score(served)
+    put(served, characters("Ben", "Anna"))
+
+    # when
+    second, third = work_of_scoring(served), work_of_scoring(served)
+
+    # then
+    assert (len(second), third) == (1, [])
+    assert told(score(served), "delta_version") == told(first, "delta_version")
+
+
+def test_other_code_that_answers_the_same_scores_everybody_once(served: Home, monkeypatch: pytest.MonkeyPatch):
+    # given
+    put(served, characters("Anna", "Ben"))
+    score(served)
+
+    # when
+    monkeypatch.setattr(predictions, "SCORING_VERSION", "another")
+    second, third = work_of_scoring(served), work_of_scoring(served)
+
+    # then
+    assert (len(second), third) == (1, [])
+
+
+def test_predictions_are_kept_by_the_table_that_was_scored(served: Home):
+    # given
+    put(served, characters("Anna", "Ben"))
+    everybody = predicted(served, "survival_predictions")
+    reference = (served.references / "survival_predictions.json").read_text()
+
+    # when
+    assert score(served).success
+    again = materialize(served, "survival_predictions")
+
+    # then: neither takes the other's place
+    assert set(predicted(served)) == {"Anna", "Ben"}
+    assert predicted(served, "survival_predictions") == everybody
+    assert (served.references / "survival_predictions.json").read_text() == reference
+    assert told(again, "unchanged", "survival_predictions")
+
+
+def test_rows_that_can_not_be_scored_are_counted(served: Home):
+    # given
+    put(served, pa.concat_tables([characters("Anna"), characters("Ben", Identity="known to a few")]))
+
+    # when
+    result = score(served)
+
+    # then
+    assert (told(result, "scored_now"), told(result, "unusable")) == (1, 1)
+
+
+def test_a_missing_column_is_named(served: Home):
+    # given
+    put(served, characters("Anna").drop_columns(["Gender"]))
+
+    # then
+    assert f"{TABLE}@v0: column Gender is missing" in failure_of(score(served))
+
+
+def test_a_missing_table_is_named(served: Home):
+    assert f"{TABLE}: there is no such table" in failure_of(score(served))
+
+
+def test_with_nothing_served_it_says_what_to_do(home: Home, templates: Templates):
+    # given
+    shutil.copytree(templates.after(0.0).references, home.references)
+    put(home, characters("Anna"))
+
+    # then
+    assert "Nothing is under latest-model yet; materialise custom_model_version first." in failure_of(score(home))
+
+
+def drift(home: Home, instance: dg.DagsterInstance | None = None) -> dict[str, object]:
+    """What the report on the latest window tells."""
+    result = dg.materialize(
+        list(defs.assets),
+        selection=["drift_report"],
+        resources=resources_of_the_profile(home),
+        instance=instance,
+        raise_on_error=False,
+    )
+    assert result.success, failure_of(result)
+    [made] = result.asset_materializations_for_node("drift_report")
+    return {name: value.value for name, value in made.metadata.items()}
+
+
+def test_the_characters_that_were_trained_on_have_not_drifted(served: Home):
+    # when
+    told_of_it = drift(served)
+
+    # then
+    assert (told_of_it["drifted"], told_of_it["reason"]) == (False, "nothing has drifted")
+    assert "| prediction |" in told_of_it["shifts"]
+    assert "data:image/png" in told_of_it["plot"]
+
+
+def test_a_window_of_others_has_drifted_and_names_the_columns(served: Home):
+    # given
+    deliver(served, characters(*[f"Anna {number}" for number in range(300)], Gender="Other", Marital_Status="Married"))
+
+    # when
+    told_of_it = drift(served)
+
+    # then
+    assert told_of_it["drifted"]
+    assert "Gender" in told_of_it["reason"]
+    assert "Marital_Status" in told_of_it["reason"]
+
+
+def test_only_who_was_scored_last_is_the_window(served: Home):
+    # given
+    everybody = [f"Anna {number}" for number in range(300)]
+    deliver(served, characters(*everybody))
+
+    # when
+    deliver(served, characters(*everybody, "Ben"))
+
+    # then
+    assert drift(served)["reason"] == "1 characters are too few to tell; 200 are needed."
+
+
+def test_what_was_reported_is_told_again_without_another_look(served: Home):
+    # given: what a look would need is gone
+    with dg.DagsterInstance.ephemeral() as instance:
+        before = drift(served, instance)
+        shutil.rmtree(served.warehouse / "marvel_dev" / "marvel_characters" / "test_set")
+
+        # when
+        again = drift(served, instance)
+
+    # then
+    assert again == before
+
+
+def test_another_threshold_is_another_report(
+    served: Home, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    deliver(served, characters(*[f"Anna {number}" for number in range(300)], Gender="Other"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert drift(served, instance)["drifted"]
+        content = yaml.safe_load(small_project.read_text())
+        content["drift"]["psi"] = 100.0
+        (tmp_path / "project.yml").write_text(yaml.safe_dump(content))
+        monkeypatch.setenv("MARVEL_CONFIG", str(tmp_path / "project.yml"))
+
+        # then
+        assert not drift(served, instance)["drifted"]
+
+
+@pytest.mark.spark
+def test_spark_answers_as_the_embedded_engine_does(served: Home, spark_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    # given
+    everybody = predicted(served, "survival_predictions")
+    shutil.rmtree(served.warehouse / "marvel_dev" / "marvel_characters" / "survival_predictions")
+    served.spark.symlink_to(spark_folder, target_is_directory=True)
+    monkeypatch.setenv("MARVEL_PROFILE", "spark")
+
+    # when
+    result = materialize(served, "survival_predictions")
+
+    # then
+    assert told(result, "scored_now", "survival_predictions") == len(everybody)
+    found = {name: row["prediction"] for name, row in predicted(served, "survival_predictions").items()}
+    assert found == {name: row["prediction"] for name, row in everybody.items()}

@@ -1,0 +1,43 @@
+"""`marvel serve`: the custom model behind HTTP."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from marvel_assets.datasets.marvel_kaggle.columns import EXAMPLE
+from marvel_assets.paths import Home
+from marvel_assets_tests.commands import marvel
+from marvel_assets_tests.servers.marvel_serve import marvel_serve
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def server(first_run: Home, small_project: Path) -> Iterator[str]:
+    with marvel_serve(first_run, small_project) as url:
+        yield url
+
+
+def test_it_answers_in_words(server: str):
+    # given
+    characters = [{name: values[row] for name, values in EXAMPLE.items()} for row in range(2)]
+
+    # when
+    answer = requests.post(f"{server}/invocations", json={"dataframe_records": characters}, timeout=30).json()
+
+    # then
+    predicted = answer["predictions"]["Survival prediction"]
+    assert len(predicted) == 2
+    assert set(predicted) <= {"alive", "dead"}
+
+
+@pytest.mark.usefixtures("home")
+def test_without_a_model_it_says_how_to_make_one():
+    # when
+    done = marvel("serve")
+
+    # then
+    assert done.returncode == 1
+    assert done.stderr == "Nothing is under latest-model yet. Materialise the graph with `make run` first.\n"

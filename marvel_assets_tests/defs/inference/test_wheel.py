@@ -1,0 +1,201 @@
+"""The inference wheel: built by uv, once for each content, with what scoring needs and nothing more."""
+
+import hashlib
+import json
+import shutil
+import tomllib
+import zipfile
+from email import message_from_string
+from pathlib import Path
+
+import mlflow
+import pytest
+from packaging.requirements import Requirement
+from sklearn.pipeline import Pipeline
+
+from marvel_assets.defs.inference.wheel import WheelBuilder
+from marvel_assets.model.pipeline import TRUSTED_TYPES
+from marvel_assets.model.wrapper import ARTIFACT
+from marvel_assets.paths import PROJECT_ROOT
+from marvel_assets.storage.references import WheelRef
+from marvel_assets_tests.commands import python, succeeded
+
+BUILD = """
+import json, sys
+from dataclasses import asdict
+from marvel_assets.defs.inference.wheel import WheelBuilder
+print(json.dumps(asdict(WheelBuilder(folder=sys.argv[1]).wheel())))
+"""
+
+ANSWER_ALONE = """
+import sys
+import mlflow
+import marvel_assets
+import pandas as pd
+assert marvel_assets.__file__.startswith(sys.argv[1])
+example = {"Universe": "Earth-616", "Identity": "Secret", "Gender": "Male", "Marital_Status": None, "Teams": 1,
+    "Origin": "Human", "Magic": False, "Mutant": 0}
+model = mlflow.pyfunc.load_model(sys.argv[1] + "/custom")
+print(model.predict(pd.DataFrame([example]))["Survival prediction"])
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("wheels")
+
+
+@pytest.fixture(scope="module")
+def wheel(folder: Path) -> WheelRef:
+    return WheelBuilder(folder=str(folder)).wheel()
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """The project's sources, to be changed at will."""
+    shutil.copytree(
+        PROJECT_ROOT / "marvel_assets", tmp_path / "marvel_assets", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    shutil.copyfile(PROJECT_ROOT / "pyproject.toml", tmp_path / "pyproject.toml")
+    return tmp_path
+
+
+def build(project: Path) -> WheelRef:
+    """The wheel of a copy of the project, made by the copy's own code."""
+    done = succeeded(python("-c", BUILD, str(project / "wheels"), cwd=project, PYTHONPATH=str(project)))
+    made = WheelRef(**json.loads(done.stdout))
+    assert Path(made.path).is_relative_to(project)
+    return made
+
+
+def test_the_reference_tells_the_files_hash(wheel: WheelRef):
+    # then
+    assert hashlib.sha256(Path(wheel.path).read_bytes()).hexdigest() == wheel.sha256
+
+
+def test_the_name_holds_the_contents_hash(wheel: WheelRef):
+    # then
+    assert wheel.content in Path(wheel.path).name
+    assert Path(wheel.path).name.endswith("-py3-none-any.whl")
+
+
+def test_the_same_content_is_built_once(folder: Path, wheel: WheelRef):
+    # given
+    written = Path(wheel.path).stat().st_mtime_ns
+
+    # when
+    again = WheelBuilder(folder=str(folder)).wheel()
+
+    # then
+    assert again == wheel
+    assert Path(wheel.path).stat().st_mtime_ns == written
+    assert list(folder.iterdir()) == [Path(wheel.path)]
+
+
+def test_it_holds_the_model_package_and_nothing_else(wheel: WheelRef):
+    # when
+    names = {name for name in zipfile.ZipFile(wheel.path).namelist() if ".dist-info/" not in name}
+
+    # then
+    model = {str(file.relative_to(PROJECT_ROOT)) for file in (PROJECT_ROOT / "marvel_assets" / "model").rglob("*.py")}
+    files = {name for name in names if not name.endswith("/")}
+    assert files == model | {"marvel_assets/__init__.py", "marvel_assets/py.typed"}
+
+
+def test_a_model_is_loaded_and_answers_with_the_wheel_alone(wheel: WheelRef, fitted: Pipeline, tmp_path: Path):
+    # given: the custom model's files, and nothing of the package but what the wheel holds
+    mlflow.sklearn.save_model(
+        fitted, tmp_path / "basic", serialization_format="skops", skops_trusted_types=list(TRUSTED_TYPES),
+        pip_requirements=[],
+    )  # fmt: skip
+    mlflow.pyfunc.save_model(
+        tmp_path / "custom",
+        python_model=str(PROJECT_ROOT / "marvel_assets" / "model" / "serving_script.py"),
+        artifacts={ARTIFACT: str(tmp_path / "basic")},
+        model_config={"answer": "Survival prediction", "labels": ["dead", "alive"]},
+        pip_requirements=[],
+    )
+    zipfile.ZipFile(wheel.path).extractall(tmp_path / "installed")
+
+    # when
+    done = succeeded(python("-c", ANSWER_ALONE, str(tmp_path), cwd=tmp_path, PYTHONPATH=str(tmp_path / "installed")))
+
+    # then
+    assert done.stdout.splitlines()[-1] in ("['alive']", "['dead']")
+
+
+def test_it_requires_the_base_dependencies_and_neither_dagster_nor_an_engine(wheel: WheelRef):
+    # given
+    archive = zipfile.ZipFile(wheel.path)
+    [metadata] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+
+    # when
+    lines = message_from_string(archive.read(metadata).decode()).get_all("Requires-Dist")
+    required = {Requirement(line).name for line in lines}
+
+    # then
+    declared = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert required == {Requirement(line).name for line in declared}
+    assert required.isdisjoint({"dagster", "dagster-mlflow", "duckdb", "deltalake", "pyspark", "databricks-connect"})
+    assert not any("extra ==" in line for line in lines)
+
+
+def test_a_copy_of_the_sources_elsewhere_is_the_same_content(wheel: WheelRef, copied: Path):
+    # then
+    assert build(copied).content == wheel.content
+
+
+def test_what_scoring_does_not_need_does_not_change_the_content(wheel: WheelRef, copied: Path):
+    # given
+    survival = copied / "marvel_assets" / "survival"
+    for name in ("synthetic.py", "plots.py", "tuning.py", "cleaning.sql"):
+        survival.joinpath(name).write_text(survival.joinpath(name).read_text() + "\n")
+    (copied / "marvel_assets" / "model" / "notes.txt").write_text("not a source")
+
+    # then
+    assert build(copied).content == wheel.content
+
+
+@pytest.mark.parametrize("changed", ["a source", "a new source", "a requirement"])
+def test_other_sources_or_requirements_make_a_wheel_under_another_name(wheel: WheelRef, copied: Path, changed: str):
+    # given
+    model = copied / "marvel_assets" / "model"
+    wrapper = model / "wrapper.py"
+    match changed:
+        case "a source":
+            wrapper.write_text(wrapper.read_text() + "# more\n")
+        case "a new source":
+            (model / "powers.py").write_text('"""New."""\n')
+        case "a requirement":
+            project = copied / "pyproject.toml"
+            project.write_text(project.read_text().replace('  "lightgbm",', '  "lightgbm>=4",', 1))
+
+    # when
+    other = build(copied)
+
+    # then
+    assert other.content != wheel.content
+    assert Path(other.path).name != Path(wheel.path).name
+
+
+def test_sources_that_cannot_be_built_fail_and_leave_no_wheel(copied: Path):
+    # given
+    project = copied / "pyproject.toml"
+    project.write_text(project.read_text().replace('  "lightgbm",', '  "light gbm !",', 1))
+
+    # when
+    done = python("-c", BUILD, str(copied / "wheels"), cwd=copied, PYTHONPATH=str(copied))
+
+    # then
+    assert done.returncode != 0
+    assert "uv build failed for marvel_assets-" in done.stderr
+    assert list((copied / "wheels").iterdir()) == []
+
+
+def test_a_wheel_is_built_where_the_users_cache_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # given
+    monkeypatch.delenv("UV_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/1")
+
+    # then
+    assert Path(WheelBuilder(folder=str(tmp_path)).wheel().path).exists()

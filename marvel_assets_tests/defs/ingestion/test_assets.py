@@ -1,0 +1,137 @@
+"""Tables that came out equal: what was made once is not made again."""
+
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
+from marvel_assets.definitions import defs
+from marvel_assets.defs.ingestion import assets as ingestion
+from marvel_assets.defs.resources import resources_of_the_profile
+from marvel_assets.paths import Home
+from marvel_assets_tests.graph import failure_of, metadata_of, work_of
+
+pytestmark = pytest.mark.integration
+
+TABLES = ("raw_characters", "train_set", "test_set", "rejected_characters")
+
+
+def ingest(home: Home, source: Path, *assets: str) -> tuple[list[str], dict[str, object]]:
+    """What a run says that it did, and which version each table has after it."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            list(defs.assets), selection=list(assets or TABLES), resources=resources_of_the_profile(home),
+            run_config={"ops": {"raw_characters": {"config": {"source": str(source)}}}}, instance=instance,
+            raise_on_error=False,
+        )  # fmt: skip
+        assert result.success, failure_of(result)
+        return work_of(result, instance), {
+            name: metadata_of(result, name)["delta_version"] for name in assets or TABLES
+        }
+
+
+def rows(number: int) -> pd.DataFrame:
+    return synthetic_characters(number, 7)
+
+
+def save(folder: Path, *parts: pd.DataFrame) -> Path:
+    pd.concat(parts).to_csv(folder / "characters.csv", index=False)
+    return folder / "characters.csv"
+
+
+@pytest.fixture
+def usable(home: Home, tmp_path: Path) -> pd.DataFrame:
+    """Rows of which none is rejected."""
+    ingest(home, save(tmp_path, rows(300)))
+    rejected = pd.read_parquet(
+        next((home.warehouse / "marvel_dev/marvel_characters/rejected_characters").glob("*.parquet"))
+    )
+    made = rows(300)[~rows(300)["PageID"].isin(rejected["PageID"])].dropna(subset="PageID")
+    return made.assign(PageID="more-" + made["PageID"])
+
+
+def test_more_rows_of_which_none_more_is_rejected_are_cleaned_once(home: Home, tmp_path: Path, usable: pd.DataFrame):
+    # given
+    more = save(tmp_path, rows(300), usable)
+
+    # when
+    second, third, fourth = (ingest(home, more) for _ in range(3))
+
+    # then: the rejected rows are those of before, and the next runs know of what they were made again
+    assert second[1] == {"raw_characters": 1, "train_set": 1, "test_set": 1, "rejected_characters": 0}
+    assert len(second[0]) == 2
+    assert third == fourth == ([], second[1])
+
+
+def test_a_file_saved_again_with_equal_rows_is_read_once(home: Home, tmp_path: Path):
+    # given
+    _, versions = ingest(home, save(tmp_path, rows(300)))
+
+    # when
+    shuffled = save(tmp_path, rows(300).sample(frac=1, random_state=1))
+    second, third = ingest(home, shuffled), ingest(home, shuffled)
+
+    # then
+    assert (len(second[0]), second[1]) == (1, versions)
+    assert third == ([], versions)
+
+
+def test_other_rules_that_come_to_the_same_are_run_once(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # given
+    _, versions = ingest(home, save(tmp_path, rows(300)))
+
+    # when
+    monkeypatch.setattr(ingestion, "CLEANING_VERSION", "another")
+    second, third = (ingest(home, tmp_path / "characters.csv") for _ in range(2))
+
+    # then
+    assert (len(second[0]), second[1]) == (1, versions)
+    assert third == ([], versions)
+
+
+def test_a_part_of_the_tables_is_brought_up_to_date_alone(home: Home, tmp_path: Path, usable: pd.DataFrame):
+    # given: a run that took up one table of the new delivery
+    more = save(tmp_path, rows(300), usable)
+    ingest(home, more, "raw_characters", "rejected_characters")
+
+    # when
+    alone, whole = ingest(home, more, "raw_characters", "rejected_characters"), ingest(home, more)
+
+    # then
+    assert alone[0] == []
+    assert len(whole[0]) == 1
+    assert whole[1]["train_set"] == 1
+
+
+def test_another_home_finds_what_the_tables_own_commits_tell(home: Home, tmp_path: Path):
+    # given
+    _, versions = ingest(home, save(tmp_path, rows(300)))
+
+    # when
+    other = Home(tmp_path / "other")
+    other.root.mkdir()
+    other.warehouse.symlink_to(home.warehouse)
+
+    # then
+    assert ingest(other, tmp_path / "characters.csv") == ([], versions)
+
+
+def test_what_a_table_is_said_to_be_made_of_is_the_latest(home: Home, tmp_path: Path, usable: pd.DataFrame):
+    # given
+    more = save(tmp_path, rows(300), usable)
+    ingest(home, more)
+
+    # when
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            list(defs.assets), selection=["rejected_characters"], resources=resources_of_the_profile(home),
+            instance=instance,
+        )  # fmt: skip
+
+    # then
+    told = metadata_of(result, "rejected_characters")
+    assert (told["delta_version"], told["made_from"]) == (0, "marvel_dev.marvel_characters.raw_characters@v1")
+    [added_up] = result.get_asset_check_evaluations()
+    assert added_up.metadata["read"].value == 300 + len(usable)

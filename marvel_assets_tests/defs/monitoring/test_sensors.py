@@ -1,0 +1,191 @@
+"""The drift sensor: enough windows, the latest among them, and never twice for one window."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.test_utils import create_run_for_test
+
+from marvel_assets.defs.monitoring.run_failures import WEBHOOK
+from marvel_assets.defs.monitoring.sensors import SOURCE_FINGERPRINT, drift_sensor
+from marvel_assets.defs.project import Project
+from marvel_assets.sources.resource import Sources
+
+STABLE, MOVED = False, True
+
+
+@pytest.fixture
+def instance() -> dg.DagsterInstance:
+    return dg.DagsterInstance.ephemeral()
+
+
+def report(instance: dg.DagsterInstance, *windows: bool, model: int = 1, first: int = 0) -> None:
+    for number, is_drifted in enumerate(windows, start=first):
+        told = {"drifted": is_drifted, "window": number, "model_version": model, "reason": "Universe drifted"}
+        instance.report_runless_asset_event(dg.AssetMaterialization("drift_report", metadata=told))
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The source, as it was when raw_characters was read."""
+    file = tmp_path / "characters.csv"
+    file.write_text("PageID\n1\n")
+    monkeypatch.setenv("MARVEL_SOURCE", str(file))
+    return file
+
+
+@pytest.fixture
+def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The texts that a real server received."""
+    received: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
+            self.send_response(200)
+            self.end_headers()
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv(WEBHOOK, f"http://127.0.0.1:{server.server_port}")
+    yield received
+    server.shutdown()
+    server.server_close()
+
+
+def was_read(instance: dg.DagsterInstance, project: Path) -> None:
+    """Report raw_characters as read from the source as it is now."""
+    generator = Project(config_path=str(project)).config.generator
+    look = sources_of(project).fingerprint(None, generator_rows=generator.rows, generator_seed=generator.seed)
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization("raw_characters", metadata={SOURCE_FINGERPRINT: str(look)})
+    )
+
+
+def sources_of(project: Path) -> Sources:
+    return Sources(scratch=str(project.parent / "scratch"))
+
+
+def evaluate(instance: dg.DagsterInstance, project: Path, cursor: str | None = None) -> dg.SensorResult | dg.SkipReason:
+    resources = {"project": Project(config_path=str(project)), "sources": sources_of(project)}
+    return drift_sensor(dg.build_sensor_context(instance, cursor=cursor, resources=resources))
+
+
+def tick(instance: dg.DagsterInstance, project: Path) -> dg.RunRequest | str:
+    result = evaluate(instance, project)
+    if isinstance(result, dg.SkipReason):
+        return str(result.skip_message)
+    return result.run_requests[0] if result.run_requests else str(result.skip_reason.skip_message)
+
+
+def test_without_a_report_it_says_what_to_materialise(instance: dg.DagsterInstance, small_project: Path):
+    assert tick(instance, small_project) == "No drift report yet; materialise drift_report."
+
+
+@pytest.mark.usefixtures("source")
+def test_two_of_five_and_the_latest_raise_an_alert_and_no_run_where_the_source_is_as_it_was(
+    instance: dg.DagsterInstance, small_project: Path, webhook: list[str]
+):
+    # given
+    was_read(instance, small_project)
+    report(instance, MOVED, STABLE, STABLE, STABLE, MOVED)
+
+    # when
+    result = evaluate(instance, small_project)
+    evaluate(instance, small_project, result.cursor)
+
+    # then: one alert for one window
+    assert not result.run_requests
+    [text] = webhook
+    assert text.startswith(
+        "2 of the last 5 window(s) of version 1 drifted (Universe drifted): no run, since the source"
+    )
+    assert result.skip_reason.skip_message == text
+
+
+def test_drift_retrains_where_the_source_has_new_data(
+    instance: dg.DagsterInstance, small_project: Path, source: Path, webhook: list[str]
+):
+    # given
+    was_read(instance, small_project)
+    report(instance, MOVED, MOVED)
+    source.write_text("PageID\n1\n2\n")
+
+    # when
+    result = evaluate(instance, small_project)
+
+    # then
+    assert [request.run_key for request in result.run_requests] == ["drift:1:1"]
+    assert webhook[0].endswith("(Universe drifted): the source has new data, and a run retrains.")
+
+
+def test_an_alert_that_no_webhook_took_is_raised_again(
+    instance: dg.DagsterInstance, small_project: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given: nothing listens there
+    monkeypatch.setenv(WEBHOOK, "http://127.0.0.1:9")
+    was_read(instance, small_project)
+    report(instance, MOVED, MOVED)
+    source.write_text("PageID\n1\n2\n")
+
+    # when
+    result = evaluate(instance, small_project)
+
+    # then: the run is asked for all the same
+    assert result.cursor is None
+    assert len(result.run_requests) == 1
+
+
+def test_one_window_is_not_enough(instance: dg.DagsterInstance, small_project: Path):
+    # given
+    report(instance, STABLE, MOVED)
+
+    # then
+    assert tick(instance, small_project) == "1 of the last 2 window(s) of version 1 drifted; 2 are needed for an alert."
+
+
+def test_the_latest_must_have_drifted(instance: dg.DagsterInstance, small_project: Path):
+    # given
+    report(instance, MOVED, MOVED, STABLE)
+
+    # then
+    assert tick(instance, small_project) == "2 of the last 3 window(s) of version 1 drifted; the latest one did not."
+
+
+def test_windows_before_the_last_five_do_not_count(instance: dg.DagsterInstance, small_project: Path):
+    # given
+    report(instance, MOVED, STABLE, STABLE, STABLE, STABLE, MOVED)
+
+    # then
+    assert "1 of the last 5" in tick(instance, small_project)
+
+
+def test_a_window_that_was_reported_twice_counts_once(instance: dg.DagsterInstance, small_project: Path):
+    # given
+    report(instance, MOVED)
+    report(instance, MOVED)
+
+    # then
+    assert "1 of the last 1" in tick(instance, small_project)
+
+
+def test_windows_of_the_version_before_do_not_count(instance: dg.DagsterInstance, small_project: Path):
+    # given
+    report(instance, MOVED, MOVED, model=1)
+    report(instance, MOVED, model=2, first=2)
+
+    # then
+    assert "1 of the last 1 window(s) of version 2" in tick(instance, small_project)
+
+
+def test_while_a_retraining_is_going_nothing_is_asked_for(instance: dg.DagsterInstance, small_project: Path):
+    # given
+    report(instance, MOVED, MOVED)
+    create_run_for_test(instance, job_name="retrain", status=dg.DagsterRunStatus.STARTED)
+
+    # then
+    assert "is retraining already" in tick(instance, small_project)

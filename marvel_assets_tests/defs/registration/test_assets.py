@@ -1,0 +1,396 @@
+"""The gate in the graph: who is registered, what is told, and where the aliases are afterwards."""
+
+import shutil
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+
+from marvel_assets.config import ProjectConfig
+from marvel_assets.defs.registration import challenger as judging
+from marvel_assets.paths import Home
+from marvel_assets.registry.embedded import EmbeddedCatalog
+from marvel_assets.registry.model_pairs import ModelPair, ModelPairs
+from marvel_assets.summary import summary
+from marvel_assets.tracking.mlflow_resource import MlflowTracking
+from marvel_assets.tracking.mlflow_store import connect
+from marvel_assets_tests.commands import BASIC, CUSTOM, materialize, python, reference, state_of, succeeded
+from marvel_assets_tests.graph import checks_of, failure_of, observed, run_graph, run_job
+from marvel_assets_tests.homes import Templates
+
+pytestmark = pytest.mark.integration
+
+GOOD, FAIR, BAD = 0.0, 0.1, 0.35
+"""Shares of training rows with the wrong label."""
+
+
+@pytest.fixture(scope="session")
+def sources(templates: Templates) -> dict[float, Path]:
+    return {share: templates.source(share) for share in (GOOD, FAIR, BAD)}
+
+
+@pytest.fixture
+def config(small_project: Path) -> ProjectConfig:
+    return ProjectConfig.from_yaml(small_project)
+
+
+@pytest.fixture
+def gate(tmp_path: Path, small_project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets the gate's settings for the runs that follow."""
+
+    def set_gate(**settings: object) -> None:
+        content = yaml.safe_load(small_project.read_text())
+        content["gate"] |= settings
+        path = tmp_path / "project.yml"
+        path.write_text(yaml.safe_dump(content))
+        monkeypatch.setenv("MARVEL_CONFIG", str(path))
+
+    return set_gate
+
+
+def pairs_in(home: Home, config: ProjectConfig) -> ModelPairs:
+    catalog = EmbeddedCatalog(connect(f"sqlite:///{home.mlflow_database}", home.locks), home.locks)
+    return ModelPairs(catalog, config, home.locks)
+
+
+def shown_on(instance: dg.DagsterInstance, asset: str) -> Mapping[str, dg.MetadataValue[Any]]:
+    """What the overview of an asset's page shows."""
+    return instance.get_latest_materialization_event(dg.AssetKey(asset)).asset_materialization.metadata
+
+
+def served(home: Home, config: ProjectConfig) -> tuple[int, int]:
+    """The numbers of the pair under the aliases, each looked up by its own alias."""
+    pairs = pairs_in(home, config)
+    assert pairs.is_whole()
+    current = pairs.current()
+    return current.basic.version, current.custom.version
+
+
+def test_the_first_model_passes_on_floors_and_slices(home: Home, config: ProjectConfig, sources: dict[float, Path]):
+    # when
+    result = run_graph(home, sources[GOOD])
+
+    # then
+    assert result.success
+    assert checks_of(result)["passes_the_gate"]
+    assert served(home, config) == (1, 1)
+
+
+def test_a_worse_challenger_is_refused_in_a_green_run_with_the_reason(
+    home: Home, small_project: Path, sources: dict[float, Path], given_runs: Callable[..., Home]
+):
+    # given
+    instance = dg.DagsterInstance.ephemeral()
+    given_runs(GOOD)
+    run_graph(home, sources[GOOD], instance)
+    before = state_of(home, small_project)
+
+    # when
+    result = run_graph(home, sources[BAD], instance)
+
+    # then
+    assert result.success
+    assert not checks_of(result)["passes_the_gate"]
+    [told] = observed(result)
+    assert told.startswith("Refused: ROC AUC 0.")
+    assert ", champion 0." in told
+    assert "difference \N{MINUS SIGN}0." in told
+    skipped = [event.step_key for event in result.all_events if event.is_step_skipped]
+    assert skipped == ["custom_model_version", "survival_predictions", "drift_report"]
+    after = state_of(home, small_project)
+    assert (after.versions, after.aliases) == (before.versions, before.aliases)
+    assert reference(home, "basic_model_version").version == 1
+    assert "What to do: the thresholds are under gate in " in told
+    assert "mode: report there registers the model all the same" in told
+    page = shown_on(instance, "basic_model_version")
+    assert page["gate"].value.startswith("**Refused.**")
+    assert (page["reason"].value, page["version"].value) == (told.removeprefix("Refused: "), 1)
+
+
+def test_a_better_challenger_takes_both_aliases(
+    home: Home, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., Home]
+):
+    # given
+    given_runs(FAIR)
+
+    # when
+    result = run_graph(home, sources[GOOD])
+
+    # then
+    assert checks_of(result)["passes_the_gate"]
+    assert served(home, config) == (2, 2)
+
+
+def test_an_unchanged_run_still_shows_the_slices(
+    home: Home, sources: dict[float, Path], given_runs: Callable[..., Home]
+):
+    # given
+    instance = dg.DagsterInstance.ephemeral()
+    given_runs(GOOD)
+
+    # when
+    run_graph(home, sources[GOOD], instance)
+
+    # then
+    report = shown_on(instance, "basic_model_version")["gate"].value
+    assert "it is the champion, basic version 1" in report
+    assert "| weakest slices | rows | ROC AUC | interval |" in report
+
+
+def test_the_verdict_stands_on_the_version_and_in_the_model_card(
+    home: Home, config: ProjectConfig, given_runs: Callable[..., Home]
+):
+    # given
+    given_runs(FAIR, GOOD)
+
+    # when
+    pair = pairs_in(home, config).current()
+    client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    files = {file.path for file in client.list_artifacts(pair.basic.run_id)}
+
+    # then
+    for told in ("# Is a Marvel character alive?", "**Passed.**", "difference +0.", "| ROC AUC |", "train_set@v1"):
+        assert told in pair.basic.description
+    assert "model_card.md" in files
+    assert pair.custom.description.startswith(f"Wraps {config.qualified(BASIC)} version 2")
+
+
+def test_a_repeated_run_asks_the_gate_nothing_again(
+    home: Home, sources: dict[float, Path], given_runs: Callable[..., Home]
+):
+    # given
+    given_runs(GOOD)
+    first = run_graph(home, sources[BAD])
+
+    # when
+    again = run_graph(home, sources[BAD])
+
+    # then
+    assert observed(again) == observed(first)
+    logged = [event.message for event in again.all_events]
+    assert not any("against" in str(message) for message in logged)
+
+
+def test_a_broken_model_is_a_failure(
+    home: Home,
+    config: ProjectConfig,
+    sources: dict[float, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    given_runs: Callable[..., Home],
+):
+    # given: when the challenger is loaded again to be judged, its leaves are no numbers any more
+    given_runs(FAIR)
+    champion = pairs_in(home, config).current().basic.model_id
+    load = judging.load_pipeline
+
+    def broken(model_id: str, tracking: MlflowTracking) -> Any:
+        pipeline = load(model_id, tracking)
+        if model_id != champion:
+            booster = pipeline.named_steps["classify"].booster_
+            for tree in range(booster.num_trees()):
+                booster.set_leaf_output(tree, 0, float("nan"))
+        return pipeline
+
+    monkeypatch.setattr(judging, "load_pipeline", broken)
+
+    # when
+    result = run_graph(home, sources[GOOD])
+
+    # then
+    assert not result.success
+    assert "times what is no probability between 0 and 1, such as nan" in failure_of(result)
+    assert served(home, config) == (1, 1)
+
+
+def test_a_champion_that_can_not_be_loaded_is_told_and_decides_against(
+    home: Home, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., Home]
+):
+    # given
+    given_runs(FAIR)
+    for folder in home.mlflow_artifacts.rglob(f"{pairs_in(home, config).current().basic.model_id}/artifacts"):
+        shutil.rmtree(folder)
+
+    # when
+    result = run_graph(home, sources[GOOD])
+
+    # then
+    assert result.success
+    [told] = observed(result)
+    assert "the champion can't be compared with: basic version 1 can't be loaded: " in told
+    assert "set gate.mode to report" in told
+    assert served(home, config) == (1, 1)
+
+
+def test_report_only_tells_the_verdict_and_lets_the_model_through(
+    home: Home,
+    config: ProjectConfig,
+    sources: dict[float, Path],
+    gate: Callable[..., None],
+    given_runs: Callable[..., Home],
+):
+    # given
+    given_runs(GOOD)
+    gate(mode="report")
+
+    # when
+    result = run_graph(home, sources[BAD])
+
+    # then
+    assert not checks_of(result)["passes_the_gate"]
+    assert served(home, config) == (2, 2)
+
+
+def test_with_manual_approval_a_version_waits_until_a_person_approves(
+    home: Home, config: ProjectConfig, sources: dict[float, Path], gate: Callable[..., None]
+):
+    # given
+    gate(approval="manual")
+    run_graph(home, sources[GOOD])
+    assert pairs_in(home, config).current() is None
+
+    # when
+    approved = run_job(home, "approve", "approve_models", actor="Ororo")
+
+    # then
+    assert approved.success
+    assert served(home, config) == (1, 1)
+    assert pairs_in(home, config).current().custom.tags["approved_by"] == "Ororo"
+
+
+def test_a_rollback_puts_the_earlier_pair_back_with_who_and_why(
+    home: Home, config: ProjectConfig, given_runs: Callable[..., Home]
+):
+    # given
+    given_runs(FAIR, GOOD)
+
+    # when
+    done = run_job(home, "rollback", "rollback_models", reason="it calls Uatu dead", actor="Ororo")
+
+    # then
+    assert done.success
+    assert served(home, config) == (1, 1)
+    left = pairs_in(home, config).of_basic(2)
+    for version in (left.basic, left.custom):
+        assert version.tags["rolled_back_by"] == "Ororo"
+        assert version.tags["rolled_back_why"] == "it calls Uatu dead (Ororo)"
+    assert pairs_in(home, config).current().basic.tags["restored_why"] == "it calls Uatu dead"
+    [basic, custom] = [event.asset_materialization for event in done.all_events if event.is_step_materialization]
+    for materialization, name in ((basic, "basic_model_version"), (custom, "custom_model_version")):
+        assert materialization.asset_key == dg.AssetKey(name)
+        assert materialization.metadata["version"].value == reference(home, name).version == 1
+        assert materialization.tags["dagster/data_version"] == reference(home, name).data_version
+    lines = "\n".join(summary(home, ask_the_model=False))
+    assert f"custom       {config.qualified(CUSTOM)} version 1, alias latest-model" in lines
+
+
+def test_what_was_rolled_back_is_not_taken_up_again_by_the_next_run(
+    home: Home, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., Home]
+):
+    # given
+    given_runs(FAIR, GOOD)
+    run_job(home, "rollback", "rollback_models", reason="it calls Uatu dead", actor="Ororo")
+
+    # when
+    result = run_graph(home, sources[GOOD])
+
+    # then
+    assert result.success
+    [told] = observed(result)
+    assert told.startswith("Refused: version 2 was rolled back: it calls Uatu dead (Ororo). Put it back with the job")
+    assert served(home, config) == (1, 1)
+
+
+def test_a_version_that_was_rolled_back_can_be_approved_again(
+    home: Home, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., Home]
+):
+    # given
+    given_runs(FAIR, GOOD)
+    run_job(home, "rollback", "rollback_models", reason="it calls Uatu dead", actor="Ororo")
+
+    # when
+    run_job(home, "approve", "approve_models", actor="Logan")
+
+    # then
+    assert served(home, config) == (2, 2)
+    assert run_graph(home, sources[GOOD]).success
+    assert served(home, config) == (2, 2)
+
+
+def test_a_rollback_needs_an_earlier_pair(home: Home, config: ProjectConfig, given_runs: Callable[..., Home]):
+    # given
+    given_runs(GOOD)
+
+    # when
+    done = run_job(home, "rollback", "rollback_models", reason="none", actor="Ororo")
+
+    # then
+    assert "version 1 has taken no other version's place" in failure_of(done)
+    assert served(home, config) == (1, 1)
+
+
+def test_a_challenger_that_was_judged_against_another_champion_fails_and_wins_in_the_next_run(
+    home: Home,
+    config: ProjectConfig,
+    sources: dict[float, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    given_runs: Callable[..., Home],
+):
+    # given: another machine's run moves the aliases after this one has judged
+    given_runs(FAIR)
+    move = ModelPairs.move
+
+    def first_another(pairs: ModelPairs, to: ModelPair, _: str | None) -> bool:
+        monkeypatch.setattr(ModelPairs, "move", move)
+        return move(pairs, to, "m-another")
+
+    monkeypatch.setattr(ModelPairs, "move", first_another)
+
+    # when
+    result = run_graph(home, sources[GOOD])
+
+    # then
+    assert "was judged against m-another, but" in failure_of(result)
+    assert served(home, config) == (1, 1)
+    assert run_graph(home, sources[GOOD]).success
+    assert served(home, config) == (2, 2)
+
+
+KILLED_BETWEEN_THE_ALIASES = """
+import os, signal, sys
+from marvel_assets.registry.mlflow import MlflowRegistryCatalog
+
+set_alias = MlflowRegistryCatalog.set_alias
+
+def set_alias_and_die(self, name, alias, version):
+    set_alias(self, name, alias, version)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+MlflowRegistryCatalog.set_alias = set_alias_and_die
+sys.argv = ["dagster", "asset", "materialize", "-m", "marvel_assets.definitions", "--select", "*"]
+from dagster._cli import main
+main()
+"""
+
+
+def test_a_kill_between_the_two_alias_moves_is_healed_within_one_run(
+    home: Home, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., Home]
+):
+    # given
+    given_runs(FAIR)
+    killed = python("-c", KILLED_BETWEEN_THE_ALIASES, MARVEL_SOURCE=str(sources[GOOD]))
+    assert killed.returncode == -signal.SIGKILL
+    pairs = pairs_in(home, config)
+    assert not pairs.is_whole()
+    assert pairs.current().custom.version == 2
+
+    # when
+    done = succeeded(materialize("*", MARVEL_SOURCE=str(sources[GOOD])))
+
+    # then
+    assert served(home, config) == (2, 2)
+    assert "The aliases did not agree" in done.stderr + done.stdout
+    assert [version.version for version in pairs._catalog.versions(config.qualified(CUSTOM))] == [2, 1]

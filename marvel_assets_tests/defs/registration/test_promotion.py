@@ -1,0 +1,175 @@
+"""Promotion: the pair that an environment serves becomes the pair of the next."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from marvel_assets.defs.jobs import promote
+from marvel_assets.defs.project import Project
+from marvel_assets.paths import Home
+from marvel_assets.registry.base import ModelCatalog
+from marvel_assets.registry.resource import UnityCatalog
+from marvel_assets_tests.commands import BASIC, CUSTOM
+from marvel_assets_tests.registry.test_contract import Logged, home_with_models  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.integration
+
+ALIAS = "latest-model"
+DEV, ACC, PRD = (f"marvel_{environment}.marvel_characters" for environment in ("dev", "acc", "prd"))
+
+
+@pytest.fixture
+def unity_catalog(home_with_models: tuple[Home, list[Logged]], home: Home) -> UnityCatalog:  # noqa: F811
+    """A catalog in which dev serves a pair: the first logged model, wrapped by the second."""
+    template, (basic, custom, _) = home_with_models
+    shutil.copyfile(template.mlflow_database, home.mlflow_database)
+    store = f"sqlite:///{home.mlflow_database}"
+    made = UnityCatalog(tracking_uri=store, registry_uri=store, locks=str(home.locks))
+    catalog = made.catalog()
+    catalog.register(f"{DEV}.{BASIC}", basic.model_id, {"git_sha": "abc", "model_id": basic.model_id}, "the basic one")
+    catalog.register(f"{DEV}.{CUSTOM}", custom.model_id, {"basic_model_id": basic.model_id}, "the custom one")
+    for model in (BASIC, CUSTOM):
+        catalog.set_alias(f"{DEV}.{model}", ALIAS, 1)
+    return made
+
+
+def run(
+    unity_catalog: UnityCatalog, config: Path, environment: str = "dev", **settings: Any
+) -> dg.ExecuteInProcessResult:
+    return promote.execute_in_process(
+        resources={
+            "project": Project(environment=environment, config_path=str(config)),
+            "unity_catalog": unity_catalog,
+        },
+        run_config={"ops": {"promote_pair": {"config": settings}}},
+        raise_on_error=False,
+    )
+
+
+def reason(result: dg.ExecuteInProcessResult) -> str:
+    [failure] = [event for event in result.all_events if event.is_step_failure]
+    error = failure.step_failure_data.error
+    return str((error.cause or error).message)
+
+
+def served(catalog: ModelCatalog, schema: str) -> list[str | None]:
+    under = [catalog.version_under(f"{schema}.{model}", ALIAS) for model in (BASIC, CUSTOM)]
+    return [None if version is None else version.model_id for version in under]
+
+
+def test_the_next_environment_serves_the_same_pair(unity_catalog: UnityCatalog, small_project: Path):
+    # when
+    result = run(unity_catalog, small_project)
+
+    # then
+    catalog = unity_catalog.catalog()
+    assert result.success
+    assert served(catalog, ACC) == served(catalog, DEV)
+    assert served(catalog, PRD) == [None, None]
+
+
+def test_the_copy_keeps_tags_description_and_lineage_and_tells_where_it_is_from(
+    unity_catalog: UnityCatalog, small_project: Path
+):
+    # given
+    result = run(unity_catalog, small_project)
+
+    # when
+    catalog = unity_catalog.catalog()
+    [original] = catalog.versions(f"{DEV}.{BASIC}")
+    [copy] = catalog.versions(f"{ACC}.{BASIC}")
+
+    # then
+    origin = {"promoted_from": f"{DEV}.{BASIC}/1", "promoted_by": result.run_id}
+    assert copy.tags == {**original.tags, **origin}
+    assert (copy.model_id, copy.run_id, copy.description) == (original.model_id, original.run_id, "the basic one")
+
+
+def test_what_happened_to_a_version_in_its_own_environment_is_not_copied(
+    unity_catalog: UnityCatalog, small_project: Path
+):
+    # given: it took version 7's place in dev, and was rolled back there once
+    catalog = unity_catalog.catalog()
+    catalog.set_tags(f"{DEV}.{CUSTOM}", 1, {"replaces": "7", "rolled_back_why": "too gloomy", "approved_by": "Ororo"})
+
+    # when
+    result = run(unity_catalog, small_project)
+
+    # then
+    [copy] = catalog.versions(f"{ACC}.{CUSTOM}")
+    assert result.success
+    assert not {"replaces", "rolled_back_why", "approved_by"} & copy.tags.keys()
+
+
+def test_promoting_twice_makes_one_version(unity_catalog: UnityCatalog, small_project: Path):
+    # when
+    for _ in range(2):
+        run(unity_catalog, small_project)
+
+    # then
+    assert [version.version for version in unity_catalog.catalog().versions(f"{ACC}.{CUSTOM}")] == [1]
+
+
+def test_what_acc_serves_is_promoted_to_prd(unity_catalog: UnityCatalog, small_project: Path):
+    # given
+    run(unity_catalog, small_project)
+
+    # when
+    run(unity_catalog, small_project, "acc")
+
+    # then
+    catalog = unity_catalog.catalog()
+    assert served(catalog, PRD) == served(catalog, DEV)
+    [copy] = catalog.versions(f"{PRD}.{BASIC}")
+    assert copy.tags["promoted_from"] == f"{ACC}.{BASIC}/1"
+
+
+def test_an_earlier_version_can_be_asked_for(
+    unity_catalog: UnityCatalog,
+    home_with_models: tuple[Home, list[Logged]],  # noqa: F811
+    small_project: Path,
+):
+    # given: a newer basic version, which dev serves
+    catalog = unity_catalog.catalog()
+    catalog.register(f"{DEV}.{BASIC}", home_with_models[1][2].model_id, {}, "newer")
+    catalog.set_alias(f"{DEV}.{BASIC}", ALIAS, 2)
+
+    # when
+    run(unity_catalog, small_project, basic_version=1)
+
+    # then
+    assert served(catalog, ACC)[0] == home_with_models[1][0].model_id
+
+
+def test_a_basic_version_that_nothing_wraps_is_named_and_nothing_is_copied(
+    unity_catalog: UnityCatalog,
+    home_with_models: tuple[Home, list[Logged]],  # noqa: F811
+    small_project: Path,
+):
+    # given
+    catalog = unity_catalog.catalog()
+    catalog.register(f"{DEV}.{BASIC}", home_with_models[1][2].model_id, {}, "newer")
+
+    # when
+    told = reason(run(unity_catalog, small_project, basic_version=2))
+
+    # then
+    assert f"No version of {DEV}.{CUSTOM} wraps {DEV}.{BASIC} version 2" in told
+    assert list(catalog.versions(f"{ACC}.{BASIC}")) == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "settings", "told"),
+    [
+        ("prd", {}, "prd is the last environment; there is nowhere to promote to"),
+        ("acc", {}, f"{ACC}.{CUSTOM} has no version under latest-model; materialise custom_model_version first"),
+        ("dev", {"basic_version": 9}, f"{DEV}.{BASIC} has no version 9"),
+    ],
+)
+def test_what_can_not_be_promoted_is_told(
+    unity_catalog: UnityCatalog, small_project: Path, environment: str, settings: dict[str, int], told: str
+):
+    assert told in reason(run(unity_catalog, small_project, environment, **settings))

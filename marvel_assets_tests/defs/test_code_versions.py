@@ -1,0 +1,162 @@
+"""What makes an asset stale, and what doesn't: told by changes to a copy of the package."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from marvel_assets.definitions import defs
+from marvel_assets.defs import code_versions
+from marvel_assets.defs.code_versions import code_version
+from marvel_assets.paths import PROJECT_ROOT
+from marvel_assets_tests.commands import python, succeeded
+
+Change = Callable[[str, str, str], None]
+
+ALL = """
+import json
+from marvel_assets.definitions import defs
+print(json.dumps({spec.key.to_user_string(): spec.code_version for spec in defs.resolve_all_asset_specs()}))
+"""
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the project."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    for part in ("marvel_assets", "config"):
+        shutil.copytree(PROJECT_ROOT / part, tmp_path / part, ignore=ignored)
+    shutil.copyfile(PROJECT_ROOT / "pyproject.toml", tmp_path / "pyproject.toml")
+    return tmp_path
+
+
+@pytest.fixture
+def change(copy: Path, monkeypatch: pytest.MonkeyPatch) -> Change:
+    """Replaces a text in a file of the copy, which versions are taken from then."""
+    monkeypatch.setattr(code_versions, "ROOT", copy)
+
+    def replace(file: str, before: str, after: str) -> None:
+        path = copy / "marvel_assets" / file
+        text = path.read_text()
+        assert before in text
+        path.write_text(text.replace(before, after))
+        code_versions._read.cache_clear()
+
+    return replace
+
+
+SCORING = "marvel_assets.datasets.scoring"
+CLEANING = "marvel_assets.datasets.cleaning"
+
+
+def test_a_change_in_what_a_module_imports_counts(change: Change):
+    # given
+    before = code_version(SCORING)
+
+    # when
+    change("datasets/marvel_kaggle/columns.py", '"n/a"', '"n.a."')
+
+    # then
+    assert code_version(SCORING) != before
+
+
+def test_a_change_in_what_a_function_imports_counts(change: Change):
+    # given
+    before = code_version("marvel_assets.model.pipeline")
+
+    # when: the pipeline imports it in a function
+    change("training/early_stopping.py", "held out{name}", "kept apart{name}")
+
+    # then
+    assert code_version("marvel_assets.model.pipeline") != before
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"""The statements that clean', '"""Statements that clean'),
+        ('"""The statement of ``cleaning.sql``', '"""What is in ``cleaning.sql``'),
+        ("from importlib.resources import files\n", "from importlib.resources import files  # of this package\n"),
+        ("from importlib.resources import files\n", "from importlib.resources import files\n\n\n"),
+    ],
+    ids=["the module's docstring", "a function's docstring", "a comment", "blank lines"],
+)
+def test_what_changes_no_result_does_not_count(change: Change, before: str, after: str):
+    # given
+    version = code_version(CLEANING)
+
+    # when
+    change("datasets/cleaning.py", before, after)
+
+    # then
+    assert code_version(CLEANING) == version
+
+
+def test_what_is_imported_for_type_checkers_alone_does_not_count(change: Change):
+    # given: the early stopping takes a ProjectConfig
+    before = code_version("marvel_assets.training.early_stopping")
+
+    # when
+    change("config.py", "MOST_PROBLEMS = 20", "MOST_PROBLEMS = 21")
+
+    # then
+    assert code_version("marvel_assets.training.early_stopping") == before
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "counts"),
+    [
+        ("-- The cleaning,", "-- All of the cleaning,", False),
+        ("FROM raw_characters\n", "FROM\n    raw_characters -- as delivered\n", False),
+        ("'%human%'", "'%humane%'", True),
+        ("expected Alive or Dead'", "expected  Alive or Dead'", True),
+    ],
+    ids=["a comment", "another layout", "a rule", "blanks in a text"],
+)
+def test_of_the_sql_what_is_run_counts(change: Change, before: str, after: str, *, counts: bool):
+    # given
+    version = code_version(CLEANING)
+
+    # when
+    change("datasets/marvel_kaggle/cleaning.sql", before, after)
+
+    # then
+    assert (code_version(CLEANING) != version) == counts
+
+
+def test_a_module_that_is_not_there_is_an_error():
+    with pytest.raises(FileNotFoundError, match=r"no_such_module\.py"):
+        code_version("marvel_assets.no_such_module")
+
+
+def stale_assets(copy: Path) -> set[str]:
+    """The assets whose code version differs between the copy and this package."""
+    here = {spec.key.to_user_string(): spec.code_version for spec in defs.resolve_all_asset_specs()}
+    there = json.loads(succeeded(python("-c", ALL, cwd=copy, PYTHONPATH=str(copy))).stdout)
+    return {name for name, version in here.items() if there[name] != version}
+
+
+@pytest.mark.integration
+def test_a_plot_the_generator_docstrings_and_descriptions_refit_and_score_nothing(copy: Path, change: Change):
+    # when
+    change("evaluation/plots.py", "def roc_curve(", "UNUSED = 1\n\n\ndef roc_curve(")
+    change(
+        "datasets/marvel_kaggle/generator.py", "def synthetic_characters(", "UNUSED = 1\n\n\ndef synthetic_characters("
+    )
+    change("model/encoder.py", "Replaces the values of", "Replaces all values of")
+    change("datasets/marvel_kaggle/columns.py", "The columns: as the source", "Columns: as the source")
+    change("datasets/marvel_kaggle/descriptions.py", "1 alive, 0 dead.", "1 for alive, 0 for dead.")
+
+    # then: what draws plots, and no other
+    assert stale_assets(copy) == {"basic_model", "drift_report"}
+
+
+@pytest.mark.integration
+def test_another_list_of_missing_texts_makes_tables_fit_and_predictions_stale(copy: Path, change: Change):
+    # when
+    change("datasets/marvel_kaggle/columns.py", '"n/a"', '"n.a."')
+
+    # then
+    assert stale_assets(copy) >= {"raw_characters", "train_set", "test_set", "fitted_pipeline", "survival_predictions"}

@@ -1,0 +1,157 @@
+"""Runs whose process was killed are told from those that go on, by the next run and by the daemon."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+from dagster._core.launcher import WorkerStatus
+
+from marvel_assets.defs.executor import KILLED, end_runs_of_the_dead
+from marvel_assets.defs.retraining_lock import POOL
+from marvel_assets.defs.run_launcher import WatchingRunLauncher
+from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.utils.run_heartbeat import known_runs
+from marvel_assets_tests.commands import materialize, succeeded
+from marvel_assets_tests.tracking.logging_assets import mark, wait_for
+
+pytestmark = pytest.mark.integration
+
+SECONDS = 240
+
+WAITS = """
+import dagster as dg
+from marvel_assets.defs.executor import watched_in_process_executor
+from marvel_assets_tests.tracking.logging_assets import mark, wait_for
+
+@dg.asset(pool="retraining")
+def waiting() -> None:
+    mark("waiting").touch()
+    wait_for(mark("go"))
+
+defs = dg.Definitions(assets=[waiting], executor=watched_in_process_executor)
+"""
+
+
+@pytest.fixture
+def waiting(home: Home, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:  # noqa: ARG001
+    """A run at the command line that has started, and goes on until it is killed or let go."""
+    module = tmp_path / "waits.py"
+    module.write_text(WAITS)
+    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-f", str(module), "--select", "waiting"]
+    process = subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(mark("waiting"))
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def instance(home: Home) -> Iterator[dg.DagsterInstance]:  # noqa: ARG001
+    with dg.DagsterInstance.get() as found:
+        yield found
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def statuses(instance: dg.DagsterInstance) -> list[str]:
+    return sorted(run.status.value for run in instance.get_runs())
+
+
+def test_the_daemon_is_told_that_a_killed_run_is_dead_and_the_next_run_notes_it_and_why(
+    home: Home, waiting: subprocess.Popen[bytes], instance: dg.DagsterInstance
+):
+    # given
+    launcher, [killed] = instance.run_launcher, instance.get_runs()
+    assert isinstance(launcher, WatchingRunLauncher)
+    assert launcher.check_run_worker_health(killed).status == WorkerStatus.RUNNING
+
+    # when
+    kill(waiting)
+
+    # then
+    assert launcher.check_run_worker_health(killed).status == WorkerStatus.FAILED
+    assert statuses(instance) == ["STARTED"]
+
+    # and when
+    succeeded(materialize("inference_wheel"))
+
+    # then
+    assert statuses(instance) == ["FAILURE", "SUCCESS"]
+    told = instance.get_records_for_run(killed.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
+    assert [record.event_log_entry.dagster_event.message for record in told] == [KILLED]
+    assert known_runs(home.locks) == []
+
+
+def test_the_next_run_leaves_one_that_goes_on_alone(
+    home: Home, waiting: subprocess.Popen[bytes], instance: dg.DagsterInstance
+):
+    # when
+    end_runs_of_the_dead(instance, home.locks)
+
+    # then
+    assert statuses(instance) == ["STARTED"]
+    mark("go").touch()
+    assert waiting.wait(SECONDS) == 0
+    assert statuses(instance) == ["SUCCESS"]
+
+
+def test_a_run_that_was_killed_before_its_first_sign_is_dead_and_a_started_process_is_not(
+    home: Home, waiting: subprocess.Popen[bytes], instance: dg.DagsterInstance
+):
+    # given: as it is between the note of the start and the first sign
+    [run] = instance.get_runs()
+    for sign in (home.locks / "runs" / run.run_id).iterdir():
+        sign.unlink()
+    before = instance.run_launcher.check_run_worker_health(run).status
+
+    # when
+    kill(waiting)
+
+    # then
+    assert before == WorkerStatus.RUNNING
+    assert instance.run_launcher.check_run_worker_health(run).status == WorkerStatus.FAILED
+
+
+def test_a_queued_retraining_starts_although_one_was_killed_at_the_command_line(
+    home: Home, waiting: subprocess.Popen[bytes], instance: dg.DagsterInstance
+):
+    # given: the killed run holds the one place in the pool, whose limit the first queued retraining has set
+    instance.event_log_storage.initialize_concurrency_limit_to_default(POOL)
+    kill(waiting)
+    settings = home.dagster / "dagster.yaml"
+    content = yaml.safe_load(settings.read_text())
+    content["run_monitoring"]["poll_interval_seconds"] = 1
+    settings.write_text(yaml.safe_dump(content))
+    launch = [sys.executable, "-m", "dagster", "job", "launch", "-m", "marvel_assets.definitions", "-j", "retrain"]
+    succeeded(subprocess.run(launch, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False, timeout=SECONDS))
+    daemon = subprocess.Popen(
+        [sys.executable, "-m", "dagster._daemon", "run", "-m", "marvel_assets.definitions"],
+        cwd=PROJECT_ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    # when
+    try:
+        deadline = time.monotonic() + SECONDS
+        while "SUCCESS" not in statuses(instance):
+            assert time.monotonic() < deadline, statuses(instance)
+            assert daemon.poll() is None, "the daemon ended"
+            time.sleep(1)
+    finally:
+        daemon.send_signal(signal.SIGINT)
+        daemon.wait(SECONDS)
+
+    # then
+    assert statuses(instance) == ["FAILURE", "SUCCESS"]

@@ -1,0 +1,335 @@
+"""The whole graph, through the project's command and Dagster's own, and in this process."""
+
+import json
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import mlflow
+import pandas as pd
+import pytest
+import yaml
+
+from marvel_assets.datasets.marvel_kaggle.columns import ANSWER, SOURCE_COLUMNS
+from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
+from marvel_assets.defs.monitoring.causes import cause_of
+from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.summary import summary
+from marvel_assets.tracking.mlflow_store import connect
+from marvel_assets.tracking.signature import example_frame
+from marvel_assets_tests import commands
+from marvel_assets_tests.commands import CUSTOM, marvel, materialize, python, reference, state_of
+from marvel_assets_tests.conftest import SAMPLE_ROWS, SMALL_GENERATOR
+from marvel_assets_tests.graph import failure_of, run_graph, succeeded
+from marvel_assets_tests.homes import copy_of, made_once
+
+pytestmark = pytest.mark.integration
+
+ASSETS_IN_ORDER = [
+    "raw_characters",
+    "train_set",
+    "test_set",
+    "rejected_characters",
+    "fitted_pipeline",
+    "basic_model",
+    "basic_model_version",
+    "inference_wheel",
+    "custom_model_version",
+]
+MODEL = f"marvel_dev.marvel_characters.{CUSTOM}"
+
+
+def characters_file(folder: Path, rows: pd.DataFrame, name: str = "characters.csv") -> str:
+    path = folder / name
+    rows.to_csv(path, index=False)
+    return str(path)
+
+
+def test_one_command_makes_every_table_model_and_version(first_run: Home, small_project: Path):
+    # when
+    state = state_of(first_run, small_project)
+
+    # then
+    assert set(state.table_versions.values()) == {0}
+    accepted_and_rejected = sum(state.table_rows[name] for name in ("train_set", "test_set", "rejected_characters"))
+    assert accepted_and_rejected == state.table_rows["raw_characters"] == SMALL_GENERATOR["rows"]
+    assert all(numbers == [1] for numbers in state.versions.values())
+    assert all(number == 1 for number in state.aliases.values())
+    assert set(state.mlflow_runs.values()) == {"FINISHED"}
+    assert len(state.mlflow_runs) == 2
+
+
+def test_the_registered_custom_model_answers_in_words(first_run: Home):
+    # given
+    connect(f"sqlite:///{first_run.mlflow_database}", first_run.locks)
+
+    # when
+    answer = mlflow.pyfunc.load_model(f"models:/{MODEL}@latest-model").predict(
+        example_frame(
+            [
+                "Height",
+                "Weight",
+                "Universe",
+                "Identity",
+                "Gender",
+                "Marital_Status",
+                "Teams",
+                "Origin",
+                "Magic",
+                "Mutant",
+            ]
+        )
+    )
+
+    # then
+    assert list(answer) == [ANSWER]
+    assert len(answer[ANSWER]) == 2
+    assert set(answer[ANSWER]) <= {"alive", "dead"}
+
+
+def test_a_second_run_makes_no_commit_no_fit_and_no_version(materialised: Home, small_project: Path):
+    # given
+    before = state_of(materialised, small_project)
+
+    # when
+    again = commands.succeeded(marvel("run"))
+
+    # then
+    assert state_of(materialised, small_project) == before
+    assert "nothing has changed since the last run" in again.stdout
+    assert "it answers" not in again.stdout
+
+
+def test_the_command_sums_up_asks_what_it_made_and_leaves_nothing_in_the_temporary_folder(first_run: Home):
+    # when
+    told = (first_run.root.parent / "told").read_text()
+
+    # then
+    assert "Done in" in told
+    assert "it answers" in told
+    assert list((first_run.root.parent / "temporary").iterdir()) == []
+
+
+def test_each_asset_is_materialised_alone_and_finds_what_others_have_stored(home: Home, small_project: Path):
+    # when
+    for asset in ASSETS_IN_ORDER:
+        succeeded(run_graph(home, select=asset))
+
+    # then
+    state = state_of(home, small_project)
+    assert all(number == 1 for number in state.aliases.values())
+    assert set(state.mlflow_runs.values()) == {"FINISHED"}
+
+
+def test_dagsters_command_takes_the_source_of_one_run_and_needs_no_dagster_home(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+):
+    # given: a user who has exported no DAGSTER_HOME, in the checkout that `make` has prepared
+    monkeypatch.delenv("DAGSTER_HOME")
+
+    # and what a person writes into the Launchpad
+    chosen = {"ops": {"raw_characters": {"config": {"source": "generated", "generator_rows": 120}}}}
+
+    # when
+    done = python("-m", "dagster", "asset", "materialize", "-m", "marvel_assets.definitions",
+                  "--select", "raw_characters", "--config-json", json.dumps(chosen),
+                  MARVEL_SOURCE="/not/there.csv")  # fmt: skip
+
+    # then
+    commands.succeeded(done)
+    assert reference(home, "raw_characters").rows == 120
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        assert instance.get_latest_materialization_event(dg.AssetKey("raw_characters")) is not None
+
+
+def test_an_asset_before_its_upstream_names_what_to_materialise_first(home: Home):
+    # when
+    result = run_graph(home, select="fitted_pipeline")
+
+    # then
+    [failure] = [event for event in result.all_events if event.is_step_failure]
+    told = cause_of(failure.step_failure_data.error)
+    assert "train_set has not been materialised in this home" in told
+    assert "--select '*train_set'" in told
+
+
+def test_the_genuine_sample_is_too_small_for_the_gate_and_goes_through_whole_where_that_only_reports(
+    home: Home, small_project: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # when: 523 rows to learn from
+    succeeded(run_graph(home, sample))
+
+    # then
+    told = "\n".join(summary(home, ask_the_model=True))
+    assert "  refused      log_loss_gain -0.0" in told
+    assert "custom " not in told
+
+    # and when
+    content = yaml.safe_load(small_project.read_text())
+    content["gate"]["mode"] = "report"
+    lenient = tmp_path / "lenient.yml"
+    lenient.write_text(yaml.safe_dump(content))
+    monkeypatch.setenv("MARVEL_CONFIG", str(lenient))
+    succeeded(run_graph(home, sample))
+
+    # then
+    state = state_of(home, small_project)
+    assert state.table_rows["raw_characters"] == SAMPLE_ROWS
+    assert sum(state.table_rows[name] for name in ("train_set", "test_set", "rejected_characters")) == SAMPLE_ROWS
+    assert '{"Survival prediction": [' in "\n".join(summary(home, ask_the_model=True))
+
+
+@pytest.fixture
+def after_new_rows(tmp_path_factory: pytest.TempPathFactory, home: Home, first_run: Home, tmp_path: Path) -> Home:
+    """The test's own home, in which a second run has read other rows than the first."""
+
+    def make(folder: Path) -> None:
+        more = characters_file(tmp_path, synthetic_characters(2000, 8))
+        succeeded(run_graph(copy_of(first_run, folder / "home"), more))
+
+    shutil.rmtree(home.root)
+    return copy_of(Home(made_once(tmp_path_factory, "after-new-rows", make) / "home"), home.root)
+
+
+def test_new_rows_make_new_versions_of_everything(after_new_rows: Home, small_project: Path):
+    # when
+    state = state_of(after_new_rows, small_project)
+
+    # then
+    assert set(state.table_versions.values()) == {1}
+    assert all(numbers == [2, 1] for numbers in state.versions.values())
+    assert all(number == 2 for number in state.aliases.values())
+
+
+def test_a_change_that_cleaning_drops_stops_at_the_tables(materialised: Home, small_project: Path, tmp_path: Path):
+    # given: the same characters, with other creators
+    before = state_of(materialised, small_project)
+    rows = synthetic_characters(**SMALL_GENERATOR)
+    accepted = ~rows["PageID"].isin(pd.read_parquet(_parquet_files(materialised, "rejected_characters"))["PageID"])
+    rows.loc[accepted, "Creators"] = "Somebody Else"
+
+    # when
+    succeeded(run_graph(materialised, characters_file(tmp_path, rows)))
+
+    # then
+    after = state_of(materialised, small_project)
+    assert after.table_versions == {**before.table_versions, "raw_characters": 1}
+    assert (after.pipelines, after.logged_models, after.versions) == (
+        before.pipelines,
+        before.logged_models,
+        before.versions,
+    )
+
+
+def test_rows_in_another_order_are_the_same_content(materialised: Home, small_project: Path, tmp_path: Path):
+    # given
+    before = state_of(materialised, small_project)
+    shuffled = synthetic_characters(**SMALL_GENERATOR).sample(frac=1, random_state=1)
+
+    # when
+    succeeded(run_graph(materialised, characters_file(tmp_path, shuffled)))
+
+    # then
+    assert state_of(materialised, small_project) == before
+
+
+def test_earlier_rows_that_come_back_bring_their_model_back(after_new_rows: Home, first_run: Home, small_project: Path):
+    # when
+    succeeded(run_graph(after_new_rows, "generated"))
+
+    # then
+    state = state_of(after_new_rows, small_project)
+    assert state.table_versions["train_set"] == 2
+    assert reference(after_new_rows, "basic_model") == reference(first_run, "basic_model")
+    assert all(numbers == [2, 1] for numbers in state.versions.values())
+    assert set(state.aliases.values()) == {1}, state.aliases
+
+
+def test_another_wording_wraps_again_without_retraining(materialised: Home, small_project: Path, tmp_path: Path):
+    # given: a copy of the project with other words
+    project = tmp_path / "project"
+    for part in ("marvel_assets", "config"):
+        shutil.copytree(PROJECT_ROOT / part, project / part)
+    shutil.copy(PROJECT_ROOT / "pyproject.toml", project)
+    before = state_of(materialised, small_project)
+    wrapper = project / "marvel_assets" / "model" / "wrapper.py"
+    text = wrapper.read_text()
+    assert '1: "alive"' in text
+    wrapper.write_text(text.replace('1: "alive"', '1: "still alive"'))
+
+    # when
+    commands.succeeded(materialize("*", cwd=project))
+
+    # then
+    after = state_of(materialised, small_project)
+    assert after.pipelines == before.pipelines
+    assert [numbers for name, numbers in after.versions.items() if name == MODEL] == [[2, 1]]
+    assert [numbers for name, numbers in after.versions.items() if name != MODEL] == [[1]]
+
+
+def test_environments_do_not_share_names(materialised: Home, small_project: Path, monkeypatch: pytest.MonkeyPatch):
+    # when
+    monkeypatch.setenv("MARVEL_ENV", "acc")
+    succeeded(run_graph(materialised))
+
+    # then
+    acc = state_of(materialised, small_project, "acc")
+    assert {name.split(".")[0] for name in acc.versions} == {"marvel_acc"}
+    assert all(numbers == [1] for numbers in acc.versions.values())
+    assert all(numbers == [1] for numbers in state_of(materialised, small_project).versions.values())
+
+
+@pytest.mark.parametrize("column", SOURCE_COLUMNS)
+def test_a_source_without_a_column_writes_nothing(home: Home, tmp_path: Path, column: str):
+    # given
+    path = characters_file(tmp_path, synthetic_characters(50, 1).drop(columns=column))
+
+    # when
+    told = failure_of(run_graph(home, path, select="raw_characters"))
+
+    # then
+    assert f"{path}: column {column!r} is missing" in told
+    assert not home.warehouse.exists()
+
+
+def test_one_class_only_is_refused_and_leaves_the_model_under_the_alias(
+    materialised: Home, small_project: Path, tmp_path: Path
+):
+    # given
+    before = state_of(materialised, small_project)
+    survivors = synthetic_characters(**SMALL_GENERATOR).query("Alive == 'Alive'")
+
+    # when
+    told = failure_of(run_graph(materialised, characters_file(tmp_path, survivors)))
+
+    # then
+    assert "column Alive: a classifier needs both classes among the training rows" in told
+    after = state_of(materialised, small_project)
+    assert (after.versions, after.aliases) == (before.versions, before.aliases)
+
+
+def _parquet_files(home: Home, table: str) -> str:
+    from deltalake import DeltaTable
+
+    [uri] = DeltaTable(home.warehouse / "marvel_dev" / "marvel_characters" / table).file_uris()
+    return uri
+
+
+def test_the_summary_tells_what_a_person_wants_to_know(first_run: Home):
+    # when
+    told = (first_run.root.parent / "told").read_text()
+
+    # then
+    model = reference(first_run, "basic_model")
+    for expected in ("1,500", "raw_characters@v0", "rejected", "ROC AUC", model.model_id, "alias latest-model"):
+        assert expected in told
+    answer = next(line for line in told.splitlines() if "it answers" in line)
+    assert set(json.loads(answer.split("it answers")[1])[ANSWER]) <= {"alive", "dead"}
+
+
+def test_the_summary_of_a_home_with_nothing_in_it_says_what_makes_something(tmp_path: Path):
+    # when
+    done = commands.succeeded(marvel("summary", MARVEL_HOME=str(tmp_path / "empty")))
+
+    # then
+    assert f"nothing      has been materialised in {tmp_path / 'empty'} yet; `make run` does" in done.stdout

@@ -1,0 +1,34 @@
+"""What a run tells at the terminal."""
+
+from pathlib import Path
+
+import pytest
+
+from marvel_assets.paths import Home
+from marvel_assets_tests.commands import marvel
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_failure_is_one_line_that_names_the_cause(home: Home, tmp_path: Path):
+    # given
+    nothing = tmp_path / "nothing.csv"
+
+    # when
+    done = marvel("run", MARVEL_SOURCE=str(nothing))
+
+    # then
+    assert done.returncode != 0
+    failures = [line for line in done.stdout.splitlines() if "failed" in line]
+    assert len(failures) == 1
+    assert f"failed: {nothing}: no such file" in failures[0]
+    assert "Traceback" not in done.stdout
+    assert not home.warehouse.exists()
+
+
+def test_each_step_tells_what_it_made(first_run: Home):
+    # when
+    told = (first_run.root.parent / "told").read_text()
+
+    # then
+    assert any(line.split()[1:2] == ["raw_characters"] and "1,500 rows, written" in line for line in told.splitlines())

@@ -1,0 +1,53 @@
+"""What the environment makes of a profile's resources."""
+
+import pytest
+
+from marvel_assets.config import ConfigError
+from marvel_assets.defs.resources import PROFILES, resources_of_the_profile
+from marvel_assets.paths import Home
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_has_the_same_resources(profile: str, home: Home, monkeypatch: pytest.MonkeyPatch):
+    # given
+    monkeypatch.setenv("MARVEL_PROFILE", profile)
+
+    # then
+    assert resources_of_the_profile(home).keys() == PROFILES["embedded"](home).keys()
+
+
+def test_settings_of_spark_are_taken_from_the_environment(home: Home, monkeypatch: pytest.MonkeyPatch):
+    # given
+    monkeypatch.setenv("MARVEL_SPARK_SETTINGS", "spark.driver.memory=8g  spark.a=b=c")
+
+    # then
+    assert PROFILES["spark"](home)["spark"].settings == {"spark.driver.memory": "8g", "spark.a": "b=c"}
+
+
+@pytest.mark.parametrize("given", ["driver.memory=8g", "spark.driver.memory", "spark.ui.enabled"])
+def test_what_is_no_setting_is_named(home: Home, monkeypatch: pytest.MonkeyPatch, given: str):
+    # given
+    monkeypatch.setenv("MARVEL_SPARK_SETTINGS", given)
+
+    # then
+    with pytest.raises(ConfigError, match=f"MARVEL_SPARK_SETTINGS: '{given.partition('=')[0]}' is no setting"):
+        PROFILES["spark"](home)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "resource", "field", "expected"),
+    [
+        ("MARVEL_UC_URL", "http://unity:8080", "unity_catalog", "backend", "oss"),
+        ("MARVEL_UC_URL", "http://unity:8080", "tracking", "registry_uri", "uc:http://unity:8080"),
+        ("MARVEL_SPARK_URL", "sc://spark:15002", "spark", "mode", "connect"),
+        ("MLFLOW_TRACKING_URI", "http://mlflow:5000", "tracking", "tracking_uri", "http://mlflow:5000"),
+    ],
+)
+def test_an_address_moves_its_part_alone(
+    home: Home, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, resource: str, field: str, expected: str
+):
+    # given
+    monkeypatch.setenv(variable, value)
+
+    # then
+    assert getattr(PROFILES["spark"](home)[resource], field) == expected

@@ -1,0 +1,118 @@
+"""One retraining at a time: the second waits, and a killed one holds up nobody."""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import dagster as dg
+import filelock
+import pytest
+
+from marvel_assets.defs.retraining_lock import RetrainingTurn
+from marvel_assets.paths import Home
+from marvel_assets_tests.graph import failure_of
+
+pytestmark = pytest.mark.integration
+
+HOLDS = """
+import sys
+import dagster as dg
+from marvel_assets.defs.retraining_lock import RetrainingTurn
+
+@dg.asset
+def first(context: dg.AssetExecutionContext, turn: RetrainingTurn) -> None:
+    turn.take(context)
+    print("holds", flush=True)
+    sys.stdin.readline()
+
+dg.materialize([first], resources={"turn": RetrainingTurn(locks=sys.argv[1])})
+"""
+
+
+def holder(locks: Path) -> subprocess.Popen[str]:
+    """A run in a process of its own that has taken the turn, and ends when it is told to."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(locks)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert process.stdout.readline() == "holds\n"
+    return process
+
+
+def take(locks: Path, instance: dg.DagsterInstance, wait_seconds: int = 600) -> dg.ExecuteInProcessResult:
+    """Take the turn in a run of this process."""
+
+    @dg.asset
+    def second(context: dg.AssetExecutionContext, turn: RetrainingTurn) -> None:
+        turn.take(context)
+        turn.take(context)
+
+    turn = RetrainingTurn(locks=str(locks), wait_seconds=wait_seconds)
+    return dg.materialize([second], resources={"turn": turn}, instance=instance, raise_on_error=False)
+
+
+def logged(instance: dg.DagsterInstance) -> list[str]:
+    """What the instance's runs have logged."""
+    return [entry.user_message for run in instance.get_runs() for entry in instance.all_logs(run.run_id)]
+
+
+@pytest.fixture
+def instance(home: Home) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.from_config(str(home.dagster)) as found:
+        yield found
+
+
+def test_the_second_run_waits_and_says_for_whom(tmp_path: Path, instance: dg.DagsterInstance):
+    # given
+    first = holder(tmp_path)
+
+    # when
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(take, tmp_path, instance)
+        while not any(line.startswith("Waiting until run ") for line in logged(instance)):
+            assert not second.done(), logged(instance)
+            time.sleep(0.1)
+        first.communicate("end\n")
+        second.result()
+
+    # then
+    assert first.returncode == 0
+
+
+def test_a_run_that_hangs_is_waited_for_so_long_and_named(tmp_path: Path, instance: dg.DagsterInstance):
+    # given
+    first = holder(tmp_path)
+
+    # when
+    waited = take(tmp_path, instance, wait_seconds=1)
+
+    # then
+    first.communicate("end\n")
+    named = rf"run \w{{8}} \(process {first.pid}, since .* UTC\) is still retraining after 1 seconds"
+    assert re.search(named, failure_of(waited))
+
+
+def test_a_killed_run_holds_up_nobody(tmp_path: Path, instance: dg.DagsterInstance):
+    # given
+    first = holder(tmp_path)
+
+    # when
+    first.kill()
+    first.communicate()
+    take(tmp_path, instance)
+
+    # then
+    assert not any(line.startswith("Waiting") for line in logged(instance))
+
+
+def test_the_turn_ends_with_the_run(tmp_path: Path, instance: dg.DagsterInstance):
+    # given
+    take(tmp_path, instance)
+
+    # then
+    with filelock.FileLock(tmp_path / "retraining.lock").acquire(timeout=0):
+        pass

@@ -1,0 +1,218 @@
+"""What is known of the basic model in MLflow."""
+
+import json
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+import yaml
+from deltalake import DeltaTable
+
+from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
+from marvel_assets.paths import Home
+from marvel_assets.tracking.mlflow_store import connect
+from marvel_assets_tests.commands import reference, state_of
+from marvel_assets_tests.conftest import FEW_TREES, SMALL_GENERATOR
+from marvel_assets_tests.graph import failure_of, run_graph, succeeded
+
+pytestmark = pytest.mark.integration
+
+PLOTS = {"calibration_curve", "confusion_matrix", "feature_importance", "precision_recall_curve", "roc_curve"}
+METRICS = {
+    "accuracy_score",
+    "f1_score",
+    "precision_score",
+    "recall_score",
+    "roc_auc",
+    "log_loss",
+    "precision_recall_auc",
+    "balanced_accuracy_score",
+    "matthews_corrcoef",
+}
+
+
+@pytest.fixture
+def client(first_run: Home) -> mlflow.MlflowClient:
+    return connect(f"sqlite:///{first_run.mlflow_database}", first_run.locks)
+
+
+@pytest.fixture
+def run(first_run: Home, client: mlflow.MlflowClient) -> mlflow.entities.Run:
+    return client.get_run(reference(first_run, "basic_model").run_id)
+
+
+def test_both_data_sets_are_inputs_at_their_true_version(first_run: Home, run: mlflow.entities.Run):
+    # when
+    inputs = {tag.value: item.dataset for item in run.inputs.dataset_inputs for tag in item.tags}
+
+    # then
+    assert set(inputs) == {"training", "testing"}
+    for context, asset in {"training": "train_set", "testing": "test_set"}.items():
+        table, source = reference(first_run, asset), json.loads(inputs[context].source)
+        assert inputs[context].source_type == "delta_table"
+        assert source["delta_table_version"] == str(table.version)
+        assert DeltaTable(source["path"], version=int(source["delta_table_version"])).count() == table.rows
+        assert inputs[context].digest.startswith(f"v{table.version}-")
+
+
+def test_a_later_table_version_gets_an_input_of_its_own(materialised: Home, tmp_path: Path):
+    # given: as many rows as before, one of them changed
+    rows = synthetic_characters(**SMALL_GENERATOR)
+    rows["Teams"] = rows["Teams"].where(rows.index % 2 == 0, "Some Team")
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+
+    # when
+    succeeded(run_graph(materialised, tmp_path / "rows.csv"))
+
+    # then
+    client = connect(f"sqlite:///{materialised.mlflow_database}", materialised.locks)
+    run = client.get_run(reference(materialised, "basic_model").run_id)
+    versions = {json.loads(item.dataset.source)["delta_table_version"] for item in run.inputs.dataset_inputs}
+    assert versions == {"1"}
+
+
+def test_metrics_are_linked_to_the_model_and_the_data_set(first_run: Home, client: mlflow.MlflowClient):
+    # when
+    model = client.get_logged_model(reference(first_run, "basic_model").model_id)
+
+    # then
+    assert {metric.key for metric in model.metrics} >= METRICS
+    assert {metric.dataset_name for metric in model.metrics} == {"test_set"}
+
+
+def test_parameters_tags_and_plots_are_there(client: mlflow.MlflowClient, run: mlflow.entities.Run):
+    # then
+    assert {name: run.data.params[name] for name in FEW_TREES} == {k: str(v) for k, v in FEW_TREES.items()}
+    assert {"git_sha", "branch", "run_id", "dagster_run_id"} <= run.data.tags.keys()
+    assert {Path(file.path).stem for file in client.list_artifacts(run.info.run_id, "plots")} == PLOTS
+
+
+def test_the_model_is_stored_as_skops_with_given_requirements(first_run: Home):
+    # given
+    connect(f"sqlite:///{first_run.mlflow_database}", first_run.locks)
+    model = reference(first_run, "basic_model")
+
+    # when
+    folder = Path(mlflow.artifacts.download_artifacts(model.uri))
+
+    # then
+    assert model.name == "lightgbm-pipeline-model"
+    assert (folder / "model.skops").exists()
+    assert not list(folder.rglob("*.pkl"))
+    requirements = (folder / "requirements.txt").read_text().splitlines()
+    assert {line.split("==")[0] for line in requirements} == {
+        "lightgbm",
+        "mlflow",
+        "numpy",
+        "pandas",
+        "scikit-learn",
+        "skops",
+    }
+
+
+def test_the_model_takes_what_callers_send(first_run: Home):
+    # given
+    connect(f"sqlite:///{first_run.mlflow_database}", first_run.locks)
+    model = mlflow.pyfunc.load_model(reference(first_run, "basic_model").uri)
+    sent = pd.DataFrame(
+        {
+            "Height": [None, 1.8],
+            "Weight": [float("nan"), 80],
+            "Universe": ["Earth-616", None],
+            "Identity": ["Public", "Nobody knows"],
+            "Gender": ["Male", None],
+            "Marital_Status": ["Single", "Single"],
+            "Teams": [1, 0],
+            "Origin": ["Human", "Human"],
+            "Magic": [0.0, 1.0],
+            "Mutant": [0, 1],
+            "Shoe size": [44, 38],
+        }
+    )
+
+    # when
+    labels = model.predict(sent)
+
+    # then
+    assert set(labels) <= {0, 1}
+    assert len(labels) == 2
+
+
+def test_a_model_that_fails_its_inspection_is_never_registered(home: Home):
+    # given: a pipeline whose rows are not those that its table version holds
+    succeeded(run_graph(home, select="*fitted_pipeline,test_set"))
+    [description] = home.pipelines.glob("*.json")
+    content = json.loads(description.read_text())
+    description.write_text(json.dumps(content | {"rows_digest": "0" * 32}))
+
+    # when
+    whole = run_graph(home, select="basic_model,basic_model_version")
+    alone = run_graph(home, select="basic_model_version")
+
+    # then
+    assert not whole.success
+    assert "is not registered: failed training_rows_are_read_again" in failure_of(alone)
+    client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    assert client.search_model_versions() == []
+
+
+def test_a_fit_is_reused_where_logging_was_cut_off(home: Home, small_project: Path):
+    # given: MLflow has lost the model, as if the run had been killed before it was logged
+    succeeded(run_graph(home, select="*basic_model,rejected_characters"))
+    before = state_of(home, small_project)
+    client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    client.delete_logged_model(reference(home, "basic_model").model_id)
+
+    # when
+    succeeded(run_graph(home))
+
+    # then
+    after = state_of(home, small_project)
+    assert after.pipelines == before.pipelines
+    assert all(numbers == [1] for numbers in after.versions.values())
+
+
+def test_early_stopping_and_native_categories_give_a_model_that_is_checked_served_and_scored_like_any_other(
+    home: Home, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    settings = yaml.safe_load(small_project.read_text()) | {"native_categories": True, "early_stopping": {"rounds": 5}}
+    settings["parameters"] |= {"n_estimators": 400, "learning_rate": 0.2}
+    config = tmp_path / "project.yml"
+    config.write_text(yaml.safe_dump(settings))
+    monkeypatch.setenv("MARVEL_CONFIG", str(config))
+
+    # when
+    succeeded(run_graph(home))
+
+    # then: MLflow tells what was asked for and what was found
+    client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    params = client.get_run(reference(home, "basic_model").run_id).data.params
+    asked = {"native_categories": "True", "early_stopping_rounds": "5", "early_stopping_share": "0.1"}
+    assert params.items() >= asked.items()
+    assert 0 < int(params["trees"]) < 400 == int(params["n_estimators"])
+
+    # and the pair is under its aliases, and has scored everybody
+    assert state_of(home, config).aliases == dict.fromkeys(state_of(home, config).aliases, 1)
+    assert reference(home, "survival_predictions").rows > 0
+
+
+def test_another_way_to_fit_is_another_recipe_and_the_way_back_finds_the_first(
+    home: Home, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    succeeded(run_graph(home, select="*fitted_pipeline"))
+    [first] = home.pipelines.glob("*.skops")
+    config = tmp_path / "project.yml"
+    config.write_text(yaml.safe_dump(yaml.safe_load(small_project.read_text()) | {"native_categories": True}))
+
+    # when
+    monkeypatch.setenv("MARVEL_CONFIG", str(config))
+    succeeded(run_graph(home, select="fitted_pipeline"))
+    monkeypatch.setenv("MARVEL_CONFIG", str(small_project))
+    succeeded(run_graph(home, select="fitted_pipeline"))
+
+    # then
+    assert len(list(home.pipelines.glob("*.skops"))) == 2
+    assert json.loads((home.references / "fitted_pipeline.json").read_text())["recipe"] == first.stem

@@ -1,0 +1,148 @@
+"""The whole graph with a fit by several processes."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import mlflow
+import psutil
+import pytest
+
+from marvel_assets.datasets.marvel_kaggle.columns import ANSWER
+from marvel_assets.definitions import defs
+from marvel_assets.defs.jobs import retrain
+from marvel_assets.defs.resources import resources_of_the_profile
+from marvel_assets.paths import Home
+from marvel_assets.storage.memory import TooManyRowsError
+from marvel_assets.storage.pipeline_cache import FittedPipeline, PipelineStore
+from marvel_assets.storage.references import TableVersion
+from marvel_assets.tracking.mlflow_store import connect
+from marvel_assets.tracking.signature import example_frame
+from marvel_assets_tests.commands import CUSTOM, reference, state_of
+from marvel_assets_tests.graph import checks_of, failure_of, inspect_alone, succeeded
+from marvel_assets_tests.homes import copy_of, made_once
+
+pytestmark = pytest.mark.integration
+
+MODEL = f"marvel_dev.marvel_characters.{CUSTOM}"
+TWO_WORKERS = {"distribution": {"workers": 2}}
+
+
+def run(home: Home, settings: dict[str, Any], *assets: str) -> dg.ExecuteInProcessResult:
+    """Retrain with settings of fitted_pipeline."""
+    graph = dg.Definitions(
+        assets=defs.assets, asset_checks=defs.asset_checks, jobs=[retrain], resources=resources_of_the_profile(home)
+    )
+    return graph.resolve_job_def("retrain").execute_in_process(
+        run_config={"ops": {"fitted_pipeline": {"config": settings}}},
+        asset_selection=[dg.AssetKey(asset) for asset in assets] or None,
+        raise_on_error=False,
+    )
+
+
+def pipeline_of(home: Home) -> FittedPipeline:
+    recipe = json.loads((home.references / "fitted_pipeline.json").read_text())["recipe"]
+    found = PipelineStore(folder=str(home.pipelines), locks=str(home.locks)).find(recipe)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def fitted_by_two(tmp_path_factory: pytest.TempPathFactory, home: Home, empty_home: Home) -> Home:
+    """The test's own home, in which two workers have fitted the pipeline, and every check has passed."""
+
+    def make(folder: Path) -> None:
+        result = succeeded(run(copy_of(empty_home, folder / "home"), TWO_WORKERS))
+        assert all(checks_of(result).values())
+        assert {"training_rows_are_read_again", "loads_by_model_id_and_by_run"} <= checks_of(result).keys()
+
+    shutil.rmtree(home.root)
+    return copy_of(Home(made_once(tmp_path_factory, "fitted-by-two", make) / "home"), home.root)
+
+
+def test_a_fit_by_workers_ends_in_a_registered_model_that_answers(fitted_by_two: Home, small_project: Path):
+    # given
+    home = fitted_by_two
+
+    # then
+    assert state_of(home, small_project).aliases[MODEL] == 1
+    connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    model = mlflow.pyfunc.load_model(f"models:/{MODEL}@latest-model")
+    features = list(model.unwrap_python_model().model.feature_names_in_)
+    assert set(model.predict(example_frame(features))[ANSWER]) <= {"alive", "dead"}
+
+    # and: what is recorded of the training rows is the table that they came from
+    basic = reference(home, "basic_model")
+    client = mlflow.MlflowClient()
+    [training] = [
+        given.dataset
+        for given in client.get_run(basic.run_id).inputs.dataset_inputs
+        if any(tag.value == "training" for tag in given.tags)
+    ]
+    assert json.loads(training.source)["delta_table_version"] == "0"
+    assert "Universe" in training.schema
+    fitted = pipeline_of(home)
+    assert (fitted.workers, fitted.rows) == (2, reference(home, "train_set").rows)
+    assert client.get_logged_model(basic.model_id).tags["training_workers"] == "2"
+
+    # and: the same again makes nothing
+    before = state_of(home, small_project)
+    assert run(home, TWO_WORKERS).success
+    assert state_of(home, small_project) == before
+
+
+def test_fits_by_workers_and_alone_are_told_apart(fitted_by_two: Home):
+    # given
+    together = pipeline_of(fitted_by_two)
+
+    # when
+    succeeded(run(fitted_by_two, {}, "fitted_pipeline"))
+    alone = pipeline_of(fitted_by_two)
+
+    # then
+    assert (together.workers, alone.workers) == (2, 0)
+    assert together.recipe != alone.recipe
+    assert together.trained_on == alone.trained_on
+
+
+def test_rows_that_were_changed_behind_the_models_back_are_noticed(fitted_by_two: Home):
+    # given: a model that says it was fitted on other rows
+    client = connect(f"sqlite:///{fitted_by_two.mlflow_database}", fitted_by_two.locks)
+    client.set_logged_model_tags(reference(fitted_by_two, "basic_model").model_id, {"rows_digest": "0" * 32})
+
+    # then
+    assert checks_of(inspect_alone(fitted_by_two))["training_rows_are_read_again"] is False
+
+
+def test_a_table_that_one_process_refuses_is_not_refused_to_enough_workers(materialised: Home):
+    # given: more rows than this machine could hold in one process, as far as the log tells
+    train_set: TableVersion = reference(materialised, "train_set")
+    tables = resources_of_the_profile(materialised)["tables"]
+    _claim_more_rows(Path(tables.location(train_set.name)), psutil.virtual_memory().available // 500)
+
+    # then: alone it is refused, as a scan of parts it is not
+    with pytest.raises(TooManyRowsError):
+        tables.read(train_set)
+    parts = tables.scan_at(tables.location(train_set.name), train_set.version, ("Id",)).parts(4)
+    assert sum(part.read().num_rows for part in parts) == train_set.rows
+
+
+def test_an_unreachable_scheduler_fails_the_step_with_its_address(materialised: Home):
+    # when
+    result = run(materialised, {"distribution": {"workers": 2, "scheduler": "tcp://127.0.0.1:9"}})
+
+    # then
+    assert not result.success
+    assert "No Dask scheduler answers at tcp://127.0.0.1:9" in failure_of(result)
+
+
+def _claim_more_rows(table: Path, rows: int) -> None:
+    """Let the log tell of more rows in each file than there are."""
+    [log] = (table / "_delta_log").glob("*.json")
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    for line in lines:
+        if "add" in line:
+            line["add"]["stats"] = json.dumps(json.loads(line["add"]["stats"]) | {"numRecords": rows})
+    log.write_text("\n".join(json.dumps(line) for line in lines))

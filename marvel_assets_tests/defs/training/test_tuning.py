@@ -1,0 +1,176 @@
+"""The job `tune`: it proposes parameters, logs how they were found, and changes nothing."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+import yaml
+
+from marvel_assets.config import ProjectConfig
+from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
+from marvel_assets.paths import Home
+from marvel_assets.tracking.mlflow_store import connect
+from marvel_assets_tests.commands import python, reference, succeeded
+from marvel_assets_tests.graph import failure_of, run_graph, run_job
+
+pytestmark = pytest.mark.integration
+
+FEW = {"trials": 3, "folds": 2, "threads": 1}
+EXPERIMENT = "/Shared/marvel-characters-basic-tuning"
+
+
+@pytest.fixture
+def trained(home: Home, first_run: Home) -> Home:
+    """The test's own home, with training rows."""
+    shutil.copytree(first_run.warehouse, home.warehouse)
+    shutil.copytree(first_run.references, home.references)
+    return home
+
+
+@pytest.fixture
+def tune(home: Home) -> Callable[..., str]:
+    """Runs the job; returns what it failed with, or nothing."""
+
+    def run(**config: object) -> str:
+        result = run_job(home, "tune", "tune_hyperparameters", **(FEW | config))
+        return "" if result.success else failure_of(result)
+
+    return run
+
+
+def runs_of(home: Home) -> list[mlflow.entities.Run]:
+    """The studies in MLflow, the oldest first."""
+    client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    return list(client.search_runs([experiment.experiment_id], order_by=["attributes.start_time"]))
+
+
+def artifact(home: Home, run: mlflow.entities.Run, name: str) -> str:
+    connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    return str(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{name}"))
+
+
+def test_the_study_is_in_mlflow_with_its_course_its_trials_and_its_rows(trained: Home, tune: Callable[..., str]):
+    # when
+    assert tune() == ""
+
+    # then
+    [run] = runs_of(trained)
+    client = connect(f"sqlite:///{trained.mlflow_database}", trained.locks)
+    course = client.get_metric_history(run.info.run_id, "log_loss")
+    trials = pd.read_json(artifact(trained, run, "trials.json"), orient="split")
+    assert run.info.status == "FINISHED"
+    assert [metric.step for metric in course] == [0, 1, 2]
+    assert [metric.value for metric in course] == pytest.approx(trials["log_loss"].to_list())
+    assert run.data.metrics["best_log_loss"] == pytest.approx(trials["log_loss"].min())
+    assert run.data.metrics["log_loss_difference_low"] <= run.data.metrics["log_loss_difference_high"]
+    [rows] = run.inputs.dataset_inputs
+    assert rows.dataset.digest.startswith(f"v{reference(trained, 'train_set').version}-")
+
+
+def test_the_proposal_is_a_block_that_the_configuration_takes(
+    trained: Home, tune: Callable[..., str], small_project: Path, tmp_path: Path
+):
+    # given
+    assert tune() == ""
+    [run] = runs_of(trained)
+
+    # when
+    proposed = yaml.safe_load(artifact(trained, run, "parameters.yml"))
+    pasted = tmp_path / "pasted.yml"
+    pasted.write_text(yaml.safe_dump(yaml.safe_load(small_project.read_text()) | proposed))
+
+    # then
+    config = ProjectConfig.from_yaml(pasted)
+    assert str(config.parameters.learning_rate) == run.data.params["learning_rate"]
+    assert config.parameters.subsample is not None
+
+
+def test_nothing_is_changed_by_it(trained: Home, tune: Callable[..., str], small_project: Path):
+    # given
+    def everything() -> dict[str, bytes]:
+        folders = (trained.warehouse, trained.pipelines, trained.references)
+        return {str(file): file.read_bytes() for folder in folders for file in folder.rglob("*") if file.is_file()}
+
+    before, settings = everything(), small_project.read_bytes()
+
+    # when
+    assert tune() == ""
+
+    # then
+    assert everything() == before
+    assert small_project.read_bytes() == settings
+    assert connect(f"sqlite:///{trained.mlflow_database}", trained.locks).search_registered_models() == []
+
+
+def test_a_second_run_goes_on_with_the_same_study(trained: Home, tune: Callable[..., str]):
+    # given
+    assert tune(trials=2) == ""
+
+    # when
+    assert tune(trials=4) == ""
+
+    # then
+    first, second = (pd.read_json(artifact(trained, run, "trials.json"), orient="split") for run in runs_of(trained))
+    pd.testing.assert_frame_equal(second.head(2), first)
+    assert len(second) == 4
+    assert len(list(trained.studies.glob("*.db"))) == 1
+
+
+def test_other_rows_are_another_study(trained: Home, tune: Callable[..., str]):
+    # when
+    assert (tune(trials=1), tune(trials=1, sample=0.5)) == ("", "")
+
+    # then
+    assert len(list(trained.studies.glob("*.db"))) == 2
+
+
+def test_a_pinned_version_is_searched_on_where_there_is_a_newer_one(
+    trained: Home, tune: Callable[..., str], tmp_path: Path
+):
+    # given: a second version
+    synthetic_characters(1600, 8).to_csv(tmp_path / "rows.csv", index=False)
+    pinned = reference(trained, "train_set")
+    assert run_graph(trained, tmp_path / "rows.csv", select="*train_set").success
+    assert reference(trained, "train_set").version == 1
+
+    # when
+    assert tune(trials=1, version=0) == ""
+
+    # then
+    [run] = runs_of(trained)
+    assert run.inputs.dataset_inputs[0].dataset.digest == f"v0-{pinned.content[:16]}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"version": 7}, "train_set@v7"),
+        ({"minutes": 1e-9}, "minutes were over before one trial had ended"),
+        ({"folds": 2000}, "2000 folds need 2000 rows of each class"),
+    ],
+)
+@pytest.mark.usefixtures("trained")
+def test_what_cannot_be_done_is_told_with_the_reason(tune: Callable[..., str], settings: dict[str, object], told: str):
+    assert told in tune(**settings)
+
+
+def test_without_training_rows_it_says_what_to_materialise(tune: Callable[..., str]):
+    assert "train_set is not there; materialise train_set first" in tune()
+
+
+def test_the_command_prints_the_block(trained: Home, tmp_path: Path):
+    # given
+    settings = tmp_path / "tune.yml"
+    settings.write_text(yaml.safe_dump({"ops": {"tune_hyperparameters": {"config": FEW}}}))
+
+    # when
+    done = succeeded(python("-m", "dagster", "job", "execute", "-m", "marvel_assets.definitions",
+                            "-j", "tune", "-c", str(settings)))  # fmt: skip
+
+    # then
+    [run] = runs_of(trained)
+    assert artifact(trained, run, "parameters.yml") in done.stderr

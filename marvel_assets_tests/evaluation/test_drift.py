@@ -1,0 +1,118 @@
+"""How far a window has moved: none where nothing moved, plain where something did."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marvel_assets.config import Drift
+from marvel_assets.evaluation.drift import drift_plot, drift_table, population_stability, shifts
+from marvel_assets.evaluation.plots import to_png
+
+COLUMNS = ["Height", "Gender", "prediction"]
+counts = st.lists(st.integers(0, 1000), min_size=2, max_size=12).map(lambda numbers: np.array(numbers, dtype=float))
+
+
+def sample(seed: int, rows: int, men: float = 0.6, taller: float = 0.0, measured: float = 0.3) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    height = random.normal(1.8 + taller, 0.1, rows)
+    height[random.random(rows) > measured] = np.nan
+    return pd.DataFrame(
+        {
+            "Height": height,
+            "Gender": random.choice(["Male", "Female"], rows, p=[men, 1 - men]),
+            "prediction": random.choice(["alive", "dead"], rows, p=[0.9, 0.1]),
+        }
+    )
+
+
+def drifted(reference: pd.DataFrame, window: pd.DataFrame) -> list[str]:
+    return [shift.column for shift in shifts(reference, window, COLUMNS, Drift()) if shift.drifted]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_more_of_the_same_has_not_drifted(seed: int):
+    assert drifted(sample(0, 5000), sample(100 + seed, 300)) == []
+
+
+@pytest.mark.parametrize(
+    ("moved", "column"),
+    [({"men": 0.2}, "Gender"), ({"taller": 0.3}, "Height"), ({"measured": 0.9}, "Height")],
+)
+def test_what_was_moved_has_drifted_and_comes_first(moved: dict[str, float], column: str):
+    # when
+    found = shifts(sample(0, 5000), sample(1, 500, **moved), COLUMNS, Drift())
+
+    # then
+    assert found[0].column == column
+    assert [shift.column for shift in found if shift.drifted] == [column]
+
+
+def test_a_value_never_seen_before_is_a_shift():
+    # given
+    window = sample(1, 500).assign(Gender="Other")
+
+    # then
+    assert drifted(sample(0, 5000), window) == ["Gender"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_hundreds_of_rare_values_are_no_shift_by_chance_and_many_new_ones_are(seed: int):
+    # given: half of the characters live in one universe, the others in 2,000 that nobody names twice
+    random = np.random.default_rng(seed)
+
+    def universes(rows: int, others: float = 0.5) -> pd.DataFrame:
+        names = [f"Earth-{number}" for number in random.integers(2000, size=rows)]
+        return pd.DataFrame({"Universe": np.where(random.random(rows) < others, names, "Earth-616")})
+
+    # when
+    [same], [moved] = (
+        shifts(universes(5000), window, ["Universe"], Drift()) for window in (universes(300), universes(300, 0.9))
+    )
+
+    # then
+    assert same.psi < 0.05
+    assert moved.drifted
+
+
+def test_a_measure_that_nobody_has_is_no_shift():
+    # given
+    unmeasured = sample(0, 1000, measured=0.0)
+
+    # then
+    assert "Height" not in drifted(unmeasured, sample(1, 500, measured=0.0))
+
+
+@given(counts)
+def test_the_same_counts_are_perfectly_stable(some: np.ndarray):
+    assert population_stability(some, some) == pytest.approx(0.0)
+
+
+@given(st.data())
+def test_the_index_is_never_negative_and_the_same_both_ways(data: st.DataObject):
+    # given
+    one = data.draw(counts)
+    other = data.draw(st.lists(st.integers(0, 1000), min_size=len(one), max_size=len(one)).map(np.array))
+
+    # then
+    assert population_stability(one, other) >= 0
+    assert population_stability(one, other) == pytest.approx(population_stability(other, one))
+
+
+def test_the_index_is_that_of_the_definition():
+    # given: 40 and 60 against 60 and 40, each with a half added
+    e, a = np.array([40.5, 60.5]) / 101, np.array([60.5, 40.5]) / 101
+
+    # then
+    expected = sum((a - e) * np.log(a / e))
+    assert population_stability(np.array([40.0, 60.0]), np.array([60.0, 40.0])) == pytest.approx(expected)
+
+
+def test_the_report_has_a_table_and_a_picture():
+    # given
+    found = shifts(sample(0, 5000), sample(1, 500, men=0.2), COLUMNS, Drift())
+
+    # then
+    assert drift_table(found).splitlines()[2].startswith("| Gender | ")
+    assert to_png(drift_plot(found, 0.25)).startswith(b"\x89PNG")

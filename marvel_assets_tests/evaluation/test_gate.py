@@ -1,0 +1,310 @@
+"""The gate: planted challengers end as they should, whatever the seed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom
+from sklearn.metrics import roc_auc_score
+
+from marvel_assets.config import Gate
+from marvel_assets.evaluation.gate import (
+    BrokenModelError,
+    Comparison,
+    GateResult,
+    compare,
+    evaluate_gate,
+    log_loss_gain,
+)
+from marvel_assets.evaluation.roc_auc import Ranking, delong_interval
+
+SEEDS = range(20)
+ROWS = 4000
+QUICK = Gate(resamples=200)
+SURE, BLURRED, LOST = 0.8, 1.5, 6.0
+"""Noise of a model's view of what decides: the champion sees it blurred."""
+
+EQUAL_CHALLENGERS = 200
+FALSE_REFUSALS = (1 - QUICK.confidence) / 2
+"""The rate for a challenger as good as the champion, stated by the gate: half of what the interval leaves out."""
+
+
+class World:
+    """Characters whose fate is decided by one hidden number, and models that see it with noise."""
+
+    def __init__(self, seed: int, rows: int = ROWS) -> None:
+        self._random = np.random.default_rng(seed)
+        self._hidden = self._random.normal(size=rows)
+        self.alive = (self._random.random(rows) < 1 / (1 + np.exp(-1.1 - 1.5 * self._hidden))).astype(int)
+        self.rows = pd.DataFrame(
+            {
+                "Gender": self._random.choice(["Male", "Female", "Other"], rows, p=[0.6, 0.3, 0.1]),
+                "Identity": self._random.choice(["Public", "Secret", "Unknown"], rows),
+                "Universe": self._random.choice(["Earth-616", "Other", "Earth-1"], rows, p=[0.5, 0.48, 0.02]),
+            }
+        )
+
+    def model(self, noise: float) -> np.ndarray:
+        """Calibrated probabilities of a model that sees the hidden number with this much noise."""
+        seen = (self._hidden + noise * self._random.normal(size=len(self.alive))) / (1 + noise**2)
+        return 1 / (1 + np.exp(-1.0 - 1.3 * seen))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_better_challenger_passes(seed: int):
+    # given
+    world = World(seed)
+
+    # when
+    result = evaluate_gate(world.rows, world.alive, world.model(SURE), {"champion": world.model(BLURRED)}, QUICK)
+
+    # then
+    assert result.passed, result.reason
+    assert result.comparisons[0].low > 0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_worse_challenger_is_refused_with_both_figures_and_the_interval(seed: int):
+    # given
+    world = World(seed)
+
+    # when
+    result = evaluate_gate(world.rows, world.alive, world.model(BLURRED), {"champion": world.model(SURE)}, QUICK)
+
+    # then
+    assert not result.passed
+    assert result.reason.startswith(f"ROC AUC {result.comparisons[0].candidate:.3f}, champion ")
+    assert result.comparisons[0].high < 0
+
+
+def test_an_equal_challenger_is_wholly_below_zero_as_seldom_as_the_interval_says():
+    # given
+    worlds = [World(1000 + seed, rows=1500) for seed in range(EQUAL_CHALLENGERS)]
+
+    # when
+    below = sum(compare(world.alive, world.model(BLURRED), world.model(BLURRED), QUICK).high < 0 for world in worlds)
+
+    # then: within what chance allows in 999 of 1,000 such series
+    least, most = binom.interval(0.999, EQUAL_CHALLENGERS, FALSE_REFUSALS)
+    assert least <= below <= most
+
+
+@pytest.mark.parametrize(
+    ("comparison", "failure"),
+    [
+        (Comparison(0.694, 0.700, -0.020, 0.008, rows=300), "a loss of more than 0.005 (gate.max_roc_auc_loss)"),
+        (Comparison(0.698, 0.700, -0.003, -0.001, rows=90_000), "the whole interval is below zero"),
+        (Comparison(0.696, 0.700, -0.020, 0.012, rows=300), None),
+    ],
+)
+def test_a_loss_beyond_the_margin_and_a_certain_loss_are_refused(comparison: Comparison, failure: str | None):
+    assert comparison.failure(0.005) == (None if failure is None else f"{comparison}: {failure}")
+
+
+def test_few_rows_pass_with_a_warning_that_says_how_many_would_do():
+    # given: a reach of 0.02 must become one of 0.005, which takes 16 times as many rows
+    comparison = Comparison(0.700, 0.700, -0.020, 0.020, rows=300)
+
+    # then
+    assert comparison.warning(0.005) == (
+        "300 test rows can't rule out a loss of more than 0.005 against the champion; about 4,800 could"
+    )
+    assert Comparison(0.700, 0.700, -0.004, 0.004, rows=18_000).warning(0.005) is None
+
+
+def test_small_losses_against_the_champion_end_at_the_best_model_served():
+    # given: the champion has lost to the best before, and the challenger loses a little more
+    world = World(0)
+    best, champion, challenger = (world.model(noise) for noise in (SURE, BLURRED, BLURRED))
+
+    # when
+    result = evaluate_gate(world.rows, world.alive, challenger, {"champion": champion, "best model": best}, QUICK)
+
+    # then
+    assert any(", best model 0." in failure for failure in result.failures)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_equal_challenger_clears_floors_and_slices(seed: int):
+    # given
+    world = World(seed)
+
+    # when
+    result = evaluate_gate(world.rows, world.alive, world.model(BLURRED), {}, QUICK, note="no champion to compare with")
+
+    # then
+    assert result.passed, result.reason
+    assert result.reason == "no champion to compare with"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_broken_challenger_is_an_error(seed: int):
+    # given
+    world = World(seed)
+    broken = world.model(SURE)
+    broken[seed] = (np.nan, np.inf, -0.1, 1.1)[seed % 4]
+
+    # then
+    with pytest.raises(BrokenModelError, match="the challenger predicts 1 times what is no probability"):
+        evaluate_gate(world.rows, world.alive, broken, {}, QUICK)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_challenger_that_fails_on_a_slice_is_refused_and_the_slice_is_named(seed: int):
+    # given: better than the champion on the whole, and wrong about women in secret
+    world = World(seed)
+    failing = world.model(0.1)
+    women = (world.rows["Gender"] == "Female").to_numpy()
+    failing[women] = 1 - failing[women]
+    generous = Gate(resamples=200, minimum_roc_auc=0.5, minimum_log_loss_gain=-1.0)
+
+    # when
+    result = evaluate_gate(world.rows, world.alive, failing, {"champion": world.model(LOST)}, generous)
+
+    # then
+    assert not result.passed
+    assert "where Gender is Female" in result.reason
+    assert result.slices[0].value == "Female"
+
+
+def test_a_slice_too_small_to_tell_is_left_out():
+    # given: Earth-1 has some 80 rows
+    world = World(0)
+    failing = world.model(SURE)
+    few = (world.rows["Universe"] == "Earth-1").to_numpy()
+    failing[few] = 1 - failing[few]
+
+    # then
+    assert evaluate_gate(world.rows, world.alive, failing, {}, QUICK).passed
+
+
+@pytest.mark.parametrize(
+    ("floor", "told"),
+    [
+        ({"minimum_roc_auc": 0.99}, "roc_auc 0."),
+        ({"minimum_balanced_accuracy": 0.99}, "balanced_accuracy_score 0."),
+        ({"minimum_log_loss_gain": 0.9}, "log_loss_gain 0."),
+    ],
+)
+def test_each_floor_refuses(floor: dict[str, float], told: str):
+    # given
+    world = World(0)
+
+    # when
+    result = evaluate_gate(world.rows, world.alive, world.model(SURE), {}, Gate(**floor))
+
+    # then
+    assert result.failures[0].startswith(told)
+    assert f"must be above {next(iter(floor.values())):g} (gate.{next(iter(floor))})" in result.failures[0]
+
+
+def test_everybody_lives_is_refused():
+    # given
+    world = World(0)
+
+    # when
+    result = evaluate_gate(world.rows, world.alive, np.full(ROWS, 0.99), {}, QUICK)
+
+    # then
+    assert any(reason.startswith("roc_auc 0.5000 must be above 0.6") for reason in result.failures)
+    assert any(reason.startswith("log_loss_gain -") for reason in result.failures)
+
+
+def test_a_model_that_answers_alive_for_everybody_is_refused_whatever_its_ranking():
+    # given: it ranks well, and is calibrated, but never says dead
+    world = World(0)
+    cautious = 0.5 + world.model(SURE) / 2
+    generous = Gate(minimum_log_loss_gain=-1.0)
+
+    # when
+    result = evaluate_gate(world.rows, world.alive, cautious, {}, generous)
+
+    # then
+    [failure] = result.failures
+    assert failure == (
+        "balanced_accuracy_score 0.5000 must be above 0.5 (gate.minimum_balanced_accuracy): it answers 'alive' for "
+        "every test row"
+    )
+
+
+def test_a_slice_below_the_floor_by_chance_passes_with_a_warning():
+    # given: 500 rows, of which the ROC AUC is below 0.5 for want of rows
+    world = World(6, rows=500)
+    world.rows["Gender"] = "Male"
+    weak = world.model(LOST)
+    weak = weak if evaluate_gate(world.rows, world.alive, weak, {}, QUICK).slices[0].roc_auc < 0.5 else 1 - weak
+    generous = Gate(minimum_roc_auc=0.0, minimum_balanced_accuracy=0.0, minimum_log_loss_gain=-1.0)
+
+    # when
+    result = evaluate_gate(world.rows, world.alive, weak, {}, generous)
+
+    # then
+    assert result.passed, result.reason
+    assert result.warnings[0].endswith("where Gender is Male (500 rows): below 0.5, but its interval is not")
+
+
+def test_the_interval_of_a_slice_is_as_wide_as_its_repetitions_vary():
+    # given
+    alive = (np.arange(300) < 225).astype(int)
+    random = np.random.default_rng(0)
+    intervals = [delong_interval(alive, random.normal(alive * 0.5), 0.95) for _ in range(400)]
+
+    # then: 0.638 is the area of two normal distributions that are half a deviation apart
+    covered = sum(interval.low <= 0.638 <= interval.high for interval in intervals)
+    least, most = binom.interval(0.999, 400, 0.95)
+    assert least <= covered <= most
+
+
+def test_the_base_rate_gains_nothing():
+    # given
+    alive = np.array([1, 1, 1, 0])
+
+    # then: the entropy of 3 in 4
+    assert log_loss_gain(-(0.75 * np.log(0.75) + 0.25 * np.log(0.25)), alive) == pytest.approx(0.0)
+
+
+def test_the_same_seed_gives_the_same_interval():
+    # given
+    world = World(3)
+    challenger, champion = world.model(SURE), world.model(BLURRED)
+
+    # then
+    assert compare(world.alive, challenger, champion, QUICK) == compare(world.alive, challenger, champion, QUICK)
+
+
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), st.integers(0, 3)),
+        min_size=2,
+        max_size=60,
+    )
+)
+def test_the_area_of_a_draw_is_scikit_learns_on_the_repeated_rows(drawn: list[tuple[bool, float, int]]):
+    # given
+    alive, probability, times = (np.array(column) for column in zip(*drawn, strict=True))
+    repeated = np.repeat(alive, times)
+
+    # when
+    found = Ranking(alive.astype(int), probability).roc_auc(times)
+
+    # then
+    expected = roc_auc_score(repeated, np.repeat(probability, times)) if 0 < repeated.sum() < len(repeated) else 0.5
+    assert found == pytest.approx(expected)
+
+
+def test_the_reason_reads_as_a_sentence():
+    assert str(Comparison(0.691, 0.699, -0.013, -0.003, rows=18_000)) == (
+        "ROC AUC 0.691, champion 0.699, difference \N{MINUS SIGN}0.008 [\N{MINUS SIGN}0.013, \N{MINUS SIGN}0.003]"
+    )
+
+
+def test_a_result_survives_the_tag_that_keeps_it():
+    # given
+    world = World(0)
+    baselines = {"champion": world.model(SURE)}
+    result = evaluate_gate(world.rows, world.alive, world.model(BLURRED), baselines, QUICK, note="told too")
+
+    # then
+    assert GateResult.from_json(result.to_json()) == result
+    assert len(result.to_json()) < 5000

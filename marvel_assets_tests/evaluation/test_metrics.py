@@ -1,0 +1,90 @@
+"""The figures are those of MLflow's own evaluator."""
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.pipeline import Pipeline
+
+from marvel_assets.datasets.marvel_kaggle.columns import TARGET
+from marvel_assets.evaluation.metrics import evaluate
+from marvel_assets.model.pipeline import TRUSTED_TYPES
+from marvel_assets.paths import Home
+from marvel_assets.tracking.mlflow_store import connect
+from marvel_assets_tests.fitted_rows import FEATURE_NAMES
+
+
+def test_they_equal_those_of_mlflow_models_evaluate(home: Home, fitted: Pipeline, sets: dict[str, pd.DataFrame]):
+    # given
+    client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    client.create_experiment("evaluation", home.mlflow_artifacts.as_uri())
+    mlflow.set_experiment("evaluation")
+    with mlflow.start_run():
+        logged = mlflow.sklearn.log_model(
+            fitted, name="model", serialization_format="skops", skops_trusted_types=list(TRUSTED_TYPES),
+            pip_requirements=[],
+        )  # fmt: skip
+        mlflows = mlflow.models.evaluate(
+            logged.model_uri,
+            data=sets["test"],
+            targets=TARGET,
+            model_type="classifier",
+            evaluator_config={"log_explainer": False, "log_model_explainability": False},
+        ).metrics
+
+    # when
+    ours = evaluate(sets["test"][TARGET].to_numpy(), fitted.predict_proba(sets["test"][FEATURE_NAMES])[:, 1])
+
+    # then
+    shared = mlflows.keys() & ours.keys()
+    assert mlflows.keys() - ours.keys() == {"score"}
+    assert {name: ours[name] for name in shared} == pytest.approx({name: mlflows[name] for name in shared}, rel=1e-12)
+
+
+def test_balanced_accuracy_and_mcc_do_not_reward_that_everybody_lives():
+    # given
+    alive = np.array([1] * 75 + [0] * 25)
+
+    # when
+    figures = evaluate(alive, np.full(100, 0.75))
+
+    # then
+    assert figures["f1_score"] > 0.85
+    assert figures["balanced_accuracy_score"] == 0.5
+    assert figures["matthews_corrcoef"] == 0.0
+
+
+def test_one_class_only_can_not_be_judged():
+    with pytest.raises(ValueError, match="column Alive: the test rows hold one class only"):
+        evaluate(np.ones(10, dtype=int), np.full(10, 0.9))
+
+
+def test_a_probability_of_one_half_is_called_dead_as_the_classifier_does():
+    # when
+    figures = evaluate(np.array([1, 0, 1, 0]), np.array([0.5, 0.5, 0.51, 0.49]))
+
+    # then
+    counts = ("true_positives", "false_negatives", "true_negatives", "false_positives")
+    assert [figures[name] for name in counts] == [1, 1, 2, 0]
+
+
+@pytest.mark.parametrize("alive", [np.zeros(10, dtype=int), np.array([], dtype=int)], ids=["all dead", "no rows"])
+def test_a_ranking_without_both_classes_can_not_be_judged(alive: np.ndarray):
+    with pytest.raises(ValueError, match="column Alive"):
+        evaluate(alive, np.full(len(alive), 0.1))
+
+
+def test_calling_nobody_alive_has_no_precision_and_is_no_error():
+    # when
+    figures = evaluate(np.array([1, 0, 0]), np.array([0.3, 0.2, 0.1]))
+
+    # then
+    assert (figures["precision_score"], figures["recall_score"], figures["f1_score"]) == (0.0, 0.0, 0.0)
+
+
+def test_every_figure_is_a_plain_float():
+    # when
+    figures = evaluate(np.array([1, 0]), np.array([0.6, 0.4]))
+
+    # then
+    assert {type(value) for value in figures.values()} == {float}

@@ -1,0 +1,16 @@
+"""What a person reads of a model."""
+
+from marvel_assets.evaluation.model_card import Facts, model_card, with_full_links
+
+FACTS = Facts("m-1", "t@v0", "s@v0", ["Height"], {}, {}, {}, ["roc_curve"], "r-1")
+LINK = "get-artifact?path=plots%2Froc_curve.png&run_uuid=r-1"
+
+
+def test_pictures_are_what_mlflows_server_hands_out():
+    # then
+    assert f"![roc_curve]({LINK})" in model_card(FACTS)
+
+
+def test_on_other_pages_the_links_are_full():
+    # then
+    assert f"![roc_curve](http://127.0.0.1:5000/{LINK})" in with_full_links(model_card(FACTS), "http://127.0.0.1:5000/")

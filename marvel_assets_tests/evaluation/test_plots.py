@@ -1,0 +1,110 @@
+"""Plots are pictures of something."""
+
+import io
+
+import matplotlib.image
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from sklearn.pipeline import Pipeline
+
+from marvel_assets.datasets.marvel_kaggle.columns import TARGET
+from marvel_assets.evaluation import plots
+from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
+from marvel_assets_tests.conftest import FEW_TREES
+from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    return matplotlib.image.imread(io.BytesIO(plots.to_png(figure)), format="png")
+
+
+@pytest.mark.parametrize(
+    "plot", [plots.roc_curve, plots.precision_recall_curve, plots.confusion_matrix, plots.calibration_curve]
+)
+def test_a_plot_of_probabilities_shows_another_picture_for_other_probabilities(
+    plot, fitted: Pipeline, sets: dict[str, pd.DataFrame]
+):
+    # given
+    alive = sets["test"][TARGET].to_numpy()
+    probability = fitted.predict_proba(sets["test"][FEATURE_NAMES])[:, 1]
+
+    # when
+    picture, other = pixels(plot(alive, probability)), pixels(plot(alive, 1 - probability))
+
+    # then
+    assert picture.shape == other.shape
+    assert min(picture.shape[:2]) >= 300
+    assert (picture != other).any()
+
+
+def test_a_confusion_matrix_shows_the_counts():
+    # given
+    alive = np.array([1] * 7 + [0] * 5)
+    probability = np.array([0.9] * 4 + [0.1] * 3 + [0.9] * 2 + [0.5] * 3)
+
+    # when
+    [axes] = plots.confusion_matrix(alive, probability).axes
+
+    # then: dead called dead, dead called alive, alive called dead, alive called alive
+    assert [text.get_text() for text in axes.texts] == ["3", "2", "3", "4"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["dead", "alive"]
+
+
+@pytest.mark.parametrize("name", ["roc_curve", "precision_recall_curve", "confusion_matrix", "calibration_curve"])
+@pytest.mark.parametrize("probability", [np.full(40, 0.75), np.tile([0.9, 0.1], 20)], ids=["one for all", "perfect"])
+def test_a_plot_of_probabilities_is_a_png_whatever_the_model(name: str, probability: np.ndarray):
+    # given
+    alive = np.tile([1, 0], 20)
+
+    # when
+    picture = pixels(getattr(plots, name)(alive, probability))
+
+    # then
+    assert picture.shape[:2] == (400, 550)
+    assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 10
+
+
+def test_importances_are_a_png(fitted: Pipeline):
+    # when
+    picture = pixels(plots.feature_importance(fitted))
+
+    # then
+    assert picture.shape[:2] == (400, 550)
+    assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 10
+
+
+def test_importances_of_a_model_that_never_splits_are_all_nothing(sets: dict[str, pd.DataFrame]):
+    # given: fewer rows than LightGBM puts into a leaf
+    few = sets["train"].groupby(TARGET).head(5)
+    pipeline = fit_pipeline(build_pipeline(CATEGORICAL, FEW_TREES, 1), few, FEATURE_NAMES, TARGET)
+
+    # when
+    [axes] = plots.feature_importance(pipeline).axes
+
+    # then
+    assert [bar.get_width() for bar in axes.patches] == [0] * len(FEATURE_NAMES)
+
+
+def test_importances_are_shares_of_the_gain_the_largest_on_top(fitted: Pipeline):
+    # given
+    booster = fitted.named_steps["classify"].booster_
+    gain = pd.Series(booster.feature_importance(importance_type="gain"), index=booster.feature_name())
+
+    # when
+    [axes] = plots.feature_importance(fitted).axes
+
+    # then
+    shown = {label.get_text(): bar.get_width() for label, bar in zip(axes.get_yticklabels(), axes.patches, strict=True)}
+    assert shown == pytest.approx((gain / gain.sum()).to_dict())
+    assert list(shown.values()) == sorted(shown.values())
+
+
+def test_importances_name_every_feature_once(fitted: Pipeline):
+    # when
+    [axes] = plots.feature_importance(fitted).axes
+
+    # then
+    assert sorted(label.get_text() for label in axes.get_yticklabels()) == sorted(FEATURE_NAMES)
+    assert sum(bar.get_width() for bar in axes.patches) == pytest.approx(1)

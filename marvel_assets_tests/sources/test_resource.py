@@ -1,0 +1,183 @@
+"""The resource: which source is meant, and that nothing stays behind."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from marvel_assets.paths import Home
+from marvel_assets.sources.errors import SourceError
+from marvel_assets.sources.fingerprint import fingerprint
+from marvel_assets.sources.resource import Sources
+from marvel_assets_tests.commands import materialize
+from marvel_assets_tests.servers.scripted import Answer, serving
+from marvel_assets_tests.sources.conftest import characters, folder_of
+
+GENERATOR = {"generator_rows": 100, "generator_seed": 5}
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Sources:
+    folder = folder_of(tmp_path / "deliveries", {"a.csv": b"a", "b.csv": b"b"})
+    return Sources(default=str(folder), scratch=str(tmp_path / "scratch"))
+
+
+def test_the_fingerprint_is_that_of_the_default_where_no_source_is_named(sources: Sources):
+    # then
+    assert sources.fingerprint(None, **GENERATOR) == fingerprint(sources.default, **GENERATOR)
+
+
+def test_the_fingerprint_is_that_of_the_source_that_is_named(sources: Sources):
+    # then
+    assert sources.fingerprint("generated", **GENERATOR) == fingerprint("generated", **GENERATOR)
+
+
+def test_a_look_writes_nothing(sources: Sources, tmp_path: Path):
+    # given
+    before = sorted(tmp_path.rglob("*"))
+
+    # when
+    sources.fingerprint("generated", **GENERATOR)
+
+    # then
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_was_brought_is_deleted(sources: Sources, monkeypatch: pytest.MonkeyPatch):
+    # given
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with (
+        serving(lambda _: Answer(200, {}, b"a")) as served,
+        # when
+        sources.located(f"{served.url}/a.csv", **GENERATOR) as source,
+    ):
+        assert source.digest
+
+    # then
+    assert list(Path(sources.scratch).iterdir()) == []
+
+
+def test_a_source_whose_version_nobody_names_looks_new_each_day(sources: Sources, monkeypatch: pytest.MonkeyPatch):
+    # given
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serving(lambda _: Answer(200, {}, b"a")) as served:
+        looks = []
+
+        # when
+        for day in (25, 25, 26):
+            today = type(
+                "Today", (datetime,), {"now": staticmethod(lambda _, day=day: datetime(2026, 11, day, tzinfo=UTC))}
+            )
+            monkeypatch.setattr("marvel_assets.sources.resource.datetime", today)
+            looks.append(sources.fingerprint(f"{served.url}/a.csv", **GENERATOR))
+
+    # then
+    assert looks[0] == looks[1] != looks[2]
+
+
+def read_once(home: Home, setting: str | None) -> str:
+    """The label of the source that a run of the home reads."""
+    sources = Sources(scratch=str(home.scratch), last_read=str(home.last_source))
+    with sources.located(setting, **GENERATOR) as source:
+        return source.label
+
+
+@pytest.fixture
+def unnamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell without MARVEL_SOURCE."""
+    monkeypatch.delenv("MARVEL_SOURCE", raising=False)
+
+
+@pytest.mark.usefixtures("unnamed")
+def test_where_no_source_is_named_the_last_one_is_read_again_from_wherever_it_is_called(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    folder_of(tmp_path / "deliveries", {"a.csv": b"a"})
+    monkeypatch.chdir(tmp_path)
+    read_once(home, "deliveries/a.csv")
+
+    # when
+    monkeypatch.chdir("/")
+
+    # then
+    assert read_once(home, None) == f"{tmp_path}/deliveries/a.csv"
+
+
+@pytest.mark.usefixtures("unnamed")
+def test_a_home_goes_over_to_generated_characters_where_they_are_asked_for(home: Home, tmp_path: Path):
+    # given
+    folder_of(tmp_path / "deliveries", {"a.csv": b"a"})
+    read_once(home, f"{tmp_path}/deliveries/a.csv")
+
+    # when
+    read_once(home, "generated")
+
+    # then
+    assert read_once(home, None).startswith("generated (")
+
+
+@pytest.mark.usefixtures("unnamed")
+def test_a_source_that_could_not_be_read_is_not_kept(home: Home):
+    # given
+    with pytest.raises(SourceError):
+        read_once(home, "/not/there.csv")
+
+    # then
+    assert read_once(home, None).startswith("generated (")
+
+
+@pytest.mark.usefixtures("unnamed")
+def test_an_address_that_may_hold_a_secret_is_asked_for_again(home: Home, monkeypatch: pytest.MonkeyPatch):
+    # given
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serving(lambda _: Answer(200, {}, b"a")) as served:
+        read_once(home, f"{served.url}/a.csv?token=c4n4ry")
+
+        # then
+        assert "c4n4ry" not in home.last_source.read_text()
+        with pytest.raises(SourceError, match=r"/a.csv\?…: .* Set MARVEL_SOURCE to it again, or to 'generated'"):
+            read_once(home, None)
+
+
+def test_the_default_is_what_the_environment_names_and_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # given: pages show a resource's settings, and an address may hold secrets
+    folder = folder_of(tmp_path / "named", {"a.csv": b"a"})
+    monkeypatch.setenv("MARVEL_SOURCE", str(folder))
+    sources = Sources(scratch=str(tmp_path / "scratch"))
+
+    # then
+    assert sources.label(None) == str(folder)
+    assert str(folder) not in repr(sources)
+
+
+def test_the_limits_of_the_environment_hold(sources: Sources, monkeypatch: pytest.MonkeyPatch):
+    # given
+    monkeypatch.setenv("MARVEL_SOURCE_HOSTS", "data.example.com")
+    refused = pytest.raises(SourceError, match=r"127.0.0.1, and MARVEL_SOURCE_HOSTS allows only data.example.com")
+
+    # then
+    with refused:
+        sources.fingerprint("http://127.0.0.1:1/x.csv", **GENERATOR)
+    with refused, sources.located("http://127.0.0.1:1/x.csv", **GENERATOR):
+        pass
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_the_secrets_of_an_address_are_nowhere_in_what_a_run_leaves(home: Home, status: int):
+    # given
+    canary = "c4n4ry"
+    rows = characters("a", "b").to_csv(index=False).encode()
+    with serving(lambda _: Answer(status, {"ETag": '"1"'}, rows)) as served:
+        address = f"http://user:{canary}@127.0.0.1:{served.port}/x.csv?token={canary}"
+
+        # when
+        done = materialize("raw_characters", MARVEL_SOURCE=address, NO_PROXY="127.0.0.1")
+
+    # then: neither printed, nor in Dagster's events and logs, nor in Delta's log
+    assert (done.returncode == 0) is (status == 200)
+    assert f"http://127.0.0.1:{served.port}/x.csv?…" in done.stdout + done.stderr
+    assert canary not in done.stdout + done.stderr
+    files = [file for file in home.root.rglob("*") if file.is_file()]
+    assert any(served.url.encode() in file.read_bytes() for file in files)
+    assert [file for file in files if canary.encode() in file.read_bytes()] == []

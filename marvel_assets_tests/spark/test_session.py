@@ -1,0 +1,160 @@
+"""The Spark session: started by who asks for it, stopped with the run."""
+
+import socket
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from marvel_assets.spark.session import Spark
+from marvel_assets_tests.commands import python, succeeded
+
+WITHOUT_JAVA = """
+import dagster as dg
+from marvel_assets.spark.session import Spark
+try:
+    Spark(folder='jars', locks='locks').session()
+except dg.Failure as failure:
+    print(failure.description)
+"""
+
+
+def test_without_java_the_failure_tells_what_to_install(tmp_path: Path):
+    # when
+    told = succeeded(python("-c", WITHOUT_JAVA, PATH=str(tmp_path), JAVA_HOME="")).stdout
+
+    # then
+    assert told.startswith("Spark needs Java 17 or newer and no 'java' is on the PATH")
+
+
+@pytest.fixture
+def spark(spark_folder: Path, tmp_path: Path) -> Spark:
+    return Spark(
+        folder=str(spark_folder), locks=str(tmp_path), master="local[1]", settings={"spark.sql.shuffle.partitions": "3"}
+    )
+
+
+def test_a_run_that_never_asks_for_the_session_imports_no_spark():
+    # given
+    program = (
+        "import sys, dagster as dg; from marvel_assets.spark.session import Spark\n"
+        "@dg.asset\n"
+        "def idle(spark: Spark): pass\n"
+        "dg.materialize([idle], resources={'spark': Spark(folder='jars', locks='locks')})\n"
+        "print('pyspark' in sys.modules)"
+    )
+
+    # then
+    assert succeeded(python("-c", program)).stdout.strip() == "False"
+
+
+@pytest.mark.spark
+def test_a_session_counts_and_is_one_for_all_assets_of_a_run_and_stopped_afterwards(spark: Spark):
+    # given
+    seen = []
+
+    @dg.asset
+    def asking(spark: Spark) -> None:
+        assert spark._session is None
+        seen.append(spark.session())
+        seen.append(spark.session().range(10).count())
+        seen.append(spark.session().conf.get("spark.sql.session.timeZone"))
+        seen.append(spark.session().conf.get("spark.sql.shuffle.partitions"))
+
+    @dg.asset(deps=[asking])
+    def asking_again(spark: Spark) -> None:
+        seen.append(spark.session())
+
+    # when
+    result = dg.materialize([asking, asking_again], resources={"spark": spark})
+
+    # then
+    session, count, zone, partitions, again = seen
+    assert result.success
+    assert (count, zone, partitions) == (10, "UTC", "3")
+    assert again is session
+    assert session._jsc.sc().isStopped()
+
+
+@pytest.mark.spark
+def test_a_session_is_stopped_where_an_asset_fails(spark: Spark):
+    # given
+    started = []
+
+    @dg.asset
+    def failing(spark: Spark) -> None:
+        started.append(spark.session())
+        raise ValueError("broken on purpose")
+
+    # when
+    result = dg.materialize([failing], resources={"spark": spark}, raise_on_error=False)
+
+    # then
+    assert not result.success
+    assert started[0]._jsc.sc().isStopped()
+
+
+@pytest.mark.spark
+def test_a_session_leaves_nothing_where_it_is_started(spark_folder: Path, tmp_path: Path):
+    # given
+    program = (
+        "from marvel_assets.spark.session import Spark\n"
+        f"session = Spark(folder={str(spark_folder)!r}, locks={str(tmp_path / 'locks')!r}).session()\n"
+        f"session.range(3).write.format('delta').save({str(tmp_path / 'table')!r})\n"
+        "session.sql('SHOW TABLES').collect()"
+    )
+    here = tmp_path / "here"
+    here.mkdir()
+
+    # when
+    succeeded(python("-c", program, cwd=here))
+
+    # then
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        (None, "set MARVEL_SPARK_URL to sc://host:port"),
+        ("http://somewhere:1", "http://somewhere:1 is no sc://host:port"),
+        ("sc://somewhere:port", "sc://somewhere:port is no sc://host:port"),
+        ("sc://somewhere:443/;token=canary", "SPARK_CONNECT_AUTHENTICATE_TOKEN"),
+        ("sc://127.0.0.1:1", "No Spark Connect server answers at sc://127.0.0.1:1"),
+    ],
+)
+def test_a_server_that_can_not_be_used_is_told_without_its_token(url: str | None, said: str):
+    # given
+    spark = Spark(mode="connect", url=url, folder="jars", locks="locks")
+
+    # when
+    with pytest.raises(dg.Failure) as told:
+        spark.session()
+
+    # then
+    assert said in told.value.description
+    assert "canary" not in told.value.description
+
+
+def test_something_else_that_listens_there_is_told_in_bounded_time():
+    # given: a server that takes connections and says nothing
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"sc://127.0.0.1:{listener.getsockname()[1]}"
+        spark = Spark(mode="connect", url=url, folder="jars", locks="locks")
+
+        # then
+        [told] = spark.problems()
+        assert told.startswith(f"What listens at {url} does not answer as a Spark Connect server within")
+
+
+def test_databricks_without_its_package_is_told_with_the_command_that_brings_it():
+    # given
+    spark = Spark(mode="databricks", folder="jars", locks="locks")
+
+    # then
+    assert spark.problems() == [
+        (
+            "databricks.connect is not installed; install the extra: python3 tools/bootstrap.py databricks, "
+            "or call: make run PROFILE=databricks"
+        )
+    ]

@@ -1,0 +1,292 @@
+"""The embedded engine's session: what it reads, how it tells contents apart, what it leaves behind."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, Field, write_deltalake
+from deltalake.schema import PrimitiveType
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
+from marvel_assets.sources.errors import SourceError
+from marvel_assets.sources.locate import FileSource
+from marvel_assets.storage.engines.base import Content, TableNotReadError
+from marvel_assets.storage.engines.duckdb import DuckDBEngine
+from marvel_assets_tests.commands import python, succeeded
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> DuckDBEngine:
+    return DuckDBEngine(scratch=str(tmp_path / "scratch"))
+
+
+def digested(*values: str) -> str:
+    """A relation of one column, in the order given."""
+    rows = ", ".join("('" + value.replace("'", "''") + "')" for value in values)
+    return f"SELECT value, md5(value) AS row_digest FROM (VALUES {rows}) AS given(value)"
+
+
+def content_of(engine: DuckDBEngine, *values: str) -> Content:
+    with engine.session() as session:
+        session.query(digested(*values), "made")
+        return session.content("made")
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8")), min_size=1, max_size=5), st.randoms())
+def test_content_leaves_the_row_order_out(tmp_path_factory: pytest.TempPathFactory, values: list[str], chance):
+    # given
+    engine = DuckDBEngine(scratch=str(tmp_path_factory.getbasetemp() / "scratch"))
+    shuffled = list(values)
+    chance.shuffle(shuffled)
+
+    # then
+    assert content_of(engine, *values) == content_of(engine, *shuffled)
+
+
+@pytest.mark.parametrize("other", [("a", "b", "c"), ("a",), ("a", "a"), ("a", "b", "b"), ("a", "c")])
+def test_content_tells_other_rows_apart(engine: DuckDBEngine, other: tuple[str, ...]):
+    # then
+    assert content_of(engine, *other) != content_of(engine, "a", "b")
+
+
+def test_an_even_number_of_equal_rows_does_not_cancel_out(engine: DuckDBEngine):
+    # then
+    assert content_of(engine, "a", "b", "b").digest != content_of(engine, "a", "c", "c").digest
+
+
+def test_content_counts_the_rows(engine: DuckDBEngine):
+    # then
+    assert content_of(engine, "a", "b", "b").rows == 3
+
+
+def test_content_does_not_depend_on_the_session(engine: DuckDBEngine, tmp_path: Path):
+    # given
+    other = DuckDBEngine(scratch=str(tmp_path / "other"), memory_limit="500MB")
+
+    # then
+    assert content_of(engine, "a", "b") == content_of(other, "a", "b")
+
+
+def test_a_source_is_read_with_its_rows_numbered_and_its_columns_renamed(engine: DuckDBEngine, tmp_path: Path):
+    # given
+    path = tmp_path / "rows.csv"
+    pd.DataFrame([{column: f"{column} {row}" for column in SOURCE_COLUMNS} for row in (1, 2)]).to_csv(path, index=False)
+
+    # when
+    with engine.session() as session:
+        session.read_source(FileSource("rows", path), "delivered")
+        rows = session.rows("SELECT source_row, PageID, Marital_Status, Height_m FROM delivered ORDER BY source_row")
+
+    # then
+    assert rows == [
+        (1, "PageID 1", "Marital Status 1", "Height (m) 1"),
+        (2, "PageID 2", "Marital Status 2", "Height (m) 2"),
+    ]
+
+
+def test_a_source_that_breaks_off_is_an_error(engine: DuckDBEngine, tmp_path: Path):
+    # given
+    path = tmp_path / "rows.csv"
+    path.write_text("PageID,Name\n1,2\n")
+
+    # then
+    with engine.session() as session, pytest.raises(SourceError, match="rows: columns 'Universe'"):
+        session.read_source(FileSource("rows", path), "delivered")
+
+
+def test_a_written_table_is_read_again_at_the_version_asked_for(engine: DuckDBEngine, tmp_path: Path):
+    # given
+    location = tmp_path / "table"
+    with engine.session() as session:
+        session.query(digested("old"), "old")
+        session.query(digested("new", "newer"), "new")
+        session.write("old", location, "{}")
+        session.write("new", location, "{}")
+
+        # when
+        session.read_table(location, 0, "read_again")
+
+        # then
+        assert session.rows("SELECT * FROM read_again") == [("old",)]
+
+
+def partitioned(folder: Path) -> Path:
+    rows = pa.table({"value": ["a", "b"], "kind": ["x", "y"]})
+    write_deltalake(folder / "partitioned", rows, partition_by="kind")
+    return folder / "partitioned"
+
+
+def with_an_added_column(folder: Path) -> Path:
+    location = folder / "added"
+    write_deltalake(location, pa.table({"value": ["a"]}))
+    write_deltalake(location, pa.table({"value": ["b"], "kind": ["y"]}), mode="append", schema_mode="merge")
+    return location
+
+
+def with_a_column_that_no_file_has(folder: Path) -> Path:
+    location = folder / "empty-column"
+    write_deltalake(location, pa.table({"value": ["a", "b"]}))
+    DeltaTable(location).alter.add_columns(Field("kind", PrimitiveType("string")))
+    return location
+
+
+def in_a_folder_with_a_pattern_for_a_name(folder: Path) -> Path:
+    location = folder / "a* ?b 'quoted'"
+    location.mkdir()
+    write_deltalake(location, pa.table({"value": ["a", "b"], "kind": ["x", "y"]}))
+    return location
+
+
+@pytest.mark.parametrize(
+    ("made", "kinds"),
+    [
+        (partitioned, ["x", "y"]),
+        (with_an_added_column, [None, "y"]),
+        (with_a_column_that_no_file_has, [None, None]),
+        (in_a_folder_with_a_pattern_for_a_name, ["x", "y"]),
+    ],
+)
+def test_the_rows_are_the_table_s_and_not_just_those_of_its_files(
+    engine: DuckDBEngine, tmp_path: Path, made: Callable[[Path], Path], kinds: list[str | None]
+):
+    # given
+    location = made(tmp_path)
+
+    # when
+    with engine.session() as session:
+        session.read_table(location, DeltaTable(location).version(), "found")
+
+        # then
+        assert session.rows("SELECT value, kind FROM found ORDER BY value") == list(zip("ab", kinds, strict=True))
+
+
+def test_a_table_without_rows_is_read_with_its_columns(engine: DuckDBEngine, tmp_path: Path):
+    # given
+    write_deltalake(tmp_path / "table", pa.table({"value": pa.array([], pa.string())}))
+
+    # when
+    with engine.session() as session:
+        session.read_table(tmp_path / "table", 0, "found")
+
+        # then
+        assert session.rows("SELECT count(value) FROM found") == [(0,)]
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda file: file.write_bytes(file.read_bytes()[:200])])
+def test_a_table_with_a_missing_or_broken_file_is_named(
+    engine: DuckDBEngine, tmp_path: Path, harm: Callable[[Path], object]
+):
+    # given
+    location = tmp_path / "table"
+    write_deltalake(location, pa.table({"value": ["a"] * 1000}))
+    [file] = location.glob("*.parquet")
+
+    # when
+    harm(file)
+
+    # then
+    with (
+        engine.session() as session,
+        pytest.raises(TableNotReadError, match=rf"{location} has no readable version 0: .*{file.name}.* Materialise"),
+    ):
+        session.read_table(location, 0, "found")
+
+
+def test_what_is_defined_is_run_when_it_is_read(engine: DuckDBEngine):
+    # given
+    with engine.session() as session:
+        session.define("SELECT random() AS drawn", "defined")
+        session.query("SELECT random() AS drawn", "kept")
+
+        # when
+        first, second = (session.rows("SELECT * FROM defined, kept") for _ in range(2))
+
+    # then
+    [(defined, kept)], [(defined_again, kept_again)] = first, second
+    assert (defined != defined_again, kept) == (True, kept_again)
+
+
+def test_a_write_is_one_commit_that_carries_the_metadata(engine: DuckDBEngine, tmp_path: Path):
+    # when
+    with engine.session() as session:
+        session.query(digested("a"), "made")
+        session.write("made", tmp_path / "table", "told by the caller")
+
+    # then
+    [commit] = DeltaTable(tmp_path / "table").history()
+    assert commit["userMetadata"] == "told by the caller"
+
+
+def test_a_table_takes_the_columns_of_its_newest_rows(engine: DuckDBEngine, tmp_path: Path):
+    # given
+    location = tmp_path / "table"
+    with engine.session() as session:
+        session.query(digested("a"), "made")
+        session.query("SELECT 1 AS number, '' AS row_digest", "other_columns")
+        session.write("made", location, "{}")
+
+        # when
+        session.write("other_columns", location, "{}")
+
+    # then
+    assert [field.name for field in DeltaTable(location).schema().fields] == ["number"]
+
+
+def test_sessions_do_not_see_one_another(engine: DuckDBEngine):
+    import duckdb
+
+    # given
+    with engine.session() as session:
+        session.query(digested("a"), "made")
+
+    # then
+    with engine.session() as session, pytest.raises(duckdb.CatalogException):
+        session.rows("SELECT * FROM made")
+
+
+def test_a_session_leaves_no_file_even_where_a_statement_fails(engine: DuckDBEngine):
+    import duckdb
+
+    # when
+    with engine.session() as session, pytest.raises(duckdb.ParserException):
+        session.query("no statement", "made")
+
+    # then
+    assert list(Path(engine.scratch).iterdir()) == []
+
+
+def test_more_rows_than_fit_into_memory_move_to_the_scratch_folder(tmp_path: Path):
+    # given
+    engine = DuckDBEngine(scratch=str(tmp_path / "scratch"), memory_limit="64MB")
+
+    # when
+    with engine.session() as session:
+        session.query("SELECT repeat(md5(i::VARCHAR), 4) AS value FROM range(1500000) AS numbers(i)", "many")
+
+        # then
+        assert list(Path(engine.scratch).rglob("*.tmp")) != []
+        assert session.rows("SELECT count(*), count(DISTINCT length(value)) FROM many") == [(1_500_000, 1)]
+
+
+LIMIT_OF_A_SMALL_PROCESS = """
+import resource, sys
+from marvel_assets.storage.engines.duckdb import DuckDBEngine
+resource.setrlimit(resource.RLIMIT_AS, (3_000_000_000, 3_000_000_000))
+with DuckDBEngine(scratch=sys.argv[1]).session() as session:
+    [(limit,)] = session.rows("SELECT current_setting('memory_limit')")
+print(limit)
+"""
+
+
+def test_no_more_than_half_of_what_a_process_may_have_is_taken(tmp_path: Path):
+    # when
+    told = succeeded(python("-c", LIMIT_OF_A_SMALL_PROCESS, str(tmp_path))).stdout.split()
+
+    # then
+    assert told[1] == "GiB"
+    assert 0.5 < float(told[0]) < 1.4

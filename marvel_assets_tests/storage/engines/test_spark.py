@@ -1,0 +1,299 @@
+"""The Spark engine makes what the embedded engine makes, and each goes on with the other's tables."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+from pyspark.errors import AnalysisException
+
+from marvel_assets.datasets.cleaning import cleaned_characters, digested_source, rejected, set_of
+from marvel_assets.datasets.marvel_kaggle.columns import MISSING_TEXT, SOURCE_COLUMNS
+from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
+from marvel_assets.sources.locate import FileSource
+from marvel_assets.spark.session import Spark
+from marvel_assets.storage.engines.base import Content, Engine
+from marvel_assets.storage.engines.duckdb import DuckDBEngine
+from marvel_assets.storage.engines.spark import SparkEngine
+from marvel_assets.storage.tables import Tables
+
+pytestmark = pytest.mark.spark
+
+STATEMENTS = {"train": set_of("train"), "test": set_of("test"), "rejected": rejected()}
+GOOD = {
+    "PageID": "Somebody_(Earth-616)",
+    "Name": "Somebody",
+    "Universe": "Earth-616",
+    "URL": "https://example.org",
+    "Identity": "Public",
+    "Gender": "Female",
+    "Alive": "Alive",
+    "Marital Status": "Single",
+    "Teams": "A Team",
+    "Height (m)": "1.85",
+    "Weight (kg)": "90.5",
+    "Origin": "Human",
+    "Creators": "Nobody",
+}
+NUMBERS = [
+    "1_000",
+    "1e400",
+    "1.5\n",
+    "\n1.5",
+    " 1.5",
+    "+.5",
+    "5.",
+    "-0",
+    "½",
+    "٣",
+    "0x1F",
+    "1,5",
+    ".",
+    "9" * 300,
+    "9" * 400,
+]
+TEXTS = [
+    'a "quoted" one',
+    "a, comma",
+    "two\nlines",
+    "\x1f\x1e\x01",
+    "🦸 emoji",
+    "e\u0301 combined",
+    "'; DROP",
+    "\\n",
+    "%_",
+    " ",
+]
+ORIGINS = [
+    "INHUMAN",
+    "İNHUMAN",
+    "MAGİC",
+    "ALİEN",
+    "MUTANT OF ŁÓDŹ",
+    "ASGARDIAN \u212a",
+    "Mutate magic",
+    "MUTANT",
+    "Cosmic Being",
+    "cosmic\tbeing",
+    "ROBOT human",
+    "straße",
+    "ﬁre",
+]
+
+
+@pytest.fixture(scope="module")
+def spark(spark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spark]:
+    resource = Spark(folder=str(spark_folder), locks=str(tmp_path_factory.mktemp("locks")))
+    session = resource.session()
+    yield resource
+    session.stop()
+
+
+@pytest.fixture
+def engines(spark: Spark, tmp_path: Path) -> dict[str, Engine]:
+    return {
+        "duckdb": DuckDBEngine(scratch=str(tmp_path / "duckdb")),
+        "spark": SparkEngine(spark=spark, scratch=str(tmp_path / "spark")),
+        "spark without shared files": SparkEngine(spark=spark),
+    }
+
+
+def edge_cases() -> list[dict[str, str]]:
+    """A table that holds every kind of cell that the rules tell apart, and the universes on both sides of fifty."""
+    odd = [
+        *({"Height (m)": number, "Weight (kg)": number} for number in NUMBERS),
+        *({"Name": text, "Origin": text, "Identity": text, "PageID": f"id {text}"} for text in TEXTS),
+        *({"Name": text, "Creators": text} for text in TEXTS),
+        *({"Origin": origin} for origin in ORIGINS),
+        *({column: missing} for column in GOOD for missing in MISSING_TEXT),
+        *({"PageID": "twice"} for _ in range(3)),
+        *({"Marital Status": status} for status in ("Widow", "Widowed", "Divorced", "single")),
+        *({"Alive": alive} for alive in ("Dead", "alive", "Deceased")),
+        *({"Gender": gender} for gender in ("Male", "male", "Agender")),
+        *({"Universe": "Earth-49"} for _ in range(49)),
+        *({"Universe": "Earth-50"} for _ in range(50)),
+    ]
+    return [GOOD | {"PageID": f"row-{place}"} | row for place, row in enumerate(odd)]
+
+
+@pytest.fixture(params=["generated", "genuine", "edge cases"])
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> FileSource:
+    file = tmp_path / "source.csv"
+    match request.param:
+        case "generated":
+            synthetic_characters(1500, 7).to_csv(file, index=False)
+        case "genuine":
+            file = request.getfixturevalue("sample")
+        case _:
+            with file.open("w", newline="", encoding="utf-8") as opened:
+                writer = csv.DictWriter(opened, list(SOURCE_COLUMNS), quoting=csv.QUOTE_ALL)
+                writer.writeheader()
+                writer.writerows(edge_cases())
+    return FileSource(request.param, file)
+
+
+def make_tables(engine: Engine, source: FileSource, folder: Path) -> dict[str, Content]:
+    """Clean and split the source, and write the three tables."""
+    with engine.session() as session:
+        session.read_source(source, "delivered")
+        session.define(digested_source("delivered"), "raw_characters")
+        session.query(cleaned_characters(), "cleaned_characters")
+        for name, statement in STATEMENTS.items():
+            session.define(statement, name)
+            session.write(name, folder / name, "{}")
+        return {name: session.content(name) for name in ("raw_characters", *STATEMENTS)}
+
+
+def rows_of(table: Path) -> pd.DataFrame:
+    columns = [name for name in DeltaTable(table).schema().to_arrow().names if name != "update_timestamp_utc"]
+    frame = pa.table(DeltaTable(table).scan(columns=columns)).to_pandas()
+    return frame.sort_values("Id" if "Id" in columns else "source_row", ignore_index=True)
+
+
+@pytest.mark.parametrize("other", ["spark", "spark without shared files"])
+def test_both_engines_make_the_same_rows(engines: dict[str, Engine], source: FileSource, tmp_path: Path, other: str):
+    # when
+    contents = {name: make_tables(engines[name], source, tmp_path / name) for name in ("duckdb", other)}
+
+    # then
+    assert contents[other] == contents["duckdb"]
+    for name in STATEMENTS:
+        ours, theirs = tmp_path / "duckdb" / name, tmp_path / other / name
+        pd.testing.assert_frame_equal(rows_of(theirs), rows_of(ours))
+        assert DeltaTable(theirs).schema().to_json() == DeltaTable(ours).schema().to_json()
+
+
+def relation(*rows: tuple[str, int]) -> str:
+    values = ", ".join(f"('{key}', {number})" for key, number in rows)
+    return (
+        f"SELECT Id, number, md5(concat_ws('|', Id, number)) AS row_digest FROM (VALUES {values}) AS given(Id, number)"
+    )
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Tables:
+    return Tables(
+        warehouse=str(tmp_path / "warehouse"),
+        locks=str(tmp_path / "locks"),
+        provenance=str(tmp_path / "provenance"),
+    )
+
+
+def publish(engine: Engine, tables: Tables, *rows: tuple[str, int]) -> tuple[int, bool]:
+    with engine.session() as session:
+        session.query(relation(*rows), "made")
+        published = tables.publish(session, "made", "c.s.t", {"made_by": "a test"})
+        return published.commit.table.version, published.is_new
+
+
+@pytest.mark.parametrize(("first", "second"), [("duckdb", "spark"), ("spark", "duckdb")])
+def test_what_one_engine_has_published_the_other_does_not_publish_again(
+    engines: dict[str, Engine], tables: Tables, first: str, second: str
+):
+    # given
+    publish(engines[first], tables, ("anna", 1), ("ben", 2))
+
+    # then
+    assert publish(engines[second], tables, ("ben", 2), ("anna", 1)) == (0, False)
+
+
+@pytest.mark.parametrize(("first", "second"), [("duckdb", "spark"), ("spark", "duckdb")])
+def test_each_engine_goes_on_with_the_table_of_the_other_and_reads_its_past(
+    engines: dict[str, Engine], tables: Tables, first: str, second: str
+):
+    # given
+    publish(engines[first], tables, ("anna", 1))
+
+    # when
+    made = publish(engines[second], tables, ("anna", 1), ("ben", 2))
+
+    # then
+    assert made == (1, True)
+    for engine in (engines[first], engines[second]):
+        with engine.session() as session:
+            for version, count in ((0, 1), (1, 2)):
+                session.read_table(tables.location("c.s.t"), version, f"at_{version}")
+                assert session.rows(f"SELECT count(*) FROM at_{version}") == [(count,)]
+
+
+@pytest.mark.parametrize(
+    ("properties", "statements"),
+    [
+        ("'delta.enableDeletionVectors' = 'true'", ["DELETE FROM {table} WHERE Id = 'ben'"]),
+        (
+            "'delta.columnMapping.mode' = 'name'",
+            ["DELETE FROM {table} WHERE Id = 'ben'", "ALTER TABLE {table} RENAME COLUMN number TO place"],
+        ),
+    ],
+    ids=["deletion vectors", "mapped columns"],
+)
+def test_what_spark_records_beside_the_files_counts_for_the_embedded_engine(
+    engines: dict[str, Engine], spark: Spark, tmp_path: Path, properties: str, statements: list[str]
+):
+    # given
+    location = tmp_path / "table"
+    table = f"delta.`{location}`"
+    session = spark.session()
+    session.sql(f"CREATE TABLE {table} (Id STRING, number INT) USING delta TBLPROPERTIES ({properties})")
+    session.sql("SELECT * FROM VALUES ('anna', 1), ('ben', 2), ('cleo', 3)").coalesce(1).toDF(
+        "Id", "number"
+    ).write.insertInto(table)
+    for statement in statements:
+        session.sql(statement.format(table=table))
+
+    # when
+    with engines["duckdb"].session() as reader:
+        reader.read_table(location, DeltaTable(location).version(), "found")
+
+        # then
+        assert sorted(reader.rows("SELECT * FROM found")) == [("anna", 1), ("cleo", 3)]
+
+
+def test_an_instant_that_spark_wrote_is_one_for_the_embedded_engine(
+    engines: dict[str, Engine], spark: Spark, tmp_path: Path
+):
+    # given
+    location = tmp_path / "table"
+    spark.session().sql("SELECT TIMESTAMP '2020-02-29 12:00:00 UTC' AS moment").write.format("delta").save(
+        str(location)
+    )
+
+    # when
+    with engines["duckdb"].session() as reader:
+        reader.read_table(location, 0, "found")
+
+        # then
+        assert reader.rows("SELECT typeof(moment), epoch(moment) FROM found") == [
+            ("TIMESTAMP WITH TIME ZONE", 1582977600.0)
+        ]
+
+
+def test_spark_turns_the_change_data_feed_on_and_records_the_provenance(engines: dict[str, Engine], tables: Tables):
+    # given
+    publish(engines["spark"], tables, ("anna", 1))
+
+    # then
+    configuration = DeltaTable(tables.location("c.s.t")).metadata().configuration
+    assert configuration["delta.enableChangeDataFeed"] == "true"
+    assert tables.head("c.s.t").provenance == {"made_by": "a test"}
+
+
+def test_relations_end_with_the_step(engines: dict[str, Engine]):
+    # given
+    with engines["spark"].session() as session:
+        session.query(relation(("anna", 1)), "made")
+
+    # then
+    with engines["spark"].session() as session, pytest.raises(AnalysisException, match="made"):
+        session.rows("SELECT count(*) FROM made")
+
+
+def test_nothing_of_a_source_is_left_behind(engines: dict[str, Engine], sample: Path, tmp_path: Path):
+    # when
+    make_tables(engines["spark"], FileSource("genuine", sample), tmp_path / "made")
+
+    # then
+    assert list((tmp_path / "spark").iterdir()) == []

@@ -1,0 +1,135 @@
+"""Tables by name: here in the catalog that every Spark session has, on Databricks in Unity Catalog."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from marvel_assets.spark.session import Spark
+from marvel_assets.storage.catalog_tables import CatalogTables, quoted
+from marvel_assets.storage.engines.spark import SparkEngine
+from marvel_assets.storage.memory import TooManyRowsError
+from marvel_assets.storage.references import TableVersion
+from marvel_assets.storage.tables import Published, TableNotFoundError
+
+pytestmark = pytest.mark.spark
+
+NAME = "spark_catalog.marvel_characters.numbers"
+
+
+@pytest.fixture(scope="module")
+def spark(spark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spark]:
+    warehouse = {"spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse"))}
+    resource = Spark(folder=str(spark_folder), locks=str(tmp_path_factory.mktemp("locks")), settings=warehouse)
+    session = resource.session()
+    session.sql("CREATE SCHEMA spark_catalog.`marvel_characters`")
+    yield resource
+    session.stop()
+
+
+@pytest.fixture
+def tables(spark: Spark, tmp_path: Path) -> Iterator[CatalogTables]:
+    yield CatalogTables(
+        spark=spark, warehouse="", locks=str(tmp_path / "locks"), provenance=str(tmp_path / "provenance")
+    )
+    spark.session().sql(f"DROP TABLE IF EXISTS {quoted(NAME)}")
+
+
+def publish(tables: CatalogTables, spark: Spark, numbers: int) -> Published:
+    statement = (
+        f"SELECT CAST(id AS STRING) AS Id, id AS number, md5(CAST(id AS STRING)) AS row_digest FROM range({numbers})"
+    )
+    with SparkEngine(spark=spark).session() as session:
+        session.query(statement, "made")
+        return tables.publish(session, "made", NAME, {"numbers": numbers})
+
+
+def test_content_is_published_once_under_its_name(tables: CatalogTables, spark: Spark):
+    # when
+    first, again = (publish(tables, spark, 10) for _ in range(2))
+
+    # then
+    assert (first.is_new, again.is_new) == (True, False)
+    assert again.commit == first.commit
+    assert spark.session().table(quoted(NAME)).count() == 10
+
+
+def test_a_version_is_read_in_the_order_of_the_ids_after_the_table_went_on(tables: CatalogTables, spark: Spark):
+    # given
+    first = publish(tables, spark, 12).commit.table
+    publish(tables, spark, 20)
+
+    # when
+    read = tables.read(first, ["Id", "number"])
+
+    # then
+    assert read["Id"].to_pylist() == sorted(str(number) for number in range(12))
+
+
+def test_the_commit_of_a_version_tells_what_it_was_made_of(tables: CatalogTables, spark: Spark):
+    # given
+    first = publish(tables, spark, 12).commit
+    publish(tables, spark, 20)
+
+    # then
+    assert tables.commit_of(first.table) == first
+    assert tables.head(NAME).provenance == {"numbers": 20}
+
+
+def test_a_table_keeps_its_id_and_its_successor_has_another(tables: CatalogTables, spark: Spark):
+    # given
+    publish(tables, spark, 10)
+    before = tables.table_id(NAME)
+
+    # when
+    publish(tables, spark, 20)
+    kept = tables.table_id(NAME)
+    spark.session().sql(f"DROP TABLE {quoted(NAME)}")
+    gone = tables.table_id(NAME)
+    publish(tables, spark, 10)
+
+    # then
+    assert (kept, gone) == (before, "")
+    assert tables.table_id(NAME) not in {before, ""}
+
+
+def test_a_table_that_is_not_there_has_no_head(tables: CatalogTables):
+    assert tables.head(NAME) is None
+
+
+def test_a_version_that_is_not_there_is_named(tables: CatalogTables, spark: Spark):
+    # given
+    publish(tables, spark, 10)
+
+    # then
+    with pytest.raises(TableNotFoundError, match=f"{NAME}@v7"):
+        tables.read(TableVersion(NAME, 7, 10, "content"))
+
+
+def test_a_sample_is_the_same_rows_at_every_call(tables: CatalogTables, spark: Spark):
+    # given
+    table = publish(tables, spark, 1000).commit.table
+
+    # when
+    first, again = (tables.read(table, ["Id"], sample=0.3)["Id"].to_pylist() for _ in range(2))
+
+    # then
+    assert first == again
+    assert 230 < len(first) < 370
+
+
+def test_rows_that_do_not_fit_are_refused_before_they_are_fetched(
+    tables: CatalogTables, spark: Spark, monkeypatch: pytest.MonkeyPatch
+):
+    # given: a machine with no memory left
+    table = publish(tables, spark, 1000).commit.table
+    monkeypatch.setattr("psutil.virtual_memory", type("Memory", (), {"available": 1000}))
+
+    # then
+    with pytest.raises(TooManyRowsError, match=r"1,000 rows of 1 columns need .* Fit on a sample"):
+        tables.read(table, ["Id"])
+
+
+@pytest.mark.parametrize(("name", "said"), [("a.b.c", "`a`.`b`.`c`"), ("a-b.c`d.e", "`a-b`.`c``d`.`e`")])
+def test_names_are_quoted(name: str, said: str):
+    assert quoted(name) == said

@@ -1,0 +1,34 @@
+"""Rows that would not fit are refused before they are read."""
+
+from pathlib import Path
+
+import pytest
+
+from marvel_assets.storage import memory
+from marvel_assets.storage.memory import BYTES_A_CELL, TooManyRowsError, available_bytes, check_that_rows_fit
+
+
+def test_rows_that_fit_are_let_through():
+    check_that_rows_fit("c.s.t", rows=1000, columns=10, available=1000 * 10 * BYTES_A_CELL)
+
+
+def test_rows_that_do_not_fit_are_told_with_the_share_that_would():
+    # given: half of what is needed is free
+    free = 1_000_000 * 10 * BYTES_A_CELL // 2
+
+    # then
+    with pytest.raises(TooManyRowsError, match=r"c.s.t: 1,000,000 rows of 10 columns .* at most 0.45\)"):
+        check_that_rows_fit("c.s.t", rows=1_000_000, columns=10, available=free)
+
+
+@pytest.mark.parametrize(("limit", "expected"), [("5000", 2000), ("max", None)])
+def test_a_container_that_allows_less_than_the_machine_has_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, expected: int | None
+):
+    # given
+    (tmp_path / "memory.max").write_text(f"{limit}\n")
+    (tmp_path / "memory.current").write_text("3000\n")
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+
+    # then
+    assert available_bytes() == expected if expected else available_bytes() > 10_000_000

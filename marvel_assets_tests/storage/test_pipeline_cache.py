@@ -1,0 +1,197 @@
+"""Fitted pipelines: kept whole, found again, and loaded only as what they are."""
+
+import hashlib
+import json
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from sklearn.pipeline import Pipeline
+
+from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
+from marvel_assets.storage.pipeline_cache import FittedPipeline, PipelineIOManager, PipelineStore
+from marvel_assets.storage.references import TableVersion
+
+TRAINED_ON = TableVersion("c.s.train_set", 4, 40, "abc")
+ROWS = pd.DataFrame({"Height": np.linspace(1, 2, 40), "Gender": ["Male", "Female"] * 20, "Alive": [0] * 20 + [1] * 20})
+FEATURES = ["Height", "Gender"]
+RECIPE = "0123abcd"
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Pipeline:
+    return fit_pipeline(
+        build_pipeline(["Gender"], {"n_estimators": 3, "min_child_samples": 1}, threads=1), ROWS, FEATURES, "Alive"
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> PipelineStore:
+    return PipelineStore(folder=str(tmp_path / "pipelines"), locks=str(tmp_path / "locks"))
+
+
+@pytest.fixture
+def kept(store: PipelineStore, pipeline: Pipeline) -> FittedPipeline:
+    return store.keep(pipeline, RECIPE, TRAINED_ON, "digest-of-rows", 3, 1.0)
+
+
+def run(store: PipelineStore, folder: Path, *selection: str, made: FittedPipeline | None = None):
+    """Materialise one or both of two assets that hand the pipeline on."""
+
+    @dg.asset(io_manager_key="pipelines")
+    def fitted_pipeline() -> FittedPipeline:
+        assert made is not None
+        return made
+
+    @dg.asset
+    def reading(context: dg.AssetExecutionContext, fitted_pipeline: FittedPipeline) -> None:
+        context.add_output_metadata({"received": repr(fitted_pipeline)})
+
+    return dg.materialize(
+        [fitted_pipeline, reading],
+        selection=list(selection),
+        resources={"pipelines": PipelineIOManager(store=store, folder=str(folder))},
+    )
+
+
+def test_a_kept_pipeline_is_found_by_its_recipe_as_it_was(store: PipelineStore, kept: FittedPipeline):
+    # then
+    assert store.find(RECIPE) == kept
+    assert (kept.trained_on, kept.rows_digest, kept.rows, kept.sample) == (TRAINED_ON, "digest-of-rows", 3, 1.0)
+
+
+def test_a_pipeline_that_was_found_predicts_as_the_one_that_was_kept(
+    store: PipelineStore, kept: FittedPipeline, pipeline: Pipeline
+):
+    # when
+    found = store.find(kept.recipe)
+
+    # then
+    expected = pipeline.predict_proba(ROWS[FEATURES])
+    np.testing.assert_array_equal(found.pipeline.predict_proba(ROWS[FEATURES]), expected)
+    assert len(np.unique(expected)) > 1
+
+
+@pytest.mark.parametrize("recipe", ["other", "0123", ""])
+def test_another_recipe_finds_nothing(store: PipelineStore, kept: FittedPipeline, recipe: str):  # noqa: ARG001
+    # then
+    assert store.find(recipe) is None
+
+
+@pytest.mark.parametrize("suffix", [".json", ".skops"])
+def test_half_of_a_pipeline_is_none(store: PipelineStore, kept: FittedPipeline, suffix: str):
+    # when
+    Path(kept.file).with_suffix(suffix).unlink()
+
+    # then
+    assert store.find(RECIPE) is None
+
+
+def test_finding_a_pipeline_does_not_load_it(store: PipelineStore, kept: FittedPipeline):
+    # given
+    Path(kept.file).write_bytes(b"nothing that could be loaded")
+
+    # then
+    assert store.find(RECIPE) == kept
+
+
+def test_its_description_cannot_be_changed(kept: FittedPipeline):
+    # then
+    with pytest.raises(FrozenInstanceError):
+        kept.recipe = "other"
+
+
+def test_the_file_is_told_with_its_hash(kept: FittedPipeline):
+    # then
+    assert kept.sha256 == hashlib.sha256(Path(kept.file).read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("change", [lambda content: content[:-1], lambda content: content + b"\0", lambda _: b""])
+def test_a_file_that_was_tampered_with_is_refused(store: PipelineStore, kept: FittedPipeline, change):
+    # given
+    file = Path(kept.file)
+    file.write_bytes(change(file.read_bytes()))
+
+    # then
+    with pytest.raises(dg.Failure, match="has changed since it was written"):
+        store.find(RECIPE).pipeline  # noqa: B018
+
+
+def test_the_way_out_that_is_told_for_a_tampered_file_works(
+    store: PipelineStore, kept: FittedPipeline, pipeline: Pipeline
+):
+    # given
+    Path(kept.file).write_bytes(b"tampered")
+
+    # when
+    Path(kept.file).unlink()
+    is_gone = store.find(RECIPE) is None
+    store.keep(pipeline, RECIPE, TRAINED_ON, "digest-of-rows", 3, 1.0)
+
+    # then
+    assert is_gone
+    assert store.find(RECIPE).pipeline.predict(ROWS[FEATURES]).shape == (40,)
+
+
+def test_a_planted_file_with_a_type_that_is_not_trusted_is_refused(
+    store: PipelineStore, kept: FittedPipeline, tmp_path: Path
+):
+    # given
+    planted = skops.io.dumps({"path": tmp_path / "planted"})
+    Path(kept.file).write_bytes(planted)
+    description = Path(kept.file).with_suffix(".json")
+    content = json.loads(description.read_text()) | {"sha256": hashlib.sha256(planted).hexdigest()}
+    description.write_text(json.dumps(content))
+
+    # then
+    with pytest.raises(skops.io.exceptions.UntrustedTypesFoundException, match="Path"):
+        store.find(RECIPE).pipeline  # noqa: B018
+
+
+def test_two_pipelines_stand_side_by_side(store: PipelineStore, kept: FittedPipeline, pipeline: Pipeline):
+    # when
+    other = store.keep(pipeline, "another-recipe", TRAINED_ON, "other rows", 3, 1.0)
+
+    # then
+    assert (store.find(RECIPE), store.find("another-recipe")) == (kept, other)
+
+
+def test_a_pipeline_reaches_a_later_run(store: PipelineStore, kept: FittedPipeline, tmp_path: Path):
+    # given
+    run(store, tmp_path / "references", "fitted_pipeline", made=kept)
+
+    # when
+    result = run(store, tmp_path / "references", "reading")
+
+    # then
+    [materialization] = result.asset_materializations_for_node("reading")
+    assert materialization.metadata["received"].value == repr(kept)
+
+
+def test_what_is_handed_on_is_a_name_and_not_the_pipeline(store: PipelineStore, kept: FittedPipeline, tmp_path: Path):
+    # when
+    run(store, tmp_path / "references", "fitted_pipeline", made=kept)
+
+    # then
+    handed_on = json.loads((tmp_path / "references" / "fitted_pipeline.json").read_text())
+    assert handed_on == {"kind": "FittedPipeline", "recipe": RECIPE}
+
+
+@pytest.mark.parametrize("state", ["never materialised", "pipeline deleted"])
+def test_a_pipeline_that_is_not_there_is_named_with_the_command(
+    store: PipelineStore, kept: FittedPipeline, tmp_path: Path, state: str
+):
+    # given
+    if state == "pipeline deleted":
+        run(store, tmp_path / "references", "fitted_pipeline", made=kept)
+        Path(kept.file).unlink()
+
+    # then
+    with pytest.raises(dg.Failure) as raised:
+        run(store, tmp_path / "references", "reading")
+    assert "fitted_pipeline has not been materialised in this home" in raised.value.description
+    assert "--select '*fitted_pipeline'" in raised.value.description

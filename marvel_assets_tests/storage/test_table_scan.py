@@ -1,0 +1,122 @@
+"""Rows that are read where they are needed: all of them, once, however they are divided."""
+
+import pickle
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from marvel_assets.storage.table_scan import EXCERPT, TableScan, UnreadableTableError
+from marvel_assets.storage.tables import TableNotFoundError, Tables
+
+ROWS = pa.table({"Id": [f"Character_{n:04d}_(Earth-616)" for n in range(5000)], "Teams": pa.array(range(5000))})
+COLUMNS = ("Id", "Teams")
+
+
+@pytest.fixture(scope="module")
+def location(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of several files, whose second version holds more than the first."""
+    folder = tmp_path_factory.mktemp("table")
+    write_deltalake(folder, ROWS.slice(0, 3000))
+    write_deltalake(folder, ROWS.slice(3000), mode="append")
+    return folder
+
+
+def ids(scan: TableScan) -> list[str]:
+    return scan.read().column("Id").to_pylist()
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 7])
+def test_each_row_is_in_one_part_and_the_parts_are_of_one_size(location: Path, number: int):
+    # when
+    parts = [ids(part) for part in TableScan(location, 1, COLUMNS).parts(number)]
+
+    # then
+    assert sorted(character for part in parts for character in part) == ROWS.column("Id").to_pylist()
+    assert all(abs(len(part) - 5000 / number) < 250 for part in parts)
+
+
+def test_the_part_of_a_character_does_not_depend_on_files_or_on_other_characters(location: Path, tmp_path: Path):
+    # given: half of the characters, in one file and backwards
+    write_deltalake(tmp_path / "other", ROWS.take(list(range(4999, 0, -2))))
+    there = set(ROWS.column("Id").to_pylist()[1::2])
+
+    # then
+    for part, other in zip(
+        TableScan(location, 1, COLUMNS).parts(3), TableScan(tmp_path / "other", 0, COLUMNS).parts(3), strict=True
+    ):
+        assert ids(other) == [character for character in ids(part) if character in there]
+
+
+def test_a_part_is_ordered_by_id_and_holds_the_columns_asked_for(location: Path):
+    # when
+    [_, part] = TableScan(location, 1, ("Teams", "Id")).parts(2)
+    rows = part.read()
+
+    # then
+    assert rows.column_names == ["Teams", "Id"]
+    assert rows.column("Id").to_pylist() == sorted(rows.column("Id").to_pylist())
+
+
+def test_the_version_is_the_one_that_was_named(location: Path):
+    # then
+    assert len(ids(TableScan(location, 0, COLUMNS))) == 3000
+
+
+def test_a_sample_is_the_same_rows_whether_they_are_read_at_once_or_in_parts(location: Path):
+    # given
+    tables = Tables(warehouse=str(location), locks=str(location), provenance=str(location))
+
+    # when
+    at_once = tables.read_at(location, 1, COLUMNS, sample=0.3).column("Id").to_pylist()
+    in_parts = [character for part in tables.scan_at(location, 1, COLUMNS, 0.3).parts(4) for character in ids(part)]
+
+    # then
+    assert 1200 < len(at_once) < 1800
+    assert sorted(in_parts) == at_once
+
+
+def test_a_scan_is_small_and_reads_the_same_after_it_was_sent(location: Path):
+    # given
+    [part, _] = TableScan(location, 1, COLUMNS).parts(2)
+
+    # when
+    sent = pickle.dumps(part)
+
+    # then
+    assert len(sent) < 1000
+    assert pickle.loads(sent).read() == part.read()  # noqa: S301
+
+
+def test_an_excerpt_is_a_few_of_the_rows(location: Path):
+    # when
+    rows = TableScan(location, 1, COLUMNS).excerpt()
+
+    # then
+    assert rows.num_rows == EXCERPT
+    assert set(rows.column("Id").to_pylist()) < set(ROWS.column("Id").to_pylist())
+
+
+def test_a_part_without_rows_has_its_columns(location: Path):
+    # when
+    rows = TableScan(location, 1, COLUMNS, condition="Id = 'nobody'").read()
+
+    # then
+    assert (rows.num_rows, rows.schema.field("Teams").type) == (0, pa.int64())
+
+
+def test_what_cannot_be_read_is_named_with_its_version(tmp_path: Path, location: Path):
+    with pytest.raises(UnreadableTableError, match=rf"(?s){tmp_path / 'gone'} has no version 0 .* Materialise"):
+        TableScan(tmp_path / "gone", 0, COLUMNS).read()
+    with pytest.raises(UnreadableTableError, match=rf"{location} has no version 7 "):
+        TableScan(location, 7, COLUMNS).read()
+
+
+def test_a_table_that_only_a_catalog_knows_is_refused_with_the_way_out(tmp_path: Path):
+    # given
+    tables = Tables(warehouse=str(tmp_path), locks=str(tmp_path), provenance=str(tmp_path))
+
+    # then
+    with pytest.raises(TableNotFoundError, match=r"`c`\.`s`\.`t` is known to the catalog .* fit in one process"):
+        tables.scan_at("`c`.`s`.`t`", 0, COLUMNS)

@@ -1,0 +1,465 @@
+"""Tables: one version for each content, each traceable to what it was made of."""
+
+import json
+import multiprocessing
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from marvel_assets.storage.engines.duckdb import DuckDBEngine
+from marvel_assets.storage.references import TableVersion
+from marvel_assets.storage.tables import Published, TableNotFoundError, Tables
+
+NAME = "catalog.schema.characters"
+ANNA_BEN = [("anna", 1), ("ben", 2)]
+ANNA_CLEO = [("anna", 1), ("cleo", 3)]
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Tables:
+    return Tables(
+        warehouse=str(tmp_path / "warehouse"),
+        locks=str(tmp_path / "locks"),
+        provenance=str(tmp_path / "provenance"),
+    )
+
+
+def publish(
+    tables: Tables, rows: Sequence[tuple[str, int]], provenance: dict[str, Any] | None = None, name: str = NAME
+) -> Published:
+    values = ", ".join(f"('{key}', {number})" for key, number in rows) or "('none', 0)"
+    statement = f"""
+        SELECT Id, number, current_timestamp AS update_timestamp_utc, md5(concat_ws('|', Id, number)) AS row_digest
+        FROM (VALUES {values}) AS given(Id, number) WHERE {bool(rows)}"""
+    with DuckDBEngine(scratch=f"{tables.warehouse}-scratch").session() as session:
+        session.query(statement, "made")
+        return tables.publish(session, "made", name, provenance or {})
+
+
+def publish_in_a_process(warehouse: str, locks: str) -> bool:
+    return publish(Tables(warehouse=warehouse, locks=locks, provenance=locks), ANNA_BEN).is_new
+
+
+def delta(tables: Tables) -> DeltaTable:
+    return DeltaTable(tables.location(NAME))
+
+
+def rows_of(table: pa.Table) -> list[tuple[str, int]]:
+    return list(zip(table["Id"].to_pylist(), table["number"].to_pylist(), strict=True))
+
+
+def test_the_first_content_makes_version_0(tables: Tables):
+    # when
+    published = publish(tables, ANNA_BEN)
+
+    # then
+    assert published.is_new
+    assert (published.commit.table.name, published.commit.table.version, published.commit.table.rows) == (NAME, 0, 2)
+    assert rows_of(tables.read(published.commit.table)) == ANNA_BEN
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["same order", "other order"])
+def test_equal_content_is_written_once_whatever_the_row_order(tables: Tables, order: int):
+    # given
+    first = publish(tables, ANNA_BEN)
+
+    # when
+    again = publish(tables, ANNA_BEN[::order])
+
+    # then
+    assert again == Published(first.commit, is_new=False)
+    assert delta(tables).version() == 0
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [ANNA_CLEO, [*ANNA_BEN, ("cleo", 3)], ANNA_BEN[:1], [*ANNA_BEN, ("ben", 2)], []],
+    ids=["other row", "one more", "one fewer", "a row twice", "none"],
+)
+def test_changed_content_makes_a_new_version_that_holds_it(tables: Tables, changed: list[tuple[str, int]]):
+    # given
+    first = publish(tables, ANNA_BEN)
+
+    # when
+    published = publish(tables, changed)
+
+    # then
+    assert (published.is_new, published.commit.table.version) == (True, 1)
+    assert published.commit.table.data_version != first.commit.table.data_version
+    assert rows_of(tables.read(published.commit.table)) == changed
+
+
+def test_a_table_can_begin_empty(tables: Tables):
+    # when
+    published = publish(tables, [])
+
+    # then
+    assert (published.is_new, published.commit.table.rows, published.commit.table.version) == (True, 0, 0)
+    assert publish(tables, []).is_new is False
+
+
+def test_content_that_comes_back_makes_a_new_version_with_the_data_version_that_it_had(tables: Tables):
+    # given
+    first = publish(tables, ANNA_BEN)
+    publish(tables, ANNA_CLEO)
+
+    # when
+    back = publish(tables, ANNA_BEN)
+
+    # then
+    assert (back.is_new, back.commit.table.version) == (True, 2)
+    assert back.commit.table.data_version == first.commit.table.data_version
+
+
+def test_an_older_version_keeps_its_rows_after_the_table_has_changed(tables: Tables):
+    # given
+    first = publish(tables, ANNA_BEN)
+
+    # when
+    publish(tables, ANNA_CLEO)
+
+    # then
+    assert rows_of(tables.read(first.commit.table)) == ANNA_BEN
+
+
+def test_two_tables_do_not_share_versions(tables: Tables):
+    # given
+    publish(tables, ANNA_BEN)
+
+    # when
+    other = publish(tables, ANNA_BEN, name="catalog.schema.other")
+
+    # then
+    assert (other.is_new, other.commit.table.version) == (True, 0)
+
+
+def test_rows_are_read_in_the_order_of_their_ids(tables: Tables):
+    # given
+    published = publish(tables, [("cleo", 3), ("anna", 1), ("Ben", 2)])
+
+    # when
+    read = tables.read(published.commit.table)
+
+    # then
+    assert read["Id"].to_pylist() == ["Ben", "anna", "cleo"]
+
+
+def test_only_the_columns_asked_for_are_read(tables: Tables):
+    # given
+    published = publish(tables, ANNA_BEN)
+
+    # when
+    read = tables.read(published.commit.table, ["number", "Id"])
+
+    # then
+    assert read.column_names == ["number", "Id"]
+
+
+def test_only_rows_of_a_condition_are_read_also_where_its_column_is_not(tables: Tables):
+    # given
+    published = publish(tables, ANNA_BEN)
+
+    # then
+    assert tables.read(published.commit.table, ["Id"], condition="number = 2")["Id"].to_pylist() == ["ben"]
+
+
+def vacuum(tables: Tables) -> None:
+    delta(tables).vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+
+
+def test_after_vacuum_content_that_came_back_is_read_from_its_newer_version(tables: Tables):
+    # given
+    first = publish(tables, ANNA_BEN)
+    publish(tables, ANNA_CLEO)
+    publish(tables, ANNA_BEN)
+
+    # when
+    vacuum(tables)
+
+    # then
+    assert rows_of(tables.read(first.commit.table)) == ANNA_BEN
+
+
+def test_after_optimize_and_vacuum_the_version_before_is_read_from_the_files_that_took_its_place(tables: Tables):
+    # given
+    first = publish(tables, ANNA_BEN)
+
+    # when
+    delta(tables).optimize.z_order(["number"])
+    vacuum(tables)
+
+    # then
+    assert rows_of(tables.read(first.commit.table)) == ANNA_BEN
+
+
+def test_after_vacuum_content_that_is_nowhere_any_more_is_named_in_plain_words(tables: Tables):
+    # given
+    first = publish(tables, ANNA_BEN)
+    publish(tables, ANNA_CLEO)
+
+    # when
+    vacuum(tables)
+
+    # then
+    with pytest.raises(
+        TableNotFoundError, match=f"{NAME}@v0: .* has no readable version 0: .* VACUUM removes the files"
+    ):
+        tables.read(first.commit.table)
+
+
+def test_the_row_digest_is_not_stored(tables: Tables):
+    # when
+    published = publish(tables, ANNA_BEN)
+
+    # then
+    assert tables.read(published.commit.table).column_names == ["Id", "number", "update_timestamp_utc"]
+
+
+def test_times_are_stored_in_utc(tables: Tables):
+    # when
+    published = publish(tables, ANNA_BEN)
+
+    # then
+    assert tables.read(published.commit.table).schema.field("update_timestamp_utc").type == pa.timestamp("us", "UTC")
+
+
+def test_the_change_data_feed_is_on_and_tells_what_changed(tables: Tables):
+    # given
+    publish(tables, ANNA_BEN)
+
+    # when
+    publish(tables, ANNA_CLEO)
+
+    # then
+    assert delta(tables).metadata().configuration["delta.enableChangeDataFeed"] == "true"
+    changes = pa.table(delta(tables).load_cdf(starting_version=1)).to_pylist()
+    assert {"ben": "delete", "cleo": "insert"}.items() <= {row["Id"]: row["_change_type"] for row in changes}.items()
+
+
+def test_a_table_lies_under_catalog_schema_and_name(tables: Tables):
+    # when
+    publish(tables, ANNA_BEN)
+
+    # then
+    assert DeltaTable.is_deltatable(str(Path(tables.warehouse, "catalog", "schema", "characters")))
+
+
+def test_head_is_none_where_there_is_no_table(tables: Tables):
+    # then
+    assert tables.head(NAME) is None
+
+
+def test_provenance_can_be_read_from_the_newest_commit(tables: Tables):
+    # given
+    made_of = {"raw": "catalog.schema.raw@v3", "counts": [1, 2], "quote": 'it\'s "so" ✓'}
+
+    # when
+    published = publish(tables, ANNA_BEN, made_of)
+
+    # then
+    assert tables.head(NAME) == published.commit
+    assert tables.head(NAME).provenance == made_of
+
+
+def test_provenance_can_be_read_from_the_commit_of_an_older_version(tables: Tables):
+    # given
+    first = publish(tables, ANNA_BEN, {"raw": "v0"})
+    publish(tables, ANNA_CLEO, {"raw": "v1"})
+
+    # when
+    commit = tables.commit_of(first.commit.table)
+
+    # then
+    assert commit == first.commit
+    assert commit.provenance == {"raw": "v0"}
+
+
+def test_every_version_has_the_provenance_of_its_own_commit(tables: Tables):
+    # given
+    for number in range(4):
+        publish(tables, [("anna", number)], {"raw": f"v{number}"})
+
+    # when
+    commits = [tables.commit_of(TableVersion(NAME, number, 1, "")) for number in range(4)]
+
+    # then
+    assert [(commit.table.version, commit.provenance["raw"]) for commit in commits] == [
+        (0, "v0"),
+        (1, "v1"),
+        (2, "v2"),
+        (3, "v3"),
+    ]
+
+
+def test_equal_content_has_the_provenance_that_it_was_last_made_of_without_a_commit(tables: Tables):
+    # given
+    publish(tables, ANNA_BEN, {"raw": "v0"})
+
+    # when
+    again = publish(tables, ANNA_BEN, {"raw": "v1"})
+
+    # then
+    assert (again.is_new, again.commit.provenance) == (False, {"raw": "v1"})
+    assert tables.head(NAME) == again.commit
+    assert (delta(tables).version(), tables.commit_of(again.commit.table).provenance) == (0, {"raw": "v0"})
+
+
+def test_the_provenance_of_an_earlier_version_is_not_that_of_equal_rows_that_came_back(tables: Tables):
+    # given
+    publish(tables, ANNA_BEN, {"raw": "v0"})
+    publish(tables, ANNA_BEN, {"raw": "v1"})
+
+    # when
+    for version, characters in enumerate([ANNA_CLEO, ANNA_BEN], start=2):
+        publish(tables, characters, {"raw": f"v{version}"})
+
+    # then
+    assert tables.head(NAME).provenance == {"raw": "v3"}
+
+
+def test_a_table_keeps_its_id_and_its_successor_has_another(tables: Tables):
+    # given
+    publish(tables, ANNA_BEN)
+    before = tables.table_id(NAME)
+
+    # when
+    publish(tables, ANNA_CLEO)
+    kept = tables.table_id(NAME)
+    shutil.rmtree(tables.location(NAME))
+    gone = tables.table_id(NAME)
+    publish(tables, ANNA_BEN)
+
+    # then
+    assert (kept, gone) == (before, "")
+    assert tables.table_id(NAME) not in {before, ""}
+
+
+@pytest.mark.parametrize("metadata", [None, "a note", "[1]", '{"note": 1}'])
+def test_rows_that_others_wrote_have_no_known_content_and_are_replaced(tables: Tables, metadata: str | None):
+    from deltalake import CommitProperties
+
+    # given
+    publish(tables, ANNA_BEN)
+    theirs = pa.table(delta(tables).scan())
+    properties = None if metadata is None else CommitProperties(custom_metadata={"userMetadata": metadata})
+    write_deltalake(tables.location(NAME), theirs, mode="overwrite", commit_properties=properties)
+
+    # when
+    head = tables.head(NAME)
+    published = publish(tables, ANNA_BEN)
+
+    # then
+    assert (head.table.version, head.table.content) == (1, "")
+    assert (published.is_new, published.commit.table.version) == (True, 2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.delete("Id = 'anna'"),
+        lambda table: table.update({"number": "7"}, predicate="Id = 'anna'"),
+        lambda table: table.restore(0),
+        lambda table: table.alter.add_columns([_new_column()]),
+    ],
+    ids=["delete", "update", "restore", "add a column"],
+)
+def test_a_table_that_others_changed_is_written_again(tables: Tables, change: Any):
+    # given
+    publish(tables, ANNA_CLEO)
+    publish(tables, ANNA_BEN)
+    change(delta(tables))
+
+    # when
+    published = publish(tables, ANNA_BEN)
+
+    # then
+    assert published.is_new
+    read = tables.read(published.commit.table)
+    assert rows_of(read) == ANNA_BEN
+    assert read.column_names == ["Id", "number", "update_timestamp_utc"]
+
+
+def _new_column() -> Any:
+    from deltalake.schema import Field, PrimitiveType
+
+    return Field("added", PrimitiveType("string"))
+
+
+def test_commits_that_keep_the_rows_do_not_count(tables: Tables):
+    # given
+    published = publish(tables, ANNA_BEN)
+    two_files = delta(tables)
+    two_files.optimize.compact()
+    two_files.optimize.z_order(["number"])
+    two_files.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+    two_files.alter.set_table_properties({"delta.logRetentionDuration": "interval 30 days"})
+    assert delta(tables).version() > 0
+
+    # when
+    again = publish(tables, ANNA_BEN)
+
+    # then
+    assert again == Published(published.commit, is_new=False)
+    assert tables.head(NAME) == published.commit
+
+
+def test_a_checkpoint_keeps_the_provenance(tables: Tables):
+    # given
+    published = publish(tables, ANNA_BEN, {"raw": "v0"})
+
+    # when
+    delta(tables).create_checkpoint()
+
+    # then
+    assert tables.head(NAME) == published.commit
+
+
+@pytest.mark.parametrize("name", [NAME, "catalog.schema.never_made"])
+@pytest.mark.parametrize("how", ["read", "commit_of"])
+def test_a_missing_version_is_named_with_its_table(tables: Tables, name: str, how: str):
+    # given
+    publish(tables, ANNA_BEN)
+    absent = TableVersion(name, 7, 2, "0" * 32)
+
+    # then
+    with pytest.raises(TableNotFoundError, match=f"(?s){name}@v7.*Materialise the table again"):
+        getattr(tables, how)(absent)
+
+
+def test_threads_that_publish_the_same_content_make_one_version(tables: Tables):
+    # when
+    with ThreadPoolExecutor(6) as threads:
+        published = list(threads.map(lambda _: publish(tables, ANNA_BEN), range(6)))
+
+    # then
+    assert sorted(each.is_new for each in published) == [False] * 5 + [True]
+    assert delta(tables).version() == 0
+
+
+def test_processes_that_publish_the_same_content_make_one_version(tables: Tables):
+    # when
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        is_new = pool.starmap(publish_in_a_process, [(tables.warehouse, tables.locks)] * 6, chunksize=1)
+
+    # then
+    assert sorted(is_new) == [False] * 5 + [True]
+    assert delta(tables).version() == 0
+
+
+def test_the_commit_records_rows_and_content_for_other_tools(tables: Tables):
+    # when
+    published = publish(tables, ANNA_BEN, {"raw": "v0"})
+
+    # then
+    [entry] = delta(tables).history()
+    assert json.loads(entry["userMetadata"]) == {
+        "rows": 2,
+        "content": published.commit.table.content,
+        "provenance": {"raw": "v0"},
+    }

@@ -1,0 +1,110 @@
+"""The one folder that holds everything local."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from marvel_assets.paths import PROJECT_ROOT, Home
+
+PARTS = (
+    "warehouse",
+    "mlflow_database",
+    "mlflow_artifacts",
+    "references",
+    "provenance",
+    "pipelines",
+    "studies",
+    "wheels",
+    "scratch",
+    "locks",
+    "dagster",
+)
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_it_lies_beside_the_package_where_nothing_else_is_said(monkeypatch: pytest.MonkeyPatch, value: str | None):
+    # given
+    monkeypatch.delenv("MARVEL_HOME", raising=False)
+    if value is not None:
+        monkeypatch.setenv("MARVEL_HOME", value)
+
+    # then
+    assert Home.from_environment().root == PROJECT_ROOT / ".marvel"
+
+
+def test_it_lies_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    # given
+    monkeypatch.setenv("MARVEL_HOME", str(tmp_path / "elsewhere"))
+
+    # then
+    assert Home.from_environment().root == tmp_path / "elsewhere"
+
+
+def test_a_relative_path_does_not_depend_on_where_later_steps_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    # given
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MARVEL_HOME", "here")
+
+    # then
+    assert Home.from_environment().root == tmp_path / "here"
+
+
+def test_a_tilde_is_the_users_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    # given
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MARVEL_HOME", "~/marvel")
+
+    # then
+    assert Home.from_environment().root == tmp_path / "marvel"
+
+
+def test_every_part_lies_under_the_root_and_on_its_own(tmp_path: Path):
+    # given
+    home = Home(tmp_path)
+
+    # when
+    parts = [getattr(home, name) for name in PARTS]
+
+    # then
+    assert all(part.is_relative_to(tmp_path) and part != tmp_path for part in parts)
+    assert not any(one != other and one.is_relative_to(other) for one in parts for other in parts)
+
+
+def test_naming_the_parts_makes_no_folder(tmp_path: Path):
+    # given
+    home = Home(tmp_path / "home")
+
+    # when
+    for name in PARTS:
+        getattr(home, name)
+
+    # then
+    assert not home.root.exists()
+
+
+def test_preparing_gives_dagster_the_projects_settings(tmp_path: Path):
+    # given
+    home = Home(tmp_path / "home")
+
+    # when
+    home.prepare()
+
+    # then
+    settings = yaml.safe_load((home.dagster / "dagster.yaml").read_text())
+    assert settings["telemetry"] == {"enabled": False}
+
+
+def test_preparing_again_brings_the_settings_up_to_date_and_keeps_the_rest(tmp_path: Path):
+    # given
+    home = Home(tmp_path / "home")
+    home.prepare()
+    (home.dagster / "dagster.yaml").write_text("old: true")
+    (home.dagster / "history.db").write_text("kept")
+
+    # when
+    home.prepare()
+
+    # then
+    assert (home.dagster / "dagster.yaml").read_bytes() == (PROJECT_ROOT / "config" / "dagster.yaml").read_bytes()
+    assert (home.dagster / "history.db").read_text() == "kept"

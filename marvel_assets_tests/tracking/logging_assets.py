@@ -1,0 +1,135 @@
+"""Assets that log to MLflow, for runs in other processes; they find their home by MARVEL_HOME."""
+
+import time
+from pathlib import Path
+
+import dagster as dg
+
+from marvel_assets.config import Tags
+from marvel_assets.paths import Home
+from marvel_assets.tracking.mlflow_resource import MlflowTracking
+
+BASIC, CUSTOM = "/Shared/basic", "/Shared/custom"
+PATIENCE_SECONDS = 120
+
+
+def tracking_of(home: Home) -> MlflowTracking:
+    return MlflowTracking(
+        tracking_uri=f"sqlite:///{home.mlflow_database}",
+        artifact_root=str(home.mlflow_artifacts),
+        locks=str(home.locks),
+    )
+
+
+def log(context: dg.AssetExecutionContext, tracking: MlflowTracking, experiment: str = BASIC) -> None:
+    """Log a metric under the asset's own name."""
+    import mlflow
+
+    with tracking.run(experiment, Tags.collect(context.run.run_id)):
+        mlflow.log_metric(context.asset_key.to_user_string(), 1)
+
+
+def mark(name: str) -> Path:
+    """A file by which processes tell one another how far they are."""
+    return Home.from_environment().root / f"{name}.mark"
+
+
+def wait_for(file: Path) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not file.exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(file)
+        time.sleep(0.05)
+
+
+@dg.asset
+def first(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None:
+    log(context, tracking)
+
+
+@dg.asset(deps=[first])
+def second(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None:
+    log(context, tracking)
+
+
+@dg.asset(deps=[first])
+def elsewhere(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None:
+    """Logs in another experiment."""
+    log(context, tracking, CUSTOM)
+
+
+@dg.asset(deps=[first])
+def broken(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None:
+    """Fails after it has logged."""
+    log(context, tracking)
+    raise dg.Failure("broken on purpose", allow_retries=False)
+
+
+@dg.asset(deps=[first])
+def broken_without_mlflow() -> None:
+    """Fails, and knows nothing of MLflow."""
+    raise ValueError("broken on purpose")
+
+
+@dg.asset
+def silent(tracking: MlflowTracking) -> None:
+    """Has MLflow at hand and logs nothing."""
+
+
+@dg.asset
+def waiting(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None:
+    """Has its run open until it is told to go on."""
+    import mlflow
+
+    with tracking.run(BASIC, Tags.collect(context.run.run_id)):
+        mlflow.log_metric("waiting", 1)
+        mark("waiting").touch()
+        wait_for(mark("go"))
+
+
+def _meet(context: dg.AssetExecutionContext, tracking: MlflowTracking, other: str) -> None:
+    import mlflow
+
+    def meet(occasion: str) -> None:
+        mark(f"{own}-{occasion}").touch()
+        wait_for(mark(f"{other}-{occasion}"))
+
+    own = context.asset_key.to_user_string()
+    meet("before")
+    with tracking.run(BASIC, Tags.collect(context.run.run_id)):
+        meet("within")
+        mlflow.log_metric(own, 1)
+
+
+@dg.asset
+def left(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None:
+    _meet(context, tracking, "right")
+
+
+@dg.asset
+def right(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None:
+    _meet(context, tracking, "left")
+
+
+def _job(*assets: dg.AssetsDefinition) -> dg.JobDefinition:
+    """A job that runs each asset in a process of its own."""
+    return dg.Definitions(
+        assets=assets,
+        jobs=[dg.define_asset_job("separately", executor_def=dg.multiprocess_executor)],
+        resources={"tracking": tracking_of(Home.from_environment())},
+    ).resolve_job_def("separately")
+
+
+def in_processes_with_a_failure() -> dg.JobDefinition:
+    return _job(first, broken)
+
+
+def in_processes_at_the_same_time() -> dg.JobDefinition:
+    return _job(left, right)
+
+
+defs = dg.Definitions(
+    assets=[waiting],
+    resources={"tracking": tracking_of(Home.from_environment())},
+    executor=dg.in_process_executor,
+)

@@ -1,0 +1,199 @@
+"""What a model takes behind its signature, and what it refuses."""
+
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mlflow.pyfunc import PyFuncModel
+from sklearn.pipeline import Pipeline
+
+from marvel_assets.datasets.marvel_kaggle.columns import EXAMPLE, FILL_VALUES, FLAGS, MEASURES
+from marvel_assets.model.pipeline import TRUSTED_TYPES
+from marvel_assets.tracking.signature import basic_signature, custom_signature, example_frame
+from marvel_assets_tests.fitted_rows import FEATURE_NAMES
+
+
+@pytest.fixture(scope="module")
+def model(fitted: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> PyFuncModel:
+    folder = Path(tmp_path_factory.mktemp("signature") / "model")
+    mlflow.sklearn.save_model(
+        fitted, folder, serialization_format="skops", skops_trusted_types=list(TRUSTED_TYPES), pip_requirements=[],
+        signature=basic_signature(FEATURE_NAMES),
+    )  # fmt: skip
+    return mlflow.pyfunc.load_model(str(folder))
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"Height": [np.nan, np.nan]},
+        {"Height": [None, None]},
+        {"Height": [2.0, 1.0]},
+        {"Universe": [None, None]},
+        {"Universe": [None, "Earth-616"]},
+        {"Gender": [np.nan, "Male"]},
+        {"Teams": [1, 0]},
+        {"Teams": [1.0, 0.0]},
+        {"Teams": pd.array([1, 0], dtype="int32")},
+        {"Teams": [1.0, np.nan]},
+        {"Height": np.array([1.85, 2], dtype="float32")},
+        {"Origin": ["never seen", ""]},
+        {"Name": ["a", "b"]},
+        {"Teams": [True, False]},
+        {"Height": [2, 1]},
+        {"Weight": [90, 120]},
+        {"Universe": [np.nan, np.nan]},
+        {"Height": pd.array([True, None], dtype="boolean")},
+    ],
+    ids=str,
+)
+def test_what_real_callers_send_is_taken(model: PyFuncModel, sent: dict[str, object]):
+    # when
+    labels = model.predict(example_frame(FEATURE_NAMES).assign(**sent))
+
+    # then
+    assert len(labels) == 2
+    assert set(labels) <= {0, 1}
+
+
+def test_an_integer_flag_and_a_float_flag_are_the_same_flag(model: PyFuncModel):
+    # given
+    integers, floats = ({"Teams": [one, zero], "Magic": [one, zero]} for one, zero in ((1, 0), (1.0, 0.0)))
+
+    # then
+    example = example_frame(FEATURE_NAMES)
+    assert list(model.predict(example.assign(**integers))) == list(model.predict(example.assign(**floats)))
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"Height": ["tall", "small"]},
+        {"Height": ["1.85", "1.9"]},
+        {"Height": [1 + 2j, 0]},
+        {"Height": pd.to_datetime(["2020-01-01", "2021-01-01"])},
+        {"Teams": ["1", "0"]},
+        {"Universe": [616, 616]},
+        {"Universe": [True, False]},
+        {"Gender": [["Male"], {"a": 1}]},
+        {"Gender": [b"Male", b"Female"]},
+    ],
+    ids=str,
+)
+def test_what_means_nothing_is_refused_with_the_column(model: PyFuncModel, sent: dict[str, object]):
+    with pytest.raises(ValueError, match=f"^column {next(iter(sent))}: expected (a number|text), found "):
+        model.predict(example_frame(FEATURE_NAMES).assign(**sent))
+
+
+NULLABLE_NUMBERS = [
+    "float64",
+    "object",
+    "Int64",
+    "Float64",
+    "category",
+    "Sparse[float64]",
+    pd.ArrowDtype(pa.int64()),
+    pd.ArrowDtype(pa.float64()),
+    pd.ArrowDtype(pa.decimal128(9, 2)),
+]
+NUMBERS = [*NULLABLE_NUMBERS, "int8", "uint16", "int64", "float32", "Sparse[int64]"]
+NULLABLE_FLAGS = [*NULLABLE_NUMBERS, "boolean", pd.ArrowDtype(pa.bool_())]
+FLAG_TYPES = [*NUMBERS, *NULLABLE_FLAGS, "bool"]
+TEXTS = [
+    "object",
+    "string",
+    "string[pyarrow]",
+    "category",
+    pd.ArrowDtype(pa.string()),
+    pd.ArrowDtype(pa.large_string()),
+]
+
+
+@st.composite
+def columns(draw: st.DrawFn, name: str) -> pd.Series:
+    """The cells of two characters, missing or not, in one of the types that can hold them."""
+    is_missing = draw(st.booleans())
+    if name in MEASURES:
+        value, types = draw(st.sampled_from([1, 2, 90])), NULLABLE_NUMBERS if is_missing else NUMBERS
+    elif name in FLAGS:
+        value, types = draw(st.sampled_from([0, 1])), NULLABLE_FLAGS if is_missing else FLAG_TYPES
+    else:
+        value, types = EXAMPLE[name][0], TEXTS
+    return pd.Series([value, None if is_missing else value], dtype=draw(st.sampled_from(types)))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(sent=st.fixed_dictionaries({name: columns(name) for name in FEATURE_NAMES}))
+def test_a_character_gets_one_answer_whatever_types_it_comes_in(
+    model: PyFuncModel, fitted: Pipeline, sent: dict[str, pd.Series]
+):
+    # given: the same cells in the types of the training rows
+    numbers = (*MEASURES, *FLAGS)
+    plain = pd.DataFrame(
+        {
+            name: [(float(cell) if name in numbers else cell) if pd.notna(cell) else None for cell in column]
+            for name, column in sent.items()
+        }
+    ).astype(dict.fromkeys(numbers, "float64"))
+
+    # then
+    assert list(model.predict(pd.DataFrame(sent))) == list(fitted.predict(plain))
+    assert list(fitted.predict(pd.DataFrame(sent))) == list(fitted.predict(plain))
+
+
+def test_a_missing_cell_is_what_the_cleaning_makes_of_it(model: PyFuncModel, sets: dict[str, pd.DataFrame]):
+    # given
+    rows = sets["test"][FEATURE_NAMES].head(200).astype(object)
+
+    # then
+    for name, value in FILL_VALUES.items():
+        missing, filled = rows.assign(**{name: None}), rows.assign(**{name: value})
+        assert list(model.predict(missing)) == list(model.predict(filled))
+
+
+def test_the_pipeline_takes_a_table_of_arrow(fitted: Pipeline, sets: dict[str, pd.DataFrame]):
+    # given
+    rows = sets["test"]
+
+    # then
+    assert list(fitted.predict(pa.Table.from_pandas(rows))) == list(fitted.predict(rows[FEATURE_NAMES]))
+
+
+def test_the_example_has_every_feature():
+    assert list(example_frame(FEATURE_NAMES).columns) == FEATURE_NAMES
+
+
+def test_the_custom_model_answers_with_a_list_of_words():
+    assert custom_signature(FEATURE_NAMES).outputs.to_dict() == [
+        {"type": "array", "items": {"type": "string"}, "name": "Survival prediction", "required": True}
+    ]
+
+
+def test_a_single_character_of_whom_nothing_is_known_is_taken(model: PyFuncModel):
+    # given
+    nothing = {name: [np.nan if name in MEASURES else None] for name in FEATURE_NAMES}
+
+    # then
+    assert len(model.predict(pd.DataFrame(nothing))) == 1
+
+
+def test_columns_may_come_in_another_order(model: PyFuncModel):
+    # given
+    example = example_frame(FEATURE_NAMES)
+
+    # then
+    assert list(model.predict(example[FEATURE_NAMES[::-1]])) == list(model.predict(example))
+
+
+def test_the_signature_lists_the_features_in_their_order():
+    assert basic_signature(FEATURE_NAMES).inputs.input_names() == FEATURE_NAMES
+    assert custom_signature(FEATURE_NAMES).inputs == basic_signature(FEATURE_NAMES).inputs
+
+
+def test_an_example_of_fewer_features_has_only_these():
+    assert list(example_frame(["Origin", "Height"]).columns) == ["Origin", "Height"]

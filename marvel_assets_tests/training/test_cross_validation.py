@@ -1,0 +1,87 @@
+"""Cross-validation: the same folds for both ways to fit, and an interval that is honest about shared rows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from marvel_assets.config import ProjectConfig
+from marvel_assets.datasets.marvel_kaggle.columns import TARGET
+from marvel_assets.training.cross_validation import TrainingRows, difference, folds, scores
+
+
+@pytest.fixture(scope="module")
+def training(sets: dict[str, pd.DataFrame]) -> TrainingRows:
+    rows = sets["train"].head(900).reset_index(drop=True)
+    return TrainingRows(rows, pd.Series([f"character {number}" for number in rows.index]))
+
+
+def test_each_row_is_held_out_once_in_each_repeat_and_never_fitted_there(training: TrainingRows):
+    # when
+    parts = folds(training, TARGET, splits=4, repeats=2, seed=1)
+
+    # then
+    assert len(parts) == 8
+    for repeat in (parts[:4], parts[4:]):
+        assert sorted(np.concatenate([held_out for _, held_out in repeat])) == list(range(len(training.ids)))
+    assert not any(set(fitted) & set(held_out) for fitted, held_out in parts)
+
+
+def test_both_classes_are_alike_in_every_fold(training: TrainingRows):
+    # when
+    shares = [training.rows[TARGET].iloc[held_out].mean() for _, held_out in folds(training, TARGET, 4, 1, 1)]
+
+    # then
+    assert max(shares) - min(shares) < 0.01
+
+
+def test_the_seed_alone_decides_the_folds(training: TrainingRows):
+    # when
+    first, again, other = (folds(training, TARGET, 3, 1, seed) for seed in (1, 1, 2))
+
+    # then
+    assert all((one[1] == two[1]).all() for one, two in zip(first, again, strict=True))
+    assert any(len(one[1]) != len(two[1]) or (one[1] != two[1]).any() for one, two in zip(first, other, strict=True))
+
+
+def test_too_few_rows_of_a_class_are_refused_by_name(training: TrainingRows):
+    # given
+    dead = np.flatnonzero(training.rows[TARGET] == 0)
+    alive = np.flatnonzero(training.rows[TARGET] == 1)
+
+    # then
+    with pytest.raises(ValueError, match=r"column Alive: 5 folds need 5 rows of each class; of 103 training rows 3 "):
+        # when
+        folds(training.at(np.concatenate([dead[:3], alive[:100]])), TARGET, 5, 1, 1)
+
+
+def test_a_fold_is_judged_by_a_fit_that_has_not_seen_it(training: TrainingRows, way: ProjectConfig):
+    # given: a target that nothing tells, so that only who has seen the rows can know it
+    drawn = np.random.default_rng(3).integers(0, 2, len(training.ids))
+    guessing = TrainingRows(training.rows.assign(Alive=drawn), training.ids)
+
+    # when
+    found = list(scores(way, guessing, folds(guessing, TARGET, 3, 1, 1), 1))
+
+    # then
+    assert np.mean([score.roc_auc for score in found]) == pytest.approx(0.5, abs=0.08)
+
+
+def test_the_same_way_to_fit_scores_the_same(training: TrainingRows, way: ProjectConfig):
+    # given
+    parts = folds(training, TARGET, 3, 1, 1)
+
+    # then
+    assert list(scores(way, training, parts, 1)) == list(scores(way, training, parts, 1))
+
+
+def test_the_interval_is_the_corrected_one():
+    # given: Nadeau and Bengio's variance, worked out by hand for five folds
+    ours, theirs = [0.71, 0.72, 0.74, 0.70, 0.73], [0.70, 0.70, 0.70, 0.70, 0.70]
+    variance = (1 / 5 + 1 / 4) * 0.00025
+    reach = 2.7764451051977987 * variance**0.5
+
+    # when
+    found = difference(ours, theirs, splits=5)
+
+    # then
+    assert (found.mean, found.low, found.high) == pytest.approx((0.02, 0.02 - reach, 0.02 + reach))

@@ -1,0 +1,216 @@
+"""The processes of a distributed fit: there, alike and large enough, or refused by name before anything is read."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from distributed import LocalCluster
+
+from marvel_assets.paths import PROJECT_ROOT
+from marvel_assets.storage.memory import BYTES_A_CELL
+from marvel_assets.training.dask_cluster import Workers, WorkersError, dask_workers, identity
+
+pytestmark = pytest.mark.integration
+
+CODE = ("model/encoder.py", "model/pipeline.py")
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    with dask_workers(2, scheduler=None, threads=1, code_files=CODE) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[str]:
+    """A scheduler with one worker, both threads of this process."""
+    with LocalCluster(
+        host="127.0.0.1", n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def processes_of(workers: Workers) -> dict[str, int]:
+    return dict(workers.client.run(os.getpid, workers=list(workers.addresses)))
+
+
+def test_as_many_processes_as_asked_for_are_started(workers: Workers):
+    # when
+    processes = processes_of(workers)
+
+    # then
+    assert len(set(processes.values()) - {os.getpid()}) == 2
+    assert tuple(processes) == workers.addresses
+
+
+def test_scheduler_and_workers_listen_on_the_loopback_interface_alone(workers: Workers):
+    # given
+    processes = [psutil.Process(), *map(psutil.Process, processes_of(workers).values())]
+
+    # when
+    listening = [
+        connection.laddr.ip
+        for process in processes
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+
+    # then
+    assert len(listening) >= 3
+    assert set(listening) == {"127.0.0.1"}
+
+
+def test_who_has_what_is_told_in_the_order_of_the_workers(workers: Workers):
+    # given: many keys, in the reverse order of the workers
+    held = [
+        workers.client.submit(pow, 2, number, workers=[workers.addresses[number % 2]], pure=False)
+        for number in reversed(range(20))
+    ]
+    workers.client.gather(held)
+
+    # when
+    holders = [holder for [holder] in workers.client.who_has(held).values()]
+
+    # then
+    assert holders == [workers.addresses[0]] * 10 + [workers.addresses[1]] * 10
+
+
+def test_the_processes_end_with_the_context():
+    # given
+    with dask_workers(1, scheduler=None, threads=1, code_files=CODE) as started:
+        [process] = map(psutil.Process, processes_of(started).values())
+        assert process.is_running()
+
+    # then
+    process.wait(timeout=30)
+
+
+def test_a_scheduler_that_is_there_already_is_used_and_left_running(scheduler: str):
+    # when
+    for _ in range(2):
+        with dask_workers(1, scheduler, threads=1, code_files=CODE) as found:
+            answer = found.watched(lambda found=found: found.client.submit(pow, 2, 5).result())
+
+            # then
+            assert (answer, found.where) == (32, scheduler)
+
+
+def test_a_scheduler_that_nobody_answers_for_is_named_within_seconds():
+    # given
+    address = f"tcp://127.0.0.1:{free_port()}"
+    started = time.monotonic()
+
+    # then
+    with (
+        pytest.raises(WorkersError, match=rf"No Dask scheduler answers at {address} within 10 s: .* `dask scheduler`"),
+        dask_workers(1, address, threads=1, code_files=CODE),
+    ):
+        pass
+    assert time.monotonic() - started < 60
+
+
+def test_what_listens_and_is_no_scheduler_is_named():
+    # given: a server that takes connections and says nothing
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
+
+        # then
+        with (
+            pytest.raises(WorkersError, match=f"No Dask scheduler answers at {address} within 10 s"),
+            dask_workers(1, address, threads=1, code_files=CODE),
+        ):
+            pass
+
+
+@pytest.mark.parametrize("address", ["nonsense://127.0.0.1:1", "tcp://127.0.0.1:port"])
+def test_what_is_no_address_is_named(address: str):
+    with (
+        pytest.raises(WorkersError, match=f"No Dask scheduler answers at {address}"),
+        dask_workers(1, address, threads=1, code_files=CODE),
+    ):
+        pass
+
+
+def test_too_few_workers_are_told_with_the_command_that_adds_some(scheduler: str):
+    with (
+        pytest.raises(WorkersError, match=rf"{scheduler} has 1 of 3 workers after 1 s. .*`dask worker {scheduler}`"),
+        dask_workers(3, scheduler, threads=1, code_files=CODE, patience=1),
+    ):
+        pass
+
+
+def test_a_worker_with_other_code_is_refused_by_name(tmp_path: Path):
+    # given: a worker from another checkout
+    shutil.copytree(PROJECT_ROOT / "marvel_assets", tmp_path / "marvel_assets")
+    with (tmp_path / "marvel_assets" / CODE[0]).open("a") as encoder:
+        encoder.write("# another\n")
+    with LocalCluster(
+        host="127.0.0.1", n_workers=0, processes=False, protocol="tcp", dashboard_address=None
+    ) as cluster:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address, "--host", "127.0.0.1",
+             "--no-nanny", "--no-dashboard"],
+            env={**os.environ, "PYTHONPATH": str(tmp_path)}, cwd=tmp_path, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            # then
+            with (
+                pytest.raises(
+                    WorkersError, match=r"Worker tcp://127.* is unlike this process: code of the fit .* here"
+                ),
+                dask_workers(1, cluster.scheduler_address, threads=1, code_files=CODE),
+            ):
+                pass
+        finally:
+            worker.terminate()
+            worker.wait(timeout=30)
+
+
+def test_what_must_be_alike_are_the_packages_and_the_code_of_the_fit():
+    assert set(identity(CODE)) == {"lightgbm", "numpy", "pandas", "scikit-learn", "code of the fit"}
+
+
+def test_rows_that_no_worker_could_hold_are_refused_with_the_number_of_workers_that_could(workers: Workers):
+    # given: twice what this machine has free
+    rows = 2 * psutil.virtual_memory().available // (10 * BYTES_A_CELL)
+
+    # then
+    with pytest.raises(WorkersError, match=r"c.s.t: each of 2 workers reads .* Use at least [4-6] workers"):
+        workers.check_that_rows_fit("c.s.t", rows, columns=10)
+
+
+def test_rows_that_fit_into_the_workers_are_let_through(workers: Workers):
+    workers.check_that_rows_fit("c.s.t", rows=1_000_000, columns=10)
+
+
+def test_a_failure_of_the_work_itself_is_handed_on(workers: Workers):
+    with pytest.raises(ZeroDivisionError):
+        workers.watched(lambda: workers.client.submit(divmod, 1, 0, pure=False).result())
+
+
+def test_a_worker_that_dies_ends_the_work_with_its_name():
+    # given: work that would go on for minutes, on the worker that lives
+    with dask_workers(2, scheduler=None, threads=1, code_files=CODE) as started:
+        dying, living = started.addresses
+
+        def work() -> None:
+            os.kill(processes_of(started)[dying], signal.SIGKILL)
+            started.client.submit(time.sleep, 300, workers=[living]).result()
+
+        # then
+        with pytest.raises(WorkersError, match=f"Lost while fitting: {dying} of 2 workers"):
+            started.watched(work)

@@ -1,0 +1,199 @@
+"""A fit by several processes is that of one within sampling error, and gives a pipeline like any other."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from deltalake import write_deltalake
+from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import Pipeline
+
+from marvel_assets.datasets.marvel_kaggle.columns import FILL_VALUES, TARGET
+from marvel_assets.model.encoder import CatToIntTransformer
+from marvel_assets.model.pipeline import TRUSTED_TYPES, build_pipeline, fit_pipeline
+from marvel_assets.storage.table_scan import TableScan
+from marvel_assets.training.dask_cluster import Workers, dask_workers
+from marvel_assets.training.dataset import columns_for_training, sum_of_rows, to_frame, unordered_digest
+from marvel_assets.training.distributed import DistributedFit, EncodedPart, fit_on_workers, recoded
+from marvel_assets_tests.conftest import FEW_TREES
+from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
+
+pytestmark = pytest.mark.integration
+
+WORKERS = 2
+MIN_FREQUENCY = 10
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    with dask_workers(WORKERS, scheduler=None, threads=1, modules=()) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def train_set(tmp_path_factory: pytest.TempPathFactory, sets: dict[str, pd.DataFrame]) -> TableScan:
+    """The train rows as a Delta table. One universe is known to so few characters that no part has half of them."""
+    folder = tmp_path_factory.mktemp("train_set")
+    rows = sets["train"].assign(Id=[f"Character {place:05d}" for place in range(len(sets["train"]))])
+    rows.loc[: MIN_FREQUENCY - 1, "Universe"] = "Earth-1"
+    write_deltalake(folder, rows)
+    return TableScan(folder, 0, tuple(columns_for_training(FEATURE_NAMES)))
+
+
+@pytest.fixture(scope="module")
+def alone(train_set: TableScan) -> Pipeline:
+    """Fitted in this process."""
+    rows = to_frame(train_set.read(), FEATURE_NAMES)
+    return fit_pipeline(
+        unfitted(),
+        rows,
+        FEATURE_NAMES,
+        TARGET,
+    )
+
+
+def unfitted() -> Pipeline:
+    return build_pipeline(CATEGORICAL, FEW_TREES, 1, min_frequency=MIN_FREQUENCY, fill_values=FILL_VALUES)
+
+
+def fit(workers: Workers, scan: TableScan) -> DistributedFit:
+    return fit_on_workers(
+        workers.client,
+        workers.addresses,
+        scan.parts(len(workers.addresses)),
+        unfitted(),
+        FEATURE_NAMES,
+        TARGET,
+    )
+
+
+@pytest.fixture(scope="module")
+def together(workers: Workers, train_set: TableScan) -> DistributedFit:
+    """Fitted by the workers."""
+    return fit(workers, train_set)
+
+
+def test_the_encoder_is_the_one_that_a_single_process_fits(together: DistributedFit, alone: Pipeline):
+    # when
+    encoder = together.pipeline.named_steps["encode"]
+
+    # then: and it knows the universe that neither worker saw often enough
+    for step in ("coerce", "encode"):
+        ours, theirs = (vars(fitted.named_steps[step]) for fitted in (together.pipeline, alone))
+        assert ours | {"feature_names_in_": FEATURE_NAMES} == theirs | {"feature_names_in_": FEATURE_NAMES}
+        assert list(ours["feature_names_in_"]) == FEATURE_NAMES
+    assert "Earth-1" in encoder.categories_["Universe"]
+    assert encoder.infrequent_codes_["Universe"] > 0
+
+
+def test_predictions_agree_with_those_of_a_single_process_within_sampling_error(
+    together: DistributedFit, alone: Pipeline, sets: dict[str, pd.DataFrame]
+):
+    # given: the standard error that the ROC AUC has on so many test rows, after Hanley and McNeil at an AUC of 0.5
+    rows, alive = sets["test"], sets["test"][TARGET].to_numpy()
+    dead, living = np.sum(alive == 0), np.sum(alive == 1)
+    error = np.sqrt((dead + living + 1) / (12 * dead * living))
+
+    # when
+    one, several = (pipeline.predict_proba(rows[FEATURE_NAMES])[:, 1] for pipeline in (alone, together.pipeline))
+
+    # then
+    assert abs(roc_auc_score(alive, several) - roc_auc_score(alive, one)) < error
+    assert np.corrcoef(one, several)[0, 1] > 0.98
+    assert roc_auc_score(alive, several) > 0.5 + 3 * error
+
+
+def test_all_rows_are_fitted_and_their_digest_is_that_of_the_rows_read_at_once(
+    together: DistributedFit, train_set: TableScan
+):
+    # when
+    rows = to_frame(train_set.read(), FEATURE_NAMES)
+
+    # then
+    assert together.rows == len(rows)
+    assert together.rows_digest == unordered_digest([sum_of_rows(rows)])
+    root = together.pipeline.named_steps["classify"].booster_.dump_model()["tree_info"][0]["tree_structure"]
+    assert root["internal_count"] == len(rows)
+
+
+def test_a_second_fit_is_the_same_bit_for_bit(workers: Workers, together: DistributedFit, train_set: TableScan):
+    # when
+    again = fit(workers, train_set)
+
+    # then
+    assert model_text(again.pipeline) == model_text(together.pipeline)
+
+
+def test_nothing_tells_of_the_workers_in_what_is_stored(together: DistributedFit, alone: Pipeline):
+    # given
+    classifier, expected = together.pipeline.named_steps["classify"], alone.named_steps["classify"]
+
+    # then
+    assert classifier.get_params() == expected.get_params()
+    assert vars(clone(classifier)).keys() == vars(clone(expected)).keys()
+    assert not {"machines", "num_machines", "local_listen_port", "client"} & vars(classifier).keys()
+    assert "127.0.0.1" not in model_text(together.pipeline)
+
+
+def test_the_pipeline_is_stored_with_the_types_that_any_is_and_read_back_the_same(
+    together: DistributedFit, sets: dict[str, pd.DataFrame]
+):
+    # when
+    stored = skops.io.dumps(together.pipeline)
+    back = skops.io.loads(stored, trusted=list(TRUSTED_TYPES))
+
+    # then
+    assert sorted(skops.io.get_untrusted_types(data=stored)) == sorted(TRUSTED_TYPES)
+    rows = sets["test"][FEATURE_NAMES]
+    np.testing.assert_array_equal(back.predict_proba(rows), together.pipeline.predict_proba(rows))
+    assert list(back.feature_names_in_) == FEATURE_NAMES
+    assert back.named_steps["classify"].booster_.feature_name() == FEATURE_NAMES
+
+
+@pytest.mark.parametrize(
+    ("condition", "found"),
+    [
+        (f"{TARGET} = 1", r"the part of worker 1 of 2 has [0-9,]+ rows with Alive in \[1\]"),
+        (f"{TARGET} = 1 OR md5(concat('part', Id)) < '80000000'", r"the part of worker 2 .* with Alive in \[1\]"),
+        ("Id = 'nobody'", r"the part of worker 1 of 2 has 0 rows with Alive in \[\]"),
+    ],
+    ids=["one class", "one class in one part", "no rows"],
+)
+def test_a_part_that_lacks_a_class_is_refused_before_the_fit(
+    workers: Workers, train_set: TableScan, condition: str, found: str
+):
+    # given: a worker that saw the living alone would number them as the first class
+    scan = TableScan(train_set.location, 0, train_set.columns, condition=f"({condition})")
+
+    # then
+    with pytest.raises(ValueError, match=f"column Alive: each worker needs .*{found}.* Fit with fewer workers"):
+        fit(workers, scan)
+
+
+def test_codes_of_a_part_are_put_right_and_missing_cells_stay_missing():
+    # given: what the part calls 0, 1 and 2 is infrequent, 1 and 0 among all
+    found = {"Universe": {"Earth-3": 1, "Earth-9": 1, "Earth-1": 1}}
+    matrix = np.array([[0, 1.5], [1, np.nan], [2, 1.7], [-1, 2.5]])
+    rows = pd.DataFrame({"Universe": ["a"]})
+    part = EncodedPart(matrix, np.zeros(4, np.int32), found, sum_of_rows(rows), rows.head(0))
+    encoder = CatToIntTransformer(columns=["Universe"], min_frequency=2)
+    encoder.fit_counts(["Universe", "Height"], {"Universe": {"Earth-1": 2, "Earth-3": 1, "Earth-9": 2}}, 5)
+
+    # when
+    right = recoded(part, ["Universe", "Height"], encoder)
+
+    # then
+    np.testing.assert_array_equal(right, [[2, 1.5], [1, np.nan], [0, 1.7], [-1, 2.5]])
+
+
+def test_a_table_that_is_gone_is_named_by_the_worker_that_looked_for_it(workers: Workers, tmp_path: Path):
+    with pytest.raises(LookupError, match=rf"{tmp_path / 'gone'} has no version 0"):
+        fit(workers, TableScan(tmp_path / "gone", 0, tuple(columns_for_training(FEATURE_NAMES))))
+
+
+def model_text(pipeline: Pipeline) -> str:
+    return str(pipeline.named_steps["classify"].booster_.model_to_string())

@@ -1,0 +1,136 @@
+"""Early stopping: how many trees help is found on training rows, and all of them are fitted with so many."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import log_loss
+from sklearn.pipeline import Pipeline
+
+from marvel_assets.config import EarlyStopping, ProjectConfig
+from marvel_assets.datasets.contract import split_of
+from marvel_assets.datasets.marvel_kaggle.columns import TARGET
+from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
+from marvel_assets.training.early_stopping import is_held_out, trees_that_help
+from marvel_assets.training.fit import fit_as_configured
+from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
+
+TOO_MANY = {"learning_rate": 0.1, "n_estimators": 300, "max_depth": 6}
+SETTINGS = EarlyStopping(rounds=20, share=0.2)
+
+
+@pytest.fixture(scope="module")
+def ids(sets: dict[str, pd.DataFrame]) -> pd.Series:
+    return pd.Series([f"character {number}" for number in range(len(sets["train"]))], index=sets["train"].index)
+
+
+def configured(parameters: dict[str, Any]) -> Pipeline:
+    return build_pipeline(CATEGORICAL, parameters, 1, min_frequency=50)
+
+
+@pytest.fixture
+def config(way: ProjectConfig) -> ProjectConfig:
+    parameters = way.parameters.model_copy(update=TOO_MANY)
+    return way.model_copy(update={"parameters": parameters, "early_stopping": SETTINGS})
+
+
+def test_the_pipeline_holds_the_number_of_trees_with_the_smallest_log_loss_on_the_rows_held_out(
+    sets: dict[str, pd.DataFrame], ids: pd.Series, config: ProjectConfig
+):
+    # given: the log loss on the rows held out after each number of trees
+    train, held_out = sets["train"], is_held_out(ids, SETTINGS.share)
+    alone = fit_pipeline(configured(TOO_MANY), train[~held_out], FEATURE_NAMES, TARGET)
+    unseen = alone[:-1].transform(train[held_out][FEATURE_NAMES])
+    losses = [
+        log_loss(train[held_out][TARGET], alone[-1].predict_proba(unseen, num_iteration=trees)[:, 1])
+        for trees in range(1, TOO_MANY["n_estimators"] + 1)
+    ]
+
+    # when
+    fitted = fit_as_configured(config, train, ids, 1)
+
+    # then
+    trees = fitted.named_steps["classify"].booster_.num_trees()
+    assert trees == int(np.argmin(losses)) + 1
+    assert trees < TOO_MANY["n_estimators"]
+
+
+def test_the_rows_held_out_are_fitted_in_the_end(sets: dict[str, pd.DataFrame], ids: pd.Series, config: ProjectConfig):
+    # when
+    fitted = fit_as_configured(config, sets["train"], ids, 1)
+
+    # then: it is the fit of all rows with as many trees
+    trees = fitted.named_steps["classify"].booster_.num_trees()
+    again = configured(TOO_MANY | {"n_estimators": trees})
+    fit_pipeline(again, sets["train"], FEATURE_NAMES, TARGET)
+    test = sets["test"][FEATURE_NAMES]
+    np.testing.assert_array_equal(fitted.predict_proba(test), again.predict_proba(test))
+
+
+def test_a_second_fit_is_the_same_bit_for_bit(sets: dict[str, pd.DataFrame], ids: pd.Series, config: ProjectConfig):
+    # when
+    first, second = (fit_as_configured(config, sets["train"], ids, threads) for threads in (1, 2))
+
+    # then
+    test = sets["test"][FEATURE_NAMES]
+    np.testing.assert_array_equal(first.predict_proba(test), second.predict_proba(test))
+
+
+def test_the_pipeline_that_is_asked_stays_unfitted(
+    sets: dict[str, pd.DataFrame], ids: pd.Series, config: ProjectConfig
+):
+    # given
+    pipeline = build_pipeline(CATEGORICAL, TOO_MANY, 1)
+
+    # when
+    trees_that_help(pipeline, sets["train"], ids, config, SETTINGS)
+
+    # then
+    assert not hasattr(pipeline.named_steps["encode"], "categories_")
+    assert pipeline.named_steps["classify"].n_estimators == TOO_MANY["n_estimators"]
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.5])
+def test_as_many_rows_as_asked_for_are_held_out(share: float):
+    # when
+    held_out = is_held_out((f"character {number}" for number in range(20_000)), share)
+
+    # then
+    assert held_out.mean() == pytest.approx(share, abs=0.01)
+
+
+def test_the_hash_is_another_than_the_one_that_chose_the_test_rows():
+    # given
+    names = [f"character {number}" for number in range(20_000)]
+
+    # when: training ids alone, whose plain hashes all lie above a bound
+    training = [name for name in names if split_of(name) == "train"]
+
+    # then
+    assert is_held_out(training, 0.1).mean() == pytest.approx(0.1, abs=0.01)
+
+
+def test_a_character_stays_on_its_side_when_others_come():
+    # given
+    names = [f"character {number}" for number in range(1000)]
+
+    # then
+    np.testing.assert_array_equal(is_held_out(names, 0.3)[:400], is_held_out(names[:400], 0.3))
+
+
+def test_rows_that_do_not_do_are_refused_with_the_key_and_what_to_change(
+    sets: dict[str, pd.DataFrame], ids: pd.Series, config: ProjectConfig
+):
+    # given
+    few, names = sets["train"].head(3), ids.head(3)
+
+    # then
+    with pytest.raises(ValueError, match=r"early_stopping.share is 0.2: of 3 training rows.*Choose another share"):
+        # when
+        fit_as_configured(config, few, names, 1)
+
+
+def test_without_the_ids_nothing_is_held_out_in_silence(sets: dict[str, pd.DataFrame], config: ProjectConfig):
+    with pytest.raises(ValueError, match="early_stopping: the ids of the training rows"):
+        fit_as_configured(config, sets["train"], None, 1)

@@ -1,0 +1,104 @@
+"""What a source or a branch calls itself does nothing where a person reads it."""
+
+import html
+import re
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from marvel_assets.evaluation.gate import GateResult, Slice
+from marvel_assets.evaluation.model_card import Facts, gate_report, model_card
+from marvel_assets.utils.escaping import as_markdown, in_words, printable
+
+NAMES = [
+    "=1+1",
+    "+cmd|' /C calc'!A0",
+    "-2+3",
+    "@SUM(A1)",
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "![x](https://evil.example/p.png)",
+    "[x](javascript:alert(1))",
+    "<https://evil.example>",
+    "a | b | c",
+    "`code`",
+    "**bold** _it_ ~~no~~",
+    "$$x^2$$",
+    "line\n# heading\n| a |",
+    "&lt;b&gt;",
+    "\x1b[31mred\x00",
+    "\\<b>",
+    "https://evil.example www.evil.example me@evil.example",
+]
+ORDINARY = ["Earth-616", "Earth-TRN414", "Unknown", "Other", "log_loss_gain -0.01", "Nowhere (really)"]
+
+
+def rendered(markdown: str) -> str:
+    return MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(markdown)
+
+
+def tags(markdown: str) -> set[str]:
+    return set(re.findall(r"<\s*([a-z0-9]+)", rendered(markdown)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=15)
+@given(after=st.text(max_size=20))
+@example(after="")
+def test_a_name_is_shown_letter_by_letter_and_as_nothing_else(name: str, after: str):
+    # given
+    text = name + after
+
+    # when
+    shown = rendered(f"| column | rows |\n|---|---|\n| Universe {as_markdown(text)} | 5 |\n")
+
+    # then
+    [cell, rows] = re.findall(r"<td>(.*?)</td>", shown, flags=re.DOTALL)
+    assert "<" not in cell
+    assert html.unescape(cell) == f"Universe {printable(text)}".rstrip()
+    assert rows == "5"
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_an_ordinary_name_stays_as_it_is(name: str):
+    # then
+    assert as_markdown(name) == name == printable(name)
+
+
+@given(st.text())
+def test_what_is_printable_fits_into_a_line(text: str):
+    # then
+    assert printable(text).isprintable()
+    assert printable(printable(text)) == printable(text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_in_a_sentence_is_the_same_as_text_and_as_markdown(name: str):
+    # when
+    words = in_words(name)
+
+    # then
+    assert html.unescape(rendered(f"where it is {words}.")) == f"<p>where it is {words}.</p>\n"
+    assert words.isprintable()
+
+
+def test_a_long_name_is_cut():
+    assert in_words("x" * 1_000) == "x" * 80
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_gates_report_and_the_card_hold_no_more_than_they_would_of_an_ordinary_name(name: str):
+    # given
+    def reports(called: str) -> list[str]:
+        slices = (Slice("Universe", called, 500, 0.6, 0.5, 0.7),)
+        result = GateResult((f"it refused {called}",), (called,), (), slices, called, called)
+        facts = Facts("m-1", "t@v0", "s@v0", ["Height"], {"max_depth": 6}, {}, {"branch": called}, ["roc_curve"], "r-1")
+        return [gate_report(result), model_card(facts, result)]
+
+    # then
+    for odd, ordinary in zip(reports(name), reports("Earth-616"), strict=True):
+        assert re.findall(r"</?\w+", rendered(odd)) == re.findall(r"</?\w+", rendered(ordinary))
+        assert len(odd.splitlines()) == len(ordinary.splitlines())
+        assert "://" not in odd
