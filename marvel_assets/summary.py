@@ -35,6 +35,7 @@ METRICS = {
 }
 METRICS_A_LINE = 3
 PREDICTIONS = 5
+ROWS_TO_CHOOSE_FROM = 1_000
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _rows(done: Materialised) -> Iterator[str]:
 def _predictions(tables: Tables, test_set: TableVersion, model_files: Path) -> Iterator[str]:
     import mlflow
 
-    everyone = tables.read(test_set)
+    everyone = tables.read(test_set, sample=min(1.0, ROWS_TO_CHOOSE_FROM / max(test_set.rows, 1)))
     step = max(1, everyone.num_rows // PREDICTIONS)
     characters = everyone.take(list(range(0, everyone.num_rows, step))[:PREDICTIONS]).to_pandas()
     model = mlflow.pyfunc.load_model(str(model_files))

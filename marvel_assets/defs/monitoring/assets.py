@@ -27,6 +27,9 @@ NOT_DRIFTED = "has_not_drifted"
 RECIPE = "recipe"
 """What a report's metadata tell the next one: all that decides it."""
 
+MOST_ROWS = 200_000
+"""About how many rows of a window, and of the reference, are compared: of more a sample, which tells as much."""
+
 DRIFT_CODE = code_version("marvel_assets.evaluation.drift", "marvel_assets.model.wrapper")
 
 
@@ -64,8 +67,12 @@ def drift_report(
         return _result(before)
     recorded = tables.commit_of(survival_predictions).provenance
     number = int(str(recorded["model"]).rpartition("/")[2])
-    scored = tables.read(survival_predictions, ["Id", *features, PREDICTION, "source_version"]).to_pandas()
-    window = scored[scored["source_version"] == recorded["scored_version"]]
+    window = tables.read(
+        survival_predictions,
+        ["Id", *features, PREDICTION],
+        _share_of(recorded["scored"]),
+        f"source_version = {int(recorded['scored_version'])}",
+    ).to_pandas()
     facts: dict[str, int | str] = {
         WINDOW: survival_predictions.version,
         MODEL: number,
@@ -106,6 +113,10 @@ def _result(metadata: Mapping[str, Any]) -> dg.MaterializeResult[None]:
     return dg.MaterializeResult(metadata=metadata, check_results=[check])
 
 
+def _share_of(rows: int) -> float:
+    return min(1.0, MOST_ROWS / max(rows, 1))
+
+
 def _reported(context: dg.AssetExecutionContext) -> Mapping[str, dg.MetadataValue[Any]]:
     """What the last report told."""
     event = context.instance.get_latest_materialization_event(drift_report.key)
@@ -129,7 +140,8 @@ def _reference(
     source = input_of(tracking.client().get_run(model.run_id), "testing")
     location = Path(source.path) if source.path else tables.location(str(source.table))
     features = project.config.features
-    rows = to_frame(tables.read_at(location, source.version, columns_for_training(features)), features)
+    share = _share_of(tables.count_at(location, source.version))
+    rows = to_frame(tables.read_at(location, source.version, columns_for_training(features), share), features)
     pipeline = load_pipeline(model.model_id, tracking)
     answers = asked_once_each(rows[list(pipeline.feature_names_in_)], on_every_core(pipeline.predict))
     return rows.assign(**{PREDICTION: [LABELS[int(answer)] for answer in answers]})

@@ -16,6 +16,7 @@ from marvel_assets.definitions import defs
 from marvel_assets.defs.inference import predictions
 from marvel_assets.defs.resources import resources_of_the_profile
 from marvel_assets.paths import Home
+from marvel_assets.summary import summary
 from marvel_assets_tests.graph import failure_of, metadata_of, run_graph, run_job, work_of
 from marvel_assets_tests.homes import Templates
 from marvel_assets_tests.planted import spoilt_characters
@@ -329,6 +330,40 @@ def test_only_who_was_scored_last_is_the_window(served: Home):
 
     # then
     assert drift(served)["reason"] == "1 characters are too few to tell; 200 are needed."
+
+
+def test_of_a_large_window_and_its_reference_a_sample_is_compared(served: Home, monkeypatch: pytest.MonkeyPatch):
+    # given
+    monkeypatch.setattr("marvel_assets.assets.drift.MOST_ROWS", 500)
+
+    # when
+    report = drift(served)
+
+    # then
+    assert 400 < report["rows"] < 600
+    assert report["reason"] == "nothing has drifted"
+
+
+def test_after_optimize_and_vacuum_drift_is_reported_against_the_same_rows(served: Home):
+    # given
+    before = drift(served)
+    test_set = DeltaTable(served.warehouse / "marvel_dev" / "marvel_characters" / "test_set")
+
+    # when
+    test_set.optimize.z_order(["Height"])
+    test_set.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+
+    # then
+    assert drift(served) == before
+
+
+def test_the_summary_reads_no_more_rows_than_it_chooses_from(served: Home, monkeypatch: pytest.MonkeyPatch):
+    # given: room for fewer rows than the test set has
+    monkeypatch.setattr("marvel_assets.summary.ROWS_TO_CHOOSE_FROM", 50)
+    monkeypatch.setattr("marvel_assets.resources.memory.available_bytes", lambda: 200_000)
+
+    # then
+    assert any("it answers" in line for line in summary(served, ask_the_model=True))
 
 
 def test_what_was_reported_is_told_again_without_another_look(served: Home):
