@@ -334,7 +334,7 @@ def test_only_who_was_scored_last_is_the_window(served: Home):
 
 def test_of_a_large_window_and_its_reference_a_sample_is_compared(served: Home, monkeypatch: pytest.MonkeyPatch):
     # given
-    monkeypatch.setattr("marvel_assets.assets.drift.MOST_ROWS", 500)
+    monkeypatch.setattr("marvel_assets.defs.monitoring.assets.MOST_ROWS", 500)
 
     # when
     report = drift(served)
@@ -360,7 +360,7 @@ def test_after_optimize_and_vacuum_drift_is_reported_against_the_same_rows(serve
 def test_the_summary_reads_no_more_rows_than_it_chooses_from(served: Home, monkeypatch: pytest.MonkeyPatch):
     # given: room for fewer rows than the test set has
     monkeypatch.setattr("marvel_assets.summary.ROWS_TO_CHOOSE_FROM", 50)
-    monkeypatch.setattr("marvel_assets.resources.memory.available_bytes", lambda: 200_000)
+    monkeypatch.setattr("marvel_assets.storage.memory.available_bytes", lambda: 200_000)
 
     # then
     assert any("it answers" in line for line in summary(served, ask_the_model=True))

@@ -278,7 +278,8 @@ def test_a_rollback_puts_the_earlier_pair_back_with_who_and_why(
         assert version.tags["rolled_back_by"] == "Ororo"
         assert version.tags["rolled_back_why"] == "it calls Uatu dead (Ororo)"
     assert pairs_in(home, config).current().basic.tags["restored_why"] == "it calls Uatu dead"
-    [basic, custom] = [event.asset_materialization for event in done.all_events if event.is_step_materialization]
+    made = [event for event in done.all_events if event.is_step_materialization]
+    [basic, custom] = [event.step_materialization_data.materialization for event in made]
     for materialization, name in ((basic, "basic_model_version"), (custom, "custom_model_version")):
         assert materialization.asset_key == dg.AssetKey(name)
         assert materialization.metadata["version"].value == reference(home, name).version == 1
