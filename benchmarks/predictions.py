@@ -104,7 +104,7 @@ def _reference() -> ProjectConfig:
 def _cleaned(name: str, source: Source, folder: Path) -> Sets:
     import pandas as pd
 
-    from marvel_assets.datasets.cleaning import cleaned_characters, digested_source, set_of
+    from marvel_assets.datasets.marvel_kaggle.cleaning import cleaned_characters, digested_source, set_of
     from marvel_assets.datasets.marvel_kaggle.columns import FEATURES, IDENTIFIER, MEASURES, TARGET
     from marvel_assets.storage.engines.duckdb import DuckDBEngine
 

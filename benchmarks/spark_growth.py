@@ -30,7 +30,7 @@ PARTITIONS = 8
 def main(rows: int) -> None:
     """Read a CSV of so many rows and clean it with executors in processes of their own; print what it took."""
     from benchmarks.tables import clean
-    from marvel_assets.datasets.cleaning import digested_source
+    from marvel_assets.datasets.marvel_kaggle.cleaning import digested_source
     from marvel_assets.defs.resources import spark
     from marvel_assets.sources.locate import locate
 

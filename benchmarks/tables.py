@@ -13,7 +13,7 @@ import dagster as dg
 from benchmarks.characters import MILLION
 from benchmarks.graph import ROWS, fresh_home
 from benchmarks.measuring import Ratio, compare, timed
-from marvel_assets.datasets.cleaning import digested_source
+from marvel_assets.datasets.marvel_kaggle.cleaning import digested_source
 from marvel_assets.datasets.marvel_kaggle.columns import FEATURES
 from marvel_assets.defs.ingestion.assets import characters
 from marvel_assets.defs.resources import embedded

@@ -7,7 +7,7 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from marvel_assets.config import LightGBMParameters, ProjectConfig
-from marvel_assets.datasets.cleaning import cleaned_characters, digested_source, set_of
+from marvel_assets.datasets.marvel_kaggle.cleaning import cleaned_characters, digested_source, set_of
 from marvel_assets.datasets.marvel_kaggle.columns import FEATURES, FILL_VALUES, MEASURES, TARGET
 from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
 from marvel_assets.paths import PROJECT_ROOT

@@ -4,7 +4,7 @@ import dagster as dg
 
 from marvel_assets.datasets.marvel_kaggle import descriptions
 from marvel_assets.datasets.marvel_kaggle.columns import CHARACTER_COLUMNS, REJECTED_COLUMNS
-from marvel_assets.datasets.scoring import PREDICTION_COLUMNS
+from marvel_assets.datasets.marvel_kaggle.scoring import PREDICTION_COLUMNS
 from marvel_assets.definitions import defs
 from marvel_assets_tests.commands import python, succeeded
 

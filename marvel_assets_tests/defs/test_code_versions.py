@@ -47,8 +47,8 @@ def change(copy: Path, monkeypatch: pytest.MonkeyPatch) -> Change:
     return replace
 
 
-SCORING = "marvel_assets.datasets.scoring"
-CLEANING = "marvel_assets.datasets.cleaning"
+SCORING = "marvel_assets.datasets.marvel_kaggle.scoring"
+CLEANING = "marvel_assets.datasets.marvel_kaggle.cleaning"
 
 
 def test_a_change_in_what_a_module_imports_counts(change: Change):
@@ -88,7 +88,7 @@ def test_what_changes_no_result_does_not_count(change: Change, before: str, afte
     version = code_version(CLEANING)
 
     # when
-    change("datasets/cleaning.py", before, after)
+    change("datasets/marvel_kaggle/cleaning.py", before, after)
 
     # then
     assert code_version(CLEANING) == version

@@ -22,7 +22,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 
 from marvel_assets.datasets.marvel_kaggle.columns import EXAMPLE
-from marvel_assets.datasets.scoring import ASKED
+from marvel_assets.datasets.marvel_kaggle.scoring import ASKED
 from marvel_assets.paths import Home
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.tracking.signature import example_frame

@@ -14,7 +14,7 @@ import pytest
 from deltalake import DeltaTable
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.datasets.scoring import PREDICTION_COLUMNS
+from marvel_assets.datasets.marvel_kaggle.scoring import PREDICTION_COLUMNS
 from marvel_assets.defs.ingestion.sensors import new_raw_data
 from marvel_assets.defs.monitoring.sensors import latest_windows
 from marvel_assets.defs.resources import resources_of_the_profile
@@ -29,8 +29,8 @@ from marvel_assets_tests.faults.clock import HOUR, YEAR, Clock, tell
 from marvel_assets_tests.faults.conftest import LOST
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.planted import spoilt_characters
-from marvel_assets_tests.resources import logging_assets
 from marvel_assets_tests.servers.databricks import Tracking
+from marvel_assets_tests.tracking import logging_assets
 from marvel_assets_tests.tracking.logging_assets import BASIC, log, mark, wait_for
 
 SHIFTS = (

@@ -28,7 +28,7 @@ from pathlib import Path
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.storage.tables import Tables
 from marvel_assets.sources.locate import locate
-from marvel_assets.datasets.cleaning import cleaned_characters, digested_source, rejected, set_of
+from marvel_assets.datasets.marvel_kaggle.cleaning import cleaned_characters, digested_source, rejected, set_of
 
 file, home, also_cleaned = sys.argv[1], Path(sys.argv[2]), sys.argv[3] == "True"
 engine = DuckDBEngine(scratch=str(home / "scratch"), memory_limit="256MB")

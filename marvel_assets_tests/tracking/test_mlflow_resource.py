@@ -14,7 +14,7 @@ from marvel_assets.config import Tags
 from marvel_assets.paths import PROJECT_ROOT, Home
 from marvel_assets.storage.references import LoggedModelRef
 from marvel_assets.tracking.mlflow_store import connect
-from marvel_assets_tests.resources import logging_assets
+from marvel_assets_tests.tracking import logging_assets
 from marvel_assets_tests.tracking.logging_assets import (
     BASIC,
     CUSTOM,

@@ -9,8 +9,8 @@ from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline
 
 from marvel_assets.config import EarlyStopping, ProjectConfig
-from marvel_assets.datasets.contract import split_of
 from marvel_assets.datasets.marvel_kaggle.columns import TARGET
+from marvel_assets.datasets.marvel_kaggle.contract import split_of
 from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
 from marvel_assets.training.early_stopping import is_held_out, trees_that_help
 from marvel_assets.training.fit import fit_as_configured

@@ -9,10 +9,10 @@ import yaml
 from sklearn.metrics import log_loss, roc_auc_score
 
 from marvel_assets.config import EarlyStopping, ProjectConfig
-from marvel_assets.model.pipeline import fit_as_configured
 from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.training.cross_validation import Difference, TrainingRows, folds, scores
 from marvel_assets.training.early_stopping import is_held_out
+from marvel_assets.training.fit import fit_as_configured
 from marvel_assets.training.holdout import HoldoutComparison, compare_on_holdout, split_holdout
 from marvel_assets.training.search import (
     Effort,

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import dagster as dg
 
-from marvel_assets.datasets.cleaning import cleaned_characters
+from marvel_assets.datasets.marvel_kaggle.cleaning import cleaned_characters
 from marvel_assets.datasets.marvel_kaggle.descriptions import SURVIVAL_PREDICTIONS
-from marvel_assets.datasets.scoring import (
+from marvel_assets.datasets.marvel_kaggle.scoring import (
     as_if_alive,
     columns_of_other_types,
     missing_columns,
@@ -28,7 +28,9 @@ from marvel_assets.storage.tables import Commit, Published, Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
 PREDICTIONS = "survival_predictions"
-SCORING_VERSION = code_version("marvel_assets.datasets.scoring", "marvel_assets.datasets.cleaning")
+SCORING_VERSION = code_version(
+    "marvel_assets.datasets.marvel_kaggle.scoring", "marvel_assets.datasets.marvel_kaggle.cleaning"
+)
 TYPES = {
     **dict.fromkeys(("Height", "Weight"), "double"),
     **dict.fromkeys(("Teams", "Magic", "Mutant"), "integer"),

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.datasets.cleaning import cleaned_characters, digested_source, rejected, set_of
+from marvel_assets.datasets.marvel_kaggle.cleaning import cleaned_characters, digested_source, rejected, set_of
 from marvel_assets.datasets.marvel_kaggle.columns import CHARACTER_COLUMNS, SOURCE_COLUMNS, SOURCE_ROW
 from marvel_assets.datasets.marvel_kaggle.descriptions import CHARACTERS, RAW_CHARACTERS, REJECTED_CHARACTERS
 from marvel_assets.defs.code_versions import code_version
@@ -25,7 +25,7 @@ from marvel_assets.utils.background_imports import imported_meanwhile
 
 GROUP = "ingestion"
 READING_VERSION = code_version("marvel_assets.sources.read", "marvel_assets.sources.delta_table")
-CLEANING_VERSION = code_version("marvel_assets.datasets.cleaning")
+CLEANING_VERSION = code_version("marvel_assets.datasets.marvel_kaggle.cleaning")
 
 SOURCE_DIGEST = "source_digest"
 """What the commit and the materialisation of raw_characters tell of the source's content."""

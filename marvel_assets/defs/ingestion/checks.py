@@ -4,7 +4,7 @@ from typing import Literal
 
 import dagster as dg
 
-from marvel_assets.datasets.contract import broken_promises
+from marvel_assets.datasets.marvel_kaggle.contract import broken_promises
 from marvel_assets.storage.engines.base import Engine
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import Tables

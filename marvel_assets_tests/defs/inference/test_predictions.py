@@ -11,7 +11,7 @@ import yaml
 from deltalake import DeltaTable, write_deltalake
 
 from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
-from marvel_assets.datasets.scoring import ASKED
+from marvel_assets.datasets.marvel_kaggle.scoring import ASKED
 from marvel_assets.definitions import defs
 from marvel_assets.defs.inference import predictions
 from marvel_assets.defs.resources import resources_of_the_profile

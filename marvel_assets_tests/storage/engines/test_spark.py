@@ -10,7 +10,7 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.errors import AnalysisException
 
-from marvel_assets.datasets.cleaning import cleaned_characters, digested_source, rejected, set_of
+from marvel_assets.datasets.marvel_kaggle.cleaning import cleaned_characters, digested_source, rejected, set_of
 from marvel_assets.datasets.marvel_kaggle.columns import MISSING_TEXT, SOURCE_COLUMNS
 from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
 from marvel_assets.sources.locate import FileSource

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marvel_assets.datasets.cleaning import cleaned_characters, set_of
-from marvel_assets.datasets.contract import CONTRACT_COLUMNS, broken_promises, split_of
+from marvel_assets.datasets.marvel_kaggle.cleaning import cleaned_characters, set_of
 from marvel_assets.datasets.marvel_kaggle.columns import CATEGORIES, FLAGS, SOURCE_COLUMNS, SOURCE_ROW, TARGET
+from marvel_assets.datasets.marvel_kaggle.contract import CONTRACT_COLUMNS, broken_promises, split_of
 from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
 
 TRAIN_IDS = [name for name in (f"c{number}" for number in range(40)) if split_of(name) == "train"][:3]

@@ -13,8 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pandas._libs.parsers import STR_NA_VALUES
 
-from marvel_assets.datasets.cleaning import cleaned_characters, digested_source, rejected, set_of
-from marvel_assets.datasets.contract import split_of
+from marvel_assets.datasets.marvel_kaggle.cleaning import cleaned_characters, digested_source, rejected, set_of
 from marvel_assets.datasets.marvel_kaggle.columns import (
     CATEGORIES,
     CHARACTER_COLUMNS,
@@ -24,6 +23,7 @@ from marvel_assets.datasets.marvel_kaggle.columns import (
     SOURCE_COLUMNS,
     SOURCE_ROW,
 )
+from marvel_assets.datasets.marvel_kaggle.contract import split_of
 from marvel_assets.sources.locate import FileSource
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 

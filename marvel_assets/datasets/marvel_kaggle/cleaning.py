@@ -13,7 +13,7 @@ def cleaned_characters() -> str:
     From ``raw_characters`` it makes one row for each row read, with ``split`` ('train', 'test', or null where
     rejected), ``rejected_column``, ``reason`` and ``row_digest``.
     """
-    template = files("marvel_assets.datasets.marvel_kaggle").joinpath("cleaning.sql").read_text(encoding="utf-8")
+    template = files(__package__).joinpath("cleaning.sql").read_text(encoding="utf-8")
     quoted = ", ".join(f"'{text}'" for text in MISSING_TEXT)
     text = template.replace("{missing}", f"({quoted})").replace("{test_below}", TEST_BELOW)
     return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--")).strip()
