@@ -85,7 +85,7 @@ def summary(home: Home, *, ask_the_model: bool) -> Iterator[str]:
     stores = (tracking.tracking_uri, home.locks, tracking.registry_uri)
     yield from _rows(done)
     if model := done.model("basic_model"):
-        logged = connect(*stores).get_logged_model(model.model_id)
+        logged = connect(*stores, read_only=True).get_logged_model(model.model_id)
         figures = {metric.key: metric.value for metric in logged.metrics or []}
         yield f"  model        {model.model_id}, logged by run {model.run_id}"
         named = [f"{label} {figures[name]:.4f}" for label, name in METRICS.items() if name in figures]
@@ -102,7 +102,7 @@ def summary(home: Home, *, ask_the_model: bool) -> Iterator[str]:
     test_set = done.table("test_set")
     if ask_the_model and test_set and served:
         uri = f"models:/{served.custom.name}/{served.custom.version}"
-        with checked_files(connect(*stores), served.custom.model_id, uri) as files:
+        with checked_files(connect(*stores, read_only=True), served.custom.model_id, uri) as files:
             yield from _predictions(resources["tables"], test_set, files)
 
 

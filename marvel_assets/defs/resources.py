@@ -134,7 +134,7 @@ def _models(home: Home) -> dict[str, Any]:
         "tracking": MlflowTracking(
             tracking_uri=store,
             registry_uri=registry_uri,
-            artifact_root=str(home.mlflow_artifacts),
+            artifact_root=str(home.mlflow_artifacts) if store == home.mlflow_uri else None,
             locks=locks,
             ui_url=shown_address("MARVEL_MLFLOW_URL", FOR_MLFLOW) or pages,
         ),

@@ -19,6 +19,10 @@ class ModelFilesChangedError(RuntimeError):
     """A model's files are not the ones that were logged."""
 
 
+class ModelFilesMissingError(ModelFilesChangedError):
+    """There are no files where a model was logged."""
+
+
 @contextmanager
 def checked_files(client: mlflow.MlflowClient, model_id: str, uri: str | None = None) -> Iterator[Path]:
     """A copy of a logged model's files, the same as when it was logged; it is removed afterwards.
@@ -34,8 +38,14 @@ def checked_files(client: mlflow.MlflowClient, model_id: str, uri: str | None = 
     from marvel_assets.model.safe_loading import digest_of_files
 
     uri = uri or f"models:/{model_id}"
-    recorded = client.get_logged_model(model_id).tags.get(FILES_DIGEST)
+    logged = client.get_logged_model(model_id)
+    recorded = logged.tags.get(FILES_DIGEST)
     with _downloaded(uri) as folder:
+        if not any(folder.iterdir()):
+            raise ModelFilesMissingError(
+                f"{uri}: its files are missing; they were looked for in {logged.artifact_location}. Put them back, or "
+                f"delete the logged model {model_id} and materialise again."
+            )
         found = digest_of_files(folder)
         if found != recorded:
             raise ModelFilesChangedError(

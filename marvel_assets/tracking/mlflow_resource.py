@@ -23,7 +23,7 @@ from marvel_assets.storage.references import LoggedModelRef
 from marvel_assets.tracking import patience
 from marvel_assets.tracking.artifacts import FILES_DIGEST, checked_files, digest_at
 from marvel_assets.tracking.mlflow_store import connect
-from marvel_assets.tracking.reachability import problem_with
+from marvel_assets.tracking.reachability import StoreError, artifact_root_of, store_problems
 from marvel_assets.utils.locks import exclusive, home_id
 from marvel_assets.utils.run_heartbeat import giving_a_sign, goes_on
 
@@ -60,7 +60,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     registry_uri: str | None = Field(default=None, description="Model registry, where that is another store.")
     artifact_root: str | None = Field(
         default=None,
-        description="Folder or URI under which new experiments keep their artifacts. Default: the server's choice.",
+        description="Folder under which new experiments keep their artifacts. Default: the store's own place.",
     )
     locks: str = Field(description="Folder of the locks that show which Dagster runs are alive.")
     ui_url: str = Field(
@@ -91,11 +91,9 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def problems(self) -> list[str]:
         """What keeps the tracking store from being used; a database in the home needs nothing."""
-        if self.tracking_uri.startswith("http"):
-            remedy = "Is it running, and is MLFLOW_TRACKING_URI its address?"
-            problem = problem_with(f"{self.tracking_uri.rstrip('/')}/health", "MLflow's tracking server", remedy)
-            return [problem] if problem else []
-        return []
+        if self.artifact_root is not None or self._is_databricks:
+            return []
+        return store_problems(self.tracking_uri, Path(self.locks), self.registry_uri)
 
     def client(self) -> mlflow.MlflowClient:
         """A client of the store; the first call also ends the runs that killed processes left behind."""
@@ -132,7 +130,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
             try:
-                return str(client.create_experiment(name, self._artifact_location(name)))
+                return str(client.create_experiment(name, self._artifact_location(client, name)))
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
@@ -142,7 +140,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         return str(experiment.experiment_id)
 
     def find_model(self, experiment: str, recipe: str) -> LoggedModelRef | None:
-        """The model that was logged by this recipe and completed, or None.
+        """The model that was logged by this recipe and completed, and whose run was not deleted since, or None.
 
         Two machines that logged one each at the same moment find the same one: that of the later version. Which was
         logged later is told by no clock that they share.
@@ -150,10 +148,22 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         found = self.client().search_logged_models(
             [self.experiment_id(experiment)], filter_string=f"tags.{RECIPE} = '{recipe}'"
         )
-        if not found:
-            return None
-        model = max(found, key=lambda model: (int(model.tags.get(VERSION, "0")), model.model_id))
-        return LoggedModelRef(model.name, model.model_id, model.source_run_id or "", experiment)
+        by_version = sorted(found, key=lambda model: (int(model.tags.get(VERSION, "0")), model.model_id))
+        for model in reversed(by_version):
+            if self._has_run(model.source_run_id or ""):
+                return LoggedModelRef(model.name, model.model_id, model.source_run_id or "", experiment)
+        return None
+
+    def _has_run(self, run_id: str) -> bool:
+        """Whether the run of a model is still there: its metrics, plots and inputs go with it."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return bool(self.client().get_run(run_id).info.lifecycle_stage == "active")
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return False
 
     def making(self, recipe: str) -> AbstractContextManager[None]:
         """Hold this while a model is looked for and logged: of two runs at once, the second finds the first's."""
@@ -335,12 +345,17 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         ended = instance.get_run_by_id(dagster_run_id) if instance and dagster_run_id else None
         return ENDS.get(ended.status, "KILLED") if ended else "KILLED"
 
-    def _artifact_location(self, experiment: str) -> str | None:
-        if self.artifact_root is None:
+    def _artifact_location(self, client: mlflow.MlflowClient, experiment: str) -> str | None:
+        """Where a new experiment keeps its files; None where a server decides."""
+        if self.artifact_root is not None:
+            return Path(self.artifact_root, experiment.strip("/")).as_uri()
+        if self.tracking_uri.startswith(("http", "databricks")):
             return None
-        root = self.artifact_root.rstrip("/")
-        location = f"{root}/{experiment.strip('/')}"
-        return location if "://" in root else Path(location).as_uri()
+        try:
+            root = artifact_root_of(client, self.tracking_uri)
+        except StoreError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        return root and f"{root}/{experiment.strip('/')}"
 
 
 @contextmanager

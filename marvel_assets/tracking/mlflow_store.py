@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
+from marvel_assets.paths import Home
 from marvel_assets.utils.locks import exclusive
 
 if TYPE_CHECKING:
@@ -23,8 +28,16 @@ DEFAULTS = {
 }
 """MLflow's settings where the user has set none."""
 
+ARTIFACT_COLUMNS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "storage_location"),
+)
+"""Where MLflow's database has absolute addresses of files."""
 
-def connect(uri: str, locks: Path, registry_uri: str | None = None) -> mlflow.MlflowClient:
+
+def connect(uri: str, locks: Path, registry_uri: str | None = None, *, read_only: bool = False) -> mlflow.MlflowClient:
     """A client of the store.
 
     MLflow's logging functions know no other way than its module-wide settings, so these are set as well.
@@ -33,6 +46,7 @@ def connect(uri: str, locks: Path, registry_uri: str | None = None) -> mlflow.Ml
         uri: ``sqlite:///<path>``, a server's URL, or ``databricks``. A SQLite file is created where there is none.
         locks: folder of the lock files.
         registry_uri: of the model registry, where that is another store.
+        read_only: leave the database as it is, also where it is missing or was moved.
     """
     registry_uri = registry_uri or uri
     for name, value in DEFAULTS.items():
@@ -43,8 +57,11 @@ def connect(uri: str, locks: Path, registry_uri: str | None = None) -> mlflow.Ml
 
     be_patient_with_mlflow()
     logging.getLogger("mlflow").setLevel(logging.WARNING)
-    if uri.startswith(SQLITE):
-        _create_once(Path(uri.removeprefix(SQLITE)), locks)
+    if uri.startswith(SQLITE) and not read_only:
+        database = Path(uri.removeprefix(SQLITE))
+        _create_once(database, locks)
+        if uri == Home(locks.parent).mlflow_uri:
+            _follow_the_home(Home(locks.parent))
     if mlflow.get_tracking_uri() != uri:
         mlflow.set_tracking_uri(uri)
     if mlflow.get_registry_uri() != registry_uri:
@@ -67,3 +84,32 @@ def _create_once(database: Path, locks: Path) -> None:
         store = SqlAlchemyStore(f"{SQLITE}{unfinished}", (database.parent / "artifacts").as_uri())  # type: ignore[no-untyped-call]
         store.engine.dispose()
         unfinished.replace(database)
+
+
+def _follow_the_home(home: Home) -> None:
+    """Where the home was moved, restored or copied, let MLflow's database name the files where they are now."""
+    if _recorded_home(home) in {None, home.root}:
+        return
+    with exclusive(home.locks, "mlflow-database"):
+        before = _recorded_home(home)
+        if before in {None, home.root}:
+            return
+        with closing(sqlite3.connect(home.mlflow_database)) as database, database:
+            old, new = f"{Home(before).mlflow_artifacts.as_uri()}/", f"{home.mlflow_artifacts.as_uri()}/"
+            for table, column in ARTIFACT_COLUMNS:
+                database.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",  # noqa: S608
+                    (new, len(old) + 1, len(old), old),
+                )
+            # The sources of data sets are JSON, with the folders of tables in it.
+            folders = [json.dumps(f"{place.warehouse}/")[:-1] for place in (Home(before), home)]
+            database.execute("UPDATE datasets SET dataset_source = replace(dataset_source, ?, ?)", folders)
+
+
+def _recorded_home(home: Home) -> Path | None:
+    """The home in which the database was made, as its first experiment has it; None where it was made elsewhere."""
+    with closing(sqlite3.connect(home.mlflow_database)) as database:
+        found = database.execute("SELECT artifact_location FROM experiments WHERE experiment_id = 0").fetchone()
+    suffix = Home(Path("/")).mlflow_artifacts / "0"
+    path = Path(unquote(urlsplit(found[0]).path)) if found and found[0].startswith("file:") else Path()
+    return path.parents[2] if str(path).endswith(str(suffix)) else None

@@ -45,10 +45,8 @@ def serving(
     """Answer each path, as ``answers`` says, until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self.do_GET()
-
         def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
             served.asked.append(self.path)
             served.headers.append(self.headers)
             answer = answers(self.path)
@@ -66,6 +64,8 @@ def serving(
                     answer.body(self.wfile)
             except ConnectionError:
                 pass  # whoever asked has had enough
+
+        do_HEAD = do_POST = do_GET  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             """Nothing is to be printed."""

@@ -1,5 +1,6 @@
 """MLflow's store on a first start, several at once included."""
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -7,7 +8,11 @@ from contextlib import closing
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import pytest
+from mlflow.data.delta_dataset_source import DeltaDatasetSource
+from mlflow.data.pandas_dataset import from_pandas
+from mlflow.entities import DatasetInput
 
 from marvel_assets.paths import PROJECT_ROOT, Home
 from marvel_assets.tracking.mlflow_store import connect
@@ -72,6 +77,43 @@ def test_a_database_that_is_there_is_left_as_it_is(home: Home):
 
     # then
     assert client.get_experiment_by_name("/kept") is not None
+
+
+def test_the_database_of_a_home_that_was_moved_names_the_files_where_they_are_now(home: Home, tmp_path: Path):
+    # given: a blank in the new path, since addresses of files write it as %20
+    client = connect(home.mlflow_uri, home.locks)
+    experiment = client.create_experiment("/e", f"{home.mlflow_artifacts.as_uri()}/e")
+    run = client.create_run(experiment)
+    model = client.create_logged_model(experiment, "model", run.info.run_id)
+    table = home.warehouse / "marvel_dev" / "raw"
+    source = DeltaDatasetSource(path=str(table), delta_table_version="0")
+    dataset = from_pandas(pd.DataFrame({"any": [1.0]}), source, name="raw", digest="v0")
+    client.log_inputs(run.info.run_id, [DatasetInput(dataset._to_mlflow_entity())])
+    moved = Home(home.root.rename(tmp_path / "moved home"))
+
+    # when
+    client = connect(moved.mlflow_uri, moved.locks)
+
+    # then
+    artifacts = moved.mlflow_artifacts.as_uri()
+    assert client.get_experiment(experiment).artifact_location == f"{artifacts}/e"
+    assert str(client.get_run(run.info.run_id).info.artifact_uri).startswith(f"{artifacts}/e/")
+    assert client.get_logged_model(model.model_id).artifact_location.startswith(f"{artifacts}/e/")
+    [read] = client.get_run(run.info.run_id).inputs.dataset_inputs
+    assert json.loads(read.dataset.source)["path"] == str(moved.warehouse / "marvel_dev" / "raw")
+
+
+def test_who_only_reads_leaves_the_database_of_a_moved_home_as_it_is(home: Home, tmp_path: Path):
+    # given
+    connect(home.mlflow_uri, home.locks)
+    moved = Home(home.root.rename(tmp_path / "moved"))
+    before = moved.mlflow_database.read_bytes()
+
+    # when
+    connect(moved.mlflow_uri, moved.locks, read_only=True).search_experiments()
+
+    # then
+    assert moved.mlflow_database.read_bytes() == before
 
 
 def test_mlflows_own_functions_use_the_same_store_as_tracking_and_registry(home: Home):

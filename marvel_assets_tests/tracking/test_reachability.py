@@ -1,0 +1,101 @@
+"""What is said of a tracking store that a run could not use, before it trains."""
+
+import json
+import sys
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from marvel_assets.paths import Home
+from marvel_assets.tracking.reachability import store_problems
+from marvel_assets_tests.servers.mlflow_server import mlflow_server
+from marvel_assets_tests.servers.scripted import Answer, own_certificate, serving
+
+
+def body(status: int, **content: object) -> Answer:
+    text = json.dumps(content).encode()
+    return Answer(status, {"Content-Type": "application/json", "Content-Length": str(len(text))}, text)
+
+
+def ready_server(root: str):
+    """The answers of a tracking server that keeps its artifacts there."""
+    experiment = {
+        "experiment_id": "0",
+        "name": "Default",
+        "artifact_location": f"{root}/0",
+        "lifecycle_stage": "active",
+    }
+    return lambda path: body(200, models=[]) if "logged-models" in path else body(200, experiment=experiment)
+
+
+@pytest.mark.slow
+def test_a_server_that_can_do_all_is_ready(home: Home, tmp_path: Path):
+    # given
+    with mlflow_server(tmp_path) as url:
+        # then
+        assert store_problems(url, home.locks) == []
+
+
+def test_a_server_of_mlflow_2_is_named_as_one(home: Home):
+    # given
+    with serving(lambda _: Answer(404, {"Content-Length": "9"}, b"Not Found")) as server:
+        # when
+        [told] = store_problems(server.url, home.locks)
+
+    # then
+    assert told == (
+        f"MLflow's tracking server at {server.url} knows no logged models: it is older than MLflow 3, and "
+        f"{mlflow.__version__} is used here. Upgrade the server."
+    )
+
+
+def test_a_certificate_that_nobody_knows_is_refused(home: Home, tmp_path: Path):
+    # given
+    with serving(ready_server(tmp_path.as_uri()), certificate=own_certificate(tmp_path)) as server:
+        # when
+        [told] = store_problems(server.url, home.locks)
+
+    # then
+    assert f"MLflow's tracking server at {server.url} can't be reached" in told
+    assert "CERTIFICATE_VERIFY_FAILED" in told
+
+
+@pytest.mark.parametrize("setting", ["MLFLOW_TRACKING_SERVER_CERT_PATH", "MLFLOW_TRACKING_INSECURE_TLS"])
+def test_mlflows_own_settings_of_certificates_count(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+):
+    # given
+    certificate = own_certificate(tmp_path)
+    monkeypatch.setenv(setting, str(certificate) if setting.endswith("PATH") else "true")
+    with serving(ready_server(tmp_path.as_uri()), certificate=certificate) as server:
+        # then
+        assert store_problems(server.url, home.locks) == []
+
+
+def test_the_package_that_an_artifact_store_lacks_is_named(home: Home, monkeypatch: pytest.MonkeyPatch):
+    # given
+    monkeypatch.setitem(sys.modules, "botocore", None)
+    with serving(ready_server("s3://bucket")) as server:
+        # when
+        [told] = store_problems(server.url, home.locks)
+
+    # then
+    assert told.startswith("MLflow's artifact store at s3://bucket needs the Python package boto3. Install it")
+
+
+def test_the_driver_that_a_database_lacks_is_named(home: Home, monkeypatch: pytest.MonkeyPatch):
+    # given
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+
+    # when
+    [told] = store_problems("postgresql://mlflow@127.0.0.1:1/mlflow", home.locks)
+
+    # then
+    assert told.startswith("The postgresql database that MLFLOW_TRACKING_URI names needs the Python package psycopg[")
+
+
+def test_a_database_that_was_not_made_yet_is_not_made_by_the_look(home: Home, tmp_path: Path):
+    # then
+    assert store_problems(f"sqlite:///{tmp_path / 'mlflow.db'}", home.locks) == []
+    assert not (tmp_path / "mlflow.db").exists()
