@@ -13,7 +13,7 @@ from marvel_assets.paths import PROJECT_ROOT, Home
 from marvel_assets_tests.commands import marvel, succeeded
 from marvel_assets_tests.homes import Templates, copy_of, made_once, make_empty
 
-pytest_plugins = ["marvel_assets_tests.fitted_rows"]
+pytest_plugins = ["marvel_assets_tests.fitted_rows", "marvel_assets_tests.registry.backends"]
 
 # How long an example takes tells about the machine, not about the code.
 settings.register_profile("unhurried", deadline=None)

@@ -310,24 +310,25 @@ def test_a_profile_that_does_not_exist_is_named():
 
 
 @pytest.mark.spark
-def test_the_whole_graph_on_the_parts_of_databricks(spark_home: Home, small_project: Path, tmp_path: Path):
+def test_the_whole_graph_on_the_parts_of_databricks(
+    databricks_workspace: DatabricksWorkspace, spark_home: Home, small_project: Path, tmp_path: Path
+):
     # given
     project = tmp_path / "project.yml"
     project.write_text(small_project.read_text().replace("marvel_dev", "spark_catalog"))
-    with DatabricksWorkspace(tmp_path / "workspace") as workspace:
-        workspace.registry.catalogs.add("spark_catalog")
-        account = {"DATABRICKS_HOST": workspace.url, "DATABRICKS_TOKEN": workspace.token}
+    databricks_workspace.registry.catalogs.add("spark_catalog")
+    account = {"DATABRICKS_HOST": databricks_workspace.url, "DATABRICKS_TOKEN": databricks_workspace.token}
 
-        # when
-        succeeded(python("-c", ON_DATABRICKS, MARVEL_CONFIG=str(project), **account))
+    # when
+    succeeded(python("-c", ON_DATABRICKS, MARVEL_CONFIG=str(project), **account))
 
     # then: tables by name, runs in the workspace, both models under the alias there
     assert not spark_home.warehouse.exists()
     assert not spark_home.mlflow_database.with_suffix(".db-wal").exists()
     names = [f"spark_catalog.marvel_characters.{model}" for model in (BASIC, CUSTOM)]
-    aliases = [dict(workspace.registry.models[name].aliases) for name in names]
-    assert [str(under["latest-model"]) for under in aliases] == ["1", "1"]
-    assert ("POST", "/api/2.0/mlflow/runs/create") in workspace.requests
+    aliases = [databricks_workspace.registry.models[name]["aliases"] for name in names]
+    assert aliases == [{"latest-model": "1"}] * 2
+    assert ("POST", "/api/2.0/mlflow/runs/create") in databricks_workspace.requests
     assert reference(spark_home, "train_set").name == "spark_catalog.marvel_characters.train_set"
 
 

@@ -29,7 +29,7 @@ from marvel_assets_tests.faults.clock import HOUR, YEAR, Clock, tell
 from marvel_assets_tests.faults.conftest import LOST
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.planted import spoilt_characters
-from marvel_assets_tests.servers.databricks import Tracking
+from marvel_assets_tests.servers.mlflow_server import mlflow_server
 from marvel_assets_tests.tracking import logging_assets
 from marvel_assets_tests.tracking.logging_assets import BASIC, log, mark, wait_for
 
@@ -239,18 +239,16 @@ def test_a_run_that_began_in_the_future_is_ended_when_it_is_dead_and_not_before(
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Tracking]:
+def server(tmp_path: Path) -> Iterator[str]:
     """MLflow's own server: tracking and registry of two machines."""
     folder = tmp_path / "server"
     folder.mkdir()
-    started = Tracking(folder)
-    started.start()
-    yield started
-    started.stop()
+    with mlflow_server(folder) as url:
+        yield url
 
 
 def test_of_two_machines_the_later_version_counts_and_not_the_later_clock(
-    server: Tracking,
+    server: str,
     sources: dict[str, Path],
     small_project: Path,
     tmp_path: Path,
@@ -270,7 +268,7 @@ def test_of_two_machines_the_later_version_counts_and_not_the_later_clock(
         succeeded(
             marvel(
                 "run", MARVEL_HOME=str(home.root), DAGSTER_HOME=str(home.dagster), MARVEL_CONFIG=str(small_project),
-                MARVEL_SOURCE=str(sources[source]), MLFLOW_TRACKING_URI=server.url, **clock.environment,
+                MARVEL_SOURCE=str(sources[source]), MLFLOW_TRACKING_URI=server, **clock.environment,
             )
         )  # fmt: skip
 
@@ -278,13 +276,13 @@ def test_of_two_machines_the_later_version_counts_and_not_the_later_clock(
     names = [config.qualified(f"marvel_character_model_{kind}") for kind in ("basic", "custom")]
 
     def served() -> list[int]:
-        catalog = EmbeddedCatalog(connect(server.url, tmp_path / "locks"), tmp_path / "locks")
+        catalog = EmbeddedCatalog(connect(server, tmp_path / "locks"), tmp_path / "locks")
         found = [catalog.version_under(name, "latest-model") for name in names]
         return [version.version for version in found if version is not None]
 
     # given: the one that is ahead has made the first version, and has a run open for all that is known
     retrain("ahead", "fair")
-    client = connect(server.url, tmp_path / "locks")
+    client = connect(server, tmp_path / "locks")
     experiment = client.get_experiment_by_name(config.experiment_name_basic)
     [ahead] = {
         run.data.tags[HOME_ID]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from marvel_assets.config import ProjectConfig
 from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.registry.base import READY, CatalogVersion, ModelCatalog
 from marvel_assets.registry.model_pairs import ALIAS, WRAPS, Decision, ModelPair, ModelPairs
@@ -17,13 +16,8 @@ from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.faults.conftest import LOST, READS
 from marvel_assets_tests.faults.scale import amount
-from marvel_assets_tests.registry.test_contract import (  # noqa: F401 - fixtures
-    Backend,
-    backend,
-    home_with_models,
-    workspace_with_models,
-)
-from marvel_assets_tests.registry.test_model_pairs import BASIC, CUSTOM, config, pairs  # noqa: F401 - fixtures
+from marvel_assets_tests.registry.backends import Backend, config_of
+from marvel_assets_tests.registry.test_model_pairs import pairs_of
 
 MOVES = {"embedded": amount(40, 800), "oss": amount(4, 100), "databricks": amount(4, 100)}
 MOVES_TO_A_NEW_VERSION = 20
@@ -69,12 +63,12 @@ def problem_of(catalog: ModelCatalog, read: ModelPairs) -> str:
     return ""
 
 
-def problem_of_mlflow(versions: set[str]) -> str:
+def problem_of_mlflow(name: str, versions: set[str]) -> str:
     """The same for MLflow's own way from ``models:/…@alias`` to the files."""
     from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 
     try:
-        source = ModelsArtifactRepository.get_underlying_uri(f"models:/{CUSTOM}@{ALIAS}")
+        source = ModelsArtifactRepository.get_underlying_uri(f"models:/{name}@{ALIAS}")
     except Exception as error:  # noqa: BLE001 - whatever reaches a reader is a finding
         return f"{type(error).__name__}: {error}"
     return "" if any(model in source for model in versions) else f"of no version: {source}"
@@ -98,15 +92,15 @@ class Reader(threading.Thread):
 
 @pytest.fixture
 def other_process(
-    backend: Backend,  # noqa: F811
-    config: ProjectConfig,  # noqa: F811
+    backend: Backend,
+    small_project: Path,
     tmp_path: Path,
 ) -> Iterator[Callable[[], subprocess.Popen[str]]]:
     """Starts a reader in a process of its own, and returns when it has read once."""
     started: list[subprocess.Popen[str]] = []
 
     def start() -> subprocess.Popen[str]:
-        arguments = [json.dumps(backend.settings), config.model_dump_json(), str(tmp_path)]
+        arguments = [json.dumps(backend.settings), config_of(backend, small_project).model_dump_json(), str(tmp_path)]
         process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-c", IN_ANOTHER_PROCESS, *arguments],
             cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True,
@@ -123,16 +117,16 @@ def other_process(
         process.wait()
 
 
-def registered(catalog: ModelCatalog, basic: str, custom: str) -> ModelPair:
+def registered(catalog: ModelCatalog, pairs: ModelPairs, basic: str, custom: str) -> ModelPair:
     """A pair of versions, of which none is served yet."""
 
     def version(name: str, model: str, tags: dict[str, str]) -> CatalogVersion:
         return catalog.register(name, model, tags, "made by a test")
 
-    return ModelPair(version(BASIC, basic, {}), version(CUSTOM, custom, {WRAPS: basic}))
+    return ModelPair(version(pairs.basic_name, basic, {}), version(pairs.custom_name, custom, {WRAPS: basic}))
 
 
-def new_models(backend: Backend, count: int) -> list[tuple[str, str]]:  # noqa: F811
+def new_models(backend: Backend, count: int) -> list[tuple[str, str]]:
     """Pairs of models that were not registered yet: where the registry copies no files, as many as are asked for."""
     first, third = backend.models[0].model_id, backend.models[2].model_id
     if backend.settings.get("backend", "embedded") != "embedded":
@@ -144,17 +138,17 @@ def new_models(backend: Backend, count: int) -> list[tuple[str, str]]:  # noqa: 
 
 
 def test_every_read_during_the_moves_sees_a_ready_pair_that_belongs_together(
-    backend: Backend,  # noqa: F811
-    pairs: ModelPairs,  # noqa: F811
+    backend: Backend,
+    small_project: Path,
     other_process: Callable[[], subprocess.Popen[str]],
     tmp_path: Path,
     record_property: Callable[[str, int], None],
 ):
     # given: two pairs, one of them served, and readers that have begun
-    kind = backend.settings.get("backend", "embedded")
+    kind, pairs = backend.settings.get("backend", "embedded"), pairs_of(backend, small_project)
     catalog, moves = backend.catalog, MOVES[kind]
     first, second, _ = (model.model_id for model in backend.models)
-    made = [registered(catalog, first, second), registered(catalog, second, backend.models[2].model_id)]
+    made = [registered(catalog, pairs, first, second), registered(catalog, pairs, second, backend.models[2].model_id)]
     coming = new_models(backend, moves // MOVES_TO_A_NEW_VERSION)
     known = {model for pair in coming for model in pair} | {model.model_id for model in backend.models}
     pairs.move(made[0], expected=None)
@@ -162,7 +156,7 @@ def test_every_read_during_the_moves_sees_a_ready_pair_that_belongs_together(
     looks: list[Callable[[], str]] = [lambda: problem_of(backend.catalog, pairs)] * THREADS
     readers = [Reader(look, stop) for look in looks]
     if kind == "embedded":
-        readers.append(Reader(lambda: problem_of_mlflow(known), stop))
+        readers.append(Reader(lambda: problem_of_mlflow(pairs.custom_name, known), stop))
     process = other_process()
     for reader in readers:
         reader.start()
@@ -171,7 +165,7 @@ def test_every_read_during_the_moves_sees_a_ready_pair_that_belongs_together(
     served = made[0]
     for turn in range(1, moves + 1):
         if coming and turn % (moves // (len(coming) + 1)) == 0:
-            made.append(registered(catalog, *coming.pop(0)))
+            made.append(registered(catalog, pairs, *coming.pop(0)))
         to = made[-1] if turn % 2 else made[turn % len(made)]
         pairs.move(to, served.basic.model_id, Decision(is_rollback=bool(turn % 3)))
         served = to
@@ -189,4 +183,7 @@ def test_every_read_during_the_moves_sees_a_ready_pair_that_belongs_together(
     assert coming == []
     assert all(reader.reads for reader in readers)
     assert pairs.current() == pairs.of_custom(served.custom.version)
-    assert UnityCatalog(**backend.settings).catalog().version_under(BASIC, ALIAS).version == served.basic.version
+    assert (
+        UnityCatalog(**backend.settings).catalog().version_under(pairs.basic_name, ALIAS).version
+        == served.basic.version
+    )

@@ -1,6 +1,6 @@
 """What is special to Databricks: privileges, searches without tags, two machines, and a workspace that fails."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mlflow
@@ -10,144 +10,121 @@ from mlflow.exceptions import MlflowException
 from marvel_assets.registry.base import CatalogError
 from marvel_assets.registry.databricks import DatabricksCatalog
 from marvel_assets.tracking.mlflow_store import connect
-from marvel_assets_tests.registry.test_contract import (  # noqa: F401 - a fixture
-    CATALOG,
-    NAME,
-    Logged,
-    log_in,
-    register,
-    workspace_with_models,
-)
-from marvel_assets_tests.servers.databricks import DatabricksWorkspace, Registry
+from marvel_assets_tests.registry.backends import CATALOG, ON_ONE_WORKER, Backend, register
+from marvel_assets_tests.servers.databricks import DatabricksWorkspace
 
-SCHEMA = f"{CATALOG}.tests"
+pytestmark = ON_ONE_WORKER
+
+Machine = Callable[[str], DatabricksCatalog]
 
 
 @pytest.fixture
-def workspace(
-    workspace_with_models: tuple[DatabricksWorkspace, list[Logged]],  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
-) -> DatabricksWorkspace:
-    """The tests' workspace, with a catalog and a schema."""
-    made, _ = workspace_with_models
-    log_in(monkeypatch, made)
-    made.registry = Registry()
-    made.registry.catalogs.add(CATALOG)
-    made.registry.schemas.add(SCHEMA)
-    return made
+def workspace(databricks_workspace: DatabricksWorkspace) -> Iterator[DatabricksWorkspace]:
+    """The tests' workspace, where nothing is denied at first."""
+    yield databricks_workspace
+    databricks_workspace.registry.denied.clear()
 
 
 @pytest.fixture
-def machine(workspace: DatabricksWorkspace, tmp_path: Path) -> Callable[[str], DatabricksCatalog]:  # noqa: ARG001
-    client = connect("databricks", tmp_path / "locks", "databricks-uc")
+def machine(databricks: Backend, tmp_path: Path) -> Machine:
+    client = connect("databricks", Path(databricks.settings["locks"]), "databricks-uc")
     return lambda name: DatabricksCatalog(client, tmp_path / name, "databricks-uc")
-
-
-@pytest.fixture
-def models(workspace_with_models: tuple[DatabricksWorkspace, list[Logged]]) -> list[Logged]:  # noqa: F811
-    return workspace_with_models[1]
 
 
 @pytest.mark.parametrize(
     ("privilege", "said"),
     [
         ("USE_CATALOG", f"refuses the catalog {CATALOG}: .*Grant USE CATALOG on it"),
-        ("USE_SCHEMA", f"refuses the schema {SCHEMA}: .*Grant USE SCHEMA on it"),
-        ("CREATE_SCHEMA", f"refuses to create the schema {SCHEMA}: .*Grant CREATE SCHEMA on {CATALOG}"),
+        ("USE_SCHEMA", "refuses the schema {schema}: .*Grant USE SCHEMA on it"),
+        ("CREATE_SCHEMA", "refuses to create the schema {schema}: .*Grant CREATE SCHEMA on " + CATALOG),
     ],
 )
 def test_a_privilege_that_is_refused_is_named(
-    workspace: DatabricksWorkspace, machine: Callable[[str], DatabricksCatalog], privilege: str, said: str
+    workspace: DatabricksWorkspace, machine: Machine, databricks: Backend, privilege: str, said: str
 ):
     # given
+    schema = f"{CATALOG}.{databricks.schema}"
     workspace.registry.denied.add(privilege)
     if privilege == "CREATE_SCHEMA":
-        workspace.registry.schemas.clear()
+        workspace.registry.schemas.remove(schema)
 
     # then
-    with pytest.raises(CatalogError, match=f"{workspace.url} {said}"):
-        machine("first").ensure_schema(*SCHEMA.split("."))
+    with pytest.raises(CatalogError, match=f"{workspace.url} {said.replace('{schema}', schema)}"):
+        machine("first").ensure_schema(CATALOG, databricks.schema)
 
 
-def test_the_privilege_to_register_is_named(
-    workspace: DatabricksWorkspace, machine: Callable[[str], DatabricksCatalog], models: list[Logged]
-):
+def test_the_privilege_to_register_is_named(workspace: DatabricksWorkspace, machine: Machine, databricks: Backend):
     # given
+    schema = f"{CATALOG}.{databricks.schema}"
     workspace.registry.denied.add("CREATE_MODEL")
 
     # then
-    with pytest.raises(CatalogError, match=f"{NAME}: .* can't be registered: .*CREATE MODEL on Schema '{SCHEMA}'"):
-        register(machine("first"), models[0])
+    told = f"{databricks.name}: .* can't be registered: .*CREATE MODEL on Schema '{schema}'"
+    with pytest.raises(CatalogError, match=told):
+        register(machine("first"), databricks.models[0], databricks.name)
 
 
-def test_a_schema_that_is_missing_is_created(
-    workspace: DatabricksWorkspace, machine: Callable[[str], DatabricksCatalog]
-):
+def test_a_schema_that_is_missing_is_created(workspace: DatabricksWorkspace, machine: Machine, databricks: Backend):
     # given
-    workspace.registry.schemas.clear()
+    schema = f"{CATALOG}.{databricks.schema}"
+    workspace.registry.schemas.remove(schema)
 
     # when
-    machine("first").ensure_schema(*SCHEMA.split("."))
+    machine("first").ensure_schema(CATALOG, databricks.schema)
 
     # then
-    assert workspace.registry.schemas == {SCHEMA}
+    assert schema in workspace.registry.schemas
 
 
-def test_a_catalog_that_is_missing_is_named(
-    workspace: DatabricksWorkspace, machine: Callable[[str], DatabricksCatalog]
-):
+def test_a_catalog_that_is_missing_is_named(workspace: DatabricksWorkspace, machine: Machine):
     with pytest.raises(CatalogError, match=f"There is no catalog marvel_new on {workspace.url}"):
         machine("first").ensure_schema("marvel_new", "characters")
 
 
 def test_a_token_that_is_refused_is_told_and_not_shown(
-    workspace: DatabricksWorkspace, machine: Callable[[str], DatabricksCatalog], monkeypatch: pytest.MonkeyPatch
+    workspace: DatabricksWorkspace, machine: Machine, databricks: Backend, monkeypatch: pytest.MonkeyPatch
 ):
     # given
     monkeypatch.setenv("DATABRICKS_TOKEN", "canary-token")
 
     # when
     with pytest.raises(CatalogError) as told:
-        machine("first").ensure_schema(*SCHEMA.split("."))
+        machine("first").ensure_schema(CATALOG, databricks.schema)
 
     # then
     assert f"{workspace.url} refuses the catalog {CATALOG}" in str(told.value)
     assert "canary" not in str(told.value)
 
 
-def test_the_registry_itself_finds_nothing_by_tag_and_ours_does(
-    machine: Callable[[str], DatabricksCatalog], models: list[Logged]
-):
+def test_the_registry_itself_finds_nothing_by_tag_and_ours_does(machine: Machine, databricks: Backend):
     # given
     catalog = machine("first")
-    register(catalog, models[0], git_sha="abc")
+    register(catalog, databricks.models[0], databricks.name, git_sha="abc")
 
     # then
     with pytest.raises(MlflowException, match="Unsupported filter query"):
         mlflow.MlflowClient().search_model_versions("tags.git_sha = 'abc'")
-    assert [version.version for version in catalog.versions_tagged(NAME, "git_sha", "abc")] == [1]
+    assert [version.version for version in catalog.versions_tagged(databricks.name, "git_sha", "abc")] == [1]
 
 
-def test_of_two_machines_that_register_the_same_model_the_first_version_stays(
-    machine: Callable[[str], DatabricksCatalog], models: list[Logged]
-):
+def test_of_two_machines_that_register_the_same_model_the_first_version_stays(machine: Machine, databricks: Backend):
     # given: both looked before either had registered
     first, second = machine("first"), machine("second")
-    register(first, models[0])
-    mlflow.register_model(f"models:/{models[0].model_id}", NAME)
+    register(first, databricks.models[0], databricks.name)
+    mlflow.register_model(f"models:/{databricks.models[0].model_id}", databricks.name)
 
     # when
-    made = register(second, models[0])
+    made = register(second, databricks.models[0], databricks.name)
 
     # then
     assert made.version == 1
-    assert [version.version for version in first.versions(NAME)] == [1]
+    assert [version.version for version in first.versions(databricks.name)] == [1]
 
 
 def test_a_service_principal_registers_with_oauth(
     workspace: DatabricksWorkspace,
-    machine: Callable[[str], DatabricksCatalog],
-    models: list[Logged],
+    machine: Machine,
+    databricks: Backend,
     monkeypatch: pytest.MonkeyPatch,
 ):
     # given
@@ -157,8 +134,8 @@ def test_a_service_principal_registers_with_oauth(
     catalog = machine("first")
 
     # when
-    catalog.ensure_schema(*SCHEMA.split("."))
-    made = register(catalog, models[0])
+    catalog.ensure_schema(CATALOG, databricks.schema)
+    made = register(catalog, databricks.models[0], databricks.name)
 
     # then
     assert (made.version, made.status) == (1, "READY")
@@ -166,7 +143,7 @@ def test_a_service_principal_registers_with_oauth(
 
 
 def test_a_profile_of_the_configuration_file_is_used(
-    workspace: DatabricksWorkspace, models: list[Logged], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    workspace: DatabricksWorkspace, databricks: Backend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     # given
     for name in ("DATABRICKS_HOST", "DATABRICKS_TOKEN"):
@@ -178,8 +155,8 @@ def test_a_profile_of_the_configuration_file_is_used(
     catalog = DatabricksCatalog(client, tmp_path / "locks", "databricks-uc://of-the-tests")
 
     # when
-    catalog.ensure_schema(*SCHEMA.split("."))
-    made = register(catalog, models[0])
+    catalog.ensure_schema(CATALOG, databricks.schema)
+    made = register(catalog, databricks.models[0], databricks.name)
 
     # then
     assert (made.version, made.status) == (1, "READY")

@@ -1,451 +1,300 @@
-"""A Databricks workspace as MLflow's client and databricks-sdk see one, with state, on this machine.
+"""A Databricks workspace as MLflow's client and databricks-sdk see one, on this machine.
 
-A client needs `DATABRICKS_HOST` (the server's `url`) and either `DATABRICKS_TOKEN` (its `token`) or
-`DATABRICKS_CLIENT_ID` and `DATABRICKS_CLIENT_SECRET`. Then `mlflow.set_tracking_uri("databricks")`,
-`mlflow.set_registry_uri("databricks-uc")` and `databricks.sdk.WorkspaceClient()` work, in any number of processes.
-
-Played here: Unity Catalog (see `databricks_catalog.py`), the Files API with its presigned URLs, the workspace's user,
-tokens and OAuth for service principals. Tracking is MLflow's own server in a process of its own, behind the same
-token, whose artifacts stand under `dbfs:/databricks/mlflow-tracking` as in the service; clients read and write them,
-and the files of model versions, with the Files API. With `sdk_artifacts = False` the client takes presigned URLs for
-model versions, as where a workspace has default storage.
+A client needs `DATABRICKS_HOST` (the server's `url`) and `DATABRICKS_TOKEN` (its `token`), or `DATABRICKS_CLIENT_ID`
+and `DATABRICKS_CLIENT_SECRET`. Then the stores `databricks` and `databricks-uc` and `WorkspaceClient()` work, in any
+number of processes. Played here are Unity Catalog's models, the Files API for artifacts and the files of versions, and
+OAuth for service principals. Tracking is MLflow's own server behind the same token.
 
 As in the service: version numbers are given one by one and never again, a version is READY when it is finalized,
-searches take a name alone and find neither tags nor aliases, and refusals carry the service's codes.
-
-Unlike it: no TLS; tokens never expire; all tokens are of one user; files of 50 MB or more can't be uploaded with the
-SDK; files of a version may be read before it is READY and overwritten after; an unknown model has no versions to
-search for, where the service's answer isn't known. The wording of what Unity Catalog refuses is the service's for
-catalogs, schemas, privileges, names and filters, and a guess for aliases, versions and tags.
+searches take a name alone and find neither tags nor aliases. Unlike it: no TLS, one user, who owns what exists and
+lacks the privileges in `denied`.
 """
 
-import argparse
-import base64
-import hashlib
-import hmac
-import json
-import os
 import re
 import secrets
-import signal
-import socket
-import subprocess
-import sys
-import threading
+import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from email.utils import formatdate
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from types import FrameType
+from threading import Lock
 from typing import Any, Self
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import requests
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException
 
-from marvel_assets_tests.servers.databricks_catalog import Json, Refusal, Registry, find_call, missing
+from marvel_assets_tests.servers.mlflow_server import mlflow_server
+from marvel_assets_tests.servers.wsgi import serving
 
-HOST = "127.0.0.1"
-WORKSPACE_ID = "6160616061606160"
 ARTIFACTS = "dbfs:/databricks/mlflow-tracking"
 OSS_MODELS = re.compile(rb"(dbfs:/databricks/mlflow-tracking/[^/\"]+)/models/")
-TRACKED = re.compile(r"/(ajax-)?api/[23]\.0/mlflow/(?!unity-catalog/)")
-SECONDS_TO_START = 60
-SECONDS_TO_STOP = 10
-CODES = {
-    400: "BAD_REQUEST",
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    429: "REQUEST_LIMIT_EXCEEDED",
-    404: "NOT_FOUND",
-    500: "INTERNAL_ERROR",
+ENTRY = ("path", "is_directory", "file_size")
+NAME_FILTER = re.compile(r"\s*name\s*=\s*'(.*)'\s*")
+
+Json = dict[str, Any]
+
+
+class Refusal(Exception):  # noqa: N818 - an answer of the server, not an error in it
+    def __init__(self, status: int, code: str, message: str) -> None:
+        self.status, self.body = status, {"error_code": code, "message": message}
+
+
+def _missing(kind: str, name: str, code: str = "RESOURCE_DOES_NOT_EXIST") -> Refusal:
+    return Refusal(404, code, f"{kind} '{name}' does not exist.")
+
+
+def _asked() -> Json:
+    """The query and the body as one."""
+    return {**request.args, **(request.get_json(silent=True) or {})}
+
+
+class Registry:
+    """Catalogs, schemas and models. Whoever calls takes care that one call runs at a time."""
+
+    def __init__(self) -> None:
+        self.catalogs: set[str] = set()
+        self.schemas: set[str] = set()
+        self.models: dict[str, Json] = {}
+        self.denied: set[str] = set()
+
+    def set_status(self, name: str, number: int, status: str) -> None:
+        self.models[name]["versions"][str(number)]["status"] = status
+
+    def get_catalog(self, asked: Json) -> Json:
+        return {"name": self._catalog(asked["name"])}
+
+    def get_schema(self, asked: Json) -> Json:
+        return {"full_name": self._schema(asked["full_name"])}
+
+    def create_schema(self, asked: Json) -> Json:
+        catalog = self._catalog(asked["catalog_name"])
+        self._needs("CREATE_SCHEMA", f"Catalog '{catalog}'")
+        self.schemas.add(f"{catalog}.{asked['name']}")
+        return {"full_name": f"{catalog}.{asked['name']}"}
+
+    def create_model(self, asked: Json) -> Json:
+        name = asked["name"]
+        schema = self._schema(name.rpartition(".")[0])
+        self._needs("CREATE_MODEL", f"Schema '{schema}'")
+        if name in self.models:
+            raise Refusal(400, "RESOURCE_ALREADY_EXISTS", f"Routine or Model '{name}' already exists.")
+        self.models[name] = {"name": name, "aliases": {}, "versions": {}, "last": 0}
+        return {"registered_model": {"name": name}}
+
+    def get_model(self, asked: Json) -> Json:
+        return {"registered_model": {"name": self._model(asked)["name"]}}
+
+    def search_models(self, asked: Json) -> Json:
+        start, size = int(asked.get("page_token") or 0), int(asked.get("max_results") or 100)
+        names = list(self.models)[start:]
+        token = {"next_page_token": str(start + size)} if len(names) > size else {}
+        return {"registered_models": [{"name": name} for name in names[:size]], **token}
+
+    def set_alias(self, asked: Json) -> Json:
+        self._version(asked)
+        self.models[asked["name"]]["aliases"][asked["alias"]] = str(asked["version"])
+        return {}
+
+    def delete_alias(self, asked: Json) -> Json:
+        self._model(asked)["aliases"].pop(asked["alias"], None)
+        return {}
+
+    def get_by_alias(self, asked: Json) -> Json:
+        aliases = self._model(asked)["aliases"]
+        if asked["alias"] not in aliases:
+            raise _missing("Alias", asked["alias"])
+        return self.get_version({**asked, "version": aliases[asked["alias"]]})
+
+    def create_version(self, asked: Json) -> Json:
+        model = self._model(asked)
+        model["last"] += 1
+        number = str(model["last"])
+        model["versions"][number] = {
+            **{key: asked.get(key, "") for key in ("name", "source", "run_id", "model_id", "description")},
+            "version": number,
+            "status": "PENDING_REGISTRATION",
+            "creation_timestamp": time.time_ns() // 1_000_000,
+            "storage_location": f"dbfs:/Models/{asked['name'].replace('.', '/')}/{number}",
+            "tags": {tag["key"]: tag.get("value", "") for tag in asked.get("tags", [])},
+        }
+        return self.get_version({**asked, "version": number})
+
+    def get_version(self, asked: Json) -> Json:
+        version = self._version(asked)
+        tags = [{"key": key, "value": value} for key, value in version["tags"].items()]
+        return {"model_version": {**version, "tags": tags}}
+
+    def update_version(self, asked: Json) -> Json:
+        self._version(asked)["description"] = asked["description"]
+        return self.get_version(asked)
+
+    def finalize_version(self, asked: Json) -> Json:
+        self._version(asked)["status"] = "READY"
+        return self.get_version(asked)
+
+    def delete_version(self, asked: Json) -> Json:
+        self._version(asked)
+        del self.models[asked["name"]]["versions"][str(asked["version"])]
+        return {}
+
+    def search_versions(self, asked: Json) -> Json:
+        named = NAME_FILTER.fullmatch(asked.get("filter", ""))
+        if named is None:
+            way_out = "Please specify your filter parameter in the format `name = 'model_name'`"
+            message = f"Unsupported filter query : `{asked.get('filter')}`. {way_out}"
+            raise Refusal(400, "INVALID_PARAMETER_VALUE", message)
+        versions = self.models.get(named[1], {"versions": {}})["versions"].values()
+        return {"model_versions": [{**version, "tags": []} for version in versions]}
+
+    def set_version_tag(self, asked: Json) -> Json:
+        self._version(asked)["tags"][asked["key"]] = asked["value"]
+        return {}
+
+    def download_uri(self, asked: Json) -> Json:
+        return {"artifact_uri": self._version(asked)["storage_location"]}
+
+    def _needs(self, privilege: str, securable: str) -> None:
+        if privilege in self.denied:
+            raise Refusal(403, "PERMISSION_DENIED", f"User does not have {privilege.replace('_', ' ')} on {securable}.")
+
+    def _catalog(self, name: str) -> str:
+        if name not in self.catalogs:
+            raise _missing("Catalog", name, "CATALOG_DOES_NOT_EXIST")
+        self._needs("USE_CATALOG", f"Catalog '{name}'")
+        return name
+
+    def _schema(self, full_name: str) -> str:
+        self._catalog(full_name.partition(".")[0])
+        if full_name not in self.schemas:
+            raise _missing("Schema", full_name, "SCHEMA_DOES_NOT_EXIST")
+        self._needs("USE_SCHEMA", f"Schema '{full_name}'")
+        return full_name
+
+    def _model(self, asked: Json) -> Json:
+        self._schema(asked["name"].rpartition(".")[0])
+        if asked["name"] not in self.models:
+            raise _missing("Routine or Model", asked["name"])
+        return self.models[asked["name"]]
+
+    def _version(self, asked: Json) -> Json:
+        versions, number = self._model(asked)["versions"], str(asked["version"])
+        if number not in versions:
+            raise _missing("Model version", f"{asked['name']}/{number}")
+        return versions[number]  # type: ignore[no-any-return]
+
+
+MODELS, VERSIONS = (f"/api/2.0/mlflow/unity-catalog/{kind}" for kind in ("registered-models", "model-versions"))
+UNITY = "/api/2.1/unity-catalog"
+SDK = "is_databricks_sdk_models_artifact_repository_enabled"
+CALLS: dict[str, Callable[[Registry, Json], Json]] = {
+    f"GET {UNITY}/catalogs/<name>": Registry.get_catalog,
+    f"GET {UNITY}/schemas/<full_name>": Registry.get_schema,
+    f"POST {UNITY}/schemas": Registry.create_schema,
+    f"POST {MODELS}/create": Registry.create_model,
+    f"GET {MODELS}/get": Registry.get_model,
+    f"GET {MODELS}/search": Registry.search_models,
+    f"POST {MODELS}/alias": Registry.set_alias,
+    f"DELETE {MODELS}/alias": Registry.delete_alias,
+    f"GET {MODELS}/alias": Registry.get_by_alias,
+    f"GET {MODELS}:{SDK.replace('_', '-')}": lambda *_: {SDK: True},
+    f"POST {VERSIONS}/create": Registry.create_version,
+    f"GET {VERSIONS}/get": Registry.get_version,
+    f"PATCH {VERSIONS}/update": Registry.update_version,
+    f"POST {VERSIONS}/finalize": Registry.finalize_version,
+    f"DELETE {VERSIONS}/delete": Registry.delete_version,
+    f"GET {VERSIONS}/search": Registry.search_versions,
+    f"POST {VERSIONS}/set-tag": Registry.set_version_tag,
+    f"GET {VERSIONS}/get-download-uri": Registry.download_uri,
 }
-
-
-@dataclass
-class Request:
-    """What a client asks."""
-
-    method: str
-    path: str
-    target: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: bytes
-
-    def asked(self) -> Json:
-        """The query and the body as one."""
-        try:
-            body = json.loads(self.body) if self.body else {}
-        except ValueError as error:
-            raise Refusal(400, "MALFORMED_REQUEST", f"The request body isn't JSON: {error}") from error
-        return {**self.query, **body}
-
-    def form(self) -> dict[str, str]:
-        return dict(parse_qsl(self.body.decode()))
-
-
-@dataclass
-class Answer:
-    """What the server says to it."""
-
-    content: bytes = b""
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
-
-    @classmethod
-    def of(cls, body: Json, status: int = 200) -> Self:
-        return cls(json.dumps(body).encode(), status)
-
-
-class Files:
-    """The Files API: the files of model versions, and the artifacts of runs and logged models."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.resolve()
-        self._key = secrets.token_bytes()
-
-    def place(self, path: str) -> Path:
-        place = (self.folder / path.lstrip("/")).resolve()
-        if not place.is_relative_to(self.folder):
-            raise Refusal(400, "INVALID_PARAMETER_VALUE", f"Invalid path: {path}")
-        return place
-
-    def write(self, path: str, content: bytes) -> Answer:
-        place = self.place(path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        part = place.with_name(f".{secrets.token_hex(8)}.part")
-        part.write_bytes(content)
-        part.replace(place)
-        return Answer(status=204)
-
-    def read(self, path: str, _content: bytes = b"") -> Answer:
-        place = self.place(path)
-        if not place.is_file():
-            raise Refusal(404, "NOT_FOUND", f"The file being accessed is not found: {path}")
-        changed = formatdate(place.stat().st_mtime, usegmt=True)
-        headers = {"Content-Type": "application/octet-stream", "Last-Modified": changed}
-        return Answer(place.read_bytes(), headers=headers)
-
-    def delete(self, path: str, _content: bytes) -> Answer:
-        self.read(path)
-        self.place(path).unlink()
-        return Answer(status=204)
-
-    def make_folder(self, path: str, _content: bytes) -> Answer:
-        self.place(path).mkdir(parents=True, exist_ok=True)
-        return Answer(status=204)
-
-    def list_folder(self, path: str, _content: bytes) -> Answer:
-        place = self.place(path)
-        if not place.is_dir():
-            raise Refusal(404, "NOT_FOUND", f"The directory being accessed is not found: {path}")
-        return Answer.of({"contents": [self._entry(path, found) for found in sorted(place.iterdir())]})
-
-    def _entry(self, path: str, found: Path) -> Json:
-        about, is_folder = found.stat(), found.is_dir()
-        size = {} if is_folder else {"file_size": about.st_size}
-        entry = {"path": f"{path.rstrip('/')}/{found.name}", "name": found.name, "is_directory": is_folder}
-        return {**entry, **size, "last_modified": int(about.st_mtime * 1000)}
-
-    def signature(self, method: str, path: str) -> str:
-        return hmac.new(self._key, f"{method} {path}".encode(), hashlib.sha256).hexdigest()
-
-
-FILE_CALLS: dict[tuple[str, str], Callable[[Files, str, bytes], Answer]] = {
-    ("PUT", "files"): Files.write,
-    ("GET", "files"): Files.read,
-    ("HEAD", "files"): Files.read,
-    ("DELETE", "files"): Files.delete,
-    ("PUT", "directories"): Files.make_folder,
-    ("GET", "directories"): Files.list_folder,
-    ("HEAD", "directories"): Files.list_folder,
-}
-PRESIGNED = {"create-upload-url": "PUT", "create-download-url": "GET"}
-
-
-class Tracking:
-    """MLflow's own server, in a process group that ends with `stop`."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.url = folder, ""
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with socket.socket() as free:
-            free.bind((HOST, 0))
-            port = free.getsockname()[1]
-        self.url = f"http://{HOST}:{port}"
-        command = [
-            sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1",
-            "--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db", "--default-artifact-root", ARTIFACTS,
-        ]  # fmt: skip
-        quiet = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DATABRICKS_"))}
-        with (self.folder / "tracking.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                command,
-                env={**quiet, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self._wait()
-
-    def _wait(self) -> None:
-        deadline = time.monotonic() + SECONDS_TO_START
-        while time.monotonic() < deadline and self._process is not None and self._process.poll() is None:
-            try:
-                if requests.get(f"{self.url}/health", timeout=1).ok:
-                    return
-            except requests.RequestException:
-                time.sleep(0.1)
-        raise RuntimeError(f"MLflow's server did not start:\n{(self.folder / 'tracking.log').read_text()[-2000:]}")
-
-    def stop(self) -> None:
-        if self._process is None:
-            return
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                os.killpg(self._process.pid, number)
-                self._process.wait(SECONDS_TO_STOP)
-            except ProcessLookupError:
-                break
-            except subprocess.TimeoutExpired:
-                continue
-        self._process = None
-
-    def answer(self, request: Request) -> Answer:
-        answer = requests.request(
-            request.method,
-            f"{self.url}{request.target}",
-            data=request.body,
-            headers={"Content-Type": "application/json"},
-            timeout=60,
-        )
-        return Answer(OSS_MODELS.sub(rb"\1/logged_models/", answer.content), answer.status_code)
 
 
 class DatabricksWorkspace:
-    """The workspace, served on a port of its own while it is entered."""
+    """The workspace, at ``url`` within a ``with`` block; its tracking begins with an empty database of MLflow."""
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
-        self.folder = folder
-        self.token = f"dapi{secrets.token_hex(16)}"
-        self.client_id, self.client_secret = "0a1b2c3d-tests", f"dose{secrets.token_hex(16)}"
-        self.registry = Registry()
+    def __init__(self, folder: Path, database: Path) -> None:
+        shutil.copyfile(database, folder / "mlflow.db")
+        self.url, self.folder, self.registry = "", folder, Registry()
+        self.token, self.client_id, self.client_secret = f"dapi{secrets.token_hex(16)}", "tests", secrets.token_hex(16)
         self.requests: list[tuple[str, str]] = []
-        self.delay_seconds = 0.0
-        self.fail_with: int | None = None
-        self._issued: set[str] = set()
-        self._lock = threading.Lock()
-        self._files = Files(folder / "files")
-        self._tracking = Tracking(folder)
-        self._listener = _Listener((HOST, port), _handler_of(self))
-
-    @property
-    def url(self) -> str:
-        return f"http://{HOST}:{self._listener.server_address[1]}"
-
-    @property
-    def denied(self) -> set[str]:
-        """The privileges that the user lacks, such as CREATE_MODEL."""
-        return self.registry.denied
-
-    @denied.setter
-    def denied(self, privileges: set[str]) -> None:
-        self.registry.denied = privileges
-
-    @property
-    def sdk_artifacts(self) -> bool:
-        """Whether clients move the files of model versions with the SDK, not with MLflow's presigned URLs."""
-        return self.registry.sdk_artifacts
-
-    @sdk_artifacts.setter
-    def sdk_artifacts(self, enabled: bool) -> None:
-        self.registry.sdk_artifacts = enabled
-
-    def set_status(self, full_name: str, version: int, status: str) -> None:
-        with self._lock:
-            self.registry.models[full_name].version(str(version)).about["status"] = status
+        self._lock, self._serving, self._tracking = Lock(), ExitStack(), ""
 
     def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            self._tracking.start()
-        except BaseException:
-            self._tracking.stop()
-            self._listener.server_close()
-            raise
-        threading.Thread(target=self._listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        self._tracking = self._serving.enter_context(mlflow_server(self.folder, ARTIFACTS))
+        app = Flask(__name__)
+        for route, call in CALLS.items():
+            method, _, path = route.partition(" ")
+            app.add_url_rule(path, route, partial(self._call, call), methods=[method])
+        methods = ["GET", "POST", "PATCH", "DELETE"]
+        app.add_url_rule("/api/<version>/mlflow/<path:path>", "tracking", self._track, methods=methods)
+        app.add_url_rule("/api/2.0/fs/files/<path:path>", "file", self._file, methods=["GET", "PUT"])
+        app.add_url_rule("/api/2.0/fs/directories/<path:path>", "folder", self._folder, methods=["GET", "PUT"])
+        app.add_url_rule("/.well-known/databricks-config", "host", lambda: {"oidc_endpoint": f"{self.url}/oidc"})
+        app.add_url_rule("/oidc/.well-known/oauth-authorization-server", "oidc", self._oidc)
+        app.add_url_rule("/oidc/v1/token", "token", self._token, methods=["POST"])
+        app.before_request(self._admit)
+        app.register_error_handler(Refusal, lambda refusal: (refusal.body, refusal.status))
+        app.register_error_handler(HTTPException, _no_such_api)
+        self.url = self._serving.enter_context(serving(app))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._listener.shutdown()
-        self._listener.server_close()
-        self._tracking.stop()
+        self._serving.close()
 
-    def answer(self, request: Request) -> Answer:
+    def _admit(self) -> None:
         self.requests.append((request.method, request.path))
-        time.sleep(self.delay_seconds)
-        try:
-            return self._routed(request)
-        except Refusal as refusal:
-            return Answer.of(refusal.body, refusal.status)
-        except KeyError as error:
-            return Answer.of(Refusal(400, "INVALID_PARAMETER_VALUE", f"Missing required field: {error}").body, 400)
-
-    def _routed(self, request: Request) -> Answer:
-        if self.fail_with is not None:
-            code = CODES.get(self.fail_with, "TEMPORARILY_UNAVAILABLE")
-            raise Refusal(self.fail_with, code, "The service is broken on purpose.")
-        for prefix, opened in self._open_routes().items():
-            if request.path.startswith(prefix):
-                return opened(request)
-        self._admit(request.headers.get("authorization", ""))
-        if request.path.startswith("/api/2.0/fs/"):
-            return self._file(request)
-        if TRACKED.match(request.path):
-            return self._tracking.answer(request)
-        call, named = find_call(request.method, request.path)
-        with self._lock:
-            return Answer.of(call(self.registry, {**request.asked(), **named}))
-
-    def _open_routes(self) -> dict[str, Callable[[Request], Answer]]:
-        """What needs no token."""
-        return {
-            "/.well-known/databricks-config": self._discover,
-            "/oidc/.well-known/oauth-authorization-server": self._discover_oauth,
-            "/oidc/v1/token": self._issue,
-            "/presigned/": self._presigned,
-        }
-
-    def _admit(self, authorization: str) -> None:
-        kind, _, token = authorization.partition(" ")
-        if kind != "Bearer":
-            message = "Credential was not sent or was of an unsupported type for this API."
-            raise Refusal(401, "401", message)
-        if token != self.token and token not in self._issued:
+        is_open = request.path.startswith(("/.well-known/", "/oidc/"))
+        if not is_open and request.headers.get("Authorization") != f"Bearer {self.token}":
             raise Refusal(403, "403", "Invalid access token.")
 
-    def _discover(self, _request: Request) -> Answer:
-        return Answer.of({"oidc_endpoint": f"{self.url}/oidc", "workspace_id": WORKSPACE_ID})
-
-    def _discover_oauth(self, _request: Request) -> Answer:
-        endpoints = {"authorization_endpoint": f"{self.url}/oidc/v1/authorize"}
-        return Answer.of({**endpoints, "token_endpoint": f"{self.url}/oidc/v1/token", "issuer": f"{self.url}/oidc"})
-
-    def _issue(self, request: Request) -> Answer:
-        form = request.form()
-        basic = request.headers.get("authorization", "").removeprefix("Basic ")
-        named = base64.b64decode(basic).decode() or f"{form.get('client_id')}:{form.get('client_secret')}"
-        if named != f"{self.client_id}:{self.client_secret}":
-            return Answer.of({"error": "invalid_client", "error_description": "Client authentication failed"}, 401)
-        if form.get("grant_type") != "client_credentials":
-            return Answer.of({"error": "unsupported_grant_type", "error_description": "Unsupported grant"}, 400)
-        token = secrets.token_urlsafe(32)
-        self._issued.add(token)
-        return Answer.of({"access_token": token, "token_type": "Bearer", "expires_in": 3600, "scope": "all-apis"})
-
-    def _file(self, request: Request) -> Answer:
-        kind, _, name = request.path.removeprefix("/api/2.0/fs/").partition("/")
-        if kind in PRESIGNED and request.method == "POST":
-            path, method = request.asked()["path"], PRESIGNED[kind]
-            self._enter_version(path, writes=method == "PUT")
-            signed = f"{self.url}/presigned/{self._files.signature(method, path)}{quote(path)}"
-            return Answer.of({"url": signed, "headers": []})
-        call = FILE_CALLS.get((request.method, kind))
-        if call is None:
-            raise Refusal(404, "ENDPOINT_NOT_FOUND", f"No API found for '{request.method} {request.path}'")
-        self._enter_version(f"/{name}", writes=request.method in {"PUT", "DELETE"})
-        return call(self._files, f"/{name}", request.body)
-
-    def _enter_version(self, path: str, *, writes: bool) -> None:
-        """The files of a version stand and fall with it."""
-        parts = path.strip("/").split("/")
-        if parts[0] != "Models":
-            return
-        if len(parts) < 5:
-            raise missing("Path", path, "NOT_FOUND")
-        asked = {"name": ".".join(parts[1:4]), "version": parts[4]}
+    def _call(self, call: Callable[[Registry, Json], Json], **path: str) -> Response:
         with self._lock:
-            self.registry.version(asked, "CREATE_MODEL_VERSION" if writes else "EXECUTE")
+            return jsonify(call(self.registry, {**_asked(), **path}))
 
-    def _presigned(self, request: Request) -> Answer:
-        signature, _, name = request.path.removeprefix("/presigned/").partition("/")
-        if not hmac.compare_digest(signature, self._files.signature(request.method, f"/{name}")):
-            raise Refusal(403, "PERMISSION_DENIED", "The signature does not match.")
-        answer = FILE_CALLS[request.method, "files"](self._files, f"/{name}", request.body)
-        return Answer(answer.content, HTTPStatus.OK, answer.headers)
+    def _track(self, **_: str) -> Response:
+        answer = requests.request(
+            request.method,
+            f"{self._tracking}{request.full_path}",
+            data=request.get_data(),
+            headers={"Content-Type": "application/json"},
+            timeout=60,
+        )
+        content = OSS_MODELS.sub(rb"\1/logged_models/", answer.content)
+        return Response(content, answer.status_code, mimetype="application/json")
 
+    def _file(self, path: str) -> Response:
+        file = self.folder / "files" / path
+        if request.method == "PUT":
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(request.get_data())
+            return Response(status=204)
+        if not file.is_file():
+            raise _missing("File", path, "NOT_FOUND")
+        return Response(file.read_bytes(), headers={"Last-Modified": "Thu, 01 Jan 1970 00:00:00 GMT"})
 
-class _Listener(ThreadingHTTPServer):
-    request_queue_size = 128
-    daemon_threads = True
+    def _folder(self, path: str) -> Response:
+        folder = self.folder / "files" / path
+        if request.method == "PUT":
+            folder.mkdir(parents=True, exist_ok=True)
+        elif not folder.is_dir():
+            raise _missing("Directory", path, "NOT_FOUND")
+        found = [(f"/{path}/{file.name}", file.is_dir(), file.stat().st_size) for file in folder.iterdir()]
+        return jsonify({"contents": [dict(zip(ENTRY, entry, strict=True)) for entry in found]})
 
+    def _oidc(self) -> Json:
+        return {
+            name: f"{self.url}/oidc/v1/{name.partition('_')[0]}"
+            for name in ("authorization_endpoint", "token_endpoint")
+        }
 
-def _handler_of(workspace: DatabricksWorkspace) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def _body(self) -> bytes:
-            if self.headers.get("Transfer-Encoding") != "chunked":
-                return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            chunks = []
-            while size := int(self.rfile.readline().strip() or b"0", 16):
-                chunks.append(self.rfile.read(size))
-                self.rfile.readline()
-            self.rfile.readline()
-            return b"".join(chunks)
-
-        def _request(self) -> Request:
-            parts = urlsplit(self.path)
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            query = dict(parse_qsl(parts.query))
-            return Request(self.command, unquote(parts.path), self.path, query, headers, self._body())
-
-        def _answer(self) -> None:
-            answer = workspace.answer(self._request())
-            self.send_response(answer.status)
-            for name, value in {**answer.headers, "x-databricks-org-id": WORKSPACE_ID}.items():
-                self.send_header(name, value)
-            if answer.status != HTTPStatus.NO_CONTENT:
-                self.send_header("Content-Length", str(len(answer.content)))
-            self.end_headers()
-            if self.command != "HEAD" and answer.status != HTTPStatus.NO_CONTENT:
-                self.wfile.write(answer.content)
-
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _answer  # noqa: N815
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    return Handler
+    def _token(self) -> Response:
+        asked = request.authorization
+        if asked is None or (asked.username, asked.password) != (self.client_id, self.client_secret):
+            raise Refusal(401, "invalid_client", "Client authentication failed")
+        return jsonify({"access_token": self.token, "token_type": "Bearer", "expires_in": 3600})
 
 
-def _end(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit
-
-
-def main() -> None:
-    """Serve a workspace until it is interrupted."""
-    parser = argparse.ArgumentParser(description="Serve a Databricks workspace on this machine.")
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--catalog", action="append", default=[], help="a catalog that exists from the start")
-    chosen = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _end)
-    with DatabricksWorkspace(chosen.folder.resolve(), chosen.port) as workspace:
-        workspace.registry.catalogs.update(chosen.catalog)
-        names = {"HOST": workspace.url, "TOKEN": workspace.token}
-        sys.stdout.write("".join(f"export DATABRICKS_{name}={value}\n" for name, value in names.items()))
-        sys.stdout.flush()
-        threading.Event().wait()
-
-
-if __name__ == "__main__":
-    main()
+def _no_such_api(_error: HTTPException) -> tuple[Json, int]:
+    message = f"No API found for '{request.method} {request.path}'"
+    return {"error_code": "ENDPOINT_NOT_FOUND", "message": message}, 404

@@ -13,7 +13,7 @@ from marvel_assets.paths import Home
 from marvel_assets.registry.base import ModelCatalog
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets_tests.commands import BASIC, CUSTOM
-from marvel_assets_tests.registry.test_contract import Logged, home_with_models  # noqa: F401 - a fixture
+from marvel_assets_tests.registry.backends import Backend
 
 pytestmark = pytest.mark.integration
 
@@ -22,10 +22,10 @@ DEV, ACC, PRD = (f"marvel_{environment}.marvel_characters" for environment in ("
 
 
 @pytest.fixture
-def unity_catalog(home_with_models: tuple[Home, list[Logged]], home: Home) -> UnityCatalog:  # noqa: F811
+def unity_catalog(embedded_registry: Backend, home: Home) -> UnityCatalog:
     """A catalog in which dev serves a pair: the first logged model, wrapped by the second."""
-    template, (basic, custom, _) = home_with_models
-    shutil.copyfile(template.mlflow_database, home.mlflow_database)
+    basic, custom, _ = embedded_registry.models
+    shutil.copyfile(embedded_registry.settings["tracking_uri"].removeprefix("sqlite:///"), home.mlflow_database)
     store = f"sqlite:///{home.mlflow_database}"
     made = UnityCatalog(tracking_uri=store, registry_uri=store, locks=str(home.locks))
     catalog = made.catalog()
@@ -129,29 +129,29 @@ def test_what_acc_serves_is_promoted_to_prd(unity_catalog: UnityCatalog, small_p
 
 def test_an_earlier_version_can_be_asked_for(
     unity_catalog: UnityCatalog,
-    home_with_models: tuple[Home, list[Logged]],  # noqa: F811
+    embedded_registry: Backend,
     small_project: Path,
 ):
     # given: a newer basic version, which dev serves
     catalog = unity_catalog.catalog()
-    catalog.register(f"{DEV}.{BASIC}", home_with_models[1][2].model_id, {}, "newer")
+    catalog.register(f"{DEV}.{BASIC}", embedded_registry.models[2].model_id, {}, "newer")
     catalog.set_alias(f"{DEV}.{BASIC}", ALIAS, 2)
 
     # when
     run(unity_catalog, small_project, basic_version=1)
 
     # then
-    assert served(catalog, ACC)[0] == home_with_models[1][0].model_id
+    assert served(catalog, ACC)[0] == embedded_registry.models[0].model_id
 
 
 def test_a_basic_version_that_nothing_wraps_is_named_and_nothing_is_copied(
     unity_catalog: UnityCatalog,
-    home_with_models: tuple[Home, list[Logged]],  # noqa: F811
+    embedded_registry: Backend,
     small_project: Path,
 ):
     # given
     catalog = unity_catalog.catalog()
-    catalog.register(f"{DEV}.{BASIC}", home_with_models[1][2].model_id, {}, "newer")
+    catalog.register(f"{DEV}.{BASIC}", embedded_registry.models[2].model_id, {}, "newer")
 
     # when
     told = reason(run(unity_catalog, small_project, basic_version=2))

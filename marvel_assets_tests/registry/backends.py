@@ -1,0 +1,214 @@
+"""The model registries under test: each lives a session, and each test has a schema of its own in it."""
+
+import os
+import shutil
+import sqlite3
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from marvel_assets.config import ProjectConfig
+from marvel_assets.paths import Home
+from marvel_assets.registry.base import CatalogVersion, ModelCatalog
+from marvel_assets.registry.resource import UnityCatalog
+from marvel_assets.registry.unity_catalog_api import UnityCatalogApi
+from marvel_assets.tracking.mlflow_store import connect
+from marvel_assets_tests.servers.databricks import DatabricksWorkspace
+from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
+
+CATALOG = "marvel_contract_suite"
+ALIAS = "latest-model"
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A model that a run has logged."""
+
+    model_id: str
+    run_id: str
+
+
+Models = tuple[Logged, Logged, Logged]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A registry under test, and what the suite needs around it.
+
+    Attributes:
+        settings: of the client.
+        models: logged models that nobody has registered yet under this test's names.
+        set_status: makes a version look as if the registry were not done with it; None where nothing can do so.
+        environment: variables that the client reads.
+        schema: the test's own.
+    """
+
+    settings: dict[str, str]
+    models: Models
+    set_status: Callable[[str, int, str], None] | None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    schema: str = ""
+
+    @property
+    def catalog(self) -> ModelCatalog:
+        return UnityCatalog(**self.settings).catalog()
+
+    @property
+    def name(self) -> str:
+        """Of a model that is not there yet."""
+        return f"{CATALOG}.{self.schema}.some_model"
+
+    @property
+    def other(self) -> str:
+        """Of another one."""
+        return f"{CATALOG}.{self.schema}.other_model"
+
+
+def register(catalog: ModelCatalog, model: Logged, name: str, **tags: str) -> CatalogVersion:
+    return catalog.register(name, model.model_id, tags, description="made by a test")
+
+
+def config_of(backend: Backend, project: Path) -> ProjectConfig:
+    """The project's configuration, with the names of the test's own schema."""
+    config = ProjectConfig.from_yaml(project)
+    return config.model_copy(update={"catalog_name": CATALOG, "schema_name": backend.schema})
+
+
+def log_models(experiment: str) -> Models:
+    """Log three models where MLflow is connected to."""
+    import mlflow
+    import numpy as np
+    from sklearn.linear_model import LogisticRegression
+
+    def log() -> Logged:
+        with mlflow.start_run(experiment_id=experiment) as run:
+            fitted = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+            signature = mlflow.models.infer_signature(np.array([[0.0]]), np.array([0]))
+            info = mlflow.sklearn.log_model(fitted, name="model", pip_requirements=[], signature=signature)
+            return Logged(info.model_id, run.info.run_id)
+
+    mlflow.set_experiment(experiment_id=experiment)
+    return log(), log(), log()
+
+
+@pytest.fixture(scope="session")
+def embedded_registry(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Backend:
+    """MLflow's own database."""
+    home = Home(tmp_path_factory.mktemp("registry"))
+    home.mlflow_database.parent.mkdir(parents=True)
+    shutil.copyfile(mlflow_database, home.mlflow_database)
+    store = f"sqlite:///{home.mlflow_database}"
+    client = connect(store, home.locks)
+    models = log_models(client.create_experiment("/models", home.mlflow_artifacts.as_uri()))
+
+    def set_status(name: str, version: int, status: str) -> None:
+        with closing(sqlite3.connect(home.mlflow_database)) as database, database:
+            changed = database.execute(
+                "UPDATE model_versions SET status = ? WHERE name = ? AND version = ?", (status, name, version)
+            )
+            assert changed.rowcount == 1
+
+    settings = {"tracking_uri": store, "registry_uri": store, "locks": str(home.locks)}
+    return Backend(settings, models, set_status)
+
+
+@pytest.fixture(scope="session")
+def unity_catalog_server() -> Iterator[UnityCatalogServer]:
+    """The tests' own server, without a token."""
+    with UnityCatalogServer(race_seconds=0.005) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def oss_registry(
+    embedded_registry: Backend, unity_catalog_server: UnityCatalogServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Backend]:
+    """The real server that MARVEL_UC_URL names, else the tests' own."""
+    real, root = os.environ.get("MARVEL_UC_URL"), os.environ.get("MARVEL_UC_STORAGE_ROOT")
+    settings = {
+        "backend": "oss",
+        "tracking_uri": embedded_registry.settings["tracking_uri"],
+        "registry_uri": f"uc:{real or unity_catalog_server.url}",
+        "storage_root": root or tmp_path_factory.mktemp("catalog").as_uri(),
+        "locks": embedded_registry.settings["locks"],
+    }
+    yield Backend(settings, embedded_registry.models, None if real else unity_catalog_server.set_status)
+    if real:
+        UnityCatalogApi(real).call("CatalogsApi", "delete_catalog", name=CATALOG, force=True)
+
+
+@pytest.fixture(scope="session")
+def databricks_workspace(
+    tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path
+) -> Iterator[DatabricksWorkspace]:
+    """The tests' own workspace, which has the catalog."""
+    with DatabricksWorkspace(tmp_path_factory.mktemp("workspace"), mlflow_database) as workspace:
+        workspace.registry.catalogs.add(CATALOG)
+        yield workspace
+
+
+@pytest.fixture(scope="session")
+def databricks_registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Backend:
+    """The workspace that DATABRICKS_CONFIG_PROFILE names, where the catalog must exist, else the tests' own."""
+    import mlflow
+
+    settings = {
+        "backend": "databricks",
+        "tracking_uri": "databricks",
+        "registry_uri": "databricks-uc",
+        "locks": str(tmp_path_factory.mktemp("locks")),
+    }
+    environment, set_status = {}, None
+    if not os.environ.get("DATABRICKS_CONFIG_PROFILE"):
+        workspace = request.getfixturevalue("databricks_workspace")
+        environment = {"DATABRICKS_HOST": workspace.url, "DATABRICKS_TOKEN": workspace.token}
+        set_status = workspace.registry.set_status
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in environment.items():
+            patch.setenv(variable, value)
+        connect("databricks", Path(settings["locks"]), "databricks-uc")
+        models = log_models(mlflow.set_experiment(f"/Shared/{CATALOG}").experiment_id)
+    return Backend(settings, models, set_status, environment)
+
+
+@pytest.fixture
+def made_backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Backend]:
+    """Makes a schema of the test's own in a registry."""
+
+    def made(kind: str) -> Backend:
+        registry: Backend = request.getfixturevalue(f"{kind}_registry")
+        for variable, value in registry.environment.items():
+            monkeypatch.setenv(variable, value)
+        backend = replace(registry, schema=f"t{uuid.uuid4().hex[:8]}")
+        backend.catalog.ensure_schema(CATALOG, backend.schema)
+        return backend
+
+    return made
+
+
+@pytest.fixture
+def embedded(made_backend: Callable[[str], Backend]) -> Backend:
+    return made_backend("embedded")
+
+
+@pytest.fixture
+def databricks(made_backend: Callable[[str], Backend]) -> Backend:
+    return made_backend("databricks")
+
+
+ON_ONE_WORKER = pytest.mark.xdist_group("databricks")
+"""Its workspace is the one registry that takes long to start."""
+
+
+@pytest.fixture(params=["embedded", "oss", pytest.param("databricks", marks=ON_ONE_WORKER)])
+def backend(request: pytest.FixtureRequest, made_backend: Callable[[str], Backend]) -> Backend:
+    return made_backend(request.param)
+
+
+@pytest.fixture
+def catalog(backend: Backend) -> ModelCatalog:
+    return backend.catalog
