@@ -26,17 +26,6 @@ SMALL_GENERATOR = {"rows": 1500, "seed": 7}
 FEW_TREES = {"learning_rate": 0.1, "n_estimators": 20, "max_depth": 4}
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep on one worker what shares a JVM, or what its module has made; all other tests go where a worker is free."""
-    for item in items:
-        fixtures = [found for name in item.fixturenames for found in item._fixtureinfo.name2fixturedefs.get(name, ())]
-        if item.get_closest_marker("spark"):
-            item.add_marker(pytest.mark.xdist_group("jvm"))
-        elif any(fixture.scope == "module" for fixture in fixtures):
-            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
-
-
 @pytest.fixture(scope="session")
 def sample() -> Path:
     """The genuine rows; without them CI fails, and elsewhere the test is skipped."""
