@@ -52,7 +52,7 @@ def predicting() -> Iterator[Ratio]:
     """The pipeline over its bare booster for many rows, the registered wrapper over the bare pipeline for one."""
     import mlflow
 
-    from marvel_assets.datasets.marvel_kaggle.columns import ANSWER
+    from marvel_assets.datasets.marvel_kaggle.answer import ANSWER
     from marvel_assets.tracking.mlflow_store import connect
 
     with tempfile.TemporaryDirectory() as folder, fresh_home(ROWS) as (home, environment):

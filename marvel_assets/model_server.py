@@ -22,6 +22,8 @@ MEDIA_TYPE = "application/json"
 """The one that is taken: two kilobytes of Parquet can hold gigabytes."""
 
 LONGEST_MESSAGE = 1000
+LONGEST_INTRODUCTION = 200
+"""Letters before the reason in a message that does not repeat what was sent."""
 
 
 def application(model_files: str) -> FastAPI:
@@ -62,14 +64,14 @@ def main() -> None:
 
 def _refused(headers: Headers) -> Response | None:
     media_type, length = headers.get("content-type", ""), headers.get("content-length")
-    if media_type.partition(";")[0].strip().lower() != MEDIA_TYPE:
-        told = f"The Content-Type is {media_type[:100]!r}; expected {MEDIA_TYPE}: send the characters as JSON."
-        return _problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, told)
     if length is None or not length.isdecimal():
         return _problem(HTTPStatus.LENGTH_REQUIRED, "The request must tell its Content-Length.")
     if int(length) > LARGEST_BODY:
         told = f"The body has {int(length):,} bytes, and at most {LARGEST_BODY:,} are taken; ask in several requests."
         return _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, told)
+    if media_type.partition(";")[0].strip().lower() != MEDIA_TYPE:
+        told = f"The Content-Type is {media_type[:100]!r}; expected {MEDIA_TYPE}: send the characters as JSON."
+        return _problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, told)
     return None
 
 
@@ -83,7 +85,7 @@ def _problem(status: HTTPStatus, message: str) -> Response:
 def _sentence(body: bytes) -> str:
     """What an answer of MLflow's says is wrong: the last line of the trace that it sends along, or its message.
 
-    A message first repeats what was sent, as long as that may be; what is wrong with it follows the last "Error:".
+    A message may first repeat what was sent, as long as that is; what is wrong with it follows the last "Error:".
     """
     text = body.decode(errors="replace")
     try:
@@ -94,7 +96,9 @@ def _sentence(body: bytes) -> str:
         return text
     if trace := str(told.get("stack_trace", "")).strip():
         return trace.splitlines()[-1]
-    return str(told.get("message") or told.get("detail") or text).rpartition("Error: ")[2]
+    message = str(told.get("message") or told.get("detail") or text)
+    before, _, reason = message.rpartition("Error: ")
+    return reason if len(before) > LONGEST_INTRODUCTION else message
 
 
 if __name__ == "__main__":

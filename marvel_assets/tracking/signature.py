@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from marvel_assets.datasets.marvel_kaggle.columns import ANSWER, EXAMPLE, TARGET
+from marvel_assets.datasets.marvel_kaggle.answer import ANSWER
+from marvel_assets.datasets.marvel_kaggle.columns import EXAMPLE, TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,7 +23,7 @@ def log_custom_model(basic_model_id: str, wheel: Path, *, features: Sequence[str
     import mlflow
 
     from marvel_assets import model
-    from marvel_assets.datasets.marvel_kaggle.columns import ANSWER, LABELS
+    from marvel_assets.datasets.marvel_kaggle.answer import ANSWER, LABELS
     from marvel_assets.model.wrapper import ARTIFACT
     from marvel_assets.tracking.requirements import base_requirements
     from marvel_assets.tracking.signature import custom_signature, example_frame

@@ -96,7 +96,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "a long row": (lambda: HEADER + b"\n" + FIRST + FIRST.strip() + b",x\n", r"Row #3: Expected 13 columns, got 14"),
     "a quotation mark that is never closed": (lambda: CSV + b'"' + REST, r"can't be read as CSV: .*Row #1502"),
     "an endless row": (lambda: HEADER + b"\n" + FIRST + b'"' + b"x" * 50_000_000, "a row is longer than 16 MB"),
-    "an endless first line": (lambda: b"x" * 5_000_000, "the first line is no CSV|are missing"),
+    "an endless first line": (lambda: b"x" * 5_000_000, "the first line is not CSV|are missing"),
     "only zeros": (lambda: bytes(100_000), "expected the columns PageID"),
     "gzip": (lambda: gzip.compress(CSV), r"packed \(gzip\)"),
     "a gzip bomb": (lambda: gzip.compress(HEADER + b"\n" + bytes(200_000_000)), r"packed \(gzip\)"),

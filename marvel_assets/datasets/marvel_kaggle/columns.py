@@ -65,12 +65,6 @@ FILL_VALUES: dict[str, str | float] = {
 }
 """What a missing cell stands for, in ``cleaning.sql`` and in the pipeline: one character gets one answer."""
 
-ANSWER = "Survival prediction"
-"""The key of the custom model's answer."""
-
-LABELS = ("dead", "alive")
-"""The words for the classes 0 and 1."""
-
 EXAMPLE: dict[str, list[Any]] = {
     "Height": [1.85, None],
     "Weight": [90.7, None],

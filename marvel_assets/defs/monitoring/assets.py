@@ -128,7 +128,7 @@ def _reference(
     project: Project, tables: Tables, tracking: MlflowTracking, unity_catalog: UnityCatalog, custom_version: int
 ) -> "pd.DataFrame":
     """The rows that the model was judged on, which it has never been fitted on, with what it says of them."""
-    from marvel_assets.datasets.marvel_kaggle.columns import LABELS
+    from marvel_assets.datasets.marvel_kaggle.answer import LABELS
     from marvel_assets.defs.registration.challenger import load_pipeline
     from marvel_assets.evaluation.drift import PREDICTION
     from marvel_assets.model.batching import asked_once_each, on_every_core

@@ -145,7 +145,7 @@ class DuckDBSession(EngineSession):
         import mlflow
         import pyarrow as pa
 
-        from marvel_assets.datasets.marvel_kaggle.columns import ANSWER
+        from marvel_assets.datasets.marvel_kaggle.answer import ANSWER
         from marvel_assets.model.batching import on_every_core
 
         loaded = mlflow.pyfunc.load_model(str(model))

@@ -19,7 +19,6 @@ from marvel_assets.paths import Home
 from marvel_assets.summary import summary
 from marvel_assets_tests.graph import failure_of, metadata_of, run_graph, run_job, work_of
 from marvel_assets_tests.homes import Templates
-from marvel_assets_tests.planted import spoilt_characters
 
 pytestmark = pytest.mark.integration
 
@@ -156,11 +155,12 @@ def test_a_rewritten_table_scores_only_who_has_changed_and_forgets_who_is_gone(s
     assert after["Ben"]["Gender"] == "Female"
 
 
-def test_another_model_scores_everybody_anew(served: Home, tmp_path: Path):
-    # given
+def test_another_model_scores_everybody_anew(given_runs: Callable[..., Home], templates: Templates):
+    # given: a model, and a better one after it
+    served = given_runs(0.1)
     put(served, characters("Anna", "Ben"))
     score(served)
-    assert run_graph(served, spoilt_characters(tmp_path, 0.0, rows=4500)).success
+    assert run_graph(served, templates.source(0.0)).success
 
     # when
     result = score(served)

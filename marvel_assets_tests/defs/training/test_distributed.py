@@ -10,7 +10,7 @@ import mlflow
 import psutil
 import pytest
 
-from marvel_assets.datasets.marvel_kaggle.columns import ANSWER
+from marvel_assets.datasets.marvel_kaggle.answer import ANSWER
 from marvel_assets.definitions import defs
 from marvel_assets.defs.jobs import retrain
 from marvel_assets.defs.resources import resources_of_the_profile
