@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from marvel_assets.datasets.marvel_kaggle.answer import ANSWER
 from marvel_assets.datasets.marvel_kaggle.columns import EXAMPLE, TARGET
 
 if TYPE_CHECKING:
@@ -22,13 +21,13 @@ def basic_signature(features: Sequence[str]) -> ModelSignature:
     return ModelSignature(inputs=_inputs(features), outputs=Schema([ColSpec("long", TARGET)]))
 
 
-def custom_signature(features: Sequence[str]) -> ModelSignature:
-    """Features to ``{"Survival prediction": ["alive", …]}``."""
+def custom_signature(features: Sequence[str], answer: str) -> ModelSignature:
+    """Features to ``{answer: ["alive", …]}``."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import Array
 
-    return ModelSignature(inputs=_inputs(features), outputs=Schema([ColSpec(Array(DataType.string), ANSWER)]))
+    return ModelSignature(inputs=_inputs(features), outputs=Schema([ColSpec(Array(DataType.string), answer)]))
 
 
 def example_frame(features: Sequence[str]) -> pd.DataFrame:

@@ -35,7 +35,7 @@ def log_custom_model(basic_model_id: str, wheel: Path, *, features: Sequence[str
         model_config={"answer": ANSWER, "labels": list(LABELS)},
         code_paths=[str(wheel)],
         pip_requirements=[*base_requirements(), f"code/{wheel.name}"],
-        signature=custom_signature(features),
+        signature=custom_signature(features, ANSWER),
         input_example=example_frame(features),
         tags=dict(tags),
     )

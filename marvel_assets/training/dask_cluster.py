@@ -211,7 +211,7 @@ def _check_alike(workers: Workers, modules: Sequence[str]) -> None:
 
 def identity(modules: Sequence[str]) -> dict[str, str]:
     """What must be the same in all processes of a fit."""
-    from marvel_assets.defs.code_versions import code_version
+    from marvel_assets.utils.code_versions import code_version
 
     return {name: version(name) for name in ALIKE} | {"code of the fit": code_version(*modules)}
 

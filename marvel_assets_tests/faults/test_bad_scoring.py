@@ -350,7 +350,7 @@ QUESTIONS: dict[str, tuple[str | bytes, int, str]] = {
     "a measure less": (json.dumps(without("Height")), 200, ANSWER),
     "another case": (WHOLE.replace("Gender", "gender"), 400, "column Gender is missing"),
     "a column twice": (
-        json.dumps({"dataframe_split": {"columns": [*EXAMPLE, "Gender"], "data": [[None] * 11]}}), 400, "Length of values",
+        json.dumps({"dataframe_split": {"columns": [*EXAMPLE, "Gender"], "data": [[None] * 11]}}), 400, "Length of",
     ),
     "too few cells": (json.dumps({"dataframe_split": {"columns": [*EXAMPLE], "data": [[1]]}}), 400, "10 columns"),
     "NaN": (json.dumps(records(Height=float("nan"))), 200, ANSWER),

@@ -9,6 +9,7 @@ import pytest
 from mlflow.pyfunc import PyFuncModel
 from sklearn.pipeline import Pipeline
 
+from marvel_assets.datasets.marvel_kaggle.answer import ANSWER
 from marvel_assets.datasets.marvel_kaggle.columns import MEASURES
 from marvel_assets.model import wrapper as wrapper_module
 from marvel_assets.model.pipeline import TRUSTED_TYPES
@@ -45,7 +46,7 @@ def served(basic_model: Path, tmp_path_factory: pytest.TempPathFactory) -> PyFun
         python_model=str(Path(wrapper_module.__file__).with_name("serving_script.py")),
         artifacts={ARTIFACT: str(basic_model)},
         model_config=CONFIG,
-        signature=custom_signature(FEATURE_NAMES),
+        signature=custom_signature(FEATURE_NAMES, ANSWER),
         input_example=example_frame(FEATURE_NAMES),
         pip_requirements=[],
     )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mlflow.pyfunc import PyFuncModel
 from sklearn.pipeline import Pipeline
 
+from marvel_assets.datasets.marvel_kaggle.answer import ANSWER
 from marvel_assets.datasets.marvel_kaggle.columns import EXAMPLE, FILL_VALUES, FLAGS, MEASURES
 from marvel_assets.model.pipeline import TRUSTED_TYPES
 from marvel_assets.tracking.signature import basic_signature, custom_signature, example_frame
@@ -169,7 +170,7 @@ def test_the_example_has_every_feature():
 
 
 def test_the_custom_model_answers_with_a_list_of_words():
-    assert custom_signature(FEATURE_NAMES).outputs.to_dict() == [
+    assert custom_signature(FEATURE_NAMES, ANSWER).outputs.to_dict() == [
         {"type": "array", "items": {"type": "string"}, "name": "Survival prediction", "required": True}
     ]
 
@@ -192,7 +193,7 @@ def test_columns_may_come_in_another_order(model: PyFuncModel):
 
 def test_the_signature_lists_the_features_in_their_order():
     assert basic_signature(FEATURE_NAMES).inputs.input_names() == FEATURE_NAMES
-    assert custom_signature(FEATURE_NAMES).inputs == basic_signature(FEATURE_NAMES).inputs
+    assert custom_signature(FEATURE_NAMES, ANSWER).inputs == basic_signature(FEATURE_NAMES).inputs
 
 
 def test_an_example_of_fewer_features_has_only_these():

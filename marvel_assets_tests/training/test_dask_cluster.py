@@ -20,12 +20,12 @@ from marvel_assets.training.dask_cluster import Workers, WorkersError, dask_work
 
 pytestmark = pytest.mark.integration
 
-CODE = ("model/encoder.py", "model/pipeline.py")
+CODE = ("marvel_assets.model.encoder", "marvel_assets.model.pipeline")
 
 
 @pytest.fixture(scope="module")
 def workers() -> Iterator[Workers]:
-    with dask_workers(2, scheduler=None, threads=1, code_files=CODE) as started:
+    with dask_workers(2, scheduler=None, threads=1, modules=CODE) as started:
         yield started
 
 
@@ -91,7 +91,7 @@ def test_who_has_what_is_told_in_the_order_of_the_workers(workers: Workers):
 
 def test_the_processes_end_with_the_context():
     # given
-    with dask_workers(1, scheduler=None, threads=1, code_files=CODE) as started:
+    with dask_workers(1, scheduler=None, threads=1, modules=CODE) as started:
         [process] = map(psutil.Process, processes_of(started).values())
         assert process.is_running()
 
@@ -102,7 +102,7 @@ def test_the_processes_end_with_the_context():
 def test_a_scheduler_that_is_there_already_is_used_and_left_running(scheduler: str):
     # when
     for _ in range(2):
-        with dask_workers(1, scheduler, threads=1, code_files=CODE) as found:
+        with dask_workers(1, scheduler, threads=1, modules=CODE) as found:
             answer = found.watched(lambda found=found: found.client.submit(pow, 2, 5).result())
 
             # then
@@ -117,7 +117,7 @@ def test_a_scheduler_that_nobody_answers_for_is_named_within_seconds():
     # then
     with (
         pytest.raises(WorkersError, match=rf"No Dask scheduler answers at {address} within 10 s: .* `dask scheduler`"),
-        dask_workers(1, address, threads=1, code_files=CODE),
+        dask_workers(1, address, threads=1, modules=CODE),
     ):
         pass
     assert time.monotonic() - started < 60
@@ -131,7 +131,7 @@ def test_what_listens_and_is_no_scheduler_is_named():
         # then
         with (
             pytest.raises(WorkersError, match=f"No Dask scheduler answers at {address} within 10 s"),
-            dask_workers(1, address, threads=1, code_files=CODE),
+            dask_workers(1, address, threads=1, modules=CODE),
         ):
             pass
 
@@ -140,7 +140,7 @@ def test_what_listens_and_is_no_scheduler_is_named():
 def test_what_is_no_address_is_named(address: str):
     with (
         pytest.raises(WorkersError, match=f"No Dask scheduler answers at {address}"),
-        dask_workers(1, address, threads=1, code_files=CODE),
+        dask_workers(1, address, threads=1, modules=CODE),
     ):
         pass
 
@@ -148,7 +148,7 @@ def test_what_is_no_address_is_named(address: str):
 def test_too_few_workers_are_told_with_the_command_that_adds_some(scheduler: str):
     with (
         pytest.raises(WorkersError, match=rf"{scheduler} has 1 of 3 workers after 1 s. .*`dask worker {scheduler}`"),
-        dask_workers(3, scheduler, threads=1, code_files=CODE, patience=1),
+        dask_workers(3, scheduler, threads=1, modules=CODE, patience=1),
     ):
         pass
 
@@ -156,8 +156,8 @@ def test_too_few_workers_are_told_with_the_command_that_adds_some(scheduler: str
 def test_a_worker_with_other_code_is_refused_by_name(tmp_path: Path):
     # given: a worker from another checkout
     shutil.copytree(PROJECT_ROOT / "marvel_assets", tmp_path / "marvel_assets")
-    with (tmp_path / "marvel_assets" / CODE[0]).open("a") as encoder:
-        encoder.write("# another\n")
+    with (tmp_path / "marvel_assets" / "model" / "encoder.py").open("a") as encoder:
+        encoder.write("ANOTHER = 1\n")
     with LocalCluster(
         host="127.0.0.1", n_workers=0, processes=False, protocol="tcp", dashboard_address=None
     ) as cluster:
@@ -172,7 +172,7 @@ def test_a_worker_with_other_code_is_refused_by_name(tmp_path: Path):
                 pytest.raises(
                     WorkersError, match=r"Worker tcp://127.* is unlike this process: code of the fit .* here"
                 ),
-                dask_workers(1, cluster.scheduler_address, threads=1, code_files=CODE),
+                dask_workers(1, cluster.scheduler_address, threads=1, modules=CODE),
             ):
                 pass
         finally:
@@ -204,7 +204,7 @@ def test_a_failure_of_the_work_itself_is_handed_on(workers: Workers):
 
 def test_a_worker_that_dies_ends_the_work_with_its_name():
     # given: work that would go on for minutes, on the worker that lives
-    with dask_workers(2, scheduler=None, threads=1, code_files=CODE) as started:
+    with dask_workers(2, scheduler=None, threads=1, modules=CODE) as started:
         dying, living = started.addresses
 
         def work() -> None:

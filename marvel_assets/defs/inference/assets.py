@@ -6,7 +6,6 @@ from pathlib import Path
 import dagster as dg
 
 from marvel_assets.config import Tags
-from marvel_assets.defs.code_versions import code_version, recipe_of
 from marvel_assets.defs.freshness import WEEKLY
 from marvel_assets.defs.inference.wheel import WheelBuilder
 from marvel_assets.defs.metadata import OWNERS
@@ -18,6 +17,7 @@ from marvel_assets.registry.model_pairs import ALIAS, CUSTOM_MODEL, WRAPS, Model
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, WheelRef
 from marvel_assets.tracking.mlflow_resource import INSPECTED_IN, INSPECTION, PASSED, MlflowTracking
+from marvel_assets.utils.code_versions import code_version, recipe_of
 
 GROUP = "serving"
 WRAP_CODE = code_version("marvel_assets.model.serving_script", "marvel_assets.tracking.wrapper_logging")

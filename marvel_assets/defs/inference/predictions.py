@@ -15,7 +15,6 @@ from marvel_assets.datasets.marvel_kaggle.scoring import (
     touched_ids,
     usable,
 )
-from marvel_assets.defs.code_versions import code_version
 from marvel_assets.defs.freshness import WEEKLY
 from marvel_assets.defs.inference.assets import GROUP, custom_model_version
 from marvel_assets.defs.metadata import OWNERS, column_schema, log_published, table_metadata
@@ -26,6 +25,7 @@ from marvel_assets.storage.engines.base import ChangesNotKeptError, Engine, Engi
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import Commit, Published, Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
+from marvel_assets.utils.code_versions import code_version
 
 PREDICTIONS = "survival_predictions"
 SCORING_VERSION = code_version(

@@ -8,7 +8,6 @@ from pydantic import Field
 from marvel_assets.datasets.marvel_kaggle.cleaning import cleaned_characters, digested_source, rejected, set_of
 from marvel_assets.datasets.marvel_kaggle.columns import CHARACTER_COLUMNS, SOURCE_COLUMNS, SOURCE_ROW
 from marvel_assets.datasets.marvel_kaggle.descriptions import CHARACTERS, RAW_CHARACTERS, REJECTED_CHARACTERS
-from marvel_assets.defs.code_versions import code_version
 from marvel_assets.defs.disk_space import Room
 from marvel_assets.defs.freshness import WEEKLY
 from marvel_assets.defs.metadata import OWNERS, column_lineage, column_schema, log_published, table_metadata
@@ -22,6 +21,7 @@ from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import Published, Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.utils.background_imports import imported_meanwhile
+from marvel_assets.utils.code_versions import code_version
 
 GROUP = "ingestion"
 READING_VERSION = code_version("marvel_assets.sources.read", "marvel_assets.sources.delta_table")

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from marvel_assets.defs.code_versions import code_version, recipe_of
 from marvel_assets.defs.freshness import WEEKLY
 from marvel_assets.defs.inference.assets import GROUP
 from marvel_assets.defs.metadata import OWNERS, picture
@@ -15,6 +14,7 @@ from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.references import LoggedModelRef, TableVersion
 from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
+from marvel_assets.utils.code_versions import code_version, recipe_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marvel_assets.defs.code_versions import code_version, recipe_of
 from marvel_assets.registry.base import CatalogError, CatalogUnavailableError
 from marvel_assets.registry.model_pairs import ROLLED_BACK
+from marvel_assets.utils.code_versions import code_version, recipe_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,6 @@ import dagster as dg
 from pydantic import Field
 
 from marvel_assets.config import Tags
-from marvel_assets.defs.code_versions import code_version, recipe_of
 from marvel_assets.defs.freshness import WEEKLY
 from marvel_assets.defs.metadata import OWNERS, picture
 from marvel_assets.defs.project import Project
@@ -18,6 +17,7 @@ from marvel_assets.storage.references import LoggedModelRef, TableVersion
 from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.utils.background_imports import imported_meanwhile
+from marvel_assets.utils.code_versions import code_version, recipe_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import dagster as dg
 
-from marvel_assets.defs.code_versions import code_version
 from marvel_assets.defs.project import Project
 from marvel_assets.storage.engines.base import Location
 from marvel_assets.storage.references import LoggedModelRef
 from marvel_assets.storage.tables import TableNotFoundError, Tables
 from marvel_assets.tracking.mlflow_resource import INSPECTED_IN, INSPECTION, PASSED, MlflowTracking
+from marvel_assets.utils.code_versions import code_version
 
 LOADS = "loads_by_model_id_and_by_run"
 FOUND = "is_found_by_git_sha"

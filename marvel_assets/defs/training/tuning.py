@@ -10,12 +10,12 @@ import dagster as dg
 from pydantic import Field
 
 from marvel_assets.config import Tags
-from marvel_assets.defs.code_versions import code_version, recipe_of
 from marvel_assets.defs.project import Project
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import TableNotFoundError, Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.training.study_store import StudyStore
+from marvel_assets.utils.code_versions import code_version, recipe_of
 
 if TYPE_CHECKING:
     from marvel_assets.training.search import Effort

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from marvel_assets.definitions import defs
-from marvel_assets.defs import code_versions
-from marvel_assets.defs.code_versions import code_version
 from marvel_assets.paths import PROJECT_ROOT
+from marvel_assets.utils import code_versions
+from marvel_assets.utils.code_versions import code_version
 from marvel_assets_tests.commands import python, succeeded
 
 Change = Callable[[str, str, str], None]
