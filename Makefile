@@ -31,7 +31,7 @@ check: ## lint, format and types
 	$(IN_DEVELOPMENT) ruff format --check .
 	$(IN_DEVELOPMENT) mypy
 
-test-quick: check ## lint, types and the unit tests: a first answer in two minutes
+test-quick: check ## lint, types and the unit tests: a first answer
 	$(IN_DEVELOPMENT) pytest -m "not (integration or spark or browser or slow or faults)"
 
 test: check ## lint, types and every test, with a sample of each kind of fault
