@@ -83,7 +83,7 @@ def test_cells_that_no_model_takes_are_told_by_the_model(fitted: Pipeline, sets:
     rows["Universe"] = [["Earth-616"]] * len(rows)
 
     # then
-    with pytest.raises(TypeError, match="Column 'Universe' holds cells that can't be encoded"):
+    with pytest.raises(ValueError, match="column Universe: expected text"):
         asked_once_each(rows, fitted.predict_proba)
 
 
