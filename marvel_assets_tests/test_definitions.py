@@ -1,6 +1,7 @@
 """The code location: quick to load, and whole."""
 
 import dagster as dg
+import pytest
 
 from marvel_assets.datasets.marvel_kaggle import descriptions
 from marvel_assets.datasets.marvel_kaggle.columns import CHARACTER_COLUMNS, REJECTED_COLUMNS
@@ -34,6 +35,7 @@ def test_loading_them_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.usefixtures("home")
 def test_dagster_finds_them_valid():
     # when
     done = python("-m", "dagster", "definitions", "validate", "-m", "marvel_assets.definitions")
