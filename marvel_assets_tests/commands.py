@@ -15,7 +15,7 @@ from marvel_assets.registry.embedded import EmbeddedCatalog
 from marvel_assets.storage.references import from_json
 from marvel_assets.tracking.mlflow_store import connect
 
-SECONDS = 300
+SECONDS = 800
 BASIC = "marvel_character_model_basic"
 CUSTOM = "marvel_character_model_custom"
 TABLES = ("raw_characters", "train_set", "test_set", "rejected_characters")

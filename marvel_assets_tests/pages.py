@@ -16,7 +16,7 @@ import requests
 
 from marvel_assets.paths import PROJECT_ROOT, Home
 
-START_SECONDS = 120
+START_SECONDS = 400
 LOCATION = {"repositoryName": "__repository__", "repositoryLocationName": "marvel_assets"}
 START_SENSOR = """
     mutation($sensor: SensorSelector!) {

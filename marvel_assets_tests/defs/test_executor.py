@@ -22,7 +22,7 @@ from marvel_assets_tests.tracking.logging_assets import mark, wait_for
 
 pytestmark = pytest.mark.integration
 
-SECONDS = 240
+SECONDS = 700
 
 WAITS = """
 import dagster as dg

@@ -27,10 +27,10 @@ from marvel_assets_tests.planted import ROWS, spoilt_characters
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.slow(reason="Dagster's daemon runs the graph five times"),
-    pytest.mark.timeout(1200),
+    pytest.mark.timeout(2400),
 ]
 
-SECONDS = 240
+SECONDS = 700
 FAIR, GOOD = 0.1, 0.0
 """Shares of training rows with the wrong label."""
 
