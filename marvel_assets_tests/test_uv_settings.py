@@ -24,12 +24,12 @@ def test_pips_index_settings_reach_uv(tmp_path: Path, monkeypatch: pytest.Monkey
     # given: the last index is named by the environment, which wins
     configuration = tmp_path / "pip.conf"
     configuration.write_text(
-        "[global]\nindex-url = https://packages.example.org/simple\n"
-        "extra-index-url =\n  https://one.example.org/simple\n  https://two.example.org/simple\n"
+        "[global]\nindex-url = https://packages.example.org/python\n"
+        "extra-index-url =\n  https://one.example.org/python\n  https://two.example.org/python\n"
         "trusted-host = packages.example.org\ncert = /etc/company.pem\nfind-links = /wheels\n"
     )
     monkeypatch.setenv("PIP_CONFIG_FILE", str(configuration))
-    monkeypatch.setenv("PIP_INDEX_URL", "https://nearer.example.org/simple")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://nearer.example.org/python")
 
     # when
     settings = uv_settings(PYTHON, tmp_path)
@@ -38,8 +38,8 @@ def test_pips_index_settings_reach_uv(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (
         settings.items()
         >= {
-            "UV_DEFAULT_INDEX": "https://nearer.example.org/simple",
-            "UV_INDEX": "https://one.example.org/simple https://two.example.org/simple",
+            "UV_DEFAULT_INDEX": "https://nearer.example.org/python",
+            "UV_INDEX": "https://one.example.org/python https://two.example.org/python",
             "UV_INDEX_STRATEGY": "unsafe-best-match",
             "UV_INSECURE_HOST": "packages.example.org",
             "UV_FIND_LINKS": "/wheels",
@@ -50,8 +50,8 @@ def test_pips_index_settings_reach_uv(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_what_the_user_has_set_for_uv_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     # given
-    monkeypatch.setenv("PIP_INDEX_URL", "https://pip.example.org/simple")
-    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://uv.example.org/simple")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://pip.example.org/python")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://uv.example.org/python")
 
     # then
     assert "UV_DEFAULT_INDEX" not in uv_settings(PYTHON, tmp_path)

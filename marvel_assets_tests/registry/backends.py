@@ -200,11 +200,7 @@ def databricks(made_backend: Callable[[str], Backend]) -> Backend:
     return made_backend("databricks")
 
 
-ON_ONE_WORKER = pytest.mark.xdist_group("databricks")
-"""Its workspace is the one registry that takes long to start."""
-
-
-@pytest.fixture(params=["embedded", "oss", pytest.param("databricks", marks=ON_ONE_WORKER)])
+@pytest.fixture(params=["embedded", "oss", "databricks"])
 def backend(request: pytest.FixtureRequest, made_backend: Callable[[str], Backend]) -> Backend:
     return made_backend(request.param)
 

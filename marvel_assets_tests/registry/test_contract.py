@@ -10,7 +10,7 @@ import pytest
 
 from marvel_assets.registry.base import CatalogError, CatalogVersion, ModelCatalog
 from marvel_assets.registry.resource import UnityCatalog
-from marvel_assets_tests.registry.backends import ALIAS, CATALOG, ON_ONE_WORKER, Backend, Logged, register
+from marvel_assets_tests.registry.backends import ALIAS, CATALOG, Backend, Logged, register
 
 VERSIONS_OF_A_MODEL = "mlflow.modelVersions"
 AWKWARD = """it's "so": `x` = 'y' and \\ % ✓"""
@@ -58,7 +58,7 @@ def test_the_same_model_never_makes_a_second_version(backend: Backend, catalog: 
     assert numbers(catalog, backend.name) == [2, 1]
 
 
-@pytest.mark.parametrize("kind", ["embedded", pytest.param("databricks", marks=ON_ONE_WORKER)])
+@pytest.mark.parametrize("kind", ["embedded", "databricks"])
 def test_registering_again_makes_up_for_the_note_on_the_model_that_a_killed_process_did_not_come_to(
     made_backend: Callable[[str], Backend], kind: str
 ):

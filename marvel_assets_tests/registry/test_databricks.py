@@ -10,10 +10,8 @@ from mlflow.exceptions import MlflowException
 from marvel_assets.registry.base import CatalogError
 from marvel_assets.registry.databricks import DatabricksCatalog
 from marvel_assets.tracking.mlflow_store import connect
-from marvel_assets_tests.registry.backends import CATALOG, ON_ONE_WORKER, Backend, register
+from marvel_assets_tests.registry.backends import CATALOG, Backend, register
 from marvel_assets_tests.servers.databricks import DatabricksWorkspace
-
-pytestmark = ON_ONE_WORKER
 
 Machine = Callable[[str], DatabricksCatalog]
 
