@@ -34,17 +34,20 @@ def marvel(*arguments: str, cwd: Path = PROJECT_ROOT, **environment: str) -> sub
 
 def python(*arguments: str, cwd: Path = PROJECT_ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     """This environment's Python; the environment given is added to the test's own."""
-    # MLflow notes its store in this process's environment; a user's shell has no such variable.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=cwd,
-        env={**inherited, **environment},
+        env={**users_environment(), **environment},
         capture_output=True,
         text=True,
         check=False,
         timeout=SECONDS,
     )
+
+
+def users_environment() -> dict[str, str]:
+    """The environment without what MLflow notes of its store in this process: a user's shell has no such variable."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
 
 
 def succeeded(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:

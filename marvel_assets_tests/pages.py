@@ -1,6 +1,5 @@
 """Dagster's and MLflow's pages as `marvel ui` serves them, over a home of the test's own."""
 
-import os
 import socket
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 import requests
 
 from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets_tests.commands import users_environment
 
 START_SECONDS = 400
 LOCATION = {"repositoryName": "__repository__", "repositoryLocationName": "marvel_assets"}
@@ -43,12 +43,11 @@ class Pages:
 def served(home: Home, **environment: str) -> Iterator[Pages]:
     """Start `marvel ui`, and end it by its process id."""
     ports = free_port(), free_port()
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     server = subprocess.Popen(
         [sys.executable, "-c", "from marvel_assets.cli import main; main()", "ui",
          "--port", str(ports[0]), "--mlflow-port", str(ports[1])],
         cwd=PROJECT_ROOT,
-        env={**inherited, "MARVEL_HOME": str(home.root), **environment},
+        env={**users_environment(), "MARVEL_HOME": str(home.root), **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip

@@ -20,7 +20,17 @@ from marvel_assets.config import ProjectConfig
 from marvel_assets.paths import Home
 from marvel_assets.registry.unity_catalog import OpenSourceCatalog
 from marvel_assets.tracking.mlflow_store import connect
-from marvel_assets_tests.commands import BASIC, CUSTOM, marvel, materialize, python, reference, state_of, succeeded
+from marvel_assets_tests.commands import (
+    BASIC,
+    CUSTOM,
+    marvel,
+    materialize,
+    python,
+    reference,
+    state_of,
+    succeeded,
+    users_environment,
+)
 from marvel_assets_tests.servers.databricks import DatabricksWorkspace
 from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
 
@@ -181,10 +191,9 @@ def webserver_on_spark(spark_home: Home, free_port: int) -> Iterator[DagsterGrap
         found.bind(("127.0.0.1", 0))
         mlflow_port = found.getsockname()[1]
     command = [sys.executable, "-c", "from marvel_assets.cli import main; main()", "ui"]
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     server = subprocess.Popen(
         [*command, "--port", str(free_port), "--mlflow-port", str(mlflow_port)],
-        env={**inherited, "MARVEL_PROFILE": "spark", "MARVEL_HOME": str(spark_home.root)},
+        env={**users_environment(), "MARVEL_PROFILE": "spark", "MARVEL_HOME": str(spark_home.root)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

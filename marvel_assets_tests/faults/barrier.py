@@ -1,12 +1,12 @@
 """Runs that start at the same moment: processes that have imported everything, and wait for the word."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets_tests.commands import users_environment
 from marvel_assets_tests.faults.kills import settings_of
 
 SECONDS = 500
@@ -34,7 +34,6 @@ def run_at_once(home: Home, folder: Path, environments: Sequence[Mapping[str, st
         folder: for what the runs print.
         environments: one for each run, added to the test's own.
     """
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     printed = [folder / f"run-{number}.txt" for number in range(len(environments))]
     runs = []
     for file, environment in zip(printed, environments, strict=True):
@@ -42,7 +41,7 @@ def run_at_once(home: Home, folder: Path, environments: Sequence[Mapping[str, st
             started = subprocess.Popen(
                 [sys.executable, "-c", WAITING_RUN],
                 cwd=PROJECT_ROOT,
-                env={**inherited, **settings_of(home), **environment},
+                env={**users_environment(), **settings_of(home), **environment},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,

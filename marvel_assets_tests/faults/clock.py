@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from marvel_assets.paths import PROJECT_ROOT, Home
-from marvel_assets_tests.commands import SECONDS
+from marvel_assets_tests.commands import SECONDS, users_environment
 
 HOUR = 3600
 YEAR = 365 * 24 * HOUR
@@ -92,12 +92,11 @@ class Clock:
 
 def tell(home: Home, steps: list[tuple[int, str, str]], **environment: str) -> list[dict[str, int]]:
     """Live through the story in a home; each step is a shift of the clock, a job, and its source or reason."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     here = {"MARVEL_HOME": str(home.root), "DAGSTER_HOME": str(home.dagster)}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", STORY, json.dumps(steps)],
-        cwd=PROJECT_ROOT, env={**inherited, **here, **environment}, capture_output=True, text=True, timeout=SECONDS,
-        check=False,
+        cwd=PROJECT_ROOT, env={**users_environment(), **here, **environment},
+        capture_output=True, text=True, timeout=SECONDS, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-6000:]
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]

@@ -21,7 +21,7 @@ from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import Tables
 from marvel_assets.utils import disk_space as room
-from marvel_assets_tests.commands import CUSTOM, SECONDS, TABLES, State, state_of
+from marvel_assets_tests.commands import CUSTOM, SECONDS, TABLES, State, state_of, users_environment
 from marvel_assets_tests.faults.conftest import LOST
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.graph import run_graph
@@ -197,18 +197,17 @@ def answer_of_the_served(project: Path) -> object:
 
 
 def run_unprivileged(*command: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     return subprocess.run(
         [*UNPRIVILEGED, *MARVEL, *command],
-        cwd=PROJECT_ROOT, env={**inherited, **settings}, capture_output=True, text=True, timeout=SECONDS, check=False,
+        cwd=PROJECT_ROOT, env={**users_environment(), **settings},
+        capture_output=True, text=True, timeout=SECONDS, check=False,
     )  # fmt: skip
 
 
 def run_that_runs_out(disk: Disk, leave_kib: int) -> tuple[int, str]:
     """Retrain with better data, and fill the disk when the run has begun to read them."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     with subprocess.Popen(
-        [*MARVEL, "run"], cwd=PROJECT_ROOT, env={**inherited, "MARVEL_SOURCE": str(disk.better)},
+        [*MARVEL, "run"], cwd=PROJECT_ROOT, env={**users_environment(), "MARVEL_SOURCE": str(disk.better)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None

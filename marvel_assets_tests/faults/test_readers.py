@@ -14,6 +14,7 @@ from marvel_assets.registry.base import READY, CatalogVersion, ModelCatalog
 from marvel_assets.registry.model_pairs import ALIAS, WRAPS, Decision, ModelPair, ModelPairs
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.tracking.mlflow_store import connect
+from marvel_assets_tests.commands import users_environment
 from marvel_assets_tests.faults.conftest import LOST, READS
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.registry.backends import Backend, config_of
@@ -103,7 +104,7 @@ def other_process(
         arguments = [json.dumps(backend.settings), config_of(backend, small_project).model_dump_json(), str(tmp_path)]
         process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-c", IN_ANOTHER_PROCESS, *arguments],
-            cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True,
+            cwd=PROJECT_ROOT, env=users_environment(), stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         started.append(process)
         while not (tmp_path / "reads").exists():

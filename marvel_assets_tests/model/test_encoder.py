@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from lightgbm import LGBMClassifier
 from sklearn.base import clone
@@ -444,6 +444,8 @@ def test_frame_gets_the_codes_of_a_dictionary(fitted, scored):
 def test_the_same_values_share_codes_as_with_scikit_learn(fitted, scored, min_frequency):
     # given: one type, as OrdinalEncoder wants it
     fitted, scored = ([str(cell) for cell in some if not pd.isna(cell)] or ["a"] for some in (fitted, scored))
+    # scikit-learn counts with NumPy's fixed-width text, which loses a NUL at the end
+    assume(not any(cell.endswith("\0") for cell in fitted + scored))
     theirs = OrdinalEncoder(
         min_frequency=min_frequency, dtype=np.int32, handle_unknown="use_encoded_value", unknown_value=-1
     )

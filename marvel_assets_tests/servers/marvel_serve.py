@@ -1,6 +1,5 @@
 """`marvel serve` over a home, on loopback."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets_tests.commands import users_environment
 from marvel_assets_tests.pages import free_port
 from marvel_assets_tests.servers.starting import wait_until_it_answers
 
@@ -16,11 +16,10 @@ from marvel_assets_tests.servers.starting import wait_until_it_answers
 def marvel_serve(home: Home, project: Path) -> Iterator[str]:
     """Its URL, once it answers. It is ended by its process id."""
     url = f"http://127.0.0.1:{(port := free_port())}"
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     server = subprocess.Popen(
         [sys.executable, "-c", "from marvel_assets.cli import main; main()", "serve", "--port", str(port)],
         cwd=PROJECT_ROOT,
-        env={**inherited, "MARVEL_HOME": str(home.root), "MARVEL_CONFIG": str(project)},
+        env={**users_environment(), "MARVEL_HOME": str(home.root), "MARVEL_CONFIG": str(project)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -14,6 +14,7 @@ from marvel_assets.config import Tags
 from marvel_assets.paths import PROJECT_ROOT, Home
 from marvel_assets.storage.references import LoggedModelRef
 from marvel_assets.tracking.mlflow_store import connect
+from marvel_assets_tests.commands import users_environment
 from marvel_assets_tests.tracking import logging_assets
 from marvel_assets_tests.tracking.logging_assets import (
     BASIC,
@@ -56,18 +57,13 @@ def command(select: str) -> list[str]:
     return [sys.executable, "-m", "dagster", "asset", "materialize", "-m", MODULE, "--select", select]
 
 
-def environment() -> dict[str, str]:
-    """This test's, without what MLflow noted in this process."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-
-
 @pytest.fixture
 def waiting(home: Home):  # noqa: ARG001
     """Another process that has its MLflow run open."""
     process = subprocess.Popen(
         command("waiting"),
         cwd=PROJECT_ROOT,
-        env=environment(),
+        env=users_environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
