@@ -21,8 +21,10 @@ from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 
-from marvel_assets.datasets.marvel_kaggle.columns import EXAMPLE
+from marvel_assets.datasets.marvel_kaggle.columns import EXAMPLE, SOURCE_COLUMNS
+from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
 from marvel_assets.datasets.marvel_kaggle.scoring import ASKED
+from marvel_assets.defs.registration.challenger import probabilities
 from marvel_assets.paths import Home
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.tracking.signature import example_frame
@@ -469,16 +471,44 @@ def test_a_character_gets_one_answer_however_asked(served: Home, model: PyFuncMo
     assert ["alive" if probability > 0.5 else "dead" for probability in probabilities] == expected
 
 
-def test_many_rows_at_once_are_answered_in_their_order(server: str, model: PyFuncModel, record_property: Record):
-    # given
-    characters = example_frame(list(EXAMPLE)).sample(20_000, replace=True, random_state=616)
-    body = {"dataframe_split": json.loads(characters.to_json(orient="split", index=False))}
+@pytest.mark.spark
+def test_20_000_characters_get_one_answer_each_in_batches_in_python_over_http_on_spark_and_from_the_gate(
+    served: Home,
+    model: PyFuncModel,
+    server: str,
+    spark_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Record,
+):
+    # given: characters with everything that generated ones have, and nothing filled in where they were asked for
+    delivered = synthetic_characters(20_000, 616).drop_duplicates("PageID").rename(columns=SOURCE_COLUMNS)
+    rows = pa.Table.from_pandas(delivered[list(ASKED)], preserve_index=False)
+    result = score(served, rows)
+    assert result.success, failure_of(result)
+    stored = pd.DataFrame(predicted(served).values()).set_index("Id", drop=False)
+    expected = stored["prediction"].tolist()
+    asked = stored[list(EXAMPLE)].astype(object)
+    raw = delivered.set_index("PageID").loc[stored["Id"]]
+    for name in ("Universe", "Identity", "Gender", "Marital_Status", "Origin"):
+        asked[name] = asked[name].where(raw[name].ne("").to_numpy() & raw[name].notna().to_numpy(), None)
+    body = {"dataframe_split": json.loads(asked.to_json(orient="split", index=False))}
+    pipeline = model.unwrap_python_model().model
 
     # when
-    answers = requests.post(f"{server}/invocations", json=body, timeout=120).json()["predictions"][ANSWER]
+    in_python = model.predict(asked)[ANSWER]
+    over_http = requests.post(f"{server}/invocations", json=body, timeout=300).json()["predictions"][ANSWER]
+    by_the_gate = probabilities(pipeline, stored, "the model")
+    shutil.rmtree(served.warehouse / "marvel_dev" / "marvel_characters" / "new_characters_predictions")
+    served.spark.symlink_to(spark_folder, target_is_directory=True)
+    monkeypatch.setenv("MARVEL_PROFILE", "spark")
+    result = score(served, rows)
+    assert result.success, failure_of(result)
+    on_spark = {name: row["prediction"] for name, row in predicted(served).items()}
 
     # then
-    lost = sum(answer != expected for answer, expected in zip(answers, model.predict(characters)[ANSWER], strict=True))
-    assert lost == 0
-    record_property(INPUTS, len(characters))
-    record_property(LOST, lost)
+    record_property(INPUTS, len(expected))
+    assert (len(expected) > 19_000, set(expected)) == (True, {"alive", "dead"})
+    assert in_python == expected
+    assert over_http == expected
+    assert on_spark == dict(zip(stored["Id"], expected, strict=True))
+    assert ["alive" if probability > 0.5 else "dead" for probability in by_the_gate] == expected

@@ -147,13 +147,13 @@ def _evaluate(
     scores: dict[str, Probabilities] = {}
     for name, pipeline in pipelines.items():
         try:
-            scores[name] = _probabilities(pipeline, rows, f"the {name}")
+            scores[name] = probabilities(pipeline, rows, f"the {name}")
         except BrokenModelError as error:
             problems[name] = f"basic version {baselines[name].version} can't be scored: {error}"
     if champion_problem:
         problems[CHAMPION] = champion_problem
     note = "no champion to compare with" if champion is None and not champion_problem else ""
-    candidate = _probabilities(challenger, rows, "the challenger")
+    candidate = probabilities(challenger, rows, "the challenger")
     result = evaluate_gate(rows, rows[TARGET].to_numpy(), candidate, scores, project.config.gate, note=note)
     for name, problem in problems.items():
         text = f"the {name} can't be compared with: {problem}"
@@ -216,7 +216,12 @@ def load_pipeline(model_id: str, tracking: MlflowTracking) -> Any:  # noqa: ANN4
         raise ModelMissingError(str(error)) from error
 
 
-def _probabilities(pipeline: Any, rows: pd.DataFrame, whose: str) -> Probabilities:  # noqa: ANN401
+def probabilities(pipeline: Any, rows: pd.DataFrame, whose: str) -> Probabilities:  # noqa: ANN401
+    """The probabilities of class 1 that the gate compares, of shape (n,), asked as batches are.
+
+    Raises:
+        BrokenModelError: the rows lack a column that the model needs, or its answers are no probabilities.
+    """
     from marvel_assets.evaluation.gate import BrokenModelError, check_probabilities
     from marvel_assets.model.batching import asked_once_each, on_every_core
 

@@ -393,20 +393,3 @@ def test_another_threshold_is_another_report(
 
         # then
         assert not drift(served, instance)["drifted"]
-
-
-@pytest.mark.spark
-def test_spark_answers_as_the_embedded_engine_does(served: Home, spark_folder: Path, monkeypatch: pytest.MonkeyPatch):
-    # given
-    everybody = predicted(served, "survival_predictions")
-    shutil.rmtree(served.warehouse / "marvel_dev" / "marvel_characters" / "survival_predictions")
-    served.spark.symlink_to(spark_folder, target_is_directory=True)
-    monkeypatch.setenv("MARVEL_PROFILE", "spark")
-
-    # when
-    result = materialize(served, "survival_predictions")
-
-    # then
-    assert told(result, "scored_now", "survival_predictions") == len(everybody)
-    found = {name: row["prediction"] for name, row in predicted(served, "survival_predictions").items()}
-    assert found == {name: row["prediction"] for name, row in everybody.items()}
