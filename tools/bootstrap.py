@@ -14,6 +14,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -163,7 +164,8 @@ def _provide_environment(environment: Environment) -> None:
     if installed.get("made_by") != made_by or not python.exists():
         _say(f"Making {environment.folder} with Python {sys.version.split()[0]}")
         _run([sys.executable, "-m", "venv", "--clear", str(ROOT / environment.folder)])
-        _run([str(python), "-m", "pip", "install", "-qq", "--no-cache-dir", "--constraint", constraints, "uv"])
+        pip = [str(python), "-m", "pip", "install", "-qq", "--retries", "1", "--no-cache-dir"]
+        _run([*pip, "--constraint", constraints, "uv"])
         installed = {"extras": []}
     wanted = hashlib.sha256(b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", constraints)))
     if installed.get("digest") == wanted.hexdigest() and environment.extras <= set(installed["extras"]):
@@ -178,33 +180,61 @@ def _provide_environment(environment: Environment) -> None:
 
 
 def _point_dagster_at_the_home() -> None:
-    """Keep a line in ``.env``, which every dagster command reads from its folder before it looks for its instance."""
+    """Keep a line in ``.env``, which every dagster command reads from its folder before it looks for its instance.
+
+    What the line points to by default is a part of this folder, and is made with it.
+    """
     file, variable = ROOT / ".env", "DAGSTER_HOME="
     before = file.read_text() if file.exists() else ""
     kept = [line for line in before.splitlines() if not line.startswith(variable)]
     after = "".join(f"{line}\n" for line in [*kept, f"{variable}${{MARVEL_HOME:-{ROOT / '.marvel'}}}/dagster"])
     if after != before:
         file.write_text(after)
+    instance = ROOT / ".marvel" / "dagster" / "dagster.yaml"
+    if not os.environ.get("MARVEL_HOME") and not instance.exists():
+        # Dagster's own commands don't make the folder; a home elsewhere is made by those who use it.
+        instance.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / "config" / "dagster.yaml", instance)
 
 
 def _run(command: list[str], environment: dict[str, str] | None = None) -> None:
     # In a session of its own Ctrl+C does not reach it, and it prints no trace of being interrupted.
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     try:
-        code = process.wait()
+        printed, _ = process.communicate()
     except KeyboardInterrupt:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
         raise
-    if code != 0:
+    if process.returncode != 0:
         sys.exit(
-            f"This command failed with exit code {code}: {' '.join(command)}\nCall make again when what it names is "
-            "mended: what was done is kept. Packages come from the network, by pip's settings of index and proxy."
+            f"{_what_failed(printed)}\nThis command failed with exit code {process.returncode}: {' '.join(command)}\n"
+            "Call make again when that is mended: what was done is kept."
         )
 
 
+def _what_failed(printed: str) -> str:
+    """The output of a command that failed; where pip could not reach its index, that instead of what it made of it."""
+    broken = re.findall(r"after connection broken by '(.*)': \S+", printed)
+    if not broken:
+        return printed.strip()
+    reason = broken[-1].rpartition(">: ")[2].rstrip("')\"")
+    return (
+        f"The package index can't be reached ({reason}). Packages come from the network: connect this machine, or name "
+        "an index or a proxy that it reaches, in pip's configuration or by PIP_INDEX_URL and PIP_PROXY."
+    )
+
+
 def _say(text: str) -> None:
-    print(f"· {text}", flush=True)
+    print(f"* {text}", flush=True)
 
 
 if __name__ == "__main__":

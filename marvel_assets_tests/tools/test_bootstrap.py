@@ -38,7 +38,9 @@ def bootstrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module.ran = []
     monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(module, "_run", lambda command, *_: module.ran.append(command))
-    for name in ("pyproject.toml", "constraints.txt"):
+    monkeypatch.delenv("MARVEL_HOME", raising=False)
+    (tmp_path / "config").mkdir()
+    for name in ("pyproject.toml", "constraints.txt", "config/dagster.yaml"):
         (tmp_path / name).write_bytes((PROJECT_ROOT / name).read_bytes())
     return module
 
@@ -106,6 +108,29 @@ def test_an_env_file_that_is_right_is_not_written_to(bootstrap: ModuleType, tmp_
     assert (tmp_path / ".env").stat().st_mtime_ns == before
 
 
+def test_where_the_env_file_points_dagster_finds_its_instance(bootstrap: ModuleType, tmp_path: Path):
+    # when
+    bootstrap._point_dagster_at_the_home()
+
+    # then
+    settings = (tmp_path / ".marvel" / "dagster" / "dagster.yaml").read_bytes()
+    assert settings == (tmp_path / "config" / "dagster.yaml").read_bytes()
+
+
+def test_a_home_elsewhere_is_not_made_by_setting_up(
+    bootstrap: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    monkeypatch.setenv("MARVEL_HOME", str(tmp_path / "home"))
+
+    # when
+    bootstrap._point_dagster_at_the_home()
+
+    # then
+    assert not (tmp_path / "home").exists()
+    assert not (tmp_path / ".marvel").exists()
+
+
 def test_an_unknown_profile_is_answered_with_those_that_users_choose(bootstrap: ModuleType):
     # when
     with pytest.raises(SystemExit) as error:
@@ -113,6 +138,33 @@ def test_an_unknown_profile_is_answered_with_those_that_users_choose(bootstrap: 
 
     # then
     assert str(error.value) == "PROFILE is 'sparc'; choose embedded, spark, databricks."
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [
+        ("NewConnectionError('<pip.Connection at 0x7f>: [Errno 111] Connection refused')", "([Errno 111] Connection"),
+        ("SSLError(SSLCertVerificationError(1, 'self-signed certificate'))", "self-signed certificate"),
+    ],
+)
+def test_without_a_network_that_is_said_and_not_what_pip_makes_of_it(bootstrap: ModuleType, cause: str, reason: str):
+    # given
+    printed = (
+        f"WARNING: Retrying (Retry(total=0)) after connection broken by '{cause}': /simple/uv/\nERROR: conflicting"
+    )
+
+    # when
+    text = bootstrap._what_failed(printed)
+
+    # then
+    assert text.startswith("The package index can't be reached (")
+    assert reason in text
+    assert "conflicting" not in text
+
+
+def test_any_other_failure_is_told_as_it_was_printed(bootstrap: ModuleType):
+    # then
+    assert bootstrap._what_failed("ERROR: No space left on device\n") == "ERROR: No space left on device"
 
 
 def test_ctrl_c_while_a_command_runs_prints_nothing_of_that_command():
