@@ -9,6 +9,7 @@ import argparse
 import atexit
 import contextlib
 import gc
+import io
 import json
 import os
 import runpy
@@ -63,6 +64,10 @@ def main() -> None:
     server = commands.add_parser("spark-server", help="serve Spark with Delta to many runs")
     server.add_argument("--port", type=_port, default=SPARK_PORT, help=f"port on this machine (default: {SPARK_PORT})")
     chosen = parser.parse_args()
+    for stream in (sys.stdout, sys.stderr):
+        # Characters' names and texts of others hold letters that a terminal may not have.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     ending = _Ending() if chosen.command == "run" else None
     # Imports make objects that stay. By default Python looks through all of them again and again, for a second in all.
     gc.set_threshold(10_000, 20, 20)
@@ -234,7 +239,7 @@ def _print_summary(home: Home, *, ask_the_model: bool) -> None:
             print(line)
     from marvel_assets.defs.resources import resources_of_the_profile
 
-    mlflow_pages = resources_of_the_profile(home)["tracking"].ui_url
+    mlflow_pages = resources_of_the_profile(home)["tracking"].ui_url or "your Databricks workspace"
     dagster_pages = f"http://{LOOPBACK}:{UI_PORT}"
     print(f"  look next    `make ui`, then {dagster_pages} (lineage, checks, plots) and {mlflow_pages} (MLflow)")
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from marvel_assets.datasets.marvel_kaggle.answer import ANSWER, LABELS
 from marvel_assets.defs.registration.challenger import RESULT
 from marvel_assets.defs.resources import resources_of_the_profile
 from marvel_assets.evaluation.gate import GateResult
@@ -137,8 +138,5 @@ def _predictions(tables: Tables, test_set: TableVersion, model_files: Path) -> I
     model = mlflow.pyfunc.load_model(str(model_files))
     answer = model.predict(characters[model.metadata.get_input_schema().input_names()])
     yield f"  it answers   {json.dumps(answer)}"
-    truth = ", ".join(
-        f"{identifier} ({'alive' if alive else 'dead'})"
-        for identifier, alive in zip(characters["Id"], characters["Alive"], strict=True)
-    )
-    yield f"  for          {truth}"
+    yield f"  in the data  {json.dumps({ANSWER: [LABELS[alive] for alive in characters['Alive']]})}"
+    yield f"  asked about  {', '.join(characters['Id'])}"

@@ -1,5 +1,6 @@
 """The project's commands, called in this process."""
 
+import io
 import os
 import signal
 import socket
@@ -137,6 +138,34 @@ def test_the_summary_names_the_pages_of_the_server_that_is_used(
 
     # then
     assert f"{pages} (MLflow)" in capsys.readouterr().out
+
+
+def test_the_summary_does_not_send_people_of_databricks_to_this_machine(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    # given: the address is in a profile of Databricks' own configuration
+    monkeypatch.setenv("MARVEL_PROFILE", "databricks")
+    monkeypatch.setenv("DATABRICKS_CONFIG_PROFILE", "team")
+    monkeypatch.delenv("DATABRICKS_HOST", raising=False)
+
+    # when
+    cli._print_summary(home, ask_the_model=False)
+
+    # then
+    assert "and your Databricks workspace (MLflow)" in capsys.readouterr().out
+
+
+def test_what_a_terminal_cannot_show_does_not_end_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # given: this terminal has no other letters than ASCII's
+    monkeypatch.setenv("MARVEL_HOME", str(tmp_path / "Évo"))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown := io.BytesIO(), encoding="ascii"))
+
+    # when
+    end_of(monkeypatch, "summary")
+
+    # then
+    sys.stdout.flush()
+    assert b"?vo yet; `make run` does" in shown.getvalue()
 
 
 def test_assets_are_selected_as_dagster_selects_them():

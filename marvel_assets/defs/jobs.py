@@ -78,7 +78,8 @@ def score() -> None:
 def predict_from_its_own_requirements(
     context: dg.OpExecutionContext, project: Project, unity_catalog: UnityCatalog, tracking: MlflowTracking
 ) -> None:
-    """Install the custom model's requirements into a new environment, and let it predict there."""
+    """Install the custom model's requirements into a new environment, and compare what it predicts there and here."""
+    from marvel_assets.tracking.inspection import answers_of
     from marvel_assets.tracking.signature import example_frame
 
     name = project.config.qualified(CUSTOM_MODEL)
@@ -90,8 +91,15 @@ def predict_from_its_own_requirements(
     example = example_frame(project.config.features)
     stores = (unity_catalog.tracking_uri, unity_catalog.registry_uri)
     with tracking.files_of(version.model_id, uri) as files:
-        answer = predict_in_clean_environment(str(files), example, *stores)
-    context.log.info(f"{uri} answers {answer}")
+        answer = predict_in_clean_environment(str(files), example, *stores)["predictions"]
+        here, _ = answers_of(files, project.config.features)
+    if answer != here:
+        raise dg.Failure(
+            f"{uri} answers {answer} in an environment of its own requirements, and {here} in this one; compare the "
+            "versions in its requirements.txt with those installed here.",
+            allow_retries=False,
+        )
+    context.log.info(f"{uri} answers {answer} there, and the same here")
     context.add_output_metadata({"model": uri, "answer": dg.MetadataValue.json(answer)})
 
 

@@ -18,7 +18,7 @@ def prepare(home: Home) -> None:
     try:
         jvm = LocalJvm.provide(home.spark, home.locks)
         if not jvm.archive.exists():
-            print("· Making the class-data archive that lets Spark start fast (half a minute, once)", flush=True)  # noqa: T201
+            print("* Making the class-data archive that lets Spark start fast (half a minute, once)", flush=True)  # noqa: T201
             jvm.make_archive()
     except (JavaError, JarsError) as error:
         sys.exit(str(error))

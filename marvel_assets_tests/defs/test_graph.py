@@ -324,7 +324,11 @@ def test_the_summary_tells_what_a_person_wants_to_know(first_run: Home):
     for expected in ("1,500", "raw_characters@v0", "rejected", "ROC AUC", model.model_id, "alias latest-model"):
         assert expected in told
     answer = next(line for line in told.splitlines() if "it answers" in line)
-    assert set(json.loads(answer.split("it answers")[1])[ANSWER]) <= {"alive", "dead"}
+    truth = next(line for line in told.splitlines() if "in the data" in line)
+    for words in (answer.split("it answers")[1], truth.split("in the data")[1]):
+        assert set(json.loads(words)[ANSWER]) <= {"alive", "dead"}
+    assert "(alive)" not in told
+    assert "(dead)" not in told
 
 
 def test_the_summary_of_a_home_with_nothing_in_it_says_what_makes_something(tmp_path: Path):
