@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 MODEL_FILE = "model.skops"
+WHEEL_FOLDER = "code"
+WHEEL = re.compile(r"code/marvel_assets-[^/]+\.whl")
+"""What a model brings for environments to install. MLflow puts the folder on ``sys.path``, which opens no wheel."""
+
 WRITTEN_ON_DOWNLOAD = frozenset({"registered_model_meta"})
 """What MLflow adds to the files of a registered version when it brings them here."""
 
@@ -55,14 +60,12 @@ def check_trusted(folder: Path) -> None:
         "model_path": function.get("model_path"),
         "pickled_model": sklearn.get("pickled_model"),
         "serialization_format": sklearn.get("serialization_format"),
-        "code": function.get("code") or sklearn.get("code"),
     }
     expected = {
         "loader_module": "mlflow.sklearn",
         "model_path": MODEL_FILE,
         "pickled_model": MODEL_FILE,
         "serialization_format": "skops",
-        "code": None,
     }
     for name, value in found.items():
         if value != expected[name]:
@@ -70,6 +73,13 @@ def check_trusted(folder: Path) -> None:
                 f"{folder / 'MLmodel'}: {name} is {value!r}, expected {expected[name]!r}; this model was not logged by "
                 "this project and is not loaded."
             )
+    code = {str(flavor["code"]) for flavor in (function, sklearn) if flavor.get("code") is not None}
+    files = {file.relative_to(folder).as_posix() for file in (folder / WHEEL_FOLDER).rglob("*")}
+    if brought := sorted((code - {WHEEL_FOLDER}) | {file for file in files if not WHEEL.fullmatch(file)}):
+        raise UntrustedModelError(
+            f"{folder}: {', '.join(brought)} could be imported; the only code that a model may bring is the project's "
+            "wheel. It is not loaded."
+        )
     try:
         foreign = set(skops.io.get_untrusted_types(file=folder / MODEL_FILE)) - set(TRUSTED_TYPES)
     except Exception as error:

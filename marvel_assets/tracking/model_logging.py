@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.datasets.marvel_kaggle.columns import TARGET
-from marvel_assets.tracking.requirements import base_requirements
+from marvel_assets.tracking.requirements import requirements_with
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import pandas as pd
     from mlflow.data.meta_dataset import MetaDataset
@@ -78,6 +79,7 @@ def log_basic_model(
     pipeline: Pipeline,
     training: DataSet,
     testing: DataSet,
+    wheel: Path,
     *,
     features: Sequence[str],
     parameters: Mapping[str, Any],
@@ -89,6 +91,7 @@ def log_basic_model(
         pipeline: fitted on ``training``.
         training: the rows of the fit.
         testing: rows that it has never seen.
+        wheel: holds the pipeline's own transformer; it is installed wherever the model is loaded.
         features: the model's columns, in order.
         parameters: what decided the fit, by name.
         tags: set on the model.
@@ -114,7 +117,8 @@ def log_basic_model(
         skops_trusted_types=list(TRUSTED_TYPES),
         signature=basic_signature(features),
         input_example=example_frame(features),
-        pip_requirements=base_requirements(),
+        code_paths=[str(wheel)],
+        pip_requirements=requirements_with(wheel),
         params={name: str(value) for name, value in parameters.items()},
         tags=dict(tags),
     )

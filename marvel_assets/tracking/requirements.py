@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from importlib.metadata import requires, version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
-def base_requirements() -> list[str]:
-    """What a scoring environment installs: this package's base dependencies, at the versions that are here."""
+def requirements_with(wheel: Path) -> list[str]:
+    """What a scoring environment installs: this package's base dependencies at the versions here, and its wheel.
+
+    The wheel goes along among the model's ``code_paths``; else it would not be there to be installed.
+    """
     declared = [line for line in requires("marvel-assets") or [] if "extra ==" not in line]
     names = sorted(line.split(";")[0].split("<")[0].split("=")[0].split(">")[0].strip() for line in declared)
-    return [f"{name}=={version(name)}" for name in names]
+    return [*(f"{name}=={version(name)}" for name in names), f"code/{wheel.name}"]

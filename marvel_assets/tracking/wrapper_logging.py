@@ -25,7 +25,7 @@ def log_custom_model(basic_model_id: str, wheel: Path, *, features: Sequence[str
     from marvel_assets import model
     from marvel_assets.datasets.marvel_kaggle.answer import ANSWER, LABELS
     from marvel_assets.model.wrapper import ARTIFACT
-    from marvel_assets.tracking.requirements import base_requirements
+    from marvel_assets.tracking.requirements import requirements_with
     from marvel_assets.tracking.signature import custom_signature, example_frame
 
     logged = mlflow.pyfunc.log_model(
@@ -34,7 +34,7 @@ def log_custom_model(basic_model_id: str, wheel: Path, *, features: Sequence[str
         artifacts={ARTIFACT: f"models:/{basic_model_id}"},
         model_config={"answer": ANSWER, "labels": list(LABELS)},
         code_paths=[str(wheel)],
-        pip_requirements=[*base_requirements(), f"code/{wheel.name}"],
+        pip_requirements=requirements_with(wheel),
         signature=custom_signature(features, ANSWER),
         input_example=example_frame(features),
         tags=dict(tags),

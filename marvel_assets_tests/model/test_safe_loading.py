@@ -90,12 +90,28 @@ def test_types_that_the_model_trusts_by_itself_are_not_constructed(model: Path):
         load_trusted(model)
 
 
-def test_code_that_comes_with_the_model_is_not_imported(model: Path):
+@pytest.mark.parametrize("flavor", ["python_function", "sklearn"])
+def test_code_that_comes_with_the_model_is_not_imported(model: Path, flavor: str):
     # given
-    rewrite(model, "python_function", code="code")
+    rewrite(model, flavor, code="other")
 
     # then
-    with pytest.raises(UntrustedModelError, match="code is 'code', expected None"):
+    with pytest.raises(UntrustedModelError, match="other could be imported"):
+        load_trusted(model)
+
+
+def test_beside_the_wheel_a_model_brings_no_code(model: Path):
+    # given
+    (model / "code").mkdir()
+    (model / "code" / "marvel_assets-0.1.0+h1-py3-none-any.whl").touch()
+    rewrite(model, "python_function", code="code")
+    load_trusted(model)
+
+    # when
+    (model / "code" / "lightgbm.py").touch()
+
+    # then
+    with pytest.raises(UntrustedModelError, match=r"code/lightgbm.py could be imported"):
         load_trusted(model)
 
 

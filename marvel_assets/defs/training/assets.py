@@ -13,7 +13,7 @@ from marvel_assets.defs.metadata import OWNERS, picture
 from marvel_assets.defs.project import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingTurn
 from marvel_assets.storage.pipeline_cache import FittedPipeline, PipelineStore
-from marvel_assets.storage.references import LoggedModelRef, TableVersion
+from marvel_assets.storage.references import LoggedModelRef, TableVersion, WheelRef
 from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.utils.background_imports import imported_meanwhile
@@ -215,6 +215,7 @@ def basic_model(
     context: dg.AssetExecutionContext,
     fitted_pipeline: FittedPipeline,
     test_set: TableVersion,
+    inference_wheel: WheelRef,
     project: Project,
     tables: Tables,
     tracking: MlflowTracking,
@@ -222,14 +223,14 @@ def basic_model(
 ) -> dg.MaterializeResult[LoggedModelRef]:
     """The pipeline logged in MLflow: signature, example, both data sets at their versions, metrics and plots."""
     turn.take(context)
+    # Another wheel makes no other model: the pipeline's recipe holds the code that it needs, and it carries its wheel.
     recipe = recipe_of(fitted_pipeline.recipe, test_set.content, LOG_CODE)
-    experiment = project.config.experiment_name_basic
     with tracking.making(recipe):
-        logged = tracking.find_model(experiment, recipe)
+        logged = tracking.find_model(project.config.experiment_name_basic, recipe)
         is_new = logged is None
         if logged is None:
             context.log.info(f"Judging pipeline {fitted_pipeline.recipe[:12]} on {test_set}")
-            logged = _log(context, fitted_pipeline, test_set, project, tables, tracking, recipe)
+            logged = _log(context, fitted_pipeline, test_set, inference_wheel, project, tables, tracking, recipe)
     metrics = tracking.metrics_of(logged)
     context.log.info(
         f"Model {logged.model_id} {'logged' if is_new else 'unchanged'}: ROC AUC {metrics['roc_auc']:.4f}, "
@@ -255,6 +256,7 @@ def _log(
     context: dg.AssetExecutionContext,
     fitted: FittedPipeline,
     test_set: TableVersion,
+    wheel: WheelRef,
     project: Project,
     tables: Tables,
     tracking: MlflowTracking,
@@ -264,14 +266,12 @@ def _log(
     from marvel_assets.training.dataset import columns_for_training, to_frame
 
     settings = project.config
-
     columns = columns_for_training(settings.features)
 
     def data_set(table: TableVersion, rows: "pa.Table", *, is_excerpt: bool = False) -> DataSet:
         location = tables.location(table.name)
         path = str(location) if isinstance(location, Path) else None
-        frame = to_frame(rows, settings.features)
-        return DataSet(table.name, path, table.version, table.content, frame, is_excerpt)
+        return DataSet(table.name, path, table.version, table.content, to_frame(rows, settings.features), is_excerpt)
 
     trained_on = fitted.trained_on
     if fitted.workers:
@@ -285,6 +285,7 @@ def _log(
             fitted.pipeline,
             training,
             data_set(test_set, tables.read(test_set, columns)),
+            Path(wheel.path),
             features=settings.features,
             parameters=settings.fit_settings,
             tags={
@@ -295,6 +296,5 @@ def _log(
                 "training_workers": str(fitted.workers),
             },
         )
-        return tracking.complete_model(
-            LoggedModelRef(BASIC_MODEL_NAME, model_id, run.info.run_id, settings.experiment_name_basic), recipe
-        )
+        logged = LoggedModelRef(BASIC_MODEL_NAME, model_id, run.info.run_id, settings.experiment_name_basic)
+        return tracking.complete_model(logged, recipe)

@@ -12,7 +12,10 @@ from marvel_assets.defs.inference.clean_environment import CleanEnvironmentError
 from marvel_assets.defs.inference.wheel import WheelBuilder
 from marvel_assets.paths import PROJECT_ROOT, Home
 from marvel_assets.tracking.mlflow_store import connect
-from marvel_assets.tracking.requirements import base_requirements
+from marvel_assets.tracking.requirements import requirements_with
+from marvel_assets.tracking.signature import example_frame
+from marvel_assets_tests.commands import reference
+from marvel_assets_tests.fitted_rows import FEATURE_NAMES
 
 PROBE = """
 import importlib.util, json
@@ -47,7 +50,7 @@ def test_neither_this_project_nor_dagster_can_be_imported_there(home: Home, tmp_
     store = f"sqlite:///{home.mlflow_database}"
     connect(store, home.locks).create_experiment("probe", home.mlflow_artifacts.as_uri())
     wheel = Path(WheelBuilder(folder=str(home.wheels)).wheel().path)
-    uri = log(tmp_path, PROBE, [*base_requirements(), f"code/{wheel.name}"], [str(wheel)])
+    uri = log(tmp_path, PROBE, requirements_with(wheel), [str(wheel)])
 
     # when
     answer = predict_in_clean_environment(uri, pd.DataFrame({"any": [1]}), store)
@@ -60,6 +63,33 @@ def test_neither_this_project_nor_dagster_can_be_imported_there(home: Home, tmp_
     assert not told["assets"]
     assert "site-packages" in told["marvel_assets"]
     assert not told["marvel_assets"].startswith(str(PROJECT_ROOT))
+
+
+@pytest.mark.slow(reason="installs a scoring environment, unless the test before has")
+def test_the_basic_model_predicts_from_its_own_requirements(first_run: Home):
+    # given
+    basic = reference(first_run, "basic_model")
+
+    # when
+    answer = predict_in_clean_environment(basic.uri, example_frame(FEATURE_NAMES), first_run.mlflow_uri)
+
+    # then
+    assert set(answer["predictions"]) <= {0, 1}
+
+
+def test_without_a_package_index_nothing_is_said_against_the_model(
+    first_run: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    basic = reference(first_run, "basic_model")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    for name in ("UV_CACHE_DIR", "MLFLOW_ENV_ROOT"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+
+    # then
+    with pytest.raises(CleanEnvironmentError, match="this says nothing of the model"):
+        # when
+        predict_in_clean_environment(basic.uri, example_frame(FEATURE_NAMES), first_run.mlflow_uri)
 
 
 @pytest.mark.slow(reason="installs a scoring environment")

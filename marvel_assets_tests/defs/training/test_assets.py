@@ -14,7 +14,7 @@ from marvel_assets.paths import Home
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import reference, state_of
 from marvel_assets_tests.conftest import FEW_TREES, SMALL_GENERATOR
-from marvel_assets_tests.graph import failure_of, run_graph, succeeded
+from marvel_assets_tests.graph import failure_of, metadata_of, run_graph, succeeded
 
 pytestmark = pytest.mark.integration
 
@@ -100,7 +100,9 @@ def test_the_model_is_stored_as_skops_with_given_requirements(first_run: Home):
     assert model.name == "lightgbm-pipeline-model"
     assert (folder / "model.skops").exists()
     assert not list(folder.rglob("*.pkl"))
-    requirements = (folder / "requirements.txt").read_text().splitlines()
+    *requirements, wheel = (folder / "requirements.txt").read_text().splitlines()
+    assert wheel.startswith("code/marvel_assets-")
+    assert (folder / wheel).is_file()
     assert {line.split("==")[0] for line in requirements} == {
         "lightgbm",
         "mlflow",
@@ -141,7 +143,7 @@ def test_the_model_takes_what_callers_send(first_run: Home):
 
 def test_a_model_that_fails_its_inspection_is_never_registered(home: Home):
     # given: a pipeline whose rows are not those that its table version holds
-    succeeded(run_graph(home, select="*fitted_pipeline,test_set"))
+    succeeded(run_graph(home, select="*fitted_pipeline,test_set,inference_wheel"))
     [description] = home.pipelines.glob("*.json")
     content = json.loads(description.read_text())
     description.write_text(json.dumps(content | {"rows_digest": "0" * 32}))
@@ -171,6 +173,18 @@ def test_a_fit_is_reused_where_logging_was_cut_off(home: Home, small_project: Pa
     after = state_of(home, small_project)
     assert after.pipelines == before.pipelines
     assert all(numbers == [1] for numbers in after.versions.values())
+
+
+def test_another_wheel_makes_no_other_model(materialised: Home):
+    # given
+    wheel = materialised.references / "inference_wheel.json"
+    wheel.write_text(json.dumps(json.loads(wheel.read_text()) | {"content": "0" * 16}))
+
+    # when
+    result = run_graph(materialised, select="basic_model")
+
+    # then
+    assert metadata_of(result, "basic_model")["unchanged"]
 
 
 def test_early_stopping_and_native_categories_give_a_model_that_is_checked_served_and_scored_like_any_other(
