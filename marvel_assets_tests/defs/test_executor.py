@@ -34,7 +34,7 @@ def waiting() -> None:
     mark("waiting").touch()
     wait_for(mark("go"))
 
-defs = dg.Definitions(assets=[waiting], executor=watched_in_process_executor)
+defs = dg.Definitions(assets=[waiting], jobs=[dg.define_asset_job("hang")], executor=watched_in_process_executor)
 """
 
 
@@ -66,6 +66,34 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 def statuses(instance: dg.DagsterInstance) -> list[str]:
     return sorted(run.status.value for run in instance.get_runs())
+
+
+def set_monitoring(home: Home, **seconds: int) -> None:
+    settings = home.dagster / "dagster.yaml"
+    content = yaml.safe_load(settings.read_text())
+    content["run_monitoring"] |= seconds
+    settings.write_text(yaml.safe_dump(content))
+
+
+def launch(job: str, instance: dg.DagsterInstance, location: list[str], until: str) -> None:
+    """Queue a run, and let a daemon go on until one has this status."""
+    queue = [sys.executable, "-m", "dagster", "job", "launch", *location, "-j", job]
+    succeeded(subprocess.run(queue, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False, timeout=SECONDS))
+    daemon = subprocess.Popen(
+        [sys.executable, "-m", "dagster._daemon", "run", *location],
+        cwd=PROJECT_ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + SECONDS
+        while until not in statuses(instance):
+            assert time.monotonic() < deadline, statuses(instance)
+            assert daemon.poll() is None, "the daemon ended"
+            time.sleep(1)
+    finally:
+        daemon.send_signal(signal.SIGINT)
+        daemon.wait(SECONDS)
 
 
 def test_the_daemon_is_told_that_a_killed_run_is_dead_and_the_next_run_notes_it_and_why(
@@ -129,29 +157,36 @@ def test_a_queued_retraining_starts_although_one_was_killed_at_the_command_line(
     # given: the killed run holds the one place in the pool, whose limit the first queued retraining has set
     instance.event_log_storage.initialize_concurrency_limit_to_default(POOL)
     kill(waiting)
-    settings = home.dagster / "dagster.yaml"
-    content = yaml.safe_load(settings.read_text())
-    content["run_monitoring"]["poll_interval_seconds"] = 1
-    settings.write_text(yaml.safe_dump(content))
-    launch = [sys.executable, "-m", "dagster", "job", "launch", "-m", "marvel_assets.definitions", "-j", "retrain"]
-    succeeded(subprocess.run(launch, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False, timeout=SECONDS))
-    daemon = subprocess.Popen(
-        [sys.executable, "-m", "dagster._daemon", "run", "-m", "marvel_assets.definitions"],
-        cwd=PROJECT_ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    set_monitoring(home, poll_interval_seconds=1)
 
     # when
-    try:
-        deadline = time.monotonic() + SECONDS
-        while "SUCCESS" not in statuses(instance):
-            assert time.monotonic() < deadline, statuses(instance)
-            assert daemon.poll() is None, "the daemon ended"
-            time.sleep(1)
-    finally:
-        daemon.send_signal(signal.SIGINT)
-        daemon.wait(SECONDS)
+    launch("retrain", instance, ["-m", "marvel_assets.definitions"], until="SUCCESS")
 
     # then
     assert statuses(instance) == ["FAILURE", "SUCCESS"]
+
+
+@pytest.mark.slow(reason="the daemon, its code server and the run import Dagster")
+def test_the_daemon_ends_a_run_that_hangs(home: Home, tmp_path: Path, instance: dg.DagsterInstance):
+    # given
+    module = tmp_path / "waits.py"
+    module.write_text(WAITS)
+    set_monitoring(home, poll_interval_seconds=1, max_runtime_seconds=2)
+
+    # when
+    launch("hang", instance, ["-f", str(module)], until="FAILURE")
+
+    # then
+    [hung] = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
+    events = [record.event_log_entry.dagster_event for record in instance.get_records_for_run(hung.run_id).records]
+    assert "Exceeded maximum runtime of 2 seconds." in [event.message for event in events if event]
+    assert hung.run_id not in known_runs(home.locks)
+
+
+def test_a_run_may_take_hours_and_not_for_ever():
+    # given
+    settings = yaml.safe_load((PROJECT_ROOT / "config" / "dagster.yaml").read_text())
+
+    # then
+    assert settings["run_monitoring"]["enabled"]
+    assert settings["run_monitoring"]["max_runtime_seconds"] == 6 * 60 * 60
