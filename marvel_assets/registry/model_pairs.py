@@ -139,7 +139,8 @@ class ModelPairs:
         for custom in self._catalog.versions(self.custom_name):
             if number is not None and custom.version == int(number):
                 return self._of(custom)
-        raise CatalogError(f"{self.custom_name} version {pair.custom.version} has taken no other version's place.")
+        served = f"{self.custom_name} version {pair.custom.version}"
+        raise CatalogError(f"{served} has taken no other version's place: there is no earlier pair.")
 
     def move(self, to: ModelPair, expected: str | None, decision: Decision | None = None) -> bool:
         """Put a pair under the aliases, the custom one first.
