@@ -1,15 +1,12 @@
 """Jobs that a person or a schedule starts by name."""
 
 import dagster as dg
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from pydantic import Field
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.defs.inference.assets import custom_model_version
 from marvel_assets.defs.inference.clean_environment import predict_in_clean_environment
 from marvel_assets.defs.inference.predictions import predict_table
 from marvel_assets.defs.project import Project
-from marvel_assets.defs.registration.assets import basic_model_version, version_metadata
 from marvel_assets.defs.registration.promotion import (
     PROMOTED_FROM,
     PromoteConfig,
@@ -18,12 +15,12 @@ from marvel_assets.defs.registration.promotion import (
     promote_version,
 )
 from marvel_assets.defs.registration.release import ApproveConfig, RollbackConfig, approve_pair, roll_back_pair
+from marvel_assets.defs.registration.served import report_served
 from marvel_assets.defs.training.tuning import TuneConfig, tune_parameters
 from marvel_assets.registry.model_pairs import ALIAS, CUSTOM_MODEL, Decision, ModelPair
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.engines.base import Engine
 from marvel_assets.storage.io_managers import ReferenceIOManager
-from marvel_assets.storage.references import ModelVersionRef
 from marvel_assets.storage.tables import TableNotFoundError, Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.training.study_store import StudyStore
@@ -188,17 +185,8 @@ def _report_served(
     pair = unity_catalog.pairs(project.config).current()
     if pair is None:
         raise dg.Failure(f"Nothing is under {ALIAS} any more: somebody else removed the alias just now.")
-    for asset, version in ((basic_model_version, pair.basic), (custom_model_version, pair.custom)):
-        reference = ModelVersionRef(version.name, version.version, version.model_id, ALIAS)
-        references.store(asset.key, reference)
-        context.log_event(
-            dg.AssetMaterialization(
-                asset.key,
-                description=message,
-                metadata={**version_metadata(version, tracking), "reason": message, "alias": ALIAS},
-                tags={DATA_VERSION_TAG: reference.data_version},
-            )
-        )
+    for event in report_served(pair, message, tracking, references):
+        context.log_event(event)
     context.log.info(
         f"{message}. survival_predictions follows at once where default_automation_condition_sensor is on; else "
         "materialise it."

@@ -2,8 +2,11 @@
 
 Two aliases can't be moved in one step. So the custom alias is the one that counts: whoever follows it to the custom
 version finds there which basic model belongs to it, and has a consistent pair in a single read. The basic alias is
-moved after it; where a killed run left it behind, the pair is still told by the custom alias, and ``heal`` brings the
-basic alias after.
+moved after it; where a killed run left it behind, the custom alias still says which pair is served.
+
+A tag of the custom versions tells a killed move from a person's: ``move`` notes what it is about to promote before it
+moves the alias, and what is served afterwards. A person who moves the alias in MLflow's pages leaves no such note.
+``reconcile`` completes the former, and takes the latter for a rollback.
 """
 
 from __future__ import annotations
@@ -32,6 +35,10 @@ WRAPS = "basic_model_id"
 REPLACES = "replaces"
 """Tag of a custom version: the version whose place it took. ``rollback`` goes back along it."""
 
+SERVING_STATUS = "serving_status"
+"""Tag of a custom version: PROMOTING before the alias is moved to it, SERVING once both aliases are, then REPLACED."""
+
+PROMOTING, SERVING, REPLACED = "promoting", "serving", "replaced"
 
 ROLLED_BACK = "rolled_back_why"
 """Tag of both versions of a pair that a person has taken out of service. No run puts it back; the job approve does."""
@@ -50,6 +57,17 @@ class ModelPair:
 
     def __str__(self) -> str:
         return f"basic version {self.basic.version} and custom version {self.custom.version}"
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """The pair that is served, and why the aliases were not as the last move had left them."""
+
+    pair: ModelPair
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{ALIAS} is at {self.pair} now: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -85,11 +103,7 @@ class ModelPairs:
         return None if custom is None else self._of(custom)
 
     def served_model(self) -> str | None:
-        """The basic model's id, as the custom version under the alias tells it.
-
-        Returns:
-            '' where that version does not tell it, None where nothing is under the alias.
-        """
+        """The basic model's id as the custom version under the alias has it; '' without one, None without a version."""
         custom = self._catalog.version_under(self.custom_name, ALIAS)
         return None if custom is None else custom.tags.get(WRAPS, "")
 
@@ -165,15 +179,18 @@ class ModelPairs:
             if is_new:
                 self._check_may_replace(current, to, expected, decision)
                 replaced = None if current is None or current.tags.get(WRAPS) == to.basic.model_id else current
+                intent = {SERVING_STATUS: PROMOTING}
                 if replaced is not None and not (decision and decision.is_rollback):
-                    self._catalog.set_tags(self.custom_name, to.custom.version, {REPLACES: str(replaced.version)})
+                    intent[REPLACES] = str(replaced.version)
+                self._catalog.set_tags(self.custom_name, to.custom.version, intent)
                 self._catalog.set_alias(self.custom_name, ALIAS, to.custom.version)
                 if decision and decision.replaced_tags and replaced is not None:
                     self._note(self._of(replaced), decision.replaced_tags)
             self._point_basic(to)
+            if current is None or is_new or current.tags.get(SERVING_STATUS) != SERVING:
+                self._note_service(to)
             if decision:
-                is_restored = any(version.tags.get(ROLLED_BACK) for version in (to.basic, to.custom))
-                self._note(to, {**decision.tags, **({ROLLED_BACK: ""} if is_restored else {})})
+                self._note(to, {**decision.tags, **self._restored(to)})
         return is_new
 
     def _check_may_replace(
@@ -186,33 +203,77 @@ class ModelPairs:
                 f"{served or 'none'} is under {ALIAS} by now; the aliases were not moved. Run again: it will be "
                 "judged against that one."
             )
-        # Asked anew: it may have been rolled back since it was looked up.
-        versions = self._catalog.versions(self.basic_name) if decision is None else ()
-        tags = next((version.tags for version in versions if version.version == to.basic.version), {})
-        if reason := tags.get(ROLLED_BACK):
-            raise StalePairError(
-                f"{self.basic_name} version {to.basic.version} was rolled back: {reason}; the aliases were not moved. "
-                "Put it back with the job approve, or fit another model."
-            )
+        if decision is not None:
+            return
+        # Asked anew: it may have been taken out of service since it was looked up.
+        for version, name in ((to.basic, self.basic_name), (to.custom, self.custom_name)):
+            tags = next((each.tags for each in self._catalog.versions(name) if each.version == version.version), {})
+            moved = f"somebody moved {ALIAS} to another version" if tags.get(SERVING_STATUS) == SERVING else ""
+            if reason := tags.get(ROLLED_BACK) or moved:
+                raise StalePairError(
+                    f"{name} version {version.version} was rolled back: {reason}; the aliases were not moved. "
+                    "Put it back with the job approve, or fit another model."
+                )
 
     def _note(self, pair: ModelPair, tags: Mapping[str, str]) -> None:
         for version in (pair.custom, pair.basic) if tags else ():
             self._catalog.set_tags(version.name, version.version, tags)
+
+    @staticmethod
+    def _restored(pair: ModelPair) -> Mapping[str, str]:
+        return {ROLLED_BACK: ""} if any(each.tags.get(ROLLED_BACK) for each in (pair.basic, pair.custom)) else {}
 
     def is_whole(self) -> bool:
         """Whether both aliases are set to one pair, or none is set."""
         current, basic = self.current(), self._catalog.version_under(self.basic_name, ALIAS)
         return current is None or (basic is not None and basic.version == current.basic.version)
 
-    def heal(self) -> ModelPair | None:
-        """Bring the basic alias after the custom one, where a killed run left it behind.
+    def reconcile(self) -> Reconciled | None:
+        """Bring tags and the basic alias after the custom alias, which decides what is served.
+
+        What a person moved the custom alias away from is noted as rolled back, so that no run puts it back.
 
         Returns:
-            The pair, where something was to be done.
+            What was found, where something was to be done.
+
+        Raises:
+            CatalogError: what is under the custom alias is not a whole pair that is READY.
         """
         with self._one_at_a_time():
-            current = self.current()
-            return current if current is not None and self._point_basic(current) else None
+            pair = self.current()
+            if pair is None:
+                return None
+            status = pair.custom.tags.get(SERVING_STATUS)
+            left = [] if status in {SERVING, PROMOTING} else self._serving_but(pair)
+            reason = self._note_rolled_back(left[0], pair) if left else ""
+            if self._point_basic(pair) and not left:
+                reason = "a run was killed between the two moves"
+                if status == SERVING:
+                    reason = f"somebody moved the alias of {self.basic_name}, but that of {self.custom_name} decides"
+            if status != SERVING:
+                self._note_service(pair)
+            return Reconciled(pair, reason) if reason else None
+
+    def _note_rolled_back(self, left: CatalogVersion, to: ModelPair) -> str:
+        reason = f"somebody moved {ALIAS} of {self.custom_name} from version {left.version} to {to.custom.version}"
+        basics = self._catalog.versions(self.basic_name) if left.tags.get(WRAPS) != to.basic.model_id else ()
+        for version in (*(basic for basic in basics if basic.model_id == left.tags.get(WRAPS)), left):
+            self._catalog.set_tags(version.name, version.version, {ROLLED_BACK: reason})
+        self._note(to, self._restored(to))
+        if to.custom.version > left.version and REPLACES not in to.custom.tags:
+            self._catalog.set_tags(to.custom.name, to.custom.version, {REPLACES: str(left.version)})
+        return f"{reason}. No run puts it back; the job approve does"
+
+    def _note_service(self, pair: ModelPair) -> None:
+        """Note which custom version is served, the others first: so one at most is noted as SERVING at any time."""
+        for version in self._serving_but(pair):
+            self._catalog.set_tags(version.name, version.version, {SERVING_STATUS: REPLACED})
+        self._catalog.set_tags(pair.custom.name, pair.custom.version, {SERVING_STATUS: SERVING})
+
+    def _serving_but(self, pair: ModelPair) -> list[CatalogVersion]:
+        """The custom versions that are noted as served, and are not this pair's."""
+        noted = self._catalog.versions_tagged(self.custom_name, SERVING_STATUS, SERVING)
+        return [version for version in noted if version.version != pair.custom.version]
 
     def _point_basic(self, pair: ModelPair) -> bool:
         found = self._catalog.version_under(self.basic_name, ALIAS)
@@ -223,12 +284,17 @@ class ModelPairs:
 
     def _of(self, custom: CatalogVersion) -> ModelPair:
         wrapped = custom.tags.get(WRAPS)
+        problem = f"does not tell which version of {self.basic_name} it wraps (tag {WRAPS}: {wrapped})"
         for basic in self._catalog.versions(self.basic_name):
             if basic.model_id == wrapped:
-                return ModelPair(basic, custom)
+                if custom.status == basic.status == READY:
+                    return ModelPair(basic, custom)
+                problem = (
+                    f"is {custom.status}, and wraps version {basic.version} of {basic.name}, which is {basic.status}"
+                )
         raise CatalogError(
-            f"{custom.name} version {custom.version} does not tell which version of {self.basic_name} it wraps (tag "
-            f"{WRAPS}: {wrapped}); put a version of this project under {ALIAS} with the job approve"
+            f"{custom.name} version {custom.version} {problem}; put a version of this project under {ALIAS} with the "
+            "job approve, or remove the alias"
         )
 
     def _one_at_a_time(self) -> AbstractContextManager[None]:

@@ -12,7 +12,10 @@ import pytest
 from marvel_assets.registry.base import CatalogError
 from marvel_assets.registry.model_pairs import (
     ALIAS,
+    CUSTOM_MODEL,
+    PROMOTING,
     ROLLED_BACK,
+    SERVING_STATUS,
     WRAPS,
     Decision,
     ModelPair,
@@ -146,12 +149,15 @@ def test_a_mismatch_is_healed_towards_the_custom_version(
     killed_between_the_moves(pairs, lambda: pairs.move(two[1], two[0].basic.model_id))
 
     # when
-    healed = pairs.heal()
+    found = pairs.reconcile()
 
     # then
-    assert healed.custom.version == 2
+    assert str(found) == (
+        "latest-model is at basic version 2 and custom version 2 now: a run was killed between the two moves"
+    )
     assert under_the_aliases(pairs) == (2, 2)
-    assert pairs.heal() is None
+    assert pairs.reconcile() is None
+    assert notes(pairs) == [""] * 4
 
 
 def test_what_a_pair_replaced_is_found_again(pairs: ModelPairs, two: tuple[ModelPair, ModelPair]):
@@ -224,6 +230,147 @@ def test_what_was_rolled_back_comes_back_by_a_persons_decision_alone(
     pairs.move(pairs.of_basic(2), two[0].basic.model_id, Decision())
     assert under_the_aliases(pairs) == (2, 2)
     assert notes(pairs) == [""] * 4
+
+
+def by_hand(pairs: ModelPairs, custom: int, basic: int | None = None) -> None:
+    """Move aliases as a person does in MLflow's pages: that of the custom model, or both."""
+    pairs._catalog.set_alias(pairs.custom_name, ALIAS, custom)
+    if basic is not None:
+        pairs._catalog.set_alias(pairs.basic_name, ALIAS, basic)
+
+
+@pytest.mark.parametrize("basic", [None, 1], ids=["the custom alias", "both aliases"])
+def test_an_alias_that_a_person_moved_back_is_a_rollback(
+    pairs: ModelPairs, two: tuple[ModelPair, ModelPair], basic: int | None
+):
+    # given
+    pairs.move(two[0], expected=None)
+    pairs.move(two[1], two[0].basic.model_id)
+    by_hand(pairs, 1, basic)
+
+    # when
+    found = pairs.reconcile()
+
+    # then
+    moved = f"somebody moved latest-model of {pairs.custom_name} from version 2 to 1"
+    assert str(found) == (
+        f"latest-model is at basic version 1 and custom version 1 now: {moved}. No run puts it back; the job approve "
+        "does"
+    )
+    assert under_the_aliases(pairs) == (1, 1)
+    assert notes(pairs) == [moved, "", moved, ""]
+    assert pairs.reconcile() is None
+    with pytest.raises(StalePairError, match="version 2 was rolled back: somebody moved"):
+        pairs.move(two[1], two[0].basic.model_id)
+
+
+def test_what_a_person_moved_the_alias_from_is_not_put_back_before_it_was_noted(
+    pairs: ModelPairs, two: tuple[ModelPair, ModelPair]
+):
+    # given
+    pairs.move(two[0], expected=None)
+    pairs.move(two[1], two[0].basic.model_id)
+    by_hand(pairs, 1)
+
+    # then
+    with pytest.raises(StalePairError, match="version 2 was rolled back: somebody moved latest-model"):
+        pairs.move(two[1], two[0].basic.model_id)
+
+
+def test_a_person_who_moves_the_alias_forth_again_has_the_last_word(
+    pairs: ModelPairs, two: tuple[ModelPair, ModelPair]
+):
+    # given
+    pairs.move(two[0], expected=None)
+    pairs.move(two[1], two[0].basic.model_id)
+    by_hand(pairs, 1)
+    pairs.reconcile()
+
+    # when
+    by_hand(pairs, 2)
+    pairs.reconcile()
+
+    # then
+    assert under_the_aliases(pairs) == (2, 2)
+    moved = f"somebody moved latest-model of {pairs.custom_name} from version 1 to 2"
+    assert notes(pairs) == ["", moved, "", moved]
+
+
+def test_a_rollback_goes_back_from_a_version_that_a_person_served_first(
+    pairs: ModelPairs, two: tuple[ModelPair, ModelPair]
+):
+    # given
+    pairs.move(two[0], expected=None)
+    by_hand(pairs, 2)
+    pairs.reconcile()
+
+    # then
+    assert pairs.before(pairs.current()).custom.version == 1
+
+
+def test_a_basic_alias_that_a_person_moved_alone_is_put_back_with_a_word(
+    pairs: ModelPairs, two: tuple[ModelPair, ModelPair]
+):
+    # given
+    pairs.move(two[0], expected=None)
+    pairs.move(two[1], two[0].basic.model_id)
+    pairs._catalog.set_alias(pairs.basic_name, ALIAS, 1)
+
+    # when
+    found = pairs.reconcile()
+
+    # then
+    assert found.reason == f"somebody moved the alias of {pairs.basic_name}, but that of {pairs.custom_name} decides"
+    assert under_the_aliases(pairs) == (2, 2)
+
+
+def test_a_wrapper_that_a_person_went_back_from_leaves_the_basic_version_in_service(
+    pairs: ModelPairs, embedded: Backend
+):
+    # given: both wrap one basic version
+    first, second, third = (model.model_id for model in embedded.models)
+    basic = embedded.catalog.register(pairs.basic_name, first, {}, "basic")
+    old, new = (
+        ModelPair(basic, embedded.catalog.register(pairs.custom_name, custom, {WRAPS: first}, "custom"))
+        for custom in (second, third)
+    )
+    pairs.move(old, expected=None)
+    pairs.move(new, first)
+    by_hand(pairs, 1)
+
+    # when
+    pairs.reconcile()
+
+    # then
+    assert under_the_aliases(pairs) == (1, 1)
+    assert notes(pairs)[0] == ""
+    with pytest.raises(StalePairError, match=rf"{CUSTOM_MODEL} version 2 was rolled back"):
+        pairs.move(new, first)
+
+
+def test_a_kill_before_the_alias_moved_is_no_persons_move(pairs: ModelPairs, two: tuple[ModelPair, ModelPair]):
+    # given: the intent is noted, and nothing has moved
+    pairs.move(two[0], expected=None)
+    pairs._catalog.set_tags(pairs.custom_name, 2, {SERVING_STATUS: PROMOTING})
+
+    # then
+    assert pairs.reconcile() is None
+    assert pairs.move(two[1], two[0].basic.model_id)
+    assert under_the_aliases(pairs) == (2, 2)
+
+
+def test_a_pair_that_is_not_ready_is_named_with_a_way_out(
+    pairs: ModelPairs, two: tuple[ModelPair, ModelPair], embedded: Backend
+):
+    # given
+    pairs.move(two[0], expected=None)
+    embedded.set_status(pairs.basic_name, 1, "FAILED_REGISTRATION")
+
+    # then
+    with pytest.raises(
+        CatalogError, match=r"version 1 is READY, and wraps version 1 of .* which is FAILED_REGISTRATION; put a version"
+    ):
+        pairs.reconcile()
 
 
 def test_a_foreign_version_under_the_alias_is_named(pairs: ModelPairs, embedded: Backend):

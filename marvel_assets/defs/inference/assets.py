@@ -13,7 +13,7 @@ from marvel_assets.defs.project import Project
 from marvel_assets.defs.registration.assets import JUDGED_AGAINST, NOBODY, register, version_result
 from marvel_assets.defs.retraining_lock import POOL, RetrainingTurn
 from marvel_assets.registry.base import CatalogVersion
-from marvel_assets.registry.model_pairs import ALIAS, CUSTOM_MODEL, WRAPS, ModelPair, StalePairError
+from marvel_assets.registry.model_pairs import ALIAS, CUSTOM_MODEL, ROLLED_BACK, WRAPS, ModelPair, StalePairError
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, WheelRef
 from marvel_assets.tracking.mlflow_resource import INSPECTED_IN, INSPECTION, PASSED, MlflowTracking
@@ -147,6 +147,9 @@ def _release(context: dg.AssetExecutionContext, pair: ModelPair, project: Projec
     """Put the pair under the alias, unless a person must approve it; tells in words where it stands."""
     pairs = unity_catalog.pairs(project.config)
     is_served = pairs.served_model() == pair.basic.model_id
+    if is_served and (reason := pair.custom.tags.get(ROLLED_BACK)):
+        context.log.warning(f"{pairs.current()} stay {ALIAS}: custom version {pair.custom.version}: {reason}")
+        return f"not {ALIAS}: {reason}"
     if project.config.gate.approval == "manual" and not is_served:
         context.log.info(f"{pair} wait for approval: dagster job execute -m marvel_assets.definitions -j approve")
         return f"waits for approval to be {ALIAS}"

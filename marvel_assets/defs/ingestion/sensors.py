@@ -1,15 +1,13 @@
 """The sensor that watches the source, and asks for one run for each new content."""
 
-import json
-from dataclasses import asdict, dataclass, fields, replace
-from datetime import UTC, datetime
-from typing import Self
+from dataclasses import replace
 
 import dagster as dg
 
 from marvel_assets.defs.ingestion.assets import SOURCE_FINGERPRINT, raw_characters
 from marvel_assets.defs.jobs import retrain
 from marvel_assets.defs.project import Project
+from marvel_assets.defs.sensor_cursor import SensorCursor
 from marvel_assets.defs.training.assets import basic_model
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.resource import Sources
@@ -18,9 +16,6 @@ SECONDS_BETWEEN_LOOKS = 30
 FINGERPRINT_TAG = "marvel/source_fingerprint"
 """Tag of a run that was asked for: which look of the source it is for."""
 
-MOST_ERRORS = 3
-"""Errors in a row after which the tick fails, so that somebody notices."""
-
 GOING = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -28,31 +23,6 @@ GOING = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-
-
-@dataclass(frozen=True)
-class SourceCursor:
-    """The sensor's cursor.
-
-    Attributes:
-        requested: the fingerprint that a run was last asked for.
-        errors: how many of the latest looks failed, one after the other.
-        failing_since: when the first of them failed.
-    """
-
-    requested: str = ""
-    errors: int = 0
-    failing_since: str = ""
-
-    @classmethod
-    def from_json(cls, cursor: str | None) -> Self:
-        """What an earlier tick has kept; nothing where the cursor was reset."""
-        known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in json.loads(cursor or "{}").items() if name in known})
-
-    def to_json(self) -> str:
-        """For the next tick."""
-        return json.dumps(asdict(self))
 
 
 @dg.sensor(
@@ -69,9 +39,9 @@ def new_raw_data(
     the source changes meanwhile, one run follows. Where the run failed, it is asked for again when the cursor is reset.
 
     Raises:
-        SourceError: the source could not be looked at three times in a row.
+        SensorError: the source could not be looked at three times in a row.
     """
-    cursor = SourceCursor.from_json(context.cursor)
+    cursor = SensorCursor.from_json(context.cursor)
     going = context.instance.get_runs(dg.RunsFilter(job_name=retrain.name, statuses=GOING), limit=1)
     if going:
         return dg.SkipReason(
@@ -81,25 +51,25 @@ def new_raw_data(
     try:
         fingerprint = sources.fingerprint(None, generator_rows=generator.rows, generator_seed=generator.seed)
     except SourceError as error:
-        return _after_error(cursor, error)
+        return cursor.failed("The source can't be looked at", error)
     label = sources.label(None)
-    cursor = SourceCursor(cursor.requested)
+    cursor = SensorCursor(cursor.handled)
     tag = {FINGERPRINT_TAG: fingerprint[:40]}
     asked_for = context.instance.get_run_records(dg.RunsFilter(job_name=retrain.name, tags=tag))
     stored, version = _run_that_stored(context.instance, fingerprint)
     latest = max([*asked_for[:1], *stored], key=lambda record: record.storage_id, default=None)
     if latest is not None:
-        run, is_requested = latest.dagster_run, cursor.requested == fingerprint
+        run, is_requested = latest.dagster_run, cursor.handled == fingerprint
         if run.status == dg.DagsterRunStatus.SUCCESS and (stored or is_requested):
-            return dg.SensorResult(skip_reason=f"{label} is still the content of {version}.", cursor=cursor.to_json())
+            return cursor.succeeded(f"{label} is still the content of {version}.")
         if run.status != dg.DagsterRunStatus.SUCCESS and is_requested:
             message = (
                 f"Run {run.run_id[:8]} for this content of {label} ended as {run.status.value}. When the cause "
                 "is mended, re-execute it, or reset this sensor's cursor to have it asked for again."
             )
-            return dg.SensorResult(skip_reason=message, cursor=cursor.to_json())
+            return cursor.succeeded(message)
     request = dg.RunRequest(run_key=f"{tag[FINGERPRINT_TAG]}:{len(asked_for)}", tags=tag)
-    return dg.SensorResult(run_requests=[request], cursor=replace(cursor, requested=fingerprint).to_json())
+    return dg.SensorResult(run_requests=[request], cursor=replace(cursor, handled=fingerprint).to_json())
 
 
 def _run_that_stored(instance: dg.DagsterInstance, fingerprint: str) -> tuple[list[dg.RunRecord], str]:
@@ -121,12 +91,3 @@ def _trains(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     planned = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
     events = [record.event_log_entry.dagster_event for record in planned.records]
     return any(event is not None and event.asset_key == basic_model.key for event in events)
-
-
-def _after_error(cursor: SourceCursor, error: SourceError) -> dg.SensorResult:
-    since = cursor.failing_since or f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    errors = cursor.errors + 1
-    if errors >= MOST_ERRORS:
-        raise SourceError(f"The source can't be looked at, since {since}: {error}") from error
-    failing = replace(cursor, errors=errors, failing_since=since)
-    return dg.SensorResult(skip_reason=f"The source can't be looked at: {error}", cursor=failing.to_json())

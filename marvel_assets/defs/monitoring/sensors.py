@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 
 import dagster as dg
 
@@ -11,6 +12,7 @@ from marvel_assets.defs.jobs import retrain
 from marvel_assets.defs.monitoring.assets import DRIFTED, MODEL, WINDOW, drift_report
 from marvel_assets.defs.monitoring.run_failures import WEBHOOK, WebhookError, post
 from marvel_assets.defs.project import Project
+from marvel_assets.defs.sensor_cursor import SensorCursor
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.resource import Sources
 
@@ -28,32 +30,62 @@ SOURCE_FINGERPRINT = "source_fingerprint"
         "retrains where the source has new data."
     ),
 )
-def drift_sensor(
-    context: dg.SensorEvaluationContext, project: Project, sources: Sources
-) -> dg.SensorResult | dg.SkipReason:
+def drift_sensor(context: dg.SensorEvaluationContext, project: Project, sources: Sources) -> dg.SensorResult:
     """Count the latest windows of the version that scored last; those of versions before it say nothing of this one.
 
     Each window raises one alert. A model that is fitted on the same rows again comes out the same, so a run is asked
     for only where the source has changed.
+
+    Raises:
+        SensorError: three times in a row the source could not be looked at, or the webhook did not take the alert.
     """
-    thresholds = project.config.drift
+    thresholds, cursor = project.config.drift, SensorCursor.from_json(context.cursor)
     windows = latest_windows(context.instance, thresholds.windows)
     if not windows:
-        return dg.SkipReason("No drift report yet; materialise drift_report.")
+        return cursor.succeeded("No drift report yet; materialise drift_report.")
     drifted = sum(1 for window in windows if window[DRIFTED])
     found = f"{drifted} of the last {len(windows)} window(s) of version {windows[0][MODEL]} drifted"
     if not windows[0][DRIFTED]:
-        return dg.SkipReason(f"{found}; the latest one did not.")
+        return cursor.succeeded(f"{found}; the latest one did not.")
     if drifted < thresholds.drifted_windows:
-        return dg.SkipReason(f"{found}; {thresholds.drifted_windows} are needed for an alert.")
+        return cursor.succeeded(f"{found}; {thresholds.drifted_windows} are needed for an alert.")
+    message = f"{found} ({windows[0].get('reason', '')})"
     window_key = f"drift:{windows[0][MODEL]}:{windows[0][WINDOW]}"
-    obstacle = _obstacle(context.instance, project, sources)
-    message = f"{found} ({windows[0].get('reason', '')}): {obstacle or 'the source has new data, and a run retrains.'}"
-    cursor = context.cursor if context.cursor == window_key or not _alert(context, message) else window_key
+    return _alert_and_retrain(context, cursor, window_key, message, project, sources)
+
+
+def _alert_and_retrain(
+    context: dg.SensorEvaluationContext,
+    cursor: SensorCursor,
+    window_key: str,
+    message: str,
+    project: Project,
+    sources: Sources,
+) -> dg.SensorResult:
+    problem = ""
+    try:
+        obstacle = _obstacle(context.instance, project, sources)
+    except SourceError as error:
+        obstacle = problem = f"the source can't be looked at: {error}"
+    requests = [] if obstacle else [dg.RunRequest(run_key=window_key, tags={"marvel/drift": message})]
+    text = f"{message}: {obstacle or 'the source has new data, and a run retrains.'}"
+    is_new = cursor.handled != window_key
+    if is_new:
+        context.log.warning(text)
+        try:
+            if address := os.environ.get(WEBHOOK):
+                post(address, {"text": text})
+            cursor = replace(cursor, handled=window_key)
+        except WebhookError as error:
+            context.log.error(str(error))  # noqa: TRY400 - its text is all there is to know
+            problem = problem or str(error)
+    if problem and not (is_new and cursor.handled == window_key):
+        return cursor.failed(message, problem, requests)
+    if problem:  # a tick that fails keeps no cursor, and the alert would be repeated
+        return dg.SensorResult(skip_reason=text, cursor=cursor.to_json())
     if obstacle:
-        return dg.SensorResult(skip_reason=message, cursor=cursor)
-    request = dg.RunRequest(run_key=window_key, tags={"marvel/drift": found})
-    return dg.SensorResult(run_requests=[request], cursor=cursor)
+        return cursor.succeeded(text)
+    return dg.SensorResult(run_requests=requests, cursor=SensorCursor(cursor.handled).to_json())
 
 
 def _obstacle(instance: dg.DagsterInstance, project: Project, sources: Sources) -> str:
@@ -62,10 +94,7 @@ def _obstacle(instance: dg.DagsterInstance, project: Project, sources: Sources) 
     if going:
         return f"run {going[0].run_id[:8]} is retraining already."
     generator = project.config.generator
-    try:
-        fingerprint = sources.fingerprint(None, generator_rows=generator.rows, generator_seed=generator.seed)
-    except SourceError as error:
-        return f"the source can't be looked at: {error}"
+    fingerprint = sources.fingerprint(None, generator_rows=generator.rows, generator_seed=generator.seed)
     event = instance.get_latest_materialization_event(raw_characters.key)
     read = event.asset_materialization.metadata if event and event.asset_materialization else {}
     if SOURCE_FINGERPRINT not in read:
@@ -76,18 +105,6 @@ def _obstacle(instance: dg.DagsterInstance, project: Project, sources: Sources) 
             "model. Deliver newer characters, or see drift_report for what has moved."
         )
     return ""
-
-
-def _alert(context: dg.SensorEvaluationContext, message: str) -> bool:
-    """Log the message, and post it where a webhook is set; whether it need not be tried again."""
-    context.log.warning(message)
-    try:
-        if address := os.environ.get(WEBHOOK):
-            post(address, {"text": message})
-    except WebhookError as error:
-        context.log.error(str(error))  # noqa: TRY400 - its text is all there is to know
-        return False
-    return True
 
 
 def latest_windows(instance: dg.DagsterInstance, count: int) -> list[Mapping[str, object]]:

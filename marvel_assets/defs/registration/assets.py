@@ -17,11 +17,13 @@ from marvel_assets.defs.registration.challenger import (
     champion_of,
     evaluate_challenger_cached,
 )
+from marvel_assets.defs.registration.served import report_served, version_metadata
 from marvel_assets.defs.retraining_lock import POOL, RetrainingTurn
 from marvel_assets.evaluation.gate import GateResult
 from marvel_assets.registry.base import CatalogVersion
 from marvel_assets.registry.model_pairs import ALIAS, BASIC_MODEL
 from marvel_assets.registry.resource import UnityCatalog
+from marvel_assets.storage.io_managers import ReferenceIOManager
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef
 from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import INSPECTION, PASSED, MlflowTracking
@@ -60,6 +62,7 @@ def basic_model_version(
     tables: Tables,
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
+    references: dg.ResourceParam[ReferenceIOManager],
     turn: RetrainingTurn,
 ) -> Iterator[dg.MaterializeResult[ModelVersionRef] | dg.AssetObservation | dg.AssetCheckResult]:
     """The basic model as a registered version. What the gate refuses is not registered, and the reason is given."""
@@ -76,8 +79,12 @@ def basic_model_version(
     catalog, pairs = unity_catalog.catalog(), unity_catalog.pairs(project.config)
     catalog.ensure_schema(*name.split(".")[:2])
     champion, champion_problem = champion_of(pairs)
-    if not champion_problem and (healed := pairs.heal()):
-        context.log.info(f"The aliases did not agree, after a run that was killed; both are at {healed} now")
+    if champion_problem and gate.mode == "enforce":
+        raise dg.Failure(f"What is {ALIAS} is not a whole pair: {champion_problem}.")
+    if not champion_problem and (reconciled := pairs.reconcile()):
+        context.log.warning(str(reconciled))
+        for event in report_served(reconciled.pair, str(reconciled), tracking, references):
+            context.log_event(event)
     versions = catalog.versions(name)
     known = next((version for version in versions if version.model_id == basic_model.model_id), None)
     result = evaluate_challenger_cached(
@@ -194,18 +201,3 @@ def version_result(
         data_version=dg.DataVersion(reference.data_version),
         metadata={**metadata, **version_metadata(version, tracking), "unchanged": not is_new},
     )
-
-
-def version_metadata(version: CatalogVersion, tracking: MlflowTracking) -> dict[str, dg.MetadataValue[Any] | str | int]:
-    """What the page of a version's asset shows."""
-    from marvel_assets.evaluation.model_card import with_full_links
-
-    return {
-        "model": version.name,
-        "version": version.version,
-        "status": version.status,
-        "model_id": version.model_id,
-        "mlflow_version": dg.MetadataValue.url(tracking.version_url(version.name, version.version)),
-        "model_card": dg.MetadataValue.md(with_full_links(version.description, tracking.ui_url)),
-        "tags": dg.MetadataValue.json(dict(version.tags)),
-    }

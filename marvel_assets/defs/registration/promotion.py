@@ -9,10 +9,11 @@ from marvel_assets.config import Environment
 from marvel_assets.defs.registration.assets import READY_SECONDS
 from marvel_assets.defs.registration.release import APPROVED_BY, RESTORED_BY, RESTORED_WHY, ROLLED_BACK_BY
 from marvel_assets.registry.base import CatalogError, CatalogVersion, ModelCatalog
-from marvel_assets.registry.model_pairs import ALIAS, REPLACES, ROLLED_BACK, ModelPair, ModelPairs
+from marvel_assets.registry.model_pairs import ALIAS, REPLACES, ROLLED_BACK, SERVING_STATUS, ModelPair, ModelPairs
 
 OF_ONE_ENVIRONMENT = {
     REPLACES,
+    SERVING_STATUS,
     ROLLED_BACK,
     ROLLED_BACK_BY,
     RESTORED_BY,

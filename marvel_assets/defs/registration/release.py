@@ -71,6 +71,7 @@ def roll_back_pair(pairs: ModelPairs, config: RollbackConfig) -> tuple[ModelPair
     Raises:
         CatalogError: nothing is served, or there is no earlier pair.
     """
+    pairs.reconcile()
     left = pairs.current()
     if left is None:
         raise CatalogError(f"{pairs.custom_name} has no version under {ALIAS}; there is nothing to roll back.")

@@ -3,28 +3,45 @@
 import dagster as dg
 
 from marvel_assets.defs.project import Project
+from marvel_assets.defs.registration.served import report_served
+from marvel_assets.defs.sensor_cursor import SensorCursor
 from marvel_assets.registry.base import CatalogError
 from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.registry.resource import UnityCatalog
+from marvel_assets.storage.io_managers import ReferenceIOManager
+from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
 SECONDS_BETWEEN_LOOKS = 60
 
 
 @dg.sensor(
     minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
-    description="Brings the basic alias after the custom one, where a run was killed between the two moves.",
+    description=(
+        "Brings the basic alias after the custom one, where a run was killed between the two moves or a person moved "
+        "the custom one, and reports what is served then on both version assets."
+    ),
 )
-def aliases_agree(context: dg.SensorEvaluationContext, project: Project, unity_catalog: UnityCatalog) -> dg.SkipReason:
-    """Heal at once: it is one alias, and needs no run."""
+def aliases_agree(
+    context: dg.SensorEvaluationContext,
+    project: Project,
+    unity_catalog: UnityCatalog,
+    tracking: MlflowTracking,
+    references: dg.ResourceParam[ReferenceIOManager],
+) -> dg.SensorResult:
+    """Reconcile at once: it is one alias, and needs no run.
+
+    Raises:
+        SensorError: the aliases could not be looked at, or hold no whole pair, three times in a row.
+    """
     from mlflow.exceptions import MlflowException
 
-    pairs = unity_catalog.pairs(project.config)
+    cursor, pairs = SensorCursor.from_json(context.cursor), unity_catalog.pairs(project.config)
     try:
-        healed = pairs.heal()
-        current = pairs.current()
+        reconciled, current = pairs.reconcile(), pairs.current()
     except (CatalogError, MlflowException) as error:
-        return dg.SkipReason(f"The aliases can't be looked at: {' '.join(str(error).split())}")
-    if healed is not None:
-        context.log.info(f"{ALIAS} did not agree; both aliases are at {healed} now")
-        return dg.SkipReason(f"Healed: both aliases are at {healed} now.")
-    return dg.SkipReason(f"Both aliases are at {current}." if current else f"Nothing is {ALIAS} yet.")
+        return cursor.failed("The aliases can't be looked at", error)
+    if reconciled is None:
+        return cursor.succeeded(f"Both aliases are at {current}." if current else f"Nothing is {ALIAS} yet.")
+    context.log.warning(str(reconciled))
+    events = report_served(reconciled.pair, str(reconciled), tracking, references)
+    return dg.SensorResult(skip_reason=str(reconciled), cursor=SensorCursor().to_json(), asset_events=events)

@@ -11,8 +11,8 @@ from marvel_assets.defs.ingestion.assets import raw_characters
 from marvel_assets.defs.ingestion.sensors import FINGERPRINT_TAG, new_raw_data
 from marvel_assets.defs.project import Project
 from marvel_assets.defs.resources import resources_of_the_profile
+from marvel_assets.defs.sensor_cursor import SensorError
 from marvel_assets.paths import Home
-from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.resource import Sources
 from marvel_assets_tests.graph import run_graph
 from marvel_assets_tests.planted import spoilt_characters
@@ -244,7 +244,7 @@ def test_three_errors_in_a_row_fail_the_tick_and_say_since_when(watch: Watch, so
     # then
     for _ in range(2):
         with pytest.raises(
-            SourceError, match=r"can't be looked at, since \d{4}-\d\d-\d\d \d\d:\d\d UTC: .*no such file"
+            SensorError, match=r"can't be looked at, since \d{4}-\d\d-\d\d \d\d:\d\d UTC: .*no such file"
         ):
             watch.tick()
 

@@ -13,6 +13,7 @@ from dagster._core.test_utils import create_run_for_test
 from marvel_assets.defs.monitoring.run_failures import WEBHOOK
 from marvel_assets.defs.monitoring.sensors import SOURCE_FINGERPRINT, drift_sensor
 from marvel_assets.defs.project import Project
+from marvel_assets.defs.sensor_cursor import SensorCursor, SensorError
 from marvel_assets.sources.resource import Sources
 
 STABLE, MOVED = False, True
@@ -70,15 +71,13 @@ def sources_of(project: Path) -> Sources:
     return Sources(scratch=str(project.parent / "scratch"))
 
 
-def evaluate(instance: dg.DagsterInstance, project: Path, cursor: str | None = None) -> dg.SensorResult | dg.SkipReason:
+def evaluate(instance: dg.DagsterInstance, project: Path, cursor: str | None = None) -> dg.SensorResult:
     resources = {"project": Project(config_path=str(project)), "sources": sources_of(project)}
     return drift_sensor(dg.build_sensor_context(instance, cursor=cursor, resources=resources))
 
 
 def tick(instance: dg.DagsterInstance, project: Path) -> dg.RunRequest | str:
     result = evaluate(instance, project)
-    if isinstance(result, dg.SkipReason):
-        return str(result.skip_message)
     return result.run_requests[0] if result.run_requests else str(result.skip_reason.skip_message)
 
 
@@ -136,8 +135,51 @@ def test_an_alert_that_no_webhook_took_is_raised_again(
     result = evaluate(instance, small_project)
 
     # then: the run is asked for all the same
-    assert result.cursor is None
+    assert SensorCursor.from_json(result.cursor).handled == ""
     assert len(result.run_requests) == 1
+
+
+def test_a_source_that_stays_away_fails_the_tick_after_one_alert_and_says_since_when(
+    instance: dg.DagsterInstance, small_project: Path, source: Path, webhook: list[str]
+):
+    # given
+    report(instance, MOVED, MOVED)
+    source.unlink()
+    cursor = evaluate(instance, small_project).cursor  # the tick that raises the alert
+    for _ in range(2):
+        cursor = evaluate(instance, small_project, cursor).cursor
+
+    # then
+    with pytest.raises(
+        SensorError, match=r"drifted \(Universe drifted\), since \d{4}-.* UTC: the source can't be looked"
+    ):
+        evaluate(instance, small_project, cursor)
+    assert len(webhook) == 1
+
+
+@pytest.mark.usefixtures("source")
+def test_a_webhook_that_stays_away_fails_the_tick(
+    instance: dg.DagsterInstance, small_project: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given: nothing listens there
+    monkeypatch.setenv(WEBHOOK, "http://127.0.0.1:9")
+    was_read(instance, small_project)
+    report(instance, MOVED, MOVED)
+    cursor = None
+    for _ in range(2):
+        cursor = evaluate(instance, small_project, cursor).cursor
+
+    # then
+    with pytest.raises(SensorError, match=r"since \d{4}-.* UTC: The webhook of MARVEL_WEBHOOK_URL can't be reached"):
+        evaluate(instance, small_project, cursor)
+
+
+def test_a_tick_without_an_error_ends_the_row(instance: dg.DagsterInstance, small_project: Path):
+    # given
+    cursor = SensorCursor(errors=2, failing_since="yesterday").to_json()
+
+    # then
+    assert SensorCursor.from_json(evaluate(instance, small_project, cursor).cursor) == SensorCursor()
 
 
 def test_one_window_is_not_enough(instance: dg.DagsterInstance, small_project: Path):

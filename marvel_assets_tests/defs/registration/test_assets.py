@@ -360,6 +360,66 @@ def test_a_challenger_that_was_judged_against_another_champion_fails_and_wins_in
     assert served(home, config) == (2, 2)
 
 
+def test_an_alias_that_a_person_moved_back_stays_there_and_the_run_says_why(
+    home: Home, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., Home]
+):
+    # given
+    given_runs(FAIR, GOOD)
+    pairs_in(home, config)._catalog.set_alias(config.qualified(CUSTOM), "latest-model", 1)
+    instance = dg.DagsterInstance.ephemeral()
+
+    # when
+    result = run_graph(home, sources[GOOD], instance)
+
+    # then
+    assert result.success
+    moved = f"somebody moved latest-model of {config.qualified(CUSTOM)} from version 2 to 1"
+    [told] = observed(result)
+    assert told.startswith(f"Refused: version 2 was rolled back: {moved}. Put it back with the job approve")
+    assert served(home, config) == (1, 1)
+    logged = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    served_message = f"latest-model is at basic version 1 and custom version 1 now: {moved}"
+    assert any(message.startswith(served_message) for message in logged)
+    page = shown_on(instance, "custom_model_version")
+    assert (page["version"].value, page["reason"].value.startswith(served_message)) == (1, True)
+    assert reference(home, "custom_model_version").version == 1
+
+
+def test_a_challenger_may_take_the_place_of_what_a_person_serves(
+    home: Home, config: ProjectConfig, templates: Templates, given_runs: Callable[..., Home]
+):
+    # given: a person serves the worse of the two
+    given_runs(FAIR, GOOD)
+    pairs_in(home, config)._catalog.set_alias(config.qualified(CUSTOM), "latest-model", 1)
+
+    # when
+    result = run_graph(home, templates.source(0.02))
+
+    # then
+    assert checks_of(result)["passes_the_gate"]
+    assert served(home, config) == (3, 3)
+    assert pairs_in(home, config).before(pairs_in(home, config).current()).custom.version == 1
+
+
+def test_an_alias_on_what_is_no_pair_fails_the_run_with_a_way_out(
+    home: Home, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., Home]
+):
+    # given: somebody's own version
+    given_runs(GOOD)
+    pairs = pairs_in(home, config)
+    foreign = pairs._catalog.register(config.qualified(CUSTOM), pairs.current().basic.model_id, {}, "mine")
+    pairs._catalog.set_alias(config.qualified(CUSTOM), "latest-model", foreign.version)
+
+    # when
+    result = run_graph(home, sources[GOOD])
+
+    # then
+    told = failure_of(result)
+    assert f"{config.qualified(CUSTOM)} version {foreign.version} does not tell which version of" in told
+    assert "; put a version of this project under latest-model with the job approve, or remove the alias." in told
+    assert pairs._catalog.version_under(config.qualified(CUSTOM), "latest-model").version == foreign.version
+
+
 KILLED_BETWEEN_THE_ALIASES = """
 import os, signal, sys
 from marvel_assets.registry.mlflow import MlflowRegistryCatalog
@@ -393,5 +453,5 @@ def test_a_kill_between_the_two_alias_moves_is_healed_within_one_run(
 
     # then
     assert served(home, config) == (2, 2)
-    assert "The aliases did not agree" in done.stderr + done.stdout
+    assert "now: a run was killed between the two moves" in done.stderr + done.stdout
     assert [version.version for version in pairs._catalog.versions(config.qualified(CUSTOM))] == [2, 1]
