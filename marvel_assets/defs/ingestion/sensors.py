@@ -1,6 +1,8 @@
 """The sensor that watches the source, and asks for one run for each new content."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 import dagster as dg
 
@@ -15,6 +17,9 @@ from marvel_assets.sources.resource import Sources
 SECONDS_BETWEEN_LOOKS = 30
 FINGERPRINT_TAG = "marvel/source_fingerprint"
 """Tag of a run that was asked for: which look of the source it is for."""
+
+READS_LOOKED_AT = 100
+"""Materialisations of raw_characters among which the latest that a model was trained on is looked for."""
 
 GOING = [
     dg.DagsterRunStatus.QUEUED,
@@ -56,12 +61,14 @@ def new_raw_data(
     cursor = SensorCursor(cursor.handled)
     tag = {FINGERPRINT_TAG: fingerprint[:40]}
     asked_for = context.instance.get_run_records(dg.RunsFilter(job_name=retrain.name, tags=tag))
-    stored, version = _run_that_stored(context.instance, fingerprint)
+    trained = latest_trained_read(context.instance)
+    stored = [trained.run] if trained and trained.metadata.get(SOURCE_FINGERPRINT) == fingerprint else []
     latest = max([*asked_for[:1], *stored], key=lambda record: record.storage_id, default=None)
     if latest is not None:
         run, is_requested = latest.dagster_run, cursor.handled == fingerprint
         if run.status == dg.DagsterRunStatus.SUCCESS and (stored or is_requested):
-            return cursor.succeeded(f"{label} is still the content of {version}.")
+            version = trained.metadata.get("delta_version") if trained else ""
+            return cursor.succeeded(f"{label} is still the content of version {version}.")
         if run.status != dg.DagsterRunStatus.SUCCESS and is_requested:
             message = (
                 f"Run {run.run_id[:8]} for this content of {label} ended as {run.status.value}. When the cause "
@@ -72,16 +79,21 @@ def new_raw_data(
     return dg.SensorResult(run_requests=[request], cursor=replace(cursor, handled=fingerprint).to_json())
 
 
-def _run_that_stored(instance: dg.DagsterInstance, fingerprint: str) -> tuple[list[dg.RunRecord], str]:
-    """The run that last stored a source, if the source looked like this and the run trained on it; and the version."""
-    event = instance.get_latest_materialization_event(raw_characters.key)
-    if event is None or event.asset_materialization is None:
-        return [], ""
-    metadata = {name: value.value for name, value in event.asset_materialization.metadata.items()}
-    records = instance.get_run_records(dg.RunsFilter(run_ids=[event.run_id]))
-    is_of_this = metadata.get(SOURCE_FINGERPRINT) == fingerprint
-    trained = [record for record in records if is_of_this and _trains(instance, record.dagster_run)]
-    return trained, f"version {metadata.get('delta_version')}"
+class TrainedRead(NamedTuple):
+    """A run that read the source and trained on it, and the metadata of its materialisation of raw_characters."""
+
+    run: dg.RunRecord
+    metadata: Mapping[str, object]
+
+
+def latest_trained_read(instance: dg.DagsterInstance) -> TrainedRead | None:
+    """The latest of them. Runs that only score what a source holds lie between; they say nothing of the model."""
+    for event in instance.fetch_materializations(raw_characters.key, limit=READS_LOOKED_AT).records:
+        for record in instance.get_run_records(dg.RunsFilter(run_ids=[event.run_id])):
+            if event.asset_materialization is not None and _trains(instance, record.dagster_run):
+                found = event.asset_materialization.metadata
+                return TrainedRead(record, {name: value.value for name, value in found.items()})
+    return None
 
 
 def _trains(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:

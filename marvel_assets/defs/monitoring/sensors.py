@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import dagster as dg
 
-from marvel_assets.defs.ingestion.assets import raw_characters
-from marvel_assets.defs.ingestion.sensors import GOING
+from marvel_assets.defs.ingestion.assets import SOURCE_FINGERPRINT
+from marvel_assets.defs.ingestion.sensors import GOING, latest_trained_read
 from marvel_assets.defs.jobs import retrain
 from marvel_assets.defs.monitoring.assets import DRIFTED, MODEL, WINDOW, drift_report
 from marvel_assets.defs.monitoring.run_failures import WEBHOOK, WebhookError, post
@@ -18,8 +18,6 @@ from marvel_assets.sources.resource import Sources
 
 SECONDS_BETWEEN_LOOKS = 60
 REPORTS_LOOKED_AT = 100
-SOURCE_FINGERPRINT = "source_fingerprint"
-"""What the materialisation of raw_characters says of how the source looked from outside when it was read."""
 
 
 @dg.sensor(
@@ -95,13 +93,12 @@ def _obstacle(instance: dg.DagsterInstance, project: Project, sources: Sources) 
         return f"run {going[0].run_id[:8]} is retraining already."
     generator = project.config.generator
     fingerprint = sources.fingerprint(None, generator_rows=generator.rows, generator_seed=generator.seed)
-    event = instance.get_latest_materialization_event(raw_characters.key)
-    read = event.asset_materialization.metadata if event and event.asset_materialization else {}
-    if SOURCE_FINGERPRINT not in read:
-        return "nothing tells how the source looked when raw_characters was read; start the job retrain once."
-    if read[SOURCE_FINGERPRINT].value == fingerprint:
+    trained = latest_trained_read(instance)
+    if trained is None:
+        return "nothing tells how the source looked when a model was trained; start the job retrain once."
+    if trained.metadata.get(SOURCE_FINGERPRINT) == fingerprint:
         return (
-            "no run, since the source is as it was when raw_characters was read, and the same rows give the same "
+            "no run, since the source is as it was when the model was trained, and the same rows give the same "
             "model. Deliver newer characters, or see drift_report for what has moved."
         )
     return ""

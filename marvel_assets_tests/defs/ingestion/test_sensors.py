@@ -108,6 +108,21 @@ def test_a_run_of_the_raw_rows_alone_has_not_trained_on_them(watch: Watch, sourc
     assert len(watch.tick()) == 1
 
 
+def test_characters_that_were_only_scored_leave_what_was_trained_on_known(watch: Watch, source: Path):
+    # given
+    run_graph(watch.home, source, watch.instance, select="raw_characters")
+    dg.materialize(
+        defs.assets,
+        selection="raw_characters",
+        resources=resources_of_the_profile(watch.home),
+        run_config={"ops": {"raw_characters": {"config": {"source": str(write(source.with_name("b.csv"), SECOND))}}}},
+        instance=watch.instance,
+    )
+
+    # then
+    assert watch.tick() == f"{source} is still the content of version 0."
+
+
 def test_the_sensor_asks_a_server_for_the_version_and_leaves_reading_to_the_run(
     home: Home, small_project: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.events import StepMaterializationData
 from dagster._core.test_utils import create_run_for_test
 
+from marvel_assets.defs.ingestion.assets import SOURCE_FINGERPRINT
 from marvel_assets.defs.monitoring.run_failures import WEBHOOK
-from marvel_assets.defs.monitoring.sensors import SOURCE_FINGERPRINT, drift_sensor
+from marvel_assets.defs.monitoring.sensors import drift_sensor
 from marvel_assets.defs.project import Project
 from marvel_assets.defs.sensor_cursor import SensorCursor, SensorError
 from marvel_assets.sources.resource import Sources
@@ -58,13 +60,14 @@ def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     server.server_close()
 
 
-def was_read(instance: dg.DagsterInstance, project: Path) -> None:
-    """Report raw_characters as read from the source as it is now."""
+def was_read(instance: dg.DagsterInstance, project: Path, job: str = "retrain", look: str | None = None) -> None:
+    """Report a run of a job in which raw_characters was read, from the source as it is now or as it looked."""
     generator = Project(config_path=str(project)).config.generator
-    look = sources_of(project).fingerprint(None, generator_rows=generator.rows, generator_seed=generator.seed)
-    instance.report_runless_asset_event(
-        dg.AssetMaterialization("raw_characters", metadata={SOURCE_FINGERPRINT: str(look)})
-    )
+    look = look or sources_of(project).fingerprint(None, generator_rows=generator.rows, generator_seed=generator.seed)
+    read = dg.AssetMaterialization("raw_characters", metadata={SOURCE_FINGERPRINT: look})
+    event = dg.DagsterEvent("ASSET_MATERIALIZATION", job, event_specific_data=StepMaterializationData(read))
+    run = create_run_for_test(instance, job_name=job, status=dg.DagsterRunStatus.SUCCESS)
+    instance.report_dagster_event(event, run_id=run.run_id)
 
 
 def sources_of(project: Path) -> Sources:
@@ -104,6 +107,19 @@ def test_two_of_five_and_the_latest_raise_an_alert_and_no_run_where_the_source_i
         "2 of the last 5 window(s) of version 1 drifted (Universe drifted): no run, since the source"
     )
     assert result.skip_reason.skip_message == text
+
+
+@pytest.mark.usefixtures("source")
+def test_characters_that_were_only_scored_are_no_new_data_of_the_source(
+    instance: dg.DagsterInstance, small_project: Path
+):
+    # given: what was trained on is as it was, and another file was scored since
+    was_read(instance, small_project)
+    was_read(instance, small_project, job="__ASSET_JOB", look="of another file")
+    report(instance, MOVED, MOVED)
+
+    # then
+    assert "no run, since the source is as it was when the model was trained" in tick(instance, small_project)
 
 
 def test_drift_retrains_where_the_source_has_new_data(
