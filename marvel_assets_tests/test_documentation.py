@@ -22,7 +22,8 @@ from marvel_assets_tests.planted import spoilt_characters
 
 DOCUMENTS = [PROJECT_ROOT / "README.md", *sorted((PROJECT_ROOT / "docs").glob("*.md"))]
 NOT_RUN = re.compile(r'skip="(.+)"')
-SECONDS = 1100
+SECONDS = 2500
+"""A bound for what hangs: a few minutes on two quiet cores."""
 
 PRELUDE = r"""
 set -eu
@@ -133,6 +134,7 @@ def terminal(tmp_path: Path, every_model_passes: Path, spark_folder: Path) -> di
 @pytest.mark.integration
 @pytest.mark.spark
 @pytest.mark.slow(reason="runs every command of a document, one of which makes a scoring environment")
+@pytest.mark.timeout(SECONDS + 500)
 @pytest.mark.skipif(shutil.which("curl") is None, reason="README.md asks the model with curl")
 @pytest.mark.parametrize("document", ["README.md", "docs/deployment.md"])
 def test_every_block_works_as_it_stands(document: str, checkout: Path, terminal: dict[str, str]):
