@@ -140,7 +140,7 @@ def black_hole() -> Iterator[str]:
 @pytest.mark.spark
 def test_the_whole_graph_on_a_local_spark_and_then_embedded_changes_nothing(spark_home: Home, small_project: Path):
     # given
-    succeeded(materialize("*", MARVEL_PROFILE="spark"))
+    printed = succeeded(materialize("*", MARVEL_PROFILE="spark")).stderr
     made = state_of(spark_home, small_project)
 
     # when
@@ -150,6 +150,10 @@ def test_the_whole_graph_on_a_local_spark_and_then_embedded_changes_nothing(spar
     assert set(made.aliases.values()) == {1}
     assert set(made.table_versions.values()) == {0}
     assert state_of(spark_home, small_project) == made
+
+    # and a user reads no advice on settings that are not theirs
+    assert "does not recreate the same environment" not in printed
+    assert "Setting default log level" not in printed
 
 
 @pytest.mark.spark

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -98,8 +99,11 @@ class SparkEngineSession(EngineSession):
     def score(self, relation: str, model: Path, into: str) -> None:
         """Let the workers answer, each with a model of its own."""
         import mlflow
+        from mlflow.utils.logging_utils import suppress_logs
 
-        answer = mlflow.pyfunc.spark_udf(self._spark, str(model), result_type="string", env_manager="local")
+        # The advice is to install the model's own environment in each task, which takes twelve times as long.
+        with suppress_logs("mlflow.pyfunc", re.compile("does not recreate the same environment")):
+            answer = mlflow.pyfunc.spark_udf(self._spark, str(model), result_type="string", env_manager="local")
         features = mlflow.models.get_model_info(str(model)).signature.inputs.input_names()
         rows = self._spark.table(relation)
         self._keep(rows.withColumn("prediction", answer(*features)), into)
