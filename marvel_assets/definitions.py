@@ -6,7 +6,11 @@ from marvel_assets.defs.executor import watched_in_process_executor
 from marvel_assets.defs.inference.assets import custom_model_version, inference_wheel
 from marvel_assets.defs.inference.predictions import survival_predictions
 from marvel_assets.defs.ingestion.assets import characters, raw_characters
-from marvel_assets.defs.ingestion.checks import test_set_keeps_the_contract, train_set_keeps_the_contract
+from marvel_assets.defs.ingestion.checks import (
+    raw_numbers_are_readable,
+    test_set_keeps_the_contract,
+    train_set_keeps_the_contract,
+)
 from marvel_assets.defs.ingestion.sensors import new_raw_data
 from marvel_assets.defs.jobs import approve, promote, retrain, rollback, score, tune, verify_scoring_environment
 from marvel_assets.defs.logger import brief_console
@@ -33,7 +37,12 @@ defs = dg.Definitions(
         survival_predictions,
         drift_report,
     ],
-    asset_checks=[train_set_keeps_the_contract, test_set_keeps_the_contract, basic_model_inspection],
+    asset_checks=[
+        raw_numbers_are_readable,
+        train_set_keeps_the_contract,
+        test_set_keeps_the_contract,
+        basic_model_inspection,
+    ],
     jobs=[retrain, score, promote, rollback, approve, tune, verify_scoring_environment],
     # All ship switched off; the README tells how to turn them on.
     schedules=[weekly_retraining],

@@ -9,6 +9,7 @@ from sklearn.pipeline import Pipeline
 from marvel_assets.config import LightGBMParameters, ProjectConfig
 from marvel_assets.datasets.marvel_kaggle.cleaning import cleaned_characters, digested_source, set_of
 from marvel_assets.datasets.marvel_kaggle.columns import FEATURES, FILL_VALUES, MEASURES, TARGET
+from marvel_assets.model.coercion import FeatureCoercer
 from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
 from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.sources.generated import GeneratedSource
@@ -42,7 +43,7 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
 @pytest.fixture(scope="session")
 def fitted(sets: dict[str, pd.DataFrame]) -> Pipeline:
     """A small pipeline, fitted on the train rows."""
-    pipeline = build_pipeline(CATEGORICAL, FEW_TREES, 1, fill_values=FILL_VALUES)
+    pipeline = build_pipeline(CATEGORICAL, FEW_TREES, 1, coercer=FeatureCoercer(FILL_VALUES))
     return fit_pipeline(pipeline, sets["train"], FEATURE_NAMES, TARGET)
 
 

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 PLAIN_NUMBERS = "biuf"
 """Kinds of NumPy's and pandas' types that hold truth values, integers and floats."""
@@ -21,10 +21,14 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
     """Brings tables of any make into the columns of ``fit``: numbers as numbers, text as text, missing cells filled.
 
     A number may be an integer, a float, a decimal or a truth value, and a text a string or a category, stored in any
-    type of pandas, Arrow or Polars. A cell is missing where it is None, NaN, NaT, pd.NA or an Arrow null.
+    type of pandas, Arrow or Polars. A cell is missing where it is None, NaN, NaT, pd.NA or an Arrow null, and a text
+    where it is one of ``missing_texts``. So a caller gets the answer that the cleaning's rules would have led to.
 
     Args:
         fill_values: for each column, the value that a missing cell stands for. Of other columns it stays missing.
+        blanks: the characters that are trimmed from both ends of a text.
+        missing_texts: the texts that count as a missing cell, once they are trimmed.
+        spellings: for each column of a closed list, the value that a text stands for; the text in small letters.
 
     Attributes:
         feature_names_in_: the columns, in their order.
@@ -36,8 +40,18 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
     n_features_in_: int
     numeric_features_: list[str]
 
-    def __init__(self, fill_values: Mapping[str, str | float] | None = None) -> None:
+    def __init__(
+        self,
+        fill_values: Mapping[str, str | float] | None = None,
+        *,
+        blanks: str = "",
+        missing_texts: Sequence[str] = (),
+        spellings: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
         self.fill_values = fill_values
+        self.blanks = blanks
+        self.missing_texts = missing_texts
+        self.spellings = spellings
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:  # noqa: ARG002, N803
         """Learn the columns, and which of them hold numbers, from the types of a frame; it may have no rows."""
@@ -72,7 +86,21 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
     def _coerced(self, column: pd.Series, name: str, fill: str | float | None) -> Any:  # noqa: ANN401
         if name in self.numeric_features_:
             return _numbers(column, name, np.nan if fill is None else float(fill))
-        return _texts(column, name, fill)
+        return self._texts(column, name, fill)
+
+    def _texts(self, column: pd.Series, name: str, fill: object) -> Any:  # noqa: ANN401
+        places, distinct = _factorized(column, name, "text")
+        for value in distinct:
+            if not isinstance(value, str):
+                raise _unusable(value, name, "text")
+        texts = [self._text(value, name, fill) for value in distinct]
+        is_plain = column.dtype == np.dtype(object) and (fill is None or -1 not in places) and texts == distinct
+        return column if is_plain else np.array([*texts, fill], dtype=object)[places]
+
+    def _text(self, value: str, name: str, fill: object) -> object:
+        text = value.strip(self.blanks)
+        spellings = (self.spellings or {}).get(name, {})
+        return fill if text in self.missing_texts else spellings.get(text.lower(), text)
 
     def _check_columns(self, frame: pd.DataFrame) -> None:
         features = list(self.feature_names_in_)
@@ -110,15 +138,6 @@ def _number(value: object, name: str) -> float:
         except OverflowError:
             pass
     raise _unusable(value, name, "a number")
-
-
-def _texts(column: pd.Series, name: str, fill: object) -> Any:  # noqa: ANN401
-    places, distinct = _factorized(column, name, "text")
-    for value in distinct:
-        if not isinstance(value, str):
-            raise _unusable(value, name, "text")
-    is_plain = column.dtype == np.dtype(object) and (fill is None or -1 not in places)
-    return column if is_plain else np.array([*distinct, fill], dtype=object)[places]
 
 
 def _factorized(column: pd.Series, name: str, expected: str) -> tuple[Any, list[Any]]:

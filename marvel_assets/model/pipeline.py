@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
+    from marvel_assets.model.coercion import FeatureCoercer
+
 TRUSTED_TYPES = (
     "collections.OrderedDict",
     "lightgbm.basic.Booster",
@@ -36,7 +38,7 @@ def build_pipeline(
     threads: int,
     *,
     min_frequency: int | None = None,
-    fill_values: Mapping[str, str | float] | None = None,
+    coercer: FeatureCoercer | None = None,
 ) -> Pipeline:
     """The unfitted pipeline.
 
@@ -46,7 +48,7 @@ def build_pipeline(
         parameters: arguments of ``LGBMClassifier``.
         threads: how many LightGBM uses. The fit is the same for any number.
         min_frequency: values of an encoded column that fewer training rows have share one code.
-        fill_values: for each column, the value that a missing cell stands for.
+        coercer: the first step, unfitted. Default: one that fills nothing.
     """
     from lightgbm import LGBMClassifier
     from sklearn.pipeline import Pipeline
@@ -62,7 +64,7 @@ def build_pipeline(
         verbosity=-1,
     )
     encoder = CatToIntTransformer(columns=list(cat_features), min_frequency=min_frequency)
-    return Pipeline([("coerce", FeatureCoercer(fill_values)), ("encode", encoder), ("classify", classifier)])
+    return Pipeline([("coerce", coercer or FeatureCoercer()), ("encode", encoder), ("classify", classifier)])
 
 
 def fit_pipeline(

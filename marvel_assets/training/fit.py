@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from marvel_assets.datasets.marvel_kaggle.columns import FILL_VALUES
+from marvel_assets.datasets.marvel_kaggle.columns import BLANKS, FILL_VALUES, MISSING_TEXT, SPELLINGS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,14 +15,21 @@ if TYPE_CHECKING:
 
 def pipeline_of(config: ProjectConfig, threads: int) -> Pipeline:
     """The unfitted pipeline that a configuration describes."""
+    from marvel_assets.model.coercion import FeatureCoercer
     from marvel_assets.model.pipeline import build_pipeline
 
+    coercer = FeatureCoercer(
+        {name: value for name, value in FILL_VALUES.items() if name in config.features},
+        blanks=BLANKS,
+        missing_texts=list(MISSING_TEXT),
+        spellings={name: values for name, values in SPELLINGS.items() if name in config.features},
+    )
     return build_pipeline(
         config.cat_features,
         config.parameters.model_dump(exclude_none=True),
         threads,
         min_frequency=config.min_frequency,
-        fill_values={name: value for name, value in FILL_VALUES.items() if name in config.features},
+        coercer=coercer,
     )
 
 

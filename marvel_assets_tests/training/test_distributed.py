@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 
 from marvel_assets.datasets.marvel_kaggle.columns import FILL_VALUES, TARGET
+from marvel_assets.model.coercion import FeatureCoercer
 from marvel_assets.model.encoder import CatToIntTransformer
 from marvel_assets.model.pipeline import TRUSTED_TYPES, build_pipeline, fit_pipeline
 from marvel_assets.storage.table_scan import TableScan
@@ -57,7 +58,7 @@ def alone(train_set: TableScan) -> Pipeline:
 
 
 def unfitted() -> Pipeline:
-    return build_pipeline(CATEGORICAL, FEW_TREES, 1, min_frequency=MIN_FREQUENCY, fill_values=FILL_VALUES)
+    return build_pipeline(CATEGORICAL, FEW_TREES, 1, min_frequency=MIN_FREQUENCY, coercer=FeatureCoercer(FILL_VALUES))
 
 
 def fit(workers: Workers, scan: TableScan) -> DistributedFit:

@@ -2,21 +2,72 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
-from marvel_assets.datasets.marvel_kaggle.columns import MISSING_TEXT, SOURCE_COLUMNS, TEST_BELOW
+from marvel_assets.datasets.marvel_kaggle.columns import (
+    BLANKS,
+    MISSING_TEXT,
+    NO_TEAM,
+    SOURCE_COLUMNS,
+    SPELLINGS,
+    TEST_BELOW,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def cleaned_characters() -> str:
-    """The statement of ``cleaning.sql``, with the list of missing texts put in.
+    """The statement of ``cleaning.sql``, with the lists of ``columns.py`` put in.
 
     From ``raw_characters`` it makes one row for each row read, with ``split`` ('train', 'test', or null where
     rejected), ``rejected_column``, ``reason`` and ``row_digest``.
     """
     template = files(__package__).joinpath("cleaning.sql").read_text(encoding="utf-8")
-    quoted = ", ".join(f"'{text}'" for text in MISSING_TEXT)
-    text = template.replace("{missing}", f"({quoted})").replace("{test_below}", TEST_BELOW)
-    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--")).strip()
+    text = "\n".join(line for line in template.splitlines() if not line.lstrip().startswith("--")).strip()
+    text = re.sub(r"\{spelled\((\w+)\)\}", lambda found: _spelled(found[1]), text)
+    text = re.sub(r"\{is_number\((\w+)\)\}", lambda found: _is_number(found[1]), text)
+    lists = {"{missing}": MISSING, "{no_team}": _listed(NO_TEAM), "{blanks}": f"'{BLANKS}'", "{test_below}": TEST_BELOW}
+    for name, value in lists.items():
+        text = text.replace(name, value)
+    return text
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return "(" + ", ".join(f"'{text}'" for text in texts) + ")"
+
+
+MISSING = _listed(MISSING_TEXT)
+
+
+def _spelled(column: str) -> str:
+    """The value of a closed list that a cell names, whatever its case; other cells as they stand."""
+    cases = " ".join(f"WHEN '{spelling}' THEN '{value}'" for spelling, value in SPELLINGS[column].items())
+    return f"CASE lower(replace({column}, 'İ', '?')) {cases} ELSE {column} END"
+
+
+def _is_number(text: str) -> str:
+    """A plain decimal number, and short enough for a double: casts alone differ (1_000, 1e400, a line break)."""
+    return f"length({text}) <= 300 AND regexp_extract({text}, '^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)$', 0) = {text}"
+
+
+def unreadable_numbers(column: str, examples: int) -> tuple[str, str]:
+    """The statements that look for the cells of a column of numbers in ``raw_characters`` that hold none.
+
+    Returns:
+        The statement that counts the cells that hold something, and those of them that aren't numbers; and the one that
+        takes some of the latter.
+    """
+    cells = f"""
+        SELECT {column} AS cell, coalesce({_is_number("text")}, false) AS is_number
+        FROM (SELECT {column}, trim(BOTH '{BLANKS}' FROM {column}) AS text FROM raw_characters) AS trimmed
+        WHERE text NOT IN {MISSING}"""  # noqa: S608
+    return (
+        f"SELECT count(*), coalesce(sum(CASE WHEN is_number THEN 0 ELSE 1 END), 0) FROM ({cells}) AS given",  # noqa: S608
+        f"SELECT DISTINCT cell FROM ({cells}) AS given WHERE NOT is_number ORDER BY cell LIMIT {examples}",  # noqa: S608
+    )
 
 
 def digested_source(relation: str) -> str:
@@ -43,3 +94,10 @@ def rejected() -> str:
             md5(concat_ws(chr(31), {cells}, cleaned.reason)) AS row_digest
         FROM cleaned_characters AS cleaned JOIN raw_characters AS raw ON raw.source_row = cleaned.source_row
         WHERE cleaned.rejected_column IS NOT NULL ORDER BY cleaned.source_row"""  # noqa: S608
+
+
+def commonest_reasons(relation: str, count: int) -> str:
+    """The statement that takes the commonest reasons, and how many rows each has, out of rejected rows."""
+    return f"""
+        SELECT reason, count(*) AS number FROM {relation}
+        GROUP BY reason ORDER BY number DESC, reason LIMIT {count}"""  # noqa: S608

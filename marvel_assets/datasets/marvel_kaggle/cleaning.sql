@@ -1,29 +1,44 @@
 -- The cleaning, in the dialect that DuckDB and Spark SQL share: one row for each row of raw_characters. A row that is
--- rejected has a rejected_column. {missing} stands for the list of texts that count as a missing cell, {test_below} for
--- the bound of the test ids; schema.py has both.
-WITH present AS (
+-- rejected has a rejected_column. What stands in braces comes from columns.py, put in by cleaning.py: {missing}, the
+-- texts that count as a missing cell; {blanks}, what is trimmed; {spelled(column)}, a value of a closed list whatever
+-- its case; {is_number(column)}; {no_team}; {test_below}, the bound of the test ids.
+WITH trimmed AS (
+    SELECT
+        source_row,
+        -- Ids are compared to the letter.
+        PageID,
+        trim(BOTH {blanks} FROM Height_m) AS Height_m,
+        trim(BOTH {blanks} FROM Weight_kg) AS Weight_kg,
+        trim(BOTH {blanks} FROM Universe) AS Universe,
+        trim(BOTH {blanks} FROM Identity) AS Identity,
+        trim(BOTH {blanks} FROM Gender) AS Gender,
+        trim(BOTH {blanks} FROM Marital_Status) AS Marital_Status,
+        trim(BOTH {blanks} FROM Teams) AS Teams,
+        trim(BOTH {blanks} FROM Origin) AS Origin,
+        trim(BOTH {blanks} FROM Alive) AS Alive
+    FROM raw_characters
+),
+present AS (
     SELECT
         source_row,
         CASE WHEN PageID IN {missing} THEN NULL ELSE PageID END AS Id,
         CASE WHEN Height_m IN {missing} THEN NULL ELSE Height_m END AS height_text,
         CASE WHEN Weight_kg IN {missing} THEN NULL ELSE Weight_kg END AS weight_text,
         CASE WHEN Universe IS NULL OR Universe IN {missing} THEN 'Unknown' ELSE Universe END AS Universe,
-        CASE WHEN Identity IS NULL OR Identity IN {missing} THEN 'Unknown' ELSE Identity END AS Identity,
-        CASE WHEN Gender IN ('Male', 'Female') THEN Gender ELSE 'Other' END AS Gender,
+        CASE WHEN Identity IS NULL OR Identity IN {missing} THEN 'Unknown' ELSE {spelled(Identity)} END AS Identity,
+        CASE WHEN {spelled(Gender)} IN ('Male', 'Female') THEN {spelled(Gender)} ELSE 'Other' END AS Gender,
         CASE
             WHEN Marital_Status IS NULL OR Marital_Status IN {missing} THEN 'Unknown'
-            WHEN Marital_Status = 'Widow' THEN 'Widowed'
-            ELSE Marital_Status
+            ELSE {spelled(Marital_Status)}
         END AS Marital_Status,
-        CASE WHEN Teams IS NULL OR Teams IN {missing} THEN 0 ELSE 1 END AS Teams,
-        -- Of letters beyond ASCII two become ASCII: İ, on which engines differ, and the sign for kelvin, a k, which is
-        -- in no word below.
+        CASE WHEN Teams IS NULL OR Teams IN {missing} OR lower(Teams) IN {no_team} THEN 0 ELSE 1 END AS Teams,
+        -- Of letters beyond ASCII two become ASCII: İ, on which engines differ, and the sign for kelvin, a k.
         CASE
             WHEN Origin IS NULL OR Origin IN {missing} THEN ''
             ELSE lower(replace(Origin, 'İ', '?'))
         END AS origin_text,
-        coalesce(Alive, '') AS alive_text
-    FROM raw_characters
+        coalesce({spelled(Alive)}, '') AS alive_text
+    FROM trimmed
 ),
 judged AS (
     SELECT
@@ -47,17 +62,8 @@ ruled AS (
     SELECT
         source_row,
         Id,
-        -- A plain decimal number, and short enough for a double: casts alone differ (1_000, 1e400, a line break).
-        CASE
-            WHEN length(height_text) <= 300
-                AND regexp_extract(height_text, '^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)$', 0) = height_text
-                THEN height_text
-        END AS height_text,
-        CASE
-            WHEN length(weight_text) <= 300
-                AND regexp_extract(weight_text, '^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)$', 0) = weight_text
-                THEN weight_text
-        END AS weight_text,
+        CASE WHEN {is_number(height_text)} THEN height_text END AS height_text,
+        CASE WHEN {is_number(weight_text)} THEN weight_text END AS weight_text,
         Universe,
         Identity,
         Gender,

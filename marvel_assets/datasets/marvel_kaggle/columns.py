@@ -47,6 +47,9 @@ FLAGS = ("Teams", "Magic", "Mutant")
 MEASURES = ("Height", "Weight")
 """Features that are measured, and often missing."""
 
+MEASURED = {"Height (m)": "Height_m", "Weight (kg)": "Weight_kg"}
+"""The source's columns of numbers, and their names in ``raw_characters``."""
+
 CHARACTER_COLUMNS = (IDENTIFIER, *FEATURES, TARGET, "update_timestamp_utc")
 """The columns of ``train_set`` and ``test_set``."""
 
@@ -102,6 +105,12 @@ MISSING_TEXT = (
 )
 """Cells that count as missing: what ``pandas.read_csv`` takes so by default."""
 
+BLANKS = " \t\r\n\u00a0\u2007\u202f"
+"""What is trimmed from both ends of a cell, ids aside: blanks, tabs, line ends, and spaces that don't break."""
+
+NO_TEAM = ("false", "0", "0.0")
+"""What ``Teams`` holds where no team is named, besides nothing; in small letters."""
+
 CATEGORIES: dict[str, tuple[str, ...]] = {
     "Identity": ("Public", "Secret", "Unknown"),
     "Gender": ("Male", "Female", "Other"),
@@ -109,6 +118,13 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     "Origin": ("Human", "Mutant", "Asgardian", "Alien", "Symbiote", "Robot", "Cosmic Being", "Other"),
 }
 """The values that the cleaned columns can have, where the list is closed."""
+
+SPELLINGS: dict[str, dict[str, str]] = {
+    name: {value.lower(): value for value in values}
+    for name, values in {**CATEGORIES, TARGET: ("Alive", "Dead")}.items()
+}
+"""The values of closed lists by what they are called, in small letters: cleaning and pipeline ignore case."""
+SPELLINGS["Marital_Status"]["widow"] = "Widowed"
 
 TEST_BELOW = "33333333"
 """An id is a test id where the first digits of its MD5 are below these: a fifth of all ids."""

@@ -5,7 +5,13 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.datasets.marvel_kaggle.cleaning import cleaned_characters, digested_source, rejected, set_of
+from marvel_assets.datasets.marvel_kaggle.cleaning import (
+    cleaned_characters,
+    commonest_reasons,
+    digested_source,
+    rejected,
+    set_of,
+)
 from marvel_assets.datasets.marvel_kaggle.columns import CHARACTER_COLUMNS, SOURCE_COLUMNS, SOURCE_ROW
 from marvel_assets.datasets.marvel_kaggle.descriptions import CHARACTERS, RAW_CHARACTERS, REJECTED_CHARACTERS
 from marvel_assets.defs.disk_space import Room
@@ -18,10 +24,11 @@ from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.sources.resource import Sources
 from marvel_assets.storage.engines.base import Engine, EngineSession
 from marvel_assets.storage.references import TableVersion
-from marvel_assets.storage.tables import Published, Tables
+from marvel_assets.storage.tables import Commit, Published, Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.utils.background_imports import imported_meanwhile
 from marvel_assets.utils.code_versions import code_version
+from marvel_assets.utils.escaping import printable
 
 GROUP = "ingestion"
 READING_VERSION = code_version("marvel_assets.sources.read", "marvel_assets.sources.delta_table")
@@ -35,6 +42,9 @@ SOURCE_FINGERPRINT = "source_fingerprint"
 
 NEEDED_TO_FIT = ("mlflow", "lightgbm", "sklearn.pipeline")
 """Modules that the assets after these take seconds to import."""
+
+SHOWN = 3
+"""Reasons that the failure names where every row was rejected."""
 
 ADD_UP = "accepted_and_rejected_add_up"
 TABLE_STATEMENTS = {"train_set": set_of("train"), "test_set": set_of("test"), "rejected_characters": rejected()}
@@ -202,6 +212,7 @@ def characters(
     if current.keys() == heads.keys():
         for asset, head in current.items():
             yield _character_result(context, asset, Published(head, is_new=False), tables)
+        _check_that_some_are_accepted(raw_characters, next(iter(current.values())), project, engine, tables)
         return
 
     context.log.info(f"Cleaning and splitting the {raw_characters.rows:,} rows of {raw_characters}")
@@ -217,6 +228,28 @@ def characters(
             provenance = {"raw_characters": str(raw_characters), **made_of, "read": raw_characters.rows, **counts}
             published = tables.publish(session, asset, project.config.qualified(asset), provenance)
             yield _character_result(context, asset, published, tables)
+    _check_that_some_are_accepted(raw_characters, published.commit, project, engine, tables)
+
+
+def _check_that_some_are_accepted(
+    raw: TableVersion, commit: Commit, project: Project, engine: Engine, tables: Tables
+) -> None:
+    """Fail with the commonest reasons where every row was rejected."""
+    rejections = tables.head(project.config.qualified("rejected_characters"))
+    if commit.provenance["train_set"] + commit.provenance["test_set"] > 0 or rejections is None:
+        return
+    if rejections.provenance["raw_content"] != raw.content:
+        return  # they were not selected, and are of other rows
+    table = rejections.table
+    with engine.session() as session:
+        session.read_table(tables.location(table.name), table.version, "rejections")
+        commonest = session.rows(commonest_reasons("rejections", SHOWN))
+    reasons = "; ".join(f"{int(str(rows)):,} rows: {printable(str(reason))}" for reason, rows in commonest)
+    raise dg.Failure(
+        f"All {raw.rows:,} rows of {raw} were rejected, most of them so: {reasons}. {table} has all rows, each "
+        "with its reason.",
+        allow_retries=False,
+    )
 
 
 def _rows_of(session: EngineSession, relation: str) -> int:

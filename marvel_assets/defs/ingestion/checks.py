@@ -4,12 +4,45 @@ from typing import Literal
 
 import dagster as dg
 
+from marvel_assets.datasets.marvel_kaggle.cleaning import unreadable_numbers
+from marvel_assets.datasets.marvel_kaggle.columns import MEASURED
 from marvel_assets.datasets.marvel_kaggle.contract import broken_promises
 from marvel_assets.storage.engines.base import Engine
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import Tables
+from marvel_assets.utils.escaping import printable
 
 CONTRACT = "keeps_the_contract"
+EXAMPLES = 3
+
+
+@dg.asset_check(
+    asset="raw_characters",
+    name="numbers_are_readable",
+    description="Of the cells that hold something in a column of numbers, most hold a plain decimal number: 1.85.",
+)
+def raw_numbers_are_readable(
+    raw_characters: TableVersion, engine: dg.ResourceParam[Engine], tables: Tables
+) -> dg.AssetCheckResult:
+    """Warn where most of a column counts as missing: decimal commas, units, thousands separators."""
+    unreadable = []
+    with engine.session() as session:
+        session.read_table(tables.location(raw_characters.name), raw_characters.version, "raw_characters")
+        for source_column, column in MEASURED.items():
+            counted, examples = unreadable_numbers(column, EXAMPLES)
+            [(given, lost)] = [tuple(int(str(count)) for count in row) for row in session.rows(counted)]
+            if lost > given / 2:
+                cells = ", ".join(printable(repr(cell)) for (cell,) in session.rows(examples))
+                unreadable.append(
+                    f"{source_column}: {lost:,} of the {given:,} cells that hold something are not plain decimal "
+                    f"numbers and count as missing, such as {cells}; expected 1.85"
+                )
+    return dg.AssetCheckResult(
+        passed=not unreadable,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(unreadable) or f"The numbers of {raw_characters} can be read.",
+        metadata={"table": str(raw_characters)},
+    )
 
 
 @dg.asset_check(

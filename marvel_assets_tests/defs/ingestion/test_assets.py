@@ -11,7 +11,7 @@ from marvel_assets.definitions import defs
 from marvel_assets.defs.ingestion import assets as ingestion
 from marvel_assets.defs.resources import resources_of_the_profile
 from marvel_assets.paths import Home
-from marvel_assets_tests.graph import failure_of, metadata_of, work_of
+from marvel_assets_tests.graph import failure_of, metadata_of, run_graph, work_of
 
 pytestmark = pytest.mark.integration
 
@@ -135,3 +135,36 @@ def test_what_a_table_is_said_to_be_made_of_is_the_latest(home: Home, tmp_path: 
     assert (told["delta_version"], told["made_from"]) == (0, "marvel_dev.marvel_characters.raw_characters@v1")
     [added_up] = result.get_asset_check_evaluations()
     assert added_up.metadata["read"].value == 300 + len(usable)
+
+
+def test_where_all_rows_are_rejected_the_error_names_the_commonest_reasons_in_every_run(home: Home, tmp_path: Path):
+    # given
+    fates = ["Deceased Characters"] * 60 + ["Living Characters"] * 139 + ["?"]
+    source = save(tmp_path, rows(200).assign(**{"Identity": "", "Marital Status": "", "Alive": fates}))
+
+    # when
+    told = [failure_of(run_graph(home, source, select=",".join(TABLES))) for _ in range(2)]
+
+    # then
+    assert told[0] == told[1]
+    assert "All 200 rows of marvel_dev.marvel_characters.raw_characters@v0 were rejected" in told[0]
+    assert '139 rows: Alive is "Living Characters", expected Alive or Dead; 60 rows: Alive is "Deceased' in told[0]
+
+
+def test_numbers_that_count_as_missing_are_a_warning_with_three_examples(home: Home, tmp_path: Path):
+    # given: decimal commas and units in most cells of one column, in few of the other
+    heights = ["1,85", "1.9 m", " 1.70\u00a0", "2,01"] * 25 + [""] * 100
+    weights = ["90.5", "80", "70", "90,5"] * 50
+    source = save(tmp_path, rows(200).assign(**{"Height (m)": heights, "Weight (kg)": weights}))
+
+    # when
+    result = run_graph(home, source, select="raw_characters")
+
+    # then
+    assert result.success
+    [check] = [each for each in result.get_asset_check_evaluations() if each.check_name == "numbers_are_readable"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert check.description == (
+        "Height (m): 75 of the 100 cells that hold something are not plain decimal numbers and count as missing, such "
+        "as '1,85', '1.9 m', '2,01'; expected 1.85"
+    )

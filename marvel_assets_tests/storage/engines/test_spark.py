@@ -44,6 +44,7 @@ NUMBERS = [
     "1.5\n",
     "\n1.5",
     " 1.5",
+    "1.5\u00a0\t",
     "+.5",
     "5.",
     "-0",
@@ -67,6 +68,19 @@ TEXTS = [
     "%_",
     " ",
 ]
+SPELLINGS = [
+    "PUBLIC",
+    "\u00a0Male\u202f",
+    "\tfemale",
+    "unknown\r\n",
+    "WIDOW ",
+    "Un\u212anown",
+    "PublİC",
+    "DEAD",
+    "FALSE",
+    " 0",
+]
+BLANKS_ALONE = [" ", "\u00a0\u2007", "\x0b", "\u2003"]
 ORIGINS = [
     "INHUMAN",
     "İNHUMAN",
@@ -108,7 +122,7 @@ def edge_cases() -> list[dict[str, str]]:
         *({"Name": text, "Origin": text, "Identity": text, "PageID": f"id {text}"} for text in TEXTS),
         *({"Name": text, "Creators": text} for text in TEXTS),
         *({"Origin": origin} for origin in ORIGINS),
-        *({column: missing} for column in GOOD for missing in MISSING_TEXT),
+        *({column: text} for column in GOOD for text in (*MISSING_TEXT, *SPELLINGS, *BLANKS_ALONE)),
         *({"PageID": "twice"} for _ in range(3)),
         *({"Marital Status": status} for status in ("Widow", "Widowed", "Divorced", "single")),
         *({"Alive": alive} for alive in ("Dead", "alive", "Deceased")),
