@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.spark.session import Spark
@@ -58,9 +59,9 @@ class CatalogTables(Tables):
         return self.spark.session().read.format("delta").option("versionAsOf", str(version)).table(str(location))
 
     def history(self, location: Location) -> Sequence[Mapping[str, Any]]:
-        """Ask Delta's own log."""
+        """Ask Delta's own log; a folder, as a home elsewhere records it, is no table of the catalog."""
         session = self.spark.session()
-        if not session.catalog.tableExists(str(location)):
+        if isinstance(location, Path) or not session.catalog.tableExists(str(location)):
             return []
         return [row.asDict() for row in session.sql(f"DESCRIBE HISTORY {location}").collect()]
 

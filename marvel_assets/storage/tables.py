@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +12,7 @@ import dagster as dg
 from pydantic import Field
 
 from marvel_assets.config import LONGEST_NAME, NAME_PATTERN
+from marvel_assets.storage.commits import Commit, contents_of, newest_commit, newest_of_equal_content
 from marvel_assets.storage.engines.base import Location
 from marvel_assets.storage.memory import check_that_rows_fit
 from marvel_assets.storage.references import TableVersion
@@ -27,27 +28,6 @@ if TYPE_CHECKING:
 
     from marvel_assets.storage.engines.base import EngineSession
 
-OPERATIONS_THAT_KEEP_ROWS = frozenset(
-    {
-        "OPTIMIZE",
-        "VACUUM START",
-        "VACUUM END",
-        "SET TBLPROPERTIES",
-        "UNSET TBLPROPERTIES",
-        "ADD CONSTRAINT",
-        "DROP CONSTRAINT",
-        "ADD FEATURE",
-        "UPGRADE PROTOCOL",
-        "UPDATE TABLE METADATA",
-        "UPDATE FIELD METADATA",
-        "ANALYZE TABLE",
-        "COMPUTE STATS",
-        "CLUSTER BY",
-    }
-)
-"""Delta operations after which a table holds the rows that it held; after any other it may hold others."""
-
-
 THREE_LEVELS = 3
 LEVEL = re.compile(NAME_PATTERN)
 
@@ -58,17 +38,6 @@ class TableNameError(ValueError):
 
 class TableNotFoundError(LookupError):
     """There is no such table, or no such version of it."""
-
-
-@dataclass(frozen=True)
-class Commit:
-    """A version of a table, and what its commit says of it.
-
-    ``provenance`` is what the asset recorded: of which versions and by which code the rows were made.
-    """
-
-    table: TableVersion
-    provenance: dict[str, Any]
 
 
 class Published(NamedTuple):
@@ -99,7 +68,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         Where others changed the rows since, it carries no content, and so equals nothing that we would write. Where
         the same rows were made again of something else, its provenance is the latest of these.
         """
-        commit = _newest_commit(name, self.history(self.location(name)))
+        commit = newest_commit(name, self.history(self.location(name)))
         file = self._latest_provenance(name)
         if commit is None or not file.exists():
             return commit
@@ -174,10 +143,28 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         try:
             return self._read_version(location, version, wanted, predicate)
         except TableNotFoundError:
-            equal = _newest_of_equal_content(self.history(location), version)
+            equal = newest_of_equal_content(self.history(location), version)
             if equal is None:
                 raise
             return self._read_version(location, equal, wanted, predicate)
+
+    def find_content(self, locations: Iterable[Location], version: int, content: str) -> tuple[Location, int]:
+        """The first of some places that holds rows by their content, and at which version: the given one, if it can be.
+
+        Args:
+            locations: where to look. Another home's folder may be gone, or hold other rows under the same version.
+            version: the one to be preferred.
+            content: of the rows; the beginning of its hash will do.
+
+        Raises:
+            TableNotFoundError: none of the places holds them.
+        """
+        places = list(dict.fromkeys(locations))
+        for location in places:
+            contents = contents_of(self.history(location))
+            if versions := [number for number, held in contents.items() if content and held.startswith(content)]:
+                return location, version if version in versions else max(versions)
+        raise TableNotFoundError(f"the rows with content {content} are not at {' or '.join(map(str, places))}.")
 
     def count_at(self, location: Location, version: int) -> int:
         """How many rows a version has, by the table's log."""
@@ -227,7 +214,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         history = [entry for entry in self.history(self.location(table.name)) if entry["version"] <= table.version]
         is_there = any(entry["version"] == table.version for entry in history)
-        commit = _newest_commit(table.name, history) if is_there else None
+        commit = newest_commit(table.name, history) if is_there else None
         if commit is None:
             raise TableNotFoundError(f"{table}: its commit is not in the table's log. Materialise the table again.")
         return commit
@@ -271,33 +258,3 @@ def levels_of(name: str) -> list[str]:
             f"{name[:300]!r} is no table; name one as catalog.schema.table, of letters, digits, _ and -."
         )
     return levels
-
-
-def _newest_of_equal_content(history: Sequence[Mapping[str, Any]], version: int) -> int | None:
-    """The newest other version with the content that a version's commit recorded; none where it recorded none."""
-    contents, content = dict[int, str](), ""
-    for entry in reversed(history):
-        if entry.get("operation") not in OPERATIONS_THAT_KEEP_ROWS:
-            content = _recorded(entry.get("userMetadata")).get("content", "")
-        contents[entry["version"]] = content
-    wanted = contents.pop(version, "")
-    return max((other for other, held in contents.items() if held == wanted), default=None) if wanted else None
-
-
-def _newest_commit(name: str, history: Iterable[Mapping[str, Any]]) -> Commit | None:
-    """The newest commit that changed the table's rows."""
-    for entry in history:
-        if entry.get("operation") not in OPERATIONS_THAT_KEEP_ROWS:
-            recorded = _recorded(entry.get("userMetadata"))
-            table = TableVersion(name, entry["version"], recorded.get("rows", -1), recorded.get("content", ""))
-            return Commit(table, recorded.get("provenance", {}))
-    return None
-
-
-def _recorded(user_metadata: str | None) -> dict[str, Any]:
-    """Our own record; another writer's metadata is none."""
-    try:
-        recorded = json.loads(user_metadata or "{}")
-    except ValueError:
-        return {}
-    return recorded if isinstance(recorded, dict) else {}

@@ -15,15 +15,23 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 
-class TableInput(NamedTuple):
-    """Where the rows of a run's input are, as the MLflow run tells it: in a folder or under a table's name."""
+class DatasetSource(NamedTuple):
+    """The table version that a run's input was read from, as the MLflow run has it.
 
+    Attributes:
+        table: ``catalog.schema.table``.
+        path: the table's folder in the home that logged it, or None where a catalog knows it by name.
+        version: the Delta version.
+        content: the beginning of the content's hash.
+    """
+
+    table: str
     path: str | None
-    table: str | None
     version: int
+    content: str
 
     def __str__(self) -> str:
-        return f"{self.path or self.table}@v{self.version}"
+        return f"{self.table}@v{self.version}"
 
 
 def predictions_of(uri: str, features: Sequence[str]) -> list[int]:
@@ -52,7 +60,7 @@ def answers_of(files: Path, features: Sequence[str]) -> tuple[Any, Any]:
     return model.predict(example), model.unwrap_python_model().predict(context=None, model_input=example)
 
 
-def input_of(run: Run, context: Literal["training", "testing"]) -> TableInput:
+def dataset_source(run: Run, context: Literal["training", "testing"]) -> DatasetSource:
     """The source of the run's input in a context.
 
     Raises:
@@ -61,5 +69,9 @@ def input_of(run: Run, context: Literal["training", "testing"]) -> TableInput:
     for data_set in run.inputs.dataset_inputs if run.inputs else []:
         if any(tag.key == "mlflow.data.context" and tag.value == context for tag in data_set.tags):
             source = json.loads(data_set.dataset.source)
-            return TableInput(source.get("path"), source.get("delta_table_name"), int(source["delta_table_version"]))
+            path = source.get("path")
+            # A folder is WAREHOUSE/catalog/schema/table.
+            table = source.get("delta_table_name") or ".".join(Path(path).parts[-3:])
+            content = data_set.dataset.digest.rpartition("-")[2]
+            return DatasetSource(table, path, int(source["delta_table_version"]), content)
     raise LookupError(f"run {run.info.run_id} has no input in the context '{context}'")

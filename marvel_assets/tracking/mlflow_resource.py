@@ -217,7 +217,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     def facts_of(self, model: LoggedModelRef) -> Facts:
         """What a model card tells, as it was logged."""
         from marvel_assets.evaluation.model_card import Facts
-        from marvel_assets.tracking.inspection import input_of
+        from marvel_assets.tracking.inspection import dataset_source
         from marvel_assets.tracking.model_logging import PLOTS_FOLDER
 
         client = self.client()
@@ -228,8 +228,8 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         plots = [Path(file.path).stem for file in client.list_artifacts(model.run_id, PLOTS_FOLDER)]
         return Facts(
             model_id=model.model_id,
-            trained_on=f"{input_of(run, 'training')} ({logged.tags.get('training_rows', 'unknown')} rows)",
-            tested_on=str(input_of(run, "testing")),
+            trained_on=f"{dataset_source(run, 'training')} ({logged.tags.get('training_rows', 'unknown')} rows)",
+            tested_on=str(dataset_source(run, "testing")),
             features=features,
             parameters=parameters,
             metrics={metric.key: metric.value for metric in logged.metrics or []},

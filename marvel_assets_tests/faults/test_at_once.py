@@ -12,7 +12,7 @@ from marvel_assets.config import ProjectConfig
 from marvel_assets.paths import Home
 from marvel_assets.registry.embedded import EmbeddedCatalog
 from marvel_assets.registry.model_pairs import ModelPairs
-from marvel_assets.tracking.inspection import input_of
+from marvel_assets.tracking.inspection import dataset_source
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import BASIC
 from marvel_assets_tests.faults.barrier import run_at_once
@@ -115,6 +115,6 @@ def served_source(home: Home, config: ProjectConfig) -> str:
     pairs = ModelPairs(catalog_in(home), config, home.locks)
     assert pairs.is_whole()
     run = client.get_run(client.get_logged_model(pairs.current().basic.model_id).source_run_id)
-    trained_on = input_of(run, "training").version
+    trained_on = dataset_source(run, "training").version
     raw = provenance(home, config, "train_set")[trained_on]["raw_characters"].rpartition("@v")[2]
     return Path(provenance(home, config, "raw_characters")[int(raw)]["source"]).name

@@ -198,6 +198,43 @@ def test_after_optimize_and_vacuum_the_version_before_is_read_from_the_files_tha
     assert rows_of(tables.read(first.commit.table)) == ANNA_BEN
 
 
+def test_content_is_found_where_it_was_recorded_under_the_same_version(tables: Tables, tmp_path: Path):
+    # given
+    first = publish(tables, ANNA_BEN).commit.table
+    publish(tables, ANNA_CLEO)
+    publish(tables, ANNA_BEN)
+
+    # then
+    places = [tables.location(NAME), tmp_path / "elsewhere"]
+    assert tables.find_content(places, 0, first.content[:16]) == (tables.location(NAME), 0)
+
+
+@pytest.mark.parametrize("rows_there", [None, ANNA_CLEO], ids=["nothing", "other rows"])
+def test_content_that_is_not_where_it_was_recorded_is_found_elsewhere(
+    tables: Tables, tmp_path: Path, rows_there: list[tuple[str, int]] | None
+):
+    # given: another home under the recorded path
+    other = Tables(warehouse=str(tmp_path / "other"), locks=tables.locks, provenance=str(tmp_path / "other-provenance"))
+    if rows_there is not None:
+        publish(other, rows_there)
+    publish(tables, ANNA_CLEO)
+    wanted = publish(tables, ANNA_BEN).commit.table
+
+    # then
+    places = [other.location(NAME), tables.location(NAME)]
+    assert tables.find_content(places, 0, wanted.content[:16]) == (tables.location(NAME), 1)
+
+
+def test_content_that_is_nowhere_is_named_with_the_places_that_were_looked_at(tables: Tables, tmp_path: Path):
+    # given
+    publish(tables, ANNA_BEN)
+
+    # then
+    places = [tmp_path / "elsewhere", tables.location(NAME)]
+    with pytest.raises(TableNotFoundError, match=f"content abcdef are not at {places[0]} or {places[1]}"):
+        tables.find_content(places, 0, "abcdef")
+
+
 def test_after_vacuum_content_that_is_nowhere_any_more_is_named_in_plain_words(tables: Tables):
     # given
     first = publish(tables, ANNA_BEN)

@@ -21,9 +21,10 @@ from marvel_assets.defs.metadata import OWNERS, column_schema, log_published, ta
 from marvel_assets.defs.project import Project
 from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.registry.resource import UnityCatalog
+from marvel_assets.storage.commits import Commit
 from marvel_assets.storage.engines.base import ChangesNotKeptError, Engine, EngineSession
 from marvel_assets.storage.references import TableVersion
-from marvel_assets.storage.tables import Commit, Published, Tables
+from marvel_assets.storage.tables import Published, Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.utils.code_versions import code_version
 

@@ -1,18 +1,18 @@
 """How far the characters that are scored now have moved from those that the model was judged on."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from marvel_assets.defs.dataset_inputs import find_dataset_input
 from marvel_assets.defs.freshness import WEEKLY
 from marvel_assets.defs.inference.assets import GROUP
 from marvel_assets.defs.metadata import OWNERS, picture
 from marvel_assets.defs.project import Project
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.references import LoggedModelRef, TableVersion
-from marvel_assets.storage.tables import Tables
+from marvel_assets.storage.tables import TableNotFoundError, Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.utils.code_versions import code_version, recipe_of
 
@@ -76,15 +76,19 @@ def drift_report(
     facts: dict[str, int | str] = {
         WINDOW: survival_predictions.version,
         MODEL: number,
-        RECIPE: recipe,
         "rows": len(window),
         "scored": str(survival_predictions),
     }
     if len(window) < thresholds.min_window_rows:
         told = f"{len(window):,} characters are too few to tell; {thresholds.min_window_rows:,} are needed."
         context.log.info(told)
-        return _result({**facts, DRIFTED: False, "reason": told})
-    reference = _reference(project, tables, tracking, unity_catalog, number)
+        return _result({**facts, RECIPE: recipe, DRIFTED: False, "reason": told})
+    try:
+        reference = _reference(project, tables, tracking, unity_catalog, number)
+    except TableNotFoundError as error:
+        told = f"nothing to compare with: {error}"
+        context.log.warning(told)
+        return _result({**facts, "reason": told})  # the rows may come back: no recipe, so the next run looks again
     found = shifts(reference, window, [*features, PREDICTION], thresholds)
     moved = [shift.column for shift in found if shift.drifted]
     told = f"{', '.join(moved)} drifted" if moved else "nothing has drifted"
@@ -92,6 +96,7 @@ def drift_report(
     return _result(
         {
             **facts,
+            RECIPE: recipe,
             DRIFTED: bool(moved),
             "reason": told,
             "largest_psi": found[0].psi,
@@ -102,13 +107,13 @@ def drift_report(
 
 
 def _result(metadata: Mapping[str, Any]) -> dg.MaterializeResult[None]:
-    """The report, and the check that warns of drift."""
-    drifted, reason = (getattr(metadata[name], "value", metadata[name]) for name in (DRIFTED, "reason"))
+    """The report, and the check, which warns of drift and where nothing tells whether there is any."""
+    told = {name: getattr(value, "value", value) for name, value in metadata.items()}
     check = dg.AssetCheckResult(
         check_name=NOT_DRIFTED,
-        passed=not drifted,
+        passed=told.get(DRIFTED) is False,
         severity=dg.AssetCheckSeverity.WARN,
-        description=str(reason),
+        description=str(told["reason"]),
     )
     return dg.MaterializeResult(metadata=metadata, check_results=[check])
 
@@ -132,16 +137,14 @@ def _reference(
     from marvel_assets.defs.registration.challenger import load_pipeline
     from marvel_assets.evaluation.drift import PREDICTION
     from marvel_assets.model.batching import asked_once_each, on_every_core
-    from marvel_assets.tracking.inspection import input_of
     from marvel_assets.training.dataset import columns_for_training, to_frame
 
     basic = unity_catalog.pairs(project.config).of_custom(custom_version).basic
     model = LoggedModelRef("", basic.model_id, basic.run_id, project.config.experiment_name_basic)
-    source = input_of(tracking.client().get_run(model.run_id), "testing")
-    location = Path(source.path) if source.path else tables.location(str(source.table))
+    source = find_dataset_input(model.run_id, "testing", project, tables, tracking)
     features = project.config.features
-    share = _share_of(tables.count_at(location, source.version))
-    rows = to_frame(tables.read_at(location, source.version, columns_for_training(features), share), features)
+    share = _share_of(tables.count_at(*source))
+    rows = to_frame(tables.read_at(*source, columns_for_training(features), share), features)
     pipeline = load_pipeline(model.model_id, tracking)
     answers = asked_once_each(rows[list(pipeline.feature_names_in_)], on_every_core(pipeline.predict))
     return rows.assign(**{PREDICTION: [LABELS[int(answer)] for answer in answers]})

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from marvel_assets.defs.dataset_inputs import find_dataset_input
 from marvel_assets.registry.base import CatalogError, CatalogUnavailableError
 from marvel_assets.registry.model_pairs import ROLLED_BACK
 from marvel_assets.utils.code_versions import code_version, recipe_of
@@ -143,7 +143,7 @@ def _evaluate(
             pipelines[name] = load_pipeline(version.model_id, tracking)
         except ModelMissingError as error:
             problems[name] = f"basic version {version.version} can't be loaded: {error}"
-    rows = _test_rows(model, tables, tracking, [challenger, *pipelines.values()])
+    rows = _test_rows(model, project, tables, tracking, [challenger, *pipelines.values()])
     scores: dict[str, Probabilities] = {}
     for name, pipeline in pipelines.items():
         try:
@@ -176,18 +176,18 @@ def _advice(test_rows: int, project: Project) -> str:
     return advice
 
 
-def _test_rows(model: LoggedModelRef, tables: Tables, tracking: MlflowTracking, models: list[Any]) -> pd.DataFrame:
+def _test_rows(
+    model: LoggedModelRef, project: Project, tables: Tables, tracking: MlflowTracking, models: list[Any]
+) -> pd.DataFrame:
     """The rows that the challenger was tested on, at their version, with the columns that any of the models needs."""
     from marvel_assets.datasets.marvel_kaggle.columns import FEATURES
     from marvel_assets.evaluation.gate import SLICE_COLUMNS
-    from marvel_assets.tracking.inspection import input_of
     from marvel_assets.training.dataset import columns_for_training, to_frame
 
-    source = input_of(tracking.client().get_run(model.run_id), "testing")
+    source = find_dataset_input(model.run_id, "testing", project, tables, tracking)
     needed = {*SLICE_COLUMNS, *(name for fitted in models for name in fitted.feature_names_in_)}
     columns = [name for name in FEATURES if name in needed]
-    location = Path(source.path) if source.path else tables.location(str(source.table))
-    return to_frame(tables.read_at(location, source.version, columns_for_training(columns)), columns)
+    return to_frame(tables.read_at(*source, columns_for_training(columns)), columns)
 
 
 class ModelMissingError(RuntimeError):

@@ -1,14 +1,14 @@
 """The inspection of a logged model: whoever fails it is never registered."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import dagster as dg
 
+from marvel_assets.defs.dataset_inputs import find_dataset_input
 from marvel_assets.defs.project import Project
 from marvel_assets.storage.engines.base import Location
 from marvel_assets.storage.references import LoggedModelRef
-from marvel_assets.storage.tables import TableNotFoundError, Tables
+from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import INSPECTED_IN, INSPECTION, PASSED, MlflowTracking
 from marvel_assets.utils.code_versions import code_version
 
@@ -92,14 +92,11 @@ def _is_found(model: LoggedModelRef, project: Project, tracking: MlflowTracking)
 def _has_same_rows(
     model: LoggedModelRef, project: Project, tables: Tables, tracking: MlflowTracking
 ) -> dg.AssetCheckResult:
-    from marvel_assets.tracking.inspection import input_of
-
     fitted = tracking.tags_of(model)
     try:
-        source = input_of(tracking.client().get_run(model.run_id), "training")
-        location = Path(source.path) if source.path else tables.location(str(source.table))
-        digest, rows = _read_again(location, source.version, fitted, project, tables)
-    except (LookupError, TableNotFoundError) as error:
+        source = find_dataset_input(model.run_id, "training", project, tables, tracking)
+        digest, rows = _read_again(source.location, source.version, fitted, project, tables)
+    except LookupError as error:
         return _result(SAME_ROWS, passed=False, problem=str(error))
     return _result(
         SAME_ROWS,

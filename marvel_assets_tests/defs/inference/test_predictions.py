@@ -357,6 +357,23 @@ def test_after_optimize_and_vacuum_drift_is_reported_against_the_same_rows(serve
     assert drift(served) == before
 
 
+def test_drift_says_what_is_missing_where_the_rows_of_the_judgement_are_gone(served: Home):
+    # given
+    test_set = served.warehouse / "marvel_dev" / "marvel_characters" / "test_set"
+    test_set.rename(served.root / "aside")
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        # when
+        report = drift(served, instance)
+
+        # then: it tells, claims nothing, and looks again once they are back
+        assert "nothing to compare with: marvel_dev.marvel_characters.test_set@v0" in report["reason"]
+        assert f"are not at {test_set}." in report["reason"]
+        assert "drifted" not in report
+        (served.root / "aside").rename(test_set)
+        assert drift(served, instance)["reason"] == "nothing has drifted"
+
+
 def test_the_summary_reads_no_more_rows_than_it_chooses_from(served: Home, monkeypatch: pytest.MonkeyPatch):
     # given: room for fewer rows than the test set has
     monkeypatch.setattr("marvel_assets.summary.ROWS_TO_CHOOSE_FROM", 50)

@@ -1,0 +1,50 @@
+"""Where the rows that a logged model was fitted or tested on can be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from marvel_assets.storage.tables import TableNotFoundError
+
+if TYPE_CHECKING:
+    from marvel_assets.defs.project import Project
+    from marvel_assets.storage.engines.base import Location
+    from marvel_assets.storage.tables import Tables
+    from marvel_assets.tracking.mlflow_resource import MlflowTracking
+
+
+class DatasetInput(NamedTuple):
+    """A version of a table, at the place where it can be read."""
+
+    location: Location
+    version: int
+
+    def __str__(self) -> str:
+        return f"{self.location}@v{self.version}"
+
+
+def find_dataset_input(
+    run_id: str, context: Literal["training", "testing"], project: Project, tables: Tables, tracking: MlflowTracking
+) -> DatasetInput:
+    """The input of an MLflow run where it was recorded, else this home's own version of equal content.
+
+    Runs on a tracking server may come from another home, whose tables are elsewhere or gone; and MLflow keeps one
+    record for all data sets of one name and digest, whoever logged them.
+
+    Raises:
+        LookupError: the run has no such input, or its rows are in neither place.
+    """
+    from marvel_assets.tracking.inspection import dataset_source
+
+    source = dataset_source(tracking.client().get_run(run_id), context)
+    recorded = Path(source.path) if source.path else tables.location(source.table)
+    name = source.table.rpartition(".")[2]
+    own = tables.location(project.config.qualified(name))
+    try:
+        return DatasetInput(*tables.find_content([recorded, own], source.version, source.content))
+    except TableNotFoundError as error:
+        raise TableNotFoundError(
+            f"{source}, the {context} data of MLflow run {run_id}: {error} Materialise {name} from the same source "
+            "again, or fit a model on the rows of this home."
+        ) from error
