@@ -66,7 +66,7 @@ def check_selection(selection: str) -> None:
 def findings(
     room: Room, config: ProjectConfig, engine: Engine, tracking: MlflowTracking, unity_catalog: UnityCatalog
 ) -> Iterator[Finding]:
-    """Look at each part in turn. What is in this process needs no look."""
+    """Look at each part in turn, and create nothing. What is in this process needs no look."""
     looks: dict[str, Callable[[], list[str]]] = {
         "home": room.problems,
         "tables": engine.problems,
@@ -80,13 +80,19 @@ def findings(
 def check_ready(
     room: Room, config: ProjectConfig, engine: Engine, tracking: MlflowTracking, unity_catalog: UnityCatalog
 ) -> None:
-    """Stop the run where something is missing.
+    """Stop the run where something is missing; what it can create itself is created, before anything is trained.
 
     Raises:
         dagster.Failure: with one sentence for each thing that is missing.
     """
+    from marvel_assets.registry.base import CatalogError
+
     problems = [
         problem for finding in findings(room, config, engine, tracking, unity_catalog) for problem in finding.problems
     ]
     if problems:
         raise dg.Failure(" ".join(problems), allow_retries=False)
+    try:
+        unity_catalog.ensure_schema(config.catalog_name, config.schema_name)
+    except CatalogError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error

@@ -68,8 +68,11 @@ class ModelCatalog(Protocol):
     def models(self, catalog: str, schema: str) -> Sequence[str]:
         """The full names of the models in a schema, in order; none where there is no such schema."""
 
-    def versions(self, name: str) -> Sequence[CatalogVersion]:
-        """All versions of a model, the newest first; none where there is no such model."""
+    def find_version(self, name: str, number: int) -> CatalogVersion | None:
+        """One version of a model, asked for by its number; None where there is no such version."""
+
+    def versions(self, name: str, *, model_id: str | None = None) -> Sequence[CatalogVersion]:
+        """All versions of a model, or of one logged model, the newest first; none where there is no such model."""
 
     def versions_tagged(self, name: str, key: str, value: str) -> Sequence[CatalogVersion]:
         """The versions of a model that carry a tag, the newest first."""

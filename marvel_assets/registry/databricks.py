@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     import mlflow
     from databricks.sdk import WorkspaceClient
-    from mlflow.entities.model_registry import ModelVersion
 
 PROFILE = "://"
 HTTP_SECONDS = 10
@@ -29,7 +28,7 @@ class DatabricksCatalog(MlflowRegistryCatalog):
 
     def __init__(self, client: mlflow.MlflowClient, locks: Path, registry_uri: str) -> None:
         super().__init__(client, locks)
-        self._profile = registry_uri.partition(PROFILE)[2] or None
+        self._registry_uri = registry_uri
 
     def ensure_schema(self, catalog: str, schema: str) -> None:
         """Create the schema where it is missing; a catalog is for its administrators to create.
@@ -37,47 +36,67 @@ class DatabricksCatalog(MlflowRegistryCatalog):
         Raises:
             CatalogError: naming the catalog that is missing, or the privilege that is refused.
         """
-        from databricks.sdk.errors import NotFound
-
-        workspace = self._workspace()
-        host, full_name = str(workspace.config.host), f"{catalog}.{schema}"
-        with _told(host, f"the catalog {catalog}", "USE CATALOG on it"):
-            try:
-                workspace.catalogs.get(catalog)
-            except NotFound as error:
-                raise CatalogError(
-                    f"There is no catalog {catalog} on {host}; have it created, or change catalog_name in project.yml."
-                ) from error
-        with _told(host, f"the schema {full_name}", "USE SCHEMA on it"):
-            try:
-                workspace.schemas.get(full_name)
-            except NotFound:
-                with _told(host, f"to create the schema {full_name}", f"CREATE SCHEMA on {catalog}"):
-                    workspace.schemas.create(schema, catalog)
-
-    def _workspace(self) -> WorkspaceClient:
-        from databricks.sdk import WorkspaceClient
-        from databricks.sdk.config import Config
-
-        try:
-            return WorkspaceClient(
-                config=Config(
-                    profile=self._profile, http_timeout_seconds=HTTP_SECONDS, retry_timeout_seconds=RETRY_SECONDS
-                )
-            )
-        except ValueError as error:
-            raise CatalogError(f"Databricks has no credentials to use: {error}") from error
+        workspace = workspace_of(self._registry_uri)
+        if not has_schema(workspace, catalog, schema):
+            host = str(workspace.config.host)
+            with _told(host, f"to create the schema {catalog}.{schema}", f"CREATE SCHEMA on {catalog}"):
+                workspace.schemas.create(schema, catalog)
 
     def register(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> CatalogVersion:
-        """Register the model; where another machine did so at the same moment, its version, the lower one, counts."""
+        """Register the model; where another machine did so at the same moment, its version, the lower one, counts.
+
+        A search may not know the new version yet.
+        """
         made = super().register(name, model_id, tags, description)
-        first = min((version for version in self.versions(name) if version.model_id == model_id), key=_number)
+        first = min((made, *self.versions(name, model_id=model_id)), key=_number)
         if first.version < made.version:
             self._client.delete_model_version(name, str(made.version))
         return first
 
-    def _found(self, version: ModelVersion) -> CatalogVersion:
-        return self._get(version.name, int(version.version))
+    def _found(self, version: CatalogVersion) -> CatalogVersion:
+        return self._get(version.name, version.version)
+
+
+def workspace_of(registry_uri: str) -> WorkspaceClient:
+    """The vendor's client of the workspace that ``databricks-uc[://profile]`` names.
+
+    Raises:
+        CatalogError: there are no credentials.
+    """
+    from databricks.sdk import WorkspaceClient
+    from databricks.sdk.config import Config
+
+    profile = registry_uri.partition(PROFILE)[2] or None
+    try:
+        return WorkspaceClient(
+            config=Config(profile=profile, http_timeout_seconds=HTTP_SECONDS, retry_timeout_seconds=RETRY_SECONDS)
+        )
+    except ValueError as error:
+        raise CatalogError(f"Databricks has no credentials to use: {error}") from error
+
+
+def has_schema(workspace: WorkspaceClient, catalog: str, schema: str) -> bool:
+    """Whether the schema is there; nothing is created.
+
+    Raises:
+        CatalogError: naming the catalog that is missing, or the privilege that is refused.
+    """
+    from databricks.sdk.errors import NotFound
+
+    host, full_name = str(workspace.config.host), f"{catalog}.{schema}"
+    with _told(host, f"the catalog {catalog}", "USE CATALOG on it"):
+        try:
+            workspace.catalogs.get(catalog)
+        except NotFound as error:
+            raise CatalogError(
+                f"There is no catalog {catalog} on {host}; have it created, or change catalog_name in project.yml."
+            ) from error
+    with _told(host, f"the schema {full_name}", "USE SCHEMA on it"):
+        try:
+            workspace.schemas.get(full_name)
+        except NotFound:
+            return False
+    return True
 
 
 @contextmanager

@@ -46,10 +46,9 @@ class MlflowRegistryCatalog:
 
         check_three_levels(name)
         with exclusive(self._locks, f"model-{name}"):
-            for known in self.versions(name):
-                if known.model_id == model_id:
-                    self._link(known)
-                    return known
+            for known in self.versions(name, model_id=model_id):
+                self._link(known)
+                return known
             try:
                 made = int(mlflow.register_model(f"{MODELS_URI}{model_id}", name, tags=dict(tags)).version)
                 self._client.update_model_version(name, str(made), description=description)
@@ -95,14 +94,27 @@ class MlflowRegistryCatalog:
             if not token:
                 return sorted(found)
 
-    def versions(self, name: str) -> Sequence[CatalogVersion]:
-        """Search by name."""
+    def find_version(self, name: str, number: int) -> CatalogVersion | None:
+        """Ask for the version itself: a search may not know it yet."""
+        from mlflow.exceptions import MlflowException
+
+        check_three_levels(name)
+        try:
+            return self._version(self._client.get_model_version(name, str(number)))
+        except MlflowException as error:
+            if error.error_code in UNKNOWN:
+                return None
+            raise
+
+    def versions(self, name: str, *, model_id: str | None = None) -> Sequence[CatalogVersion]:
+        """Search by name, and keep those of the logged model: not every registry searches by it."""
         condition = f"name = '{check_three_levels(name)}'"
         found: list[CatalogVersion] = []
         token: str | None = None
         while True:
             page = self._client.search_model_versions(condition, page_token=token)
-            found += [self._found(version) for version in page]
+            listed = [self._version(version) for version in page]
+            found += [self._found(version) for version in listed if model_id in {None, version.model_id}]
             token = page.token
             if not token:
                 return sorted(found, key=lambda version: version.version, reverse=True)
@@ -128,9 +140,9 @@ class MlflowRegistryCatalog:
         except MlflowException as error:
             raise CatalogError(f"{name} version {version} can't be looked up: {error}") from error
 
-    def _found(self, version: ModelVersion) -> CatalogVersion:
-        """A version as a search tells it."""
-        return self._version(version)
+    def _found(self, version: CatalogVersion) -> CatalogVersion:
+        """A version that a search has told of, whole."""
+        return version
 
     def _link(self, version: CatalogVersion) -> None:
         """Let the logged model tell of its version, as MLflow does after it has made one; it may have been killed."""

@@ -113,9 +113,8 @@ class ModelPairs:
         Raises:
             CatalogError: there is no such version, or nothing that is READY wraps it.
         """
-        for basic in self._catalog.versions(self.basic_name):
-            if basic.version == version:
-                return self.around(basic)
+        if basic := self._catalog.find_version(self.basic_name, version):
+            return self.around(basic)
         raise CatalogError(f"{self.basic_name} has no version {version}; materialise basic_model_version first.")
 
     def of_custom(self, version: int) -> ModelPair:
@@ -124,9 +123,8 @@ class ModelPairs:
         Raises:
             CatalogError: there is no such version, or it does not tell what it wraps.
         """
-        for custom in self._catalog.versions(self.custom_name):
-            if custom.version == version:
-                return self._of(custom)
+        if custom := self._catalog.find_version(self.custom_name, version):
+            return self._of(custom)
         raise CatalogError(f"{self.custom_name} has no version {version}; materialise survival_predictions again.")
 
     def around(self, basic: CatalogVersion) -> ModelPair:
@@ -150,9 +148,8 @@ class ModelPairs:
             CatalogError: it took no other's place.
         """
         number = pair.custom.tags.get(REPLACES)
-        for custom in self._catalog.versions(self.custom_name):
-            if number is not None and custom.version == int(number):
-                return self._of(custom)
+        if number and (custom := self._catalog.find_version(self.custom_name, int(number))):
+            return self._of(custom)
         served = f"{self.custom_name} version {pair.custom.version}"
         raise CatalogError(f"{served} has taken no other version's place: there is no earlier pair.")
 
@@ -207,7 +204,8 @@ class ModelPairs:
             return
         # Asked anew: it may have been taken out of service since it was looked up.
         for version, name in ((to.basic, self.basic_name), (to.custom, self.custom_name)):
-            tags = next((each.tags for each in self._catalog.versions(name) if each.version == version.version), {})
+            found = self._catalog.find_version(name, version.version)
+            tags = found.tags if found else {}
             moved = f"somebody moved {ALIAS} to another version" if tags.get(SERVING_STATUS) == SERVING else ""
             if reason := tags.get(ROLLED_BACK) or moved:
                 raise StalePairError(
@@ -256,8 +254,10 @@ class ModelPairs:
 
     def _note_rolled_back(self, left: CatalogVersion, to: ModelPair) -> str:
         reason = f"somebody moved {ALIAS} of {self.custom_name} from version {left.version} to {to.custom.version}"
-        basics = self._catalog.versions(self.basic_name) if left.tags.get(WRAPS) != to.basic.model_id else ()
-        for version in (*(basic for basic in basics if basic.model_id == left.tags.get(WRAPS)), left):
+        wrapped = left.tags.get(WRAPS)
+        is_other = wrapped and wrapped != to.basic.model_id
+        basics = self._catalog.versions(self.basic_name, model_id=wrapped) if is_other else ()
+        for version in (*basics, left):
             self._catalog.set_tags(version.name, version.version, {ROLLED_BACK: reason})
         self._note(to, self._restored(to))
         if to.custom.version > left.version and REPLACES not in to.custom.tags:
@@ -285,13 +285,15 @@ class ModelPairs:
     def _of(self, custom: CatalogVersion) -> ModelPair:
         wrapped = custom.tags.get(WRAPS)
         problem = f"does not tell which version of {self.basic_name} it wraps (tag {WRAPS}: {wrapped})"
-        for basic in self._catalog.versions(self.basic_name):
-            if basic.model_id == wrapped:
-                if custom.status == basic.status == READY:
-                    return ModelPair(basic, custom)
-                problem = (
-                    f"is {custom.status}, and wraps version {basic.version} of {basic.name}, which is {basic.status}"
-                )
+        # Mostly it is under the alias: one call, where a search is slower and may not know a new version yet.
+        basic = self._catalog.version_under(self.basic_name, ALIAS)
+        if basic is None or basic.model_id != wrapped:
+            found = self._catalog.versions(self.basic_name, model_id=wrapped) if wrapped else ()
+            basic = next(iter(found), None)
+        if basic:
+            if custom.status == basic.status == READY:
+                return ModelPair(basic, custom)
+            problem = f"is {custom.status}, and wraps version {basic.version} of {basic.name}, which is {basic.status}"
         raise CatalogError(
             f"{custom.name} version {custom.version} {problem}; put a version of this project under {ALIAS} with the "
             "job approve, or remove the alias"

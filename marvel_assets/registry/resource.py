@@ -36,16 +36,36 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
     locks: str = Field(description="Folder of the lock files that keep two registrations of one model apart.")
 
     def problems(self, catalog: str, schema: str) -> list[str]:
-        """What keeps models from being registered under ``catalog.schema``; MLflow's own registry needs nothing."""
+        """What keeps models from being registered under ``catalog.schema``; a schema that a run will create does not.
+
+        Nothing is created here. MLflow's own registry needs nothing.
+        """
         from marvel_assets.registry.base import CatalogError
 
-        if self.backend == "embedded":
-            return []
         try:
-            self.catalog().ensure_schema(catalog, schema)
+            match self.backend:
+                case "oss":
+                    from marvel_assets.registry.unity_catalog import missing_securables
+                    from marvel_assets.registry.unity_catalog_api import UnityCatalogApi
+
+                    api = UnityCatalogApi(self.registry_uri.removeprefix("uc:"))
+                    missing_securables(api, catalog, schema, self.storage_root)
+                case "databricks":
+                    from marvel_assets.registry.databricks import has_schema, workspace_of
+
+                    has_schema(workspace_of(self.registry_uri), catalog, schema)
         except CatalogError as error:
             return [str(error)]
         return []
+
+    def ensure_schema(self, catalog: str, schema: str) -> None:
+        """Create what is missing of ``catalog.schema``; MLflow's own registry needs nothing.
+
+        Raises:
+            CatalogError: naming what is refused.
+        """
+        if self.backend != "embedded":
+            self.catalog().ensure_schema(catalog, schema)
 
     def pairs(self, config: ProjectConfig) -> ModelPairs:
         """The pairs of basic and custom versions of an environment."""

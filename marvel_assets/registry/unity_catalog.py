@@ -56,19 +56,15 @@ class OpenSourceCatalog:
         self._client_name = client_name
 
     def ensure_schema(self, catalog: str, schema: str) -> None:
-        """Create what is missing of the two; a new catalog needs a storage root for the models' files."""
+        """Create what is missing of the two."""
         from unitycatalog.client.models import CreateCatalog, CreateSchema
 
         with exclusive(self._locks, f"catalog-{catalog}"):
-            if self._api.find(CATALOGS, "get_catalog", name=catalog) is None:
-                if not self._storage_root:
-                    raise CatalogError(
-                        f"There is no catalog {catalog} on {self._api.url}. Create it with a storage root, or set "
-                        "MARVEL_UC_STORAGE_ROOT (file:///…, s3://…) and it will be created."
-                    )
+            missing = missing_securables(self._api, catalog, schema, self._storage_root)
+            if CATALOGS in missing:
                 new = CreateCatalog(name=catalog, storage_root=self._storage_root)
                 self._api.call(CATALOGS, "create_catalog", create_catalog=new)
-            if self._api.find(SCHEMAS, "get_schema", full_name=f"{catalog}.{schema}") is None:
+            if SCHEMAS in missing:
                 self._api.call(SCHEMAS, "create_schema", create_schema=CreateSchema(name=schema, catalog_name=catalog))
 
     def register(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> CatalogVersion:
@@ -81,13 +77,12 @@ class OpenSourceCatalog:
         except MlflowException as error:
             raise CatalogError(f"{name}: {model_id} can't be registered: {error}") from error
         with self._alone(name):
-            for known in self.versions(name):
-                if known.model_id == model_id:
-                    self._check_given_once(name, known.version)
-                    if known.status == READY:
-                        return known
-                    # Nobody else is at work under the lock: its maker died, and it would never be READY.
-                    self._api.call(VERSIONS, "delete_model_version", full_name=name, version=known.version)
+            for known in self.versions(name, model_id=model_id):
+                self._check_given_once(name, known.version)
+                if known.status == READY:
+                    return known
+                # Nobody else is at work under the lock: its maker died, and it would never be READY.
+                self._api.call(VERSIONS, "delete_model_version", full_name=name, version=known.version)
             self._ensure_model(name)
             made = self._upload(name, model_id, run_id, _comment(description, model_id, tags))
             self._check_given_once(name, made)
@@ -129,10 +124,17 @@ class OpenSourceCatalog:
             if POINTER not in model.name
         )
 
-    def versions(self, name: str) -> Sequence[CatalogVersion]:
-        """List them."""
+    def find_version(self, name: str, number: int) -> CatalogVersion | None:
+        """Ask for the version itself."""
         check_three_levels(name)
-        return sorted(self._listed(name), key=lambda version: version.version, reverse=True)
+        found = self._api.find(VERSIONS, "get_model_version", full_name=name, version=number)
+        return None if found is None else _version(name, found)
+
+    def versions(self, name: str, *, model_id: str | None = None) -> Sequence[CatalogVersion]:
+        """List them all; the comments tell their logged models."""
+        check_three_levels(name)
+        found = [version for version in self._listed(name) if model_id in {None, version.model_id}]
+        return sorted(found, key=lambda version: version.version, reverse=True)
 
     def versions_tagged(self, name: str, key: str, value: str) -> Sequence[CatalogVersion]:
         """List the versions, then compare: the server searches by name alone."""
@@ -222,15 +224,31 @@ class OpenSourceCatalog:
         )
 
     def _get(self, name: str, version: int) -> CatalogVersion:
-        found = self._api.find(VERSIONS, "get_model_version", full_name=name, version=version)
+        found = self.find_version(name, version)
         if found is None:
             raise CatalogError(f"{name} version {version} can't be looked up: {self._api.url} knows no such version.")
-        return _version(name, found)
+        return found
 
     def _listed(self, name: str) -> Iterator[CatalogVersion]:
         for page in self._api.pages(VERSIONS, "list_model_versions", full_name=name):
             for found in page.model_versions or []:
                 yield _version(name, found)
+
+
+def missing_securables(api: UnityCatalogApi, catalog: str, schema: str, storage_root: str | None) -> list[str]:
+    """Which of catalog and schema have to be created; nothing is.
+
+    Raises:
+        CatalogError: the catalog is missing and can't be created: that needs a storage root for the models' files.
+    """
+    if api.find(CATALOGS, "get_catalog", name=catalog) is not None:
+        return [] if api.find(SCHEMAS, "get_schema", full_name=f"{catalog}.{schema}") else [SCHEMAS]
+    if not storage_root:
+        raise CatalogError(
+            f"There is no catalog {catalog} on {api.url}. Create it with a storage root, or set "
+            "MARVEL_UC_STORAGE_ROOT (file:///…, s3://…) and it will be created."
+        )
+    return [CATALOGS, SCHEMAS]
 
 
 def _comment(description: str, model_id: str, tags: Mapping[str, str]) -> str:

@@ -246,8 +246,19 @@ def test_versions_of_other_models_are_not_found(backend: Backend, catalog: Model
     assert [version.model_id for version in catalog.versions(backend.name)] == [backend.models[1].model_id]
 
 
+def test_a_version_is_found_by_its_number_and_by_its_logged_model(backend: Backend, catalog: ModelCatalog):
+    # given
+    first, _ = (register(catalog, model, backend.name, git_sha="abc") for model in backend.models[:2])
+
+    # then
+    assert catalog.find_version(backend.name, 1) == first
+    assert catalog.find_version(backend.name, 3) is None
+    assert list(catalog.versions(backend.name, model_id=first.model_id)) == [first]
+
+
 def test_an_unknown_model_has_no_versions_and_no_alias(backend: Backend, catalog: ModelCatalog):
     assert list(catalog.versions(backend.name)) == []
+    assert catalog.find_version(backend.name, 1) is None
     assert list(catalog.versions_tagged(backend.name, "key", "value")) == []
     assert catalog.version_under(backend.name, ALIAS) is None
 

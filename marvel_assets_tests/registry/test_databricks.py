@@ -9,8 +9,10 @@ from mlflow.exceptions import MlflowException
 
 from marvel_assets.registry.base import CatalogError
 from marvel_assets.registry.databricks import DatabricksCatalog
+from marvel_assets.registry.model_pairs import WRAPS, ModelPair, ModelPairs
+from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.tracking.mlflow_store import connect
-from marvel_assets_tests.registry.backends import CATALOG, Backend, register
+from marvel_assets_tests.registry.backends import CATALOG, Backend, config_of, register
 from marvel_assets_tests.servers.databricks import DatabricksWorkspace
 
 Machine = Callable[[str], DatabricksCatalog]
@@ -21,6 +23,7 @@ def workspace(databricks_workspace: DatabricksWorkspace) -> Iterator[DatabricksW
     """The tests' workspace, where nothing is denied at first."""
     yield databricks_workspace
     databricks_workspace.registry.denied.clear()
+    databricks_workspace.registry.is_search_behind = False
 
 
 @pytest.fixture
@@ -74,6 +77,15 @@ def test_a_schema_that_is_missing_is_created(workspace: DatabricksWorkspace, mac
     assert schema in workspace.registry.schemas
 
 
+def test_a_schema_that_is_missing_is_not_created_by_a_look(workspace: DatabricksWorkspace, databricks: Backend):
+    # when
+    problems = UnityCatalog(**databricks.settings).problems(CATALOG, "looked_at")
+
+    # then
+    assert problems == []
+    assert f"{CATALOG}.looked_at" not in workspace.registry.schemas
+
+
 def test_a_catalog_that_is_missing_is_named(workspace: DatabricksWorkspace, machine: Machine):
     with pytest.raises(CatalogError, match=f"There is no catalog marvel_new on {workspace.url}"):
         machine("first").ensure_schema("marvel_new", "characters")
@@ -117,6 +129,41 @@ def test_of_two_machines_that_register_the_same_model_the_first_version_stays(ma
     # then
     assert made.version == 1
     assert [version.version for version in first.versions(databricks.name)] == [1]
+
+
+def test_a_pair_is_registered_and_served_while_the_search_lags_behind(
+    workspace: DatabricksWorkspace, databricks: Backend, small_project: Path, tmp_path: Path
+):
+    # given
+    catalog, (first, second, _) = databricks.catalog, databricks.models
+    pairs = ModelPairs(catalog, config_of(databricks, small_project), tmp_path)
+    workspace.registry.is_search_behind = True
+
+    # when
+    basic = register(catalog, first, pairs.basic_name)
+    custom = register(catalog, second, pairs.custom_name, **{WRAPS: first.model_id})
+    pairs.move(ModelPair(basic, custom), None)
+
+    # then
+    assert pairs.current() == ModelPair(basic, custom)
+    assert pairs.of_custom(custom.version).basic == basic
+
+
+def test_of_many_versions_only_the_one_that_is_wanted_is_asked_for(
+    workspace: DatabricksWorkspace, machine: Machine, databricks: Backend
+):
+    # given
+    catalog = machine("first")
+    for model in databricks.models:
+        register(catalog, model, databricks.name)
+    asked_before = len(workspace.requests)
+
+    # when
+    [found] = catalog.versions(databricks.name, model_id=databricks.models[0].model_id)
+
+    # then
+    asked = [path.rpartition("/")[2] for _, path in workspace.requests[asked_before:]]
+    assert (found.version, asked) == (1, ["search", "get"])
 
 
 def test_a_service_principal_registers_with_oauth(

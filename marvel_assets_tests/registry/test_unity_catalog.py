@@ -13,6 +13,7 @@ from unitycatalog.client import CreateModelVersion
 
 from marvel_assets.registry import server_lock
 from marvel_assets.registry.base import CatalogError
+from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.registry.server_lock import ServerLock
 from marvel_assets.registry.unity_catalog import OpenSourceCatalog
 from marvel_assets.registry.unity_catalog_api import UnityCatalogApi
@@ -217,6 +218,26 @@ def test_a_catalog_that_is_missing_is_named_with_the_way_to_have_it(server: Unit
     # then
     with pytest.raises(CatalogError, match=r"There is no catalog marvel_new on http.*MARVEL_UC_STORAGE_ROOT"):
         catalog.ensure_schema("marvel_new", "characters")
+
+
+def test_what_is_missing_and_would_be_created_is_not_created_by_a_look(server: UnityCatalogServer, tmp_path: Path):
+    # given
+    database = tmp_path / "mlflow.db"
+    resource = UnityCatalog(
+        backend="oss",
+        tracking_uri=f"sqlite:///{database}",
+        registry_uri=f"uc:{server.url}",
+        storage_root=tmp_path.as_uri(),
+        locks=str(tmp_path / "locks"),
+    )
+
+    # when
+    problems = resource.problems("looked_at", "characters")
+
+    # then
+    assert problems == []
+    assert UnityCatalogApi(server.url).find("CatalogsApi", "get_catalog", name="looked_at") is None
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_token_that_is_refused_is_told_and_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -6,8 +6,8 @@ number of processes. Played here are Unity Catalog's models, the Files API for a
 OAuth for service principals. Tracking is MLflow's own server behind the same token.
 
 As in the service: version numbers are given one by one and never again, a version is READY when it is finalized,
-searches take a name alone and find neither tags nor aliases. Unlike it: no TLS, one user, who owns what exists and
-lacks the privileges in `denied`.
+searches take a name alone, find neither tags nor aliases, and know nothing new while `is_search_behind`. Unlike it: no
+TLS, one user, who owns what exists and lacks the privileges in `denied`.
 """
 
 import re
@@ -58,6 +58,7 @@ class Registry:
         self.schemas: set[str] = set()
         self.models: dict[str, Json] = {}
         self.denied: set[str] = set()
+        self.is_search_behind = False
 
     def set_status(self, name: str, number: int, status: str) -> None:
         self.models[name]["versions"][str(number)]["status"] = status
@@ -145,7 +146,8 @@ class Registry:
             way_out = "Please specify your filter parameter in the format `name = 'model_name'`"
             message = f"Unsupported filter query : `{asked.get('filter')}`. {way_out}"
             raise Refusal(400, "INVALID_PARAMETER_VALUE", message)
-        versions = self.models.get(named[1], {"versions": {}})["versions"].values()
+        known = {} if self.is_search_behind else self.models
+        versions = known.get(named[1], {"versions": {}})["versions"].values()
         return {"model_versions": [{**version, "tags": []} for version in versions]}
 
     def set_version_tag(self, asked: Json) -> Json:

@@ -134,9 +134,8 @@ def _inspected(
 
 
 def _basic_version(reference: ModelVersionRef, unity_catalog: UnityCatalog) -> CatalogVersion:
-    for version in unity_catalog.catalog().versions(reference.name):
-        if version.version == reference.version:
-            return version
+    if version := unity_catalog.catalog().find_version(reference.name, reference.version):
+        return version
     raise dg.Failure(
         f"{reference.name} version {reference.version} is no longer in the catalog; materialise basic_model_version.",
         allow_retries=False,

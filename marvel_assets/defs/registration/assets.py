@@ -85,10 +85,10 @@ def basic_model_version(
         context.log.warning(str(reconciled))
         for event in report_served(reconciled.pair, str(reconciled), tracking, references):
             context.log_event(event)
-    versions = catalog.versions(name)
-    known = next((version for version in versions if version.model_id == basic_model.model_id), None)
+    known = next(iter(catalog.versions(name, model_id=basic_model.model_id)), None)
+    best = best_served(champion, catalog)
     result = evaluate_challenger_cached(
-        context, basic_model, champion, champion_problem, versions, project, tables, tracking
+        context, basic_model, known, champion, champion_problem, best, project, tables, tracking
     )
     metadata: dict[str, dg.MetadataValue[Any] | str | float] = {
         "reason": result.reason,
@@ -117,8 +117,8 @@ def basic_model_version(
     against = champion.basic.model_id if champion else pairs.served_model() if champion_problem else NOBODY
     tags = {}
     if against != basic_model.model_id:
-        best = best_served_with(basic_model.model_id, result, champion, best_served(champion, versions))
-        tags = {JUDGED_AGAINST: against or "", BEST_SERVED: best}
+        best_model_id = best_served_with(basic_model.model_id, result, champion, best)
+        tags = {JUDGED_AGAINST: against or "", BEST_SERVED: best_model_id}
     version = register(context, basic_model, name, unity_catalog, tags, card)
     tracking.note_version(basic_model, version.version)
     yield version_result(context, basic_model, version, tracking, is_new=known is None, metadata=metadata)

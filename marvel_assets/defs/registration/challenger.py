@@ -11,15 +11,13 @@ from marvel_assets.registry.model_pairs import ROLLED_BACK
 from marvel_assets.utils.code_versions import code_version, recipe_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import dagster as dg
     import pandas as pd
 
     from marvel_assets.defs.project import Project
     from marvel_assets.evaluation.gate import GateResult
     from marvel_assets.evaluation.roc_auc import Probabilities
-    from marvel_assets.registry.base import CatalogVersion
+    from marvel_assets.registry.base import CatalogVersion, ModelCatalog
     from marvel_assets.registry.model_pairs import ModelPair, ModelPairs
     from marvel_assets.storage.references import LoggedModelRef
     from marvel_assets.storage.tables import Tables
@@ -50,13 +48,13 @@ def champion_of(pairs: ModelPairs) -> tuple[ModelPair | None, str]:
         return None, str(error)
 
 
-def best_served(champion: ModelPair | None, versions: Sequence[CatalogVersion]) -> CatalogVersion | None:
+def best_served(champion: ModelPair | None, catalog: ModelCatalog) -> CatalogVersion | None:
     """The version of the best model served so far, where that isn't the champion and nobody rolled it back."""
     model_id = champion.basic.tags.get(BEST_SERVED) if champion else None
-    for version in versions:
-        if champion and version.model_id == model_id != champion.basic.model_id and not version.tags.get(ROLLED_BACK):
-            return version
-    return None
+    if champion is None or model_id in {None, champion.basic.model_id}:
+        return None
+    versions = catalog.versions(champion.basic.name, model_id=model_id)
+    return next((version for version in versions if not version.tags.get(ROLLED_BACK)), None)
 
 
 def best_served_with(model_id: str, result: GateResult, champion: ModelPair | None, best: CatalogVersion | None) -> str:
@@ -73,9 +71,10 @@ def best_served_with(model_id: str, result: GateResult, champion: ModelPair | No
 def evaluate_challenger_cached(
     context: dg.AssetExecutionContext,
     model: LoggedModelRef,
+    known: CatalogVersion | None,
     champion: ModelPair | None,
     champion_problem: str,
-    versions: Sequence[CatalogVersion],
+    best: CatalogVersion | None,
     project: Project,
     tables: Tables,
     tracking: MlflowTracking,
@@ -85,9 +84,10 @@ def evaluate_challenger_cached(
     Args:
         context: of the asset, for its log.
         model: the challenger.
+        known: its version, where it was registered before.
         champion: what is served; None where there is nothing, or where it can't be found out.
         champion_problem: why it can't be.
-        versions: all basic versions.
+        best: the best model served so far, where that is another one.
         project: thresholds.
         tables: where the test rows are.
         tracking: where the models are.
@@ -98,7 +98,6 @@ def evaluate_challenger_cached(
     from marvel_assets.evaluation.gate import GateResult
 
     thresholds = project.config.gate
-    known = next((version for version in versions if version.model_id == model.model_id), None)
     tags = tracking.tags_of(model)
     if known is not None and known.tags.get(ROLLED_BACK):
         failure = f"version {known.version} was rolled back: {known.tags[ROLLED_BACK]}"
@@ -107,7 +106,6 @@ def evaluate_challenger_cached(
         before = GateResult.from_json(tags[RESULT]) if RESULT in tags else GateResult()
         note = f"it is the champion, basic version {champion.basic.version}"
         return replace(before, failures=(), warnings=(*before.failures, *before.warnings), note=note, advice="")
-    best = best_served(champion, versions)
     against = champion.basic.model_id if champion else champion_problem
     cache_key = recipe_of(
         model.model_id, against, best.model_id if best else "", thresholds.model_dump_json(), GATE_CODE
