@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     import mlflow
     from databricks.sdk import WorkspaceClient
+    from mlflow.entities.model_registry import ModelVersion
 
 PROFILE = "://"
 HTTP_SECONDS = 10
@@ -53,8 +54,8 @@ class DatabricksCatalog(MlflowRegistryCatalog):
             self._client.delete_model_version(name, str(made.version))
         return first
 
-    def _found(self, version: CatalogVersion) -> CatalogVersion:
-        return self._get(version.name, version.version)
+    def _found(self, version: ModelVersion) -> CatalogVersion:
+        return self._get(version.name, int(version.version))
 
 
 def workspace_of(registry_uri: str) -> WorkspaceClient:

@@ -113,8 +113,7 @@ class MlflowRegistryCatalog:
         token: str | None = None
         while True:
             page = self._client.search_model_versions(condition, page_token=token)
-            listed = [self._version(version) for version in page]
-            found += [self._found(version) for version in listed if model_id in {None, version.model_id}]
+            found += [self._found(version) for version in page if model_id in {None, _model_id_of(version)}]
             token = page.token
             if not token:
                 return sorted(found, key=lambda version: version.version, reverse=True)
@@ -140,9 +139,9 @@ class MlflowRegistryCatalog:
         except MlflowException as error:
             raise CatalogError(f"{name} version {version} can't be looked up: {error}") from error
 
-    def _found(self, version: CatalogVersion) -> CatalogVersion:
-        """A version that a search has told of, whole."""
-        return version
+    def _found(self, version: ModelVersion) -> CatalogVersion:
+        """A version as a search tells it."""
+        return self._version(version)
 
     def _link(self, version: CatalogVersion) -> None:
         """Let the logged model tell of its version, as MLflow does after it has made one; it may have been killed."""
@@ -156,13 +155,17 @@ class MlflowRegistryCatalog:
 
     @staticmethod
     def _version(version: ModelVersion) -> CatalogVersion:
-        # The SQL registry keeps the model's id in the source alone.
         return CatalogVersion(
             version.name,
             int(version.version),
-            version.model_id or (version.source or "").removeprefix(MODELS_URI),
+            _model_id_of(version),
             version.run_id or "",
             version.status,
             dict(version.tags),
             version.description or "",
         )
+
+
+def _model_id_of(version: ModelVersion) -> str:
+    """The SQL registry keeps the logged model's id in the source alone."""
+    return str(version.model_id or (version.source or "").removeprefix(MODELS_URI))
