@@ -60,8 +60,10 @@ class CatalogTables(Tables):
 
     def history(self, location: Location) -> Sequence[Mapping[str, Any]]:
         """Ask Delta's own log; a folder, as a home elsewhere records it, is no table of the catalog."""
+        if isinstance(location, Path):
+            return []
         session = self.spark.session()
-        if isinstance(location, Path) or not session.catalog.tableExists(str(location)):
+        if not session.catalog.tableExists(str(location)):
             return []
         return [row.asDict() for row in session.sql(f"DESCRIBE HISTORY {location}").collect()]
 

@@ -133,3 +133,12 @@ def test_rows_that_do_not_fit_are_refused_before_they_are_fetched(
 @pytest.mark.parametrize(("name", "said"), [("a.b.c", "`a`.`b`.`c`"), ("a-b.c`d.e", "`a-b`.`c``d`.`e`")])
 def test_names_are_quoted(name: str, said: str):
     assert quoted(name) == said
+
+
+def test_a_folder_that_another_home_recorded_is_no_table_of_the_catalog(tmp_path: Path):
+    # given
+    resource = Spark(folder=str(tmp_path), locks=str(tmp_path))
+    tables = CatalogTables(spark=resource, warehouse="", locks=str(tmp_path), provenance=str(tmp_path))
+
+    # then: no session is asked
+    assert tables.history(tmp_path / "warehouse" / "catalog" / "schema" / "table") == []
