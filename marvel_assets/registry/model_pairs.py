@@ -204,8 +204,7 @@ class ModelPairs:
             return
         # Asked anew: it may have been taken out of service since it was looked up.
         for version, name in ((to.basic, self.basic_name), (to.custom, self.custom_name)):
-            found = self._catalog.find_version(name, version.version)
-            tags = found.tags if found else {}
+            tags = (self._catalog.find_version(name, version.version) or version).tags
             moved = f"somebody moved {ALIAS} to another version" if tags.get(SERVING_STATUS) == SERVING else ""
             if reason := tags.get(ROLLED_BACK) or moved:
                 raise StalePairError(
@@ -254,9 +253,8 @@ class ModelPairs:
 
     def _note_rolled_back(self, left: CatalogVersion, to: ModelPair) -> str:
         reason = f"somebody moved {ALIAS} of {self.custom_name} from version {left.version} to {to.custom.version}"
-        wrapped = left.tags.get(WRAPS)
-        is_other = wrapped and wrapped != to.basic.model_id
-        basics = self._catalog.versions(self.basic_name, model_id=wrapped) if is_other else ()
+        wrapped = left.tags.get(WRAPS, "")
+        basics = self._catalog.versions(self.basic_name, model_id=wrapped) if wrapped != to.basic.model_id else ()
         for version in (*basics, left):
             self._catalog.set_tags(version.name, version.version, {ROLLED_BACK: reason})
         self._note(to, self._restored(to))
@@ -287,10 +285,9 @@ class ModelPairs:
         problem = f"does not tell which version of {self.basic_name} it wraps (tag {WRAPS}: {wrapped})"
         # Mostly it is under the alias: one call, where a search is slower and may not know a new version yet.
         basic = self._catalog.version_under(self.basic_name, ALIAS)
-        if basic is None or basic.model_id != wrapped:
-            found = self._catalog.versions(self.basic_name, model_id=wrapped) if wrapped else ()
-            basic = next(iter(found), None)
-        if basic:
+        if wrapped and (basic is None or basic.model_id != wrapped):
+            basic = next(iter(self._catalog.versions(self.basic_name, model_id=wrapped)), None)
+        if basic and basic.model_id == wrapped:
             if custom.status == basic.status == READY:
                 return ModelPair(basic, custom)
             problem = f"is {custom.status}, and wraps version {basic.version} of {basic.name}, which is {basic.status}"
