@@ -87,7 +87,6 @@ def test_checks_that_guard_what_is_downstream_are_blocking():
     # then
     blocking = {key for key, is_blocking in checks.items() if is_blocking}
     assert blocking == {
-        ("raw_characters", "numbers_are_readable"),
         ("train_set", "keeps_the_contract"),
         ("test_set", "keeps_the_contract"),
         ("rejected_characters", "accepted_and_rejected_add_up"),
