@@ -22,9 +22,10 @@ from marvel_assets.defs.readiness import check_ready
 from marvel_assets.defs.retraining_lock import POOL, RetrainingTurn
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.sources.resource import Sources
+from marvel_assets.storage.commits import Commit
 from marvel_assets.storage.engines.base import Engine, EngineSession
 from marvel_assets.storage.references import TableVersion
-from marvel_assets.storage.tables import Commit, Published, Tables
+from marvel_assets.storage.tables import Published, Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.utils.background_imports import imported_meanwhile
 from marvel_assets.utils.code_versions import code_version
