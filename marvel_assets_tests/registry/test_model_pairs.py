@@ -1,10 +1,6 @@
 """The pair of aliases: moved in order, healed after a kill, never taken back by a stale winner."""
 
-import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -23,12 +19,6 @@ from marvel_assets.registry.model_pairs import (
     StalePairError,
 )
 from marvel_assets_tests.registry.backends import Backend, config_of
-
-BETWEEN_READS_SECONDS = 0.01
-"""So that the moves, in the same process, get their turn."""
-
-SECONDS = 300
-"""How long the reader may take to meet both pairs, on cores that others hold."""
 
 
 class KilledError(Exception):
@@ -397,31 +387,3 @@ def test_a_foreign_version_under_the_alias_can_be_replaced(
 
     # then
     assert under_the_aliases(pairs) == (1, 1)
-
-
-def test_a_reader_sees_the_old_pair_or_the_new_one(backend: Backend, small_project: Path):
-    # given
-    pairs = pairs_of(backend, small_project)
-    two = two_pairs(backend, pairs)
-    pairs.move(two[0], expected=None)
-    seen: set[tuple[int, int]] = set()
-    done, deadline = threading.Event(), time.monotonic() + SECONDS
-
-    def read() -> None:
-        while not done.is_set():
-            current = pairs.current()
-            seen.add((current.basic.version, current.custom.version))
-            done.wait(BETWEEN_READS_SECONDS)
-
-    # when: the pair moves there and back until the reader has met both, and twice at least
-    with ThreadPoolExecutor(1) as thread:
-        reading = thread.submit(read)
-        for turn in count():
-            pairs.move(two[(turn + 1) % 2], two[turn % 2].basic.model_id, Decision(is_rollback=True))
-            if (turn > 0 and len(seen) > 1) or reading.done() or time.monotonic() > deadline:
-                break
-        done.set()
-        reading.result()
-
-    # then
-    assert seen == {(1, 1), (2, 2)}
