@@ -21,7 +21,7 @@ from marvel_assets.defs.registration.served import report_served, version_metada
 from marvel_assets.defs.retraining_lock import POOL, RetrainingTurn
 from marvel_assets.evaluation.gate import GateResult
 from marvel_assets.registry.base import CatalogVersion
-from marvel_assets.registry.model_pairs import ALIAS, BASIC_MODEL
+from marvel_assets.registry.model_pairs import ALIAS, BASIC_MODEL, ROLLED_BACK
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.io_managers import ReferenceIOManager
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef
@@ -107,7 +107,8 @@ def basic_model_version(
     )
     for warning in result.warnings:
         context.log.warning(warning)
-    if not result.passed and gate.mode == "enforce":
+    is_rolled_back = known is not None and bool(known.tags.get(ROLLED_BACK))
+    if not result.passed and (gate.mode == "enforce" or is_rolled_back):
         context.log.info(f"Refused: {result.reason}")
         yield from _refused(context, f"Refused: {result.reason}", metadata)
         return

@@ -288,11 +288,18 @@ def test_a_rollback_puts_the_earlier_pair_back_with_who_and_why(
     assert f"custom       {config.qualified(CUSTOM)} version 1, alias latest-model" in lines
 
 
+@pytest.mark.parametrize("mode", ["enforce", "report"])
 def test_what_was_rolled_back_is_not_taken_up_again_by_the_next_run(
-    home: Home, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., Home]
+    home: Home,
+    config: ProjectConfig,
+    sources: dict[float, Path],
+    gate: Callable[..., None],
+    given_runs: Callable[..., Home],
+    mode: str,
 ):
     # given
     given_runs(FAIR, GOOD)
+    gate(mode=mode)
     run_job(home, "rollback", "rollback_models", reason="it calls Uatu dead", actor="Ororo")
 
     # when
