@@ -32,9 +32,9 @@ ASSETS_IN_ORDER = [
     "test_set",
     "rejected_characters",
     "fitted_pipeline",
+    "inference_wheel",
     "basic_model",
     "basic_model_version",
-    "inference_wheel",
     "custom_model_version",
 ]
 MODEL = f"marvel_dev.marvel_characters.{CUSTOM}"
