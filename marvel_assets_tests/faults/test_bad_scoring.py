@@ -40,6 +40,7 @@ TABLE = f"{SCHEMA}.new_characters"
 MODEL = f"models:/{SCHEMA}.marvel_character_model_custom/1"
 MEGABYTES_10 = 10_000_000
 ANSWER = "Survival prediction"
+CHARACTERS = amount(2_000, 20_000)
 Record = Callable[[str, object], None]
 
 
@@ -472,7 +473,7 @@ def test_a_character_gets_one_answer_however_asked(served: Home, model: PyFuncMo
 
 
 @pytest.mark.spark
-def test_20_000_characters_get_one_answer_each_in_batches_in_python_over_http_on_spark_and_from_the_gate(
+def test_every_character_gets_one_answer_in_batches_in_python_over_http_on_spark_and_from_the_gate(
     served: Home,
     model: PyFuncModel,
     server: str,
@@ -481,7 +482,7 @@ def test_20_000_characters_get_one_answer_each_in_batches_in_python_over_http_on
     record_property: Record,
 ):
     # given: characters with everything that generated ones have, and nothing filled in where they were asked for
-    delivered = synthetic_characters(20_000, 616).drop_duplicates("PageID").rename(columns=SOURCE_COLUMNS)
+    delivered = synthetic_characters(CHARACTERS, 616).drop_duplicates("PageID").rename(columns=SOURCE_COLUMNS)
     rows = pa.Table.from_pandas(delivered[list(ASKED)], preserve_index=False)
     result = score(served, rows)
     assert result.success, failure_of(result)
@@ -507,7 +508,7 @@ def test_20_000_characters_get_one_answer_each_in_batches_in_python_over_http_on
 
     # then
     record_property(INPUTS, len(expected))
-    assert (len(expected) > 19_000, set(expected)) == (True, {"alive", "dead"})
+    assert (len(expected) > 0.95 * CHARACTERS, set(expected)) == (True, {"alive", "dead"})
     assert in_python == expected
     assert over_http == expected
     assert on_spark == dict(zip(stored["Id"], expected, strict=True))

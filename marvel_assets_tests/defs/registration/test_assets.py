@@ -1,7 +1,6 @@
 """The gate in the graph: who is registered, what is told, and where the aliases are afterwards."""
 
 import shutil
-import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from marvel_assets.registry.model_pairs import ModelPair, ModelPairs
 from marvel_assets.summary import summary
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.tracking.mlflow_store import connect
-from marvel_assets_tests.commands import BASIC, CUSTOM, materialize, python, reference, state_of, succeeded
+from marvel_assets_tests.commands import BASIC, CUSTOM, reference, state_of
 from marvel_assets_tests.graph import checks_of, failure_of, observed, run_graph, run_job
 from marvel_assets_tests.homes import Templates
 
@@ -425,40 +424,3 @@ def test_an_alias_on_what_is_no_pair_fails_the_run_with_a_way_out(
     assert f"{config.qualified(CUSTOM)} version {foreign.version} does not tell which version of" in told
     assert "; put a version of this project under latest-model with the job approve, or remove the alias." in told
     assert pairs._catalog.version_under(config.qualified(CUSTOM), "latest-model").version == foreign.version
-
-
-KILLED_BETWEEN_THE_ALIASES = """
-import os, signal, sys
-from marvel_assets.registry.mlflow import MlflowRegistryCatalog
-
-set_alias = MlflowRegistryCatalog.set_alias
-
-def set_alias_and_die(self, name, alias, version):
-    set_alias(self, name, alias, version)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-MlflowRegistryCatalog.set_alias = set_alias_and_die
-sys.argv = ["dagster", "asset", "materialize", "-m", "marvel_assets.definitions", "--select", "*"]
-from dagster._cli import main
-main()
-"""
-
-
-def test_a_kill_between_the_two_alias_moves_is_healed_within_one_run(
-    home: Home, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., Home]
-):
-    # given
-    given_runs(FAIR)
-    killed = python("-c", KILLED_BETWEEN_THE_ALIASES, MARVEL_SOURCE=str(sources[GOOD]))
-    assert killed.returncode == -signal.SIGKILL
-    pairs = pairs_in(home, config)
-    assert not pairs.is_whole()
-    assert pairs.current().custom.version == 2
-
-    # when
-    done = succeeded(materialize("*", MARVEL_SOURCE=str(sources[GOOD])))
-
-    # then
-    assert served(home, config) == (2, 2)
-    assert "now: a run was killed between the two moves" in done.stderr + done.stdout
-    assert [version.version for version in pairs._catalog.versions(config.qualified(CUSTOM))] == [2, 1]
