@@ -12,9 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
-from dagster import DagsterRunStatus
-from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 
 from marvel_assets.config import ProjectConfig
 from marvel_assets.paths import Home
@@ -29,14 +26,12 @@ from marvel_assets_tests.commands import (
     reference,
     state_of,
     succeeded,
-    users_environment,
 )
+from marvel_assets_tests.graph import run_graph
 from marvel_assets_tests.servers.databricks import DatabricksWorkspace
 from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
 
 SECONDS_TO_START = 60
-SECONDS = 300
-FINISHED = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 
 LOAD_AGAIN = """
 import sys
@@ -157,13 +152,16 @@ def test_the_whole_graph_on_a_local_spark_and_then_embedded_changes_nothing(spar
 
 
 @pytest.mark.spark
-def test_the_fitted_rows_are_loaded_again_as_a_spark_dataframe_at_their_version(spark_home: Home, tmp_path: Path):
+def test_the_fitted_rows_are_loaded_again_as_a_spark_dataframe_at_their_version(
+    spark_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     # given: rows that were fitted, and a table that has gone on since
-    succeeded(materialize("*basic_model"))
+    assert run_graph(spark_home, select="*basic_model").success
     model, fitted = reference(spark_home, "basic_model"), reference(spark_home, "train_set")
     more = tmp_path / "more.yml"
     more.write_text(Path(os.environ["MARVEL_CONFIG"]).read_text().replace("rows: 1500", "rows: 1600"))
-    succeeded(materialize("*train_set", MARVEL_CONFIG=str(more)))
+    monkeypatch.setenv("MARVEL_CONFIG", str(more))
+    assert run_graph(spark_home, select="*train_set").success
     assert reference(spark_home, "train_set").version == fitted.version + 1
 
     # when
@@ -184,56 +182,6 @@ def test_the_whole_graph_on_a_spark_connect_server(spark_server: str, spark_home
     succeeded(materialize("*", MARVEL_PROFILE="spark", MARVEL_SPARK_URL=spark_server))
 
     # then
-    assert set(made.aliases.values()) == {1}
-    assert state_of(spark_home, small_project) == made
-
-
-@pytest.fixture
-def webserver_on_spark(spark_home: Home, free_port: int) -> Iterator[DagsterGraphQLClient]:
-    """`marvel ui` on the profile spark: webserver, daemon and run workers."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        mlflow_port = found.getsockname()[1]
-    command = [sys.executable, "-c", "from marvel_assets.cli import main; main()", "ui"]
-    server = subprocess.Popen(
-        [*command, "--port", str(free_port), "--mlflow-port", str(mlflow_port)],
-        env={**users_environment(), "MARVEL_PROFILE": "spark", "MARVEL_HOME": str(spark_home.root)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + SECONDS_TO_START
-    try:
-        while True:
-            try:
-                client = DagsterGraphQLClient("127.0.0.1", port_number=free_port)
-                client.reload_repository_location("marvel_assets")
-                break
-            except (requests.RequestException, DagsterGraphQLClientError):
-                assert time.monotonic() < deadline, "the server did not start"
-                time.sleep(0.5)
-        yield client
-    finally:
-        server.terminate()
-        server.wait(60)
-
-
-@pytest.mark.spark
-def test_a_run_that_is_requested_of_the_daemon_does_on_spark_what_it_does_embedded(
-    webserver_on_spark: DagsterGraphQLClient, spark_home: Home, small_project: Path
-):
-    # given: what a sensor's or a schedule's request becomes, a run of the job in a worker of its own
-    run_id = webserver_on_spark.submit_job_execution("retrain", "marvel_assets", "__repository__")
-    deadline = time.monotonic() + SECONDS
-    while (status := webserver_on_spark.get_run_status(run_id)) not in FINISHED:
-        assert time.monotonic() < deadline, f"the run is still {status}"
-        time.sleep(1)
-    made = state_of(spark_home, small_project)
-
-    # when
-    succeeded(materialize("*"))
-
-    # then
-    assert status == DagsterRunStatus.SUCCESS
     assert set(made.aliases.values()) == {1}
     assert state_of(spark_home, small_project) == made
 
