@@ -82,7 +82,7 @@ def test_without_a_package_index_nothing_is_said_against_the_model(
 ):
     # given
     basic = reference(first_run, "basic_model")
-    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9")
     for name in ("UV_CACHE_DIR", "MLFLOW_ENV_ROOT"):
         monkeypatch.setenv(name, str(tmp_path / name))
 
