@@ -152,8 +152,7 @@ def test_a_mismatch_is_healed_towards_the_custom_version(
 
 def test_what_a_pair_replaced_is_found_again(pairs: ModelPairs, two: tuple[ModelPair, ModelPair]):
     # given
-    pairs.move(two[0], expected=None)
-    pairs.move(two[1], two[0].basic.model_id)
+    serve_one_after_the_other(pairs, two)
 
     # then
     assert pairs.before(pairs.current()).custom.version == 1
@@ -182,8 +181,7 @@ def test_a_rollback_that_fails_leaves_no_note_of_it(
     two: tuple[ModelPair, ModelPair],
 ):
     # given: the registry goes away before the alias has moved
-    pairs.move(two[0], expected=None)
-    pairs.move(two[1], two[0].basic.model_id)
+    serve_one_after_the_other(pairs, two)
 
     catalog = pairs._catalog
 
@@ -210,8 +208,7 @@ def test_what_was_rolled_back_comes_back_by_a_persons_decision_alone(
     two: tuple[ModelPair, ModelPair],
 ):
     # given: a run has looked the pair up before the rollback
-    pairs.move(two[0], expected=None)
-    pairs.move(two[1], two[0].basic.model_id)
+    serve_one_after_the_other(pairs, two)
     rolled_back(two[1], two[0], pairs)
 
     # then
@@ -220,6 +217,12 @@ def test_what_was_rolled_back_comes_back_by_a_persons_decision_alone(
     pairs.move(pairs.of_basic(2), two[0].basic.model_id, Decision())
     assert under_the_aliases(pairs) == (2, 2)
     assert notes(pairs) == [""] * 4
+
+
+def serve_one_after_the_other(pairs: ModelPairs, two: tuple[ModelPair, ModelPair]) -> None:
+    """The first pair, and the second in its place."""
+    pairs.move(two[0], expected=None)
+    pairs.move(two[1], two[0].basic.model_id)
 
 
 def by_hand(pairs: ModelPairs, custom: int, basic: int | None = None) -> None:
@@ -234,8 +237,7 @@ def test_an_alias_that_a_person_moved_back_is_a_rollback(
     pairs: ModelPairs, two: tuple[ModelPair, ModelPair], basic: int | None
 ):
     # given
-    pairs.move(two[0], expected=None)
-    pairs.move(two[1], two[0].basic.model_id)
+    serve_one_after_the_other(pairs, two)
     by_hand(pairs, 1, basic)
 
     # when
@@ -258,8 +260,7 @@ def test_what_a_person_moved_the_alias_from_is_not_put_back_before_it_was_noted(
     pairs: ModelPairs, two: tuple[ModelPair, ModelPair]
 ):
     # given
-    pairs.move(two[0], expected=None)
-    pairs.move(two[1], two[0].basic.model_id)
+    serve_one_after_the_other(pairs, two)
     by_hand(pairs, 1)
 
     # then
@@ -271,8 +272,7 @@ def test_a_person_who_moves_the_alias_forth_again_has_the_last_word(
     pairs: ModelPairs, two: tuple[ModelPair, ModelPair]
 ):
     # given
-    pairs.move(two[0], expected=None)
-    pairs.move(two[1], two[0].basic.model_id)
+    serve_one_after_the_other(pairs, two)
     by_hand(pairs, 1)
     pairs.reconcile()
 
@@ -302,8 +302,7 @@ def test_a_basic_alias_that_a_person_moved_alone_is_put_back_with_a_word(
     pairs: ModelPairs, two: tuple[ModelPair, ModelPair]
 ):
     # given
-    pairs.move(two[0], expected=None)
-    pairs.move(two[1], two[0].basic.model_id)
+    serve_one_after_the_other(pairs, two)
     pairs._catalog.set_alias(pairs.basic_name, ALIAS, 1)
 
     # when

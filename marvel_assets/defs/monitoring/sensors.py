@@ -67,17 +67,17 @@ def _alert_and_retrain(
         obstacle = problem = f"the source can't be looked at: {error}"
     requests = [] if obstacle else [dg.RunRequest(run_key=window_key, tags={"marvel/drift": message})]
     text = f"{message}: {obstacle or 'the source has new data, and a run retrains.'}"
-    is_new = cursor.handled != window_key
-    if is_new:
+    is_alerted_now = False
+    if cursor.handled != window_key:
         context.log.warning(text)
         try:
             if address := os.environ.get(WEBHOOK):
                 post(address, {"text": text})
-            cursor = replace(cursor, handled=window_key)
+            cursor, is_alerted_now = replace(cursor, handled=window_key), True
         except WebhookError as error:
             context.log.error(str(error))  # noqa: TRY400 - its text is all there is to know
             problem = problem or str(error)
-    if problem and not (is_new and cursor.handled == window_key):
+    if problem and not is_alerted_now:
         return cursor.failed(message, problem, requests)
     if problem:  # a tick that fails keeps no cursor, and the alert would be repeated
         return dg.SensorResult(skip_reason=text, cursor=cursor.to_json())
