@@ -99,13 +99,14 @@ def test_the_workers_end_with_the_run_that_started_them(train_set: TableScan, tm
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     assert run.stdout is not None
+    parent = psutil.Process(run.pid)
     workers = [psutil.Process(int(pid)) for pid in run.stdout.readline().split()]
     _wait_until_they_work(workers)
     assert run.poll() is None
 
     # when
     run.send_signal(how)
-    _, alive = psutil.wait_procs([psutil.Process(run.pid), *workers], timeout=SECONDS)
+    _, alive = psutil.wait_procs([parent, *workers], timeout=SECONDS)
     for process in alive:
         process.kill()
     run.wait()
