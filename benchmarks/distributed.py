@@ -67,10 +67,10 @@ def main(what: str, folder: Path, *arguments: str) -> None:
 
 def _clean(folder: Path) -> None:
     from benchmarks.tables import clean, with_raw_table
-    from marvel_assets.paths import Home
+    from marvel_assets.paths import ProjectPaths
     from marvel_assets.storage.references import to_json
 
-    home = Home.from_environment()
+    home = ProjectPaths.from_environment()
     resources, raw = with_raw_table(home, Path(os.environ["MARVEL_SOURCE"]))
     for asset, table in clean(home, resources, raw).items():
         (folder / f"{asset}.json").write_text(to_json(table))
@@ -130,10 +130,10 @@ def _compare(folder: Path) -> None:
 
 def _cleaned(folder: Path, asset: str) -> tuple[ProjectConfig, Tables, TableVersion]:
     from marvel_assets.defs.resources import embedded
-    from marvel_assets.paths import Home
+    from marvel_assets.paths import ProjectPaths
     from marvel_assets.storage.references import TableVersion, from_json
 
-    resources: dict[str, Any] = embedded(Home.from_environment())
+    resources: dict[str, Any] = embedded(ProjectPaths.from_environment())
     table = from_json((folder / f"{asset}.json").read_text())
     assert isinstance(table, TableVersion)  # noqa: S101
     return resources["project"].config, resources["tables"], table

@@ -13,7 +13,7 @@ import yaml
 
 from benchmarks.characters import MILLION, SEED, characters_file
 from benchmarks.measuring import Child, Comparison, Ratio, compare, in_a_child
-from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ IMPORTS_AND_MATRIX = (
 
 
 @contextmanager
-def fresh_home(rows: int, trees: int = 1000, seed: int = SEED) -> Iterator[tuple[Home, dict[str, str]]]:
+def fresh_home(rows: int, trees: int = 1000, seed: int = SEED) -> Iterator[tuple[ProjectPaths, dict[str, str]]]:
     """A home in which Dagster's and MLflow's databases are made and nothing else, and the environment to use it."""
     with tempfile.TemporaryDirectory(prefix="marvel-bench-") as folder:
-        home = Home(Path(folder, "home"))
+        home = ProjectPaths(Path(folder, "home"))
         home.prepare()
         connect(f"sqlite:///{home.mlflow_database}", home.locks)
         settings = yaml.safe_load((PROJECT_ROOT / "config" / "project.yml").read_text())
@@ -79,19 +79,19 @@ def _bare_fit(matrix: tuple[Path, Path, str]) -> float:
     return float(json.loads(child.output.strip().splitlines()[-1])["seconds"])
 
 
-def encoded_matrix(home: Home, folder: Path) -> tuple[Path, Path, str]:
+def encoded_matrix(home: ProjectPaths, folder: Path) -> tuple[Path, Path, str]:
     """What the classifier of a home's fitted pipeline was fitted on, and its settings: two files and JSON."""
     import numpy as np
 
     from marvel_assets.config import ProjectConfig
-    from marvel_assets.storage.pipeline_cache import PipelineStore
+    from marvel_assets.storage.pipeline_cache import PipelineCache
     from marvel_assets.storage.references import TableVersion, from_json
     from marvel_assets.storage.tables import Tables
     from marvel_assets.training.dataset import columns_for_training, to_frame
 
     config = ProjectConfig.from_yaml(PROJECT_ROOT / "config" / "project.yml")
-    recipe = json.loads((home.references / "fitted_pipeline.json").read_text())["recipe"]
-    fitted = PipelineStore(folder=str(home.pipelines), locks=str(home.locks)).find(recipe)
+    cache_key = json.loads((home.references / "fitted_pipeline.json").read_text())["cache_key"]
+    fitted = PipelineCache(folder=str(home.pipelines), locks=str(home.locks)).find(cache_key)
     train_set = from_json((home.references / "train_set.json").read_text())
     assert fitted is not None  # noqa: S101
     assert isinstance(train_set, TableVersion)  # noqa: S101

@@ -21,8 +21,8 @@ from benchmarks.measuring import ROUNDS, Comparison
 from marvel_assets.config import EarlyStopping, ProjectConfig
 from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.training.cross_validation import Difference, Score, TrainingRows, difference, folds, scores
-from marvel_assets.training.fit import fit_as_configured
-from marvel_assets.training.search import Effort, search
+from marvel_assets.training.fit import fit_from_config
+from marvel_assets.training.search import SearchBudget, search
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -46,7 +46,10 @@ REFERENCE, NATIVE, STOPPING, BOTH, TUNED, TUNED_NATIVE = (
     "tuned, codes as numbers",
     "tuned, native_categories",
 )
-COUNTS, FLAGS = ("Team_Count", "Creator_Count"), ("Name_Words", "Qualified", "Temporary_Universe", "Hybrid", "Cyborg")
+COUNTS, BINARY_FEATURES = (
+    ("Team_Count", "Creator_Count"),
+    ("Name_Words", "Qualified", "Temporary_Universe", "Hybrid", "Cyborg"),
+)
 WITH_COUNTS, WITH_FLAGS = "with counts of teams and creators", "with flags of name, page, universe and origin"
 SEARCHED, NESTED = "tuned anew in each fold", 20
 """The only honest figure of a search: what it finds never saw the fold. Done in the first four repeats."""
@@ -104,26 +107,26 @@ def _reference() -> ProjectConfig:
 def _cleaned(name: str, source: Source, folder: Path) -> Sets:
     import pandas as pd
 
-    from marvel_assets.datasets.marvel_kaggle.cleaning import cleaned_characters, digested_source, set_of
-    from marvel_assets.datasets.marvel_kaggle.columns import FEATURES, IDENTIFIER, MEASURES, TARGET
+    from marvel_assets.datasets.marvel_kaggle.cleaning import cleaning_sql, digested_source_sql, split_sql
+    from marvel_assets.datasets.marvel_kaggle.columns import FEATURES, IDENTIFIER, NUMERIC_FEATURES, TARGET
     from marvel_assets.storage.engines.duckdb import DuckDBEngine
 
     columns = [IDENTIFIER, *FEATURES, TARGET]
     dropped = ", ".join(f"coalesce({expression}, 0) AS {name}" for name, expression in DROPPED.items())
     with DuckDBEngine(scratch=str(folder)).session() as session:
         session.read_source(source, "delivered")
-        session.query(digested_source("delivered"), "raw_characters")
-        session.query(cleaned_characters(), "cleaned_characters")
+        session.create_table_as(digested_source_sql("delivered"), "raw_characters")
+        session.create_table_as(cleaning_sql(), "cleaned_characters")
         parts = {}
         for split in ("train", "test"):
-            session.query(set_of(split), split)
+            session.create_table_as(split_sql(split), split)
             # Of rows that share an id the first in the source was kept.
-            read = session.rows(
+            read = session.fetchall(
                 f"SELECT {', '.join(f'kept.{name}' for name in columns)}, {dropped} FROM {split} AS kept "  # noqa: S608
                 "JOIN cleaned_characters AS cleaned ON cleaned.Id = kept.Id AND cleaned.rejected_column IS NULL "
                 "JOIN raw_characters AS raw ON raw.source_row = cleaned.source_row ORDER BY kept.Id"
             )
-            frame = pd.DataFrame(read, columns=[*columns, *DROPPED]).astype(dict.fromkeys(MEASURES, float))
+            frame = pd.DataFrame(read, columns=[*columns, *DROPPED]).astype(dict.fromkeys(NUMERIC_FEATURES, float))
             parts[split] = TrainingRows(frame.drop(columns=IDENTIFIER), frame[IDENTIFIER])
     return Sets(Path(name).name, parts["train"], parts["test"])
 
@@ -160,7 +163,7 @@ def _offers() -> dict[str, ProjectConfig]:
         NATIVE: reference.model_copy(update={"native_categories": True}),
         STOPPING: reference.model_copy(update={"early_stopping": stopping}),
         WITH_COUNTS: reference.model_copy(update={"num_features": (*reference.num_features, *COUNTS)}),
-        WITH_FLAGS: reference.model_copy(update={"num_features": (*reference.num_features, *FLAGS)}),
+        WITH_FLAGS: reference.model_copy(update={"num_features": (*reference.num_features, *BINARY_FEATURES)}),
         BOTH: reference.model_copy(update={"native_categories": True, "early_stopping": stopping}),
     }
 
@@ -170,8 +173,8 @@ def _tuned(sets: Sets, storage: Path) -> dict[str, ProjectConfig]:
 
     They are cross-validated on rows that they were chosen on, if on other folds: a little flattered.
     """
-    effort = Effort(trials=20, minutes=120.0, splits=3, seed=SEED, threads=ONE_THREAD)
-    trials = search(_reference(), sets.train, effort, storage, lambda _: None).trials
+    budget = SearchBudget(trials=20, minutes=120.0, splits=3, seed=SEED, threads=ONE_THREAD)
+    trials = search(_reference(), sets.train, budget, storage, lambda _: None).trials
     best = {}
     for name, is_native in ((TUNED, False), (TUNED_NATIVE, True)):
         those = [trial for trial in trials if trial.config.native_categories is is_native]
@@ -181,13 +184,13 @@ def _tuned(sets: Sets, storage: Path) -> dict[str, ProjectConfig]:
 
 def _nested(training: TrainingRows, part: tuple[np.ndarray, np.ndarray], storage: Path) -> Score:
     """Search on a fold's fitted rows alone, and judge what was found on those held out."""
-    effort = Effort(trials=20, minutes=120.0, splits=3, seed=SEED, threads=ONE_THREAD)
-    best = search(_reference(), training.at(part[0]), effort, storage, lambda _: None).best
+    budget = SearchBudget(trials=20, minutes=120.0, splits=3, seed=SEED, threads=ONE_THREAD)
+    best = search(_reference(), training.at(part[0]), budget, storage, lambda _: None).best
     return next(scores(best.config, training, [part], ONE_THREAD))
 
 
 def _fit(way: ProjectConfig, training: TrainingRows) -> Pipeline:
-    return fit_as_configured(way, training.rows, training.ids, ONE_THREAD)
+    return fit_from_config(way, training.rows, training.ids, ONE_THREAD)
 
 
 def _cross_validated(judged: list[Score], reference: list[Score]) -> list[str]:

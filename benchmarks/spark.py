@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from benchmarks.graph import MARVEL_RUN, fresh_home
 from benchmarks.measuring import Comparison, Ratio, in_a_child
 from benchmarks.spark_growth import with_spark
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +69,7 @@ def main(environments: str) -> None:
     from marvel_assets.defs.resources import spark
     from marvel_assets.tracking.mlflow_store import connect
 
-    home = Home.from_environment()
+    home = ProjectPaths.from_environment()
     connect(f"sqlite:///{home.mlflow_database}", home.locks)
     with_spark(home, {"spark.sql.shuffle.partitions": "2"})
     session: SparkSession = spark(home)["spark"].session()
@@ -108,7 +108,7 @@ def main(environments: str) -> None:
     print(json.dumps(figures))
 
 
-def _characters(home: Home, features: list[str]) -> pd.DataFrame:
+def _characters(home: ProjectPaths, features: list[str]) -> pd.DataFrame:
     """All training rows, several times over."""
     import pandas as pd
     from deltalake import DeltaTable

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.graph import fresh_home
 from benchmarks.measuring import peak_of_this_process
-from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.spark.local import LocalJvm
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ PARTITIONS = 8
 def main(rows: int) -> None:
     """Read a CSV of so many rows and clean it with executors in processes of their own; print what it took."""
     from benchmarks.tables import clean
-    from marvel_assets.datasets.marvel_kaggle.cleaning import digested_source
+    from marvel_assets.datasets.marvel_kaggle.cleaning import digested_source_sql
     from marvel_assets.defs.resources import spark
     from marvel_assets.sources.locate import locate
 
@@ -45,8 +45,8 @@ def main(rows: int) -> None:
                 locate(environment["MARVEL_SOURCE"], home.root, generator_rows=1, generator_seed=1), "delivered"
             )
             staged = time.perf_counter()
-            engine.define(digested_source("delivered"), "raw_characters")
-            raw = resources["tables"].publish(engine, "raw_characters", name, {}).commit.table
+            engine.create_view(digested_source_sql("delivered"), "raw_characters")
+            raw = resources["tables"].write_if_changed(engine, "raw_characters", name, {}).commit.table
         written = time.perf_counter()
         clean(home, resources, raw)
         cleaned = time.perf_counter()
@@ -65,10 +65,10 @@ def main(rows: int) -> None:
     print(json.dumps(figures))
 
 
-def with_spark(home: Home, own: Mapping[str, str]) -> None:
+def with_spark(home: ProjectPaths, own: Mapping[str, str]) -> None:
     """Let a home find the jars and the class-data archive of this checkout, and Spark its settings."""
-    kept = Home(PROJECT_ROOT / ".marvel")
-    LocalJvm.provide(kept.spark, kept.locks).make_archive()
+    kept = ProjectPaths(PROJECT_ROOT / ".marvel")
+    LocalJvm.prepare(kept.spark, kept.locks).build_cds_archive()
     if not home.spark.exists():
         home.spark.symlink_to(kept.spark, target_is_directory=True)
     os.environ["MARVEL_SPARK_SETTINGS"] = " ".join(f"{name}={value}" for name, value in own.items())

@@ -13,7 +13,7 @@ import dagster as dg
 from benchmarks.characters import MILLION
 from benchmarks.graph import ROWS, fresh_home
 from benchmarks.measuring import Ratio, compare, timed
-from marvel_assets.datasets.marvel_kaggle.cleaning import digested_source
+from marvel_assets.datasets.marvel_kaggle.cleaning import digested_source_sql
 from marvel_assets.datasets.marvel_kaggle.columns import FEATURES
 from marvel_assets.defs.ingestion.assets import characters
 from marvel_assets.defs.resources import embedded
@@ -23,7 +23,7 @@ from marvel_assets.training.dataset import columns_for_training
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from marvel_assets.paths import Home
+    from marvel_assets.paths import ProjectPaths
     from marvel_assets.storage.references import TableVersion
     from marvel_assets.storage.tables import Tables
 
@@ -44,15 +44,15 @@ def cleaning() -> Iterator[Ratio]:
     )
 
 
-def with_raw_table(home: Home, source: Path) -> tuple[dict[str, Any], TableVersion]:
+def with_raw_table(home: ProjectPaths, source: Path) -> tuple[dict[str, Any], TableVersion]:
     """The embedded resources, and the raw table that was made of a source."""
     resources = embedded(home)
     name = resources["project"].config.qualified("raw_characters")
     with resources["engine"].session() as session:
         session.read_source(locate(str(source), home.root, generator_rows=1, generator_seed=1), "delivered")
-        session.define(digested_source("delivered"), "raw_characters")
-        published = resources["tables"].publish(session, "raw_characters", name, {})
-    return resources, published.commit.table
+        session.create_view(digested_source_sql("delivered"), "raw_characters")
+        written = resources["tables"].write_if_changed(session, "raw_characters", name, {})
+    return resources, written.commit.table
 
 
 @cache
@@ -61,13 +61,13 @@ def instance() -> dg.DagsterInstance:
     return dg.DagsterInstance.ephemeral()
 
 
-def clean(home: Home, resources: dict[str, Any], raw: TableVersion) -> dict[str, TableVersion]:
+def clean(home: ProjectPaths, resources: dict[str, Any], raw: TableVersion) -> dict[str, TableVersion]:
     """Run the asset's own code on the raw table, with no cleaned table there before."""
     for asset in ("train_set", "test_set", "rejected_characters"):
         shutil.rmtree(
             home.warehouse.joinpath(*resources["project"].config.qualified(asset).split(".")), ignore_errors=True
         )
-    needed = {name: resources[name] for name in ("project", "engine", "tables", "turn")}
+    needed = {name: resources[name] for name in ("project", "engine", "tables", "retraining_lock")}
     context = dg.build_asset_context(instance=instance())
     results: Iterable[dg.MaterializeResult[TableVersion]] = characters(context, raw_characters=raw, **needed)  # type: ignore[assignment]
     return {result.asset_key.path[-1]: result.value for result in results if result.asset_key is not None}

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from marvel_assets.config import ConfigError
-from marvel_assets.paths import PROJECT_ROOT, Home, HomeError
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths, ProjectPathsError
 from marvel_assets.utils import disk_space as room
 
 if TYPE_CHECKING:
@@ -73,14 +73,14 @@ def main() -> None:
     gc.set_threshold(10_000, 20, 20)
 
     try:
-        home = Home.from_environment()
-    except HomeError as error:
+        home = ProjectPaths.from_environment()
+    except ProjectPathsError as error:
         sys.exit(str(error))
     os.environ["DAGSTER_HOME"] = str(home.dagster)
     try:
         _prepare(home, chosen.command, getattr(chosen, "select", EVERYTHING))
         code = _do(chosen, home)
-    except (ConfigError, HomeError) as error:
+    except (ConfigError, ProjectPathsError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
@@ -113,7 +113,7 @@ class _Ending:
             os._exit(self.code)
 
 
-def _prepare(home: Home, command: str, selection: str) -> None:
+def _prepare(home: ProjectPaths, command: str, selection: str) -> None:
     """Make the home ready to be used; what can't be written to or is wrong with the settings ends the command."""
     looks = {"run": room.problems, "summary": room.unreadable}
     if command != "doctor" and (problems := looks.get(command, room.refusals)(home)):
@@ -130,7 +130,7 @@ def _prepare(home: Home, command: str, selection: str) -> None:
         _prepare_spark(home, command)
 
 
-def _prepare_spark(home: Home, command: str) -> None:
+def _prepare_spark(home: ProjectPaths, command: str) -> None:
     """Fetch and make once what lets a local JVM start fast."""
     from marvel_assets.defs.resources import profile_name
 
@@ -140,7 +140,7 @@ def _prepare_spark(home: Home, command: str) -> None:
         prepare(home)
 
 
-def _do(chosen: argparse.Namespace, home: Home) -> int:
+def _do(chosen: argparse.Namespace, home: ProjectPaths) -> int:
     match chosen.command:
         case "run":
             return _run(home, chosen.select)
@@ -185,7 +185,7 @@ def _check_ports(**ports: int) -> None:
             )
 
 
-def _run(home: Home, selection: str) -> int:
+def _run(home: ProjectPaths, selection: str) -> int:
     from marvel_assets.summary import Materialised
 
     before, started = Materialised.read(home), time.monotonic()
@@ -231,15 +231,15 @@ def _restored_output() -> Iterator[None]:
             os.close(copy)
 
 
-def _print_summary(home: Home, *, ask_the_model: bool) -> None:
+def _print_summary(home: ProjectPaths, *, ask_the_model: bool) -> None:
     from marvel_assets.summary import summary
 
     with _in_one_line():
         for line in summary(home, ask_the_model=ask_the_model):
             print(line)
-    from marvel_assets.defs.resources import resources_of_the_profile
+    from marvel_assets.defs.resources import profile_resources
 
-    mlflow_pages = resources_of_the_profile(home)["tracking"].ui_url or "your Databricks workspace"
+    mlflow_pages = profile_resources(home)["tracking"].ui_url or "your Databricks workspace"
     dagster_pages = f"http://{LOOPBACK}:{UI_PORT}"
     print(f"  look next    `make ui`, then {dagster_pages} (lineage, checks, plots) and {mlflow_pages} (MLflow)")
 
@@ -258,31 +258,31 @@ def _in_one_line() -> Iterator[None]:
         sys.exit(" ".join(str(error).split()))
 
 
-def _examine(home: Home) -> int:
-    from marvel_assets.defs.readiness import findings
-    from marvel_assets.defs.resources import profile_name, resources_of_the_profile
+def _examine(home: ProjectPaths) -> int:
+    from marvel_assets.defs.readiness import readiness_checks
+    from marvel_assets.defs.resources import profile_name, profile_resources
 
-    resources = resources_of_the_profile(home)
+    resources = profile_resources(home)
     config = resources["project"].config
     print(f"Profile {profile_name()}, environment {config.environment} ({config.catalog_name}.{config.schema_name})")
     is_ready = True
-    for finding in findings(
+    for check in readiness_checks(
         resources["room"], config, resources["engine"], resources["tracking"], resources["unity_catalog"]
     ):
-        is_ready = is_ready and not finding.problems
-        print(f"  {finding.part:<12} {'ready' if not finding.problems else 'lacks something:'}")
-        for problem in finding.problems:
+        is_ready = is_ready and not check.problems
+        print(f"  {check.part:<12} {'ready' if not check.problems else 'lacks something:'}")
+        for problem in check.problems:
             print(f"               {problem}")
     return 0 if is_ready else 1
 
 
-def _serve_model(home: Home, port: int) -> int:
+def _serve_model(home: ProjectPaths, port: int) -> int:
     """Run MLflow's scoring server for the version that is under the alias now; a later one needs a new start."""
-    from marvel_assets.defs.resources import resources_of_the_profile
+    from marvel_assets.defs.resources import profile_resources
     from marvel_assets.tracking.artifacts import checked_files
     from marvel_assets.tracking.mlflow_store import connect
 
-    resources = resources_of_the_profile(home)
+    resources = profile_resources(home)
     catalog = resources["unity_catalog"]
     with _in_one_line():
         pair = catalog.pairs(resources["project"].config).current()
@@ -297,7 +297,7 @@ def _serve_model(home: Home, port: int) -> int:
         return _until_it_ends([Server(command, dict(os.environ))])
 
 
-def _serve_spark(home: Home, port: int) -> None:
+def _serve_spark(home: ProjectPaths, port: int) -> None:
     from marvel_assets.spark.connect_server import serve
     from marvel_assets.spark.delta_jars import JarsError
     from marvel_assets.spark.java import JavaError
@@ -310,11 +310,11 @@ def _serve_spark(home: Home, port: int) -> None:
         sys.exit(str(error))
 
 
-def _serve(home: Home, port: int, mlflow_port: int) -> int:
-    from marvel_assets.defs.resources import resources_of_the_profile
+def _serve(home: ProjectPaths, port: int, mlflow_port: int) -> int:
+    from marvel_assets.defs.resources import profile_resources
     from marvel_assets.tracking.mlflow_store import connect
 
-    tracking = resources_of_the_profile(home)["tracking"]
+    tracking = profile_resources(home)["tracking"]
     # MLflow's background jobs serve features that are not used here, and cost seven processes.
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     dagster = Server(_tool("dagster", "dev", "--host", LOOPBACK, "--port", str(port)), environment)

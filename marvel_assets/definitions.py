@@ -11,19 +11,19 @@ from marvel_assets.defs.ingestion.checks import (
     test_set_keeps_the_contract,
     train_set_keeps_the_contract,
 )
-from marvel_assets.defs.ingestion.sensors import new_raw_data
+from marvel_assets.defs.ingestion.sensors import source_change_sensor
 from marvel_assets.defs.jobs import approve, promote, retrain, rollback, score, tune, verify_scoring_environment
 from marvel_assets.defs.logger import brief_console
 from marvel_assets.defs.monitoring.assets import drift_report
-from marvel_assets.defs.monitoring.run_failures import failed_runs
+from marvel_assets.defs.monitoring.run_failures import run_failure_alert
 from marvel_assets.defs.monitoring.sensors import drift_sensor
 from marvel_assets.defs.registration.assets import basic_model_version
 from marvel_assets.defs.registration.sensors import aliases_agree
-from marvel_assets.defs.resources import resources_of_the_profile
+from marvel_assets.defs.resources import profile_resources
 from marvel_assets.defs.schedules import weekly_retraining
 from marvel_assets.defs.training.assets import basic_model, fitted_pipeline
 from marvel_assets.defs.training.checks import basic_model_inspection
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 
 defs = dg.Definitions(
     assets=[
@@ -46,8 +46,8 @@ defs = dg.Definitions(
     jobs=[retrain, score, promote, rollback, approve, tune, verify_scoring_environment],
     # All ship switched off; the README tells how to turn them on.
     schedules=[weekly_retraining],
-    sensors=[new_raw_data, drift_sensor, aliases_agree, failed_runs],
-    resources=resources_of_the_profile(Home.from_environment()),
+    sensors=[source_change_sensor, drift_sensor, aliases_agree, run_failure_alert],
+    resources=profile_resources(ProjectPaths.from_environment()),
     loggers={"brief": brief_console},
     executor=watched_in_process_executor,
 )

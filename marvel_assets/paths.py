@@ -17,12 +17,12 @@ READ_BY_URLS = frozenset("?%[]")
 would find no table in it."""
 
 
-class HomeError(ValueError):
+class ProjectPathsError(ValueError):
     """MARVEL_HOME names no folder that can be a home."""
 
 
 @dataclass(frozen=True)
-class Home:
+class ProjectPaths:
     """Where each part of the local state lives under ``MARVEL_HOME`` (default ``.marvel`` in the project).
 
     Deleting ``root`` is a clean start.
@@ -31,20 +31,20 @@ class Home:
     root: Path
 
     @classmethod
-    def from_environment(cls) -> Home:
+    def from_environment(cls) -> ProjectPaths:
         """The home that ``MARVEL_HOME`` names, else ``.marvel`` beside the package.
 
         Raises:
-            HomeError: a folder of that name can't be a home.
+            ProjectPathsError: a folder of that name can't be a home.
         """
         named = os.environ.get("MARVEL_HOME") or PROJECT_ROOT / ".marvel"
         try:
             root = Path(named).expanduser().resolve()
         except (RuntimeError, OSError) as error:
-            raise HomeError(f"MARVEL_HOME is {str(named)[:300]!r}: {error}") from error
+            raise ProjectPathsError(f"MARVEL_HOME is {str(named)[:300]!r}: {error}") from error
         unusable = sorted({letter for letter in str(root) if letter in READ_BY_URLS or not letter.isprintable()})
         if unusable:
-            raise HomeError(
+            raise ProjectPathsError(
                 f"MARVEL_HOME is {str(root)!r}; choose a folder without {', '.join(map(repr, unusable))} in its path."
             )
         return cls(root)
@@ -81,7 +81,7 @@ class Home:
 
     @property
     def pipelines(self) -> Path:
-        """Fitted pipelines as skops files, each under the recipe that it was fitted by."""
+        """Fitted pipelines as skops files, each under the cache key that it was fitted by."""
         return self.root / "pipelines"
 
     @property
@@ -130,13 +130,13 @@ class Home:
         Its database is made by one process alone: Dagster's own first start fails where several start at once.
 
         Raises:
-            HomeError: the folder can't be made.
+            ProjectPathsError: the folder can't be made.
         """
         try:
             self.dagster.mkdir(parents=True, exist_ok=True)
             self.locks.mkdir(exist_ok=True)
         except OSError as error:
-            raise HomeError(
+            raise ProjectPathsError(
                 f"MARVEL_HOME is {str(self.root)[:300]!r}, and {error.strerror} there; name a folder that can be made."
             ) from error
         is_made = self.dagster / ".is_made"
@@ -158,6 +158,6 @@ class Home:
 
 if __name__ == "__main__":
     try:
-        Home.from_environment().prepare()
-    except HomeError as problem:
+        ProjectPaths.from_environment().prepare()
+    except ProjectPathsError as problem:
         sys.exit(str(problem))

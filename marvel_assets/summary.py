@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from marvel_assets.datasets.marvel_kaggle.answer import ANSWER, LABELS
+from marvel_assets.datasets.marvel_kaggle.answer import LABELS, OUTPUT_COLUMN
 from marvel_assets.defs.registration.challenger import RESULT
-from marvel_assets.defs.resources import resources_of_the_profile
+from marvel_assets.defs.resources import profile_resources
 from marvel_assets.evaluation.gate import GateResult
 from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, TableVersion, WheelRef, from_json
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from marvel_assets.paths import Home
+    from marvel_assets.paths import ProjectPaths
     from marvel_assets.storage.tables import Tables
 
 METRICS = {
@@ -46,7 +46,7 @@ class Materialised:
     references: dict[str, Any]
 
     @classmethod
-    def read(cls, home: Home) -> Materialised:
+    def read(cls, home: ProjectPaths) -> Materialised:
         """Read them from the home; an asset that was never materialised has none."""
         files = list_files(home.references, "*.json")
         return cls({file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files})
@@ -70,7 +70,7 @@ class Materialised:
         return from_json(json.dumps(self.references[asset])) if asset in self.references else None
 
 
-def summary(home: Home, *, ask_the_model: bool) -> Iterator[str]:
+def summary(home: ProjectPaths, *, ask_the_model: bool) -> Iterator[str]:
     """The lines of the summary: rows, Delta versions, metrics, models.
 
     Args:
@@ -81,7 +81,7 @@ def summary(home: Home, *, ask_the_model: bool) -> Iterator[str]:
     if not done.references:
         yield f"  nothing      has been materialised in {home.root} yet; `make run` does"
         return
-    resources = resources_of_the_profile(home)
+    resources = profile_resources(home)
     tracking = resources["tracking"]
     stores = (tracking.tracking_uri, home.locks, tracking.registry_uri)
     yield from _rows(done)
@@ -138,5 +138,5 @@ def _predictions(tables: Tables, test_set: TableVersion, model_files: Path) -> I
     model = mlflow.pyfunc.load_model(str(model_files))
     answer = model.predict(characters[model.metadata.get_input_schema().input_names()])
     yield f"  it answers   {json.dumps(answer)}"
-    yield f"  in the data  {json.dumps({ANSWER: [LABELS[alive] for alive in characters['Alive']]})}"
+    yield f"  in the data  {json.dumps({OUTPUT_COLUMN: [LABELS[alive] for alive in characters['Alive']]})}"
     yield f"  asked about  {', '.join(characters['Id'])}"

@@ -10,7 +10,7 @@ from typing import Any
 from deltalake import DeltaTable
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.registry.embedded import EmbeddedCatalog
 from marvel_assets.storage.references import from_json
 from marvel_assets.tracking.mlflow_store import connect
@@ -69,7 +69,7 @@ class State:
     aliases: dict[str, int | None]
 
 
-def state_of(home: Home, config_path: Path, environment: str = "dev") -> State:
+def state_of(home: ProjectPaths, config_path: Path, environment: str = "dev") -> State:
     """Read everything from where it is stored, not from what was said of it."""
     config = ProjectConfig.from_yaml(config_path, environment)
     client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
@@ -89,6 +89,6 @@ def state_of(home: Home, config_path: Path, environment: str = "dev") -> State:
     )
 
 
-def reference(home: Home, asset: str) -> Any:
+def reference(home: ProjectPaths, asset: str) -> Any:
     """What an asset last handed on."""
     return from_json((home.references / f"{asset}.json").read_text())

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from hypothesis import settings
 
-from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets_tests.commands import marvel, succeeded
 from marvel_assets_tests.homes import Templates, copy_of, made_once, make_empty
 
@@ -46,19 +46,19 @@ def small_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def empty_home(tmp_path_factory: pytest.TempPathFactory) -> ProjectPaths:
     """A home with Dagster's instance and MLflow's empty database. To be copied."""
-    return Home(made_once(tmp_path_factory, "empty", lambda folder: make_empty(Home(folder))))
+    return ProjectPaths(made_once(tmp_path_factory, "empty", lambda folder: make_empty(ProjectPaths(folder))))
 
 
 @pytest.fixture(scope="session")
-def mlflow_database(empty_home: Home) -> Path:
+def mlflow_database(empty_home: ProjectPaths) -> Path:
     """MLflow's empty database. To be copied."""
     return empty_home.mlflow_database
 
 
 @pytest.fixture(scope="session")
-def templates(tmp_path_factory: pytest.TempPathFactory, empty_home: Home, small_project: Path) -> Templates:
+def templates(tmp_path_factory: pytest.TempPathFactory, empty_home: ProjectPaths, small_project: Path) -> Templates:
     """Homes in which the graph has been run. To be copied."""
     return Templates(tmp_path_factory, empty_home, small_project)
 
@@ -68,21 +68,23 @@ def spark_folder() -> Path:
     """Delta's jars and the class-data archive, fetched and made once by `make test` or here."""
     from marvel_assets.spark.local import LocalJvm
 
-    made = Home(PROJECT_ROOT / ".marvel")
-    jvm = LocalJvm.provide(made.spark, made.locks)
-    jvm.make_archive()
+    made = ProjectPaths(PROJECT_ROOT / ".marvel")
+    jvm = LocalJvm.prepare(made.spark, made.locks)
+    jvm.build_cds_archive()
     return made.spark
 
 
 @pytest.fixture
-def spark_home(home: Home, spark_folder: Path) -> Home:
+def spark_home(home: ProjectPaths, spark_folder: Path) -> ProjectPaths:
     """A home of the test's own, with what Spark needs in it."""
     home.spark.symlink_to(spark_folder, target_is_directory=True)
     return home
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_project: Path, empty_home: Home) -> Home:
+def home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_project: Path, empty_home: ProjectPaths
+) -> ProjectPaths:
     """A home of the test's own, with MLflow's empty database, that commands and resources find."""
     made = copy_of(empty_home, tmp_path / "home")
     monkeypatch.setenv("MARVEL_HOME", str(made.root))
@@ -94,7 +96,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_project: Path, e
 
 
 @pytest.fixture(scope="session")
-def first_run(tmp_path_factory: pytest.TempPathFactory, small_project: Path) -> Home:
+def first_run(tmp_path_factory: pytest.TempPathFactory, small_project: Path) -> ProjectPaths:
     """The whole graph, materialised by `marvel run` into a fresh home. To be looked at only.
 
     Beside it are what the command has told, and the folder that it had for temporary files.
@@ -107,21 +109,21 @@ def first_run(tmp_path_factory: pytest.TempPathFactory, small_project: Path) -> 
         done = succeeded(marvel("run", TMPDIR=str(temporary), **settings))
         (folder / "told").write_text(done.stdout)
 
-    return Home(made_once(tmp_path_factory, "first-run", make) / "home")
+    return ProjectPaths(made_once(tmp_path_factory, "first-run", make) / "home")
 
 
 @pytest.fixture
-def materialised(home: Home, first_run: Home) -> Home:
+def materialised(home: ProjectPaths, first_run: ProjectPaths) -> ProjectPaths:
     """The test's own home, with the whole graph materialised: to be changed at will."""
     shutil.rmtree(home.root)
     return copy_of(first_run, home.root)
 
 
 @pytest.fixture
-def given_runs(home: Home, templates: Templates) -> Callable[..., Home]:
+def given_runs(home: ProjectPaths, templates: Templates) -> Callable[..., ProjectPaths]:
     """Puts the test's home where the graph was run from characters with these shares of wrong labels."""
 
-    def put(*shares: float) -> Home:
+    def put(*shares: float) -> ProjectPaths:
         shutil.rmtree(home.root)
         return copy_of(templates.after(*shares), home.root)
 

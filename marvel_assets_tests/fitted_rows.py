@@ -7,8 +7,8 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from marvel_assets.config import LightGBMParameters, ProjectConfig
-from marvel_assets.datasets.marvel_kaggle.cleaning import cleaned_characters, digested_source, set_of
-from marvel_assets.datasets.marvel_kaggle.columns import FEATURES, FILL_VALUES, MEASURES, TARGET
+from marvel_assets.datasets.marvel_kaggle.cleaning import cleaning_sql, digested_source_sql, split_sql
+from marvel_assets.datasets.marvel_kaggle.columns import FEATURES, FILL_VALUES, NUMERIC_FEATURES, TARGET
 from marvel_assets.model.coercion import FeatureCoercer
 from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
 from marvel_assets.paths import PROJECT_ROOT
@@ -17,20 +17,20 @@ from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets_tests.conftest import FEW_TREES
 
 FEATURE_NAMES = list(FEATURES)
-CATEGORICAL = [name for name in FEATURE_NAMES if name not in MEASURES]
+CATEGORICAL = [name for name in FEATURE_NAMES if name not in NUMERIC_FEATURES]
 
 
 def cleaned(folder: Path, rows: int) -> dict[str, pd.DataFrame]:
     with DuckDBEngine(scratch=str(folder)).session() as session:
         session.read_source(GeneratedSource(rows, 7, folder), "delivered")
-        session.query(digested_source("delivered"), "raw_characters")
-        session.query(cleaned_characters(), "cleaned_characters")
+        session.create_table_as(digested_source_sql("delivered"), "raw_characters")
+        session.create_table_as(cleaning_sql(), "cleaned_characters")
         columns = [*FEATURE_NAMES, TARGET]
         sets = {}
         for split in ("train", "test"):
-            session.query(set_of(split), split)
-            rows_of_split = session.rows(f"SELECT {', '.join(columns)} FROM {split} ORDER BY Id")
-            sets[split] = pd.DataFrame(rows_of_split, columns=columns).astype(dict.fromkeys(MEASURES, float))
+            session.create_table_as(split_sql(split), split)
+            rows_of_split = session.fetchall(f"SELECT {', '.join(columns)} FROM {split} ORDER BY Id")
+            sets[split] = pd.DataFrame(rows_of_split, columns=columns).astype(dict.fromkeys(NUMERIC_FEATURES, float))
     return sets
 
 

@@ -6,13 +6,17 @@ from typing import Any
 import dagster as dg
 
 from marvel_assets.definitions import defs
-from marvel_assets.defs.resources import resources_of_the_profile
+from marvel_assets.defs.resources import profile_resources
 from marvel_assets.defs.training.assets import basic_model
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 
 
 def run_graph(
-    home: Home, source: Path | str | None = None, instance: dg.DagsterInstance | None = None, *, select: str = "*"
+    home: ProjectPaths,
+    source: Path | str | None = None,
+    instance: dg.DagsterInstance | None = None,
+    *,
+    select: str = "*",
 ) -> dg.ExecuteInProcessResult:
     """Materialise what the selection takes; a failure is told by the result.
 
@@ -23,7 +27,7 @@ def run_graph(
         assets=defs.assets,
         asset_checks=defs.asset_checks,
         jobs=[dg.define_asset_job("retrain", dg.AssetSelection.from_coercible(select.split(",")))],
-        resources=resources_of_the_profile(home),
+        resources=profile_resources(home),
     )
     job = graph.resolve_job_def("retrain")
     return job.execute_in_process(run_config=settings, raise_on_error=False, instance=instance)
@@ -36,13 +40,13 @@ def succeeded(result: dg.ExecuteInProcessResult) -> dg.ExecuteInProcessResult:
 
 
 def run_job(
-    home: Home, name: str, op: str, instance: dg.DagsterInstance | None = None, **config: Any
+    home: ProjectPaths, name: str, op: str, instance: dg.DagsterInstance | None = None, **config: Any
 ) -> dg.ExecuteInProcessResult:
     """One of the jobs that a person starts by name."""
     graph = dg.Definitions(
         assets=defs.assets,
         jobs=[job for job in defs.jobs if job.name == name],
-        resources=resources_of_the_profile(home),
+        resources=profile_resources(home),
     )
     settings = {"ops": {op: {"config": config}}}
     job = graph.resolve_job_def(name)
@@ -67,13 +71,13 @@ def work_of(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance) -> 
     return [message for message in messages if message.startswith(WORK)]
 
 
-def inspect_alone(home: Home) -> dg.ExecuteInProcessResult:
+def inspect_alone(home: ProjectPaths) -> dg.ExecuteInProcessResult:
     """The checks of basic_model without the asset, as *Execute* on its page does."""
     graph = dg.Definitions(
         assets=defs.assets,
         asset_checks=defs.asset_checks,
         jobs=[dg.define_asset_job("inspect", selection=dg.AssetSelection.checks_for_assets(basic_model))],
-        resources=resources_of_the_profile(home),
+        resources=profile_resources(home),
     )
     return graph.resolve_job_def("inspect").execute_in_process(raise_on_error=False)
 

@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 from filelock import FileLock
 
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.graph import run_graph, succeeded
 from marvel_assets_tests.planted import spoilt_characters
@@ -38,18 +38,18 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
     return folder
 
 
-def make_empty(home: Home) -> None:
+def make_empty(home: ProjectPaths) -> None:
     """Dagster's instance and MLflow's database: seconds of processor time."""
     home.prepare()
     connect(f"sqlite:///{home.mlflow_database}", home.locks)
 
 
-def copy_of(template: Home, root: Path) -> Home:
+def copy_of(template: ProjectPaths, root: Path) -> ProjectPaths:
     """A home that holds the same; what was written into it as an absolute path leads into the copy.
 
     Files of models are left as they are: their digests are known.
     """
-    copy = Home(root)
+    copy = ProjectPaths(root)
     shutil.copytree(template.root, root, symlinks=True)
     before, after = str(template.root), str(root)
     for reference in copy.references.glob("*.json"):
@@ -68,7 +68,7 @@ def copy_of(template: Home, root: Path) -> Home:
 class Templates:
     """Homes in which the graph has been run, in this process, from one source or several."""
 
-    def __init__(self, factory: pytest.TempPathFactory, empty: Home, config: Path) -> None:
+    def __init__(self, factory: pytest.TempPathFactory, empty: ProjectPaths, config: Path) -> None:
         self._factory = factory
         self._empty = empty
         self._config = config
@@ -81,7 +81,7 @@ class Templates:
 
         return made_once(self._factory, f"spoilt-{share:g}", make) / "characters.csv"
 
-    def after(self, *shares: float) -> Home:
+    def after(self, *shares: float) -> ProjectPaths:
         """A home after one run for each of these shares of wrong labels. To be copied."""
         *earlier, last = shares
 
@@ -94,4 +94,6 @@ class Templates:
                 with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
                     succeeded(run_graph(home, self.source(last), instance))
 
-        return Home(made_once(self._factory, f"after-{'-'.join(f'{share:g}' for share in shares)}", make) / "home")
+        return ProjectPaths(
+            made_once(self._factory, f"after-{'-'.join(f'{share:g}' for share in shares)}", make) / "home"
+        )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pytest
 import requests
 
-from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets_tests.commands import users_environment
 
 START_SECONDS = 400
@@ -40,7 +40,7 @@ class Pages:
 
 
 @contextmanager
-def served(home: Home, **environment: str) -> Iterator[Pages]:
+def served(home: ProjectPaths, **environment: str) -> Iterator[Pages]:
     """Start `marvel ui`, and end it by its process id."""
     ports = free_port(), free_port()
     server = subprocess.Popen(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from marvel_assets.datasets.marvel_kaggle.columns import TEST_BELOW
+from marvel_assets.datasets.marvel_kaggle.columns import TEST_HASH_BOUND
 from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
 
 ROWS = 4000
@@ -21,7 +21,7 @@ def spoilt_characters(folder: Path, share: float, rows: int = ROWS) -> Path:
     characters = synthetic_characters(rows, SEED)
     digests = characters["PageID"].map(lambda name: hashlib.md5(str(name).encode()).hexdigest())
     drawn = np.random.default_rng(SEED).random(len(characters)) < share
-    turned = (digests >= TEST_BELOW) & drawn & characters["Alive"].isin(["Alive", "Dead"])
+    turned = (digests >= TEST_HASH_BOUND) & drawn & characters["Alive"].isin(["Alive", "Dead"])
     other: pd.Series = characters["Alive"].map({"Alive": "Dead", "Dead": "Alive"})
     characters["Alive"] = characters["Alive"].mask(turned, other)
     file = folder / f"spoilt_{share:g}.csv"

@@ -12,7 +12,7 @@ import pytest
 
 from marvel_assets import cli
 from marvel_assets.defs.readiness import check_selection
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 
 
 def end_of(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
@@ -79,7 +79,7 @@ def test_a_command_that_only_looks_makes_no_home(
     assert not (tmp_path / "nothing").exists()
 
 
-def test_doctor_writes_nothing_into_a_home(home: Home, monkeypatch: pytest.MonkeyPatch):
+def test_doctor_writes_nothing_into_a_home(home: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
     # given
     before = everything_in(home.root)
 
@@ -141,7 +141,7 @@ def test_the_summary_names_the_pages_of_the_server_that_is_used(
 
 
 def test_the_summary_does_not_send_people_of_databricks_to_this_machine(
-    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    home: ProjectPaths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     # given: the address is in a profile of Databricks' own configuration
     monkeypatch.setenv("MARVEL_PROFILE", "databricks")

@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 
 from marvel_assets.cli import main
 from marvel_assets.definitions import defs
-from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets_tests.planted import spoilt_characters
 
 DOCUMENTS = [PROJECT_ROOT / "README.md", *sorted((PROJECT_ROOT / "docs").glob("*.md"))]
@@ -111,7 +111,7 @@ def every_model_passes(small_project: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def terminal(tmp_path: Path, every_model_passes: Path, spark_folder: Path) -> dict[str, str]:
     """The variables of a user who has opened a terminal, over a fresh home."""
-    home = Home(tmp_path / "home")
+    home = ProjectPaths(tmp_path / "home")
     home.root.mkdir()
     home.spark.symlink_to(spark_folder, target_is_directory=True)
     (tmp_path / "servers").touch()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 
 PARTS = (
     "warehouse",
@@ -30,7 +30,7 @@ def test_it_lies_beside_the_package_where_nothing_else_is_said(monkeypatch: pyte
         monkeypatch.setenv("MARVEL_HOME", value)
 
     # then
-    assert Home.from_environment().root == PROJECT_ROOT / ".marvel"
+    assert ProjectPaths.from_environment().root == PROJECT_ROOT / ".marvel"
 
 
 def test_it_lies_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -38,7 +38,7 @@ def test_it_lies_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("MARVEL_HOME", str(tmp_path / "elsewhere"))
 
     # then
-    assert Home.from_environment().root == tmp_path / "elsewhere"
+    assert ProjectPaths.from_environment().root == tmp_path / "elsewhere"
 
 
 def test_a_relative_path_does_not_depend_on_where_later_steps_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -47,7 +47,7 @@ def test_a_relative_path_does_not_depend_on_where_later_steps_run(monkeypatch: p
     monkeypatch.setenv("MARVEL_HOME", "here")
 
     # then
-    assert Home.from_environment().root == tmp_path / "here"
+    assert ProjectPaths.from_environment().root == tmp_path / "here"
 
 
 def test_a_tilde_is_the_users_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -56,12 +56,12 @@ def test_a_tilde_is_the_users_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("MARVEL_HOME", "~/marvel")
 
     # then
-    assert Home.from_environment().root == tmp_path / "marvel"
+    assert ProjectPaths.from_environment().root == tmp_path / "marvel"
 
 
 def test_every_part_lies_under_the_root_and_on_its_own(tmp_path: Path):
     # given
-    home = Home(tmp_path)
+    home = ProjectPaths(tmp_path)
 
     # when
     parts = [getattr(home, name) for name in PARTS]
@@ -73,7 +73,7 @@ def test_every_part_lies_under_the_root_and_on_its_own(tmp_path: Path):
 
 def test_naming_the_parts_makes_no_folder(tmp_path: Path):
     # given
-    home = Home(tmp_path / "home")
+    home = ProjectPaths(tmp_path / "home")
 
     # when
     for name in PARTS:
@@ -85,7 +85,7 @@ def test_naming_the_parts_makes_no_folder(tmp_path: Path):
 
 def test_preparing_gives_dagster_the_projects_settings(tmp_path: Path):
     # given
-    home = Home(tmp_path / "home")
+    home = ProjectPaths(tmp_path / "home")
 
     # when
     home.prepare()
@@ -97,7 +97,7 @@ def test_preparing_gives_dagster_the_projects_settings(tmp_path: Path):
 
 def test_preparing_again_brings_the_settings_up_to_date_and_keeps_the_rest(tmp_path: Path):
     # given
-    home = Home(tmp_path / "home")
+    home = ProjectPaths(tmp_path / "home")
     home.prepare()
     (home.dagster / "dagster.yaml").write_text("old: true")
     (home.dagster / "history.db").write_text("kept")

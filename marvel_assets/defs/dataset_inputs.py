@@ -9,7 +9,7 @@ from marvel_assets.storage.tables import TableNotFoundError
 
 if TYPE_CHECKING:
     from marvel_assets.defs.project import Project
-    from marvel_assets.storage.engines.base import Location
+    from marvel_assets.storage.engines.base import TablePath
     from marvel_assets.storage.tables import Tables
     from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class DatasetInput(NamedTuple):
     """A version of a table, at the place where it can be read."""
 
-    location: Location
+    location: TablePath
     version: int
 
     def __str__(self) -> str:

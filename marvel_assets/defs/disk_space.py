@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.utils import disk_space as room
 
 
@@ -18,4 +18,4 @@ class Room(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def problems(self) -> list[str]:
         """What keeps a run from writing there."""
-        return room.problems(Home(Path(self.root)))
+        return room.problems(ProjectPaths(Path(self.root)))

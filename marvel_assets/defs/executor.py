@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.utils.run_heartbeat import forget, giving_a_sign, goes_on, known_runs
 from marvel_assets.utils.temporary_folders import clear_up
 
@@ -31,7 +31,7 @@ class WatchedExecutor(dg.Executor):
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:  # noqa: ANN401 - not public
         """Execute the plan as the inner executor does."""
-        home, run_id = Home.from_environment(), plan_context.run_id
+        home, run_id = ProjectPaths.from_environment(), plan_context.run_id
         with giving_a_sign(home.locks, run_id):
             if _keeps_its_runs_in(home, plan_context.instance):
                 end_runs_of_the_dead(plan_context.instance, home.locks)
@@ -88,6 +88,6 @@ def _has_started(instance: dg.DagsterInstance, run_id: str) -> bool:
     return run is not None and run.status == dg.DagsterRunStatus.STARTED
 
 
-def _keeps_its_runs_in(home: Home, instance: dg.DagsterInstance) -> bool:
+def _keeps_its_runs_in(home: ProjectPaths, instance: dg.DagsterInstance) -> bool:
     """Whether all runs that the instance knows are this machine's: of others' nobody here can tell."""
     return instance.is_persistent and Path(instance.root_directory).resolve() == home.dagster

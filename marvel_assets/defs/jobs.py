@@ -54,14 +54,14 @@ def score_table(
     unity_catalog: UnityCatalog,
 ) -> None:
     """Bring the predictions for one table up to date, as survival_predictions does for raw_characters."""
-    head = tables.head(config.table)
-    if head is None:
+    latest = tables.latest(config.table)
+    if latest is None:
         raise TableNotFoundError(
             f"{config.table}: there is no such table at {tables.location(config.table)}; name one as "
             "catalog.schema.table."
         )
     name = f"{config.table}_predictions"
-    predicted = predict_table(context.log, head.table, name, project, engine, tables, tracking, unity_catalog)
+    predicted = predict_table(context.log, latest.table, name, project, engine, tables, tracking, unity_catalog)
     context.log_event(dg.AssetMaterialization(name.split("."), metadata=predicted.metadata))
 
 
@@ -72,7 +72,7 @@ def score() -> None:
 
 
 @dg.op
-def predict_from_its_own_requirements(
+def verify_environment(
     context: dg.OpExecutionContext, project: Project, unity_catalog: UnityCatalog, tracking: MlflowTracking
 ) -> None:
     """Install the custom model's requirements into a new environment, and compare what it predicts there and here."""
@@ -103,7 +103,7 @@ def predict_from_its_own_requirements(
 @dg.job(description="Predict with the custom model in a clean environment made from its own requirements.")
 def verify_scoring_environment() -> None:
     """On demand: making the environment takes a minute."""
-    predict_from_its_own_requirements()
+    verify_environment()
 
 
 @dg.op

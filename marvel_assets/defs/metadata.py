@@ -6,14 +6,14 @@ from pathlib import Path
 
 import dagster as dg
 
-from marvel_assets.storage.tables import Published, Tables
+from marvel_assets.storage.tables import Tables, WriteResult
 
 OWNERS = ["team:marvel"]
 
 
-def table_metadata(published: Published, tables: Tables) -> dict[str, dg.MetadataValue]:
+def table_metadata(written: WriteResult, tables: Tables) -> dict[str, dg.MetadataValue]:
     """What is known of a table's version."""
-    table = published.commit.table
+    table = written.commit.table
     location = tables.location(table.name)
     folder = {"dagster/uri": dg.MetadataValue.path(str(location))} if isinstance(location, Path) else {}
     return {
@@ -22,14 +22,14 @@ def table_metadata(published: Published, tables: Tables) -> dict[str, dg.Metadat
         "dagster/row_count": dg.MetadataValue.int(table.rows),
         "delta_version": dg.MetadataValue.int(table.version),
         "content": dg.MetadataValue.text(table.content),
-        "unchanged": dg.MetadataValue.bool(not published.is_new),
+        "unchanged": dg.MetadataValue.bool(not written.is_new),
     }
 
 
-def log_published(log: dg.DagsterLogManager, published: Published) -> None:
+def log_write(log: dg.DagsterLogManager, written: WriteResult) -> None:
     """One line for who watches the run."""
-    table = published.commit.table
-    log.info(f"{table}: {table.rows:,} rows, {'written' if published.is_new else 'unchanged'}")
+    table = written.commit.table
+    log.info(f"{table}: {table.rows:,} rows, {'written' if written.is_new else 'unchanged'}")
 
 
 def column_schema(columns: Mapping[str, str], types: Mapping[str, str]) -> dg.TableSchema:

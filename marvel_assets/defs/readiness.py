@@ -14,26 +14,26 @@ if TYPE_CHECKING:
 
     from marvel_assets.config import ProjectConfig
     from marvel_assets.defs.disk_space import Room
-    from marvel_assets.paths import Home
+    from marvel_assets.paths import ProjectPaths
     from marvel_assets.registry.resource import UnityCatalog
     from marvel_assets.storage.engines.base import Engine
     from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
 
-class Finding(NamedTuple):
+class ReadinessCheck(NamedTuple):
     """A part of the profile, and what it lacks: nothing where it is ready."""
 
     part: str
     problems: list[str]
 
 
-def check_settings(home: Home) -> None:
+def check_settings(home: ProjectPaths) -> None:
     """Look at all that files and variables say, before any of it is used.
 
     Raises:
         ConfigError: naming the file and the key, or the variable.
     """
-    from marvel_assets.defs.resources import resources_of_the_profile
+    from marvel_assets.defs.resources import profile_resources
 
     for name, value in os.environ.items():
         if name.startswith(("MARVEL_", "MLFLOW_")) and not value.isascii():
@@ -41,7 +41,7 @@ def check_settings(home: Home) -> None:
                 value.encode()
             except UnicodeEncodeError as error:
                 raise ConfigError(f"{name} holds bytes that are no UTF-8 text; set it anew.") from error
-    _ = resources_of_the_profile(home)["project"].config
+    _ = profile_resources(home)["project"].config
     Tags.collect("no run")
 
 
@@ -63,9 +63,9 @@ def check_selection(selection: str) -> None:
         raise ConfigError(f"--select {selection!r}: there are no such assets.")
 
 
-def findings(
+def readiness_checks(
     room: Room, config: ProjectConfig, engine: Engine, tracking: MlflowTracking, unity_catalog: UnityCatalog
-) -> Iterator[Finding]:
+) -> Iterator[ReadinessCheck]:
     """Look at each part in turn, and create nothing. What is in this process needs no look."""
     looks: dict[str, Callable[[], list[str]]] = {
         "home": room.problems,
@@ -74,7 +74,7 @@ def findings(
         "catalog": lambda: unity_catalog.problems(config.catalog_name, config.schema_name),
     }
     for part, look in looks.items():
-        yield Finding(part, look())
+        yield ReadinessCheck(part, look())
 
 
 def check_ready(
@@ -88,7 +88,9 @@ def check_ready(
     from marvel_assets.registry.base import CatalogError
 
     problems = [
-        problem for finding in findings(room, config, engine, tracking, unity_catalog) for problem in finding.problems
+        problem
+        for check in readiness_checks(room, config, engine, tracking, unity_catalog)
+        for problem in check.problems
     ]
     if problems:
         raise dg.Failure(" ".join(problems), allow_retries=False)

@@ -9,7 +9,7 @@ from marvel_assets.config import ConfigError
 from marvel_assets.defs.disk_space import Room
 from marvel_assets.defs.inference.wheel import WheelBuilder
 from marvel_assets.defs.project import Project
-from marvel_assets.defs.retraining_lock import RetrainingTurn
+from marvel_assets.defs.retraining_lock import RetrainingLock
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.sources.resource import Sources
 from marvel_assets.spark.session import Spark
@@ -17,7 +17,7 @@ from marvel_assets.storage.catalog_tables import CatalogTables
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.storage.engines.spark import SparkEngine
 from marvel_assets.storage.io_managers import ReferenceIOManager
-from marvel_assets.storage.pipeline_cache import PipelineIOManager, PipelineStore
+from marvel_assets.storage.pipeline_cache import PipelineCache, PipelineIOManager
 from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.training.study_store import StudyStore
@@ -26,7 +26,7 @@ from marvel_assets.utils.addresses import WEB, shown_address, shown_connect_url,
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from marvel_assets.paths import Home
+    from marvel_assets.paths import ProjectPaths
 
 
 STORES = frozenset({*WEB, "sqlite", "postgresql", "mysql", "mssql"})
@@ -36,7 +36,7 @@ STORAGES = frozenset({"file", "s3", "gs", "abfs", "abfss"})
 FOR_MLFLOW = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the database's own variables"
 
 
-def resources_of_the_profile(home: Home) -> dict[str, Any]:
+def profile_resources(home: ProjectPaths) -> dict[str, Any]:
     """The resources of the profile that ``MARVEL_PROFILE`` names (default: embedded).
 
     Raises:
@@ -53,7 +53,7 @@ def profile_name() -> str:
     return os.environ.get("MARVEL_PROFILE") or "embedded"
 
 
-def embedded(home: Home) -> dict[str, Any]:
+def embedded(home: ProjectPaths) -> dict[str, Any]:
     """Everything in this process and under one folder: no JVM, no server, no account."""
     return {
         **_common(home),
@@ -64,7 +64,7 @@ def embedded(home: Home) -> dict[str, Any]:
     }
 
 
-def spark(home: Home) -> dict[str, Any]:
+def spark(home: ProjectPaths) -> dict[str, Any]:
     """Tables are made by Spark, in a JVM of the run or on the Spark Connect server that MARVEL_SPARK_URL names."""
     session = _spark(home)
     return {
@@ -76,7 +76,7 @@ def spark(home: Home) -> dict[str, Any]:
     }
 
 
-def databricks(home: Home) -> dict[str, Any]:
+def databricks(home: ProjectPaths) -> dict[str, Any]:
     """Tables, runs and models on Databricks: Databricks Connect, its tracking server, Unity Catalog."""
     profile = os.environ.get("DATABRICKS_CONFIG_PROFILE")
     suffix = f"://{profile}" if profile else ""
@@ -100,30 +100,30 @@ def databricks(home: Home) -> dict[str, Any]:
     }
 
 
-PROFILES: dict[str, Callable[[Home], dict[str, Any]]] = {
+PROFILES: dict[str, Callable[[ProjectPaths], dict[str, Any]]] = {
     "embedded": embedded,
     "spark": spark,
     "databricks": databricks,
 }
 
 
-def _common(home: Home) -> dict[str, Any]:
+def _common(home: ProjectPaths) -> dict[str, Any]:
     """What is the same wherever tables and models are."""
-    pipeline_store = PipelineStore(folder=str(home.pipelines), locks=str(home.locks))
+    pipeline_cache = PipelineCache(folder=str(home.pipelines), locks=str(home.locks))
     return {
         "project": Project.from_environment(),
         "room": Room(root=str(home.root)),
         "sources": Sources(scratch=str(home.scratch), last_read=str(home.last_source)),
-        "pipeline_store": pipeline_store,
+        "pipeline_cache": pipeline_cache,
         "studies": StudyStore(folder=str(home.studies), locks=str(home.locks)),
-        "turn": RetrainingTurn(locks=str(home.locks)),
+        "retraining_lock": RetrainingLock(locks=str(home.locks)),
         "wheel_builder": WheelBuilder(folder=str(home.wheels)),
         "references": ReferenceIOManager(folder=str(home.references)),
-        "pipelines": PipelineIOManager(store=pipeline_store, folder=str(home.references)),
+        "pipelines": PipelineIOManager(store=pipeline_cache, folder=str(home.references)),
     }
 
 
-def _models(home: Home) -> dict[str, Any]:
+def _models(home: ProjectPaths) -> dict[str, Any]:
     """MLflow in the home or on a server; the catalog in the same store, or on a Unity Catalog server."""
     store = shown_address("MLFLOW_TRACKING_URI", FOR_MLFLOW, STORES) or home.mlflow_uri
     pages = store if store.startswith("http") else "http://127.0.0.1:5000"
@@ -148,7 +148,7 @@ def _models(home: Home) -> dict[str, Any]:
     }
 
 
-def _spark(home: Home) -> Spark:
+def _spark(home: ProjectPaths) -> Spark:
     server = shown_connect_url("MARVEL_SPARK_URL")
     return Spark(
         mode="connect" if server else "local",

@@ -23,7 +23,7 @@ POOL = "retraining"
 """The pool of the assets that must not be made by two runs at once."""
 
 
-class RetrainingTurn(dg.ConfigurableResource):  # type: ignore[type-arg]
+class RetrainingLock(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Lets one run after the other make tables, models and versions."""
 
     locks: str = Field(description="Folder of the lock files.")
@@ -34,7 +34,7 @@ class RetrainingTurn(dg.ConfigurableResource):  # type: ignore[type-arg]
     _held: FileLock | None = PrivateAttr(default=None)
 
     @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[RetrainingTurn]:  # noqa: ARG002
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[RetrainingLock]:  # noqa: ARG002
         """Hand out the resource, and let the next run begin when this one (or its step's process) is over."""
         try:
             yield self
@@ -43,7 +43,7 @@ class RetrainingTurn(dg.ConfigurableResource):  # type: ignore[type-arg]
                 self._held.release()
                 self._held = None
 
-    def take(self, context: dg.AssetExecutionContext) -> None:
+    def acquire(self, context: dg.AssetExecutionContext) -> None:
         """Wait until no other run is retraining; from then on until its end it is this run's turn.
 
         The system lets go of the lock of a run that was killed.

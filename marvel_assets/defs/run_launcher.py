@@ -6,7 +6,7 @@ import dagster as dg
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 
 from marvel_assets.defs.executor import KILLED, is_alive
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 
 
 class WatchingRunLauncher(dg.DefaultRunLauncher):
@@ -19,6 +19,6 @@ class WatchingRunLauncher(dg.DefaultRunLauncher):
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Look for its signs of life, whether this launcher started it or a person at the command line."""
-        if is_alive(self._instance, Home.from_environment().locks, run.run_id):
+        if is_alive(self._instance, ProjectPaths.from_environment().locks, run.run_id):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         return CheckRunHealthResult(WorkerStatus.FAILED, KILLED)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from marvel_assets.datasets.marvel_kaggle.columns import MEASURES
+from marvel_assets.datasets.marvel_kaggle.columns import NUMERIC_FEATURES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,7 @@ def shifts(reference: pd.DataFrame, window: pd.DataFrame, columns: Sequence[str]
     """Compare a window with the reference, column by column, the most shifted first."""
     found = []
     for column in columns:
-        expected, actual = _counts(reference[column], window[column], is_measure=column in MEASURES)
+        expected, actual = _counts(reference[column], window[column], is_measure=column in NUMERIC_FEATURES)
         psi, p_value = population_stability(expected, actual), _p_value(expected, actual)
         drifted = psi >= thresholds.psi and p_value < thresholds.p_value
         found.append(Shift(column, psi, p_value, drifted))

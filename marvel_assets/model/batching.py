@@ -19,7 +19,7 @@ FEWEST_ROWS = 256
 """Of fewer rows, finding the equal ones costs as much as asking for them all, and so does starting threads."""
 
 
-def asked_once_each(rows: pd.DataFrame, ask: Ask) -> Any:  # noqa: ANN401
+def predict_unique_rows(rows: pd.DataFrame, ask: Ask) -> Any:  # noqa: ANN401
     """A model's answers, one for each row in the order of the rows.
 
     Args:
@@ -41,7 +41,7 @@ def asked_once_each(rows: pd.DataFrame, ask: Ask) -> Any:  # noqa: ANN401
     return np.asarray(ask(rows.iloc[firsts]))[groups]
 
 
-def on_every_core(ask: Ask) -> Ask:
+def predict_in_threads(ask: Ask) -> Ask:
     """The same model, asked by as many threads as there are cores, each for a part of the rows.
 
     LightGBM lets go of the interpreter while it predicts. Threads of its own (OpenMP's) wait for each other by

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from marvel_assets.model.batching import asked_once_each
+from marvel_assets.model.batching import predict_unique_rows
 from marvel_assets.model.safe_loading import load_trusted
 
 ARTIFACT = "lightgbm-pipeline"
@@ -43,5 +43,5 @@ class MarvelModelWrapper(PythonModel):
             ValueError: naming the column that is absent, or holds what the model can't take.
         """
         features = self.model.named_steps["coerce"].transform(model_input)
-        classes = asked_once_each(features, self.model.predict) if len(features) else []  # LightGBM wants a row
+        classes = predict_unique_rows(features, self.model.predict) if len(features) else []  # LightGBM wants a row
         return {self.answer: [self.labels[int(found)] for found in classes]}

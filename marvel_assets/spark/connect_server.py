@@ -26,7 +26,7 @@ def server_command(folder: Path, locks: Path, port: int) -> list[str]:
     import pyspark
 
     settings = {
-        **LocalJvm.provide(folder, locks).settings({}),
+        **LocalJvm.prepare(folder, locks).settings({}),
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": str(port),
     }

@@ -57,7 +57,7 @@ class LocalJvm:
     jars: tuple[Path, ...]
 
     @classmethod
-    def provide(cls, folder: Path, locks: Path) -> LocalJvm:
+    def prepare(cls, folder: Path, locks: Path) -> LocalJvm:
         """Find Java, and fetch the jars where they are missing.
 
         Raises:
@@ -99,7 +99,7 @@ class LocalJvm:
             **own,
         }
 
-    def make_archive(self) -> None:
+    def build_cds_archive(self) -> None:
         """Load once what every session loads, and let the JVM write its classes down as it ends.
 
         A JVM that can't do so leaves no archive, and sessions start without one.

@@ -94,7 +94,7 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
 
         _needs("pyspark", "spark")
         try:
-            return LocalJvm.provide(Path(self.folder), Path(self.locks))
+            return LocalJvm.prepare(Path(self.folder), Path(self.locks))
         except (JavaError, JarsError) as error:
             raise dg.Failure(str(error), allow_retries=False) from error
 

@@ -16,7 +16,7 @@ def main(folder: str, locks: str, archive: str) -> None:
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     from pyspark.sql import SparkSession
 
-    settings = LocalJvm.provide(Path(folder), Path(locks)).settings({}, f"-XX:ArchiveClassesAtExit={archive}")
+    settings = LocalJvm.prepare(Path(folder), Path(locks)).settings({}, f"-XX:ArchiveClassesAtExit={archive}")
     session = SparkSession.builder.master("local[1]").config(map=settings).getOrCreate()
     with tempfile.TemporaryDirectory() as scratch:
         rows = session.range(100).selectExpr("id", "CAST(id AS STRING) AS text", "md5(CAST(id AS STRING)) AS digest")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.spark.session import Spark
-from marvel_assets.storage.engines.base import Location
+from marvel_assets.storage.engines.base import TablePath
 from marvel_assets.storage.memory import check_that_rows_fit
 from marvel_assets.storage.tables import TableNotFoundError, Tables
 
@@ -22,16 +22,16 @@ class CatalogTables(Tables):
 
     spark: Spark
 
-    def location(self, name: str) -> Location:
+    def location(self, name: str) -> TablePath:
         """The quoted name."""
         return quoted(name)
 
-    def count_at(self, location: Location, version: int) -> int:
+    def count_at(self, location: TablePath, version: int) -> int:
         """How many rows a version has."""
         return self._version(location, version).count()
 
     def _read_version(
-        self, location: Location, version: int, columns: list[str] | None, predicate: str | None
+        self, location: TablePath, version: int, columns: list[str] | None, predicate: str | None
     ) -> pa.Table:
         """The rows are counted before they are fetched."""
         from pyspark.errors import PySparkException
@@ -55,10 +55,10 @@ class CatalogTables(Tables):
             return ""
         return str(session.sql(f"DESCRIBE DETAIL {location}").select("id").collect()[0][0])
 
-    def _version(self, location: Location, version: int) -> DataFrame:
+    def _version(self, location: TablePath, version: int) -> DataFrame:
         return self.spark.session().read.format("delta").option("versionAsOf", str(version)).table(str(location))
 
-    def history(self, location: Location) -> Sequence[Mapping[str, Any]]:
+    def history(self, location: TablePath) -> Sequence[Mapping[str, Any]]:
         """Ask Delta's own log; a folder, as a home elsewhere records it, is no table of the catalog."""
         if isinstance(location, Path):
             return []

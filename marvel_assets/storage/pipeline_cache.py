@@ -1,4 +1,4 @@
-"""Fitted pipelines as skops files, found again by the recipe that they were fitted by."""
+"""Fitted pipelines as skops files, found again by the cache key that they were fitted by."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FittedPipeline:
     """A fitted pipeline with what it was fitted on. The pipeline itself is read only when it is asked for.
 
     Attributes:
-        recipe: hash of all that decides the fit: rows, features, parameters, code and library versions.
+        cache_key: hash of all that decides the fit: rows, features, parameters, code and library versions.
         trained_on: the table version whose rows were fitted.
         rows_digest: hash of the fitted rows as they were handed to the fit: in order where one process had them all.
         rows: how many were fitted.
@@ -37,7 +37,7 @@ class FittedPipeline:
         workers: processes that fitted it together; 0 where it was one alone.
     """
 
-    recipe: str
+    cache_key: str
     trained_on: TableVersion
     rows_digest: str
     rows: int
@@ -66,19 +66,19 @@ class FittedPipeline:
         return skops.io.loads(content, trusted=list(TRUSTED_TYPES))
 
 
-class PipelineStore(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Keeps each fitted pipeline at ``<folder>/<recipe>.skops``, its description beside it."""
+class PipelineCache(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Keeps each fitted pipeline at ``<folder>/<cache_key>.skops``, its description beside it."""
 
     folder: str = Field(description="Folder of the fitted pipelines.")
     locks: str = Field(description="Folder of the lock files that let two runs at once fit once.")
 
-    def making(self, recipe: str) -> AbstractContextManager[None]:
+    def lock(self, cache_key: str) -> AbstractContextManager[None]:
         """Hold this while a pipeline is looked for and fitted: of two runs at once, the second finds the first's."""
-        return exclusive(Path(self.locks), f"pipeline-{recipe}")
+        return exclusive(Path(self.locks), f"pipeline-{cache_key}")
 
-    def find(self, recipe: str) -> FittedPipeline | None:
-        """The pipeline that was fitted by this recipe, or None."""
-        description = Path(self.folder, f"{recipe}.json")
+    def find(self, cache_key: str) -> FittedPipeline | None:
+        """The pipeline that was fitted by this cache key, or None."""
+        description = Path(self.folder, f"{cache_key}.json")
         file = description.with_suffix(".skops")
         if not (description.exists() and file.exists()):
             return None
@@ -89,7 +89,7 @@ class PipelineStore(dg.ConfigurableResource):  # type: ignore[type-arg]
     def keep(
         self,
         pipeline: Pipeline,
-        recipe: str,
+        cache_key: str,
         trained_on: TableVersion,
         rows_digest: str,
         rows: int,
@@ -100,11 +100,11 @@ class PipelineStore(dg.ConfigurableResource):  # type: ignore[type-arg]
         import skops.io
 
         content = skops.io.dumps(pipeline)
-        file = Path(self.folder, f"{recipe}.skops")
+        file = Path(self.folder, f"{cache_key}.skops")
         with replacing(file) as aside:
             aside.write_bytes(content)
         sha256 = hashlib.sha256(content).hexdigest()
-        kept = FittedPipeline(recipe, trained_on, rows_digest, rows, sample, str(file), sha256, workers)
+        kept = FittedPipeline(cache_key, trained_on, rows_digest, rows, sample, str(file), sha256, workers)
         description = asdict(kept)
         del description["file"]
         with replacing(file.with_suffix(".json")) as aside:
@@ -115,13 +115,15 @@ class PipelineStore(dg.ConfigurableResource):  # type: ignore[type-arg]
 class PipelineIOManager(dg.ConfigurableIOManager):
     """Hands the fitted pipeline from one asset to the next: which one, and where it is."""
 
-    store: PipelineStore
+    store: PipelineCache
     folder: str = Field(description="Folder of the reference files.")
 
     def handle_output(self, context: dg.OutputContext, obj: FittedPipeline) -> None:
-        """Note the recipe of the pipeline that the asset handed on."""
+        """Note the cache key of the pipeline that the asset handed on."""
         with replacing(self._file(context.asset_key)) as file:
-            file.write_text(json.dumps({"kind": "FittedPipeline", "recipe": obj.recipe}, indent=2), encoding="utf-8")
+            file.write_text(
+                json.dumps({"kind": "FittedPipeline", "cache_key": obj.cache_key}, indent=2), encoding="utf-8"
+            )
 
     def load_input(self, context: dg.InputContext) -> FittedPipeline:
         """Find that pipeline again.
@@ -131,12 +133,12 @@ class PipelineIOManager(dg.ConfigurableIOManager):
         """
         file = self._file(context.asset_key)
         try:
-            recipe = json.loads(file.read_text(encoding="utf-8"))["recipe"]
+            cache_key = json.loads(file.read_text(encoding="utf-8"))["cache_key"]
         except FileNotFoundError as error:
             raise not_materialised(context.asset_key, file) from error
-        found = self.store.find(recipe)
+        found = self.store.find(cache_key)
         if found is None:
-            raise not_materialised(context.asset_key, Path(self.store.folder, f"{recipe}.skops"))
+            raise not_materialised(context.asset_key, Path(self.store.folder, f"{cache_key}.skops"))
         return found
 
     def _file(self, key: dg.AssetKey) -> Path:

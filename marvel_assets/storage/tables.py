@@ -13,7 +13,7 @@ from pydantic import Field
 
 from marvel_assets.config import LONGEST_NAME, NAME_PATTERN
 from marvel_assets.storage.commits import Commit, contents_of, newest_commit, newest_of_equal_content
-from marvel_assets.storage.engines.base import Location
+from marvel_assets.storage.engines.base import TablePath
 from marvel_assets.storage.memory import check_that_rows_fit
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.row_order import ordered_by
@@ -40,7 +40,7 @@ class TableNotFoundError(LookupError):
     """There is no such table, or no such version of it."""
 
 
-class Published(NamedTuple):
+class WriteResult(NamedTuple):
     """The version that now holds the rows, and whether it had to be made."""
 
     commit: Commit
@@ -54,7 +54,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
     locks: str = Field(description="Folder of the lock files that keep two commits to one table apart.")
     provenance: str = Field(description="Folder of what tables were made of again, with rows that came out equal.")
 
-    def location(self, name: str) -> Location:
+    def location(self, name: str) -> TablePath:
         """Where ``catalog.schema.table`` is stored.
 
         Raises:
@@ -62,7 +62,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         return Path(self.warehouse, *levels_of(name))
 
-    def head(self, name: str) -> Commit | None:
+    def latest(self, name: str) -> Commit | None:
         """The newest commit that changed the table's rows, or None where there is no table.
 
         Where others changed the rows since, it carries no content, and so equals nothing that we would write. Where
@@ -76,7 +76,9 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         is_of_these_rows = (latest["version"], latest["content"]) == (commit.table.version, commit.table.content)
         return replace(commit, provenance=latest["provenance"]) if is_of_these_rows else commit
 
-    def publish(self, session: EngineSession, relation: str, name: str, provenance: dict[str, Any]) -> Published:
+    def write_if_changed(
+        self, session: EngineSession, relation: str, name: str, provenance: dict[str, Any]
+    ) -> WriteResult:
         """Make the table hold the relation's rows, unless it holds them already.
 
         Where it does there is no commit, but the provenance is kept: the next run finds what it would make. The
@@ -88,19 +90,19 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
             name: ``catalog.schema.table``.
             provenance: recorded with the commit.
         """
-        content = session.content(relation)
+        content = session.fingerprint(relation)
         with exclusive(Path(self.locks), f"table-{name}"):
-            head = self.head(name)
-            if head is not None and (head.table.rows, head.table.content) == (content.rows, content.digest):
-                if head.provenance != provenance:
-                    self._keep_provenance(head.table, provenance)
-                return Published(replace(head, provenance=provenance), is_new=False)
+            latest = self.latest(name)
+            if latest is not None and (latest.table.rows, latest.table.content) == (content.rows, content.digest):
+                if latest.provenance != provenance:
+                    self._keep_provenance(latest.table, provenance)
+                return WriteResult(replace(latest, provenance=provenance), is_new=False)
             recorded = {"rows": content.rows, "content": content.digest, "provenance": provenance}
             session.write(relation, self.location(name), json.dumps(recorded))
-            written = self.head(name)
+            written = self.latest(name)
         if written is None or written.table.content != content.digest:
             raise RuntimeError(f"{name}: another writer committed at the same moment; run again.")
-        return Published(written, is_new=True)
+        return WriteResult(written, is_new=True)
 
     def read(
         self,
@@ -128,7 +130,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def read_at(
         self,
-        location: Location,
+        location: TablePath,
         version: int,
         columns: Iterable[str] | None = None,
         sample: float = 1.0,
@@ -148,7 +150,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
                 raise
             return self._read_version(location, equal, wanted, predicate)
 
-    def find_content(self, locations: Iterable[Location], version: int, content: str) -> tuple[Location, int]:
+    def find_content(self, locations: Iterable[TablePath], version: int, content: str) -> tuple[TablePath, int]:
         """The first of some places that holds rows by their content, and at which version: the given one, if it can be.
 
         Args:
@@ -166,14 +168,14 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
                 return location, version if version in versions else max(versions)
         raise TableNotFoundError(f"the rows with content {content} are not at {' or '.join(map(str, places))}.")
 
-    def count_at(self, location: Location, version: int) -> int:
+    def count_at(self, location: TablePath, version: int) -> int:
         """How many rows a version has, by the table's log."""
         from deltalake import DeltaTable
 
         return int(DeltaTable(location, version=version).count())
 
     def _read_version(
-        self, location: Location, version: int, columns: list[str] | None, predicate: str | None
+        self, location: TablePath, version: int, columns: list[str] | None, predicate: str | None
     ) -> pa.Table:
         import pyarrow as pa
         from deltalake import DeltaTable
@@ -193,7 +195,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
             ) from error
         return ordered_by(with_plain_texts(rows), "Id")
 
-    def scan_at(self, location: Location, version: int, columns: Iterable[str], sample: float = 1.0) -> TableScan:
+    def scan_at(self, location: TablePath, version: int, columns: Iterable[str], sample: float = 1.0) -> TableScan:
         """The same rows, read batch by batch or part by part, in this process or in others.
 
         Raises:
@@ -226,7 +228,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         location = str(self.location(name))
         return str(DeltaTable(location).metadata().id) if DeltaTable.is_deltatable(location) else ""
 
-    def history(self, location: Location) -> Sequence[Mapping[str, Any]]:
+    def history(self, location: TablePath) -> Sequence[Mapping[str, Any]]:
         """The commits of a table, the newest first, by Delta's names for what they hold; none where it is no table."""
         from deltalake import DeltaTable
 

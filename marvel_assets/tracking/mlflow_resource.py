@@ -36,7 +36,7 @@ DAGSTER_RUN_ID = "dagster_run_id"
 HOME_ID = "marvel_home"
 """Tag that tells whose runs a reaper may end: only those whose liveness it can see."""
 
-RECIPE = "recipe"
+CACHE_KEY = "cache_key"
 """Tag of a logged model: the hash of all that it was made of and by. Set last, so that it marks the whole ones."""
 
 VERSION = "registered_version"
@@ -139,14 +139,14 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             raise RuntimeError(f"MLflow's experiment {name} is deleted; restore it, or name another in project.yml.")
         return str(experiment.experiment_id)
 
-    def find_model(self, experiment: str, recipe: str) -> LoggedModelRef | None:
-        """The model that was logged by this recipe and completed, and whose run was not deleted since, or None.
+    def find_model(self, experiment: str, cache_key: str) -> LoggedModelRef | None:
+        """The model that was logged by this cache key and completed, and whose run was not deleted since, or None.
 
         Two machines that logged one each at the same moment find the same one: that of the later version. Which was
         logged later is told by no clock that they share.
         """
         found = self.client().search_logged_models(
-            [self.experiment_id(experiment)], filter_string=f"tags.{RECIPE} = '{recipe}'"
+            [self.experiment_id(experiment)], filter_string=f"tags.{CACHE_KEY} = '{cache_key}'"
         )
         by_version = sorted(found, key=lambda model: (int(model.tags.get(VERSION, "0")), model.model_id))
         for model in reversed(by_version):
@@ -165,13 +165,13 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
                 raise
             return False
 
-    def making(self, recipe: str) -> AbstractContextManager[None]:
+    def lock(self, cache_key: str) -> AbstractContextManager[None]:
         """Hold this while a model is looked for and logged: of two runs at once, the second finds the first's."""
-        return exclusive(Path(self.locks), f"model-{recipe}")
+        return exclusive(Path(self.locks), f"model-{cache_key}")
 
-    def complete_model(self, model: LoggedModelRef, recipe: str) -> LoggedModelRef:
+    def complete_model(self, model: LoggedModelRef, cache_key: str) -> LoggedModelRef:
         """Note what it is on a model, as the last thing that is done to it: from here on it is found and reused."""
-        self.tag_model(model, {RECIPE: recipe, FILES_DIGEST: digest_at(model.uri)})
+        self.tag_model(model, {CACHE_KEY: cache_key, FILES_DIGEST: digest_at(model.uri)})
         return model
 
     def files_of(self, model_id: str, uri: str | None = None) -> AbstractContextManager[Path]:

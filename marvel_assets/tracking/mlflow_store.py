@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.utils.locks import exclusive
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ def connect(uri: str, locks: Path, registry_uri: str | None = None, *, read_only
     if uri.startswith(SQLITE) and not read_only:
         database = Path(uri.removeprefix(SQLITE))
         _create_once(database, locks)
-        if uri == Home(locks.parent).mlflow_uri:
-            _follow_the_home(Home(locks.parent))
+        if uri == ProjectPaths(locks.parent).mlflow_uri:
+            _follow_the_home(ProjectPaths(locks.parent))
     if mlflow.get_tracking_uri() != uri:
         mlflow.set_tracking_uri(uri)
     if mlflow.get_registry_uri() != registry_uri:
@@ -86,7 +86,7 @@ def _create_once(database: Path, locks: Path) -> None:
         unfinished.replace(database)
 
 
-def _follow_the_home(home: Home) -> None:
+def _follow_the_home(home: ProjectPaths) -> None:
     """Where the home was moved, restored or copied, let MLflow's database name the files where they are now."""
     if _recorded_home(home) in {None, home.root}:
         return
@@ -95,21 +95,21 @@ def _follow_the_home(home: Home) -> None:
         if before in {None, home.root}:
             return
         with closing(sqlite3.connect(home.mlflow_database)) as database, database:
-            old, new = f"{Home(before).mlflow_artifacts.as_uri()}/", f"{home.mlflow_artifacts.as_uri()}/"
+            old, new = f"{ProjectPaths(before).mlflow_artifacts.as_uri()}/", f"{home.mlflow_artifacts.as_uri()}/"
             for table, column in ARTIFACT_COLUMNS:
                 database.execute(
                     f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",  # noqa: S608
                     (new, len(old) + 1, len(old), old),
                 )
             # The sources of data sets are JSON, with the folders of tables in it.
-            folders = [json.dumps(f"{place.warehouse}/")[:-1] for place in (Home(before), home)]
+            folders = [json.dumps(f"{place.warehouse}/")[:-1] for place in (ProjectPaths(before), home)]
             database.execute("UPDATE datasets SET dataset_source = replace(dataset_source, ?, ?)", folders)
 
 
-def _recorded_home(home: Home) -> Path | None:
+def _recorded_home(home: ProjectPaths) -> Path | None:
     """The home in which the database was made, as its first experiment has it; None where it was made elsewhere."""
     with closing(sqlite3.connect(home.mlflow_database)) as database:
         found = database.execute("SELECT artifact_location FROM experiments WHERE experiment_id = 0").fetchone()
-    suffix = Home(Path("/")).mlflow_artifacts / "0"
+    suffix = ProjectPaths(Path("/")).mlflow_artifacts / "0"
     path = Path(unquote(urlsplit(found[0]).path)) if found and found[0].startswith("file:") else Path()
     return path.parents[2] if str(path).endswith(str(suffix)) else None

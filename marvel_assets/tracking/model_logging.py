@@ -103,7 +103,7 @@ def log_basic_model(
 
     from marvel_assets.evaluation import plots
     from marvel_assets.evaluation.metrics import evaluate
-    from marvel_assets.model.batching import asked_once_each, on_every_core
+    from marvel_assets.model.batching import predict_in_threads, predict_unique_rows
     from marvel_assets.model.pipeline import TRUSTED_TYPES
     from marvel_assets.tracking.signature import basic_signature, example_frame
 
@@ -127,7 +127,7 @@ def log_basic_model(
     mlflow.log_input(testing_input, context="testing", model=model)
 
     alive = testing.rows[TARGET].to_numpy()
-    probability = asked_once_each(testing.rows[list(features)], on_every_core(pipeline.predict_proba))[:, 1]
+    probability = predict_unique_rows(testing.rows[list(features)], predict_in_threads(pipeline.predict_proba))[:, 1]
     mlflow.log_metrics(evaluate(alive, probability), model_id=logged.model_id, dataset=testing_input)
     figures = {
         "roc_curve": plots.roc_curve(alive, probability),

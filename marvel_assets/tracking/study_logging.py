@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
     from marvel_assets.tracking.model_logging import DataSet
     from marvel_assets.training.holdout import HoldoutComparison
-    from marvel_assets.training.search import Finding
+    from marvel_assets.training.search import SearchResult
 
 TRIALS_FILE, BLOCK_FILE = "trials.json", "parameters.yml"
 
 
 def log_study(
-    finding: Finding, comparison: HoldoutComparison, rows: DataSet, settings: Mapping[str, object], block: str
+    result: SearchResult, comparison: HoldoutComparison, rows: DataSet, settings: Mapping[str, object], block: str
 ) -> None:
     """Log a study under the active run.
 
@@ -25,7 +25,7 @@ def log_study(
     among the artifacts, beside the block of parameters; the best ones are the run's parameters.
 
     Args:
-        finding: all trials.
+        result: all trials.
         comparison: the best against the configured parameters.
         rows: what it was searched on.
         settings: how it was searched.
@@ -42,20 +42,20 @@ def log_study(
     now = int(time.time() * 1000)
     course = [
         Metric(name, value, now, trial.number)
-        for trial in finding.trials
+        for trial in result.trials
         for name, value in (("log_loss", trial.log_loss), ("roc_auc", trial.roc_auc), ("seconds", trial.seconds))
     ]
     client = mlflow.MlflowClient()
     for start in range(0, len(course), 1000):  # as many as MLflow takes at once
         client.log_batch(active.info.run_id, metrics=course[start : start + 1000])
     mlflow.log_input(rows.as_mlflow(), context="tuning")
-    mlflow.log_params({**settings, **finding.best.config.fit_settings})
+    mlflow.log_params({**settings, **result.best.config.fit_settings})
     mlflow.log_metrics(
         {
-            "best_log_loss": finding.best.log_loss,
-            "best_roc_auc": finding.best.roc_auc,
-            "configured_log_loss": finding.configured.log_loss,
-            "configured_roc_auc": finding.configured.roc_auc,
+            "best_log_loss": result.best.log_loss,
+            "best_roc_auc": result.best.roc_auc,
+            "configured_log_loss": result.configured.log_loss,
+            "configured_roc_auc": result.configured.roc_auc,
             "holdout_rows": comparison.rows,
             "log_loss_difference": comparison.log_loss.mean,
             "log_loss_difference_low": comparison.log_loss.low,
@@ -65,5 +65,5 @@ def log_study(
             "roc_auc_difference_high": comparison.roc_auc.high,
         }
     )
-    mlflow.log_table(trials_table(finding), TRIALS_FILE)
+    mlflow.log_table(trials_table(result), TRIALS_FILE)
     mlflow.log_text(block, BLOCK_FILE)

@@ -23,7 +23,7 @@ def log_custom_model(basic_model_id: str, wheel: Path, *, features: Sequence[str
     import mlflow
 
     from marvel_assets import model
-    from marvel_assets.datasets.marvel_kaggle.answer import ANSWER, LABELS
+    from marvel_assets.datasets.marvel_kaggle.answer import LABELS, OUTPUT_COLUMN
     from marvel_assets.model.wrapper import ARTIFACT
     from marvel_assets.tracking.requirements import requirements_with
     from marvel_assets.tracking.signature import custom_signature, example_frame
@@ -32,10 +32,10 @@ def log_custom_model(basic_model_id: str, wheel: Path, *, features: Sequence[str
         name=CUSTOM_MODEL_NAME,
         python_model=str(Path(model.__file__).with_name("serving_script.py")),
         artifacts={ARTIFACT: f"models:/{basic_model_id}"},
-        model_config={"answer": ANSWER, "labels": list(LABELS)},
+        model_config={"answer": OUTPUT_COLUMN, "labels": list(LABELS)},
         code_paths=[str(wheel)],
         pip_requirements=requirements_with(wheel),
-        signature=custom_signature(features, ANSWER),
+        signature=custom_signature(features, OUTPUT_COLUMN),
         input_example=example_frame(features),
         tags=dict(tags),
     )

@@ -93,12 +93,12 @@ def scores(
     """
     from sklearn.metrics import log_loss, roc_auc_score
 
-    from marvel_assets.training.fit import fit_as_configured
+    from marvel_assets.training.fit import fit_from_config
 
     for fitted, held_out in parts:
         between()
         seen, unseen = training.at(fitted), training.at(held_out)
-        pipeline = fit_as_configured(config, seen.rows, seen.ids, threads)
+        pipeline = fit_from_config(config, seen.rows, seen.ids, threads)
         probability = pipeline.predict_proba(unseen.rows[list(config.features)])[:, 1]
         alive = unseen.rows[config.target]
         yield Score(float(roc_auc_score(alive, probability)), float(log_loss(alive, probability)))

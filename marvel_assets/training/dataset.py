@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from marvel_assets.datasets.marvel_kaggle.columns import IDENTIFIER, MEASURES, TARGET
+from marvel_assets.datasets.marvel_kaggle.columns import IDENTIFIER, NUMERIC_FEATURES, TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ def to_frame(table: pa.Table, features: Sequence[str]) -> pd.DataFrame:
     Measures are float64 with NaN where missing, flags and the target int32, all else text.
     """
     frame: pd.DataFrame = table.select([*features, TARGET]).to_pandas()
-    measures = [name for name in MEASURES if name in features]
+    measures = [name for name in NUMERIC_FEATURES if name in features]
     return frame.astype(dict.fromkeys(measures, "float64"))
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from marvel_assets.config import EarlyStopping, ProjectConfig
 
 
-def trees_that_help(
+def find_best_iteration(
     pipeline: Pipeline, rows: pd.DataFrame, ids: Iterable[str], config: ProjectConfig, settings: EarlyStopping
 ) -> int:
     """The number of trees after which the log loss on the rows held out is smallest.

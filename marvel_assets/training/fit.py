@@ -33,7 +33,7 @@ def pipeline_of(config: ProjectConfig, threads: int) -> Pipeline:
     )
 
 
-def fit_as_configured(config: ProjectConfig, rows: pd.DataFrame, ids: pd.Series | None, threads: int) -> Pipeline:
+def fit_from_config(config: ProjectConfig, rows: pd.DataFrame, ids: pd.Series | None, threads: int) -> Pipeline:
     """Build the pipeline that a configuration describes, and fit it on training rows.
 
     Args:
@@ -46,11 +46,13 @@ def fit_as_configured(config: ProjectConfig, rows: pd.DataFrame, ids: pd.Series 
         ValueError: the rows don't do for a fit, naming column or key.
     """
     from marvel_assets.model.pipeline import fit_pipeline
-    from marvel_assets.training.early_stopping import trees_that_help
+    from marvel_assets.training.early_stopping import find_best_iteration
 
     pipeline = pipeline_of(config, threads)
     if config.early_stopping is not None:
         if ids is None:
             raise ValueError("early_stopping: the ids of the training rows tell which of them are held out; give them.")
-        pipeline.set_params(classify__n_estimators=trees_that_help(pipeline, rows, ids, config, config.early_stopping))
+        pipeline.set_params(
+            classify__n_estimators=find_best_iteration(pipeline, rows, ids, config, config.early_stopping)
+        )
     return fit_pipeline(pipeline, rows, config.features, config.target, native_categories=config.native_categories)

@@ -61,11 +61,11 @@ def compare_on_holdout(
     from scipy.stats import ttest_rel
 
     from marvel_assets.evaluation.roc_auc import paired_difference
-    from marvel_assets.training.fit import fit_as_configured
+    from marvel_assets.training.fit import fit_from_config
 
     alive = holdout.rows[config.target].to_numpy()
     candidate, baseline = (
-        fit_as_configured(settings, searched.rows, searched.ids, threads).predict_proba(
+        fit_from_config(settings, searched.rows, searched.ids, threads).predict_proba(
             holdout.rows[list(config.features)]
         )[:, 1]
         for settings in (best, config)

@@ -40,7 +40,7 @@ class StudyError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Effort:
+class SearchBudget:
     """How much is tried.
 
     Attributes:
@@ -70,7 +70,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Finding:
+class SearchResult:
     """What a study has found so far.
 
     Attributes:
@@ -93,17 +93,17 @@ class _TimeIsUpError(Exception):
 def search(
     config: ProjectConfig,
     training: TrainingRows,
-    effort: Effort,
+    budget: SearchBudget,
     storage: Path,
     tell: Callable[[str], None],
-) -> Finding:
+) -> SearchResult:
     """Try parameters until there are as many trials as asked for, or the time is up.
 
     Args:
         config: features, the parameters to compare with, and whether the number of trees is found by early stopping:
             if so it is no part of the search.
         training: the rows to cross-validate on.
-        effort: how much is tried.
+        budget: how much is tried.
         storage: SQLite file of the study; one of an earlier call with the same rows and settings goes on.
         tell: is told of each trial.
 
@@ -111,23 +111,23 @@ def search(
         StudyError: the file is no study, or the time was up before one trial had ended.
         ValueError: the rows don't do for so many folds.
     """
-    parts = folds(training, config.target, effort.splits, 1, effort.seed)
-    end = time.monotonic() + effort.minutes * 60
+    parts = folds(training, config.target, budget.splits, 1, budget.seed)
+    end = time.monotonic() + budget.minutes * 60
 
     def in_time() -> None:
         if time.monotonic() > end:
             raise _TimeIsUpError
 
     def tried(candidate: ProjectConfig) -> list[Score]:
-        return list(scores(candidate, training, parts, effort.threads, in_time))
+        return list(scores(candidate, training, parts, budget.threads, in_time))
 
     study = _opened(storage)
     _end_what_was_cut_off(study)
     try:
         if CONFIGURED not in study.user_attrs:
             study.set_user_attr(CONFIGURED, _to_json(tried(config)))
-        while len(done := _finished(study)) < effort.trials:
-            study.sampler = _sampler(effort.seed + len(done))
+        while len(done := _finished(study)) < budget.trials:
+            study.sampler = _sampler(budget.seed + len(done))
             trial = study.ask()
             try:
                 found = tried(suggested(trial, config))
@@ -136,15 +136,15 @@ def search(
                 raise
             trial.set_user_attr(SCORES, _to_json(found))
             study.tell(trial, _mean(found).log_loss)
-            tell(f"Trial {len(done) + 1} of {effort.trials}: log loss {_mean(found).log_loss:.4f}")
+            tell(f"Trial {len(done) + 1} of {budget.trials}: log loss {_mean(found).log_loss:.4f}")
     except _TimeIsUpError:
         if not _finished(study):
             raise StudyError(
-                f"{effort.minutes:g} minutes were over before one trial had ended on {len(training.ids):,} rows: give "
+                f"{budget.minutes:g} minutes were over before one trial had ended on {len(training.ids):,} rows: give "
                 "it more minutes, or a smaller sample. What has ended is kept."
             ) from None
-        tell(f"Time is up after {effort.minutes:g} minutes; the same call goes on from here")
-    return _finding(study, config, effort.trials)
+        tell(f"Time is up after {budget.minutes:g} minutes; the same call goes on from here")
+    return _result(study, config, budget.trials)
 
 
 def suggested(trial: optuna.Trial, config: ProjectConfig) -> ProjectConfig:
@@ -173,11 +173,11 @@ def suggested(trial: optuna.Trial, config: ProjectConfig) -> ProjectConfig:
     )
 
 
-def block(finding: Finding, comparison: HoldoutComparison, rows: str) -> str:
+def to_yaml(result: SearchResult, comparison: HoldoutComparison, rows: str) -> str:
     """The best parameters as they are pasted into the project's configuration, with what is known of them.
 
     Args:
-        finding: of the study.
+        result: of the study.
         comparison: on the rows held out.
         rows: which rows were searched on, for a person.
     """
@@ -189,12 +189,12 @@ def block(finding: Finding, comparison: HoldoutComparison, rows: str) -> str:
         else "Not better beyond the interval: keep the parameters that are configured."
     )
     lines = [
-        f"# Best of {len(finding.trials)} trials by cross-validation on {rows}:",
-        f"# log loss {finding.best.log_loss:.4f}, as configured {finding.configured.log_loss:.4f}.",
+        f"# Best of {len(result.trials)} trials by cross-validation on {rows}:",
+        f"# log loss {result.best.log_loss:.4f}, as configured {result.configured.log_loss:.4f}.",
         f"# On {comparison.rows:,} rows held out before: log loss {comparison.log_loss}, ROC AUC {comparison.roc_auc}.",
         f"# {advice}",
     ]
-    best = finding.best.config
+    best = result.best.config
     proposed = {
         "parameters": best.parameters.model_dump(exclude_none=True),
         "native_categories": best.native_categories,
@@ -202,7 +202,7 @@ def block(finding: Finding, comparison: HoldoutComparison, rows: str) -> str:
     return "\n".join(lines) + "\n" + yaml.safe_dump(proposed, sort_keys=False)
 
 
-def trials_table(finding: Finding) -> pd.DataFrame:
+def trials_table(result: SearchResult) -> pd.DataFrame:
     """All trials, one a row."""
     import pandas as pd
 
@@ -216,7 +216,7 @@ def trials_table(finding: Finding) -> pd.DataFrame:
                 **trial.config.parameters.model_dump(exclude_none=True),
                 "native_categories": trial.config.native_categories,
             }
-            for trial in finding.trials
+            for trial in result.trials
         ]
     )
 
@@ -261,7 +261,7 @@ def _sampler(seed: int) -> optuna.samplers.BaseSampler:
     return TPESampler(seed=seed, n_startup_trials=BY_CHANCE)
 
 
-def _finding(study: optuna.Study, config: ProjectConfig, asked: int) -> Finding:
+def _result(study: optuna.Study, config: ProjectConfig, asked: int) -> SearchResult:
     import optuna
 
     trials = []
@@ -271,7 +271,7 @@ def _finding(study: optuna.Study, config: ProjectConfig, asked: int) -> Finding:
         candidate = suggested(optuna.trial.FixedTrial(stored.params), config)  # type: ignore[arg-type]
         trials.append(Trial(number, candidate, mean.roc_auc, mean.log_loss, seconds))
     configured = _mean(_from_json(study.user_attrs[CONFIGURED]))
-    return Finding(tuple(trials), min(trials, key=_log_loss), configured, len(trials) >= asked)
+    return SearchResult(tuple(trials), min(trials, key=_log_loss), configured, len(trials) >= asked)
 
 
 def _mean(found: Sequence[Score]) -> Score:

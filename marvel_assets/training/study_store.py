@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class StudyStore(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Keeps each study at ``<folder>/<recipe>.db``."""
+    """Keeps each study at ``<folder>/<cache_key>.db``."""
 
     folder: str = Field(description="Folder of the studies.")
     locks: str = Field(description="Folder of the lock files: one process at a time works on a study.")
 
     @contextmanager
-    def study(self, recipe: str) -> Iterator[Path]:
-        """The file of the study of this recipe, which nobody else works on meanwhile."""
-        with exclusive(Path(self.locks), f"study-{recipe}"):
-            yield Path(self.folder, f"{recipe}.db")
+    def study(self, cache_key: str) -> Iterator[Path]:
+        """The file of the study of this cache key, which nobody else works on meanwhile."""
+        with exclusive(Path(self.locks), f"study-{cache_key}"):
+            yield Path(self.folder, f"{cache_key}.db")

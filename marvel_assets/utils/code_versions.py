@@ -26,8 +26,8 @@ def code_version(*modules: str) -> str:
     return hashlib.sha256("\n".join(f"{name}\n{found[name]}" for name in sorted(found)).encode()).hexdigest()[:12]
 
 
-def recipe_of(*parts: object) -> str:
-    """A hash of all that decides what an asset makes. Equal recipes make equal things, so nothing is made twice."""
+def make_cache_key(*parts: object) -> str:
+    """A hash of all that decides what an asset makes. Equal keys make equal things, so nothing is made twice."""
     return hashlib.sha256("\n".join(str(part) for part in parts).encode()).hexdigest()[:32]
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from marvel_assets.paths import Home
+    from marvel_assets.paths import ProjectPaths
 
 FREE_BYTES = 100 << 20
 """What must be free before a run starts: four times what a run of 92,000 characters writes."""
@@ -29,18 +29,18 @@ WHAT_TO_DO = (
 )
 
 
-def problems(home: Home) -> list[str]:
+def problems(home: ProjectPaths) -> list[str]:
     """What keeps a run from writing into the home; nothing where it is ready."""
     return [*refusals(home), *_shortage(home)]
 
 
-def refusals(home: Home) -> list[str]:
+def refusals(home: ProjectPaths) -> list[str]:
     """The folders and files of the home that this user may not write to."""
     there = [path for path in _written(home) if os.path.lexists(path)] or [_first_that_exists(home.root)]
     return unreadable(home) or [_refusal(path) for path in there if not _is_writable(path)][:1]
 
 
-def unreadable(home: Home) -> list[str]:
+def unreadable(home: ProjectPaths) -> list[str]:
     """Why what is in the home can't be read; a home that was not made yet holds nothing."""
     if not os.path.lexists(home.root):
         return []
@@ -51,7 +51,7 @@ def unreadable(home: Home) -> list[str]:
     return []
 
 
-def with_advice(message: str, home: Home) -> str:
+def with_advice(message: str, home: ProjectPaths) -> str:
     """An error's text; where it tells of a full disk, also which disks it may be, and what to do."""
     if not (FULL.search(message) or (PERHAPS_FULL.search(message) and _free(home.root) < FREE_BYTES)):
         return message
@@ -62,7 +62,7 @@ def with_advice(message: str, home: Home) -> str:
     )
 
 
-def _shortage(home: Home) -> Iterator[str]:
+def _shortage(home: ProjectPaths) -> Iterator[str]:
     if _free(home.root) < FREE_BYTES:
         yield (
             f"The disk is full, or nearly: {home.root} has {_in_words(home.root)}, and a run starts where there are "
@@ -78,7 +78,7 @@ def _in_words(folder: Path) -> str:
     return f"{_free(folder) / (1 << 20):,.1f} MB free"
 
 
-def _written(home: Home) -> Iterator[Path]:
+def _written(home: ProjectPaths) -> Iterator[Path]:
     """What a run writes to, the folders before what is in them."""
     yield home.root
     yield from (home.warehouse, home.references, home.provenance, home.pipelines, home.wheels, home.scratch, home.locks)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.homes import copy_of
 from marvel_assets_tests.pages import Pages, served
 from marvel_assets_tests.planted import spoilt_characters
@@ -34,7 +34,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ui(
-    tmp_path_factory: pytest.TempPathFactory, small_project: Path, empty_home: Home, source: Path
+    tmp_path_factory: pytest.TempPathFactory, small_project: Path, empty_home: ProjectPaths, source: Path
 ) -> Iterator[Pages]:
     """Dagster's and MLflow's pages over a fresh home."""
     home = copy_of(empty_home, tmp_path_factory.mktemp("ui") / "home")
@@ -120,7 +120,7 @@ def test_every_check_is_green(after_materialize_all: Pages, page: Page):
 @pytest.fixture(scope="module")
 def after_worse_data(after_materialize_all: Pages, page: Page, source: Path) -> Pages:
     """The sensor was turned on by its switch, the source has got worse, and the sensor's run has ended."""
-    page.goto(f"{after_materialize_all.dagster}/locations/marvel_assets/sensors/new_raw_data")
+    page.goto(f"{after_materialize_all.dagster}/locations/marvel_assets/sensors/source_change_sensor")
     page.locator("label:has(input[type=checkbox])").first.click()
     spoilt_characters(source.parent, BAD).replace(source)
     expect(page.get_by_text("1 run requested").first).to_be_visible(timeout=RUN_MILLISECONDS)
@@ -141,9 +141,9 @@ def test_a_refused_gate_tells_its_reason(after_worse_data: Pages, page: Page):
 
 def test_the_sensors_history_tells_why_no_run_was_asked_for(after_worse_data: Pages, page: Page):
     # given
-    page.goto(f"{after_worse_data.dagster}/locations/marvel_assets/sensors/new_raw_data")
+    page.goto(f"{after_worse_data.dagster}/locations/marvel_assets/sensors/source_change_sensor")
     expect(page.get_by_text("1 run requested").first).to_be_visible(timeout=30_000)
-    keep_picture(page, "new_raw_data")
+    keep_picture(page, "source_change_sensor")
     quiet_ticks = page.get_by_role("button", name="0 runs requested")
     until_now = quiet_ticks.count()
     expect(quiet_ticks).not_to_have_count(until_now, timeout=90_000)  # a tick after the run has ended

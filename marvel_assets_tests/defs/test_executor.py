@@ -15,7 +15,7 @@ from dagster._core.launcher import WorkerStatus
 from marvel_assets.defs.executor import KILLED, end_runs_of_the_dead
 from marvel_assets.defs.retraining_lock import POOL
 from marvel_assets.defs.run_launcher import WatchingRunLauncher
-from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.utils.run_heartbeat import known_runs
 from marvel_assets_tests.commands import materialize, succeeded
 from marvel_assets_tests.tracking.logging_assets import mark, wait_for
@@ -39,7 +39,7 @@ defs = dg.Definitions(assets=[waiting], jobs=[dg.define_asset_job("hang")], exec
 
 
 @pytest.fixture
-def waiting(home: Home, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:  # noqa: ARG001
+def waiting(home: ProjectPaths, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:  # noqa: ARG001
     """A run at the command line that has started, and goes on until it is killed or let go."""
     module = tmp_path / "waits.py"
     module.write_text(WAITS)
@@ -54,7 +54,7 @@ def waiting(home: Home, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:  #
 
 
 @pytest.fixture
-def instance(home: Home) -> Iterator[dg.DagsterInstance]:  # noqa: ARG001
+def instance(home: ProjectPaths) -> Iterator[dg.DagsterInstance]:  # noqa: ARG001
     with dg.DagsterInstance.get() as found:
         yield found
 
@@ -68,7 +68,7 @@ def statuses(instance: dg.DagsterInstance) -> list[str]:
     return sorted(run.status.value for run in instance.get_runs())
 
 
-def set_monitoring(home: Home, **seconds: int) -> None:
+def set_monitoring(home: ProjectPaths, **seconds: int) -> None:
     settings = home.dagster / "dagster.yaml"
     content = yaml.safe_load(settings.read_text())
     content["run_monitoring"] |= seconds
@@ -97,7 +97,7 @@ def launch(job: str, instance: dg.DagsterInstance, location: list[str], until: s
 
 
 def test_the_daemon_is_told_that_a_killed_run_is_dead_and_the_next_run_notes_it_and_why(
-    home: Home, waiting: subprocess.Popen[bytes], instance: dg.DagsterInstance
+    home: ProjectPaths, waiting: subprocess.Popen[bytes], instance: dg.DagsterInstance
 ):
     # given
     launcher, [killed] = instance.run_launcher, instance.get_runs()
@@ -122,7 +122,7 @@ def test_the_daemon_is_told_that_a_killed_run_is_dead_and_the_next_run_notes_it_
 
 
 def test_the_next_run_leaves_one_that_goes_on_alone(
-    home: Home, waiting: subprocess.Popen[bytes], instance: dg.DagsterInstance
+    home: ProjectPaths, waiting: subprocess.Popen[bytes], instance: dg.DagsterInstance
 ):
     # when
     end_runs_of_the_dead(instance, home.locks)
@@ -135,7 +135,7 @@ def test_the_next_run_leaves_one_that_goes_on_alone(
 
 
 def test_a_run_that_was_killed_before_its_first_sign_is_dead_and_a_started_process_is_not(
-    home: Home, waiting: subprocess.Popen[bytes], instance: dg.DagsterInstance
+    home: ProjectPaths, waiting: subprocess.Popen[bytes], instance: dg.DagsterInstance
 ):
     # given: as it is between the note of the start and the first sign
     [run] = instance.get_runs()
@@ -152,7 +152,7 @@ def test_a_run_that_was_killed_before_its_first_sign_is_dead_and_a_started_proce
 
 
 def test_a_queued_retraining_starts_although_one_was_killed_at_the_command_line(
-    home: Home, waiting: subprocess.Popen[bytes], instance: dg.DagsterInstance
+    home: ProjectPaths, waiting: subprocess.Popen[bytes], instance: dg.DagsterInstance
 ):
     # given: the killed run holds the one place in the pool, whose limit the first queued retraining has set
     instance.event_log_storage.initialize_concurrency_limit_to_default(POOL)
@@ -167,7 +167,7 @@ def test_a_queued_retraining_starts_although_one_was_killed_at_the_command_line(
 
 
 @pytest.mark.slow(reason="the daemon, its code server and the run import Dagster")
-def test_the_daemon_ends_a_run_that_hangs(home: Home, tmp_path: Path, instance: dg.DagsterInstance):
+def test_the_daemon_ends_a_run_that_hangs(home: ProjectPaths, tmp_path: Path, instance: dg.DagsterInstance):
     # given
     module = tmp_path / "waits.py"
     module.write_text(WAITS)

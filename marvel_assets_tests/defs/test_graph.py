@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from marvel_assets.datasets.marvel_kaggle.answer import ANSWER
+from marvel_assets.datasets.marvel_kaggle.answer import OUTPUT_COLUMN
 from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
 from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
 from marvel_assets.defs.monitoring.causes import cause_of
-from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.summary import summary
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.tracking.signature import example_frame
@@ -46,7 +46,7 @@ def characters_file(folder: Path, rows: pd.DataFrame, name: str = "characters.cs
     return str(path)
 
 
-def test_one_command_makes_every_table_model_and_version(first_run: Home, small_project: Path):
+def test_one_command_makes_every_table_model_and_version(first_run: ProjectPaths, small_project: Path):
     # when
     state = state_of(first_run, small_project)
 
@@ -60,7 +60,7 @@ def test_one_command_makes_every_table_model_and_version(first_run: Home, small_
     assert len(state.mlflow_runs) == 2
 
 
-def test_the_registered_custom_model_answers_in_words(first_run: Home):
+def test_the_registered_custom_model_answers_in_words(first_run: ProjectPaths):
     # given
     connect(f"sqlite:///{first_run.mlflow_database}", first_run.locks)
 
@@ -83,12 +83,12 @@ def test_the_registered_custom_model_answers_in_words(first_run: Home):
     )
 
     # then
-    assert list(answer) == [ANSWER]
-    assert len(answer[ANSWER]) == 2
-    assert set(answer[ANSWER]) <= {"alive", "dead"}
+    assert list(answer) == [OUTPUT_COLUMN]
+    assert len(answer[OUTPUT_COLUMN]) == 2
+    assert set(answer[OUTPUT_COLUMN]) <= {"alive", "dead"}
 
 
-def test_a_second_run_makes_no_commit_no_fit_and_no_version(materialised: Home, small_project: Path):
+def test_a_second_run_makes_no_commit_no_fit_and_no_version(materialised: ProjectPaths, small_project: Path):
     # given
     before = state_of(materialised, small_project)
 
@@ -101,7 +101,7 @@ def test_a_second_run_makes_no_commit_no_fit_and_no_version(materialised: Home, 
     assert "it answers" not in again.stdout
 
 
-def test_the_command_sums_up_asks_what_it_made_and_leaves_nothing_in_the_temporary_folder(first_run: Home):
+def test_the_command_sums_up_asks_what_it_made_and_leaves_nothing_in_the_temporary_folder(first_run: ProjectPaths):
     # when
     told = (first_run.root.parent / "told").read_text()
 
@@ -111,7 +111,7 @@ def test_the_command_sums_up_asks_what_it_made_and_leaves_nothing_in_the_tempora
     assert list((first_run.root.parent / "temporary").iterdir()) == []
 
 
-def test_each_asset_is_materialised_alone_and_finds_what_others_have_stored(home: Home, small_project: Path):
+def test_each_asset_is_materialised_alone_and_finds_what_others_have_stored(home: ProjectPaths, small_project: Path):
     # when
     for asset in ASSETS_IN_ORDER:
         succeeded(run_graph(home, select=asset))
@@ -123,7 +123,7 @@ def test_each_asset_is_materialised_alone_and_finds_what_others_have_stored(home
 
 
 def test_dagsters_command_takes_the_source_of_one_run_and_needs_no_dagster_home(
-    home: Home, monkeypatch: pytest.MonkeyPatch
+    home: ProjectPaths, monkeypatch: pytest.MonkeyPatch
 ):
     # given: a user who has exported no DAGSTER_HOME, in the checkout that `make` has prepared
     monkeypatch.delenv("DAGSTER_HOME")
@@ -143,7 +143,7 @@ def test_dagsters_command_takes_the_source_of_one_run_and_needs_no_dagster_home(
         assert instance.get_latest_materialization_event(dg.AssetKey("raw_characters")) is not None
 
 
-def test_an_asset_before_its_upstream_names_what_to_materialise_first(home: Home):
+def test_an_asset_before_its_upstream_names_what_to_materialise_first(home: ProjectPaths):
     # when
     result = run_graph(home, select="fitted_pipeline")
 
@@ -155,7 +155,7 @@ def test_an_asset_before_its_upstream_names_what_to_materialise_first(home: Home
 
 
 def test_the_genuine_sample_is_too_small_for_the_gate_and_goes_through_whole_where_that_only_reports(
-    home: Home, small_project: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: ProjectPaths, small_project: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # when: 523 rows to learn from
     succeeded(run_graph(home, sample))
@@ -182,7 +182,9 @@ def test_the_genuine_sample_is_too_small_for_the_gate_and_goes_through_whole_whe
 
 
 @pytest.fixture
-def after_new_rows(tmp_path_factory: pytest.TempPathFactory, home: Home, first_run: Home, tmp_path: Path) -> Home:
+def after_new_rows(
+    tmp_path_factory: pytest.TempPathFactory, home: ProjectPaths, first_run: ProjectPaths, tmp_path: Path
+) -> ProjectPaths:
     """The test's own home, in which a second run has read other rows than the first."""
 
     def make(folder: Path) -> None:
@@ -190,10 +192,10 @@ def after_new_rows(tmp_path_factory: pytest.TempPathFactory, home: Home, first_r
         succeeded(run_graph(copy_of(first_run, folder / "home"), more))
 
     shutil.rmtree(home.root)
-    return copy_of(Home(made_once(tmp_path_factory, "after-new-rows", make) / "home"), home.root)
+    return copy_of(ProjectPaths(made_once(tmp_path_factory, "after-new-rows", make) / "home"), home.root)
 
 
-def test_new_rows_make_new_versions_of_everything(after_new_rows: Home, small_project: Path):
+def test_new_rows_make_new_versions_of_everything(after_new_rows: ProjectPaths, small_project: Path):
     # when
     state = state_of(after_new_rows, small_project)
 
@@ -203,7 +205,9 @@ def test_new_rows_make_new_versions_of_everything(after_new_rows: Home, small_pr
     assert all(number == 2 for number in state.aliases.values())
 
 
-def test_a_change_that_cleaning_drops_stops_at_the_tables(materialised: Home, small_project: Path, tmp_path: Path):
+def test_a_change_that_cleaning_drops_stops_at_the_tables(
+    materialised: ProjectPaths, small_project: Path, tmp_path: Path
+):
     # given: the same characters, with other creators
     before = state_of(materialised, small_project)
     rows = synthetic_characters(**SMALL_GENERATOR)
@@ -223,7 +227,7 @@ def test_a_change_that_cleaning_drops_stops_at_the_tables(materialised: Home, sm
     )
 
 
-def test_rows_in_another_order_are_the_same_content(materialised: Home, small_project: Path, tmp_path: Path):
+def test_rows_in_another_order_are_the_same_content(materialised: ProjectPaths, small_project: Path, tmp_path: Path):
     # given
     before = state_of(materialised, small_project)
     shuffled = synthetic_characters(**SMALL_GENERATOR).sample(frac=1, random_state=1)
@@ -235,7 +239,9 @@ def test_rows_in_another_order_are_the_same_content(materialised: Home, small_pr
     assert state_of(materialised, small_project) == before
 
 
-def test_earlier_rows_that_come_back_bring_their_model_back(after_new_rows: Home, first_run: Home, small_project: Path):
+def test_earlier_rows_that_come_back_bring_their_model_back(
+    after_new_rows: ProjectPaths, first_run: ProjectPaths, small_project: Path
+):
     # when
     succeeded(run_graph(after_new_rows, "generated"))
 
@@ -247,7 +253,9 @@ def test_earlier_rows_that_come_back_bring_their_model_back(after_new_rows: Home
     assert set(state.aliases.values()) == {1}, state.aliases
 
 
-def test_another_wording_wraps_again_without_retraining(materialised: Home, small_project: Path, tmp_path: Path):
+def test_another_wording_wraps_again_without_retraining(
+    materialised: ProjectPaths, small_project: Path, tmp_path: Path
+):
     # given: a copy of the project with other words
     project = tmp_path / "project"
     for part in ("marvel_assets", "config"):
@@ -267,7 +275,9 @@ def test_another_wording_wraps_again_without_retraining(materialised: Home, smal
     assert [numbers for name, numbers in after.versions.items() if name != MODEL] == [[1]]
 
 
-def test_environments_do_not_share_names(materialised: Home, small_project: Path, monkeypatch: pytest.MonkeyPatch):
+def test_environments_do_not_share_names(
+    materialised: ProjectPaths, small_project: Path, monkeypatch: pytest.MonkeyPatch
+):
     # when
     monkeypatch.setenv("MARVEL_ENV", "acc")
     succeeded(run_graph(materialised))
@@ -280,7 +290,7 @@ def test_environments_do_not_share_names(materialised: Home, small_project: Path
 
 
 @pytest.mark.parametrize("column", SOURCE_COLUMNS)
-def test_a_source_without_a_column_writes_nothing(home: Home, tmp_path: Path, column: str):
+def test_a_source_without_a_column_writes_nothing(home: ProjectPaths, tmp_path: Path, column: str):
     # given
     path = characters_file(tmp_path, synthetic_characters(50, 1).drop(columns=column))
 
@@ -293,7 +303,7 @@ def test_a_source_without_a_column_writes_nothing(home: Home, tmp_path: Path, co
 
 
 def test_one_class_only_is_refused_and_leaves_the_model_under_the_alias(
-    materialised: Home, small_project: Path, tmp_path: Path
+    materialised: ProjectPaths, small_project: Path, tmp_path: Path
 ):
     # given
     before = state_of(materialised, small_project)
@@ -308,14 +318,14 @@ def test_one_class_only_is_refused_and_leaves_the_model_under_the_alias(
     assert (after.versions, after.aliases) == (before.versions, before.aliases)
 
 
-def _parquet_files(home: Home, table: str) -> str:
+def _parquet_files(home: ProjectPaths, table: str) -> str:
     from deltalake import DeltaTable
 
     [uri] = DeltaTable(home.warehouse / "marvel_dev" / "marvel_characters" / table).file_uris()
     return uri
 
 
-def test_the_summary_tells_what_a_person_wants_to_know(first_run: Home):
+def test_the_summary_tells_what_a_person_wants_to_know(first_run: ProjectPaths):
     # when
     told = (first_run.root.parent / "told").read_text()
 
@@ -326,7 +336,7 @@ def test_the_summary_tells_what_a_person_wants_to_know(first_run: Home):
     answer = next(line for line in told.splitlines() if "it answers" in line)
     truth = next(line for line in told.splitlines() if "in the data" in line)
     for words in (answer.split("it answers")[1], truth.split("in the data")[1]):
-        assert set(json.loads(words)[ANSWER]) <= {"alive", "dead"}
+        assert set(json.loads(words)[OUTPUT_COLUMN]) <= {"alive", "dead"}
     assert "(alive)" not in told
     assert "(dead)" not in told
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.commands import marvel
 
 pytestmark = pytest.mark.integration
 
 
-def test_a_failure_is_one_line_that_names_the_cause(home: Home, tmp_path: Path):
+def test_a_failure_is_one_line_that_names_the_cause(home: ProjectPaths, tmp_path: Path):
     # given
     nothing = tmp_path / "nothing.csv"
 
@@ -26,7 +26,7 @@ def test_a_failure_is_one_line_that_names_the_cause(home: Home, tmp_path: Path):
     assert not home.warehouse.exists()
 
 
-def test_each_step_tells_what_it_made(first_run: Home):
+def test_each_step_tells_what_it_made(first_run: ProjectPaths):
     # when
     told = (first_run.root.parent / "told").read_text()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.unity_catalog import OpenSourceCatalog
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import (
@@ -36,10 +36,10 @@ SECONDS_TO_START = 60
 LOAD_AGAIN = """
 import sys
 import mlflow
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.defs.resources import spark
 
-home = Home.from_environment()
+home = ProjectPaths.from_environment()
 session = spark(home)["spark"].session()
 mlflow.set_tracking_uri(f"sqlite:///{home.mlflow_database}")
 training = [
@@ -54,12 +54,12 @@ print(type(frame).__module__, frame.count())
 ON_DATABRICKS = """
 import dagster as dg
 from marvel_assets.definitions import defs
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.storage.catalog_tables import CatalogTables
 from marvel_assets.storage.engines.spark import SparkEngine
 from marvel_assets.defs.resources import databricks, spark
 
-home = Home.from_environment()
+home = ProjectPaths.from_environment()
 session = spark(home)["spark"]
 session.session().sql("CREATE SCHEMA IF NOT EXISTS spark_catalog.marvel_characters")
 resources = databricks(home) | {
@@ -81,7 +81,7 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def spark_server(spark_home: Home, free_port: int) -> Iterator[str]:
+def spark_server(spark_home: ProjectPaths, free_port: int) -> Iterator[str]:
     """`marvel spark-server`, ended by its process id, also where what started it ignores the signal."""
     command = [
         "sh",
@@ -133,7 +133,9 @@ def black_hole() -> Iterator[str]:
 
 
 @pytest.mark.spark
-def test_the_whole_graph_on_a_local_spark_and_then_embedded_changes_nothing(spark_home: Home, small_project: Path):
+def test_the_whole_graph_on_a_local_spark_and_then_embedded_changes_nothing(
+    spark_home: ProjectPaths, small_project: Path
+):
     # given
     printed = succeeded(materialize("*", MARVEL_PROFILE="spark")).stderr
     made = state_of(spark_home, small_project)
@@ -153,7 +155,7 @@ def test_the_whole_graph_on_a_local_spark_and_then_embedded_changes_nothing(spar
 
 @pytest.mark.spark
 def test_the_fitted_rows_are_loaded_again_as_a_spark_dataframe_at_their_version(
-    spark_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spark_home: ProjectPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given: rows that were fitted, and a table that has gone on since
     assert run_graph(spark_home, select="*basic_model").success
@@ -173,7 +175,9 @@ def test_the_fitted_rows_are_loaded_again_as_a_spark_dataframe_at_their_version(
 
 
 @pytest.mark.spark
-def test_the_tables_of_a_spark_connect_server_are_those_of_the_embedded_engine(spark_server: str, spark_home: Home):
+def test_the_tables_of_a_spark_connect_server_are_those_of_the_embedded_engine(
+    spark_server: str, spark_home: ProjectPaths
+):
     # given
     tables = "raw_characters,train_set,test_set,rejected_characters"
     succeeded(materialize(tables, MARVEL_PROFILE="spark", MARVEL_SPARK_URL=spark_server))
@@ -187,7 +191,7 @@ def test_the_tables_of_a_spark_connect_server_are_those_of_the_embedded_engine(s
     assert [reference(spark_home, name) for name in tables.split(",")] == made
 
 
-def test_the_whole_graph_with_models_on_a_unity_catalog_server_shows_no_secret(home: Home, small_project: Path):
+def test_the_whole_graph_with_models_on_a_unity_catalog_server_shows_no_secret(home: ProjectPaths, small_project: Path):
     # given
     canary = "canary-5f1e"
     with UnityCatalogServer(token=canary) as server:
@@ -224,7 +228,7 @@ def test_the_whole_graph_with_models_on_a_unity_catalog_server_shows_no_secret(h
 @pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_URI", "MARVEL_UC_URL"])
 @pytest.mark.parametrize("kind", ["refused", "black hole"])
 def test_a_server_that_is_down_ends_the_run_with_its_url_before_anything_is_written(
-    home: Home, free_port: int, black_hole: str, variable: str, kind: str
+    home: ProjectPaths, free_port: int, black_hole: str, variable: str, kind: str
 ):
     # given
     url = f"http://127.0.0.1:{free_port}" if kind == "refused" else black_hole
@@ -273,7 +277,7 @@ def test_a_profile_that_does_not_exist_is_named():
 
 @pytest.mark.spark
 def test_the_whole_graph_on_the_parts_of_databricks(
-    databricks_workspace: DatabricksWorkspace, spark_home: Home, small_project: Path, tmp_path: Path
+    databricks_workspace: DatabricksWorkspace, spark_home: ProjectPaths, small_project: Path, tmp_path: Path
 ):
     # given
     project = tmp_path / "project.yml"

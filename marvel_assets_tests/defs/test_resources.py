@@ -3,20 +3,20 @@
 import pytest
 
 from marvel_assets.config import ConfigError
-from marvel_assets.defs.resources import PROFILES, resources_of_the_profile
-from marvel_assets.paths import Home
+from marvel_assets.defs.resources import PROFILES, profile_resources
+from marvel_assets.paths import ProjectPaths
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_every_profile_has_the_same_resources(profile: str, home: Home, monkeypatch: pytest.MonkeyPatch):
+def test_every_profile_has_the_same_resources(profile: str, home: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
     # given
     monkeypatch.setenv("MARVEL_PROFILE", profile)
 
     # then
-    assert resources_of_the_profile(home).keys() == PROFILES["embedded"](home).keys()
+    assert profile_resources(home).keys() == PROFILES["embedded"](home).keys()
 
 
-def test_settings_of_spark_are_taken_from_the_environment(home: Home, monkeypatch: pytest.MonkeyPatch):
+def test_settings_of_spark_are_taken_from_the_environment(home: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
     # given
     monkeypatch.setenv("MARVEL_SPARK_SETTINGS", "spark.driver.memory=8g  spark.a=b=c")
 
@@ -25,7 +25,7 @@ def test_settings_of_spark_are_taken_from_the_environment(home: Home, monkeypatc
 
 
 @pytest.mark.parametrize("given", ["driver.memory=8g", "spark.driver.memory", "spark.ui.enabled"])
-def test_what_is_no_setting_is_named(home: Home, monkeypatch: pytest.MonkeyPatch, given: str):
+def test_what_is_no_setting_is_named(home: ProjectPaths, monkeypatch: pytest.MonkeyPatch, given: str):
     # given
     monkeypatch.setenv("MARVEL_SPARK_SETTINGS", given)
 
@@ -44,7 +44,13 @@ def test_what_is_no_setting_is_named(home: Home, monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_an_address_moves_its_part_alone(
-    home: Home, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, resource: str, field: str, expected: str
+    home: ProjectPaths,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+    resource: str,
+    field: str,
+    expected: str,
 ):
     # given
     monkeypatch.setenv(variable, value)

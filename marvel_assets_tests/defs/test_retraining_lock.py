@@ -12,8 +12,8 @@ import dagster as dg
 import filelock
 import pytest
 
-from marvel_assets.defs.retraining_lock import RetrainingTurn
-from marvel_assets.paths import Home
+from marvel_assets.defs.retraining_lock import RetrainingLock
+from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.graph import failure_of
 
 pytestmark = pytest.mark.integration
@@ -21,15 +21,15 @@ pytestmark = pytest.mark.integration
 HOLDS = """
 import sys
 import dagster as dg
-from marvel_assets.defs.retraining_lock import RetrainingTurn
+from marvel_assets.defs.retraining_lock import RetrainingLock
 
 @dg.asset
-def first(context: dg.AssetExecutionContext, turn: RetrainingTurn) -> None:
-    turn.take(context)
+def first(context: dg.AssetExecutionContext, retraining_lock: RetrainingLock) -> None:
+    retraining_lock.acquire(context)
     print("holds", flush=True)
     sys.stdin.readline()
 
-dg.materialize([first], resources={"turn": RetrainingTurn(locks=sys.argv[1])})
+dg.materialize([first], resources={"retraining_lock": RetrainingLock(locks=sys.argv[1])})
 """
 
 
@@ -47,12 +47,12 @@ def take(locks: Path, instance: dg.DagsterInstance, wait_seconds: int = 600) -> 
     """Take the turn in a run of this process."""
 
     @dg.asset
-    def second(context: dg.AssetExecutionContext, turn: RetrainingTurn) -> None:
-        turn.take(context)
-        turn.take(context)
+    def second(context: dg.AssetExecutionContext, retraining_lock: RetrainingLock) -> None:
+        retraining_lock.acquire(context)
+        retraining_lock.acquire(context)
 
-    turn = RetrainingTurn(locks=str(locks), wait_seconds=wait_seconds)
-    return dg.materialize([second], resources={"turn": turn}, instance=instance, raise_on_error=False)
+    turn = RetrainingLock(locks=str(locks), wait_seconds=wait_seconds)
+    return dg.materialize([second], resources={"retraining_lock": turn}, instance=instance, raise_on_error=False)
 
 
 def logged(instance: dg.DagsterInstance) -> list[str]:
@@ -61,7 +61,7 @@ def logged(instance: dg.DagsterInstance) -> list[str]:
 
 
 @pytest.fixture
-def instance(home: Home) -> Iterator[dg.DagsterInstance]:
+def instance(home: ProjectPaths) -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.from_config(str(home.dagster)) as found:
         yield found
 

@@ -9,12 +9,14 @@ from sklearn.pipeline import Pipeline
 from marvel_assets.datasets.marvel_kaggle.columns import TARGET
 from marvel_assets.evaluation.metrics import evaluate
 from marvel_assets.model.pipeline import TRUSTED_TYPES
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.fitted_rows import FEATURE_NAMES
 
 
-def test_they_equal_those_of_mlflow_models_evaluate(home: Home, fitted: Pipeline, sets: dict[str, pd.DataFrame]):
+def test_they_equal_those_of_mlflow_models_evaluate(
+    home: ProjectPaths, fitted: Pipeline, sets: dict[str, pd.DataFrame]
+):
     # given
     client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
     client.create_experiment("evaluation", home.mlflow_artifacts.as_uri())

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets_tests.commands import users_environment
 from marvel_assets_tests.faults.kills import settings_of
 
@@ -16,17 +16,17 @@ import sys
 import deltalake, duckdb, lightgbm, matplotlib.pyplot, mlflow.pyfunc, mlflow.sklearn, skops.io
 import marvel_assets.definitions
 from dagster._cli import main
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 
 print("ready", flush=True)
 sys.stdin.readline()
-Home.from_environment().prepare()
+ProjectPaths.from_environment().prepare()
 sys.argv = ["dagster", "asset", "materialize", "-m", "marvel_assets.definitions", "--select", "*"]
 main()
 """
 
 
-def run_at_once(home: Home, folder: Path, environments: Sequence[Mapping[str, str]]) -> list[str]:
+def run_at_once(home: ProjectPaths, folder: Path, environments: Sequence[Mapping[str, str]]) -> list[str]:
     """Start a run with each environment at the same moment in one home; returns what went wrong in those that failed.
 
     Args:

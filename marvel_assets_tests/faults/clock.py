@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets_tests.commands import SECONDS, users_environment
 
 HOUR = 3600
@@ -22,17 +22,17 @@ from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.graph import run_job
 from marvel_assets.definitions import defs
-from marvel_assets.defs.resources import resources_of_the_profile
+from marvel_assets.defs.resources import profile_resources
 from marvel_assets_tests.faults.clock import Clock
 
-home = Home.from_environment()
+home = ProjectPaths.from_environment()
 home.prepare()
 feed = dg.define_asset_job("feed", selection=["raw_characters", "survival_predictions", "drift_report"])
 graph = dg.Definitions(assets=defs.assets, asset_checks=defs.asset_checks, jobs=[*defs.jobs, feed],
-                       resources=resources_of_the_profile(home))
+                       resources=profile_resources(home))
 with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
     for shift, job, setting in json.loads(sys.argv[1]):
         Clock.of_this_process().set(shift)
@@ -90,7 +90,7 @@ class Clock:
                 file.write(shift.to_bytes(8, sys.byteorder, signed=True))
 
 
-def tell(home: Home, steps: list[tuple[int, str, str]], **environment: str) -> list[dict[str, int]]:
+def tell(home: ProjectPaths, steps: list[tuple[int, str, str]], **environment: str) -> list[dict[str, int]]:
     """Live through the story in a home; each step is a shift of the clock, a job, and its source or reason."""
     here = {"MARVEL_HOME": str(home.root), "DAGSTER_HOME": str(home.dagster)}
     done = subprocess.run(

@@ -12,7 +12,7 @@ import pytest
 
 from marvel_assets import cli
 from marvel_assets.config import ProjectConfig
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.commands import succeeded
 from marvel_assets_tests.faults.inventory import inventory
 from marvel_assets_tests.faults.kills import run
@@ -49,7 +49,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, small_project: Path) -
     """A whole run, made once for all that is compared with it."""
 
     def make(folder: Path) -> None:
-        home, record = Home(folder / "home"), folder / "boundaries"
+        home, record = ProjectPaths(folder / "home"), folder / "boundaries"
         with _settings_of_whole_runs(small_project):
             home.prepare()
             succeeded(run(home, record=record))

@@ -11,8 +11,8 @@ import mlflow
 from deltalake import DeltaTable
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.paths import Home
-from marvel_assets.tracking.mlflow_resource import RECIPE
+from marvel_assets.paths import ProjectPaths
+from marvel_assets.tracking.mlflow_resource import CACHE_KEY
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import BASIC, CUSTOM, TABLES
 
@@ -21,7 +21,7 @@ RANDOM = re.compile(r"m-[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f
 
 TIMES = ("update_timestamp_utc", "scored_at_utc")
 MAY_BE_LEFT = re.compile(
-    r"mlflow/artifacts/"  # models and runs that were not finished: without a recipe, never found again
+    r"mlflow/artifacts/"  # models and runs that were not finished: without a cache key, never found again
     r"|warehouse/"  # Parquet files that no commit names, which VACUUM takes; commits are compared one by one
     r"|dagster/(history|storage)/"  # Dagster's record of each run
     r"|locks/[^/]*\.lock$|mlflow/mlflow\.db-|dagster/.*\.db-"  # locks are kept; SQLite's own files
@@ -29,7 +29,7 @@ MAY_BE_LEFT = re.compile(
 """Files of which there may be more after a kill."""
 
 
-def inventory(home: Home, config: ProjectConfig) -> dict[str, Any]:
+def inventory(home: ProjectPaths, config: ProjectConfig) -> dict[str, Any]:
     """Tables, versions, aliases, models, references and files; what is random is left out."""
     client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
     return {
@@ -50,7 +50,7 @@ def differences(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
     ]
 
 
-def _tables(home: Home, config: ProjectConfig) -> dict[str, Any]:
+def _tables(home: ProjectPaths, config: ProjectConfig) -> dict[str, Any]:
     told: dict[str, Any] = {}
     for name in (*TABLES, "survival_predictions"):
         table = DeltaTable(home.warehouse.joinpath(*config.qualified(name).split(".")))
@@ -63,7 +63,7 @@ def _tables(home: Home, config: ProjectConfig) -> dict[str, Any]:
     return told
 
 
-def _registry(client: mlflow.MlflowClient, config: ProjectConfig, home: Home) -> dict[str, Any]:
+def _registry(client: mlflow.MlflowClient, config: ProjectConfig, home: ProjectPaths) -> dict[str, Any]:
     told: dict[str, Any] = {"registered models": sorted(model.name for model in client.search_registered_models())}
     for name in map(config.qualified, (BASIC, CUSTOM)):
         versions = client.search_model_versions(f"name = '{name}'")
@@ -79,11 +79,11 @@ def _registry(client: mlflow.MlflowClient, config: ProjectConfig, home: Home) ->
 def _tracking(client: mlflow.MlflowClient) -> dict[str, Any]:
     experiments = client.search_experiments()
     ids = [experiment.experiment_id for experiment in experiments]
-    complete = [model for model in client.search_logged_models(ids) if RECIPE in model.tags]
+    complete = [model for model in client.search_logged_models(ids) if CACHE_KEY in model.tags]
     running = [run.info.run_id for run in client.search_runs(ids) if run.info.status == "RUNNING"]
     return {
         "experiments": sorted(experiment.name for experiment in experiments),
-        "complete models": Counter(model.tags[RECIPE] for model in complete if model.name.startswith("lightgbm")),
+        "complete models": Counter(model.tags[CACHE_KEY] for model in complete if model.name.startswith("lightgbm")),
         "number of complete models": len(complete),
         "what is known of models": sorted(
             (model.name, sorted(model.tags), len(model.metrics or [])) for model in complete
@@ -92,7 +92,7 @@ def _tracking(client: mlflow.MlflowClient) -> dict[str, Any]:
     }
 
 
-def _files(home: Home) -> dict[str, Any]:
+def _files(home: ProjectPaths) -> dict[str, Any]:
     files = sorted(str(path.relative_to(home.root)) for path in home.root.rglob("*") if path.is_file())
     references = {file.stem: file for file in home.references.glob("*.json")}
     return {
@@ -107,13 +107,13 @@ def _files(home: Home) -> dict[str, Any]:
     }
 
 
-def _going_on(home: Home) -> list[str]:
+def _going_on(home: ProjectPaths) -> list[str]:
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         statuses = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
         return [f"{run.job_name} {run.status.value}" for run in instance.get_runs(dg.RunsFilter(statuses=statuses))]
 
 
-def _told(text: str, home: Home) -> str:
+def _told(text: str, home: ProjectPaths) -> str:
     return _plain(text.replace(str(home.root), "home"))
 
 

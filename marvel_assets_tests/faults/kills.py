@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.commands import materialize, python
 from marvel_assets_tests.faults import killer
 
@@ -42,23 +42,25 @@ class Moment:
 
 
 def run(
-    home: Home, moment: Moment | None = None, record: Path | None = None, **environment: str
+    home: ProjectPaths, moment: Moment | None = None, record: Path | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Materialise everything in a process of its own, which dies at the moment or writes its boundaries down."""
     return materialize("*", **settings_of(home), **_plan(moment, record), **environment)
 
 
-def prepare(home: Home, moment: Moment | None = None, record: Path | None = None) -> subprocess.CompletedProcess[str]:
+def prepare(
+    home: ProjectPaths, moment: Moment | None = None, record: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Make the home ready in a process of its own, which dies at the moment or writes its boundaries down."""
     return python("-m", "marvel_assets.paths", **settings_of(home), **_plan(moment, record))
 
 
-def settings_of(home: Home) -> dict[str, str]:
+def settings_of(home: ProjectPaths) -> dict[str, str]:
     """What a command must know to work in a home."""
     return {"MARVEL_HOME": str(home.root), "DAGSTER_HOME": str(home.dagster)}
 
 
-def left_in(home: Home) -> list[str]:
+def left_in(home: ProjectPaths) -> list[str]:
     """The processes that still work in a home after a while that is long enough to end."""
     deadline = time.monotonic() + SECONDS_TO_END
     while (found := _processes_in(home)) and time.monotonic() < deadline:
@@ -66,7 +68,7 @@ def left_in(home: Home) -> list[str]:
     return found
 
 
-def _processes_in(home: Home) -> list[str]:
+def _processes_in(home: ProjectPaths) -> list[str]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):

@@ -9,7 +9,7 @@ import pytest
 from deltalake import DeltaTable
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.embedded import EmbeddedCatalog
 from marvel_assets.registry.model_pairs import ModelPairs
 from marvel_assets.tracking.inspection import dataset_source
@@ -53,7 +53,7 @@ def test_runs_at_once_from_a_fresh_home_end_well_and_make_everything_once(
     record_property: Callable[[str, object], None],
 ):
     # given
-    home = Home(tmp_path / "home")
+    home = ProjectPaths(tmp_path / "home")
 
     # when
     failed = run_at_once(home, tmp_path, [{}] * AT_ONCE)
@@ -75,7 +75,7 @@ def test_two_retrainings_on_different_data_come_one_after_the_other_and_the_gate
     record_property: Callable[[str, object], None],
 ):
     # given: whoever is told first may come first
-    home = Home(tmp_path / "home")
+    home = ProjectPaths(tmp_path / "home")
     order = [GOOD, WORSE] if number % 2 else [WORSE, GOOD]
 
     # when
@@ -99,17 +99,17 @@ def test_two_retrainings_on_different_data_come_one_after_the_other_and_the_gate
     assert found == expected
 
 
-def provenance(home: Home, config: ProjectConfig, table: str) -> list[dict[str, Any]]:
+def provenance(home: ProjectPaths, config: ProjectConfig, table: str) -> list[dict[str, Any]]:
     """What each commit of a table recorded, the first one first."""
     history = DeltaTable(home.warehouse.joinpath(*config.qualified(table).split("."))).history()
     return [json.loads(entry["userMetadata"])["provenance"] for entry in reversed(history)]
 
 
-def catalog_in(home: Home) -> EmbeddedCatalog:
+def catalog_in(home: ProjectPaths) -> EmbeddedCatalog:
     return EmbeddedCatalog(connect(f"sqlite:///{home.mlflow_database}", home.locks), home.locks)
 
 
-def served_source(home: Home, config: ProjectConfig) -> str:
+def served_source(home: ProjectPaths, config: ProjectConfig) -> str:
     """The file that the served pair was trained on."""
     client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
     pairs = ModelPairs(catalog_in(home), config, home.locks)

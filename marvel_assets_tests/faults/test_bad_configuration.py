@@ -15,7 +15,7 @@ import yaml
 
 from marvel_assets.config import ConfigError, ProjectConfig, Tags
 from marvel_assets.defs.readiness import check_settings
-from marvel_assets.paths import PROJECT_ROOT, Home, HomeError
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths, ProjectPathsError
 from marvel_assets.storage.tables import TableNameError, Tables
 from marvel_assets_tests.faults.conftest import INPUTS, LOST
 from marvel_assets_tests.faults.scale import amount
@@ -223,8 +223,8 @@ def test_a_home_that_can_be_none_is_told_and_nothing_lies_beside_it(
     monkeypatch.setenv("MARVEL_HOME", str(tmp_path / name))
 
     # then
-    with pytest.raises(HomeError, match=f"MARVEL_HOME is .*{told}"):
-        Home.from_environment().prepare()
+    with pytest.raises(ProjectPathsError, match=f"MARVEL_HOME is .*{told}"):
+        ProjectPaths.from_environment().prepare()
     assert [file.name for file in tmp_path.iterdir()] == ["a-file"]
     record_property(INPUTS, 1)
 
@@ -236,7 +236,7 @@ def test_a_home_of_an_odd_name_keeps_everything_within(
     # given
     from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
-    home = Home(tmp_path / name)
+    home = ProjectPaths(tmp_path / name)
     home.mlflow_database.parent.mkdir(parents=True)
     home.mlflow_database.write_bytes(mlflow_database.read_bytes())
     home.prepare()
@@ -298,7 +298,7 @@ def test_a_variable_that_can_not_be_used_is_named(
 
     # then
     with pytest.raises(ConfigError, match=re.escape(told)):
-        check_settings(Home(tmp_path))
+        check_settings(ProjectPaths(tmp_path))
     record_property(INPUTS, 1)
 
 
@@ -336,7 +336,7 @@ def test_a_secret_in_a_variable_that_is_shown_is_refused_and_not_told(
 
     # when
     with pytest.raises(ConfigError, match=variable) as error:
-        check_settings(Home(tmp_path))
+        check_settings(ProjectPaths(tmp_path))
 
     # then
     assert CANARY not in str(error.value)
@@ -415,7 +415,7 @@ def test_a_table_of_that_name_lies_nowhere(tmp_path: Path, record_property: Reco
     ],
 )
 def test_what_a_job_is_asked_for_is_told_with_its_key(
-    home: Home, record_property: Record, job: str, op: str, config: dict[str, Any], told: str
+    home: ProjectPaths, record_property: Record, job: str, op: str, config: dict[str, Any], told: str
 ):
     # when
     result: dg.ExecuteInProcessResult = run_job(home, job, op, **config)

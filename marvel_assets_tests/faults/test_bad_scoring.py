@@ -23,9 +23,9 @@ from mlflow.pyfunc import PyFuncModel
 
 from marvel_assets.datasets.marvel_kaggle.columns import EXAMPLE, SOURCE_COLUMNS
 from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
-from marvel_assets.datasets.marvel_kaggle.scoring import ASKED
+from marvel_assets.datasets.marvel_kaggle.scoring import REQUIRED_COLUMNS
 from marvel_assets.defs.registration.challenger import probabilities
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.tracking.signature import example_frame
 from marvel_assets_tests.faults.conftest import INPUTS, LOST
@@ -45,7 +45,9 @@ Record = Callable[[str, object], None]
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, small_project: Path, templates: Templates) -> Iterator[Home]:
+def served(
+    tmp_path_factory: pytest.TempPathFactory, small_project: Path, templates: Templates
+) -> Iterator[ProjectPaths]:
     """A home in which a model is served, and a table scored; the tests put others in its place."""
     with pytest.MonkeyPatch.context() as environment:
         for name in os.environ:
@@ -58,7 +60,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, small_project: Path, templa
 
 
 @pytest.fixture(scope="module")
-def model(served: Home) -> PyFuncModel:
+def model(served: ProjectPaths) -> PyFuncModel:
     connect(f"sqlite:///{served.mlflow_database}", served.locks)
     return mlflow.pyfunc.load_model(MODEL)
 
@@ -66,27 +68,27 @@ def model(served: Home) -> PyFuncModel:
 def character(name: str | None, **cells: Any) -> dict[str, Any]:
     """One as delivered, of whom something is known."""
     known = {"Name": name, "Universe": "Earth-616", "Identity": "Secret", "Gender": "Male", "Origin": "Human"}
-    return dict.fromkeys(ASKED, "") | known | {"PageID": name} | cells
+    return dict.fromkeys(REQUIRED_COLUMNS, "") | known | {"PageID": name} | cells
 
 
 def table(*rows: dict[str, Any], **types: pa.DataType) -> pa.Table:
-    names = [*ASKED, *[name for name in types if name not in ASKED]]
+    names = [*REQUIRED_COLUMNS, *[name for name in types if name not in REQUIRED_COLUMNS]]
     return pa.Table.from_pylist(list(rows), pa.schema([(name, types.get(name, pa.string())) for name in names]))
 
 
-def score(home: Home, rows: pa.Table) -> dg.ExecuteInProcessResult:
+def score(home: ProjectPaths, rows: pa.Table) -> dg.ExecuteInProcessResult:
     folder = home.warehouse.joinpath(*TABLE.split("."))
     shutil.rmtree(folder, ignore_errors=True)
     write_deltalake(folder, rows, configuration={"delta.enableChangeDataFeed": "true"})
     return run_job(home, "score", "score_table", table=TABLE)
 
 
-def predictions(home: Home) -> DeltaTable:
+def predictions_sql(home: ProjectPaths) -> DeltaTable:
     return DeltaTable(home.warehouse / "marvel_dev" / "marvel_characters" / "new_characters_predictions")
 
 
-def predicted(home: Home) -> dict[str, dict[str, Any]]:
-    return {row["Id"]: row for row in pa.table(predictions(home).scan()).to_pylist()}
+def predicted(home: ProjectPaths) -> dict[str, dict[str, Any]]:
+    return {row["Id"]: row for row in pa.table(predictions_sql(home).scan()).to_pylist()}
 
 
 GOOD = [character("Anna"), character("Ben", Gender="Female")]
@@ -111,10 +113,10 @@ GOOD = [character("Anna"), character("Ben", Gender="Female")]
          "list"],
 )  # fmt: skip
 def test_a_table_that_can_not_be_scored_is_told_with_its_column_and_the_old_predictions_stay(
-    served: Home, record_property: Record, rows: pa.Table, told: str
+    served: ProjectPaths, record_property: Record, rows: pa.Table, told: str
 ):
     # given
-    before, version = predicted(served), predictions(served).version()
+    before, version = predicted(served), predictions_sql(served).version()
 
     # when
     result = score(served, rows)
@@ -122,7 +124,7 @@ def test_a_table_that_can_not_be_scored_is_told_with_its_column_and_the_old_pred
     # then
     assert f"{TABLE}@v0: {told}" in failure_of(result)
     lost = before.keys() - predicted(served).keys()
-    assert (predictions(served).version(), lost) == (version, set())
+    assert (predictions_sql(served).version(), lost) == (version, set())
     record_property(INPUTS, 1)
     record_property(LOST, len(lost))
 
@@ -136,7 +138,7 @@ def test_a_table_that_can_not_be_scored_is_told_with_its_column_and_the_old_pred
     ],
     ids=["empty", "without ids", "unusable"],
 )
-def test_where_nobody_can_be_scored_nobody_is(served: Home, record_property: Record, rows: pa.Table):
+def test_where_nobody_can_be_scored_nobody_is(served: ProjectPaths, record_property: Record, rows: pa.Table):
     # when
     result = score(served, rows)
 
@@ -146,7 +148,7 @@ def test_where_nobody_can_be_scored_nobody_is(served: Home, record_property: Rec
     record_property(INPUTS, 1)
 
 
-def test_columns_in_another_order_and_more_of_them_change_no_answer(served: Home, record_property: Record):
+def test_columns_in_another_order_and_more_of_them_change_no_answer(served: ProjectPaths, record_property: Record):
     # given
     rows = table(*[character(f"Anna {number}", Height_m=str(number / 10)) for number in range(40)])
     assert score(served, rows).success
@@ -162,7 +164,7 @@ def test_columns_in_another_order_and_more_of_them_change_no_answer(served: Home
     record_property(INPUTS, 2)
 
 
-def test_of_an_id_that_stands_there_twice_the_first_is_scored(served: Home, record_property: Record):
+def test_of_an_id_that_stands_there_twice_the_first_is_scored(served: ProjectPaths, record_property: Record):
     # given
     rows = [character("Anna", Gender="Female"), character("Anna", Gender="Male"), character("Ben")]
     numbered = table(*rows).append_column("source_row", pa.array([1, 2, 3]))
@@ -196,7 +198,7 @@ ODD_CELLS = {
 
 
 @pytest.mark.parametrize("column", ["PageID", "Universe", "Height_m", "Origin", "Teams"][: amount(3, 5)])
-def test_odd_cells_are_data(served: Home, record_property: Record, column: str):
+def test_odd_cells_are_data(served: ProjectPaths, record_property: Record, column: str):
     # given
     rows = [character(f"of the kind {kind}") | {column: cell} for kind, cell in ODD_CELLS.items()]
 
@@ -213,11 +215,11 @@ def test_odd_cells_are_data(served: Home, record_property: Record, column: str):
 
 
 def test_where_every_category_is_unknown_and_all_cells_are_missing_there_is_still_an_answer(
-    served: Home, record_property: Record
+    served: ProjectPaths, record_property: Record
 ):
     # given
     unknown = [character(f"Anna {number}", Universe="nowhere", Gender="?", Origin="?") for number in range(50)]
-    nothing = [dict.fromkeys(ASKED, None) | {"PageID": f"Ben {number}"} for number in range(50)]
+    nothing = [dict.fromkeys(REQUIRED_COLUMNS, None) | {"PageID": f"Ben {number}"} for number in range(50)]
 
     # when
     result = score(served, table(*unknown, *nothing))
@@ -234,9 +236,11 @@ CELLS = st.one_of(
 
 
 @settings(max_examples=amount(3, 60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(cells=st.lists(st.fixed_dictionaries({name: CELLS for name in ASKED if name != "PageID"}), max_size=15))
+@given(
+    cells=st.lists(st.fixed_dictionaries({name: CELLS for name in REQUIRED_COLUMNS if name != "PageID"}), max_size=15)
+)
 def test_each_row_gets_the_answer_that_the_model_gives_to_it_alone(
-    served: Home, model: PyFuncModel, record_property: Record, cells: list[dict[str, str | None]]
+    served: ProjectPaths, model: PyFuncModel, record_property: Record, cells: list[dict[str, str | None]]
 ):
     # given
     usable = {"Identity": "Secret", "Marital_Status": "Single"}
@@ -327,7 +331,7 @@ def test_what_is_no_table_is_no_question(model: PyFuncModel, record_property: Re
 
 
 @pytest.fixture(scope="module")
-def server(served: Home, small_project: Path) -> Iterator[str]:
+def server(served: ProjectPaths, small_project: Path) -> Iterator[str]:
     with marvel_serve(served, small_project) as url:
         yield url
 
@@ -436,7 +440,7 @@ def test_a_body_that_would_not_fit_is_refused_before_it_is_sent(server: str, rec
     record_property(INPUTS, 1)
 
 
-def test_a_character_gets_one_answer_however_asked(served: Home, model: PyFuncModel, server: str):
+def test_a_character_gets_one_answer_however_asked(served: ProjectPaths, model: PyFuncModel, server: str):
     # given: every combination of values that are frequent, rare, never seen and missing
     values = {
         "Universe": ["Earth-616", "Earth-of-nobody", None],
@@ -474,7 +478,7 @@ def test_a_character_gets_one_answer_however_asked(served: Home, model: PyFuncMo
 
 @pytest.mark.spark
 def test_every_character_gets_one_answer_in_batches_in_python_over_http_on_spark_and_from_the_gate(
-    served: Home,
+    served: ProjectPaths,
     model: PyFuncModel,
     server: str,
     spark_folder: Path,
@@ -483,7 +487,7 @@ def test_every_character_gets_one_answer_in_batches_in_python_over_http_on_spark
 ):
     # given: characters with everything that generated ones have, and nothing filled in where they were asked for
     delivered = synthetic_characters(CHARACTERS, 616).drop_duplicates("PageID").rename(columns=SOURCE_COLUMNS)
-    rows = pa.Table.from_pandas(delivered[list(ASKED)], preserve_index=False)
+    rows = pa.Table.from_pandas(delivered[list(REQUIRED_COLUMNS)], preserve_index=False)
     result = score(served, rows)
     assert result.success, failure_of(result)
     stored = pd.DataFrame(predicted(served).values()).set_index("Id", drop=False)

@@ -11,9 +11,9 @@ from deltalake import DeltaTable
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from marvel_assets.datasets.marvel_kaggle.cleaning import cleaned_characters, digested_source, rejected, set_of
+from marvel_assets.datasets.marvel_kaggle.cleaning import cleaning_sql, digested_source_sql, rejected_sql, split_sql
 from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.locate import locate
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
@@ -33,7 +33,7 @@ NO_MODEL = ["only the living", "everything missing", "an unknown identity only",
 @pytest.fixture(scope="module")
 def served(
     tmp_path_factory: pytest.TempPathFactory, small_project: Path, templates: Templates
-) -> Iterator[tuple[Home, Path]]:
+) -> Iterator[tuple[ProjectPaths, Path]]:
     """A home with a model under the alias, and a file for what is delivered next."""
     folder = tmp_path_factory.mktemp("bad-sources")
     home = copy_of(templates.after(0.0), folder / "home")
@@ -68,7 +68,7 @@ def test_a_delivery_that_cannot_be_read_is_refused_by_name(tmp_path: Path, recor
 
 @pytest.mark.parametrize("name", ["a missing column", "texts that are none", *[*REFUSED][amount(len(REFUSED), 0) :]])
 def test_a_delivery_that_is_refused_changes_nothing(
-    served: tuple[Home, Path], small_project: Path, record_property: Record, name: str
+    served: tuple[ProjectPaths, Path], small_project: Path, record_property: Record, name: str
 ):
     # given
     home, source = served
@@ -113,13 +113,15 @@ def ingested(source: Path, folder: Path) -> dict[str, int]:
     """What becomes of the rows, by the statements that the assets run."""
     with DuckDBEngine(scratch=str(folder / "scratch"), memory_limit="1GB").session() as session:
         session.read_source(locate(str(source), folder, generator_rows=1, generator_seed=1), "delivered")
-        session.define(digested_source("delivered"), "raw_characters")
-        session.query(cleaned_characters(), "cleaned_characters")
-        session.query(f"{set_of('train')} UNION ALL {set_of('test')}".replace("ORDER BY Id", ""), "accepted")
-        session.query(rejected(), "rejected")
-        [(read, distinct)] = session.rows("SELECT count(*), count(DISTINCT source_row) FROM raw_characters")
-        [(accepted, ids)] = session.rows("SELECT count(*), count(DISTINCT Id) FROM accepted")
-        [(refused, unexplained)] = session.rows("SELECT count(*), count(*) FILTER (reason IS NULL) FROM rejected")
+        session.create_view(digested_source_sql("delivered"), "raw_characters")
+        session.create_table_as(cleaning_sql(), "cleaned_characters")
+        session.create_table_as(
+            f"{split_sql('train')} UNION ALL {split_sql('test')}".replace("ORDER BY Id", ""), "accepted"
+        )
+        session.create_table_as(rejected_sql(), "rejected")
+        [(read, distinct)] = session.fetchall("SELECT count(*), count(DISTINCT source_row) FROM raw_characters")
+        [(accepted, ids)] = session.fetchall("SELECT count(*), count(DISTINCT Id) FROM accepted")
+        [(refused, unexplained)] = session.fetchall("SELECT count(*), count(*) FILTER (reason IS NULL) FROM rejected")
     assert read == distinct
     assert accepted == ids
     return {"read": read, "rejected": refused, "lost": abs(read - accepted - refused), "without a reason": unexplained}
@@ -129,7 +131,7 @@ def ingested(source: Path, folder: Path) -> dict[str, int]:
     "name", ["only the living", "everything missing", "an unknown identity only", "nulls"][: amount(2, 4)]
 )
 def test_rows_that_no_model_can_be_made_of_leave_the_served_model_where_it_is(
-    served: tuple[Home, Path], small_project: Path, record_property: Record, name: str
+    served: tuple[ProjectPaths, Path], small_project: Path, record_property: Record, name: str
 ):
     # given
     home, source = served
@@ -153,7 +155,7 @@ def test_rows_that_no_model_can_be_made_of_leave_the_served_model_where_it_is(
 
 
 def test_hostile_texts_stay_inert_in_everything_that_a_run_shows(
-    home: Home, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record
+    home: ProjectPaths, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record
 ):
     # given: each is a slice, all slices are too weak, and the branch is named as badly
     content = yaml.safe_load(small_project.read_text())
@@ -270,7 +272,7 @@ def test_the_tables_hold_what_the_reader_read_of_hostile_cells(tmp_path: Path, r
     # when
     with engine.session() as session:
         session.read_source(locate(str(source), tmp_path, generator_rows=1, generator_seed=1), "delivered")
-        session.define(digested_source("delivered"), "raw_characters")
+        session.create_view(digested_source_sql("delivered"), "raw_characters")
         session.write("raw_characters", tmp_path / "table", "{}")
 
     # then

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.locate import Source, locate
 from marvel_assets_tests.commands import TABLES
@@ -136,7 +136,7 @@ def second_opening() -> Iterator[Callable[[Path, Callable[[Path], None]], None]]
 
 @pytest.mark.parametrize("change", [append, truncate, replace])
 def test_a_run_over_a_file_that_changes_fails_before_anything_is_committed(
-    home: Home,
+    home: ProjectPaths,
     tmp_path: Path,
     second_opening: Callable[[Path, Callable[[Path], None]], None],
     record_property: Record,

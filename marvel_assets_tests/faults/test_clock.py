@@ -15,10 +15,10 @@ from deltalake import DeltaTable
 
 from marvel_assets.config import ProjectConfig
 from marvel_assets.datasets.marvel_kaggle.scoring import PREDICTION_COLUMNS
-from marvel_assets.defs.ingestion.sensors import new_raw_data
+from marvel_assets.defs.ingestion.sensors import source_change_sensor
 from marvel_assets.defs.monitoring.sensors import latest_windows
-from marvel_assets.defs.resources import resources_of_the_profile
-from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.defs.resources import profile_resources
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.registry.embedded import EmbeddedCatalog
 from marvel_assets.storage.references import LoggedModelRef
 from marvel_assets.storage.tables import Tables
@@ -53,7 +53,7 @@ with DuckDBEngine(scratch=str(folder / "scratch")).session() as session:
     for number in range(102):
         if number == 90:
             Clock.of_this_process().set(5 * YEAR)
-        session.query(f"SELECT {number} AS number, 'x' AS row_digest", f"rows{number}")
+        session.create_table_as(f"SELECT {number} AS number, 'x' AS row_digest", f"rows{number}")
         session.write(f"rows{number}", folder / "table", "{}")
 """
 """More commits than there are between two checkpoints of the log, at which Delta looks for old ones."""
@@ -94,28 +94,28 @@ def story(sources: dict[str, Path], shifts: tuple[int, ...]) -> list[tuple[int, 
 @pytest.fixture(scope="module")
 def undisturbed(
     sources: dict[str, Path], small_project: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Home, list[dict[str, int]]]:
+) -> tuple[ProjectPaths, list[dict[str, int]]]:
     """The story with a clock that is right."""
-    home = Home(tmp_path_factory.mktemp("undisturbed") / "home")
+    home = ProjectPaths(tmp_path_factory.mktemp("undisturbed") / "home")
     told = tell(home, story(sources, (0,) * 5), MARVEL_CONFIG=str(small_project))
     return home, told
 
 
-def predictions(home: Home, config: ProjectConfig) -> set[tuple[object, ...]]:
+def predictions_sql(home: ProjectPaths, config: ProjectConfig) -> set[tuple[object, ...]]:
     """All that is told of everybody, but for when."""
     columns = [name for name in PREDICTION_COLUMNS if not name.endswith("_utc")]
     table = DeltaTable(home.warehouse.joinpath(*config.qualified("survival_predictions").split(".")))
     return {tuple(row.values()) for row in table.to_pyarrow_table(columns=columns).to_pylist()}
 
 
-def histories(home: Home, config: ProjectConfig) -> dict[str, list[tuple[int, str]]]:
+def histories(home: ProjectPaths, config: ProjectConfig) -> dict[str, list[tuple[int, str]]]:
     """Versions and contents of every table, the newest first."""
     tables = Tables(warehouse=str(home.warehouse), locks=str(home.locks), provenance=str(home.provenance))
     found = {}
     for name in (*TABLES, "survival_predictions"):
         qualified = config.qualified(name)
         versions = [entry["version"] for entry in tables.history(tables.location(qualified))]
-        head = tables.head(qualified)
+        head = tables.latest(qualified)
         assert head is not None
         found[name] = [(version, head.table.content if version == head.table.version else "") for version in versions]
     return found
@@ -123,10 +123,10 @@ def histories(home: Home, config: ProjectConfig) -> dict[str, list[tuple[int, st
 
 @pytest.mark.parametrize("shifts", SHIFTS, ids=str)
 def test_a_clock_that_jumps_changes_nothing_that_is_decided(
-    undisturbed: tuple[Home, list[dict[str, int]]],
+    undisturbed: tuple[ProjectPaths, list[dict[str, int]]],
     sources: dict[str, Path],
     clock: Clock,
-    home: Home,
+    home: ProjectPaths,
     small_project: Path,
     record_property: Callable[[str, int], None],
     shifts: tuple[int, ...],
@@ -148,10 +148,10 @@ def test_a_clock_that_jumps_changes_nothing_that_is_decided(
     assert (found.versions, found.aliases) == (wanted.versions, wanted.aliases)
     assert set(found.mlflow_runs.values()) == {"FINISHED"}
     assert histories(home, config) == histories(right, config)
-    lost = len(predictions(right, config) - predictions(home, config))
+    lost = len(predictions_sql(right, config) - predictions_sql(home, config))
     record_property(LOST, lost)
     assert lost == 0
-    assert predictions(home, config) == predictions(right, config)
+    assert predictions_sql(home, config) == predictions_sql(right, config)
 
     # then: the sensors take the last for the last
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
@@ -160,25 +160,25 @@ def test_a_clock_that_jumps_changes_nothing_that_is_decided(
     assert asked_for_by_the_sensor(home, sources["good"]) == asked_for_by_the_sensor(right, sources["good"])
 
 
-def asked_for_by_the_sensor(home: Home, source: Path) -> tuple[str | None, list[str | None]]:
+def asked_for_by_the_sensor(home: ProjectPaths, source: Path) -> tuple[str | None, list[str | None]]:
     """Why the sensor that watches the source asks for no run, or the runs that it asks for."""
-    chosen = {**resources_of_the_profile(home), "sources": sources_of(home, source)}
+    chosen = {**profile_resources(home), "sources": sources_of(home, source)}
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         context = dg.build_sensor_context(instance=instance)
-        seen = new_raw_data(context, project=chosen["project"], sources=chosen["sources"])
+        seen = source_change_sensor(context, project=chosen["project"], sources=chosen["sources"])
     assert isinstance(seen, dg.SensorResult)
     return seen.skip_reason, [request.run_key for request in seen.run_requests or []]
 
 
-def sources_of(home: Home, default: Path) -> object:
+def sources_of(home: ProjectPaths, default: Path) -> object:
     from marvel_assets.sources.resource import Sources
 
     return Sources(default=str(default), scratch=str(home.scratch))
 
 
-def found_window(home: Home, config: ProjectConfig) -> int:
+def found_window(home: ProjectPaths, config: ProjectConfig) -> int:
     tables = Tables(warehouse=str(home.warehouse), locks=str(home.locks), provenance=str(home.provenance))
-    head = tables.head(config.qualified("survival_predictions"))
+    head = tables.latest(config.qualified("survival_predictions"))
     assert head is not None
     return head.table.version
 
@@ -197,7 +197,7 @@ def test_a_clock_that_is_set_forward_takes_no_version_of_a_table_away(clock: Clo
 
 
 @pytest.fixture
-def waiting(home: Home, clock: Clock) -> Iterator[subprocess.Popen[bytes]]:  # noqa: ARG001 - the home is in the environment
+def waiting(home: ProjectPaths, clock: Clock) -> Iterator[subprocess.Popen[bytes]]:  # noqa: ARG001 - the home is in the environment
     """A run of this home, three hours ahead, that has its MLflow run open."""
     clock.set(3 * HOUR)
     process = subprocess.Popen(
@@ -213,14 +213,14 @@ def waiting(home: Home, clock: Clock) -> Iterator[subprocess.Popen[bytes]]:  # n
         process.wait()
 
 
-def statuses(home: Home) -> set[str]:
+def statuses(home: ProjectPaths) -> set[str]:
     client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
     found = client.get_experiment_by_name(BASIC)
     return {run.info.status for run in client.search_runs([found.experiment_id])}
 
 
 def test_a_run_that_began_in_the_future_is_ended_when_it_is_dead_and_not_before(
-    home: Home, waiting: subprocess.Popen[bytes]
+    home: ProjectPaths, waiting: subprocess.Popen[bytes]
 ):
     # given
     tracking = logging_assets.tracking_of(home)
@@ -267,7 +267,7 @@ def test_of_two_machines_the_later_version_counts_and_not_the_later_clock(
         folder.mkdir()
         clock = Clock.build(folder)
         clock.set(shift)
-        machines[name] = (Home(folder / "home"), clock)
+        machines[name] = (ProjectPaths(folder / "home"), clock)
 
     def retrain(machine: str, source: str) -> None:
         home, clock = machines[machine]
@@ -308,8 +308,8 @@ def test_of_two_machines_the_later_version_counts_and_not_the_later_clock(
     record_property(LOST, 0 if served() == [2, 2] else 1)
 
 
-def test_of_two_models_that_two_machines_logged_at_once_both_find_that_of_the_later_version(home: Home):
-    # given: both have one recipe, and the one of the later version was logged first, by every clock
+def test_of_two_models_that_two_machines_logged_at_once_both_find_that_of_the_later_version(home: ProjectPaths):
+    # given: both have one cache key, and the one of the later version was logged first, by every clock
     tracking = logging_assets.tracking_of(home)
     connect(tracking.tracking_uri, home.locks)
     logged = []
@@ -318,7 +318,7 @@ def test_of_two_models_that_two_machines_logged_at_once_both_find_that_of_the_la
         with mlflow.start_run() as run:
             model = mlflow.initialize_logged_model(name="model")
             logged.append(LoggedModelRef("model", model.model_id, run.info.run_id, BASIC))
-        tracking.tag_model(logged[-1], {"recipe": "one"})
+        tracking.tag_model(logged[-1], {"cache_key": "one"})
         tracking.note_version(logged[-1], number)
 
     # then

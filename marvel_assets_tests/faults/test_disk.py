@@ -15,7 +15,7 @@ import pytest
 from deltalake import DeltaTable
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.storage.engines.base import NoRoomToWorkError
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.storage.references import TableVersion
@@ -57,7 +57,7 @@ class Disk:
         better: a source that makes a better model than that of the first retraining.
     """
 
-    home: Home
+    home: ProjectPaths
     kept: Path
     better: Path
 
@@ -114,9 +114,9 @@ def mounted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def home_on_it(mounted: Path, small_project: Path) -> Iterator[Home]:
+def home_on_it(mounted: Path, small_project: Path) -> Iterator[ProjectPaths]:
     """Commands and resources find the home on the small disk."""
-    home = Home(mounted / "home")
+    home = ProjectPaths(mounted / "home")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MARVEL_HOME", str(home.root))
         environment.setenv("MARVEL_CONFIG", str(small_project))
@@ -127,7 +127,7 @@ def home_on_it(mounted: Path, small_project: Path) -> Iterator[Home]:
 
 
 @pytest.fixture(scope="module")
-def first_retraining(home_on_it: Home, templates: Templates, tmp_path_factory: pytest.TempPathFactory) -> Disk:
+def first_retraining(home_on_it: ProjectPaths, templates: Templates, tmp_path_factory: pytest.TempPathFactory) -> Disk:
     """The first good retraining: tables at version 0, version 1 under the aliases."""
     made = Disk(home_on_it, tmp_path_factory.mktemp("kept") / "home", templates.source(0.0))
     shutil.copytree(copy_of(templates.after(0.1), made.home.root).root, made.kept)
@@ -156,24 +156,24 @@ def disk(first_retraining: Disk) -> Iterator[Disk]:
     first_retraining.restore()
 
 
-def located(home: Home, project: Path, table: str) -> Path:
+def located(home: ProjectPaths, project: Path, table: str) -> Path:
     return home.warehouse.joinpath(*ProjectConfig.from_yaml(project).qualified(table).split("."))
 
 
-def contents_of(home: Home, project: Path) -> dict[str, str]:
+def contents_of(home: ProjectPaths, project: Path) -> dict[str, str]:
     """What the newest commit of each table says of its rows."""
     tables = Tables(warehouse=str(home.warehouse), locks=str(home.locks), provenance=str(home.provenance))
     config = ProjectConfig.from_yaml(project)
-    return {table: tables.head(config.qualified(table)).table.content for table in TABLES}
+    return {table: tables.latest(config.qualified(table)).table.content for table in TABLES}
 
 
-def scores(home: Home, project: Path) -> dict[str, str]:
+def scores(home: ProjectPaths, project: Path) -> dict[str, str]:
     """What the predictions' table says of everybody."""
     rows = DeltaTable(located(home, project, "survival_predictions")).to_pyarrow_table(columns=["Id", "prediction"])
     return dict(zip(rows["Id"].to_pylist(), rows["prediction"].to_pylist(), strict=True))
 
 
-def lost_rows(home: Home, project: Path, first: State) -> int:
+def lost_rows(home: ProjectPaths, project: Path, first: State) -> int:
     """How many rows of the tables' first versions can't be read any more."""
     tables = Tables(warehouse=str(home.warehouse), locks=str(home.locks), provenance=str(home.provenance))
     config = ProjectConfig.from_yaml(project)
@@ -316,7 +316,9 @@ def test_rows_that_fit_neither_memory_nor_disk_are_told_with_the_folder(disk: Di
         pytest.raises(NoRoomToWorkError, match=f"{scratch}: the rows don't fit into 60MB of memory.*Free some space"),
         engine.session() as session,
     ):
-        session.query("SELECT md5(i::varchar) AS a, md5(a) AS b FROM range(3000000) AS t(i) ORDER BY a", "sorted")
+        session.create_table_as(
+            "SELECT md5(i::varchar) AS a, md5(a) AS b FROM range(3000000) AS t(i) ORDER BY a", "sorted"
+        )
     assert list(scratch.iterdir()) == []
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.commands import succeeded
 from marvel_assets_tests.faults.conftest import KILLS, LOST, Undisturbed
 from marvel_assets_tests.faults.inventory import differences, inventory
@@ -54,8 +54,8 @@ def moments(undisturbed: Undisturbed) -> list[Moment]:
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Home:
-    home = Home(tmp_path / "home")
+def fresh(tmp_path: Path) -> ProjectPaths:
+    home = ProjectPaths(tmp_path / "home")
     home.prepare()
     return home
 
@@ -63,10 +63,10 @@ def fresh(tmp_path: Path) -> Home:
 @pytest.fixture
 def converges(
     undisturbed: Undisturbed, config: ProjectConfig, record_property: Callable[[str, object], None]
-) -> Callable[[Home, str, int], None]:
+) -> Callable[[ProjectPaths, str, int], None]:
     """Compares a home with an undisturbed one, and records what is lost."""
 
-    def compare(home: Home, killed: str, kills: int = 1) -> None:
+    def compare(home: ProjectPaths, killed: str, kills: int = 1) -> None:
         lost = differences(undisturbed.holds, inventory(home, config))
         record_property(KILLS, kills)
         record_property(LOST, len(lost))
@@ -77,7 +77,7 @@ def converges(
 
 @pytest.mark.parametrize("number", range(KILLED)[OF_WHICH])
 def test_the_run_after_a_kill_leaves_what_an_undisturbed_run_would_have_left(
-    fresh: Home, moments: list[Moment], number: int, converges: Callable[..., None]
+    fresh: ProjectPaths, moments: list[Moment], number: int, converges: Callable[..., None]
 ):
     # given
     assert is_killed(run(fresh, moments[number])), f"not killed {moments[number]}"
@@ -91,7 +91,7 @@ def test_the_run_after_a_kill_leaves_what_an_undisturbed_run_would_have_left(
 
 @pytest.mark.parametrize("number", range(KILLED_TWICE))
 def test_a_kill_of_the_run_that_makes_up_for_a_kill_loses_nothing_either(
-    fresh: Home, number: int, converges: Callable[..., None]
+    fresh: ProjectPaths, number: int, converges: Callable[..., None]
 ):
     # given: the second kill is three landmarks further on
     landmarks = [Moment(name, 1, when) for name, when in LANDMARKS.items()]
@@ -110,10 +110,10 @@ def test_a_home_whose_preparation_was_killed_is_prepared_by_the_next_start(
     tmp_path: Path, number: int, converges: Callable[..., None]
 ):
     # given
-    other, record = Home(tmp_path / "other"), tmp_path / "boundaries"
+    other, record = ProjectPaths(tmp_path / "other"), tmp_path / "boundaries"
     succeeded(prepare(other, record=record))
     moment = spread(record.read_text().splitlines(), {"start: open dagster/.is_made": "before"}, number + 1)[number]
-    home = Home(tmp_path / "home")
+    home = ProjectPaths(tmp_path / "home")
     assert is_killed(prepare(home, moment)), f"not killed {moment}"
 
     # when
@@ -130,7 +130,7 @@ def moments_on_spark(tmp_path_factory: pytest.TempPathFactory, spark_folder: Pat
     if KILLED_ON_SPARK == 1:
         return [IN_A_SPARK_COMMIT]
     folder = tmp_path_factory.mktemp("undisturbed-on-spark")
-    home, record = Home(folder / "home"), folder / "boundaries"
+    home, record = ProjectPaths(folder / "home"), folder / "boundaries"
     home.prepare()
     home.spark.symlink_to(spark_folder, target_is_directory=True)
     succeeded(run(home, record=record, MARVEL_PROFILE="spark"))
@@ -140,7 +140,7 @@ def moments_on_spark(tmp_path_factory: pytest.TempPathFactory, spark_folder: Pat
 @pytest.mark.spark
 @pytest.mark.parametrize("number", range(KILLED_ON_SPARK))
 def test_a_kill_on_spark_takes_the_jvm_along_and_loses_nothing(
-    fresh: Home, spark_folder: Path, moments_on_spark: list[Moment], number: int, converges: Callable[..., None]
+    fresh: ProjectPaths, spark_folder: Path, moments_on_spark: list[Moment], number: int, converges: Callable[..., None]
 ):
     # given
     fresh.spark.symlink_to(spark_folder, target_is_directory=True)

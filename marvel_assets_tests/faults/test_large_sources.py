@@ -28,7 +28,7 @@ from pathlib import Path
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.storage.tables import Tables
 from marvel_assets.sources.locate import locate
-from marvel_assets.datasets.marvel_kaggle.cleaning import cleaned_characters, digested_source, rejected, set_of
+from marvel_assets.datasets.marvel_kaggle.cleaning import cleaning_sql, digested_source_sql, rejected_sql, split_sql
 
 file, home, also_cleaned = sys.argv[1], Path(sys.argv[2]), sys.argv[3] == "True"
 engine = DuckDBEngine(scratch=str(home / "scratch"), memory_limit="256MB")
@@ -36,16 +36,17 @@ tables = Tables(warehouse=str(home / "warehouse"), locks=str(home / "locks"), pr
 rows = {}
 with engine.session() as session:
     session.read_source(locate(file, home, generator_rows=1, generator_seed=1), "delivered")
-    session.define(digested_source("delivered"), "raw_characters")
-    raw = tables.publish(session, "raw_characters", "c.s.raw", {}).commit.table
+    session.create_view(digested_source_sql("delivered"), "raw_characters")
+    raw = tables.write_if_changed(session, "raw_characters", "c.s.raw", {}).commit.table
     rows["raw"] = raw.rows
 if also_cleaned:
     with engine.session() as session:
         session.read_table(tables.location("c.s.raw"), raw.version, "raw_characters")
-        session.query(cleaned_characters(), "cleaned_characters")
-        for name, statement in {"train": set_of("train"), "test": set_of("test"), "rejected": rejected()}.items():
-            session.define(statement, name)
-            rows[name] = tables.publish(session, name, f"c.s.{name}", {}).commit.table.rows
+        session.create_table_as(cleaning_sql(), "cleaned_characters")
+        statements = {"train": split_sql("train"), "test": split_sql("test"), "rejected": rejected_sql()}
+        for name, statement in statements.items():
+            session.create_view(statement, name)
+            rows[name] = tables.write_if_changed(session, name, f"c.s.{name}", {}).commit.table.rows
 rows["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000
 print(json.dumps(rows))
 """

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.commands import python, succeeded
 from marvel_assets_tests.faults.conftest import INPUTS
 from marvel_assets_tests.faults.scale import amount
@@ -23,11 +23,11 @@ Record = Callable[[str, object], None]
 
 SESSION = """
 import json
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.defs.resources import spark
 from marvel_assets_tests.sockets import listening
 
-session = spark(Home.from_environment())["spark"].session()
+session = spark(ProjectPaths.from_environment())["spark"].session()
 rows = session.range(10).repartition(2).mapInPandas(lambda frames: frames, "id long").count()
 print("rows", rows)
 print(json.dumps(sorted(listening())))
@@ -55,7 +55,7 @@ def test_the_search_finds_a_server_that_anybody_reaches():
 
 
 @pytest.fixture
-def spark_server(spark_home: Home) -> Iterator[int]:
+def spark_server(spark_home: ProjectPaths) -> Iterator[int]:
     """`marvel spark-server`, ended by its process id."""
     port = free_port()
     command = [sys.executable, "-c", "from marvel_assets.cli import main; main()", "spark-server", "--port", str(port)]

@@ -15,7 +15,7 @@ from threading import Thread
 import pytest
 import requests
 
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.commands import marvel, materialize, succeeded
 from marvel_assets_tests.faults.conftest import INPUTS, LOST
 from marvel_assets_tests.faults.scale import amount
@@ -76,7 +76,7 @@ EVERYTHING_THAT_IS_SHOWN = """
 """
 
 
-def places_of_secrets(home: Home, done: CompletedProcess[str]) -> list[str]:
+def places_of_secrets(home: ProjectPaths, done: CompletedProcess[str]) -> list[str]:
     """Where a secret has come to, among what a command has printed and all that the home holds."""
     found = ["stdout and stderr"] if holds_one((done.stdout + done.stderr).encode()) else []
     files = [file for file in home.root.rglob("*") if file.is_file() and holds_one(file.read_bytes())]
@@ -117,7 +117,7 @@ def refusing() -> Iterator[str]:
         server.shutdown()
 
 
-def test_the_search_finds_what_is_there(home: Home):
+def test_the_search_finds_what_is_there(home: ProjectPaths):
     # given
     (home.root / "plain").write_text(f"x{SECRETS['KAGGLE_KEY']}x")
     (home.root / "basic").write_bytes(b"Authorization: Basic " + BASIC)
@@ -127,7 +127,9 @@ def test_the_search_finds_what_is_there(home: Home):
     assert sorted(found) == ["basic", "plain", "stdout and stderr"]
 
 
-def test_a_run_and_the_pages_over_it_show_none_and_only_this_machine_reaches_them(home: Home, record_property: Record):
+def test_a_run_and_the_pages_over_it_show_none_and_only_this_machine_reaches_them(
+    home: ProjectPaths, record_property: Record
+):
     # given
     done = succeeded(marvel("run", **SECRETS))
     failed = materialize("drift_report,raw_characters", MARVEL_SOURCE="no-such-file.csv", **SECRETS)
@@ -169,7 +171,7 @@ def test_a_run_and_the_pages_over_it_show_none_and_only_this_machine_reaches_the
      ("serve", "401")][: amount(2, 8)],
 )  # fmt: skip
 def test_a_tracking_server_that_fails_does_not_make_them_known(
-    home: Home, dead: str, refusing: str, record_property: Record, command: str, kind: str
+    home: ProjectPaths, dead: str, refusing: str, record_property: Record, command: str, kind: str
 ):
     # given
     url = f"http://{dead}" if kind == "dead" else refusing
@@ -186,7 +188,9 @@ def test_a_tracking_server_that_fails_does_not_make_them_known(
 
 
 @pytest.mark.parametrize("kind", ["401", "dead"][: amount(1, 2)])
-def test_a_catalog_that_fails_does_not_make_them_known(home: Home, dead: str, record_property: Record, kind: str):
+def test_a_catalog_that_fails_does_not_make_them_known(
+    home: ProjectPaths, dead: str, record_property: Record, kind: str
+):
     # when
     with UnityCatalogServer(token="another") as server:
         url = f"http://{dead}" if kind == "dead" else server.url
@@ -210,7 +214,7 @@ def test_a_catalog_that_fails_does_not_make_them_known(home: Home, dead: str, re
     ids=["Spark Connect", "Databricks", "Kaggle"],
 )
 def test_another_service_that_fails_does_not_make_them_known(
-    home: Home, dead: str, record_property: Record, settings: dict[str, str]
+    home: ProjectPaths, dead: str, record_property: Record, settings: dict[str, str]
 ):
     # when
     done = marvel("run", **SECRETS, **{name: value.format(dead=dead) for name, value in settings.items()})
@@ -232,7 +236,7 @@ ADDRESSES = {
 
 @pytest.mark.parametrize("variable", [*ADDRESSES][: amount(1, 4)])
 def test_an_address_that_holds_one_is_refused_in_dagsters_own_command_too(
-    home: Home, record_property: Record, variable: str
+    home: ProjectPaths, record_property: Record, variable: str
 ):
     # when: no look at the settings comes before it
     done = materialize("raw_characters", **{variable: ADDRESSES[variable]})

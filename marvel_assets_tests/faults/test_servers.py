@@ -24,10 +24,10 @@ from marvel_assets.config import ProjectConfig
 from marvel_assets.defs.monitoring.causes import cause_of
 from marvel_assets.defs.registration.assets import GATE
 from marvel_assets.defs.registration.sensors import aliases_agree
-from marvel_assets.defs.resources import resources_of_the_profile
-from marvel_assets.paths import Home
+from marvel_assets.defs.resources import profile_resources
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking import patience
-from marvel_assets.tracking.mlflow_resource import RECIPE
+from marvel_assets.tracking.mlflow_resource import CACHE_KEY
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import BASIC, marvel
 from marvel_assets_tests.faults.conftest import CALLS, LOST
@@ -71,7 +71,7 @@ CATALOG_PHASES = {
 
 @dataclass(frozen=True)
 class Kept:
-    """What a run has done so far, as it is stored: fits by file, whole models by recipe, the versions' model ids."""
+    """What a run has done so far, as it is stored: fits by file, whole models by cache key, the versions' model ids."""
 
     fits: dict[str, int]
     models: dict[str, list[str]]
@@ -82,15 +82,15 @@ class Kept:
 class Case:
     """A home and a project of their own, on servers that all cases share."""
 
-    home: Home
+    home: ProjectPaths
     config: ProjectConfig
 
     def kept(self) -> Kept:
         """Read where it is stored, not what was said of it."""
         models: dict[str, list[str]] = {}
         for model in self._client.search_logged_models(self._experiments()):
-            if recipe := model.tags.get(RECIPE):
-                models.setdefault(recipe, []).append(model.model_id)
+            if cache_key := model.tags.get(CACHE_KEY):
+                models.setdefault(cache_key, []).append(model.model_id)
         catalog, pairs = self._catalog()
         versions = {name: [made.model_id for made in catalog.versions(name)] for name in self._names(pairs)}
         return Kept({file.name: file.stat().st_mtime_ns for file in self.home.pipelines.glob("*")}, models, versions)
@@ -102,7 +102,9 @@ class Case:
         wrong = {
             "fitted again": [name for name in before.fits if after.fits.get(name) != before.fits[name]],
             "not one fit": list(after.fits) * (len(after.fits) != 2),  # the pipeline, and what is known about it
-            "logged again": [recipe for recipe in before.models if after.models.get(recipe) != before.models[recipe]],
+            "logged again": [
+                cache_key for cache_key in before.models if after.models.get(cache_key) != before.models[cache_key]
+            ],
             "not two whole models": list(after.models.items()) * (sorted(map(len, after.models.values())) != [1, 1]),
             "not one version": [(name, ids) for name, ids in after.versions.items() if len(ids) != 1],
             "aliases": [] if pair is not None and pairs.is_whole() else [str(pair)],
@@ -112,7 +114,7 @@ class Case:
 
     @property
     def _client(self) -> mlflow.MlflowClient:
-        tracking = resources_of_the_profile(self.home)["tracking"]
+        tracking = profile_resources(self.home)["tracking"]
         return connect(tracking.tracking_uri, self.home.locks, tracking.registry_uri)
 
     def _experiments(self) -> list[str]:
@@ -120,7 +122,7 @@ class Case:
         return [found.experiment_id for name in names if (found := self._client.get_experiment_by_name(name))]
 
     def _catalog(self) -> tuple[Any, Any]:
-        resource = resources_of_the_profile(self.home)["unity_catalog"]
+        resource = profile_resources(self.home)["unity_catalog"]
         return resource.catalog(), resource.pairs(self.config)
 
     @staticmethod
@@ -153,7 +155,7 @@ def cases(tmp_path: Path, small_project: Path, mlflow_database: Path, monkeypatc
         monkeypatch.delenv(name, raising=False)
 
     def make() -> Case:
-        home = Home(tmp_path / f"home{next(numbers)}")
+        home = ProjectPaths(tmp_path / f"home{next(numbers)}")
         home.prepare()
         home.mlflow_database.parent.mkdir(parents=True, exist_ok=True)
         home.mlflow_database.write_bytes(mlflow_database.read_bytes())
@@ -388,7 +390,7 @@ def test_the_sensor_of_the_aliases_tells_in_one_line_that_the_catalog_is_gone(
     case = on_catalog()
     catalog.fail(Kind.BLACK_HOLE, lasting=True)
     needed = ("project", "unity_catalog", "tracking", "references")
-    resources = {name: resources_of_the_profile(case.home)[name] for name in needed}
+    resources = {name: profile_resources(case.home)[name] for name in needed}
 
     # when
     with dg.build_sensor_context(resources=resources) as context:

@@ -21,7 +21,7 @@ import numpy, pandas
 from marvel_assets.config import LightGBMParameters, ProjectConfig
 from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.training.cross_validation import TrainingRows
-from marvel_assets.training.search import Effort, search, trials_table
+from marvel_assets.training.search import SearchBudget, search, trials_table
 
 drawn = numpy.random.default_rng(616)
 rows = pandas.DataFrame({"Height": drawn.random(200), "Gender": drawn.choice(["Male", "Female"], 200)})
@@ -30,8 +30,8 @@ training = TrainingRows(rows, pandas.Series([f"character {number}" for number in
 config = ProjectConfig.from_yaml(PROJECT_ROOT / "config" / "project.yml").model_copy(
     update={"num_features": ("Height",), "cat_features": ("Gender",)}
 )
-effort = Effort(int(sys.argv[2]), minutes=60, splits=2, seed=616, threads=1)
-found = search(config, training, effort, Path(sys.argv[1]), lambda text: None)
+budget = SearchBudget(int(sys.argv[2]), minutes=60, splits=2, seed=616, threads=1)
+found = search(config, training, budget, Path(sys.argv[1]), lambda text: None)
 print(trials_table(found).drop(columns="seconds").to_csv(index=False))
 """
 

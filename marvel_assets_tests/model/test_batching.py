@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 
-from marvel_assets.model.batching import FEWEST_ROWS, asked_once_each, on_every_core
+from marvel_assets.model.batching import FEWEST_ROWS, predict_in_threads, predict_unique_rows
 from marvel_assets_tests.fitted_rows import FEATURE_NAMES
 
 
@@ -38,7 +38,7 @@ def test_every_row_gets_the_answer_to_itself():
     rows = many(*KINDS)
 
     # then
-    assert list(asked_once_each(rows, Recorder())) == Recorder()(rows)
+    assert list(predict_unique_rows(rows, Recorder())) == Recorder()(rows)
 
 
 def test_equal_rows_are_asked_once_missing_cells_included():
@@ -46,7 +46,7 @@ def test_equal_rows_are_asked_once_missing_cells_included():
     model = Recorder()
 
     # when
-    asked_once_each(many(*KINDS), model)
+    predict_unique_rows(many(*KINDS), model)
 
     # then
     assert model.asked == len(KINDS)
@@ -57,7 +57,7 @@ def test_few_rows_are_asked_as_they_are():
     model = Recorder()
 
     # when
-    asked_once_each(many(*KINDS, rows=FEWEST_ROWS - 1), model)
+    predict_unique_rows(many(*KINDS, rows=FEWEST_ROWS - 1), model)
 
     # then
     assert model.asked == FEWEST_ROWS - 1
@@ -65,7 +65,7 @@ def test_few_rows_are_asked_as_they_are():
 
 @pytest.mark.parametrize("rows", [0, 1])
 def test_no_row_and_one_row_are_answered(rows: int):
-    assert len(asked_once_each(many(*KINDS).head(rows), Recorder())) == rows
+    assert len(predict_unique_rows(many(*KINDS).head(rows), Recorder())) == rows
 
 
 def test_a_fitted_pipelines_probabilities_are_the_same_to_the_last_bit(fitted: Pipeline, sets: dict[str, pd.DataFrame]):
@@ -74,7 +74,7 @@ def test_a_fitted_pipelines_probabilities_are_the_same_to_the_last_bit(fitted: P
     assert len(rows) > FEWEST_ROWS
 
     # then
-    assert (asked_once_each(rows, fitted.predict_proba) == fitted.predict_proba(rows)).all()
+    assert (predict_unique_rows(rows, fitted.predict_proba) == fitted.predict_proba(rows)).all()
 
 
 def test_cells_that_no_model_takes_are_told_by_the_model(fitted: Pipeline, sets: dict[str, pd.DataFrame]):
@@ -84,7 +84,7 @@ def test_cells_that_no_model_takes_are_told_by_the_model(fitted: Pipeline, sets:
 
     # then
     with pytest.raises(ValueError, match="column Universe: expected text"):
-        asked_once_each(rows, fitted.predict_proba)
+        predict_unique_rows(rows, fitted.predict_proba)
 
 
 def test_parts_of_the_rows_are_asked_on_every_core_and_answered_in_the_order_of_the_rows():
@@ -98,7 +98,7 @@ def test_parts_of_the_rows_are_asked_on_every_core_and_answered_in_the_order_of_
         return list(part["Teams"])
 
     # when
-    answers = on_every_core(ask)(rows)
+    answers = predict_in_threads(ask)(rows)
 
     # then
     assert list(answers) == list(rows["Teams"])
@@ -111,7 +111,7 @@ def test_every_core_answers_to_the_last_bit_as_one_does(fitted: Pipeline, sets: 
     asked = pd.concat([sets["train"], sets["test"]])[FEATURE_NAMES].head(rows)
 
     # then
-    assert (on_every_core(fitted.predict_proba)(asked) == fitted.predict_proba(asked)).all()
+    assert (predict_in_threads(fitted.predict_proba)(asked) == fitted.predict_proba(asked)).all()
 
 
 def test_what_a_part_fails_with_is_told_as_it_is():
@@ -121,4 +121,4 @@ def test_what_a_part_fails_with_is_told_as_it_is():
 
     # then
     with pytest.raises(ValueError, match="column Teams: "):
-        on_every_core(ask)(many(*KINDS))
+        predict_in_threads(ask)(many(*KINDS))

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.datasets.marvel_kaggle.columns import FLAGS, TARGET
+from marvel_assets.datasets.marvel_kaggle.columns import BINARY_FEATURES, TARGET
 from marvel_assets.model.encoder import CatToIntTransformer
 from marvel_assets.model.pipeline import (
     TRUSTED_TYPES,
@@ -19,7 +19,7 @@ from marvel_assets.model.pipeline import (
     default_threads,
     fit_pipeline,
 )
-from marvel_assets.training.fit import fit_as_configured
+from marvel_assets.training.fit import fit_from_config
 from marvel_assets_tests.commands import python, succeeded
 from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
@@ -150,7 +150,7 @@ def test_at_least_one_thread_is_used():
 def test_what_the_model_knows_of_nobody_is_still_a_prediction(fitted: Pipeline):
     # given: characters of whom nothing is known, or nothing that was ever seen
     nothing = pd.DataFrame([dict.fromkeys(FEATURE_NAMES)])
-    unseen = nothing.assign(**{name: 9 if name in FLAGS else "never seen" for name in CATEGORICAL})
+    unseen = nothing.assign(**{name: 9 if name in BINARY_FEATURES else "never seen" for name in CATEGORICAL})
 
     # when
     probabilities_of = [fitted.predict_proba(rows)[0, 1] for rows in (nothing, unseen)]
@@ -179,7 +179,7 @@ def test_with_nothing_set_the_fit_is_lightgbms_own_bit_for_bit(sets: dict[str, p
     plain.fit(encoded, sets["train"][TARGET])
 
     # when
-    fitted = fit_as_configured(way, sets["train"], None, 1)
+    fitted = fit_from_config(way, sets["train"], None, 1)
 
     # then
     expected = plain.predict_proba(encoder.transform(sets["test"][FEATURE_NAMES]))[:, 1]
@@ -190,7 +190,7 @@ def test_with_nothing_set_the_fit_is_lightgbms_own_bit_for_bit(sets: dict[str, p
 
 @pytest.fixture(scope="module")
 def natively_fitted(sets: dict[str, pd.DataFrame], way: ProjectConfig) -> Pipeline:
-    return fit_as_configured(way.model_copy(update={"native_categories": True}), sets["train"], None, 1)
+    return fit_from_config(way.model_copy(update={"native_categories": True}), sets["train"], None, 1)
 
 
 def test_native_categories_are_split_by_name_and_measures_by_size(natively_fitted: Pipeline):
@@ -212,7 +212,7 @@ def test_an_order_of_names_that_means_nothing_is_seen_through_by_native_categori
 
     # when
     by_number, by_name = (
-        fit_as_configured(way.model_copy(update={**alike, "native_categories": native}), rows, None, 1)
+        fit_from_config(way.model_copy(update={**alike, "native_categories": native}), rows, None, 1)
         for native in (False, True)
     )
 

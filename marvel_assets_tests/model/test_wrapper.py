@@ -9,8 +9,8 @@ import pytest
 from mlflow.pyfunc import PyFuncModel
 from sklearn.pipeline import Pipeline
 
-from marvel_assets.datasets.marvel_kaggle.answer import ANSWER
-from marvel_assets.datasets.marvel_kaggle.columns import MEASURES
+from marvel_assets.datasets.marvel_kaggle.answer import OUTPUT_COLUMN
+from marvel_assets.datasets.marvel_kaggle.columns import NUMERIC_FEATURES
 from marvel_assets.model import wrapper as wrapper_module
 from marvel_assets.model.pipeline import TRUSTED_TYPES
 from marvel_assets.model.wrapper import ARTIFACT, MarvelModelWrapper
@@ -46,7 +46,7 @@ def served(basic_model: Path, tmp_path_factory: pytest.TempPathFactory) -> PyFun
         python_model=str(Path(wrapper_module.__file__).with_name("serving_script.py")),
         artifacts={ARTIFACT: str(basic_model)},
         model_config=CONFIG,
-        signature=custom_signature(FEATURE_NAMES, ANSWER),
+        signature=custom_signature(FEATURE_NAMES, OUTPUT_COLUMN),
         input_example=example_frame(FEATURE_NAMES),
         pip_requirements=[],
     )
@@ -115,7 +115,7 @@ def test_the_rows_asked_about_stay_as_they_are(wrapper: MarvelModelWrapper, sets
     pd.testing.assert_frame_equal(rows, before)
 
 
-@pytest.mark.parametrize("column", [name for name in FEATURE_NAMES if name not in MEASURES])
+@pytest.mark.parametrize("column", [name for name in FEATURE_NAMES if name not in NUMERIC_FEATURES])
 def test_only_measures_may_be_absent(wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame], column: str):
     with pytest.raises(ValueError, match=f"^column {column} is missing; "):
         wrapper.predict(None, sets["test"][FEATURE_NAMES].drop(columns=column))

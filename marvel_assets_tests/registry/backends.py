@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.base import CatalogVersion, ModelCatalog
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.registry.unity_catalog_api import UnityCatalogApi
@@ -98,7 +98,7 @@ def log_models(experiment: str) -> Models:
 @pytest.fixture(scope="session")
 def embedded_registry(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Backend:
     """MLflow's own database."""
-    home = Home(tmp_path_factory.mktemp("registry"))
+    home = ProjectPaths(tmp_path_factory.mktemp("registry"))
     home.mlflow_database.parent.mkdir(parents=True)
     shutil.copyfile(mlflow_database, home.mlflow_database)
     store = f"sqlite:///{home.mlflow_database}"

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets_tests.commands import users_environment
 from marvel_assets_tests.pages import free_port
 from marvel_assets_tests.servers.starting import wait_until_it_answers
 
 
 @contextmanager
-def marvel_serve(home: Home, project: Path) -> Iterator[str]:
+def marvel_serve(home: ProjectPaths, project: Path) -> Iterator[str]:
     """Its URL, once it answers. It is ended by its process id."""
     url = f"http://127.0.0.1:{(port := free_port())}"
     server = subprocess.Popen(

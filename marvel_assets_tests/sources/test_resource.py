@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.fingerprint import fingerprint
 from marvel_assets.sources.resource import Sources
@@ -75,7 +75,7 @@ def test_a_source_whose_version_nobody_names_looks_new_each_day(sources: Sources
     assert looks[0] == looks[1] != looks[2]
 
 
-def read_once(home: Home, setting: str | None) -> str:
+def read_once(home: ProjectPaths, setting: str | None) -> str:
     """The label of the source that a run of the home reads."""
     sources = Sources(scratch=str(home.scratch), last_read=str(home.last_source))
     with sources.located(setting, **GENERATOR) as source:
@@ -90,7 +90,7 @@ def unnamed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("unnamed")
 def test_where_no_source_is_named_the_last_one_is_read_again_from_wherever_it_is_called(
-    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: ProjectPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given
     folder_of(tmp_path / "deliveries", {"a.csv": b"a"})
@@ -105,7 +105,7 @@ def test_where_no_source_is_named_the_last_one_is_read_again_from_wherever_it_is
 
 
 @pytest.mark.usefixtures("unnamed")
-def test_a_home_goes_over_to_generated_characters_where_they_are_asked_for(home: Home, tmp_path: Path):
+def test_a_home_goes_over_to_generated_characters_where_they_are_asked_for(home: ProjectPaths, tmp_path: Path):
     # given
     folder_of(tmp_path / "deliveries", {"a.csv": b"a"})
     read_once(home, f"{tmp_path}/deliveries/a.csv")
@@ -118,7 +118,7 @@ def test_a_home_goes_over_to_generated_characters_where_they_are_asked_for(home:
 
 
 @pytest.mark.usefixtures("unnamed")
-def test_a_source_that_could_not_be_read_is_not_kept(home: Home):
+def test_a_source_that_could_not_be_read_is_not_kept(home: ProjectPaths):
     # given
     with pytest.raises(SourceError):
         read_once(home, "/not/there.csv")
@@ -128,7 +128,7 @@ def test_a_source_that_could_not_be_read_is_not_kept(home: Home):
 
 
 @pytest.mark.usefixtures("unnamed")
-def test_an_address_that_may_hold_a_secret_is_asked_for_again(home: Home, monkeypatch: pytest.MonkeyPatch):
+def test_an_address_that_may_hold_a_secret_is_asked_for_again(home: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
     # given
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with serving(lambda _: Answer(200, {}, b"a")) as served:
@@ -164,7 +164,7 @@ def test_the_limits_of_the_environment_hold(sources: Sources, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("status", [200, 404])
-def test_the_secrets_of_an_address_are_nowhere_in_what_a_run_leaves(home: Home, status: int):
+def test_the_secrets_of_an_address_are_nowhere_in_what_a_run_leaves(home: ProjectPaths, status: int):
     # given
     canary = "c4n4ry"
     rows = characters("a", "b").to_csv(index=False).encode()

@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def provided(folder: Path) -> LocalJvm:
-    return LocalJvm.provide(folder, folder / "locks")
+    return LocalJvm.prepare(folder, folder / "locks")
 
 
 def test_the_two_jars_are_on_the_class_path_and_nothing_is_resolved(folder: Path):

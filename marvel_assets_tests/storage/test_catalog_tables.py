@@ -10,7 +10,7 @@ from marvel_assets.storage.catalog_tables import CatalogTables, quoted
 from marvel_assets.storage.engines.spark import SparkEngine
 from marvel_assets.storage.memory import TooManyRowsError
 from marvel_assets.storage.references import TableVersion
-from marvel_assets.storage.tables import Published, TableNotFoundError
+from marvel_assets.storage.tables import TableNotFoundError, WriteResult
 
 pytestmark = pytest.mark.spark
 
@@ -35,13 +35,13 @@ def tables(spark: Spark, tmp_path: Path) -> Iterator[CatalogTables]:
     spark.session().sql(f"DROP TABLE IF EXISTS {quoted(NAME)}")
 
 
-def publish(tables: CatalogTables, spark: Spark, numbers: int) -> Published:
+def publish(tables: CatalogTables, spark: Spark, numbers: int) -> WriteResult:
     statement = (
         f"SELECT CAST(id AS STRING) AS Id, id AS number, md5(CAST(id AS STRING)) AS row_digest FROM range({numbers})"
     )
     with SparkEngine(spark=spark).session() as session:
-        session.query(statement, "made")
-        return tables.publish(session, "made", NAME, {"numbers": numbers})
+        session.create_table_as(statement, "made")
+        return tables.write_if_changed(session, "made", NAME, {"numbers": numbers})
 
 
 def test_content_is_published_once_under_its_name(tables: CatalogTables, spark: Spark):
@@ -73,7 +73,7 @@ def test_the_commit_of_a_version_tells_what_it_was_made_of(tables: CatalogTables
 
     # then
     assert tables.commit_of(first.table) == first
-    assert tables.head(NAME).provenance == {"numbers": 20}
+    assert tables.latest(NAME).provenance == {"numbers": 20}
 
 
 def test_a_table_keeps_its_id_and_its_successor_has_another(tables: CatalogTables, spark: Spark):
@@ -94,7 +94,7 @@ def test_a_table_keeps_its_id_and_its_successor_has_another(tables: CatalogTable
 
 
 def test_a_table_that_is_not_there_has_no_head(tables: CatalogTables):
-    assert tables.head(NAME) is None
+    assert tables.latest(NAME) is None
 
 
 def test_a_version_that_is_not_there_is_named(tables: CatalogTables, spark: Spark):

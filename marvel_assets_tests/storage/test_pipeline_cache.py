@@ -13,13 +13,13 @@ import skops.io
 from sklearn.pipeline import Pipeline
 
 from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
-from marvel_assets.storage.pipeline_cache import FittedPipeline, PipelineIOManager, PipelineStore
+from marvel_assets.storage.pipeline_cache import FittedPipeline, PipelineCache, PipelineIOManager
 from marvel_assets.storage.references import TableVersion
 
 TRAINED_ON = TableVersion("c.s.train_set", 4, 40, "abc")
 ROWS = pd.DataFrame({"Height": np.linspace(1, 2, 40), "Gender": ["Male", "Female"] * 20, "Alive": [0] * 20 + [1] * 20})
 FEATURES = ["Height", "Gender"]
-RECIPE = "0123abcd"
+CACHE_KEY = "0123abcd"
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +30,16 @@ def pipeline() -> Pipeline:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> PipelineStore:
-    return PipelineStore(folder=str(tmp_path / "pipelines"), locks=str(tmp_path / "locks"))
+def store(tmp_path: Path) -> PipelineCache:
+    return PipelineCache(folder=str(tmp_path / "pipelines"), locks=str(tmp_path / "locks"))
 
 
 @pytest.fixture
-def kept(store: PipelineStore, pipeline: Pipeline) -> FittedPipeline:
-    return store.keep(pipeline, RECIPE, TRAINED_ON, "digest-of-rows", 3, 1.0)
+def kept(store: PipelineCache, pipeline: Pipeline) -> FittedPipeline:
+    return store.keep(pipeline, CACHE_KEY, TRAINED_ON, "digest-of-rows", 3, 1.0)
 
 
-def run(store: PipelineStore, folder: Path, *selection: str, made: FittedPipeline | None = None):
+def run(store: PipelineCache, folder: Path, *selection: str, made: FittedPipeline | None = None):
     """Materialise one or both of two assets that hand the pipeline on."""
 
     @dg.asset(io_manager_key="pipelines")
@@ -58,17 +58,17 @@ def run(store: PipelineStore, folder: Path, *selection: str, made: FittedPipelin
     )
 
 
-def test_a_kept_pipeline_is_found_by_its_recipe_as_it_was(store: PipelineStore, kept: FittedPipeline):
+def test_a_kept_pipeline_is_found_by_its_cache_key_as_it_was(store: PipelineCache, kept: FittedPipeline):
     # then
-    assert store.find(RECIPE) == kept
+    assert store.find(CACHE_KEY) == kept
     assert (kept.trained_on, kept.rows_digest, kept.rows, kept.sample) == (TRAINED_ON, "digest-of-rows", 3, 1.0)
 
 
 def test_a_pipeline_that_was_found_predicts_as_the_one_that_was_kept(
-    store: PipelineStore, kept: FittedPipeline, pipeline: Pipeline
+    store: PipelineCache, kept: FittedPipeline, pipeline: Pipeline
 ):
     # when
-    found = store.find(kept.recipe)
+    found = store.find(kept.cache_key)
 
     # then
     expected = pipeline.predict_proba(ROWS[FEATURES])
@@ -76,33 +76,33 @@ def test_a_pipeline_that_was_found_predicts_as_the_one_that_was_kept(
     assert len(np.unique(expected)) > 1
 
 
-@pytest.mark.parametrize("recipe", ["other", "0123", ""])
-def test_another_recipe_finds_nothing(store: PipelineStore, kept: FittedPipeline, recipe: str):  # noqa: ARG001
+@pytest.mark.parametrize("cache_key", ["other", "0123", ""])
+def test_another_cache_key_finds_nothing(store: PipelineCache, kept: FittedPipeline, cache_key: str):  # noqa: ARG001
     # then
-    assert store.find(recipe) is None
+    assert store.find(cache_key) is None
 
 
 @pytest.mark.parametrize("suffix", [".json", ".skops"])
-def test_half_of_a_pipeline_is_none(store: PipelineStore, kept: FittedPipeline, suffix: str):
+def test_half_of_a_pipeline_is_none(store: PipelineCache, kept: FittedPipeline, suffix: str):
     # when
     Path(kept.file).with_suffix(suffix).unlink()
 
     # then
-    assert store.find(RECIPE) is None
+    assert store.find(CACHE_KEY) is None
 
 
-def test_finding_a_pipeline_does_not_load_it(store: PipelineStore, kept: FittedPipeline):
+def test_finding_a_pipeline_does_not_load_it(store: PipelineCache, kept: FittedPipeline):
     # given
     Path(kept.file).write_bytes(b"nothing that could be loaded")
 
     # then
-    assert store.find(RECIPE) == kept
+    assert store.find(CACHE_KEY) == kept
 
 
 def test_its_description_cannot_be_changed(kept: FittedPipeline):
     # then
     with pytest.raises(FrozenInstanceError):
-        kept.recipe = "other"
+        kept.cache_key = "other"
 
 
 def test_the_file_is_told_with_its_hash(kept: FittedPipeline):
@@ -111,34 +111,34 @@ def test_the_file_is_told_with_its_hash(kept: FittedPipeline):
 
 
 @pytest.mark.parametrize("change", [lambda content: content[:-1], lambda content: content + b"\0", lambda _: b""])
-def test_a_file_that_was_tampered_with_is_refused(store: PipelineStore, kept: FittedPipeline, change):
+def test_a_file_that_was_tampered_with_is_refused(store: PipelineCache, kept: FittedPipeline, change):
     # given
     file = Path(kept.file)
     file.write_bytes(change(file.read_bytes()))
 
     # then
     with pytest.raises(dg.Failure, match="has changed since it was written"):
-        store.find(RECIPE).pipeline  # noqa: B018
+        store.find(CACHE_KEY).pipeline  # noqa: B018
 
 
 def test_the_way_out_that_is_told_for_a_tampered_file_works(
-    store: PipelineStore, kept: FittedPipeline, pipeline: Pipeline
+    store: PipelineCache, kept: FittedPipeline, pipeline: Pipeline
 ):
     # given
     Path(kept.file).write_bytes(b"tampered")
 
     # when
     Path(kept.file).unlink()
-    is_gone = store.find(RECIPE) is None
-    store.keep(pipeline, RECIPE, TRAINED_ON, "digest-of-rows", 3, 1.0)
+    is_gone = store.find(CACHE_KEY) is None
+    store.keep(pipeline, CACHE_KEY, TRAINED_ON, "digest-of-rows", 3, 1.0)
 
     # then
     assert is_gone
-    assert store.find(RECIPE).pipeline.predict(ROWS[FEATURES]).shape == (40,)
+    assert store.find(CACHE_KEY).pipeline.predict(ROWS[FEATURES]).shape == (40,)
 
 
 def test_a_planted_file_with_a_type_that_is_not_trusted_is_refused(
-    store: PipelineStore, kept: FittedPipeline, tmp_path: Path
+    store: PipelineCache, kept: FittedPipeline, tmp_path: Path
 ):
     # given
     planted = skops.io.dumps({"path": tmp_path / "planted"})
@@ -149,18 +149,18 @@ def test_a_planted_file_with_a_type_that_is_not_trusted_is_refused(
 
     # then
     with pytest.raises(skops.io.exceptions.UntrustedTypesFoundException, match="Path"):
-        store.find(RECIPE).pipeline  # noqa: B018
+        store.find(CACHE_KEY).pipeline  # noqa: B018
 
 
-def test_two_pipelines_stand_side_by_side(store: PipelineStore, kept: FittedPipeline, pipeline: Pipeline):
+def test_two_pipelines_stand_side_by_side(store: PipelineCache, kept: FittedPipeline, pipeline: Pipeline):
     # when
-    other = store.keep(pipeline, "another-recipe", TRAINED_ON, "other rows", 3, 1.0)
+    other = store.keep(pipeline, "another-cache_key", TRAINED_ON, "other rows", 3, 1.0)
 
     # then
-    assert (store.find(RECIPE), store.find("another-recipe")) == (kept, other)
+    assert (store.find(CACHE_KEY), store.find("another-cache_key")) == (kept, other)
 
 
-def test_a_pipeline_reaches_a_later_run(store: PipelineStore, kept: FittedPipeline, tmp_path: Path):
+def test_a_pipeline_reaches_a_later_run(store: PipelineCache, kept: FittedPipeline, tmp_path: Path):
     # given
     run(store, tmp_path / "references", "fitted_pipeline", made=kept)
 
@@ -172,18 +172,18 @@ def test_a_pipeline_reaches_a_later_run(store: PipelineStore, kept: FittedPipeli
     assert materialization.metadata["received"].value == repr(kept)
 
 
-def test_what_is_handed_on_is_a_name_and_not_the_pipeline(store: PipelineStore, kept: FittedPipeline, tmp_path: Path):
+def test_what_is_handed_on_is_a_name_and_not_the_pipeline(store: PipelineCache, kept: FittedPipeline, tmp_path: Path):
     # when
     run(store, tmp_path / "references", "fitted_pipeline", made=kept)
 
     # then
     handed_on = json.loads((tmp_path / "references" / "fitted_pipeline.json").read_text())
-    assert handed_on == {"kind": "FittedPipeline", "recipe": RECIPE}
+    assert handed_on == {"kind": "FittedPipeline", "cache_key": CACHE_KEY}
 
 
 @pytest.mark.parametrize("state", ["never materialised", "pipeline deleted"])
 def test_a_pipeline_that_is_not_there_is_named_with_the_command(
-    store: PipelineStore, kept: FittedPipeline, tmp_path: Path, state: str
+    store: PipelineCache, kept: FittedPipeline, tmp_path: Path, state: str
 ):
     # given
     if state == "pipeline deleted":

@@ -14,7 +14,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.storage.references import TableVersion
-from marvel_assets.storage.tables import Published, TableNotFoundError, Tables
+from marvel_assets.storage.tables import TableNotFoundError, Tables, WriteResult
 
 NAME = "catalog.schema.characters"
 ANNA_BEN = [("anna", 1), ("ben", 2)]
@@ -32,14 +32,14 @@ def tables(tmp_path: Path) -> Tables:
 
 def publish(
     tables: Tables, rows: Sequence[tuple[str, int]], provenance: dict[str, Any] | None = None, name: str = NAME
-) -> Published:
+) -> WriteResult:
     values = ", ".join(f"('{key}', {number})" for key, number in rows) or "('none', 0)"
     statement = f"""
         SELECT Id, number, current_timestamp AS update_timestamp_utc, md5(concat_ws('|', Id, number)) AS row_digest
         FROM (VALUES {values}) AS given(Id, number) WHERE {bool(rows)}"""
     with DuckDBEngine(scratch=f"{tables.warehouse}-scratch").session() as session:
-        session.query(statement, "made")
-        return tables.publish(session, "made", name, provenance or {})
+        session.create_table_as(statement, "made")
+        return tables.write_if_changed(session, "made", name, provenance or {})
 
 
 def publish_in_a_process(warehouse: str, locks: str) -> bool:
@@ -73,7 +73,7 @@ def test_equal_content_is_written_once_whatever_the_row_order(tables: Tables, or
     again = publish(tables, ANNA_BEN[::order])
 
     # then
-    assert again == Published(first.commit, is_new=False)
+    assert again == WriteResult(first.commit, is_new=False)
     assert delta(tables).version() == 0
 
 
@@ -289,7 +289,7 @@ def test_a_table_lies_under_catalog_schema_and_name(tables: Tables):
 
 def test_head_is_none_where_there_is_no_table(tables: Tables):
     # then
-    assert tables.head(NAME) is None
+    assert tables.latest(NAME) is None
 
 
 def test_provenance_can_be_read_from_the_newest_commit(tables: Tables):
@@ -300,8 +300,8 @@ def test_provenance_can_be_read_from_the_newest_commit(tables: Tables):
     published = publish(tables, ANNA_BEN, made_of)
 
     # then
-    assert tables.head(NAME) == published.commit
-    assert tables.head(NAME).provenance == made_of
+    assert tables.latest(NAME) == published.commit
+    assert tables.latest(NAME).provenance == made_of
 
 
 def test_provenance_can_be_read_from_the_commit_of_an_older_version(tables: Tables):
@@ -343,7 +343,7 @@ def test_equal_content_has_the_provenance_that_it_was_last_made_of_without_a_com
 
     # then
     assert (again.is_new, again.commit.provenance) == (False, {"raw": "v1"})
-    assert tables.head(NAME) == again.commit
+    assert tables.latest(NAME) == again.commit
     assert (delta(tables).version(), tables.commit_of(again.commit.table).provenance) == (0, {"raw": "v0"})
 
 
@@ -357,7 +357,7 @@ def test_the_provenance_of_an_earlier_version_is_not_that_of_equal_rows_that_cam
         publish(tables, characters, {"raw": f"v{version}"})
 
     # then
-    assert tables.head(NAME).provenance == {"raw": "v3"}
+    assert tables.latest(NAME).provenance == {"raw": "v3"}
 
 
 def test_a_table_keeps_its_id_and_its_successor_has_another(tables: Tables):
@@ -388,7 +388,7 @@ def test_rows_that_others_wrote_have_no_known_content_and_are_replaced(tables: T
     write_deltalake(tables.location(NAME), theirs, mode="overwrite", commit_properties=properties)
 
     # when
-    head = tables.head(NAME)
+    head = tables.latest(NAME)
     published = publish(tables, ANNA_BEN)
 
     # then
@@ -442,8 +442,8 @@ def test_commits_that_keep_the_rows_do_not_count(tables: Tables):
     again = publish(tables, ANNA_BEN)
 
     # then
-    assert again == Published(published.commit, is_new=False)
-    assert tables.head(NAME) == published.commit
+    assert again == WriteResult(published.commit, is_new=False)
+    assert tables.latest(NAME) == published.commit
 
 
 def test_a_checkpoint_keeps_the_provenance(tables: Tables):
@@ -454,7 +454,7 @@ def test_a_checkpoint_keeps_the_provenance(tables: Tables):
     delta(tables).create_checkpoint()
 
     # then
-    assert tables.head(NAME) == published.commit
+    assert tables.latest(NAME) == published.commit
 
 
 @pytest.mark.parametrize("name", [NAME, "catalog.schema.never_made"])

@@ -15,8 +15,8 @@ from dagster_graphql import DagsterGraphQLClient
 
 from marvel_assets.config import ProjectConfig
 from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
-from marvel_assets.defs.ingestion.sensors import GOING
-from marvel_assets.paths import Home
+from marvel_assets.defs.ingestion.sensors import IN_PROGRESS_STATUSES
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.embedded import EmbeddedCatalog
 from marvel_assets.registry.model_pairs import ALIAS, ModelPairs
 from marvel_assets.tracking.mlflow_store import connect
@@ -58,7 +58,7 @@ class Story:
     """What is running, and what it has led to so far."""
 
     pages: Pages
-    home: Home
+    home: ProjectPaths
     config: ProjectConfig
     source: Path
     kill_order: Path
@@ -93,7 +93,7 @@ class Story:
 
     def stop_watching_the_source(self) -> None:
         """Turn the sensor off that would retrain for what was scored."""
-        [state] = [state for state in self.instance.all_instigator_state() if state.name == "new_raw_data"]
+        [state] = [state for state in self.instance.all_instigator_state() if state.name == "source_change_sensor"]
         self.instance.update_instigator_state(state.with_status(InstigatorStatus.STOPPED))
 
     def succeeded(self) -> int:
@@ -107,18 +107,18 @@ class Story:
     def wait_for_runs(self, succeeded: int) -> None:
         """Until so many retrainings have ended well, and none is going."""
         wait_until(
-            lambda: self.succeeded() >= succeeded and not self.runs(*GOING),
+            lambda: self.succeeded() >= succeeded and not self.runs(*IN_PROGRESS_STATUSES),
             lambda: f"{succeeded} runs that succeed; there are {[run.status for run in self.runs()]}",
         )
 
-    def last_skip(self, sensor: str = "new_raw_data") -> str:
+    def last_skip(self, sensor: str = "source_change_sensor") -> str:
         """Why the sensor's last tick asked for no run."""
         ticks = self._finished_ticks(sensor)
         return ticks[0].tick_data.skip_reason or "" if ticks else ""
 
     def last_tick(self) -> float:
         """When the sensor's last tick began."""
-        return self._finished_ticks("new_raw_data")[0].timestamp
+        return self._finished_ticks("source_change_sensor")[0].timestamp
 
     def _finished_ticks(self, sensor: str) -> list[InstigatorTick]:
         [state] = [state for state in self.instance.all_instigator_state() if state.name == sensor]
@@ -156,7 +156,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, small_project: Path, templat
         served(home, **settings) as pages,
         dg.DagsterInstance.from_config(str(home.dagster)) as instance,
     ):
-        pages.start_sensor("new_raw_data")
+        pages.start_sensor("source_change_sensor")
         yield Story(pages, home, ProjectConfig.from_yaml(small_project), source, kill_order, instance)
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import dagster as dg
 
 from marvel_assets.config import Tags
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
 BASIC, CUSTOM = "/Shared/basic", "/Shared/custom"
 PATIENCE_SECONDS = 120
 
 
-def tracking_of(home: Home) -> MlflowTracking:
+def tracking_of(home: ProjectPaths) -> MlflowTracking:
     return MlflowTracking(
         tracking_uri=f"sqlite:///{home.mlflow_database}",
         artifact_root=str(home.mlflow_artifacts),
@@ -31,7 +31,7 @@ def log(context: dg.AssetExecutionContext, tracking: MlflowTracking, experiment:
 
 def mark(name: str) -> Path:
     """A file by which processes tell one another how far they are."""
-    return Home.from_environment().root / f"{name}.mark"
+    return ProjectPaths.from_environment().root / f"{name}.mark"
 
 
 def wait_for(file: Path) -> None:
@@ -116,7 +116,7 @@ def _job(*assets: dg.AssetsDefinition) -> dg.JobDefinition:
     return dg.Definitions(
         assets=assets,
         jobs=[dg.define_asset_job("separately", executor_def=dg.multiprocess_executor)],
-        resources={"tracking": tracking_of(Home.from_environment())},
+        resources={"tracking": tracking_of(ProjectPaths.from_environment())},
     ).resolve_job_def("separately")
 
 
@@ -130,6 +130,6 @@ def in_processes_at_the_same_time() -> dg.JobDefinition:
 
 defs = dg.Definitions(
     assets=[waiting],
-    resources={"tracking": tracking_of(Home.from_environment())},
+    resources={"tracking": tracking_of(ProjectPaths.from_environment())},
     executor=dg.in_process_executor,
 )

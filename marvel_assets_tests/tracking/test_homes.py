@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from mlflow.cli import gc
 
 from marvel_assets.defs.training.checks import SAME_ROWS
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.inspection import dataset_source
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import reference
@@ -25,7 +25,7 @@ from marvel_assets_tests.servers.mlflow_server import mlflow_server
 pytestmark = pytest.mark.slow
 
 
-def test_a_model_whose_run_was_removed_is_made_anew(home: Home, tmp_path: Path):
+def test_a_model_whose_run_was_removed_is_made_anew(home: ProjectPaths, tmp_path: Path):
     # given
     source = spoilt_characters(tmp_path, 0.1)
     succeeded(run_graph(home, source))
@@ -50,12 +50,12 @@ class Server:
 
     url: str
     artifacts: Path
-    first_home: Home
+    first_home: ProjectPaths
     source: Path
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, empty_home: Home, small_project: Path) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, empty_home: ProjectPaths, small_project: Path) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
     first, source = copy_of(empty_home, folder / "first"), spoilt_characters(folder, 0.1)
     with mlflow_server(folder) as url:
@@ -75,7 +75,7 @@ def test_what_is_logged_on_a_server_is_kept_by_the_server(server: Server):
 
 
 def test_a_second_home_goes_on_when_the_first_one_is_gone(
-    server: Server, home: Home, tmp_path: Path, small_project: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server, home: ProjectPaths, tmp_path: Path, small_project: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given: another model on the same rows, whose data sets MLflow has recorded already, in the first home
     more_trees = yaml.safe_load(small_project.read_text()) | {"parameters": {**FEW_TREES, "n_estimators": 30}}

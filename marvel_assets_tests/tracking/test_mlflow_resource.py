@@ -11,7 +11,7 @@ import pytest
 from mlflow.entities import Run
 
 from marvel_assets.config import Tags
-from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.storage.references import LoggedModelRef
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import users_environment
@@ -35,21 +35,23 @@ pytestmark = pytest.mark.integration
 MODULE = logging_assets.__name__
 
 
-def client_of(home: Home) -> mlflow.MlflowClient:
+def client_of(home: ProjectPaths) -> mlflow.MlflowClient:
     return connect(f"sqlite:///{home.mlflow_database}", home.locks)
 
 
-def runs_of(home: Home, experiment: str = BASIC) -> list[Run]:
+def runs_of(home: ProjectPaths, experiment: str = BASIC) -> list[Run]:
     client = client_of(home)
     found = client.get_experiment_by_name(experiment)
     return [] if found is None else list(client.search_runs([found.experiment_id]))
 
 
-def statuses(home: Home, experiment: str = BASIC) -> list[str]:
+def statuses(home: ProjectPaths, experiment: str = BASIC) -> list[str]:
     return [run.info.status for run in runs_of(home, experiment)]
 
 
-def materialize(home: Home, *assets: dg.AssetsDefinition, raise_on_error: bool = True) -> dg.ExecuteInProcessResult:
+def materialize(
+    home: ProjectPaths, *assets: dg.AssetsDefinition, raise_on_error: bool = True
+) -> dg.ExecuteInProcessResult:
     return dg.materialize(assets, resources={"tracking": tracking_of(home)}, raise_on_error=raise_on_error)
 
 
@@ -58,7 +60,7 @@ def command(select: str) -> list[str]:
 
 
 @pytest.fixture
-def waiting(home: Home):  # noqa: ARG001
+def waiting(home: ProjectPaths):  # noqa: ARG001
     """Another process that has its MLflow run open."""
     process = subprocess.Popen(
         command("waiting"),
@@ -76,7 +78,7 @@ def waiting(home: Home):  # noqa: ARG001
         process.wait()
 
 
-def test_a_dagster_run_has_one_mlflow_run_that_is_tagged_with_its_id(home: Home):
+def test_a_dagster_run_has_one_mlflow_run_that_is_tagged_with_its_id(home: ProjectPaths):
     # when
     result = materialize(home, first)
 
@@ -85,7 +87,7 @@ def test_a_dagster_run_has_one_mlflow_run_that_is_tagged_with_its_id(home: Home)
     assert run.data.tags["dagster_run_id"] == result.run_id
 
 
-def test_a_run_tells_commit_branch_and_run_id(home: Home, monkeypatch: pytest.MonkeyPatch):
+def test_a_run_tells_commit_branch_and_run_id(home: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
     # given
     monkeypatch.setenv("MARVEL_GIT_SHA", "0123abc")
     monkeypatch.setenv("MARVEL_GIT_BRANCH", "some/branch")
@@ -100,7 +102,7 @@ def test_a_run_tells_commit_branch_and_run_id(home: Home, monkeypatch: pytest.Mo
     assert expected.items() <= run.data.tags.items()
 
 
-def test_a_second_asset_of_the_same_dagster_run_resumes_the_same_mlflow_run(home: Home):
+def test_a_second_asset_of_the_same_dagster_run_resumes_the_same_mlflow_run(home: ProjectPaths):
     # when
     materialize(home, first, second)
 
@@ -109,7 +111,7 @@ def test_a_second_asset_of_the_same_dagster_run_resumes_the_same_mlflow_run(home
     assert run.data.metrics == {"first": 1, "second": 1}
 
 
-def test_two_dagster_runs_have_a_run_each(home: Home):
+def test_two_dagster_runs_have_a_run_each(home: ProjectPaths):
     # when
     dagster_runs = {materialize(home, first).run_id for _ in range(2)}
 
@@ -119,7 +121,7 @@ def test_two_dagster_runs_have_a_run_each(home: Home):
     assert len(runs) == 2
 
 
-def test_two_experiments_have_a_run_each_and_nothing_of_one_is_written_into_the_other(home: Home):
+def test_two_experiments_have_a_run_each_and_nothing_of_one_is_written_into_the_other(home: ProjectPaths):
     # when
     result = materialize(home, first, elsewhere)
 
@@ -130,7 +132,7 @@ def test_two_experiments_have_a_run_each_and_nothing_of_one_is_written_into_the_
     assert {run.data.tags["dagster_run_id"] for run in (basic, custom)} == {result.run_id}
 
 
-def test_experiments_can_be_taken_in_turns(home: Home):
+def test_experiments_can_be_taken_in_turns(home: ProjectPaths):
     # given
     @dg.asset
     def by_turns(context: dg.AssetExecutionContext, tracking: dg.ResourceParam[logging_assets.MlflowTracking]):
@@ -147,7 +149,7 @@ def test_experiments_can_be_taken_in_turns(home: Home):
     assert custom.data.metrics.keys() == {"turn_1", "turn_3"}
 
 
-def test_every_run_is_finished_after_success(home: Home):
+def test_every_run_is_finished_after_success(home: ProjectPaths):
     # when
     materialize(home, first, second, elsewhere)
 
@@ -158,7 +160,7 @@ def test_every_run_is_finished_after_success(home: Home):
 @pytest.mark.parametrize("raise_on_error", [True, False])
 @pytest.mark.parametrize("failing", [broken, broken_without_mlflow], ids=["after logging", "without MLflow"])
 def test_every_run_is_failed_where_an_asset_fails_after_others_have_logged(
-    home: Home, failing: dg.AssetsDefinition, *, raise_on_error: bool
+    home: ProjectPaths, failing: dg.AssetsDefinition, *, raise_on_error: bool
 ):
     # when
     if raise_on_error:
@@ -171,7 +173,7 @@ def test_every_run_is_failed_where_an_asset_fails_after_others_have_logged(
     assert set(statuses(home, BASIC) + statuses(home, CUSTOM)) == {"FAILED"}
 
 
-def test_a_failure_does_not_touch_the_run_of_an_earlier_dagster_run(home: Home):
+def test_a_failure_does_not_touch_the_run_of_an_earlier_dagster_run(home: ProjectPaths):
     # given
     earlier = materialize(home, first)
 
@@ -183,7 +185,7 @@ def test_a_failure_does_not_touch_the_run_of_an_earlier_dagster_run(home: Home):
     assert found == {True: "FINISHED", False: "FAILED"}
 
 
-def test_an_asset_that_succeeds_at_its_second_attempt_leaves_a_finished_run(home: Home):
+def test_an_asset_that_succeeds_at_its_second_attempt_leaves_a_finished_run(home: ProjectPaths):
     # given
     @dg.asset(retry_policy=dg.RetryPolicy(max_retries=1))
     def wavering(context: dg.AssetExecutionContext, tracking: dg.ResourceParam[logging_assets.MlflowTracking]):
@@ -198,7 +200,7 @@ def test_an_asset_that_succeeds_at_its_second_attempt_leaves_a_finished_run(home
     assert statuses(home) == ["FINISHED"]
 
 
-def test_a_failing_blocking_check_makes_the_run_failed(home: Home):
+def test_a_failing_blocking_check_makes_the_run_failed(home: ProjectPaths):
     # given
     @dg.asset_check(asset=first, blocking=True)
     def refusing() -> dg.AssetCheckResult:
@@ -212,7 +214,7 @@ def test_a_failing_blocking_check_makes_the_run_failed(home: Home):
     assert (run.info.status, run.data.metrics) == ("FAILED", {"first": 1})
 
 
-def test_an_asset_that_logs_nothing_makes_no_run(home: Home):
+def test_an_asset_that_logs_nothing_makes_no_run(home: ProjectPaths):
     # when
     materialize(home, silent)
 
@@ -221,7 +223,7 @@ def test_an_asset_that_logs_nothing_makes_no_run(home: Home):
     assert client_of(home).get_experiment_by_name(BASIC) is None
 
 
-def test_nothing_is_left_active_in_this_process(home: Home):
+def test_nothing_is_left_active_in_this_process(home: ProjectPaths):
     # when
     materialize(home, first, elsewhere)
 
@@ -230,7 +232,7 @@ def test_nothing_is_left_active_in_this_process(home: Home):
 
 
 @pytest.mark.parametrize("nested", [False, True])
-def test_a_callers_own_run_stays_open_and_is_not_written_to(home: Home, *, nested: bool):
+def test_a_callers_own_run_stays_open_and_is_not_written_to(home: ProjectPaths, *, nested: bool):
     # given
     client = client_of(home)
     own = client.create_experiment("/own")
@@ -255,7 +257,7 @@ def test_a_callers_own_run_stays_open_and_is_not_written_to(home: Home, *, neste
     assert [run.data.metrics for run in runs_of(home)] == [{"first": 1}]
 
 
-def test_a_callers_own_run_comes_back_after_a_failure(home: Home):
+def test_a_callers_own_run_comes_back_after_a_failure(home: ProjectPaths):
     # given
     own = client_of(home).create_experiment("/own")
 
@@ -268,7 +270,7 @@ def test_a_callers_own_run_comes_back_after_a_failure(home: Home):
     assert statuses(home) == ["FAILED"]
 
 
-def test_a_dagster_run_that_is_over_leaves_no_lock_under_its_id(home: Home):
+def test_a_dagster_run_that_is_over_leaves_no_lock_under_its_id(home: ProjectPaths):
     # when
     result = materialize(home, first)
 
@@ -276,7 +278,7 @@ def test_a_dagster_run_that_is_over_leaves_no_lock_under_its_id(home: Home):
     assert [file for file in home.locks.rglob("*") if result.run_id in str(file)] == []
 
 
-def test_a_deleted_experiment_is_named_together_with_the_way_out(home: Home):
+def test_a_deleted_experiment_is_named_together_with_the_way_out(home: ProjectPaths):
     # given
     client = client_of(home)
     client.delete_experiment(client.create_experiment(BASIC))
@@ -286,7 +288,7 @@ def test_a_deleted_experiment_is_named_together_with_the_way_out(home: Home):
         materialize(home, first)
 
 
-def test_steps_in_processes_of_their_own_share_one_failed_run_where_the_later_fails(home: Home):
+def test_steps_in_processes_of_their_own_share_one_failed_run_where_the_later_fails(home: ProjectPaths):
     # when
     with dg.DagsterInstance.get() as instance:
         result = dg.execute_job(dg.reconstructable(logging_assets.in_processes_with_a_failure), instance)
@@ -297,7 +299,7 @@ def test_steps_in_processes_of_their_own_share_one_failed_run_where_the_later_fa
     assert (run.info.status, run.data.metrics) == ("FAILED", {"first": 1, "broken": 1})
 
 
-def test_steps_in_processes_of_their_own_log_at_the_same_time_into_one_run(home: Home):
+def test_steps_in_processes_of_their_own_log_at_the_same_time_into_one_run(home: ProjectPaths):
     # when
     with dg.DagsterInstance.get() as instance:
         job = dg.reconstructable(logging_assets.in_processes_at_the_same_time)
@@ -308,7 +310,7 @@ def test_steps_in_processes_of_their_own_log_at_the_same_time_into_one_run(home:
     assert (run.info.status, run.data.metrics) == ("FINISHED", {"left": 1, "right": 1})
 
 
-def test_the_next_run_ends_what_a_killed_process_left_running(home: Home, waiting: subprocess.Popen[bytes]):
+def test_the_next_run_ends_what_a_killed_process_left_running(home: ProjectPaths, waiting: subprocess.Popen[bytes]):
     # given
     os.killpg(waiting.pid, signal.SIGKILL)
     waiting.wait()
@@ -322,7 +324,7 @@ def test_the_next_run_ends_what_a_killed_process_left_running(home: Home, waitin
     assert ended == {"waiting": "KILLED", "first": "FINISHED"}
 
 
-def test_the_next_run_leaves_the_run_of_a_living_process_alone(home: Home, waiting: subprocess.Popen[bytes]):
+def test_the_next_run_leaves_the_run_of_a_living_process_alone(home: ProjectPaths, waiting: subprocess.Popen[bytes]):
     # when
     materialize(home, first)
 
@@ -333,7 +335,7 @@ def test_the_next_run_leaves_the_run_of_a_living_process_alone(home: Home, waiti
     assert statuses(home) == ["FINISHED", "FINISHED"]
 
 
-def test_the_run_of_an_interrupted_process_is_killed(home: Home, waiting: subprocess.Popen[bytes]):
+def test_the_run_of_an_interrupted_process_is_killed(home: ProjectPaths, waiting: subprocess.Popen[bytes]):
     # when
     os.killpg(waiting.pid, signal.SIGINT)
     waiting.wait(timeout=200)
@@ -342,7 +344,7 @@ def test_the_run_of_an_interrupted_process_is_killed(home: Home, waiting: subpro
     assert statuses(home) == ["KILLED"]
 
 
-def test_a_run_whose_end_could_not_be_told_ends_as_dagster_says(home: Home):
+def test_a_run_whose_end_could_not_be_told_ends_as_dagster_says(home: ProjectPaths):
     # given
     instance = dg.DagsterInstance.get()
     for asset in (first, broken):
@@ -357,7 +359,7 @@ def test_a_run_whose_end_could_not_be_told_ends_as_dagster_says(home: Home):
     assert sorted(statuses(home)) == ["FAILED", "FINISHED", "FINISHED"]
 
 
-def test_runs_of_another_home_in_the_same_store_are_left_alone(home: Home):
+def test_runs_of_another_home_in_the_same_store_are_left_alone(home: ProjectPaths):
     # given
     client = client_of(home)
     foreign = client.create_run(
@@ -371,7 +373,7 @@ def test_runs_of_another_home_in_the_same_store_are_left_alone(home: Home):
     assert client.get_run(foreign.info.run_id).info.status == "RUNNING"
 
 
-def test_a_completed_model_is_found_by_its_recipe_alone(home: Home):
+def test_a_completed_model_is_found_by_its_cache_key_alone(home: ProjectPaths):
     # given
     client = client_of(home)
     tracking = tracking_of(home)
@@ -381,10 +383,10 @@ def test_a_completed_model_is_found_by_its_recipe_alone(home: Home):
         with tracking.run(BASIC, Tags.collect(context.run.run_id)) as run:
             model = client.create_logged_model(run.info.experiment_id, "model", run.info.run_id)
             reference = LoggedModelRef("model", model.model_id, run.info.run_id, BASIC)
-            assert tracking.find_model(BASIC, "the-recipe") is None
-            tracking.complete_model(reference, "the-recipe")
-            assert tracking.find_model(BASIC, "the-recipe") == reference
-            assert tracking.find_model(BASIC, "another-recipe") is None
+            assert tracking.find_model(BASIC, "the-cache_key") is None
+            tracking.complete_model(reference, "the-cache_key")
+            assert tracking.find_model(BASIC, "the-cache_key") == reference
+            assert tracking.find_model(BASIC, "another-cache_key") is None
 
     # when
     result = dg.materialize([logging_a_model], resources={"tracking": tracking})

@@ -14,7 +14,7 @@ from mlflow.data.delta_dataset_source import DeltaDatasetSource
 from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities import DatasetInput
 
-from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
 
 FIRST_START = """
@@ -26,18 +26,18 @@ client.create_run(client.create_experiment(sys.argv[3]))
 """
 
 
-def uri_of(home: Home) -> str:
+def uri_of(home: ProjectPaths) -> str:
     return f"sqlite:///{home.mlflow_database}"
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Home:
+def fresh(tmp_path: Path) -> ProjectPaths:
     """A home in which MLflow was never started."""
-    return Home(tmp_path / "fresh")
+    return ProjectPaths(tmp_path / "fresh")
 
 
 @pytest.mark.integration
-def test_four_processes_at_a_fresh_home_make_one_good_database(fresh: Home):
+def test_four_processes_at_a_fresh_home_make_one_good_database(fresh: ProjectPaths):
     # given
     command = [sys.executable, "-c", FIRST_START, uri_of(fresh), str(fresh.locks)]
 
@@ -55,7 +55,7 @@ def test_four_processes_at_a_fresh_home_make_one_good_database(fresh: Home):
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-def test_what_a_broken_off_start_left_behind_is_in_nobodys_way(fresh: Home):
+def test_what_a_broken_off_start_left_behind_is_in_nobodys_way(fresh: ProjectPaths):
     # given
     fresh.mlflow_database.parent.mkdir(parents=True)
     fresh.mlflow_database.with_suffix(".unfinished").write_bytes(b"half a data")
@@ -68,7 +68,7 @@ def test_what_a_broken_off_start_left_behind_is_in_nobodys_way(fresh: Home):
     assert sorted(file.name for file in fresh.mlflow_database.parent.iterdir() if file.is_file()) == ["mlflow.db"]
 
 
-def test_a_database_that_is_there_is_left_as_it_is(home: Home):
+def test_a_database_that_is_there_is_left_as_it_is(home: ProjectPaths):
     # given
     connect(uri_of(home), home.locks).create_experiment("/kept")
 
@@ -79,7 +79,7 @@ def test_a_database_that_is_there_is_left_as_it_is(home: Home):
     assert client.get_experiment_by_name("/kept") is not None
 
 
-def test_the_database_of_a_home_that_was_moved_names_the_files_where_they_are_now(home: Home, tmp_path: Path):
+def test_the_database_of_a_home_that_was_moved_names_the_files_where_they_are_now(home: ProjectPaths, tmp_path: Path):
     # given: a blank in the new path, since addresses of files write it as %20
     client = connect(home.mlflow_uri, home.locks)
     experiment = client.create_experiment("/e", f"{home.mlflow_artifacts.as_uri()}/e")
@@ -89,7 +89,7 @@ def test_the_database_of_a_home_that_was_moved_names_the_files_where_they_are_no
     source = DeltaDatasetSource(path=str(table), delta_table_version="0")
     dataset = from_pandas(pd.DataFrame({"any": [1.0]}), source, name="raw", digest="v0")
     client.log_inputs(run.info.run_id, [DatasetInput(dataset._to_mlflow_entity())])
-    moved = Home(home.root.rename(tmp_path / "moved home"))
+    moved = ProjectPaths(home.root.rename(tmp_path / "moved home"))
 
     # when
     client = connect(moved.mlflow_uri, moved.locks)
@@ -103,10 +103,10 @@ def test_the_database_of_a_home_that_was_moved_names_the_files_where_they_are_no
     assert json.loads(read.dataset.source)["path"] == str(moved.warehouse / "marvel_dev" / "raw")
 
 
-def test_who_only_reads_leaves_the_database_of_a_moved_home_as_it_is(home: Home, tmp_path: Path):
+def test_who_only_reads_leaves_the_database_of_a_moved_home_as_it_is(home: ProjectPaths, tmp_path: Path):
     # given
     connect(home.mlflow_uri, home.locks)
-    moved = Home(home.root.rename(tmp_path / "moved"))
+    moved = ProjectPaths(home.root.rename(tmp_path / "moved"))
     before = moved.mlflow_database.read_bytes()
 
     # when
@@ -116,7 +116,7 @@ def test_who_only_reads_leaves_the_database_of_a_moved_home_as_it_is(home: Home,
     assert moved.mlflow_database.read_bytes() == before
 
 
-def test_mlflows_own_functions_use_the_same_store_as_tracking_and_registry(home: Home):
+def test_mlflows_own_functions_use_the_same_store_as_tracking_and_registry(home: ProjectPaths):
     # when
     connect(uri_of(home), home.locks)
 
@@ -124,7 +124,7 @@ def test_mlflows_own_functions_use_the_same_store_as_tracking_and_registry(home:
     assert (mlflow.get_tracking_uri(), mlflow.get_registry_uri()) == (uri_of(home), uri_of(home))
 
 
-def test_connecting_elsewhere_leaves_the_first_store(home: Home, mlflow_database: Path):
+def test_connecting_elsewhere_leaves_the_first_store(home: ProjectPaths, mlflow_database: Path):
     # given
     connect(uri_of(home), home.locks)
 

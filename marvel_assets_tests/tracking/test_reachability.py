@@ -7,7 +7,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.reachability import store_problems
 from marvel_assets_tests.servers.mlflow_server import mlflow_server
 from marvel_assets_tests.servers.scripted import Answer, own_certificate, serving
@@ -30,14 +30,14 @@ def ready_server(root: str):
 
 
 @pytest.mark.slow
-def test_a_server_that_can_do_all_is_ready(home: Home, tmp_path: Path):
+def test_a_server_that_can_do_all_is_ready(home: ProjectPaths, tmp_path: Path):
     # given
     with mlflow_server(tmp_path) as url:
         # then
         assert store_problems(url, home.locks) == []
 
 
-def test_a_server_of_mlflow_2_is_named_as_one(home: Home):
+def test_a_server_of_mlflow_2_is_named_as_one(home: ProjectPaths):
     # given
     with serving(lambda _: Answer(404, {"Content-Length": "9"}, b"Not Found")) as server:
         # when
@@ -50,7 +50,7 @@ def test_a_server_of_mlflow_2_is_named_as_one(home: Home):
     )
 
 
-def test_a_certificate_that_nobody_knows_is_refused(home: Home, tmp_path: Path):
+def test_a_certificate_that_nobody_knows_is_refused(home: ProjectPaths, tmp_path: Path):
     # given
     with serving(ready_server(tmp_path.as_uri()), certificate=own_certificate(tmp_path)) as server:
         # when
@@ -63,7 +63,7 @@ def test_a_certificate_that_nobody_knows_is_refused(home: Home, tmp_path: Path):
 
 @pytest.mark.parametrize("setting", ["MLFLOW_TRACKING_SERVER_CERT_PATH", "MLFLOW_TRACKING_INSECURE_TLS"])
 def test_mlflows_own_settings_of_certificates_count(
-    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+    home: ProjectPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
 ):
     # given
     certificate = own_certificate(tmp_path)
@@ -73,7 +73,7 @@ def test_mlflows_own_settings_of_certificates_count(
         assert store_problems(server.url, home.locks) == []
 
 
-def test_the_package_that_an_artifact_store_lacks_is_named(home: Home, monkeypatch: pytest.MonkeyPatch):
+def test_the_package_that_an_artifact_store_lacks_is_named(home: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
     # given
     monkeypatch.setitem(sys.modules, "botocore", None)
     with serving(ready_server("s3://bucket")) as server:
@@ -84,7 +84,7 @@ def test_the_package_that_an_artifact_store_lacks_is_named(home: Home, monkeypat
     assert told.startswith("MLflow's artifact store at s3://bucket needs the Python package boto3. Install it")
 
 
-def test_the_driver_that_a_database_lacks_is_named(home: Home, monkeypatch: pytest.MonkeyPatch):
+def test_the_driver_that_a_database_lacks_is_named(home: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
     # given
     monkeypatch.setitem(sys.modules, "psycopg", None)
 
@@ -95,7 +95,7 @@ def test_the_driver_that_a_database_lacks_is_named(home: Home, monkeypatch: pyte
     assert told.startswith("The postgresql database that MLFLOW_TRACKING_URI names needs the Python package psycopg[")
 
 
-def test_a_database_that_was_not_made_yet_is_not_made_by_the_look(home: Home, tmp_path: Path):
+def test_a_database_that_was_not_made_yet_is_not_made_by_the_look(home: ProjectPaths, tmp_path: Path):
     # then
     assert store_problems(f"sqlite:///{tmp_path / 'mlflow.db'}", home.locks) == []
     assert not (tmp_path / "mlflow.db").exists()

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from mlflow.pyfunc import PyFuncModel
 from sklearn.pipeline import Pipeline
 
-from marvel_assets.datasets.marvel_kaggle.answer import ANSWER
-from marvel_assets.datasets.marvel_kaggle.columns import EXAMPLE, FILL_VALUES, FLAGS, MEASURES
+from marvel_assets.datasets.marvel_kaggle.answer import OUTPUT_COLUMN
+from marvel_assets.datasets.marvel_kaggle.columns import BINARY_FEATURES, EXAMPLE, FILL_VALUES, NUMERIC_FEATURES
 from marvel_assets.model.pipeline import TRUSTED_TYPES
 from marvel_assets.tracking.signature import basic_signature, custom_signature, example_frame
 from marvel_assets_tests.fitted_rows import FEATURE_NAMES
@@ -119,9 +119,9 @@ TEXTS = [
 def columns(draw: st.DrawFn, name: str) -> pd.Series:
     """The cells of two characters, missing or not, in one of the types that can hold them."""
     is_missing = draw(st.booleans())
-    if name in MEASURES:
+    if name in NUMERIC_FEATURES:
         value, types = draw(st.sampled_from([1, 2, 90])), NULLABLE_NUMBERS if is_missing else NUMBERS
-    elif name in FLAGS:
+    elif name in BINARY_FEATURES:
         value, types = draw(st.sampled_from([0, 1])), NULLABLE_FLAGS if is_missing else FLAG_TYPES
     else:
         value, types = EXAMPLE[name][0], TEXTS
@@ -134,7 +134,7 @@ def test_a_character_gets_one_answer_whatever_types_it_comes_in(
     model: PyFuncModel, fitted: Pipeline, sent: dict[str, pd.Series]
 ):
     # given: the same cells in the types of the training rows
-    numbers = (*MEASURES, *FLAGS)
+    numbers = (*NUMERIC_FEATURES, *BINARY_FEATURES)
     plain = pd.DataFrame(
         {
             name: [(float(cell) if name in numbers else cell) if pd.notna(cell) else None for cell in column]
@@ -170,14 +170,14 @@ def test_the_example_has_every_feature():
 
 
 def test_the_custom_model_answers_with_a_list_of_words():
-    assert custom_signature(FEATURE_NAMES, ANSWER).outputs.to_dict() == [
+    assert custom_signature(FEATURE_NAMES, OUTPUT_COLUMN).outputs.to_dict() == [
         {"type": "array", "items": {"type": "string"}, "name": "Survival prediction", "required": True}
     ]
 
 
 def test_a_single_character_of_whom_nothing_is_known_is_taken(model: PyFuncModel):
     # given
-    nothing = {name: [np.nan if name in MEASURES else None] for name in FEATURE_NAMES}
+    nothing = {name: [np.nan if name in NUMERIC_FEATURES else None] for name in FEATURE_NAMES}
 
     # then
     assert len(model.predict(pd.DataFrame(nothing))) == 1
@@ -193,7 +193,7 @@ def test_columns_may_come_in_another_order(model: PyFuncModel):
 
 def test_the_signature_lists_the_features_in_their_order():
     assert basic_signature(FEATURE_NAMES).inputs.input_names() == FEATURE_NAMES
-    assert custom_signature(FEATURE_NAMES, ANSWER).inputs == basic_signature(FEATURE_NAMES).inputs
+    assert custom_signature(FEATURE_NAMES, OUTPUT_COLUMN).inputs == basic_signature(FEATURE_NAMES).inputs
 
 
 def test_an_example_of_fewer_features_has_only_these():

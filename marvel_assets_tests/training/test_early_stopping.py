@@ -12,8 +12,8 @@ from marvel_assets.config import EarlyStopping, ProjectConfig
 from marvel_assets.datasets.marvel_kaggle.columns import TARGET
 from marvel_assets.datasets.marvel_kaggle.contract import split_of
 from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
-from marvel_assets.training.early_stopping import is_held_out, trees_that_help
-from marvel_assets.training.fit import fit_as_configured
+from marvel_assets.training.early_stopping import find_best_iteration, is_held_out
+from marvel_assets.training.fit import fit_from_config
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
 
 TOO_MANY = {"learning_rate": 0.1, "n_estimators": 300, "max_depth": 6}
@@ -48,7 +48,7 @@ def test_the_pipeline_holds_the_number_of_trees_with_the_smallest_log_loss_on_th
     ]
 
     # when
-    fitted = fit_as_configured(config, train, ids, 1)
+    fitted = fit_from_config(config, train, ids, 1)
 
     # then
     trees = fitted.named_steps["classify"].booster_.num_trees()
@@ -58,7 +58,7 @@ def test_the_pipeline_holds_the_number_of_trees_with_the_smallest_log_loss_on_th
 
 def test_the_rows_held_out_are_fitted_in_the_end(sets: dict[str, pd.DataFrame], ids: pd.Series, config: ProjectConfig):
     # when
-    fitted = fit_as_configured(config, sets["train"], ids, 1)
+    fitted = fit_from_config(config, sets["train"], ids, 1)
 
     # then: it is the fit of all rows with as many trees
     trees = fitted.named_steps["classify"].booster_.num_trees()
@@ -70,7 +70,7 @@ def test_the_rows_held_out_are_fitted_in_the_end(sets: dict[str, pd.DataFrame], 
 
 def test_a_second_fit_is_the_same_bit_for_bit(sets: dict[str, pd.DataFrame], ids: pd.Series, config: ProjectConfig):
     # when
-    first, second = (fit_as_configured(config, sets["train"], ids, threads) for threads in (1, 2))
+    first, second = (fit_from_config(config, sets["train"], ids, threads) for threads in (1, 2))
 
     # then
     test = sets["test"][FEATURE_NAMES]
@@ -84,7 +84,7 @@ def test_the_pipeline_that_is_asked_stays_unfitted(
     pipeline = build_pipeline(CATEGORICAL, TOO_MANY, 1)
 
     # when
-    trees_that_help(pipeline, sets["train"], ids, config, SETTINGS)
+    find_best_iteration(pipeline, sets["train"], ids, config, SETTINGS)
 
     # then
     assert not hasattr(pipeline.named_steps["encode"], "categories_")
@@ -128,9 +128,9 @@ def test_rows_that_do_not_do_are_refused_with_the_key_and_what_to_change(
     # then
     with pytest.raises(ValueError, match=r"early_stopping.share is 0.2: of 3 training rows.*Choose another share"):
         # when
-        fit_as_configured(config, few, names, 1)
+        fit_from_config(config, few, names, 1)
 
 
 def test_without_the_ids_nothing_is_held_out_in_silence(sets: dict[str, pd.DataFrame], config: ProjectConfig):
     with pytest.raises(ValueError, match="early_stopping: the ids of the training rows"):
-        fit_as_configured(config, sets["train"], None, 1)
+        fit_from_config(config, sets["train"], None, 1)

@@ -12,20 +12,20 @@ from marvel_assets.config import EarlyStopping, ProjectConfig
 from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.training.cross_validation import Difference, TrainingRows, folds, scores
 from marvel_assets.training.early_stopping import is_held_out
-from marvel_assets.training.fit import fit_as_configured
+from marvel_assets.training.fit import fit_from_config
 from marvel_assets.training.holdout import HoldoutComparison, compare_on_holdout, split_holdout
 from marvel_assets.training.search import (
-    Effort,
-    Finding,
+    SearchBudget,
+    SearchResult,
     StudyError,
-    block,
     search,
     suggested,
+    to_yaml,
     trials_table,
 )
 
-EFFORT = Effort(trials=12, minutes=60, splits=2, seed=5, threads=1)
-FEWER = Effort(trials=4, minutes=60, splits=2, seed=5, threads=1)
+EFFORT = SearchBudget(trials=12, minutes=60, splits=2, seed=5, threads=1)
+FEWER = SearchBudget(trials=4, minutes=60, splits=2, seed=5, threads=1)
 
 
 def untold(_: str) -> None:
@@ -39,17 +39,17 @@ def training(sets: dict[str, pd.DataFrame]) -> TrainingRows:
 
 
 @pytest.fixture(scope="module")
-def finding(way: ProjectConfig, training: TrainingRows, tmp_path_factory: pytest.TempPathFactory) -> Finding:
+def result(way: ProjectConfig, training: TrainingRows, tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
     """Of a study that went through without a break."""
     return search(way, training, EFFORT, tmp_path_factory.mktemp("study") / "study.db", untold)
 
 
-def without_seconds(finding: Finding) -> pd.DataFrame:
-    return trials_table(finding).drop(columns="seconds")
+def without_seconds(result: SearchResult) -> pd.DataFrame:
+    return trials_table(result).drop(columns="seconds")
 
 
 def test_a_study_that_is_cut_off_finds_what_one_without_a_break_finds(
-    way: ProjectConfig, training: TrainingRows, finding: Finding, tmp_path: Path
+    way: ProjectConfig, training: TrainingRows, result: SearchResult, tmp_path: Path
 ):
     # given: more trials than are drawn by chance, so that the later ones depend on those before
     first = search(way, training, FEWER, tmp_path / "study.db", untold)
@@ -59,15 +59,15 @@ def test_a_study_that_is_cut_off_finds_what_one_without_a_break_finds(
     whole = search(way, training, EFFORT, tmp_path / "study.db", untold)
 
     # then
-    pd.testing.assert_frame_equal(without_seconds(whole), without_seconds(finding))
+    pd.testing.assert_frame_equal(without_seconds(whole), without_seconds(result))
 
 
 def test_a_trial_that_a_kill_left_running_is_ended_and_its_parameters_are_tried_again(
-    way: ProjectConfig, training: TrainingRows, finding: Finding, tmp_path: Path
+    way: ProjectConfig, training: TrainingRows, result: SearchResult, tmp_path: Path
 ):
     # given: a process that ended within its last trial
     file = tmp_path / "study.db"
-    search(way, training, Effort(11, 60, 2, 5, 1), file, untold)
+    search(way, training, SearchBudget(11, 60, 2, 5, 1), file, untold)
     study = optuna.load_study(study_name="parameters", storage=f"sqlite:///{file}")
     suggested(study.ask(), way)
 
@@ -75,22 +75,22 @@ def test_a_trial_that_a_kill_left_running_is_ended_and_its_parameters_are_tried_
     whole = search(way, training, EFFORT, file, untold)
 
     # then
-    pd.testing.assert_frame_equal(without_seconds(whole), without_seconds(finding))
+    pd.testing.assert_frame_equal(without_seconds(whole), without_seconds(result))
     assert [trial.state.name for trial in study.get_trials()].count("FAIL") == 1
     assert "RUNNING" not in {trial.state.name for trial in study.get_trials()}
 
 
-def test_the_best_trial_is_the_one_with_the_smallest_log_loss(finding: Finding):
-    assert finding.best.log_loss == min(trial.log_loss for trial in finding.trials)
-    assert len({trial.log_loss for trial in finding.trials}) > 1
+def test_the_best_trial_is_the_one_with_the_smallest_log_loss(result: SearchResult):
+    assert result.best.log_loss == min(trial.log_loss for trial in result.trials)
+    assert len({trial.log_loss for trial in result.trials}) > 1
 
 
 def test_a_trials_figures_are_those_of_its_written_parameters(
-    finding: Finding, way: ProjectConfig, training: TrainingRows
+    result: SearchResult, way: ProjectConfig, training: TrainingRows
 ):
     # given: the parameters as a person would paste them
     nothing = Difference(0, 0, 0)
-    pasted = yaml.safe_load(block(finding, HoldoutComparison(0, nothing, nothing), "rows"))
+    pasted = yaml.safe_load(to_yaml(result, HoldoutComparison(0, nothing, nothing), "rows"))
     settings = yaml.safe_load((PROJECT_ROOT / "config" / "project.yml").read_text()) | pasted
 
     # when
@@ -98,7 +98,7 @@ def test_a_trials_figures_are_those_of_its_written_parameters(
     judged = list(scores(config, training, folds(training, way.target, EFFORT.splits, 1, EFFORT.seed), 1))
 
     # then
-    assert sum(score.log_loss for score in judged) / len(judged) == finding.best.log_loss
+    assert sum(score.log_loss for score in judged) / len(judged) == result.best.log_loss
 
 
 def _loaded(settings: dict[str, object]) -> ProjectConfig:
@@ -111,21 +111,23 @@ def _loaded(settings: dict[str, object]) -> ProjectConfig:
 
 
 def test_the_configured_parameters_are_judged_on_the_same_folds(
-    finding: Finding, way: ProjectConfig, training: TrainingRows
+    result: SearchResult, way: ProjectConfig, training: TrainingRows
 ):
     # when
     judged = list(scores(way, training, folds(training, way.target, EFFORT.splits, 1, EFFORT.seed), 1))
 
     # then
-    assert finding.configured.log_loss == sum(score.log_loss for score in judged) / len(judged)
+    assert result.configured.log_loss == sum(score.log_loss for score in judged) / len(judged)
 
 
-def test_another_seed_tries_other_parameters(way: ProjectConfig, training: TrainingRows, finding: Finding, tmp_path):
+def test_another_seed_tries_other_parameters(
+    way: ProjectConfig, training: TrainingRows, result: SearchResult, tmp_path
+):
     # when
-    other = search(way, training, Effort(2, 60, 2, 6, 1), tmp_path / "study.db", untold)
+    other = search(way, training, SearchBudget(2, 60, 2, 6, 1), tmp_path / "study.db", untold)
 
     # then
-    assert [trial.config for trial in other.trials] != [trial.config for trial in finding.trials[:2]]
+    assert [trial.config for trial in other.trials] != [trial.config for trial in result.trials[:2]]
 
 
 def test_with_early_stopping_the_number_of_trees_is_no_part_of_the_search(
@@ -135,25 +137,25 @@ def test_with_early_stopping_the_number_of_trees_is_no_part_of_the_search(
     stopping = way.model_copy(update={"early_stopping": EarlyStopping(rounds=5, share=0.3)})
 
     # when
-    found = search(stopping, training, Effort(2, 60, 2, 5, 1), tmp_path / "study.db", untold)
+    found = search(stopping, training, SearchBudget(2, 60, 2, 5, 1), tmp_path / "study.db", untold)
 
     # then
     assert {trial.config.parameters.n_estimators for trial in found.trials} == {way.parameters.n_estimators}
 
 
 def test_when_time_is_up_what_has_ended_is_kept_and_told(
-    way: ProjectConfig, training: TrainingRows, finding: Finding, tmp_path: Path
+    way: ProjectConfig, training: TrainingRows, result: SearchResult, tmp_path: Path
 ):
     # given
     search(way, training, FEWER, tmp_path / "study.db", untold)
     told: list[str] = []
 
     # when
-    cut = search(way, training, Effort(12, 1e-9, 2, 5, 1), tmp_path / "study.db", told.append)
+    cut = search(way, training, SearchBudget(12, 1e-9, 2, 5, 1), tmp_path / "study.db", told.append)
 
     # then
     assert not cut.is_whole
-    pd.testing.assert_frame_equal(without_seconds(cut), without_seconds(finding).head(FEWER.trials))
+    pd.testing.assert_frame_equal(without_seconds(cut), without_seconds(result).head(FEWER.trials))
     assert told[-1].startswith("Time is up")
 
 
@@ -161,7 +163,7 @@ def test_a_study_without_time_for_one_trial_says_what_to_change(
     way: ProjectConfig, training: TrainingRows, tmp_path: Path
 ):
     with pytest.raises(StudyError, match=r"over before one trial had ended on 300 rows: give it more minutes"):
-        search(way, training, Effort(3, 1e-9, 2, 5, 1), tmp_path / "study.db", untold)
+        search(way, training, SearchBudget(3, 1e-9, 2, 5, 1), tmp_path / "study.db", untold)
 
 
 @pytest.mark.parametrize("content", [b"no database at all" * 100, b"SQLite format 3\0" + b"\xff" * 4000])
@@ -179,7 +181,7 @@ def test_a_file_that_is_no_study_is_named_with_what_to_do(
 
 
 def test_the_best_is_compared_with_the_configured_parameters_on_rows_that_the_search_did_not_see(
-    finding: Finding, way: ProjectConfig, training: TrainingRows
+    result: SearchResult, way: ProjectConfig, training: TrainingRows
 ):
     # given
     searched, holdout = split_holdout(training, way.target, 0.3)
@@ -187,12 +189,12 @@ def test_the_best_is_compared_with_the_configured_parameters_on_rows_that_the_se
     assert set(searched.ids) | set(holdout.ids) == set(training.ids)
 
     # when
-    compared = compare_on_holdout(way, finding.best.config, searched, holdout, threads=1, seed=5)
+    compared = compare_on_holdout(way, result.best.config, searched, holdout, threads=1, seed=5)
 
     # then: worked out by hand
     losses, areas = [], []
-    for config in (finding.best.config, way):
-        fitted = fit_as_configured(config, searched.rows, searched.ids, 1)
+    for config in (result.best.config, way):
+        fitted = fit_from_config(config, searched.rows, searched.ids, 1)
         probability = fitted.predict_proba(holdout.rows[list(config.features)])[:, 1]
         losses.append(log_loss(holdout.rows[way.target], probability))
         areas.append(roc_auc_score(holdout.rows[way.target], probability))
@@ -215,10 +217,10 @@ def test_a_holdout_without_both_classes_says_what_to_change(way: ProjectConfig, 
 @pytest.mark.parametrize(
     ("high", "advice"), [(-0.001, "# Better beyond the interval."), (0.001, "keep the parameters that are configured")]
 )
-def test_the_block_says_whether_it_is_worth_it(finding: Finding, high: float, advice: str):
+def test_the_block_says_whether_it_is_worth_it(result: SearchResult, high: float, advice: str):
     # when
-    text = block(
-        finding, HoldoutComparison(60, Difference(0, 0, 0), Difference(high - 0.01, high - 0.02, high)), "300 rows"
+    text = to_yaml(
+        result, HoldoutComparison(60, Difference(0, 0, 0), Difference(high - 0.01, high - 0.02, high)), "300 rows"
     )
 
     # then

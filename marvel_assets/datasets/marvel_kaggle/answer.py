@@ -1,6 +1,6 @@
 """The words in which the custom model answers. Other words make another custom version, and no other fit."""
 
-ANSWER = "Survival prediction"
+OUTPUT_COLUMN = "Survival prediction"
 """The key of the custom model's answer."""
 
 LABELS = ("dead", "alive")

@@ -12,14 +12,14 @@ from marvel_assets.datasets.marvel_kaggle.columns import (
     NO_TEAM,
     SOURCE_COLUMNS,
     SPELLINGS,
-    TEST_BELOW,
+    TEST_HASH_BOUND,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def cleaned_characters() -> str:
+def cleaning_sql() -> str:
     """The statement of ``cleaning.sql``, with the lists of ``columns.py`` put in.
 
     From ``raw_characters`` it makes one row for each row read, with ``split`` ('train', 'test', or null where
@@ -29,7 +29,12 @@ def cleaned_characters() -> str:
     text = "\n".join(line for line in template.splitlines() if not line.lstrip().startswith("--")).strip()
     text = re.sub(r"\{spelled\((\w+)\)\}", lambda found: _spelled(found[1]), text)
     text = re.sub(r"\{is_number\((\w+)\)\}", lambda found: _is_number(found[1]), text)
-    lists = {"{missing}": MISSING, "{no_team}": _listed(NO_TEAM), "{blanks}": f"'{BLANKS}'", "{test_below}": TEST_BELOW}
+    lists = {
+        "{missing}": MISSING,
+        "{no_team}": _listed(NO_TEAM),
+        "{blanks}": f"'{BLANKS}'",
+        "{test_hash_bound}": TEST_HASH_BOUND,
+    }
     for name, value in lists.items():
         text = text.replace(name, value)
     return text
@@ -53,7 +58,7 @@ def _is_number(text: str) -> str:
     return f"length({text}) <= 300 AND regexp_extract({text}, '^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)$', 0) = {text}"
 
 
-def unreadable_numbers(column: str, examples: int) -> tuple[str, str]:
+def unreadable_numbers_sql(column: str, examples: int) -> tuple[str, str]:
     """The statements that look for the cells of a column of numbers in ``raw_characters`` that hold none.
 
     Returns:
@@ -70,13 +75,13 @@ def unreadable_numbers(column: str, examples: int) -> tuple[str, str]:
     )
 
 
-def digested_source(relation: str) -> str:
+def digested_source_sql(relation: str) -> str:
     """The statement that adds a ``row_digest`` to rows as delivered, their place in the source left out."""
     cells = ", ".join(f"coalesce({column}, chr(30))" for column in SOURCE_COLUMNS.values())
     return f"SELECT *, md5(concat_ws(chr(31), {cells})) AS row_digest FROM {relation}"  # noqa: S608
 
 
-def set_of(split: str) -> str:
+def split_sql(split: str) -> str:
     """The statement that takes the train or test rows out of ``cleaned_characters``."""
     return f"""
         SELECT Id, Height, Weight, Universe, Identity, Gender, Marital_Status, Teams, Origin, Magic, Mutant, Alive,
@@ -84,7 +89,7 @@ def set_of(split: str) -> str:
         FROM cleaned_characters WHERE split = '{split}' ORDER BY Id"""  # noqa: S608
 
 
-def rejected() -> str:
+def rejected_sql() -> str:
     """The statement that takes the rejected rows, as delivered and with the reason."""
     columns = ", ".join(f"raw.{column}" for column in SOURCE_COLUMNS.values())
     cells = ", ".join(f"coalesce(raw.{column}, chr(30))" for column in SOURCE_COLUMNS.values())
@@ -96,7 +101,7 @@ def rejected() -> str:
         WHERE cleaned.rejected_column IS NOT NULL ORDER BY cleaned.source_row"""  # noqa: S608
 
 
-def commonest_reasons(relation: str, count: int) -> str:
+def commonest_reasons_sql(relation: str, count: int) -> str:
     """The statement that takes the commonest reasons, and how many rows each has, out of rejected rows."""
     return f"""
         SELECT reason, count(*) AS number FROM {relation}

@@ -1,7 +1,7 @@
 -- The cleaning, in the dialect that DuckDB and Spark SQL share: one row for each row of raw_characters. A row that is
 -- rejected has a rejected_column. What stands in braces comes from columns.py, put in by cleaning.py: {missing}, the
 -- texts that count as a missing cell; {blanks}, what is trimmed; {spelled(column)}, a value of a closed list whatever
--- its case; {is_number(column)}; {no_team}; {test_below}, the bound of the test ids.
+-- its case; {is_number(column)}; {no_team}; {test_hash_bound}, the bound of the test ids.
 WITH trimmed AS (
     SELECT
         source_row,
@@ -102,7 +102,7 @@ SELECT
     Mutant,
     CASE WHEN alive_text = 'Alive' THEN 1 ELSE 0 END AS Alive,
     -- A fifth of all ids, whatever else the table holds: no character ever moves from train to test.
-    CASE WHEN rejected_column IS NULL THEN CASE WHEN md5(Id) < '{test_below}' THEN 'test' ELSE 'train' END END AS split,
+    CASE WHEN rejected_column IS NULL THEN CASE WHEN md5(Id) < '{test_hash_bound}' THEN 'test' ELSE 'train' END END AS split,
     rejected_column,
     CASE rejected_column
         WHEN 'Identity' THEN 'Identity is "' || substr(Identity, 1, 80) || '", expected Public, Secret or nothing'

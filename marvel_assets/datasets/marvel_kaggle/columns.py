@@ -41,10 +41,10 @@ FEATURES = (
 )
 """The columns that a model can learn from, in the tables' order."""
 
-FLAGS = ("Teams", "Magic", "Mutant")
+BINARY_FEATURES = ("Teams", "Magic", "Mutant")
 """Features that are 0 or 1."""
 
-MEASURES = ("Height", "Weight")
+NUMERIC_FEATURES = ("Height", "Weight")
 """Features that are measured, and often missing."""
 
 MEASURED = {"Height (m)": "Height_m", "Weight (kg)": "Weight_kg"}
@@ -111,7 +111,7 @@ BLANKS = " \t\r\n\u00a0\u2007\u202f"
 NO_TEAM = ("false", "0", "0.0")
 """What ``Teams`` holds where no team is named, besides nothing; in small letters."""
 
-CATEGORIES: dict[str, tuple[str, ...]] = {
+CATEGORY_LEVELS: dict[str, tuple[str, ...]] = {
     "Identity": ("Public", "Secret", "Unknown"),
     "Gender": ("Male", "Female", "Other"),
     "Marital_Status": ("Single", "Married", "Widowed", "Engaged", "Unknown"),
@@ -121,10 +121,10 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
 
 SPELLINGS: dict[str, dict[str, str]] = {
     name: {value.lower(): value for value in values}
-    for name, values in {**CATEGORIES, TARGET: ("Alive", "Dead")}.items()
+    for name, values in {**CATEGORY_LEVELS, TARGET: ("Alive", "Dead")}.items()
 }
 """The values of closed lists by what they are called, in small letters: cleaning and pipeline ignore case."""
 SPELLINGS["Marital_Status"]["widow"] = "Widowed"
 
-TEST_BELOW = "33333333"
+TEST_HASH_BOUND = "33333333"
 """An id is a test id where the first digits of its MD5 are below these: a fifth of all ids."""

@@ -5,19 +5,25 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, Literal
 
-from marvel_assets.datasets.marvel_kaggle.columns import CATEGORIES, FLAGS, IDENTIFIER, TARGET, TEST_BELOW
+from marvel_assets.datasets.marvel_kaggle.columns import (
+    BINARY_FEATURES,
+    CATEGORY_LEVELS,
+    IDENTIFIER,
+    TARGET,
+    TEST_HASH_BOUND,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SHOWN = 3
 
-CONTRACT_COLUMNS = [IDENTIFIER, "Universe", *CATEGORIES, *FLAGS, TARGET]
-ALLOWED: dict[str, tuple[Any, ...]] = {**CATEGORIES, **dict.fromkeys((*FLAGS, TARGET), (0, 1))}
-MISPLACED = {"train": f"md5({IDENTIFIER}) < '{TEST_BELOW}'", "test": f"md5({IDENTIFIER}) >= '{TEST_BELOW}'"}
+CONTRACT_COLUMNS = [IDENTIFIER, "Universe", *CATEGORY_LEVELS, *BINARY_FEATURES, TARGET]
+ALLOWED: dict[str, tuple[Any, ...]] = {**CATEGORY_LEVELS, **dict.fromkeys((*BINARY_FEATURES, TARGET), (0, 1))}
+MISPLACED = {"train": f"md5({IDENTIFIER}) < '{TEST_HASH_BOUND}'", "test": f"md5({IDENTIFIER}) >= '{TEST_HASH_BOUND}'"}
 
 
-def broken_promises(
+def contract_violations(
     ask: Callable[[str], list[tuple[Any, ...]]], relation: str, split: Literal["train", "test"]
 ) -> list[str]:
     """What is wrong with a cleaned table; empty where nothing is.
@@ -68,4 +74,4 @@ def _listed(values: tuple[Any, ...]) -> str:
 def split_of(identifier: str) -> Literal["train", "test"]:
     """The table that an id belongs to."""
     digest = hashlib.md5(identifier.encode(), usedforsecurity=False).hexdigest()
-    return "test" if digest < TEST_BELOW else "train"
+    return "test" if digest < TEST_HASH_BOUND else "train"

@@ -29,12 +29,12 @@ PREDICTION_COLUMNS = (
 TEXT = frozenset({"VARCHAR", "STRING"})
 """What DuckDB and Spark call it."""
 
-ASKED = [name for name in SOURCE_COLUMNS.values() if name != TARGET]
+REQUIRED_COLUMNS = [name for name in SOURCE_COLUMNS.values() if name != TARGET]
 
 
 def missing_columns(found: Sequence[str]) -> list[str]:
     """The columns that a table must have to be scored, and lacks; ``Alive`` is not among them."""
-    return [name for name in ASKED if name not in found]
+    return [name for name in REQUIRED_COLUMNS if name not in found]
 
 
 def columns_of_other_types(types: Mapping[str, str]) -> list[str]:
@@ -43,12 +43,12 @@ def columns_of_other_types(types: Mapping[str, str]) -> list[str]:
     Args:
         types: of all columns, as DESCRIBE tells them. DuckDB and Spark write the same number as different texts.
     """
-    return [f"{name} ({types[name]})" for name in ASKED if types[name].upper() not in TEXT]
+    return [f"{name} ({types[name]})" for name in REQUIRED_COLUMNS if types[name].upper() not in TEXT]
 
 
-def touched_ids(changes: str) -> str:
+def changed_ids_sql(changes: str) -> str:
     """The ids whose rows differ between the versions of a change data feed; rewritten rows cancel out."""
-    columns = ", ".join(ASKED)
+    columns = ", ".join(REQUIRED_COLUMNS)
     return f"""
         SELECT PageID FROM (
             SELECT {columns}, sum(CASE WHEN _change_type IN {INSERTED} THEN 1
@@ -58,21 +58,21 @@ def touched_ids(changes: str) -> str:
         WHERE net <> 0 AND PageID IS NOT NULL GROUP BY PageID"""  # noqa: S608
 
 
-def as_if_alive(relation: str, columns: Sequence[str], touched: str | None) -> str:
+def rows_to_score_sql(relation: str, columns: Sequence[str], touched: str | None) -> str:
     """The rows to score, in the shape of ``raw_characters``; only those of the touched ids where these are known."""
-    place = SOURCE_ROW if SOURCE_ROW in columns else f"row_number() OVER (ORDER BY {', '.join(ASKED)})"
+    place = SOURCE_ROW if SOURCE_ROW in columns else f"row_number() OVER (ORDER BY {', '.join(REQUIRED_COLUMNS)})"
     only = "" if touched is None else f" WHERE PageID IN (SELECT PageID FROM {touched})"  # noqa: S608
-    return f"SELECT {place} AS {SOURCE_ROW}, {', '.join(ASKED)}, 'Alive' AS {TARGET} FROM {relation}{only}"  # noqa: S608
+    return f"SELECT {place} AS {SOURCE_ROW}, {', '.join(REQUIRED_COLUMNS)}, 'Alive' AS {TARGET} FROM {relation}{only}"  # noqa: S608
 
 
-def usable() -> str:
+def scorable_rows_sql() -> str:
     """What can be scored of ``cleaned_characters``."""
     return f"""
         SELECT Id, {", ".join(FEATURES)}, row_digest AS features_digest
         FROM cleaned_characters WHERE rejected_column IS NULL"""  # noqa: S608
 
 
-def predictions(model: str, version: int, source_version: int, touched: str | None) -> str:
+def predictions_sql(model: str, version: int, source_version: int, touched: str | None) -> str:
     """What ``scored`` holds, and of ``previous`` what was not touched."""
     columns = ", ".join(PREDICTION_COLUMNS)
     fresh = f"""

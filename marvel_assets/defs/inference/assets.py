@@ -11,13 +11,13 @@ from marvel_assets.defs.inference.wheel import WheelBuilder
 from marvel_assets.defs.metadata import OWNERS
 from marvel_assets.defs.project import Project
 from marvel_assets.defs.registration.assets import JUDGED_AGAINST, NOBODY, register, version_result
-from marvel_assets.defs.retraining_lock import POOL, RetrainingTurn
+from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.registry.base import CatalogVersion
 from marvel_assets.registry.model_pairs import ALIAS, CUSTOM_MODEL, ROLLED_BACK, WRAPS, ModelPair, StalePairError
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, WheelRef
 from marvel_assets.tracking.mlflow_resource import INSPECTED_IN, INSPECTION, PASSED, MlflowTracking
-from marvel_assets.utils.code_versions import code_version, recipe_of
+from marvel_assets.utils.code_versions import code_version, make_cache_key
 
 GROUP = "serving"
 WRAP_CODE = code_version("marvel_assets.model.serving_script", "marvel_assets.tracking.wrapper_logging")
@@ -76,18 +76,18 @@ def custom_model_version(
     project: Project,
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
-    turn: RetrainingTurn,
+    retraining_lock: RetrainingLock,
 ) -> Iterator[dg.MaterializeResult[ModelVersionRef] | dg.AssetCheckResult]:
     """The basic version inside MarvelModelWrapper, which answers in words; the pair goes under latest-model."""
-    turn.take(context)
+    retraining_lock.acquire(context)
     experiment = project.config.experiment_name_custom
-    recipe = recipe_of(basic_model_version.model_id, inference_wheel.content, WRAP_CODE)
-    with tracking.making(recipe):
-        logged = tracking.find_model(experiment, recipe)
+    cache_key = make_cache_key(basic_model_version.model_id, inference_wheel.content, WRAP_CODE)
+    with tracking.lock(cache_key):
+        logged = tracking.find_model(experiment, cache_key)
         is_new = logged is None
         if logged is None:
             context.log.info(f"Wrapping {basic_model_version.name} version {basic_model_version.version}")
-            logged = _wrap(context, basic_model_version, inference_wheel, project, tracking, recipe)
+            logged = _wrap(context, basic_model_version, inference_wheel, project, tracking, cache_key)
 
     verdicts = _inspected(context, logged, basic_model_version, project, tracking)
     yield from verdicts
@@ -167,7 +167,7 @@ def _wrap(
     wheel: WheelRef,
     project: Project,
     tracking: MlflowTracking,
-    recipe: str,
+    cache_key: str,
 ) -> LoggedModelRef:
     from marvel_assets.model.safe_loading import check_trusted
     from marvel_assets.tracking.wrapper_logging import CUSTOM_MODEL_NAME, log_custom_model
@@ -182,7 +182,9 @@ def _wrap(
             features=project.config.features,
             tags={**tags.as_dict(), "basic_model": f"{basic.name}/{basic.version}", "wheel": Path(wheel.path).name},
         )
-        return tracking.complete_model(LoggedModelRef(CUSTOM_MODEL_NAME, model_id, run.info.run_id, experiment), recipe)
+        return tracking.complete_model(
+            LoggedModelRef(CUSTOM_MODEL_NAME, model_id, run.info.run_id, experiment), cache_key
+        )
 
 
 def _answers_the_same(files: Path, project: Project) -> dg.AssetCheckResult:

@@ -5,26 +5,26 @@ from typing import NamedTuple
 
 import dagster as dg
 
-from marvel_assets.datasets.marvel_kaggle.cleaning import cleaned_characters
+from marvel_assets.datasets.marvel_kaggle.cleaning import cleaning_sql
 from marvel_assets.datasets.marvel_kaggle.descriptions import SURVIVAL_PREDICTIONS
 from marvel_assets.datasets.marvel_kaggle.scoring import (
-    as_if_alive,
+    changed_ids_sql,
     columns_of_other_types,
     missing_columns,
-    predictions,
-    touched_ids,
-    usable,
+    predictions_sql,
+    rows_to_score_sql,
+    scorable_rows_sql,
 )
 from marvel_assets.defs.freshness import WEEKLY
 from marvel_assets.defs.inference.assets import GROUP, custom_model_version
-from marvel_assets.defs.metadata import OWNERS, column_schema, log_published, table_metadata
+from marvel_assets.defs.metadata import OWNERS, column_schema, log_write, table_metadata
 from marvel_assets.defs.project import Project
 from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.commits import Commit
 from marvel_assets.storage.engines.base import ChangesNotKeptError, Engine, EngineSession
 from marvel_assets.storage.references import TableVersion
-from marvel_assets.storage.tables import Published, Tables
+from marvel_assets.storage.tables import Tables, WriteResult
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.utils.code_versions import code_version
 
@@ -104,7 +104,7 @@ def predict_table(
     pair = unity_catalog.pairs(project.config).current()
     if pair is None:
         raise dg.Failure(f"Nothing is under {ALIAS} yet; materialise custom_model_version first.", allow_retries=False)
-    head = tables.head(name)
+    latest = tables.latest(name)
     made_of = {
         "scored_table": table.name,
         "scored_table_id": tables.table_id(table.name),
@@ -112,9 +112,9 @@ def predict_table(
         "model_id": pair.custom.model_id,
         "scored_by": SCORING_VERSION,
     }
-    previous = head if head is not None and made_of.items() <= head.provenance.items() else None
+    previous = latest if latest is not None and made_of.items() <= latest.provenance.items() else None
     if previous is not None and previous.provenance["scored_version"] == table.version:
-        published, scored = Published(previous, is_new=False), 0
+        written, scored = WriteResult(previous, is_new=False), 0
     else:
         served = f"models:/{pair.custom.name}/{pair.custom.version}"
         with tracking.files_of(pair.custom.model_id, served) as files, engine.session() as session:
@@ -124,16 +124,16 @@ def predict_table(
                 files=files,
             )  # fmt: skip
             provenance = {**made_of, "scored_version": table.version, **counts}
-            published, scored = tables.publish(session, "predictions", name, provenance), counts["scored"]
-    log_published(log, published)
+            written, scored = tables.write_if_changed(session, "predictions", name, provenance), counts["scored"]
+    log_write(log, written)
     metadata = {
-        **table_metadata(published, tables),
+        **table_metadata(written, tables),
         "scored_now": dg.MetadataValue.int(scored),
-        "unusable": dg.MetadataValue.int(published.commit.provenance["unusable"]),
+        "unusable": dg.MetadataValue.int(written.commit.provenance["unusable"]),
         "scored_table": dg.MetadataValue.text(str(table)),
         "model_version": dg.MetadataValue.url(tracking.version_url(pair.custom.name, pair.custom.version)),
     }
-    return Predicted(published.commit.table, metadata)
+    return Predicted(written.commit.table, metadata)
 
 
 def _score(
@@ -149,7 +149,7 @@ def _score(
     """Make the relation of all predictions: of ``previous`` what still holds, and the others scored."""
     location = tables.location(table.name)
     session.read_table(location, table.version, "delivered")
-    types = {str(row[0]): str(row[1]) for row in session.rows("DESCRIBE delivered")}
+    types = {str(row[0]): str(row[1]) for row in session.fetchall("DESCRIBE delivered")}
     columns = list(types)
     if missing := missing_columns(columns):
         raise dg.Failure(
@@ -167,16 +167,16 @@ def _score(
     if previous is not None:
         try:
             session.read_changes(location, previous.provenance["scored_version"] + 1, table.version, "changes")
-            session.query(touched_ids("changes"), "touched")
+            session.create_table_as(changed_ids_sql("changes"), "touched")
             session.read_table(tables.location(previous.table.name), previous.table.version, "previous")
             touched = "touched"
         except ChangesNotKeptError as error:
             log.info(f"All characters are scored: {error}")
-    session.define(as_if_alive("delivered", columns, touched), "raw_characters")
-    session.define(cleaned_characters(), "cleaned_characters")
-    session.query(usable(), "to_score")  # none of the columns that only reject
-    [(read, scored)] = session.rows("SELECT (SELECT count(*) FROM raw_characters), (SELECT count(*) FROM to_score)")
+    session.create_view(rows_to_score_sql("delivered", columns, touched), "raw_characters")
+    session.create_view(cleaning_sql(), "cleaned_characters")
+    session.create_table_as(scorable_rows_sql(), "to_score")  # none of the columns that only reject
+    [(read, scored)] = session.fetchall("SELECT (SELECT count(*) FROM raw_characters), (SELECT count(*) FROM to_score)")
     log.info(f"Scoring {scored:,} characters of {table} with {model[0]} version {model[1]}")
     session.score("to_score", files, "scored")
-    session.define(predictions(*model, table.version, touched), "predictions")
+    session.create_view(predictions_sql(*model, table.version, touched), "predictions")
     return {"scored": int(str(scored)), "unusable": int(str(read)) - int(str(scored))}

@@ -6,26 +6,26 @@ import dagster as dg
 from pydantic import Field
 
 from marvel_assets.datasets.marvel_kaggle.cleaning import (
-    cleaned_characters,
-    commonest_reasons,
-    digested_source,
-    rejected,
-    set_of,
+    cleaning_sql,
+    commonest_reasons_sql,
+    digested_source_sql,
+    rejected_sql,
+    split_sql,
 )
 from marvel_assets.datasets.marvel_kaggle.columns import CHARACTER_COLUMNS, SOURCE_COLUMNS, SOURCE_ROW
 from marvel_assets.datasets.marvel_kaggle.descriptions import CHARACTERS, RAW_CHARACTERS, REJECTED_CHARACTERS
 from marvel_assets.defs.disk_space import Room
 from marvel_assets.defs.freshness import WEEKLY
-from marvel_assets.defs.metadata import OWNERS, column_lineage, column_schema, log_published, table_metadata
+from marvel_assets.defs.metadata import OWNERS, column_lineage, column_schema, log_write, table_metadata
 from marvel_assets.defs.project import Project
 from marvel_assets.defs.readiness import check_ready
-from marvel_assets.defs.retraining_lock import POOL, RetrainingTurn
+from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.sources.resource import Sources
 from marvel_assets.storage.commits import Commit
 from marvel_assets.storage.engines.base import Engine, EngineSession
 from marvel_assets.storage.references import TableVersion
-from marvel_assets.storage.tables import Published, Tables
+from marvel_assets.storage.tables import Tables, WriteResult
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.utils.background_imports import imported_meanwhile
 from marvel_assets.utils.code_versions import code_version
@@ -48,7 +48,11 @@ SHOWN = 3
 """Reasons that the failure names where every row was rejected."""
 
 ADD_UP = "accepted_and_rejected_add_up"
-TABLE_STATEMENTS = {"train_set": set_of("train"), "test_set": set_of("test"), "rejected_characters": rejected()}
+TABLE_STATEMENTS = {
+    "train_set": split_sql("train"),
+    "test_set": split_sql("test"),
+    "rejected_characters": rejected_sql(),
+}
 
 DELIVERED_TYPES = {SOURCE_ROW: "bigint", "update_timestamp_utc": "timestamp"}
 CLEANED_TYPES = {
@@ -108,10 +112,10 @@ def raw_characters(
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
     room: Room,
-    turn: RetrainingTurn,
+    retraining_lock: RetrainingLock,
 ) -> dg.MaterializeResult[TableVersion]:
     """The characters as the source delivers them: every cell as text, one Delta version for each distinct content."""
-    turn.take(context)
+    retraining_lock.acquire(context)
     check_ready(room, project.config, engine, tracking, unity_catalog)
     name = project.config.qualified("raw_characters")
     generator = project.config.generator
@@ -120,22 +124,22 @@ def raw_characters(
     looks = sources.fingerprint(config.source, generator_rows=rows, generator_seed=seed)
     with sources.located(config.source, generator_rows=rows, generator_seed=seed) as source:
         read_from = {SOURCE_DIGEST: source.digest, "read_by": READING_VERSION}
-        head = tables.head(name)
-        if head is not None and read_from.items() <= head.provenance.items():
-            published = Published(head, is_new=False)
+        latest = tables.latest(name)
+        if latest is not None and read_from.items() <= latest.provenance.items():
+            written = WriteResult(latest, is_new=False)
         else:
             context.log.info(f"Reading {source.label}")
             with imported_meanwhile(*NEEDED_TO_FIT, after=("pandas",)), engine.session() as session:
                 session.read_source(source, "delivered")
-                session.define(digested_source("delivered"), "raw_characters")
+                session.create_view(digested_source_sql("delivered"), "raw_characters")
                 provenance = {"source": source.label, **read_from}
-                published = tables.publish(session, "raw_characters", name, provenance)
-        log_published(context.log, published)
+                written = tables.write_if_changed(session, "raw_characters", name, provenance)
+        log_write(context.log, written)
         return dg.MaterializeResult(
-            value=published.commit.table,
-            data_version=dg.DataVersion(published.commit.table.data_version),
+            value=written.commit.table,
+            data_version=dg.DataVersion(written.commit.table.data_version),
             metadata={
-                **table_metadata(published, tables),
+                **table_metadata(written, tables),
                 "source": source.label,
                 SOURCE_DIGEST: source.digest,
                 SOURCE_FINGERPRINT: looks,
@@ -202,41 +206,45 @@ def characters(
     project: Project,
     engine: dg.ResourceParam[Engine],
     tables: Tables,
-    turn: RetrainingTurn,
+    retraining_lock: RetrainingLock,
 ) -> Iterator[dg.MaterializeResult[TableVersion]]:
     """Clean and split the raw characters in one pass; each table is an atomic commit of its own."""
-    turn.take(context)
+    retraining_lock.acquire(context)
     selected = [key.to_user_string() for key in sorted(context.selected_asset_keys)]
     made_of = {"raw_content": raw_characters.content, "cleaned_by": CLEANING_VERSION}
-    heads = {asset: tables.head(project.config.qualified(asset)) for asset in selected}
-    current = {asset: head for asset, head in heads.items() if head and made_of.items() <= head.provenance.items()}
-    if current.keys() == heads.keys():
-        for asset, head in current.items():
-            yield _character_result(context, asset, Published(head, is_new=False), tables)
+    latest_by_asset = {asset: tables.latest(project.config.qualified(asset)) for asset in selected}
+    current = {
+        asset: latest
+        for asset, latest in latest_by_asset.items()
+        if latest and made_of.items() <= latest.provenance.items()
+    }
+    if current.keys() == latest_by_asset.keys():
+        for asset, latest in current.items():
+            yield _character_result(context, asset, WriteResult(latest, is_new=False), tables)
         _check_that_some_are_accepted(raw_characters, next(iter(current.values())), project, engine, tables)
         return
 
     context.log.info(f"Cleaning and splitting the {raw_characters.rows:,} rows of {raw_characters}")
     with engine.session() as session:
         session.read_table(tables.location(raw_characters.name), raw_characters.version, "raw_characters")
-        session.query(cleaned_characters(), "cleaned_characters")
+        session.create_table_as(cleaning_sql(), "cleaned_characters")
         for asset, statement in TABLE_STATEMENTS.items():
             # The rejected rows are few, but every raw cell is read to find them.
-            (session.query if asset == "rejected_characters" else session.define)(statement, asset)
+            (session.create_table_as if asset == "rejected_characters" else session.create_view)(statement, asset)
         counts = {asset: _rows_of(session, asset) for asset in TABLE_STATEMENTS}
         _check_that_no_row_is_lost(raw_characters, counts)
         for asset in selected:
             provenance = {"raw_characters": str(raw_characters), **made_of, "read": raw_characters.rows, **counts}
-            published = tables.publish(session, asset, project.config.qualified(asset), provenance)
-            yield _character_result(context, asset, published, tables)
-    _check_that_some_are_accepted(raw_characters, published.commit, project, engine, tables)
+            written = tables.write_if_changed(session, asset, project.config.qualified(asset), provenance)
+            yield _character_result(context, asset, written, tables)
+    _check_that_some_are_accepted(raw_characters, written.commit, project, engine, tables)
 
 
 def _check_that_some_are_accepted(
     raw: TableVersion, commit: Commit, project: Project, engine: Engine, tables: Tables
 ) -> None:
     """Fail with the commonest reasons where every row was rejected."""
-    rejections = tables.head(project.config.qualified("rejected_characters"))
+    rejections = tables.latest(project.config.qualified("rejected_characters"))
     if commit.provenance["train_set"] + commit.provenance["test_set"] > 0 or rejections is None:
         return
     if rejections.provenance["raw_content"] != raw.content:
@@ -244,7 +252,7 @@ def _check_that_some_are_accepted(
     table = rejections.table
     with engine.session() as session:
         session.read_table(tables.location(table.name), table.version, "rejections")
-        commonest = session.rows(commonest_reasons("rejections", SHOWN))
+        commonest = session.fetchall(commonest_reasons_sql("rejections", SHOWN))
     reasons = "; ".join(f"{int(str(rows)):,} rows: {printable(str(reason))}" for reason, rows in commonest)
     raise dg.Failure(
         f"All {raw.rows:,} rows of {raw} were rejected, most of them so: {reasons}. {table} has all rows, each "
@@ -254,7 +262,7 @@ def _check_that_some_are_accepted(
 
 
 def _rows_of(session: EngineSession, relation: str) -> int:
-    [(rows,)] = session.rows(f"SELECT count(*) FROM {relation}")  # noqa: S608
+    [(rows,)] = session.fetchall(f"SELECT count(*) FROM {relation}")  # noqa: S608
     return int(str(rows))
 
 
@@ -268,16 +276,16 @@ def _check_that_no_row_is_lost(raw: TableVersion, counts: Mapping[str, int]) -> 
 
 
 def _character_result(
-    context: dg.AssetExecutionContext, asset: str, published: Published, tables: Tables
+    context: dg.AssetExecutionContext, asset: str, written: WriteResult, tables: Tables
 ) -> dg.MaterializeResult[TableVersion]:
-    log_published(context.log, published)
-    provenance = published.commit.provenance
+    log_write(context.log, written)
+    provenance = written.commit.provenance
     counts = {name: provenance[name] for name in ("read", *TABLE_STATEMENTS)}
     return dg.MaterializeResult(
         asset_key=asset,
-        value=published.commit.table,
-        data_version=dg.DataVersion(published.commit.table.data_version),
-        metadata={**table_metadata(published, tables), "made_from": provenance["raw_characters"]},
+        value=written.commit.table,
+        data_version=dg.DataVersion(written.commit.table.data_version),
+        metadata={**table_metadata(written, tables), "made_from": provenance["raw_characters"]},
         check_results=[_adds_up(counts)] if asset == "rejected_characters" else [],
     )
 

@@ -4,9 +4,9 @@ from typing import Literal
 
 import dagster as dg
 
-from marvel_assets.datasets.marvel_kaggle.cleaning import unreadable_numbers
+from marvel_assets.datasets.marvel_kaggle.cleaning import unreadable_numbers_sql
 from marvel_assets.datasets.marvel_kaggle.columns import MEASURED
-from marvel_assets.datasets.marvel_kaggle.contract import broken_promises
+from marvel_assets.datasets.marvel_kaggle.contract import contract_violations
 from marvel_assets.storage.engines.base import Engine
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import Tables
@@ -29,10 +29,10 @@ def raw_numbers_are_readable(
     with engine.session() as session:
         session.read_table(tables.location(raw_characters.name), raw_characters.version, "raw_characters")
         for source_column, column in MEASURED.items():
-            counted, examples = unreadable_numbers(column, EXAMPLES)
-            [(given, lost)] = [tuple(int(str(count)) for count in row) for row in session.rows(counted)]
+            counted, examples = unreadable_numbers_sql(column, EXAMPLES)
+            [(given, lost)] = [tuple(int(str(count)) for count in row) for row in session.fetchall(counted)]
             if lost > given / 2:
-                cells = ", ".join(printable(repr(cell)) for (cell,) in session.rows(examples))
+                cells = ", ".join(printable(repr(cell)) for (cell,) in session.fetchall(examples))
                 unreadable.append(
                     f"{source_column}: {lost:,} of the {given:,} cells that hold something are not plain decimal "
                     f"numbers and count as missing, such as {cells}; expected 1.85"
@@ -76,7 +76,7 @@ def _verdict(
 ) -> dg.AssetCheckResult:
     with engine.session() as session:
         session.read_table(tables.location(table.name), table.version, "cleaned")
-        broken = broken_promises(session.rows, "cleaned", split)
+        broken = contract_violations(session.fetchall, "cleaned", split)
     return dg.AssetCheckResult(
         passed=not broken,
         description="; ".join(broken) or f"{table.rows:,} rows of {table} keep the contract.",

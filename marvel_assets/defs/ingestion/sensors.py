@@ -21,7 +21,7 @@ FINGERPRINT_TAG = "marvel/source_fingerprint"
 READS_LOOKED_AT = 100
 """Materialisations of raw_characters among which the latest that a model was trained on is looked for."""
 
-GOING = [
+IN_PROGRESS_STATUSES = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -35,7 +35,7 @@ GOING = [
     minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
     description="Watches the source (MARVEL_SOURCE) and retrains once for each new content of it.",
 )
-def new_raw_data(
+def source_change_sensor(
     context: dg.SensorEvaluationContext, project: Project, sources: Sources
 ) -> dg.SensorResult | dg.SkipReason:
     """Look at the source from outside, and ask for a run where it looks new; the run reads it.
@@ -47,7 +47,7 @@ def new_raw_data(
         SensorError: the source could not be looked at three times in a row.
     """
     cursor = SensorCursor.from_json(context.cursor)
-    going = context.instance.get_runs(dg.RunsFilter(job_name=retrain.name, statuses=GOING), limit=1)
+    going = context.instance.get_runs(dg.RunsFilter(job_name=retrain.name, statuses=IN_PROGRESS_STATUSES), limit=1)
     if going:
         return dg.SkipReason(
             f"Run {going[0].run_id[:8]} is retraining; what has changed meanwhile is looked at when it has ended."

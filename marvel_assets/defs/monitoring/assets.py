@@ -14,7 +14,7 @@ from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.references import LoggedModelRef, TableVersion
 from marvel_assets.storage.tables import TableNotFoundError, Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
-from marvel_assets.utils.code_versions import code_version, recipe_of
+from marvel_assets.utils.code_versions import code_version, make_cache_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ DRIFTED, WINDOW, MODEL = "drifted", "window", "model_version"
 
 NOT_DRIFTED = "has_not_drifted"
 
-RECIPE = "recipe"
+CACHE_KEY = "cache_key"
 """What a report's metadata tell the next one: all that decides it."""
 
 MOST_ROWS = 200_000
@@ -61,8 +61,10 @@ def drift_report(
     from marvel_assets.evaluation.plots import to_png
 
     thresholds, features = project.config.drift, list(project.config.features)
-    recipe = recipe_of(survival_predictions, survival_predictions.content, thresholds.model_dump_json(), DRIFT_CODE)
-    if (before := _reported(context)).get(RECIPE) == dg.MetadataValue.text(recipe):
+    cache_key = make_cache_key(
+        survival_predictions, survival_predictions.content, thresholds.model_dump_json(), DRIFT_CODE
+    )
+    if (before := _reported(context)).get(CACHE_KEY) == dg.MetadataValue.text(cache_key):
         context.log.info(f"{survival_predictions}: as reported before")
         return _result(before)
     recorded = tables.commit_of(survival_predictions).provenance
@@ -82,13 +84,13 @@ def drift_report(
     if len(window) < thresholds.min_window_rows:
         told = f"{len(window):,} characters are too few to tell; {thresholds.min_window_rows:,} are needed."
         context.log.info(told)
-        return _result({**facts, RECIPE: recipe, DRIFTED: False, "reason": told})
+        return _result({**facts, CACHE_KEY: cache_key, DRIFTED: False, "reason": told})
     try:
         reference = _reference(project, tables, tracking, unity_catalog, number)
     except TableNotFoundError as error:
         told = f"nothing to compare with: {error}"
         context.log.warning(told)
-        return _result({**facts, "reason": told})  # the rows may come back: no recipe, so the next run looks again
+        return _result({**facts, "reason": told})  # the rows may come back: no cache key, so the next run looks again
     found = shifts(reference, window, [*features, PREDICTION], thresholds)
     moved = [shift.column for shift in found if shift.drifted]
     told = f"{', '.join(moved)} drifted" if moved else "nothing has drifted"
@@ -96,7 +98,7 @@ def drift_report(
     return _result(
         {
             **facts,
-            RECIPE: recipe,
+            CACHE_KEY: cache_key,
             DRIFTED: bool(moved),
             "reason": told,
             "largest_psi": found[0].psi,
@@ -136,7 +138,7 @@ def _reference(
     from marvel_assets.datasets.marvel_kaggle.answer import LABELS
     from marvel_assets.defs.registration.challenger import load_pipeline
     from marvel_assets.evaluation.drift import PREDICTION
-    from marvel_assets.model.batching import asked_once_each, on_every_core
+    from marvel_assets.model.batching import predict_in_threads, predict_unique_rows
     from marvel_assets.training.dataset import columns_for_training, to_frame
 
     basic = unity_catalog.pairs(project.config).of_custom(custom_version).basic
@@ -146,5 +148,5 @@ def _reference(
     share = _share_of(tables.count_at(*source))
     rows = to_frame(tables.read_at(*source, columns_for_training(features), share), features)
     pipeline = load_pipeline(model.model_id, tracking)
-    answers = asked_once_each(rows[list(pipeline.feature_names_in_)], on_every_core(pipeline.predict))
+    answers = predict_unique_rows(rows[list(pipeline.feature_names_in_)], predict_in_threads(pipeline.predict))
     return rows.assign(**{PREDICTION: [LABELS[int(answer)] for answer in answers]})

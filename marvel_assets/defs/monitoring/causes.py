@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.utils import disk_space as room
 
 SELF_EXPLAINING = re.compile(r"^(dagster\._core\.definitions\.events\.Failure|marvel_assets\.[\w.]+Error): ")
@@ -29,7 +29,7 @@ def cause_of(error: object) -> str:
     told = _text(chain[0]) if own is None else SELF_EXPLAINING.sub("", _text(own))
     if own is None and _text(chain[-1]) not in told:
         told = f"{told} ({_text(chain[-1])})"
-    return room.with_advice(told, Home.from_environment())
+    return room.with_advice(told, ProjectPaths.from_environment())
 
 
 def _chain(error: object) -> Iterator[object]:

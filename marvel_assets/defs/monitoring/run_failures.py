@@ -19,7 +19,7 @@ class WebhookError(RuntimeError):
     # Runs of the command line belong to no code location. All runs of the home's instance are this project's.
     monitor_all_code_locations=True,
 )
-def failed_runs(context: dg.RunFailureSensorContext) -> None:
+def run_failure_alert(context: dg.RunFailureSensorContext) -> None:
     """One message for each failed run: job, step, reason."""
     message = what_failed(context)
     context.log.error(message["text"])

@@ -7,7 +7,7 @@ from dataclasses import replace
 import dagster as dg
 
 from marvel_assets.defs.ingestion.assets import SOURCE_FINGERPRINT
-from marvel_assets.defs.ingestion.sensors import GOING, latest_trained_read
+from marvel_assets.defs.ingestion.sensors import IN_PROGRESS_STATUSES, latest_trained_read
 from marvel_assets.defs.jobs import retrain
 from marvel_assets.defs.monitoring.assets import DRIFTED, MODEL, WINDOW, drift_report
 from marvel_assets.defs.monitoring.run_failures import WEBHOOK, WebhookError, post
@@ -88,7 +88,7 @@ def _alert_and_retrain(
 
 def _obstacle(instance: dg.DagsterInstance, project: Project, sources: Sources) -> str:
     """Why a retraining would not help now; nothing where the source has new data."""
-    going = instance.get_runs(dg.RunsFilter(job_name=retrain.name, statuses=GOING), limit=1)
+    going = instance.get_runs(dg.RunsFilter(job_name=retrain.name, statuses=IN_PROGRESS_STATUSES), limit=1)
     if going:
         return f"run {going[0].run_id[:8]} is retraining already."
     generator = project.config.generator

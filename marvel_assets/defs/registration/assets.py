@@ -18,7 +18,7 @@ from marvel_assets.defs.registration.challenger import (
     evaluate_challenger_cached,
 )
 from marvel_assets.defs.registration.served import report_served, version_metadata
-from marvel_assets.defs.retraining_lock import POOL, RetrainingTurn
+from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.evaluation.gate import GateResult
 from marvel_assets.registry.base import CatalogVersion
 from marvel_assets.registry.model_pairs import ALIAS, BASIC_MODEL, ROLLED_BACK
@@ -63,12 +63,12 @@ def basic_model_version(
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
     references: dg.ResourceParam[ReferenceIOManager],
-    turn: RetrainingTurn,
+    retraining_lock: RetrainingLock,
 ) -> Iterator[dg.MaterializeResult[ModelVersionRef] | dg.AssetObservation | dg.AssetCheckResult]:
     """The basic model as a registered version. What the gate refuses is not registered, and the reason is given."""
     from marvel_assets.evaluation.model_card import CARD_FILE, gate_report, model_card
 
-    turn.take(context)
+    retraining_lock.acquire(context)
     inspection = tracking.tags_of(basic_model).get(INSPECTION, "not inspected yet")
     if inspection != PASSED:
         raise dg.Failure(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from marvel_assets.defs.dataset_inputs import find_dataset_input
 from marvel_assets.registry.base import CatalogError, CatalogUnavailableError
 from marvel_assets.registry.model_pairs import ROLLED_BACK
-from marvel_assets.utils.code_versions import code_version, recipe_of
+from marvel_assets.utils.code_versions import code_version, make_cache_key
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -107,7 +107,7 @@ def evaluate_challenger_cached(
         note = f"it is the champion, basic version {champion.basic.version}"
         return replace(before, failures=(), warnings=(*before.failures, *before.warnings), note=note, advice="")
     against = champion.basic.model_id if champion else champion_problem
-    cache_key = recipe_of(
+    cache_key = make_cache_key(
         model.model_id, against, best.model_id if best else "", thresholds.model_dump_json(), GATE_CODE
     )
     if tags.get(CACHE_KEY) == cache_key:
@@ -221,11 +221,11 @@ def probabilities(pipeline: Any, rows: pd.DataFrame, whose: str) -> Probabilitie
         BrokenModelError: the rows lack a column that the model needs, or its answers are no probabilities.
     """
     from marvel_assets.evaluation.gate import BrokenModelError, check_probabilities
-    from marvel_assets.model.batching import asked_once_each, on_every_core
+    from marvel_assets.model.batching import predict_in_threads, predict_unique_rows
 
     features = list(pipeline.feature_names_in_)
     if missing := [name for name in features if name not in rows.columns]:
         raise BrokenModelError(f"{whose} needs column {', '.join(missing)}, which the test rows don't have.")
-    alive: Probabilities = asked_once_each(rows[features], on_every_core(pipeline.predict_proba))[:, 1]
+    alive: Probabilities = predict_unique_rows(rows[features], predict_in_threads(pipeline.predict_proba))[:, 1]
     check_probabilities(alive, len(rows), whose)
     return alive

@@ -11,13 +11,13 @@ from marvel_assets.config import Tags
 from marvel_assets.defs.freshness import WEEKLY
 from marvel_assets.defs.metadata import OWNERS, picture
 from marvel_assets.defs.project import Project
-from marvel_assets.defs.retraining_lock import POOL, RetrainingTurn
-from marvel_assets.storage.pipeline_cache import FittedPipeline, PipelineStore
+from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
+from marvel_assets.storage.pipeline_cache import FittedPipeline, PipelineCache
 from marvel_assets.storage.references import LoggedModelRef, TableVersion, WheelRef
 from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.utils.background_imports import imported_meanwhile
-from marvel_assets.utils.code_versions import code_version, recipe_of
+from marvel_assets.utils.code_versions import code_version, make_cache_key
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,16 +89,16 @@ def fitted_pipeline(
     train_set: TableVersion,
     project: Project,
     tables: Tables,
-    pipeline_store: PipelineStore,
-    turn: RetrainingTurn,
+    pipeline_cache: PipelineCache,
+    retraining_lock: RetrainingLock,
 ) -> dg.MaterializeResult[FittedPipeline]:
     """CatToIntTransformer and LGBMClassifier, fitted on one version of the training rows."""
-    turn.take(context)
+    retraining_lock.acquire(context)
     settings = project.config
     parameters = settings.fit_settings
     # Where the workers are makes no difference, their number does.
     distributed = (config.distribution.workers, DISTRIBUTED_FIT_CODE) if config.distribution else ()
-    recipe = recipe_of(
+    cache_key = make_cache_key(
         train_set.content,
         settings.num_features,
         settings.cat_features,
@@ -109,18 +109,18 @@ def fitted_pipeline(
         f"sample {config.sample}",
         *distributed,
     )
-    with pipeline_store.making(recipe):
-        fitted = pipeline_store.find(recipe)
+    with pipeline_cache.lock(cache_key):
+        fitted = pipeline_cache.find(cache_key)
         is_new = fitted is None
         if fitted is None:
             fit = _fit if config.distribution is None else _fit_on_workers
-            fitted = fit(context, config, train_set, project, tables, pipeline_store, recipe)
-    context.log.info(f"Pipeline {recipe[:12]} on {fitted.trained_on}: {'fitted' if is_new else 'unchanged'}")
+            fitted = fit(context, config, train_set, project, tables, pipeline_cache, cache_key)
+    context.log.info(f"Pipeline {cache_key[:12]} on {fitted.trained_on}: {'fitted' if is_new else 'unchanged'}")
     return dg.MaterializeResult(
         value=fitted,
-        data_version=dg.DataVersion(fitted.recipe),
+        data_version=dg.DataVersion(fitted.cache_key),
         metadata={
-            "recipe": fitted.recipe,
+            "cache_key": fitted.cache_key,
             "trained_on": str(fitted.trained_on),
             "training_rows": fitted.rows,
             "training_sample": fitted.sample,
@@ -139,13 +139,13 @@ def _fit(
     train_set: TableVersion,
     project: Project,
     tables: Tables,
-    pipeline_store: PipelineStore,
-    recipe: str,
+    pipeline_cache: PipelineCache,
+    cache_key: str,
 ) -> FittedPipeline:
     """Fit in this process."""
     from marvel_assets.model.pipeline import default_threads
     from marvel_assets.training.dataset import columns_for_training, rows_digest, to_frame
-    from marvel_assets.training.fit import fit_as_configured
+    from marvel_assets.training.fit import fit_from_config
 
     settings = project.config
     read = tables.read(train_set, columns_for_training(settings.features), config.sample)
@@ -155,8 +155,8 @@ def _fit(
     threads, trees = config.threads or default_threads(), settings.parameters.n_estimators
     context.log.info(f"Fitting {trees:,} trees on {len(rows):,} rows, {threads} thread(s)")
     with imported_meanwhile(*NEEDED_TO_LOG, after=("lightgbm", "sklearn.pipeline")):
-        pipeline = fit_as_configured(settings, rows, ids, threads)
-    return pipeline_store.keep(pipeline, recipe, train_set, rows_digest(rows), len(rows), config.sample)
+        pipeline = fit_from_config(settings, rows, ids, threads)
+    return pipeline_cache.keep(pipeline, cache_key, train_set, rows_digest(rows), len(rows), config.sample)
 
 
 def _fit_on_workers(
@@ -165,8 +165,8 @@ def _fit_on_workers(
     train_set: TableVersion,
     project: Project,
     tables: Tables,
-    pipeline_store: PipelineStore,
-    recipe: str,
+    pipeline_cache: PipelineCache,
+    cache_key: str,
 ) -> FittedPipeline:
     """Fit in other processes, each of which reads its own part of the rows."""
     from marvel_assets.training.dask_cluster import dask_workers
@@ -197,8 +197,8 @@ def _fit_on_workers(
                 workers.client, workers.addresses, scan.parts(number), pipeline, settings.features, settings.target
             )
         )
-    return pipeline_store.keep(
-        done.pipeline, recipe, train_set, done.rows_digest, done.rows, config.sample, workers=number
+    return pipeline_cache.keep(
+        done.pipeline, cache_key, train_set, done.rows_digest, done.rows, config.sample, workers=number
     )
 
 
@@ -219,18 +219,18 @@ def basic_model(
     project: Project,
     tables: Tables,
     tracking: MlflowTracking,
-    turn: RetrainingTurn,
+    retraining_lock: RetrainingLock,
 ) -> dg.MaterializeResult[LoggedModelRef]:
     """The pipeline logged in MLflow: signature, example, both data sets at their versions, metrics and plots."""
-    turn.take(context)
-    # Another wheel makes no other model: the pipeline's recipe holds the code that it needs, and it carries its wheel.
-    recipe = recipe_of(fitted_pipeline.recipe, test_set.content, LOG_CODE)
-    with tracking.making(recipe):
-        logged = tracking.find_model(project.config.experiment_name_basic, recipe)
+    retraining_lock.acquire(context)
+    # Another wheel makes no other model: the cache key holds the code that the pipeline needs.
+    cache_key = make_cache_key(fitted_pipeline.cache_key, test_set.content, LOG_CODE)
+    with tracking.lock(cache_key):
+        logged = tracking.find_model(project.config.experiment_name_basic, cache_key)
         is_new = logged is None
         if logged is None:
-            context.log.info(f"Judging pipeline {fitted_pipeline.recipe[:12]} on {test_set}")
-            logged = _log(context, fitted_pipeline, test_set, inference_wheel, project, tables, tracking, recipe)
+            context.log.info(f"Judging pipeline {fitted_pipeline.cache_key[:12]} on {test_set}")
+            logged = _log(context, fitted_pipeline, test_set, inference_wheel, project, tables, tracking, cache_key)
     metrics = tracking.metrics_of(logged)
     context.log.info(
         f"Model {logged.model_id} {'logged' if is_new else 'unchanged'}: ROC AUC {metrics['roc_auc']:.4f}, "
@@ -260,7 +260,7 @@ def _log(
     project: Project,
     tables: Tables,
     tracking: MlflowTracking,
-    recipe: str,
+    cache_key: str,
 ) -> LoggedModelRef:
     from marvel_assets.tracking.model_logging import BASIC_MODEL_NAME, DataSet, log_basic_model
     from marvel_assets.training.dataset import columns_for_training, to_frame
@@ -297,4 +297,4 @@ def _log(
             },
         )
         logged = LoggedModelRef(BASIC_MODEL_NAME, model_id, run.info.run_id, settings.experiment_name_basic)
-        return tracking.complete_model(logged, recipe)
+        return tracking.complete_model(logged, cache_key)

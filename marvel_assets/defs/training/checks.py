@@ -6,7 +6,7 @@ import dagster as dg
 
 from marvel_assets.defs.dataset_inputs import find_dataset_input
 from marvel_assets.defs.project import Project
-from marvel_assets.storage.engines.base import Location
+from marvel_assets.storage.engines.base import TablePath
 from marvel_assets.storage.references import LoggedModelRef
 from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import INSPECTED_IN, INSPECTION, PASSED, MlflowTracking
@@ -108,7 +108,7 @@ def _has_same_rows(
 
 
 def _read_again(
-    location: Location, version: int, fitted: Mapping[str, str], project: Project, tables: Tables
+    location: TablePath, version: int, fitted: Mapping[str, str], project: Project, tables: Tables
 ) -> tuple[str, int]:
     """The digest of the rows as the fit took it, and their number; of rows that did not fit, a few at a time."""
     import pyarrow as pa

@@ -15,10 +15,10 @@ from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import TableNotFoundError, Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.training.study_store import StudyStore
-from marvel_assets.utils.code_versions import code_version, recipe_of
+from marvel_assets.utils.code_versions import code_version, make_cache_key
 
 if TYPE_CHECKING:
-    from marvel_assets.training.search import Effort
+    from marvel_assets.training.search import SearchBudget
 
 STUDY_CODE = code_version("marvel_assets.training.search", "marvel_assets.training.dataset")
 
@@ -67,51 +67,51 @@ def tune_parameters(
     from marvel_assets.training.cross_validation import TrainingRows
     from marvel_assets.training.dataset import columns_for_training, to_frame
     from marvel_assets.training.holdout import compare_on_holdout, split_holdout
-    from marvel_assets.training.search import Effort, StudyError, block, search
+    from marvel_assets.training.search import SearchBudget, StudyError, search, to_yaml
 
     settings = project.config
     table = _training_table(config, settings.qualified("train_set"), tables)
     read = tables.read(table, columns_for_training(settings.features), config.sample)
     training = TrainingRows(to_frame(read, settings.features), read["Id"].to_pandas())
     del read
-    effort = Effort(config.trials, config.minutes, config.folds, config.seed, config.threads or default_threads())
-    recipe = study_recipe(table, project, effort, config)
+    budget = SearchBudget(config.trials, config.minutes, config.folds, config.seed, config.threads or default_threads())
+    cache_key = study_cache_key(table, project, budget, config)
     context.log.info(
-        f"Study {recipe[:12]} on {len(training.ids):,} rows of {table}: up to {effort.trials} trials in "
-        f"{effort.minutes:g} minutes"
+        f"Study {cache_key[:12]} on {len(training.ids):,} rows of {table}: up to {budget.trials} trials in "
+        f"{budget.minutes:g} minutes"
     )
     try:
-        with studies.study(recipe) as file:
+        with studies.study(cache_key) as file:
             searched, holdout = split_holdout(training, settings.target, config.holdout)
-            finding = search(settings, searched, effort, file, context.log.info)
-        comparison = compare_on_holdout(settings, finding.best.config, searched, holdout, effort.threads, effort.seed)
+            result = search(settings, searched, budget, file, context.log.info)
+        comparison = compare_on_holdout(settings, result.best.config, searched, holdout, budget.threads, budget.seed)
     except (StudyError, ValueError) as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    proposal = block(finding, comparison, f"{len(searched.ids):,} rows of {table}")
+    proposal = to_yaml(result, comparison, f"{len(searched.ids):,} rows of {table}")
     location = tables.location(table.name)
     path = str(location) if isinstance(location, Path) else None
     with tracking.run(f"{settings.experiment_name_basic}-tuning", Tags.collect(context.run_id)):
         log_study(
-            finding,
+            result,
             comparison,
             DataSet(table.name, path, table.version, table.content, training.rows),
-            {"study": recipe, "trials": len(finding.trials), "folds": effort.splits, "seed": effort.seed},
+            {"study": cache_key, "trials": len(result.trials), "folds": budget.splits, "seed": budget.seed},
             proposal,
         )
     return proposal
 
 
-def study_recipe(table: TableVersion, project: Project, effort: Effort, config: TuneConfig) -> str:
+def study_cache_key(table: TableVersion, project: Project, budget: SearchBudget, config: TuneConfig) -> str:
     """What decides a study; a run with the same goes on where the last one ended, whatever trials it asks for."""
     settings = project.config
-    return recipe_of(
+    return make_cache_key(
         table,
         table.content,
         settings.num_features,
         settings.cat_features,
         sorted(settings.fit_settings.items()),
-        effort.splits,
-        effort.seed,
+        budget.splits,
+        budget.seed,
         f"sample {config.sample}",
         f"holdout {config.holdout}",
         STUDY_CODE,
@@ -120,7 +120,7 @@ def study_recipe(table: TableVersion, project: Project, effort: Effort, config: 
 
 
 def _training_table(config: TuneConfig, name: str, tables: Tables) -> TableVersion:
-    newest = tables.head(name)
+    newest = tables.latest(name)
     if newest is None:
         raise dg.Failure(f"{name} is not there; materialise train_set first.", allow_retries=False)
     if config.version is None:

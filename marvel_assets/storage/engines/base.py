@@ -13,7 +13,7 @@ import dagster as dg
 if TYPE_CHECKING:
     from marvel_assets.sources.locate import Source
 
-Location = Path | str
+TablePath = Path | str
 """Where a Delta table is: in a folder, or (a text) under its three-level name in the catalog of the Spark session."""
 
 TABLE_PROPERTIES = {"delta.enableChangeDataFeed": "true", "delta.enableExpiredLogCleanup": "false"}
@@ -61,7 +61,7 @@ class EngineSession(ABC):
         """Read a source's columns as text, numbered by ``source_row``."""
 
     @abstractmethod
-    def read_table(self, location: Location, version: int, into: str) -> None:
+    def read_table(self, location: TablePath, version: int, into: str) -> None:
         """Make one version of a Delta table known by a name.
 
         Raises:
@@ -69,7 +69,7 @@ class EngineSession(ABC):
         """
 
     @abstractmethod
-    def read_changes(self, location: Location, first: int, last: int, into: str) -> None:
+    def read_changes(self, location: TablePath, first: int, last: int, into: str) -> None:
         """Make the change data feed of some versions of a table known by a name, with ``_change_type``.
 
         Raises:
@@ -87,23 +87,23 @@ class EngineSession(ABC):
         """
 
     @abstractmethod
-    def query(self, statement: str, into: str) -> None:
+    def create_table_as(self, statement: str, into: str) -> None:
         """Run a SELECT once and keep its rows under a name."""
 
     @abstractmethod
-    def define(self, statement: str, into: str) -> None:
+    def create_view(self, statement: str, into: str) -> None:
         """Give a SELECT a name. It is run where the name is read: for what is read once, or nearly free to make."""
 
     @abstractmethod
-    def rows(self, statement: str) -> list[tuple[object, ...]]:
+    def fetchall(self, statement: str) -> list[tuple[object, ...]]:
         """The few rows of a SELECT."""
 
     @abstractmethod
-    def content(self, relation: str) -> Content:
+    def fingerprint(self, relation: str) -> Content:
         """Count and hash a relation that has a ``row_digest``."""
 
     @abstractmethod
-    def write(self, relation: str, location: Location, metadata: str) -> None:
+    def write(self, relation: str, location: TablePath, metadata: str) -> None:
         """Replace a Delta table's rows by a relation's, without its ``row_digest``, in one commit.
 
         Args:

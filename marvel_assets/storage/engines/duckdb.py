@@ -19,10 +19,10 @@ from marvel_assets.storage.engines.base import (
     Content,
     Engine,
     EngineSession,
-    Location,
     NoRoomToWorkError,
     TableNotReadError,
     TableNotWrittenError,
+    TablePath,
 )
 from marvel_assets.storage.memory import available_bytes
 from marvel_assets.utils.temporary_folders import temporary_folder
@@ -96,7 +96,7 @@ class DuckDBSession(EngineSession):
             self._connection.execute(f"INSERT INTO {into} SELECT * FROM batch")  # noqa: S608
             self._connection.unregister("batch")
 
-    def read_table(self, location: Location, version: int, into: str) -> None:
+    def read_table(self, location: TablePath, version: int, into: str) -> None:
         """Have DuckDB read the files where they alone are the rows; insert what delta-rs makes of them elsewhere."""
         import duckdb
         import pyarrow as pa
@@ -126,7 +126,7 @@ class DuckDBSession(EngineSession):
         rows.create_view(into)
         return True
 
-    def read_changes(self, location: Location, first: int, last: int, into: str) -> None:
+    def read_changes(self, location: TablePath, first: int, last: int, into: str) -> None:
         """Scan the feed once with delta-rs."""
         import pyarrow as pa
         from deltalake import DeltaTable
@@ -145,12 +145,12 @@ class DuckDBSession(EngineSession):
         import mlflow
         import pyarrow as pa
 
-        from marvel_assets.datasets.marvel_kaggle.answer import ANSWER
-        from marvel_assets.model.batching import on_every_core
+        from marvel_assets.datasets.marvel_kaggle.answer import OUTPUT_COLUMN
+        from marvel_assets.model.batching import predict_in_threads
 
         loaded = mlflow.pyfunc.load_model(str(model))
         features = loaded.metadata.get_input_schema().input_names()
-        ask = on_every_core(lambda rows: loaded.predict(rows)[ANSWER])
+        ask = predict_in_threads(lambda rows: loaded.predict(rows)[OUTPUT_COLUMN])
         self._connection.execute(f"CREATE TABLE asked AS SELECT DISTINCT {', '.join(features)} FROM {relation}")  # noqa: S608
         self._connection.execute("CREATE TABLE answered AS SELECT *, '' AS prediction FROM asked LIMIT 0")
         reading = self._connection.cursor()
@@ -160,21 +160,21 @@ class DuckDBSession(EngineSession):
             self._connection.execute("INSERT INTO answered SELECT * FROM batch")
             self._connection.unregister("batch")
         is_asked = " AND ".join(f"{relation}.{name} IS NOT DISTINCT FROM answered.{name}" for name in features)
-        self.define(f"SELECT {relation}.*, prediction FROM {relation} JOIN answered ON {is_asked}", into)  # noqa: S608
+        self.create_view(f"SELECT {relation}.*, prediction FROM {relation} JOIN answered ON {is_asked}", into)  # noqa: S608
 
-    def query(self, statement: str, into: str) -> None:
+    def create_table_as(self, statement: str, into: str) -> None:
         """Keep the rows in a table of the session."""
         self._connection.execute(f"CREATE TABLE {into} AS {statement}")
 
-    def define(self, statement: str, into: str) -> None:
+    def create_view(self, statement: str, into: str) -> None:
         """Keep the statement in a view of the session."""
         self._connection.execute(f"CREATE VIEW {into} AS {statement}")
 
-    def rows(self, statement: str) -> list[tuple[object, ...]]:
+    def fetchall(self, statement: str) -> list[tuple[object, ...]]:
         """Fetch all rows."""
         return self._connection.execute(statement).fetchall()
 
-    def content(self, relation: str) -> Content:
+    def fingerprint(self, relation: str) -> Content:
         """Sum the digests' four 32-bit words."""
         words = ", ".join(
             f"coalesce(sum(CAST('0x' || substr({ROW_DIGEST}, {start}, 8) AS BIGINT)), 0)" for start in (1, 9, 17, 25)
@@ -183,7 +183,7 @@ class DuckDBSession(EngineSession):
         columns = [str(column[0]) for column in self._connection.execute(f"DESCRIBE {relation}").fetchall()]
         return Content.of(columns, rows, tuple(int(number) for number in sums))
 
-    def write(self, relation: str, location: Location, metadata: str) -> None:
+    def write(self, relation: str, location: TablePath, metadata: str) -> None:
         """Stream the rows from DuckDB to delta-rs as Arrow batches."""
         from deltalake import CommitProperties, WriterProperties, write_deltalake
         from deltalake.exceptions import DeltaError
@@ -206,7 +206,7 @@ class DuckDBSession(EngineSession):
             ) from error
 
 
-def _unreadable(location: Location, version: int, error: Exception) -> TableNotReadError:
+def _unreadable(location: TablePath, version: int, error: Exception) -> TableNotReadError:
     reason = str(error).splitlines()[0].rstrip(".")
     return TableNotReadError(
         f"{location} has no readable version {version}: {reason}. VACUUM removes the files of earlier versions. "

@@ -19,7 +19,7 @@ from marvel_assets.storage.engines.base import (
     Content,
     Engine,
     EngineSession,
-    Location,
+    TablePath,
 )
 from marvel_assets.utils.temporary_folders import temporary_folder
 
@@ -79,11 +79,11 @@ class SparkEngineSession(EngineSession):
         else:
             self._keep(self._sent(source), into)  # else they would be sent each time that they are read
 
-    def read_table(self, location: Location, version: int, into: str) -> None:
+    def read_table(self, location: TablePath, version: int, into: str) -> None:
         """Read the version; rows are kept, since the steps that follow read them more than once."""
         self._keep(at(self._spark.read.option("versionAsOf", str(version)), location), into)
 
-    def read_changes(self, location: Location, first: int, last: int, into: str) -> None:
+    def read_changes(self, location: TablePath, first: int, last: int, into: str) -> None:
         """Read the feed; the look at its rows shows whether it is kept."""
         from pyspark.errors import PySparkException
 
@@ -108,29 +108,29 @@ class SparkEngineSession(EngineSession):
         rows = self._spark.table(relation)
         self._keep(rows.withColumn("prediction", answer(*features)), into)
 
-    def query(self, statement: str, into: str) -> None:
+    def create_table_as(self, statement: str, into: str) -> None:
         """Compute the rows once."""
         self._keep(self._spark.sql(statement), into)
 
-    def define(self, statement: str, into: str) -> None:
+    def create_view(self, statement: str, into: str) -> None:
         """Keep the plan."""
         self._view(self._spark.sql(statement), into)
 
-    def rows(self, statement: str) -> list[tuple[object, ...]]:
+    def fetchall(self, statement: str) -> list[tuple[object, ...]]:
         """Collect the few rows."""
         return [tuple(row) for row in self._spark.sql(statement).collect()]
 
-    def content(self, relation: str) -> Content:
+    def fingerprint(self, relation: str) -> Content:
         """Sum the digests' four 32-bit words; they leave Spark as texts, which have no upper bound."""
         words = ", ".join(
             f"CAST(coalesce(sum(CAST(conv(substr({ROW_DIGEST}, {start}, 8), 16, 10) AS DECIMAL(38, 0))), 0) AS STRING)"
             for start in (1, 9, 17, 25)
         )
-        [(rows, *sums)] = self.rows(f"SELECT count(*), {words} FROM {relation}")  # noqa: S608
+        [(rows, *sums)] = self.fetchall(f"SELECT count(*), {words} FROM {relation}")  # noqa: S608
         columns = self._spark.table(relation).columns
         return Content.of(columns, int(str(rows)), tuple(int(str(number)) for number in sums))
 
-    def write(self, relation: str, location: Location, metadata: str) -> None:
+    def write(self, relation: str, location: TablePath, metadata: str) -> None:
         """Write from where the rows are."""
         writer = (
             self._spark.table(relation)
@@ -178,7 +178,7 @@ class SparkEngineSession(EngineSession):
         self._kept[into] = frame
 
 
-def at(reader: DataFrameReader, location: Location) -> DataFrame:
+def at(reader: DataFrameReader, location: TablePath) -> DataFrame:
     """The Delta table in a folder, or of that name in the session's catalog."""
     reader = reader.format("delta")
     return reader.load(str(location)) if isinstance(location, Path) else reader.table(location)

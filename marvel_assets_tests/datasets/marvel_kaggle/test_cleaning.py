@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from pandas._libs.parsers import STR_NA_VALUES
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.datasets.marvel_kaggle.cleaning import cleaned_characters, digested_source, rejected, set_of
+from marvel_assets.datasets.marvel_kaggle.cleaning import cleaning_sql, digested_source_sql, rejected_sql, split_sql
 from marvel_assets.datasets.marvel_kaggle.columns import (
-    CATEGORIES,
+    CATEGORY_LEVELS,
     CHARACTER_COLUMNS,
     FEATURES,
     FILL_VALUES,
@@ -62,7 +62,7 @@ def clean(database: duckdb.DuckDBPyConnection, *rows: Row) -> pd.DataFrame:
     delivered = {name: pa.array([row[name] for row in whole], pa.string()) for name in STORED}
     database.register("delivered", pa.table({SOURCE_ROW: range(1, len(whole) + 1), **delivered}))
     database.execute("CREATE OR REPLACE TABLE raw_characters AS SELECT * FROM delivered")
-    database.execute(f"CREATE OR REPLACE TABLE cleaned_characters AS {cleaned_characters()}")
+    database.execute(f"CREATE OR REPLACE TABLE cleaned_characters AS {cleaning_sql()}")
     return database.execute(f"SELECT * FROM cleaned_characters ORDER BY {SOURCE_ROW}").df()
 
 
@@ -409,7 +409,7 @@ def test_rejected_rows_are_kept_as_delivered_with_the_reason(database: duckdb.Du
     clean(database, {}, {"Alive": "Alive (imprisoned)", "Height_m": "tall"})
 
     # when
-    [row] = database.execute(rejected()).df().to_dict("records")
+    [row] = database.execute(rejected_sql()).df().to_dict("records")
 
     # then
     assert (row[SOURCE_ROW], row["Alive"], row["Height_m"]) == (2, "Alive (imprisoned)", "tall")
@@ -434,7 +434,7 @@ def test_a_rejected_row_keeps_every_cell_to_the_letter(database: duckdb.DuckDBPy
     clean(database, delivered)
 
     # then
-    [row] = database.sql(rejected()).to_arrow_table().to_pylist()
+    [row] = database.sql(rejected_sql()).to_arrow_table().to_pylist()
     assert {name: row[name] for name in STORED} == delivered
 
 
@@ -443,7 +443,9 @@ def test_each_table_has_the_columns_that_are_described(database: duckdb.DuckDBPy
     clean(database, {})
 
     # when
-    train, test, refused = (list(database.execute(each).df()) for each in (set_of("train"), set_of("test"), rejected()))
+    train, test, refused = (
+        list(database.execute(each).df()) for each in (split_sql("train"), split_sql("test"), rejected_sql())
+    )
 
     # then
     assert train == test == [*CHARACTER_COLUMNS, "row_digest"]
@@ -455,7 +457,7 @@ def test_measures_are_doubles_and_flags_and_target_integers(database: duckdb.Duc
     clean(database, {"Height_m": None, "Weight_kg": None})
 
     # when
-    types = {name: str(kind) for name, kind, *_ in database.execute(f"DESCRIBE {set_of('train')}").fetchall()}
+    types = {name: str(kind) for name, kind, *_ in database.execute(f"DESCRIBE {split_sql('train')}").fetchall()}
 
     # then
     assert {types[name] for name in ("Height", "Weight")} == {"DOUBLE"}
@@ -467,7 +469,7 @@ def test_sets_are_ordered_by_the_code_points_of_the_id(database: duckdb.DuckDBPy
     clean(database, *[{"PageID": page} for page in ["\U0001f480", "\uffee", "é", "_", *"zyxwvutsrqponmZYXWVUTSRQ10"]])
 
     # when
-    ids = [*database.execute(set_of("train")).df()["Id"]]
+    ids = [*database.execute(split_sql("train")).df()["Id"]]
 
     # then
     assert ids == sorted(ids)
@@ -535,14 +537,14 @@ def test_the_source_digest_tells_missing_from_empty_and_column_from_column(datab
           {"PageID": "x", "Teams": "a", "Origin": ""}, {"PageID": "x", "Teams": "", "Origin": "a"})  # fmt: skip
 
     # when
-    digests = database.execute(digested_source("raw_characters")).df()["row_digest"]
+    digests = database.execute(digested_source_sql("raw_characters")).df()["row_digest"]
 
     # then
     assert digests.is_unique
 
 
 def test_every_placeholder_of_the_statement_is_filled_in():
-    assert not re.search("[{}]", cleaned_characters())
+    assert not re.search("[{}]", cleaning_sql())
 
 
 @pytest.mark.parametrize("column", ["Universe", "Identity", "Gender", "Marital_Status"])
@@ -550,7 +552,7 @@ def test_the_model_takes_a_cell_as_the_cleaning_does(
     database: duckdb.DuckDBPyConnection, small_project: Path, column: str
 ):
     # given: spellings of what the column may hold, blanks around them, and what counts as missing
-    values = CATEGORIES.get(column, ("Earth-616", "earth-616"))
+    values = CATEGORY_LEVELS.get(column, ("Earth-616", "earth-616"))
     spelt = [form for value in values for form in (value, value.upper(), f" {value.lower()}\u00a0", f"\t{value}\r\n")]
     asked = [*spelt, *MISSING, " ", "\u202f", " N/A ", *(["widow", "Widow "] if column == "Marital_Status" else [])]
     cleaned = clean(database, *({column: cell} for cell in asked))
@@ -728,10 +730,10 @@ def test_statement_and_design_agree_on_the_genuine_rows_as_the_engine_reads_them
     # when
     with DuckDBEngine(scratch=str(tmp_path)).session() as session:
         session.read_source(FileSource("the genuine rows", sample), "delivered")
-        session.query(digested_source("delivered"), "raw_characters")
-        session.query(cleaned_characters(), "cleaned_characters")
+        session.create_table_as(digested_source_sql("delivered"), "raw_characters")
+        session.create_table_as(cleaning_sql(), "cleaned_characters")
         found = as_found(session._connection)
-        read = session.rows(f"SELECT {names} FROM raw_characters ORDER BY {SOURCE_ROW}")
+        read = session.fetchall(f"SELECT {names} FROM raw_characters ORDER BY {SOURCE_ROW}")
 
     # then
     by_pandas = pd.read_csv(sample, dtype=str, keep_default_na=False)[list(SOURCE_COLUMNS)]
@@ -751,7 +753,7 @@ def test_every_row_is_in_exactly_one_table_and_within_the_contract(
 
     # when
     train, test, refused = (
-        database.execute(statement).df() for statement in (set_of("train"), set_of("test"), rejected())
+        database.execute(statement).df() for statement in (split_sql("train"), split_sql("test"), rejected_sql())
     )
 
     # then
@@ -759,7 +761,7 @@ def test_every_row_is_in_exactly_one_table_and_within_the_contract(
     assert accepted["Id"].is_unique
     assert sorted([*places[accepted["Id"]], *refused[SOURCE_ROW]]) == list(range(1, len(rows) + 1))
     assert refused["reason"].notna().all()
-    for column, values in CATEGORIES.items():
+    for column, values in CATEGORY_LEVELS.items():
         assert set(accepted[column]) <= set(values)
 
 

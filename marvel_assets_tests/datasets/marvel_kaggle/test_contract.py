@@ -10,9 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marvel_assets.datasets.marvel_kaggle.cleaning import cleaned_characters, set_of
-from marvel_assets.datasets.marvel_kaggle.columns import CATEGORIES, FLAGS, SOURCE_COLUMNS, SOURCE_ROW, TARGET
-from marvel_assets.datasets.marvel_kaggle.contract import CONTRACT_COLUMNS, broken_promises, split_of
+from marvel_assets.datasets.marvel_kaggle.cleaning import cleaning_sql, split_sql
+from marvel_assets.datasets.marvel_kaggle.columns import (
+    BINARY_FEATURES,
+    CATEGORY_LEVELS,
+    SOURCE_COLUMNS,
+    SOURCE_ROW,
+    TARGET,
+)
+from marvel_assets.datasets.marvel_kaggle.contract import CONTRACT_COLUMNS, contract_violations, split_of
 from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
 
 TRAIN_IDS = [name for name in (f"c{number}" for number in range(40)) if split_of(name) == "train"][:3]
@@ -41,7 +47,7 @@ def broken(cleaned: pa.Table, split: Literal["train", "test"]) -> list[str]:
     """The broken promises of a table, asked of DuckDB."""
     with duckdb.connect() as connection:
         connection.register("cleaned", cleaned)
-        return broken_promises(lambda statement: connection.execute(statement).fetchall(), "cleaned", split)
+        return contract_violations(lambda statement: connection.execute(statement).fetchall(), "cleaned", split)
 
 
 def test_a_good_table_breaks_none():
@@ -108,9 +114,9 @@ def test_a_table_of_the_other_split_is_all_misplaced():
 
 def test_every_allowed_value_is_accepted():
     # given: as many rows as the longest list of values
-    length = max(map(len, CATEGORIES.values()))
+    length = max(map(len, CATEGORY_LEVELS.values()))
     ids = [name for name in (f"c{number}" for number in range(99)) if split_of(name) == "train"][:length]
-    values = {**CATEGORIES, **dict.fromkeys((*FLAGS, TARGET), (0, 1))}
+    values = {**CATEGORY_LEVELS, **dict.fromkeys((*BINARY_FEATURES, TARGET), (0, 1))}
 
     # when
     frame = pd.DataFrame(
@@ -133,10 +139,10 @@ def test_what_the_cleaning_makes_keeps_every_promise(split: str):
         delivered = synthetic_characters(1000, 7)[list(SOURCE_COLUMNS)].rename(columns=SOURCE_COLUMNS)
         delivered[SOURCE_ROW] = range(1, len(delivered) + 1)
         database.register("raw_characters", pa.Table.from_pandas(delivered, preserve_index=False))
-        database.execute(f"CREATE TABLE cleaned_characters AS {cleaned_characters()}")
+        database.execute(f"CREATE TABLE cleaned_characters AS {cleaning_sql()}")
 
         # when
-        made = database.sql(set_of(split)).to_arrow_table()
+        made = database.sql(split_sql(split)).to_arrow_table()
 
     # then
     assert len(made) > 50

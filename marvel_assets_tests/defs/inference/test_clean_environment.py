@@ -10,7 +10,7 @@ import pytest
 
 from marvel_assets.defs.inference.clean_environment import CleanEnvironmentError, predict_in_clean_environment
 from marvel_assets.defs.inference.wheel import WheelBuilder
-from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.tracking.requirements import requirements_with
 from marvel_assets.tracking.signature import example_frame
@@ -45,7 +45,7 @@ def log(folder: Path, script: str, requirements: list[str], code_paths: list[str
 
 
 @pytest.mark.slow(reason="installs a scoring environment")
-def test_neither_this_project_nor_dagster_can_be_imported_there(home: Home, tmp_path: Path):
+def test_neither_this_project_nor_dagster_can_be_imported_there(home: ProjectPaths, tmp_path: Path):
     # given: a model with exactly the custom model's requirements, that tells what it can import
     store = f"sqlite:///{home.mlflow_database}"
     connect(store, home.locks).create_experiment("probe", home.mlflow_artifacts.as_uri())
@@ -66,7 +66,7 @@ def test_neither_this_project_nor_dagster_can_be_imported_there(home: Home, tmp_
 
 
 @pytest.mark.slow(reason="installs a scoring environment, unless the test before has")
-def test_the_basic_model_predicts_from_its_own_requirements(first_run: Home):
+def test_the_basic_model_predicts_from_its_own_requirements(first_run: ProjectPaths):
     # given
     basic = reference(first_run, "basic_model")
 
@@ -78,7 +78,7 @@ def test_the_basic_model_predicts_from_its_own_requirements(first_run: Home):
 
 
 def test_without_a_package_index_nothing_is_said_against_the_model(
-    first_run: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    first_run: ProjectPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given
     basic = reference(first_run, "basic_model")
@@ -93,7 +93,7 @@ def test_without_a_package_index_nothing_is_said_against_the_model(
 
 
 @pytest.mark.slow(reason="installs a scoring environment")
-def test_a_model_that_does_not_predict_says_why(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_model_that_does_not_predict_says_why(home: ProjectPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     # given: a checkout whose path has a blank
     checkout = tmp_path / "a blank"
     checkout.symlink_to(sys.prefix)

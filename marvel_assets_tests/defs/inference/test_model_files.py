@@ -9,7 +9,7 @@ import mlflow
 import pytest
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.paths import PROJECT_ROOT, Home
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.registry.embedded import EmbeddedCatalog
 from marvel_assets.registry.model_pairs import ModelPair, ModelPairs
 from marvel_assets.tracking.mlflow_store import connect
@@ -25,7 +25,7 @@ CHANGED = "the files are not those that were logged as"
 
 
 @pytest.fixture
-def pairs(given_runs: Callable[..., Home], small_project: Path) -> ModelPairs:
+def pairs(given_runs: Callable[..., ProjectPaths], small_project: Path) -> ModelPairs:
     """A home in which version 1 is served."""
     home = given_runs(FAIR)
     catalog = EmbeddedCatalog(connect(f"sqlite:///{home.mlflow_database}", home.locks), home.locks)
@@ -38,19 +38,19 @@ def served(pairs: ModelPairs) -> ModelPair:
     return pair
 
 
-def folder_of(home: Home, model_id: str) -> Path:
+def folder_of(home: ProjectPaths, model_id: str) -> Path:
     """Where MLflow keeps a model's files."""
     [folder] = (home.mlflow_database.parent / "artifacts").rglob(f"{model_id}/artifacts")
     return folder
 
 
-def plant(home: Home, model_id: str, marker: Path) -> None:
+def plant(home: ProjectPaths, model_id: str, marker: Path) -> None:
     """Let the custom model write a file when it is loaded."""
     script = folder_of(home, model_id) / "serving_script.py"
     script.write_text(f"open({str(marker)!r}, 'w').close()\n" + script.read_text())
 
 
-def test_a_custom_model_that_was_changed_scores_nobody(home: Home, pairs: ModelPairs, tmp_path: Path):
+def test_a_custom_model_that_was_changed_scores_nobody(home: ProjectPaths, pairs: ModelPairs, tmp_path: Path):
     # given
     marker = tmp_path / "marker"
     plant(home, served(pairs).custom.model_id, marker)
@@ -66,7 +66,9 @@ def test_a_custom_model_that_was_changed_scores_nobody(home: Home, pairs: ModelP
 
 
 @pytest.mark.parametrize("command", ["summary", "serve"])
-def test_the_commands_load_nothing_that_was_changed(home: Home, pairs: ModelPairs, tmp_path: Path, command: str):
+def test_the_commands_load_nothing_that_was_changed(
+    home: ProjectPaths, pairs: ModelPairs, tmp_path: Path, command: str
+):
     # given
     marker = tmp_path / "marker"
     plant(home, served(pairs).custom.model_id, marker)
@@ -101,7 +103,7 @@ sys.addaudithook(before_it_is_opened)
 
 @pytest.mark.parametrize("command", ["summary", "score", "wrap"])
 def test_files_that_change_after_they_were_checked_are_not_loaded(
-    home: Home, pairs: ModelPairs, tmp_path: Path, command: str
+    home: ProjectPaths, pairs: ModelPairs, tmp_path: Path, command: str
 ):
     # given: the files are fetched unchanged, and would be changed when fetched again
     marker, looked, planted = tmp_path / "marker", tmp_path / "looked", tmp_path / "planted.py"
@@ -132,7 +134,7 @@ def test_files_that_change_after_they_were_checked_are_not_loaded(
 
 
 def test_a_champion_that_was_changed_refuses_the_challenger_with_the_reason(
-    home: Home, pairs: ModelPairs, templates: Templates
+    home: ProjectPaths, pairs: ModelPairs, templates: Templates
 ):
     # given
     before = served(pairs)
@@ -150,7 +152,7 @@ def test_a_champion_that_was_changed_refuses_the_challenger_with_the_reason(
     assert served(pairs) == before
 
 
-def test_a_basic_model_that_was_changed_is_not_wrapped(home: Home, pairs: ModelPairs, templates: Templates):
+def test_a_basic_model_that_was_changed_is_not_wrapped(home: ProjectPaths, pairs: ModelPairs, templates: Templates):
     # given: the wrapper is lost, and must be made again
     pair = served(pairs)
     (folder_of(home, pair.basic.model_id) / "more").touch()
@@ -165,7 +167,7 @@ def test_a_basic_model_that_was_changed_is_not_wrapped(home: Home, pairs: ModelP
 
 
 def test_the_graph_works_where_mlflow_may_unpickle_nothing(
-    home: Home, templates: Templates, monkeypatch: pytest.MonkeyPatch
+    home: ProjectPaths, templates: Templates, monkeypatch: pytest.MonkeyPatch
 ):
     # given
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")

@@ -11,11 +11,11 @@ import yaml
 from deltalake import DeltaTable, write_deltalake
 
 from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
-from marvel_assets.datasets.marvel_kaggle.scoring import ASKED
+from marvel_assets.datasets.marvel_kaggle.scoring import REQUIRED_COLUMNS
 from marvel_assets.definitions import defs
 from marvel_assets.defs.inference import predictions
-from marvel_assets.defs.resources import resources_of_the_profile
-from marvel_assets.paths import Home
+from marvel_assets.defs.resources import profile_resources
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.summary import summary
 from marvel_assets_tests.graph import failure_of, metadata_of, run_graph, run_job, work_of
 from marvel_assets_tests.homes import Templates
@@ -27,7 +27,7 @@ WITH_FEED = {"delta.enableChangeDataFeed": "true"}
 
 
 @pytest.fixture
-def served(given_runs: Callable[..., Home]) -> Home:
+def served(given_runs: Callable[..., ProjectPaths]) -> ProjectPaths:
     """A home of the test's own in which a model is served."""
     return given_runs(0.0)
 
@@ -35,20 +35,20 @@ def served(given_runs: Callable[..., Home]) -> Home:
 def characters(*names: str, **cells: str) -> pa.Table:
     """Characters as delivered, without Alive; the cells given hold for all of them."""
     rows = [
-        dict.fromkeys(ASKED, "")
+        dict.fromkeys(REQUIRED_COLUMNS, "")
         | {"PageID": name, "Name": name, "Universe": "Earth-616", "Identity": "Secret", "Gender": "Male"}
         | cells
         for name in names
     ]
-    return pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in ASKED]))
+    return pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in REQUIRED_COLUMNS]))
 
 
-def put(home: Home, rows: pa.Table, mode: str = "overwrite") -> None:
+def put(home: ProjectPaths, rows: pa.Table, mode: str = "overwrite") -> None:
     folder = home.warehouse.joinpath(*TABLE.split("."))
     write_deltalake(folder, rows, mode=mode, configuration=WITH_FEED)
 
 
-def score(home: Home, table: str = TABLE) -> dg.ExecuteInProcessResult:
+def score(home: ProjectPaths, table: str = TABLE) -> dg.ExecuteInProcessResult:
     """The job that scores a table."""
     return run_job(home, "score", "score_table", table=table)
 
@@ -57,22 +57,22 @@ def told(result: dg.ExecuteInProcessResult, key: str, of: str = "new_characters_
     return metadata_of(result, of)[key]
 
 
-def predicted(home: Home, table: str = "new_characters_predictions") -> dict[str, dict[str, object]]:
+def predicted(home: ProjectPaths, table: str = "new_characters_predictions") -> dict[str, dict[str, object]]:
     """The rows of the predictions, by id."""
     found = DeltaTable(home.warehouse / "marvel_dev" / "marvel_characters" / table)
     return {row["Id"]: row for row in pa.table(found.scan()).to_pylist()}
 
 
-def materialize(home: Home, *assets: str, source: Path | None = None) -> dg.ExecuteInProcessResult:
+def materialize(home: ProjectPaths, *assets: str, source: Path | None = None) -> dg.ExecuteInProcessResult:
     """Some assets, of another source where one is given."""
     config = {"ops": {"raw_characters": {"config": {"source": str(source)}}}} if source else None
     return dg.materialize(
-        list(defs.assets), selection=list(assets), resources=resources_of_the_profile(home), run_config=config,
+        list(defs.assets), selection=list(assets), resources=profile_resources(home), run_config=config,
         raise_on_error=False,
     )  # fmt: skip
 
 
-def deliver(home: Home, rows: pa.Table) -> None:
+def deliver(home: ProjectPaths, rows: pa.Table) -> None:
     """Let the source deliver others, and score them."""
     delivered = {stored: name for name, stored in SOURCE_COLUMNS.items()}
     file = home.root / "delivered.csv"
@@ -81,7 +81,7 @@ def deliver(home: Home, rows: pa.Table) -> None:
     assert result.success, failure_of(result)
 
 
-def test_the_graph_scores_everybody_that_can_be_with_the_version_in_each_row(served: Home):
+def test_the_graph_scores_everybody_that_can_be_with_the_version_in_each_row(served: ProjectPaths):
     # when
     rows = predicted(served, "survival_predictions")
 
@@ -95,7 +95,7 @@ def test_the_graph_scores_everybody_that_can_be_with_the_version_in_each_row(ser
     }
 
 
-def test_a_table_without_fates_is_scored(served: Home):
+def test_a_table_without_fates_is_scored(served: ProjectPaths):
     # given
     put(served, characters("Anna", "Ben"))
 
@@ -107,7 +107,7 @@ def test_a_table_without_fates_is_scored(served: Home):
     assert set(predicted(served)) == {"Anna", "Ben"}
 
 
-def test_scoring_twice_does_nothing(served: Home):
+def test_scoring_twice_does_nothing(served: ProjectPaths):
     # given
     put(served, characters("Anna", "Ben"))
     first = score(served)
@@ -120,7 +120,7 @@ def test_scoring_twice_does_nothing(served: Home):
     assert told(again, "delta_version") == told(first, "delta_version")
 
 
-def test_only_who_was_appended_is_scored(served: Home):
+def test_only_who_was_appended_is_scored(served: ProjectPaths):
     # given
     put(served, characters("Anna", "Ben"))
     score(served)
@@ -137,7 +137,7 @@ def test_only_who_was_appended_is_scored(served: Home):
     assert {name: after[name] for name in before} == before
 
 
-def test_a_rewritten_table_scores_only_who_has_changed_and_forgets_who_is_gone(served: Home):
+def test_a_rewritten_table_scores_only_who_has_changed_and_forgets_who_is_gone(served: ProjectPaths):
     # given
     put(served, characters("Anna", "Ben", "Cleo"))
     score(served)
@@ -155,7 +155,7 @@ def test_a_rewritten_table_scores_only_who_has_changed_and_forgets_who_is_gone(s
     assert after["Ben"]["Gender"] == "Female"
 
 
-def test_another_model_scores_everybody_anew(given_runs: Callable[..., Home], templates: Templates):
+def test_another_model_scores_everybody_anew(given_runs: Callable[..., ProjectPaths], templates: Templates):
     # given: a model, and a better one after it
     served = given_runs(0.1)
     put(served, characters("Anna", "Ben"))
@@ -170,7 +170,7 @@ def test_another_model_scores_everybody_anew(given_runs: Callable[..., Home], te
     assert {row["model_version"] for row in predicted(served).values()} == {2}
 
 
-def test_a_table_that_was_made_anew_is_scored_whole(served: Home):
+def test_a_table_that_was_made_anew_is_scored_whole(served: ProjectPaths):
     # given
     put(served, characters("Anna", "Ben"))
     score(served)
@@ -185,7 +185,7 @@ def test_a_table_that_was_made_anew_is_scored_whole(served: Home):
     assert set(predicted(served)) == {"Cleo"}
 
 
-def test_changes_that_are_no_longer_kept_lead_to_scoring_everybody(served: Home):
+def test_changes_that_are_no_longer_kept_lead_to_scoring_everybody(served: ProjectPaths):
     # given
     put(served, characters("Anna", "Ben"))
     score(served)
@@ -202,12 +202,12 @@ def test_changes_that_are_no_longer_kept_lead_to_scoring_everybody(served: Home)
     assert told(result, "scored_now") == 5
 
 
-def work_of_scoring(home: Home) -> list[str]:
+def work_of_scoring(home: ProjectPaths) -> list[str]:
     with dg.DagsterInstance.ephemeral() as instance:
         return work_of(run_job(home, "score", "score_table", instance, table=TABLE), instance)
 
 
-def test_a_table_rewritten_with_equal_rows_is_looked_at_once(served: Home):
+def test_a_table_rewritten_with_equal_rows_is_looked_at_once(served: ProjectPaths):
     # given
     put(served, characters("Anna", "Ben"))
     first = score(served)
@@ -221,7 +221,7 @@ def test_a_table_rewritten_with_equal_rows_is_looked_at_once(served: Home):
     assert told(score(served), "delta_version") == told(first, "delta_version")
 
 
-def test_other_code_that_answers_the_same_scores_everybody_once(served: Home, monkeypatch: pytest.MonkeyPatch):
+def test_other_code_that_answers_the_same_scores_everybody_once(served: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
     # given
     put(served, characters("Anna", "Ben"))
     score(served)
@@ -234,7 +234,7 @@ def test_other_code_that_answers_the_same_scores_everybody_once(served: Home, mo
     assert (len(second), third) == (1, [])
 
 
-def test_predictions_are_kept_by_the_table_that_was_scored(served: Home):
+def test_predictions_are_kept_by_the_table_that_was_scored(served: ProjectPaths):
     # given
     put(served, characters("Anna", "Ben"))
     everybody = predicted(served, "survival_predictions")
@@ -251,7 +251,7 @@ def test_predictions_are_kept_by_the_table_that_was_scored(served: Home):
     assert told(again, "unchanged", "survival_predictions")
 
 
-def test_rows_that_can_not_be_scored_are_counted(served: Home):
+def test_rows_that_can_not_be_scored_are_counted(served: ProjectPaths):
     # given
     put(served, pa.concat_tables([characters("Anna"), characters("Ben", Identity="known to a few")]))
 
@@ -262,7 +262,7 @@ def test_rows_that_can_not_be_scored_are_counted(served: Home):
     assert (told(result, "scored_now"), told(result, "unusable")) == (1, 1)
 
 
-def test_a_missing_column_is_named(served: Home):
+def test_a_missing_column_is_named(served: ProjectPaths):
     # given
     put(served, characters("Anna").drop_columns(["Gender"]))
 
@@ -270,11 +270,11 @@ def test_a_missing_column_is_named(served: Home):
     assert f"{TABLE}@v0: column Gender is missing" in failure_of(score(served))
 
 
-def test_a_missing_table_is_named(served: Home):
+def test_a_missing_table_is_named(served: ProjectPaths):
     assert f"{TABLE}: there is no such table" in failure_of(score(served))
 
 
-def test_with_nothing_served_it_says_what_to_do(home: Home, templates: Templates):
+def test_with_nothing_served_it_says_what_to_do(home: ProjectPaths, templates: Templates):
     # given
     shutil.copytree(templates.after(0.0).references, home.references)
     put(home, characters("Anna"))
@@ -283,12 +283,12 @@ def test_with_nothing_served_it_says_what_to_do(home: Home, templates: Templates
     assert "Nothing is under latest-model yet; materialise custom_model_version first." in failure_of(score(home))
 
 
-def drift(home: Home, instance: dg.DagsterInstance | None = None) -> dict[str, object]:
+def drift(home: ProjectPaths, instance: dg.DagsterInstance | None = None) -> dict[str, object]:
     """What the report on the latest window tells."""
     result = dg.materialize(
         list(defs.assets),
         selection=["drift_report"],
-        resources=resources_of_the_profile(home),
+        resources=profile_resources(home),
         instance=instance,
         raise_on_error=False,
     )
@@ -297,7 +297,7 @@ def drift(home: Home, instance: dg.DagsterInstance | None = None) -> dict[str, o
     return {name: value.value for name, value in made.metadata.items()}
 
 
-def test_the_characters_that_were_trained_on_have_not_drifted(served: Home):
+def test_the_characters_that_were_trained_on_have_not_drifted(served: ProjectPaths):
     # when
     told_of_it = drift(served)
 
@@ -307,7 +307,7 @@ def test_the_characters_that_were_trained_on_have_not_drifted(served: Home):
     assert "data:image/png" in told_of_it["plot"]
 
 
-def test_a_window_of_others_has_drifted_and_names_the_columns(served: Home):
+def test_a_window_of_others_has_drifted_and_names_the_columns(served: ProjectPaths):
     # given
     deliver(served, characters(*[f"Anna {number}" for number in range(300)], Gender="Other", Marital_Status="Married"))
 
@@ -320,7 +320,7 @@ def test_a_window_of_others_has_drifted_and_names_the_columns(served: Home):
     assert "Marital_Status" in told_of_it["reason"]
 
 
-def test_only_who_was_scored_last_is_the_window(served: Home):
+def test_only_who_was_scored_last_is_the_window(served: ProjectPaths):
     # given
     everybody = [f"Anna {number}" for number in range(300)]
     deliver(served, characters(*everybody))
@@ -332,7 +332,9 @@ def test_only_who_was_scored_last_is_the_window(served: Home):
     assert drift(served)["reason"] == "1 characters are too few to tell; 200 are needed."
 
 
-def test_of_a_large_window_and_its_reference_a_sample_is_compared(served: Home, monkeypatch: pytest.MonkeyPatch):
+def test_of_a_large_window_and_its_reference_a_sample_is_compared(
+    served: ProjectPaths, monkeypatch: pytest.MonkeyPatch
+):
     # given
     monkeypatch.setattr("marvel_assets.defs.monitoring.assets.MOST_ROWS", 500)
 
@@ -344,7 +346,7 @@ def test_of_a_large_window_and_its_reference_a_sample_is_compared(served: Home, 
     assert report["reason"] == "nothing has drifted"
 
 
-def test_after_optimize_and_vacuum_drift_is_reported_against_the_same_rows(served: Home):
+def test_after_optimize_and_vacuum_drift_is_reported_against_the_same_rows(served: ProjectPaths):
     # given
     before = drift(served)
     test_set = DeltaTable(served.warehouse / "marvel_dev" / "marvel_characters" / "test_set")
@@ -357,7 +359,7 @@ def test_after_optimize_and_vacuum_drift_is_reported_against_the_same_rows(serve
     assert drift(served) == before
 
 
-def test_drift_says_what_is_missing_where_the_rows_of_the_judgement_are_gone(served: Home):
+def test_drift_says_what_is_missing_where_the_rows_of_the_judgement_are_gone(served: ProjectPaths):
     # given
     test_set = served.warehouse / "marvel_dev" / "marvel_characters" / "test_set"
     test_set.rename(served.root / "aside")
@@ -374,7 +376,7 @@ def test_drift_says_what_is_missing_where_the_rows_of_the_judgement_are_gone(ser
         assert drift(served, instance)["reason"] == "nothing has drifted"
 
 
-def test_the_summary_reads_no_more_rows_than_it_chooses_from(served: Home, monkeypatch: pytest.MonkeyPatch):
+def test_the_summary_reads_no_more_rows_than_it_chooses_from(served: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
     # given: room for fewer rows than the test set has
     monkeypatch.setattr("marvel_assets.summary.ROWS_TO_CHOOSE_FROM", 50)
     monkeypatch.setattr("marvel_assets.storage.memory.available_bytes", lambda: 200_000)
@@ -383,7 +385,7 @@ def test_the_summary_reads_no_more_rows_than_it_chooses_from(served: Home, monke
     assert any("it answers" in line for line in summary(served, ask_the_model=True))
 
 
-def test_what_was_reported_is_told_again_without_another_look(served: Home):
+def test_what_was_reported_is_told_again_without_another_look(served: ProjectPaths):
     # given: what a look would need is gone
     with dg.DagsterInstance.ephemeral() as instance:
         before = drift(served, instance)
@@ -397,7 +399,7 @@ def test_what_was_reported_is_told_again_without_another_look(served: Home):
 
 
 def test_another_threshold_is_another_report(
-    served: Home, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    served: ProjectPaths, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given
     deliver(served, characters(*[f"Anna {number}" for number in range(300)], Gender="Other"))

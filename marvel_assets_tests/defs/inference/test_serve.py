@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from marvel_assets.datasets.marvel_kaggle.columns import EXAMPLE
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.commands import marvel
 from marvel_assets_tests.servers.marvel_serve import marvel_serve
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def server(first_run: Home, small_project: Path) -> Iterator[str]:
+def server(first_run: ProjectPaths, small_project: Path) -> Iterator[str]:
     with marvel_serve(first_run, small_project) as url:
         yield url
 

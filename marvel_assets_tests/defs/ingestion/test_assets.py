@@ -9,8 +9,8 @@ import pytest
 from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
 from marvel_assets.definitions import defs
 from marvel_assets.defs.ingestion import assets as ingestion
-from marvel_assets.defs.resources import resources_of_the_profile
-from marvel_assets.paths import Home
+from marvel_assets.defs.resources import profile_resources
+from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.graph import failure_of, metadata_of, run_graph, work_of
 
 pytestmark = pytest.mark.integration
@@ -18,11 +18,11 @@ pytestmark = pytest.mark.integration
 TABLES = ("raw_characters", "train_set", "test_set", "rejected_characters")
 
 
-def ingest(home: Home, source: Path, *assets: str) -> tuple[list[str], dict[str, object]]:
+def ingest(home: ProjectPaths, source: Path, *assets: str) -> tuple[list[str], dict[str, object]]:
     """What a run says that it did, and which version each table has after it."""
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
-            list(defs.assets), selection=list(assets or TABLES), resources=resources_of_the_profile(home),
+            list(defs.assets), selection=list(assets or TABLES), resources=profile_resources(home),
             run_config={"ops": {"raw_characters": {"config": {"source": str(source)}}}}, instance=instance,
             raise_on_error=False,
         )  # fmt: skip
@@ -42,7 +42,7 @@ def save(folder: Path, *parts: pd.DataFrame) -> Path:
 
 
 @pytest.fixture
-def usable(home: Home, tmp_path: Path) -> pd.DataFrame:
+def usable(home: ProjectPaths, tmp_path: Path) -> pd.DataFrame:
     """Rows of which none is rejected."""
     ingest(home, save(tmp_path, rows(300)))
     rejected = pd.read_parquet(
@@ -52,7 +52,9 @@ def usable(home: Home, tmp_path: Path) -> pd.DataFrame:
     return made.assign(PageID="more-" + made["PageID"])
 
 
-def test_more_rows_of_which_none_more_is_rejected_are_cleaned_once(home: Home, tmp_path: Path, usable: pd.DataFrame):
+def test_more_rows_of_which_none_more_is_rejected_are_cleaned_once(
+    home: ProjectPaths, tmp_path: Path, usable: pd.DataFrame
+):
     # given
     more = save(tmp_path, rows(300), usable)
 
@@ -65,7 +67,7 @@ def test_more_rows_of_which_none_more_is_rejected_are_cleaned_once(home: Home, t
     assert third == fourth == ([], second[1])
 
 
-def test_a_file_saved_again_with_equal_rows_is_read_once(home: Home, tmp_path: Path):
+def test_a_file_saved_again_with_equal_rows_is_read_once(home: ProjectPaths, tmp_path: Path):
     # given
     _, versions = ingest(home, save(tmp_path, rows(300)))
 
@@ -78,7 +80,9 @@ def test_a_file_saved_again_with_equal_rows_is_read_once(home: Home, tmp_path: P
     assert third == ([], versions)
 
 
-def test_other_rules_that_come_to_the_same_are_run_once(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_other_rules_that_come_to_the_same_are_run_once(
+    home: ProjectPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     # given
     _, versions = ingest(home, save(tmp_path, rows(300)))
 
@@ -91,7 +95,7 @@ def test_other_rules_that_come_to_the_same_are_run_once(home: Home, tmp_path: Pa
     assert third == ([], versions)
 
 
-def test_a_part_of_the_tables_is_brought_up_to_date_alone(home: Home, tmp_path: Path, usable: pd.DataFrame):
+def test_a_part_of_the_tables_is_brought_up_to_date_alone(home: ProjectPaths, tmp_path: Path, usable: pd.DataFrame):
     # given: a run that took up one table of the new delivery
     more = save(tmp_path, rows(300), usable)
     ingest(home, more, "raw_characters", "rejected_characters")
@@ -105,12 +109,12 @@ def test_a_part_of_the_tables_is_brought_up_to_date_alone(home: Home, tmp_path: 
     assert whole[1]["train_set"] == 1
 
 
-def test_another_home_finds_what_the_tables_own_commits_tell(home: Home, tmp_path: Path):
+def test_another_home_finds_what_the_tables_own_commits_tell(home: ProjectPaths, tmp_path: Path):
     # given
     _, versions = ingest(home, save(tmp_path, rows(300)))
 
     # when
-    other = Home(tmp_path / "other")
+    other = ProjectPaths(tmp_path / "other")
     other.root.mkdir()
     other.warehouse.symlink_to(home.warehouse)
 
@@ -118,7 +122,7 @@ def test_another_home_finds_what_the_tables_own_commits_tell(home: Home, tmp_pat
     assert ingest(other, tmp_path / "characters.csv") == ([], versions)
 
 
-def test_what_a_table_is_said_to_be_made_of_is_the_latest(home: Home, tmp_path: Path, usable: pd.DataFrame):
+def test_what_a_table_is_said_to_be_made_of_is_the_latest(home: ProjectPaths, tmp_path: Path, usable: pd.DataFrame):
     # given
     more = save(tmp_path, rows(300), usable)
     ingest(home, more)
@@ -126,7 +130,7 @@ def test_what_a_table_is_said_to_be_made_of_is_the_latest(home: Home, tmp_path: 
     # when
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
-            list(defs.assets), selection=["rejected_characters"], resources=resources_of_the_profile(home),
+            list(defs.assets), selection=["rejected_characters"], resources=profile_resources(home),
             instance=instance,
         )  # fmt: skip
 
@@ -137,7 +141,9 @@ def test_what_a_table_is_said_to_be_made_of_is_the_latest(home: Home, tmp_path: 
     assert added_up.metadata["read"].value == 300 + len(usable)
 
 
-def test_where_all_rows_are_rejected_the_error_names_the_commonest_reasons_in_every_run(home: Home, tmp_path: Path):
+def test_where_all_rows_are_rejected_the_error_names_the_commonest_reasons_in_every_run(
+    home: ProjectPaths, tmp_path: Path
+):
     # given
     fates = ["Deceased Characters"] * 60 + ["Living Characters"] * 139 + ["?"]
     source = save(tmp_path, rows(200).assign(**{"Identity": "", "Marital Status": "", "Alive": fates}))
@@ -151,7 +157,7 @@ def test_where_all_rows_are_rejected_the_error_names_the_commonest_reasons_in_ev
     assert '139 rows: Alive is "Living Characters", expected Alive or Dead; 60 rows: Alive is "Deceased' in told[0]
 
 
-def test_numbers_that_count_as_missing_are_a_warning_with_three_examples(home: Home, tmp_path: Path):
+def test_numbers_that_count_as_missing_are_a_warning_with_three_examples(home: ProjectPaths, tmp_path: Path):
     # given: decimal commas and units in most cells of one column, in few of the other
     heights = ["1,85", "1.9 m", " 1.70\u00a0", "2,01"] * 25 + [""] * 100
     weights = ["90.5", "80", "70", "90,5"] * 50

@@ -8,11 +8,11 @@ from dagster._core.test_utils import create_run_for_test
 
 from marvel_assets.definitions import defs
 from marvel_assets.defs.ingestion.assets import raw_characters
-from marvel_assets.defs.ingestion.sensors import FINGERPRINT_TAG, new_raw_data
+from marvel_assets.defs.ingestion.sensors import FINGERPRINT_TAG, source_change_sensor
 from marvel_assets.defs.project import Project
-from marvel_assets.defs.resources import resources_of_the_profile
+from marvel_assets.defs.resources import profile_resources
 from marvel_assets.defs.sensor_cursor import SensorError
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.sources.resource import Sources
 from marvel_assets_tests.graph import run_graph
 from marvel_assets_tests.planted import spoilt_characters
@@ -34,7 +34,7 @@ def write(file: Path, share: float) -> Path:
 class Watch:
     """The sensor over an instance, ticking on demand as the daemon would let it."""
 
-    def __init__(self, home: Home, source: Path | str, project: Path) -> None:
+    def __init__(self, home: ProjectPaths, source: Path | str, project: Path) -> None:
         self.instance = dg.DagsterInstance.ephemeral()
         self.cursor: str | None = None
         self.home = home
@@ -46,7 +46,7 @@ class Watch:
     def tick(self) -> list[dg.RunRequest] | str:
         """The runs that are asked for, or the reason why there are none."""
         context = dg.build_sensor_context(self.instance, cursor=self.cursor, resources=self._resources)
-        result = new_raw_data(context)
+        result = source_change_sensor(context)
         if isinstance(result, dg.SkipReason):
             return str(result.skip_message)
         self.cursor = result.cursor or self.cursor
@@ -59,7 +59,7 @@ class Watch:
 
 
 @pytest.fixture
-def watch(home: Home, source: Path, small_project: Path) -> Watch:
+def watch(home: ProjectPaths, source: Path, small_project: Path) -> Watch:
     return Watch(home, source, small_project)
 
 
@@ -99,7 +99,7 @@ def test_a_run_of_the_raw_rows_alone_has_not_trained_on_them(watch: Watch, sourc
     dg.materialize(
         defs.assets,
         selection="raw_characters",
-        resources=resources_of_the_profile(watch.home),
+        resources=profile_resources(watch.home),
         run_config={"ops": {"raw_characters": {"config": {"source": str(source)}}}},
         instance=watch.instance,
     )
@@ -114,7 +114,7 @@ def test_characters_that_were_only_scored_leave_what_was_trained_on_known(watch:
     dg.materialize(
         defs.assets,
         selection="raw_characters",
-        resources=resources_of_the_profile(watch.home),
+        resources=profile_resources(watch.home),
         run_config={"ops": {"raw_characters": {"config": {"source": str(write(source.with_name("b.csv"), SECOND))}}}},
         instance=watch.instance,
     )
@@ -124,7 +124,7 @@ def test_characters_that_were_only_scored_leave_what_was_trained_on_known(watch:
 
 
 def test_the_sensor_asks_a_server_for_the_version_and_leaves_reading_to_the_run(
-    home: Home, small_project: Path, monkeypatch: pytest.MonkeyPatch
+    home: ProjectPaths, small_project: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")

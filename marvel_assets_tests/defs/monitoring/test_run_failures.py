@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from marvel_assets.defs.monitoring.run_failures import WEBHOOK, WebhookError, failed_runs, post, what_failed
+from marvel_assets.defs.monitoring.run_failures import WEBHOOK, WebhookError, post, run_failure_alert, what_failed
 
 ADDRESS_PART = "known-to-nobody"
 
@@ -30,7 +30,7 @@ def context() -> dg.RunFailureSensorContext:
     instance = dg.DagsterInstance.ephemeral()
     result = broken.execute_in_process(instance=instance, raise_on_error=False)
     return dg.build_run_status_sensor_context(
-        sensor_name="failed_runs",
+        sensor_name="run_failure_alert",
         dagster_event=result.get_run_failure_event(),
         dagster_instance=instance,
         dagster_run=result.dagster_run,
@@ -40,13 +40,13 @@ def context() -> dg.RunFailureSensorContext:
 def test_runs_that_were_started_at_the_command_line_are_seen():
     # given: the first tick notes where the sensor begins
     instance = dg.DagsterInstance.ephemeral()
-    repository = dg.Definitions(jobs=[broken], sensors=[failed_runs]).get_repository_def()
+    repository = dg.Definitions(jobs=[broken], sensors=[run_failure_alert]).get_repository_def()
 
     def tick(cursor: str | None) -> SensorExecutionData:
         context = dg.build_sensor_context(
-            instance, cursor, repository_def=repository, sensor_name=failed_runs.name, last_sensor_start_time=1.0
+            instance, cursor, repository_def=repository, sensor_name=run_failure_alert.name, last_sensor_start_time=1.0
         )
-        return failed_runs.evaluate_tick(context)
+        return run_failure_alert.evaluate_tick(context)
 
     first = tick(None)
     broken.execute_in_process(instance=instance, raise_on_error=False)
@@ -106,7 +106,7 @@ def test_the_webhook_gets_the_message(
     monkeypatch.setenv(WEBHOOK, webhook.url)
 
     # when
-    failed_runs(context)
+    run_failure_alert(context)
 
     # then
     assert webhook.received == [what_failed(context)]
@@ -119,7 +119,7 @@ def test_without_a_webhook_nothing_is_posted(
     monkeypatch.delenv(WEBHOOK, raising=False)
 
     # when
-    failed_runs(context)
+    run_failure_alert(context)
 
     # then
     assert webhook.received == []

@@ -11,7 +11,7 @@ import yaml
 
 from marvel_assets.config import ProjectConfig
 from marvel_assets.defs.registration import challenger as judging
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.embedded import EmbeddedCatalog
 from marvel_assets.registry.model_pairs import ModelPair, ModelPairs
 from marvel_assets.summary import summary
@@ -51,7 +51,7 @@ def gate(tmp_path: Path, small_project: Path, monkeypatch: pytest.MonkeyPatch) -
     return set_gate
 
 
-def pairs_in(home: Home, config: ProjectConfig) -> ModelPairs:
+def pairs_in(home: ProjectPaths, config: ProjectConfig) -> ModelPairs:
     catalog = EmbeddedCatalog(connect(f"sqlite:///{home.mlflow_database}", home.locks), home.locks)
     return ModelPairs(catalog, config, home.locks)
 
@@ -61,7 +61,7 @@ def shown_on(instance: dg.DagsterInstance, asset: str) -> Mapping[str, dg.Metada
     return instance.get_latest_materialization_event(dg.AssetKey(asset)).asset_materialization.metadata
 
 
-def served(home: Home, config: ProjectConfig) -> tuple[int, int]:
+def served(home: ProjectPaths, config: ProjectConfig) -> tuple[int, int]:
     """The numbers of the pair under the aliases, each looked up by its own alias."""
     pairs = pairs_in(home, config)
     assert pairs.is_whole()
@@ -69,7 +69,9 @@ def served(home: Home, config: ProjectConfig) -> tuple[int, int]:
     return current.basic.version, current.custom.version
 
 
-def test_the_first_model_passes_on_floors_and_slices(home: Home, config: ProjectConfig, sources: dict[float, Path]):
+def test_the_first_model_passes_on_floors_and_slices(
+    home: ProjectPaths, config: ProjectConfig, sources: dict[float, Path]
+):
     # when
     result = run_graph(home, sources[GOOD])
 
@@ -80,7 +82,7 @@ def test_the_first_model_passes_on_floors_and_slices(home: Home, config: Project
 
 
 def test_a_worse_challenger_is_refused_in_a_green_run_with_the_reason(
-    home: Home, small_project: Path, sources: dict[float, Path], given_runs: Callable[..., Home]
+    home: ProjectPaths, small_project: Path, sources: dict[float, Path], given_runs: Callable[..., ProjectPaths]
 ):
     # given
     instance = dg.DagsterInstance.ephemeral()
@@ -111,7 +113,7 @@ def test_a_worse_challenger_is_refused_in_a_green_run_with_the_reason(
 
 
 def test_a_better_challenger_takes_both_aliases(
-    home: Home, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., Home]
+    home: ProjectPaths, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., ProjectPaths]
 ):
     # given
     given_runs(FAIR)
@@ -125,7 +127,7 @@ def test_a_better_challenger_takes_both_aliases(
 
 
 def test_an_unchanged_run_still_shows_the_slices(
-    home: Home, sources: dict[float, Path], given_runs: Callable[..., Home]
+    home: ProjectPaths, sources: dict[float, Path], given_runs: Callable[..., ProjectPaths]
 ):
     # given
     instance = dg.DagsterInstance.ephemeral()
@@ -141,7 +143,7 @@ def test_an_unchanged_run_still_shows_the_slices(
 
 
 def test_the_verdict_stands_on_the_version_and_in_the_model_card(
-    home: Home, config: ProjectConfig, given_runs: Callable[..., Home]
+    home: ProjectPaths, config: ProjectConfig, given_runs: Callable[..., ProjectPaths]
 ):
     # given
     given_runs(FAIR, GOOD)
@@ -159,7 +161,7 @@ def test_the_verdict_stands_on_the_version_and_in_the_model_card(
 
 
 def test_a_repeated_run_asks_the_gate_nothing_again(
-    home: Home, sources: dict[float, Path], given_runs: Callable[..., Home]
+    home: ProjectPaths, sources: dict[float, Path], given_runs: Callable[..., ProjectPaths]
 ):
     # given
     given_runs(GOOD)
@@ -175,11 +177,11 @@ def test_a_repeated_run_asks_the_gate_nothing_again(
 
 
 def test_a_broken_model_is_a_failure(
-    home: Home,
+    home: ProjectPaths,
     config: ProjectConfig,
     sources: dict[float, Path],
     monkeypatch: pytest.MonkeyPatch,
-    given_runs: Callable[..., Home],
+    given_runs: Callable[..., ProjectPaths],
 ):
     # given: when the challenger is loaded again to be judged, its leaves are no numbers any more
     given_runs(FAIR)
@@ -206,7 +208,7 @@ def test_a_broken_model_is_a_failure(
 
 
 def test_a_champion_that_can_not_be_loaded_is_told_and_decides_against(
-    home: Home, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., Home]
+    home: ProjectPaths, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., ProjectPaths]
 ):
     # given
     given_runs(FAIR)
@@ -225,11 +227,11 @@ def test_a_champion_that_can_not_be_loaded_is_told_and_decides_against(
 
 
 def test_report_only_tells_the_verdict_and_lets_the_model_through(
-    home: Home,
+    home: ProjectPaths,
     config: ProjectConfig,
     sources: dict[float, Path],
     gate: Callable[..., None],
-    given_runs: Callable[..., Home],
+    given_runs: Callable[..., ProjectPaths],
 ):
     # given
     given_runs(GOOD)
@@ -244,7 +246,7 @@ def test_report_only_tells_the_verdict_and_lets_the_model_through(
 
 
 def test_with_manual_approval_a_version_waits_until_a_person_approves(
-    home: Home, config: ProjectConfig, sources: dict[float, Path], gate: Callable[..., None]
+    home: ProjectPaths, config: ProjectConfig, sources: dict[float, Path], gate: Callable[..., None]
 ):
     # given
     gate(approval="manual")
@@ -261,7 +263,7 @@ def test_with_manual_approval_a_version_waits_until_a_person_approves(
 
 
 def test_a_rollback_puts_the_earlier_pair_back_with_who_and_why(
-    home: Home, config: ProjectConfig, given_runs: Callable[..., Home]
+    home: ProjectPaths, config: ProjectConfig, given_runs: Callable[..., ProjectPaths]
 ):
     # given
     given_runs(FAIR, GOOD)
@@ -289,11 +291,11 @@ def test_a_rollback_puts_the_earlier_pair_back_with_who_and_why(
 
 @pytest.mark.parametrize("mode", ["enforce", "report"])
 def test_what_was_rolled_back_is_not_taken_up_again_by_the_next_run(
-    home: Home,
+    home: ProjectPaths,
     config: ProjectConfig,
     sources: dict[float, Path],
     gate: Callable[..., None],
-    given_runs: Callable[..., Home],
+    given_runs: Callable[..., ProjectPaths],
     mode: str,
 ):
     # given
@@ -312,7 +314,7 @@ def test_what_was_rolled_back_is_not_taken_up_again_by_the_next_run(
 
 
 def test_a_version_that_was_rolled_back_can_be_approved_again(
-    home: Home, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., Home]
+    home: ProjectPaths, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., ProjectPaths]
 ):
     # given
     given_runs(FAIR, GOOD)
@@ -327,7 +329,9 @@ def test_a_version_that_was_rolled_back_can_be_approved_again(
     assert served(home, config) == (2, 2)
 
 
-def test_a_rollback_needs_an_earlier_pair(home: Home, config: ProjectConfig, given_runs: Callable[..., Home]):
+def test_a_rollback_needs_an_earlier_pair(
+    home: ProjectPaths, config: ProjectConfig, given_runs: Callable[..., ProjectPaths]
+):
     # given
     given_runs(GOOD)
 
@@ -340,11 +344,11 @@ def test_a_rollback_needs_an_earlier_pair(home: Home, config: ProjectConfig, giv
 
 
 def test_a_challenger_that_was_judged_against_another_champion_fails_and_wins_in_the_next_run(
-    home: Home,
+    home: ProjectPaths,
     config: ProjectConfig,
     sources: dict[float, Path],
     monkeypatch: pytest.MonkeyPatch,
-    given_runs: Callable[..., Home],
+    given_runs: Callable[..., ProjectPaths],
 ):
     # given: another machine's run moves the aliases after this one has judged
     given_runs(FAIR)
@@ -367,7 +371,7 @@ def test_a_challenger_that_was_judged_against_another_champion_fails_and_wins_in
 
 
 def test_an_alias_that_a_person_moved_back_stays_there_and_the_run_says_why(
-    home: Home, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., Home]
+    home: ProjectPaths, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., ProjectPaths]
 ):
     # given
     given_runs(FAIR, GOOD)
@@ -392,7 +396,7 @@ def test_an_alias_that_a_person_moved_back_stays_there_and_the_run_says_why(
 
 
 def test_a_challenger_may_take_the_place_of_what_a_person_serves(
-    home: Home, config: ProjectConfig, templates: Templates, given_runs: Callable[..., Home]
+    home: ProjectPaths, config: ProjectConfig, templates: Templates, given_runs: Callable[..., ProjectPaths]
 ):
     # given: a person serves the worse of the two
     given_runs(FAIR, GOOD)
@@ -408,7 +412,7 @@ def test_a_challenger_may_take_the_place_of_what_a_person_serves(
 
 
 def test_an_alias_on_what_is_no_pair_fails_the_run_with_a_way_out(
-    home: Home, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., Home]
+    home: ProjectPaths, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., ProjectPaths]
 ):
     # given: somebody's own version
     given_runs(GOOD)

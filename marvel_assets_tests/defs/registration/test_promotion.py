@@ -9,7 +9,7 @@ import pytest
 
 from marvel_assets.defs.jobs import promote
 from marvel_assets.defs.project import Project
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.base import ModelCatalog
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets_tests.commands import BASIC, CUSTOM
@@ -22,7 +22,7 @@ DEV, ACC, PRD = (f"marvel_{environment}.marvel_characters" for environment in ("
 
 
 @pytest.fixture
-def unity_catalog(embedded_registry: Backend, home: Home) -> UnityCatalog:
+def unity_catalog(embedded_registry: Backend, home: ProjectPaths) -> UnityCatalog:
     """A catalog in which dev serves a pair: the first logged model, wrapped by the second."""
     basic, custom, _ = embedded_registry.models
     shutil.copyfile(embedded_registry.settings["tracking_uri"].removeprefix("sqlite:///"), home.mlflow_database)

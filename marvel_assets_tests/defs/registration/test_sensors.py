@@ -8,9 +8,9 @@ import pytest
 
 from marvel_assets.config import ProjectConfig
 from marvel_assets.defs.registration.sensors import aliases_agree
-from marvel_assets.defs.resources import resources_of_the_profile
+from marvel_assets.defs.resources import profile_resources
 from marvel_assets.defs.sensor_cursor import SensorError
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.model_pairs import ALIAS, WRAPS, ModelPair, ModelPairs
 from marvel_assets_tests.commands import reference
 from marvel_assets_tests.registry.backends import Backend
@@ -19,10 +19,10 @@ NEEDED = ("project", "unity_catalog", "tracking", "references")
 
 
 @pytest.fixture
-def pairs(embedded_registry: Backend, home: Home, small_project: Path) -> ModelPairs:
+def pairs(embedded_registry: Backend, home: ProjectPaths, small_project: Path) -> ModelPairs:
     """Two pairs, of which the second is served."""
     shutil.copyfile(embedded_registry.settings["tracking_uri"].removeprefix("sqlite:///"), home.mlflow_database)
-    pairs = resources_of_the_profile(home)["unity_catalog"].pairs(ProjectConfig.from_yaml(small_project))
+    pairs = profile_resources(home)["unity_catalog"].pairs(ProjectConfig.from_yaml(small_project))
     first, second, third = (model.model_id for model in embedded_registry.models)
     expected = None
     for basic, custom in ((first, second), (second, third)):
@@ -35,13 +35,13 @@ def pairs(embedded_registry: Backend, home: Home, small_project: Path) -> ModelP
     return pairs
 
 
-def tick(home: Home, cursor: str | None = None) -> dg.SensorResult:
-    resources = {name: resources_of_the_profile(home)[name] for name in NEEDED}
+def tick(home: ProjectPaths, cursor: str | None = None) -> dg.SensorResult:
+    resources = {name: profile_resources(home)[name] for name in NEEDED}
     with dg.build_sensor_context(cursor=cursor, resources=resources) as context:
         return aliases_agree(context)
 
 
-def test_an_alias_that_a_person_moved_is_followed_and_reported(home: Home, pairs: ModelPairs):
+def test_an_alias_that_a_person_moved_is_followed_and_reported(home: ProjectPaths, pairs: ModelPairs):
     # given
     pairs._catalog.set_alias(pairs.custom_name, ALIAS, 1)
 
@@ -60,7 +60,7 @@ def test_an_alias_that_a_person_moved_is_followed_and_reported(home: Home, pairs
     assert tick(home).skip_reason.skip_message == "Both aliases are at basic version 1 and custom version 1."
 
 
-def test_three_errors_in_a_row_fail_the_tick_and_say_since_when(home: Home, pairs: ModelPairs):
+def test_three_errors_in_a_row_fail_the_tick_and_say_since_when(home: ProjectPaths, pairs: ModelPairs):
     # given: what is under the alias is not of this project
     pairs._catalog.set_tags(pairs.custom_name, 2, {WRAPS: "nothing"})
     cursor = None

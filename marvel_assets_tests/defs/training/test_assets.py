@@ -10,7 +10,7 @@ import yaml
 from deltalake import DeltaTable
 
 from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import reference, state_of
 from marvel_assets_tests.conftest import FEW_TREES, SMALL_GENERATOR
@@ -33,16 +33,16 @@ METRICS = {
 
 
 @pytest.fixture
-def client(first_run: Home) -> mlflow.MlflowClient:
+def client(first_run: ProjectPaths) -> mlflow.MlflowClient:
     return connect(f"sqlite:///{first_run.mlflow_database}", first_run.locks)
 
 
 @pytest.fixture
-def run(first_run: Home, client: mlflow.MlflowClient) -> mlflow.entities.Run:
+def run(first_run: ProjectPaths, client: mlflow.MlflowClient) -> mlflow.entities.Run:
     return client.get_run(reference(first_run, "basic_model").run_id)
 
 
-def test_both_data_sets_are_inputs_at_their_true_version(first_run: Home, run: mlflow.entities.Run):
+def test_both_data_sets_are_inputs_at_their_true_version(first_run: ProjectPaths, run: mlflow.entities.Run):
     # when
     inputs = {tag.value: item.dataset for item in run.inputs.dataset_inputs for tag in item.tags}
 
@@ -56,7 +56,7 @@ def test_both_data_sets_are_inputs_at_their_true_version(first_run: Home, run: m
         assert inputs[context].digest.startswith(f"v{table.version}-")
 
 
-def test_a_later_table_version_gets_an_input_of_its_own(materialised: Home, tmp_path: Path):
+def test_a_later_table_version_gets_an_input_of_its_own(materialised: ProjectPaths, tmp_path: Path):
     # given: as many rows as before, one of them changed
     rows = synthetic_characters(**SMALL_GENERATOR)
     rows["Teams"] = rows["Teams"].where(rows.index % 2 == 0, "Some Team")
@@ -72,7 +72,7 @@ def test_a_later_table_version_gets_an_input_of_its_own(materialised: Home, tmp_
     assert versions == {"1"}
 
 
-def test_metrics_are_linked_to_the_model_and_the_data_set(first_run: Home, client: mlflow.MlflowClient):
+def test_metrics_are_linked_to_the_model_and_the_data_set(first_run: ProjectPaths, client: mlflow.MlflowClient):
     # when
     model = client.get_logged_model(reference(first_run, "basic_model").model_id)
 
@@ -88,7 +88,7 @@ def test_parameters_tags_and_plots_are_there(client: mlflow.MlflowClient, run: m
     assert {Path(file.path).stem for file in client.list_artifacts(run.info.run_id, "plots")} == PLOTS
 
 
-def test_the_model_is_stored_as_skops_with_given_requirements(first_run: Home):
+def test_the_model_is_stored_as_skops_with_given_requirements(first_run: ProjectPaths):
     # given
     connect(f"sqlite:///{first_run.mlflow_database}", first_run.locks)
     model = reference(first_run, "basic_model")
@@ -113,7 +113,7 @@ def test_the_model_is_stored_as_skops_with_given_requirements(first_run: Home):
     }
 
 
-def test_the_model_takes_what_callers_send(first_run: Home):
+def test_the_model_takes_what_callers_send(first_run: ProjectPaths):
     # given
     connect(f"sqlite:///{first_run.mlflow_database}", first_run.locks)
     model = mlflow.pyfunc.load_model(reference(first_run, "basic_model").uri)
@@ -141,7 +141,7 @@ def test_the_model_takes_what_callers_send(first_run: Home):
     assert len(labels) == 2
 
 
-def test_a_model_that_fails_its_inspection_is_never_registered(home: Home):
+def test_a_model_that_fails_its_inspection_is_never_registered(home: ProjectPaths):
     # given: a pipeline whose rows are not those that its table version holds
     succeeded(run_graph(home, select="*fitted_pipeline,test_set,inference_wheel"))
     [description] = home.pipelines.glob("*.json")
@@ -159,7 +159,7 @@ def test_a_model_that_fails_its_inspection_is_never_registered(home: Home):
     assert client.search_model_versions() == []
 
 
-def test_a_fit_is_reused_where_logging_was_cut_off(home: Home, small_project: Path):
+def test_a_fit_is_reused_where_logging_was_cut_off(home: ProjectPaths, small_project: Path):
     # given: MLflow has lost the model, as if the run had been killed before it was logged
     succeeded(run_graph(home, select="*basic_model,rejected_characters"))
     before = state_of(home, small_project)
@@ -175,7 +175,7 @@ def test_a_fit_is_reused_where_logging_was_cut_off(home: Home, small_project: Pa
     assert all(numbers == [1] for numbers in after.versions.values())
 
 
-def test_another_wheel_makes_no_other_model(materialised: Home):
+def test_another_wheel_makes_no_other_model(materialised: ProjectPaths):
     # given
     wheel = materialised.references / "inference_wheel.json"
     wheel.write_text(json.dumps(json.loads(wheel.read_text()) | {"content": "0" * 16}))
@@ -188,7 +188,7 @@ def test_another_wheel_makes_no_other_model(materialised: Home):
 
 
 def test_early_stopping_and_native_categories_give_a_model_that_is_checked_served_and_scored_like_any_other(
-    home: Home, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: ProjectPaths, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given
     settings = yaml.safe_load(small_project.read_text()) | {"native_categories": True, "early_stopping": {"rounds": 5}}
@@ -212,8 +212,8 @@ def test_early_stopping_and_native_categories_give_a_model_that_is_checked_serve
     assert reference(home, "survival_predictions").rows > 0
 
 
-def test_another_way_to_fit_is_another_recipe_and_the_way_back_finds_the_first(
-    home: Home, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_another_way_to_fit_is_another_cache_key_and_the_way_back_finds_the_first(
+    home: ProjectPaths, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given
     succeeded(run_graph(home, select="*fitted_pipeline"))
@@ -229,4 +229,4 @@ def test_another_way_to_fit_is_another_recipe_and_the_way_back_finds_the_first(
 
     # then
     assert len(list(home.pipelines.glob("*.skops"))) == 2
-    assert json.loads((home.references / "fitted_pipeline.json").read_text())["recipe"] == first.stem
+    assert json.loads((home.references / "fitted_pipeline.json").read_text())["cache_key"] == first.stem

@@ -8,7 +8,7 @@ import pytest
 
 from marvel_assets.defs.training.assets import basic_model
 from marvel_assets.defs.training.checks import SAME_ROWS
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.graph import checks_of, inspect_alone, run_graph
 from marvel_assets_tests.homes import Templates
 
@@ -18,7 +18,7 @@ FAIR = 0.1
 
 
 def test_a_model_that_passed_is_not_inspected_again_by_the_next_run(
-    given_runs: Callable[..., Home], templates: Templates
+    given_runs: Callable[..., ProjectPaths], templates: Templates
 ):
     # given
     home = given_runs(FAIR)
@@ -36,7 +36,7 @@ def test_a_model_that_passed_is_not_inspected_again_by_the_next_run(
         assert check.metadata["inspected_in"].value == first.run_id
 
 
-def test_the_checks_alone_look_again(given_runs: Callable[..., Home]):
+def test_the_checks_alone_look_again(given_runs: Callable[..., ProjectPaths]):
     # given: the rows that the model was fitted on are gone
     home = given_runs(FAIR)
     assert checks_of(inspect_alone(home))[SAME_ROWS]

@@ -10,13 +10,13 @@ import mlflow
 import psutil
 import pytest
 
-from marvel_assets.datasets.marvel_kaggle.answer import ANSWER
+from marvel_assets.datasets.marvel_kaggle.answer import OUTPUT_COLUMN
 from marvel_assets.definitions import defs
 from marvel_assets.defs.jobs import retrain
-from marvel_assets.defs.resources import resources_of_the_profile
-from marvel_assets.paths import Home
+from marvel_assets.defs.resources import profile_resources
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.storage.memory import TooManyRowsError
-from marvel_assets.storage.pipeline_cache import FittedPipeline, PipelineStore
+from marvel_assets.storage.pipeline_cache import FittedPipeline, PipelineCache
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.tracking.signature import example_frame
@@ -30,10 +30,10 @@ MODEL = f"marvel_dev.marvel_characters.{CUSTOM}"
 TWO_WORKERS = {"distribution": {"workers": 2}}
 
 
-def run(home: Home, settings: dict[str, Any], *assets: str) -> dg.ExecuteInProcessResult:
+def run(home: ProjectPaths, settings: dict[str, Any], *assets: str) -> dg.ExecuteInProcessResult:
     """Retrain with settings of fitted_pipeline."""
     graph = dg.Definitions(
-        assets=defs.assets, asset_checks=defs.asset_checks, jobs=[retrain], resources=resources_of_the_profile(home)
+        assets=defs.assets, asset_checks=defs.asset_checks, jobs=[retrain], resources=profile_resources(home)
     )
     return graph.resolve_job_def("retrain").execute_in_process(
         run_config={"ops": {"fitted_pipeline": {"config": settings}}},
@@ -42,15 +42,17 @@ def run(home: Home, settings: dict[str, Any], *assets: str) -> dg.ExecuteInProce
     )
 
 
-def pipeline_of(home: Home) -> FittedPipeline:
-    recipe = json.loads((home.references / "fitted_pipeline.json").read_text())["recipe"]
-    found = PipelineStore(folder=str(home.pipelines), locks=str(home.locks)).find(recipe)
+def pipeline_of(home: ProjectPaths) -> FittedPipeline:
+    cache_key = json.loads((home.references / "fitted_pipeline.json").read_text())["cache_key"]
+    found = PipelineCache(folder=str(home.pipelines), locks=str(home.locks)).find(cache_key)
     assert found is not None
     return found
 
 
 @pytest.fixture
-def fitted_by_two(tmp_path_factory: pytest.TempPathFactory, home: Home, empty_home: Home) -> Home:
+def fitted_by_two(
+    tmp_path_factory: pytest.TempPathFactory, home: ProjectPaths, empty_home: ProjectPaths
+) -> ProjectPaths:
     """The test's own home, in which two workers have fitted the pipeline, and every check has passed."""
 
     def make(folder: Path) -> None:
@@ -59,10 +61,10 @@ def fitted_by_two(tmp_path_factory: pytest.TempPathFactory, home: Home, empty_ho
         assert {"training_rows_are_read_again", "loads_by_model_id_and_by_run"} <= checks_of(result).keys()
 
     shutil.rmtree(home.root)
-    return copy_of(Home(made_once(tmp_path_factory, "fitted-by-two", make) / "home"), home.root)
+    return copy_of(ProjectPaths(made_once(tmp_path_factory, "fitted-by-two", make) / "home"), home.root)
 
 
-def test_a_fit_by_workers_ends_in_a_registered_model_that_answers(fitted_by_two: Home, small_project: Path):
+def test_a_fit_by_workers_ends_in_a_registered_model_that_answers(fitted_by_two: ProjectPaths, small_project: Path):
     # given
     home = fitted_by_two
 
@@ -71,7 +73,7 @@ def test_a_fit_by_workers_ends_in_a_registered_model_that_answers(fitted_by_two:
     connect(f"sqlite:///{home.mlflow_database}", home.locks)
     model = mlflow.pyfunc.load_model(f"models:/{MODEL}@latest-model")
     features = list(model.unwrap_python_model().model.feature_names_in_)
-    assert set(model.predict(example_frame(features))[ANSWER]) <= {"alive", "dead"}
+    assert set(model.predict(example_frame(features))[OUTPUT_COLUMN]) <= {"alive", "dead"}
 
     # and: what is recorded of the training rows is the table that they came from
     basic = reference(home, "basic_model")
@@ -93,7 +95,7 @@ def test_a_fit_by_workers_ends_in_a_registered_model_that_answers(fitted_by_two:
     assert state_of(home, small_project) == before
 
 
-def test_fits_by_workers_and_alone_are_told_apart(fitted_by_two: Home):
+def test_fits_by_workers_and_alone_are_told_apart(fitted_by_two: ProjectPaths):
     # given
     together = pipeline_of(fitted_by_two)
 
@@ -103,11 +105,11 @@ def test_fits_by_workers_and_alone_are_told_apart(fitted_by_two: Home):
 
     # then
     assert (together.workers, alone.workers) == (2, 0)
-    assert together.recipe != alone.recipe
+    assert together.cache_key != alone.cache_key
     assert together.trained_on == alone.trained_on
 
 
-def test_rows_that_were_changed_behind_the_models_back_are_noticed(fitted_by_two: Home):
+def test_rows_that_were_changed_behind_the_models_back_are_noticed(fitted_by_two: ProjectPaths):
     # given: a model that says it was fitted on other rows
     client = connect(f"sqlite:///{fitted_by_two.mlflow_database}", fitted_by_two.locks)
     client.set_logged_model_tags(reference(fitted_by_two, "basic_model").model_id, {"rows_digest": "0" * 32})
@@ -116,10 +118,10 @@ def test_rows_that_were_changed_behind_the_models_back_are_noticed(fitted_by_two
     assert checks_of(inspect_alone(fitted_by_two))["training_rows_are_read_again"] is False
 
 
-def test_a_table_that_one_process_refuses_is_not_refused_to_enough_workers(materialised: Home):
+def test_a_table_that_one_process_refuses_is_not_refused_to_enough_workers(materialised: ProjectPaths):
     # given: more rows than this machine could hold in one process, as far as the log tells
     train_set: TableVersion = reference(materialised, "train_set")
-    tables = resources_of_the_profile(materialised)["tables"]
+    tables = profile_resources(materialised)["tables"]
     _claim_more_rows(Path(tables.location(train_set.name)), psutil.virtual_memory().available // 500)
 
     # then: alone it is refused, as a scan of parts it is not
@@ -129,7 +131,7 @@ def test_a_table_that_one_process_refuses_is_not_refused_to_enough_workers(mater
     assert sum(part.read().num_rows for part in parts) == train_set.rows
 
 
-def test_an_unreachable_scheduler_fails_the_step_with_its_address(materialised: Home):
+def test_an_unreachable_scheduler_fails_the_step_with_its_address(materialised: ProjectPaths):
     # when
     result = run(materialised, {"distribution": {"workers": 2, "scheduler": "tcp://127.0.0.1:9"}})
 

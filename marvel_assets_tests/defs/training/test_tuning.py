@@ -11,7 +11,7 @@ import yaml
 
 from marvel_assets.config import ProjectConfig
 from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
-from marvel_assets.paths import Home
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import python, reference, succeeded
 from marvel_assets_tests.graph import failure_of, run_graph, run_job
@@ -23,7 +23,7 @@ EXPERIMENT = "/Shared/marvel-characters-basic-tuning"
 
 
 @pytest.fixture
-def trained(home: Home, first_run: Home) -> Home:
+def trained(home: ProjectPaths, first_run: ProjectPaths) -> ProjectPaths:
     """The test's own home, with training rows."""
     shutil.copytree(first_run.warehouse, home.warehouse)
     shutil.copytree(first_run.references, home.references)
@@ -31,7 +31,7 @@ def trained(home: Home, first_run: Home) -> Home:
 
 
 @pytest.fixture
-def tune(home: Home) -> Callable[..., str]:
+def tune(home: ProjectPaths) -> Callable[..., str]:
     """Runs the job; returns what it failed with, or nothing."""
 
     def run(**config: object) -> str:
@@ -41,19 +41,21 @@ def tune(home: Home) -> Callable[..., str]:
     return run
 
 
-def runs_of(home: Home) -> list[mlflow.entities.Run]:
+def runs_of(home: ProjectPaths) -> list[mlflow.entities.Run]:
     """The studies in MLflow, the oldest first."""
     client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
     experiment = client.get_experiment_by_name(EXPERIMENT)
     return list(client.search_runs([experiment.experiment_id], order_by=["attributes.start_time"]))
 
 
-def artifact(home: Home, run: mlflow.entities.Run, name: str) -> str:
+def artifact(home: ProjectPaths, run: mlflow.entities.Run, name: str) -> str:
     connect(f"sqlite:///{home.mlflow_database}", home.locks)
     return str(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{name}"))
 
 
-def test_the_study_is_in_mlflow_with_its_course_its_trials_and_its_rows(trained: Home, tune: Callable[..., str]):
+def test_the_study_is_in_mlflow_with_its_course_its_trials_and_its_rows(
+    trained: ProjectPaths, tune: Callable[..., str]
+):
     # when
     assert tune() == ""
 
@@ -72,7 +74,7 @@ def test_the_study_is_in_mlflow_with_its_course_its_trials_and_its_rows(trained:
 
 
 def test_the_proposal_is_a_block_that_the_configuration_takes(
-    trained: Home, tune: Callable[..., str], small_project: Path, tmp_path: Path
+    trained: ProjectPaths, tune: Callable[..., str], small_project: Path, tmp_path: Path
 ):
     # given
     assert tune() == ""
@@ -89,7 +91,7 @@ def test_the_proposal_is_a_block_that_the_configuration_takes(
     assert config.parameters.subsample is not None
 
 
-def test_nothing_is_changed_by_it(trained: Home, tune: Callable[..., str], small_project: Path):
+def test_nothing_is_changed_by_it(trained: ProjectPaths, tune: Callable[..., str], small_project: Path):
     # given
     def everything() -> dict[str, bytes]:
         folders = (trained.warehouse, trained.pipelines, trained.references)
@@ -106,7 +108,7 @@ def test_nothing_is_changed_by_it(trained: Home, tune: Callable[..., str], small
     assert connect(f"sqlite:///{trained.mlflow_database}", trained.locks).search_registered_models() == []
 
 
-def test_a_second_run_goes_on_with_the_same_study(trained: Home, tune: Callable[..., str]):
+def test_a_second_run_goes_on_with_the_same_study(trained: ProjectPaths, tune: Callable[..., str]):
     # given
     assert tune(trials=2) == ""
 
@@ -120,7 +122,7 @@ def test_a_second_run_goes_on_with_the_same_study(trained: Home, tune: Callable[
     assert len(list(trained.studies.glob("*.db"))) == 1
 
 
-def test_other_rows_are_another_study(trained: Home, tune: Callable[..., str]):
+def test_other_rows_are_another_study(trained: ProjectPaths, tune: Callable[..., str]):
     # when
     assert (tune(trials=1), tune(trials=1, sample=0.5)) == ("", "")
 
@@ -129,7 +131,7 @@ def test_other_rows_are_another_study(trained: Home, tune: Callable[..., str]):
 
 
 def test_a_pinned_version_is_searched_on_where_there_is_a_newer_one(
-    trained: Home, tune: Callable[..., str], tmp_path: Path
+    trained: ProjectPaths, tune: Callable[..., str], tmp_path: Path
 ):
     # given: a second version
     synthetic_characters(1600, 8).to_csv(tmp_path / "rows.csv", index=False)
@@ -162,7 +164,7 @@ def test_without_training_rows_it_says_what_to_materialise(tune: Callable[..., s
     assert "train_set is not there; materialise train_set first" in tune()
 
 
-def test_the_command_prints_the_block(trained: Home, tmp_path: Path):
+def test_the_command_prints_the_block(trained: ProjectPaths, tmp_path: Path):
     # given
     settings = tmp_path / "tune.yml"
     settings.write_text(yaml.safe_dump({"ops": {"tune_hyperparameters": {"config": FEW}}}))

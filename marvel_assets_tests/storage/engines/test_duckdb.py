@@ -32,8 +32,8 @@ def digested(*values: str) -> str:
 
 def content_of(engine: DuckDBEngine, *values: str) -> Content:
     with engine.session() as session:
-        session.query(digested(*values), "made")
-        return session.content("made")
+        session.create_table_as(digested(*values), "made")
+        return session.fingerprint("made")
 
 
 @settings(max_examples=25, deadline=None)
@@ -80,7 +80,9 @@ def test_a_source_is_read_with_its_rows_numbered_and_its_columns_renamed(engine:
     # when
     with engine.session() as session:
         session.read_source(FileSource("rows", path), "delivered")
-        rows = session.rows("SELECT source_row, PageID, Marital_Status, Height_m FROM delivered ORDER BY source_row")
+        rows = session.fetchall(
+            "SELECT source_row, PageID, Marital_Status, Height_m FROM delivered ORDER BY source_row"
+        )
 
     # then
     assert rows == [
@@ -103,8 +105,8 @@ def test_a_written_table_is_read_again_at_the_version_asked_for(engine: DuckDBEn
     # given
     location = tmp_path / "table"
     with engine.session() as session:
-        session.query(digested("old"), "old")
-        session.query(digested("new", "newer"), "new")
+        session.create_table_as(digested("old"), "old")
+        session.create_table_as(digested("new", "newer"), "new")
         session.write("old", location, "{}")
         session.write("new", location, "{}")
 
@@ -112,7 +114,7 @@ def test_a_written_table_is_read_again_at_the_version_asked_for(engine: DuckDBEn
         session.read_table(location, 0, "read_again")
 
         # then
-        assert session.rows("SELECT * FROM read_again") == [("old",)]
+        assert session.fetchall("SELECT * FROM read_again") == [("old",)]
 
 
 def partitioned(folder: Path) -> Path:
@@ -162,7 +164,7 @@ def test_the_rows_are_the_table_s_and_not_just_those_of_its_files(
         session.read_table(location, DeltaTable(location).version(), "found")
 
         # then
-        assert session.rows("SELECT value, kind FROM found ORDER BY value") == list(zip("ab", kinds, strict=True))
+        assert session.fetchall("SELECT value, kind FROM found ORDER BY value") == list(zip("ab", kinds, strict=True))
 
 
 def test_a_table_without_rows_is_read_with_its_columns(engine: DuckDBEngine, tmp_path: Path):
@@ -174,7 +176,7 @@ def test_a_table_without_rows_is_read_with_its_columns(engine: DuckDBEngine, tmp
         session.read_table(tmp_path / "table", 0, "found")
 
         # then
-        assert session.rows("SELECT count(value) FROM found") == [(0,)]
+        assert session.fetchall("SELECT count(value) FROM found") == [(0,)]
 
 
 @pytest.mark.parametrize("harm", [Path.unlink, lambda file: file.write_bytes(file.read_bytes()[:200])])
@@ -200,11 +202,11 @@ def test_a_table_with_a_missing_or_broken_file_is_named(
 def test_what_is_defined_is_run_when_it_is_read(engine: DuckDBEngine):
     # given
     with engine.session() as session:
-        session.define("SELECT random() AS drawn", "defined")
-        session.query("SELECT random() AS drawn", "kept")
+        session.create_view("SELECT random() AS drawn", "defined")
+        session.create_table_as("SELECT random() AS drawn", "kept")
 
         # when
-        first, second = (session.rows("SELECT * FROM defined, kept") for _ in range(2))
+        first, second = (session.fetchall("SELECT * FROM defined, kept") for _ in range(2))
 
     # then
     [(defined, kept)], [(defined_again, kept_again)] = first, second
@@ -214,7 +216,7 @@ def test_what_is_defined_is_run_when_it_is_read(engine: DuckDBEngine):
 def test_a_write_is_one_commit_that_carries_the_metadata(engine: DuckDBEngine, tmp_path: Path):
     # when
     with engine.session() as session:
-        session.query(digested("a"), "made")
+        session.create_table_as(digested("a"), "made")
         session.write("made", tmp_path / "table", "told by the caller")
 
     # then
@@ -226,8 +228,8 @@ def test_a_table_takes_the_columns_of_its_newest_rows(engine: DuckDBEngine, tmp_
     # given
     location = tmp_path / "table"
     with engine.session() as session:
-        session.query(digested("a"), "made")
-        session.query("SELECT 1 AS number, '' AS row_digest", "other_columns")
+        session.create_table_as(digested("a"), "made")
+        session.create_table_as("SELECT 1 AS number, '' AS row_digest", "other_columns")
         session.write("made", location, "{}")
 
         # when
@@ -242,11 +244,11 @@ def test_sessions_do_not_see_one_another(engine: DuckDBEngine):
 
     # given
     with engine.session() as session:
-        session.query(digested("a"), "made")
+        session.create_table_as(digested("a"), "made")
 
     # then
     with engine.session() as session, pytest.raises(duckdb.CatalogException):
-        session.rows("SELECT * FROM made")
+        session.fetchall("SELECT * FROM made")
 
 
 def test_a_session_leaves_no_file_even_where_a_statement_fails(engine: DuckDBEngine):
@@ -254,7 +256,7 @@ def test_a_session_leaves_no_file_even_where_a_statement_fails(engine: DuckDBEng
 
     # when
     with engine.session() as session, pytest.raises(duckdb.ParserException):
-        session.query("no statement", "made")
+        session.create_table_as("no statement", "made")
 
     # then
     assert list(Path(engine.scratch).iterdir()) == []
@@ -266,11 +268,11 @@ def test_more_rows_than_fit_into_memory_move_to_the_scratch_folder(tmp_path: Pat
 
     # when
     with engine.session() as session:
-        session.query("SELECT repeat(md5(i::VARCHAR), 4) AS value FROM range(1500000) AS numbers(i)", "many")
+        session.create_table_as("SELECT repeat(md5(i::VARCHAR), 4) AS value FROM range(1500000) AS numbers(i)", "many")
 
         # then
         assert list(Path(engine.scratch).rglob("*.tmp")) != []
-        assert session.rows("SELECT count(*), count(DISTINCT length(value)) FROM many") == [(1_500_000, 1)]
+        assert session.fetchall("SELECT count(*), count(DISTINCT length(value)) FROM many") == [(1_500_000, 1)]
 
 
 LIMIT_OF_A_SMALL_PROCESS = """
@@ -278,7 +280,7 @@ import resource, sys
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 resource.setrlimit(resource.RLIMIT_AS, (3_000_000_000, 3_000_000_000))
 with DuckDBEngine(scratch=sys.argv[1]).session() as session:
-    [(limit,)] = session.rows("SELECT current_setting('memory_limit')")
+    [(limit,)] = session.fetchall("SELECT current_setting('memory_limit')")
 print(limit)
 """
 

@@ -10,7 +10,7 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.errors import AnalysisException
 
-from marvel_assets.datasets.marvel_kaggle.cleaning import cleaned_characters, digested_source, rejected, set_of
+from marvel_assets.datasets.marvel_kaggle.cleaning import cleaning_sql, digested_source_sql, rejected_sql, split_sql
 from marvel_assets.datasets.marvel_kaggle.columns import MISSING_TEXT, SOURCE_COLUMNS
 from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
 from marvel_assets.sources.locate import FileSource
@@ -22,7 +22,7 @@ from marvel_assets.storage.tables import Tables
 
 pytestmark = pytest.mark.spark
 
-STATEMENTS = {"train": set_of("train"), "test": set_of("test"), "rejected": rejected()}
+STATEMENTS = {"train": split_sql("train"), "test": split_sql("test"), "rejected": rejected_sql()}
 GOOD = {
     "PageID": "Somebody_(Earth-616)",
     "Name": "Somebody",
@@ -153,12 +153,12 @@ def make_tables(engine: Engine, source: FileSource, folder: Path) -> dict[str, C
     """Clean and split the source, and write the three tables."""
     with engine.session() as session:
         session.read_source(source, "delivered")
-        session.define(digested_source("delivered"), "raw_characters")
-        session.query(cleaned_characters(), "cleaned_characters")
+        session.create_view(digested_source_sql("delivered"), "raw_characters")
+        session.create_table_as(cleaning_sql(), "cleaned_characters")
         for name, statement in STATEMENTS.items():
-            session.define(statement, name)
+            session.create_view(statement, name)
             session.write(name, folder / name, "{}")
-        return {name: session.content(name) for name in ("raw_characters", *STATEMENTS)}
+        return {name: session.fingerprint(name) for name in ("raw_characters", *STATEMENTS)}
 
 
 def rows_of(table: Path) -> pd.DataFrame:
@@ -198,8 +198,8 @@ def tables(tmp_path: Path) -> Tables:
 
 def publish(engine: Engine, tables: Tables, *rows: tuple[str, int]) -> tuple[int, bool]:
     with engine.session() as session:
-        session.query(relation(*rows), "made")
-        published = tables.publish(session, "made", "c.s.t", {"made_by": "a test"})
+        session.create_table_as(relation(*rows), "made")
+        published = tables.write_if_changed(session, "made", "c.s.t", {"made_by": "a test"})
         return published.commit.table.version, published.is_new
 
 
@@ -230,7 +230,7 @@ def test_each_engine_goes_on_with_the_table_of_the_other_and_reads_its_past(
         with engine.session() as session:
             for version, count in ((0, 1), (1, 2)):
                 session.read_table(tables.location("c.s.t"), version, f"at_{version}")
-                assert session.rows(f"SELECT count(*) FROM at_{version}") == [(count,)]
+                assert session.fetchall(f"SELECT count(*) FROM at_{version}") == [(count,)]
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_what_spark_records_beside_the_files_counts_for_the_embedded_engine(
         reader.read_table(location, DeltaTable(location).version(), "found")
 
         # then
-        assert sorted(reader.rows("SELECT * FROM found")) == [("anna", 1), ("cleo", 3)]
+        assert sorted(reader.fetchall("SELECT * FROM found")) == [("anna", 1), ("cleo", 3)]
 
 
 def test_an_instant_that_spark_wrote_is_one_for_the_embedded_engine(
@@ -280,7 +280,7 @@ def test_an_instant_that_spark_wrote_is_one_for_the_embedded_engine(
         reader.read_table(location, 0, "found")
 
         # then
-        assert reader.rows("SELECT typeof(moment), epoch(moment) FROM found") == [
+        assert reader.fetchall("SELECT typeof(moment), epoch(moment) FROM found") == [
             ("TIMESTAMP WITH TIME ZONE", 1582977600.0)
         ]
 
@@ -292,17 +292,17 @@ def test_spark_turns_the_change_data_feed_on_and_records_the_provenance(engines:
     # then
     configuration = DeltaTable(tables.location("c.s.t")).metadata().configuration
     assert configuration["delta.enableChangeDataFeed"] == "true"
-    assert tables.head("c.s.t").provenance == {"made_by": "a test"}
+    assert tables.latest("c.s.t").provenance == {"made_by": "a test"}
 
 
 def test_relations_end_with_the_step(engines: dict[str, Engine]):
     # given
     with engines["spark"].session() as session:
-        session.query(relation(("anna", 1)), "made")
+        session.create_table_as(relation(("anna", 1)), "made")
 
     # then
     with engines["spark"].session() as session, pytest.raises(AnalysisException, match="made"):
-        session.rows("SELECT count(*) FROM made")
+        session.fetchall("SELECT count(*) FROM made")
 
 
 def test_nothing_of_a_source_is_left_behind(engines: dict[str, Engine], sample: Path, tmp_path: Path):
