@@ -382,8 +382,8 @@ def test_an_experiment_whose_artifacts_would_lie_outside_the_home_is_refused(
 
 @pytest.mark.parametrize(
     "text",
-    ["a: [1", "\tb: 1", "a: 2020-99-99", "a: &b [*b", "\x00", "[" * 5000],
-    ids=["unclosed", "tab", "no date", "anchor", "NUL", "deep"],
+    ["a: [1", "\tb: 1", "a: 2020-99-99", "a: &b [*b", "\x00"],
+    ids=["unclosed", "tab", "no date", "anchor", "NUL"],
 )
 def test_what_is_no_yaml_is_refused(tmp_path: Path, text: str):
     # then

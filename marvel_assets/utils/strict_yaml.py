@@ -1,4 +1,4 @@
-"""YAML as settings need it: what could mean two things, or grow without bound, is an error that names its place."""
+"""YAML settings files: a repeated key or an alias is an error that names its place."""
 
 from __future__ import annotations
 
@@ -9,30 +9,28 @@ import yaml
 if TYPE_CHECKING:
     from pathlib import Path
 
-LARGEST = 100_000
-"""Bytes of a file of settings; the project's own has two thousand."""
+MAX_BYTES = 100_000
+"""Size limit of a settings file; the project's own has two thousand bytes."""
 
 
 def read_yaml(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
-    """What a YAML file of plain values holds.
+    """Read a YAML file of plain values.
 
     Raises:
-        OSError: it can't be read.
-        ValueError: it is no such file; the text tells what is wrong and where.
+        OSError: the file can't be read.
+        ValueError: it is not such a file; the text says what is wrong, and where.
     """
     if not path.is_file():
         path.stat()  # tells a file that is missing from a pipe or a device, which may never end
-        raise ValueError("it is no regular file")
+        raise ValueError("it is not a regular file")
     with path.open("rb") as file:
-        content = file.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise ValueError(f"it has more than {LARGEST:,} bytes, and a file of settings has fewer")
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"it has more than {MAX_BYTES:,} bytes, too many for a settings file")
     try:
-        text = content.decode("utf-8")
+        return yaml.load(content.decode(), Loader=_StrictLoader)  # noqa: S506 - a SafeLoader that accepts less
     except UnicodeDecodeError as error:
-        raise ValueError(f"it is no UTF-8 text (byte {error.start + 1}: {error.reason}); save it as UTF-8") from error
-    try:
-        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader that takes less
+        raise ValueError(f"it is not UTF-8 (byte {error.start + 1}: {error.reason}); save it as UTF-8") from error
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
     except RecursionError as error:
@@ -40,38 +38,20 @@ def read_yaml(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """A safe loader that takes neither aliases, by which few lines become gigabytes, nor a key twice."""
+    """A safe loader that refuses aliases, and repeated keys, of which PyYAML silently keeps the last."""
 
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Compose the next node, unless it refers to another one."""
-        if self.check_event(yaml.AliasEvent):
-            event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(
-                None, None, f"found the alias *{event.anchor}; write out what it stands for", event.start_mark
-            )
-        return super().compose_node(parent, index)
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 - PyYAML's
-        """Construct a value; of one that is no date, or no number that Python takes, the place is told."""
-        try:
-            return super().construct_object(node, deep)
-        except ValueError as error:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"found a value that can't be used: {error}", node.start_mark
-            ) from error
+    def fetch_alias(self) -> None:
+        """Refuse it: a few lines of aliases can stand for gigabytes."""
+        mark = self.get_mark()
+        raise yaml.scanner.ScannerError(None, None, "found an alias; write out what it stands for", mark)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
-        """Construct keys and values, after a look that no key stands there twice."""
-        first: dict[tuple[str, str], yaml.Mark] = {}
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue
-            known = first.setdefault((key.tag, key.value), key.start_mark)
-            if known is not key.start_mark:
+        """Construct keys and values, if each key is there once."""
+        first: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in first:
                 raise yaml.constructor.ConstructorError(
-                    f"the key {key.value!r} stands there first",
-                    known,
-                    f"found the key {key.value!r} a second time; keep one of them",
-                    key.start_mark,
+                    None, None, f"found the key {key.value!r} a second time; keep one of them", key.start_mark
                 )
+            first.add(key.value)
         return super().construct_mapping(node, deep)

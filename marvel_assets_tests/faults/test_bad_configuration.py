@@ -61,15 +61,15 @@ ODD_HOMES = ["a b#'\"`\u00e4;$&", "a b", "a#b", "a'b", 'a"b', "a`b", "\u00e4", "
         (PROJECT + "target: Alive\n", "the key 'target' a second time"),
         (PROJECT.replace("  max_depth: 6", "  max_depth: 6\n  max_depth: 7"), "the key 'max_depth' a second time"),
         (PROJECT.replace("  seed: 616\n", "  seed: 616\n  seed: 616\n", 1), "the key 'seed' a second time"),
-        (BOMB + PROJECT, "the alias *a0"),
-        (BOMB + PROJECT.replace("target: Alive", "target: *a11"), "the alias *a0"),
-        (MERGES + PROJECT, "the alias *a0"),
+        (BOMB + PROJECT, "found an alias"),
+        (BOMB + PROJECT.replace("target: Alive", "target: *a11"), "found an alias"),
+        (MERGES + PROJECT, "found an alias"),
         (PROJECT + "# " + "x" * 1_000_000, "more than 100,000 bytes"),
         (PROJECT + "".join(f"key{number}: 1\n" for number in range(2000)), "and 1,980 more"),
         (PROJECT.replace("Alive", "Al\0ive", 1), "#x0000"),
         (PROJECT.replace("target: Alive", 'target: "Alive\\0"'), "target is 'Alive\\x00'"),
-        (PROJECT.replace("n_estimators: 1000", "n_estimators: " + "9" * 5000), "line 22, column 17"),
-        (PROJECT.replace("n_estimators: 1000", "n_estimators: 2020-99-99"), "line 22, column 17"),
+        (PROJECT.replace("n_estimators: 1000", "n_estimators: " + "9" * 5000), "digits"),
+        (PROJECT.replace("n_estimators: 1000", "n_estimators: 2020-99-99"), "month must be in 1..12"),
         (PROJECT.replace("n_estimators: 1000", "n_estimators: " + "9" * 50), "parameters.n_estimators"),
         (PROJECT.replace("target: Alive", "target: !!python/name:os.system"), "python/name:os.system"),
         (PROJECT.replace("target: Alive", "target: !!python/object/new:os.system [id]"), "not determine"),
@@ -77,7 +77,7 @@ ODD_HOMES = ["a b#'\"`\u00e4;$&", "a b", "a#b", "a'b", 'a"b', "a`b", "\u00e4", "
         (PROJECT + "---\n" + PROJECT, "another document"),
         (PROJECT + "? [a]\n: 1\n", "unhashable key"),
         (PROJECT.replace("target: Alive", 'target: "\\ud800"'), "target is '\\ud800'"),
-        ("[" * 50_000, "nested too deeply"),
+        ("[" * 1_000, "nested too deeply"),
     ],
     ids=[
         "key twice", "nested key twice", "the same value twice", "bomb", "bomb in an error", "bomb of merges", "huge",
@@ -134,7 +134,7 @@ def test_what_may_never_end_is_not_read(tmp_path: Path, record_property: Record,
         os.mkfifo(file)
 
     # then
-    with pytest.raises(ConfigError, match=f"{file}: can't be read as YAML: it is no regular file"):
+    with pytest.raises(ConfigError, match=f"{file}: can't be read as YAML: it is not a regular file"):
         ProjectConfig.from_yaml(file)
     record_property(INPUTS, 1)
 
