@@ -21,15 +21,15 @@ from marvel_assets.storage.pipeline_cache import PipelineCache, PipelineIOManage
 from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.training.study_store import StudyStore
-from marvel_assets.utils.addresses import WEB, shown_address, shown_connect_url, shown_settings
+from marvel_assets.utils.redaction import WEB_SCHEMES, address_problem, connect_url_problem, may_hold_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from marvel_assets.paths import ProjectPaths
 
 
-STORES = frozenset({*WEB, "sqlite", "postgresql", "mysql", "mssql"})
+STORES = frozenset({*WEB_SCHEMES, "sqlite", "postgresql", "mysql", "mssql"})
 """What MLflow keeps runs and models in."""
 
 STORAGES = frozenset({"file", "s3", "gs", "abfs", "abfss"})
@@ -92,7 +92,7 @@ def databricks(home: ProjectPaths) -> dict[str, Any]:
             tracking_uri=tracking_uri,
             registry_uri=registry_uri,
             locks=locks,
-            ui_url=shown_address("DATABRICKS_HOST", "DATABRICKS_TOKEN", {*WEB, ""}) or "",
+            ui_url=_address("DATABRICKS_HOST", "DATABRICKS_TOKEN", {*WEB_SCHEMES, ""}) or "",
         ),
         "unity_catalog": UnityCatalog(
             backend="databricks", tracking_uri=tracking_uri, registry_uri=registry_uri, locks=locks
@@ -125,9 +125,9 @@ def _common(home: ProjectPaths) -> dict[str, Any]:
 
 def _models(home: ProjectPaths) -> dict[str, Any]:
     """MLflow in the home or on a server; the catalog in the same store, or on a Unity Catalog server."""
-    store = shown_address("MLFLOW_TRACKING_URI", FOR_MLFLOW, STORES) or home.mlflow_uri
+    store = _address("MLFLOW_TRACKING_URI", FOR_MLFLOW, STORES) or home.mlflow_uri
     pages = store if store.startswith("http") else "http://127.0.0.1:5000"
-    server = shown_address("MARVEL_UC_URL", "MLFLOW_UC_OSS_TOKEN")
+    server = _address("MARVEL_UC_URL", "MLFLOW_UC_OSS_TOKEN")
     registry_uri = f"uc:{server}" if server else store
     locks = str(home.locks)
     return {
@@ -136,20 +136,20 @@ def _models(home: ProjectPaths) -> dict[str, Any]:
             registry_uri=registry_uri,
             artifact_root=str(home.mlflow_artifacts) if store == home.mlflow_uri else None,
             locks=locks,
-            ui_url=shown_address("MARVEL_MLFLOW_URL", FOR_MLFLOW) or pages,
+            ui_url=_address("MARVEL_MLFLOW_URL", FOR_MLFLOW) or pages,
         ),
         "unity_catalog": UnityCatalog(
             backend="oss" if server else "embedded",
             tracking_uri=store,
             registry_uri=registry_uri,
-            storage_root=shown_address("MARVEL_UC_STORAGE_ROOT", "the storage client's own variables", STORAGES),
+            storage_root=_address("MARVEL_UC_STORAGE_ROOT", "the storage client's own variables", STORAGES),
             locks=locks,
         ),
     }
 
 
 def _spark(home: ProjectPaths) -> Spark:
-    server = shown_connect_url("MARVEL_SPARK_URL")
+    server = _checked("MARVEL_SPARK_URL", connect_url_problem)
     return Spark(
         mode="connect" if server else "local",
         url=server,
@@ -162,4 +162,27 @@ def _spark(home: ProjectPaths) -> Spark:
 def _spark_settings() -> dict[str, str]:
     """``MARVEL_SPARK_SETTINGS``: settings of Spark as ``key=value``, with blanks between them."""
     variable = "MARVEL_SPARK_SETTINGS"
-    return shown_settings(variable, os.environ.get(variable, "").split())
+    pairs = [setting.partition("=") for setting in os.environ.get(variable, "").split()]
+    for key, _, value in pairs:
+        if may_hold_secret(key, value):
+            raise ConfigError(
+                f"{variable}: {key.partition('://')[0]!r} holds a secret, which would be shown; put it into the "
+                "storage client's own variables (such as AWS_SECRET_ACCESS_KEY), or into a spark-defaults.conf under "
+                "SPARK_CONF_DIR."
+            )
+    for key, equals, _ in pairs:
+        if not key.startswith("spark.") or not equals:
+            raise ConfigError(f"{variable}: {key!r} is no setting such as spark.driver.memory=8g.")
+    return {key: value for key, _, value in pairs}
+
+
+def _address(variable: str, secrets_belong_in: str, schemes: Collection[str] = WEB_SCHEMES) -> str | None:
+    return _checked(variable, lambda address: address_problem(address, secrets_belong_in, schemes))
+
+
+def _checked(variable: str, find_problem: Callable[[str], str | None]) -> str | None:
+    """What a variable holds, if pages and logs may show it; an error never repeats it."""
+    value = os.environ.get(variable)
+    if value and (problem := find_problem(value)):
+        raise ConfigError(f"{variable} {problem}")
+    return value or None

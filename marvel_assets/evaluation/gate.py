@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from marvel_assets.utils.escaping import in_words
+from marvel_assets.utils.redaction import sanitize_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -104,7 +104,7 @@ class Slice:
     def __str__(self) -> str:
         return (
             f"ROC AUC {self.roc_auc:.3f} [{self.low:.3f}, {self.high:.3f}] where {self.column} is "
-            f"{in_words(self.value)} ({self.rows:,} rows)"
+            f"{sanitize_label(self.value)} ({self.rows:,} rows)"
         )
 
 

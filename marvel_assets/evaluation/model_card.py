@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from marvel_assets.utils.escaping import as_markdown
+from marvel_assets.utils.redaction import escape_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,7 +78,7 @@ def model_card(facts: Facts, result: GateResult | None = None) -> str:
                 f"- fitted on {facts.trained_on}, judged on {facts.tested_on}",
                 f"- features: {', '.join(facts.features)}",
                 f"- LightGBM: {', '.join(f'{name} {value}' for name, value in facts.parameters.items())}",
-                *[f"- {name}: {as_markdown(value)}" for name, value in facts.traces.items()],
+                *[f"- {name}: {escape_markdown(value)}" for name, value in facts.traces.items()],
             ]
         ),
     ]
@@ -100,18 +100,18 @@ def gate_report(result: GateResult) -> str:
     passed = "Passed, with a warning." if result.warnings else "Passed."
     lines = [
         f"**{passed if result.passed else 'Refused.'}**",
-        *(f"- {as_markdown(failure)}" for failure in result.failures),
+        *(f"- {escape_markdown(failure)}" for failure in result.failures),
     ]
     lines += [f"- {comparison}" for comparison in result.other_comparisons]
-    lines += [f"- warning: {as_markdown(warning)}" for warning in result.warnings]
+    lines += [f"- warning: {escape_markdown(warning)}" for warning in result.warnings]
     if result.note:
-        lines.append(f"- {as_markdown(result.note)}")
+        lines.append(f"- {escape_markdown(result.note)}")
     if result.advice:
-        lines += ["", as_markdown(result.advice)]
+        lines += ["", escape_markdown(result.advice)]
     if result.slices:
         lines += ["", "| weakest slices | rows | ROC AUC | interval |", "|---|---|---|---|"]
         lines += [
-            f"| {part.column} {as_markdown(part.value)} | {part.rows:,} | {part.roc_auc:.3f} | "
+            f"| {part.column} {escape_markdown(part.value)} | {part.rows:,} | {part.roc_auc:.3f} | "
             f"{part.low:.3f} to {part.high:.3f} |"
             for part in result.slices
         ]

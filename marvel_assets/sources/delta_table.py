@@ -9,7 +9,7 @@ from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.read import check_columns, numbered
 from marvel_assets.sources.texts import Allowance, as_texts, check_types
-from marvel_assets.utils.escaping import printable
+from marvel_assets.utils.redaction import escape_control
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +103,7 @@ class DeltaSource:
             for batch in pa.RecordBatchReader.from_stream(table.scan(columns=columns)):
                 yield from as_texts(batch, columns, self.label, allowance)
         except (DeltaError, pa.ArrowException, OSError) as error:
-            raise SourceError(f"{self.label}: the Delta table can't be read: {printable(str(error))}") from error
+            raise SourceError(f"{self.label}: the Delta table can't be read: {escape_control(str(error))}") from error
 
     def _names_of_columns(self, found: list[str]) -> list[str]:
         """The table's names for the contract's columns: as delivered, or as stored where Delta allowed no blanks."""

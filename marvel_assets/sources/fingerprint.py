@@ -10,9 +10,8 @@ from pathlib import Path
 from marvel_assets.sources.delta_table import DeltaSource, is_delta_table
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.generated import GeneratedSource
-from marvel_assets.sources.limits import USUAL, Limits
-from marvel_assets.sources.locate import GENERATED, KAGGLE_PREFIX, URL_PREFIXES, files_in, path_of, shown_source
-from marvel_assets.sources.time_limit import within
+from marvel_assets.sources.locate import GENERATED, KAGGLE_PREFIX, URL_PREFIXES, files_in, path_of, redact_source
+from marvel_assets.utils.timeouts import run_with_timeout
 
 LOOK_SECONDS = 10.0
 """How long a look may take."""
@@ -25,7 +24,6 @@ def fingerprint(
     *,
     generator_rows: int,
     generator_seed: int,
-    limits: Limits = USUAL,
     seconds: float = LOOK_SECONDS,
 ) -> str | None:
     """Look at a source without reading it whole.
@@ -37,7 +35,6 @@ def fingerprint(
         setting: what ``locate`` takes.
         generator_rows: how many rows ``generated`` makes.
         generator_seed: from which seed.
-        limits: of what is behind a URL.
         seconds: how long the look may take.
 
     Returns:
@@ -47,23 +44,23 @@ def fingerprint(
         SourceError: there is nothing under that name any more, or no answer in time.
     """
     try:
-        seen = within(seconds, lambda: _seen(setting, generator_rows, generator_seed, limits))
+        seen = run_with_timeout(seconds, lambda: _seen(setting, generator_rows, generator_seed))
     except TimeoutError as error:
         raise SourceError(
-            f"{shown_source(setting)}: no answer within {seconds:g} seconds; check the "
+            f"{redact_source(setting)}: no answer within {seconds:g} seconds; check the "
             "network or the drive, and try again."
         ) from error
     return None if seen is None else _hashed(setting, seen)
 
 
-def _seen(setting: str, generator_rows: int, generator_seed: int, limits: Limits) -> object:
+def _seen(setting: str, generator_rows: int, generator_seed: int) -> object:
     """What a change would change, or None where nothing tells."""
     if setting == GENERATED:
         return GeneratedSource(generator_rows, generator_seed, _NOT_WRITTEN_TO).digest
     if setting.startswith(URL_PREFIXES):
-        from marvel_assets.sources.download import version_told_by_server
+        from marvel_assets.sources.http import remote_version
 
-        return version_told_by_server(setting, limits)
+        return remote_version(setting)
     if setting.startswith(KAGGLE_PREFIX):
         from marvel_assets.sources.kaggle import current_version
 

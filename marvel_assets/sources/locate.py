@@ -9,14 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from marvel_assets.sources.addresses import shown
 from marvel_assets.sources.delta_table import DeltaSource, is_delta_table
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.files import Delivery, opened, sha256_of
 from marvel_assets.sources.generated import GeneratedSource
-from marvel_assets.sources.limits import USUAL, Limits
 from marvel_assets.sources.read import read_files
-from marvel_assets.utils.escaping import printable
+from marvel_assets.utils.redaction import escape_control, redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -94,7 +92,7 @@ class FolderSource:
 
     @cached_property
     def _deliveries(self) -> list[Delivery]:
-        return [_hashed(file, printable(str(Path(self.label) / file.name))) for file in self.files]
+        return [_hashed(file, escape_control(str(Path(self.label) / file.name))) for file in self.files]
 
 
 class FolderContent(NamedTuple):
@@ -115,7 +113,7 @@ def files_in(folder: Path, label: str) -> FolderContent:
         files = tuple(path for path in visible if path.suffix.lower() in FILE_ENDINGS and not path.is_dir())
     except OSError as error:
         raise SourceError(f"{label}: the folder can't be listed: {error.strerror}.") from error
-    left_out = tuple(printable(path.name) for path in visible if path not in files)
+    left_out = tuple(escape_control(path.name) for path in visible if path not in files)
     if not files:
         raise SourceError(
             f"{label}: the folder holds neither *.csv nor *.parquet and is no Delta table (looked in "
@@ -136,9 +134,9 @@ def is_address(setting: str) -> bool:
     return setting == GENERATED or setting.startswith((*URL_PREFIXES, KAGGLE_PREFIX))
 
 
-def shown_source(setting: str) -> str:
+def redact_source(setting: str) -> str:
     """The setting as pages and logs may show it."""
-    return shown(setting) if "://" in setting else printable(setting)
+    return redact_url(setting) if "://" in setting else escape_control(setting)
 
 
 def path_of(setting: str) -> Path:
@@ -149,7 +147,7 @@ def path_of(setting: str) -> Path:
     """
     if "://" in setting:
         raise SourceError(
-            f"{shown(setting)}: sources are read from a file, http://, https://, kaggle:<owner>/<dataset>, "
+            f"{redact_url(setting)}: sources are read from a file, http://, https://, kaggle:<owner>/<dataset>, "
             "'generated', a folder of files or the folder of a Delta table."
         )
     path = Path(setting).expanduser()
@@ -159,16 +157,17 @@ def path_of(setting: str) -> Path:
         is_there = path.exists()
     except OSError as error:  # such as a folder above it that is closed to this user
         raise SourceError(
-            f"{printable(setting)}: can't be looked at: {error.strerror}. Let this user read it, or set MARVEL_SOURCE "
-            "to another."
+            f"{escape_control(setting)}: can't be looked at: {error.strerror}. Let this user read it, or set "
+            "MARVEL_SOURCE to another."
         ) from error
     problem = "is neither a file nor a folder" if is_there else "no such file or folder"
     raise SourceError(
-        f"{printable(setting)}: {problem} (looked for {printable(str(path.absolute()))}); set MARVEL_SOURCE to one."
+        f"{escape_control(setting)}: {problem} (looked for {escape_control(str(path.absolute()))}); set MARVEL_SOURCE "
+        "to one."
     )
 
 
-def locate(setting: str, scratch: Path, *, generator_rows: int, generator_seed: int, limits: Limits = USUAL) -> Source:
+def locate(setting: str, scratch: Path, *, generator_rows: int, generator_seed: int) -> Source:
     """Find the source that the setting names, and bring it here where it is elsewhere.
 
     Args:
@@ -177,7 +176,6 @@ def locate(setting: str, scratch: Path, *, generator_rows: int, generator_seed: 
         scratch: an existing folder for what is downloaded or generated.
         generator_rows: how many rows ``generated`` makes.
         generator_seed: from which seed.
-        limits: of what is behind a URL.
 
     Raises:
         SourceError: there is nothing to read under that name.
@@ -185,14 +183,14 @@ def locate(setting: str, scratch: Path, *, generator_rows: int, generator_seed: 
     if setting == GENERATED:
         return GeneratedSource(generator_rows, generator_seed, scratch)
     if setting.startswith(URL_PREFIXES):
-        from marvel_assets.sources.download import download
+        from marvel_assets.sources.http import download
 
-        return FileSource(shown(setting), download(setting, scratch, limits))
+        return FileSource(redact_url(setting), download(setting, scratch))
     if setting.startswith(KAGGLE_PREFIX):
         from marvel_assets.sources.kaggle import download_dataset
 
         return FileSource(setting, download_dataset(setting.removeprefix(KAGGLE_PREFIX)))
-    path, label = path_of(setting), printable(setting)
+    path, label = path_of(setting), escape_control(setting)
     if is_delta_table(path):
         return DeltaSource.newest(label, path, scratch)
     return FolderSource(label, *files_in(path, label)) if path.is_dir() else FileSource(label, path)

@@ -12,7 +12,7 @@ from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS, SOURCE_
 from marvel_assets.sources.errors import NoRowsError, SourceError
 from marvel_assets.sources.files import Delivery, unchanged
 from marvel_assets.sources.texts import BYTES_A_CELL, PIECE_BYTES, Allowance, as_texts, check_types
-from marvel_assets.utils.escaping import printable
+from marvel_assets.utils.redaction import escape_control
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -203,7 +203,7 @@ def _parquet_batches(content: BufferedReader, label: str) -> Iterator[pa.RecordB
         for batch in file.iter_batches(_rows_at_once(file, allowance), columns=columns, use_threads=False):
             yield from as_texts(batch, columns, label, allowance)
     except (pa.ArrowException, OSError) as error:
-        told = printable(str(error))
+        told = escape_control(str(error))
         raise SourceError(f"{label}: the file begins as Parquet and can't be read as such: {told}") from error
 
 
@@ -257,4 +257,4 @@ def _explain(arrow_says: str, header: list[str]) -> str:
             f"a row is longer than {BLOCK_BYTES >> 20} MB, as is what follows a quotation mark that is never closed; "
             "mend that row."
         )
-    return f"the file can't be read as CSV: {printable(arrow_says)} (rows are counted from the header, the first)"
+    return f"the file can't be read as CSV: {escape_control(arrow_says)} (rows are counted from the header, the first)"

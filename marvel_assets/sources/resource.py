@@ -15,7 +15,6 @@ from pydantic import Field
 
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.fingerprint import fingerprint
-from marvel_assets.sources.limits import Limits
 from marvel_assets.sources.locate import (
     GENERATED,
     FolderSource,
@@ -24,7 +23,7 @@ from marvel_assets.sources.locate import (
     is_address,
     locate,
     path_of,
-    shown_source,
+    redact_source,
 )
 from marvel_assets.utils.atomic_files import replacing
 from marvel_assets.utils.temporary_folders import temporary_folder
@@ -63,7 +62,6 @@ class Sources(dg.ConfigurableResource):  # type: ignore[type-arg]
                 folder,
                 generator_rows=generator_rows,
                 generator_seed=generator_seed,
-                limits=Limits.from_environment(),
             )
             if isinstance(source, FolderSource) and source.left_out:
                 dg.get_dagster_logger().warning(
@@ -83,14 +81,12 @@ class Sources(dg.ConfigurableResource):  # type: ignore[type-arg]
             SourceError: there is nothing under that name any more, or no answer in time.
         """
         named = self._named(setting)
-        found = fingerprint(
-            named, generator_rows=generator_rows, generator_seed=generator_seed, limits=Limits.from_environment()
-        )
+        found = fingerprint(named, generator_rows=generator_rows, generator_seed=generator_seed)
         return found or hashlib.sha256(f"{named} {datetime.now(UTC):%Y-%m-%d}".encode()).hexdigest()
 
     def label(self, setting: str | None) -> str:
         """The source named by the setting, or the default, as pages may show it."""
-        return shown_source(self._named(setting))
+        return redact_source(self._named(setting))
 
     def _named(self, setting: str | None) -> str:
         return setting or self.default or os.environ.get("MARVEL_SOURCE") or self._last_read() or GENERATED
@@ -111,7 +107,7 @@ class Sources(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Note which source was read: paths from the root, and addresses only where they hold no secret."""
         if self.last_read is None:
             return
-        label = shown_source(named)
+        label = redact_source(named)
         setting = named if is_address(named) else str(path_of(named).absolute())
         kept = {"label": label, "setting": None if "://" in named and label != named else setting}
         with replacing(Path(self.last_read)) as aside:

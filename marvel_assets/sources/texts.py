@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from marvel_assets.sources.errors import SourceError
-from marvel_assets.utils.escaping import printable
+from marvel_assets.utils.redaction import escape_control
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -77,7 +77,7 @@ def check_types(schema: pa.Schema, columns: Sequence[str], label: str) -> None:
         is_wide = pa.types.is_fixed_size_binary(kind) and kind.byte_width > WIDEST_BINARY
         if pa.types.is_nested(kind) or is_wide:
             raise SourceError(
-                f"{label}: column {column!r} can't be read as text: its cells are {printable(str(kind))[:80]}; "
+                f"{label}: column {column!r} can't be read as text: its cells are {escape_control(str(kind))[:80]}; "
                 "expected texts, numbers, dates or times."
             )
 
@@ -136,7 +136,9 @@ def _cast(batch: pa.RecordBatch, columns: Sequence[str], label: str) -> pa.Recor
             texts[column] = _text(batch.column(column))
             texts[column].validate(full=True)  # a file's word for its texts being UTF-8 is not enough
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise SourceError(f"{label}: column {column!r} can't be read as text: {printable(str(error))}") from error
+            raise SourceError(
+                f"{label}: column {column!r} can't be read as text: {escape_control(str(error))}"
+            ) from error
     return pa.RecordBatch.from_pydict(texts)
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 
-from marvel_assets.utils.addresses import hidden_in
+from marvel_assets.utils.redaction import connect_url_problem
 
 DEFAULT_PORT = 15002
 
@@ -25,7 +25,7 @@ def check_reachable(url: str | None, seconds: float) -> str:
         raise dg.Failure(
             "No Spark Connect server is named: set MARVEL_SPARK_URL to sc://host:port.", allow_retries=False
         )
-    if problem := hidden_in(url):
+    if problem := connect_url_problem(url):
         raise dg.Failure(f"MARVEL_SPARK_URL {problem}", allow_retries=False)
     try:
         parts = urlsplit(url)

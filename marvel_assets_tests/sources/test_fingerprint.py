@@ -277,7 +277,7 @@ def test_a_file_of_a_folder_that_leads_nowhere_is_named(folder: Path):
 
 def test_a_url_that_is_gone_is_told(server: str):
     # then
-    with pytest.raises(SourceError, match=f"{server}/absent.csv: can't be reached: 404"):
+    with pytest.raises(SourceError, match=f"{server}/absent.csv: can't be reached: the server answered 404"):
         look(f"{server}/absent.csv")
 
 

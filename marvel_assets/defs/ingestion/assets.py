@@ -29,7 +29,7 @@ from marvel_assets.storage.tables import Tables, WriteResult
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.utils.background_imports import imported_meanwhile
 from marvel_assets.utils.code_versions import code_version
-from marvel_assets.utils.escaping import printable
+from marvel_assets.utils.redaction import escape_control
 
 GROUP = "ingestion"
 READING_VERSION = code_version("marvel_assets.sources.read", "marvel_assets.sources.delta_table")
@@ -253,7 +253,7 @@ def _check_that_some_are_accepted(
     with engine.session() as session:
         session.read_table(tables.location(table.name), table.version, "rejections")
         commonest = session.fetchall(commonest_reasons_sql("rejections", SHOWN))
-    reasons = "; ".join(f"{int(str(rows)):,} rows: {printable(str(reason))}" for reason, rows in commonest)
+    reasons = "; ".join(f"{int(str(rows)):,} rows: {escape_control(str(reason))}" for reason, rows in commonest)
     raise dg.Failure(
         f"All {raw.rows:,} rows of {raw} were rejected, most of them so: {reasons}. {table} has all rows, each "
         "with its reason.",

@@ -10,7 +10,7 @@ from marvel_assets.datasets.marvel_kaggle.contract import contract_violations
 from marvel_assets.storage.engines.base import Engine
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import Tables
-from marvel_assets.utils.escaping import printable
+from marvel_assets.utils.redaction import escape_control
 
 CONTRACT = "keeps_the_contract"
 EXAMPLES = 3
@@ -32,7 +32,7 @@ def raw_numbers_are_readable(
             counted, examples = unreadable_numbers_sql(column, EXAMPLES)
             [(given, lost)] = [tuple(int(str(count)) for count in row) for row in session.fetchall(counted)]
             if lost > given / 2:
-                cells = ", ".join(printable(repr(cell)) for (cell,) in session.fetchall(examples))
+                cells = ", ".join(escape_control(repr(cell)) for (cell,) in session.fetchall(examples))
                 unreadable.append(
                     f"{source_column}: {lost:,} of the {given:,} cells that hold something are not plain decimal "
                     f"numbers and count as missing, such as {cells}; expected 1.85"

@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 
 from marvel_assets.evaluation.gate import GateResult, Slice
 from marvel_assets.evaluation.model_card import Facts, gate_report, model_card
-from marvel_assets.utils.escaping import as_markdown, in_words, printable
+from marvel_assets.utils.redaction import escape_control, escape_markdown, redact_url, sanitize_label
 
 NAMES = [
     "=1+1",
@@ -52,32 +52,32 @@ def test_a_name_is_shown_letter_by_letter_and_as_nothing_else(name: str, after: 
     text = name + after
 
     # when
-    shown = rendered(f"| column | rows |\n|---|---|\n| Universe {as_markdown(text)} | 5 |\n")
+    shown = rendered(f"| column | rows |\n|---|---|\n| Universe {escape_markdown(text)} | 5 |\n")
 
     # then
     [cell, rows] = re.findall(r"<td>(.*?)</td>", shown, flags=re.DOTALL)
     assert "<" not in cell
-    assert html.unescape(cell) == f"Universe {printable(text)}".rstrip()
+    assert html.unescape(cell) == f"Universe {escape_control(text)}".rstrip()
     assert rows == "5"
 
 
 @pytest.mark.parametrize("name", ORDINARY)
 def test_an_ordinary_name_stays_as_it_is(name: str):
     # then
-    assert as_markdown(name) == name == printable(name)
+    assert escape_markdown(name) == name == escape_control(name)
 
 
 @given(st.text())
 def test_what_is_printable_fits_into_a_line(text: str):
     # then
-    assert printable(text).isprintable()
-    assert printable(printable(text)) == printable(text)
+    assert escape_control(text).isprintable()
+    assert escape_control(escape_control(text)) == escape_control(text)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_in_a_sentence_is_the_same_as_text_and_as_markdown(name: str):
     # when
-    words = in_words(name)
+    words = sanitize_label(name)
 
     # then
     assert html.unescape(rendered(f"where it is {words}.")) == f"<p>where it is {words}.</p>\n"
@@ -85,7 +85,7 @@ def test_a_name_in_a_sentence_is_the_same_as_text_and_as_markdown(name: str):
 
 
 def test_a_long_name_is_cut():
-    assert in_words("x" * 1_000) == "x" * 80
+    assert sanitize_label("x" * 1_000) == "x" * 80
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -102,3 +102,19 @@ def test_the_gates_report_and_the_card_hold_no_more_than_they_would_of_an_ordina
         assert re.findall(r"</?\w+", rendered(odd)) == re.findall(r"</?\w+", rendered(ordinary))
         assert len(odd.splitlines()) == len(ordinary.splitlines())
         assert "://" not in odd
+
+
+@pytest.mark.parametrize(
+    ("url", "redacted"),
+    [
+        ("https://example.com/a/x.csv", "https://example.com/a/x.csv"),
+        ("https://u:p@example.com:8080/x.csv?sig=1&se=2#f", "https://example.com:8080/x.csv?…"),
+        ("https://u:p@ss@example.com/x", "https://example.com/x"),
+        ("https://u:p/w@example.com/x", "https://… (an address that can't be parsed)"),
+        ("http://[::1", "http://… (an address that can't be parsed)"),
+        ("s3://key:secret@bucket/x.csv", "s3://bucket/x.csv"),
+    ],
+)
+def test_a_url_is_shown_without_its_secrets(url: str, redacted: str):
+    # then
+    assert redact_url(url) == redacted

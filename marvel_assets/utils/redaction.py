@@ -1,0 +1,109 @@
+"""Texts made safe to show: without secrets, and without effect where a person reads them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+WEB_SCHEMES = frozenset({"http", "https"})
+MAX_NAME_LENGTH = 80
+
+PUBLIC_CONNECT_PARAMETERS = frozenset(
+    {"use_ssl", "user_id", "user_agent", "session_id", "x-databricks-cluster-id", "grpc_max_message_size"}
+)
+"""Parameters of a Spark Connect address that hold no secret. All others are sent as headers, and may."""
+
+_SECRET_KEY = re.compile(
+    r"secret|password|passwd|token|credential|access[._-]?key|account[._-]?key|sas[._-]", re.IGNORECASE
+)
+"""The settings that Spark itself redacts, and those of storage clients."""
+
+_CREDENTIALS = re.compile(r"://[^/\s@]*@")
+_MARKDOWN_SYNTAX = re.compile(r"[\\`*\[\]<>&|~$@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.", re.IGNORECASE)
+_NOT_IN_LABELS = re.compile(r"[^\w .,'?+-]|(?<![^\W_])_|_(?![^\W_])")
+
+
+def redact_url(url: str) -> str:
+    """A URL without user, password, query and fragment.
+
+    >>> redact_url("https://me:secret@example.com/x.csv?token=secret")
+    'https://example.com/x.csv?…'
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises where it is not a number, as in http://user:p/ssword@host
+    except ValueError:
+        return f"{url.partition('://')[0]}://… (an address that can't be parsed)"
+    query = "?…" if parts.query else ""
+    scheme = f"{parts.scheme}://" if parts.scheme else ""
+    return f"{scheme}{parts.netloc.rpartition('@')[2]}{parts.path}{query}"
+
+
+def address_problem(address: str, secrets_belong_in: str, schemes: Collection[str] = WEB_SCHEMES) -> str | None:
+    """Why an address can't be used where pages and logs show it, in words that don't repeat it.
+
+    Args:
+        address: a URL from a variable; the text continues a sentence that begins with the variable's name.
+        secrets_belong_in: the variables that a name, a password or a token should be put into.
+        schemes: those that are accepted.
+    """
+    expected = f"is no address such as https://server:8080 ({', '.join(sorted(filter(None, schemes)))})."
+    try:
+        parts = urlsplit(address)
+        is_web = parts.scheme in WEB_SCHEMES
+        is_odd = parts.port == 0 or (is_web and not re.fullmatch(r"[\w.:-]+", parts.hostname or ""))
+    except ValueError:  # a bracket that is never closed, a port that is not a number
+        return expected
+    # A database's user, or a container in its place, may be shown; a web server's may be a token.
+    if parts.password is not None or ("@" in address and (is_web or not parts.scheme)):
+        return f"holds a password, which would be shown; put it into {secrets_belong_in}."
+    if parts.query or parts.fragment:
+        return f"has a query or a fragment, which would be shown; put what is secret into {secrets_belong_in}."
+    return expected if is_odd or parts.scheme.partition("+")[0] not in schemes else None
+
+
+def connect_url_problem(url: str) -> str | None:
+    """What may be secret in the address of a Spark Connect server, in words that don't repeat it."""
+    address, *parameters = url.split(";")
+    secret = sorted({part.partition("=")[0] for part in parameters} - PUBLIC_CONNECT_PARAMETERS)
+    if not secret and "@" not in address and "?" not in address:
+        return None
+    what = ", ".join(name if name.isidentifier() else "a parameter" for name in secret) or "a password"
+    return (
+        f"holds {what}, which would be shown in logs and pages; put a token into SPARK_CONNECT_AUTHENTICATE_TOKEN. "
+        f"Expected sc://host:port, with none but these parameters: {', '.join(sorted(PUBLIC_CONNECT_PARAMETERS))}."
+    )
+
+
+def may_hold_secret(key: str, value: str) -> bool:
+    """Whether a setting of Spark may hold a secret, by its name or by a URL with a password in its value."""
+    return bool(_SECRET_KEY.search(key) or _CREDENTIALS.search(value))
+
+
+def escape_control(text: str) -> str:
+    r"""For logs, errors and terminals: what can't be printed becomes Python's escape for it, such as ``\n``.
+
+    >>> escape_control("red\x1b[31m")
+    'red\\x1b[31m'
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
+
+
+def sanitize_label(name: str) -> str:
+    """For sentences that are shown as text here and as Markdown there: signs that no name needs become a dot."""
+    return _NOT_IN_LABELS.sub("·", name[:MAX_NAME_LENGTH])
+
+
+def escape_markdown(text: str) -> str:
+    """For Markdown within a line or a table's cell: a text that is shown letter by letter.
+
+    What could begin a tag, a link, a picture, code, a formula or the next cell becomes a character reference. Unlike a
+    backslash, it is read the same by every kind of Markdown, and by HTML.
+    """
+    return _MARKDOWN_SYNTAX.sub(lambda sign: f"&#{ord(sign[0])};", escape_control(text))

@@ -1,0 +1,541 @@
+"""Downloads from real servers on several addresses of this machine, which stand for hosts."""
+
+import base64
+import gzip
+import socket
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from marvel_assets.sources.errors import SourceError
+from marvel_assets.sources.http import DownloadLimits, Endpoint, download, is_redirect_allowed, remote_version
+from marvel_assets_tests.servers.scripted import Answer, Served, own_certificate, redirect, serving
+from marvel_assets_tests.sources.conftest import CONTENT
+
+FILE = Answer(headers={"Content-Length": str(len(CONTENT)), "ETag": '"1"'}, body=CONTENT)
+CANARY = "c4n4ry"
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name in ("HOSTS", "MAX_BYTES", "MAX_SECONDS"):
+        monkeypatch.delenv(f"MARVEL_SOURCE_{name}", raising=False)
+
+
+@pytest.fixture
+def servers() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def file_server(servers: ExitStack, host: str = "127.0.0.2") -> Served:
+    return servers.enter_context(serving(lambda _: FILE, host))
+
+
+def redirecting_to(servers: ExitStack, location: str) -> Served:
+    """A server that redirects to a location, and has the file at /there.csv."""
+    return servers.enter_context(serving(lambda path: FILE if path == "/there.csv" else redirect(location)))
+
+
+def refusal(url: str, folder: Path, limits: DownloadLimits | None = None) -> str:
+    with pytest.raises(SourceError) as refused:
+        download(url, folder, limits)
+    return str(refused.value)
+
+
+def zipped(content: bytes) -> Answer:
+    packed = gzip.compress(content)
+    return Answer(headers={"Content-Encoding": "gzip", "Content-Length": str(len(packed))}, body=packed)
+
+
+def in_chunks(*pieces: bytes) -> Answer:
+    body = b"".join(f"{len(piece):x}\r\n".encode() + piece + b"\r\n" for piece in (*pieces, b""))
+    return Answer(headers={"Transfer-Encoding": "chunked"}, body=body)
+
+
+@pytest.mark.parametrize(
+    ("answer", "content"),
+    [
+        (FILE, CONTENT),
+        (zipped(CONTENT), CONTENT),
+        (in_chunks(CONTENT[:7], CONTENT[7:]), CONTENT),
+        (Answer(body=CONTENT), CONTENT),
+        (zipped(b""), b""),
+    ],
+    ids=["of an announced size", "packed", "in chunks", "of no announced size", "packed and empty"],
+)
+def test_the_ways_in_which_a_file_is_sent_make_no_difference(
+    servers: ExitStack, tmp_path: Path, answer: Answer, content: bytes
+):
+    # given
+    served = servers.enter_context(serving(lambda _: answer))
+
+    # when
+    file = download(f"{served.url}/x.csv?token=a/b.parquet", tmp_path, DownloadLimits(max_bytes=len(CONTENT)))
+
+    # then
+    assert file.parent == tmp_path
+    assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(headers={"Content-Length": str(10**12)}), FILE, Answer(body=CONTENT), in_chunks(CONTENT), zipped(CONTENT)],
+    ids=["announced", "announced and sent", "of no announced size", "in chunks", "packed"],
+)
+def test_a_file_that_is_too_large_is_refused(servers: ExitStack, tmp_path: Path, answer: Answer):
+    # given
+    served = servers.enter_context(serving(lambda _: answer))
+
+    # when
+    message = refusal(f"{served.url}/x.csv", tmp_path, DownloadLimits(max_bytes=len(CONTENT) - 1))
+
+    # then
+    assert f"x.csv: can't be downloaded: it is larger than {len(CONTENT) - 1:,} bytes" in message
+    assert "raise MARVEL_SOURCE_MAX_BYTES" in message
+
+
+@pytest.mark.parametrize("ask", [download, remote_version])
+@pytest.mark.parametrize("status", [404, 500, 203])
+def test_an_answer_that_is_an_error_is_reported_with_the_url(
+    servers: ExitStack, tmp_path: Path, ask: Callable[..., object], status: int
+):
+    # given
+    served = servers.enter_context(serving(lambda _: Answer(status, {"Content-Length": "0"})))
+
+    # then
+    with pytest.raises(SourceError, match=rf"{served.url}/x.csv: can't be \w+: the server answered {status}"):
+        ask(f"{served.url}/x.csv", *([tmp_path] if ask is download else []))
+
+
+def test_a_server_that_is_not_there_is_an_error(tmp_path: Path):
+    # given
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+
+    # then
+    assert f"127.0.0.1:{port}/x.csv: can't be downloaded: Connection refused" in refusal(
+        f"http://127.0.0.1:{port}/x.csv", tmp_path
+    )
+
+
+@pytest.mark.parametrize("url", ["http://", "http://[::1", "http://127.0.0.1:port/x.csv", "http:///x.csv"])
+def test_an_address_that_is_none_is_an_error(tmp_path: Path, url: str):
+    # then
+    assert "can't be downloaded: the address can't be parsed" in refusal(url, tmp_path)
+    with pytest.raises(SourceError, match="can't be reached"):
+        remote_version(url)
+
+
+@pytest.mark.parametrize("slow", ["the body", "a byte now and then", "the headers"])
+def test_a_slow_server_is_given_up(tmp_path: Path, slow: str):
+    # given
+    over = Event()
+    beginning = {"the body": b"HTTP/1.1 200 OK\r\n\r\n", "a byte now and then": b"HTTP/1.1 200 OK\r\n\r\nx"}
+
+    def trickle(listening: socket.socket) -> None:
+        with suppress(OSError), listening.accept()[0] as connection:
+            connection.send(beginning.get(slow, b"HTTP/1.1 200 OK\r\nX: "))
+            while not over.wait(0.05):
+                connection.send(b"" if slow == "the body" else b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        Thread(target=trickle, args=(listening,), daemon=True).start()
+
+        # when
+        message = refusal(
+            f"http://127.0.0.1:{listening.getsockname()[1]}/x.csv", tmp_path, DownloadLimits(max_seconds=1)
+        )
+        over.set()
+
+    # then
+    assert "it took more than 1 seconds" in message or "no answer in time" in message
+
+
+def test_a_disk_that_is_full_is_reported_with_the_url(servers: ExitStack, tmp_path: Path):
+    # given: a device on which nothing has room
+    (tmp_path / "download").symlink_to("/dev/full")
+
+    # then
+    assert "x.csv: can't be downloaded: No space left on device" in refusal(
+        f"{file_server(servers).url}/x.csv", tmp_path
+    )
+
+
+@pytest.mark.parametrize(
+    ("headers", "version"),
+    [
+        ({"ETag": '"1"', "Last-Modified": "yesterday", "Content-Length": "5"}, ['"1"']),
+        ({"Last-Modified": "yesterday", "Content-Length": "5"}, ["yesterday", "5"]),
+        ({"Last-Modified": "yesterday"}, None),
+        ({"Content-Length": "5"}, None),
+    ],
+    ids=["tag", "time and size", "time", "size"],
+)
+def test_the_version_is_the_tag_else_the_time_with_the_size(
+    servers: ExitStack, headers: dict[str, str], version: list[str] | None
+):
+    # given: a server that redirects to where the file is now
+    served = servers.enter_context(
+        serving(lambda path: Answer(headers=headers) if path == "/there.csv" else redirect("/there.csv"))
+    )
+
+    # then
+    assert remote_version(f"{served.url}/x.csv") == version
+
+
+@pytest.mark.parametrize("status", [403, 405, 501])
+def test_a_server_that_does_not_answer_such_questions_names_no_version(servers: ExitStack, status: int):
+    # given
+    served = servers.enter_context(serving(lambda _: Answer(status)))
+
+    # then
+    assert remote_version(f"{served.url}/x.csv") is None
+
+
+def everything_in(error: BaseException | None) -> str:
+    """Of the error and all that led to it, shown or not: other tools print what a traceback leaves out."""
+    if error is None:
+        return ""
+    text = "".join(traceback.format_exception(error)) + repr(error)
+    return text + everything_in(error.__cause__) + everything_in(error.__context__)
+
+
+@pytest.mark.parametrize("ask", [download, remote_version])
+@pytest.mark.parametrize(
+    "path", ["absent.csv", "moved-away", "breaks-off.csv", "to-a-secret", "odd", "\x00", "no-gzip"]
+)
+def test_no_error_shows_the_secrets_of_the_url(tmp_path: Path, path: str, ask: Callable[..., object]):
+    # given
+    answers = {
+        "/moved-away": redirect(f"http://127.0.0.1:1/x?token={CANARY}"),
+        "/to-a-secret": redirect(f"ftp://{CANARY}@127.0.0.1/x"),
+        "/breaks-off.csv": Answer(headers={"Content-Length": "9"}, body=b"x"),
+        "/no-gzip": Answer(headers={"Content-Encoding": "gzip"}, body=b"x" * 100),
+        "/odd": Answer(999, {"Content-Length": CANARY}),
+    }
+    with serving(lambda asked: answers.get(asked.partition("?")[0], Answer(404))) as served:
+        url = f"http://user:{CANARY}@127.0.0.1:{served.port}/{path}?token={CANARY}#{CANARY}"
+
+        # when
+        if ask is remote_version and path in {"breaks-off.csv", "no-gzip"}:
+            assert ask(url) is None
+            return
+        with pytest.raises(SourceError) as refused:
+            ask(url, *([tmp_path] if ask is download else []))
+
+    # then
+    assert CANARY not in everything_in(refused.value)
+    assert f"127.0.0.1:{served.port}/" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://user:{CANARY}@nowhere.invalid/x.csv?{CANARY}",
+        f"http://user:{CANARY}/{CANARY}@127.0.0.1:1/x.csv",
+        f"http://{CANARY}@[::1",
+        f"http://{CANARY}@",
+        f"http://127.0.0.1:1/x?{CANARY}",
+    ],
+)
+def test_no_error_of_an_address_shows_its_secrets(tmp_path: Path, url: str):
+    # when
+    with pytest.raises(SourceError) as refused:
+        download(url, tmp_path)
+
+    # then
+    assert CANARY not in everything_in(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("93.184.215.14", True),
+        ("2606:2800:21f:cb07:6820:80da:af6b:8b2c", True),
+        ("::ffff:93.184.215.14", True),
+        ("64:ff9b::5db8:d70e", True),
+        *[
+            (private, False)
+            for private in (
+                *("127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0"),  # noqa: S104
+                *("224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0", "fd00::1", "ff02::1", "::127.0.0.1"),
+                *("::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::1", "2001:0:0:0:0:0:80ff:fffe"),
+            )
+        ],
+    ],
+)
+def test_a_redirect_may_lead_to_the_public_internet_alone(address: str, allowed: bool):  # noqa: FBT001
+    # then
+    assert is_redirect_allowed(Endpoint.parse(address, 443), Endpoint.parse("93.184.215.14", 443)) is allowed
+
+
+@pytest.mark.parametrize(
+    ("to", "allowed"),
+    [
+        (("10.0.0.1", 80), True),
+        (("10.0.0.1", 443), True),
+        (("::ffff:10.0.0.1", 80), True),
+        (("93.184.215.14", 80), True),
+        (("10.0.0.1", 5432), False),
+        (("10.0.0.2", 80), False),
+    ],
+)
+def test_a_private_server_may_redirect_to_itself(to: tuple[str, int], allowed: bool):  # noqa: FBT001
+    # then
+    assert is_redirect_allowed(Endpoint.parse(*to), Endpoint.parse("10.0.0.1", 80)) is allowed
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_private_host_that_the_user_names_is_asked(servers: ExitStack, tmp_path: Path, host: str):
+    # then
+    assert download(f"{file_server(servers, host).url}/x.csv", tmp_path).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.2", "2130706434", "0x7f000002", "0177.0.0.2", "127.2", "[::ffff:127.0.0.2]", "127.0.0.1"]
+)
+def test_a_redirect_to_another_private_end_is_refused_before_it_is_asked(servers: ExitStack, tmp_path: Path, host: str):
+    # given
+    inside = file_server(servers, "127.0.0.1" if host == "127.0.0.1" else "127.0.0.2")
+    outside = redirecting_to(servers, f"http://{host}:{inside.port}/secret.csv")
+
+    # when
+    message = refusal(f"{outside.url}/x.csv", tmp_path)
+
+    # then
+    assert f"{outside.url}/x.csv: can't be downloaded: the server redirects to 127.0.0." in message
+    assert f"port {inside.port}, which is no public address" in message
+    with pytest.raises(SourceError, match="which is no public address"):
+        remote_version(f"{outside.url}/x.csv")
+    assert inside.asked == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_leads_elsewhere_at_the_second_look_does_not_help(
+    servers: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given: a name server that answers with 127.0.0.1 first, and with 127.0.0.2 from then on
+    outside = redirecting_to(servers, "/again.csv")
+    inside = servers.enter_context(serving(lambda _: FILE, "127.0.0.2", outside.port))
+    looked_up, resolve = [], socket.getaddrinfo
+
+    def rebinding(host: str, *rest: object, **options: object) -> object:
+        if host != "data.example.com":
+            return resolve(host, *rest, **options)  # type: ignore[arg-type]
+        looked_up.append(host)
+        return resolve("127.0.0.1" if len(looked_up) == 1 else "127.0.0.2", *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+
+    # when
+    message = refusal(f"http://data.example.com:{outside.port}/x.csv", tmp_path)
+
+    # then
+    assert "the server redirects to 127.0.0.2 port" in message
+    assert (len(looked_up), inside.asked) == (2, [])
+
+
+def test_a_redirect_within_the_users_own_server_is_followed_with_the_users_credentials(
+    servers: ExitStack, tmp_path: Path
+):
+    # given: a redirect that brings others
+    served = servers.enter_context(
+        serving(
+            lambda path: (
+                FILE if path == "/there.csv" else redirect(f"http://planted:x@127.0.0.1:{served.port}/there.csv")
+            )
+        )
+    )
+
+    # when
+    for user in ("", "me:secret@"):
+        assert download(f"http://{user}127.0.0.1:{served.port}/x.csv", tmp_path).read_bytes() == CONTENT
+
+    # then
+    assert served.asked == ["/x.csv", "/there.csv"] * 2
+    assert [sent.get("Authorization") for sent in served.headers] == [*[None] * 2, *[authorization("me", "secret")] * 2]
+
+
+def test_redirects_without_end_are_followed_ten_times(servers: ExitStack, tmp_path: Path):
+    # given
+    served = redirecting_to(servers, "/x.csv")
+
+    # then
+    assert "more than 10 redirects" in refusal(f"{served.url}/x.csv", tmp_path)
+    assert len(served.asked) == 11
+
+
+@pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://127.0.0.1/x.csv", "data:text/csv,x"])
+def test_a_redirect_to_another_scheme_is_refused(servers: ExitStack, tmp_path: Path, location: str):
+    # when
+    message = refusal(f"{redirecting_to(servers, location).url}/x.csv", tmp_path)
+
+    # then
+    assert f"the server redirects to {location.partition(':')[0]}:, and only http: and https: are followed" in message
+
+
+def test_https_is_read_where_the_certificate_is_trusted_and_never_left_for_http(
+    servers: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    certificate, plain = own_certificate(tmp_path), file_server(servers, "127.0.0.1")
+    secure = servers.enter_context(
+        serving(
+            lambda path: FILE if path == "/there.csv" else redirect(f"{plain.url}/x.csv?key=secret"),
+            certificate=certificate,
+        )
+    )
+
+    # then
+    assert "certificate" in refusal(f"{secure.url}/there.csv", tmp_path).lower()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    assert download(f"{secure.url}/there.csv", tmp_path).read_bytes() == CONTENT
+    assert f"redirects from https: down to {plain.url}/x.csv?…" in refusal(f"{secure.url}/x.csv", tmp_path)
+    assert plain.asked == []
+
+
+def test_a_host_is_asked_only_if_it_is_allowed(servers: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # given
+    served = file_server(servers)
+
+    # then
+    monkeypatch.setenv("MARVEL_SOURCE_HOSTS", "data.example.com")
+    message = refusal(f"{served.url}/x.csv", tmp_path)
+    assert "it is at 127.0.0.2, and MARVEL_SOURCE_HOSTS allows only data.example.com" in message
+    assert served.asked == []
+    monkeypatch.setenv("MARVEL_SOURCE_HOSTS", "data.example.com,127.0.0.2")
+    assert download(f"{served.url}/x.csv", tmp_path).read_bytes() == CONTENT
+
+
+def test_a_redirect_to_a_host_that_is_not_allowed_is_refused(servers: ExitStack, tmp_path: Path):
+    # given: an address of the internet, which is never looked up
+    served = redirecting_to(servers, "http://elsewhere.example.com/x.csv")
+
+    # when
+    message = refusal(f"{served.url}/x.csv", tmp_path, DownloadLimits(hosts=frozenset({"127.0.0.1"})))
+
+    # then
+    assert "the server redirects to elsewhere.example.com, and MARVEL_SOURCE_HOSTS allows only 127.0.0.1" in message
+
+
+def test_an_allowed_host_is_no_way_into_a_private_network(servers: ExitStack, tmp_path: Path):
+    # given: the list names both, but only one of them was given by the user
+    inside = file_server(servers)
+    outside = redirecting_to(servers, f"{inside.url}/x.csv")
+
+    # when
+    message = refusal(f"{outside.url}/x.csv", tmp_path, DownloadLimits(hosts=frozenset({"127.0.0.1", "127.0.0.2"})))
+
+    # then
+    assert "which is no public address" in message
+    assert inside.asked == []
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:{port}@127.0.0.2:{port}/x", "http://127.0.0.1:{port}\\@127.0.0.2/x"])
+def test_an_address_that_pretends_to_another_host_does_not_get_by(servers: ExitStack, tmp_path: Path, url: str):
+    # given
+    served = file_server(servers)
+
+    # when
+    refusal(url.format(port=served.port), tmp_path, DownloadLimits(hosts=frozenset({"127.0.0.1"})))
+
+    # then
+    assert served.asked == []
+
+
+def through_a_proxy(servers: ExitStack, monkeypatch: pytest.MonkeyPatch, location: str) -> Served:
+    proxy = servers.enter_context(
+        serving(lambda url: redirect(location) if url == "http://data.example.com/x.csv" else FILE)
+    )
+    monkeypatch.setenv("http_proxy", proxy.url)
+    monkeypatch.setenv("no_proxy", "")
+    return proxy
+
+
+@pytest.mark.parametrize("location", ["http://127.0.0.1/x", "http://2130706433/x", "http://localhost/x"])
+def test_a_proxy_is_not_sent_to_private_addresses_either(
+    servers: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str
+):
+    # given
+    proxy = through_a_proxy(servers, monkeypatch, location)
+
+    # then
+    assert "which is no public address" in refusal("http://data.example.com/x.csv", tmp_path)
+    assert proxy.asked == ["http://data.example.com/x.csv"]
+
+
+def authorization(name: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+
+
+def test_credentials_are_sent_to_the_users_own_server_only(
+    servers: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given: a proxy that stands for the internet, a name that it alone knows, and a ~/.netrc for everybody
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login anybody password for-all\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    internet = through_a_proxy(servers, monkeypatch, "http://mirror.invalid/x.csv")
+
+    # when
+    file = download("http://me:secret@data.example.com/x.csv", tmp_path)
+
+    # then
+    assert file.read_bytes() == CONTENT
+    assert internet.asked == ["http://data.example.com/x.csv", "http://mirror.invalid/x.csv"]
+    assert [sent.get("Authorization") for sent in internet.headers] == [authorization("me", "secret"), None]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "host", "allowed"),
+    [
+        (" a.example , Data.Example.com,", "data.example.com", True),
+        ("data.example.com", "DATA.example.com.", True),
+        ("bücher.example", "xn--bcher-kva.example", True),
+        ("[::1]", "[::1]", True),
+        ("data.example.com", "example.com", False),
+        ("example.com", "data.example.com", False),
+        ("example.com", "example.com.evil.example", False),
+        ("example.com", "notexample.com", False),
+    ],
+)
+def test_hosts_are_compared_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hosts: str, host: str, *, allowed: bool
+):
+    # given: a proxy that is not there
+    monkeypatch.setenv("MARVEL_SOURCE_HOSTS", hosts)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "")
+
+    # then
+    assert ("MARVEL_SOURCE_HOSTS allows only" in refusal(f"http://{host}/x.csv", tmp_path)) is not allowed
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        *[
+            ("HOSTS", value, "is not a host")
+            for value in ("https://example.com", "example.com/x", "*.example.com", "a b")
+        ],
+        *[("MAX_BYTES", value, "expected a whole number above 0") for value in ("2GB", "-1", "0", "1.5", "٣")],
+        ("MAX_SECONDS", "1e9", "expected a whole number above 0"),
+    ],
+)
+def test_a_limit_that_can_not_be_used_is_reported_with_its_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
+):
+    # given
+    monkeypatch.setenv(f"MARVEL_SOURCE_{variable}", value)
+
+    # then
+    with pytest.raises(SourceError, match=f"MARVEL_SOURCE_{variable}.*{message}"):
+        DownloadLimits.from_environment()
