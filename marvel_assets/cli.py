@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from marvel_assets.config import ConfigError
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths, ProjectPathsError
-from marvel_assets.utils import disk_space as room
+from marvel_assets.utils import disk_space
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +86,7 @@ def main() -> None:
         sys.exit(INTERRUPTED)
     except Exception:
         # A full disk shows in whatever is written or even read next: SQLite speaks of an I/O error.
-        if not (problems := room.problems(home)):
+        if not (problems := disk_space.check(home)):
             raise
         traceback.print_exc()
         sys.exit("\n".join(problems))
@@ -115,8 +115,8 @@ class _Ending:
 
 def _prepare(home: ProjectPaths, command: str, selection: str) -> None:
     """Make the home ready to be used; what can't be written to or is wrong with the settings ends the command."""
-    looks = {"run": room.problems, "summary": room.unreadable}
-    if command != "doctor" and (problems := looks.get(command, room.refusals)(home)):
+    looks = {"run": disk_space.check, "summary": disk_space.unreadable_home}
+    if command != "doctor" and (problems := looks.get(command, disk_space.unwritable_paths)(home)):
         sys.exit("\n".join(problems))
     if command not in READ_ONLY:
         home.prepare()
@@ -191,7 +191,7 @@ def _run(home: ProjectPaths, selection: str) -> int:
     before, started = Materialised.read(home), time.monotonic()
     failed = _dagster("asset", "materialize", "-m", MODULE, "--select", selection, "--config-json", json.dumps(BRIEF))
     if failed:
-        for problem in room.problems(home):
+        for problem in disk_space.check(home):
             print(problem, file=sys.stderr)
         return failed
     seconds = time.monotonic() - started
@@ -266,9 +266,7 @@ def _examine(home: ProjectPaths) -> int:
     config = resources["project"].config
     print(f"Profile {profile_name()}, environment {config.environment} ({config.catalog_name}.{config.schema_name})")
     is_ready = True
-    for check in readiness_checks(
-        resources["room"], config, resources["engine"], resources["tracking"], resources["unity_catalog"]
-    ):
+    for check in readiness_checks(config, resources["engine"], resources["tracking"], resources["unity_catalog"]):
         is_ready = is_ready and not check.problems
         print(f"  {check.part:<12} {'ready' if not check.problems else 'lacks something:'}")
         for problem in check.problems:

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from marvel_assets.utils.atomic_files import replacing
+from marvel_assets.utils.files import atomic_write
 from marvel_assets.utils.locks import exclusive
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -144,7 +144,7 @@ class ProjectPaths:
             settings = (PROJECT_ROOT / "config" / "dagster.yaml").read_bytes()
             instance_settings = self.dagster / "dagster.yaml"
             if not (instance_settings.exists() and instance_settings.read_bytes() == settings):
-                with replacing(instance_settings) as aside:  # in one move: others may be reading it
+                with atomic_write(instance_settings) as aside:  # in one move: others may be reading it
                     aside.write_bytes(settings)
             if not is_made.exists():
                 from dagster import AssetKey, DagsterInstance

@@ -14,8 +14,8 @@ from typing import Any
 import dagster as dg
 
 from marvel_assets.paths import ProjectPaths
+from marvel_assets.utils.files import remove_abandoned_folders
 from marvel_assets.utils.run_heartbeat import forget, giving_a_sign, goes_on, known_runs
-from marvel_assets.utils.temporary_folders import clear_up
 
 KILLED = (
     "The process of this run is gone: it was killed, or its machine stopped. What it had committed is whole; run "
@@ -36,7 +36,7 @@ class WatchedExecutor(dg.Executor):
             if _keeps_its_runs_in(home, plan_context.instance):
                 end_runs_of_the_dead(plan_context.instance, home.locks)
             for folder in home.written_to_by_runs:
-                clear_up(folder)
+                remove_abandoned_folders(folder)
             yield from self._inner.execute(plan_context, execution_plan)
 
     @property

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import dagster as dg
 
 from marvel_assets.config import ConfigError, Tags
+from marvel_assets.paths import ProjectPaths
+from marvel_assets.utils import disk_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from marvel_assets.config import ProjectConfig
-    from marvel_assets.defs.disk_space import Room
-    from marvel_assets.paths import ProjectPaths
     from marvel_assets.registry.resource import UnityCatalog
     from marvel_assets.storage.engines.base import Engine
     from marvel_assets.tracking.mlflow_resource import MlflowTracking
@@ -64,11 +64,11 @@ def check_selection(selection: str) -> None:
 
 
 def readiness_checks(
-    room: Room, config: ProjectConfig, engine: Engine, tracking: MlflowTracking, unity_catalog: UnityCatalog
+    config: ProjectConfig, engine: Engine, tracking: MlflowTracking, unity_catalog: UnityCatalog
 ) -> Iterator[ReadinessCheck]:
     """Look at each part in turn, and create nothing. What is in this process needs no look."""
     looks: dict[str, Callable[[], list[str]]] = {
-        "home": room.problems,
+        "home": lambda: disk_space.check(ProjectPaths.from_environment()),
         "tables": engine.problems,
         "tracking": tracking.problems,
         "catalog": lambda: unity_catalog.problems(config.catalog_name, config.schema_name),
@@ -77,9 +77,7 @@ def readiness_checks(
         yield ReadinessCheck(part, look())
 
 
-def check_ready(
-    room: Room, config: ProjectConfig, engine: Engine, tracking: MlflowTracking, unity_catalog: UnityCatalog
-) -> None:
+def check_ready(config: ProjectConfig, engine: Engine, tracking: MlflowTracking, unity_catalog: UnityCatalog) -> None:
     """Stop the run where something is missing; what it can create itself is created, before anything is trained.
 
     Raises:
@@ -88,9 +86,7 @@ def check_ready(
     from marvel_assets.registry.base import CatalogError
 
     problems = [
-        problem
-        for check in readiness_checks(room, config, engine, tracking, unity_catalog)
-        for problem in check.problems
+        problem for check in readiness_checks(config, engine, tracking, unity_catalog) for problem in check.problems
     ]
     if problems:
         raise dg.Failure(" ".join(problems), allow_retries=False)

@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.config import ConfigError
-from marvel_assets.defs.disk_space import Room
 from marvel_assets.defs.inference.wheel import WheelBuilder
 from marvel_assets.defs.project import Project
 from marvel_assets.defs.retraining_lock import RetrainingLock
@@ -112,7 +111,6 @@ def _common(home: ProjectPaths) -> dict[str, Any]:
     pipeline_cache = PipelineCache(folder=str(home.pipelines), locks=str(home.locks))
     return {
         "project": Project.from_environment(),
-        "room": Room(root=str(home.root)),
         "sources": Sources(scratch=str(home.scratch), last_read=str(home.last_source)),
         "pipeline_cache": pipeline_cache,
         "studies": StudyStore(folder=str(home.studies), locks=str(home.locks)),

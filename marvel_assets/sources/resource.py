@@ -25,8 +25,7 @@ from marvel_assets.sources.locate import (
     path_of,
     redact_source,
 )
-from marvel_assets.utils.atomic_files import replacing
-from marvel_assets.utils.temporary_folders import temporary_folder
+from marvel_assets.utils.files import atomic_write, temporary_folder
 
 
 class Sources(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -110,5 +109,5 @@ class Sources(dg.ConfigurableResource):  # type: ignore[type-arg]
         label = redact_source(named)
         setting = named if is_address(named) else str(path_of(named).absolute())
         kept = {"label": label, "setting": None if "://" in named and label != named else setting}
-        with replacing(Path(self.last_read)) as aside:
+        with atomic_write(Path(self.last_read)) as aside:
             aside.write_text(json.dumps(kept), encoding="utf-8")

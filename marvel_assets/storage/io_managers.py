@@ -8,7 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from marvel_assets.storage.references import Reference, from_json, to_json
-from marvel_assets.utils.atomic_files import replacing
+from marvel_assets.utils.files import atomic_write
 
 
 class ReferenceIOManager(dg.ConfigurableIOManager):
@@ -22,7 +22,7 @@ class ReferenceIOManager(dg.ConfigurableIOManager):
 
     def store(self, key: dg.AssetKey, reference: Reference) -> None:
         """Store what an asset hands on from now on."""
-        with replacing(self._file(key)) as file:
+        with atomic_write(self._file(key)) as file:
             file.write_text(to_json(reference), encoding="utf-8")
 
     def load_input(self, context: dg.InputContext) -> Reference:

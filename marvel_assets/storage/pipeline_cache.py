@@ -15,7 +15,7 @@ from pydantic import Field
 
 from marvel_assets.storage.io_managers import not_materialised
 from marvel_assets.storage.references import TableVersion
-from marvel_assets.utils.atomic_files import replacing
+from marvel_assets.utils.files import atomic_write
 from marvel_assets.utils.locks import exclusive
 
 if TYPE_CHECKING:
@@ -101,13 +101,13 @@ class PipelineCache(dg.ConfigurableResource):  # type: ignore[type-arg]
 
         content = skops.io.dumps(pipeline)
         file = Path(self.folder, f"{cache_key}.skops")
-        with replacing(file) as aside:
+        with atomic_write(file) as aside:
             aside.write_bytes(content)
         sha256 = hashlib.sha256(content).hexdigest()
         kept = FittedPipeline(cache_key, trained_on, rows_digest, rows, sample, str(file), sha256, workers)
         description = asdict(kept)
         del description["file"]
-        with replacing(file.with_suffix(".json")) as aside:
+        with atomic_write(file.with_suffix(".json")) as aside:
             aside.write_text(json.dumps(description, indent=2), encoding="utf-8")
         return kept
 
@@ -120,7 +120,7 @@ class PipelineIOManager(dg.ConfigurableIOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: FittedPipeline) -> None:
         """Note the cache key of the pipeline that the asset handed on."""
-        with replacing(self._file(context.asset_key)) as file:
+        with atomic_write(self._file(context.asset_key)) as file:
             file.write_text(
                 json.dumps({"kind": "FittedPipeline", "cache_key": obj.cache_key}, indent=2), encoding="utf-8"
             )

@@ -16,9 +16,8 @@ from marvel_assets.storage.commits import Commit, contents_of, newest_commit, ne
 from marvel_assets.storage.engines.base import TablePath
 from marvel_assets.storage.memory import check_that_rows_fit
 from marvel_assets.storage.references import TableVersion
-from marvel_assets.storage.row_order import ordered_by
 from marvel_assets.storage.table_scan import TableScan, all_of, sampled, with_plain_texts
-from marvel_assets.utils.atomic_files import replacing
+from marvel_assets.utils.files import atomic_write
 from marvel_assets.utils.locks import exclusive
 
 if TYPE_CHECKING:
@@ -193,7 +192,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
                 f"{location} has no readable version {version}: {reason}. VACUUM removes the files of earlier "
                 "versions. Materialise the table again."
             ) from error
-        return ordered_by(with_plain_texts(rows), "Id")
+        return with_plain_texts(rows).sort_by("Id")
 
     def scan_at(self, location: TablePath, version: int, columns: Iterable[str], sample: float = 1.0) -> TableScan:
         """The same rows, read batch by batch or part by part, in this process or in others.
@@ -242,7 +241,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def _keep_provenance(self, table: TableVersion, provenance: dict[str, Any]) -> None:
         kept = {"version": table.version, "content": table.content, "provenance": provenance}
-        with replacing(self._latest_provenance(table.name)) as aside:
+        with atomic_write(self._latest_provenance(table.name)) as aside:
             aside.write_text(json.dumps(kept, indent=2), encoding="utf-8")
 
 

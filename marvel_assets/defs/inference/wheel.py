@@ -14,7 +14,7 @@ from pydantic import Field
 
 from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.storage.references import WheelRef
-from marvel_assets.utils.temporary_folders import temporary_folder
+from marvel_assets.utils.files import temporary_folder
 
 PACKAGE = PROJECT_ROOT / "marvel_assets"
 BUILD_SECONDS = 120

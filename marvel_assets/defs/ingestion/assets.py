@@ -14,7 +14,6 @@ from marvel_assets.datasets.marvel_kaggle.cleaning import (
 )
 from marvel_assets.datasets.marvel_kaggle.columns import CHARACTER_COLUMNS, SOURCE_COLUMNS, SOURCE_ROW
 from marvel_assets.datasets.marvel_kaggle.descriptions import CHARACTERS, RAW_CHARACTERS, REJECTED_CHARACTERS
-from marvel_assets.defs.disk_space import Room
 from marvel_assets.defs.freshness import WEEKLY
 from marvel_assets.defs.metadata import OWNERS, column_lineage, column_schema, log_write, table_metadata
 from marvel_assets.defs.project import Project
@@ -27,7 +26,6 @@ from marvel_assets.storage.engines.base import Engine, EngineSession
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import Tables, WriteResult
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
-from marvel_assets.utils.background_imports import imported_meanwhile
 from marvel_assets.utils.code_versions import code_version
 from marvel_assets.utils.redaction import escape_control
 
@@ -40,9 +38,6 @@ SOURCE_DIGEST = "source_digest"
 
 SOURCE_FINGERPRINT = "source_fingerprint"
 """What the materialisation of raw_characters tells of how the source looked from outside when it was read."""
-
-NEEDED_TO_FIT = ("mlflow", "lightgbm", "sklearn.pipeline")
-"""Modules that the assets after these take seconds to import."""
 
 SHOWN = 3
 """Reasons that the failure names where every row was rejected."""
@@ -111,12 +106,11 @@ def raw_characters(
     tables: Tables,
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
-    room: Room,
     retraining_lock: RetrainingLock,
 ) -> dg.MaterializeResult[TableVersion]:
     """The characters as the source delivers them: every cell as text, one Delta version for each distinct content."""
     retraining_lock.acquire(context)
-    check_ready(room, project.config, engine, tracking, unity_catalog)
+    check_ready(project.config, engine, tracking, unity_catalog)
     name = project.config.qualified("raw_characters")
     generator = project.config.generator
     rows = config.generator_rows or generator.rows
@@ -129,7 +123,7 @@ def raw_characters(
             written = WriteResult(latest, is_new=False)
         else:
             context.log.info(f"Reading {source.label}")
-            with imported_meanwhile(*NEEDED_TO_FIT, after=("pandas",)), engine.session() as session:
+            with engine.session() as session:
                 session.read_source(source, "delivered")
                 session.create_view(digested_source_sql("delivered"), "raw_characters")
                 provenance = {"source": source.label, **read_from}

@@ -16,23 +16,12 @@ from marvel_assets.storage.pipeline_cache import FittedPipeline, PipelineCache
 from marvel_assets.storage.references import LoggedModelRef, TableVersion, WheelRef
 from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
-from marvel_assets.utils.background_imports import imported_meanwhile
 from marvel_assets.utils.code_versions import code_version, make_cache_key
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 GROUP = "training"
-NEEDED_TO_LOG = (
-    "mlflow.sklearn",
-    "mlflow.pyfunc",
-    "mlflow.store.tracking.sqlalchemy_store",
-    "skops.io",
-    "sklearn.metrics",
-    "matplotlib.figure",
-)
-"""Modules that take seconds to import and are not needed before the fit has ended."""
-
 FIT_CODE = code_version("marvel_assets.training.fit", "marvel_assets.training.dataset")
 DISTRIBUTED_FIT_MODULES = (
     "marvel_assets.training.fit",
@@ -154,8 +143,7 @@ def _fit(
     del read  # else every row would stand in memory twice while the pipeline is fitted
     threads, trees = config.threads or default_threads(), settings.parameters.n_estimators
     context.log.info(f"Fitting {trees:,} trees on {len(rows):,} rows, {threads} thread(s)")
-    with imported_meanwhile(*NEEDED_TO_LOG, after=("lightgbm", "sklearn.pipeline")):
-        pipeline = fit_from_config(settings, rows, ids, threads)
+    pipeline = fit_from_config(settings, rows, ids, threads)
     return pipeline_cache.keep(pipeline, cache_key, train_set, rows_digest(rows), len(rows), config.sample)
 
 

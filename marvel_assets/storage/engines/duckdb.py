@@ -25,7 +25,7 @@ from marvel_assets.storage.engines.base import (
     TablePath,
 )
 from marvel_assets.storage.memory import available_bytes
-from marvel_assets.utils.temporary_folders import temporary_folder
+from marvel_assets.utils.files import temporary_folder
 
 if TYPE_CHECKING:
     import duckdb

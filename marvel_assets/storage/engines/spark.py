@@ -21,7 +21,7 @@ from marvel_assets.storage.engines.base import (
     EngineSession,
     TablePath,
 )
-from marvel_assets.utils.temporary_folders import temporary_folder
+from marvel_assets.utils.files import temporary_folder
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, DataFrameReader, SparkSession
