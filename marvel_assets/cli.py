@@ -251,11 +251,12 @@ def _in_one_line() -> Iterator[None]:
 
     from marvel_assets.registry.base import CatalogError
     from marvel_assets.tracking.artifacts import ModelFilesChangedError
+    from marvel_assets.tracking.health import add_outage_hint
 
     try:
         yield
     except (CatalogError, MlflowException, ModelFilesChangedError) as error:
-        sys.exit(" ".join(str(error).split()))
+        sys.exit(add_outage_hint(" ".join(str(error).split())))
 
 
 def _examine(home: ProjectPaths) -> int:

@@ -9,7 +9,7 @@ from marvel_assets.registry.base import CatalogError, CatalogVersion
 from marvel_assets.registry.mlflow import MlflowRegistryCatalog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     import mlflow
@@ -42,17 +42,6 @@ class DatabricksCatalog(MlflowRegistryCatalog):
             host = str(workspace.config.host)
             with _told(host, f"to create the schema {catalog}.{schema}", f"CREATE SCHEMA on {catalog}"):
                 workspace.schemas.create(schema, catalog)
-
-    def register(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> CatalogVersion:
-        """Register the model; where another machine did so at the same moment, its version, the lower one, counts.
-
-        A search may not know the new version yet.
-        """
-        made = super().register(name, model_id, tags, description)
-        first = min((made, *self.versions(name, model_id=model_id)), key=_number)
-        if first.version < made.version:
-            self._client.delete_model_version(name, str(made.version))
-        return first
 
     def _found(self, version: ModelVersion) -> CatalogVersion:
         return self._get(version.name, int(version.version))
@@ -111,7 +100,3 @@ def _told(host: str, what: str, grant: str) -> Iterator[None]:
         raise CatalogError(f"{host} refuses {what}: {error} Grant {grant}.") from error
     except (DatabricksError, OSError, TimeoutError) as error:
         raise CatalogError(f"{host} can't be asked for {what}: {error}") from error
-
-
-def _number(version: CatalogVersion) -> int:
-    return version.version

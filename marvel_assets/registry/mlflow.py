@@ -40,7 +40,11 @@ class MlflowRegistryCatalog:
         raise NotImplementedError
 
     def register(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> CatalogVersion:
-        """Register ``models:/<model_id>``, or find the version that was made of it."""
+        """Register ``models:/<model_id>``, or find the version that was made of it.
+
+        MLflow asks again where an answer was lost, and another machine may register at the same moment: of two versions
+        of one model the lower one counts, and the other, which has no alias yet, is deleted.
+        """
         import mlflow
         from mlflow.exceptions import MlflowException
 
@@ -51,10 +55,14 @@ class MlflowRegistryCatalog:
                 return known
             try:
                 made = int(mlflow.register_model(f"{MODELS_URI}{model_id}", name, tags=dict(tags)).version)
-                self._client.update_model_version(name, str(made), description=description)
+                # A search may not know the new version yet.
+                first = min([made, *(version.version for version in self.versions(name, model_id=model_id))])
+                if first < made:
+                    self._client.delete_model_version(name, str(made))
+                self._client.update_model_version(name, str(first), description=description)
             except MlflowException as error:
                 raise CatalogError(f"{name}: {model_id} can't be registered: {error}") from error
-        return self._get(name, made)
+        return self._get(name, first)
 
     def wait_until_ready(self, name: str, version: int, seconds: float) -> CatalogVersion:
         """Ask until the status is READY."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.registry.base import CatalogError, CatalogUnavailableError
-from marvel_assets.tracking.patience import patience_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,31 +34,16 @@ class UnityCatalogApi:
             CatalogError: the server refuses; its URL and its words are in the text.
             CatalogUnavailableError: it can't be reached, is too slow, or says that it can't answer.
         """
-        patience, began = patience_with(self.url), time.monotonic()
-        seconds = min(SECONDS, patience.left())
-        if seconds <= 0:
-            raise CatalogUnavailableError(
-                f"The Unity Catalog server at {self.url} {patience.given_up()}. Run again when it is back."
-            )
         try:
             # In a thread of its own, since a notebook's thread has a loop that is running.
             with ThreadPoolExecutor(1) as thread:
-                answer = thread.submit(asyncio.run, self._call(api, method, arguments, seconds)).result()
-        except CatalogUnavailableError as error:
-            patience.failed(began, f"answers {error.__cause__.status}")  # type: ignore[union-attr]
-            raise
-        except CatalogError:
-            patience.answered()
-            raise
+                return thread.submit(asyncio.run, self._call(api, method, arguments)).result()
         except (TimeoutError, OSError) as error:
-            problem = f"no answer within {seconds:.0f} s" if isinstance(error, asyncio.TimeoutError) else str(error)
-            patience.failed(began, f"can't be reached: {problem}")
+            problem = f"no answer within {SECONDS:.0f} s" if isinstance(error, asyncio.TimeoutError) else str(error)
             raise CatalogUnavailableError(
                 f"The Unity Catalog server at {self.url} can't be reached: {problem}. Is it running, and is "
                 "MARVEL_UC_URL its address?"
             ) from error
-        patience.answered()
-        return answer
 
     def find(self, api: str, method: str, **arguments: Any) -> Any | None:  # noqa: ANN401
         """The same, with None where the server knows no such object."""
@@ -83,7 +66,7 @@ class UnityCatalogApi:
             if not token:
                 return
 
-    async def _call(self, api: str, method: str, arguments: dict[str, Any], seconds: float) -> Any:  # noqa: ANN401
+    async def _call(self, api: str, method: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401
         import aiohttp
         from unitycatalog import client
 
@@ -93,7 +76,7 @@ class UnityCatalogApi:
                 connection.set_default_header("Authorization", f"Bearer {token}")
             try:
                 answer = getattr(getattr(client, api)(connection), method)
-                return await asyncio.wait_for(answer(**arguments), seconds)
+                return await asyncio.wait_for(answer(**arguments), SECONDS)
             except aiohttp.ClientError as error:
                 raise OSError(str(error)) from error
             except client.ApiException as error:

@@ -1,17 +1,12 @@
-"""MLflow: one run for each Dagster run and experiment, ended with the status that it earned.
+"""MLflow: one run for each Dagster run and experiment.
 
-Runs are opened by dagster-mlflow and bear the tag ``dagster_run_id``: every process of one Dagster run writes into the
-same MLflow run. What is mended here: two experiments in one process get a run each, a run is opened only when something
-is logged, it has its tags from the first moment, so that it is found wherever its maker is cut off, and it is ended by
-the resource, in every way of running.
+A run bears the tag ``dagster_run_id`` from the moment it is made, so that it is found wherever its maker is cut off.
 """
 
 from __future__ import annotations
 
-import uuid
-import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,15 +15,15 @@ from pydantic import Field, PrivateAttr
 
 from marvel_assets.config import Tags
 from marvel_assets.storage.references import LoggedModelRef
-from marvel_assets.tracking import patience
 from marvel_assets.tracking.artifacts import FILES_DIGEST, checked_files, digest_at
-from marvel_assets.tracking.mlflow_store import connect
-from marvel_assets.tracking.reachability import StoreError, artifact_root_of, store_problems
+from marvel_assets.tracking.health import check_health
+from marvel_assets.tracking.mlflow_store import artifact_root_of, connect
 from marvel_assets.utils.locks import exclusive, home_id
 from marvel_assets.utils.run_heartbeat import giving_a_sign, goes_on
 
 if TYPE_CHECKING:
     import mlflow
+    from mlflow.entities import Run
 
     from marvel_assets.evaluation.model_card import Facts
 
@@ -49,9 +44,6 @@ PASSED = "passed"
 INSPECTED_IN = "inspected_in"
 """Tag of a logged model: the Dagster run in which it was inspected."""
 
-ENDS = {dg.DagsterRunStatus.SUCCESS: "FINISHED", dg.DagsterRunStatus.FAILURE: "FAILED"}
-INTERRUPTIONS = {"KeyboardInterrupt", "DagsterExecutionInterruptedError"}
-
 
 class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     """MLflow's tracking store and registry, local by default."""
@@ -68,59 +60,44 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         description="Where MLflow's own pages are served, for links in the UI.",
     )
 
-    _open_runs: dict[str, str] = PrivateAttr(default_factory=dict)
-    _context: dg.InitResourceContext | None = PrivateAttr(default=None)
     _dagster_run_id: str = PrivateAttr(default="")
-    _alive: ExitStack | None = PrivateAttr(default=None)
+    _instance: dg.DagsterInstance | None = PrivateAttr(default=None)
+    _is_reaped: bool = PrivateAttr(default=False)
 
-    @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[MlflowTracking]:
-        """Hand out the resource, and end its runs when the Dagster run (or its step's process) is over."""
-        patience.begin_anew()
-        self._context = context
-        self._dagster_run_id = context.run.run_id if context.run else f"no-dagster-run-{uuid.uuid4()}"
-        status = "KILLED"
-        try:
-            yield self
-            status = _earned_status(context)
-        except Exception:
-            status = "FAILED"
-            raise
-        finally:
-            self._end_runs(status)
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Note which Dagster run this is."""
+        self._instance = context.instance
+        self._dagster_run_id = context.run.run_id if context.run else ""
 
     def problems(self) -> list[str]:
         """What keeps the tracking store from being used; a database in the home needs nothing."""
         if self.artifact_root is not None or self._is_databricks:
             return []
-        return store_problems(self.tracking_uri, Path(self.locks), self.registry_uri)
+        return check_health(self.tracking_uri, Path(self.locks), self.registry_uri)
 
     def client(self) -> mlflow.MlflowClient:
         """A client of the store; the first call also ends the runs that killed processes left behind."""
         client = connect(self.tracking_uri, Path(self.locks), self.registry_uri)
-        if self._alive is None:
-            self._alive = ExitStack()
-            self._alive.enter_context(giving_a_sign(Path(self.locks), self._dagster_run_id))
-            self._end_runs_of_the_dead(client)
+        if not self._is_reaped:
+            self._is_reaped = True
+            self._end_abandoned_runs(client)
         return client
 
     @contextmanager
     def run(self, experiment: str, tags: Tags) -> Iterator[mlflow.ActiveRun]:
-        """Make this Dagster run's MLflow run in an experiment the active one.
+        """Make this Dagster run's MLflow run in an experiment the active one, until the block ends and it with it.
 
-        The run is created by the first call, resumed by later ones, and goes on until the resource ends it.
+        A step that is tried again resumes the run of its first attempt. A run that the caller has open stays open.
         """
         import mlflow
 
-        self.client()
-        with _outside_any_run():
-            run_id = self._open_runs.get(experiment) or self._open(experiment, tags)
-            self._open_runs[experiment] = run_id
-            with _resume(run_id) as active:
-                try:
-                    yield active
-                finally:
-                    mlflow.end_run("RUNNING")
+        experiment_id = self.experiment_id(experiment)
+        with giving_a_sign(Path(self.locks), self._dagster_run_id):
+            run_id = self._find_or_create_run(experiment_id, tags)
+            self._tag_dagster_run(experiment, run_id, tags)
+            mlflow.set_experiment(experiment_id=experiment_id)  # MLflow opens no run beside the active experiment
+            with mlflow.start_run(run_id=run_id, nested=True) as active:
+                yield active
 
     def experiment_id(self, name: str) -> str:
         """The experiment of this name, created where there is none."""
@@ -260,90 +237,49 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     def _pages(self) -> str:
         return f"{self.ui_url.rstrip('/')}/{'ml' if self._is_databricks else '#'}"
 
-    def _open(self, experiment: str, tags: Tags) -> str:
-        """Let dagster-mlflow open the run. It must meet no active one: it would take that for its own."""
-        import mlflow
-
-        all_tags = {
-            **tags.as_dict(),
-            DAGSTER_RUN_ID: self._dagster_run_id,
-            HOME_ID: home_id(Path(self.locks)),
-            "mlflow.runName": f"dagster-{self._dagster_run_id[:8]}",
-            "mlflow.source.name": "marvel_assets.definitions",
-            "mlflow.source.git.commit": tags.git_sha,
-            "mlflow.source.git.branch": tags.branch,
-        }
-        assert self._context is not None, "a run is opened only within yield_for_execution"  # noqa: S101
-        # Steps in processes of their own would each find none, and start one.
-        with exclusive(Path(self.locks), "mlflow-open"):
-            run_id = self._find_or_create(experiment, all_tags)
-        settings = {
-            "experiment_name": experiment,
-            "mlflow_tracking_uri": self.tracking_uri,
-            "mlflow_run_id": run_id,
-            "extra_tags": all_tags,
-        }
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", dg.BetaWarning)
-                from dagster_mlflow.resources import MlFlow
-
-                MlFlow(self._context.replace_config(settings))  # type: ignore[no-untyped-call]
-        finally:
-            # Where it failed half-way, its run must not be taken for the caller's own by the next one.
-            mlflow.end_run("RUNNING")
-        self._tag_dagster_run(experiment, run_id, tags)
-        return run_id
-
-    def _find_or_create(self, experiment: str, tags: dict[str, str]) -> str:
-        """This Dagster run's MLflow run; whoever looks for it later finds it by its tags from the first moment."""
-        client, experiment_id = self.client(), self.experiment_id(experiment)
-        found = client.search_runs([experiment_id], f"tags.{DAGSTER_RUN_ID} = '{self._dagster_run_id}'", max_results=1)
-        run = found[0] if found else client.create_run(experiment_id, tags=tags)
+    def _find_or_create_run(self, experiment_id: str, tags: Tags) -> str:
+        if found := self._runs_of_the_dagster_run(experiment_id):
+            return str(found[0].info.run_id)
+        client = self.client()
+        run = client.create_run(
+            experiment_id,
+            tags={
+                **tags.as_dict(),
+                DAGSTER_RUN_ID: self._dagster_run_id,
+                HOME_ID: home_id(Path(self.locks)),
+                "mlflow.runName": f"dagster-{self._dagster_run_id[:8]}",
+                "mlflow.source.name": "marvel_assets.definitions",
+                "mlflow.source.git.commit": tags.git_sha,
+                "mlflow.source.git.branch": tags.branch,
+            },
+        )
+        for made in self._runs_of_the_dagster_run(experiment_id):
+            if made.info.run_id != run.info.run_id:  # MLflow asked again, since the first answer was lost
+                client.delete_run(made.info.run_id)
         return str(run.info.run_id)
+
+    def _runs_of_the_dagster_run(self, experiment_id: str) -> list[Run]:
+        condition = f"tags.{DAGSTER_RUN_ID} = '{self._dagster_run_id}'"
+        return list(self.client().search_runs([experiment_id], condition))
 
     def _tag_dagster_run(self, experiment: str, run_id: str, tags: Tags) -> None:
         """Let a person find the commit and the MLflow run from Dagster's list of runs."""
-        if self._context is not None and self._context.instance is not None:
+        if self._instance is not None and self._dagster_run_id:
             named = {"git_sha": tags.git_sha, "branch": tags.branch, f"mlflow{experiment}": run_id}
-            self._context.instance.add_run_tags(self._dagster_run_id, named)
+            self._instance.add_run_tags(self._dagster_run_id, named)
 
-    def _end_runs(self, status: str) -> None:
-        if self._alive is None:
-            return
-        client = self.client()
-        with ExitStack() as ending:  # does all, the last first, whichever of them fails
-            ending.callback(self._open_runs.clear)
-            ending.callback(self._let_go)
-            for run_id in self._open_runs.values():
-                ending.callback(client.set_terminated, run_id, status)
-
-    def _let_go(self) -> None:
-        """From here on the runs of this process count as left behind."""
-        if self._alive is not None:
-            self._alive.close()
-            self._alive = None
-
-    def _end_runs_of_the_dead(self, client: mlflow.MlflowClient) -> None:
-        """End what a killed process left RUNNING: no process gives a sign for that Dagster run any more."""
-        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    def _end_abandoned_runs(self, client: mlflow.MlflowClient) -> None:
+        """End what killed processes of this home left RUNNING."""
         running = client.search_runs(
-            experiments,
+            [experiment.experiment_id for experiment in client.search_experiments()],
             filter_string=f"attributes.status = 'RUNNING' and tags.{HOME_ID} = '{home_id(Path(self.locks))}'",
         )
         for run in running:
-            owner = run.data.tags.get(DAGSTER_RUN_ID, "")
-            if owner == self._dagster_run_id or goes_on(Path(self.locks), owner):
+            if goes_on(Path(self.locks), run.data.tags.get(DAGSTER_RUN_ID, "")):
                 continue
             # Its owner may have ended it since the search.
             if client.get_run(run.info.run_id).info.status == "RUNNING":
-                client.set_terminated(run.info.run_id, self._end_by_dagsters_account(owner))
-
-    def _end_by_dagsters_account(self, dagster_run_id: str) -> str:
-        """The status of a run whose end could not be told to MLflow, as when the server was away just then."""
-        instance = self._context.instance if self._context else None
-        ended = instance.get_run_by_id(dagster_run_id) if instance and dagster_run_id else None
-        return ENDS.get(ended.status, "KILLED") if ended else "KILLED"
+                client.set_terminated(run.info.run_id, "KILLED")
 
     def _artifact_location(self, client: mlflow.MlflowClient, experiment: str) -> str | None:
         """Where a new experiment keeps its files; None where a server decides."""
@@ -351,52 +287,5 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             return Path(self.artifact_root, experiment.strip("/")).as_uri()
         if self.tracking_uri.startswith(("http", "databricks")):
             return None
-        try:
-            root = artifact_root_of(client, self.tracking_uri)
-        except StoreError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+        root = artifact_root_of(client, self.tracking_uri)
         return root and f"{root}/{experiment.strip('/')}"
-
-
-@contextmanager
-def _outside_any_run() -> Iterator[None]:
-    """Runs that the caller has open, nested ones too, stay open and are not written to."""
-    import mlflow
-
-    innermost_first: list[str] = []
-    while (active := mlflow.active_run()) is not None:
-        innermost_first.append(active.info.run_id)
-        mlflow.end_run("RUNNING")
-    try:
-        yield
-    finally:
-        for run_id in reversed(innermost_first):
-            _resume(run_id, nested=True)
-
-
-def _resume(run_id: str, *, nested: bool = False) -> mlflow.ActiveRun:
-    """Make a run the active one; MLflow refuses where another run's experiment is the active one."""
-    import mlflow
-
-    mlflow.set_experiment(experiment_id=mlflow.get_run(run_id).info.experiment_id)
-    return mlflow.start_run(run_id=run_id, nested=nested)
-
-
-def _earned_status(context: dg.InitResourceContext) -> str:
-    """How the Dagster run has gone so far, told by the steps that failed for good."""
-    if context.instance is None or context.run is None:
-        return "FINISHED"
-    failed = context.instance.get_records_for_run(context.run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-    if not failed.records:
-        return "FINISHED"
-    return "KILLED" if any(_was_interrupted(record.event_log_entry) for record in failed.records) else "FAILED"
-
-
-def _was_interrupted(entry: dg.EventLogEntry) -> bool:
-    failure = entry.get_dagster_event().step_failure_data
-    error = failure.error
-    while error is not None:
-        if error.cls_name in INTERRUPTIONS:
-            return True
-        error = error.cause
-    return False

@@ -21,9 +21,11 @@ SQLITE = "sqlite:///"
 DEFAULTS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    # MLflow itself would try a dead server for four minutes; see patience.py, which is bounded by these two.
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "6",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    # MLflow itself would try a dead server for four minutes, call by call. So a call is given up after half a minute,
+    # and a run makes three at most once the server is gone: one that fails, and two that would note that it did.
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "8",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
     "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT": "20",
 }
 """MLflow's settings where the user has set none."""
@@ -35,6 +37,13 @@ ARTIFACT_COLUMNS = (
     ("model_versions", "storage_location"),
 )
 """Where MLflow's database has absolute addresses of files."""
+
+DEFAULT_EXPERIMENT = "0"
+PROXIED = "mlflow-artifacts"
+
+
+class StoreError(RuntimeError):
+    """What keeps MLflow's store from being used, in a sentence with a way out."""
 
 
 def connect(uri: str, locks: Path, registry_uri: str | None = None, *, read_only: bool = False) -> mlflow.MlflowClient:
@@ -53,9 +62,6 @@ def connect(uri: str, locks: Path, registry_uri: str | None = None, *, read_only
         os.environ.setdefault(name, value)
     import mlflow
 
-    from marvel_assets.tracking.patient_http import be_patient_with_mlflow
-
-    be_patient_with_mlflow()
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     if uri.startswith(SQLITE) and not read_only:
         database = Path(uri.removeprefix(SQLITE))
@@ -67,6 +73,31 @@ def connect(uri: str, locks: Path, registry_uri: str | None = None, *, read_only
     if mlflow.get_registry_uri() != registry_uri:
         mlflow.set_registry_uri(registry_uri)
     return mlflow.MlflowClient()
+
+
+def artifact_root_of(client: mlflow.MlflowClient, uri: str) -> str | None:
+    """Where a store keeps the artifacts of new experiments, as its first experiment shows, if that is there.
+
+    Raises:
+        StoreError: no other machine could read them there.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        root = str(client.get_experiment(DEFAULT_EXPERIMENT).artifact_location).rpartition("/")[0]
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+    scheme = urlsplit(uri).scheme
+    # A SQLite file is on the same machine as the folder; a database behind a network may not be.
+    unreachable = {"http": set(), "https": set(), "sqlite": {PROXIED}}.get(scheme, {"", "file", PROXIED})
+    if urlsplit(root).scheme in unreachable:
+        raise StoreError(
+            f"The {scheme} database that MLFLOW_TRACKING_URI names keeps its artifacts at {root}, which only a server "
+            "can share: start `mlflow server` on it and name that server's address."
+        )
+    return root
 
 
 def _create_once(database: Path, locks: Path) -> None:

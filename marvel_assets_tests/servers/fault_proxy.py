@@ -1,25 +1,19 @@
-"""An HTTP proxy on loopback that counts the calls to a real server, and fails those that it is told to.
-
-Each call is handed on and noted as method and path, until the one that is to fail: that call alone, or all from there
-until the server is said to be back. What a client may meet is in ``Kind``.
-"""
+"""An HTTP proxy on loopback that hands calls on to a real server, and fails those that it is told to."""
 
 import re
 import socket
 import struct
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import urllib3
 
 HOST = "127.0.0.1"
-SECONDS_OF_SLOW_BUT_FINE = 2.0
-SECONDS_A_BYTE = 0.5
+SECONDS_OF_SLOW_BUT_FINE = 0.8
 IDS = re.compile(r"\b(m-)?[0-9a-f]{32}\b|(?<=/)\d+(?=/|$)")
 """What differs from run to run in a path."""
 
@@ -40,27 +34,10 @@ class Kind(StrEnum):
     """The call is done; its answer ends in the middle of the body, short of the length that it announced."""
 
     ERROR = "500"
-    BUSY = "503"
-    BUSY_FOR_AN_HOUR = "503, Retry-After 3600"
-    TOO_MANY = "429"
-    TOO_MANY_FOR_A_SECOND = "429, Retry-After 1"
-    TOO_MANY_FOR_AN_HOUR = "429, Retry-After 3600"
+    BUSY = "503, Retry-After 3600"
 
     SLOW = "slow"
-    """The call is done; its answer, headers included, takes two seconds."""
-
-    TRICKLE = "trickle"
-    """The call is done; its answer comes byte by byte and never ends."""
-
-    @property
-    def is_survived(self) -> bool:
-        """Whether a call that meets it is nothing but late."""
-        return self is Kind.SLOW
-
-    @property
-    def waits(self) -> bool:
-        """Whether the client can't tell it but by waiting."""
-        return self in {Kind.BLACK_HOLE, Kind.TRICKLE}
+    """The call is done; its answer takes most of the time that a client allows."""
 
 
 class Call(NamedTuple):
@@ -75,56 +52,72 @@ class Call(NamedTuple):
         return f"{self.method} {IDS.sub('…', self.path)}"
 
 
-@dataclass(frozen=True)
-class Fault:
-    """Which calls fail, and how: of those whose path has ``part``, number ``at`` (from 1), or all from there on."""
+@dataclass
+class Once:
+    """Fails the first call of each type, in each of these ways in turn."""
+
+    kinds: Sequence[Kind]
+    met: set[str] = field(default_factory=set)
+
+    def meet(self, call: Call) -> Kind | None:
+        """How a call is to fail, if it is."""
+        if call.type in self.met:
+            return None
+        self.met.add(call.type)
+        return self.kinds[len(self.met) % len(self.kinds)]
+
+
+@dataclass
+class From:
+    """Fails the first call whose type matches, and where it lasts all that follow."""
 
     kind: Kind
-    at: int
+    pattern: str
     lasting: bool
-    part: str
+    is_met: bool = False
 
-    def meets(self, calls: Sequence[Call]) -> bool:
-        """Whether the last of the calls is such a one."""
-        number = sum(1 for call in calls if self.part in call.path)
-        return self.part in calls[-1].path and (number >= self.at if self.lasting else number == self.at)
+    def meet(self, call: Call) -> Kind | None:
+        """How a call is to fail, if it is."""
+        if self.lasting and self.is_met:
+            return self.kind
+        if self.is_met or not re.search(self.pattern, call.type):
+            return None
+        self.is_met = True
+        return self.kind
 
 
 class FaultProxy:
-    """The proxy, at ``url`` within a ``with`` block.
+    """The proxy, at ``url`` within a ``with`` block; ``failed`` are the calls that failed under the last fault."""
 
-    ``calls`` are those since the last ``fail`` or ``back``, ``failed`` those of them that failed, ``failed_at`` when
-    the first one did, by ``time.monotonic``.
-    """
-
-    def __init__(self, upstream: Callable[[], str] | str) -> None:
-        self._upstream = upstream if callable(upstream) else lambda: upstream
+    def __init__(self, upstream: str) -> None:
+        self.upstream = upstream
+        self.until_back = threading.Event()
+        self.failed: list[Call] = []
         self._lock = threading.Lock()
-        self._fault: Fault | None = None
-        self._back = threading.Event()
+        self._fault: Once | From | None = None
         self._server: _Listener | None = None
         self._port = 0
-        self.calls: list[Call] = []
-        self.failed_at: float | None = None
-        self.failed: list[Call] = []
-        self.upload_seconds_a_block = 0.0
-        """How long the proxy takes for 64 kB of what is sent to it."""
 
     @property
     def url(self) -> str:
+        """The address that clients are given."""
         return f"http://{HOST}:{self._port}"
 
-    def fail(self, kind: Kind, at: int = 1, *, lasting: bool = False, part: str = "") -> None:
-        """Count anew, and let the call of that number fail, or all from there on, of those whose path has the part."""
+    def fail(self, kind: Kind, pattern: str = "", *, lasting: bool = False) -> None:
+        """Let the first call fail whose type (such as ``POST /runs/create``) matches, or all from there on."""
         self.back()
-        self._fault = Fault(kind, at, lasting, part)
+        self._fault = From(kind, pattern, lasting)
+
+    def fail_each_once(self, *kinds: Kind) -> None:
+        """Let the first call of each type fail, in these ways in turn."""
+        self.back()
+        self._fault = Once(kinds)
 
     def back(self) -> None:
-        """Be whole again and count anew; whoever is kept waiting is let go."""
-        self._fault = None
-        self._back.set()
-        self._back = threading.Event()
-        self.calls, self.failed, self.failed_at = [], [], None
+        """Be whole again; whoever is kept waiting is let go."""
+        self._fault, self.failed = None, []
+        self.until_back.set()
+        self.until_back = threading.Event()
         if self._server is None:
             self._listen()
 
@@ -134,32 +127,18 @@ class FaultProxy:
 
     def __exit__(self, *_: object) -> None:
         self._fault = None
-        self._back.set()
+        self.until_back.set()
         self._close()
 
-    def count(self, call: Call) -> Kind | None:
-        """Note a call; tells how it is to fail."""
+    def meet(self, call: Call) -> Kind | None:
+        """How a call is to fail, if it is."""
         with self._lock:
-            self.calls.append(call)
-            fault = self._fault
-            if fault is None or not fault.meets(self.calls):
-                return None
-            self.failed.append(call)
-            self.failed_at = self.failed_at or time.monotonic()
-            if fault.kind is Kind.REFUSED and fault.lasting:
+            kind = self._fault.meet(call) if self._fault else None
+            if kind is not None:
+                self.failed.append(call)
+            if kind is Kind.REFUSED and isinstance(self._fault, From) and self._fault.lasting:
                 self._close()
-            return fault.kind
-
-    def answer(self, call: Call, target: str, headers: dict[str, str], body: bytes) -> urllib3.BaseHTTPResponse:
-        """What the real server answers."""
-        return _POOL.request(
-            call.method, f"{self._upstream()}{target}", headers=headers, body=body, retries=False, redirect=False,
-            decode_content=False, timeout=120,
-        )  # fmt: skip
-
-    @property
-    def until_back(self) -> threading.Event:
-        return self._back
+            return kind
 
     def _listen(self) -> None:
         self._server = _Listener((HOST, self._port), _Handler)
@@ -190,92 +169,49 @@ class _Listener(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Listener
-    _statuses: ClassVar[dict[Kind, tuple[int, str | None]]] = {
-        Kind.ERROR: (500, None),
-        Kind.BUSY: (503, None),
-        Kind.BUSY_FOR_AN_HOUR: (503, "3600"),
-        Kind.TOO_MANY: (429, None),
-        Kind.TOO_MANY_FOR_A_SECOND: (429, "1"),
-        Kind.TOO_MANY_FOR_AN_HOUR: (429, "3600"),
-    }
 
     def _take(self) -> None:
         proxy = self.server.proxy
-        call = Call(self.command, self.path.partition("?")[0])
-        body = self._body(proxy.upload_seconds_a_block)
-        kind = proxy.count(call)
-        if kind is None:
-            self._answer(proxy, call, body)
-        elif kind in self._statuses:
-            self._refuse(*self._statuses[kind])
-        else:
-            self.close_connection = True
-            self._break(kind, proxy, call, body)
-
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _take  # noqa: N815
-
-    def _break(self, kind: Kind, proxy: FaultProxy, call: Call, body: bytes) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        kind = proxy.meet(Call(self.command, self.path.partition("?")[0]))
+        self.close_connection = kind in {Kind.REFUSED, Kind.BLACK_HOLE, Kind.LOST, Kind.CUT}
         match kind:
+            case None:
+                self.wfile.write(b"".join(self._answer(body)))
             case Kind.REFUSED:
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.connection.close()
             case Kind.BLACK_HOLE:
                 proxy.until_back.wait()
             case Kind.LOST:
-                proxy.answer(call, self.path, self._headers(), body)
+                self._answer(body)
             case Kind.CUT:
-                head, content = self._whole(proxy, call, body)
+                head, content = self._answer(body)
                 self.wfile.write(head + content[: len(content) // 2] if content else head[: len(head) // 2])
             case Kind.SLOW:
-                answer = b"".join(self._whole(proxy, call, body))
-                pieces = 8
-                for start in range(0, len(answer), -(-len(answer) // pieces)):
-                    proxy.until_back.wait(SECONDS_OF_SLOW_BUT_FINE / pieces)
-                    self.wfile.write(answer[start : start + -(-len(answer) // pieces)])
-            case Kind.TRICKLE:
-                head, _ = self._whole(proxy, call, body, announce=10**9)
-                for byte in _endless(head):
-                    self.wfile.write(byte)
-                    if proxy.until_back.wait(SECONDS_A_BYTE):
-                        return
+                answer = b"".join(self._answer(body))
+                proxy.until_back.wait(SECONDS_OF_SLOW_BUT_FINE)
+                self.wfile.write(answer)
+            case Kind.ERROR | Kind.BUSY:
+                self.send_response(int(kind[:3]))
+                if kind is Kind.BUSY:
+                    self.send_header("Retry-After", "3600")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
 
-    def _answer(self, proxy: FaultProxy, call: Call, body: bytes) -> None:
-        self.wfile.write(b"".join(self._whole(proxy, call, body)))
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _take  # noqa: N815
 
-    def _whole(self, proxy: FaultProxy, call: Call, body: bytes, announce: int | None = None) -> tuple[bytes, bytes]:
-        answer = proxy.answer(call, self.path, self._headers(), body)
+    def _answer(self, body: bytes) -> tuple[bytes, bytes]:
+        """The head and the body that the real server answers with."""
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in _NOT_HANDED_ON}
+        answer = _POOL.request(
+            self.command, f"{self.server.proxy.upstream}{self.path}", headers=headers, body=body, retries=False,
+            redirect=False, decode_content=False, timeout=120,
+        )  # fmt: skip
         lines = [f"HTTP/1.1 {answer.status} {answer.reason or 'OK'}"]
         lines += [f"{name}: {value}" for name, value in answer.headers.items() if name.lower() not in _NOT_HANDED_ON]
-        lines += [f"Content-Length: {len(answer.data) if announce is None else announce}", "", ""]
+        lines += [f"Content-Length: {len(answer.data)}", "", ""]
         return "\r\n".join(lines).encode(), answer.data
-
-    def _refuse(self, status: int, retry_after: str | None) -> None:
-        content = b"the server can't, on purpose"
-        self.send_response(status)
-        if retry_after:
-            self.send_header("Retry-After", retry_after)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def _headers(self) -> dict[str, str]:
-        return {name: value for name, value in self.headers.items() if name.lower() not in _NOT_HANDED_ON}
-
-    def _body(self, seconds_a_block: float) -> bytes:
-        left, blocks = int(self.headers.get("Content-Length") or 0), []
-        while left > 0 and (block := self.rfile.read(min(left, 65_536))):
-            blocks.append(block)
-            left -= len(block)
-            if seconds_a_block:
-                threading.Event().wait(seconds_a_block)
-        return b"".join(blocks)
 
     def log_message(self, *_: object) -> None:
         """Be quiet."""
-
-
-def _endless(head: bytes) -> Iterator[bytes]:
-    for byte in head:
-        yield bytes([byte])
-    while True:
-        yield b" "

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from marvel_assets.paths import ProjectPaths
+from marvel_assets.tracking.health import add_outage_hint
 from marvel_assets.utils.disk_space import add_disk_hint
 
 SELF_EXPLAINING = re.compile(r"^(dagster\._core\.definitions\.events\.Failure|marvel_assets\.[\w.]+Error): ")
@@ -29,7 +30,7 @@ def cause_of(error: object) -> str:
     told = _text(chain[0]) if own is None else SELF_EXPLAINING.sub("", _text(own))
     if own is None and _text(chain[-1]) not in told:
         told = f"{told} ({_text(chain[-1])})"
-    return add_disk_hint(told, ProjectPaths.from_environment())
+    return add_disk_hint(add_outage_hint(told), ProjectPaths.from_environment())
 
 
 def _chain(error: object) -> Iterator[object]:

@@ -1,6 +1,7 @@
 """What is said of a tracking store that a run could not use, before it trains."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import mlflow
 import pytest
 
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.tracking.reachability import store_problems
+from marvel_assets.tracking.health import check_health
 from marvel_assets_tests.servers.mlflow_server import mlflow_server
 from marvel_assets_tests.servers.scripted import Answer, own_certificate, serving
 
@@ -29,24 +30,55 @@ def ready_server(root: str):
     return lambda path: body(200, models=[]) if "logged-models" in path else body(200, experiment=experiment)
 
 
+def test_credentials_that_are_refused_are_told_from_a_server_that_is_away(home: ProjectPaths):
+    # given
+    with serving(lambda _: Answer(401, {"Content-Length": "0"})) as server:
+        # when
+        [told] = check_health(server.url, home.locks)
+
+    # then
+    assert told.startswith(
+        f"MLflow's tracking server at {server.url} refuses the credentials (401): set MLFLOW_TRACKING_"
+    )
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("http://127.0.0.1:1", "Connection refused"),
+        ("http://nowhere.invalid", "(Name or service not known|failure in name resolution)"),
+    ],
+)
+def test_a_server_that_is_away_is_named_with_the_reason(home: ProjectPaths, uri: str, reason: str):
+    # when
+    [told] = check_health(uri, home.locks)
+
+    # then
+    assert re.fullmatch(
+        rf"MLflow's tracking server at {uri} can't be reached: .*{reason}. Is it running, and is MLFLOW_TRACKING_URI "
+        "its address\\?",
+        told,
+    )
+
+
 @pytest.mark.slow
 def test_a_server_that_can_do_all_is_ready(home: ProjectPaths, tmp_path: Path):
     # given
     with mlflow_server(tmp_path) as url:
         # then
-        assert store_problems(url, home.locks) == []
+        assert check_health(url, home.locks) == []
 
 
 def test_a_server_of_mlflow_2_is_named_as_one(home: ProjectPaths):
     # given
     with serving(lambda _: Answer(404, {"Content-Length": "9"}, b"Not Found")) as server:
         # when
-        [told] = store_problems(server.url, home.locks)
+        [told] = check_health(server.url, home.locks)
 
     # then
     assert told == (
-        f"MLflow's tracking server at {server.url} knows no logged models: it is older than MLflow 3, and "
-        f"{mlflow.__version__} is used here. Upgrade the server."
+        f"MLflow's tracking server at {server.url} has no logged models: it is older than MLflow 3, and "
+        f"{mlflow.__version__} is used here. Upgrade the server, or correct MLFLOW_TRACKING_URI."
     )
 
 
@@ -54,7 +86,7 @@ def test_a_certificate_that_nobody_knows_is_refused(home: ProjectPaths, tmp_path
     # given
     with serving(ready_server(tmp_path.as_uri()), certificate=own_certificate(tmp_path)) as server:
         # when
-        [told] = store_problems(server.url, home.locks)
+        [told] = check_health(server.url, home.locks)
 
     # then
     assert f"MLflow's tracking server at {server.url} can't be reached" in told
@@ -70,7 +102,7 @@ def test_mlflows_own_settings_of_certificates_count(
     monkeypatch.setenv(setting, str(certificate) if setting.endswith("PATH") else "true")
     with serving(ready_server(tmp_path.as_uri()), certificate=certificate) as server:
         # then
-        assert store_problems(server.url, home.locks) == []
+        assert check_health(server.url, home.locks) == []
 
 
 def test_the_package_that_an_artifact_store_lacks_is_named(home: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
@@ -78,7 +110,7 @@ def test_the_package_that_an_artifact_store_lacks_is_named(home: ProjectPaths, m
     monkeypatch.setitem(sys.modules, "botocore", None)
     with serving(ready_server("s3://bucket")) as server:
         # when
-        [told] = store_problems(server.url, home.locks)
+        [told] = check_health(server.url, home.locks)
 
     # then
     assert told.startswith("MLflow's artifact store at s3://bucket needs the Python package boto3. Install it")
@@ -89,7 +121,7 @@ def test_the_driver_that_a_database_lacks_is_named(home: ProjectPaths, monkeypat
     monkeypatch.setitem(sys.modules, "psycopg", None)
 
     # when
-    [told] = store_problems("postgresql://mlflow@127.0.0.1:1/mlflow", home.locks)
+    [told] = check_health("postgresql://mlflow@127.0.0.1:1/mlflow", home.locks)
 
     # then
     assert told.startswith("The postgresql database that MLFLOW_TRACKING_URI names needs the Python package psycopg[")
@@ -97,5 +129,5 @@ def test_the_driver_that_a_database_lacks_is_named(home: ProjectPaths, monkeypat
 
 def test_a_database_that_was_not_made_yet_is_not_made_by_the_look(home: ProjectPaths, tmp_path: Path):
     # then
-    assert store_problems(f"sqlite:///{tmp_path / 'mlflow.db'}", home.locks) == []
+    assert check_health(f"sqlite:///{tmp_path / 'mlflow.db'}", home.locks) == []
     assert not (tmp_path / "mlflow.db").exists()
