@@ -9,7 +9,7 @@ from marvel_assets.datasets.marvel_kaggle.scoring import PREDICTION_COLUMNS
 from marvel_assets.definitions import defs
 from marvel_assets_tests.commands import python, succeeded
 
-HEAVY = ("mlflow", "lightgbm", "pandas", "pyspark", "sklearn", "duckdb", "deltalake", "pyarrow", "dagster_mlflow")
+HEAVY = ("mlflow", "lightgbm", "pandas", "pyspark", "sklearn", "duckdb", "deltalake", "pyarrow")
 GROUPS = {
     "raw_characters": "ingestion",
     "train_set": "ingestion",

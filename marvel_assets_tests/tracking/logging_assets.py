@@ -10,7 +10,7 @@ from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
 BASIC, CUSTOM = "/Shared/basic", "/Shared/custom"
-PATIENCE_SECONDS = 120
+SECONDS_TO_WAIT = 120
 
 
 def tracking_of(home: ProjectPaths) -> MlflowTracking:
@@ -35,7 +35,7 @@ def mark(name: str) -> Path:
 
 
 def wait_for(file: Path) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + SECONDS_TO_WAIT
     while not file.exists():
         if time.monotonic() > deadline:
             raise TimeoutError(file)
@@ -49,26 +49,15 @@ def first(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None:
 
 @dg.asset(deps=[first])
 def second(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None:
-    log(context, tracking)
-
-
-@dg.asset(deps=[first])
-def elsewhere(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None:
     """Logs in another experiment."""
     log(context, tracking, CUSTOM)
 
 
-@dg.asset(deps=[first])
+@dg.asset(deps=[first], retry_policy=dg.RetryPolicy(max_retries=1))
 def broken(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None:
-    """Fails after it has logged."""
-    log(context, tracking)
-    raise dg.Failure("broken on purpose", allow_retries=False)
-
-
-@dg.asset(deps=[first])
-def broken_without_mlflow() -> None:
-    """Fails, and knows nothing of MLflow."""
-    raise ValueError("broken on purpose")
+    """Fails while it logs, and again when it is tried again."""
+    with tracking.run(CUSTOM, Tags.collect(context.run.run_id)):
+        raise ValueError("broken on purpose")
 
 
 @dg.asset
@@ -85,47 +74,6 @@ def waiting(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None
         mlflow.log_metric("waiting", 1)
         mark("waiting").touch()
         wait_for(mark("go"))
-
-
-def _meet(context: dg.AssetExecutionContext, tracking: MlflowTracking, other: str) -> None:
-    import mlflow
-
-    def meet(occasion: str) -> None:
-        mark(f"{own}-{occasion}").touch()
-        wait_for(mark(f"{other}-{occasion}"))
-
-    own = context.asset_key.to_user_string()
-    meet("before")
-    with tracking.run(BASIC, Tags.collect(context.run.run_id)):
-        meet("within")
-        mlflow.log_metric(own, 1)
-
-
-@dg.asset
-def left(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None:
-    _meet(context, tracking, "right")
-
-
-@dg.asset
-def right(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None:
-    _meet(context, tracking, "left")
-
-
-def _job(*assets: dg.AssetsDefinition) -> dg.JobDefinition:
-    """A job that runs each asset in a process of its own."""
-    return dg.Definitions(
-        assets=assets,
-        jobs=[dg.define_asset_job("separately", executor_def=dg.multiprocess_executor)],
-        resources={"tracking": tracking_of(ProjectPaths.from_environment())},
-    ).resolve_job_def("separately")
-
-
-def in_processes_with_a_failure() -> dg.JobDefinition:
-    return _job(first, broken)
-
-
-def in_processes_at_the_same_time() -> dg.JobDefinition:
-    return _job(left, right)
 
 
 defs = dg.Definitions(

@@ -136,7 +136,7 @@ def test_it_requires_the_base_dependencies_and_neither_dagster_nor_an_engine(whe
     # then
     declared = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     assert required == {Requirement(line).name for line in declared}
-    assert required.isdisjoint({"dagster", "dagster-mlflow", "duckdb", "deltalake", "pyspark", "databricks-connect"})
+    assert required.isdisjoint({"dagster", "duckdb", "deltalake", "pyspark", "databricks-connect"})
     assert not any("extra ==" in line for line in lines)
 
 
