@@ -12,14 +12,12 @@ import gc
 import io
 import json
 import os
-import runpy
 import signal
 import socket
 import subprocess
 import sys
 import time
 import traceback
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,12 +30,6 @@ if TYPE_CHECKING:
 
 MODULE = "marvel_assets.definitions"
 BRIEF: dict[str, object] = {"loggers": {"brief": {}}}
-NOT_FOR_USERS = (
-    "Function `asset_materialize_command` is superseded",
-    "Parameter `include_sources` of function `AssetSelection.all` is currently in beta",
-)
-"""Warnings of Dagster about its own command, which is the one that users know."""
-
 LOOPBACK = "127.0.0.1"
 UI_PORT, MLFLOW_PORT, SERVE_PORT, SPARK_PORT = 3000, 5000, 5001, 15002
 LAST_PORT = 65_535
@@ -52,7 +44,7 @@ def main() -> None:
     """Run one of the commands."""
     parser = argparse.ArgumentParser(prog="marvel", description=__doc__.splitlines()[0] if __doc__ else None)
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="materialise the graph with `dagster asset materialize`, then sum up")
+    run = commands.add_parser("run", help="materialise the graph with `dg launch`, then sum up")
     run.add_argument("--select", default=EVERYTHING, help="assets, in Dagster's selection syntax (default: all)")
     ui = commands.add_parser("ui", help="serve Dagster's and MLflow's pages over the same home")
     ui.add_argument("--port", type=_port, default=UI_PORT, help=f"port of Dagster's pages (default: {UI_PORT})")
@@ -189,7 +181,8 @@ def _run(home: ProjectPaths, selection: str) -> int:
     from marvel_assets.summary import Materialised
 
     before, started = Materialised.read(home), time.monotonic()
-    failed = _dagster("asset", "materialize", "-m", MODULE, "--select", selection, "--config-json", json.dumps(BRIEF))
+    target = ("--job", "retrain") if selection == EVERYTHING else ("--assets", selection)
+    failed = _launch("-m", MODULE, *target, "--config-json", json.dumps(BRIEF))
     if failed:
         for problem in disk_space.check(home):
             print(problem, file=sys.stderr)
@@ -202,14 +195,13 @@ def _run(home: ProjectPaths, selection: str) -> int:
     return 0
 
 
-def _dagster(*arguments: str) -> int:
-    """What ``python -m dagster`` would do, in this process: a second one would import everything anew."""
-    for message in NOT_FOR_USERS:
-        warnings.filterwarnings("ignore", message)
-    sys.argv = ["dagster", *arguments]
+def _launch(*arguments: str) -> int:
+    """What ``dg launch`` would do, in this process: a second one would import everything anew."""
+    from dagster_dg_cli.cli.launch import launch_command
+
     try:
         with _restored_output():
-            runpy.run_module("dagster", run_name="__main__")
+            launch_command.main(args=list(arguments), prog_name="dg launch")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from marvel_assets.storage.tables import TableNotFoundError
 
 if TYPE_CHECKING:
-    from marvel_assets.defs.project import Project
+    from marvel_assets.defs.resources import Project
     from marvel_assets.storage.engines.base import TablePath
     from marvel_assets.storage.tables import Tables
     from marvel_assets.tracking.mlflow_resource import MlflowTracking

@@ -5,7 +5,7 @@ import sys
 
 import dagster as dg
 
-from marvel_assets.defs.monitoring.causes import cause_of
+from marvel_assets.defs.alerts import cause_of
 
 
 class _Brief(logging.Formatter):

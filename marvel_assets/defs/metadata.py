@@ -1,7 +1,8 @@
-"""Facts about assets, in the forms that Dagster's pages know."""
+"""Metadata of assets, in the forms that Dagster's pages know."""
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -9,6 +10,8 @@ import dagster as dg
 from marvel_assets.storage.tables import Tables, WriteResult
 
 OWNERS = ["team:marvel"]
+WEEKLY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8), warn_window=timedelta(days=7, hours=6))
+"""Made anew each week, with a day to mend what failed."""
 
 
 def table_metadata(written: WriteResult, tables: Tables) -> dict[str, dg.MetadataValue]:

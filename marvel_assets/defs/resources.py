@@ -1,14 +1,18 @@
-"""Which resources make up a profile: what runs where. ``MARVEL_PROFILE`` chooses; the graph is the same in each."""
+"""The resources of each profile: what runs where. ``MARVEL_PROFILE`` chooses; the graph is the same in each."""
 
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from marvel_assets.config import ConfigError
+import dagster as dg
+from pydantic import Field
+
+from marvel_assets.config import ConfigError, ProjectConfig
 from marvel_assets.defs.inference.wheel import WheelBuilder
-from marvel_assets.defs.project import Project
 from marvel_assets.defs.retraining_lock import RetrainingLock
+from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.sources.resource import Sources
 from marvel_assets.spark.session import Spark
@@ -19,7 +23,6 @@ from marvel_assets.storage.io_managers import ReferenceIOManager
 from marvel_assets.storage.pipeline_cache import PipelineCache, PipelineIOManager
 from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
-from marvel_assets.training.study_store import StudyStore
 from marvel_assets.utils.redaction import WEB_SCHEMES, address_problem, connect_url_problem, may_hold_secret
 
 if TYPE_CHECKING:
@@ -33,6 +36,34 @@ STORES = frozenset({*WEB_SCHEMES, "sqlite", "postgresql", "mysql", "mssql"})
 
 STORAGES = frozenset({"file", "s3", "gs", "abfs", "abfss"})
 FOR_MLFLOW = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the database's own variables"
+
+
+class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Environment, names, features and parameters."""
+
+    environment: str = Field(default="dev", description="dev, acc or prd. Default: $MARVEL_ENV, else dev.")
+    config_path: str = Field(
+        default=str(PROJECT_ROOT / "config" / "project.yml"),
+        description="The project's YAML file. Default: $MARVEL_CONFIG, else config/project.yml.",
+    )
+
+    @classmethod
+    def from_environment(cls) -> Project:
+        """The project that MARVEL_ENV and MARVEL_CONFIG describe."""
+        chosen = {
+            "environment": os.environ.get("MARVEL_ENV"),
+            "config_path": os.environ.get("MARVEL_CONFIG"),
+        }
+        return cls(**{name: value for name, value in chosen.items() if value})
+
+    @cached_property
+    def config(self) -> ProjectConfig:
+        """The settings of the environment.
+
+        Raises:
+            ConfigError: naming file and key.
+        """
+        return ProjectConfig.from_yaml(self.config_path, self.environment)
 
 
 def profile_resources(home: ProjectPaths) -> dict[str, Any]:
@@ -113,7 +144,6 @@ def _common(home: ProjectPaths) -> dict[str, Any]:
         "project": Project.from_environment(),
         "sources": Sources(scratch=str(home.scratch), last_read=str(home.last_source)),
         "pipeline_cache": pipeline_cache,
-        "studies": StudyStore(folder=str(home.studies), locks=str(home.locks)),
         "retraining_lock": RetrainingLock(locks=str(home.locks)),
         "wheel_builder": WheelBuilder(folder=str(home.wheels)),
         "references": ReferenceIOManager(folder=str(home.references)),

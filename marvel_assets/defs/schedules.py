@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from marvel_assets.defs.jobs import retrain
+from marvel_assets.defs.training.jobs import retrain
 
 weekly_retraining = dg.ScheduleDefinition(
     name="weekly_retraining",

@@ -134,7 +134,7 @@ class PipelineIOManager(dg.ConfigurableIOManager):
         file = self._file(context.asset_key)
         try:
             cache_key = json.loads(file.read_text(encoding="utf-8"))["cache_key"]
-        except FileNotFoundError as error:
+        except (FileNotFoundError, KeyError) as error:  # KeyError: a file of an earlier version of this project
             raise not_materialised(context.asset_key, file) from error
         found = self.store.find(cache_key)
         if found is None:

@@ -13,7 +13,7 @@ import yaml
 from marvel_assets.datasets.marvel_kaggle.answer import OUTPUT_COLUMN
 from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
 from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
-from marvel_assets.defs.monitoring.causes import cause_of
+from marvel_assets.defs.alerts import cause_of
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.summary import summary
 from marvel_assets.tracking.mlflow_store import connect

@@ -15,7 +15,7 @@ import yaml
 
 from marvel_assets import cli
 from marvel_assets.config import ProjectConfig
-from marvel_assets.defs.monitoring.causes import cause_of
+from marvel_assets.defs.alerts import cause_of
 from marvel_assets.defs.registration.assets import GATE
 from marvel_assets.defs.registration.sensors import aliases_agree
 from marvel_assets.defs.resources import profile_resources

@@ -6,11 +6,10 @@ from pathlib import Path
 import dagster as dg
 
 from marvel_assets.config import Tags
-from marvel_assets.defs.freshness import WEEKLY
 from marvel_assets.defs.inference.wheel import WheelBuilder
-from marvel_assets.defs.metadata import OWNERS
-from marvel_assets.defs.project import Project
+from marvel_assets.defs.metadata import OWNERS, WEEKLY
 from marvel_assets.defs.registration.assets import JUDGED_AGAINST, NOBODY, register, version_result
+from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.registry.base import CatalogVersion
 from marvel_assets.registry.model_pairs import ALIAS, CUSTOM_MODEL, ROLLED_BACK, WRAPS, ModelPair, StalePairError
@@ -150,7 +149,7 @@ def _release(context: dg.AssetExecutionContext, pair: ModelPair, project: Projec
         context.log.warning(f"{pairs.current()} stay {ALIAS}: custom version {pair.custom.version}: {reason}")
         return f"not {ALIAS}: {reason}"
     if project.config.gate.approval == "manual" and not is_served:
-        context.log.info(f"{pair} wait for approval: dagster job execute -m marvel_assets.definitions -j approve")
+        context.log.info(f"{pair} wait for approval: dg launch --job approve")
         return f"waits for approval to be {ALIAS}"
     try:
         against = pair.basic.tags.get(JUDGED_AGAINST, NOBODY)

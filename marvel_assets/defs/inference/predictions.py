@@ -15,10 +15,9 @@ from marvel_assets.datasets.marvel_kaggle.scoring import (
     rows_to_score_sql,
     scorable_rows_sql,
 )
-from marvel_assets.defs.freshness import WEEKLY
 from marvel_assets.defs.inference.assets import GROUP, custom_model_version
-from marvel_assets.defs.metadata import OWNERS, column_schema, log_write, table_metadata
-from marvel_assets.defs.project import Project
+from marvel_assets.defs.metadata import OWNERS, WEEKLY, column_schema, log_write, table_metadata
+from marvel_assets.defs.resources import Project
 from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.commits import Commit

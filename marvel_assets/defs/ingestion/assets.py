@@ -14,10 +14,9 @@ from marvel_assets.datasets.marvel_kaggle.cleaning import (
 )
 from marvel_assets.datasets.marvel_kaggle.columns import CHARACTER_COLUMNS, SOURCE_COLUMNS, SOURCE_ROW
 from marvel_assets.datasets.marvel_kaggle.descriptions import CHARACTERS, RAW_CHARACTERS, REJECTED_CHARACTERS
-from marvel_assets.defs.freshness import WEEKLY
-from marvel_assets.defs.metadata import OWNERS, column_lineage, column_schema, log_write, table_metadata
-from marvel_assets.defs.project import Project
+from marvel_assets.defs.metadata import OWNERS, WEEKLY, column_lineage, column_schema, log_write, table_metadata
 from marvel_assets.defs.readiness import check_ready
+from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.sources.resource import Sources

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import dagster as dg
 
 from marvel_assets.defs.ingestion.assets import SOURCE_FINGERPRINT, raw_characters
-from marvel_assets.defs.jobs import retrain
-from marvel_assets.defs.project import Project
+from marvel_assets.defs.resources import Project
 from marvel_assets.defs.sensor_cursor import SensorCursor
 from marvel_assets.defs.training.assets import basic_model
+from marvel_assets.defs.training.jobs import retrain
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.resource import Sources
 

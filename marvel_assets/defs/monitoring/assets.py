@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from marvel_assets.defs.dataset_inputs import find_dataset_input
-from marvel_assets.defs.freshness import WEEKLY
 from marvel_assets.defs.inference.assets import GROUP
-from marvel_assets.defs.metadata import OWNERS, picture
-from marvel_assets.defs.project import Project
+from marvel_assets.defs.metadata import OWNERS, WEEKLY, picture
+from marvel_assets.defs.resources import Project
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.references import LoggedModelRef, TableVersion
 from marvel_assets.storage.tables import TableNotFoundError, Tables

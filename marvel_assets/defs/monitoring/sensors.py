@@ -1,4 +1,4 @@
-"""The sensor that raises an alert when what is scored has drifted, and retrains where that could help."""
+"""Sensors that raise alerts: when a run failed, and when what is scored has drifted."""
 
 import os
 from collections.abc import Mapping
@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import dagster as dg
 
+from marvel_assets.defs.alerts import WEBHOOK, WebhookError, cause_of, post
 from marvel_assets.defs.ingestion.assets import SOURCE_FINGERPRINT
 from marvel_assets.defs.ingestion.sensors import IN_PROGRESS_STATUSES, latest_trained_read
-from marvel_assets.defs.jobs import retrain
 from marvel_assets.defs.monitoring.assets import DRIFTED, MODEL, WINDOW, drift_report
-from marvel_assets.defs.monitoring.run_failures import WEBHOOK, WebhookError, post
-from marvel_assets.defs.project import Project
+from marvel_assets.defs.resources import Project
 from marvel_assets.defs.sensor_cursor import SensorCursor
+from marvel_assets.defs.training.jobs import retrain
 from marvel_assets.sources.errors import SourceError
 from marvel_assets.sources.resource import Sources
 
@@ -117,3 +117,33 @@ def latest_windows(instance: dg.DagsterInstance, count: int) -> list[Mapping[str
             windows.setdefault((metadata[MODEL], metadata[WINDOW]), metadata)
     latest = list(windows.values())
     return [window for window in latest if window[MODEL] == latest[0][MODEL]][:count]
+
+
+@dg.run_failure_sensor(
+    description=f"Logs why a run failed, and posts it to the webhook that {WEBHOOK} names.",
+    # Runs of the command line belong to no code location. All runs of the home's instance are this project's.
+    monitor_all_code_locations=True,
+)
+def run_failure_alert(context: dg.RunFailureSensorContext) -> None:
+    """One message for each failed run: job, step, reason."""
+    message = failure_message(context)
+    context.log.error(message["text"])
+    if address := os.environ.get(WEBHOOK):
+        post(address, message)
+
+
+def failure_message(context: dg.RunFailureSensorContext) -> dict[str, str]:
+    """The message: ``text`` for people (and chat services), the parts for programs."""
+    run = context.dagster_run
+    steps = {
+        event.step_key or "": cause_of(event.step_failure_data.error) for event in context.get_step_failure_events()
+    }
+    step, reason = next(iter(steps.items()), ("", context.failure_event.message or "the worker ended without a word"))
+    where = f" in {step}" if step else ""
+    return {
+        "text": f"Run {run.run_id[:8]} of {run.job_name} failed{where}: {reason}",
+        "run_id": run.run_id,
+        "job": run.job_name,
+        "step": step,
+        "reason": reason,
+    }

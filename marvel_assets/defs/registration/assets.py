@@ -7,9 +7,7 @@ from typing import Any
 import dagster as dg
 
 from marvel_assets.config import Tags
-from marvel_assets.defs.freshness import WEEKLY
-from marvel_assets.defs.metadata import OWNERS
-from marvel_assets.defs.project import Project
+from marvel_assets.defs.metadata import OWNERS, WEEKLY
 from marvel_assets.defs.registration.challenger import (
     BEST_SERVED,
     best_served,
@@ -18,6 +16,7 @@ from marvel_assets.defs.registration.challenger import (
     evaluate_challenger_cached,
 )
 from marvel_assets.defs.registration.served import report_served, version_metadata
+from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.evaluation.gate import GateResult
 from marvel_assets.registry.base import CatalogVersion

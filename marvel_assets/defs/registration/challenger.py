@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import dagster as dg
     import pandas as pd
 
-    from marvel_assets.defs.project import Project
+    from marvel_assets.defs.resources import Project
     from marvel_assets.evaluation.gate import GateResult
     from marvel_assets.evaluation.roc_auc import Probabilities
     from marvel_assets.registry.base import CatalogVersion, ModelCatalog

@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from marvel_assets.defs.project import Project
 from marvel_assets.defs.registration.served import report_served
+from marvel_assets.defs.resources import Project
 from marvel_assets.defs.sensor_cursor import SensorCursor
 from marvel_assets.registry.base import CatalogError
 from marvel_assets.registry.model_pairs import ALIAS

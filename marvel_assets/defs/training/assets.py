@@ -8,9 +8,8 @@ import dagster as dg
 from pydantic import Field
 
 from marvel_assets.config import Tags
-from marvel_assets.defs.freshness import WEEKLY
-from marvel_assets.defs.metadata import OWNERS, picture
-from marvel_assets.defs.project import Project
+from marvel_assets.defs.metadata import OWNERS, WEEKLY, picture
+from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.storage.pipeline_cache import FittedPipeline, PipelineCache
 from marvel_assets.storage.references import LoggedModelRef, TableVersion, WheelRef

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 
 from marvel_assets.defs.dataset_inputs import find_dataset_input
-from marvel_assets.defs.project import Project
+from marvel_assets.defs.resources import Project
 from marvel_assets.storage.engines.base import TablePath
 from marvel_assets.storage.references import LoggedModelRef
 from marvel_assets.storage.tables import Tables

@@ -9,8 +9,7 @@ from dagster._core.test_utils import create_run_for_test
 from marvel_assets.definitions import defs
 from marvel_assets.defs.ingestion.assets import raw_characters
 from marvel_assets.defs.ingestion.sensors import FINGERPRINT_TAG, source_change_sensor
-from marvel_assets.defs.project import Project
-from marvel_assets.defs.resources import profile_resources
+from marvel_assets.defs.resources import Project, profile_resources
 from marvel_assets.defs.sensor_cursor import SensorError
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.sources.resource import Sources

@@ -9,7 +9,8 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from marvel_assets.defs.monitoring.run_failures import WEBHOOK, WebhookError, post, run_failure_alert, what_failed
+from marvel_assets.defs.alerts import WEBHOOK, WebhookError, post
+from marvel_assets.defs.monitoring.sensors import failure_message, run_failure_alert
 
 ADDRESS_PART = "known-to-nobody"
 
@@ -91,7 +92,7 @@ def webhook() -> Iterator[Receiver]:
 
 def test_the_message_names_run_job_step_and_reason(context: dg.RunFailureSensorContext):
     # when
-    message = what_failed(context)
+    message = failure_message(context)
 
     # then
     run = context.dagster_run.run_id
@@ -109,7 +110,7 @@ def test_the_webhook_gets_the_message(
     run_failure_alert(context)
 
     # then
-    assert webhook.received == [what_failed(context)]
+    assert webhook.received == [failure_message(context)]
 
 
 def test_without_a_webhook_nothing_is_posted(

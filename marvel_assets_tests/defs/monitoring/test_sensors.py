@@ -11,10 +11,10 @@ import pytest
 from dagster._core.events import StepMaterializationData
 from dagster._core.test_utils import create_run_for_test
 
+from marvel_assets.defs.alerts import WEBHOOK
 from marvel_assets.defs.ingestion.assets import SOURCE_FINGERPRINT
-from marvel_assets.defs.monitoring.run_failures import WEBHOOK
 from marvel_assets.defs.monitoring.sensors import drift_sensor
-from marvel_assets.defs.project import Project
+from marvel_assets.defs.resources import Project
 from marvel_assets.defs.sensor_cursor import SensorCursor, SensorError
 from marvel_assets.sources.resource import Sources
 

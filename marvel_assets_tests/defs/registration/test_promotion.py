@@ -7,8 +7,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from marvel_assets.defs.jobs import promote
-from marvel_assets.defs.project import Project
+from marvel_assets.defs.registration.jobs import promote
+from marvel_assets.defs.resources import Project
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.base import ModelCatalog
 from marvel_assets.registry.resource import UnityCatalog

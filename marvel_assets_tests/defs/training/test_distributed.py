@@ -12,8 +12,8 @@ import pytest
 
 from marvel_assets.datasets.marvel_kaggle.answer import OUTPUT_COLUMN
 from marvel_assets.definitions import defs
-from marvel_assets.defs.jobs import retrain
 from marvel_assets.defs.resources import profile_resources
+from marvel_assets.defs.training.jobs import retrain
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.storage.memory import TooManyRowsError
 from marvel_assets.storage.pipeline_cache import FittedPipeline, PipelineCache

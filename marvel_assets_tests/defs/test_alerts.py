@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 from dagster_shared.error import SerializableErrorInfo
 
-from marvel_assets.defs.monitoring.causes import cause_of
+from marvel_assets.defs.alerts import cause_of
 from marvel_assets.registry.base import CatalogUnavailableError
 
 UNAVAILABLE = "The Unity Catalog server at http://there can't be reached."

@@ -1,4 +1,4 @@
-"""Why a step failed, in the words of what failed."""
+"""What people hear of failures: the cause in a sentence, and a message to the webhook."""
 
 import re
 from collections.abc import Iterator
@@ -7,11 +7,17 @@ from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.health import add_outage_hint
 from marvel_assets.utils.disk_space import add_disk_hint
 
+WEBHOOK = "MARVEL_WEBHOOK_URL"
+SECONDS = 10
+
 SELF_EXPLAINING = re.compile(r"^(dagster\._core\.definitions\.events\.Failure|marvel_assets\.[\w.]+Error): ")
 """Errors whose text is a sentence of its own, without the class before it."""
 
-
 INTERRUPTIONS = {"KeyboardInterrupt", "DagsterExecutionInterruptedError"}
+
+
+class WebhookError(RuntimeError):
+    """The webhook did not take the message. Its address is a secret, and is not told."""
 
 
 def cause_of(error: object) -> str:
@@ -42,3 +48,20 @@ def _chain(error: object) -> Iterator[object]:
 
 def _text(error: object) -> str:
     return str(getattr(error, "message", error)).strip()
+
+
+def post(address: str, message: dict[str, str]) -> None:
+    """Post a message as JSON.
+
+    Raises:
+        WebhookError: it was not taken; the tick fails and shows it.
+    """
+    import requests
+
+    try:
+        answer = requests.post(address, json=message, timeout=SECONDS, allow_redirects=False)
+    except requests.RequestException as error:
+        # Its text holds the address.
+        raise WebhookError(f"The webhook of {WEBHOOK} can't be reached: {type(error).__name__}.") from None
+    if not answer.ok:
+        raise WebhookError(f"The webhook of {WEBHOOK} answers with HTTP {answer.status_code}.")

@@ -1,6 +1,4 @@
-"""The search for better parameters: a job that proposes, and changes nothing."""
-
-from __future__ import annotations
+"""Jobs that train: the whole graph, and a search for better parameters, which proposes and changes nothing."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -10,15 +8,22 @@ import dagster as dg
 from pydantic import Field
 
 from marvel_assets.config import Tags
-from marvel_assets.defs.project import Project
+from marvel_assets.defs.resources import Project
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import TableNotFoundError, Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
-from marvel_assets.training.study_store import StudyStore
 from marvel_assets.utils.code_versions import code_version, make_cache_key
+from marvel_assets.utils.locks import exclusive
 
 if TYPE_CHECKING:
     from marvel_assets.training.search import SearchBudget
+
+retrain = dg.define_asset_job(
+    "retrain",
+    selection=dg.AssetSelection.all(),
+    description="Bring every asset up to date, from the source to the custom model. What is unchanged is handed on.",
+)
 
 STUDY_CODE = code_version("marvel_assets.training.search", "marvel_assets.training.dataset")
 
@@ -51,7 +56,6 @@ def tune_parameters(
     project: Project,
     tables: Tables,
     tracking: MlflowTracking,
-    studies: StudyStore,
 ) -> str:
     """Search, compare the best with the configured parameters, and log both.
 
@@ -69,7 +73,7 @@ def tune_parameters(
     from marvel_assets.training.holdout import compare_on_holdout, split_holdout
     from marvel_assets.training.search import SearchBudget, StudyError, search, to_yaml
 
-    settings = project.config
+    settings, home = project.config, ProjectPaths.from_environment()
     table = _training_table(config, settings.qualified("train_set"), tables)
     read = tables.read(table, columns_for_training(settings.features), config.sample)
     training = TrainingRows(to_frame(read, settings.features), read["Id"].to_pandas())
@@ -81,9 +85,10 @@ def tune_parameters(
         f"{budget.minutes:g} minutes"
     )
     try:
-        with studies.study(cache_key) as file:
+        # One process at a time works on a study; one that was cut off goes on from its file.
+        with exclusive(home.locks, f"study-{cache_key}"):
             searched, holdout = split_holdout(training, settings.target, config.holdout)
-            result = search(settings, searched, budget, file, context.log.info)
+            result = search(settings, searched, budget, home.studies / f"{cache_key}.db", context.log.info)
         comparison = compare_on_holdout(settings, result.best.config, searched, holdout, budget.threads, budget.seed)
     except (StudyError, ValueError) as error:
         raise dg.Failure(str(error), allow_retries=False) from error
@@ -101,7 +106,7 @@ def tune_parameters(
     return proposal
 
 
-def study_cache_key(table: TableVersion, project: Project, budget: SearchBudget, config: TuneConfig) -> str:
+def study_cache_key(table: TableVersion, project: Project, budget: "SearchBudget", config: TuneConfig) -> str:
     """What decides a study; a run with the same goes on where the last one ended, whatever trials it asks for."""
     settings = project.config
     return make_cache_key(
@@ -130,3 +135,23 @@ def _training_table(config: TuneConfig, name: str, tables: Tables) -> TableVersi
     except TableNotFoundError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     return TableVersion(name, config.version, recorded.rows, recorded.content)
+
+
+@dg.op
+def tune_hyperparameters(
+    context: dg.OpExecutionContext,
+    config: TuneConfig,
+    project: Project,
+    tables: Tables,
+    tracking: MlflowTracking,
+) -> None:
+    """Cross-validate parameters on the training rows, and print the best as a block for project.yml."""
+    proposal = tune_parameters(context, config, project, tables, tracking)
+    context.log.info(f"What to paste into {project.config_path}, if you want it:\n{proposal}")
+    context.add_output_metadata({"parameters": dg.MetadataValue.md(f"```yaml\n{proposal}```")})
+
+
+@dg.job(description="Search for better parameters on the training rows, and propose them; nothing is changed.")
+def tune() -> None:
+    """A study that is cut off goes on in the next run."""
+    tune_hyperparameters()
