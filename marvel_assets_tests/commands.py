@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 
 from marvel_assets.config import ProjectConfig
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
-from marvel_assets.registry.embedded import EmbeddedCatalog
+from marvel_assets.registry.mlflow import MlflowRegistry
 from marvel_assets.storage.references import from_json
 from marvel_assets.tracking.mlflow_store import connect
 
@@ -73,18 +73,18 @@ def state_of(home: ProjectPaths, config_path: Path, environment: str = "dev") ->
     """Read everything from where it is stored, not from what was said of it."""
     config = ProjectConfig.from_yaml(config_path, environment)
     client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
-    catalog = EmbeddedCatalog(client, home.locks)
+    catalog = MlflowRegistry(client, home.locks)
     tables = {name: DeltaTable(home.warehouse.joinpath(*config.qualified(name).split("."))) for name in TABLES}
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     models = [config.qualified(name) for name in (BASIC, CUSTOM)]
-    under = {name: catalog.version_under(name, "latest-model") for name in models}
+    under = {name: catalog.get_version_by_alias(name, "latest-model") for name in models}
     return State(
         {name: table.version() for name, table in tables.items()},
         {name: table.count() for name, table in tables.items()},
         {file.name: file.stat().st_mtime_ns for file in home.pipelines.iterdir()},
         {model.model_id for model in client.search_logged_models(experiments)},
         {run.info.run_id: run.info.status for run in client.search_runs(experiments)},
-        {name: [version.version for version in catalog.versions(name)] for name in models},
+        {name: [version.version for version in catalog.search_versions(name)] for name in models},
         {name: None if version is None else version.version for name, version in under.items()},
     )
 

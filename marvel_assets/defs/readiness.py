@@ -84,6 +84,7 @@ def check_ready(config: ProjectConfig, engine: Engine, tracking: MlflowTracking,
         dagster.Failure: with one sentence for each thing that is missing.
     """
     from marvel_assets.registry.base import CatalogError
+    from marvel_assets.registry.model_pairs import BASIC_MODEL
 
     problems = [
         problem for check in readiness_checks(config, engine, tracking, unity_catalog) for problem in check.problems
@@ -91,6 +92,6 @@ def check_ready(config: ProjectConfig, engine: Engine, tracking: MlflowTracking,
     if problems:
         raise dg.Failure(" ".join(problems), allow_retries=False)
     try:
-        unity_catalog.ensure_schema(config.catalog_name, config.schema_name)
+        unity_catalog.ensure_model(config.qualified(BASIC_MODEL))
     except CatalogError as error:
         raise dg.Failure(str(error), allow_retries=False) from error

@@ -1,16 +1,21 @@
-"""What every backend of the model catalog can do."""
+"""The model registry: one interface in MLflow's words, and what all backends do alike."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
+
+from marvel_assets.utils.locks import exclusive
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import mlflow
 
 READY = "READY"
 MODELS_URI = "models:/"
-THREE_LEVELS = 3
-POLL_SECONDS = 0.2
 
 
 class CatalogError(RuntimeError):
@@ -18,12 +23,12 @@ class CatalogError(RuntimeError):
 
 
 class CatalogUnavailableError(CatalogError):
-    """The catalog does not answer, or not now: nothing is told of what was asked."""
+    """The catalog does not answer, or not now, which says nothing of what was asked."""
 
 
 @dataclass(frozen=True)
-class CatalogVersion:
-    """One version of a registered model, as the catalog tells it.
+class ModelVersion:
+    """One version of a registered model.
 
     Attributes:
         name: ``catalog.schema.model``.
@@ -44,72 +49,101 @@ class CatalogVersion:
     description: str = ""
 
 
-class ModelCatalog(Protocol):
-    """Registered models under three-level names, with aliases and tags."""
+class ModelRegistry(ABC):
+    """Registered models under three-level names (``catalog.schema.model``), with aliases and tags."""
 
-    def ensure_schema(self, catalog: str, schema: str) -> None:
-        """Make sure that models can be registered under ``catalog.schema``."""
+    def __init__(self, client: mlflow.MlflowClient, locks: Path) -> None:
+        self._client = client
+        self._locks = locks
 
-    def register(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> CatalogVersion:
-        """Make a version of a logged model; the same model id never makes a second one."""
+    def register(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> ModelVersion:
+        """Register ``models:/<model_id>``, or find the version that was made of it.
 
-    def wait_until_ready(self, name: str, version: int, seconds: float) -> CatalogVersion:
-        """Return when the version can be loaded, or raise CatalogError."""
+        Safe to repeat: the same logged model never makes a second version.
+
+        Args:
+            name: ``catalog.schema.model``; what is missing of it is created.
+            model_id: MLflow's id of a logged model.
+            tags: of a version that is made.
+            description: of a version that is made.
+
+        Returns:
+            A version that is READY.
+
+        Raises:
+            CatalogError: the registry refuses, or the version is not READY.
+        """
+        with exclusive(self._locks, f"model-{name}"):
+            for known in self.search_versions(name, model_id=model_id):
+                if known.status == READY:
+                    return known
+                # One home registers at a time: whoever was making it died, and it would never be READY.
+                self._delete_version(known)
+            self.ensure_model(name)
+            made = self._create_version(name, model_id, tags, description)
+            # MLflow repeats a request whose answer was lost, and another home may have been at work.
+            first = min((made, *self.search_versions(name, model_id=model_id)), key=lambda version: version.version)
+            if first.version < made.version:
+                self._delete_version(made)
+            return _check_ready(first)
 
     def set_alias(self, name: str, alias: str, version: int) -> None:
-        """Point an alias at a version that is READY."""
+        """Point an alias at a version that is READY.
 
-    def delete_alias(self, name: str, alias: str) -> None:
-        """Remove an alias; nothing happens where there is none."""
+        Raises:
+            CatalogError: there is no such version, or it is not READY.
+        """
+        found = self.get_version(name, version)
+        if found is None:
+            raise CatalogError(f"{name} version {version} does not exist; the alias {alias} was not moved.")
+        _check_ready(found)
+        self._set_alias(name, alias, version)
 
-    def version_under(self, name: str, alias: str) -> CatalogVersion | None:
-        """The version that an alias points at."""
+    def search_versions_by_tag(self, name: str, key: str, value: str) -> list[ModelVersion]:
+        """The versions of a model that carry a tag, the newest first; not every registry can search for one."""
+        return [version for version in self.search_versions(name) if version.tags.get(key) == value]
 
-    def models(self, catalog: str, schema: str) -> Sequence[str]:
-        """The full names of the models in a schema, in order; none where there is no such schema."""
+    @abstractmethod
+    def ensure_model(self, name: str) -> None:
+        """Make sure that versions can be registered under a name: create what is missing of catalog, schema, model.
 
-    def find_version(self, name: str, number: int) -> CatalogVersion | None:
+        Raises:
+            CatalogError: naming what is refused.
+        """
+
+    @abstractmethod
+    def get_version(self, name: str, version: int) -> ModelVersion | None:
         """One version of a model, asked for by its number; None where there is no such version."""
 
-    def versions(self, name: str, *, model_id: str | None = None) -> Sequence[CatalogVersion]:
+    @abstractmethod
+    def get_version_by_alias(self, name: str, alias: str) -> ModelVersion | None:
+        """The version that an alias points at; None where the alias is not set."""
+
+    @abstractmethod
+    def search_versions(self, name: str, *, model_id: str | None = None) -> list[ModelVersion]:
         """All versions of a model, or of one logged model, the newest first; none where there is no such model."""
 
-    def versions_tagged(self, name: str, key: str, value: str) -> Sequence[CatalogVersion]:
-        """The versions of a model that carry a tag, the newest first."""
-
+    @abstractmethod
     def set_tags(self, name: str, version: int, tags: Mapping[str, str]) -> None:
         """Add tags to a version, or change them."""
 
-    def set_description(self, name: str, version: int, description: str) -> None:
-        """Describe a version anew."""
+    @abstractmethod
+    def _create_version(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> ModelVersion:
+        """Make a version of a logged model, with its files, and finish it."""
+
+    @abstractmethod
+    def _delete_version(self, version: ModelVersion) -> None:
+        """Delete a version that no alias points at."""
+
+    @abstractmethod
+    def _set_alias(self, name: str, alias: str, version: int) -> None:
+        """Point an alias, without a look at the version."""
 
 
-def check_three_levels(name: str) -> str:
-    """The name itself, where it has three levels and no quote that would end a search condition.
-
-    Raises:
-        CatalogError: it is no ``catalog.schema.model``.
-    """
-    levels = name.split(".")
-    if len(levels) != THREE_LEVELS or not all(levels) or "'" in name:
-        raise CatalogError(f"{name!r} is no catalog.schema.model; name all three levels.")
-    return name
-
-
-def ready(look: Callable[[], CatalogVersion], seconds: float) -> CatalogVersion:
-    """Look at a version until it is READY.
-
-    Raises:
-        CatalogError: it is not READY in time.
-    """
-    deadline = time.monotonic() + seconds
-    while True:
-        found = look()
-        if found.status == READY:
-            return found
-        if time.monotonic() > deadline:
-            raise CatalogError(
-                f"{found.name} version {found.version} is {found.status} after {seconds:g} s, expected {READY}; "
-                "the alias was not moved. Run again when the registry has finished."
-            )
-        time.sleep(POLL_SECONDS)
+def _check_ready(version: ModelVersion) -> ModelVersion:
+    if version.status == READY:
+        return version
+    raise CatalogError(
+        f"{version.name} version {version.version} is {version.status}, expected {READY}; the alias was not moved. "
+        "Run again when the registry has finished."
+    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from marvel_assets.registry.base import CatalogError, CatalogVersion
-from marvel_assets.registry.mlflow import MlflowRegistryCatalog
+from marvel_assets.registry.base import CatalogError
+from marvel_assets.registry.mlflow import MlflowRegistry, to_model_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,37 +14,34 @@ if TYPE_CHECKING:
 
     import mlflow
     from databricks.sdk import WorkspaceClient
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities import model_registry
+
+    from marvel_assets.registry.base import ModelVersion
 
 PROFILE = "://"
 HTTP_SECONDS = 10
 RETRY_SECONDS = 20
 
 
-class DatabricksCatalog(MlflowRegistryCatalog):
-    """The catalog on Databricks.
-
-    Its searches know no tags and return none, so that tags are read version by version.
-    """
+class DatabricksRegistry(MlflowRegistry):
+    """The registry on Databricks. Its search returns no tags, so that each version is asked for by its number."""
 
     def __init__(self, client: mlflow.MlflowClient, locks: Path, registry_uri: str) -> None:
         super().__init__(client, locks)
         self._registry_uri = registry_uri
 
-    def ensure_schema(self, catalog: str, schema: str) -> None:
-        """Create the schema where it is missing; a catalog is for its administrators to create.
-
-        Raises:
-            CatalogError: naming the catalog that is missing, or the privilege that is refused.
-        """
+    def ensure_model(self, name: str) -> None:
+        """Create the schema and the model where they are missing; a catalog is for its administrators to create."""
+        catalog, schema, _ = name.split(".")
         workspace = workspace_of(self._registry_uri)
         if not has_schema(workspace, catalog, schema):
             host = str(workspace.config.host)
-            with _told(host, f"to create the schema {catalog}.{schema}", f"CREATE SCHEMA on {catalog}"):
+            with _explain_refusal(host, f"to create the schema {catalog}.{schema}", f"CREATE SCHEMA on {catalog}"):
                 workspace.schemas.create(schema, catalog)
+        super().ensure_model(name)
 
-    def _found(self, version: ModelVersion) -> CatalogVersion:
-        return self._get(version.name, int(version.version))
+    def _searched(self, version: model_registry.ModelVersion) -> ModelVersion:
+        return to_model_version(self._client.get_model_version(version.name, version.version))
 
 
 def workspace_of(registry_uri: str) -> WorkspaceClient:
@@ -66,7 +63,7 @@ def workspace_of(registry_uri: str) -> WorkspaceClient:
 
 
 def has_schema(workspace: WorkspaceClient, catalog: str, schema: str) -> bool:
-    """Whether the schema is there; nothing is created.
+    """Whether the schema exists; nothing is created.
 
     Raises:
         CatalogError: naming the catalog that is missing, or the privilege that is refused.
@@ -74,14 +71,14 @@ def has_schema(workspace: WorkspaceClient, catalog: str, schema: str) -> bool:
     from databricks.sdk.errors import NotFound
 
     host, full_name = str(workspace.config.host), f"{catalog}.{schema}"
-    with _told(host, f"the catalog {catalog}", "USE CATALOG on it"):
+    with _explain_refusal(host, f"the catalog {catalog}", "USE CATALOG on it"):
         try:
             workspace.catalogs.get(catalog)
         except NotFound as error:
             raise CatalogError(
                 f"There is no catalog {catalog} on {host}; have it created, or change catalog_name in project.yml."
             ) from error
-    with _told(host, f"the schema {full_name}", "USE SCHEMA on it"):
+    with _explain_refusal(host, f"the schema {full_name}", "USE SCHEMA on it"):
         try:
             workspace.schemas.get(full_name)
         except NotFound:
@@ -90,8 +87,8 @@ def has_schema(workspace: WorkspaceClient, catalog: str, schema: str) -> bool:
 
 
 @contextmanager
-def _told(host: str, what: str, grant: str) -> Iterator[None]:
-    """Tell a refusal with the privilege that would lift it, and any other failure with the workspace's address."""
+def _explain_refusal(host: str, what: str, grant: str) -> Iterator[None]:
+    """Name the privilege that would lift a refusal, and the workspace of any other failure."""
     from databricks.sdk.errors import DatabricksError, PermissionDenied
 
     try:

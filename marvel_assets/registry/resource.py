@@ -1,4 +1,4 @@
-"""The Unity Catalog client as a resource."""
+"""The model registry as a resource."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ import dagster as dg
 from pydantic import Field
 
 from marvel_assets.tracking.mlflow_store import connect
-from marvel_assets.utils.locks import home_id
 
 if TYPE_CHECKING:
     from marvel_assets.config import ProjectConfig
-    from marvel_assets.registry.base import ModelCatalog
+    from marvel_assets.registry.base import ModelRegistry
     from marvel_assets.registry.model_pairs import ModelPairs
 
 
 class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Opens the model catalog."""
+    """Opens the model registry."""
 
     backend: Literal["embedded", "oss", "databricks"] = Field(
         default="embedded",
@@ -31,9 +30,16 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
     registry_uri: str = Field(description="The registry: the tracking store, uc:<URL>, or databricks-uc.")
     storage_root: str | None = Field(
         default=None,
-        description="Where a catalog that has to be created keeps its models' files (oss): file:///…, s3://…",
+        description=(
+            "Where a catalog that has to be created keeps its models' files, in a folder of its name (oss): "
+            "file:///…, s3://…"
+        ),
     )
     locks: str = Field(description="Folder of the lock files that keep two registrations of one model apart.")
+
+    @property
+    def _server(self) -> str:
+        return self.registry_uri.removeprefix("uc:")
 
     def problems(self, catalog: str, schema: str) -> list[str]:
         """What keeps models from being registered under ``catalog.schema``; a schema that a run will create does not.
@@ -48,8 +54,7 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
                     from marvel_assets.registry.unity_catalog import missing_securables
                     from marvel_assets.registry.unity_catalog_api import UnityCatalogApi
 
-                    api = UnityCatalogApi(self.registry_uri.removeprefix("uc:"))
-                    missing_securables(api, catalog, schema, self.storage_root)
+                    missing_securables(UnityCatalogApi(self._server), catalog, schema, self.storage_root)
                 case "databricks":
                     from marvel_assets.registry.databricks import has_schema, workspace_of
 
@@ -58,36 +63,35 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
             return [str(error)]
         return []
 
-    def ensure_schema(self, catalog: str, schema: str) -> None:
-        """Create what is missing of ``catalog.schema``; MLflow's own registry needs nothing.
+    def ensure_model(self, name: str) -> None:
+        """Create what is missing of ``catalog.schema.model``; MLflow's own registry needs nothing before it is used.
 
         Raises:
             CatalogError: naming what is refused.
         """
         if self.backend != "embedded":
-            self.catalog().ensure_schema(catalog, schema)
+            self.registry().ensure_model(name)
 
     def pairs(self, config: ProjectConfig) -> ModelPairs:
         """The pairs of basic and custom versions of an environment."""
         from marvel_assets.registry.model_pairs import ModelPairs
 
-        return ModelPairs(self.catalog(), config, Path(self.locks))
+        return ModelPairs(self.registry(), config, Path(self.locks))
 
-    def catalog(self) -> ModelCatalog:
+    def registry(self) -> ModelRegistry:
         """The backend that is configured."""
         locks = Path(self.locks)
         client = connect(self.tracking_uri, locks, self.registry_uri)
         match self.backend:
             case "embedded":
-                from marvel_assets.registry.embedded import EmbeddedCatalog
+                from marvel_assets.registry.mlflow import MlflowRegistry
 
-                return EmbeddedCatalog(client, locks)
+                return MlflowRegistry(client, locks)
             case "oss":
-                from marvel_assets.registry.unity_catalog import OpenSourceCatalog
+                from marvel_assets.registry.unity_catalog import UnityCatalogRegistry
 
-                url = self.registry_uri.removeprefix("uc:")
-                return OpenSourceCatalog(client, locks, url, self.storage_root, home_id(locks))
+                return UnityCatalogRegistry(client, locks, self._server, self.storage_root)
             case "databricks":
-                from marvel_assets.registry.databricks import DatabricksCatalog
+                from marvel_assets.registry.databricks import DatabricksRegistry
 
-                return DatabricksCatalog(client, locks, self.registry_uri)
+                return DatabricksRegistry(client, locks, self.registry_uri)

@@ -1,4 +1,4 @@
-"""An open-source Unity Catalog server: MLflow's ``uc:`` registry for the files, the server's own client for the rest.
+"""An open-source Unity Catalog server: MLflow's ``uc:`` registry for the files, its REST interface for the rest.
 
 That server keeps neither aliases nor tags. Both are emulated in what it does keep, where all its clients see them:
 
@@ -6,173 +6,136 @@ That server keeps neither aliases nor tags. Both are emulated in what it does ke
 - An alias is a model of its own, ``<model>@<alias>``, whose comment is the version's number: moving it is one update of
   one row.
 
-Whatever reads before it writes (a registration, an alias, a tag) stands under a lock that all clients of this project
-see (``server_lock.py``). Others, who don't know of it, can still be given a number twice; that is noticed and said.
+It has no unique numbers either: of two clients that register at the same moment both can be given one. A home registers
+under a lock of its own; two homes notice it afterwards, and one of them tries again.
 """
 
 from __future__ import annotations
 
-import json
+import random
 import tempfile
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+import time
+import uuid
+from typing import TYPE_CHECKING
 
-from marvel_assets.registry.base import (
-    MODELS_URI,
-    READY,
-    CatalogError,
-    CatalogVersion,
-    check_three_levels,
-    ready,
-)
-from marvel_assets.registry.server_lock import ServerLock
-from marvel_assets.registry.unity_catalog_api import UnityCatalogApi
+from pydantic import BaseModel, Field, ValidationError
+
+from marvel_assets.registry.base import MODELS_URI, READY, CatalogError, ModelRegistry, ModelVersion
+from marvel_assets.registry.unity_catalog_api import Json, UnityCatalogApi
 from marvel_assets.utils.locks import exclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     import mlflow
 
-CATALOGS, SCHEMAS, MODELS, VERSIONS = "CatalogsApi", "SchemasApi", "RegisteredModelsApi", "ModelVersionsApi"
 RECORD = "marvel_assets: "
 """Begins the comment's last line, which holds what the server has no field for."""
 
-POINTER = "@"
 LONGEST_COMMENT = 65_535
+TRIES = 5
+JITTER_SECONDS = 0.1, 1.0
+"""Between two tries, and between two looks, chosen at random so that two homes don't stay in step."""
 
 
-class OpenSourceCatalog:
-    """The catalog on an open-source Unity Catalog server."""
+class _Record(BaseModel):
+    """What a comment's last line holds; ``token`` tells two versions of one number apart."""
 
-    def __init__(
-        self, client: mlflow.MlflowClient, locks: Path, url: str, storage_root: str | None, client_name: str
-    ) -> None:
-        self._mlflow = client
-        self._locks = locks
+    model_id: str
+    tags: dict[str, str] = Field(default_factory=dict)
+    token: str = ""
+
+
+class UnityCatalogRegistry(ModelRegistry):
+    """The registry on an open-source Unity Catalog server."""
+
+    def __init__(self, client: mlflow.MlflowClient, locks: Path, url: str, storage_root: str | None) -> None:
+        super().__init__(client, locks)
         self._api = UnityCatalogApi(url)
         self._storage_root = storage_root
-        self._client_name = client_name
 
-    def ensure_schema(self, catalog: str, schema: str) -> None:
-        """Create what is missing of the two."""
-        from unitycatalog.client.models import CreateCatalog, CreateSchema
+    def ensure_model(self, name: str) -> None:
+        """Create what is missing of catalog, schema and model."""
+        if self._api.find(f"models/{name}") is None:
+            catalog, schema, model = name.split(".")
+            for path, body in missing_securables(self._api, catalog, schema, self._storage_root):
+                self._api.create(path, body)
+            self._api.create("models", {"name": model, "catalog_name": catalog, "schema_name": schema})
 
-        with exclusive(self._locks, f"catalog-{catalog}"):
-            missing = missing_securables(self._api, catalog, schema, self._storage_root)
-            if CATALOGS in missing:
-                new = CreateCatalog(name=catalog, storage_root=self._storage_root)
-                self._api.call(CATALOGS, "create_catalog", create_catalog=new)
-            if SCHEMAS in missing:
-                self._api.call(SCHEMAS, "create_schema", create_schema=CreateSchema(name=schema, catalog_name=catalog))
-
-    def register(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> CatalogVersion:
-        """Upload the logged model as a version, or find the version that was made of it."""
-        from mlflow.exceptions import MlflowException
-
-        check_three_levels(name)
-        try:
-            run_id = self._mlflow.get_logged_model(model_id).source_run_id or ""
-        except MlflowException as error:
-            raise CatalogError(f"{name}: {model_id} can't be registered: {error}") from error
-        with self._alone(name):
-            for known in self.versions(name, model_id=model_id):
-                self._check_given_once(name, known.version)
-                if known.status == READY:
-                    return known
-                # Nobody else is at work under the lock: its maker died, and it would never be READY.
-                self._api.call(VERSIONS, "delete_model_version", full_name=name, version=known.version)
-            self._ensure_model(name)
-            made = self._upload(name, model_id, run_id, _comment(description, model_id, tags))
-            self._check_given_once(name, made)
-        return self._get(name, made)
-
-    def wait_until_ready(self, name: str, version: int, seconds: float) -> CatalogVersion:
-        """Ask until the status is READY."""
-        check_three_levels(name)
-        return ready(lambda: self._get(name, version), seconds)
-
-    def set_alias(self, name: str, alias: str, version: int) -> None:
-        """Point the alias, after a look at the version's status."""
-        check_three_levels(name)
-        with self._alone(name):
-            self.wait_until_ready(name, version, seconds=0)
-            self._check_given_once(name, version)
-            self._write_model(f"{name}{POINTER}{alias}", str(version))
-
-    def delete_alias(self, name: str, alias: str) -> None:
-        """Remove the pointer, where there is one."""
-        check_three_levels(name)
-        with self._alone(name):
-            pointer = f"{name}{POINTER}{alias}"
-            if self._api.find(MODELS, "get_registered_model", full_name=pointer) is not None:
-                self._api.call(MODELS, "delete_registered_model", full_name=pointer)
-
-    def version_under(self, name: str, alias: str) -> CatalogVersion | None:
-        """Follow the pointer."""
-        check_three_levels(name)
-        pointer = self._api.find(MODELS, "get_registered_model", full_name=f"{name}{POINTER}{alias}")
-        return None if pointer is None else self._get(name, int(pointer.comment))
-
-    def models(self, catalog: str, schema: str) -> Sequence[str]:
-        """List them; the models that stand for aliases and locks are left out."""
-        return sorted(
-            f"{catalog}.{schema}.{model.name}"
-            for page in self._api.pages(MODELS, "list_registered_models", catalog_name=catalog, schema_name=schema)
-            for model in page.registered_models or []
-            if POINTER not in model.name
-        )
-
-    def find_version(self, name: str, number: int) -> CatalogVersion | None:
+    def get_version(self, name: str, version: int) -> ModelVersion | None:
         """Ask for the version itself."""
-        check_three_levels(name)
-        found = self._api.find(VERSIONS, "get_model_version", full_name=name, version=number)
-        return None if found is None else _version(name, found)
+        row = self._api.find(f"models/{name}/versions/{version}")
+        return None if row is None else self._version(name, row)
 
-    def versions(self, name: str, *, model_id: str | None = None) -> Sequence[CatalogVersion]:
+    def get_version_by_alias(self, name: str, alias: str) -> ModelVersion | None:
+        """Follow the pointer."""
+        pointer = self._api.find(f"models/{name}@{alias}")
+        if pointer is None:
+            return None
+        comment = pointer["comment"] or ""
+        version = self.get_version(name, int(comment)) if comment.isdecimal() else None
+        if version is None:
+            raise CatalogError(
+                f"The model {name}@{alias} on {self._api.url} stands for an alias, and its comment is {comment!r}, "
+                f"expected the number of a version of {name}. Correct the comment there, or delete {name}@{alias}."
+            )
+        return version
+
+    def search_versions(self, name: str, *, model_id: str | None = None) -> list[ModelVersion]:
         """List them all; the comments tell their logged models."""
-        check_three_levels(name)
-        found = [version for version in self._listed(name) if model_id in {None, version.model_id}]
-        return sorted(found, key=lambda version: version.version, reverse=True)
-
-    def versions_tagged(self, name: str, key: str, value: str) -> Sequence[CatalogVersion]:
-        """List the versions, then compare: the server searches by name alone."""
-        return [version for version in self.versions(name) if version.tags.get(key) == value]
+        found = [self._version(name, row) for row in self._rows(name)]
+        wanted = [version for version in found if model_id in {None, version.model_id}]
+        return sorted(wanted, key=lambda version: version.version, reverse=True)
 
     def set_tags(self, name: str, version: int, tags: Mapping[str, str]) -> None:
         """Write the comment anew, with the tags added."""
-        with self._alone(name):
-            known = self._get(name, version)
-            self._rewrite(known, known.description, {**known.tags, **tags})
+        with exclusive(self._locks, f"model-{name}"):
+            path = f"models/{name}/versions/{version}"
+            description, record = self._read_comment(name, self._api.call("GET", path))
+            record = record.model_copy(update={"tags": {**record.tags, **tags}})
+            self._api.call("PATCH", path, body={"comment": _comment(description, record)})
 
-    def set_description(self, name: str, version: int, description: str) -> None:
-        """Write the comment anew, with the tags kept."""
-        with self._alone(name):
-            known = self._get(name, version)
-            self._rewrite(known, description, known.tags)
+    def _create_version(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> ModelVersion:
+        for _ in range(TRIES):
+            comment = _comment(description, _Record(model_id=model_id, tags=dict(tags), token=uuid.uuid4().hex))
+            number = self._try_to_create(name, model_id, comment)
+            if number is not None:
+                return self._version(name, self._api.call("GET", f"models/{name}/versions/{number}"))
+            _wait()
+        raise self._given_twice(name, "a number")
 
-    @contextmanager
-    def _alone(self, name: str) -> Iterator[None]:
-        with exclusive(self._locks, f"model-{check_three_levels(name)}"):
-            self._check_schema(name)
-            with ServerLock(self._api, name, self._client_name).held():
-                yield
+    def _try_to_create(self, name: str, model_id: str, comment: str) -> int | None:
+        """Make a version; None where another client was given the same number, and ours was withdrawn.
 
-    def _check_given_once(self, name: str, version: int) -> None:
-        if [known.version for known in self._listed(name)].count(version) != 1:
-            raise CatalogError(
-                f"{name} version {version} was given twice on {self._api.url}: another client registered at the same "
-                "moment without this project's lock, and a number no longer tells the two apart. Delete that version "
-                "there, once for each, then run again."
-            )
+        Under a number that was given twice the server finds, finalizes and deletes the version that was made first. So
+        whoever made that one withdraws it, and the other waits until its version is the only one: nothing is deleted
+        that somebody else has made.
+        """
+        failure, is_doubled = self._upload(name, model_id, comment), False
+        for _ in range(TRIES):
+            rows = self._rows(name)
+            ours = next((row for row in rows if row["comment"] == comment), None)
+            if ours is None:
+                break
+            number, path = int(ours["version"]), f"models/{name}/versions/{ours['version']}"
+            is_alone = [row["version"] for row in rows].count(number) == 1
+            if is_alone and failure is None:
+                if ours["status"] != READY:  # what MLflow finalized was the other one
+                    self._api.call("PATCH", f"{path}/finalize", body={"full_name": name, "version": number})
+                return number
+            is_doubled = is_doubled or not is_alone
+            if is_alone or self._api.call("GET", path)["comment"] == comment:
+                self._api.call("DELETE", path)
+                break
+            _wait()
+        else:
+            raise self._given_twice(name, f"version {number}")
+        if failure is not None and not is_doubled:
+            raise failure
+        return None
 
-    def _check_schema(self, name: str) -> None:
-        catalog, schema, _ = name.split(".")
-        if self._api.find(SCHEMAS, "get_schema", full_name=f"{catalog}.{schema}") is None:
-            raise CatalogError(f"There is no schema {catalog}.{schema} on {self._api.url}; create it.")
-
-    def _upload(self, name: str, model_id: str, run_id: str, comment: str) -> int:
+    def _upload(self, name: str, model_id: str, comment: str) -> CatalogError | None:
         """Make the version through MLflow.
 
         The files are fetched into a folder of their own first: MLflow would delete the logged model's.
@@ -181,99 +144,91 @@ class OpenSourceCatalog:
         from mlflow.exceptions import MlflowException
         from mlflow.store._unity_catalog.registry.uc_oss_rest_store import UnityCatalogOssStore
 
+        source = f"{MODELS_URI}{model_id}"
         with tempfile.TemporaryDirectory() as folder:
             try:
-                files = mlflow.artifacts.download_artifacts(f"{MODELS_URI}{model_id}", dst_path=folder)
+                run_id = self._client.get_logged_model(model_id).source_run_id or ""
+                files = mlflow.artifacts.download_artifacts(source, dst_path=folder)
                 store = UnityCatalogOssStore(f"uc:{self._api.url}")  # type: ignore[no-untyped-call]
-                made = store.create_model_version(
-                    name, f"{MODELS_URI}{model_id}", run_id=run_id, description=comment, local_model_path=files
-                )
+                store.create_model_version(name, source, run_id=run_id, description=comment, local_model_path=files)
             except MlflowException as error:
-                raise CatalogError(f"{name}: {model_id} can't be registered on {self._api.url}: {error}") from error
-        return int(made.version)
+                failure = CatalogError(f"{name}: {model_id} can't be registered on {self._api.url}: {error}")
+                failure.__cause__ = error
+                return failure
+        return None
 
-    def _ensure_model(self, name: str) -> None:
-        if self._api.find(MODELS, "get_registered_model", full_name=name) is None:
-            self._create_model(name, "")
-
-    def _write_model(self, name: str, comment: str) -> None:
-        from unitycatalog.client.models import UpdateRegisteredModel
-
-        update = UpdateRegisteredModel(comment=comment)
-        known = self._api.find(MODELS, "update_registered_model", full_name=name, update_registered_model=update)
-        if known is None:
-            self._create_model(name, comment)
-
-    def _create_model(self, name: str, comment: str) -> None:
-        from unitycatalog.client.models import CreateRegisteredModel
-
-        catalog, schema, model = name.split(".", 2)
-        new = CreateRegisteredModel(name=model, catalog_name=catalog, schema_name=schema, comment=comment)
-        self._api.call(MODELS, "create_registered_model", create_registered_model=new)
-
-    def _rewrite(self, version: CatalogVersion, description: str, tags: Mapping[str, str]) -> None:
-        from unitycatalog.client.models import UpdateModelVersion
-
-        update = UpdateModelVersion(comment=_comment(description, version.model_id, tags))
-        self._api.call(
-            VERSIONS,
-            "update_model_version",
-            full_name=version.name,
-            version=version.version,
-            update_model_version=update,
+    def _given_twice(self, name: str, number: str) -> CatalogError:
+        return CatalogError(
+            f"{name}: {number} was given twice on {self._api.url}: another home or another client registered at the "
+            "same moment. Let one of them register at a time: delete the versions of that number there, once for each, "
+            "then run again."
         )
 
-    def _get(self, name: str, version: int) -> CatalogVersion:
-        found = self.find_version(name, version)
-        if found is None:
-            raise CatalogError(f"{name} version {version} can't be looked up: {self._api.url} knows no such version.")
-        return found
+    def _delete_version(self, version: ModelVersion) -> None:
+        found = self.get_version(version.name, version.version)
+        if found is not None and found.model_id != version.model_id:
+            raise self._given_twice(version.name, f"version {version.version}")
+        self._api.call("DELETE", f"models/{version.name}/versions/{version.version}")
 
-    def _listed(self, name: str) -> Iterator[CatalogVersion]:
-        for page in self._api.pages(VERSIONS, "list_model_versions", full_name=name):
-            for found in page.model_versions or []:
-                yield _version(name, found)
+    def _set_alias(self, name: str, alias: str, version: int) -> None:
+        pointer = f"{name}@{alias}"
+        if self._api.find(f"models/{pointer}") is None:
+            catalog, schema, model = pointer.split(".", 2)
+            body = {"name": model, "catalog_name": catalog, "schema_name": schema, "comment": str(version)}
+            self._api.call("POST", "models", body=body)
+        else:
+            self._api.call("PATCH", f"models/{pointer}", body={"comment": str(version)})
+
+    def _rows(self, name: str) -> list[Json]:
+        return list(self._api.rows(f"models/{name}/versions", "model_versions"))
+
+    def _version(self, name: str, row: Json) -> ModelVersion:
+        description, record = self._read_comment(name, row)
+        run_id, status = row["run_id"] or "", row["status"]
+        return ModelVersion(name, int(row["version"]), record.model_id, run_id, status, record.tags, description)
+
+    def _read_comment(self, name: str, row: Json) -> tuple[str, _Record]:
+        description, _, last = (row["comment"] or "").rpartition("\n")
+        if not last.startswith(RECORD):  # registered by another client
+            return row["comment"] or "", _Record(model_id=(row["source"] or "").removeprefix(MODELS_URI))
+        try:
+            return description, _Record.model_validate_json(last.removeprefix(RECORD))
+        except ValidationError as error:
+            raise CatalogError(
+                f"The comment of {name} version {row['version']} on {self._api.url} was edited: its last line is "
+                f"{last[:100]!r}, expected {RECORD!r} and the JSON that this project wrote. Restore that line there, "
+                "or delete the version."
+            ) from error
 
 
-def missing_securables(api: UnityCatalogApi, catalog: str, schema: str, storage_root: str | None) -> list[str]:
-    """Which of catalog and schema have to be created; nothing is.
+def missing_securables(
+    api: UnityCatalogApi, catalog: str, schema: str, storage_root: str | None
+) -> list[tuple[str, Json]]:
+    """Path and body of the requests that would create what is missing of catalog and schema; none is made.
 
     Raises:
         CatalogError: the catalog is missing and can't be created: that needs a storage root for the models' files.
     """
-    if api.find(CATALOGS, "get_catalog", name=catalog) is not None:
-        return [] if api.find(SCHEMAS, "get_schema", full_name=f"{catalog}.{schema}") else [SCHEMAS]
+    new_schema = "schemas", {"name": schema, "catalog_name": catalog}
+    if api.find(f"catalogs/{catalog}") is not None:
+        return [] if api.find(f"schemas/{catalog}.{schema}") else [new_schema]
     if not storage_root:
         raise CatalogError(
             f"There is no catalog {catalog} on {api.url}. Create it with a storage root, or set "
             "MARVEL_UC_STORAGE_ROOT (file:///…, s3://…) and it will be created."
         )
-    return [CATALOGS, SCHEMAS]
+    return [("catalogs", {"name": catalog, "storage_root": f"{storage_root.rstrip('/')}/{catalog}"}), new_schema]
 
 
-def _comment(description: str, model_id: str, tags: Mapping[str, str]) -> str:
-    comment = f"{description}\n{RECORD}{json.dumps({'model_id': model_id, 'tags': dict(tags)})}"
+def _comment(description: str, record: _Record) -> str:
+    comment = f"{description}\n{RECORD}{record.model_dump_json()}"
     if len(comment) > LONGEST_COMMENT:
         raise CatalogError(
-            f"Description and tags of {model_id} are {len(comment):,} characters; the server keeps "
+            f"Description and tags of {record.model_id} are {len(comment):,} characters; the server keeps "
             f"{LONGEST_COMMENT:,}. Shorten them."
         )
     return comment
 
 
-def _version(name: str, found: Any) -> CatalogVersion:  # noqa: ANN401 - the client's ModelVersionInfo
-    description, _, last = (found.comment or "").rpartition("\n")
-    if last.startswith(RECORD):
-        recorded = json.loads(last.removeprefix(RECORD))
-    else:  # registered by another client
-        description, recorded = found.comment or "", {}
-    model_id = recorded.get("model_id") or (found.source or "").removeprefix(MODELS_URI)
-    return CatalogVersion(
-        name,
-        int(found.version),
-        model_id,
-        found.run_id or "",
-        found.status.value,
-        recorded.get("tags", {}),
-        description,
-    )
+def _wait() -> None:
+    time.sleep(random.uniform(*JITTER_SECONDS))  # noqa: S311 - no secret depends on it

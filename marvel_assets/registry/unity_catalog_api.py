@@ -1,98 +1,119 @@
-"""The open-source server's own client, called from code that does not await."""
+"""The REST interface of an open-source Unity Catalog server."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.registry.base import CatalogError, CatalogUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 TOKEN = "MLFLOW_UC_OSS_TOKEN"  # noqa: S105 - the variable's name, which MLflow's client reads as well
 PREFIX = "/api/2.1/unity-catalog"
-SECONDS = 10.0
-"""How long one request may take."""
+SECONDS = 10
+"""How long is waited for an answer, and within it."""
 
 NOT_FOUND, TOO_MANY, SERVER_ERRORS = 404, 429, 500
 PAGE = 50
+LONGEST_REASON = 500
+
+Json = dict[str, Any]
+
+
+class RefusedError(CatalogError):
+    """The server refuses a request; ``status`` and ``code`` are its answer's."""
+
+    def __init__(self, text: str, status: int, code: str) -> None:
+        super().__init__(text)
+        self.status, self.code = status, code
 
 
 class UnityCatalogApi:
-    """Calls of ``unitycatalog.client``, each over a connection of its own."""
+    """Requests to one server, and its answers as they are."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
 
-    def call(self, api: str, method: str, **arguments: Any) -> Any:  # noqa: ANN401 - what the client returns
-        """Call a method of one of the client's APIs.
+    def call(
+        self, method: str, path: str, *, query: Mapping[str, str | int | None] | None = None, body: Json | None = None
+    ) -> Json:
+        """Make one request.
+
+        Args:
+            method: ``GET``, ``POST``, ``PATCH`` or ``DELETE``.
+            path: below the interface's prefix, as in ``models/catalog.schema.model``.
+            query: of the address; None as a value leaves a name out.
+            body: sent as JSON.
 
         Raises:
-            CatalogError: the server refuses; its URL and its words are in the text.
+            RefusedError: the server refuses; its URL and its words are in the text.
             CatalogUnavailableError: it can't be reached, is too slow, or says that it can't answer.
         """
+        import requests
+
+        token = os.environ.get(TOKEN)
         try:
-            # In a thread of its own, since a notebook's thread has a loop that is running.
-            with ThreadPoolExecutor(1) as thread:
-                return thread.submit(asyncio.run, self._call(api, method, arguments)).result()
-        except (TimeoutError, OSError) as error:
-            problem = f"no answer within {SECONDS:.0f} s" if isinstance(error, asyncio.TimeoutError) else str(error)
+            answer = requests.request(
+                method,
+                f"{self.url}{PREFIX}/{path}",
+                params=query,
+                json=body,
+                headers={"Authorization": f"Bearer {token}"} if token else None,
+                timeout=SECONDS,
+            )
+            if answer.ok:
+                return {} if method == "DELETE" else dict(answer.json())
+        except requests.RequestException as error:
+            reason = f"no answer within {SECONDS} s" if isinstance(error, requests.Timeout) else _innermost(error)
             raise CatalogUnavailableError(
-                f"The Unity Catalog server at {self.url} can't be reached: {problem}. Is it running, and is "
+                f"The Unity Catalog server at {self.url} can't be reached: {reason}. Is it running, and is "
                 "MARVEL_UC_URL its address?"
             ) from error
+        code, words = _reason(answer)
+        text = f"The Unity Catalog server at {self.url} refused {method} {path}: {answer.status_code} {words}"
+        if answer.status_code >= SERVER_ERRORS or answer.status_code == TOO_MANY:
+            raise CatalogUnavailableError(text)
+        raise RefusedError(text, answer.status_code, code)
 
-    def find(self, api: str, method: str, **arguments: Any) -> Any | None:  # noqa: ANN401
-        """The same, with None where the server knows no such object."""
+    def find(self, path: str, **query: str | int | None) -> Json | None:
+        """What is at a path; None where the server knows no such object."""
         try:
-            return self.call(api, method, **arguments)
-        except CatalogError as error:
-            if getattr(error.__cause__, "status", None) == NOT_FOUND:
+            return self.call("GET", path, query=query)
+        except RefusedError as error:
+            if error.status == NOT_FOUND:
                 return None
             raise
 
-    def pages(self, api: str, method: str, **arguments: Any) -> Iterator[Any]:  # noqa: ANN401
-        """All pages of a list; none where what is listed does not exist."""
+    def create(self, path: str, body: Json) -> None:
+        """Create an object; that another client did so at the same moment is as good."""
+        try:
+            self.call("POST", path, body=body)
+        except RefusedError as error:
+            if not error.code.endswith("ALREADY_EXISTS"):
+                raise
+
+    def rows(self, path: str, key: str) -> Iterator[Json]:
+        """All rows of a list, page by page; none where what is listed does not exist."""
         token: str | None = None
-        while True:
-            page = self.find(api, method, **arguments, max_results=PAGE, page_token=token)
-            if page is None:
-                return
-            yield page
-            token = page.next_page_token
+        while (page := self.find(path, max_results=PAGE, page_token=token)) is not None:
+            yield from page.get(key) or []
+            token = page.get("next_page_token")
             if not token:
                 return
 
-    async def _call(self, api: str, method: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401
-        import aiohttp
-        from unitycatalog import client
 
-        settings = client.Configuration(host=f"{self.url}{PREFIX}")
-        async with client.ApiClient(settings) as connection:
-            if token := os.environ.get(TOKEN):
-                connection.set_default_header("Authorization", f"Bearer {token}")
-            try:
-                answer = getattr(getattr(client, api)(connection), method)
-                return await asyncio.wait_for(answer(**arguments), SECONDS)
-            except aiohttp.ClientError as error:
-                raise OSError(str(error)) from error
-            except client.ApiException as error:
-                is_able = error.status is not None and error.status < SERVER_ERRORS and error.status != TOO_MANY
-                kind = CatalogError if is_able else CatalogUnavailableError
-                raise kind(
-                    f"The Unity Catalog server at {self.url} refused {method}: {error.status} {_words(error.body)}"
-                ) from error
-
-
-def _words(body: Any) -> str:  # noqa: ANN401
-    """The message of an error's body, without the server's stack trace."""
-    import json
-
+def _reason(answer: Any) -> tuple[str, str]:  # noqa: ANN401 - a response of requests
+    """The code of an error and its message, without the server's stack trace."""
     try:
-        content = json.loads(body)
-    except (TypeError, ValueError):
-        return str(body)[:300]
-    return f"{content.get('error_code', '')}: {content.get('message', '')}"[:500] if isinstance(content, dict) else ""
+        content = answer.json()
+        return content["error_code"], f"{content['error_code']}: {content.get('message', '')}"[:LONGEST_REASON]
+    except (ValueError, TypeError, KeyError):
+        return "", answer.text[:LONGEST_REASON]
+
+
+def _innermost(error: BaseException) -> str:
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+    return str(error)

@@ -15,7 +15,7 @@ import pytest
 
 from marvel_assets.config import ProjectConfig
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.registry.unity_catalog import OpenSourceCatalog
+from marvel_assets.registry.unity_catalog import UnityCatalogRegistry
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import (
     BASIC,
@@ -213,8 +213,8 @@ def test_the_whole_graph_with_models_on_a_unity_catalog_server_shows_no_secret(h
         os.environ["MLFLOW_UC_OSS_TOKEN"] = canary
         try:
             client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
-            catalog = OpenSourceCatalog(client, home.locks, server.url, None, "the test")
-            under = [catalog.version_under(config.qualified(name), "latest-model") for name in (BASIC, CUSTOM)]
+            catalog = UnityCatalogRegistry(client, home.locks, server.url, None, "the test")
+            under = [catalog.get_version_by_alias(config.qualified(name), "latest-model") for name in (BASIC, CUSTOM)]
         finally:
             del os.environ["MLFLOW_UC_OSS_TOKEN"]
     assert [version.version for version in under] == [1, 1]

@@ -10,7 +10,7 @@ from deltalake import DeltaTable
 
 from marvel_assets.config import ProjectConfig
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.registry.embedded import EmbeddedCatalog
+from marvel_assets.registry.mlflow import MlflowRegistry
 from marvel_assets.registry.model_pairs import ModelPairs
 from marvel_assets.tracking.inspection import dataset_source
 from marvel_assets.tracking.mlflow_store import connect
@@ -87,7 +87,7 @@ def test_two_retrainings_on_different_data_come_one_after_the_other_and_the_gate
     found = {
         "train_set": [commit["raw_characters"].rpartition("@v")[2] for commit in provenance(home, config, "train_set")],
         "served": served_source(home, config),
-        "versions": len(catalog_in(home).versions(config.qualified(BASIC))),
+        "versions": len(catalog_in(home).search_versions(config.qualified(BASIC))),
     }
     expected = {
         "train_set": ["0", "1"],
@@ -105,15 +105,15 @@ def provenance(home: ProjectPaths, config: ProjectConfig, table: str) -> list[di
     return [json.loads(entry["userMetadata"])["provenance"] for entry in reversed(history)]
 
 
-def catalog_in(home: ProjectPaths) -> EmbeddedCatalog:
-    return EmbeddedCatalog(connect(f"sqlite:///{home.mlflow_database}", home.locks), home.locks)
+def catalog_in(home: ProjectPaths) -> MlflowRegistry:
+    return MlflowRegistry(connect(f"sqlite:///{home.mlflow_database}", home.locks), home.locks)
 
 
 def served_source(home: ProjectPaths, config: ProjectConfig) -> str:
     """The file that the served pair was trained on."""
     client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
     pairs = ModelPairs(catalog_in(home), config, home.locks)
-    assert pairs.is_whole()
+    assert pairs.reconcile_aliases() is None
     run = client.get_run(client.get_logged_model(pairs.current().basic.model_id).source_run_id)
     trained_on = dataset_source(run, "training").version
     raw = provenance(home, config, "train_set")[trained_on]["raw_characters"].rpartition("@v")[2]

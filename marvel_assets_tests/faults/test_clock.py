@@ -19,7 +19,7 @@ from marvel_assets.defs.ingestion.sensors import source_change_sensor
 from marvel_assets.defs.monitoring.sensors import latest_windows
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
-from marvel_assets.registry.embedded import EmbeddedCatalog
+from marvel_assets.registry.mlflow import MlflowRegistry
 from marvel_assets.storage.references import LoggedModelRef
 from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import HOME_ID, MlflowTracking
@@ -282,8 +282,8 @@ def test_of_two_machines_the_later_version_counts_and_not_the_later_clock(
     names = [config.qualified(f"marvel_character_model_{kind}") for kind in ("basic", "custom")]
 
     def served() -> list[int]:
-        catalog = EmbeddedCatalog(connect(server, tmp_path / "locks"), tmp_path / "locks")
-        found = [catalog.version_under(name, "latest-model") for name in names]
+        catalog = MlflowRegistry(connect(server, tmp_path / "locks"), tmp_path / "locks")
+        found = [catalog.get_version_by_alias(name, "latest-model") for name in names]
         return [version.version for version in found if version is not None]
 
     # given: the one that is ahead has made the first version, and has a run open for all that is known

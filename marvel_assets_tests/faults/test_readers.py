@@ -10,15 +10,14 @@ from pathlib import Path
 import pytest
 
 from marvel_assets.paths import PROJECT_ROOT
-from marvel_assets.registry.base import READY, CatalogVersion, ModelCatalog
+from marvel_assets.registry.base import READY, ModelRegistry, ModelVersion
 from marvel_assets.registry.model_pairs import ALIAS, WRAPS, Decision, ModelPair, ModelPairs
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import users_environment
 from marvel_assets_tests.faults.conftest import LOST, READS
 from marvel_assets_tests.faults.scale import amount
-from marvel_assets_tests.registry.backends import Backend, config_of
-from marvel_assets_tests.registry.test_model_pairs import pairs_of
+from marvel_assets_tests.registry.backends import Backend, config_of, pairs_of
 
 MOVES = {"embedded": amount(40, 800), "oss": amount(4, 100), "databricks": amount(4, 100)}
 MOVES_TO_A_NEW_VERSION = 20
@@ -37,7 +36,7 @@ from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets_tests.faults.test_readers import problem_of
 
 settings, config, folder = json.loads(sys.argv[1]), ProjectConfig.model_validate_json(sys.argv[2]), Path(sys.argv[3])
-catalog = UnityCatalog(**settings).catalog()
+catalog = UnityCatalog(**settings).registry()
 pairs, reads, problems = ModelPairs(catalog, config, Path(settings["locks"])), 0, []
 while reads == 0 or not (folder / "stop").exists():
     problem = problem_of(catalog, pairs)
@@ -48,10 +47,10 @@ print(json.dumps([reads, problems]))
 """
 
 
-def problem_of(catalog: ModelCatalog, read: ModelPairs) -> str:
+def problem_of(catalog: ModelRegistry, read: ModelPairs) -> str:
     """Read by the alias in each way; what is wrong with what was read, or nothing."""
     try:
-        version, pair = catalog.version_under(read.custom_name, ALIAS), read.current()
+        version, pair = catalog.get_version_by_alias(read.custom_name, ALIAS), read.current()
     except Exception as error:  # noqa: BLE001 - whatever reaches a reader is a finding
         return f"{type(error).__name__}: {error}"
     if version is None or pair is None:
@@ -118,10 +117,10 @@ def other_process(
         process.wait()
 
 
-def registered(catalog: ModelCatalog, pairs: ModelPairs, basic: str, custom: str) -> ModelPair:
+def registered(catalog: ModelRegistry, pairs: ModelPairs, basic: str, custom: str) -> ModelPair:
     """A pair of versions, of which none is served yet."""
 
-    def version(name: str, model: str, tags: dict[str, str]) -> CatalogVersion:
+    def version(name: str, model: str, tags: dict[str, str]) -> ModelVersion:
         return catalog.register(name, model, tags, "made by a test")
 
     return ModelPair(version(pairs.basic_name, basic, {}), version(pairs.custom_name, custom, {WRAPS: basic}))
@@ -147,14 +146,14 @@ def test_every_read_during_the_moves_sees_a_ready_pair_that_belongs_together(
 ):
     # given: two pairs, one of them served, and readers that have begun
     kind, pairs = backend.settings.get("backend", "embedded"), pairs_of(backend, small_project)
-    catalog, moves = backend.catalog, MOVES[kind]
+    catalog, moves = backend.registry, MOVES[kind]
     first, second, _ = (model.model_id for model in backend.models)
     made = [registered(catalog, pairs, first, second), registered(catalog, pairs, second, backend.models[2].model_id)]
     coming = new_models(backend, moves // MOVES_TO_A_NEW_VERSION)
     known = {model for pair in coming for model in pair} | {model.model_id for model in backend.models}
-    pairs.move(made[0], expected=None)
+    pairs.promote(made[0], expected=None)
     stop = threading.Event()
-    looks: list[Callable[[], str]] = [lambda: problem_of(backend.catalog, pairs)] * THREADS
+    looks: list[Callable[[], str]] = [lambda: problem_of(backend.registry, pairs)] * THREADS
     readers = [Reader(look, stop) for look in looks]
     if kind == "embedded":
         readers.append(Reader(lambda: problem_of_mlflow(pairs.custom_name, known), stop))
@@ -168,7 +167,7 @@ def test_every_read_during_the_moves_sees_a_ready_pair_that_belongs_together(
         if coming and turn % (moves // (len(coming) + 1)) == 0:
             made.append(registered(catalog, pairs, *coming.pop(0)))
         to = made[-1] if turn % 2 else made[turn % len(made)]
-        pairs.move(to, served.basic.model_id, Decision(is_rollback=bool(turn % 3)))
+        pairs.promote(to, served.basic.model_id, Decision(rolled_back="a turn of the test" if turn % 3 else ""))
         served = to
     stop.set()
     (tmp_path / "stop").touch()
@@ -183,8 +182,8 @@ def test_every_read_during_the_moves_sees_a_ready_pair_that_belongs_together(
     assert problems == []
     assert coming == []
     assert all(reader.reads for reader in readers)
-    assert pairs.current() == pairs.of_custom(served.custom.version)
+    assert pairs.current() == pairs.for_custom_version(served.custom.version)
     assert (
-        UnityCatalog(**backend.settings).catalog().version_under(pairs.basic_name, ALIAS).version
+        UnityCatalog(**backend.settings).registry().get_version_by_alias(pairs.basic_name, ALIAS).version
         == served.basic.version
     )

@@ -78,14 +78,16 @@ class Case:
         unity_catalog = profile_resources(self.home)["unity_catalog"]
         pairs = unity_catalog.pairs(self.config)
         models = [model.name for model in client.search_logged_models(experiments) if CACHE_KEY in model.tags]
-        versions = [len(unity_catalog.catalog().versions(name)) for name in (pairs.basic_name, pairs.custom_name)]
+        versions = [
+            len(unity_catalog.registry().search_versions(name)) for name in (pairs.basic_name, pairs.custom_name)
+        ]
         runs = client.search_runs(experiments)
         by_origin = {(run.info.experiment_id, run.data.tags["dagster_run_id"]) for run in runs}
         wrong = {
             "fits": len(list(self.home.pipelines.glob("*"))) != 2,  # the pipeline, and what is known about it
             f"whole models {models}": len(models) != 2 or len(set(models)) != 2,
             f"versions {versions}": versions != [1, 1],
-            f"alias {pairs.current()}": pairs.current() is None or not pairs.is_whole(),
+            f"alias {pairs.current()}": pairs.current() is None or pairs.reconcile_aliases() is not None,
             "runs left running": any(run.info.status == "RUNNING" for run in runs),
             "two MLflow runs for one Dagster run": len(by_origin) != len(runs),
         }

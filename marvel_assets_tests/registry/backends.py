@@ -13,7 +13,8 @@ import pytest
 
 from marvel_assets.config import ProjectConfig
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.registry.base import CatalogVersion, ModelCatalog
+from marvel_assets.registry.base import ModelRegistry, ModelVersion
+from marvel_assets.registry.model_pairs import ModelPairs
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.registry.unity_catalog_api import UnityCatalogApi
 from marvel_assets.tracking.mlflow_store import connect
@@ -54,8 +55,8 @@ class Backend:
     schema: str = ""
 
     @property
-    def catalog(self) -> ModelCatalog:
-        return UnityCatalog(**self.settings).catalog()
+    def registry(self) -> ModelRegistry:
+        return UnityCatalog(**self.settings).registry()
 
     @property
     def name(self) -> str:
@@ -68,14 +69,18 @@ class Backend:
         return f"{CATALOG}.{self.schema}.other_model"
 
 
-def register(catalog: ModelCatalog, model: Logged, name: str, **tags: str) -> CatalogVersion:
-    return catalog.register(name, model.model_id, tags, description="made by a test")
+def register(registry: ModelRegistry, model: Logged, name: str, **tags: str) -> ModelVersion:
+    return registry.register(name, model.model_id, tags, description="made by a test")
 
 
 def config_of(backend: Backend, project: Path) -> ProjectConfig:
     """The project's configuration, with the names of the test's own schema."""
     config = ProjectConfig.from_yaml(project)
     return config.model_copy(update={"catalog_name": CATALOG, "schema_name": backend.schema})
+
+
+def pairs_of(backend: Backend, project: Path) -> ModelPairs:
+    return ModelPairs(backend.registry, config_of(backend, project), Path(backend.settings["locks"]))
 
 
 def log_models(experiment: str) -> Models:
@@ -138,7 +143,7 @@ def oss_registry(
     }
     yield Backend(settings, embedded_registry.models, None if real else unity_catalog_server.set_status)
     if real:
-        UnityCatalogApi(real).call("CatalogsApi", "delete_catalog", name=CATALOG, force=True)
+        UnityCatalogApi(real).call("DELETE", f"catalogs/{CATALOG}", query={"force": "true"})
 
 
 @pytest.fixture(scope="session")
@@ -183,9 +188,7 @@ def made_backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         registry: Backend = request.getfixturevalue(f"{kind}_registry")
         for variable, value in registry.environment.items():
             monkeypatch.setenv(variable, value)
-        backend = replace(registry, schema=f"t{uuid.uuid4().hex[:8]}")
-        backend.catalog.ensure_schema(CATALOG, backend.schema)
-        return backend
+        return replace(registry, schema=f"t{uuid.uuid4().hex[:8]}")
 
     return made
 
@@ -206,5 +209,5 @@ def backend(request: pytest.FixtureRequest, made_backend: Callable[[str], Backen
 
 
 @pytest.fixture
-def catalog(backend: Backend) -> ModelCatalog:
-    return backend.catalog
+def registry(backend: Backend) -> ModelRegistry:
+    return backend.registry

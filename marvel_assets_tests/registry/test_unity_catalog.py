@@ -1,35 +1,34 @@
-"""What the contract suite can't ask of every backend: several machines on one open-source server, and its failures."""
+"""What is special to an open-source server: doubled numbers, rows that somebody edited, and its failures."""
 
-import asyncio
-import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import mlflow
 import pytest
-from unitycatalog.client import CreateModelVersion
 
-from marvel_assets.registry import server_lock
 from marvel_assets.registry.base import CatalogError
 from marvel_assets.registry.resource import UnityCatalog
-from marvel_assets.registry.server_lock import ServerLock
-from marvel_assets.registry.unity_catalog import OpenSourceCatalog
+from marvel_assets.registry.unity_catalog import UnityCatalogRegistry
 from marvel_assets.registry.unity_catalog_api import UnityCatalogApi
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.registry.backends import ALIAS, Backend, Models, register
 from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
 
 CATALOG = "marvel_machines"
-MACHINES = ("first", "second", "third")
 
-Machine = Callable[[str], OpenSourceCatalog]
+Home = Callable[[str], UnityCatalogRegistry]
 
 
 @pytest.fixture
 def server(unity_catalog_server: UnityCatalogServer) -> UnityCatalogServer:
     return unity_catalog_server
+
+
+@pytest.fixture
+def api(server: UnityCatalogServer) -> UnityCatalogApi:
+    return UnityCatalogApi(server.url)
 
 
 @pytest.fixture
@@ -39,15 +38,11 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def machine(embedded_registry: Backend, tmp_path: Path, server: UnityCatalogServer, name: str) -> Machine:
-    """Makes clients that share nothing but the servers: each has a lock folder and a name of its own."""
+def home(embedded_registry: Backend, tmp_path: Path, server: UnityCatalogServer) -> Home:
+    """Makes registries of homes that share nothing but the servers."""
     client = connect(embedded_registry.settings["tracking_uri"], tmp_path / "locks", f"uc:{server.url}")
-
-    def made(machine: str) -> OpenSourceCatalog:
-        return OpenSourceCatalog(client, tmp_path / machine, server.url, (tmp_path / "files").as_uri(), machine)
-
-    made("first").ensure_schema(*name.split(".")[:2])
-    return made
+    root = (tmp_path / "files").as_uri()
+    return lambda home: UnityCatalogRegistry(client, tmp_path / home, server.url, root)
 
 
 @pytest.fixture
@@ -55,177 +50,172 @@ def models(embedded_registry: Backend) -> Models:
     return embedded_registry.models
 
 
-def test_machines_that_register_models_of_their_own_get_numbers_of_their_own(
-    machine: Machine, models: Models, name: str
+def create_a_foreign_version(api: UnityCatalogApi, name: str) -> None:
+    catalog, schema, model = name.split(".")
+    body = {"model_name": model, "catalog_name": catalog, "schema_name": schema, "source": "theirs"}
+    api.call("POST", "models/versions", body=body)
+
+
+def test_homes_that_register_at_once_get_numbers_of_their_own_and_leave_nothing_behind(
+    home: Home, models: Models, name: str, server: UnityCatalogServer, monkeypatch: pytest.MonkeyPatch
+):
+    # given: both are given the same number at first
+    homes, together = [home(each) for each in ("first", "second")], Barrier(2)
+    monkeypatch.setattr(server, "race_seconds", 0.3)
+
+    def upload_together(registry: UnityCatalogRegistry) -> Callable[..., CatalogError | None]:
+        upload = registry._upload
+
+        def uploaded(*arguments: str) -> CatalogError | None:
+            registry._upload = upload
+            together.wait()
+            failure = upload(*arguments)
+            together.wait()
+            server.race_seconds = 0.0
+            return failure
+
+        return uploaded
+
+    for registry in homes:
+        monkeypatch.setattr(registry, "_upload", upload_together(registry))
+
+    # when: also what is missing of catalog, schema and model
+    with ThreadPoolExecutor() as threads:
+        made = list(threads.map(lambda pair: register(*pair, name), zip(homes, models, strict=False)))
+
+    # then
+    listed = homes[0].search_versions(name)
+    assert len({version.version for version in made}) == 2
+    assert {(version.version, version.model_id) for version in made} == {
+        (version.version, version.model_id) for version in listed
+    }
+    assert {version.status for version in listed} == {"READY"}
+
+
+def test_a_number_that_a_foreign_client_was_given_before_is_an_error_until_somebody_deletes_it(
+    home: Home, models: Models, server: UnityCatalogServer, api: UnityCatalogApi, name: str
 ):
     # given
-    clients = [machine(name) for name in MACHINES]
-
-    # when
-    with ThreadPoolExecutor(3) as threads:
-        made = list(threads.map(lambda pair: register(*pair, name).version, zip(clients, models, strict=True)))
-
-    # then
-    assert sorted(made) == [1, 2, 3]
-
-
-def test_machines_that_register_the_same_model_make_one_version(machine: Machine, models: Models, name: str):
-    # given
-    clients = [machine(name) for name in MACHINES]
-
-    # when
-    with ThreadPoolExecutor(3) as threads:
-        made = list(threads.map(lambda client: register(client, models[0], name).version, clients))
-
-    # then
-    assert made == [1, 1, 1]
-    assert [version.version for version in clients[0].versions(name)] == [1]
-
-
-def test_tags_that_machines_set_at_once_are_all_kept(machine: Machine, models: Models, name: str):
-    # given
-    clients = [machine(name) for name in MACHINES]
-    register(clients[0], models[0], name)
-
-    # when
-    with ThreadPoolExecutor(3) as threads:
-        list(threads.map(lambda place: clients[place % 3].set_tags(name, 1, {f"tag {place}": "set"}), range(9)))
-
-    # then
-    [version] = clients[0].versions(name)
-    assert sorted(version.tags) == [f"tag {place}" for place in range(9)]
-
-
-def test_an_alias_that_machines_move_at_once_is_one_and_points_at_a_version(
-    machine: Machine, models: Models, name: str
-):
-    # given
-    clients = [machine(name) for name in MACHINES]
-    for model in models:
-        register(clients[0], model, name)
-
-    # when
-    with ThreadPoolExecutor(3) as threads:
-        list(threads.map(lambda place: clients[place % 3].set_alias(name, ALIAS, 1 + place % 3), range(9)))
-
-    # then
-    api = clients[0]._api
-    [page] = api.pages(
-        "RegisteredModelsApi", "list_registered_models", catalog_name=CATALOG, schema_name=name.split(".")[1]
-    )
-    assert [model.name for model in page.registered_models].count(f"some_model@{ALIAS}") == 1
-    assert clients[1].version_under(name, ALIAS).version in {1, 2, 3}
-
-
-def test_another_client_of_the_server_sees_the_alias(
-    machine: Machine, models: Models, server: UnityCatalogServer, name: str
-):
-    # given
-    register(machine("first"), models[0], name)
-    machine("first").set_alias(name, ALIAS, 1)
-
-    # when
-    pointer = UnityCatalogApi(server.url).call(
-        "RegisteredModelsApi", "get_registered_model", full_name=f"{name}@{ALIAS}"
-    )
-
-    # then
-    assert pointer.comment == "1"
-
-
-def test_a_number_that_a_foreign_client_was_given_too_is_noticed(
-    machine: Machine, models: Models, server: UnityCatalogServer, name: str
-):
-    # given: a client without our lock, whose creation races with ours
-    catalog = machine("first")
-    register(catalog, models[0], name)
-    foreign = CreateModelVersion(
-        model_name="some_model", catalog_name=CATALOG, schema_name=name.split(".")[1], source="theirs", run_id=""
-    )
-    api = UnityCatalogApi(server.url)
-    api.call("ModelVersionsApi", "create_model_version", create_model_version=foreign)
+    registry = home("first")
+    register(registry, models[0], name)
+    create_a_foreign_version(api, name)
     server.set_back(name)
 
-    # then: when it happens, at every later try, and when an alias is to be set
-    told = f"{name} version 2 was given twice on {server.url}"
-    with pytest.raises(CatalogError, match=told):
-        register(catalog, models[1], name)
-    with pytest.raises(CatalogError, match=told):
-        register(catalog, models[1], name)
-    server.set_status(name, 2, "READY")
-    with pytest.raises(CatalogError, match=told):
-        catalog.set_alias(name, ALIAS, 2)
+    # then: also at the next try, which deletes nothing that is not its own
+    for _ in range(2):
+        with pytest.raises(CatalogError, match=rf"{name}: version 2 was given twice on {server.url}: .* delete the"):
+            register(registry, models[1], name)
+    assert api.call("GET", f"models/{name}/versions/2")["source"] == "theirs"
 
 
-def test_a_version_whose_maker_died_is_made_anew(
-    machine: Machine, models: Models, server: UnityCatalogServer, name: str
+def test_a_version_that_was_given_its_number_first_is_withdrawn_for_another(
+    home: Home,
+    models: Models,
+    server: UnityCatalogServer,
+    api: UnityCatalogApi,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
 ):
-    # given
-    catalog = machine("first")
-    register(catalog, models[0], name)
-    server.set_status(name, 1, "PENDING_REGISTRATION")
+    # given: a foreign client that is given the same number while the files are uploaded
+    registry = home("first")
+    registry.ensure_model(name)
+    upload = registry._upload
+
+    def upload_beside_another(*arguments: str) -> CatalogError | None:
+        failure = upload(*arguments)
+        monkeypatch.undo()
+        server.set_back(name)
+        create_a_foreign_version(api, name)
+        return failure
+
+    monkeypatch.setattr(registry, "_upload", upload_beside_another)
 
     # when
-    made = register(catalog, models[0], name)
+    made = register(registry, models[0], name)
 
     # then
-    assert (made.version, made.status) == (2, "READY")
-    assert [version.version for version in catalog.versions(name)] == [2]
+    assert made.version == 2
+    assert api.call("GET", f"models/{name}/versions/1")["source"] == "theirs"
 
 
-def test_the_lock_of_a_client_that_died_is_passed_over(
-    machine: Machine, models: Models, server: UnityCatalogServer, name: str
-):
-    # given: a client that drew a number and was never heard of again
-    register(machine("first"), models[0], name)
-    dead = ServerLock(UnityCatalogApi(server.url), name, "dead")
-    dead._write(server_lock.Intent(ticket=1))
-
-    # when
-    waiting = ServerLock(UnityCatalogApi(server.url), name, "waiting", stale_seconds=0.5)
-    with waiting.held():
-        # then
-        assert dead._others()["waiting"].ticket == 2
-
-
-def test_a_client_that_lives_is_waited_for(machine: Machine, models: Models, server: UnityCatalogServer, name: str):
+def test_another_client_of_the_server_sees_the_alias(home: Home, models: Models, api: UnityCatalogApi, name: str):
     # given
-    register(machine("first"), models[0], name)
-    order = []
-    api = UnityCatalogApi(server.url)
-
-    def second() -> None:
-        with ServerLock(api, name, "second").held():
-            order.append("second")
+    registry = home("first")
+    register(registry, models[0], name)
 
     # when
-    with ServerLock(api, name, "first").held():
-        waiting = threading.Thread(target=second)
-        waiting.start()
-        while not ServerLock(api, name, "onlooker")._others().get("second", server_lock.Intent()).ticket:
-            time.sleep(0.01)
-        order.append("first")
-    waiting.join()
+    registry.set_alias(name, ALIAS, 1)
 
     # then
-    assert order == ["first", "second"]
+    assert api.call("GET", f"models/{name}@{ALIAS}")["comment"] == "1"
+
+
+@pytest.mark.parametrize("comment", ["the first one", "", "7"])
+def test_an_edited_alias_is_named_with_what_was_expected(
+    home: Home, models: Models, api: UnityCatalogApi, name: str, comment: str
+):
+    # given
+    registry = home("first")
+    register(registry, models[0], name)
+    registry.set_alias(name, ALIAS, 1)
+    api.call("PATCH", f"models/{name}@{ALIAS}", body={"comment": comment})
+
+    # then
+    with pytest.raises(CatalogError, match=f"{name}@{ALIAS} on .*its comment is '{comment}', expected the number"):
+        registry.get_version_by_alias(name, ALIAS)
+
+
+@pytest.mark.parametrize("edited", ['{"model_id": ', '{"model_id": 1}', "[]", ""])
+def test_an_edited_comment_is_named_with_its_version(
+    home: Home, models: Models, api: UnityCatalogApi, name: str, edited: str
+):
+    # given
+    registry = home("first")
+    register(registry, models[0], name)
+    api.call("PATCH", f"models/{name}/versions/1", body={"comment": f"a model\nmarvel_assets: {edited}"})
+
+    # then
+    with pytest.raises(CatalogError, match=f"The comment of {name} version 1 on .* was edited: its last line is"):
+        registry.search_versions(name)
+
+
+def test_each_catalog_that_is_created_has_a_folder_of_its_own(home: Home, api: UnityCatalogApi, tmp_path: Path):
+    # when
+    home("first").ensure_model("marvel_own_folder.characters.some_model")
+
+    # then
+    root = api.call("GET", "catalogs/marvel_own_folder")["storage_root"]
+    assert root == f"{(tmp_path / 'files').as_uri()}/marvel_own_folder"
 
 
 def test_a_catalog_that_is_missing_is_named_with_the_way_to_have_it(server: UnityCatalogServer, tmp_path: Path):
     # given
-    catalog = OpenSourceCatalog(mlflow.MlflowClient(), tmp_path, server.url, None, "first")
+    registry = UnityCatalogRegistry(mlflow.MlflowClient(), tmp_path, server.url, None)
 
     # then
     with pytest.raises(CatalogError, match=r"There is no catalog marvel_new on http.*MARVEL_UC_STORAGE_ROOT"):
-        catalog.ensure_schema("marvel_new", "characters")
+        registry.ensure_model("marvel_new.characters.some_model")
 
 
-def test_what_is_missing_and_would_be_created_is_not_created_by_a_look(server: UnityCatalogServer, tmp_path: Path):
+def test_a_catalog_without_a_storage_root_is_refused_before_anything_is_registered(
+    server: UnityCatalogServer, api: UnityCatalogApi, tmp_path: Path
+):
     # given
-    database = tmp_path / "mlflow.db"
+    api.create("catalogs", {"name": "marvel_rootless"})
+    registry = UnityCatalogRegistry(mlflow.MlflowClient(), tmp_path, server.url, None)
+
+    # then
+    with pytest.raises(CatalogError, match=f"{server.url} refused POST models: 400 FAILED_PRECONDITION: None of"):
+        registry.ensure_model("marvel_rootless.characters.some_model")
+
+
+def test_what_is_missing_and_would_be_created_is_not_created_by_a_look(
+    server: UnityCatalogServer, api: UnityCatalogApi, tmp_path: Path
+):
+    # given
     resource = UnityCatalog(
         backend="oss",
-        tracking_uri=f"sqlite:///{database}",
+        tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}",
         registry_uri=f"uc:{server.url}",
         storage_root=tmp_path.as_uri(),
         locks=str(tmp_path / "locks"),
@@ -236,52 +226,39 @@ def test_what_is_missing_and_would_be_created_is_not_created_by_a_look(server: U
 
     # then
     assert problems == []
-    assert UnityCatalogApi(server.url).find("CatalogsApi", "get_catalog", name="looked_at") is None
+    assert api.find("catalogs/looked_at") is None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_token_that_is_refused_is_told_and_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_token_that_is_refused_is_reported_and_not_shown(monkeypatch: pytest.MonkeyPatch):
     # given
     monkeypatch.setenv("MLFLOW_UC_OSS_TOKEN", "canary-token")
-    with UnityCatalogServer(token="another") as server:
-        catalog = OpenSourceCatalog(mlflow.MlflowClient(), tmp_path, server.url, None, "first")
 
-        # when
-        with pytest.raises(CatalogError) as told:
-            catalog.ensure_schema("marvel_new", "characters")
+    # when
+    with UnityCatalogServer(token="another") as server, pytest.raises(CatalogError) as refusal:
+        UnityCatalogApi(server.url).find("catalogs/marvel_new")
 
     # then
-    assert f"{server.url} refused get_catalog: 401" in str(told.value)
-    assert "canary-token" not in str(told.value)
+    assert f"{server.url} refused GET catalogs/marvel_new: 401 UNAUTHENTICATED" in str(refusal.value)
+    assert "canary-token" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("status", [500, 503, 403])
-def test_a_server_that_refuses_is_named_with_its_answer(tmp_path: Path, status: int):
+def test_a_server_that_refuses_is_named_with_its_answer(status: int):
     # given
     with UnityCatalogServer() as server:
-        catalog = OpenSourceCatalog(mlflow.MlflowClient(), tmp_path, server.url, None, "first")
         server.fail_with = status
 
         # then
-        with pytest.raises(CatalogError, match=f"{server.url} refused .*: {status}"):
-            catalog.versions("a.b.c")
+        with pytest.raises(CatalogError, match=f"{server.url} refused GET models/a.b.c: {status}"):
+            UnityCatalogApi(server.url).find("models/a.b.c")
 
 
-def test_a_server_that_is_gone_is_named_at_once(tmp_path: Path):
+def test_a_server_that_is_gone_is_named():
     # given
     with UnityCatalogServer() as server:
         url = server.url
-    catalog = OpenSourceCatalog(mlflow.MlflowClient(), tmp_path, url, None, "first")
 
     # then
-    with pytest.raises(CatalogError, match=f"The Unity Catalog server at {url} can't be reached"):
-        catalog.versions("a.b.c")
-
-
-def test_a_notebook_whose_loop_is_running_can_ask(server: UnityCatalogServer):
-    # given
-    async def cell() -> object:
-        return UnityCatalogApi(server.url).find("CatalogsApi", "get_catalog", name="absent")
-
-    # then
-    assert asyncio.run(cell()) is None
+    with pytest.raises(CatalogError, match=rf"server at {url} can't be reached: \[Errno 111\] Connection refused\. Is"):
+        UnityCatalogApi(url).find("models/a.b.c")

@@ -17,7 +17,7 @@ from marvel_assets.config import ProjectConfig
 from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
 from marvel_assets.defs.ingestion.sensors import IN_PROGRESS_STATUSES
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.registry.embedded import EmbeddedCatalog
+from marvel_assets.registry.mlflow import MlflowRegistry
 from marvel_assets.registry.model_pairs import ALIAS, ModelPairs
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.homes import Templates, copy_of
@@ -37,9 +37,9 @@ FAIR, BETTER, BEST = 0.1, 0.05, 0.0
 KILL_ONCE_AFTER_AN_ALIAS = """
 import os, signal
 from pathlib import Path
-from marvel_assets.registry.mlflow import MlflowRegistryCatalog
+from marvel_assets.registry.mlflow import MlflowRegistry
 
-moved = MlflowRegistryCatalog.set_alias
+moved = MlflowRegistry.set_alias
 
 def set_alias(self, name, alias, version):
     moved(self, name, alias, version)
@@ -48,7 +48,7 @@ def set_alias(self, name, alias, version):
         order.unlink()
         os.kill(os.getpid(), signal.SIGKILL)
 
-MlflowRegistryCatalog.set_alias = set_alias
+MlflowRegistry.set_alias = set_alias
 """
 """What the server's processes load when they start: a `kill -9` on order, between the two alias moves."""
 
@@ -70,9 +70,9 @@ class Story:
 
     def under_the_aliases(self) -> tuple[int | None, int | None]:
         """The basic and the custom version, each by its own alias."""
-        catalog = EmbeddedCatalog(connect(f"sqlite:///{self.home.mlflow_database}", self.home.locks), self.home.locks)
+        catalog = MlflowRegistry(connect(f"sqlite:///{self.home.mlflow_database}", self.home.locks), self.home.locks)
         pairs = ModelPairs(catalog, self.config, self.home.locks)
-        found = [catalog.version_under(name, ALIAS) for name in (pairs.basic_name, pairs.custom_name)]
+        found = [catalog.get_version_by_alias(name, ALIAS) for name in (pairs.basic_name, pairs.custom_name)]
         return tuple(None if version is None else version.version for version in found)
 
     def start_job(self, name: str, op: str, assets: Sequence[str] | None = None, **config: str) -> str:

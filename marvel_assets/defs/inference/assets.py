@@ -11,7 +11,7 @@ from marvel_assets.defs.metadata import OWNERS, WEEKLY
 from marvel_assets.defs.registration.assets import JUDGED_AGAINST, NOBODY, register, version_result
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
-from marvel_assets.registry.base import CatalogVersion
+from marvel_assets.registry.base import ModelVersion
 from marvel_assets.registry.model_pairs import ALIAS, CUSTOM_MODEL, ROLLED_BACK, WRAPS, ModelPair, StalePairError
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, WheelRef
@@ -132,8 +132,8 @@ def _inspected(
     return verdicts
 
 
-def _basic_version(reference: ModelVersionRef, unity_catalog: UnityCatalog) -> CatalogVersion:
-    if version := unity_catalog.catalog().find_version(reference.name, reference.version):
+def _basic_version(reference: ModelVersionRef, unity_catalog: UnityCatalog) -> ModelVersion:
+    if version := unity_catalog.registry().get_version(reference.name, reference.version):
         return version
     raise dg.Failure(
         f"{reference.name} version {reference.version} is no longer in the catalog; materialise basic_model_version.",
@@ -144,7 +144,7 @@ def _basic_version(reference: ModelVersionRef, unity_catalog: UnityCatalog) -> C
 def _release(context: dg.AssetExecutionContext, pair: ModelPair, project: Project, unity_catalog: UnityCatalog) -> str:
     """Put the pair under the alias, unless a person must approve it; tells in words where it stands."""
     pairs = unity_catalog.pairs(project.config)
-    is_served = pairs.served_model() == pair.basic.model_id
+    is_served = pairs.champion_model_id() == pair.basic.model_id
     if is_served and (reason := pair.custom.tags.get(ROLLED_BACK)):
         context.log.warning(f"{pairs.current()} stay {ALIAS}: custom version {pair.custom.version}: {reason}")
         return f"not {ALIAS}: {reason}"
@@ -153,7 +153,7 @@ def _release(context: dg.AssetExecutionContext, pair: ModelPair, project: Projec
         return f"waits for approval to be {ALIAS}"
     try:
         against = pair.basic.tags.get(JUDGED_AGAINST, NOBODY)
-        is_new = pairs.move(pair, None if against == NOBODY else against)
+        is_new = pairs.promote(pair, None if against == NOBODY else against)
     except StalePairError as error:
         raise dg.Failure(str(error)) from error
     context.log.info(f"{ALIAS}: {pair} ({'new' if is_new else 'unchanged'})")

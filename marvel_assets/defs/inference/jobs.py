@@ -61,7 +61,7 @@ def verify_environment(
     from marvel_assets.tracking.signature import example_frame
 
     name = project.config.qualified(CUSTOM_MODEL)
-    version = unity_catalog.catalog().version_under(name, ALIAS)
+    version = unity_catalog.registry().get_version_by_alias(name, ALIAS)
     if version is None:
         raise dg.Failure(f"{name} has no version under {ALIAS}; materialise custom_model_version first.")
     uri = f"models:/{name}/{version.version}"

@@ -140,7 +140,7 @@ def _reference(
     from marvel_assets.model.batching import predict_in_threads, predict_unique_rows
     from marvel_assets.training.dataset import columns_for_training, to_frame
 
-    basic = unity_catalog.pairs(project.config).of_custom(custom_version).basic
+    basic = unity_catalog.pairs(project.config).for_custom_version(custom_version).basic
     model = LoggedModelRef("", basic.model_id, basic.run_id, project.config.experiment_name_basic)
     source = find_dataset_input(model.run_id, "testing", project, tables, tracking)
     features = project.config.features

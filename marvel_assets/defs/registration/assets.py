@@ -19,7 +19,7 @@ from marvel_assets.defs.registration.served import report_served, version_metada
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.evaluation.gate import GateResult
-from marvel_assets.registry.base import CatalogVersion
+from marvel_assets.registry.base import ModelVersion
 from marvel_assets.registry.model_pairs import ALIAS, BASIC_MODEL, ROLLED_BACK
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.io_managers import ReferenceIOManager
@@ -28,7 +28,6 @@ from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import INSPECTION, PASSED, MlflowTracking
 
 GROUP = "registry"
-READY_SECONDS = 60
 GATE = "passes_the_gate"
 
 JUDGED_AGAINST = "judged_against"
@@ -75,16 +74,15 @@ def basic_model_version(
             allow_retries=False,
         )
     name, gate = project.config.qualified(BASIC_MODEL), project.config.gate
-    catalog, pairs = unity_catalog.catalog(), unity_catalog.pairs(project.config)
-    catalog.ensure_schema(*name.split(".")[:2])
+    catalog, pairs = unity_catalog.registry(), unity_catalog.pairs(project.config)
     champion, champion_problem = champion_of(pairs)
     if champion_problem and gate.mode == "enforce":
         raise dg.Failure(f"What is {ALIAS} is not a whole pair: {champion_problem}.")
-    if not champion_problem and (reconciled := pairs.reconcile()):
+    if not champion_problem and (reconciled := pairs.reconcile_aliases()):
         context.log.warning(str(reconciled))
         for event in report_served(reconciled.pair, str(reconciled), tracking, references):
             context.log_event(event)
-    known = next(iter(catalog.versions(name, model_id=basic_model.model_id)), None)
+    known = next(iter(catalog.search_versions(name, model_id=basic_model.model_id)), None)
     best = best_served(champion, catalog)
     result = evaluate_challenger_cached(
         context, basic_model, known, champion, champion_problem, best, project, tables, tracking
@@ -114,7 +112,7 @@ def basic_model_version(
     card = model_card(tracking.facts_of(basic_model), result)
     if known is None:
         tracking.log_text(basic_model, card, CARD_FILE)
-    against = champion.basic.model_id if champion else pairs.served_model() if champion_problem else NOBODY
+    against = champion.basic.model_id if champion else pairs.champion_model_id() if champion_problem else NOBODY
     tags = {}
     if against != basic_model.model_id:
         best_model_id = best_served_with(basic_model.model_id, result, champion, best)
@@ -167,27 +165,24 @@ def register(
     unity_catalog: UnityCatalog,
     tags: Mapping[str, str] = MappingProxyType({}),
     description: str = "",
-) -> CatalogVersion:
-    """Register a logged model, and wait until the version is READY. No alias moves here.
+) -> ModelVersion:
+    """Register a logged model. No alias moves here.
 
-    Safe to repeat: the same model makes no second version. A version that was made before gets the tags, and the
-    description, that it lacks: the run that made it may have been killed before it came to these.
+    Safe to repeat: the same model makes no second version, and one that was made before gets the tags that it lacks.
     """
-    catalog = unity_catalog.catalog()
-    catalog.ensure_schema(*name.split(".")[:2])
+    registry = unity_catalog.registry()
     traces = {**Tags.collect(context.run.run_id).as_dict(), "model_id": model.model_id, "mlflow_run_id": model.run_id}
-    registered = catalog.register(name, model.model_id, {**traces, **tags}, description=description)
+    registered = registry.register(name, model.model_id, {**traces, **tags}, description=description)
     if not tags.items() <= registered.tags.items():
-        catalog.set_tags(name, registered.version, tags)
-    if description and not registered.description:
-        catalog.set_description(name, registered.version, description)
-    return catalog.wait_until_ready(name, registered.version, READY_SECONDS)
+        registry.set_tags(name, registered.version, tags)
+        return registry.get_version(name, registered.version) or registered
+    return registered
 
 
 def version_result(
     context: dg.AssetExecutionContext,
     model: LoggedModelRef,
-    version: CatalogVersion,
+    version: ModelVersion,
     tracking: MlflowTracking,
     *,
     is_new: bool,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from marvel_assets.defs.resources import Project
     from marvel_assets.evaluation.gate import GateResult
     from marvel_assets.evaluation.roc_auc import Probabilities
-    from marvel_assets.registry.base import CatalogVersion, ModelCatalog
+    from marvel_assets.registry.base import ModelRegistry, ModelVersion
     from marvel_assets.registry.model_pairs import ModelPair, ModelPairs
     from marvel_assets.storage.references import LoggedModelRef
     from marvel_assets.storage.tables import Tables
@@ -48,16 +48,16 @@ def champion_of(pairs: ModelPairs) -> tuple[ModelPair | None, str]:
         return None, str(error)
 
 
-def best_served(champion: ModelPair | None, catalog: ModelCatalog) -> CatalogVersion | None:
+def best_served(champion: ModelPair | None, catalog: ModelRegistry) -> ModelVersion | None:
     """The version of the best model served so far, where that isn't the champion and nobody rolled it back."""
     model_id = champion.basic.tags.get(BEST_SERVED) if champion else None
     if champion is None or model_id in {None, champion.basic.model_id}:
         return None
-    versions = catalog.versions(champion.basic.name, model_id=model_id)
+    versions = catalog.search_versions(champion.basic.name, model_id=model_id)
     return next((version for version in versions if not version.tags.get(ROLLED_BACK)), None)
 
 
-def best_served_with(model_id: str, result: GateResult, champion: ModelPair | None, best: CatalogVersion | None) -> str:
+def best_served_with(model_id: str, result: GateResult, champion: ModelPair | None, best: ModelVersion | None) -> str:
     """The best model once this one is served, as the comparisons on the same rows have it.
 
     A model that was registered in spite of a refusal begins anew: a person has accepted the loss.
@@ -71,10 +71,10 @@ def best_served_with(model_id: str, result: GateResult, champion: ModelPair | No
 def evaluate_challenger_cached(
     context: dg.AssetExecutionContext,
     model: LoggedModelRef,
-    known: CatalogVersion | None,
+    known: ModelVersion | None,
     champion: ModelPair | None,
     champion_problem: str,
-    best: CatalogVersion | None,
+    best: ModelVersion | None,
     project: Project,
     tables: Tables,
     tracking: MlflowTracking,
@@ -123,7 +123,7 @@ def _evaluate(
     model: LoggedModelRef,
     champion: ModelPair | None,
     champion_problem: str,
-    best: CatalogVersion | None,
+    best: ModelVersion | None,
     project: Project,
     tables: Tables,
     tracking: MlflowTracking,

@@ -26,13 +26,13 @@ def promote_pair(
     """Copy both versions first, and move both aliases when both are READY."""
     source = project.config
     target = ProjectConfig.from_yaml(project.config_path, config.to or next_environment(source.environment))
-    catalog = unity_catalog.catalog()
+    catalog = unity_catalog.registry()
     pair, there = chosen_pair(unity_catalog.pairs(source), config.basic_version), unity_catalog.pairs(target)
     basic, custom = (
         promote_version(catalog, version, name, promoted_by=context.run_id)
         for version, name in ((pair.basic, there.basic_name), (pair.custom, there.custom_name))
     )
-    there.move(ModelPair(basic, custom), there.served_model(), Decision())
+    there.promote(ModelPair(basic, custom), there.champion_model_id(), Decision())
     for copy in (basic, custom):
         context.log.info(f"{copy.name} version {copy.version} is {ALIAS}, from {copy.tags[PROMOTED_FROM]}")
     context.add_output_metadata({copy.name: copy.version for copy in (basic, custom)})
@@ -75,7 +75,7 @@ def approve_models(
     references: dg.ResourceParam[ReferenceIOManager],
 ) -> None:
     """Move both aliases to a pair that a person has looked at."""
-    approved = approve_pair(unity_catalog.catalog(), unity_catalog.pairs(project.config), config)
+    approved = approve_pair(unity_catalog.registry(), unity_catalog.pairs(project.config), config)
     message = f"{ALIAS}: {approved} (approved by {config.actor})"
     _report_served(context, message, project, unity_catalog, tracking, references)
 

@@ -6,16 +6,14 @@ import dagster as dg
 from pydantic import Field
 
 from marvel_assets.config import Environment
-from marvel_assets.defs.registration.assets import READY_SECONDS
-from marvel_assets.defs.registration.release import APPROVED_BY, RESTORED_BY, RESTORED_WHY, ROLLED_BACK_BY
-from marvel_assets.registry.base import CatalogError, CatalogVersion, ModelCatalog
+from marvel_assets.defs.registration.release import APPROVED_BY, RESTORED_BY, RESTORED_WHY
+from marvel_assets.registry.base import CatalogError, ModelRegistry, ModelVersion
 from marvel_assets.registry.model_pairs import ALIAS, REPLACES, ROLLED_BACK, SERVING_STATUS, ModelPair, ModelPairs
 
 OF_ONE_ENVIRONMENT = {
     REPLACES,
     SERVING_STATUS,
     ROLLED_BACK,
-    ROLLED_BACK_BY,
     RESTORED_BY,
     RESTORED_WHY,
     APPROVED_BY,
@@ -59,21 +57,19 @@ def chosen_pair(pairs: ModelPairs, basic_version: int | None) -> ModelPair:
         CatalogError: there is no such pair.
     """
     if basic_version is not None:
-        return pairs.of_basic(basic_version)
+        return pairs.for_basic_version(basic_version)
     pair = pairs.current()
     if pair is None:
         raise CatalogError(f"{pairs.custom_name} has no version under {ALIAS}; materialise custom_model_version first.")
     return pair
 
 
-def promote_version(catalog: ModelCatalog, version: CatalogVersion, target: str, promoted_by: str) -> CatalogVersion:
+def promote_version(catalog: ModelRegistry, version: ModelVersion, target: str, promoted_by: str) -> ModelVersion:
     """Make the same logged model a READY version under another name, with its tags; a second call finds the first's.
 
     The logged model stays where it is, so that run, metrics and data versions are found from the copy as from the
     original.
     """
-    catalog.ensure_schema(*target.split(".")[:2])
     kept = {key: value for key, value in version.tags.items() if key not in OF_ONE_ENVIRONMENT}
     tags = {**kept, PROMOTED_FROM: f"{version.name}/{version.version}", PROMOTED_BY: promoted_by}
-    copy = catalog.register(target, version.model_id, tags, version.description)
-    return catalog.wait_until_ready(target, copy.version, READY_SECONDS)
+    return catalog.register(target, version.model_id, tags, version.description)

@@ -5,15 +5,10 @@ import getpass
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.registry.base import CatalogError, ModelCatalog
-from marvel_assets.registry.model_pairs import ALIAS, ROLLED_BACK, Decision, ModelPair, ModelPairs
+from marvel_assets.registry.base import CatalogError, ModelRegistry
+from marvel_assets.registry.model_pairs import ALIAS, Decision, ModelPair, ModelPairs
 
-ROLLED_BACK_BY, RESTORED_BY, RESTORED_WHY, APPROVED_BY = (
-    "rolled_back_by",
-    "restored_by",
-    "restored_why",
-    "approved_by",
-)
+RESTORED_BY, RESTORED_WHY, APPROVED_BY = "restored_by", "restored_why", "approved_by"
 """Tags of versions."""
 
 
@@ -71,31 +66,29 @@ def roll_back_pair(pairs: ModelPairs, config: RollbackConfig) -> tuple[ModelPair
     Raises:
         CatalogError: nothing is served, or there is no earlier pair.
     """
-    pairs.reconcile()
+    pairs.reconcile_aliases()
     left = pairs.current()
     if left is None:
         raise CatalogError(f"{pairs.custom_name} has no version under {ALIAS}; there is nothing to roll back.")
-    back = pairs.before(left) if config.basic_version is None else pairs.of_basic(config.basic_version)
+    back = pairs.previous(left) if config.basic_version is None else pairs.for_basic_version(config.basic_version)
     if back.basic.model_id == left.basic.model_id:
         raise CatalogError(f"{pairs.basic_name} version {back.basic.version} is {ALIAS} already.")
     decision = Decision(
-        tags={RESTORED_BY: config.actor, RESTORED_WHY: config.reason},
-        replaced_tags={ROLLED_BACK: f"{config.reason} ({config.actor})", ROLLED_BACK_BY: config.actor},
-        is_rollback=True,
+        {RESTORED_BY: config.actor, RESTORED_WHY: config.reason}, rolled_back=f"{config.reason} ({config.actor})"
     )
-    pairs.move(back, left.basic.model_id, decision)
+    pairs.promote(back, left.basic.model_id, decision)
     return left, back
 
 
-def approve_pair(catalog: ModelCatalog, pairs: ModelPairs, config: ApproveConfig) -> ModelPair:
+def approve_pair(catalog: ModelRegistry, pairs: ModelPairs, config: ApproveConfig) -> ModelPair:
     """Put a registered pair under the alias.
 
     Raises:
         CatalogError: there is no such pair.
     """
-    versions = catalog.versions(pairs.basic_name)
+    versions = catalog.search_versions(pairs.basic_name)
     if not versions:
         raise CatalogError(f"{pairs.basic_name} has no version to approve; materialise basic_model_version first.")
-    pair = pairs.of_basic(config.basic_version or versions[0].version)
-    pairs.move(pair, pairs.served_model(), Decision(tags={APPROVED_BY: config.actor}))
+    pair = pairs.for_basic_version(config.basic_version or versions[0].version)
+    pairs.promote(pair, pairs.champion_model_id(), Decision(tags={APPROVED_BY: config.actor}))
     return pair

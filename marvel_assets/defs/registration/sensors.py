@@ -37,7 +37,7 @@ def aliases_agree(
 
     cursor, pairs = SensorCursor.from_json(context.cursor), unity_catalog.pairs(project.config)
     try:
-        reconciled, current = pairs.reconcile(), pairs.current()
+        reconciled, current = pairs.reconcile_aliases(), pairs.current()
     except (CatalogError, MlflowException) as error:
         return cursor.failed("The aliases can't be looked at", error)
     if reconciled is None:

@@ -5,14 +5,14 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
-from marvel_assets.registry.base import CatalogVersion
+from marvel_assets.registry.base import ModelVersion
 from marvel_assets.registry.model_pairs import ALIAS, ModelPair
 from marvel_assets.storage.io_managers import ReferenceIOManager
 from marvel_assets.storage.references import ModelVersionRef
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
 
-def version_metadata(version: CatalogVersion, tracking: MlflowTracking) -> dict[str, dg.MetadataValue[Any] | str | int]:
+def version_metadata(version: ModelVersion, tracking: MlflowTracking) -> dict[str, dg.MetadataValue[Any] | str | int]:
     """What the page of a version's asset shows."""
     from marvel_assets.evaluation.model_card import with_full_links
 

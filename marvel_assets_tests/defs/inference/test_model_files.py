@@ -10,7 +10,7 @@ import pytest
 
 from marvel_assets.config import ProjectConfig
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
-from marvel_assets.registry.embedded import EmbeddedCatalog
+from marvel_assets.registry.mlflow import MlflowRegistry
 from marvel_assets.registry.model_pairs import ModelPair, ModelPairs
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import marvel, materialize, succeeded
@@ -28,7 +28,7 @@ CHANGED = "the files are not those that were logged as"
 def pairs(given_runs: Callable[..., ProjectPaths], small_project: Path) -> ModelPairs:
     """A home in which version 1 is served."""
     home = given_runs(FAIR)
-    catalog = EmbeddedCatalog(connect(f"sqlite:///{home.mlflow_database}", home.locks), home.locks)
+    catalog = MlflowRegistry(connect(f"sqlite:///{home.mlflow_database}", home.locks), home.locks)
     return ModelPairs(catalog, ProjectConfig.from_yaml(small_project), home.locks)
 
 

@@ -12,7 +12,7 @@ import yaml
 from marvel_assets.config import ProjectConfig
 from marvel_assets.defs.registration import challenger as judging
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.registry.embedded import EmbeddedCatalog
+from marvel_assets.registry.mlflow import MlflowRegistry
 from marvel_assets.registry.model_pairs import ModelPair, ModelPairs
 from marvel_assets.summary import summary
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
@@ -52,7 +52,7 @@ def gate(tmp_path: Path, small_project: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def pairs_in(home: ProjectPaths, config: ProjectConfig) -> ModelPairs:
-    catalog = EmbeddedCatalog(connect(f"sqlite:///{home.mlflow_database}", home.locks), home.locks)
+    catalog = MlflowRegistry(connect(f"sqlite:///{home.mlflow_database}", home.locks), home.locks)
     return ModelPairs(catalog, config, home.locks)
 
 
@@ -64,7 +64,7 @@ def shown_on(instance: dg.DagsterInstance, asset: str) -> Mapping[str, dg.Metada
 def served(home: ProjectPaths, config: ProjectConfig) -> tuple[int, int]:
     """The numbers of the pair under the aliases, each looked up by its own alias."""
     pairs = pairs_in(home, config)
-    assert pairs.is_whole()
+    assert pairs.reconcile_aliases() is None
     current = pairs.current()
     return current.basic.version, current.custom.version
 
@@ -274,9 +274,8 @@ def test_a_rollback_puts_the_earlier_pair_back_with_who_and_why(
     # then
     assert done.success
     assert served(home, config) == (1, 1)
-    left = pairs_in(home, config).of_basic(2)
+    left = pairs_in(home, config).for_basic_version(2)
     for version in (left.basic, left.custom):
-        assert version.tags["rolled_back_by"] == "Ororo"
         assert version.tags["rolled_back_why"] == "it calls Uatu dead (Ororo)"
     assert pairs_in(home, config).current().basic.tags["restored_why"] == "it calls Uatu dead"
     made = [event for event in done.all_events if event.is_step_materialization]
@@ -352,13 +351,13 @@ def test_a_challenger_that_was_judged_against_another_champion_fails_and_wins_in
 ):
     # given: another machine's run moves the aliases after this one has judged
     given_runs(FAIR)
-    move = ModelPairs.move
+    move = ModelPairs.promote
 
     def first_another(pairs: ModelPairs, to: ModelPair, _: str | None) -> bool:
-        monkeypatch.setattr(ModelPairs, "move", move)
+        monkeypatch.setattr(ModelPairs, "promote", move)
         return move(pairs, to, "m-another")
 
-    monkeypatch.setattr(ModelPairs, "move", first_another)
+    monkeypatch.setattr(ModelPairs, "promote", first_another)
 
     # when
     result = run_graph(home, sources[GOOD])
@@ -375,7 +374,7 @@ def test_an_alias_that_a_person_moved_back_stays_there_and_the_run_says_why(
 ):
     # given
     given_runs(FAIR, GOOD)
-    pairs_in(home, config)._catalog.set_alias(config.qualified(CUSTOM), "latest-model", 1)
+    pairs_in(home, config)._registry.set_alias(config.qualified(CUSTOM), "latest-model", 1)
     instance = dg.DagsterInstance.ephemeral()
 
     # when
@@ -400,7 +399,7 @@ def test_a_challenger_may_take_the_place_of_what_a_person_serves(
 ):
     # given: a person serves the worse of the two
     given_runs(FAIR, GOOD)
-    pairs_in(home, config)._catalog.set_alias(config.qualified(CUSTOM), "latest-model", 1)
+    pairs_in(home, config)._registry.set_alias(config.qualified(CUSTOM), "latest-model", 1)
 
     # when
     result = run_graph(home, templates.source(0.02))
@@ -408,7 +407,7 @@ def test_a_challenger_may_take_the_place_of_what_a_person_serves(
     # then
     assert checks_of(result)["passes_the_gate"]
     assert served(home, config) == (3, 3)
-    assert pairs_in(home, config).before(pairs_in(home, config).current()).custom.version == 1
+    assert pairs_in(home, config).previous(pairs_in(home, config).current()).custom.version == 1
 
 
 def test_an_alias_on_what_is_no_pair_fails_the_run_with_a_way_out(
@@ -417,8 +416,8 @@ def test_an_alias_on_what_is_no_pair_fails_the_run_with_a_way_out(
     # given: somebody's own version
     given_runs(GOOD)
     pairs = pairs_in(home, config)
-    foreign = pairs._catalog.register(config.qualified(CUSTOM), pairs.current().basic.model_id, {}, "mine")
-    pairs._catalog.set_alias(config.qualified(CUSTOM), "latest-model", foreign.version)
+    foreign = pairs._registry.register(config.qualified(CUSTOM), pairs.current().basic.model_id, {}, "mine")
+    pairs._registry.set_alias(config.qualified(CUSTOM), "latest-model", foreign.version)
 
     # when
     result = run_graph(home, sources[GOOD])
@@ -427,4 +426,4 @@ def test_an_alias_on_what_is_no_pair_fails_the_run_with_a_way_out(
     told = failure_of(result)
     assert f"{config.qualified(CUSTOM)} version {foreign.version} does not tell which version of" in told
     assert "; put a version of this project under latest-model with the job approve, or remove the alias." in told
-    assert pairs._catalog.version_under(config.qualified(CUSTOM), "latest-model").version == foreign.version
+    assert pairs._registry.get_version_by_alias(config.qualified(CUSTOM), "latest-model").version == foreign.version

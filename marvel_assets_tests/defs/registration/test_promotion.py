@@ -10,7 +10,7 @@ import pytest
 from marvel_assets.defs.registration.jobs import promote
 from marvel_assets.defs.resources import Project
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.registry.base import ModelCatalog
+from marvel_assets.registry.base import ModelRegistry
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets_tests.commands import BASIC, CUSTOM
 from marvel_assets_tests.registry.backends import Backend
@@ -28,7 +28,7 @@ def unity_catalog(embedded_registry: Backend, home: ProjectPaths) -> UnityCatalo
     shutil.copyfile(embedded_registry.settings["tracking_uri"].removeprefix("sqlite:///"), home.mlflow_database)
     store = f"sqlite:///{home.mlflow_database}"
     made = UnityCatalog(tracking_uri=store, registry_uri=store, locks=str(home.locks))
-    catalog = made.catalog()
+    catalog = made.registry()
     catalog.register(f"{DEV}.{BASIC}", basic.model_id, {"git_sha": "abc", "model_id": basic.model_id}, "the basic one")
     catalog.register(f"{DEV}.{CUSTOM}", custom.model_id, {"basic_model_id": basic.model_id}, "the custom one")
     for model in (BASIC, CUSTOM):
@@ -55,8 +55,8 @@ def reason(result: dg.ExecuteInProcessResult) -> str:
     return str((error.cause or error).message)
 
 
-def served(catalog: ModelCatalog, schema: str) -> list[str | None]:
-    under = [catalog.version_under(f"{schema}.{model}", ALIAS) for model in (BASIC, CUSTOM)]
+def served(catalog: ModelRegistry, schema: str) -> list[str | None]:
+    under = [catalog.get_version_by_alias(f"{schema}.{model}", ALIAS) for model in (BASIC, CUSTOM)]
     return [None if version is None else version.model_id for version in under]
 
 
@@ -65,7 +65,7 @@ def test_the_next_environment_serves_the_same_pair(unity_catalog: UnityCatalog, 
     result = run(unity_catalog, small_project)
 
     # then
-    catalog = unity_catalog.catalog()
+    catalog = unity_catalog.registry()
     assert result.success
     assert served(catalog, ACC) == served(catalog, DEV)
     assert served(catalog, PRD) == [None, None]
@@ -78,9 +78,9 @@ def test_the_copy_keeps_tags_description_and_lineage_and_tells_where_it_is_from(
     result = run(unity_catalog, small_project)
 
     # when
-    catalog = unity_catalog.catalog()
-    [original] = catalog.versions(f"{DEV}.{BASIC}")
-    [copy] = catalog.versions(f"{ACC}.{BASIC}")
+    catalog = unity_catalog.registry()
+    [original] = catalog.search_versions(f"{DEV}.{BASIC}")
+    [copy] = catalog.search_versions(f"{ACC}.{BASIC}")
 
     # then
     origin = {"promoted_from": f"{DEV}.{BASIC}/1", "promoted_by": result.run_id}
@@ -92,14 +92,14 @@ def test_what_happened_to_a_version_in_its_own_environment_is_not_copied(
     unity_catalog: UnityCatalog, small_project: Path
 ):
     # given: it took version 7's place in dev, and was rolled back there once
-    catalog = unity_catalog.catalog()
+    catalog = unity_catalog.registry()
     catalog.set_tags(f"{DEV}.{CUSTOM}", 1, {"replaces": "7", "rolled_back_why": "too gloomy", "approved_by": "Ororo"})
 
     # when
     result = run(unity_catalog, small_project)
 
     # then
-    [copy] = catalog.versions(f"{ACC}.{CUSTOM}")
+    [copy] = catalog.search_versions(f"{ACC}.{CUSTOM}")
     assert result.success
     assert not {"replaces", "rolled_back_why", "approved_by"} & copy.tags.keys()
 
@@ -110,7 +110,7 @@ def test_promoting_twice_makes_one_version(unity_catalog: UnityCatalog, small_pr
         run(unity_catalog, small_project)
 
     # then
-    assert [version.version for version in unity_catalog.catalog().versions(f"{ACC}.{CUSTOM}")] == [1]
+    assert [version.version for version in unity_catalog.registry().search_versions(f"{ACC}.{CUSTOM}")] == [1]
 
 
 def test_what_acc_serves_is_promoted_to_prd(unity_catalog: UnityCatalog, small_project: Path):
@@ -121,9 +121,9 @@ def test_what_acc_serves_is_promoted_to_prd(unity_catalog: UnityCatalog, small_p
     run(unity_catalog, small_project, "acc")
 
     # then
-    catalog = unity_catalog.catalog()
+    catalog = unity_catalog.registry()
     assert served(catalog, PRD) == served(catalog, DEV)
-    [copy] = catalog.versions(f"{PRD}.{BASIC}")
+    [copy] = catalog.search_versions(f"{PRD}.{BASIC}")
     assert copy.tags["promoted_from"] == f"{ACC}.{BASIC}/1"
 
 
@@ -133,7 +133,7 @@ def test_an_earlier_version_can_be_asked_for(
     small_project: Path,
 ):
     # given: a newer basic version, which dev serves
-    catalog = unity_catalog.catalog()
+    catalog = unity_catalog.registry()
     catalog.register(f"{DEV}.{BASIC}", embedded_registry.models[2].model_id, {}, "newer")
     catalog.set_alias(f"{DEV}.{BASIC}", ALIAS, 2)
 
@@ -150,7 +150,7 @@ def test_a_basic_version_that_nothing_wraps_is_named_and_nothing_is_copied(
     small_project: Path,
 ):
     # given
-    catalog = unity_catalog.catalog()
+    catalog = unity_catalog.registry()
     catalog.register(f"{DEV}.{BASIC}", embedded_registry.models[2].model_id, {}, "newer")
 
     # when
@@ -158,7 +158,7 @@ def test_a_basic_version_that_nothing_wraps_is_named_and_nothing_is_copied(
 
     # then
     assert f"No version of {DEV}.{CUSTOM} wraps {DEV}.{BASIC} version 2" in told
-    assert list(catalog.versions(f"{ACC}.{BASIC}")) == []
+    assert list(catalog.search_versions(f"{ACC}.{BASIC}")) == []
 
 
 @pytest.mark.parametrize(

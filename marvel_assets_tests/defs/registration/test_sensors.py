@@ -27,10 +27,10 @@ def pairs(embedded_registry: Backend, home: ProjectPaths, small_project: Path) -
     expected = None
     for basic, custom in ((first, second), (second, third)):
         pair = ModelPair(
-            pairs._catalog.register(pairs.basic_name, basic, {}, "basic"),
-            pairs._catalog.register(pairs.custom_name, custom, {WRAPS: basic}, "custom"),
+            pairs._registry.register(pairs.basic_name, basic, {}, "basic"),
+            pairs._registry.register(pairs.custom_name, custom, {WRAPS: basic}, "custom"),
         )
-        pairs.move(pair, expected)
+        pairs.promote(pair, expected)
         expected = basic
     return pairs
 
@@ -43,7 +43,7 @@ def tick(home: ProjectPaths, cursor: str | None = None) -> dg.SensorResult:
 
 def test_an_alias_that_a_person_moved_is_followed_and_reported(home: ProjectPaths, pairs: ModelPairs):
     # given
-    pairs._catalog.set_alias(pairs.custom_name, ALIAS, 1)
+    pairs._registry.set_alias(pairs.custom_name, ALIAS, 1)
 
     # when
     result = tick(home)
@@ -62,7 +62,7 @@ def test_an_alias_that_a_person_moved_is_followed_and_reported(home: ProjectPath
 
 def test_three_errors_in_a_row_fail_the_tick_and_say_since_when(home: ProjectPaths, pairs: ModelPairs):
     # given: what is under the alias is not of this project
-    pairs._catalog.set_tags(pairs.custom_name, 2, {WRAPS: "nothing"})
+    pairs._registry.set_tags(pairs.custom_name, 2, {WRAPS: "nothing"})
     cursor = None
     for _ in range(2):
         result = tick(home, cursor)
