@@ -363,7 +363,7 @@ def test_a_challenger_that_was_judged_against_another_champion_fails_and_wins_in
     result = run_graph(home, sources[GOOD])
 
     # then
-    assert "was judged against m-another, but" in failure_of(result)
+    assert "was compared with m-another, but" in failure_of(result)
     assert served(home, config) == (1, 1)
     assert run_graph(home, sources[GOOD]).success
     assert served(home, config) == (2, 2)
@@ -424,6 +424,6 @@ def test_an_alias_on_what_is_no_pair_fails_the_run_with_a_way_out(
 
     # then
     told = failure_of(result)
-    assert f"{config.qualified(CUSTOM)} version {foreign.version} does not tell which version of" in told
+    assert f"{config.qualified(CUSTOM)} version {foreign.version} has no version of" in told
     assert "; put a version of this project under latest-model with the job approve, or remove the alias." in told
     assert pairs._registry.get_version_by_alias(config.qualified(CUSTOM), "latest-model").version == foreign.version
