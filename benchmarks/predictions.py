@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from sklearn.pipeline import Pipeline
 
-    from marvel_assets.sources.locate import Source
+    from marvel_assets.sources.base import Source
 
 SPLITS, SEED, CONFIDENCE = 5, 616, 0.95
 ONE_THREAD = 1

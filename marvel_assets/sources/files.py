@@ -1,20 +1,49 @@
-"""Files that others may write to while they are read: what was hashed is what was read, or nothing is."""
+"""CSV and Parquet files as Arrow batches of text: what was hashed is what was read, or nothing is kept."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from marvel_assets.sources.errors import SourceError
+from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
+from marvel_assets.sources.base import EXPECTED, NoRowsError, SourceError, check_columns, number_rows
+from marvel_assets.sources.parquet import parquet_batches
+from marvel_assets.utils.redaction import escape_control
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from io import BufferedReader
     from pathlib import Path
 
+    import pyarrow as pa
 
-class Delivery(NamedTuple):
+BLOCK_BYTES = 16 << 20
+"""How much of a CSV file is parsed at once; a row must fit into it. Arrow reads 32 of them ahead."""
+
+HEAD_BYTES = 1 << 20
+"""How much of a file is looked at before it is parsed; the names of the columns must be in it."""
+
+DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+PARQUET_MARK = b"PAR1"
+REFUSED_MARKS = {
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+    b"\x1f\x8b": "packed (gzip)",
+    b"PK\x03\x04": "packed (zip)",
+    b"BZh": "packed (bzip2)",
+    b"\xfd7zXZ\x00": "packed (xz)",
+    b"\x28\xb5\x2f\xfd": "packed (zstd)",
+    b"7z\xbc\xaf\x27\x1c": "packed (7z)",
+}
+
+
+class InputFile(NamedTuple):
     """A file to read.
 
     Attributes:
@@ -28,16 +57,29 @@ class Delivery(NamedTuple):
     sha256: str | None = None
 
 
+class Dialect(NamedTuple):
+    """How a CSV file is written."""
+
+    header: list[str]
+    delimiter: str
+    has_backslashes: bool
+
+    def __str__(self) -> str:
+        """In words."""
+        quotes = "a backslash before them" if self.has_backslashes else "doubling them"
+        return f"{DELIMITERS[self.delimiter]} between cells and quotes escaped by {quotes}"
+
+
 @contextmanager
-def opened(path: Path, label: str) -> Iterator[BufferedReader]:
+def open_source(path: Path, label: str) -> Iterator[BufferedReader]:
     """The file's bytes.
 
     Raises:
-        SourceError: it can't be opened or read, or is no ordinary file, whose end might never come.
+        SourceError: it can't be opened or read, or is not an ordinary file, whose end might never come.
     """
     try:
         if path.exists() and not path.is_file():
-            raise SourceError(f"{label}: is no ordinary file; expected CSV or Parquet.")
+            raise SourceError(f"{label}: is not an ordinary file; expected CSV or Parquet.")
         content = path.open("rb")
     except OSError as error:
         raise SourceError(f"{label}: the file can't be opened: {error.strerror}.") from error
@@ -48,36 +90,162 @@ def opened(path: Path, label: str) -> Iterator[BufferedReader]:
             raise SourceError(f"{label}: the file can't be read: {error.strerror or error}.") from error
 
 
-def sha256_of(content: BufferedReader) -> str:
-    """Of all bytes, wherever the file stands."""
-    content.seek(0)
-    return hashlib.file_digest(content, "sha256").hexdigest()
+def hashed(path: Path, label: str) -> InputFile:
+    """The file with the SHA-256 of what it holds now.
+
+    Raises:
+        SourceError: it can't be read.
+    """
+    with open_source(path, label) as content:
+        return InputFile(path, label, _sha256(content))
+
+
+def read_files(files: Iterable[InputFile]) -> Iterator[pa.RecordBatch]:
+    """Read the source's columns as text, in the order of the files and of their rows.
+
+    Each batch holds ``source_row`` (int64, from 1 and on through all files) and the columns of the data contract
+    under the names that the table stores them by. Cells are as delivered; other columns are left out. Files without
+    rows, as Spark writes among others, add none.
+
+    Args:
+        files: what to read, in order.
+
+    Raises:
+        SourceError: no file has rows, or one is neither CSV nor Parquet, isn't UTF-8, lacks a column, is packed beyond
+            measure, or is not (or no longer) the one that is meant. Raised before the file's first batch where its
+            head shows it, else at the batch that does, or after the last one.
+    """
+    return number_rows(_batches_of_all(files))
+
+
+def find_dialect(path: Path, label: str) -> Dialect | None:
+    """How a CSV file is written, or None where it is Parquet or nothing that can be read.
+
+    Raises:
+        SourceError: it can't be opened, or its first line is not CSV.
+    """
+    with open_source(path, label) as content:
+        head = content.read(HEAD_BYTES)
+    return None if not head or head.startswith((PARQUET_MARK, *REFUSED_MARKS)) else _dialect_of(head, label)
+
+
+def _batches_of_all(files: Iterable[InputFile]) -> Iterator[pa.RecordBatch]:
+    rows, empty = 0, None
+    for file in files:
+        try:
+            for batch in _batches_of(file):
+                rows += batch.num_rows
+                yield batch
+        except NoRowsError as error:
+            empty = error
+    if rows == 0 and empty is not None:
+        raise empty
+
+
+def _batches_of(file: InputFile) -> Iterator[pa.RecordBatch]:
+    label, rows = file.label, 0
+    with _verified(file) as content:
+        head = content.read(HEAD_BYTES)
+        content.seek(0)
+        if not head:
+            raise NoRowsError(f"{label}: the file is empty; expected CSV or Parquet with {EXPECTED}.")
+        for mark, kind in REFUSED_MARKS.items():
+            if head.startswith(mark):
+                what_to_do = "unpack it, since what comes out has no bounds" if "packed" in kind else "save it as UTF-8"
+                raise SourceError(f"{label}: the file is {kind}; {what_to_do}. Expected CSV or Parquet.")
+        is_parquet = head.startswith(PARQUET_MARK)
+        for batch in parquet_batches(content, label) if is_parquet else _csv_batches(content, head, label):
+            rows += batch.num_rows
+            yield batch
+        if rows == 0:
+            raise NoRowsError(f"{label}: the file has columns and no rows.")
 
 
 @contextmanager
-def unchanged(delivery: Delivery) -> Iterator[BufferedReader]:
+def _verified(file: InputFile) -> Iterator[BufferedReader]:
     """The file's bytes, and a last look at them: they must still be those that are meant.
 
     Raises:
         SourceError: they are not. It takes the place of the errors that a half-written file leads to.
     """
-    with opened(delivery.path, delivery.label) as content:
+    with open_source(file.path, file.label) as content:
+        problem = None
         try:
             yield content
         except SourceError as error:
-            if _is_meant(content, delivery):
-                raise
-            raise _changed(delivery) from error
-        if not _is_meant(content, delivery):
-            raise _changed(delivery)
+            problem = error
+        if file.sha256 is not None and _sha256(content) != file.sha256:
+            raise SourceError(
+                f"{file.label}: the file was changed while it was read, so nothing of it is kept. Run again when it is "
+                "complete; whoever delivers should write under another name and rename at the end."
+            ) from problem
+        if problem is not None:
+            raise problem
 
 
-def _is_meant(content: BufferedReader, delivery: Delivery) -> bool:
-    return delivery.sha256 is None or sha256_of(content) == delivery.sha256
+def _sha256(content: BufferedReader) -> str:
+    content.seek(0)
+    return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _changed(delivery: Delivery) -> SourceError:
-    return SourceError(
-        f"{delivery.label}: the file was changed while it was read, so nothing of it is kept. Run again when it is "
-        "complete; whoever delivers should write under another name and rename at the end."
-    )
+def _csv_batches(content: BufferedReader, head: bytes, label: str) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    dialect = _dialect_of(head, label)
+    check_columns(dialect.header, label)
+    try:
+        yield from arrow_csv.open_csv(
+            content,
+            # In one thread, which is as fast here, Arrow knows the number of the row at fault.
+            read_options=arrow_csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
+            parse_options=arrow_csv.ParseOptions(
+                delimiter=dialect.delimiter,
+                escape_char="\\" if dialect.has_backslashes else False,
+                newlines_in_values=True,
+            ),
+            convert_options=arrow_csv.ConvertOptions(
+                include_columns=list(SOURCE_COLUMNS),
+                column_types=dict.fromkeys(SOURCE_COLUMNS, pa.string()),
+                strings_can_be_null=False,
+            ),
+        )
+    except pa.ArrowException as error:
+        if "Empty CSV file" in str(error):
+            return
+        raise SourceError(f"{label}: {_explain(str(error), dialect)}") from error
+
+
+def _dialect_of(head: bytes, label: str) -> Dialect:
+    """The delimiter under which the first line has the contract's columns (else a comma), and how quotes are escaped.
+
+    A quote that ends a cell is followed by a delimiter or the line's end, and one within it by another: a backslash and
+    a quote before anything else mean that backslashes escape.
+    """
+    # What follows the names is left to Arrow, which reports the column that isn't UTF-8.
+    begin = head.decode("utf-8-sig", errors="surrogateescape")
+    headers = {}
+    try:
+        for delimiter in DELIMITERS:
+            headers[delimiter] = next(csv.reader(io.StringIO(begin, newline=""), delimiter=delimiter), [])
+        ",".join(headers[","]).encode()
+    except (UnicodeEncodeError, csv.Error) as error:
+        raise SourceError(f"{label}: the first line is not CSV in UTF-8; expected {EXPECTED}.") from error
+    delimiter = next((found for found, names in headers.items() if set(SOURCE_COLUMNS) <= set(names)), ",")
+    has_backslashes = re.search(rf'\\"[^"\r\n{re.escape(delimiter)}]', begin) is not None
+    return Dialect(headers[delimiter], delimiter, has_backslashes)
+
+
+def _explain(problem: str, dialect: Dialect) -> str:
+    """Arrow counts columns where a person wants their names; its rows begin with the header as the first."""
+    invalid_utf8 = re.search(r"In CSV column #(\d+): (?:Row #(\d+): )?.*invalid UTF8", problem)
+    if invalid_utf8:
+        row = f" in row {invalid_utf8[2]} (the header is the first)" if invalid_utf8[2] else ""
+        column = dialect.header[int(invalid_utf8[1])]
+        return f"column {column!r} holds text that isn't UTF-8{row}; save the file as UTF-8."
+    if "straddle" in problem:
+        return (
+            f"a row is longer than {BLOCK_BYTES >> 20} MB, as is what follows a quotation mark that is never closed; "
+            "mend that row."
+        )
+    return f"the file can't be read as CSV with {dialect}: {escape_control(problem)} (the header is the first row)"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marvel_assets.datasets.marvel_kaggle import generator as synthetic
-from marvel_assets.sources.read import read_batches
+from marvel_assets.sources.files import InputFile, read_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,7 @@ class GeneratedSource:
     rows: int
     seed: int
     folder: Path
+    notes: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -39,4 +40,4 @@ class GeneratedSource:
         """Generate the rows, and read them as those of any other file."""
         path = self.folder / "generated.parquet"
         synthetic.synthetic_characters(self.rows, self.seed).to_parquet(path, index=False)
-        return read_batches(path, self.label)
+        return read_files([InputFile(path, self.label)])

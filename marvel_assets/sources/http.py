@@ -20,7 +20,7 @@ from requests.auth import HTTPBasicAuth
 from requests.utils import get_auth_from_url, select_proxy
 from urllib3.exceptions import HTTPError, LocationParseError
 
-from marvel_assets.sources.errors import SourceError
+from marvel_assets.sources.base import SourceError
 from marvel_assets.utils.redaction import redact_url
 from marvel_assets.utils.timeouts import run_with_timeout
 
@@ -110,13 +110,16 @@ def download(url: str, folder: Path, limits: DownloadLimits | None = None) -> Pa
         with _Session(bounds) as session, session.follow("GET", url) as response, target.open("wb") as file:
             _check_ok(response)
             announced = response.headers.get("Content-Length", "")
-            _check_size(int(announced) if announced.isdigit() else 0, bounds)
+            size = int(announced) if announced.isdigit() else 0
             # As the bytes come, so that a server that trickles is noticed; unpacked a chunk at a time.
-            while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
+            while size <= bounds.max_bytes and (chunk := response.raw.read1(CHUNK_BYTES, decode_content=True)):
                 file.write(chunk)
-                _check_size(file.tell(), bounds)
+                size = file.tell()
                 if time.monotonic() > ends:
                     raise TimeoutError
+            if size > bounds.max_bytes:
+                limit = f"{bounds.max_bytes:,} bytes"
+                raise _RefusedError(f"it is larger than {limit}; raise {MAX_BYTES}, or download it by hand")
         return target
 
     return _with_plain_errors(f"{redact_url(url)}: can't be downloaded", bounds, fetch)
@@ -276,11 +279,6 @@ def _check_ok(response: requests.Response) -> None:
     """Accept status 200 alone: whatever else comes with a body is not the file."""
     if response.status_code != HTTPStatus.OK:
         raise _RefusedError(f"the server answered {response.status_code}")
-
-
-def _check_size(size: int, limits: DownloadLimits) -> None:
-    if size > limits.max_bytes:
-        raise _RefusedError(f"it is larger than {limits.max_bytes:,} bytes; raise {MAX_BYTES}, or download it by hand")
 
 
 def _normalize_host(name: str) -> str:

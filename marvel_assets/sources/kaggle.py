@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from marvel_assets.sources.errors import SourceError
+from marvel_assets.sources.base import SourceError
 
 
 def download_dataset(handle: str) -> Path:

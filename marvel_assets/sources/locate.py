@@ -1,20 +1,21 @@
-"""From the one setting that names a source to rows that can be read."""
+"""From the one setting that names a source to rows that can be read, or to a cheap look at whether they changed."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
-from marvel_assets.sources.delta_table import DeltaSource, is_delta_table
-from marvel_assets.sources.errors import SourceError
-from marvel_assets.sources.files import Delivery, opened, sha256_of
+from marvel_assets.sources.base import Source, SourceError
+from marvel_assets.sources.delta import DeltaSource, is_delta_table
+from marvel_assets.sources.files import InputFile, find_dialect, hashed, read_files
 from marvel_assets.sources.generated import GeneratedSource
-from marvel_assets.sources.read import read_files
 from marvel_assets.utils.redaction import escape_control, redact_url
+from marvel_assets.utils.timeouts import run_with_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,22 +28,11 @@ URL_PREFIXES = ("http://", "https://")
 FILE_ENDINGS = (".csv", ".parquet")
 """Which files of a folder are read."""
 
-MOST_NAMES = 5
+MAX_NAMES = 5
+FINGERPRINT_SECONDS = 10.0
+"""How long a look at a source may take."""
 
-
-class Source(Protocol):
-    """Raw characters, wherever they come from."""
-
-    @property
-    def label(self) -> str:
-        """What a person calls it: a path, a URL, a data set's name."""
-
-    @property
-    def digest(self) -> str:
-        """Equal digests mean equal bytes, so that what is unchanged need not be read."""
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows as text, numbered by ``source_row``, as ``read_files`` describes them."""
+_NOT_WRITTEN_TO = Path(os.devnull)
 
 
 @dataclass(frozen=True)
@@ -55,15 +45,22 @@ class FileSource:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the file."""
-        return f"sha256:{self._delivery.sha256}"
+        return f"sha256:{self._file.sha256}"
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """How a CSV file is written, unless with commas and doubled quotes."""
+        dialect = find_dialect(self.path, self.label)
+        is_usual = dialect is None or (dialect.delimiter, dialect.has_backslashes) == (",", False)
+        return () if is_usual else (f"{self.label} has {dialect}",)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The file's rows; an error in the end where they are not those of the digest."""
-        return read_files([self._delivery])
+        return read_files([self._file])
 
     @cached_property
-    def _delivery(self) -> Delivery:
-        return _hashed(self.path, self.label)
+    def _file(self) -> InputFile:
+        return hashed(self.path, self.label)
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ class FolderSource:
     Attributes:
         label: the folder.
         files: those that are read, in order.
-        left_out: names of what else stands in the folder, hidden files and markers such as ``_SUCCESS`` aside.
+        left_out: names of what else is in the folder, hidden files and markers such as ``_SUCCESS`` aside.
     """
 
     label: str
@@ -83,50 +80,91 @@ class FolderSource:
     @cached_property
     def digest(self) -> str:
         """Of each file's name and SHA-256."""
-        contents = [(delivery.path.name, delivery.sha256) for delivery in self._deliveries]
+        contents = [(file.path.name, file.sha256) for file in self._files]
         return "folder:" + hashlib.sha256(json.dumps(contents).encode()).hexdigest()
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What is left out."""
+        note = (
+            f"{self.label}: {_shorten(self.left_out)} not read; of a folder only its own *.csv and *.parquet files "
+            "are. Unpack packed files, and move those of subfolders up."
+        )
+        return (note,) if self.left_out else ()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows of all files, numbered through; an error in the end where they are not those of the digest."""
-        return read_files(self._deliveries)
+        return read_files(self._files)
 
     @cached_property
-    def _deliveries(self) -> list[Delivery]:
-        return [_hashed(file, escape_control(str(Path(self.label) / file.name))) for file in self.files]
+    def _files(self) -> list[InputFile]:
+        return [hashed(file, escape_control(str(Path(self.label) / file.name))) for file in self.files]
 
 
 class FolderContent(NamedTuple):
-    """What stands in a folder of deliveries: the files to read, by name, and the names of what is left out."""
+    """What is in a folder of deliveries: the files to read, by name, and the names of what is left out."""
 
     files: tuple[Path, ...]
     left_out: tuple[str, ...]
 
 
-def files_in(folder: Path, label: str) -> FolderContent:
-    """The CSV and Parquet files that stand in the folder itself, and what else does.
+def locate(setting: str, scratch: Path, *, generator_rows: int, generator_seed: int) -> Source:
+    """Find the source that the setting names, and bring it here where it is elsewhere.
+
+    Args:
+        setting: the path of a file, of a folder of files or of a Delta table, an ``http(s)://`` URL,
+            ``kaggle:<owner>/<dataset>``, or ``generated``.
+        scratch: an existing folder for what is downloaded or generated.
+        generator_rows: how many rows ``generated`` makes.
+        generator_seed: from which seed.
 
     Raises:
-        SourceError: there is no such file, or the folder can't be listed.
+        SourceError: there is nothing to read under that name.
+    """
+    if setting == GENERATED:
+        return GeneratedSource(generator_rows, generator_seed, scratch)
+    if setting.startswith(URL_PREFIXES):
+        from marvel_assets.sources.http import download
+
+        return FileSource(redact_url(setting), download(setting, scratch))
+    if setting.startswith(KAGGLE_PREFIX):
+        from marvel_assets.sources.kaggle import download_dataset
+
+        return FileSource(setting, download_dataset(setting.removeprefix(KAGGLE_PREFIX)))
+    path, label = path_of(setting), escape_control(setting)
+    if is_delta_table(path):
+        return DeltaSource.newest(label, path, scratch)
+    return FolderSource(label, *_files_in(path, label)) if path.is_dir() else FileSource(label, path)
+
+
+def fingerprint(
+    setting: str, *, generator_rows: int, generator_seed: int, seconds: float = FINGERPRINT_SECONDS
+) -> str | None:
+    """Look at a source without reading it whole.
+
+    Equal fingerprints mean that nothing points to a change. Other ones mean that the source may have changed: its
+    digest shows whether it has.
+
+    Args:
+        setting: what ``locate`` takes.
+        generator_rows: how many rows ``generated`` makes.
+        generator_seed: from which seed.
+        seconds: how long the look may take.
+
+    Returns:
+        A hash, since addresses may hold secrets and folders many files; None where only reading the source can tell.
+
+    Raises:
+        SourceError: there is nothing under that name any more, or no answer in time.
     """
     try:
-        visible = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "_")))
-        files = tuple(path for path in visible if path.suffix.lower() in FILE_ENDINGS and not path.is_dir())
-    except OSError as error:
-        raise SourceError(f"{label}: the folder can't be listed: {error.strerror}.") from error
-    left_out = tuple(escape_control(path.name) for path in visible if path not in files)
-    if not files:
+        state = run_with_timeout(seconds, lambda: _state_of(setting, generator_rows, generator_seed))
+    except TimeoutError as error:
         raise SourceError(
-            f"{label}: the folder holds neither *.csv nor *.parquet and is no Delta table (looked in "
-            f"{folder.absolute()}, not in its subfolders; found {in_short(left_out) or 'nothing'}); put files there, "
-            "unpacked, or set MARVEL_SOURCE to another place."
-        )
-    return FolderContent(files, left_out)
-
-
-def in_short(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
-    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
-    return ", ".join(names[:MOST_NAMES]) + more
+            f"{redact_source(setting)}: no answer within {seconds:g} seconds; check the "
+            "network or the drive, and try again."
+        ) from error
+    return None if state is None else hashlib.sha256(json.dumps([setting, state]).encode()).hexdigest()
 
 
 def is_address(setting: str) -> bool:
@@ -167,35 +205,52 @@ def path_of(setting: str) -> Path:
     )
 
 
-def locate(setting: str, scratch: Path, *, generator_rows: int, generator_seed: int) -> Source:
-    """Find the source that the setting names, and bring it here where it is elsewhere.
+def _state_of(setting: str, generator_rows: int, generator_seed: int) -> object:
+    """What would be another one after a change, or None where nothing shows it."""
+    if setting == GENERATED:
+        return GeneratedSource(generator_rows, generator_seed, _NOT_WRITTEN_TO).digest
+    if setting.startswith(URL_PREFIXES):
+        from marvel_assets.sources.http import remote_version
 
-    Args:
-        setting: the path of a file, of a folder of files or of a Delta table, an ``http(s)://`` URL,
-            ``kaggle:<owner>/<dataset>``, or ``generated``.
-        scratch: an existing folder for what is downloaded or generated.
-        generator_rows: how many rows ``generated`` makes.
-        generator_seed: from which seed.
+        return remote_version(setting)
+    if setting.startswith(KAGGLE_PREFIX):
+        from marvel_assets.sources.kaggle import current_version
+
+        return current_version(setting.removeprefix(KAGGLE_PREFIX))
+    path = path_of(setting)
+    if is_delta_table(path):
+        return DeltaSource.newest(setting, path, _NOT_WRITTEN_TO).digest
+    files = _files_in(path, setting).files if path.is_dir() else (path,)
+    try:
+        states = [(file.name, file.stat()) for file in files]
+    except OSError as error:
+        name = Path(str(error.filename)).name
+        raise SourceError(f"{setting}: {name} can't be looked at: {error.strerror}.") from error
+    return [(name, state.st_size, state.st_mtime_ns, state.st_ino) for name, state in states]
+
+
+def _files_in(folder: Path, label: str) -> FolderContent:
+    """The CSV and Parquet files that are in the folder itself, and what else is.
 
     Raises:
-        SourceError: there is nothing to read under that name.
+        SourceError: there is no such file, or the folder can't be listed.
     """
-    if setting == GENERATED:
-        return GeneratedSource(generator_rows, generator_seed, scratch)
-    if setting.startswith(URL_PREFIXES):
-        from marvel_assets.sources.http import download
+    try:
+        visible = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "_")))
+        files = tuple(path for path in visible if path.suffix.lower() in FILE_ENDINGS and not path.is_dir())
+    except OSError as error:
+        raise SourceError(f"{label}: the folder can't be listed: {error.strerror}.") from error
+    left_out = tuple(escape_control(path.name) for path in visible if path not in files)
+    if not files:
+        raise SourceError(
+            f"{label}: the folder holds neither *.csv nor *.parquet and is no Delta table (looked in "
+            f"{folder.absolute()}, not in its subfolders; found {_shorten(left_out) or 'nothing'}); put files there, "
+            "unpacked, or set MARVEL_SOURCE to another place."
+        )
+    return FolderContent(files, left_out)
 
-        return FileSource(redact_url(setting), download(setting, scratch))
-    if setting.startswith(KAGGLE_PREFIX):
-        from marvel_assets.sources.kaggle import download_dataset
 
-        return FileSource(setting, download_dataset(setting.removeprefix(KAGGLE_PREFIX)))
-    path, label = path_of(setting), escape_control(setting)
-    if is_delta_table(path):
-        return DeltaSource.newest(label, path, scratch)
-    return FolderSource(label, *files_in(path, label)) if path.is_dir() else FileSource(label, path)
-
-
-def _hashed(path: Path, label: str) -> Delivery:
-    with opened(path, label) as content:
-        return Delivery(path, label, sha256_of(content))
+def _shorten(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more

@@ -13,18 +13,8 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.sources.errors import SourceError
-from marvel_assets.sources.fingerprint import fingerprint
-from marvel_assets.sources.locate import (
-    GENERATED,
-    FolderSource,
-    Source,
-    in_short,
-    is_address,
-    locate,
-    path_of,
-    redact_source,
-)
+from marvel_assets.sources.base import Source, SourceError
+from marvel_assets.sources.locate import GENERATED, fingerprint, is_address, locate, path_of, redact_source
 from marvel_assets.utils.files import atomic_write, temporary_folder
 
 
@@ -62,11 +52,8 @@ class Sources(dg.ConfigurableResource):  # type: ignore[type-arg]
                 generator_rows=generator_rows,
                 generator_seed=generator_seed,
             )
-            if isinstance(source, FolderSource) and source.left_out:
-                dg.get_dagster_logger().warning(
-                    f"{source.label}: {in_short(source.left_out)} not read; of a folder only its own *.csv and "
-                    "*.parquet files are. Unpack packed files, and move those of subfolders up."
-                )
+            for note in source.notes:
+                dg.get_dagster_logger().warning(note)
             yield source
             self._keep(named)
 

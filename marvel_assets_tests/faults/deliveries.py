@@ -94,7 +94,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "UTF-32": (lambda: CSV.decode().encode("utf-32"), "the file is UTF-32; save it as UTF-8"),
     "a short row": (lambda: HEADER + b"\n" + FIRST * 3 + b"a,b\n" + FIRST, r"Row #5: Expected 13 columns, got 2"),
     "a long row": (lambda: HEADER + b"\n" + FIRST + FIRST.strip() + b",x\n", r"Row #3: Expected 13 columns, got 14"),
-    "a quotation mark that is never closed": (lambda: CSV + b'"' + REST, r"can't be read as CSV: .*Row #1502"),
+    "a quotation mark that is never closed": (lambda: CSV + b'"' + REST, r"can't be read as CSV .*Row #1502"),
     "an endless row": (lambda: HEADER + b"\n" + FIRST + b'"' + b"x" * 50_000_000, "a row is longer than 16 MB"),
     "an endless first line": (lambda: b"x" * 5_000_000, "the first line is not CSV|are missing"),
     "only zeros": (lambda: bytes(100_000), "expected the columns PageID"),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from marvel_assets.datasets.marvel_kaggle.cleaning import cleaning_sql, digested_source_sql, rejected_sql, split_sql
 from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.sources.errors import SourceError
+from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.locate import locate
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets_tests.commands import TABLES, State, state_of
@@ -79,7 +79,7 @@ def test_a_delivery_that_is_refused_changes_nothing(
     result = run_graph(home, source)
 
     # then
-    assert failure_of(result).startswith(f"marvel_assets.sources.errors.SourceError: {source}: ")
+    assert failure_of(result).startswith(f"marvel_assets.sources.base.SourceError: {source}: ")
     after = state_of(home, small_project)
     lost = sum(after.table_rows[table] != before.table_rows[table] for table in TABLES)
     record_property(INPUTS, 1)

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.sources.errors import SourceError
-from marvel_assets.sources.locate import Source, locate
+from marvel_assets.sources.base import Source, SourceError
+from marvel_assets.sources.locate import locate
 from marvel_assets_tests.commands import TABLES
 from marvel_assets_tests.faults.conftest import INPUTS, LOST
 from marvel_assets_tests.faults.deliveries import ROWS, as_csv
@@ -118,15 +118,15 @@ def test_a_file_that_is_replaced_while_it_is_read_is_read_to_its_end(tmp_path: P
 
 
 @pytest.fixture
-def second_opening() -> Iterator[Callable[[Path, Callable[[Path], None]], None]]:
-    """Changes a file in the moment in which it is opened for the second time: hashed it is then, and not yet read."""
+def third_opening() -> Iterator[Callable[[Path, Callable[[Path], None]], None]]:
+    """Changes a file when it is opened for the third time: then it was looked at and hashed, and not yet read."""
     watched: dict[str, tuple[list[str], Callable[[Path], None]]] = {}
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:
         if event == "open" and watched and str(arguments[0]) in watched:
             seen, change = watched[str(arguments[0])]
             seen.append("opened")
-            if len(seen) == 2:
+            if len(seen) == 3:
                 change(Path(str(arguments[0])))
 
     sys.addaudithook(watch)
@@ -138,14 +138,14 @@ def second_opening() -> Iterator[Callable[[Path, Callable[[Path], None]], None]]
 def test_a_run_over_a_file_that_changes_fails_before_anything_is_committed(
     home: ProjectPaths,
     tmp_path: Path,
-    second_opening: Callable[[Path, Callable[[Path], None]], None],
+    third_opening: Callable[[Path, Callable[[Path], None]], None],
     record_property: Record,
     change: Callable[[Path], None],
 ):
     # given
     file = tmp_path / "characters.csv"
     ROWS.to_csv(file, index=False)
-    second_opening(file, change)
+    third_opening(file, change)
 
     # when
     result = run_graph(home, file)

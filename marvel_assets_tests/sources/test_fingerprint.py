@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from marvel_assets.sources.errors import SourceError
-from marvel_assets.sources.fingerprint import fingerprint
+from marvel_assets.sources.base import SourceError
+from marvel_assets.sources.locate import fingerprint
 from marvel_assets_tests.sources.conftest import ANSWERS_AFTER_SECONDS, characters, folder_of
 
 

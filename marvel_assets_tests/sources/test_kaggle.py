@@ -15,7 +15,7 @@ HANDLE = "mohitbansal31s/marvel-characters"
 NOWHERE = "http://127.0.0.1:9"
 PROGRAM = """
 import sys
-from marvel_assets.sources.errors import SourceError
+from marvel_assets.sources.base import SourceError
 from marvel_assets.sources import kaggle
 try:
     print(getattr(kaggle, sys.argv[1])(sys.argv[2]))

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from marvel_assets.sources.errors import SourceError
+from marvel_assets.sources.base import Source, SourceError
 from marvel_assets.sources.generated import GeneratedSource
-from marvel_assets.sources.locate import Source, locate
+from marvel_assets.sources.locate import locate
 from marvel_assets_tests.sources.conftest import CONTENT, characters, folder_of
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.sources.errors import SourceError
-from marvel_assets.sources.fingerprint import fingerprint
+from marvel_assets.sources.base import SourceError
+from marvel_assets.sources.locate import fingerprint
 from marvel_assets.sources.resource import Sources
 from marvel_assets_tests.commands import materialize
 from marvel_assets_tests.servers.scripted import Answer, serving

@@ -29,7 +29,7 @@ from marvel_assets.utils.code_versions import code_version
 from marvel_assets.utils.redaction import escape_control
 
 GROUP = "ingestion"
-READING_VERSION = code_version("marvel_assets.sources.read", "marvel_assets.sources.delta_table")
+READING_VERSION = code_version("marvel_assets.sources.files", "marvel_assets.sources.delta")
 CLEANING_VERSION = code_version("marvel_assets.datasets.marvel_kaggle.cleaning")
 
 SOURCE_DIGEST = "source_digest"

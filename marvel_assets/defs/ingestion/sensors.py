@@ -11,7 +11,7 @@ from marvel_assets.defs.resources import Project
 from marvel_assets.defs.sensor_cursor import SensorCursor
 from marvel_assets.defs.training.assets import basic_model
 from marvel_assets.defs.training.jobs import retrain
-from marvel_assets.sources.errors import SourceError
+from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.resource import Sources
 
 SECONDS_BETWEEN_LOOKS = 30

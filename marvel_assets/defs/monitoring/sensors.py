@@ -13,7 +13,7 @@ from marvel_assets.defs.monitoring.assets import DRIFTED, MODEL, WINDOW, drift_r
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.sensor_cursor import SensorCursor
 from marvel_assets.defs.training.jobs import retrain
-from marvel_assets.sources.errors import SourceError
+from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.resource import Sources
 
 SECONDS_BETWEEN_LOOKS = 60

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import dagster as dg
 
 if TYPE_CHECKING:
-    from marvel_assets.sources.locate import Source
+    from marvel_assets.sources.base import Source
 
 TablePath = Path | str
 """Where a Delta table is: in a folder, or (a text) under its three-level name in the catalog of the Spark session."""

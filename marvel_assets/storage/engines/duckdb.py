@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
 
-    from marvel_assets.sources.locate import Source
+    from marvel_assets.sources.base import Source
 
 MOST_MEMORY = 2_000_000_000
 ASKED_AT_ONCE = 100_000

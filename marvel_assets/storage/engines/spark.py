@@ -26,7 +26,7 @@ from marvel_assets.utils.files import temporary_folder
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 
-    from marvel_assets.sources.locate import Source
+    from marvel_assets.sources.base import Source
 
 
 class SparkEngine(Engine):

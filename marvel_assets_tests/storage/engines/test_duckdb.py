@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
-from marvel_assets.sources.errors import SourceError
+from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.locate import FileSource
 from marvel_assets.storage.engines.base import Content, TableNotReadError
 from marvel_assets.storage.engines.duckdb import DuckDBEngine

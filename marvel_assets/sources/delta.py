@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
-from marvel_assets.sources.errors import SourceError
-from marvel_assets.sources.read import check_columns, numbered
-from marvel_assets.sources.texts import Allowance, as_texts, check_types
+from marvel_assets.sources.base import SourceError, check_columns, number_rows
+from marvel_assets.sources.parquet import DecompressionBudget, cast_to_strings, check_castable
 from marvel_assets.utils.redaction import escape_control
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ class DeltaSource:
     table_id: str
     version: int
     scratch: Path
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def newest(cls, setting: str, path: Path, scratch: Path) -> DeltaSource:
@@ -87,7 +87,7 @@ class DeltaSource:
                 sorting.unregister("batch")
             if rows == 0:
                 raise SourceError(f"{self.label}: the table has columns and no rows.")
-            yield from numbered(sorting.sql("SELECT * FROM delivered ORDER BY ALL").to_arrow_reader(ROWS_PER_BATCH))
+            yield from number_rows(sorting.sql("SELECT * FROM delivered ORDER BY ALL").to_arrow_reader(ROWS_PER_BATCH))
 
     def _texts(self) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
@@ -97,11 +97,11 @@ class DeltaSource:
         try:
             table = DeltaTable(self.path, version=self.version)
             columns = self._names_of_columns([field.name for field in table.schema().fields])
-            check_types(pa.schema(table.schema()), columns, self.label)
+            check_castable(pa.schema(table.schema()), columns, self.label)
             packed = sum(pa.table(table.get_add_actions(flatten=True))["size_bytes"].to_pylist())
-            allowance = Allowance(packed, self.label)
+            budget = DecompressionBudget(packed, self.label)
             for batch in pa.RecordBatchReader.from_stream(table.scan(columns=columns)):
-                yield from as_texts(batch, columns, self.label, allowance)
+                yield from cast_to_strings(batch, columns, self.label, budget)
         except (DeltaError, pa.ArrowException, OSError) as error:
             raise SourceError(f"{self.label}: the Delta table can't be read: {escape_control(str(error))}") from error
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
-from marvel_assets.sources.errors import SourceError
-from marvel_assets.sources.read import read_batches
+from marvel_assets.sources.base import SourceError
+from marvel_assets.sources.files import InputFile, read_files
 from marvel_assets_tests.conftest import SAMPLE_ROWS
 
 LABEL = "the source"
@@ -28,7 +28,7 @@ def characters(**cells: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows | {SOURCE_COLUMNS.get(name, name): values for name, values in cells.items()})
 
 
-def as_csv(frame: pd.DataFrame, **options: str) -> bytes:
+def as_csv(frame: pd.DataFrame, **options: object) -> bytes:
     return frame.to_csv(index=False, **options).encode()
 
 
@@ -41,7 +41,7 @@ def as_parquet(table: pa.Table) -> bytes:
 def read(folder: Path, content: bytes) -> pd.DataFrame:
     path = folder / "source"
     path.write_bytes(content)
-    return pa.Table.from_batches(read_batches(path, LABEL)).to_pandas()
+    return pa.Table.from_batches(read_files([InputFile(path, LABEL)])).to_pandas()
 
 
 def refusal(folder: Path, content: bytes) -> str:
@@ -210,6 +210,29 @@ def test_another_separator_is_found(tmp_path: Path, separator: str):
     assert_holds(read(tmp_path, as_csv(frame, sep=separator)), frame)
 
 
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_quotes_may_be_escaped_by_backslashes(tmp_path: Path, separator: str):
+    # given
+    frame = characters(Name=['Jonathan "Johnny" Storm, the torch', 'He said "no"'])
+    content = as_csv(frame, sep=separator, quoting=1).replace(b'""', b'\\"')
+
+    # then
+    assert_holds(read(tmp_path, content), frame)
+
+
+def test_a_quote_that_is_neither_doubled_nor_escaped_is_refused_with_how_the_file_was_read(tmp_path: Path):
+    # given: after so many rows that the first ones show nothing of it
+    content = as_csv(pd.concat([characters(Teams=["x" * 700_000, "y"])] * 2))
+    row = b",".join([b'"a \\"b\\", c"', *[b"x"] * 12]) + b"\n"
+
+    # when
+    message = refusal(tmp_path, content + row)
+
+    # then
+    assert "can't be read as CSV with a comma between cells and quotes escaped by doubling them" in message
+    assert "Row #6: Expected 13 columns, got 14" in message
+
+
 def test_a_separator_that_is_not_known_is_refused_with_what_was_found(tmp_path: Path):
     # then
     assert "found 'PageID~Name" in refusal(tmp_path, as_csv(characters(), sep="~"))
@@ -230,7 +253,7 @@ def test_rows_are_numbered_through_all_batches(tmp_path: Path):
     frame.to_csv(path, index=False)
 
     # when
-    batches = list(read_batches(path, LABEL))
+    batches = list(read_files([InputFile(path, LABEL)]))
 
     # then
     assert len(batches) > 1
@@ -243,7 +266,7 @@ def test_the_genuine_rows_are_read_as_pandas_reads_them(sample: Path):
     expected = pd.read_csv(sample, dtype=str, keep_default_na=False)
 
     # when
-    rows = pa.Table.from_batches(read_batches(sample, LABEL)).to_pandas()
+    rows = pa.Table.from_batches(read_files([InputFile(sample, LABEL)])).to_pandas()
 
     # then
     assert len(rows) == SAMPLE_ROWS

@@ -9,8 +9,8 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
-from marvel_assets.sources.delta_table import DeltaSource
-from marvel_assets.sources.errors import SourceError
+from marvel_assets.sources.base import SourceError
+from marvel_assets.sources.delta import DeltaSource
 from marvel_assets_tests.sources.conftest import characters
 
 COLUMN_MAPPING = {

@@ -1,0 +1,74 @@
+"""What every source has in common: the contract's columns, and errors that name what is wrong with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS, SOURCE_ROW
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import pyarrow as pa
+
+EXPECTED = "the columns " + ", ".join(SOURCE_COLUMNS)
+
+
+class SourceError(ValueError):
+    """The source can't be read; the text names the source, the column where there is one, and a way out."""
+
+
+class NoRowsError(SourceError):
+    """A file can be read, and holds no rows."""
+
+
+class Source(Protocol):
+    """Raw characters, wherever they come from."""
+
+    @property
+    def label(self) -> str:
+        """What a person calls it: a path, a URL, a data set's name."""
+
+    @property
+    def digest(self) -> str:
+        """Equal digests mean equal bytes, so that what is unchanged need not be read."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What is worth a line in the log, such as a file that is left out."""
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows as text, numbered by ``source_row``, as ``read_files`` describes them."""
+
+
+def check_columns(found: list[str], label: str) -> None:
+    """Check that each column of the contract is there once.
+
+    Raises:
+        SourceError: naming the columns that are missing or repeated.
+    """
+    missing = [column for column in SOURCE_COLUMNS if column not in found]
+    if missing:
+        raise SourceError(
+            f"{label}: {_named(missing)} missing; expected {EXPECTED}; "
+            f"found {', '.join(repr(name[:40]) for name in found[:20]) or 'none'}."
+        )
+    repeated = [column for column in SOURCE_COLUMNS if found.count(column) > 1]
+    if repeated:
+        raise SourceError(f"{label}: {_named(repeated)} there more than once; keep one.")
+
+
+def number_rows(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Put ``source_row`` before the columns, which come in the contract's order, and name them as they are stored."""
+    import pyarrow as pa
+
+    rows = 0
+    for batch in batches:
+        numbers = pa.array(range(rows + 1, rows + 1 + batch.num_rows), pa.int64())
+        rows += batch.num_rows
+        yield pa.RecordBatch.from_arrays([numbers, *batch.columns], names=[SOURCE_ROW, *SOURCE_COLUMNS.values()])
+
+
+def _named(columns: list[str]) -> str:
+    names = ", ".join(repr(column) for column in columns)
+    return f"column {names} is" if len(columns) == 1 else f"columns {names} are"
