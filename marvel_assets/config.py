@@ -1,8 +1,7 @@
-"""What a run is configured by, and the tags that trace it: read once, checked in full, never changed."""
+"""What a run is configured by: read once, checked in full, never changed."""
 
 from __future__ import annotations
 
-import os
 import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -19,8 +18,6 @@ from pydantic import (
 )
 
 from marvel_assets.datasets.marvel_kaggle.columns import FEATURES, TARGET
-from marvel_assets.git import head_of
-from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.utils.strict_yaml import read_yaml
 
 Environment = Literal["dev", "acc", "prd"]
@@ -249,49 +246,6 @@ class ProjectConfig(_Strict):
 _PLACEHOLDER_SCHEMA = {"catalog_name": "unusable", "schema_name": "unusable"}
 
 
-TracingText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=250)]
-"""One line, as short as every store of tags takes it."""
-
-
-OVERRIDDEN_BY = {"git_sha": "MARVEL_GIT_SHA", "branch": "MARVEL_GIT_BRANCH", "run_id": "MARVEL_RUN_ID"}
-
-
-class Tags(_Strict):
-    """What traces a run or a model version back to the code and the Dagster run that made it."""
-
-    git_sha: TracingText
-    branch: TracingText
-    run_id: TracingText
-
-    @classmethod
-    def collect(cls, dagster_run_id: str) -> Tags:
-        """Read the tags from git and the Dagster run.
-
-        ``MARVEL_GIT_SHA``, ``MARVEL_GIT_BRANCH`` and ``MARVEL_RUN_ID`` override them, for deployments without
-        a checkout. What git can't tell is ``unknown``; a commit that the checkout has changed since ends in ``-dirty``.
-
-        Raises:
-            ConfigError: naming the variable that can't be a tag.
-        """
-        tags = {tag: os.environ.get(variable) or "" for tag, variable in OVERRIDDEN_BY.items()}
-        if not (tags["git_sha"] and tags["branch"]):
-            sha, branch = head_of(PROJECT_ROOT)
-            tags |= {"git_sha": tags["git_sha"] or sha, "branch": tags["branch"] or branch}
-        tags["run_id"] = tags["run_id"] or dagster_run_id
-        try:
-            return cls(**tags)
-        except ValidationError as error:
-            unusable = ", ".join(OVERRIDDEN_BY[str(problem["loc"][0])] for problem in error.errors())
-            found_there = ", ".join(_in_short(problem["input"]) for problem in error.errors())
-            raise ConfigError(
-                f"{unusable}: expected one line of at most 250 characters, found {found_there}."
-            ) from error
-
-    def as_dict(self) -> dict[str, str]:
-        """The tags by name."""
-        return self.model_dump()
-
-
 def _read_mapping(path: Path) -> dict[str, Any]:
     try:
         content = read_yaml(path)
@@ -309,7 +263,7 @@ def _describe(error: ValidationError, prefix: str = "") -> list[str]:
     lines = []
     for problem in error.errors():
         key = (prefix + ".".join(str(part) for part in problem["loc"])).rstrip(".")
-        given = _in_short(problem["input"])
+        given = shorten(problem["input"])
         match problem["type"]:
             case "extra_forbidden":
                 lines.append(f"{key}: unknown key")
@@ -324,8 +278,8 @@ def _describe(error: ValidationError, prefix: str = "") -> list[str]:
     return lines
 
 
-def _in_short(value: object) -> str:
-    """How a value is told: never longer than a line, whatever it holds."""
+def shorten(value: object) -> str:
+    """A value as it is shown in an error: never longer than a line, whatever it holds."""
     brief = reprlib.Repr()
     brief.maxstring = brief.maxother = 100
     return brief.repr(value)

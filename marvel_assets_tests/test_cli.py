@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from marvel_assets import cli
-from marvel_assets.defs.readiness import check_selection
+from marvel_assets.cli import run, servers
+from marvel_assets.cli.run import check_selection
+from marvel_assets.config import ConfigError
 from marvel_assets.paths import ProjectPaths
 
 
@@ -111,11 +113,11 @@ def test_one_port_is_not_enough_for_two_servers(monkeypatch: pytest.MonkeyPatch)
 def test_all_servers_end_when_the_second_ends(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     # given: this process keeps its own handlers of signals
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    long = cli.Server([sys.executable, "-c", "import time; time.sleep(60)"], dict(os.environ))
-    short = cli.Server([sys.executable, "-c", "raise SystemExit(3)"], dict(os.environ))
+    long = servers.ServerCommand([sys.executable, "-c", "import time; time.sleep(60)"], dict(os.environ))
+    short = servers.ServerCommand([sys.executable, "-c", "raise SystemExit(3)"], dict(os.environ))
 
     # when
-    code = cli._until_it_ends([long, short])
+    code = servers._run_until_first_ends([long, short])
 
     # then
     assert code == 3
@@ -149,7 +151,7 @@ def test_the_summary_does_not_send_people_of_databricks_to_this_machine(
     monkeypatch.delenv("DATABRICKS_HOST", raising=False)
 
     # when
-    cli._print_summary(home, ask_the_model=False)
+    run.print_summary(home, ask_the_model=False)
 
     # then
     assert "and your Databricks workspace (MLflow)" in capsys.readouterr().out
@@ -175,14 +177,14 @@ def test_assets_are_selected_as_dagster_selects_them():
 
 def test_a_selection_that_dagster_refuses_in_code_is_answered_in_a_sentence():
     # then
-    with pytest.raises(cli.ConfigError, match="--select 'code_location:marvel_assets': "):
+    with pytest.raises(ConfigError, match="--select 'code_location:marvel_assets': "):
         # when
         check_selection("code_location:marvel_assets")
 
 
 def test_what_is_printed_after_a_redirection_that_could_not_be_ended_is_seen(capfd: pytest.CaptureFixture[str]):
     # given: as Dagster leaves them where the file of a step's output is on a full disk
-    with Path("/dev/full").open("wb") as full, cli._restored_output():
+    with Path("/dev/full").open("wb") as full, run._restored_output():
         for descriptor in (1, 2):
             os.dup2(full.fileno(), descriptor)
         with pytest.raises(OSError, match="No space left"):

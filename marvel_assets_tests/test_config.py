@@ -10,8 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from marvel_assets.config import ConfigError, ProjectConfig, Tags
+from marvel_assets.config import ConfigError, ProjectConfig
 from marvel_assets.paths import PROJECT_ROOT
+from marvel_assets.tracking.run_tags import RunTags
 
 PROJECT_YAML = PROJECT_ROOT / "config" / "project.yml"
 ENVIRONMENTS = ("dev", "acc", "prd")
@@ -452,7 +453,7 @@ def test_the_environment_overrides_what_git_says(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("MARVEL_RUN_ID", "job-7")
 
     # then
-    assert Tags.collect("run") == Tags(git_sha="0123abc", branch="release", run_id="job-7")
+    assert RunTags.collect("run") == RunTags(git_sha="0123abc", branch="release", run_id="job-7")
 
 
 def test_an_empty_override_is_none(no_overrides: pytest.MonkeyPatch):
@@ -460,4 +461,4 @@ def test_an_empty_override_is_none(no_overrides: pytest.MonkeyPatch):
     no_overrides.setenv("MARVEL_RUN_ID", "")
 
     # then
-    assert Tags.collect("run").run_id == "run"
+    assert RunTags.collect("run").run_id == "run"

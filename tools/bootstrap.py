@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-from marvel_assets.uv_settings import uv_settings  # noqa: E402 - found by the line before
+from marvel_assets.utils.uv_settings import uv_settings  # noqa: E402 - found by the line before
 
 if TYPE_CHECKING:
     from collections.abc import Callable

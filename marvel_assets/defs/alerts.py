@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 
+from marvel_assets.defs.disk_space import add_disk_hint
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.health import add_outage_hint
-from marvel_assets.utils.disk_space import add_disk_hint
 
 WEBHOOK = "MARVEL_WEBHOOK_URL"
 SECONDS = 10

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import dagster as dg
 
-from marvel_assets.config import ConfigError, Tags
+from marvel_assets.config import ConfigError
+from marvel_assets.defs import disk_space
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.utils import disk_space
+from marvel_assets.tracking.run_tags import RunTags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,25 +43,7 @@ def check_settings(home: ProjectPaths) -> None:
             except UnicodeEncodeError as error:
                 raise ConfigError(f"{name} holds bytes that are no UTF-8 text; set it anew.") from error
     _ = profile_resources(home)["project"].config
-    Tags.collect("no run")
-
-
-def check_selection(selection: str) -> None:
-    """Look whether assets can be selected so.
-
-    Raises:
-        ConfigError: there are none of that name, or it is no selection.
-    """
-    from dagster_shared.check import CheckError
-
-    from marvel_assets.definitions import defs
-
-    try:
-        found = dg.AssetSelection.from_coercible(selection.split(",")).resolve(defs.resolve_asset_graph())
-    except (dg.DagsterError, CheckError) as error:
-        raise ConfigError(f"--select {selection!r}: {error}") from error
-    if not found:
-        raise ConfigError(f"--select {selection!r}: there are no such assets.")
+    RunTags.collect("no run")
 
 
 def readiness_checks(

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from marvel_assets.datasets.marvel_kaggle.columns import SLICE_COLUMNS
 from marvel_assets.utils.redaction import sanitize_label
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 MINUS = "\N{MINUS SIGN}"
 CHAMPION = "champion"
-SLICE_COLUMNS = ("Gender", "Identity", "Universe")
 MAX_SLICES_REPORTED = 10
 """The weakest slices that a result keeps: a table may have hundreds of universes."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from marvel_assets.datasets.marvel_kaggle.columns import IDENTIFIER
 from marvel_assets.spark.session import Spark
 from marvel_assets.storage.engines.base import TablePath
 from marvel_assets.storage.memory import check_that_rows_fit
@@ -41,7 +42,7 @@ class CatalogTables(Tables):
             rows = rows if predicate is None else rows.where(predicate)
             rows = rows if columns is None else rows.select(*columns)
             check_that_rows_fit(str(location), rows.count(), len(rows.columns))
-            return rows.toArrow().sort_by("Id")
+            return rows.toArrow().sort_by(IDENTIFIER)
         except PySparkException as error:
             raise TableNotFoundError(
                 f"{location} has no readable version {version}: {_first_line(error)}. VACUUM removes the files of "

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from marvel_assets.datasets.marvel_kaggle.columns import IDENTIFIER
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 HASHES = 2**32
 EXCERPT = 1000
-PART_HASH = "md5(concat('part', Id))"
+PART_HASH = f"md5(concat('part', {IDENTIFIER}))"
 """The ids are hashed anew: their plain hash has chosen between train and test, another the sample."""
 
 
@@ -86,7 +88,7 @@ class TableScan:
 
         batches = list(self.batches())
         table = pa.Table.from_batches(batches) if batches else self._empty()
-        return with_plain_texts(table).sort_by("Id")
+        return with_plain_texts(table).sort_by(IDENTIFIER)
 
     def _empty(self) -> pa.Table:
         import pyarrow as pa
@@ -101,7 +103,7 @@ def sampled(sample: float) -> str:
 
     The ids are hashed anew for it: their plain hash has chosen the split already.
     """
-    return f"md5(concat('sample', Id)) < '{min(int(sample * HASHES), HASHES - 1):08x}'"
+    return f"md5(concat('sample', {IDENTIFIER})) < '{min(int(sample * HASHES), HASHES - 1):08x}'"
 
 
 def with_plain_texts(rows: pa.Table) -> pa.Table:

@@ -12,6 +12,7 @@ import dagster as dg
 from pydantic import Field
 
 from marvel_assets.config import LONGEST_NAME, NAME_PATTERN
+from marvel_assets.datasets.marvel_kaggle.columns import IDENTIFIER
 from marvel_assets.storage.commits import Commit, contents_of, newest_commit, newest_of_equal_content
 from marvel_assets.storage.engines.base import TablePath
 from marvel_assets.storage.memory import check_that_rows_fit
@@ -182,7 +183,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
 
         try:
             delta = DeltaTable(location, version=version)
-            ids = pa.RecordBatchReader.from_stream(delta.scan(["Id"], predicate=predicate)) if predicate else ()
+            ids = pa.RecordBatchReader.from_stream(delta.scan([IDENTIFIER], predicate=predicate)) if predicate else ()
             count = sum(batch.num_rows for batch in ids) if predicate else delta.count()
             check_that_rows_fit(str(location), count, len(columns or delta.schema().fields))
             rows = pa.table(delta.scan(columns, predicate=predicate))
@@ -192,7 +193,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
                 f"{location} has no readable version {version}: {reason}. VACUUM removes the files of earlier "
                 "versions. Materialise the table again."
             ) from error
-        return with_plain_texts(rows).sort_by("Id")
+        return with_plain_texts(rows).sort_by(IDENTIFIER)
 
     def scan_at(self, location: TablePath, version: int, columns: Iterable[str], sample: float = 1.0) -> TableScan:
         """The same rows, read batch by batch or part by part, in this process or in others.

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from marvel_assets.config import Tags
 from marvel_assets.storage.references import LoggedModelRef
 from marvel_assets.tracking.artifacts import FILES_DIGEST, checked_files, digest_at
 from marvel_assets.tracking.health import check_health
 from marvel_assets.tracking.mlflow_store import artifact_root_of, connect
+from marvel_assets.tracking.run_tags import RunTags
 from marvel_assets.utils.locks import exclusive, home_id
 from marvel_assets.utils.run_heartbeat import giving_a_sign, goes_on
 
@@ -84,7 +84,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         return client
 
     @contextmanager
-    def run(self, experiment: str, tags: Tags) -> Iterator[mlflow.ActiveRun]:
+    def run(self, experiment: str, tags: RunTags) -> Iterator[mlflow.ActiveRun]:
         """Make this Dagster run's MLflow run in an experiment the active one, until the block ends and it with it.
 
         A step that is tried again resumes the run of its first attempt. A run that the caller has open stays open.
@@ -201,7 +201,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         run, logged = client.get_run(model.run_id), client.get_logged_model(model.model_id)
         parameters = dict(run.data.params)
         features = parameters.pop("features", "").split(",")
-        traces = {name: logged.tags[name] for name in Tags.model_fields if name in logged.tags}
+        traces = {name: logged.tags[name] for name in RunTags.model_fields if name in logged.tags}
         plots = [Path(file.path).stem for file in client.list_artifacts(model.run_id, PLOTS_FOLDER)]
         return Facts(
             model_id=model.model_id,
@@ -237,7 +237,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     def _pages(self) -> str:
         return f"{self.ui_url.rstrip('/')}/{'ml' if self._is_databricks else '#'}"
 
-    def _find_or_create_run(self, experiment_id: str, tags: Tags) -> str:
+    def _find_or_create_run(self, experiment_id: str, tags: RunTags) -> str:
         if found := self._runs_of_the_dagster_run(experiment_id):
             return str(found[0].info.run_id)
         client = self.client()
@@ -262,7 +262,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         condition = f"tags.{DAGSTER_RUN_ID} = '{self._dagster_run_id}'"
         return list(self.client().search_runs([experiment_id], condition))
 
-    def _tag_dagster_run(self, experiment: str, run_id: str, tags: Tags) -> None:
+    def _tag_dagster_run(self, experiment: str, run_id: str, tags: RunTags) -> None:
         """Let a person find the commit and the MLflow run from Dagster's list of runs."""
         if self._instance is not None and self._dagster_run_id:
             named = {"git_sha": tags.git_sha, "branch": tags.branch, f"mlflow{experiment}": run_id}

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 import yaml
 
+from marvel_assets.cli.summary import summary
 from marvel_assets.datasets.marvel_kaggle.answer import OUTPUT_COLUMN
 from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
 from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
 from marvel_assets.defs.alerts import cause_of
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
-from marvel_assets.summary import summary
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.tracking.signature import example_frame
 from marvel_assets_tests import commands

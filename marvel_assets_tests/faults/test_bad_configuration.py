@@ -13,10 +13,11 @@ import dagster as dg
 import pytest
 import yaml
 
-from marvel_assets.config import ConfigError, ProjectConfig, Tags
+from marvel_assets.config import ConfigError, ProjectConfig
 from marvel_assets.defs.readiness import check_settings
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths, ProjectPathsError
 from marvel_assets.storage.tables import TableNameError, Tables
+from marvel_assets.tracking.run_tags import RunTags
 from marvel_assets_tests.faults.conftest import INPUTS, LOST
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.graph import failure_of, run_job
@@ -433,5 +434,5 @@ def test_a_tag_is_data(monkeypatch: pytest.MonkeyPatch, record_property: Record,
     monkeypatch.setenv("MARVEL_GIT_BRANCH", value)
 
     # then
-    assert Tags.collect("run").branch == value
+    assert RunTags.collect("run").branch == value
     record_property(INPUTS, 1)

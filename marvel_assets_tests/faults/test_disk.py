@@ -15,12 +15,12 @@ import pytest
 from deltalake import DeltaTable
 
 from marvel_assets.config import ProjectConfig
+from marvel_assets.defs.disk_space import FREE_BYTES
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.storage.engines.base import NoRoomToWorkError
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import Tables
-from marvel_assets.utils.disk_space import FREE_BYTES
 from marvel_assets_tests.commands import CUSTOM, SECONDS, TABLES, State, state_of, users_environment
 from marvel_assets_tests.faults.conftest import LOST
 from marvel_assets_tests.faults.scale import amount

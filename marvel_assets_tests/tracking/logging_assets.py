@@ -5,9 +5,9 @@ from pathlib import Path
 
 import dagster as dg
 
-from marvel_assets.config import Tags
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
+from marvel_assets.tracking.run_tags import RunTags
 
 BASIC, CUSTOM = "/Shared/basic", "/Shared/custom"
 SECONDS_TO_WAIT = 120
@@ -25,7 +25,7 @@ def log(context: dg.AssetExecutionContext, tracking: MlflowTracking, experiment:
     """Log a metric under the asset's own name."""
     import mlflow
 
-    with tracking.run(experiment, Tags.collect(context.run.run_id)):
+    with tracking.run(experiment, RunTags.collect(context.run.run_id)):
         mlflow.log_metric(context.asset_key.to_user_string(), 1)
 
 
@@ -56,7 +56,7 @@ def second(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None:
 @dg.asset(deps=[first], retry_policy=dg.RetryPolicy(max_retries=1))
 def broken(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None:
     """Fails while it logs, and again when it is tried again."""
-    with tracking.run(CUSTOM, Tags.collect(context.run.run_id)):
+    with tracking.run(CUSTOM, RunTags.collect(context.run.run_id)):
         raise ValueError("broken on purpose")
 
 
@@ -70,7 +70,7 @@ def waiting(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None
     """Has its run open until it is told to go on."""
     import mlflow
 
-    with tracking.run(BASIC, Tags.collect(context.run.run_id)):
+    with tracking.run(BASIC, RunTags.collect(context.run.run_id)):
         mlflow.log_metric("waiting", 1)
         mark("waiting").touch()
         wait_for(mark("go"))

@@ -5,11 +5,11 @@ import mlflow
 import pytest
 from mlflow.entities import Run
 
-from marvel_assets.config import Tags
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.storage.references import LoggedModelRef
 from marvel_assets.tracking.mlflow_resource import DAGSTER_RUN_ID, HOME_ID
 from marvel_assets.tracking.mlflow_store import connect
+from marvel_assets.tracking.run_tags import RunTags
 from marvel_assets.utils.locks import home_id
 from marvel_assets.utils.run_heartbeat import giving_a_sign
 from marvel_assets_tests.tracking import logging_assets
@@ -166,7 +166,7 @@ def test_a_completed_model_is_found_by_its_cache_key_alone(home: ProjectPaths):
 
     @dg.asset
     def logging_a_model(context: dg.AssetExecutionContext, tracking: dg.ResourceParam[logging_assets.MlflowTracking]):
-        with tracking.run(BASIC, Tags.collect(context.run.run_id)) as run:
+        with tracking.run(BASIC, RunTags.collect(context.run.run_id)) as run:
             model = client.create_logged_model(run.info.experiment_id, "model", run.info.run_id)
             reference = LoggedModelRef("model", model.model_id, run.info.run_id, BASIC)
             assert tracking.find_model(BASIC, "the-key") is None

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from marvel_assets.defs.disk_space import add_disk_hint, check
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.utils.disk_space import add_disk_hint, check
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,9 @@ NUMERIC_FEATURES = ("Height", "Weight")
 MEASURED = {"Height (m)": "Height_m", "Weight (kg)": "Weight_kg"}
 """The source's columns of numbers, and their names in ``raw_characters``."""
 
+SLICE_COLUMNS = ("Gender", "Identity", "Universe")
+"""The columns that the gate looks at value by value."""
+
 CHARACTER_COLUMNS = (IDENTIFIER, *FEATURES, TARGET, "update_timestamp_utc")
 """The columns of ``train_set`` and ``test_set``."""
 

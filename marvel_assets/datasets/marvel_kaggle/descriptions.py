@@ -1,8 +1,18 @@
-"""What the columns mean, for Dagster's pages. The code versions leave it out: a better word makes nothing stale."""
+"""What the columns mean, hold and come from, for Dagster's pages.
+
+No code version covers it: a better word makes nothing stale.
+"""
 
 from __future__ import annotations
 
-from marvel_assets.datasets.marvel_kaggle.columns import IDENTIFIER, SOURCE_COLUMNS, SOURCE_ROW, TARGET
+from marvel_assets.datasets.marvel_kaggle.columns import (
+    BINARY_FEATURES,
+    IDENTIFIER,
+    NUMERIC_FEATURES,
+    SOURCE_COLUMNS,
+    SOURCE_ROW,
+    TARGET,
+)
 
 IDENTIFIED: dict[str, str] = {
     IDENTIFIER: "The character's page in the Marvel Database; unique.",
@@ -41,3 +51,23 @@ SURVIVAL_PREDICTIONS: dict[str, str] = {
     "features_digest": "Hash of what the model was asked about.",
     "scored_at_utc": "When it answered.",
 }
+
+DELIVERED_TYPES = {SOURCE_ROW: "bigint", "update_timestamp_utc": "timestamp"}
+"""Types of the columns of raw and rejected characters that are no text."""
+
+CLEANED_TYPES = {
+    **dict.fromkeys(NUMERIC_FEATURES, "double"),
+    **dict.fromkeys((*BINARY_FEATURES, TARGET), "integer"),
+    **dict.fromkeys(("model_version", "source_version"), "bigint"),
+    **dict.fromkeys(("update_timestamp_utc", "scored_at_utc"), "timestamp"),
+}
+"""Types of the columns of cleaned characters and of predictions that are no text."""
+
+LINEAGE = {
+    IDENTIFIER: ["PageID"],
+    "Height": ["Height_m"],
+    "Weight": ["Weight_kg"],
+    "Magic": ["Origin"],
+    "Mutant": ["Origin"],
+}
+"""Columns that come from raw columns of another name."""

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import dagster as dg
 
-from marvel_assets.config import Tags
 from marvel_assets.defs.inference.wheel import WheelBuilder
 from marvel_assets.defs.metadata import OWNERS, WEEKLY
 from marvel_assets.defs.registration.assets import JUDGED_AGAINST, NOBODY, register, version_result
@@ -16,6 +15,7 @@ from marvel_assets.registry.model_pairs import ALIAS, CUSTOM_MODEL, ROLLED_BACK,
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, WheelRef
 from marvel_assets.tracking.mlflow_resource import INSPECTED_IN, INSPECTION, PASSED, MlflowTracking
+from marvel_assets.tracking.run_tags import RunTags
 from marvel_assets.utils.code_versions import code_version, make_cache_key
 
 GROUP = "serving"
@@ -171,7 +171,7 @@ def _wrap(
     from marvel_assets.model.safe_loading import check_trusted
     from marvel_assets.tracking.wrapper_logging import CUSTOM_MODEL_NAME, log_custom_model
 
-    experiment, tags = project.config.experiment_name_custom, Tags.collect(context.run.run_id)
+    experiment, tags = project.config.experiment_name_custom, RunTags.collect(context.run.run_id)
     with tracking.files_of(basic.model_id) as files:
         check_trusted(files)
     with tracking.run(experiment, tags) as run:

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marvel_assets.uv_settings import uv_settings
+from marvel_assets.utils.uv_settings import uv_settings
 
 if TYPE_CHECKING:
     import pandas as pd

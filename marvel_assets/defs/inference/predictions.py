@@ -6,7 +6,7 @@ from typing import NamedTuple
 import dagster as dg
 
 from marvel_assets.datasets.marvel_kaggle.cleaning import cleaning_sql
-from marvel_assets.datasets.marvel_kaggle.descriptions import SURVIVAL_PREDICTIONS
+from marvel_assets.datasets.marvel_kaggle.descriptions import CLEANED_TYPES, SURVIVAL_PREDICTIONS
 from marvel_assets.datasets.marvel_kaggle.scoring import (
     changed_ids_sql,
     columns_of_other_types,
@@ -31,12 +31,6 @@ PREDICTIONS = "survival_predictions"
 SCORING_VERSION = code_version(
     "marvel_assets.datasets.marvel_kaggle.scoring", "marvel_assets.datasets.marvel_kaggle.cleaning"
 )
-TYPES = {
-    **dict.fromkeys(("Height", "Weight"), "double"),
-    **dict.fromkeys(("Teams", "Magic", "Mutant"), "integer"),
-    **dict.fromkeys(("model_version", "source_version"), "bigint"),
-    "scored_at_utc": "timestamp",
-}
 
 
 @dg.asset(
@@ -49,7 +43,7 @@ TYPES = {
     io_manager_key="references",
     deps=[custom_model_version],
     automation_condition=dg.AutomationCondition.eager(),
-    metadata={"dagster/column_schema": column_schema(SURVIVAL_PREDICTIONS, TYPES)},
+    metadata={"dagster/column_schema": column_schema(SURVIVAL_PREDICTIONS, CLEANED_TYPES)},
 )
 def survival_predictions(
     context: dg.AssetExecutionContext,

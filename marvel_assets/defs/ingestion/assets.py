@@ -12,8 +12,15 @@ from marvel_assets.datasets.marvel_kaggle.cleaning import (
     rejected_sql,
     split_sql,
 )
-from marvel_assets.datasets.marvel_kaggle.columns import CHARACTER_COLUMNS, SOURCE_COLUMNS, SOURCE_ROW
-from marvel_assets.datasets.marvel_kaggle.descriptions import CHARACTERS, RAW_CHARACTERS, REJECTED_CHARACTERS
+from marvel_assets.datasets.marvel_kaggle.columns import CHARACTER_COLUMNS, SOURCE_COLUMNS
+from marvel_assets.datasets.marvel_kaggle.descriptions import (
+    CHARACTERS,
+    CLEANED_TYPES,
+    DELIVERED_TYPES,
+    LINEAGE,
+    RAW_CHARACTERS,
+    REJECTED_CHARACTERS,
+)
 from marvel_assets.defs.metadata import OWNERS, WEEKLY, column_lineage, column_schema, log_write, table_metadata
 from marvel_assets.defs.readiness import check_ready
 from marvel_assets.defs.resources import Project
@@ -47,27 +54,6 @@ TABLE_STATEMENTS = {
     "test_set": split_sql("test"),
     "rejected_characters": rejected_sql(),
 }
-
-DELIVERED_TYPES = {SOURCE_ROW: "bigint", "update_timestamp_utc": "timestamp"}
-CLEANED_TYPES = {
-    "Height": "double",
-    "Weight": "double",
-    "Teams": "integer",
-    "Magic": "integer",
-    "Mutant": "integer",
-    "Alive": "integer",
-    "update_timestamp_utc": "timestamp",
-}
-"""Types of the columns that are no text."""
-
-LINEAGE = {
-    "Id": ["PageID"],
-    "Height": ["Height_m"],
-    "Weight": ["Weight_kg"],
-    "Magic": ["Origin"],
-    "Mutant": ["Origin"],
-}
-"""Columns that come from raw columns of another name."""
 
 
 class RawCharactersConfig(dg.Config):

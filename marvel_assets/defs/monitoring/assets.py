@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from marvel_assets.datasets.marvel_kaggle.columns import IDENTIFIER
 from marvel_assets.defs.dataset_inputs import find_dataset_input
 from marvel_assets.defs.inference.assets import GROUP
 from marvel_assets.defs.metadata import OWNERS, WEEKLY, picture
@@ -70,7 +71,7 @@ def drift_report(
     number = int(str(recorded["model"]).rpartition("/")[2])
     window = tables.read(
         survival_predictions,
-        ["Id", *features, PREDICTION],
+        [IDENTIFIER, *features, PREDICTION],
         _share_of(recorded["scored"]),
         f"source_version = {int(recorded['scored_version'])}",
     ).to_pandas()

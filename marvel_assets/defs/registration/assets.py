@@ -6,7 +6,6 @@ from typing import Any
 
 import dagster as dg
 
-from marvel_assets.config import Tags
 from marvel_assets.defs.metadata import OWNERS, WEEKLY
 from marvel_assets.defs.registration.challenger import (
     BEST_SERVED,
@@ -26,6 +25,7 @@ from marvel_assets.storage.io_managers import ReferenceIOManager
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef
 from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import INSPECTION, PASSED, MlflowTracking
+from marvel_assets.tracking.run_tags import RunTags
 
 GROUP = "registry"
 GATE = "passes_the_gate"
@@ -171,7 +171,11 @@ def register(
     Safe to repeat: the same model makes no second version, and one that was made before gets the tags that it lacks.
     """
     registry = unity_catalog.registry()
-    traces = {**Tags.collect(context.run.run_id).as_dict(), "model_id": model.model_id, "mlflow_run_id": model.run_id}
+    traces = {
+        **RunTags.collect(context.run.run_id).as_dict(),
+        "model_id": model.model_id,
+        "mlflow_run_id": model.run_id,
+    }
     registered = registry.register(name, model.model_id, {**traces, **tags}, description=description)
     if not tags.items() <= registered.tags.items():
         registry.set_tags(name, registered.version, tags)

@@ -178,8 +178,7 @@ def _test_rows(
     model: LoggedModelRef, project: Project, tables: Tables, tracking: MlflowTracking, models: list[Any]
 ) -> pd.DataFrame:
     """The rows that the challenger was tested on, at their version, with the columns that any of the models needs."""
-    from marvel_assets.datasets.marvel_kaggle.columns import FEATURES
-    from marvel_assets.evaluation.gate import SLICE_COLUMNS
+    from marvel_assets.datasets.marvel_kaggle.columns import FEATURES, SLICE_COLUMNS
     from marvel_assets.training.dataset import columns_for_training, to_frame
 
     source = find_dataset_input(model.run_id, "testing", project, tables, tracking)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.config import Tags
+from marvel_assets.datasets.marvel_kaggle.columns import IDENTIFIER
 from marvel_assets.defs.metadata import OWNERS, WEEKLY, picture
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
@@ -15,6 +15,7 @@ from marvel_assets.storage.pipeline_cache import FittedPipeline, PipelineCache
 from marvel_assets.storage.references import LoggedModelRef, TableVersion, WheelRef
 from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
+from marvel_assets.tracking.run_tags import RunTags
 from marvel_assets.utils.code_versions import code_version, make_cache_key
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _fit(
     settings = project.config
     read = tables.read(train_set, columns_for_training(settings.features), config.sample)
     rows = to_frame(read, settings.features)
-    ids = read["Id"].to_pandas() if settings.early_stopping else None
+    ids = read[IDENTIFIER].to_pandas() if settings.early_stopping else None
     del read  # else every row would stand in memory twice while the pipeline is fitted
     threads, trees = config.threads or default_threads(), settings.parameters.n_estimators
     context.log.info(f"Fitting {trees:,} trees on {len(rows):,} rows, {threads} thread(s)")
@@ -266,7 +267,7 @@ def _log(
         training = data_set(trained_on, scan.excerpt(), is_excerpt=True)
     else:
         training = data_set(trained_on, tables.read(trained_on, columns, fitted.sample))
-    tags = Tags.collect(context.run.run_id)
+    tags = RunTags.collect(context.run.run_id)
     with tracking.run(settings.experiment_name_basic, tags) as run:
         model_id = log_basic_model(
             fitted.pipeline,

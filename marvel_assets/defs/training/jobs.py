@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.config import Tags
+from marvel_assets.datasets.marvel_kaggle.columns import IDENTIFIER
 from marvel_assets.defs.resources import Project
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import TableNotFoundError, Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
+from marvel_assets.tracking.run_tags import RunTags
 from marvel_assets.utils.code_versions import code_version, make_cache_key
 from marvel_assets.utils.locks import exclusive
 
@@ -76,7 +77,7 @@ def tune_parameters(
     settings, home = project.config, ProjectPaths.from_environment()
     table = _training_table(config, settings.qualified("train_set"), tables)
     read = tables.read(table, columns_for_training(settings.features), config.sample)
-    training = TrainingRows(to_frame(read, settings.features), read["Id"].to_pandas())
+    training = TrainingRows(to_frame(read, settings.features), read[IDENTIFIER].to_pandas())
     del read
     budget = SearchBudget(config.trials, config.minutes, config.folds, config.seed, config.threads or default_threads())
     cache_key = study_cache_key(table, project, budget, config)
@@ -95,7 +96,7 @@ def tune_parameters(
     proposal = to_yaml(result, comparison, f"{len(searched.ids):,} rows of {table}")
     location = tables.location(table.name)
     path = str(location) if isinstance(location, Path) else None
-    with tracking.run(f"{settings.experiment_name_basic}-tuning", Tags.collect(context.run_id)):
+    with tracking.run(f"{settings.experiment_name_basic}-tuning", RunTags.collect(context.run_id)):
         log_study(
             result,
             comparison,

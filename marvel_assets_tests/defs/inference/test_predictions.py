@@ -10,13 +10,13 @@ import pytest
 import yaml
 from deltalake import DeltaTable, write_deltalake
 
+from marvel_assets.cli.summary import summary
 from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
 from marvel_assets.datasets.marvel_kaggle.scoring import REQUIRED_COLUMNS
 from marvel_assets.definitions import defs
 from marvel_assets.defs.inference import predictions
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.summary import summary
 from marvel_assets_tests.graph import failure_of, metadata_of, run_graph, run_job, work_of
 from marvel_assets_tests.homes import Templates
 
@@ -378,7 +378,7 @@ def test_drift_says_what_is_missing_where_the_rows_of_the_judgement_are_gone(ser
 
 def test_the_summary_reads_no_more_rows_than_it_chooses_from(served: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
     # given: room for fewer rows than the test set has
-    monkeypatch.setattr("marvel_assets.summary.ROWS_TO_CHOOSE_FROM", 50)
+    monkeypatch.setattr("marvel_assets.cli.summary.ROWS_TO_CHOOSE_FROM", 50)
     monkeypatch.setattr("marvel_assets.storage.memory.available_bytes", lambda: 200_000)
 
     # then

@@ -9,12 +9,12 @@ import dagster as dg
 import pytest
 import yaml
 
+from marvel_assets.cli.summary import summary
 from marvel_assets.config import ProjectConfig
 from marvel_assets.defs.registration import challenger as judging
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.mlflow import MlflowRegistry
 from marvel_assets.registry.model_pairs import ModelPair, ModelPairs
-from marvel_assets.summary import summary
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import BASIC, CUSTOM, reference, state_of

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from marvel_assets.uv_settings import uv_settings
+from marvel_assets.utils.uv_settings import uv_settings
 
 PYTHON = Path(sys.executable)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from marvel_assets.config import Tags
-from marvel_assets.git import head_of
+from marvel_assets.tracking.run_tags import RunTags
+from marvel_assets.utils.git import head_of
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -118,6 +118,6 @@ def test_the_tags_are_those_of_this_project(monkeypatch: pytest.MonkeyPatch):
     from marvel_assets.paths import PROJECT_ROOT
 
     # then
-    assert Tags.collect("the-dagster-run").as_dict() == dict(
+    assert RunTags.collect("the-dagster-run").as_dict() == dict(
         zip(("git_sha", "branch", "run_id"), (*head_of(PROJECT_ROOT), "the-dagster-run"), strict=True)
     )

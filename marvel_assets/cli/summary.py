@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.datasets.marvel_kaggle.answer import LABELS, OUTPUT_COLUMN
+from marvel_assets.datasets.marvel_kaggle.columns import IDENTIFIER, TARGET
 from marvel_assets.defs.registration.challenger import RESULT
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.evaluation.gate import GateResult
@@ -138,5 +139,5 @@ def _predictions(tables: Tables, test_set: TableVersion, model_files: Path) -> I
     model = mlflow.pyfunc.load_model(str(model_files))
     answer = model.predict(characters[model.metadata.get_input_schema().input_names()])
     yield f"  it answers   {json.dumps(answer)}"
-    yield f"  in the data  {json.dumps({OUTPUT_COLUMN: [LABELS[alive] for alive in characters['Alive']]})}"
-    yield f"  asked about  {', '.join(characters['Id'])}"
+    yield f"  in the data  {json.dumps({OUTPUT_COLUMN: [LABELS[alive] for alive in characters[TARGET]]})}"
+    yield f"  asked about  {', '.join(characters[IDENTIFIER])}"

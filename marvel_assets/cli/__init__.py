@@ -1,0 +1,149 @@
+"""The project at the command line: ``marvel run``, ``ui``, ``serve``, ``summary``, ``doctor``, ``spark-server``.
+
+Each is a thin cover over Dagster's and MLflow's own commands, with this project's home and module filled in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import io
+import os
+import sys
+import traceback
+
+from marvel_assets.cli.run import EVERYTHING, QuickExit, check_selection, materialize, print_summary
+from marvel_assets.cli.servers import (
+    MLFLOW_PORT,
+    SERVE_PORT,
+    SPARK_PORT,
+    UI_PORT,
+    check_ports,
+    serve_model,
+    serve_pages,
+    serve_spark,
+)
+from marvel_assets.config import ConfigError
+from marvel_assets.defs import disk_space
+from marvel_assets.paths import ProjectPaths, ProjectPathsError
+
+LAST_PORT = 65_535
+INTERRUPTED = "Interrupted; call it again, what was done is kept."
+READ_ONLY = ("summary", "doctor")
+"""Commands that write nothing into the home."""
+
+
+def main() -> None:
+    """Run one of the commands."""
+    parser = argparse.ArgumentParser(prog="marvel", description=__doc__.splitlines()[0] if __doc__ else None)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run_parser = commands.add_parser("run", help="materialise the graph with `dg launch`, then sum up")
+    run_parser.add_argument("--select", default=EVERYTHING, help="assets, in Dagster's selection syntax (default: all)")
+    ui = commands.add_parser("ui", help="serve Dagster's and MLflow's pages over the same home")
+    ui.add_argument("--port", type=_port, default=UI_PORT, help=f"port of Dagster's pages (default: {UI_PORT})")
+    ui.add_argument("--mlflow-port", type=_port, default=MLFLOW_PORT, help=f"of MLflow's (default: {MLFLOW_PORT})")
+    serve = commands.add_parser("serve", help="put the custom model under latest-model behind HTTP")
+    serve.add_argument("--port", type=_port, default=SERVE_PORT, help=f"port on this machine (default: {SERVE_PORT})")
+    commands.add_parser("summary", help="show what the home holds")
+    commands.add_parser("doctor", help="show what the profile still lacks")
+    server = commands.add_parser("spark-server", help="serve Spark with Delta to many runs")
+    server.add_argument("--port", type=_port, default=SPARK_PORT, help=f"port on this machine (default: {SPARK_PORT})")
+    chosen = parser.parse_args()
+    for stream in (sys.stdout, sys.stderr):
+        # Characters' names and texts of others hold letters that a terminal may not have.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    ending = QuickExit() if chosen.command == "run" else None
+    # Imports make objects that stay. By default Python looks through all of them again and again, for a second in all.
+    gc.set_threshold(10_000, 20, 20)
+
+    try:
+        home = ProjectPaths.from_environment()
+    except ProjectPathsError as error:
+        sys.exit(str(error))
+    os.environ["DAGSTER_HOME"] = str(home.dagster)
+    try:
+        _prepare(home, chosen.command, getattr(chosen, "select", EVERYTHING))
+        code = _do(chosen, home)
+    except (ConfigError, ProjectPathsError) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception:
+        # A full disk shows in whatever is written or even read next: SQLite speaks of an I/O error.
+        if not (problems := disk_space.check(home)):
+            raise
+        traceback.print_exc()
+        sys.exit("\n".join(problems))
+    if ending is not None:
+        ending.code = code
+    sys.exit(code)
+
+
+def _prepare(home: ProjectPaths, command: str, selection: str) -> None:
+    """Make the home ready to be used; what can't be written to or is wrong with the settings ends the command."""
+    looks = {"run": disk_space.check, "summary": disk_space.unreadable_home}
+    if command != "doctor" and (problems := looks.get(command, disk_space.unwritable_paths)(home)):
+        sys.exit("\n".join(problems))
+    if command not in READ_ONLY:
+        home.prepare()
+    if command != "spark-server":
+        from marvel_assets.defs.readiness import check_settings
+
+        check_settings(home)
+        if selection != EVERYTHING:
+            check_selection(selection)
+    if command not in READ_ONLY:
+        _prepare_spark(home, command)
+
+
+def _prepare_spark(home: ProjectPaths, command: str) -> None:
+    """Fetch and make once what lets a local JVM start fast."""
+    from marvel_assets.defs.resources import profile_name
+
+    if command == "spark-server" or (profile_name() == "spark" and not os.environ.get("MARVEL_SPARK_URL")):
+        from marvel_assets.spark.prepare import prepare
+
+        prepare(home)
+
+
+def _do(chosen: argparse.Namespace, home: ProjectPaths) -> int:
+    match chosen.command:
+        case "run":
+            return materialize(home, chosen.select)
+        case "ui":
+            return serve_pages(home, chosen.port, chosen.mlflow_port)
+        case "serve":
+            check_ports(PORT=chosen.port)
+            return serve_model(home, chosen.port)
+        case "summary":
+            print_summary(home, ask_the_model=True)
+        case "doctor":
+            return _doctor(home)
+        case "spark-server":
+            check_ports(PORT=chosen.port)
+            serve_spark(home, chosen.port)
+    return 0
+
+
+def _port(text: str) -> int:
+    """A port's number, as argparse asks for it."""
+    if text.isascii() and text.isdecimal() and 0 < int(text[:6]) <= LAST_PORT:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text[:20]!r} is no port; choose one from 1 to {LAST_PORT:,}")
+
+
+def _doctor(home: ProjectPaths) -> int:
+    from marvel_assets.defs.readiness import readiness_checks
+    from marvel_assets.defs.resources import profile_name, profile_resources
+
+    resources = profile_resources(home)
+    config = resources["project"].config
+    print(f"Profile {profile_name()}, environment {config.environment} ({config.catalog_name}.{config.schema_name})")
+    is_ready = True
+    for check in readiness_checks(config, resources["engine"], resources["tracking"], resources["unity_catalog"]):
+        is_ready = is_ready and not check.problems
+        print(f"  {check.part:<12} {'ready' if not check.problems else 'lacks something:'}")
+        for problem in check.problems:
+            print(f"               {problem}")
+    return 0 if is_ready else 1

@@ -1,0 +1,122 @@
+"""``marvel run``: the graph as ``dg launch`` materialises it, in this process, and a summary."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from marvel_assets.cli.servers import LOOPBACK, UI_PORT, in_one_line
+from marvel_assets.config import ConfigError
+from marvel_assets.defs import disk_space
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from marvel_assets.paths import ProjectPaths
+
+MODULE = "marvel_assets.definitions"
+BRIEF: dict[str, object] = {"loggers": {"brief": {}}}
+EVERYTHING = "*"
+
+
+def materialize(home: ProjectPaths, selection: str) -> int:
+    """Materialise the selected assets and print the summary; the result is the exit code."""
+    from marvel_assets.cli.summary import Materialised
+
+    before, started = Materialised.read(home), time.monotonic()
+    target = ("--job", "retrain") if selection == EVERYTHING else ("--assets", selection)
+    failed = _launch("-m", MODULE, *target, "--config-json", json.dumps(BRIEF))
+    if failed:
+        for problem in disk_space.check(home):
+            print(problem, file=sys.stderr)
+        return failed
+    seconds = time.monotonic() - started
+    is_same = Materialised.read(home) == before
+    print(f"\nDone in {seconds:.0f} s{': nothing has changed since the last run' if is_same else ''}.")
+    # A model takes seconds to load; one that has not changed has answered before.
+    print_summary(home, ask_the_model=not is_same)
+    return 0
+
+
+def check_selection(selection: str) -> None:
+    """Look whether assets can be selected so.
+
+    Raises:
+        ConfigError: there are none of that name, or it is no selection.
+    """
+    import dagster as dg
+    from dagster_shared.check import CheckError
+
+    from marvel_assets.definitions import defs
+
+    try:
+        found = dg.AssetSelection.from_coercible(selection.split(",")).resolve(defs.resolve_asset_graph())
+    except (dg.DagsterError, CheckError) as error:
+        raise ConfigError(f"--select {selection!r}: {error}") from error
+    if not found:
+        raise ConfigError(f"--select {selection!r}: there are no such assets.")
+
+
+def _launch(*arguments: str) -> int:
+    """What ``dg launch`` would do, in this process: a second one would import everything anew."""
+    from dagster_dg_cli.cli.launch import launch_command
+
+    try:
+        with _restored_output():
+            launch_command.main(args=list(arguments), prog_name="dg launch")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+@contextlib.contextmanager
+def _restored_output() -> Iterator[None]:
+    """Give standard output and error back to whom they belong at the end.
+
+    Dagster points them to files in the home while a step runs, and leaves them there where those can't be written to:
+    on a full disk nothing that is printed would be seen.
+    """
+    copies = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
+    try:
+        yield
+    finally:
+        for descriptor, copy in copies.items():
+            os.dup2(copy, descriptor)
+            os.close(copy)
+
+
+def print_summary(home: ProjectPaths, *, ask_the_model: bool) -> None:
+    """Print what the home holds, and where to look next."""
+    from marvel_assets.cli.summary import summary
+
+    with in_one_line():
+        for line in summary(home, ask_the_model=ask_the_model):
+            print(line)
+    from marvel_assets.defs.resources import profile_resources
+
+    mlflow_pages = profile_resources(home)["tracking"].ui_url or "your Databricks workspace"
+    dagster_pages = f"http://{LOOPBACK}:{UI_PORT}"
+    print(f"  look next    `make ui`, then {dagster_pages} (lineage, checks, plots) and {mlflow_pages} (MLflow)")
+
+
+class QuickExit:
+    """Ends the process once everything is done that was registered to be done at its exit.
+
+    Python would then look through half a million objects, to free memory that the system frees anyway: more than a
+    second, a fourth of a run that changes nothing.
+    """
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+        atexit.register(self._end)  # the first to be registered is the last to be called
+
+    def _end(self) -> None:
+        if self.code is not None:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(self.code)

@@ -1,0 +1,170 @@
+"""``marvel ui``, ``serve`` and ``spark-server``: servers on this machine that run until Ctrl+C."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from marvel_assets.paths import PROJECT_ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from marvel_assets.paths import ProjectPaths
+
+LOOPBACK = "127.0.0.1"
+UI_PORT, MLFLOW_PORT, SERVE_PORT, SPARK_PORT = 3000, 5000, 5001, 15002
+SECONDS_TO_END, SECONDS_BETWEEN_LOOKS = 20, 0.2
+
+
+def check_ports(**ports: int) -> None:
+    """End the command where a port can't be had: people would be sent to a stranger's page."""
+    for variable, port in ports.items():
+        with socket.socket() as client, socket.socket() as server:
+            # A server on all addresses leaves 127.0.0.1 free to be bound on some systems, and answers there.
+            is_taken = client.connect_ex((LOOPBACK, port)) == 0 or list(ports.values()).count(port) > 1
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                server.bind((LOOPBACK, port))
+            except OSError as error:
+                reason = error.strerror
+            else:
+                reason = "Address already in use" if is_taken else None
+        if reason:
+            sys.exit(
+                f"Port {port}: {reason}. Choose another with {variable}=…, as in: make ui PORT=3001 MLFLOW_PORT=5050"
+            )
+
+
+@contextlib.contextmanager
+def in_one_line() -> Iterator[None]:
+    """End the command with a sentence where a server or a model's files fail it."""
+    from mlflow.exceptions import MlflowException
+
+    from marvel_assets.registry.base import CatalogError
+    from marvel_assets.tracking.artifacts import ModelFilesChangedError
+    from marvel_assets.tracking.health import add_outage_hint
+
+    try:
+        yield
+    except (CatalogError, MlflowException, ModelFilesChangedError) as error:
+        sys.exit(add_outage_hint(" ".join(str(error).split())))
+
+
+def serve_model(home: ProjectPaths, port: int) -> int:
+    """Run MLflow's scoring server for the version that is under the alias now; a later one needs a new start."""
+    from marvel_assets.defs.resources import profile_resources
+    from marvel_assets.tracking.artifacts import checked_files
+    from marvel_assets.tracking.mlflow_store import connect
+
+    resources = profile_resources(home)
+    catalog = resources["unity_catalog"]
+    with in_one_line():
+        pair = catalog.pairs(resources["project"].config).current()
+    if pair is None:
+        sys.exit("Nothing is under latest-model yet. Materialise the graph with `make run` first.")
+    uri = f"models:/{pair.custom.name}/{pair.custom.version}"
+    client = connect(catalog.tracking_uri, home.locks, catalog.registry_uri)
+    # What was checked is what is served: the server fetches nothing by itself.
+    with in_one_line(), checked_files(client, pair.custom.model_id, uri) as files:
+        print(f"{uri}: http://127.0.0.1:{port}/invocations   (Ctrl+C ends it)", flush=True)
+        command = [sys.executable, "-m", "marvel_assets.cli.scoring_server", str(files), str(port)]
+        return _run_until_first_ends([ServerCommand(command, dict(os.environ))])
+
+
+def serve_spark(home: ProjectPaths, port: int) -> None:
+    """Serve Spark Connect until the process is ended."""
+    from marvel_assets.spark.connect_server import serve
+    from marvel_assets.spark.delta_jars import JarsError
+    from marvel_assets.spark.java import JavaError
+
+    print(f"Spark Connect: sc://127.0.0.1:{port}   (Ctrl+C ends it; use it: MARVEL_SPARK_URL=… make run PROFILE=spark)")
+    sys.stdout.flush()
+    try:
+        serve(home.spark, home.locks, port)
+    except (JavaError, JarsError) as error:
+        sys.exit(str(error))
+
+
+def serve_pages(home: ProjectPaths, port: int, mlflow_port: int) -> int:
+    """Run Dagster's webserver and daemon, and MLflow's server where the runs are in the home."""
+    from marvel_assets.defs.resources import profile_resources
+    from marvel_assets.tracking.mlflow_store import connect
+
+    tracking = profile_resources(home)["tracking"]
+    # MLflow's background jobs serve features that are not used here, and cost seven processes.
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    dagster = ServerCommand(_tool("dagster", "dev", "--host", LOOPBACK, "--port", str(port)), environment)
+    servers, mlflow_page = [dagster], tracking.ui_url
+    if tracking.tracking_uri == home.mlflow_uri:
+        check_ports(PORT=port, MLFLOW_PORT=mlflow_port)
+        connect(home.mlflow_uri, home.locks)
+        mlflow_page = f"http://{LOOPBACK}:{mlflow_port}"
+        address = ["--host", LOOPBACK, "--port", str(mlflow_port), "--workers", "1"]
+        artifacts = ["--default-artifact-root", home.mlflow_artifacts.as_uri()]
+        command = _tool("mlflow", "server", "--backend-store-uri", home.mlflow_uri, *artifacts, *address)
+        environment["MARVEL_MLFLOW_URL"] = mlflow_page
+        servers.append(ServerCommand(command, environment))
+    else:
+        check_ports(PORT=port)
+    print(f"Dagster: http://{LOOPBACK}:{port}   MLflow: {mlflow_page}   (Ctrl+C ends them)", flush=True)
+    return _run_until_first_ends(servers)
+
+
+class ServerCommand(NamedTuple):
+    """A command that serves until it is ended, and its environment."""
+
+    command: list[str]
+    environment: dict[str, str]
+
+
+def _run_until_first_ends(servers: list[ServerCommand]) -> int:
+    """Start them, and end them all when the first of them ends, or when this process is told to."""
+    # A supervisor's SIGTERM ends the servers too, as Ctrl+C does; in the background a shell has both servers and us
+    # ignore Ctrl+C, and Dagster's would then ignore SIGTERM as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Dagster finds the code location by workspace.yaml in its folder.
+    processes = [
+        subprocess.Popen(server.command, cwd=PROJECT_ROOT, env=server.environment, start_new_session=True)  # noqa: S603
+        for server in servers
+    ]
+    try:
+        return _wait_for_first(processes)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        _terminate(processes)
+
+
+def _wait_for_first(servers: list[subprocess.Popen[bytes]]) -> int:
+    while True:
+        for server in servers:
+            if (code := server.poll()) is not None:
+                print(f"A server ended with exit code {code}: {server.args!r}", file=sys.stderr)
+                return code
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _terminate(servers: list[subprocess.Popen[bytes]]) -> None:
+    """Ask the servers to end, and see that nothing of them goes on: each leads a process group of its own."""
+    for server in servers:
+        server.terminate()
+    for server in servers:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(SECONDS_TO_END)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def _tool(name: str, *arguments: str) -> list[str]:
+    """A command of this environment, which need not be on the PATH."""
+    return [str(Path(sys.executable).with_name(name)), *arguments]

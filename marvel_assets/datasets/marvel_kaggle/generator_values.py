@@ -1,0 +1,173 @@
+"""What the cells of invented characters may hold, how often, and what it does to the odds of being alive."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Choice(NamedTuple):
+    """What a cell may hold.
+
+    Attributes:
+        text: the cell; empty where it is missing.
+        percent: how many of 100 rows hold it.
+        odds: what it multiplies the odds of being alive by. With factors of odds a logistic model needs no logarithm.
+    """
+
+    text: str
+    percent: float
+    odds: float = 1.0
+
+
+BASE_ODDS = 6.8
+"""Set so that three quarters of the usable rows are alive, as in the source."""
+
+IDENTITIES = (
+    Choice("", 20, 1.8),
+    Choice("Public", 48.4),
+    Choice("Secret", 31, 0.55),
+    Choice("Known to Authorities", 0.4),
+    Choice("No Dual Identity", 0.2),
+)
+"""The last two are not accepted: rejecting rows for their identity must have something to do."""
+
+GENDERS = (
+    Choice("", 4, 2.4),
+    Choice("Male", 77, 0.85),
+    Choice("Female", 17, 1.5),
+    Choice("Agender", 1.5, 0.5),
+    Choice("Male, formerly Female", 0.2),
+    Choice("Fluid (shape-changer)", 0.2),
+    Choice('"Neither"', 0.1),
+)
+"""Free text is rare, and holds 'Male' as a part: only the whole cell may count."""
+
+MARITAL_STATUSES = (
+    Choice("", 59, 1.3),
+    Choice("Single", 32.5),
+    Choice("Married", 6.5, 0.4),
+    Choice("Widowed", 0.8, 0.4),
+    Choice("Engaged", 0.3, 1.5),
+    Choice("Widow", 0.2, 0.4),
+    Choice("Divorced", 0.4),
+    Choice("Separated", 0.3),
+)
+"""'Widow' is to be mended; the two after it are to be rejected."""
+
+SPECIES = ("Ulvaran", "Quorrish", "Mersk", "Tölvian", "Ishkari", "Drûn", "Pelagon", "Ovarri", "Zémite", "Kaldrun")
+CONDITIONS = (
+    Choice(" hybrid", 2, 1.9),
+    Choice(" / Human hybrid", 0.8),
+    Choice(", raised by Aliens", 0.7, 0.6),
+    Choice(' "star-fed"', 1, 1.9),
+    Choice(" (altered)", 1, 1.9),
+    Choice("; Mutant", 0.9, 0.4),
+    Choice(" by magic", 0.6, 0.5),
+)
+"""Species with conditions are the free text: nearly every one of them rare, some with a word that a rule looks for."""
+
+ORIGINS = (
+    Choice("", 18, 1.9),
+    Choice("Human", 35),
+    Choice("human", 0.5),
+    Choice("Human Mutate", 3, 0.6),
+    Choice("Human mutate, altered by radiation", 1, 0.6),
+    Choice("Human (magic user)", 1.2, 0.4),
+    Choice("Human with Magical gifts", 0.6, 0.4),
+    Choice("Inhuman", 2, 1.2),
+    Choice("Mutant", 18, 0.4),
+    Choice("Mutate", 1.5, 0.4),
+    Choice("Mutant / Alien hybrid", 0.8, 0.4),
+    Choice("Asgardian", 1.3, 2.8),
+    Choice("Asgardian, schooled in MAGIC", 0.3, 1.1),
+    Choice("Alien", 3, 0.6),
+    Choice("Alien Symbiote", 0.4, 0.6),
+    Choice("Symbiote", 0.7, 0.35),
+    Choice("Robot", 2, 0.35),
+    Choice("Cosmic Being", 0.8, 4.0),
+    Choice("Demon", 1.6, 2.0),
+    Choice("Construct, born of magic", 0.3, 0.8),
+    Choice('"Something else"', 1, 1.9),
+    *(
+        Choice(species + condition.text, condition.percent / len(SPECIES), condition.odds)
+        for species in SPECIES
+        for condition in CONDITIONS
+    ),
+)
+"""Every rule of the column has its match, alone and where an earlier rule must win; magic costs lives."""
+
+ODD_FATES = (
+    Choice("Alive (in exile)", 45),
+    Choice("Alive (lost between worlds)", 20),
+    Choice("Dead (by own account)", 15),
+    Choice("Unknown", 15),
+    Choice("", 5),
+)
+ODD_FATE_RATE = 0.003
+"""Rare, as in the source; most of them begin with 'Alive', so that only the whole cell may count."""
+
+MAIN_UNIVERSE = Choice("Earth-616", 33.3, 1.1)
+MISSING_UNIVERSE = Choice("", 0.5)
+FREQUENT_UNIVERSES, FREQUENT_UNIVERSES_PERCENT = 40, 20.0
+"""Enough rows each to keep their names under the rule of 50, at 92,000 rows."""
+RARE_UNIVERSES, RARE_UNIVERSE_ODDS = 6000, 0.8
+"""What is left of the rows falls on these, far below 50 each: together the largest category, 'Other'."""
+UNIVERSE_ODDS = (0.25, 0.6, 1.0, 1.8, 4.0)
+"""Taken in turn by the frequent ones: some universes end well, some badly, and their names must be kept to tell."""
+
+TEAM_RATE, TEAM_ODDS = 0.52, 0.5
+"""Teams go where the danger is; a flag that half of the rows hold carries much of what can be learned."""
+HEIGHT_RATE, WEIGHT_RATE, MEASURED_ODDS = 0.06, 0.05, 0.4
+"""Whoever is weighed has been measured too: the more is known of a character, the likelier its end is."""
+CREATORS_RATE = 0.99
+"""Nearly every page credits somebody; nothing is learned from it."""
+
+GIANT_RATE, GIANT_HEIGHT = 0.02, "304.8"
+"""Of the heights. True as far as anybody knows: nothing may cut it off."""
+UNPARSEABLE_RATE = 0.02
+UNPARSEABLE_HEIGHTS = ("Varies", "1,85", "6 ft", "~2.1", "1.9 m")
+UNPARSEABLE_WEIGHTS = ("Varies", "90,5", "210 lbs", "~80", "1_000")
+"""Of the heights and the weights: what a careless cast reads differently on each engine."""
+
+MISSING_MARKERS = ("N/A", "None", "NULL", "nan")
+MISSING_MARKER_RATE = 0.01
+"""Of the missing cells: enough that a reader who takes only the empty cell as missing shows."""
+MISSING_ID_RATE = 0.0005
+"""A few, since a row without an id can't be used."""
+REPEATED_ID_RATE = 0.002
+"""A page listed twice, with other cells the second time: which row is kept makes a difference."""
+
+NAMES_PER_ROW = 0.8
+"""Fewer names than rows, and some far more wanted than others: one hero lives in a hundred universes."""
+SECOND_PART_RATE = 0.35
+"""Of the cells that list several: another team or creator follows, and after that perhaps a third."""
+
+STARTS = ("Arv", "Bresk", "Célu", "Dral", "Évo", "Fenth", "Ghor", "Ilm", "Jask", "Kov", "Lurr", "Mýr", "Nesk", "O'Dre",
+          "Prov", "Quel", "Ravsk", "Sørl", "T'Vel", "Ulth", "Vrax", "Wend", "Yss", "Zhul")  # fmt: skip
+MIDDLES = ("a", "e", "i", "o", "u", "ae", "ou", "ö")
+ENDS = ("bek", "dran", "fir", "gost", "lim", "mar", "neth", "pax", "rusk", "sil", "tov", "vand")
+FAMILIES = tuple(f"{start.replace(chr(39), '')}{end}ev" for start in STARTS for end in ENDS)
+BYNAMES = (
+    "",
+    ", the Elder",
+    ", Keeper of Tides",
+    ' "Ash"',
+    ' "Two-Moons"',
+    " (Clone)",
+    *(f" {name}" for name in FAMILIES),
+)
+TEAMS = tuple(
+    f"{colour} {body}"
+    for colour in ("Amber", "Basalt", "Cinder", "Dusk", "Ébène", "Frost", "Gilt", "Hollow", '"Ivory"', "Jade")
+    for body in (
+        "Accord",
+        "Brigade",
+        "Choir",
+        "Dynasty",
+        "Envoys, Inc.",
+        "Foundry",
+        "Guard's Own",
+        "Hunters",
+        "Institute",
+    )
+)
