@@ -3,7 +3,7 @@
 import dagster as dg
 
 from marvel_assets import defs as stages
-from marvel_assets.defs.executor import watched_in_process_executor
+from marvel_assets.defs.run_monitoring import monitored_in_process_executor
 from marvel_assets.defs.inference.jobs import score, verify_scoring_environment
 from marvel_assets.defs.ingestion.sensors import source_change_sensor
 from marvel_assets.defs.logger import brief_console
@@ -24,5 +24,5 @@ defs = dg.Definitions(
     sensors=[source_change_sensor, drift_sensor, aliases_agree, run_failure_alert],
     resources=profile_resources(ProjectPaths.from_environment()),
     loggers={"brief": brief_console},
-    executor=watched_in_process_executor,
+    executor=monitored_in_process_executor,
 )

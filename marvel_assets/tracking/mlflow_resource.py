@@ -19,7 +19,7 @@ from marvel_assets.tracking.health import check_health
 from marvel_assets.tracking.mlflow_store import artifact_root_of, connect
 from marvel_assets.tracking.run_tags import RunTags
 from marvel_assets.utils.locks import exclusive, home_id
-from marvel_assets.utils.run_heartbeat import giving_a_sign, goes_on
+from marvel_assets.utils.run_heartbeat import heartbeat, is_running
 
 if TYPE_CHECKING:
     import mlflow
@@ -92,7 +92,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         import mlflow
 
         experiment_id = self.experiment_id(experiment)
-        with giving_a_sign(Path(self.locks), self._dagster_run_id):
+        with heartbeat(Path(self.locks), self._dagster_run_id):
             run_id = self._find_or_create_run(experiment_id, tags)
             self._tag_dagster_run(experiment, run_id, tags)
             mlflow.set_experiment(experiment_id=experiment_id)  # MLflow opens no run beside the active experiment
@@ -275,7 +275,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             filter_string=f"attributes.status = 'RUNNING' and tags.{HOME_ID} = '{home_id(Path(self.locks))}'",
         )
         for run in running:
-            if goes_on(Path(self.locks), run.data.tags.get(DAGSTER_RUN_ID, "")):
+            if is_running(Path(self.locks), run.data.tags.get(DAGSTER_RUN_ID, "")):
                 continue
             # Its owner may have ended it since the search.
             if client.get_run(run.info.run_id).info.status == "RUNNING":

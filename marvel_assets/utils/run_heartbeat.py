@@ -1,13 +1,10 @@
-"""Which runs go on: each holds a lock under its id, which the system releases when the run's process dies."""
+"""Which runs are at work on this machine: each holds a lock under its id, which the system releases when it dies."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-import uuid
+import fcntl
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from marvel_assets.utils.files import list_files
 from marvel_assets.utils.locks import exclusive
@@ -18,60 +15,52 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def giving_a_sign(locks: Path, run_id: str) -> Iterator[None]:
-    """Show, to all processes of this machine, that a run goes on; as many may do so for it as like."""
-    import filelock
+def heartbeat(locks: Path, run_id: str) -> Iterator[None]:
+    """Show all processes of this machine that a run is at work, until the block ends or the process dies.
 
-    sign = _folder(locks, run_id) / f"{os.getpid()}-{uuid.uuid4().hex}.lock"
-    lock = filelock.FileLock(sign)
-    with _at_rest(locks):
-        sign.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+    Several processes of a run may do so at once.
+    """
+    file = _file(locks, run_id)
+    with exclusive(locks, "run-heartbeats"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = file.open("a")
+        fcntl.flock(lock, fcntl.LOCK_SH)
     try:
         yield
     finally:
-        with _at_rest(locks):
-            lock.release()
-            sign.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # another sign of the run is in it
-                sign.parent.rmdir()
+        with exclusive(locks, "run-heartbeats"), lock:
+            if _is_free(lock):
+                file.unlink(missing_ok=True)
 
 
-def goes_on(locks: Path, run_id: str) -> bool | None:
-    """Whether a run's process lives.
-
-    Returns:
-        None where the run has never given a sign, or its signs were forgotten.
-    """
-    import filelock
-
-    with _at_rest(locks):
-        signs = list_files(_folder(locks, run_id), "*.lock")
-        for sign in signs:
-            try:
-                with filelock.FileLock(sign).acquire(timeout=0):
-                    pass
-            except filelock.Timeout:
-                return True
-    return False if signs else None
+def is_running(locks: Path, run_id: str) -> bool | None:
+    """Whether a process of a run is alive; None where the run has left no heartbeat, or it was removed."""
+    with exclusive(locks, "run-heartbeats"):
+        try:
+            lock = _file(locks, run_id).open()
+        except FileNotFoundError:
+            return None
+        with lock:
+            return not _is_free(lock)
 
 
-def known_runs(locks: Path) -> list[str]:
-    """The runs of which there are signs, of the living and of the dead."""
-    folder = _folder(locks, "")
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+def remove_stale(locks: Path) -> None:
+    """Remove the heartbeats of runs that are dead."""
+    with exclusive(locks, "run-heartbeats"):
+        for file in list_files(locks / "runs", "*.lock"):
+            with file.open() as lock:
+                if _is_free(lock):
+                    file.unlink()
 
 
-def forget(locks: Path, run_id: str) -> None:
-    """Remove the signs of a run that is over."""
-    with _at_rest(locks):
-        shutil.rmtree(_folder(locks, run_id), ignore_errors=True)
+def _file(locks: Path, run_id: str) -> Path:
+    return locks / "runs" / f"{run_id}.lock"
 
 
-def _folder(locks: Path, run_id: str) -> Path:
-    return locks / "runs" / run_id
-
-
-def _at_rest(locks: Path) -> contextlib.AbstractContextManager[None]:
-    """No sign is between being made and being held while this is."""
-    return exclusive(locks, "life-signs")
+def _is_free(lock: IO[str]) -> bool:
+    """Whether nobody else holds a lock."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

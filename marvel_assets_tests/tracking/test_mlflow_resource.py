@@ -11,7 +11,7 @@ from marvel_assets.tracking.mlflow_resource import DAGSTER_RUN_ID, HOME_ID
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.tracking.run_tags import RunTags
 from marvel_assets.utils.locks import home_id
-from marvel_assets.utils.run_heartbeat import giving_a_sign
+from marvel_assets.utils.run_heartbeat import heartbeat
 from marvel_assets_tests.tracking import logging_assets
 from marvel_assets_tests.tracking.logging_assets import BASIC, CUSTOM, broken, first, second, silent, tracking_of
 
@@ -142,7 +142,7 @@ def test_the_next_run_leaves_the_run_of_a_living_process_alone(home: ProjectPath
     running = abandoned_run(home)
 
     # when
-    with giving_a_sign(home.locks, "earlier"):
+    with heartbeat(home.locks, "earlier"):
         materialize(home, first)
 
     # then

@@ -1,4 +1,4 @@
-"""Signs of life between processes."""
+"""Heartbeats between processes."""
 
 import subprocess
 import sys
@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from marvel_assets.utils.run_heartbeat import forget, giving_a_sign, goes_on, known_runs
+from marvel_assets.utils.run_heartbeat import heartbeat, is_running, remove_stale
 
-GIVES_A_SIGN = """
+HAS_A_HEARTBEAT = """
 import sys
 from pathlib import Path
-from marvel_assets.utils.run_heartbeat import giving_a_sign
+from marvel_assets.utils.run_heartbeat import heartbeat
 
-with giving_a_sign(Path(sys.argv[1]), "some-run"):
+with heartbeat(Path(sys.argv[1]), "some-run"):
     print("alive", flush=True)
     sys.stdin.readline()
 """
@@ -22,66 +22,55 @@ with giving_a_sign(Path(sys.argv[1]), "some-run"):
 def living(locks: Path) -> subprocess.Popen[str]:
     """A process of the run, until it is told to end or killed."""
     process = subprocess.Popen(
-        [sys.executable, "-c", GIVES_A_SIGN, str(locks)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HAS_A_HEARTBEAT, str(locks)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout.readline() == "alive\n"
     return process
 
 
-def test_a_run_goes_on_as_long_as_one_of_its_processes_lives(tmp_path: Path):
+def test_a_run_is_running_as_long_as_one_of_its_processes_lives(tmp_path: Path):
     # given
     first, second = living(tmp_path), living(tmp_path)
 
     # when
-    first.kill()
-    first.communicate()
+    first.communicate("end\n")
 
     # then
-    assert goes_on(tmp_path, "some-run") is True
+    assert is_running(tmp_path, "some-run") is True
     second.kill()
     second.communicate()
-    assert goes_on(tmp_path, "some-run") is False
+    assert [is_running(tmp_path, "some-run") for _ in range(2)] == [False, False]
 
 
-def test_a_run_that_ends_by_itself_leaves_no_sign(tmp_path: Path):
-    # given
-    process = living(tmp_path)
-
+def test_a_run_that_ends_by_itself_leaves_no_heartbeat(tmp_path: Path):
     # when
-    process.communicate("end\n")
+    with heartbeat(tmp_path, "some-run"), heartbeat(tmp_path, "some-run"):
+        assert is_running(tmp_path, "some-run") is True
 
     # then
-    assert goes_on(tmp_path, "some-run") is None
-    assert known_runs(tmp_path) == []
+    assert is_running(tmp_path, "some-run") is None
+    assert list((tmp_path / "runs").iterdir()) == []
 
 
-def test_nothing_is_known_of_a_run_that_never_gave_a_sign(tmp_path: Path):
-    # given
-    with giving_a_sign(tmp_path, "another-run"):
-        # then
-        assert goes_on(tmp_path, "some-run") is None
-        assert goes_on(tmp_path, "another-run") is True
-
-
-def test_what_a_killed_run_left_stays_until_it_is_forgotten(tmp_path: Path):
+def test_the_heartbeats_of_the_dead_alone_are_removed(tmp_path: Path):
     # given
     process = living(tmp_path)
     process.kill()
     process.communicate()
-    assert [goes_on(tmp_path, "some-run") for _ in range(2)] == [False, False]
 
     # when
-    forget(tmp_path, "some-run")
+    with heartbeat(tmp_path, "another-run"):
+        remove_stale(tmp_path)
 
-    # then
-    assert known_runs(tmp_path) == []
+        # then
+        assert is_running(tmp_path, "another-run") is True
+    assert is_running(tmp_path, "some-run") is None
 
 
-def test_signs_that_can_not_be_listed_are_not_taken_for_none(tmp_path: Path):
+def test_a_heartbeat_that_can_not_be_read_is_not_taken_for_none(tmp_path: Path):
     # given
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "some-run").touch()
+    (tmp_path / "runs").touch()
 
     # then
     with pytest.raises(NotADirectoryError):
-        goes_on(tmp_path, "some-run")
+        is_running(tmp_path, "some-run")

@@ -12,11 +12,10 @@ import pytest
 import yaml
 from dagster._core.launcher import WorkerStatus
 
-from marvel_assets.defs.executor import KILLED, end_runs_of_the_dead
 from marvel_assets.defs.retraining_lock import POOL
-from marvel_assets.defs.run_launcher import WatchingRunLauncher
+from marvel_assets.defs.run_monitoring import KILLED, MonitoredRunLauncher, fail_orphaned_runs
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
-from marvel_assets.utils.run_heartbeat import known_runs
+from marvel_assets.utils.run_heartbeat import is_running
 from marvel_assets_tests.commands import materialize, succeeded
 from marvel_assets_tests.tracking.logging_assets import mark, wait_for
 
@@ -26,7 +25,7 @@ SECONDS = 700
 
 WAITS = """
 import dagster as dg
-from marvel_assets.defs.executor import watched_in_process_executor
+from marvel_assets.defs.run_monitoring import monitored_in_process_executor
 from marvel_assets_tests.tracking.logging_assets import mark, wait_for
 
 @dg.asset(pool="retraining")
@@ -34,7 +33,7 @@ def waiting() -> None:
     mark("waiting").touch()
     wait_for(mark("go"))
 
-defs = dg.Definitions(assets=[waiting], jobs=[dg.define_asset_job("hang")], executor=watched_in_process_executor)
+defs = dg.Definitions(assets=[waiting], jobs=[dg.define_asset_job("hang")], executor=monitored_in_process_executor)
 """
 
 
@@ -101,7 +100,7 @@ def test_the_daemon_is_told_that_a_killed_run_is_dead_and_the_next_run_notes_it_
 ):
     # given
     launcher, [killed] = instance.run_launcher, instance.get_runs()
-    assert isinstance(launcher, WatchingRunLauncher)
+    assert isinstance(launcher, MonitoredRunLauncher)
     assert launcher.check_run_worker_health(killed).status == WorkerStatus.RUNNING
 
     # when
@@ -118,14 +117,14 @@ def test_the_daemon_is_told_that_a_killed_run_is_dead_and_the_next_run_notes_it_
     assert statuses(instance) == ["FAILURE", "SUCCESS"]
     told = instance.get_records_for_run(killed.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
     assert [record.event_log_entry.dagster_event.message for record in told] == [KILLED]
-    assert known_runs(home.locks) == []
+    assert is_running(home.locks, killed.run_id) is None
 
 
 def test_the_next_run_leaves_one_that_goes_on_alone(
     home: ProjectPaths, waiting: subprocess.Popen[bytes], instance: dg.DagsterInstance
 ):
     # when
-    end_runs_of_the_dead(instance, home.locks)
+    fail_orphaned_runs(instance, home.locks)
 
     # then
     assert statuses(instance) == ["STARTED"]
@@ -134,13 +133,12 @@ def test_the_next_run_leaves_one_that_goes_on_alone(
     assert statuses(instance) == ["SUCCESS"]
 
 
-def test_a_run_that_was_killed_before_its_first_sign_is_dead_and_a_started_process_is_not(
+def test_a_run_that_was_killed_before_its_heartbeat_is_dead_and_a_started_process_is_not(
     home: ProjectPaths, waiting: subprocess.Popen[bytes], instance: dg.DagsterInstance
 ):
-    # given: as it is between the note of the start and the first sign
+    # given: as it is between the record of the start and the heartbeat
     [run] = instance.get_runs()
-    for sign in (home.locks / "runs" / run.run_id).iterdir():
-        sign.unlink()
+    (home.locks / "runs" / f"{run.run_id}.lock").unlink()
     before = instance.run_launcher.check_run_worker_health(run).status
 
     # when
@@ -180,7 +178,7 @@ def test_the_daemon_ends_a_run_that_hangs(home: ProjectPaths, tmp_path: Path, in
     [hung] = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
     events = [record.event_log_entry.dagster_event for record in instance.get_records_for_run(hung.run_id).records]
     assert "Exceeded maximum runtime of 2 seconds." in [event.message for event in events if event]
-    assert hung.run_id not in known_runs(home.locks)
+    assert not is_running(home.locks, hung.run_id)
 
 
 def test_a_run_may_take_hours_and_not_for_ever():

@@ -1,0 +1,86 @@
+"""Tells runs that are at work from dead ones.
+
+A process that is killed never reports the end of its run to Dagster: the run would seem to go on for ever and keep its
+place in the pool, so that no queued retraining could start. So each run has a heartbeat, and the next run and the
+daemon fail those whose heartbeat has stopped. A run that hangs is ended by ``max_runtime_seconds`` in ``dagster.yaml``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster._core.execution.retries import RetryMode
+from dagster._core.executor.in_process import InProcessExecutor
+from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+
+from marvel_assets.paths import ProjectPaths
+from marvel_assets.utils import run_heartbeat
+from marvel_assets.utils.files import remove_abandoned_folders
+
+KILLED = (
+    "The process of this run is gone: it was killed, or its machine stopped. What it had committed is whole; run "
+    "again, and only what is missing is made."
+)
+
+
+class MonitoredExecutor(InProcessExecutor):
+    """Runs the steps in this process with a heartbeat, after it has cleared up what dead runs left."""
+
+    def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:  # noqa: ANN401 - not public
+        """Execute the plan as Dagster's own executor does."""
+        home, instance = ProjectPaths.from_environment(), plan_context.instance
+        with run_heartbeat.heartbeat(home.locks, plan_context.run_id):
+            # Of the runs of an instance that other machines share, nobody here can tell.
+            if instance.is_persistent and Path(instance.root_directory).resolve() == home.dagster:
+                fail_orphaned_runs(instance, home.locks)
+            for folder in home.written_to_by_runs:
+                remove_abandoned_folders(folder)
+            yield from super().execute(plan_context, execution_plan)
+
+
+@dg.executor(name="monitored_in_process")
+def monitored_in_process_executor(_: dg.InitExecutorContext) -> MonitoredExecutor:
+    """One process a run: what is heavy is imported once, and a Spark session would be started once."""
+    return MonitoredExecutor(RetryMode.ENABLED)
+
+
+class MonitoredRunLauncher(dg.DefaultRunLauncher):
+    """Dagster's own launcher, whose daemon also notices that a run's process was killed; see ``dagster.yaml``."""
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """Let the daemon's monitoring ask for each run that has started."""
+        return True
+
+    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+        """Look for the run's heartbeat, whether this launcher started it or a person at the command line."""
+        if is_worker_alive(self._instance, ProjectPaths.from_environment().locks, run.run_id):
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        return CheckRunHealthResult(WorkerStatus.FAILED, KILLED)
+
+
+def fail_orphaned_runs(instance: dg.DagsterInstance, locks: Path) -> None:
+    """Report every run whose process is gone as failed."""
+    started = [dg.DagsterRunStatus.STARTED]
+    for run in instance.get_runs(dg.RunsFilter(statuses=started)):
+        if is_worker_alive(instance, locks, run.run_id):
+            continue
+        # It may have ended since the search.
+        if instance.get_runs(dg.RunsFilter(run_ids=[run.run_id], statuses=started)):
+            instance.report_run_failed(run, KILLED)
+    run_heartbeat.remove_stale(locks)
+
+
+def is_worker_alive(instance: dg.DagsterInstance, locks: Path, run_id: str) -> bool:
+    """Whether the process of a started run is alive; where it has no heartbeat yet, Dagster's record has its id."""
+    import psutil
+
+    is_running = run_heartbeat.is_running(locks, run_id)
+    if is_running is not None:
+        return is_running
+    started = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.RUN_START).records
+    events = [record.event_log_entry.dagster_event for record in started]
+    return any(event is not None and event.pid is not None and psutil.pid_exists(event.pid) for event in events)
