@@ -3,7 +3,6 @@
 import dagster as dg
 
 from marvel_assets import defs as stages
-from marvel_assets.defs.run_monitoring import monitored_in_process_executor
 from marvel_assets.defs.inference.jobs import score, verify_scoring_environment
 from marvel_assets.defs.ingestion.sensors import source_change_sensor
 from marvel_assets.defs.logger import brief_console
@@ -11,6 +10,7 @@ from marvel_assets.defs.monitoring.sensors import drift_sensor, run_failure_aler
 from marvel_assets.defs.registration.jobs import approve, promote, rollback
 from marvel_assets.defs.registration.sensors import aliases_agree
 from marvel_assets.defs.resources import profile_resources
+from marvel_assets.defs.run_monitoring import monitored_in_process_executor
 from marvel_assets.defs.schedules import weekly_retraining
 from marvel_assets.defs.training.jobs import retrain, tune
 from marvel_assets.paths import ProjectPaths
