@@ -67,6 +67,10 @@ def statuses(instance: dg.DagsterInstance) -> list[str]:
     return sorted(run.status.value for run in instance.get_runs())
 
 
+def heartbeat_of(home: ProjectPaths, run: dg.DagsterRun) -> Path:
+    return home.locks / "runs" / f"{run.run_id}.lock"
+
+
 def set_monitoring(home: ProjectPaths, **seconds: int) -> None:
     settings = home.dagster / "dagster.yaml"
     content = yaml.safe_load(settings.read_text())
@@ -110,6 +114,10 @@ def test_the_daemon_is_told_that_a_killed_run_is_dead_and_the_next_run_notes_it_
     assert launcher.check_run_worker_health(killed).status == WorkerStatus.FAILED
     assert statuses(instance) == ["STARTED"]
 
+    # and as it would be had it been killed before its first heartbeat
+    heartbeat_of(home, killed).unlink()
+    assert launcher.check_run_worker_health(killed).status == WorkerStatus.FAILED
+
     # and when
     succeeded(materialize("inference_wheel"))
 
@@ -128,25 +136,16 @@ def test_the_next_run_leaves_one_that_goes_on_alone(
 
     # then
     assert statuses(instance) == ["STARTED"]
+
+    # and when: as it is before the first heartbeat
+    heartbeat_of(home, instance.get_runs()[0]).unlink()
+    fail_orphaned_runs(instance, home.locks)
+
+    # then
+    assert statuses(instance) == ["STARTED"]
     mark("go").touch()
     assert waiting.wait(SECONDS) == 0
     assert statuses(instance) == ["SUCCESS"]
-
-
-def test_a_run_that_was_killed_before_its_heartbeat_is_dead_and_a_started_process_is_not(
-    home: ProjectPaths, waiting: subprocess.Popen[bytes], instance: dg.DagsterInstance
-):
-    # given: as it is between the record of the start and the heartbeat
-    [run] = instance.get_runs()
-    (home.locks / "runs" / f"{run.run_id}.lock").unlink()
-    before = instance.run_launcher.check_run_worker_health(run).status
-
-    # when
-    kill(waiting)
-
-    # then
-    assert before == WorkerStatus.RUNNING
-    assert instance.run_launcher.check_run_worker_health(run).status == WorkerStatus.FAILED
 
 
 def test_a_queued_retraining_starts_although_one_was_killed_at_the_command_line(
