@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.measuring import ROUNDS, Comparison
-from marvel_assets.config import EarlyStopping, ProjectConfig
+from marvel_assets.config import EarlyStopping, Generator, ProjectConfig
 from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.training.cross_validation import Difference, Score, TrainingRows, difference, folds, scores
 from marvel_assets.training.fit import fit_from_config
@@ -95,7 +95,7 @@ def predictions() -> Iterator[str]:
     for source in dict.fromkeys(["generated", os.environ.get("MARVEL_SOURCE") or "generated"]):
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
-            sets = _cleaned(source, locate(source, place, generator_rows=rows, generator_seed=SEED), place)
+            sets = _cleaned(source, locate(source, place, Generator(rows=rows, seed=SEED)), place)
             yield f"\n{sets.name}: {len(sets.train.ids):,} training rows, {len(sets.test.ids):,} test rows"
             yield from _table(sets, place)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.graph import fresh_home
 from benchmarks.measuring import peak_of_this_process
+from marvel_assets.config import Generator
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.spark.local import LocalJvm
 
@@ -41,9 +42,7 @@ def main(rows: int) -> None:
         name = resources["project"].config.qualified("raw_characters")
         started = time.perf_counter()
         with resources["engine"].session() as engine:
-            engine.read_source(
-                locate(environment["MARVEL_SOURCE"], home.root, generator_rows=1, generator_seed=1), "delivered"
-            )
+            engine.read_source(locate(environment["MARVEL_SOURCE"], home.root, Generator()), "delivered")
             staged = time.perf_counter()
             engine.create_view(digested_source_sql("delivered"), "raw_characters")
             raw = resources["tables"].write_if_changed(engine, "raw_characters", name, {}).commit.table

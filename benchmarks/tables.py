@@ -13,6 +13,7 @@ import dagster as dg
 from benchmarks.characters import MILLION
 from benchmarks.graph import ROWS, fresh_home
 from benchmarks.measuring import Ratio, compare, timed
+from marvel_assets.config import Generator
 from marvel_assets.datasets.marvel_kaggle.cleaning import digested_source_sql
 from marvel_assets.datasets.marvel_kaggle.columns import FEATURES
 from marvel_assets.defs.ingestion.assets import characters
@@ -49,7 +50,7 @@ def with_raw_table(home: ProjectPaths, source: Path) -> tuple[dict[str, Any], Ta
     resources = embedded(home)
     name = resources["project"].config.qualified("raw_characters")
     with resources["engine"].session() as session:
-        session.read_source(locate(str(source), home.root, generator_rows=1, generator_seed=1), "delivered")
+        session.read_source(locate(str(source), home.root, Generator()), "delivered")
         session.create_view(digested_source_sql("delivered"), "raw_characters")
         written = resources["tables"].write_if_changed(session, "raw_characters", name, {})
     return resources, written.commit.table

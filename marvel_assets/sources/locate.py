@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from marvel_assets.config import Generator
+
 GENERATED = "generated"
 KAGGLE_PREFIX = "kaggle:"
 URL_PREFIXES = ("http://", "https://")
@@ -108,21 +110,20 @@ class FolderContent(NamedTuple):
     left_out: tuple[str, ...]
 
 
-def locate(setting: str, scratch: Path, *, generator_rows: int, generator_seed: int) -> Source:
+def locate(setting: str, scratch: Path, generator: Generator) -> Source:
     """Find the source that the setting names, and bring it here where it is elsewhere.
 
     Args:
         setting: the path of a file, of a folder of files or of a Delta table, an ``http(s)://`` URL,
             ``kaggle:<owner>/<dataset>``, or ``generated``.
         scratch: an existing folder for what is downloaded or generated.
-        generator_rows: how many rows ``generated`` makes.
-        generator_seed: from which seed.
+        generator: how many rows ``generated`` makes, and from which seed.
 
     Raises:
         SourceError: there is nothing to read under that name.
     """
     if setting == GENERATED:
-        return GeneratedSource(generator_rows, generator_seed, scratch)
+        return GeneratedSource(generator.rows, generator.seed, scratch)
     if setting.startswith(URL_PREFIXES):
         from marvel_assets.sources.http import download
 
@@ -137,9 +138,7 @@ def locate(setting: str, scratch: Path, *, generator_rows: int, generator_seed: 
     return FolderSource(label, *_files_in(path, label)) if path.is_dir() else FileSource(label, path)
 
 
-def fingerprint(
-    setting: str, *, generator_rows: int, generator_seed: int, seconds: float = FINGERPRINT_SECONDS
-) -> str | None:
+def fingerprint(setting: str, generator: Generator, seconds: float = FINGERPRINT_SECONDS) -> str | None:
     """Look at a source without reading it whole.
 
     Equal fingerprints mean that nothing points to a change. Other ones mean that the source may have changed: its
@@ -147,8 +146,7 @@ def fingerprint(
 
     Args:
         setting: what ``locate`` takes.
-        generator_rows: how many rows ``generated`` makes.
-        generator_seed: from which seed.
+        generator: how many rows ``generated`` makes, and from which seed.
         seconds: how long the look may take.
 
     Returns:
@@ -158,7 +156,7 @@ def fingerprint(
         SourceError: there is nothing under that name any more, or no answer in time.
     """
     try:
-        state = run_with_timeout(seconds, lambda: _state_of(setting, generator_rows, generator_seed))
+        state = run_with_timeout(seconds, lambda: _state_of(setting, generator))
     except TimeoutError as error:
         raise SourceError(
             f"{redact_source(setting)}: no answer within {seconds:g} seconds; check the "
@@ -205,10 +203,10 @@ def path_of(setting: str) -> Path:
     )
 
 
-def _state_of(setting: str, generator_rows: int, generator_seed: int) -> object:
+def _state_of(setting: str, generator: Generator) -> object:
     """What would be another one after a change, or None where nothing shows it."""
     if setting == GENERATED:
-        return GeneratedSource(generator_rows, generator_seed, _NOT_WRITTEN_TO).digest
+        return GeneratedSource(generator.rows, generator.seed, _NOT_WRITTEN_TO).digest
     if setting.startswith(URL_PREFIXES):
         from marvel_assets.sources.http import remote_version
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
+from marvel_assets.config import Generator
 from marvel_assets.sources.base import Source, SourceError
 from marvel_assets.sources.locate import GENERATED, fingerprint, is_address, locate, path_of, redact_source
 from marvel_assets.utils.files import atomic_write, temporary_folder
@@ -36,7 +37,7 @@ class Sources(dg.ConfigurableResource):  # type: ignore[type-arg]
     )
 
     @contextmanager
-    def located(self, setting: str | None, *, generator_rows: int, generator_seed: int) -> Iterator[Source]:
+    def located(self, setting: str | None, generator: Generator) -> Iterator[Source]:
         """The source named by the setting, or the default; what was brought here is deleted at the end.
 
         A source that was read without an error is the default of later runs that name none.
@@ -46,18 +47,13 @@ class Sources(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         with temporary_folder(Path(self.scratch)) as folder:
             named = self._named(setting)
-            source = locate(
-                named,
-                folder,
-                generator_rows=generator_rows,
-                generator_seed=generator_seed,
-            )
+            source = locate(named, folder, generator)
             for note in source.notes:
                 dg.get_dagster_logger().warning(note)
             yield source
             self._keep(named)
 
-    def fingerprint(self, setting: str | None, *, generator_rows: int, generator_seed: int) -> str:
+    def fingerprint(self, setting: str | None, generator: Generator) -> str:
         """A cheap look at the source named by the setting, or the default; equal where nothing points to a change.
 
         Where only reading could show a change (of a server that names neither version nor time), it is another one
@@ -67,7 +63,7 @@ class Sources(dg.ConfigurableResource):  # type: ignore[type-arg]
             SourceError: there is nothing under that name any more, or no answer in time.
         """
         named = self._named(setting)
-        found = fingerprint(named, generator_rows=generator_rows, generator_seed=generator_seed)
+        found = fingerprint(named, generator)
         return found or hashlib.sha256(f"{named} {datetime.now(UTC):%Y-%m-%d}".encode()).hexdigest()
 
     def label(self, setting: str | None) -> str:

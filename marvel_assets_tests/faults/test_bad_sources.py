@@ -11,6 +11,7 @@ from deltalake import DeltaTable
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from marvel_assets.config import Generator
 from marvel_assets.datasets.marvel_kaggle.cleaning import cleaning_sql, digested_source_sql, rejected_sql, split_sql
 from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
 from marvel_assets.paths import ProjectPaths
@@ -112,7 +113,7 @@ def test_of_a_delivery_that_can_be_read_each_row_is_accepted_or_rejected_with_a_
 def ingested(source: Path, folder: Path) -> dict[str, int]:
     """What becomes of the rows, by the statements that the assets run."""
     with DuckDBEngine(scratch=str(folder / "scratch"), memory_limit="1GB").session() as session:
-        session.read_source(locate(str(source), folder, generator_rows=1, generator_seed=1), "delivered")
+        session.read_source(locate(str(source), folder, Generator()), "delivered")
         session.create_view(digested_source_sql("delivered"), "raw_characters")
         session.create_table_as(cleaning_sql(), "cleaned_characters")
         session.create_table_as(
@@ -271,7 +272,7 @@ def test_the_tables_hold_what_the_reader_read_of_hostile_cells(tmp_path: Path, r
 
     # when
     with engine.session() as session:
-        session.read_source(locate(str(source), tmp_path, generator_rows=1, generator_seed=1), "delivered")
+        session.read_source(locate(str(source), tmp_path, Generator()), "delivered")
         session.create_view(digested_source_sql("delivered"), "raw_characters")
         session.write("raw_characters", tmp_path / "table", "{}")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from marvel_assets.config import Generator
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.sources.base import Source, SourceError
 from marvel_assets.sources.locate import locate
@@ -56,7 +57,7 @@ CHANGES = [append, append_half_a_row, truncate, empty, rewrite_unnoticed, replac
 
 
 def source_at(path: Path) -> Source:
-    return locate(str(path), path.parent, generator_rows=1, generator_seed=1)
+    return locate(str(path), path.parent, Generator())
 
 
 @pytest.mark.parametrize("change", CHANGES)

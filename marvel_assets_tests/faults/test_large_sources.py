@@ -25,6 +25,7 @@ Kept in memory whole, 600 MB take 2,800 MB, and the 800 MB of the sample in prop
 PROGRAM = """
 import json, resource, sys
 from pathlib import Path
+from marvel_assets.config import Generator
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.storage.tables import Tables
 from marvel_assets.sources.locate import locate
@@ -35,7 +36,7 @@ engine = DuckDBEngine(scratch=str(home / "scratch"), memory_limit="256MB")
 tables = Tables(warehouse=str(home / "warehouse"), locks=str(home / "locks"), provenance=str(home / "provenance"))
 rows = {}
 with engine.session() as session:
-    session.read_source(locate(file, home, generator_rows=1, generator_seed=1), "delivered")
+    session.read_source(locate(file, home, Generator()), "delivered")
     session.create_view(digested_source_sql("delivered"), "raw_characters")
     raw = tables.write_if_changed(session, "raw_characters", "c.s.raw", {}).commit.table
     rows["raw"] = raw.rows

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+from marvel_assets.config import Generator
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.locate import fingerprint
 from marvel_assets_tests.sources.conftest import ANSWERS_AFTER_SECONDS, characters, folder_of
 
 
 def look(setting: object, rows: int = 100, seed: int = 5, seconds: float = 10) -> str | None:
-    return fingerprint(str(setting), generator_rows=rows, generator_seed=seed, seconds=seconds)
+    return fingerprint(str(setting), Generator(rows=rows, seed=seed), seconds=seconds)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
+from marvel_assets.config import Generator
 from marvel_assets.sources.base import Source, SourceError
 from marvel_assets.sources.generated import GeneratedSource
 from marvel_assets.sources.locate import locate
@@ -16,7 +17,7 @@ from marvel_assets_tests.sources.conftest import CONTENT, characters, folder_of
 
 
 def located(setting: str, folder: Path) -> Source:
-    return locate(setting, folder, generator_rows=100, generator_seed=5)
+    return locate(setting, folder, Generator(rows=100, seed=5))
 
 
 def test_generated_is_the_generator_with_its_rows_and_seed(tmp_path: Path):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from marvel_assets.config import Generator
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.locate import fingerprint
@@ -13,7 +14,7 @@ from marvel_assets_tests.commands import materialize
 from marvel_assets_tests.servers.scripted import Answer, serving
 from marvel_assets_tests.sources.conftest import characters, folder_of
 
-GENERATOR = {"generator_rows": 100, "generator_seed": 5}
+GENERATOR = Generator(rows=100, seed=5)
 
 
 @pytest.fixture
@@ -24,12 +25,12 @@ def sources(tmp_path: Path) -> Sources:
 
 def test_the_fingerprint_is_that_of_the_default_where_no_source_is_named(sources: Sources):
     # then
-    assert sources.fingerprint(None, **GENERATOR) == fingerprint(sources.default, **GENERATOR)
+    assert sources.fingerprint(None, GENERATOR) == fingerprint(sources.default, GENERATOR)
 
 
 def test_the_fingerprint_is_that_of_the_source_that_is_named(sources: Sources):
     # then
-    assert sources.fingerprint("generated", **GENERATOR) == fingerprint("generated", **GENERATOR)
+    assert sources.fingerprint("generated", GENERATOR) == fingerprint("generated", GENERATOR)
 
 
 def test_a_look_writes_nothing(sources: Sources, tmp_path: Path):
@@ -37,7 +38,7 @@ def test_a_look_writes_nothing(sources: Sources, tmp_path: Path):
     before = sorted(tmp_path.rglob("*"))
 
     # when
-    sources.fingerprint("generated", **GENERATOR)
+    sources.fingerprint("generated", GENERATOR)
 
     # then
     assert sorted(tmp_path.rglob("*")) == before
@@ -49,7 +50,7 @@ def test_what_was_brought_is_deleted(sources: Sources, monkeypatch: pytest.Monke
     with (
         serving(lambda _: Answer(200, {}, b"a")) as served,
         # when
-        sources.located(f"{served.url}/a.csv", **GENERATOR) as source,
+        sources.located(f"{served.url}/a.csv", GENERATOR) as source,
     ):
         assert source.digest
 
@@ -69,7 +70,7 @@ def test_a_source_whose_version_nobody_names_looks_new_each_day(sources: Sources
                 "Today", (datetime,), {"now": staticmethod(lambda _, day=day: datetime(2026, 11, day, tzinfo=UTC))}
             )
             monkeypatch.setattr("marvel_assets.sources.resource.datetime", today)
-            looks.append(sources.fingerprint(f"{served.url}/a.csv", **GENERATOR))
+            looks.append(sources.fingerprint(f"{served.url}/a.csv", GENERATOR))
 
     # then
     assert looks[0] == looks[1] != looks[2]
@@ -78,7 +79,7 @@ def test_a_source_whose_version_nobody_names_looks_new_each_day(sources: Sources
 def read_once(home: ProjectPaths, setting: str | None) -> str:
     """The label of the source that a run of the home reads."""
     sources = Sources(scratch=str(home.scratch), last_read=str(home.last_source))
-    with sources.located(setting, **GENERATOR) as source:
+    with sources.located(setting, GENERATOR) as source:
         return source.label
 
 
@@ -158,8 +159,8 @@ def test_the_limits_of_the_environment_hold(sources: Sources, monkeypatch: pytes
 
     # then
     with refused:
-        sources.fingerprint("http://127.0.0.1:1/x.csv", **GENERATOR)
-    with refused, sources.located("http://127.0.0.1:1/x.csv", **GENERATOR):
+        sources.fingerprint("http://127.0.0.1:1/x.csv", GENERATOR)
+    with refused, sources.located("http://127.0.0.1:1/x.csv", GENERATOR):
         pass
 
 

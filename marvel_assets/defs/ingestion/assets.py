@@ -97,11 +97,10 @@ def raw_characters(
     retraining_lock.acquire(context)
     check_ready(project.config, engine, tracking, unity_catalog)
     name = project.config.qualified("raw_characters")
-    generator = project.config.generator
-    rows = config.generator_rows or generator.rows
-    seed = generator.seed if config.generator_seed is None else config.generator_seed
-    looks = sources.fingerprint(config.source, generator_rows=rows, generator_seed=seed)
-    with sources.located(config.source, generator_rows=rows, generator_seed=seed) as source:
+    chosen = {"rows": config.generator_rows, "seed": config.generator_seed}
+    generator = project.config.generator.model_copy(update={key: n for key, n in chosen.items() if n is not None})
+    looks = sources.fingerprint(config.source, generator)
+    with sources.located(config.source, generator) as source:
         read_from = {SOURCE_DIGEST: source.digest, "read_by": READING_VERSION}
         latest = tables.latest(name)
         if latest is not None and read_from.items() <= latest.provenance.items():

@@ -52,9 +52,8 @@ def source_change_sensor(
         return dg.SkipReason(
             f"Run {going[0].run_id[:8]} is retraining; what has changed meanwhile is looked at when it has ended."
         )
-    generator = project.config.generator
     try:
-        fingerprint = sources.fingerprint(None, generator_rows=generator.rows, generator_seed=generator.seed)
+        fingerprint = sources.fingerprint(None, project.config.generator)
     except SourceError as error:
         return cursor.failed("The source can't be looked at", error)
     label = sources.label(None)

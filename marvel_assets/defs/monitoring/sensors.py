@@ -91,8 +91,7 @@ def _obstacle(instance: dg.DagsterInstance, project: Project, sources: Sources) 
     going = instance.get_runs(dg.RunsFilter(job_name=retrain.name, statuses=IN_PROGRESS_STATUSES), limit=1)
     if going:
         return f"run {going[0].run_id[:8]} is retraining already."
-    generator = project.config.generator
-    fingerprint = sources.fingerprint(None, generator_rows=generator.rows, generator_seed=generator.seed)
+    fingerprint = sources.fingerprint(None, project.config.generator)
     trained = latest_trained_read(instance)
     if trained is None:
         return "nothing tells how the source looked when a model was trained; start the job retrain once."
