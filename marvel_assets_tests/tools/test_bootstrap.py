@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from types import ModuleType
 
+import psutil
 import pytest
 
 from marvel_assets.paths import PROJECT_ROOT
@@ -19,7 +20,7 @@ import runpy
 bootstrap = runpy.run_path({str(SCRIPT)!r})
 try:
     print("started", flush=True)
-    bootstrap["_run"](["sleep", "60"])
+    bootstrap["run"](["sleep", "60"])
 except KeyboardInterrupt:
     raise SystemExit("one line")
 """
@@ -37,7 +38,7 @@ def bootstrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     spec.loader.exec_module(module)
     module.ran = []
     monkeypatch.setattr(module, "ROOT", tmp_path)
-    monkeypatch.setattr(module, "_run", lambda command, *_: module.ran.append(command))
+    monkeypatch.setattr(module, "run", lambda command, *_: module.ran.append(command))
     monkeypatch.delenv("MARVEL_HOME", raising=False)
     (tmp_path / "config").mkdir()
     for name in ("pyproject.toml", "constraints.txt", "config/dagster.yaml"):
@@ -51,7 +52,7 @@ def environment_in(bootstrap: ModuleType, folder: Path) -> None:
     python = folder / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.symlink_to(sys.executable)
-    bootstrap._provide_environment(bootstrap.PROFILES["embedded"])
+    bootstrap.install_environment(bootstrap.PROFILES["embedded"])
     bootstrap.ran.clear()
 
 
@@ -60,7 +61,7 @@ def test_an_environment_that_is_up_to_date_is_left_alone(bootstrap: ModuleType, 
     environment_in(bootstrap, tmp_path)
 
     # when
-    bootstrap._provide_environment(bootstrap.PROFILES["embedded"])
+    bootstrap.install_environment(bootstrap.PROFILES["embedded"])
 
     # then
     assert bootstrap.ran == []
@@ -73,7 +74,7 @@ def test_the_environment_of_a_checkout_that_was_moved_or_copied_is_made_anew(boo
     bootstrap.ROOT = moved
 
     # when
-    bootstrap._provide_environment(bootstrap.PROFILES["embedded"])
+    bootstrap.install_environment(bootstrap.PROFILES["embedded"])
 
     # then
     assert ["-m", "venv", "--clear", str(moved / ".venv")] in [command[1:] for command in bootstrap.ran]
@@ -86,7 +87,7 @@ def test_of_the_env_file_one_line_is_written(bootstrap: ModuleType, tmp_path: Pa
     file.write_text("MARVEL_WEBHOOK_URL=https://example.org/x\nDAGSTER_HOME=/old\n# mine")
 
     # when
-    bootstrap._point_dagster_at_the_home()
+    bootstrap.write_env_file()
 
     # then
     assert file.read_text().splitlines() == [
@@ -96,21 +97,9 @@ def test_of_the_env_file_one_line_is_written(bootstrap: ModuleType, tmp_path: Pa
     ]
 
 
-def test_an_env_file_that_is_right_is_not_written_to(bootstrap: ModuleType, tmp_path: Path):
-    # given: the time of the last change shows any write
-    bootstrap._point_dagster_at_the_home()
-    before = (tmp_path / ".env").stat().st_mtime_ns
-
-    # when
-    bootstrap._point_dagster_at_the_home()
-
-    # then
-    assert (tmp_path / ".env").stat().st_mtime_ns == before
-
-
 def test_where_the_env_file_points_dagster_finds_its_instance(bootstrap: ModuleType, tmp_path: Path):
     # when
-    bootstrap._point_dagster_at_the_home()
+    bootstrap.write_env_file()
 
     # then
     settings = (tmp_path / ".marvel" / "dagster" / "dagster.yaml").read_bytes()
@@ -124,11 +113,36 @@ def test_a_home_elsewhere_is_not_made_by_setting_up(
     monkeypatch.setenv("MARVEL_HOME", str(tmp_path / "home"))
 
     # when
-    bootstrap._point_dagster_at_the_home()
+    bootstrap.write_env_file()
 
     # then
     assert not (tmp_path / "home").exists()
     assert not (tmp_path / ".marvel").exists()
+
+
+@pytest.mark.parametrize(("variable", "value"), [("MARVEL_INSTALL", "1"), ("CI", "true"), ("CI", "")])
+def test_what_the_system_lacks_is_named_and_installed_only_where_that_is_asked_for(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+):
+    # given
+    for name in ("MARVEL_INSTALL", "CI"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setattr(bootstrap.shutil, "which", lambda name: "/usr/bin/apt-get" if name == "apt-get" else None)
+    monkeypatch.setattr(bootstrap.os, "geteuid", lambda: 0)
+
+    # when
+    missing = bootstrap.missing_system_parts(frozenset({"spark"}))
+    try:
+        bootstrap.install_system_parts(missing)
+        message = ""
+    except SystemExit as error:
+        message = str(error)
+
+    # then
+    assert missing["a Java runtime (17 or newer) for Spark"] == "default-jre-headless"
+    assert [command[-1] for command in bootstrap.ran] == (["-qq", "default-jre-headless"] if value else [])
+    assert ("sudo apt-get install default-jre-headless" in message) is not bool(value)
 
 
 def test_an_unknown_profile_is_answered_with_those_that_users_choose(bootstrap: ModuleType):
@@ -154,7 +168,7 @@ def test_without_a_network_that_is_said_and_not_what_pip_makes_of_it(bootstrap: 
     )
 
     # when
-    text = bootstrap._what_failed(printed)
+    text = bootstrap.explain_failure(printed)
 
     # then
     assert text.startswith("The package index can't be reached (")
@@ -164,7 +178,7 @@ def test_without_a_network_that_is_said_and_not_what_pip_makes_of_it(bootstrap: 
 
 def test_any_other_failure_is_told_as_it_was_printed(bootstrap: ModuleType):
     # then
-    assert bootstrap._what_failed("ERROR: No space left on device\n") == "ERROR: No space left on device"
+    assert bootstrap.explain_failure("ERROR: No space left on device\n") == "ERROR: No space left on device"
 
 
 def test_ctrl_c_while_a_command_runs_prints_nothing_of_that_command():
@@ -174,7 +188,8 @@ def test_ctrl_c_while_a_command_runs_prints_nothing_of_that_command():
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "started\n"
-    time.sleep(0.5)
+    while not psutil.Process(process.pid).children():
+        time.sleep(0.05)
 
     # when
     process.send_signal(signal.SIGINT)
