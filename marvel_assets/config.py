@@ -29,7 +29,7 @@ ObjectName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=L
 """A catalog's or schema's name: letters, digits, underscores and hyphens, so that it is also a safe folder."""
 
 MOST_PROBLEMS = 20
-"""How many problems of a file are told; whoever has more has another file."""
+"""How many problems of a file an error lists."""
 
 
 def _stays_below(name: str) -> str:
@@ -202,8 +202,8 @@ class ProjectConfig(_Strict):
             problems += _describe(error)
         if problems:
             more = len(problems) - MOST_PROBLEMS
-            told = problems[:MOST_PROBLEMS] + ([f"and {more:,} more"] if more > 0 else [])
-            raise ConfigError(f"{path}: " + "; ".join(told))
+            listed = problems[:MOST_PROBLEMS] + ([f"and {more:,} more"] if more > 0 else [])
+            raise ConfigError(f"{path}: " + "; ".join(listed))
         return config
 
     @model_validator(mode="after")

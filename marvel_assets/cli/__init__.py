@@ -130,7 +130,7 @@ def _port(text: str) -> int:
     """A port's number, as argparse asks for it."""
     if text.isascii() and text.isdecimal() and 0 < int(text[:6]) <= LAST_PORT:
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text[:20]!r} is no port; choose one from 1 to {LAST_PORT:,}")
+    raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a port; choose one from 1 to {LAST_PORT:,}")
 
 
 def _doctor(home: ProjectPaths) -> int:

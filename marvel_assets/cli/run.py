@@ -47,7 +47,7 @@ def check_selection(selection: str) -> None:
     """Look whether assets can be selected so.
 
     Raises:
-        ConfigError: there are none of that name, or it is no selection.
+        ConfigError: it selects nothing, or is not a selection.
     """
     import dagster as dg
     from dagster_shared.check import CheckError

@@ -34,7 +34,7 @@ def application(model_files: str) -> FastAPI:
     app: FastAPI = scoring_server.init(model)
 
     @app.middleware("http")
-    async def tell_in_a_sentence(
+    async def answer_errors_in_a_sentence(
         request: Request, forward: Callable[[Request], Awaitable[StreamingResponse]]
     ) -> Response:
         if request.method == "POST" and (refused := _refused(request.headers)):
@@ -65,13 +65,13 @@ def main() -> None:
 def _refused(headers: Headers) -> Response | None:
     media_type, length = headers.get("content-type", ""), headers.get("content-length")
     if length is None or not length.isdecimal():
-        return _problem(HTTPStatus.LENGTH_REQUIRED, "The request must tell its Content-Length.")
+        return _problem(HTTPStatus.LENGTH_REQUIRED, "The request needs a Content-Length header.")
     if int(length) > LARGEST_BODY:
-        told = f"The body has {int(length):,} bytes, and at most {LARGEST_BODY:,} are taken; ask in several requests."
-        return _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, told)
+        message = f"The body has {int(length):,} bytes; at most {LARGEST_BODY:,} are accepted: send several requests."
+        return _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
     if media_type.partition(";")[0].strip().lower() != MEDIA_TYPE:
-        told = f"The Content-Type is {media_type[:100]!r}; expected {MEDIA_TYPE}: send the characters as JSON."
-        return _problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, told)
+        message = f"The Content-Type is {media_type[:100]!r}; expected {MEDIA_TYPE}: send the characters as JSON."
+        return _problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message)
     return None
 
 
@@ -89,14 +89,14 @@ def _sentence(body: bytes) -> str:
     """
     text = body.decode(errors="replace")
     try:
-        told = json.loads(text)
+        content = json.loads(text)
     except ValueError:
         return text
-    if not isinstance(told, dict):
+    if not isinstance(content, dict):
         return text
-    if trace := str(told.get("stack_trace", "")).strip():
+    if trace := str(content.get("stack_trace", "")).strip():
         return trace.splitlines()[-1]
-    message = str(told.get("message") or told.get("detail") or text)
+    message = str(content.get("message") or content.get("detail") or text)
     before, _, reason = message.rpartition("Error: ")
     return reason if len(before) > LONGEST_INTRODUCTION else message
 

@@ -69,7 +69,7 @@ def serve_model(home: ProjectPaths, port: int) -> int:
     with in_one_line():
         pair = catalog.pairs(resources["project"].config).current()
     if pair is None:
-        sys.exit("Nothing is under latest-model yet. Materialise the graph with `make run` first.")
+        sys.exit("No model has the alias latest-model yet. Materialise the graph with `make run` first.")
     uri = f"models:/{pair.custom.name}/{pair.custom.version}"
     client = connect(catalog.tracking_uri, home.locks, catalog.registry_uri)
     # What was checked is what is served: the server fetches nothing by itself.

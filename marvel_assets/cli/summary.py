@@ -75,7 +75,7 @@ def summary(home: ProjectPaths, *, ask_the_model: bool) -> Iterator[str]:
     """The lines of the summary: rows, Delta versions, metrics, models.
 
     Args:
-        home: what it tells of.
+        home: the home to summarise.
         ask_the_model: whether the custom model is loaded, and asked for a few characters of the test set.
     """
     done = Materialised.read(home)

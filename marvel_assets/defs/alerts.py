@@ -17,7 +17,7 @@ INTERRUPTIONS = {"KeyboardInterrupt", "DagsterExecutionInterruptedError"}
 
 
 class WebhookError(RuntimeError):
-    """The webhook did not take the message. Its address is a secret, and is not told."""
+    """The webhook did not accept the message. Its address is a secret, and is not shown."""
 
 
 def cause_of(error: object) -> str:
@@ -25,7 +25,7 @@ def cause_of(error: object) -> str:
 
     What is around the asset's error is Dagster's account of where; what is within an error of the project's own is what
     it was made of, such as a bare "timed out". Libraries put errors around it that don't name the server, and don't
-    always call it the cause. Where a disk is full, a way out is told as well.
+    always call it the cause. Where a disk is full, the text says what to do.
     """
     while str(getattr(error, "cls_name", "")).startswith("Dagster") and getattr(error, "cause", None) is not None:
         error = error.cause  # type: ignore[attr-defined]
@@ -33,10 +33,10 @@ def cause_of(error: object) -> str:
     if any(getattr(cause, "cls_name", "") in INTERRUPTIONS for cause in chain):
         return "interrupted; run it again, what was done is kept"
     own = next((cause for cause in chain if SELF_EXPLAINING.match(_text(cause))), None)
-    told = _text(chain[0]) if own is None else SELF_EXPLAINING.sub("", _text(own))
-    if own is None and _text(chain[-1]) not in told:
-        told = f"{told} ({_text(chain[-1])})"
-    return add_disk_hint(add_outage_hint(told), ProjectPaths.from_environment())
+    message = _text(chain[0]) if own is None else SELF_EXPLAINING.sub("", _text(own))
+    if own is None and _text(chain[-1]) not in message:
+        message = f"{message} ({_text(chain[-1])})"
+    return add_disk_hint(add_outage_hint(message), ProjectPaths.from_environment())
 
 
 def _chain(error: object) -> Iterator[object]:

@@ -30,7 +30,7 @@ def find_dataset_input(
     """The input of an MLflow run where it was recorded, else this home's own version of equal content.
 
     Runs on a tracking server may come from another home, whose tables are elsewhere or gone; and MLflow keeps one
-    record for all data sets of one name and digest, whoever logged them.
+    record for all data sets of one name and digest.
 
     Raises:
         LookupError: the run has no such input, or its rows are in neither place.

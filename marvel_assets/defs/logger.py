@@ -1,4 +1,4 @@
-"""What a run tells at the command line: one short line for each thing that a person waits for."""
+"""The run's log at the command line: one short line for each step that a person waits for."""
 
 import logging
 import sys
@@ -12,10 +12,10 @@ class _Brief(logging.Formatter):
     """Time, step and message; of a failure, the chain of causes without their traces."""
 
     def format(self, record: logging.LogRecord) -> str:
-        told = getattr(record, "dagster_meta", {})
-        event = told.get("dagster_event")
-        step = told.get("step_key") or "run"
-        message = told.get("orig_message") or record.getMessage()
+        metadata = getattr(record, "dagster_meta", {})
+        event = metadata.get("dagster_event")
+        step = metadata.get("step_key") or "run"
+        message = metadata.get("orig_message") or record.getMessage()
         if event is not None and event.is_step_failure:
             message = f"failed: {cause_of(event.step_failure_data.error)}"
         return f"{self.formatTime(record, '%H:%M:%S')}  {step:<24} {message}"
@@ -23,11 +23,11 @@ class _Brief(logging.Formatter):
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
     """What a step logs, and its failure; not that other steps could not start because of it."""
-    told = getattr(record, "dagster_meta", {})
-    event = told.get("dagster_event")
+    metadata = getattr(record, "dagster_meta", {})
+    event = metadata.get("dagster_event")
     if event is not None:
         return bool(event.is_step_failure)
-    return not str(told.get("orig_message", "")).startswith("Dependencies for step")
+    return not str(metadata.get("orig_message", "")).startswith("Dependencies for step")
 
 
 def _console(_: dg.InitLoggerContext) -> logging.Logger:

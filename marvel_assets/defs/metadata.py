@@ -11,7 +11,7 @@ from marvel_assets.storage.tables import Tables, WriteResult
 
 OWNERS = ["team:marvel"]
 WEEKLY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8), warn_window=timedelta(days=7, hours=6))
-"""Made anew each week, with a day to mend what failed."""
+"""Refreshed each week, with a day's grace to fix failures."""
 
 
 def table_metadata(written: WriteResult, tables: Tables) -> dict[str, dg.MetadataValue]:
@@ -45,7 +45,7 @@ def column_schema(columns: Mapping[str, str], types: Mapping[str, str]) -> dg.Ta
 def column_lineage(
     columns: Iterable[str], renamed: Mapping[str, Sequence[str]], upstream: dg.AssetKey
 ) -> dg.TableColumnLineage:
-    """Which columns of the asset upstream each column is made of: its namesake, unless told otherwise."""
+    """The upstream columns of each column: the one of the same name, unless renamed."""
     return dg.TableColumnLineage(
         deps_by_column={
             column: [dg.TableColumnDep(upstream, source) for source in renamed.get(column, [column])]

@@ -1,4 +1,4 @@
-"""What is missing, told before anything is trained."""
+"""What is missing, reported before anything is trained."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def check_settings(home: ProjectPaths) -> None:
             try:
                 value.encode()
             except UnicodeEncodeError as error:
-                raise ConfigError(f"{name} holds bytes that are no UTF-8 text; set it anew.") from error
+                raise ConfigError(f"{name} holds bytes that are not UTF-8 text; set it again.") from error
     _ = profile_resources(home)["project"].config
     RunTags.collect("no run")
 

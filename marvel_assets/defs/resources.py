@@ -70,7 +70,7 @@ def profile_resources(home: ProjectPaths) -> dict[str, Any]:
     """The resources of the profile that ``MARVEL_PROFILE`` names (default: embedded).
 
     Raises:
-        ConfigError: there is no such profile.
+        ConfigError: the profile does not exist.
     """
     name = profile_name()
     if name not in PROFILES:
@@ -200,7 +200,9 @@ def _spark_settings() -> dict[str, str]:
             )
     for key, equals, _ in pairs:
         if not key.startswith("spark.") or not equals:
-            raise ConfigError(f"{variable}: {key!r} is no setting such as spark.driver.memory=8g.")
+            raise ConfigError(
+                f"{variable}: {key!r} is not a setting; expected key=value, such as spark.driver.memory=8g."
+            )
     return {key: value for key, _, value in pairs}
 
 

@@ -9,5 +9,5 @@ weekly_retraining = dg.ScheduleDefinition(
     job=retrain,
     cron_schedule="0 6 * * 1",
     execution_timezone="Europe/Amsterdam",
-    description="Mondays at 06:00 in Amsterdam, whether or not the source has told of a change.",
+    description="Mondays at 06:00 in Amsterdam, whether or not the source has changed.",
 )

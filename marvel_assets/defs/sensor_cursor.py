@@ -41,7 +41,7 @@ class SensorCursor:
         return json.dumps(asdict(self))
 
     def succeeded(self, message: str) -> dg.SensorResult:
-        """Skip with a message; errors are counted anew."""
+        """Skip with a message, and reset the count of errors."""
         return dg.SensorResult(skip_reason=message, cursor=SensorCursor(self.handled).to_json())
 
     def failed(
@@ -50,7 +50,7 @@ class SensorCursor:
         """Skip with the error, or ask for the runs that can be asked for in spite of it.
 
         Raises:
-            SensorError: it is one of too many in a row, and there is no run to ask for; it says since when.
+            SensorError: too many errors in a row and no run to request; the message says since when.
         """
         since = self.failing_since or f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
         text = " ".join(str(error).split())

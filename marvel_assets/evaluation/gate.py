@@ -227,7 +227,7 @@ def check_probabilities(probability: Probabilities, rows: int, whose: str) -> No
     if unusable:
         first = probability[np.argmax(~((probability >= 0) & (probability <= 1)))]
         raise BrokenModelError(
-            f"{whose} predicts {unusable:,} times what is no probability between 0 and 1, such as {first}."
+            f"{whose} predicts {unusable:,} values that are not probabilities between 0 and 1, such as {first}."
         )
 
 

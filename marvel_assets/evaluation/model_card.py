@@ -27,9 +27,9 @@ FIGURES = {
     "f1_score": "F1",
 }
 LIMITS = (
-    "It tells what is usual among characters that are alike, not what is true of one of them. Measures are missing for "
-    "most characters, three of four are alive, and F1 alone rewards calling everybody alive: look at ROC AUC, balanced "
-    "accuracy and log loss. It knows fiction only; it says nothing about people."
+    "It predicts what is usual among similar characters, not what is true of one of them. Heights and weights are "
+    "missing for most, three of four are alive, and F1 alone rewards calling everybody alive: look at ROC AUC, "
+    "balanced accuracy and log loss. It knows fiction only; it says nothing about people."
 )
 
 
@@ -68,7 +68,7 @@ def model_card(facts: Facts, result: GateResult | None = None) -> str:
     figures = [f"| {label} | {facts.metrics[name]:.4f} |" for name, label in FIGURES.items() if name in facts.metrics]
     parts = [
         f"# Is a Marvel character alive? Model {facts.model_id}",
-        "Takes what the Marvel Database tells of a character, answers alive or dead.",
+        "Predicts whether a Marvel character is alive or dead from what the Marvel Database says about them.",
         LIMITS,
         "## Figures on the test rows",
         "\n".join(["| metric | value |", "|---|---|", *figures]),

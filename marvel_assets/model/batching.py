@@ -35,7 +35,7 @@ def predict_unique_rows(rows: pd.DataFrame, ask: Ask) -> Any:  # noqa: ANN401
         return np.asarray(ask(rows))
     try:
         groups = rows.groupby(list(rows.columns), dropna=False, sort=False, observed=True).ngroup().to_numpy()
-    except TypeError:  # cells that can't be hashed: the model tells which column they are in
+    except TypeError:  # cells that can't be hashed: the model names their column
         return np.asarray(ask(rows))
     _, firsts = np.unique(groups, return_index=True)
     return np.asarray(ask(rows.iloc[firsts]))[groups]

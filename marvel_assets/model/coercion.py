@@ -68,8 +68,8 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
                 may be absent where its missing cells stay missing.
 
         Raises:
-            ValueError: naming the column that is absent, or holds what is no number or no text.
-            TypeError: X is no table with named columns.
+            ValueError: naming the column that is absent, or holds something that is not a number or not text.
+            TypeError: X is not a table with named columns.
         """
         check_is_fitted(self)
         frame = _as_frame(X)

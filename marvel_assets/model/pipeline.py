@@ -93,5 +93,5 @@ def fit_pipeline(
 
 
 def categorical_columns(pipeline: Pipeline, *, native_categories: bool) -> list[str] | Literal["auto"]:
-    """What LightGBM is told of the encoded columns: their names, or nothing, so that it takes codes for numbers."""
+    """The encoded columns that LightGBM treats as categories; none where codes count as numbers."""
     return list(pipeline.named_steps["encode"].columns) if native_categories else "auto"

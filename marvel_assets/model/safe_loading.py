@@ -32,7 +32,7 @@ def load_trusted(folder: Path) -> Pipeline:
     """The pipeline of a basic model, from the folder of its files.
 
     Raises:
-        UntrustedModelError: it is no skops file, or holds types that pipelines of this project don't have.
+        UntrustedModelError: not a skops file, or it holds types that this project's pipelines don't have.
     """
     import skops.io
 

@@ -33,7 +33,9 @@ def check_reachable(url: str | None, seconds: float) -> str:
     except ValueError:  # no number, or too large a one
         port = 0
     if not (port and parts.scheme == "sc" and parts.hostname):
-        raise dg.Failure(f"{url.split(';')[0]} is no sc://host:port (MARVEL_SPARK_URL).", allow_retries=False)
+        raise dg.Failure(
+            f"{url.split(';')[0]} is not an address like sc://host:port (MARVEL_SPARK_URL).", allow_retries=False
+        )
     deadline = time.monotonic() + seconds
     try:
         socket.create_connection((parts.hostname, port), timeout=max(1.0, deadline - time.monotonic())).close()

@@ -17,10 +17,10 @@ def server_command(folder: Path, locks: Path, port: int) -> list[str]:
     Args:
         folder: of Delta's jars.
         locks: folder of the lock files.
-        port: to listen on, on the loopback interface alone: whoever reaches it may run code.
+        port: to listen on, on the loopback interface only: anyone who can reach it may run code.
 
     Raises:
-        JavaError: there is no Java that can be used.
+        JavaError: no usable Java was found.
         JarsError: the jars are not there and can't be fetched.
     """
     import pyspark
@@ -48,7 +48,7 @@ def server_command(folder: Path, locks: Path, port: int) -> list[str]:
 
 
 def serve(folder: Path, locks: Path, port: int) -> None:
-    """Become the server: this process is replaced, so that whoever ends it ends the JVM."""
+    """Become the server: this process is replaced, so that ending it ends the JVM."""
     import pyspark
 
     command = server_command(folder, locks, port)

@@ -14,7 +14,7 @@ INSTALL = "On Debian: apt-get install default-jre-headless; elsewhere any JDK fr
 
 
 class JavaError(RuntimeError):
-    """There is no Java that Spark can use; the text says what to install."""
+    """No Java that Spark can use; the text says what to install."""
 
 
 class Java(NamedTuple):
@@ -43,6 +43,6 @@ def find_java() -> Java:
         ) from error
     found = re.search(r'version "(?:1\.)?(\d+)[^"]*"', answer.stderr + answer.stdout)
     if found is None or int(found[1]) < OLDEST:
-        told = answer.stderr.splitlines()[0] if answer.stderr else "nothing"
-        raise JavaError(f"Spark needs Java {OLDEST} or newer; {command} says {told}. {INSTALL}")
+        printed = answer.stderr.splitlines()[0] if answer.stderr else "nothing"
+        raise JavaError(f"Spark needs Java {OLDEST} or newer; {command} says {printed}. {INSTALL}")
     return Java(command, int(found[1]), answer.stderr.strip())

@@ -35,7 +35,7 @@ SMALL_MACHINE = {
 """Settings that suit one small machine; those of the user win."""
 
 FAST_START = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto -Xlog:disable -Xlog:all=error:stderr"
-"""Short runs end before the second compiler pays off. Nothing is said of an archive that can't be used."""
+"""Short runs end before the second compiler pays off. An archive that can't be used is skipped silently."""
 
 WARM_UP_SECONDS = 600
 
@@ -61,7 +61,7 @@ class LocalJvm:
         """Find Java, and fetch the jars where they are missing.
 
         Raises:
-            JavaError: there is no Java that can be used.
+            JavaError: no usable Java was found.
             JarsError: the jars are not there and can't be fetched.
         """
         java = find_java()

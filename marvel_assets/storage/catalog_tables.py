@@ -60,7 +60,7 @@ class CatalogTables(Tables):
         return self.spark.session().read.format("delta").option("versionAsOf", str(version)).table(str(location))
 
     def history(self, location: TablePath) -> Sequence[Mapping[str, Any]]:
-        """Ask Delta's own log; a folder, as a home elsewhere records it, is no table of the catalog."""
+        """Ask Delta's own log; a folder, as a home elsewhere records it, is not in the catalog."""
         if isinstance(location, Path):
             return []
         session = self.spark.session()

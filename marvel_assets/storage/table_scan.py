@@ -1,4 +1,4 @@
-"""Rows of one table version, to be read where they are needed: what is handed on is their description."""
+"""Rows of one table version, described so that any process can read them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TableScan:
     condition: str | None = None
 
     def parts(self, number: int) -> list[TableScan]:
-        """As many scans that share the rows: each row is in one of them, told by its id alone."""
+        """As many scans that share the rows: each row is in exactly one of them, decided by its id."""
         bounds = [f"{part * HASHES // number:08x}" for part in range(1, number)]
         return [
             replace(

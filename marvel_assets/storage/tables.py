@@ -33,7 +33,7 @@ LEVEL = re.compile(NAME_PATTERN)
 
 
 class TableNameError(ValueError):
-    """A text that is no table's name."""
+    """A text that is not a table's name."""
 
 
 class TableNotFoundError(LookupError):
@@ -58,7 +58,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Where ``catalog.schema.table`` is stored.
 
         Raises:
-            TableNameError: it is no such name, and could lead out of the warehouse.
+            TableNameError: not a three-level name; it could lead out of the warehouse.
         """
         return Path(self.warehouse, *levels_of(name))
 
@@ -222,14 +222,14 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         return commit
 
     def table_id(self, name: str) -> str:
-        """Delta's id of the table, which tells it from another that took its name; '' where there is no table."""
+        """Delta's id of the table, '' where there is none: a table that was dropped and made again has another."""
         from deltalake import DeltaTable
 
         location = str(self.location(name))
         return str(DeltaTable(location).metadata().id) if DeltaTable.is_deltatable(location) else ""
 
     def history(self, location: TablePath) -> Sequence[Mapping[str, Any]]:
-        """The commits of a table, the newest first, by Delta's names for what they hold; none where it is no table."""
+        """The commits of a table, newest first, by Delta's names for what they hold; empty where there is none."""
         from deltalake import DeltaTable
 
         if not DeltaTable.is_deltatable(str(location)):
@@ -257,6 +257,6 @@ def levels_of(name: str) -> list[str]:
         LEVEL.fullmatch(level) and len(level) <= LONGEST_NAME for level in levels
     ):
         raise TableNameError(
-            f"{name[:300]!r} is no table; name one as catalog.schema.table, of letters, digits, _ and -."
+            f"{name[:300]!r} is not a table name; expected catalog.schema.table, of letters, digits, _ and -."
         )
     return levels

@@ -1,4 +1,4 @@
-"""How much better one way to fit is than another, told by training rows alone.
+"""How much better one configuration is than another, measured on training rows alone.
 
 Both ways are fitted and judged on the same folds, and the differences of the folds are averaged. The fits of a
 cross-validation share most of their rows, so that the plain standard error is far too small; the interval is the one of
@@ -38,7 +38,7 @@ class TrainingRows(NamedTuple):
 
 @dataclass(frozen=True)
 class Score:
-    """How good a fit is on the fold that it has not seen."""
+    """How good a fit is on the fold that it has not train."""
 
     roc_auc: float
     log_loss: float
@@ -97,26 +97,26 @@ def scores(
 
     for fitted, held_out in parts:
         between()
-        seen, unseen = training.at(fitted), training.at(held_out)
-        pipeline = fit_from_config(config, seen.rows, seen.ids, threads)
-        probability = pipeline.predict_proba(unseen.rows[list(config.features)])[:, 1]
-        alive = unseen.rows[config.target]
+        train, test = training.at(fitted), training.at(held_out)
+        pipeline = fit_from_config(config, train.rows, train.ids, threads)
+        probability = pipeline.predict_proba(test.rows[list(config.features)])[:, 1]
+        alive = test.rows[config.target]
         yield Score(float(roc_auc_score(alive, probability)), float(log_loss(alive, probability)))
 
 
-def difference(ours: Sequence[float], theirs: Sequence[float], splits: int) -> Difference:
-    """Ours less theirs, fold by fold, with the corrected interval.
+def difference(candidate: Sequence[float], baseline: Sequence[float], splits: int) -> Difference:
+    """Candidate less baseline, fold by fold, with the corrected interval.
 
     Args:
-        ours: a figure of each fold.
-        theirs: the same figure of the same folds.
+        candidate: a figure of each fold.
+        baseline: the same figure of the same folds.
         splits: how many folds a repeat has.
     """
     import numpy as np
     from scipy.stats import t
 
-    apart = np.subtract(ours, theirs)
-    mean, fits = float(apart.mean()), len(apart)
-    error = float(np.sqrt((1 / fits + 1 / (splits - 1)) * apart.var(ddof=1)))
+    differences = np.subtract(candidate, baseline)
+    mean, fits = float(differences.mean()), len(differences)
+    error = float(np.sqrt((1 / fits + 1 / (splits - 1)) * differences.var(ddof=1)))
     reach = float(t.ppf((1 + CONFIDENCE) / 2, fits - 1)) * error
     return Difference(mean, mean - reach, mean + reach)

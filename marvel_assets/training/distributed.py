@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 NETWORK_LINES = re.compile(
     r"^\[(?:machines|num_machines|local_listen_port|num_threads|tree_learner): .*\]\n", re.MULTILINE
 )
-"""What a model's text tells of the processes that fitted it; one that predicts alone has no use for them."""
+"""Lines of a model's text about the processes that fitted it; prediction has no use for them."""
 
 
 class Readable(Protocol):
@@ -207,7 +207,7 @@ def _fitted_classifier(
 
 
 def _alone(fitted: LGBMClassifier, unfitted: LGBMClassifier) -> LGBMClassifier:
-    """The classifier as one process would have fitted it: nothing in it tells of workers and their addresses."""
+    """The classifier as one process would have fitted it, without workers and their addresses."""
     from lightgbm import Booster
     from sklearn.base import clone
 

@@ -34,7 +34,7 @@ def find_best_iteration(
         settings: how many rows are held out, and how patient it is.
 
     Raises:
-        ValueError: the rows held out, or those that are left, lack one of the classes.
+        ValueError: the rows held out, or those that are train, lack one of the classes.
     """
     import lightgbm
     from sklearn.base import clone
@@ -43,8 +43,8 @@ def find_best_iteration(
 
     target, columns = config.target, list(config.features)
     held_out = is_held_out(ids, settings.share)
-    apart, left = rows[held_out], rows[~held_out]
-    for part, which in ((apart, f"the {len(apart):,} held out"), (left, f"the {len(left):,} left")):
+    validation, train = rows[held_out], rows[~held_out]
+    for part, which in ((validation, f"the {len(validation):,} held out"), (train, f"the {len(train):,} left")):
         if part[target].nunique() < 2:  # noqa: PLR2004
             raise ValueError(
                 f"early_stopping.share is {settings.share:g}: of {len(rows):,} training rows, {which} don't hold both "
@@ -52,10 +52,10 @@ def find_best_iteration(
             )
     prepare, classify = clone(pipeline[:-1]), clone(pipeline[-1])
     classify.fit(
-        prepare.fit_transform(left[columns]),
-        left[target],
-        eval_X=prepare.transform(apart[columns]),
-        eval_y=apart[target],
+        prepare.fit_transform(train[columns]),
+        train[target],
+        eval_X=prepare.transform(validation[columns]),
+        eval_y=validation[target],
         categorical_feature=categorical_columns(pipeline, native_categories=config.native_categories),
         eval_metric="binary_logloss",
         callbacks=[lightgbm.early_stopping(settings.rounds, verbose=False)],

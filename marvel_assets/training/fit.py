@@ -51,7 +51,7 @@ def fit_from_config(config: ProjectConfig, rows: pd.DataFrame, ids: pd.Series | 
     pipeline = pipeline_of(config, threads)
     if config.early_stopping is not None:
         if ids is None:
-            raise ValueError("early_stopping: the ids of the training rows tell which of them are held out; give them.")
+            raise ValueError("early_stopping needs the ids of the training rows: they decide which rows are held out.")
         pipeline.set_params(
             classify__n_estimators=find_best_iteration(pipeline, rows, ids, config, config.early_stopping)
         )

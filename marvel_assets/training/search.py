@@ -95,20 +95,20 @@ def search(
     training: TrainingRows,
     budget: SearchBudget,
     storage: Path,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> SearchResult:
     """Try parameters until there are as many trials as asked for, or the time is up.
 
     Args:
         config: features, the parameters to compare with, and whether the number of trees is found by early stopping:
-            if so it is no part of the search.
+            if so it is not part of the search.
         training: the rows to cross-validate on.
         budget: how much is tried.
         storage: SQLite file of the study; one of an earlier call with the same rows and settings goes on.
-        tell: is told of each trial.
+        log: called with a line for each trial.
 
     Raises:
-        StudyError: the file is no study, or the time was up before one trial had ended.
+        StudyError: the file is not a study, or the time was up before the first trial ended.
         ValueError: the rows don't do for so many folds.
     """
     parts = folds(training, config.target, budget.splits, 1, budget.seed)
@@ -136,14 +136,14 @@ def search(
                 raise
             trial.set_user_attr(SCORES, _to_json(found))
             study.tell(trial, _mean(found).log_loss)
-            tell(f"Trial {len(done) + 1} of {budget.trials}: log loss {_mean(found).log_loss:.4f}")
+            log(f"Trial {len(done) + 1} of {budget.trials}: log loss {_mean(found).log_loss:.4f}")
     except _TimeIsUpError:
         if not _finished(study):
             raise StudyError(
                 f"{budget.minutes:g} minutes were over before one trial had ended on {len(training.ids):,} rows: give "
                 "it more minutes, or a smaller sample. What has ended is kept."
             ) from None
-        tell(f"Time is up after {budget.minutes:g} minutes; the same call goes on from here")
+        log(f"Time is up after {budget.minutes:g} minutes; run it again to continue from here")
     return _result(study, config, budget.trials)
 
 
@@ -232,7 +232,7 @@ def _opened(storage: Path) -> optuna.Study:
             storage=f"sqlite:///{storage}", study_name="parameters", direction="minimize", load_if_exists=True
         )
     except (DatabaseError, RuntimeError) as error:
-        raise StudyError(f"{storage}: can't be read as a study ({error}). Delete it to begin anew.") from error
+        raise StudyError(f"{storage}: can't be read as a study ({error}). Delete it to start over.") from error
 
 
 def _end_what_was_cut_off(study: optuna.Study) -> None:

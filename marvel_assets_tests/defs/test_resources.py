@@ -30,7 +30,7 @@ def test_what_is_no_setting_is_named(home: ProjectPaths, monkeypatch: pytest.Mon
     monkeypatch.setenv("MARVEL_SPARK_SETTINGS", given)
 
     # then
-    with pytest.raises(ConfigError, match=f"MARVEL_SPARK_SETTINGS: '{given.partition('=')[0]}' is no setting"):
+    with pytest.raises(ConfigError, match=f"MARVEL_SPARK_SETTINGS: '{given.partition('=')[0]}' is not a setting"):
         PROFILES["spark"](home)
 
 

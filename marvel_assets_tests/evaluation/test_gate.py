@@ -146,7 +146,7 @@ def test_a_broken_challenger_is_an_error(seed: int):
     broken[seed] = (np.nan, np.inf, -0.1, 1.1)[seed % 4]
 
     # then
-    with pytest.raises(BrokenModelError, match="the challenger predicts 1 times what is no probability"):
+    with pytest.raises(BrokenModelError, match="the challenger predicts 1 values that are not probabilities"):
         evaluate_gate(world.rows, world.alive, broken, {}, QUICK)
 
 

@@ -287,7 +287,7 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         ("MARVEL_GIT_SHA", "a\nb", "MARVEL_GIT_SHA: expected one line"),
         ("MARVEL_GIT_BRANCH", "x" * 300, "MARVEL_GIT_BRANCH: expected one line"),
         ("MARVEL_RUN_ID", "a\x7fb", "MARVEL_RUN_ID: expected one line"),
-        ("MARVEL_SPARK_SETTINGS", "no-setting", "MARVEL_SPARK_SETTINGS: 'no-setting' is no setting"),
+        ("MARVEL_SPARK_SETTINGS", "no-setting", "MARVEL_SPARK_SETTINGS: 'no-setting' is not a setting"),
         ("MARVEL_SOURCE", os.fsdecode(b"\xff\xfe"), "MARVEL_SOURCE holds bytes that are no UTF-8 text"),
     ],
 )
@@ -352,8 +352,8 @@ def test_a_secret_in_a_variable_that_is_shown_is_refused_and_not_told(
         (["run"], {"MARVEL_CONFIG": "/dev/null"}, "/dev/null: can't be read as YAML"),
         (["run", "--select", "a'b"], {}, '--select "a\'b": '),
         (["run", "--select", "nobody"], {}, "--select 'nobody': "),
-        (["serve", "--port", "70000"], {}, "'70000' is no port"),
-        (["ui", "--mlflow-port", "-1"], {}, "'-1' is no port"),
+        (["serve", "--port", "70000"], {}, "'70000' is not a port"),
+        (["ui", "--mlflow-port", "-1"], {}, "'-1' is not a port"),
         (["run"], {"MARVEL_HOME": f"{PROJECT_ROOT}/README.md/x"}, "/README.md/x', and Not a directory there"),
     ],
 )
@@ -394,7 +394,7 @@ def test_a_table_of_that_name_lies_nowhere(tmp_path: Path, record_property: Reco
     tables = Tables(warehouse=str(tmp_path), locks=str(tmp_path), provenance=str(tmp_path))
 
     # then
-    with pytest.raises(TableNameError, match=re.escape(f"{name[:300]!r} is no table; name one as catalog.schema.t")):
+    with pytest.raises(TableNameError, match=re.escape(f"{name[:300]!r} is not a table name; expected catalog")):
         tables.location(name)
     record_property(INPUTS, 1)
 

@@ -117,8 +117,8 @@ def test_a_session_leaves_nothing_where_it_is_started(spark_folder: Path, tmp_pa
     ("url", "said"),
     [
         (None, "set MARVEL_SPARK_URL to sc://host:port"),
-        ("http://somewhere:1", "http://somewhere:1 is no sc://host:port"),
-        ("sc://somewhere:port", "sc://somewhere:port is no sc://host:port"),
+        ("http://somewhere:1", "http://somewhere:1 is not an address like sc://host:port"),
+        ("sc://somewhere:port", "sc://somewhere:port is not an address like sc://host:port"),
         ("sc://somewhere:443/;token=canary", "SPARK_CONNECT_AUTHENTICATE_TOKEN"),
         ("sc://127.0.0.1:1", "No Spark Connect server answers at sc://127.0.0.1:1"),
     ],

@@ -132,5 +132,5 @@ def test_rows_that_do_not_do_are_refused_with_the_key_and_what_to_change(
 
 
 def test_without_the_ids_nothing_is_held_out_in_silence(sets: dict[str, pd.DataFrame], config: ProjectConfig):
-    with pytest.raises(ValueError, match="early_stopping: the ids of the training rows"):
+    with pytest.raises(ValueError, match="early_stopping needs the ids of the training rows"):
         fit_from_config(config, sets["train"], None, 1)

@@ -175,7 +175,7 @@ def test_a_file_that_is_no_study_is_named_with_what_to_do(
     file.write_bytes(content)
 
     # then
-    with pytest.raises(StudyError, match=r"(?s)study.db: can't be read as a study .*Delete it to begin anew"):
+    with pytest.raises(StudyError, match=r"(?s)study.db: can't be read as a study .*Delete it to start over"):
         # when
         search(way, training, FEWER, file, untold)
 

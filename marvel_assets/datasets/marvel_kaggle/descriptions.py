@@ -24,8 +24,8 @@ IDENTIFIED: dict[str, str] = {
     "Marital_Status": "Single, Married, Widowed, Engaged or Unknown.",
     "Teams": "1 where any team is named, else 0.",
     "Origin": "Human, Mutant, Asgardian, Alien, Symbiote, Robot, Cosmic Being or Other.",
-    "Magic": "1 where the origin tells of magic, else 0.",
-    "Mutant": "1 where the origin tells of a mutate or mutant, else 0.",
+    "Magic": "1 where the origin mentions magic, else 0.",
+    "Mutant": "1 where the origin mentions a mutate or mutant, else 0.",
 }
 """The id and the features."""
 

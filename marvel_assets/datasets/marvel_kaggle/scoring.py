@@ -41,7 +41,7 @@ def columns_of_other_types(types: Mapping[str, str]) -> list[str]:
     """The columns to be scored that don't hold text, each with the type that it has instead.
 
     Args:
-        types: of all columns, as DESCRIBE tells them. DuckDB and Spark write the same number as different texts.
+        types: of all columns, as DESCRIBE returns them. DuckDB and Spark write the same number as different texts.
     """
     return [f"{name} ({types[name]})" for name in REQUIRED_COLUMNS if types[name].upper() not in TEXT]
 

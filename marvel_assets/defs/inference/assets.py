@@ -77,7 +77,7 @@ def custom_model_version(
     unity_catalog: UnityCatalog,
     retraining_lock: RetrainingLock,
 ) -> Iterator[dg.MaterializeResult[ModelVersionRef] | dg.AssetCheckResult]:
-    """The basic version inside MarvelModelWrapper, which answers in words; the pair goes under latest-model."""
+    """The basic version wrapped in MarvelModelWrapper, which answers in words; the pair gets the alias latest-model."""
     retraining_lock.acquire(context)
     experiment = project.config.experiment_name_custom
     cache_key = make_cache_key(basic_model_version.model_id, inference_wheel.content, WRAP_CODE)
@@ -142,7 +142,7 @@ def _basic_version(reference: ModelVersionRef, unity_catalog: UnityCatalog) -> M
 
 
 def _release(context: dg.AssetExecutionContext, pair: ModelPair, project: Project, unity_catalog: UnityCatalog) -> str:
-    """Put the pair under the alias, unless a person must approve it; tells in words where it stands."""
+    """Promote the pair to the alias, unless a person must approve it; returns its state in words."""
     pairs = unity_catalog.pairs(project.config)
     is_served = pairs.champion_model_id() == pair.basic.model_id
     if is_served and (reason := pair.custom.tags.get(ROLLED_BACK)):

@@ -96,7 +96,9 @@ def predict_table(
     """
     pair = unity_catalog.pairs(project.config).current()
     if pair is None:
-        raise dg.Failure(f"Nothing is under {ALIAS} yet; materialise custom_model_version first.", allow_retries=False)
+        raise dg.Failure(
+            f"No model has the alias {ALIAS} yet; materialise custom_model_version first.", allow_retries=False
+        )
     latest = tables.latest(name)
     made_of = {
         "scored_table": table.name,

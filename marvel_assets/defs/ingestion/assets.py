@@ -40,10 +40,10 @@ READING_VERSION = code_version("marvel_assets.sources.files", "marvel_assets.sou
 CLEANING_VERSION = code_version("marvel_assets.datasets.marvel_kaggle.cleaning")
 
 SOURCE_DIGEST = "source_digest"
-"""What the commit and the materialisation of raw_characters tell of the source's content."""
+"""Digest of the source's content, in the commit and the materialisation of raw_characters."""
 
 SOURCE_FINGERPRINT = "source_fingerprint"
-"""What the materialisation of raw_characters tells of how the source looked from outside when it was read."""
+"""How the source looked from outside when it was read, in the materialisation of raw_characters."""
 
 SHOWN = 3
 """Reasons that the failure names where every row was rejected."""
@@ -65,7 +65,7 @@ class RawCharactersConfig(dg.Config):
             "A CSV or Parquet file, a folder of such files or of a Delta table, an http(s) URL, "
             "kaggle:<owner>/<dataset>, or 'generated'. "
             "Default: what the sources resource says (MARVEL_SOURCE, else 'generated'). "
-            "It is shown with the run: an address that holds a password or token belongs into MARVEL_SOURCE."
+            "It is shown with the run: put addresses that contain a password or token in MARVEL_SOURCE."
         ),
     )
     generator_rows: int | None = Field(default=None, ge=1, description="Rows of 'generated'. Default: project.yml.")
@@ -93,7 +93,7 @@ def raw_characters(
     unity_catalog: UnityCatalog,
     retraining_lock: RetrainingLock,
 ) -> dg.MaterializeResult[TableVersion]:
-    """The characters as the source delivers them: every cell as text, one Delta version for each distinct content."""
+    """The characters as delivered: every cell as text, one Delta version per distinct content."""
     retraining_lock.acquire(context)
     check_ready(project.config, engine, tracking, unity_catalog)
     name = project.config.qualified("raw_characters")
@@ -149,19 +149,19 @@ CHARACTER_LINEAGE = column_lineage(CHARACTER_COLUMNS, LINEAGE, raw_characters.ke
     specs=[
         _cleaned_table(
             "train_set",
-            "Cleaned characters that models are fitted on: four fifths, by a hash of the id.",
+            "Training set: 80 % of the cleaned characters, assigned by a hash of the id.",
             CHARACTER_SCHEMA,
             CHARACTER_LINEAGE,
         ),
         _cleaned_table(
             "test_set",
-            "Cleaned characters that models are judged on: one fifth, by a hash of the id.",
+            "Test set: 20 % of the cleaned characters, assigned by a hash of the id.",
             CHARACTER_SCHEMA,
             CHARACTER_LINEAGE,
         ),
         _cleaned_table(
             "rejected_characters",
-            "Rows that can't be used, as delivered, each with the column at fault and the reason.",
+            "Rows that could not be used, as delivered, each with the column at fault and the reason.",
             column_schema(REJECTED_CHARACTERS, DELIVERED_TYPES),
             column_lineage(SOURCE_COLUMNS.values(), {}, raw_characters.key),
         ),

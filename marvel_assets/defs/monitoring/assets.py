@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DRIFTED, WINDOW, MODEL = "drifted", "window", "model_version"
-"""What a report's metadata tell the sensor."""
+"""Metadata of a report that the sensor reads."""
 
 NOT_DRIFTED = "has_not_drifted"
 
 CACHE_KEY = "cache_key"
-"""What a report's metadata tell the next one: all that decides it."""
+"""Metadata of a report that the next one reads: the key of all that decides it."""
 
 MOST_ROWS = 200_000
-"""About how many rows of a window, and of the reference, are compared: of more a sample, which tells as much."""
+"""About how many rows of a window, and of the reference, are compared: larger ones are sampled."""
 
 DRIFT_CODE = code_version("marvel_assets.evaluation.drift", "marvel_assets.model.wrapper")
 
@@ -56,7 +56,7 @@ def drift_report(
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # with a check, Dagster takes no other annotation
-    """The latest window, which is who was scored last, against the test rows of the model that scored it."""
+    """Compares the most recently scored characters with the test rows of the model that scored them."""
     from marvel_assets.evaluation.drift import PREDICTION, drift_plot, drift_table, shifts
     from marvel_assets.evaluation.plots import to_png
 
@@ -82,25 +82,25 @@ def drift_report(
         "scored": str(survival_predictions),
     }
     if len(window) < thresholds.min_window_rows:
-        told = f"{len(window):,} characters are too few to tell; {thresholds.min_window_rows:,} are needed."
-        context.log.info(told)
-        return _result({**facts, CACHE_KEY: cache_key, DRIFTED: False, "reason": told})
+        reason = f"{len(window):,} characters are too few to compare; {thresholds.min_window_rows:,} are needed."
+        context.log.info(reason)
+        return _result({**facts, CACHE_KEY: cache_key, DRIFTED: False, "reason": reason})
     try:
         reference = _reference(project, tables, tracking, unity_catalog, number)
     except TableNotFoundError as error:
-        told = f"nothing to compare with: {error}"
-        context.log.warning(told)
-        return _result({**facts, "reason": told})  # the rows may come back: no cache key, so the next run looks again
+        reason = f"nothing to compare with: {error}"
+        context.log.warning(reason)
+        return _result({**facts, "reason": reason})  # the rows may come back: no cache key, so the next run looks again
     found = shifts(reference, window, [*features, PREDICTION], thresholds)
     moved = [shift.column for shift in found if shift.drifted]
-    told = f"{', '.join(moved)} drifted" if moved else "nothing has drifted"
-    context.log.info(f"{survival_predictions}: {told}")
+    reason = f"{', '.join(moved)} drifted" if moved else "nothing has drifted"
+    context.log.info(f"{survival_predictions}: {reason}")
     return _result(
         {
             **facts,
             CACHE_KEY: cache_key,
             DRIFTED: bool(moved),
-            "reason": told,
+            "reason": reason,
             "largest_psi": found[0].psi,
             "shifts": dg.MetadataValue.md(drift_table(found)),
             "plot": picture(to_png(drift_plot(found, thresholds.psi)), "population stability"),
@@ -109,13 +109,13 @@ def drift_report(
 
 
 def _result(metadata: Mapping[str, Any]) -> dg.MaterializeResult[None]:
-    """The report, and the check, which warns of drift and where nothing tells whether there is any."""
-    told = {name: getattr(value, "value", value) for name, value in metadata.items()}
+    """The report, and the check, which warns of drift, and where drift could not be measured."""
+    values = {name: getattr(value, "value", value) for name, value in metadata.items()}
     check = dg.AssetCheckResult(
         check_name=NOT_DRIFTED,
-        passed=told.get(DRIFTED) is False,
+        passed=values.get(DRIFTED) is False,
         severity=dg.AssetCheckSeverity.WARN,
-        description=str(told["reason"]),
+        description=str(values["reason"]),
     )
     return dg.MaterializeResult(metadata=metadata, check_results=[check])
 
@@ -125,7 +125,7 @@ def _share_of(rows: int) -> float:
 
 
 def _reported(context: dg.AssetExecutionContext) -> Mapping[str, dg.MetadataValue[Any]]:
-    """What the last report told."""
+    """The metadata of the last report."""
     event = context.instance.get_latest_materialization_event(drift_report.key)
     materialization = event.asset_materialization if event else None
     return materialization.metadata if materialization else {}

@@ -94,7 +94,7 @@ def _obstacle(instance: dg.DagsterInstance, project: Project, sources: Sources) 
     fingerprint = sources.fingerprint(None, project.config.generator)
     trained = latest_trained_read(instance)
     if trained is None:
-        return "nothing tells how the source looked when a model was trained; start the job retrain once."
+        return "no run has recorded how the source looked when a model was trained; start the job retrain once."
     if trained.metadata.get(SOURCE_FINGERPRINT) == fingerprint:
         return (
             "no run, since the source is as it was when the model was trained, and the same rows give the same "
@@ -137,7 +137,9 @@ def failure_message(context: dg.RunFailureSensorContext) -> dict[str, str]:
     steps = {
         event.step_key or "": cause_of(event.step_failure_data.error) for event in context.get_step_failure_events()
     }
-    step, reason = next(iter(steps.items()), ("", context.failure_event.message or "the worker ended without a word"))
+    step, reason = next(
+        iter(steps.items()), ("", context.failure_event.message or "the worker exited without reporting an error")
+    )
     where = f" in {step}" if step else ""
     return {
         "text": f"Run {run.run_id[:8]} of {run.job_name} failed{where}: {reason}",

@@ -192,7 +192,7 @@ def version_result(
     is_new: bool,
     metadata: Mapping[str, dg.MetadataValue[Any] | str | float] = MappingProxyType({}),
 ) -> dg.MaterializeResult[ModelVersionRef]:
-    """What an asset hands on of a version, and tells of it."""
+    """The reference and metadata of a registered version."""
     reference = ModelVersionRef(version.name, version.version, model.model_id, ALIAS)
     context.log.info(f"{version.name} version {version.version} ({'new' if is_new else 'unchanged'})")
     return dg.MaterializeResult(

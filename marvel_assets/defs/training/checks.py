@@ -1,4 +1,4 @@
-"""The inspection of a logged model: whoever fails it is never registered."""
+"""The inspection of a logged model: a model that fails it is never registered."""
 
 from collections.abc import Iterator, Mapping
 

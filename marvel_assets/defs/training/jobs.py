@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 retrain = dg.define_asset_job(
     "retrain",
     selection=dg.AssetSelection.all(),
-    description="Bring every asset up to date, from the source to the custom model. What is unchanged is handed on.",
+    description="Bring every asset up to date, from the source to the custom model. Unchanged assets are reused.",
 )
 
 STUDY_CODE = code_version("marvel_assets.training.search", "marvel_assets.training.dataset")

@@ -21,7 +21,7 @@ TABLE_PROPERTIES = {"delta.enableChangeDataFeed": "true", "delta.enableExpiredLo
 the way back to the versions that models were fitted on; a clock that is set forward makes all of them old."""
 
 ROW_DIGEST = "row_digest"
-"""The column that a relation's content is told by; it is never written to a table."""
+"""The column that a relation's fingerprint is made of; it is never written to a table."""
 
 
 class ChangesNotKeptError(LookupError):

@@ -280,7 +280,7 @@ def test_with_nothing_served_it_says_what_to_do(home: ProjectPaths, templates: T
     put(home, characters("Anna"))
 
     # then
-    assert "Nothing is under latest-model yet; materialise custom_model_version first." in failure_of(score(home))
+    assert "No model has the alias latest-model yet; materialise custom_model_version first." in failure_of(score(home))
 
 
 def drift(home: ProjectPaths, instance: dg.DagsterInstance | None = None) -> dict[str, object]:
@@ -329,7 +329,7 @@ def test_only_who_was_scored_last_is_the_window(served: ProjectPaths):
     deliver(served, characters(*everybody, "Ben"))
 
     # then
-    assert drift(served)["reason"] == "1 characters are too few to tell; 200 are needed."
+    assert drift(served)["reason"] == "1 characters are too few to compare; 200 are needed."
 
 
 def test_of_a_large_window_and_its_reference_a_sample_is_compared(

@@ -40,4 +40,4 @@ def test_without_a_model_it_says_how_to_make_one():
 
     # then
     assert done.returncode == 1
-    assert done.stderr == "Nothing is under latest-model yet. Materialise the graph with `make run` first.\n"
+    assert done.stderr == "No model has the alias latest-model yet. Materialise the graph with `make run` first.\n"

@@ -203,7 +203,7 @@ def test_a_broken_model_is_a_failure(
 
     # then
     assert not result.success
-    assert "times what is no probability between 0 and 1, such as nan" in failure_of(result)
+    assert "values that are not probabilities between 0 and 1, such as nan" in failure_of(result)
     assert served(home, config) == (1, 1)
 
 
