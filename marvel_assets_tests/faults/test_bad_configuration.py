@@ -288,7 +288,7 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         ("MARVEL_GIT_BRANCH", "x" * 300, "MARVEL_GIT_BRANCH: expected one line"),
         ("MARVEL_RUN_ID", "a\x7fb", "MARVEL_RUN_ID: expected one line"),
         ("MARVEL_SPARK_SETTINGS", "no-setting", "MARVEL_SPARK_SETTINGS: 'no-setting' is not a setting"),
-        ("MARVEL_SOURCE", os.fsdecode(b"\xff\xfe"), "MARVEL_SOURCE holds bytes that are no UTF-8 text"),
+        ("MARVEL_SOURCE", os.fsdecode(b"\xff\xfe"), "MARVEL_SOURCE holds bytes that are not UTF-8 text"),
     ],
 )
 def test_a_variable_that_can_not_be_used_is_named(
