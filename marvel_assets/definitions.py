@@ -8,7 +8,7 @@ from marvel_assets.defs.ingestion.sensors import source_change_sensor
 from marvel_assets.defs.logger import brief_console
 from marvel_assets.defs.monitoring.sensors import drift_sensor, run_failure_alert
 from marvel_assets.defs.registration.jobs import approve, promote, rollback
-from marvel_assets.defs.registration.sensors import aliases_agree
+from marvel_assets.defs.registration.sensors import alias_reconciliation_sensor
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.defs.run_monitoring import monitored_in_process_executor
 from marvel_assets.defs.schedules import weekly_retraining
@@ -21,7 +21,7 @@ defs = dg.Definitions(
     jobs=[retrain, score, promote, rollback, approve, tune, verify_scoring_environment],
     # All ship switched off; the README says how to turn them on.
     schedules=[weekly_retraining],
-    sensors=[source_change_sensor, drift_sensor, aliases_agree, run_failure_alert],
+    sensors=[source_change_sensor, drift_sensor, alias_reconciliation_sensor, run_failure_alert],
     resources=profile_resources(ProjectPaths.from_environment()),
     loggers={"brief": brief_console},
     executor=monitored_in_process_executor,

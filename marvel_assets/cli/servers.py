@@ -61,8 +61,6 @@ def in_one_line() -> Iterator[None]:
 def serve_model(home: ProjectPaths, port: int) -> int:
     """Run MLflow's scoring server for the version that is under the alias now; a later one needs a new start."""
     from marvel_assets.defs.resources import profile_resources
-    from marvel_assets.tracking.artifacts import checked_files
-    from marvel_assets.tracking.mlflow_store import connect
 
     resources = profile_resources(home)
     catalog = resources["unity_catalog"]
@@ -71,9 +69,8 @@ def serve_model(home: ProjectPaths, port: int) -> int:
     if pair is None:
         sys.exit("No model has the alias latest-model yet. Materialise the graph with `make run` first.")
     uri = f"models:/{pair.custom.name}/{pair.custom.version}"
-    client = connect(catalog.tracking_uri, home.locks, catalog.registry_uri)
     # What was checked is what is served: the server fetches nothing by itself.
-    with in_one_line(), checked_files(client, pair.custom.model_id, uri) as files:
+    with in_one_line(), catalog.files_of(pair.custom) as files:
         print(f"{uri}: http://127.0.0.1:{port}/invocations   (Ctrl+C ends it)", flush=True)
         command = [sys.executable, "-m", "marvel_assets.cli.scoring_server", str(files), str(port)]
         return _run_until_first_ends([ServerCommand(command, dict(os.environ))])

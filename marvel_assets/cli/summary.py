@@ -13,7 +13,6 @@ from marvel_assets.defs.resources import profile_resources
 from marvel_assets.evaluation.gate import GateResult
 from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, TableVersion, WheelRef, from_json
-from marvel_assets.tracking.artifacts import checked_files
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.utils.files import list_files
 
@@ -103,8 +102,7 @@ def summary(home: ProjectPaths, *, ask_the_model: bool) -> Iterator[str]:
         yield f"  waiting      {waiting.name} version {waiting.version}, for the job approve"
     test_set = done.table("test_set")
     if ask_the_model and test_set and served:
-        uri = f"models:/{served.custom.name}/{served.custom.version}"
-        with checked_files(connect(*stores, read_only=True), served.custom.model_id, uri) as files:
+        with resources["unity_catalog"].files_of(served.custom) as files:
             yield from _predictions(resources["tables"], test_set, files)
 
 

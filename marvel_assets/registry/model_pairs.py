@@ -103,10 +103,9 @@ class ModelPairs:
         custom = self._registry.get_version_by_alias(self.custom_name, ALIAS)
         return None if custom is None else self._pair_of(custom)
 
-    def champion_model_id(self) -> str | None:
-        """The basic model's id as the custom version under the alias has it; '' without one, None without a version."""
-        custom = self._registry.get_version_by_alias(self.custom_name, ALIAS)
-        return None if custom is None else custom.tags.get(WRAPS, "")
+    def champion_model_id(self) -> str:
+        """The id of the basic model that is served, as the custom version under the alias has it; '' without one."""
+        return _wrapped_by(self._registry.get_version_by_alias(self.custom_name, ALIAS))
 
     def for_basic_version(self, version: int) -> ModelPair:
         """The newest pair of a basic version, by its number.
@@ -147,7 +146,7 @@ class ModelPairs:
         served = f"{self.custom_name} version {pair.custom.version}"
         raise CatalogError(f"{served} has taken no other version's place: there is no earlier pair.")
 
-    def promote(self, pair: ModelPair, expected: str | None, decision: Decision | None = None) -> bool:
+    def promote(self, pair: ModelPair, expected: str, decision: Decision | None = None) -> bool:
         """Put a pair under the aliases, the custom one first.
 
         A person's decision is noted on the versions once the custom alias has moved, so that a promotion that fails
@@ -212,8 +211,8 @@ class ModelPairs:
             self._complete(pair, status)
             return Reconciled(pair, reason) if reason else None
 
-    def _check_expected(self, current: ModelVersion | None, pair: ModelPair, expected: str | None) -> None:
-        served = None if current is None else current.tags.get(WRAPS, "")
+    def _check_expected(self, current: ModelVersion | None, pair: ModelPair, expected: str) -> None:
+        served = _wrapped_by(current)
         if served not in {expected, pair.basic.model_id}:
             raise StalePairError(
                 f"{self.basic_name} version {pair.basic.version} was compared with {expected or 'no champion'}, but "
@@ -284,3 +283,7 @@ class ModelPairs:
 
     def _lock(self) -> AbstractContextManager[None]:
         return exclusive(self._locks, f"pair-{self.custom_name}")
+
+
+def _wrapped_by(custom: ModelVersion | None) -> str:
+    return custom.tags.get(WRAPS, "") if custom else ""

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Literal
 import dagster as dg
 from pydantic import Field
 
+from marvel_assets.tracking.artifacts import FILES_DIGEST, checked_files
 from marvel_assets.tracking.mlflow_store import connect
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    import mlflow
+
     from marvel_assets.config import ProjectConfig
-    from marvel_assets.registry.base import ModelRegistry
+    from marvel_assets.registry.base import ModelRegistry, ModelVersion
     from marvel_assets.registry.model_pairs import ModelPairs
 
 
@@ -36,6 +41,9 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
         ),
     )
     locks: str = Field(description="Folder of the lock files that keep two registrations of one model apart.")
+
+    def _connect(self) -> mlflow.MlflowClient:
+        return connect(self.tracking_uri, Path(self.locks), self.registry_uri)
 
     @property
     def _server(self) -> str:
@@ -78,10 +86,17 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
 
         return ModelPairs(self.registry(), config, Path(self.locks))
 
+    def files_of(self, version: ModelVersion) -> AbstractContextManager[Path]:
+        """A copy of a version's files, if they are those that were logged; see ``checked_files``.
+
+        The registry alone is asked for a version that has the digest among its tags: another home may have logged it.
+        """
+        uri, digest = f"models:/{version.name}/{version.version}", version.tags.get(FILES_DIGEST)
+        return checked_files(self._connect(), version.model_id, uri, digest)
+
     def registry(self) -> ModelRegistry:
         """The backend that is configured."""
-        locks = Path(self.locks)
-        client = connect(self.tracking_uri, locks, self.registry_uri)
+        locks, client = Path(self.locks), self._connect()
         match self.backend:
             case "embedded":
                 from marvel_assets.registry.mlflow import MlflowRegistry

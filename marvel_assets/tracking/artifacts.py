@@ -24,13 +24,16 @@ class ModelFilesMissingError(ModelFilesChangedError):
 
 
 @contextmanager
-def checked_files(client: mlflow.MlflowClient, model_id: str, uri: str | None = None) -> Iterator[Path]:
+def checked_files(
+    client: mlflow.MlflowClient, model_id: str, uri: str | None = None, digest: str | None = None
+) -> Iterator[Path]:
     """A copy of a logged model's files, the same as when it was logged; it is removed afterwards.
 
     Args:
         client: of the tracking store, which keeps the digest apart from the files.
         model_id: of the logged model.
         uri: where to take the files from, such as a registered version; default: where they were logged.
+        digest: of the files as they were logged; default: the logged model's tag.
 
     Raises:
         ModelFilesChangedError: these are other files, or nothing tells which they should be.
@@ -38,13 +41,12 @@ def checked_files(client: mlflow.MlflowClient, model_id: str, uri: str | None = 
     from marvel_assets.model.safe_loading import digest_of_files
 
     uri = uri or f"models:/{model_id}"
-    logged = client.get_logged_model(model_id)
-    recorded = logged.tags.get(FILES_DIGEST)
+    recorded = digest or client.get_logged_model(model_id).tags.get(FILES_DIGEST)
     with _downloaded(uri) as folder:
         if not any(folder.iterdir()):
             raise ModelFilesMissingError(
-                f"{uri}: its files are missing; they were looked for in {logged.artifact_location}. Put them back, or "
-                f"delete the logged model {model_id} and materialise again."
+                f"{uri}: its files are missing; they were logged as {model_id}. Put them back, or delete that logged "
+                "model and materialise again."
             )
         found = digest_of_files(folder)
         if found != recorded:

@@ -213,7 +213,7 @@ def test_the_whole_graph_with_models_on_a_unity_catalog_server_shows_no_secret(h
         os.environ["MLFLOW_UC_OSS_TOKEN"] = canary
         try:
             client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
-            catalog = UnityCatalogRegistry(client, home.locks, server.url, None, "the test")
+            catalog = UnityCatalogRegistry(client, home.locks, server.url, None)
             under = [catalog.get_version_by_alias(config.qualified(name), "latest-model") for name in (BASIC, CUSTOM)]
         finally:
             del os.environ["MLFLOW_UC_OSS_TOKEN"]

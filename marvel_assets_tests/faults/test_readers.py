@@ -151,7 +151,7 @@ def test_every_read_during_the_moves_sees_a_ready_pair_that_belongs_together(
     made = [registered(catalog, pairs, first, second), registered(catalog, pairs, second, backend.models[2].model_id)]
     coming = new_models(backend, moves // MOVES_TO_A_NEW_VERSION)
     known = {model for pair in coming for model in pair} | {model.model_id for model in backend.models}
-    pairs.promote(made[0], expected=None)
+    pairs.promote(made[0], expected="")
     stop = threading.Event()
     looks: list[Callable[[], str]] = [lambda: problem_of(backend.registry, pairs)] * THREADS
     readers = [Reader(look, stop) for look in looks]

@@ -17,7 +17,7 @@ from marvel_assets import cli
 from marvel_assets.config import ProjectConfig
 from marvel_assets.defs.alerts import cause_of
 from marvel_assets.defs.registration.assets import GATE
-from marvel_assets.defs.registration.sensors import aliases_agree
+from marvel_assets.defs.registration.sensors import alias_reconciliation_sensor
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_resource import CACHE_KEY
@@ -290,7 +290,7 @@ def test_the_sensor_of_the_aliases_tells_in_one_line_that_the_catalog_is_gone(
 
     # when
     with dg.build_sensor_context(resources=resources) as context:
-        told = aliases_agree(context)
+        told = alias_reconciliation_sensor(context)
 
     # then
     assert f"The Unity Catalog server at {catalog.url} can't be reached" in told.skip_reason.skip_message

@@ -53,7 +53,7 @@ def two(registry: ModelRegistry, embedded: Backend, pairs: ModelPairs) -> Two:
 @pytest.fixture
 def served(pairs: ModelPairs, two: Two) -> Two:
     """The two, of which the second has taken the first one's place."""
-    pairs.promote(two[0], expected=None)
+    pairs.promote(two[0], expected="")
     pairs.promote(two[1], two[0].basic.model_id)
     return two
 
@@ -69,7 +69,7 @@ def notes(registry: ModelRegistry, pairs: ModelPairs) -> list[str]:
     return [version.tags.get(ROLLED_BACK, "") for name in names for version in registry.search_versions(name)]
 
 
-def killed_at(pairs: ModelPairs, pair: ModelPair, expected: str | None, step: int) -> None:
+def killed_at(pairs: ModelPairs, pair: ModelPair, expected: str, step: int) -> None:
     """Let the process end in a promotion, before the registry's n-th change."""
     registry, steps = pairs._registry, iter(range(1, step))
 
@@ -88,10 +88,10 @@ def killed_at(pairs: ModelPairs, pair: ModelPair, expected: str | None, step: in
 def test_both_aliases_move(registry: ModelRegistry, pairs: ModelPairs, two: Two):
     # given
     assert pairs.current() is None
-    assert pairs.champion_model_id() is None
+    assert pairs.champion_model_id() == ""
 
     # when
-    is_new = pairs.promote(two[0], expected=None)
+    is_new = pairs.promote(two[0], expected="")
 
     # then
     assert is_new
@@ -108,11 +108,11 @@ def test_who_was_compared_with_another_champion_does_not_take_the_newer_ones_pla
     registry: ModelRegistry, pairs: ModelPairs, two: Two
 ):
     # given: both were compared when nothing was served
-    pairs.promote(two[1], expected=None)
+    pairs.promote(two[1], expected="")
 
     # then
     with pytest.raises(StalePairError, match=r"compared with no champion, but m-\w+ is under latest-model by now"):
-        pairs.promote(two[0], expected=None)
+        pairs.promote(two[0], expected="")
     assert aliases(registry, pairs) == (2, 2)
 
 
@@ -129,7 +129,7 @@ def test_a_promotion_that_was_killed_is_completed_or_done_again(
     registry: ModelRegistry, pairs: ModelPairs, two: Two, step: int, under: tuple[int, int], message: str
 ):
     # given
-    pairs.promote(two[0], expected=None)
+    pairs.promote(two[0], expected="")
     killed_at(pairs, two[1], two[0].basic.model_id, step)
     assert aliases(registry, pairs) == under
     assert pairs.current().basic.version == under[1]  # a whole pair for whoever follows the custom alias
@@ -226,7 +226,7 @@ def test_a_rollback_goes_back_from_a_version_that_a_person_served_first(
     registry: ModelRegistry, pairs: ModelPairs, two: Two
 ):
     # given
-    pairs.promote(two[0], expected=None)
+    pairs.promote(two[0], expected="")
     registry.set_alias(pairs.custom_name, ALIAS, 2)
     pairs.reconcile_aliases()
 
@@ -258,7 +258,7 @@ def test_a_wrapper_that_a_person_went_back_from_leaves_the_basic_version_in_serv
         ModelPair(basic, registry.register(pairs.custom_name, custom, {WRAPS: first}, "custom"))
         for custom in (second, third)
     )
-    pairs.promote(old, expected=None)
+    pairs.promote(old, expected="")
     pairs.promote(new, first)
     registry.set_alias(pairs.custom_name, ALIAS, 1)
 

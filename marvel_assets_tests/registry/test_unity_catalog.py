@@ -1,17 +1,21 @@
 """What is special to an open-source server: doubled numbers, rows that somebody edited, and its failures."""
 
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 
 import mlflow
 import pytest
 
+from marvel_assets.model.safe_loading import digest_of_files
 from marvel_assets.registry.base import CatalogError
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.registry.unity_catalog import UnityCatalogRegistry
 from marvel_assets.registry.unity_catalog_api import UnityCatalogApi
+from marvel_assets.tracking.artifacts import FILES_DIGEST, ModelFilesChangedError, digest_at
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.registry.backends import ALIAS, Backend, Models, register
 from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
@@ -148,6 +152,31 @@ def test_another_client_of_the_server_sees_the_alias(home: Home, models: Models,
 
     # then
     assert api.call("GET", f"models/{name}@{ALIAS}")["comment"] == "1"
+
+
+def test_another_home_gets_a_versions_files_from_the_catalog_alone(
+    home: Home, models: Models, name: str, server: UnityCatalogServer, mlflow_database: Path, tmp_path: Path
+):
+    # given: a version of a model that the other home's MLflow does not know
+    digest = digest_at(f"models:/{models[0].model_id}")
+    version = register(home("first"), models[0], name, **{FILES_DIGEST: digest})
+    shutil.copyfile(mlflow_database, tmp_path / "mlflow.db")
+    other = UnityCatalog(
+        backend="oss",
+        tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}",
+        registry_uri=f"uc:{server.url}",
+        locks=str(tmp_path / "locks"),
+    )
+
+    # when
+    with other.files_of(version) as files:
+        found = digest_of_files(files)
+
+    # then
+    assert found == digest
+    changed = replace(version, tags={FILES_DIGEST: "another"})
+    with pytest.raises(ModelFilesChangedError, match=f"{digest}, expected another"), other.files_of(changed):
+        pass
 
 
 @pytest.mark.parametrize("comment", ["the first one", "", "7"])

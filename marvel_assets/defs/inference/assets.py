@@ -7,7 +7,7 @@ import dagster as dg
 
 from marvel_assets.defs.inference.wheel import WheelBuilder
 from marvel_assets.defs.metadata import OWNERS, WEEKLY
-from marvel_assets.defs.registration.assets import JUDGED_AGAINST, NOBODY, register, version_result
+from marvel_assets.defs.registration.assets import JUDGED_AGAINST, register, version_result
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.registry.base import ModelVersion
@@ -100,7 +100,7 @@ def custom_model_version(
     basic = _basic_version(basic_model_version, unity_catalog)
     card = f"Wraps {basic.name} version {basic.version}; answers in words.\n\n{basic.description}"
     wraps = {WRAPS: basic.model_id}
-    custom = register(context, logged, project.config.qualified(CUSTOM_MODEL), unity_catalog, wraps, card)
+    custom = register(context, logged, project.config.qualified(CUSTOM_MODEL), tracking, unity_catalog, wraps, card)
     tracking.note_version(logged, custom.version)
     released = _release(context, ModelPair(basic, custom), project, unity_catalog)
     yield version_result(context, logged, custom, tracking, is_new=is_new, metadata={"alias": released})
@@ -152,8 +152,7 @@ def _release(context: dg.AssetExecutionContext, pair: ModelPair, project: Projec
         context.log.info(f"{pair} wait for approval: dg launch --job approve")
         return f"waits for approval to be {ALIAS}"
     try:
-        against = pair.basic.tags.get(JUDGED_AGAINST, NOBODY)
-        is_new = pairs.promote(pair, None if against == NOBODY else against)
+        is_new = pairs.promote(pair, pair.basic.tags.get(JUDGED_AGAINST, ""))
     except StalePairError as error:
         raise dg.Failure(str(error)) from error
     context.log.info(f"{ALIAS}: {pair} ({'new' if is_new else 'unchanged'})")

@@ -53,9 +53,7 @@ def score() -> None:
 
 
 @dg.op
-def verify_environment(
-    context: dg.OpExecutionContext, project: Project, unity_catalog: UnityCatalog, tracking: MlflowTracking
-) -> None:
+def verify_environment(context: dg.OpExecutionContext, project: Project, unity_catalog: UnityCatalog) -> None:
     """Install the custom model's requirements into a new environment, and compare what it predicts there and here."""
     from marvel_assets.tracking.inspection import answers_of
     from marvel_assets.tracking.signature import example_frame
@@ -68,7 +66,7 @@ def verify_environment(
     context.log.info(f"Making an environment of what {uri} requires")
     example = example_frame(project.config.features)
     stores = (unity_catalog.tracking_uri, unity_catalog.registry_uri)
-    with tracking.files_of(version.model_id, uri) as files:
+    with unity_catalog.files_of(version) as files:
         answer = predict_in_clean_environment(str(files), example, *stores)["predictions"]
         here, _ = answers_of(files, project.config.features)
     if answer != here:

@@ -111,8 +111,7 @@ def predict_table(
     if previous is not None and previous.provenance["scored_version"] == table.version:
         written, scored = WriteResult(previous, is_new=False), 0
     else:
-        served = f"models:/{pair.custom.name}/{pair.custom.version}"
-        with tracking.files_of(pair.custom.model_id, served) as files, engine.session() as session:
+        with unity_catalog.files_of(pair.custom) as files, engine.session() as session:
             counts = _score(
                 log, session, table, tables, previous,
                 model=(pair.custom.name, pair.custom.version),

@@ -11,7 +11,7 @@ from marvel_assets.defs.inference.assets import GROUP
 from marvel_assets.defs.metadata import OWNERS, WEEKLY, picture
 from marvel_assets.defs.resources import Project
 from marvel_assets.registry.resource import UnityCatalog
-from marvel_assets.storage.references import LoggedModelRef, TableVersion
+from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import TableNotFoundError, Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.utils.code_versions import code_version, make_cache_key
@@ -142,11 +142,10 @@ def _reference(
     from marvel_assets.training.dataset import columns_for_training, to_frame
 
     basic = unity_catalog.pairs(project.config).for_custom_version(custom_version).basic
-    model = LoggedModelRef("", basic.model_id, basic.run_id, project.config.experiment_name_basic)
-    source = find_dataset_input(model.run_id, "testing", project, tables, tracking)
+    source = find_dataset_input(basic.run_id, "testing", project, tables, tracking)
     features = project.config.features
     share = _share_of(tables.count_at(*source))
     rows = to_frame(tables.read_at(*source, columns_for_training(features), share), features)
-    pipeline = load_pipeline(model.model_id, tracking)
+    pipeline = load_pipeline(unity_catalog.files_of(basic))
     answers = predict_unique_rows(rows[list(pipeline.feature_names_in_)], predict_in_threads(pipeline.predict))
     return rows.assign(**{PREDICTION: [LABELS[int(answer)] for answer in answers]})

@@ -5,25 +5,20 @@ from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from marvel_assets.defs.metadata import OWNERS, WEEKLY
-from marvel_assets.defs.registration.challenger import (
-    BEST_SERVED,
-    best_served,
-    best_served_with,
-    champion_of,
-    evaluate_challenger_cached,
-)
-from marvel_assets.defs.registration.served import report_served, version_metadata
+from marvel_assets.defs.registration.challenger import BEST_SERVED, Baselines, evaluate_challenger_cached
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.evaluation.gate import GateResult
 from marvel_assets.registry.base import ModelVersion
-from marvel_assets.registry.model_pairs import ALIAS, BASIC_MODEL, ROLLED_BACK
+from marvel_assets.registry.model_pairs import ALIAS, BASIC_MODEL, ROLLED_BACK, ModelPair
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.io_managers import ReferenceIOManager
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef
 from marvel_assets.storage.tables import Tables
+from marvel_assets.tracking.artifacts import FILES_DIGEST
 from marvel_assets.tracking.mlflow_resource import INSPECTION, PASSED, MlflowTracking
 from marvel_assets.tracking.run_tags import RunTags
 
@@ -31,9 +26,12 @@ GROUP = "registry"
 GATE = "passes_the_gate"
 
 JUDGED_AGAINST = "judged_against"
-"""Tag of a basic version: the model that was served when the gate let it through, or NOBODY."""
+"""Tag of a basic version: the model that was served when the gate let it through; '' where none was."""
 
-NOBODY = "nobody"
+MODEL_ID = "model_id"
+"""Tag of every version that this project has registered: the logged model that it was made of."""
+
+Metadata = Mapping[str, dg.MetadataValue[Any] | str | float]
 
 
 @dg.asset(
@@ -74,23 +72,23 @@ def basic_model_version(
             allow_retries=False,
         )
     name, gate = project.config.qualified(BASIC_MODEL), project.config.gate
-    catalog, pairs = unity_catalog.registry(), unity_catalog.pairs(project.config)
-    champion, champion_problem = champion_of(pairs)
-    if champion_problem and gate.mode == "enforce":
-        raise dg.Failure(f"What is {ALIAS} is not a whole pair: {champion_problem}.")
-    if not champion_problem and (reconciled := pairs.reconcile_aliases()):
+    registry, pairs = unity_catalog.registry(), unity_catalog.pairs(project.config)
+    baselines = Baselines.find(pairs, registry)
+    if baselines.problem and gate.mode == "enforce":
+        raise dg.Failure(f"What is {ALIAS} is not a whole pair: {baselines.problem}.")
+    if not baselines.problem and (reconciled := pairs.reconcile_aliases()):
         context.log.warning(str(reconciled))
         for event in report_served(reconciled.pair, str(reconciled), tracking, references):
             context.log_event(event)
-    known = next(iter(catalog.search_versions(name, model_id=basic_model.model_id)), None)
-    best = best_served(champion, catalog)
+        baselines = Baselines.find(pairs, registry)  # without what was found to be rolled back
+    known = next(iter(registry.search_versions(name, model_id=basic_model.model_id)), None)
     result = evaluate_challenger_cached(
-        context, basic_model, known, champion, champion_problem, best, project, tables, tracking
+        context, basic_model, known, baselines, project, tables, tracking, unity_catalog
     )
     metadata: dict[str, dg.MetadataValue[Any] | str | float] = {
         "reason": result.reason,
         "gate": dg.MetadataValue.md(gate_report(result)),
-        "champion": str(champion.basic.version) if champion else "none",
+        "champion": str(baselines.champion.basic.version) if baselines.champion else "none",
         "mode": gate.mode,
         **_figures(result),
     }
@@ -112,12 +110,10 @@ def basic_model_version(
     card = model_card(tracking.facts_of(basic_model), result)
     if known is None:
         tracking.log_text(basic_model, card, CARD_FILE)
-    against = champion.basic.model_id if champion else pairs.champion_model_id() if champion_problem else NOBODY
-    tags = {}
-    if against != basic_model.model_id:
-        best_model_id = best_served_with(basic_model.model_id, result, champion, best)
-        tags = {JUDGED_AGAINST: against or "", BEST_SERVED: best_model_id}
-    version = register(context, basic_model, name, unity_catalog, tags, card)
+    tags, champion_id = {}, baselines.champion.basic.model_id if baselines.champion else pairs.champion_model_id()
+    if champion_id != basic_model.model_id:
+        tags = {JUDGED_AGAINST: champion_id, BEST_SERVED: baselines.best_with(basic_model.model_id, result)}
+    version = register(context, basic_model, name, tracking, unity_catalog, tags, card)
     tracking.note_version(basic_model, version.version)
     yield version_result(context, basic_model, version, tracking, is_new=known is None, metadata=metadata)
 
@@ -125,7 +121,7 @@ def basic_model_version(
 def _refused(
     context: dg.AssetExecutionContext,
     description: str,
-    metadata: Mapping[str, dg.MetadataValue[Any] | str | float],
+    metadata: Metadata,
 ) -> Iterator[dg.AssetObservation]:
     """Report a refusal; the output is withheld.
 
@@ -162,19 +158,21 @@ def register(
     context: dg.AssetExecutionContext,
     model: LoggedModelRef,
     name: str,
+    tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
     tags: Mapping[str, str] = MappingProxyType({}),
     description: str = "",
 ) -> ModelVersion:
-    """Register a logged model. No alias moves here.
+    """Register a logged model, with what it was made from and the digest of its files. No alias moves here.
 
     Safe to repeat: the same model makes no second version, and one that was made before gets the tags that it lacks.
     """
     registry = unity_catalog.registry()
     traces = {
         **RunTags.collect(context.run.run_id).as_dict(),
-        "model_id": model.model_id,
+        MODEL_ID: model.model_id,
         "mlflow_run_id": model.run_id,
+        FILES_DIGEST: tracking.digest_of(model.model_id),
     }
     registered = registry.register(name, model.model_id, {**traces, **tags}, description=description)
     if not tags.items() <= registered.tags.items():
@@ -190,7 +188,7 @@ def version_result(
     tracking: MlflowTracking,
     *,
     is_new: bool,
-    metadata: Mapping[str, dg.MetadataValue[Any] | str | float] = MappingProxyType({}),
+    metadata: Metadata = MappingProxyType({}),
 ) -> dg.MaterializeResult[ModelVersionRef]:
     """The reference and metadata of a registered version."""
     reference = ModelVersionRef(version.name, version.version, model.model_id, ALIAS)
@@ -200,3 +198,41 @@ def version_result(
         data_version=dg.DataVersion(reference.data_version),
         metadata={**metadata, **version_metadata(version, tracking), "unchanged": not is_new},
     )
+
+
+def version_metadata(version: ModelVersion, tracking: MlflowTracking) -> dict[str, dg.MetadataValue[Any] | str | int]:
+    """What the page of a version's asset shows."""
+    from marvel_assets.evaluation.model_card import with_full_links
+
+    return {
+        "model": version.name,
+        "version": version.version,
+        "status": version.status,
+        "model_id": version.model_id,
+        "mlflow_version": dg.MetadataValue.url(tracking.version_url(version.name, version.version)),
+        "model_card": dg.MetadataValue.md(with_full_links(version.description, tracking.ui_url)),
+        "tags": dg.MetadataValue.json(dict(version.tags)),
+    }
+
+
+def report_served(
+    pair: ModelPair, message: str, tracking: MlflowTracking, references: ReferenceIOManager
+) -> list[dg.AssetMaterialization]:
+    """Hand the served pair on as both assets' output, so that pages, the summary and scoring follow it.
+
+    Returns:
+        The events to log.
+    """
+    events = []
+    for asset, version in (("basic_model_version", pair.basic), ("custom_model_version", pair.custom)):
+        key, reference = dg.AssetKey(asset), ModelVersionRef(version.name, version.version, version.model_id, ALIAS)
+        references.store(key, reference)
+        events.append(
+            dg.AssetMaterialization(
+                key,
+                description=message,
+                metadata={**version_metadata(version, tracking), "reason": message, "alias": ALIAS},
+                tags={DATA_VERSION_TAG: reference.data_version},
+            )
+        )
+    return events

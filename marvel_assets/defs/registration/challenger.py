@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.defs.dataset_inputs import find_dataset_input
@@ -11,6 +11,9 @@ from marvel_assets.registry.model_pairs import ROLLED_BACK
 from marvel_assets.utils.code_versions import code_version, make_cache_key
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
     import dagster as dg
     import pandas as pd
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from marvel_assets.evaluation.roc_auc import Probabilities
     from marvel_assets.registry.base import ModelRegistry, ModelVersion
     from marvel_assets.registry.model_pairs import ModelPair, ModelPairs
+    from marvel_assets.registry.resource import UnityCatalog
     from marvel_assets.storage.references import LoggedModelRef
     from marvel_assets.storage.tables import Tables
     from marvel_assets.tracking.mlflow_resource import MlflowTracking
@@ -34,50 +38,63 @@ SMALL_TEST_SET = 2000
 """Test rows of a table for which early stopping is worth a try: with fewer, 1,000 trees learn it by heart."""
 
 
-def champion_of(pairs: ModelPairs) -> tuple[ModelPair | None, str]:
-    """The pair that is served, and what is wrong with it where that can't be found out.
+class ModelMissingError(RuntimeError):
+    """A model is gone, or its files are not what was logged."""
 
-    Raises:
-        CatalogUnavailableError: the catalog does not answer, which says nothing of the pair.
+
+@dataclass(frozen=True)
+class Baselines:
+    """What a challenger is compared with.
+
+    Attributes:
+        champion: the pair that is served; None where there is none, or where it can't be found out.
+        problem: why it can't be found out.
+        best: the best model served so far, where that isn't the champion and nobody rolled it back.
     """
-    try:
-        return pairs.current(), ""
-    except CatalogUnavailableError:
-        raise
-    except CatalogError as error:
-        return None, str(error)
 
+    champion: ModelPair | None
+    problem: str = ""
+    best: ModelVersion | None = None
 
-def best_served(champion: ModelPair | None, catalog: ModelRegistry) -> ModelVersion | None:
-    """The version of the best model served so far, where that isn't the champion and nobody rolled it back."""
-    model_id = champion.basic.tags.get(BEST_SERVED) if champion else None
-    if champion is None or model_id in {None, champion.basic.model_id}:
-        return None
-    versions = catalog.search_versions(champion.basic.name, model_id=model_id)
-    return next((version for version in versions if not version.tags.get(ROLLED_BACK)), None)
+    @classmethod
+    def find(cls, pairs: ModelPairs, registry: ModelRegistry) -> Baselines:
+        """Look them up.
 
+        Raises:
+            CatalogUnavailableError: the catalog does not answer, which says nothing of the champion.
+        """
+        try:
+            champion = pairs.current()
+        except CatalogUnavailableError:
+            raise
+        except CatalogError as error:
+            return cls(None, str(error))
+        best_id = champion.basic.tags.get(BEST_SERVED) if champion else None
+        if champion is None or best_id in {None, champion.basic.model_id}:
+            return cls(champion)
+        served = registry.search_versions(champion.basic.name, model_id=best_id)
+        return cls(champion, best=next((version for version in served if not version.tags.get(ROLLED_BACK)), None))
 
-def best_served_with(model_id: str, result: GateResult, champion: ModelPair | None, best: ModelVersion | None) -> str:
-    """The best model once this one is served, as the comparisons on the same rows have it.
+    def best_with(self, model_id: str, result: GateResult) -> str:
+        """The best model once this one is served, as the comparisons on the same rows have it.
 
-    A model that was registered in spite of a refusal begins anew: a person has accepted the loss.
-    """
-    if champion is None or not result.comparisons or not result.passed:
-        return model_id
-    baseline = best.model_id if best and len(result.comparisons) > 1 else champion.basic.model_id
-    return baseline if result.comparisons[-1].difference < 0 else model_id
+        A model that was registered in spite of a refusal begins anew: a person has accepted the loss.
+        """
+        if self.champion is None or not result.comparisons or not result.passed:
+            return model_id
+        baseline = self.best if self.best and len(result.comparisons) > 1 else self.champion.basic
+        return baseline.model_id if result.comparisons[-1].difference < 0 else model_id
 
 
 def evaluate_challenger_cached(
     context: dg.AssetExecutionContext,
     model: LoggedModelRef,
     known: ModelVersion | None,
-    champion: ModelPair | None,
-    champion_problem: str,
-    best: ModelVersion | None,
+    baselines: Baselines,
     project: Project,
     tables: Tables,
     tracking: MlflowTracking,
+    unity_catalog: UnityCatalog,
 ) -> GateResult:
     """Compare a model with what is served, unless that was done before.
 
@@ -85,19 +102,18 @@ def evaluate_challenger_cached(
         context: of the asset, for its log.
         model: the challenger.
         known: its version, where it was registered before.
-        champion: what is served; None where there is nothing, or where it can't be found out.
-        champion_problem: why it can't be.
-        best: the best model served so far, where that is another one.
+        baselines: what it is compared with.
         project: thresholds.
         tables: where the test rows are.
-        tracking: where the models are.
+        tracking: where the challenger's files are.
+        unity_catalog: where the baselines' files are.
 
     Raises:
         BrokenModelError: the challenger's predictions are no probabilities.
     """
     from marvel_assets.evaluation.gate import GateResult
 
-    thresholds = project.config.gate
+    champion, best = baselines.champion, baselines.best
     tags = tracking.tags_of(model)
     if known is not None and known.tags.get(ROLLED_BACK):
         failure = f"version {known.version} was rolled back: {known.tags[ROLLED_BACK]}"
@@ -106,14 +122,17 @@ def evaluate_challenger_cached(
         before = GateResult.from_json(tags[RESULT]) if RESULT in tags else GateResult()
         note = f"it is the champion, basic version {champion.basic.version}"
         return replace(before, failures=(), warnings=(*before.failures, *before.warnings), note=note, advice="")
-    against = champion.basic.model_id if champion else champion_problem
     cache_key = make_cache_key(
-        model.model_id, against, best.model_id if best else "", thresholds.model_dump_json(), GATE_CODE
+        model.model_id,
+        champion.basic.model_id if champion else baselines.problem,
+        best.model_id if best else "",
+        project.config.gate.model_dump_json(),
+        GATE_CODE,
     )
     if tags.get(CACHE_KEY) == cache_key:
         return GateResult.from_json(tags[RESULT])
-    context.log.info(f"Judging {model.model_id} against {champion or 'no champion'}")
-    result, is_final = _evaluate(model, champion, champion_problem, best, project, tables, tracking)
+    context.log.info(f"Comparing {model.model_id} against {champion or 'no champion'}")
+    result, is_final = _evaluate(model, baselines, project, tables, tracking, unity_catalog)
     if is_final:
         tracking.tag_model(model, {RESULT: result.to_json(), CACHE_KEY: cache_key})
     return result
@@ -121,24 +140,24 @@ def evaluate_challenger_cached(
 
 def _evaluate(
     model: LoggedModelRef,
-    champion: ModelPair | None,
-    champion_problem: str,
-    best: ModelVersion | None,
+    baselines: Baselines,
     project: Project,
     tables: Tables,
     tracking: MlflowTracking,
+    unity_catalog: UnityCatalog,
 ) -> tuple[GateResult, bool]:
     """The result, and whether another look would give the same: a champion may be mended."""
     from marvel_assets.datasets.marvel_kaggle.columns import TARGET
     from marvel_assets.evaluation.gate import CHAMPION, BrokenModelError, evaluate_gate
 
-    challenger, pipelines, problems = load_pipeline(model.model_id, tracking), {}, {}
-    baselines = {CHAMPION: champion.basic} if champion else {}
-    if best:
-        baselines[f"best model served (version {best.version})"] = best
-    for name, version in baselines.items():
+    versions = {CHAMPION: baselines.champion.basic} if baselines.champion else {}
+    if baselines.best:
+        versions[f"best model served (version {baselines.best.version})"] = baselines.best
+    challenger, pipelines = load_pipeline(tracking.files_of(model.model_id)), {}
+    problems = {CHAMPION: baselines.problem} if baselines.problem else {}
+    for name, version in versions.items():
         try:
-            pipelines[name] = load_pipeline(version.model_id, tracking)
+            pipelines[name] = load_pipeline(unity_catalog.files_of(version))
         except ModelMissingError as error:
             problems[name] = f"basic version {version.version} can't be loaded: {error}"
     rows = _test_rows(model, project, tables, tracking, [challenger, *pipelines.values()])
@@ -147,10 +166,8 @@ def _evaluate(
         try:
             scores[name] = probabilities(pipeline, rows, f"the {name}")
         except BrokenModelError as error:
-            problems[name] = f"basic version {baselines[name].version} can't be scored: {error}"
-    if champion_problem:
-        problems[CHAMPION] = champion_problem
-    note = "no champion to compare with" if champion is None and not champion_problem else ""
+            problems[name] = f"basic version {versions[name].version} can't be scored: {error}"
+    note = "" if versions or problems else "no champion to compare with"
     candidate = probabilities(challenger, rows, "the challenger")
     result = evaluate_gate(rows, rows[TARGET].to_numpy(), candidate, scores, project.config.gate, note=note)
     for name, problem in problems.items():
@@ -175,24 +192,23 @@ def _advice(test_rows: int, project: Project) -> str:
 
 
 def _test_rows(
-    model: LoggedModelRef, project: Project, tables: Tables, tracking: MlflowTracking, models: list[Any]
+    model: LoggedModelRef, project: Project, tables: Tables, tracking: MlflowTracking, pipelines: list[Any]
 ) -> pd.DataFrame:
     """The rows that the challenger was tested on, at their version, with the columns that any of the models needs."""
     from marvel_assets.datasets.marvel_kaggle.columns import FEATURES, SLICE_COLUMNS
     from marvel_assets.training.dataset import columns_for_training, to_frame
 
     source = find_dataset_input(model.run_id, "testing", project, tables, tracking)
-    needed = {*SLICE_COLUMNS, *(name for fitted in models for name in fitted.feature_names_in_)}
+    needed = {*SLICE_COLUMNS, *(name for pipeline in pipelines for name in pipeline.feature_names_in_)}
     columns = [name for name in FEATURES if name in needed]
     return to_frame(tables.read_at(*source, columns_for_training(columns)), columns)
 
 
-class ModelMissingError(RuntimeError):
-    """A logged model is gone, or its files are not what was logged."""
+def load_pipeline(files: AbstractContextManager[Path]) -> Any:  # noqa: ANN401 - a scikit-learn pipeline
+    """A basic model's pipeline.
 
-
-def load_pipeline(model_id: str, tracking: MlflowTracking) -> Any:  # noqa: ANN401 - a scikit-learn pipeline
-    """A basic model's pipeline, from the files that were logged.
+    Args:
+        files: of a logged model (``tracking.files_of``), or of a version (``unity_catalog.files_of``).
 
     Raises:
         ModelMissingError: the model was deleted, or its files are missing, changed or of an unknown kind.
@@ -203,7 +219,7 @@ def load_pipeline(model_id: str, tracking: MlflowTracking) -> Any:  # noqa: ANN4
     from marvel_assets.tracking.artifacts import ModelFilesChangedError
 
     try:
-        with tracking.files_of(model_id) as folder:
+        with files as folder:
             return load_trusted(folder)
     except (ModelFilesChangedError, UntrustedModelError) as error:
         raise ModelMissingError(str(error)) from error

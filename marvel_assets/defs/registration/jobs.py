@@ -1,41 +1,112 @@
 """Jobs that move models: to the next environment, back to an earlier pair, or on to one that waits for approval."""
 
-import dagster as dg
+import getpass
+from typing import get_args
 
-from marvel_assets.config import ProjectConfig
-from marvel_assets.defs.registration.promotion import (
-    PROMOTED_FROM,
-    PromoteConfig,
-    chosen_pair,
-    next_environment,
-    promote_version,
-)
-from marvel_assets.defs.registration.release import ApproveConfig, RollbackConfig, approve_pair, roll_back_pair
-from marvel_assets.defs.registration.served import report_served
+import dagster as dg
+from pydantic import Field
+
+from marvel_assets.config import Environment, ProjectConfig
+from marvel_assets.defs.registration.assets import JUDGED_AGAINST, MODEL_ID, report_served
+from marvel_assets.defs.registration.challenger import BEST_SERVED
 from marvel_assets.defs.resources import Project
-from marvel_assets.registry.model_pairs import ALIAS, Decision, ModelPair
+from marvel_assets.registry.model_pairs import ALIAS, REPLACES, ROLLED_BACK, SERVING_STATUS, Decision, ModelPair
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.io_managers import ReferenceIOManager
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
+
+RESTORED_BY, RESTORED_WHY, APPROVED_BY = "restored_by", "restored_why", "approved_by"
+PROMOTED_FROM, PROMOTED_BY = "promoted_from", "promoted_by"
+"""Tags of versions."""
+
+OF_ONE_ENVIRONMENT = {
+    JUDGED_AGAINST,
+    BEST_SERVED,
+    REPLACES,
+    SERVING_STATUS,
+    ROLLED_BACK,
+    RESTORED_BY,
+    RESTORED_WHY,
+    APPROVED_BY,
+}
+"""Tags about the service of a version in its own environment; they would be untrue of a copy."""
+
+ENVIRONMENTS = get_args(Environment)
+PRINTED = r"^[^\x00-\x1f\x7f]+$"
+"""One line: stores of tags differ on what they make of other characters."""
+
+LONGEST_REASON, LONGEST_ACTOR = 500, 100
+
+
+def _account() -> str:
+    """The account that runs the job."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an account without a name, as in some containers
+        return "unknown"
+
+
+class PromoteConfig(dg.Config):
+    """What is promoted, and where to."""
+
+    to: str | None = Field(
+        default=None,
+        pattern=f"^({'|'.join(ENVIRONMENTS)})$",
+        description="Environment to promote to. Default: the one after this run's own (dev, acc, prd).",
+    )
+    basic_version: int | None = Field(
+        default=None, ge=1, description="Version of the basic model. Default: the one under the alias."
+    )
+
+
+class ApproveConfig(dg.Config):
+    """Which pair is approved, and by whom."""
+
+    actor: str = Field(
+        default_factory=_account,
+        pattern=PRINTED,
+        max_length=LONGEST_ACTOR,
+        description="Who decides. Default: the account that runs the job.",
+    )
+    basic_version: int | None = Field(
+        default=None, ge=1, description="Version of the basic model. Default: the newest."
+    )
+
+
+class RollbackConfig(ApproveConfig):
+    """Which pair comes back, who wants it, and why."""
+
+    reason: str = Field(
+        pattern=PRINTED, max_length=LONGEST_REASON, description="The reason in one line, noted on the versions."
+    )
+    basic_version: int | None = Field(
+        default=None, ge=1, description="Version of the basic model. Default: the one that the present pair replaced."
+    )
 
 
 @dg.op
 def promote_pair(
     context: dg.OpExecutionContext, config: PromoteConfig, project: Project, unity_catalog: UnityCatalog
 ) -> None:
-    """Copy both versions first, and move both aliases when both are READY."""
-    source = project.config
-    target = ProjectConfig.from_yaml(project.config_path, config.to or next_environment(source.environment))
-    catalog = unity_catalog.registry()
-    pair, there = chosen_pair(unity_catalog.pairs(source), config.basic_version), unity_catalog.pairs(target)
-    basic, custom = (
-        promote_version(catalog, version, name, promoted_by=context.run_id)
-        for version, name in ((pair.basic, there.basic_name), (pair.custom, there.custom_name))
-    )
-    there.promote(ModelPair(basic, custom), there.champion_model_id(), Decision())
-    for copy in (basic, custom):
+    """Copy both versions first, and move both aliases when both are READY.
+
+    The logged models stay where they are, so that run, metrics and data versions are found from a copy as from the
+    original. A second promotion finds the first one's copies.
+    """
+    target = ProjectConfig.from_yaml(project.config_path, config.to or _next_environment(project.config.environment))
+    pairs, target_pairs = unity_catalog.pairs(project.config), unity_catalog.pairs(target)
+    pair = pairs.for_basic_version(config.basic_version) if config.basic_version else pairs.current()
+    if pair is None:
+        raise _failure(f"{pairs.custom_name} has no version under {ALIAS}; materialise custom_model_version first.")
+    copies = []
+    for version, name in ((pair.basic, target_pairs.basic_name), (pair.custom, target_pairs.custom_name)):
+        kept = {key: value for key, value in version.tags.items() if key not in OF_ONE_ENVIRONMENT}
+        tags = {**kept, PROMOTED_FROM: f"{version.name}/{version.version}", PROMOTED_BY: context.run_id}
+        copies.append(unity_catalog.registry().register(name, version.model_id, tags, version.description))
+    target_pairs.promote(ModelPair(*copies), target_pairs.champion_model_id(), Decision())
+    for copy in copies:
         context.log.info(f"{copy.name} version {copy.version} is {ALIAS}, from {copy.tags[PROMOTED_FROM]}")
-    context.add_output_metadata({copy.name: copy.version for copy in (basic, custom)})
+    context.add_output_metadata({copy.name: copy.version for copy in copies})
 
 
 @dg.job(description="Copy the pair of versions, with tags and lineage, to the next environment's catalog.")
@@ -53,8 +124,18 @@ def rollback_models(
     tracking: MlflowTracking,
     references: dg.ResourceParam[ReferenceIOManager],
 ) -> None:
-    """Move both aliases back, and note the reason."""
-    left, restored = roll_back_pair(unity_catalog.pairs(project.config), config)
+    """Move both aliases back, and note the reason. No later run takes up the pair that is left again."""
+    pairs = unity_catalog.pairs(project.config)
+    pairs.reconcile_aliases()
+    left = pairs.current()
+    if left is None:
+        raise _failure(f"{pairs.custom_name} has no version under {ALIAS}; there is nothing to roll back.")
+    restored = pairs.for_basic_version(config.basic_version) if config.basic_version else pairs.previous(left)
+    if restored.basic.model_id == left.basic.model_id:
+        raise _failure(f"{pairs.basic_name} version {restored.basic.version} is {ALIAS} already.")
+    tags = {RESTORED_BY: config.actor, RESTORED_WHY: config.reason}
+    decision = Decision(tags, rolled_back=f"{config.reason} ({config.actor})")
+    pairs.promote(restored, left.basic.model_id, decision)
     message = f"{ALIAS}: {restored} again, in place of {left} ({config.actor}: {config.reason})"
     _report_served(context, message, project, unity_catalog, tracking, references)
 
@@ -74,8 +155,19 @@ def approve_models(
     tracking: MlflowTracking,
     references: dg.ResourceParam[ReferenceIOManager],
 ) -> None:
-    """Move both aliases to a pair that a person has looked at."""
-    approved = approve_pair(unity_catalog.registry(), unity_catalog.pairs(project.config), config)
+    """Move both aliases to a pair that a person has looked at. What others have registered is not taken."""
+    pairs = unity_catalog.pairs(project.config)
+    versions = unity_catalog.registry().search_versions(pairs.basic_name)
+    own = [version.version for version in versions if version.tags.get(MODEL_ID) == version.model_id]
+    asked = [number for number in own if config.basic_version in {None, number}]
+    if not asked:
+        named = f"version {config.basic_version}" if config.basic_version else "version"
+        raise _failure(
+            f"{pairs.basic_name} has no {named} that basic_model_version has registered; it has "
+            f"{', '.join(map(str, own)) or 'none'}."
+        )
+    approved = pairs.for_basic_version(asked[0])
+    pairs.promote(approved, pairs.champion_model_id(), Decision({APPROVED_BY: config.actor}))
     message = f"{ALIAS}: {approved} (approved by {config.actor})"
     _report_served(context, message, project, unity_catalog, tracking, references)
 
@@ -84,6 +176,17 @@ def approve_models(
 def approve() -> None:
     """By default the newest pair."""
     approve_models()
+
+
+def _next_environment(environment: str) -> str:
+    following = ENVIRONMENTS[ENVIRONMENTS.index(environment) + 1 :]
+    if not following:
+        raise _failure(f"{environment} is the last environment; there is nowhere to promote to.")
+    return str(following[0])
+
+
+def _failure(message: str) -> dg.Failure:
+    return dg.Failure(message, allow_retries=False)
 
 
 def _report_served(
@@ -97,7 +200,7 @@ def _report_served(
     """Report the pair under the alias on both assets, so that pages, the summary and scoring follow it."""
     pair = unity_catalog.pairs(project.config).current()
     if pair is None:
-        raise dg.Failure(f"Nothing is under {ALIAS} any more: somebody else removed the alias just now.")
+        raise _failure(f"Nothing is under {ALIAS} any more: somebody else removed the alias just now.")
     for event in report_served(pair, message, tracking, references):
         context.log_event(event)
     context.log.info(

@@ -1,8 +1,8 @@
-"""The sensor that sees to it that both aliases are at one pair."""
+"""The sensor that keeps both aliases at one pair."""
 
 import dagster as dg
 
-from marvel_assets.defs.registration.served import report_served
+from marvel_assets.defs.registration.assets import report_served
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.sensor_cursor import SensorCursor
 from marvel_assets.registry.base import CatalogError
@@ -17,11 +17,11 @@ SECONDS_BETWEEN_LOOKS = 60
 @dg.sensor(
     minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
     description=(
-        "Brings the basic alias after the custom one, where a run was killed between the two moves or a person moved "
-        "the custom one, and reports what is served then on both version assets."
+        "Moves the basic alias to match the custom one, where a run was killed between the two moves or a person moved "
+        "the custom one, and reports the pair that is served on both version assets."
     ),
 )
-def aliases_agree(
+def alias_reconciliation_sensor(
     context: dg.SensorEvaluationContext,
     project: Project,
     unity_catalog: UnityCatalog,

@@ -1,7 +1,9 @@
 """The gate in the graph: who is registered, what is told, and where the aliases are afterwards."""
 
+import itertools
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,15 @@ import yaml
 from marvel_assets.cli.summary import summary
 from marvel_assets.config import ProjectConfig
 from marvel_assets.defs.registration import challenger as judging
+from marvel_assets.defs.resources import profile_resources
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.mlflow import MlflowRegistry
 from marvel_assets.registry.model_pairs import ModelPair, ModelPairs
-from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import BASIC, CUSTOM, reference, state_of
-from marvel_assets_tests.graph import checks_of, failure_of, observed, run_graph, run_job
-from marvel_assets_tests.homes import Templates
+from marvel_assets_tests.graph import checks_of, failure_of, observed, run_graph, run_job, succeeded
+from marvel_assets_tests.homes import Templates, copy_of
+from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
 
 pytestmark = pytest.mark.integration
 
@@ -185,12 +188,12 @@ def test_a_broken_model_is_a_failure(
 ):
     # given: when the challenger is loaded again to be judged, its leaves are no numbers any more
     given_runs(FAIR)
-    champion = pairs_in(home, config).current().basic.model_id
     load = judging.load_pipeline
+    loads = itertools.count()
 
-    def broken(model_id: str, tracking: MlflowTracking) -> Any:
-        pipeline = load(model_id, tracking)
-        if model_id != champion:
+    def broken(files: AbstractContextManager[Path]) -> Any:
+        pipeline = load(files)
+        if next(loads) == 0:  # the challenger comes first
             booster = pipeline.named_steps["classify"].booster_
             for tree in range(booster.num_trees()):
                 booster.set_leaf_output(tree, 0, float("nan"))
@@ -223,6 +226,53 @@ def test_a_champion_that_can_not_be_loaded_is_told_and_decides_against(
     [told] = observed(result)
     assert "the champion can't be compared with: basic version 1 can't be loaded: " in told
     assert "set gate.mode to report" in told
+    assert served(home, config) == (1, 1)
+
+
+def test_a_second_home_on_a_unity_catalog_server_compares_with_what_the_first_has_logged(
+    config: ProjectConfig,
+    templates: Templates,
+    sources: dict[float, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given_runs: Callable[..., ProjectPaths],
+):
+    # given: both have fitted a model of their own
+    first, second = given_runs(FAIR), copy_of(templates.after(GOOD), tmp_path / "second")
+    with UnityCatalogServer() as server:
+        monkeypatch.setenv("MARVEL_UC_URL", server.url)
+        monkeypatch.setenv("MARVEL_UC_STORAGE_ROOT", (tmp_path / "catalog").as_uri())
+        succeeded(run_graph(first, sources[FAIR]))
+
+        # when
+        better = succeeded(run_graph(second, sources[GOOD]))
+        worse = succeeded(run_graph(first, select="basic_model_version"))
+
+        # then: the second's takes the alias, and the first's is compared with it in its turn
+        assert checks_of(better)["passes_the_gate"]
+        pair = profile_resources(second)["unity_catalog"].pairs(config).current()
+        assert (pair.basic.version, pair.custom.version) == (2, 2)
+        [reason] = observed(worse)
+        assert reason.startswith("Refused: ROC AUC 0.")
+
+
+def test_approve_takes_no_version_that_somebody_else_has_registered(
+    home: ProjectPaths, config: ProjectConfig, given_runs: Callable[..., ProjectPaths]
+):
+    # given: a basic version registered by hand, and a wrapper for it
+    given_runs(GOOD)
+    pairs = pairs_in(home, config)
+    foreign = pairs.current().custom.model_id
+    pairs._registry.register(pairs.basic_name, foreign, {}, "mine")
+    pairs._registry.register(pairs.custom_name, pairs.current().basic.model_id, {"basic_model_id": foreign}, "mine")
+
+    # when
+    by_number = run_job(home, "approve", "approve_models", basic_version=2)
+    newest = run_job(home, "approve", "approve_models")
+
+    # then
+    assert "has no version 2 that basic_model_version has registered; it has 1." in failure_of(by_number)
+    assert newest.success
     assert served(home, config) == (1, 1)
 
 
@@ -353,7 +403,7 @@ def test_a_challenger_that_was_judged_against_another_champion_fails_and_wins_in
     given_runs(FAIR)
     move = ModelPairs.promote
 
-    def first_another(pairs: ModelPairs, to: ModelPair, _: str | None) -> bool:
+    def first_another(pairs: ModelPairs, to: ModelPair, _: str) -> bool:
         monkeypatch.setattr(ModelPairs, "promote", move)
         return move(pairs, to, "m-another")
 

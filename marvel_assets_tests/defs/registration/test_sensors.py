@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.defs.registration.sensors import aliases_agree
+from marvel_assets.defs.registration.sensors import alias_reconciliation_sensor
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.defs.sensor_cursor import SensorError
 from marvel_assets.paths import ProjectPaths
@@ -24,7 +24,7 @@ def pairs(embedded_registry: Backend, home: ProjectPaths, small_project: Path) -
     shutil.copyfile(embedded_registry.settings["tracking_uri"].removeprefix("sqlite:///"), home.mlflow_database)
     pairs = profile_resources(home)["unity_catalog"].pairs(ProjectConfig.from_yaml(small_project))
     first, second, third = (model.model_id for model in embedded_registry.models)
-    expected = None
+    expected = ""
     for basic, custom in ((first, second), (second, third)):
         pair = ModelPair(
             pairs._registry.register(pairs.basic_name, basic, {}, "basic"),
@@ -38,7 +38,7 @@ def pairs(embedded_registry: Backend, home: ProjectPaths, small_project: Path) -
 def tick(home: ProjectPaths, cursor: str | None = None) -> dg.SensorResult:
     resources = {name: profile_resources(home)[name] for name in NEEDED}
     with dg.build_sensor_context(cursor=cursor, resources=resources) as context:
-        return aliases_agree(context)
+        return alias_reconciliation_sensor(context)
 
 
 def test_an_alias_that_a_person_moved_is_followed_and_reported(home: ProjectPaths, pairs: ModelPairs):
