@@ -53,8 +53,8 @@ def zipped(content: bytes) -> bytes:
 
 
 def dictionary_bomb() -> bytes:
-    """Two terabytes of one word, in 90 kB."""
-    rows = 2_000_000
+    """200 gigabytes of one word."""
+    rows = 200_000
     word = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array(["x" * 1_000_000]))
     return as_parquet(pa.table({name: word if name == "Teams" else ["x"] * rows for name in COLUMNS}))
 

@@ -10,9 +10,11 @@ import pytest
 from deltalake import write_deltalake
 
 from marvel_assets.config import Generator
+from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
 from marvel_assets.sources.base import Source, SourceError
 from marvel_assets.sources.generated import GeneratedSource
 from marvel_assets.sources.locate import locate
+from marvel_assets_tests.servers.scripted import Answer, serving
 from marvel_assets_tests.sources.conftest import CONTENT, characters, folder_of
 
 
@@ -47,6 +49,29 @@ def test_a_path_may_begin_at_the_users_folder(tmp_path: Path, monkeypatch: pytes
     assert located("~/characters.csv", tmp_path).path == tmp_path / "characters.csv"
 
 
+@pytest.mark.parametrize(
+    ("content", "note"),
+    [
+        (b"PageID;Name\n1;x\n", ()),
+        (",".join(SOURCE_COLUMNS).encode() + b"\n", ()),
+        (";".join(SOURCE_COLUMNS).encode() + b"\n", ("a semicolon between cells and quotes escaped by doubling them",)),
+        (
+            "\t".join(SOURCE_COLUMNS).encode() + b'\n"a \\"b\\""\tx\n',
+            ("a tab between cells and quotes escaped by a backslash before them",),
+        ),
+        (b"PAR1", ()),
+    ],
+    ids=["of other columns", "the usual one", "semicolons", "tabs and backslashes", "Parquet"],
+)
+def test_a_dialect_of_csv_that_is_not_the_usual_one_is_noted(tmp_path: Path, content: bytes, note: tuple[str, ...]):
+    # given
+    path = tmp_path / "characters"
+    path.write_bytes(content)
+
+    # then
+    assert tuple(located(str(path), tmp_path).notes) == tuple(f"{path} has {text}" for text in note)
+
+
 def test_equal_bytes_under_other_names_have_equal_digests(tmp_path: Path):
     # given
     for name, content in {"a.csv": b"x", "b.csv": b"x", "c.csv": b"y"}.items():
@@ -59,12 +84,13 @@ def test_equal_bytes_under_other_names_have_equal_digests(tmp_path: Path):
     assert one == same != other
 
 
-def test_a_url_is_downloaded_and_keeps_its_address_as_its_label(server: str, tmp_path: Path):
+def test_a_url_is_downloaded_and_keeps_its_address_as_its_label(tmp_path: Path):
     # when
-    source = located(f"{server}/characters.csv", tmp_path)
+    with serving(lambda _: Answer(body=CONTENT)) as served:
+        source = located(f"{served.url}/x.csv?token=secret", tmp_path)
 
     # then
-    assert source.label == f"{server}/characters.csv"
+    assert source.label == f"{served.url}/x.csv?…"
     assert source.path.read_bytes() == CONTENT
     assert source.digest == f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 
@@ -95,14 +121,6 @@ def test_a_folder_is_its_files_one_after_another_with_the_rows_numbered_through(
     assert list(zip(rows["source_row"], rows["Name"], strict=True)) == [(1, "a"), (2, "b"), (3, "c")]
 
 
-def test_a_folder_keeps_its_path_as_its_label(tmp_path: Path):
-    # given
-    characters("a").to_csv(tmp_path / "a.csv", index=False)
-
-    # then
-    assert located(str(tmp_path), tmp_path).label == str(tmp_path)
-
-
 def test_of_a_folder_only_its_own_visible_csv_and_parquet_files_are_read(tmp_path: Path):
     # given
     (tmp_path / "below").mkdir()
@@ -115,7 +133,8 @@ def test_of_a_folder_only_its_own_visible_csv_and_parquet_files_are_read(tmp_pat
 
     # then
     assert [file.name for file in source.files] == ["a.CSV", "b.csv"]
-    assert source.left_out == ("below", "c.csv.gz", "folder.parquet")
+    assert source.label == str(tmp_path)
+    assert source.notes[0].startswith(f"{tmp_path}: below, c.csv.gz, folder.parquet not read; ")
 
 
 def part(*names: str) -> bytes:
