@@ -29,8 +29,8 @@ FLOORS = (
 )
 """A module imports from its own floor and those after it, never from one before."""
 
-MAX_LINES = 301
-MAX_FILES = 13
+MAX_LINES = 300
+MAX_FILES = 12
 COLUMNS = {*SOURCE_COLUMNS, *SOURCE_COLUMNS.values(), *CHARACTER_COLUMNS} - {"update_timestamp_utc"}
 
 
