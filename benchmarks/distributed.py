@@ -79,13 +79,13 @@ def _clean(folder: Path) -> None:
 def _fit(folder: Path, workers: str) -> None:
     from marvel_assets.model.pipeline import fit_pipeline
     from marvel_assets.training.dask_cluster import dask_workers
-    from marvel_assets.training.dataset import columns_for_training, to_frame
+    from marvel_assets.training.dataset import dataset_columns, to_frame
     from marvel_assets.training.distributed import fit_on_workers
-    from marvel_assets.training.fit import pipeline_of
+    from marvel_assets.training.fit import pipeline_from_config
 
     config, tables, train_set = _cleaned(folder, "train_set")
-    columns = columns_for_training(config.features)
-    pipeline = pipeline_of(config, 1)
+    columns = dataset_columns(config.features)
+    pipeline = pipeline_from_config(config, 1)
     number, where = int(workers), tables.location(train_set.name)
     started = time.perf_counter()
     if number == 1:
@@ -111,10 +111,10 @@ def _compare(folder: Path) -> None:
     from marvel_assets.config import Gate
     from marvel_assets.evaluation.gate import compare
     from marvel_assets.model.pipeline import TRUSTED_TYPES
-    from marvel_assets.training.dataset import columns_for_training, to_frame
+    from marvel_assets.training.dataset import dataset_columns, to_frame
 
     config, tables, test_set = _cleaned(folder, "test_set")
-    rows = to_frame(tables.read(test_set, columns_for_training(config.features)), config.features)
+    rows = to_frame(tables.read(test_set, dataset_columns(config.features)), config.features)
     alone, together = (
         skops.io.load(folder / f"{workers}.skops", trusted=list(TRUSTED_TYPES)).predict_proba(
             rows[list(config.features)]

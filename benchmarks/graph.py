@@ -87,7 +87,7 @@ def encoded_matrix(home: ProjectPaths, folder: Path) -> tuple[Path, Path, str]:
     from marvel_assets.storage.pipeline_cache import PipelineCache
     from marvel_assets.storage.references import TableVersion, from_json
     from marvel_assets.storage.tables import Tables
-    from marvel_assets.training.dataset import columns_for_training, to_frame
+    from marvel_assets.training.dataset import dataset_columns, to_frame
 
     config = ProjectConfig.from_yaml(PROJECT_ROOT / "config" / "project.yml")
     cache_key = json.loads((home.references / "fitted_pipeline.json").read_text())["cache_key"]
@@ -96,7 +96,7 @@ def encoded_matrix(home: ProjectPaths, folder: Path) -> tuple[Path, Path, str]:
     assert fitted is not None  # noqa: S101
     assert isinstance(train_set, TableVersion)  # noqa: S101
     tables = Tables(warehouse=str(home.warehouse), locks=str(home.locks), provenance=str(home.provenance))
-    rows = to_frame(tables.read(train_set, columns_for_training(config.features)), config.features)
+    rows = to_frame(tables.read(train_set, dataset_columns(config.features)), config.features)
     prepare, classify = fitted.pipeline[:-1], fitted.pipeline[-1]
     files = folder / "matrix.npy", folder / "alive.npy"
     np.save(files[0], prepare.transform(rows[list(config.features)]).to_numpy(np.float64))

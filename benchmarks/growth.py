@@ -39,7 +39,7 @@ def main(rows: int) -> None:
     """Read a CSV of so many rows, clean it, fit on it; print what each took."""
     from benchmarks.tables import clean, with_raw_table
     from marvel_assets.model.pipeline import build_pipeline, default_threads, fit_pipeline
-    from marvel_assets.training.dataset import columns_for_training, to_frame
+    from marvel_assets.training.dataset import dataset_columns, to_frame
 
     with fresh_home(rows, TREES) as (home, environment):
         started = time.perf_counter()
@@ -49,7 +49,7 @@ def main(rows: int) -> None:
         peak = peak_of_this_process()
         config = resources["project"].config
         began = time.perf_counter()
-        read = resources["tables"].read(train_set, columns_for_training(config.features))
+        read = resources["tables"].read(train_set, dataset_columns(config.features))
         frame = to_frame(read, config.features)
         del read
         parameters = {**config.parameters.model_dump(exclude_none=True), "n_estimators": TREES}

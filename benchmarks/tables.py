@@ -19,7 +19,7 @@ from marvel_assets.datasets.marvel_kaggle.columns import FEATURES
 from marvel_assets.defs.ingestion.assets import characters
 from marvel_assets.defs.resources import embedded
 from marvel_assets.sources.locate import locate
-from marvel_assets.training.dataset import columns_for_training
+from marvel_assets.training.dataset import dataset_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -81,7 +81,7 @@ def pinned_read() -> Iterator[Ratio]:
     with fresh_home(MILLION) as (home, environment):
         resources, raw = with_raw_table(home, Path(environment["MARVEL_SOURCE"]))
         train_set = clean(home, resources, raw)["train_set"]
-        columns = columns_for_training(list(FEATURES))
+        columns = dataset_columns(list(FEATURES))
         tables: Tables = resources["tables"]
         files = sorted(Path(tables.location(train_set.name)).glob("*.parquet"))
         compared = compare(

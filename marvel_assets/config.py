@@ -23,12 +23,12 @@ from marvel_assets.utils.strict_yaml import read_yaml
 Environment = Literal["dev", "acc", "prd"]
 
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_-]*$"
-LONGEST_NAME = 100
+MAX_NAME_LENGTH = 100
 """Characters of one level: three of them still fit into the name of one file, as locks have."""
-ObjectName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=LONGEST_NAME)]
+ObjectName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=MAX_NAME_LENGTH)]
 """A catalog's or schema's name: letters, digits, underscores and hyphens, so that it is also a safe folder."""
 
-MOST_PROBLEMS = 20
+MAX_PROBLEMS = 20
 """How many problems of a file an error lists."""
 
 
@@ -36,8 +36,8 @@ def _stays_below(name: str) -> str:
     levels = name.split("/")
     if ".." in levels:
         raise ValueError(f"{name!r} leads out of the folder of the artifacts")
-    if max(map(len, levels)) > LONGEST_NAME:
-        raise ValueError(f"a level has more than {LONGEST_NAME} characters, and is to be the name of a folder")
+    if max(map(len, levels)) > MAX_NAME_LENGTH:
+        raise ValueError(f"a level has more than {MAX_NAME_LENGTH} characters, and is to be the name of a folder")
     return name
 
 
@@ -201,8 +201,8 @@ class ProjectConfig(_Strict):
         except ValidationError as error:
             problems += _describe(error)
         if problems:
-            more = len(problems) - MOST_PROBLEMS
-            listed = problems[:MOST_PROBLEMS] + ([f"and {more:,} more"] if more > 0 else [])
+            more = len(problems) - MAX_PROBLEMS
+            listed = problems[:MAX_PROBLEMS] + ([f"and {more:,} more"] if more > 0 else [])
             raise ConfigError(f"{path}: " + "; ".join(listed))
         return config
 

@@ -34,7 +34,7 @@ METRICS = {
     "precision": "precision_score",
     "recall": "recall_score",
 }
-METRICS_A_LINE = 3
+METRICS_PER_LINE = 3
 PREDICTIONS = 5
 ROWS_TO_CHOOSE_FROM = 1_000
 
@@ -90,8 +90,8 @@ def summary(home: ProjectPaths, *, ask_the_model: bool) -> Iterator[str]:
         figures = {metric.key: metric.value for metric in logged.metrics or []}
         yield f"  model        {model.model_id}, logged by run {model.run_id}"
         named = [f"{label} {figures[name]:.4f}" for label, name in METRICS.items() if name in figures]
-        for start in range(0, len(named), METRICS_A_LINE):
-            yield f"  {'' if start else 'metrics':<12} {', '.join(named[start : start + METRICS_A_LINE])}"
+        for start in range(0, len(named), METRICS_PER_LINE):
+            yield f"  {'' if start else 'metrics':<12} {', '.join(named[start : start + METRICS_PER_LINE])}"
         yield from _gate(logged.tags, done.version("basic_model_version"), model)
     served = resources["unity_catalog"].pairs(resources["project"].config).current()
     if served is not None:

@@ -41,5 +41,5 @@ def _console(_: dg.InitLoggerContext) -> logging.Logger:
 
 brief_console = dg.LoggerDefinition(
     _console,
-    description="One short line for each thing that a person waits for; Dagster's pages have the whole story.",
+    description="One line for each step that takes time; Dagster's pages have the full log.",
 )

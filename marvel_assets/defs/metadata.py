@@ -10,7 +10,7 @@ import dagster as dg
 from marvel_assets.storage.tables import Tables, WriteResult
 
 OWNERS = ["team:marvel"]
-WEEKLY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8), warn_window=timedelta(days=7, hours=6))
+FRESHNESS_POLICY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8), warn_window=timedelta(days=7, hours=6))
 """Refreshed each week, with a day's grace to fix failures."""
 
 

@@ -35,7 +35,7 @@ MAX_SLICES_REPORTED = 10
 
 
 class BrokenModelError(ValueError):
-    """The model's predictions are no probabilities; it is broken, and not merely worse."""
+    """The model's predictions are not probabilities: it is broken, not merely worse."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def evaluate_gate(
         note: reported with the result.
 
     Raises:
-        BrokenModelError: the candidate's predictions are no probabilities.
+        BrokenModelError: the candidate's predictions are not probabilities.
         ValueError: the rows hold one class only.
     """
     check_probabilities(candidate, len(alive), "the challenger")

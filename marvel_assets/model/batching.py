@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Ask = Callable[[pd.DataFrame], Sequence[Any] | npt.NDArray[Any]]
 
-FEWEST_ROWS = 256
+MIN_ROWS = 256
 """Of fewer rows, finding the equal ones costs as much as asking for them all, and so does starting threads."""
 
 
@@ -31,7 +31,7 @@ def predict_unique_rows(rows: pd.DataFrame, ask: Ask) -> Any:  # noqa: ANN401
     """
     import numpy as np
 
-    if len(rows) < FEWEST_ROWS:
+    if len(rows) < MIN_ROWS:
         return np.asarray(ask(rows))
     try:
         groups = rows.groupby(list(rows.columns), dropna=False, sort=False, observed=True).ngroup().to_numpy()
@@ -51,7 +51,7 @@ def predict_in_threads(ask: Ask) -> Ask:
     def ask_in_parts(rows: pd.DataFrame) -> npt.NDArray[Any]:
         import numpy as np
 
-        parts = max(1, min(os.cpu_count() or 1, len(rows) // FEWEST_ROWS))
+        parts = max(1, min(os.cpu_count() or 1, len(rows) // MIN_ROWS))
         ends = np.linspace(0, len(rows), parts + 1, dtype=int)
         with ThreadPoolExecutor(parts) as threads:
             return np.concatenate(list(threads.map(ask, (rows.iloc[start:end] for start, end in pairwise(ends)))))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-BYTES_A_CELL = 64
+BYTES_PER_CELL = 64
 """Peak of a fit, from the Arrow table over the frame to the encoded matrix, for each cell that is read.
 
 Measured over 12 columns: 69 at 1,000,000 rows, of which a part does not grow, and 48 at 3,000,000.
@@ -30,7 +30,7 @@ def check_that_rows_fit(table: str, rows: int, columns: int, available: int | No
         TooManyRowsError: with the share of the rows that would fit.
     """
     available = available_bytes() if available is None else available
-    needed = rows * columns * BYTES_A_CELL
+    needed = rows * columns * BYTES_PER_CELL
     if needed <= available:
         return
     share = available / needed

@@ -1,4 +1,4 @@
-"""Fitted pipelines as skops files, found again by the cache key that they were fitted by."""
+"""Fitted pipelines as skops files, found again by the cache key of the fit."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class PipelineCache(dg.ConfigurableResource):  # type: ignore[type-arg]
         return exclusive(Path(self.locks), f"pipeline-{cache_key}")
 
     def find(self, cache_key: str) -> FittedPipeline | None:
-        """The pipeline that was fitted by this cache key, or None."""
+        """The pipeline that was fitted with this cache key, or None."""
         description = Path(self.folder, f"{cache_key}.json")
         file = description.with_suffix(".skops")
         if not (description.exists() and file.exists()):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.config import LONGEST_NAME, NAME_PATTERN
+from marvel_assets.config import MAX_NAME_LENGTH, NAME_PATTERN
 from marvel_assets.datasets.marvel_kaggle.columns import IDENTIFIER
 from marvel_assets.storage.commits import Commit, contents_of, newest_commit, newest_of_equal_content
 from marvel_assets.storage.engines.base import TablePath
@@ -51,8 +51,8 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Delta tables in folders, at ``<warehouse>/<catalog>/<schema>/<table>``, read with delta-rs."""
 
     warehouse: str = Field(description="Folder of the Delta tables.")
-    locks: str = Field(description="Folder of the lock files that keep two commits to one table apart.")
-    provenance: str = Field(description="Folder of what tables were made of again, with rows that came out equal.")
+    locks: str = Field(description="Folder of the lock files that prevent concurrent commits to a table.")
+    provenance: str = Field(description="Folder of the latest provenance of tables whose rows came out unchanged.")
 
     def location(self, name: str) -> TablePath:
         """Where ``catalog.schema.table`` is stored.
@@ -60,7 +60,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             TableNameError: not a three-level name; it could lead out of the warehouse.
         """
-        return Path(self.warehouse, *levels_of(name))
+        return Path(self.warehouse, *parse_table_name(name))
 
     def latest(self, name: str) -> Commit | None:
         """The newest commit that changed the table's rows, or None where there is no table.
@@ -246,7 +246,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
             aside.write_text(json.dumps(kept, indent=2), encoding="utf-8")
 
 
-def levels_of(name: str) -> list[str]:
+def parse_table_name(name: str) -> list[str]:
     """The levels of ``catalog.schema.table``.
 
     Raises:
@@ -254,7 +254,7 @@ def levels_of(name: str) -> list[str]:
     """
     levels = name.split(".")
     if len(levels) != THREE_LEVELS or not all(
-        LEVEL.fullmatch(level) and len(level) <= LONGEST_NAME for level in levels
+        LEVEL.fullmatch(level) and len(level) <= MAX_NAME_LENGTH for level in levels
     ):
         raise TableNameError(
             f"{name[:300]!r} is not a table name; expected catalog.schema.table, of letters, digits, _ and -."

@@ -117,7 +117,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         return str(experiment.experiment_id)
 
     def find_model(self, experiment: str, cache_key: str) -> LoggedModelRef | None:
-        """The model that was logged by this cache key and completed, and whose run was not deleted since, or None.
+        """The model that was logged with this cache key and completed, and whose run was not deleted since, or None.
 
         Two machines that logged one each at the same moment find the same one: that of the later version. Which was
         logged later is told by no clock that they share.

@@ -38,7 +38,7 @@ class TrainingRows(NamedTuple):
 
 @dataclass(frozen=True)
 class Score:
-    """How good a fit is on the fold that it has not train."""
+    """How good a fit is on the held-out fold."""
 
     roc_auc: float
     log_loss: float

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TypeVar
 
-from marvel_assets.storage.memory import BYTES_A_CELL, available_bytes
+from marvel_assets.storage.memory import BYTES_PER_CELL, available_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,7 +61,7 @@ class Workers:
         """
         free: dict[str, int] = self.client.run(available_bytes, workers=list(self.addresses))
         sharing = Counter(_host(address) for address in self.addresses)
-        needed = rows / len(self.addresses) * columns * BYTES_A_CELL
+        needed = rows / len(self.addresses) * columns * BYTES_PER_CELL
         for address in self.addresses:
             share = free[address] / sharing[_host(address)]
             if share < needed:

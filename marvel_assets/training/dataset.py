@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def columns_for_training(features: Sequence[str]) -> list[str]:
+def dataset_columns(features: Sequence[str]) -> list[str]:
     """What has to be read: the id, the features, the target."""
     return [IDENTIFIER, *features, TARGET]
 

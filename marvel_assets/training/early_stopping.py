@@ -34,7 +34,7 @@ def find_best_iteration(
         settings: how many rows are held out, and how patient it is.
 
     Raises:
-        ValueError: the rows held out, or those that are train, lack one of the classes.
+        ValueError: the rows held out, or the rows left for training, hold one class only.
     """
     import lightgbm
     from sklearn.base import clone

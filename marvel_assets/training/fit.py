@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from marvel_assets.config import ProjectConfig
 
 
-def pipeline_of(config: ProjectConfig, threads: int) -> Pipeline:
+def pipeline_from_config(config: ProjectConfig, threads: int) -> Pipeline:
     """The unfitted pipeline that a configuration describes."""
     from marvel_assets.model.coercion import FeatureCoercer
     from marvel_assets.model.pipeline import build_pipeline
@@ -48,7 +48,7 @@ def fit_from_config(config: ProjectConfig, rows: pd.DataFrame, ids: pd.Series | 
     from marvel_assets.model.pipeline import fit_pipeline
     from marvel_assets.training.early_stopping import find_best_iteration
 
-    pipeline = pipeline_of(config, threads)
+    pipeline = pipeline_from_config(config, threads)
     if config.early_stopping is not None:
         if ids is None:
             raise ValueError("early_stopping needs the ids of the training rows: they decide which rows are held out.")

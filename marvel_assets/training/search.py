@@ -31,7 +31,7 @@ SCORES, CONFIGURED = "scores", "configured"
 DIGITS = 3
 """Of a parameter that is a fraction: what is tried is what is written into the configuration."""
 
-BY_CHANCE = 10
+N_STARTUP_TRIALS = 10
 """Trials before the estimator has seen enough to choose by."""
 
 
@@ -258,7 +258,7 @@ def _finished(study: optuna.Study) -> Sequence[optuna.trial.FrozenTrial]:
 def _sampler(seed: int) -> optuna.samplers.BaseSampler:
     from optuna.samplers import TPESampler
 
-    return TPESampler(seed=seed, n_startup_trials=BY_CHANCE)
+    return TPESampler(seed=seed, n_startup_trials=N_STARTUP_TRIALS)
 
 
 def _result(study: optuna.Study, config: ProjectConfig, asked: int) -> SearchResult:

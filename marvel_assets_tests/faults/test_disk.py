@@ -17,7 +17,7 @@ from deltalake import DeltaTable
 from marvel_assets.config import ProjectConfig
 from marvel_assets.defs.disk_space import FREE_BYTES
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
-from marvel_assets.storage.engines.base import NoRoomToWorkError
+from marvel_assets.storage.engines.base import ScratchSpaceError
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import Tables
@@ -307,7 +307,7 @@ def test_rows_that_fit_neither_memory_nor_disk_are_told_with_the_folder(disk: Di
 
     # then
     with (
-        pytest.raises(NoRoomToWorkError, match=f"{scratch}: the rows don't fit into 60MB of memory.*Free some space"),
+        pytest.raises(ScratchSpaceError, match=f"{scratch}: the rows don't fit into 60MB of memory.*Free some space"),
         engine.session() as session,
     ):
         session.create_table_as(

@@ -19,7 +19,7 @@ from marvel_assets.datasets.marvel_kaggle.columns import TARGET
 from marvel_assets.model.pipeline import build_pipeline
 from marvel_assets.storage.table_scan import TableScan
 from marvel_assets.training.dask_cluster import WorkersError, dask_workers
-from marvel_assets.training.dataset import columns_for_training
+from marvel_assets.training.dataset import dataset_columns
 from marvel_assets.training.distributed import fit_on_workers
 from marvel_assets_tests.faults.conftest import KILLS, LOST
 from marvel_assets_tests.faults.scale import amount
@@ -34,7 +34,7 @@ def train_set(tmp_path_factory: pytest.TempPathFactory) -> TableScan:
     rows: pd.DataFrame = cleaned(tmp_path_factory.mktemp("cleaned"), 4000)["train"]
     folder = tmp_path_factory.mktemp("train_set")
     write_deltalake(folder, rows.assign(Id=[f"Character {place:05d}" for place in range(len(rows))]))
-    return TableScan(folder, 0, tuple(columns_for_training(FEATURE_NAMES)))
+    return TableScan(folder, 0, tuple(dataset_columns(FEATURE_NAMES)))
 
 
 def endless_fit(client, addresses: tuple[str, ...], scan: TableScan) -> Callable[[], object]:
@@ -84,7 +84,7 @@ from marvel_assets_tests.faults.test_workers import *
 if __name__ == "__main__":
     with dask_workers(2, scheduler=None, threads=1, modules=()) as workers:
         print(*workers.client.run(os.getpid, workers=list(workers.addresses)).values(), flush=True)
-        scan = TableScan(Path(sys.argv[1]), 0, tuple(columns_for_training(FEATURE_NAMES)))
+        scan = TableScan(Path(sys.argv[1]), 0, tuple(dataset_columns(FEATURE_NAMES)))
         workers.watched(endless_fit(workers.client, workers.addresses, scan))
 """
 

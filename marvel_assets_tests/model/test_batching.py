@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 
-from marvel_assets.model.batching import FEWEST_ROWS, predict_in_threads, predict_unique_rows
+from marvel_assets.model.batching import MIN_ROWS, predict_in_threads, predict_unique_rows
 from marvel_assets_tests.fitted_rows import FEATURE_NAMES
 
 
@@ -24,7 +24,7 @@ class Recorder:
         return [str(row) for row in rows.itertuples(index=False, name=None)]
 
 
-def many(*kinds: tuple[object, ...], rows: int = 4 * FEWEST_ROWS) -> pd.DataFrame:
+def many(*kinds: tuple[object, ...], rows: int = 4 * MIN_ROWS) -> pd.DataFrame:
     """Rows of these kinds, in an order of chance."""
     drawn = np.random.default_rng(7).integers(0, len(kinds), rows)
     return pd.DataFrame([kinds[kind] for kind in drawn], columns=["Height", "Universe", "Teams"])
@@ -57,10 +57,10 @@ def test_few_rows_are_asked_as_they_are():
     model = Recorder()
 
     # when
-    predict_unique_rows(many(*KINDS, rows=FEWEST_ROWS - 1), model)
+    predict_unique_rows(many(*KINDS, rows=MIN_ROWS - 1), model)
 
     # then
-    assert model.asked == FEWEST_ROWS - 1
+    assert model.asked == MIN_ROWS - 1
 
 
 @pytest.mark.parametrize("rows", [0, 1])
@@ -71,7 +71,7 @@ def test_no_row_and_one_row_are_answered(rows: int):
 def test_a_fitted_pipelines_probabilities_are_the_same_to_the_last_bit(fitted: Pipeline, sets: dict[str, pd.DataFrame]):
     # given
     rows = pd.concat([sets["train"], sets["test"]])[FEATURE_NAMES]
-    assert len(rows) > FEWEST_ROWS
+    assert len(rows) > MIN_ROWS
 
     # then
     assert (predict_unique_rows(rows, fitted.predict_proba) == fitted.predict_proba(rows)).all()
@@ -90,7 +90,7 @@ def test_cells_that_no_model_takes_are_told_by_the_model(fitted: Pipeline, sets:
 def test_parts_of_the_rows_are_asked_on_every_core_and_answered_in_the_order_of_the_rows():
     # given
     threads = set()
-    rows = many(*KINDS).assign(Teams=range(4 * FEWEST_ROWS))
+    rows = many(*KINDS).assign(Teams=range(4 * MIN_ROWS))
 
     def ask(part: pd.DataFrame) -> list[int]:
         threads.add(threading.get_ident())
@@ -105,7 +105,7 @@ def test_parts_of_the_rows_are_asked_on_every_core_and_answered_in_the_order_of_
     assert len(threads) == min(os.cpu_count() or 1, 4)
 
 
-@pytest.mark.parametrize("rows", [1, FEWEST_ROWS, 2 * FEWEST_ROWS + 1])
+@pytest.mark.parametrize("rows", [1, MIN_ROWS, 2 * MIN_ROWS + 1])
 def test_every_core_answers_to_the_last_bit_as_one_does(fitted: Pipeline, sets: dict[str, pd.DataFrame], rows: int):
     # given
     asked = pd.concat([sets["train"], sets["test"]])[FEATURE_NAMES].head(rows)

@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 
 from marvel_assets.storage import memory
-from marvel_assets.storage.memory import BYTES_A_CELL, TooManyRowsError, available_bytes, check_that_rows_fit
+from marvel_assets.storage.memory import BYTES_PER_CELL, TooManyRowsError, available_bytes, check_that_rows_fit
 
 
 def test_rows_that_fit_are_let_through():
-    check_that_rows_fit("c.s.t", rows=1000, columns=10, available=1000 * 10 * BYTES_A_CELL)
+    check_that_rows_fit("c.s.t", rows=1000, columns=10, available=1000 * 10 * BYTES_PER_CELL)
 
 
 def test_rows_that_do_not_fit_are_told_with_the_share_that_would():
     # given: half of what is needed is free
-    free = 1_000_000 * 10 * BYTES_A_CELL // 2
+    free = 1_000_000 * 10 * BYTES_PER_CELL // 2
 
     # then
     with pytest.raises(TooManyRowsError, match=r"c.s.t: 1,000,000 rows of 10 columns .* at most 0.45\)"):

@@ -15,7 +15,7 @@ import pytest
 from distributed import LocalCluster
 
 from marvel_assets.paths import PROJECT_ROOT
-from marvel_assets.storage.memory import BYTES_A_CELL
+from marvel_assets.storage.memory import BYTES_PER_CELL
 from marvel_assets.training.dask_cluster import Workers, WorkersError, dask_workers, identity
 
 pytestmark = pytest.mark.integration
@@ -186,7 +186,7 @@ def test_what_must_be_alike_are_the_packages_and_the_code_of_the_fit():
 
 def test_rows_that_no_worker_could_hold_are_refused_with_the_number_of_workers_that_could(workers: Workers):
     # given: twice what this machine has free
-    rows = 2 * psutil.virtual_memory().available // (10 * BYTES_A_CELL)
+    rows = 2 * psutil.virtual_memory().available // (10 * BYTES_PER_CELL)
 
     # then
     with pytest.raises(WorkersError, match=r"c.s.t: each of 2 workers reads .* Use at least [4-6] workers"):

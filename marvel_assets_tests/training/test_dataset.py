@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from marvel_assets.training.dataset import (
-    columns_for_training,
+    dataset_columns,
     rows_digest,
     sum_of_rows,
     to_frame,
@@ -51,7 +51,7 @@ def test_a_measure_that_is_missing_everywhere_is_still_a_float(kind: pa.DataType
 
 
 def test_the_columns_to_read_are_id_features_and_target():
-    assert columns_for_training(FEATURES) == ["Id", *FEATURES, "Alive"]
+    assert dataset_columns(FEATURES) == ["Id", *FEATURES, "Alive"]
 
 
 def test_equal_rows_have_equal_digests():

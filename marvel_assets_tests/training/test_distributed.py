@@ -18,7 +18,7 @@ from marvel_assets.model.encoder import CatToIntTransformer
 from marvel_assets.model.pipeline import TRUSTED_TYPES, build_pipeline, fit_pipeline
 from marvel_assets.storage.table_scan import TableScan
 from marvel_assets.training.dask_cluster import Workers, dask_workers
-from marvel_assets.training.dataset import columns_for_training, sum_of_rows, to_frame, unordered_digest
+from marvel_assets.training.dataset import dataset_columns, sum_of_rows, to_frame, unordered_digest
 from marvel_assets.training.distributed import DistributedFit, EncodedPart, fit_on_workers, recoded
 from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
@@ -42,7 +42,7 @@ def train_set(tmp_path_factory: pytest.TempPathFactory, sets: dict[str, pd.DataF
     rows = sets["train"].assign(Id=[f"Character {place:05d}" for place in range(len(sets["train"]))])
     rows.loc[: MIN_FREQUENCY - 1, "Universe"] = "Earth-1"
     write_deltalake(folder, rows)
-    return TableScan(folder, 0, tuple(columns_for_training(FEATURE_NAMES)))
+    return TableScan(folder, 0, tuple(dataset_columns(FEATURE_NAMES)))
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,7 @@ def test_codes_of_a_part_are_put_right_and_missing_cells_stay_missing():
 
 def test_a_table_that_is_gone_is_named_by_the_worker_that_looked_for_it(workers: Workers, tmp_path: Path):
     with pytest.raises(LookupError, match=rf"{tmp_path / 'gone'} has no version 0"):
-        fit(workers, TableScan(tmp_path / "gone", 0, tuple(columns_for_training(FEATURE_NAMES))))
+        fit(workers, TableScan(tmp_path / "gone", 0, tuple(dataset_columns(FEATURE_NAMES))))
 
 
 def model_text(pipeline: Pipeline) -> str:

@@ -99,7 +99,7 @@ def test_what_is_imported_for_type_checkers_alone_does_not_count(change: Change)
     before = code_version("marvel_assets.training.early_stopping")
 
     # when
-    change("config.py", "MOST_PROBLEMS = 20", "MOST_PROBLEMS = 21")
+    change("config.py", "MAX_PROBLEMS = 20", "MAX_PROBLEMS = 21")
 
     # then
     assert code_version("marvel_assets.training.early_stopping") == before

@@ -101,7 +101,7 @@ def rejected_sql() -> str:
         WHERE cleaned.rejected_column IS NOT NULL ORDER BY cleaned.source_row"""  # noqa: S608
 
 
-def commonest_reasons_sql(relation: str, count: int) -> str:
+def top_rejection_reasons_sql(relation: str, count: int) -> str:
     """The statement that takes the commonest reasons, and how many rows each has, out of rejected rows."""
     return f"""
         SELECT reason, count(*) AS number FROM {relation}

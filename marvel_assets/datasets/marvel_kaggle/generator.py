@@ -1,4 +1,4 @@
-"""Invented characters in the source's schema: as dirty as the source, with survival that can be learned.
+"""Synthetic characters with the source's columns and data-quality problems, whose survival can be learned.
 
 Nothing of the real table is in here. All randomness comes from one PCG64 stream, and all arithmetic is on integers or
 by the four basic operations, so that no machine's exponential or logarithm can turn one character's fate.

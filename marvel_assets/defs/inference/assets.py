@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from marvel_assets.defs.inference.wheel import WheelBuilder
-from marvel_assets.defs.metadata import OWNERS, WEEKLY
+from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS
 from marvel_assets.defs.registration.assets import JUDGED_AGAINST, register, version_result
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
@@ -51,7 +51,7 @@ def inference_wheel(context: dg.AssetExecutionContext, wheel_builder: WheelBuild
     group_name=GROUP,
     kinds={"mlflow", "python"},
     owners=OWNERS,
-    freshness_policy=WEEKLY,
+    freshness_policy=FRESHNESS_POLICY,
     code_version=WRAP_CODE,
     io_manager_key="references",
     pool=POOL,

@@ -16,7 +16,7 @@ from marvel_assets.datasets.marvel_kaggle.scoring import (
     scorable_rows_sql,
 )
 from marvel_assets.defs.inference.assets import GROUP, custom_model_version
-from marvel_assets.defs.metadata import OWNERS, WEEKLY, column_schema, log_write, table_metadata
+from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS, column_schema, log_write, table_metadata
 from marvel_assets.defs.resources import Project
 from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.registry.resource import UnityCatalog
@@ -38,7 +38,7 @@ SCORING_VERSION = code_version(
     group_name=GROUP,
     kinds={"deltalake", "table"},
     owners=OWNERS,
-    freshness_policy=WEEKLY,
+    freshness_policy=FRESHNESS_POLICY,
     code_version=SCORING_VERSION,
     io_manager_key="references",
     deps=[custom_model_version],

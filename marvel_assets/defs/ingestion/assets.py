@@ -7,10 +7,10 @@ from pydantic import Field
 
 from marvel_assets.datasets.marvel_kaggle.cleaning import (
     cleaning_sql,
-    commonest_reasons_sql,
     digested_source_sql,
     rejected_sql,
     split_sql,
+    top_rejection_reasons_sql,
 )
 from marvel_assets.datasets.marvel_kaggle.columns import CHARACTER_COLUMNS, SOURCE_COLUMNS
 from marvel_assets.datasets.marvel_kaggle.descriptions import (
@@ -21,7 +21,14 @@ from marvel_assets.datasets.marvel_kaggle.descriptions import (
     RAW_CHARACTERS,
     REJECTED_CHARACTERS,
 )
-from marvel_assets.defs.metadata import OWNERS, WEEKLY, column_lineage, column_schema, log_write, table_metadata
+from marvel_assets.defs.metadata import (
+    FRESHNESS_POLICY,
+    OWNERS,
+    column_lineage,
+    column_schema,
+    log_write,
+    table_metadata,
+)
 from marvel_assets.defs.readiness import check_ready
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
@@ -48,7 +55,7 @@ SOURCE_FINGERPRINT = "source_fingerprint"
 SHOWN = 3
 """Reasons that the failure names where every row was rejected."""
 
-ADD_UP = "accepted_and_rejected_add_up"
+ROW_COUNT_CHECK = "accepted_and_rejected_add_up"
 TABLE_STATEMENTS = {
     "train_set": split_sql("train"),
     "test_set": split_sql("test"),
@@ -76,7 +83,7 @@ class RawCharactersConfig(dg.Config):
     group_name=GROUP,
     kinds={"deltalake", "table"},
     owners=OWNERS,
-    freshness_policy=WEEKLY,
+    freshness_policy=FRESHNESS_POLICY,
     code_version=READING_VERSION,
     io_manager_key="references",
     pool=POOL,
@@ -133,7 +140,7 @@ def _cleaned_table(name: str, description: str, schema: dg.TableSchema, lineage:
         group_name=GROUP,
         kinds={"deltalake", "table"},
         owners=OWNERS,
-        freshness_policy=WEEKLY,
+        freshness_policy=FRESHNESS_POLICY,
         code_version=CLEANING_VERSION,
         skippable=True,
         metadata={"dagster/column_schema": schema, "dagster/column_lineage": lineage},
@@ -169,7 +176,7 @@ CHARACTER_LINEAGE = column_lineage(CHARACTER_COLUMNS, LINEAGE, raw_characters.ke
     ins={"raw_characters": dg.AssetIn("raw_characters")},
     check_specs=[
         dg.AssetCheckSpec(
-            ADD_UP,
+            ROW_COUNT_CHECK,
             asset="rejected_characters",
             description="Accepted and rejected rows add up to the rows that were read.",
             blocking=True,
@@ -199,7 +206,7 @@ def characters(
     if current.keys() == latest_by_asset.keys():
         for asset, latest in current.items():
             yield _character_result(context, asset, WriteResult(latest, is_new=False), tables)
-        _check_that_some_are_accepted(raw_characters, next(iter(current.values())), project, engine, tables)
+        _fail_if_all_rejected(raw_characters, next(iter(current.values())), project, engine, tables)
         return
 
     context.log.info(f"Cleaning and splitting the {raw_characters.rows:,} rows of {raw_characters}")
@@ -215,12 +222,10 @@ def characters(
             provenance = {"raw_characters": str(raw_characters), **made_of, "read": raw_characters.rows, **counts}
             written = tables.write_if_changed(session, asset, project.config.qualified(asset), provenance)
             yield _character_result(context, asset, written, tables)
-    _check_that_some_are_accepted(raw_characters, written.commit, project, engine, tables)
+    _fail_if_all_rejected(raw_characters, written.commit, project, engine, tables)
 
 
-def _check_that_some_are_accepted(
-    raw: TableVersion, commit: Commit, project: Project, engine: Engine, tables: Tables
-) -> None:
+def _fail_if_all_rejected(raw: TableVersion, commit: Commit, project: Project, engine: Engine, tables: Tables) -> None:
     """Fail with the commonest reasons where every row was rejected."""
     rejections = tables.latest(project.config.qualified("rejected_characters"))
     if commit.provenance["train_set"] + commit.provenance["test_set"] > 0 or rejections is None:
@@ -230,10 +235,10 @@ def _check_that_some_are_accepted(
     table = rejections.table
     with engine.session() as session:
         session.read_table(tables.location(table.name), table.version, "rejections")
-        commonest = session.fetchall(commonest_reasons_sql("rejections", SHOWN))
+        commonest = session.fetchall(top_rejection_reasons_sql("rejections", SHOWN))
     reasons = "; ".join(f"{int(str(rows)):,} rows: {escape_control(str(reason))}" for reason, rows in commonest)
     raise dg.Failure(
-        f"All {raw.rows:,} rows of {raw} were rejected, most of them so: {reasons}. {table} has all rows, each "
+        f"All {raw.rows:,} rows of {raw} were rejected. Most common reasons: {reasons}. {table} has all rows, each "
         "with its reason.",
         allow_retries=False,
     )
@@ -248,7 +253,7 @@ def _check_that_no_row_is_lost(raw: TableVersion, counts: Mapping[str, int]) -> 
     if sum(counts.values()) != raw.rows:
         raise dg.Failure(
             f"{raw} has {raw.rows:,} rows, but accepted and rejected rows add up to {sum(counts.values()):,} "
-            f"({dict(counts)}); nothing was written. The rules in cleaning.sql let a row through twice, or not at all.",
+            f"({dict(counts)}); nothing was written. A rule in cleaning.sql duplicates or drops rows.",
             allow_retries=False,
         )
 
@@ -271,7 +276,7 @@ def _character_result(
 def _adds_up(counts: Mapping[str, int]) -> dg.AssetCheckResult:
     """What the tables' commits recorded, against each other."""
     return dg.AssetCheckResult(
-        check_name=ADD_UP,
+        check_name=ROW_COUNT_CHECK,
         asset_key="rejected_characters",
         passed=counts["read"] == sum(counts[name] for name in TABLE_STATEMENTS),
         metadata=dict(counts),

@@ -19,7 +19,7 @@ EXAMPLES = 3
 @dg.asset_check(
     asset="raw_characters",
     name="numbers_are_readable",
-    description="Of the cells that hold something in a column of numbers, most hold a plain decimal number: 1.85.",
+    description="Most non-empty cells of the numeric columns are plain decimal numbers, such as 1.85.",
 )
 def raw_numbers_are_readable(
     raw_characters: TableVersion, engine: dg.ResourceParam[Engine], tables: Tables
@@ -49,7 +49,7 @@ def raw_numbers_are_readable(
     asset="train_set",
     name=CONTRACT,
     blocking=True,
-    description="Ids are unique and belong here by their hash; columns hold only what the data contract names.",
+    description="Ids are unique and in the right split; columns hold only what the data contract allows.",
 )
 def train_set_keeps_the_contract(
     train_set: TableVersion, engine: dg.ResourceParam[Engine], tables: Tables
@@ -62,7 +62,7 @@ def train_set_keeps_the_contract(
     asset="test_set",
     name=CONTRACT,
     blocking=True,
-    description="Ids are unique and belong here by their hash; columns hold only what the data contract names.",
+    description="Ids are unique and in the right split; columns hold only what the data contract allows.",
 )
 def test_set_keeps_the_contract(
     test_set: TableVersion, engine: dg.ResourceParam[Engine], tables: Tables

@@ -8,7 +8,7 @@ import dagster as dg
 from marvel_assets.datasets.marvel_kaggle.columns import IDENTIFIER
 from marvel_assets.defs.dataset_inputs import find_dataset_input
 from marvel_assets.defs.inference.assets import GROUP
-from marvel_assets.defs.metadata import OWNERS, WEEKLY, picture
+from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS, picture
 from marvel_assets.defs.resources import Project
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.references import TableVersion
@@ -27,7 +27,7 @@ NOT_DRIFTED = "has_not_drifted"
 CACHE_KEY = "cache_key"
 """Metadata of a report that the next one reads: the key of all that decides it."""
 
-MOST_ROWS = 200_000
+MAX_ROWS = 200_000
 """About how many rows of a window, and of the reference, are compared: larger ones are sampled."""
 
 DRIFT_CODE = code_version("marvel_assets.evaluation.drift", "marvel_assets.model.wrapper")
@@ -37,7 +37,7 @@ DRIFT_CODE = code_version("marvel_assets.evaluation.drift", "marvel_assets.model
     group_name=GROUP,
     kinds={"python"},
     owners=OWNERS,
-    freshness_policy=WEEKLY,
+    freshness_policy=FRESHNESS_POLICY,
     code_version=DRIFT_CODE,
     automation_condition=dg.AutomationCondition.eager(),
     check_specs=[
@@ -121,7 +121,7 @@ def _result(metadata: Mapping[str, Any]) -> dg.MaterializeResult[None]:
 
 
 def _share_of(rows: int) -> float:
-    return min(1.0, MOST_ROWS / max(rows, 1))
+    return min(1.0, MAX_ROWS / max(rows, 1))
 
 
 def _reported(context: dg.AssetExecutionContext) -> Mapping[str, dg.MetadataValue[Any]]:
@@ -139,13 +139,13 @@ def _reference(
     from marvel_assets.defs.registration.challenger import load_pipeline
     from marvel_assets.evaluation.drift import PREDICTION
     from marvel_assets.model.batching import predict_in_threads, predict_unique_rows
-    from marvel_assets.training.dataset import columns_for_training, to_frame
+    from marvel_assets.training.dataset import dataset_columns, to_frame
 
     basic = unity_catalog.pairs(project.config).for_custom_version(custom_version).basic
     source = find_dataset_input(basic.run_id, "testing", project, tables, tracking)
     features = project.config.features
     share = _share_of(tables.count_at(*source))
-    rows = to_frame(tables.read_at(*source, columns_for_training(features), share), features)
+    rows = to_frame(tables.read_at(*source, dataset_columns(features), share), features)
     pipeline = load_pipeline(unity_catalog.files_of(basic))
     answers = predict_unique_rows(rows[list(pipeline.feature_names_in_)], predict_in_threads(pipeline.predict))
     return rows.assign(**{PREDICTION: [LABELS[int(answer)] for answer in answers]})

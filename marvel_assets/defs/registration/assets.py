@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
-from marvel_assets.defs.metadata import OWNERS, WEEKLY
+from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS
 from marvel_assets.defs.registration.challenger import BEST_SERVED, Baselines, evaluate_challenger_cached
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
@@ -38,7 +38,7 @@ Metadata = Mapping[str, dg.MetadataValue[Any] | str | float]
     group_name=GROUP,
     kinds={"mlflow"},
     owners=OWNERS,
-    freshness_policy=WEEKLY,
+    freshness_policy=FRESHNESS_POLICY,
     code_version="2",
     io_manager_key="references",
     pool=POOL,
@@ -47,7 +47,7 @@ Metadata = Mapping[str, dg.MetadataValue[Any] | str | float]
         dg.AssetCheckSpec(
             GATE,
             asset="basic_model_version",
-            description="The floors, every large slice, and no worse than the champion and the best model served.",
+            description="Exceeds the minimum metrics overall and on every large slice; no worse than the champion.",
         )
     ],
 )

@@ -109,7 +109,7 @@ def evaluate_challenger_cached(
         unity_catalog: where the baselines' files are.
 
     Raises:
-        BrokenModelError: the challenger's predictions are no probabilities.
+        BrokenModelError: the challenger's predictions are not probabilities.
     """
     from marvel_assets.evaluation.gate import GateResult
 
@@ -196,12 +196,12 @@ def _test_rows(
 ) -> pd.DataFrame:
     """The rows that the challenger was tested on, at their version, with the columns that any of the models needs."""
     from marvel_assets.datasets.marvel_kaggle.columns import FEATURES, SLICE_COLUMNS
-    from marvel_assets.training.dataset import columns_for_training, to_frame
+    from marvel_assets.training.dataset import dataset_columns, to_frame
 
     source = find_dataset_input(model.run_id, "testing", project, tables, tracking)
     needed = {*SLICE_COLUMNS, *(name for pipeline in pipelines for name in pipeline.feature_names_in_)}
     columns = [name for name in FEATURES if name in needed]
-    return to_frame(tables.read_at(*source, columns_for_training(columns)), columns)
+    return to_frame(tables.read_at(*source, dataset_columns(columns)), columns)
 
 
 def load_pipeline(files: AbstractContextManager[Path]) -> Any:  # noqa: ANN401 - a scikit-learn pipeline

@@ -142,7 +142,7 @@ def rollback_models(
 
 @dg.job(description="Put an earlier pair of versions back under the alias, with a reason.")
 def rollback() -> None:
-    """The version that is left is not taken up again by a later run of the same data."""
+    """The version that is left is not put back by a later run of the same data."""
     rollback_models()
 
 

@@ -8,7 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from marvel_assets.datasets.marvel_kaggle.columns import IDENTIFIER
-from marvel_assets.defs.metadata import OWNERS, WEEKLY, picture
+from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS, picture
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.storage.pipeline_cache import FittedPipeline, PipelineCache
@@ -67,7 +67,7 @@ class FitConfig(dg.Config):
     group_name=GROUP,
     kinds={"scikitlearn", "lightgbm"},
     owners=OWNERS,
-    freshness_policy=WEEKLY,
+    freshness_policy=FRESHNESS_POLICY,
     code_version=FIT_CODE,
     io_manager_key="pipelines",
     pool=POOL,
@@ -133,11 +133,11 @@ def _fit(
 ) -> FittedPipeline:
     """Fit in this process."""
     from marvel_assets.model.pipeline import default_threads
-    from marvel_assets.training.dataset import columns_for_training, rows_digest, to_frame
+    from marvel_assets.training.dataset import dataset_columns, rows_digest, to_frame
     from marvel_assets.training.fit import fit_from_config
 
     settings = project.config
-    read = tables.read(train_set, columns_for_training(settings.features), config.sample)
+    read = tables.read(train_set, dataset_columns(settings.features), config.sample)
     rows = to_frame(read, settings.features)
     ids = read[IDENTIFIER].to_pandas() if settings.early_stopping else None
     del read  # else every row would stand in memory twice while the pipeline is fitted
@@ -158,9 +158,9 @@ def _fit_on_workers(
 ) -> FittedPipeline:
     """Fit in other processes, each of which reads its own part of the rows."""
     from marvel_assets.training.dask_cluster import dask_workers
-    from marvel_assets.training.dataset import columns_for_training
+    from marvel_assets.training.dataset import dataset_columns
     from marvel_assets.training.distributed import fit_on_workers
-    from marvel_assets.training.fit import pipeline_of
+    from marvel_assets.training.fit import pipeline_from_config
 
     assert config.distribution is not None  # noqa: S101
     number, settings = config.distribution.workers, project.config
@@ -170,9 +170,9 @@ def _fit_on_workers(
             "there, or `distribution` out of the configuration of fitted_pipeline.",
             allow_retries=False,
         )
-    columns = columns_for_training(settings.features)
+    columns = dataset_columns(settings.features)
     scan = tables.scan_at(tables.location(train_set.name), train_set.version, columns, config.sample)
-    pipeline = pipeline_of(settings, config.threads or 1)
+    pipeline = pipeline_from_config(settings, config.threads or 1)
     with dask_workers(number, config.distribution.scheduler, config.threads or 1, DISTRIBUTED_FIT_MODULES) as workers:
         expected = int(train_set.rows * config.sample)
         workers.check_that_rows_fit(str(train_set), expected, len(columns))
@@ -194,7 +194,7 @@ def _fit_on_workers(
     group_name=GROUP,
     kinds={"mlflow", "lightgbm"},
     owners=OWNERS,
-    freshness_policy=WEEKLY,
+    freshness_policy=FRESHNESS_POLICY,
     code_version=LOG_CODE,
     io_manager_key="references",
     pool=POOL,
@@ -251,10 +251,10 @@ def _log(
     cache_key: str,
 ) -> LoggedModelRef:
     from marvel_assets.tracking.model_logging import BASIC_MODEL_NAME, DataSet, log_basic_model
-    from marvel_assets.training.dataset import columns_for_training, to_frame
+    from marvel_assets.training.dataset import dataset_columns, to_frame
 
     settings = project.config
-    columns = columns_for_training(settings.features)
+    columns = dataset_columns(settings.features)
 
     def data_set(table: TableVersion, rows: "pa.Table", *, is_excerpt: bool = False) -> DataSet:
         location = tables.location(table.name)

@@ -28,16 +28,16 @@ INSPECTED_BY = "inspected_by"
             LOADS,
             asset="basic_model",
             blocking=True,
-            description="Loaded by models:/MODEL_ID and by runs:/RUN_ID/NAME, it predicts the same.",
+            description="Loading it as models:/MODEL_ID and as runs:/RUN_ID/NAME gives the same predictions.",
         ),
         dg.AssetCheckSpec(
-            FOUND, asset="basic_model", blocking=True, description="Its run is found by the tag git_sha."
+            FOUND, asset="basic_model", blocking=True, description="Its MLflow run can be found by the tag git_sha."
         ),
         dg.AssetCheckSpec(
             SAME_ROWS,
             asset="basic_model",
             blocking=True,
-            description="The source of its training input, read again at its version, is the rows that were fitted.",
+            description="Reading its training input again, at the recorded version, yields the rows that were fitted.",
         ),
     ],
 )
@@ -114,7 +114,7 @@ def _read_again(
     import pyarrow as pa
 
     from marvel_assets.training.dataset import (
-        columns_for_training,
+        dataset_columns,
         rows_digest,
         sum_of_rows,
         to_frame,
@@ -122,7 +122,7 @@ def _read_again(
     )
 
     features = project.config.features
-    columns, sample = columns_for_training(features), float(fitted["training_sample"])
+    columns, sample = dataset_columns(features), float(fitted["training_sample"])
     if int(fitted.get("training_workers", "0")):
         scan = tables.scan_at(location, version, columns, sample)
         sums = [sum_of_rows(to_frame(pa.Table.from_batches([batch]), features)) for batch in scan.batches()]

@@ -34,7 +34,7 @@ class TuneConfig(dg.Config):
 
     trials: int = Field(default=40, ge=1, description="Sets of parameters to try, those of earlier runs included.")
     minutes: float = Field(
-        default=30.0, gt=0, description="After so many no further fit of the search begins; a second run goes on."
+        default=30.0, gt=0, description="No new trial starts after so many minutes; run again to resume."
     )
     folds: int = Field(default=5, ge=2, description="Folds of the cross-validation.")
     holdout: float = Field(
@@ -70,13 +70,13 @@ def tune_parameters(
     from marvel_assets.tracking.model_logging import DataSet
     from marvel_assets.tracking.study_logging import log_study
     from marvel_assets.training.cross_validation import TrainingRows
-    from marvel_assets.training.dataset import columns_for_training, to_frame
+    from marvel_assets.training.dataset import dataset_columns, to_frame
     from marvel_assets.training.holdout import compare_on_holdout, split_holdout
     from marvel_assets.training.search import SearchBudget, StudyError, search, to_yaml
 
     settings, home = project.config, ProjectPaths.from_environment()
     table = _training_table(config, settings.qualified("train_set"), tables)
-    read = tables.read(table, columns_for_training(settings.features), config.sample)
+    read = tables.read(table, dataset_columns(settings.features), config.sample)
     training = TrainingRows(to_frame(read, settings.features), read[IDENTIFIER].to_pandas())
     del read
     budget = SearchBudget(config.trials, config.minutes, config.folds, config.seed, config.threads or default_threads())

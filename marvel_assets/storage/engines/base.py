@@ -28,7 +28,7 @@ class ChangesNotKeptError(LookupError):
     """A table's change data feed does not reach back to where it was asked for."""
 
 
-class NoRoomToWorkError(RuntimeError):
+class ScratchSpaceError(RuntimeError):
     """Neither memory nor the scratch folder holds what a step needs; the text names the folder."""
 
 

@@ -19,7 +19,7 @@ from marvel_assets.storage.engines.base import (
     Content,
     Engine,
     EngineSession,
-    NoRoomToWorkError,
+    ScratchSpaceError,
     TableNotReadError,
     TableNotWrittenError,
     TablePath,
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
     from marvel_assets.sources.base import Source
 
-MOST_MEMORY = 2_000_000_000
+MAX_MEMORY = 2_000_000_000
 ASKED_AT_ONCE = 100_000
 ALIKE_IN_FILES = frozenset({"string", "long", "integer", "double", "boolean"})
 """Types of columns that every writer of Delta puts into Parquet in the same way."""
 
-ROWS_IN_A_GROUP = 32_768
+ROW_GROUP_SIZE = 32_768
 """Of a Parquet file. What reads it works on as many groups at once as there are cores."""
 
 
@@ -60,7 +60,7 @@ class DuckDBEngine(Engine):
         """A DuckDB database in memory, for one step.
 
         Raises:
-            NoRoomToWorkError: the rows fit neither into memory nor into the scratch folder.
+            ScratchSpaceError: the rows fit neither into memory nor into the scratch folder.
         """
         import duckdb
 
@@ -72,13 +72,13 @@ class DuckDBEngine(Engine):
             except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
                 if isinstance(error, duckdb.IOException) and str(folder) not in str(error):
                     raise
-                raise NoRoomToWorkError(
+                raise ScratchSpaceError(
                     f"{self.scratch}: the rows don't fit into {limit} of memory, and not beside it on that disk: "
                     f"{str(error).splitlines()[0]} Free some space there, and run again."
                 ) from error
 
     def _limit(self) -> str:
-        return self.memory_limit or f"{min(MOST_MEMORY, available_bytes() // 2) // 1_000_000}MB"
+        return self.memory_limit or f"{min(MAX_MEMORY, available_bytes() // 2) // 1_000_000}MB"
 
 
 class DuckDBSession(EngineSession):
@@ -197,7 +197,7 @@ class DuckDBSession(EngineSession):
                 mode="overwrite",
                 schema_mode="overwrite",
                 configuration=TABLE_PROPERTIES,
-                writer_properties=WriterProperties(max_row_group_size=ROWS_IN_A_GROUP),
+                writer_properties=WriterProperties(max_row_group_size=ROW_GROUP_SIZE),
                 commit_properties=CommitProperties(custom_metadata={"userMetadata": metadata}),
             )
         except (DeltaError, OSError) as error:

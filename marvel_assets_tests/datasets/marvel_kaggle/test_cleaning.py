@@ -28,7 +28,7 @@ from marvel_assets.datasets.marvel_kaggle.columns import (
 from marvel_assets.datasets.marvel_kaggle.contract import split_of
 from marvel_assets.sources.locate import FileSource
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
-from marvel_assets.training.fit import pipeline_of
+from marvel_assets.training.fit import pipeline_from_config
 
 STORED = list(SOURCE_COLUMNS.values())
 GOOD = {
@@ -557,7 +557,9 @@ def test_the_model_takes_a_cell_as_the_cleaning_does(
     asked = [*spelt, *MISSING, " ", "\u202f", " N/A ", *(["widow", "Widow "] if column == "Marital_Status" else [])]
     cleaned = clean(database, *({column: cell} for cell in asked))
     features = cleaned[list(FEATURES)]
-    coercer = pipeline_of(ProjectConfig.from_yaml(small_project), threads=1).named_steps["coerce"].fit(features)
+    coercer = (
+        pipeline_from_config(ProjectConfig.from_yaml(small_project), threads=1).named_steps["coerce"].fit(features)
+    )
 
     # when
     coerced = coercer.transform(features.assign(**{column: pd.Series(asked, dtype=object)}))

@@ -336,7 +336,7 @@ def test_of_a_large_window_and_its_reference_a_sample_is_compared(
     served: ProjectPaths, monkeypatch: pytest.MonkeyPatch
 ):
     # given
-    monkeypatch.setattr("marvel_assets.defs.monitoring.assets.MOST_ROWS", 500)
+    monkeypatch.setattr("marvel_assets.defs.monitoring.assets.MAX_ROWS", 500)
 
     # when
     report = drift(served)

@@ -42,7 +42,7 @@ def run(home: ProjectPaths, settings: dict[str, Any], *assets: str) -> dg.Execut
     )
 
 
-def pipeline_of(home: ProjectPaths) -> FittedPipeline:
+def pipeline_from_config(home: ProjectPaths) -> FittedPipeline:
     cache_key = json.loads((home.references / "fitted_pipeline.json").read_text())["cache_key"]
     found = PipelineCache(folder=str(home.pipelines), locks=str(home.locks)).find(cache_key)
     assert found is not None
@@ -85,7 +85,7 @@ def test_a_fit_by_workers_ends_in_a_registered_model_that_answers(fitted_by_two:
     ]
     assert json.loads(training.source)["delta_table_version"] == "0"
     assert "Universe" in training.schema
-    fitted = pipeline_of(home)
+    fitted = pipeline_from_config(home)
     assert (fitted.workers, fitted.rows) == (2, reference(home, "train_set").rows)
     assert client.get_logged_model(basic.model_id).tags["training_workers"] == "2"
 
@@ -97,11 +97,11 @@ def test_a_fit_by_workers_ends_in_a_registered_model_that_answers(fitted_by_two:
 
 def test_fits_by_workers_and_alone_are_told_apart(fitted_by_two: ProjectPaths):
     # given
-    together = pipeline_of(fitted_by_two)
+    together = pipeline_from_config(fitted_by_two)
 
     # when
     succeeded(run(fitted_by_two, {}, "fitted_pipeline"))
-    alone = pipeline_of(fitted_by_two)
+    alone = pipeline_from_config(fitted_by_two)
 
     # then
     assert (together.workers, alone.workers) == (2, 0)
