@@ -6,12 +6,16 @@ thing referred to is the same, so that Dagster sees what is unchanged.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import field
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic.dataclasses import dataclass
+
+FORBID_EXTRA = ConfigDict(extra="forbid")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=FORBID_EXTRA)
 class TableVersion:
     """One immutable version of a Delta table.
 
@@ -26,6 +30,7 @@ class TableVersion:
     version: int
     rows: int
     content: str
+    kind: Literal["TableVersion"] = field(default="TableVersion", kw_only=True, repr=False)
 
     @property
     def data_version(self) -> str:
@@ -36,7 +41,7 @@ class TableVersion:
         return f"{self.name}@v{self.version}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=FORBID_EXTRA)
 class LoggedModelRef:
     """A model logged in MLflow.
 
@@ -51,6 +56,7 @@ class LoggedModelRef:
     model_id: str
     run_id: str
     experiment: str
+    kind: Literal["LoggedModelRef"] = field(default="LoggedModelRef", kw_only=True, repr=False)
 
     @property
     def data_version(self) -> str:
@@ -63,7 +69,7 @@ class LoggedModelRef:
         return f"models:/{self.model_id}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=FORBID_EXTRA)
 class ModelVersionRef:
     """A registered model version.
 
@@ -78,19 +84,15 @@ class ModelVersionRef:
     version: int
     model_id: str
     alias: str
+    kind: Literal["ModelVersionRef"] = field(default="ModelVersionRef", kw_only=True, repr=False)
 
     @property
     def data_version(self) -> str:
         """Name and number."""
         return f"{self.name}/{self.version}"
 
-    @property
-    def uri(self) -> str:
-        """Where MLflow loads exactly this version from."""
-        return f"models:/{self.name}/{self.version}"
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=FORBID_EXTRA)
 class WheelRef:
     """The wheel that scoring environments install.
 
@@ -103,6 +105,7 @@ class WheelRef:
     path: str
     sha256: str
     content: str
+    kind: Literal["WheelRef"] = field(default="WheelRef", kw_only=True, repr=False)
 
     @property
     def data_version(self) -> str:
@@ -112,35 +115,18 @@ class WheelRef:
 
 Reference = TableVersion | LoggedModelRef | ModelVersionRef | WheelRef
 
-_KINDS: dict[str, type[Reference]] = {
-    kind.__name__: kind for kind in (TableVersion, LoggedModelRef, ModelVersionRef, WheelRef)
-}
+_REFERENCES: TypeAdapter[Reference] = TypeAdapter(Annotated[Reference, Field(discriminator="kind")])
 
 
 def to_json(reference: Reference) -> str:
     """The reference as JSON, its kind included."""
-    return json.dumps({"kind": type(reference).__name__, **asdict(reference)}, indent=2)
+    return _REFERENCES.dump_json(reference, indent=2).decode()
 
 
 def from_json(text: str) -> Reference:
     """The reference that ``to_json`` wrote.
 
     Raises:
-        ValueError: the text isn't a reference of a known kind.
+        pydantic.ValidationError: the text isn't a reference of a known kind; a ``ValueError`` that names the field.
     """
-    expected = f"expected one of {', '.join(_KINDS)} as JSON, found: {text[:200]}"
-    try:
-        content: Any = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(expected) from error
-    if not isinstance(content, dict) or str(content.get("kind")) not in _KINDS:
-        raise ValueError(expected)
-    kind = _KINDS[content.pop("kind")]
-    try:
-        reference = kind(**content)
-    except TypeError as error:
-        raise ValueError(f"this JSON is no {kind.__name__}: {error}") from error
-    wrong = [field.name for field in fields(kind) if type(content[field.name]).__name__ != field.type]
-    if wrong:
-        raise ValueError(f"this JSON is no {kind.__name__}: {', '.join(wrong)} of another type, in: {text[:200]}")
-    return reference
+    return _REFERENCES.validate_json(text, strict=True)

@@ -77,13 +77,11 @@ class SearchResult:
         trials: all that were tried to the end, in order.
         best: the one with the smallest log loss.
         configured: the parameters of the configuration on the same folds.
-        is_whole: whether as many were tried as was asked for.
     """
 
     trials: tuple[Trial, ...]
     best: Trial
     configured: Score
-    is_whole: bool
 
 
 class _TimeIsUpError(Exception):
@@ -144,7 +142,7 @@ def search(
                 "it more minutes, or a smaller sample. What has ended is kept."
             ) from None
         log(f"Time is up after {budget.minutes:g} minutes; run it again to continue from here")
-    return _result(study, config, budget.trials)
+    return _result(study, config)
 
 
 def suggested(trial: optuna.Trial, config: ProjectConfig) -> ProjectConfig:
@@ -261,7 +259,7 @@ def _sampler(seed: int) -> optuna.samplers.BaseSampler:
     return TPESampler(seed=seed, n_startup_trials=N_STARTUP_TRIALS)
 
 
-def _result(study: optuna.Study, config: ProjectConfig, asked: int) -> SearchResult:
+def _result(study: optuna.Study, config: ProjectConfig) -> SearchResult:
     import optuna
 
     trials = []
@@ -271,7 +269,7 @@ def _result(study: optuna.Study, config: ProjectConfig, asked: int) -> SearchRes
         candidate = suggested(optuna.trial.FixedTrial(stored.params), config)  # type: ignore[arg-type]
         trials.append(Trial(number, candidate, mean.roc_auc, mean.log_loss, seconds))
     configured = _mean(_from_json(study.user_attrs[CONFIGURED]))
-    return SearchResult(tuple(trials), min(trials, key=_log_loss), configured, len(trials) >= asked)
+    return SearchResult(tuple(trials), min(trials, key=_log_loss), configured)
 
 
 def _mean(found: Sequence[Score]) -> Score:

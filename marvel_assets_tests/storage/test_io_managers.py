@@ -99,5 +99,5 @@ def test_a_file_that_holds_no_reference_is_refused(tmp_path: Path):
     (tmp_path / "upstream.json").write_text('{"kind": "Path", "path": "/etc/passwd"}')
 
     # then
-    with pytest.raises(Exception, match="expected one of TableVersion"):
+    with pytest.raises(Exception, match="TableVersion"):
         materialize(tmp_path, downstream)

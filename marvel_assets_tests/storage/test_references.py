@@ -6,6 +6,7 @@ from dataclasses import FrozenInstanceError, asdict
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from marvel_assets.storage.references import (
     LoggedModelRef,
@@ -58,17 +59,16 @@ def test_the_json_tells_its_kind_and_its_fields():
         "\x80\x04K\x01.",
     ],
 )
-def test_what_is_no_reference_is_refused_with_the_known_kinds(text: str):
+def test_what_is_no_reference_is_refused(text: str):
     # then
-    with pytest.raises(ValueError, match="expected one of TableVersion, LoggedModelRef, ModelVersionRef, WheelRef"):
+    with pytest.raises(ValidationError):
         from_json(text)
 
 
-@given(st.text())
-def test_any_text_is_refused_as_a_value_error(text: str):
+def test_a_reference_of_another_kind_is_refused_with_the_known_kinds():
     # then
-    with pytest.raises(ValueError, match="expected one of TableVersion"):
-        from_json(text)
+    with pytest.raises(ValidationError, match="'TableVersion', 'LoggedModelRef', 'ModelVersionRef', 'WheelRef'"):
+        from_json('{"kind": "Path"}')
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -77,23 +77,23 @@ def test_a_missing_field_is_named(kind: type[Reference]):
     content = {"kind": kind.__name__}
 
     # then
-    with pytest.raises(ValueError, match=f"this JSON is no {kind.__name__}: .*missing"):
+    with pytest.raises(ValidationError, match=f"(?s){kind.__name__}.*Field required"):
         from_json(json.dumps(content))
 
 
 def test_an_unknown_field_is_named():
     # then
-    with pytest.raises(ValueError, match=r"this JSON is no TableVersion: .*'path'"):
-        from_json(json.dumps({"kind": "TableVersion", **asdict(TABLE), "path": "/etc"}))
+    with pytest.raises(ValidationError, match=r"TableVersion.path"):
+        from_json(json.dumps({**asdict(TABLE), "path": "/etc"}))
 
 
 @pytest.mark.parametrize(("field", "value"), [("name", None), ("version", "3"), ("rows", 1.5), ("version", True)])
 def test_a_field_of_another_type_is_named(field: str, value: object):
     # given
-    content = {"kind": "TableVersion", **asdict(TABLE), field: value}
+    content = {**asdict(TABLE), field: value}
 
     # then
-    with pytest.raises(ValueError, match=f"this JSON is no TableVersion: {field} of another type"):
+    with pytest.raises(ValidationError, match=f"TableVersion.{field}"):
         from_json(json.dumps(content))
 
 
@@ -124,4 +124,3 @@ def test_references_name_exactly_one_version():
     # then
     assert str(TABLE) == "c.s.t@v3"
     assert LoggedModelRef("model", "m-1", "run", "/e").uri == "models:/m-1"
-    assert ModelVersionRef("c.s.m", 2, "m-1", "latest-model").uri == "models:/c.s.m/2"
