@@ -35,7 +35,7 @@ def find_dataset_input(
     Raises:
         LookupError: the run has no such input, or its rows are in neither place.
     """
-    from marvel_assets.tracking.inspection import dataset_source
+    from marvel_assets.tracking.artifacts import dataset_source
 
     source = dataset_source(tracking.client().get_run(run_id), context)
     recorded = Path(source.path) if source.path else tables.location(source.table)

@@ -34,7 +34,7 @@ LIMITS = (
 
 
 @dataclass(frozen=True)
-class Facts:
+class ModelCardData:
     """What a card is made of.
 
     Attributes:
@@ -60,7 +60,7 @@ class Facts:
     run_id: str
 
 
-def model_card(facts: Facts, result: GateResult | None = None) -> str:
+def model_card(facts: ModelCardData, result: GateResult | None = None) -> str:
     """The card: purpose, limits, data, figures, and the gate's result where there is one.
 
     Pictures are links that MLflow's own pages resolve; see ``with_full_links`` for other pages.

@@ -1,15 +1,22 @@
-"""The files of logged models: what is loaded is what was logged."""
+"""What was logged, read again: the files of models, what models answer, and the data sets of runs."""
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from marvel_assets.model.safe_loading import digest_of_files, load_trusted
+from marvel_assets.tracking.signature import example_frame
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import mlflow
+    from mlflow.entities import Run
 
 FILES_DIGEST = "files_sha256"
 """Tag of a logged model: the digest of its files as they were logged."""
@@ -38,8 +45,6 @@ def checked_files(
     Raises:
         ModelFilesChangedError: these are other files, or nothing tells which they should be.
     """
-    from marvel_assets.model.safe_loading import digest_of_files
-
     uri = uri or f"models:/{model_id}"
     recorded = digest or client.get_logged_model(model_id).tags.get(FILES_DIGEST)
     with _downloaded(uri) as folder:
@@ -61,8 +66,6 @@ def checked_files(
 
 def digest_at(uri: str) -> str:
     """The digest of a model's files, wherever they are."""
-    from marvel_assets.model.safe_loading import digest_of_files
-
     with _downloaded(uri) as folder:
         return digest_of_files(folder)
 
@@ -73,3 +76,62 @@ def _downloaded(uri: str) -> Iterator[Path]:
 
     with tempfile.TemporaryDirectory() as folder:
         yield Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
+
+
+def predictions_of(uri: str, features: Sequence[str]) -> list[int]:
+    """Load a basic model from a URI and let it predict the example characters."""
+    import mlflow
+    from mlflow.environment_variables import MLFLOW_ALLOW_PICKLE_DESERIALIZATION
+
+    with _downloaded(uri) as files:
+        pipeline = load_trusted(files)
+        # Where MLflow may load no model of scikit-learn at all, what its loader would add can't be tried.
+        is_allowed = MLFLOW_ALLOW_PICKLE_DESERIALIZATION.get()  # type: ignore[no-untyped-call]
+        model: Any = mlflow.pyfunc.load_model(str(files)) if is_allowed else pipeline
+    labels = model.predict(example_frame(features))
+    return [int(label) for label in labels]
+
+
+def answers_of(files: Path, features: Sequence[str]) -> tuple[Any, Any]:
+    """Load a custom model from its files and let it answer for the example characters, as pyfunc and unwrapped."""
+    import mlflow
+
+    model = mlflow.pyfunc.load_model(str(files))
+    example = example_frame(features)
+    return model.predict(example), model.unwrap_python_model().predict(context=None, model_input=example)
+
+
+class DatasetSource(NamedTuple):
+    """The table version that a run's input was read from, as the MLflow run has it.
+
+    Attributes:
+        table: ``catalog.schema.table``.
+        path: the table's folder in the home that logged it, or None where a catalog knows it by name.
+        version: the Delta version.
+        content: the beginning of the content's hash.
+    """
+
+    table: str
+    path: str | None
+    version: int
+    content: str
+
+    def __str__(self) -> str:
+        return f"{self.table}@v{self.version}"
+
+
+def dataset_source(run: Run, context: Literal["training", "testing"]) -> DatasetSource:
+    """The source of the run's input in a context.
+
+    Raises:
+        LookupError: the run has no such input.
+    """
+    for data_set in run.inputs.dataset_inputs if run.inputs else []:
+        if any(tag.key == "mlflow.data.context" and tag.value == context for tag in data_set.tags):
+            source = json.loads(data_set.dataset.source)
+            path = source.get("path")
+            # A folder is WAREHOUSE/catalog/schema/table.
+            table = source.get("delta_table_name") or ".".join(Path(path).parts[-3:])
+            content = data_set.dataset.digest.rpartition("-")[2]
+            return DatasetSource(table, path, int(source["delta_table_version"]), content)
+    raise LookupError(f"run {run.info.run_id} has no input in the context '{context}'")

@@ -14,7 +14,7 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from marvel_assets.storage.references import LoggedModelRef
-from marvel_assets.tracking.artifacts import FILES_DIGEST, checked_files, digest_at
+from marvel_assets.tracking.artifacts import FILES_DIGEST, checked_files, dataset_source, digest_at
 from marvel_assets.tracking.health import check_health
 from marvel_assets.tracking.mlflow_store import artifact_root_of, connect
 from marvel_assets.tracking.run_tags import RunTags
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import mlflow
     from mlflow.entities import Run
 
-    from marvel_assets.evaluation.model_card import Facts
+    from marvel_assets.evaluation.model_card import ModelCardData
 
 DAGSTER_RUN_ID = "dagster_run_id"
 HOME_ID = "marvel_home"
@@ -94,7 +94,9 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         experiment_id = self.experiment_id(experiment)
         with heartbeat(Path(self.locks), self._dagster_run_id):
             run_id = self._find_or_create_run(experiment_id, tags)
-            self._tag_dagster_run(experiment, run_id, tags)
+            if self._instance is not None:  # so that a person finds both from Dagster's list of runs
+                named = {"git_sha": tags.git_sha, "branch": tags.branch, f"mlflow{experiment}": run_id}
+                self._instance.add_run_tags(self._dagster_run_id, named)
             mlflow.set_experiment(experiment_id=experiment_id)  # MLflow opens no run beside the active experiment
             with mlflow.start_run(run_id=run_id, nested=True) as active:
                 yield active
@@ -122,31 +124,20 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         Two machines that logged one each at the same moment find the same one: that of the later version. Which was
         logged later is told by no clock that they share.
         """
-        found = self.client().search_logged_models(
-            [self.experiment_id(experiment)], filter_string=f"tags.{CACHE_KEY} = '{cache_key}'"
-        )
+        client, experiment_id = self.client(), self.experiment_id(experiment)
+        found = client.search_logged_models([experiment_id], filter_string=f"tags.{CACHE_KEY} = '{cache_key}'")
         by_version = sorted(found, key=lambda model: (int(model.tags.get(VERSION, "0")), model.model_id))
         for model in reversed(by_version):
-            if self._has_run(model.source_run_id or ""):
-                return LoggedModelRef(model.name, model.model_id, model.source_run_id or "", experiment)
+            # The model's metrics, plots and inputs go with its run.
+            if client.search_runs([experiment_id], f"attributes.run_id = '{model.source_run_id}'"):
+                return LoggedModelRef(model.name, model.model_id, str(model.source_run_id), experiment)
         return None
-
-    def _has_run(self, run_id: str) -> bool:
-        """Whether the run of a model is still there: its metrics, plots and inputs go with it."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return bool(self.client().get_run(run_id).info.lifecycle_stage == "active")
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            return False
 
     def lock(self, cache_key: str) -> AbstractContextManager[None]:
         """Hold this while a model is looked for and logged: of two runs at once, the second finds the first's."""
         return exclusive(Path(self.locks), f"model-{cache_key}")
 
-    def complete_model(self, model: LoggedModelRef, cache_key: str) -> LoggedModelRef:
+    def mark_complete(self, model: LoggedModelRef, cache_key: str) -> LoggedModelRef:
         """Note what it is on a model, as the last thing that is done to it: from here on it is found and reused."""
         self.tag_model(model, {CACHE_KEY: cache_key, FILES_DIGEST: digest_at(model.uri)})
         return model
@@ -159,7 +150,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         """The digest of a logged model's files as they were logged; '' where it was never noted."""
         return str(self.client().get_logged_model(model_id).tags.get(FILES_DIGEST, ""))
 
-    def note_version(self, model: LoggedModelRef, version: int) -> None:
+    def tag_registered_version(self, model: LoggedModelRef, version: int) -> None:
         """Note on a model which version was made of it."""
         if self.tags_of(model).get(VERSION) != str(version):
             self.tag_model(model, {VERSION: str(version)})
@@ -187,14 +178,9 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             local = Path(self.client().download_artifacts(model.run_id, PLOTS_FOLDER, folder))
             return {file.stem: file.read_bytes() for file in sorted(local.glob("*.png"))}
 
-    def log_text(self, model: LoggedModelRef, text: str, file: str) -> None:
-        """Keep a text among the artifacts of a model's run."""
-        self.client().log_text(model.run_id, text, file)
-
-    def facts_of(self, model: LoggedModelRef) -> Facts:
+    def model_card_inputs(self, model: LoggedModelRef) -> ModelCardData:
         """What a model card tells, as it was logged."""
-        from marvel_assets.evaluation.model_card import Facts
-        from marvel_assets.tracking.inspection import dataset_source
+        from marvel_assets.evaluation.model_card import ModelCardData
         from marvel_assets.tracking.model_logging import PLOTS_FOLDER
 
         client = self.client()
@@ -203,7 +189,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         features = parameters.pop("features", "").split(",")
         traces = {name: logged.tags[name] for name in RunTags.model_fields if name in logged.tags}
         plots = [Path(file.path).stem for file in client.list_artifacts(model.run_id, PLOTS_FOLDER)]
-        return Facts(
+        return ModelCardData(
             model_id=model.model_id,
             trained_on=f"{dataset_source(run, 'training')} ({logged.tags.get('training_rows', 'unknown')} rows)",
             tested_on=str(dataset_source(run, "testing")),
@@ -261,12 +247,6 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     def _runs_of_the_dagster_run(self, experiment_id: str) -> list[Run]:
         condition = f"tags.{DAGSTER_RUN_ID} = '{self._dagster_run_id}'"
         return list(self.client().search_runs([experiment_id], condition))
-
-    def _tag_dagster_run(self, experiment: str, run_id: str, tags: RunTags) -> None:
-        """Let a person find the commit and the MLflow run from Dagster's list of runs."""
-        if self._instance is not None and self._dagster_run_id:
-            named = {"git_sha": tags.git_sha, "branch": tags.branch, f"mlflow{experiment}": run_id}
-            self._instance.add_run_tags(self._dagster_run_id, named)
 
     def _end_abandoned_runs(self, client: mlflow.MlflowClient) -> None:
         """End what killed processes of this home left RUNNING."""

@@ -12,7 +12,7 @@ from marvel_assets.config import ProjectConfig
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.mlflow import MlflowRegistry
 from marvel_assets.registry.model_pairs import ModelPairs
-from marvel_assets.tracking.inspection import dataset_source
+from marvel_assets.tracking.artifacts import dataset_source
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import BASIC
 from marvel_assets_tests.faults.barrier import run_at_once

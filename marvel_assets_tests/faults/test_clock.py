@@ -319,7 +319,7 @@ def test_of_two_models_that_two_machines_logged_at_once_both_find_that_of_the_la
             model = mlflow.initialize_logged_model(name="model")
             logged.append(LoggedModelRef("model", model.model_id, run.info.run_id, BASIC))
         tracking.tag_model(logged[-1], {"cache_key": "one"})
-        tracking.note_version(logged[-1], number)
+        tracking.tag_registered_version(logged[-1], number)
 
     # then
     assert tracking.find_model(BASIC, "one") == logged[0]

@@ -13,7 +13,7 @@ from mlflow.cli import gc
 
 from marvel_assets.defs.training.checks import SAME_ROWS
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.tracking.inspection import dataset_source
+from marvel_assets.tracking.artifacts import dataset_source
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import reference
 from marvel_assets_tests.conftest import FEW_TREES

@@ -170,7 +170,7 @@ def test_a_completed_model_is_found_by_its_cache_key_alone(home: ProjectPaths):
             model = client.create_logged_model(run.info.experiment_id, "model", run.info.run_id)
             reference = LoggedModelRef("model", model.model_id, run.info.run_id, BASIC)
             assert tracking.find_model(BASIC, "the-key") is None
-            tracking.complete_model(reference, "the-key")
+            tracking.mark_complete(reference, "the-key")
             assert tracking.find_model(BASIC, "the-key") == reference
             assert tracking.find_model(BASIC, "another-key") is None
 

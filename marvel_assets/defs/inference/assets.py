@@ -101,7 +101,7 @@ def custom_model_version(
     card = f"Wraps {basic.name} version {basic.version}; answers in words.\n\n{basic.description}"
     wraps = {WRAPS: basic.model_id}
     custom = register(context, logged, project.config.qualified(CUSTOM_MODEL), tracking, unity_catalog, wraps, card)
-    tracking.note_version(logged, custom.version)
+    tracking.tag_registered_version(logged, custom.version)
     released = _release(context, ModelPair(basic, custom), project, unity_catalog)
     yield version_result(context, logged, custom, tracking, is_new=is_new, metadata={"alias": released})
 
@@ -180,13 +180,13 @@ def _wrap(
             features=project.config.features,
             tags={**tags.as_dict(), "basic_model": f"{basic.name}/{basic.version}", "wheel": Path(wheel.path).name},
         )
-        return tracking.complete_model(
+        return tracking.mark_complete(
             LoggedModelRef(CUSTOM_MODEL_NAME, model_id, run.info.run_id, experiment), cache_key
         )
 
 
 def _answers_the_same(files: Path, project: Project) -> dg.AssetCheckResult:
-    from marvel_assets.tracking.inspection import answers_of
+    from marvel_assets.tracking.artifacts import answers_of
 
     wrapped, unwrapped = answers_of(files, project.config.features)
     return dg.AssetCheckResult(

@@ -55,7 +55,7 @@ def score() -> None:
 @dg.op
 def verify_environment(context: dg.OpExecutionContext, project: Project, unity_catalog: UnityCatalog) -> None:
     """Install the custom model's requirements into a new environment, and compare what it predicts there and here."""
-    from marvel_assets.tracking.inspection import answers_of
+    from marvel_assets.tracking.artifacts import answers_of
     from marvel_assets.tracking.signature import example_frame
 
     name = project.config.qualified(CUSTOM_MODEL)

@@ -107,14 +107,14 @@ def basic_model_version(
         context.log.info(f"Refused: {result.reason}")
         yield from _refused(context, f"Refused: {result.reason}", metadata)
         return
-    card = model_card(tracking.facts_of(basic_model), result)
+    card = model_card(tracking.model_card_inputs(basic_model), result)
     if known is None:
-        tracking.log_text(basic_model, card, CARD_FILE)
+        tracking.client().log_text(basic_model.run_id, card, CARD_FILE)
     tags, champion_id = {}, baselines.champion.basic.model_id if baselines.champion else pairs.champion_model_id()
     if champion_id != basic_model.model_id:
         tags = {JUDGED_AGAINST: champion_id, BEST_SERVED: baselines.best_with(basic_model.model_id, result)}
     version = register(context, basic_model, name, tracking, unity_catalog, tags, card)
-    tracking.note_version(basic_model, version.version)
+    tracking.tag_registered_version(basic_model, version.version)
     yield version_result(context, basic_model, version, tracking, is_new=known is None, metadata=metadata)
 
 

@@ -285,4 +285,4 @@ def _log(
             },
         )
         logged = LoggedModelRef(BASIC_MODEL_NAME, model_id, run.info.run_id, settings.experiment_name_basic)
-        return tracking.complete_model(logged, cache_key)
+        return tracking.mark_complete(logged, cache_key)

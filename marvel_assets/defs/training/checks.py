@@ -16,7 +16,7 @@ LOADS = "loads_by_model_id_and_by_run"
 FOUND = "is_found_by_git_sha"
 SAME_ROWS = "training_rows_are_read_again"
 
-INSPECTION_CODE = code_version("marvel_assets.tracking.inspection", "marvel_assets.training.dataset")
+INSPECTION_CODE = code_version("marvel_assets.tracking.artifacts", "marvel_assets.training.dataset")
 INSPECTED_BY = "inspected_by"
 """Tag of a logged model: the code that it passed by."""
 
@@ -74,7 +74,7 @@ def basic_model_inspection(
 
 
 def _loads(model: LoggedModelRef, project: Project) -> dg.AssetCheckResult:
-    from marvel_assets.tracking.inspection import predictions_of
+    from marvel_assets.tracking.artifacts import predictions_of
 
     by_id = predictions_of(model.uri, project.config.features)
     by_run = predictions_of(f"runs:/{model.run_id}/{model.name}", project.config.features)
