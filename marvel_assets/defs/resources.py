@@ -14,7 +14,7 @@ from marvel_assets.defs.inference.wheel import WheelBuilder
 from marvel_assets.defs.retraining_lock import RetrainingLock
 from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.registry.resource import UnityCatalog
-from marvel_assets.sources.resource import Sources
+from marvel_assets.sources.resource import SourceResource
 from marvel_assets.spark.session import Spark
 from marvel_assets.storage.catalog_tables import CatalogTables
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
@@ -142,7 +142,7 @@ def _common(home: ProjectPaths) -> dict[str, Any]:
     pipeline_cache = PipelineCache(folder=str(home.pipelines), locks=str(home.locks))
     return {
         "project": Project.from_environment(),
-        "sources": Sources(scratch=str(home.scratch), last_read=str(home.last_source)),
+        "sources": SourceResource(scratch=str(home.scratch), last_read=str(home.last_source)),
         "pipeline_cache": pipeline_cache,
         "retraining_lock": RetrainingLock(locks=str(home.locks)),
         "wheel_builder": WheelBuilder(folder=str(home.wheels)),

@@ -8,7 +8,7 @@ from marvel_assets.sources.base import SourceError
 
 
 def download_dataset(handle: str) -> Path:
-    """Bring the one CSV file of a Kaggle data set here (kagglehub keeps it in its own cache).
+    """Download the one CSV file of a Kaggle data set (kagglehub keeps it in its own cache).
 
     Args:
         handle: ``<owner>/<dataset>``.
@@ -41,7 +41,7 @@ def current_version(handle: str) -> int | None:
         handle: ``<owner>/<dataset>``, with ``/versions/<number>`` after it or not.
 
     Returns:
-        None where Kaggle tells no number.
+        None where Kaggle names none.
 
     Raises:
         SourceError: Kaggle can't be reached or refuses.

@@ -19,7 +19,7 @@ from marvel_assets.sources.locate import GENERATED, fingerprint, is_address, loc
 from marvel_assets.utils.files import atomic_write, temporary_folder
 
 
-class Sources(dg.ConfigurableResource):  # type: ignore[type-arg]
+class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Finds the source that a run asks for, else the default one."""
 
     default: str | None = Field(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from marvel_assets.datasets.marvel_kaggle.columns import IDENTIFIER
 from marvel_assets.spark.session import Spark
 from marvel_assets.storage.engines.base import TablePath
-from marvel_assets.storage.memory import check_that_rows_fit
+from marvel_assets.storage.memory import check_fits_in_memory
 from marvel_assets.storage.tables import TableNotFoundError, Tables
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class CatalogTables(Tables):
             rows = self._version(location, version)
             rows = rows if predicate is None else rows.where(predicate)
             rows = rows if columns is None else rows.select(*columns)
-            check_that_rows_fit(str(location), rows.count(), len(rows.columns))
+            check_fits_in_memory(str(location), rows.count(), len(rows.columns))
             return rows.toArrow().sort_by(IDENTIFIER)
         except PySparkException as error:
             raise TableNotFoundError(

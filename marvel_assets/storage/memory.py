@@ -1,4 +1,4 @@
-"""Whether rows fit into this process, asked before they are read."""
+"""Checks that rows fit into this process before they are read."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class TooManyRowsError(MemoryError):
     """The rows do not fit; the text says how many would."""
 
 
-def check_that_rows_fit(table: str, rows: int, columns: int, available: int | None = None) -> None:
+def check_fits_in_memory(table: str, rows: int, columns: int, available: int | None = None) -> None:
     """Refuse to read what would exhaust the memory, instead of dying halfway.
 
     Args:
         table: named in the error.
         rows: how many are to be read.
         columns: of each row.
-        available: bytes; asked of the system where not given.
+        available: bytes; what the system has free by default.
 
     Raises:
         TooManyRowsError: with the share of the rows that would fit.
@@ -42,7 +42,7 @@ def check_that_rows_fit(table: str, rows: int, columns: int, available: int | No
 
 
 def available_bytes() -> int:
-    """Memory that this process could still take: what the machine has free, its container allows, or its limit is."""
+    """Memory that this process can still take: the least of what the machine, its container and its limits leave."""
     import psutil
 
     free = int(psutil.virtual_memory().available)

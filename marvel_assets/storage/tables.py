@@ -15,7 +15,7 @@ from marvel_assets.config import MAX_NAME_LENGTH, NAME_PATTERN
 from marvel_assets.datasets.marvel_kaggle.columns import IDENTIFIER
 from marvel_assets.storage.commits import Commit, contents_of, newest_commit, newest_of_equal_content
 from marvel_assets.storage.engines.base import TablePath
-from marvel_assets.storage.memory import check_that_rows_fit
+from marvel_assets.storage.memory import check_fits_in_memory
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.table_scan import TableScan, all_of, sampled, with_plain_texts
 from marvel_assets.utils.files import atomic_write
@@ -185,7 +185,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
             delta = DeltaTable(location, version=version)
             ids = pa.RecordBatchReader.from_stream(delta.scan([IDENTIFIER], predicate=predicate)) if predicate else ()
             count = sum(batch.num_rows for batch in ids) if predicate else delta.count()
-            check_that_rows_fit(str(location), count, len(columns or delta.schema().fields))
+            check_fits_in_memory(str(location), count, len(columns or delta.schema().fields))
             rows = pa.table(delta.scan(columns, predicate=predicate))
         except (DeltaError, OSError, pa.ArrowException) as error:
             reason = str(error).splitlines()[0].rstrip(".")

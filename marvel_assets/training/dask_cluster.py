@@ -53,7 +53,7 @@ class Workers:
     addresses: tuple[str, ...]
     where: str
 
-    def check_that_rows_fit(self, table: str, rows: int, columns: int) -> None:
+    def check_fits_in_memory(self, table: str, rows: int, columns: int) -> None:
         """Refuse to read what would exhaust a worker's memory.
 
         Raises:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECONDS = 3600
-"""How long is waited for another process: as long as a fit may take."""
+"""How long to wait for another process: as long as a fit may take."""
 
 
 @contextmanager

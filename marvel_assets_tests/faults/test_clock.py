@@ -171,9 +171,9 @@ def asked_for_by_the_sensor(home: ProjectPaths, source: Path) -> tuple[str | Non
 
 
 def sources_of(home: ProjectPaths, default: Path) -> object:
-    from marvel_assets.sources.resource import Sources
+    from marvel_assets.sources.resource import SourceResource
 
-    return Sources(default=str(default), scratch=str(home.scratch))
+    return SourceResource(default=str(default), scratch=str(home.scratch))
 
 
 def found_window(home: ProjectPaths, config: ProjectConfig) -> int:

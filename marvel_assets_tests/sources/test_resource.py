@@ -9,7 +9,7 @@ from marvel_assets.config import Generator
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.locate import fingerprint
-from marvel_assets.sources.resource import Sources
+from marvel_assets.sources.resource import SourceResource
 from marvel_assets_tests.commands import materialize, succeeded
 from marvel_assets_tests.servers.scripted import Answer, serving
 from marvel_assets_tests.sources.conftest import characters, folder_of
@@ -18,22 +18,22 @@ GENERATOR = Generator(rows=100, seed=5)
 
 
 @pytest.fixture
-def sources(tmp_path: Path) -> Sources:
+def sources(tmp_path: Path) -> SourceResource:
     folder = folder_of(tmp_path / "deliveries", {"a.csv": b"a", "b.csv": b"b"})
-    return Sources(default=str(folder), scratch=str(tmp_path / "scratch"))
+    return SourceResource(default=str(folder), scratch=str(tmp_path / "scratch"))
 
 
-def test_the_fingerprint_is_that_of_the_default_where_no_source_is_named(sources: Sources):
+def test_the_fingerprint_is_that_of_the_default_where_no_source_is_named(sources: SourceResource):
     # then
     assert sources.fingerprint(None, GENERATOR) == fingerprint(sources.default, GENERATOR)
 
 
-def test_the_fingerprint_is_that_of_the_source_that_is_named(sources: Sources):
+def test_the_fingerprint_is_that_of_the_source_that_is_named(sources: SourceResource):
     # then
     assert sources.fingerprint("generated", GENERATOR) == fingerprint("generated", GENERATOR)
 
 
-def test_a_look_writes_nothing(sources: Sources, tmp_path: Path):
+def test_a_look_writes_nothing(sources: SourceResource, tmp_path: Path):
     # given
     before = sorted(tmp_path.rglob("*"))
 
@@ -44,7 +44,7 @@ def test_a_look_writes_nothing(sources: Sources, tmp_path: Path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_what_was_brought_is_deleted(sources: Sources, monkeypatch: pytest.MonkeyPatch):
+def test_what_was_brought_is_deleted(sources: SourceResource, monkeypatch: pytest.MonkeyPatch):
     # given
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with (
@@ -58,7 +58,9 @@ def test_what_was_brought_is_deleted(sources: Sources, monkeypatch: pytest.Monke
     assert list(Path(sources.scratch).iterdir()) == []
 
 
-def test_a_source_whose_version_nobody_names_looks_new_each_day(sources: Sources, monkeypatch: pytest.MonkeyPatch):
+def test_a_source_whose_version_nobody_names_looks_new_each_day(
+    sources: SourceResource, monkeypatch: pytest.MonkeyPatch
+):
     # given
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with serving(lambda _: Answer(200, {}, b"a")) as served:
@@ -78,7 +80,7 @@ def test_a_source_whose_version_nobody_names_looks_new_each_day(sources: Sources
 
 def read_once(home: ProjectPaths, setting: str | None) -> str:
     """The label of the source that a run of the home reads."""
-    sources = Sources(scratch=str(home.scratch), last_read=str(home.last_source))
+    sources = SourceResource(scratch=str(home.scratch), last_read=str(home.last_source))
     with sources.located(setting, GENERATOR) as source:
         return source.label
 
@@ -145,14 +147,14 @@ def test_the_default_is_what_the_environment_names_and_is_not_kept(tmp_path: Pat
     # given: pages show a resource's settings, and an address may hold secrets
     folder = folder_of(tmp_path / "named", {"a.csv": b"a"})
     monkeypatch.setenv("MARVEL_SOURCE", str(folder))
-    sources = Sources(scratch=str(tmp_path / "scratch"))
+    sources = SourceResource(scratch=str(tmp_path / "scratch"))
 
     # then
     assert sources.label(None) == str(folder)
     assert str(folder) not in repr(sources)
 
 
-def test_the_limits_of_the_environment_hold(sources: Sources, monkeypatch: pytest.MonkeyPatch):
+def test_the_limits_of_the_environment_hold(sources: SourceResource, monkeypatch: pytest.MonkeyPatch):
     # given
     monkeypatch.setenv("MARVEL_SOURCE_HOSTS", "data.example.com")
     refused = pytest.raises(SourceError, match=r"127.0.0.1, and MARVEL_SOURCE_HOSTS allows only data.example.com")

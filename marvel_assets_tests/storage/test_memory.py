@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from marvel_assets.storage import memory
-from marvel_assets.storage.memory import BYTES_PER_CELL, TooManyRowsError, available_bytes, check_that_rows_fit
+from marvel_assets.storage.memory import BYTES_PER_CELL, TooManyRowsError, available_bytes, check_fits_in_memory
 
 
 def test_rows_that_fit_are_let_through():
-    check_that_rows_fit("c.s.t", rows=1000, columns=10, available=1000 * 10 * BYTES_PER_CELL)
+    check_fits_in_memory("c.s.t", rows=1000, columns=10, available=1000 * 10 * BYTES_PER_CELL)
 
 
 def test_rows_that_do_not_fit_are_told_with_the_share_that_would():
@@ -18,7 +18,7 @@ def test_rows_that_do_not_fit_are_told_with_the_share_that_would():
 
     # then
     with pytest.raises(TooManyRowsError, match=r"c.s.t: 1,000,000 rows of 10 columns .* at most 0.45\)"):
-        check_that_rows_fit("c.s.t", rows=1_000_000, columns=10, available=free)
+        check_fits_in_memory("c.s.t", rows=1_000_000, columns=10, available=free)
 
 
 @pytest.mark.parametrize(("limit", "expected"), [("5000", 2000), ("max", None)])

@@ -190,11 +190,11 @@ def test_rows_that_no_worker_could_hold_are_refused_with_the_number_of_workers_t
 
     # then
     with pytest.raises(WorkersError, match=r"c.s.t: each of 2 workers reads .* Use at least [4-6] workers"):
-        workers.check_that_rows_fit("c.s.t", rows, columns=10)
+        workers.check_fits_in_memory("c.s.t", rows, columns=10)
 
 
 def test_rows_that_fit_into_the_workers_are_let_through(workers: Workers):
-    workers.check_that_rows_fit("c.s.t", rows=1_000_000, columns=10)
+    workers.check_fits_in_memory("c.s.t", rows=1_000_000, columns=10)
 
 
 def test_a_failure_of_the_work_itself_is_handed_on(workers: Workers):

@@ -33,7 +33,7 @@ from marvel_assets.defs.readiness import check_ready
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.registry.resource import UnityCatalog
-from marvel_assets.sources.resource import Sources
+from marvel_assets.sources.resource import SourceResource
 from marvel_assets.storage.commits import Commit
 from marvel_assets.storage.engines.base import Engine, EngineSession
 from marvel_assets.storage.references import TableVersion
@@ -93,7 +93,7 @@ def raw_characters(
     context: dg.AssetExecutionContext,
     config: RawCharactersConfig,
     project: Project,
-    sources: Sources,
+    sources: SourceResource,
     engine: dg.ResourceParam[Engine],
     tables: Tables,
     tracking: MlflowTracking,

@@ -12,7 +12,7 @@ from marvel_assets.defs.sensor_cursor import SensorCursor
 from marvel_assets.defs.training.assets import basic_model
 from marvel_assets.defs.training.jobs import retrain
 from marvel_assets.sources.base import SourceError
-from marvel_assets.sources.resource import Sources
+from marvel_assets.sources.resource import SourceResource
 
 SECONDS_BETWEEN_LOOKS = 30
 FINGERPRINT_TAG = "marvel/source_fingerprint"
@@ -36,7 +36,7 @@ IN_PROGRESS_STATUSES = [
     description="Watches the source (MARVEL_SOURCE) and retrains once for each new content of it.",
 )
 def source_change_sensor(
-    context: dg.SensorEvaluationContext, project: Project, sources: Sources
+    context: dg.SensorEvaluationContext, project: Project, sources: SourceResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Look at the source from outside, and ask for a run where it looks new; the run reads it.
 

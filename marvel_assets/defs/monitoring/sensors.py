@@ -14,7 +14,7 @@ from marvel_assets.defs.resources import Project
 from marvel_assets.defs.sensor_cursor import SensorCursor
 from marvel_assets.defs.training.jobs import retrain
 from marvel_assets.sources.base import SourceError
-from marvel_assets.sources.resource import Sources
+from marvel_assets.sources.resource import SourceResource
 
 SECONDS_BETWEEN_LOOKS = 60
 REPORTS_LOOKED_AT = 100
@@ -28,7 +28,7 @@ REPORTS_LOOKED_AT = 100
         "retrains where the source has new data."
     ),
 )
-def drift_sensor(context: dg.SensorEvaluationContext, project: Project, sources: Sources) -> dg.SensorResult:
+def drift_sensor(context: dg.SensorEvaluationContext, project: Project, sources: SourceResource) -> dg.SensorResult:
     """Count the latest windows of the version that scored last; those of versions before it say nothing of this one.
 
     Each window raises one alert. A model that is fitted on the same rows again comes out the same, so a run is asked
@@ -58,7 +58,7 @@ def _alert_and_retrain(
     window_key: str,
     message: str,
     project: Project,
-    sources: Sources,
+    sources: SourceResource,
 ) -> dg.SensorResult:
     problem = ""
     try:
@@ -86,7 +86,7 @@ def _alert_and_retrain(
     return dg.SensorResult(run_requests=requests, cursor=SensorCursor(cursor.handled).to_json())
 
 
-def _obstacle(instance: dg.DagsterInstance, project: Project, sources: Sources) -> str:
+def _obstacle(instance: dg.DagsterInstance, project: Project, sources: SourceResource) -> str:
     """Why a retraining would not help now; nothing where the source has new data."""
     going = instance.get_runs(dg.RunsFilter(job_name=retrain.name, statuses=IN_PROGRESS_STATUSES), limit=1)
     if going:

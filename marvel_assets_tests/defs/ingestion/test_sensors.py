@@ -12,7 +12,7 @@ from marvel_assets.defs.ingestion.sensors import FINGERPRINT_TAG, source_change_
 from marvel_assets.defs.resources import Project, profile_resources
 from marvel_assets.defs.sensor_cursor import SensorError
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.sources.resource import Sources
+from marvel_assets.sources.resource import SourceResource
 from marvel_assets_tests.graph import run_graph
 from marvel_assets_tests.planted import spoilt_characters
 from marvel_assets_tests.servers.scripted import Answer, serving
@@ -39,7 +39,7 @@ class Watch:
         self.home = home
         self._resources = {
             "project": Project(config_path=str(project)),
-            "sources": Sources(default=str(source), scratch=str(home.scratch)),
+            "sources": SourceResource(default=str(source), scratch=str(home.scratch)),
         }
 
     def tick(self) -> list[dg.RunRequest] | str:

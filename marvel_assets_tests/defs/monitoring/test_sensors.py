@@ -16,7 +16,7 @@ from marvel_assets.defs.ingestion.assets import SOURCE_FINGERPRINT
 from marvel_assets.defs.monitoring.sensors import drift_sensor
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.sensor_cursor import SensorCursor, SensorError
-from marvel_assets.sources.resource import Sources
+from marvel_assets.sources.resource import SourceResource
 
 STABLE, MOVED = False, True
 
@@ -70,8 +70,8 @@ def was_read(instance: dg.DagsterInstance, project: Path, job: str = "retrain", 
     instance.report_dagster_event(event, run_id=run.run_id)
 
 
-def sources_of(project: Path) -> Sources:
-    return Sources(scratch=str(project.parent / "scratch"))
+def sources_of(project: Path) -> SourceResource:
+    return SourceResource(scratch=str(project.parent / "scratch"))
 
 
 def evaluate(instance: dg.DagsterInstance, project: Path, cursor: str | None = None) -> dg.SensorResult:
