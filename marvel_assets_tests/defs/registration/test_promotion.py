@@ -60,71 +60,40 @@ def served(catalog: ModelRegistry, schema: str) -> list[str | None]:
     return [None if version is None else version.model_id for version in under]
 
 
-def test_the_next_environment_serves_the_same_pair(unity_catalog: UnityCatalog, small_project: Path):
-    # when
-    result = run(unity_catalog, small_project)
-
-    # then
-    catalog = unity_catalog.registry()
-    assert result.success
-    assert served(catalog, ACC) == served(catalog, DEV)
-    assert served(catalog, PRD) == [None, None]
-
-
-def test_the_copy_keeps_tags_description_and_lineage_and_tells_where_it_is_from(
-    unity_catalog: UnityCatalog, small_project: Path
-):
-    # given
-    result = run(unity_catalog, small_project)
-
-    # when
-    catalog = unity_catalog.registry()
-    [original] = catalog.search_versions(f"{DEV}.{BASIC}")
-    [copy] = catalog.search_versions(f"{ACC}.{BASIC}")
-
-    # then
-    origin = {"promoted_from": f"{DEV}.{BASIC}/1", "promoted_by": result.run_id}
-    assert copy.tags == {**original.tags, **origin}
-    assert (copy.model_id, copy.run_id, copy.description) == (original.model_id, original.run_id, "the basic one")
-
-
-def test_what_happened_to_a_version_in_its_own_environment_is_not_copied(
-    unity_catalog: UnityCatalog, small_project: Path
-):
-    # given: it took version 7's place in dev, and was rolled back there once
-    catalog = unity_catalog.registry()
-    catalog.set_tags(f"{DEV}.{CUSTOM}", 1, {"replaces": "7", "rolled_back_why": "too gloomy", "approved_by": "Ororo"})
-
-    # when
-    result = run(unity_catalog, small_project)
-
-    # then
-    [copy] = catalog.search_versions(f"{ACC}.{CUSTOM}")
-    assert result.success
-    assert not {"replaces", "rolled_back_why", "approved_by"} & copy.tags.keys()
-
-
-def test_promoting_twice_makes_one_version(unity_catalog: UnityCatalog, small_project: Path):
-    # when
+def test_the_pair_goes_from_one_environment_to_the_next(unity_catalog: UnityCatalog, small_project: Path):
+    # when: the first step twice
+    registry = unity_catalog.registry()
     for _ in range(2):
         run(unity_catalog, small_project)
 
     # then
-    assert [version.version for version in unity_catalog.registry().search_versions(f"{ACC}.{CUSTOM}")] == [1]
+    assert served(registry, ACC) == served(registry, DEV)
+    assert served(registry, PRD) == [None, None]
 
-
-def test_what_acc_serves_is_promoted_to_prd(unity_catalog: UnityCatalog, small_project: Path):
-    # given
-    run(unity_catalog, small_project)
-
-    # when
+    # and when
     run(unity_catalog, small_project, "acc")
 
     # then
-    catalog = unity_catalog.registry()
-    assert served(catalog, PRD) == served(catalog, DEV)
-    [copy] = catalog.search_versions(f"{PRD}.{BASIC}")
+    assert served(registry, PRD) == served(registry, DEV)
+    [copy] = registry.search_versions(f"{PRD}.{BASIC}")
     assert copy.tags["promoted_from"] == f"{ACC}.{BASIC}/1"
+
+
+def test_the_copy_keeps_what_a_version_is_and_not_what_happened_to_it_in_its_own_environment(
+    unity_catalog: UnityCatalog, small_project: Path
+):
+    # given: it took version 7's place in dev, and was rolled back there once
+    registry = unity_catalog.registry()
+    registry.set_tags(f"{DEV}.{BASIC}", 1, {"replaces": "7", "rolled_back_why": "too gloomy", "approved_by": "Ororo"})
+
+    # when
+    result = run(unity_catalog, small_project)
+
+    # then
+    [original], [copy] = (registry.search_versions(f"{schema}.{BASIC}") for schema in (DEV, ACC))
+    origin = {"promoted_from": f"{DEV}.{BASIC}/1", "promoted_by": result.run_id}
+    assert copy.tags == {"git_sha": "abc", "model_id": original.model_id, **origin}
+    assert (copy.model_id, copy.run_id, copy.description) == (original.model_id, original.run_id, "the basic one")
 
 
 def test_an_earlier_version_can_be_asked_for(
