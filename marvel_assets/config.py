@@ -45,7 +45,7 @@ ExperimentName = Annotated[
     str, StringConstraints(pattern=r"^/[^\x00-\x1f`]+$", max_length=500), AfterValidator(_stays_below)
 ]
 Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
-"""LightGBM's integers."""
+"""An integer that LightGBM can hold: 32 bits, signed."""
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0, le=1)]

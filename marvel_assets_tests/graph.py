@@ -62,7 +62,7 @@ def metadata_of(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, obje
     return {name: value.value for name, value in metadata.items()}
 
 
-WORK = ("Reading", "Cleaning", "Fitting", "Comparing", "Wrapping", "Scoring")
+WORK = ("Reading", "Cleaning", "Fitting", "Evaluating", "Comparing", "Wrapping", "Scoring")
 
 
 def work_of(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance) -> list[str]:

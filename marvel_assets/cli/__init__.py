@@ -34,7 +34,7 @@ READ_ONLY = ("summary", "doctor")
 
 
 def main() -> None:
-    """Run one of the commands."""
+    """Parse the command line and run the command; exits with its code."""
     parser = argparse.ArgumentParser(prog="marvel", description=__doc__.splitlines()[0] if __doc__ else None)
     commands = parser.add_subparsers(dest="command", required=True)
     run_parser = commands.add_parser("run", help="materialise the graph with `dg launch`, then sum up")

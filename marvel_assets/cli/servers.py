@@ -48,13 +48,13 @@ def in_one_line() -> Iterator[None]:
     """End the command with a sentence where a server or a model's files fail it."""
     from mlflow.exceptions import MlflowException
 
-    from marvel_assets.registry.base import CatalogError
+    from marvel_assets.registry.base import RegistryError
     from marvel_assets.tracking.artifacts import ModelFilesChangedError
     from marvel_assets.tracking.health import add_outage_hint
 
     try:
         yield
-    except (CatalogError, MlflowException, ModelFilesChangedError) as error:
+    except (RegistryError, MlflowException, ModelFilesChangedError) as error:
         sys.exit(add_outage_hint(" ".join(str(error).split())))
 
 

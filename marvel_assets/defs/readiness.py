@@ -66,7 +66,7 @@ def check_ready(config: ProjectConfig, engine: Engine, tracking: MlflowTracking,
     Raises:
         dagster.Failure: with one sentence for each thing that is missing.
     """
-    from marvel_assets.registry.base import CatalogError
+    from marvel_assets.registry.base import RegistryError
     from marvel_assets.registry.model_pairs import BASIC_MODEL
 
     problems = [
@@ -76,5 +76,5 @@ def check_ready(config: ProjectConfig, engine: Engine, tracking: MlflowTracking,
         raise dg.Failure(" ".join(problems), allow_retries=False)
     try:
         unity_catalog.ensure_model(config.qualified(BASIC_MODEL))
-    except CatalogError as error:
+    except RegistryError as error:
         raise dg.Failure(str(error), allow_retries=False) from error

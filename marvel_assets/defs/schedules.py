@@ -1,4 +1,4 @@
-"""What starts by the clock."""
+"""Schedules."""
 
 import dagster as dg
 

@@ -37,7 +37,7 @@ class SensorCursor:
         return cls(**{name: value for name, value in json.loads(cursor or "{}").items() if name in known})
 
     def to_json(self) -> str:
-        """For the next tick."""
+        """The cursor as the text that Dagster keeps for the next tick."""
         return json.dumps(asdict(self))
 
     def succeeded(self, message: str) -> dg.SensorResult:

@@ -121,7 +121,7 @@ def drift_plot(found: Sequence[Shift], threshold: float) -> Figure:
 
 
 def drift_table(found: Sequence[Shift]) -> str:
-    """The same as Markdown."""
+    """The columns' shifts as a Markdown table, the largest first."""
     lines = [
         f"| {shift.column} | {shift.psi:.3f} | {shift.p_value:.2g} | {'drifted' if shift.drifted else ''} |"
         for shift in found

@@ -29,7 +29,7 @@ def roc_curve(alive: Labels, probability: Probabilities) -> Figure:
 
 
 def precision_recall_curve(alive: Labels, probability: Probabilities) -> Figure:
-    """Precision over recall."""
+    """Precision against recall over all thresholds, with the average precision."""
     from sklearn.metrics import PrecisionRecallDisplay
 
     figure, axes = canvas("Precision and recall")

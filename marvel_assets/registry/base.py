@@ -18,11 +18,11 @@ READY = "READY"
 MODELS_URI = "models:/"
 
 
-class CatalogError(RuntimeError):
+class RegistryError(RuntimeError):
     """The catalog can't do what was asked; the text names the object and a way out."""
 
 
-class CatalogUnavailableError(CatalogError):
+class RegistryUnavailableError(RegistryError):
     """The catalog does not answer, or not now, which says nothing of what was asked."""
 
 
@@ -71,7 +71,7 @@ class ModelRegistry(ABC):
             A version that is READY.
 
         Raises:
-            CatalogError: the registry refuses, or the version is not READY.
+            RegistryError: the registry refuses, or the version is not READY.
         """
         with exclusive(self._locks, f"model-{name}"):
             for known in self.search_versions(name, model_id=model_id):
@@ -91,11 +91,11 @@ class ModelRegistry(ABC):
         """Point an alias at a version that is READY.
 
         Raises:
-            CatalogError: there is no such version, or it is not READY.
+            RegistryError: there is no such version, or it is not READY.
         """
         found = self.get_version(name, version)
         if found is None:
-            raise CatalogError(f"{name} version {version} does not exist; the alias {alias} was not moved.")
+            raise RegistryError(f"{name} version {version} does not exist; the alias {alias} was not moved.")
         _check_ready(found)
         self._set_alias(name, alias, version)
 
@@ -108,7 +108,7 @@ class ModelRegistry(ABC):
         """Make sure that versions can be registered under a name: create what is missing of catalog, schema, model.
 
         Raises:
-            CatalogError: naming what is refused.
+            RegistryError: naming what is refused.
         """
 
     @abstractmethod
@@ -143,7 +143,7 @@ class ModelRegistry(ABC):
 def _check_ready(version: ModelVersion) -> ModelVersion:
     if version.status == READY:
         return version
-    raise CatalogError(
+    raise RegistryError(
         f"{version.name} version {version.version} is {version.status}, expected {READY}; the alias was not moved. "
         "Run again when the registry has finished."
     )

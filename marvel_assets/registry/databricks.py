@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from marvel_assets.registry.base import CatalogError
+from marvel_assets.registry.base import RegistryError
 from marvel_assets.registry.mlflow import MlflowRegistry, to_model_version
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def workspace_of(registry_uri: str) -> WorkspaceClient:
     """The vendor's client of the workspace that ``databricks-uc[://profile]`` names.
 
     Raises:
-        CatalogError: there are no credentials.
+        RegistryError: there are no credentials.
     """
     from databricks.sdk import WorkspaceClient
     from databricks.sdk.config import Config
@@ -59,14 +59,14 @@ def workspace_of(registry_uri: str) -> WorkspaceClient:
             config=Config(profile=profile, http_timeout_seconds=HTTP_SECONDS, retry_timeout_seconds=RETRY_SECONDS)
         )
     except ValueError as error:
-        raise CatalogError(f"Databricks has no credentials to use: {error}") from error
+        raise RegistryError(f"Databricks has no credentials to use: {error}") from error
 
 
 def has_schema(workspace: WorkspaceClient, catalog: str, schema: str) -> bool:
     """Whether the schema exists; nothing is created.
 
     Raises:
-        CatalogError: naming the catalog that is missing, or the privilege that is refused.
+        RegistryError: naming the catalog that is missing, or the privilege that is refused.
     """
     from databricks.sdk.errors import NotFound
 
@@ -75,7 +75,7 @@ def has_schema(workspace: WorkspaceClient, catalog: str, schema: str) -> bool:
         try:
             workspace.catalogs.get(catalog)
         except NotFound as error:
-            raise CatalogError(
+            raise RegistryError(
                 f"There is no catalog {catalog} on {host}; have it created, or change catalog_name in project.yml."
             ) from error
     with _explain_refusal(host, f"the schema {full_name}", "USE SCHEMA on it"):
@@ -94,6 +94,6 @@ def _explain_refusal(host: str, what: str, grant: str) -> Iterator[None]:
     try:
         yield
     except PermissionDenied as error:
-        raise CatalogError(f"{host} refuses {what}: {error} Grant {grant}.") from error
+        raise RegistryError(f"{host} refuses {what}: {error} Grant {grant}.") from error
     except (DatabricksError, OSError, TimeoutError) as error:
-        raise CatalogError(f"{host} can't be asked for {what}: {error}") from error
+        raise RegistryError(f"{host} can't be asked for {what}: {error}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from marvel_assets.registry.base import MODELS_URI, CatalogError, ModelRegistry, ModelVersion
+from marvel_assets.registry.base import MODELS_URI, ModelRegistry, ModelVersion, RegistryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ class MlflowRegistry(ModelRegistry):
             self._client.create_registered_model(name)
         except MlflowException as error:
             if error.error_code not in ALREADY_EXISTS:
-                raise CatalogError(f"{name} can't be registered: {error}") from error
+                raise RegistryError(f"{name} can't be registered: {error}") from error
 
     def get_version(self, name: str, version: int) -> ModelVersion | None:
         """Ask for the version itself: a search may not know it yet."""
@@ -46,7 +46,7 @@ class MlflowRegistry(ModelRegistry):
         return sorted(wanted, key=lambda version: version.version, reverse=True)
 
     def set_tags(self, name: str, version: int, tags: Mapping[str, str]) -> None:
-        """Set them one by one."""
+        """Set the tags one by one: MLflow has no call for several."""
         for key, value in tags.items():
             self._client.set_model_version_tag(name, str(version), key, value)
 
@@ -64,7 +64,7 @@ class MlflowRegistry(ModelRegistry):
             self._client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: links})
             return to_model_version(self._client.get_model_version(name, str(made.version)))
         except MlflowException as error:
-            raise CatalogError(f"{name}: {model_id} can't be registered: {error}") from error
+            raise RegistryError(f"{name}: {model_id} can't be registered: {error}") from error
 
     def _searched(self, version: model_registry.ModelVersion) -> ModelVersion:
         """A version as a search returned it."""

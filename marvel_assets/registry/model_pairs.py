@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from marvel_assets.registry.base import READY, CatalogError, ModelVersion
+from marvel_assets.registry.base import READY, ModelVersion, RegistryError
 from marvel_assets.utils.locks import exclusive
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ ROLLED_BACK = "rolled_back_why"
 """Tag of both versions of a pair that a person has taken out of service. No run puts it back; the job approve does."""
 
 
-class StalePairError(CatalogError):
+class StalePairError(RegistryError):
     """The aliases have moved since the pair was judged, or it was rolled back."""
 
 
@@ -98,7 +98,7 @@ class ModelPairs:
         """The pair that is served: the custom version under the alias, and the basic version that it wraps.
 
         Raises:
-            CatalogError: the custom version under the alias has no basic version, or one of the two is not READY.
+            RegistryError: the custom version under the alias has no basic version, or one of the two is not READY.
         """
         custom = self._registry.get_version_by_alias(self.custom_name, ALIAS)
         return None if custom is None else self._pair_of(custom)
@@ -111,15 +111,15 @@ class ModelPairs:
         """The newest pair of a basic version, by its number.
 
         Raises:
-            CatalogError: there is no such version, or nothing that is READY wraps it.
+            RegistryError: there is no such version, or nothing that is READY wraps it.
         """
         basic = self._registry.get_version(self.basic_name, version)
         if basic is None:
-            raise CatalogError(f"{self.basic_name} has no version {version}; materialise basic_model_version first.")
+            raise RegistryError(f"{self.basic_name} has no version {version}; materialise basic_model_version first.")
         for custom in self._registry.search_versions_by_tag(self.custom_name, WRAPS, basic.model_id):
             if custom.status == READY:
                 return ModelPair(basic, custom)
-        raise CatalogError(
+        raise RegistryError(
             f"No version of {self.custom_name} wraps {self.basic_name} version {version}; materialise "
             "custom_model_version."
         )
@@ -128,23 +128,23 @@ class ModelPairs:
         """The pair of a custom version, by its number.
 
         Raises:
-            CatalogError: there is no such version, or it has no basic version.
+            RegistryError: there is no such version, or it has no basic version.
         """
         if custom := self._registry.get_version(self.custom_name, version):
             return self._pair_of(custom)
-        raise CatalogError(f"{self.custom_name} has no version {version}; materialise survival_predictions again.")
+        raise RegistryError(f"{self.custom_name} has no version {version}; materialise survival_predictions again.")
 
     def previous(self, pair: ModelPair) -> ModelPair:
         """The pair whose place a pair took.
 
         Raises:
-            CatalogError: it took no other's place.
+            RegistryError: it took no other's place.
         """
         number = pair.custom.tags.get(REPLACES)
         if number and (custom := self._registry.get_version(self.custom_name, int(number))):
             return self._pair_of(custom)
         served = f"{self.custom_name} version {pair.custom.version}"
-        raise CatalogError(f"{served} has taken no other version's place: there is no earlier pair.")
+        raise RegistryError(f"{served} has taken no other version's place: there is no earlier pair.")
 
     def promote(self, pair: ModelPair, expected: str, decision: Decision | None = None) -> bool:
         """Put a pair under the aliases, the custom one first.
@@ -194,7 +194,7 @@ class ModelPairs:
             What was found, where something was to be done.
 
         Raises:
-            CatalogError: what is under the custom alias is not a whole pair that is READY.
+            RegistryError: what is under the custom alias is not a whole pair that is READY.
         """
         with self._lock():
             pair = self.current()
@@ -276,7 +276,7 @@ class ModelPairs:
             if custom.status == basic.status == READY:
                 return ModelPair(basic, custom)
             problem = f"is {custom.status}, and wraps version {basic.version} of {basic.name}, which is {basic.status}"
-        raise CatalogError(
+        raise RegistryError(
             f"{custom.name} version {custom.version} {problem}; put a version of this project under {ALIAS} with the "
             "job approve, or remove the alias"
         )

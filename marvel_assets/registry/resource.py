@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Opens the model registry."""
+    """The model registry of the profile: MLflow's own, an open-source Unity Catalog server, or Databricks."""
 
     backend: Literal["embedded", "oss", "databricks"] = Field(
         default="embedded",
@@ -54,7 +54,7 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
 
         Nothing is created here. MLflow's own registry needs nothing.
         """
-        from marvel_assets.registry.base import CatalogError
+        from marvel_assets.registry.base import RegistryError
 
         try:
             match self.backend:
@@ -67,7 +67,7 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
                     from marvel_assets.registry.databricks import has_schema, workspace_of
 
                     has_schema(workspace_of(self.registry_uri), catalog, schema)
-        except CatalogError as error:
+        except RegistryError as error:
             return [str(error)]
         return []
 
@@ -75,7 +75,7 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Create what is missing of ``catalog.schema.model``; MLflow's own registry needs nothing before it is used.
 
         Raises:
-            CatalogError: naming what is refused.
+            RegistryError: naming what is refused.
         """
         if self.backend != "embedded":
             self.registry().ensure_model(name)

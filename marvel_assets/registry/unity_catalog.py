@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field, ValidationError
 
-from marvel_assets.registry.base import MODELS_URI, READY, CatalogError, ModelRegistry, ModelVersion
+from marvel_assets.registry.base import MODELS_URI, READY, ModelRegistry, ModelVersion, RegistryError
 from marvel_assets.registry.unity_catalog_api import Json, UnityCatalogApi
 from marvel_assets.utils.locks import exclusive
 
@@ -69,14 +69,14 @@ class UnityCatalogRegistry(ModelRegistry):
         return None if row is None else self._version(name, row)
 
     def get_version_by_alias(self, name: str, alias: str) -> ModelVersion | None:
-        """Follow the pointer."""
+        """Follow the row that stands for the alias to the version that it names."""
         pointer = self._api.find(f"models/{name}@{alias}")
         if pointer is None:
             return None
         comment = pointer["comment"] or ""
         version = self.get_version(name, int(comment)) if comment.isdecimal() else None
         if version is None:
-            raise CatalogError(
+            raise RegistryError(
                 f"The model {name}@{alias} on {self._api.url} stands for an alias, and its comment is {comment!r}, "
                 f"expected the number of a version of {name}. Correct the comment there, or delete {name}@{alias}."
             )
@@ -135,7 +135,7 @@ class UnityCatalogRegistry(ModelRegistry):
             raise failure
         return None
 
-    def _upload(self, name: str, model_id: str, comment: str) -> CatalogError | None:
+    def _upload(self, name: str, model_id: str, comment: str) -> RegistryError | None:
         """Make the version through MLflow.
 
         The files are fetched into a folder of their own first: MLflow would delete the logged model's.
@@ -152,13 +152,13 @@ class UnityCatalogRegistry(ModelRegistry):
                 store = UnityCatalogOssStore(f"uc:{self._api.url}")  # type: ignore[no-untyped-call]
                 store.create_model_version(name, source, run_id=run_id, description=comment, local_model_path=files)
             except MlflowException as error:
-                failure = CatalogError(f"{name}: {model_id} can't be registered on {self._api.url}: {error}")
+                failure = RegistryError(f"{name}: {model_id} can't be registered on {self._api.url}: {error}")
                 failure.__cause__ = error
                 return failure
         return None
 
-    def _given_twice(self, name: str, number: str) -> CatalogError:
-        return CatalogError(
+    def _given_twice(self, name: str, number: str) -> RegistryError:
+        return RegistryError(
             f"{name}: {number} was given twice on {self._api.url}: another home or another client registered at the "
             "same moment. Let one of them register at a time: delete the versions of that number there, once for each, "
             "then run again."
@@ -194,7 +194,7 @@ class UnityCatalogRegistry(ModelRegistry):
         try:
             return description, _Record.model_validate_json(last.removeprefix(RECORD))
         except ValidationError as error:
-            raise CatalogError(
+            raise RegistryError(
                 f"The comment of {name} version {row['version']} on {self._api.url} was edited: its last line is "
                 f"{last[:100]!r}, expected {RECORD!r} and the JSON that this project wrote. Restore that line there, "
                 "or delete the version."
@@ -207,13 +207,13 @@ def missing_securables(
     """Path and body of the requests that would create what is missing of catalog and schema; none is made.
 
     Raises:
-        CatalogError: the catalog is missing and can't be created: that needs a storage root for the models' files.
+        RegistryError: the catalog is missing and can't be created: that needs a storage root for the models' files.
     """
     new_schema = "schemas", {"name": schema, "catalog_name": catalog}
     if api.find(f"catalogs/{catalog}") is not None:
         return [] if api.find(f"schemas/{catalog}.{schema}") else [new_schema]
     if not storage_root:
-        raise CatalogError(
+        raise RegistryError(
             f"There is no catalog {catalog} on {api.url}. Create it with a storage root, or set "
             "MARVEL_UC_STORAGE_ROOT (file:///…, s3://…) and it will be created."
         )
@@ -223,7 +223,7 @@ def missing_securables(
 def _comment(description: str, record: _Record) -> str:
     comment = f"{description}\n{RECORD}{record.model_dump_json()}"
     if len(comment) > LONGEST_COMMENT:
-        raise CatalogError(
+        raise RegistryError(
             f"Description and tags of {record.model_id} are {len(comment):,} characters; the server keeps "
             f"{LONGEST_COMMENT:,}. Shorten them."
         )

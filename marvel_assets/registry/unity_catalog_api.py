@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from marvel_assets.registry.base import CatalogError, CatalogUnavailableError
+from marvel_assets.registry.base import RegistryError, RegistryUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ LONGEST_REASON = 500
 Json = dict[str, Any]
 
 
-class RefusedError(CatalogError):
+class RefusedError(RegistryError):
     """The server refuses a request; ``status`` and ``code`` are its answer's."""
 
     def __init__(self, text: str, status: int, code: str) -> None:
@@ -49,7 +49,7 @@ class UnityCatalogApi:
 
         Raises:
             RefusedError: the server refuses; its URL and its words are in the text.
-            CatalogUnavailableError: it can't be reached, is too slow, or says that it can't answer.
+            RegistryUnavailableError: it can't be reached, is too slow, or says that it can't answer.
         """
         import requests
 
@@ -67,14 +67,14 @@ class UnityCatalogApi:
                 return {} if method == "DELETE" else dict(answer.json())
         except requests.RequestException as error:
             reason = f"no answer within {SECONDS} s" if isinstance(error, requests.Timeout) else _innermost(error)
-            raise CatalogUnavailableError(
+            raise RegistryUnavailableError(
                 f"The Unity Catalog server at {self.url} can't be reached: {reason}. Is it running, and is "
                 "MARVEL_UC_URL its address?"
             ) from error
         code, words = _reason(answer)
         text = f"The Unity Catalog server at {self.url} refused {method} {path}: {answer.status_code} {words}"
         if answer.status_code >= SERVER_ERRORS or answer.status_code == TOO_MANY:
-            raise CatalogUnavailableError(text)
+            raise RegistryUnavailableError(text)
         raise RefusedError(text, answer.status_code, code)
 
     def find(self, path: str, **query: str | int | None) -> Json | None:

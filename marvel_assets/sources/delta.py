@@ -56,7 +56,7 @@ class DeltaSource:
 
     @property
     def label(self) -> str:
-        """The path with the version."""
+        """The source's name in logs and metadata: the path with the version."""
         return f"{self.setting}@v{self.version}"
 
     @property

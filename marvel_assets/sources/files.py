@@ -58,14 +58,14 @@ class InputFile(NamedTuple):
 
 
 class Dialect(NamedTuple):
-    """How a CSV file is written."""
+    """Dialect of a CSV file: delimiter, and how quotes are escaped."""
 
     header: list[str]
     delimiter: str
     has_backslashes: bool
 
     def __str__(self) -> str:
-        """In words."""
+        """The dialect in words, for the log."""
         quotes = "a backslash before them" if self.has_backslashes else "doubling them"
         return f"{DELIMITERS[self.delimiter]} between cells and quotes escaped by {quotes}"
 

@@ -27,7 +27,7 @@ class GeneratedSource:
 
     @property
     def label(self) -> str:
-        """Names size and seed."""
+        """The source's name in logs and metadata, with size and seed."""
         return f"generated ({self.rows:,} rows, seed {self.seed})"
 
     @property

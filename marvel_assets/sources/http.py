@@ -69,7 +69,7 @@ class DownloadLimits:
 
 
 class Endpoint(NamedTuple):
-    """The far end of a connection."""
+    """Host, port and address of the far end of a connection."""
 
     address: IPv4Address | IPv6Address
     port: int

@@ -39,7 +39,7 @@ _NOT_WRITTEN_TO = Path(os.devnull)
 
 @dataclass(frozen=True)
 class FileSource:
-    """A file on this machine."""
+    """A CSV or Parquet file on this machine."""
 
     label: str
     path: Path

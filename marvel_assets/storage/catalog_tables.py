@@ -24,11 +24,11 @@ class CatalogTables(Tables):
     spark: Spark
 
     def location(self, name: str) -> TablePath:
-        """The quoted name."""
+        """The three-level name, quoted for Spark SQL."""
         return quoted(name)
 
     def count_at(self, location: TablePath, version: int) -> int:
-        """How many rows a version has."""
+        """Count the rows of a version where they are."""
         return self._version(location, version).count()
 
     def _read_version(

@@ -17,7 +17,7 @@ class ReferenceIOManager(dg.ConfigurableIOManager):
     folder: str = Field(description="Folder of the reference files.")
 
     def handle_output(self, context: dg.OutputContext, obj: Reference) -> None:
-        """Store the reference."""
+        """Store the reference that the asset returned."""
         self.store(context.asset_key, obj)
 
     def store(self, key: dg.AssetKey, reference: Reference) -> None:

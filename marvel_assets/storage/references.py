@@ -60,12 +60,12 @@ class LoggedModelRef:
 
     @property
     def data_version(self) -> str:
-        """The model's id."""
+        """The logged model's id: another model has another."""
         return self.model_id
 
     @property
     def uri(self) -> str:
-        """Where MLflow loads it from."""
+        """The URI from which MLflow loads the model: ``models:/<model_id>``."""
         return f"models:/{self.model_id}"
 
 
@@ -88,7 +88,7 @@ class ModelVersionRef:
 
     @property
     def data_version(self) -> str:
-        """Name and number."""
+        """The registered name and the version number."""
         return f"{self.name}/{self.version}"
 
 
@@ -109,7 +109,7 @@ class WheelRef:
 
     @property
     def data_version(self) -> str:
-        """The hash of its content."""
+        """The hash of the wheel's content."""
         return self.content
 
 

@@ -83,7 +83,7 @@ class TableScan:
         return self._empty()
 
     def read(self) -> pa.Table:
-        """All rows, ordered by ``Id``."""
+        """Read all rows of the scan into memory, ordered by the identifier."""
         import pyarrow as pa
 
         batches = list(self.batches())

@@ -165,7 +165,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         return {metric.key: metric.value for metric in logged.metrics or []}
 
     def tags_of(self, model: LoggedModelRef) -> dict[str, str]:
-        """The tags of a logged model."""
+        """The tags of a logged model, asked from the store."""
         return dict(self.client().get_logged_model(model.model_id).tags)
 
     def plots_of(self, model: LoggedModelRef) -> dict[str, bytes]:

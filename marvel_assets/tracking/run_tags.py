@@ -52,5 +52,5 @@ class RunTags(BaseModel):
             ) from error
 
     def as_dict(self) -> dict[str, str]:
-        """The tags by name."""
+        """The tags as MLflow takes them: text by name."""
         return self.model_dump()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def basic_signature(features: Sequence[str]) -> ModelSignature:
-    """Features to 0 or 1."""
+    """The basic model's signature: features in, the class 0 or 1 out."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 

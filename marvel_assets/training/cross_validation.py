@@ -32,7 +32,7 @@ class TrainingRows(NamedTuple):
     ids: pd.Series
 
     def at(self, places: Places) -> TrainingRows:
-        """The rows at these places."""
+        """The rows and ids at these positions, in their order."""
         return TrainingRows(self.rows.iloc[places], self.ids.iloc[places])
 
 

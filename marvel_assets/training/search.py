@@ -85,7 +85,7 @@ class SearchResult:
 
 
 class _TimeIsUpError(Exception):
-    """No further fit may begin."""
+    """The time is up: no further fit may begin."""
 
 
 def search(
@@ -201,7 +201,7 @@ def to_yaml(result: SearchResult, comparison: HoldoutComparison, rows: str) -> s
 
 
 def trials_table(result: SearchResult) -> pd.DataFrame:
-    """All trials, one a row."""
+    """All finished trials as a frame: one row a trial, with its scores, seconds and parameters."""
     import pandas as pd
 
     return pd.DataFrame(

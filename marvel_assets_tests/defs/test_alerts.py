@@ -5,7 +5,7 @@ import pytest
 from dagster_shared.error import SerializableErrorInfo
 
 from marvel_assets.defs.alerts import cause_of
-from marvel_assets.registry.base import CatalogUnavailableError
+from marvel_assets.registry.base import RegistryUnavailableError
 
 UNAVAILABLE = "The Unity Catalog server at http://there can't be reached."
 
@@ -13,7 +13,7 @@ UNAVAILABLE = "The Unity Catalog server at http://there can't be reached."
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (CatalogUnavailableError(UNAVAILABLE), UNAVAILABLE),
+        (RegistryUnavailableError(UNAVAILABLE), UNAVAILABLE),
         (dg.Failure("Nothing is under the alias."), "Nothing is under the alias."),
         (RuntimeError("it did not work"), "RuntimeError: it did not work (TimeoutError: timed out)"),
     ],
@@ -50,8 +50,8 @@ def test_an_error_of_our_own_is_told_where_a_library_hides_it():
     @dg.op
     def fails() -> None:
         try:
-            raise CatalogUnavailableError(UNAVAILABLE)  # noqa: TRY301
-        except CatalogUnavailableError:
+            raise RegistryUnavailableError(UNAVAILABLE)  # noqa: TRY301
+        except RegistryUnavailableError:
             raise RuntimeError("please ensure that the path is correct")  # noqa: B904 - as libraries do
 
     @dg.job

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import mlflow
 import pytest
 
-from marvel_assets.registry.base import CatalogError, ModelRegistry, ModelVersion
+from marvel_assets.registry.base import ModelRegistry, ModelVersion, RegistryError
 from marvel_assets_tests.registry.backends import ALIAS, Backend, Logged, register
 
 AWKWARD = """it's "so": `x` = 'y' and \\ % ✓"""
@@ -58,7 +58,7 @@ def test_threads_that_register_at_once_make_a_version_for_each_model(backend: Ba
 
 def test_a_model_that_was_never_logged_is_refused_and_makes_no_version(backend: Backend, registry: ModelRegistry):
     # when
-    with pytest.raises(CatalogError, match=f"{backend.name}: m-0000 can't be registered"):
+    with pytest.raises(RegistryError, match=f"{backend.name}: m-0000 can't be registered"):
         register(registry, Logged("m-0000", ""), backend.name)
 
     # then
@@ -108,7 +108,7 @@ def test_an_alias_is_only_set_to_a_version_that_is_ready(backend: Backend, regis
         (backend.name, 7, "does not exist; the alias latest-model was not moved"),
         (backend.other, 1, "does not exist"),
     ):
-        with pytest.raises(CatalogError, match=f"{name} version {version} {problem}"):
+        with pytest.raises(RegistryError, match=f"{name} version {version} {problem}"):
             registry.set_alias(name, ALIAS, version)
 
     # then

@@ -6,7 +6,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from marvel_assets.registry.base import CatalogError
+from marvel_assets.registry.base import RegistryError
 from marvel_assets.registry.databricks import DatabricksRegistry
 from marvel_assets.registry.model_pairs import WRAPS, ModelPair, ModelPairs
 from marvel_assets.registry.resource import UnityCatalog
@@ -50,7 +50,7 @@ def test_a_privilege_that_is_refused_is_named(
         workspace.registry.schemas.add(schema)
 
     # then
-    with pytest.raises(CatalogError, match=message.replace("{schema}", schema)):
+    with pytest.raises(RegistryError, match=message.replace("{schema}", schema)):
         machine("first").ensure_model(databricks.name)
 
 
@@ -72,7 +72,7 @@ def test_a_schema_that_is_missing_is_created_by_a_run_and_not_by_a_look(
 
 
 def test_a_catalog_that_is_missing_is_named(workspace: DatabricksWorkspace, machine: Machine):
-    with pytest.raises(CatalogError, match=f"There is no catalog marvel_new on {workspace.url}"):
+    with pytest.raises(RegistryError, match=f"There is no catalog marvel_new on {workspace.url}"):
         machine("first").ensure_model("marvel_new.characters.some_model")
 
 
@@ -83,7 +83,7 @@ def test_a_token_that_is_refused_is_reported_and_not_shown(
     monkeypatch.setenv("DATABRICKS_TOKEN", "canary-token")
 
     # when
-    with pytest.raises(CatalogError) as refusal:
+    with pytest.raises(RegistryError) as refusal:
         machine("first").ensure_model(databricks.name)
 
     # then

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from marvel_assets.registry.base import CatalogError, ModelRegistry
+from marvel_assets.registry.base import ModelRegistry, RegistryError
 from marvel_assets.registry.model_pairs import (
     ALIAS,
     CUSTOM_MODEL,
@@ -151,7 +151,7 @@ def test_what_a_pair_replaced_is_found_again(pairs: ModelPairs, served: Two):
 
     # then
     assert earlier.custom.version == 1
-    with pytest.raises(CatalogError, match="version 1 has taken no other version's place"):
+    with pytest.raises(RegistryError, match="version 1 has taken no other version's place"):
         pairs.previous(earlier)
 
 
@@ -160,12 +160,12 @@ def test_a_rollback_that_fails_leaves_no_note_of_it(
 ):
     # given: the registry goes away before the alias has moved
     def refuse(*_: object) -> None:
-        raise CatalogError("can't be set")
+        raise RegistryError("can't be set")
 
     monkeypatch.setattr(registry, "set_alias", refuse)
 
     # when
-    with pytest.raises(CatalogError, match="can't be set"):
+    with pytest.raises(RegistryError, match="can't be set"):
         pairs.promote(served[0], served[1].basic.model_id, Decision(rolled_back="it calls Uatu dead"))
 
     # then
@@ -278,7 +278,8 @@ def test_a_pair_that_is_not_ready_is_named_with_a_way_out(pairs: ModelPairs, ser
 
     # then
     with pytest.raises(
-        CatalogError, match=r"version 2 is READY, and wraps version 2 of .* which is FAILED_REGISTRATION; put a version"
+        RegistryError,
+        match=r"version 2 is READY, and wraps version 2 of .* which is FAILED_REGISTRATION; put a version",
     ):
         pairs.reconcile_aliases()
 
@@ -289,7 +290,7 @@ def test_a_foreign_version_under_the_alias_is_named_and_can_be_replaced(
     # given
     foreign = registry.register(pairs.custom_name, embedded.models[0].model_id, {}, "somebody else's")
     registry.set_alias(pairs.custom_name, ALIAS, foreign.version)
-    with pytest.raises(CatalogError, match=f"version {foreign.version} has no version of {pairs.basic_name} that it"):
+    with pytest.raises(RegistryError, match=f"version {foreign.version} has no version of {pairs.basic_name} that it"):
         pairs.current()
 
     # when

@@ -11,7 +11,7 @@ import mlflow
 import pytest
 
 from marvel_assets.model.safe_loading import digest_of_files
-from marvel_assets.registry.base import CatalogError
+from marvel_assets.registry.base import RegistryError
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.registry.unity_catalog import UnityCatalogRegistry
 from marvel_assets.registry.unity_catalog_api import UnityCatalogApi
@@ -67,10 +67,10 @@ def test_homes_that_register_at_once_get_numbers_of_their_own_and_leave_nothing_
     homes, together = [home(each) for each in ("first", "second")], Barrier(2)
     monkeypatch.setattr(server, "race_seconds", 0.3)
 
-    def upload_together(registry: UnityCatalogRegistry) -> Callable[..., CatalogError | None]:
+    def upload_together(registry: UnityCatalogRegistry) -> Callable[..., RegistryError | None]:
         upload = registry._upload
 
-        def uploaded(*arguments: str) -> CatalogError | None:
+        def uploaded(*arguments: str) -> RegistryError | None:
             registry._upload = upload
             together.wait()
             failure = upload(*arguments)
@@ -107,7 +107,7 @@ def test_a_number_that_a_foreign_client_was_given_before_is_an_error_until_someb
 
     # then: also at the next try, which deletes nothing that is not its own
     for _ in range(2):
-        with pytest.raises(CatalogError, match=rf"{name}: version 2 was given twice on {server.url}: .* delete the"):
+        with pytest.raises(RegistryError, match=rf"{name}: version 2 was given twice on {server.url}: .* delete the"):
             register(registry, models[1], name)
     assert api.call("GET", f"models/{name}/versions/2")["source"] == "theirs"
 
@@ -125,7 +125,7 @@ def test_a_version_that_was_given_its_number_first_is_withdrawn_for_another(
     registry.ensure_model(name)
     upload = registry._upload
 
-    def upload_beside_another(*arguments: str) -> CatalogError | None:
+    def upload_beside_another(*arguments: str) -> RegistryError | None:
         failure = upload(*arguments)
         monkeypatch.undo()
         server.set_back(name)
@@ -190,7 +190,7 @@ def test_an_edited_alias_is_named_with_what_was_expected(
     api.call("PATCH", f"models/{name}@{ALIAS}", body={"comment": comment})
 
     # then
-    with pytest.raises(CatalogError, match=f"{name}@{ALIAS} on .*its comment is '{comment}', expected the number"):
+    with pytest.raises(RegistryError, match=f"{name}@{ALIAS} on .*its comment is '{comment}', expected the number"):
         registry.get_version_by_alias(name, ALIAS)
 
 
@@ -204,7 +204,7 @@ def test_an_edited_comment_is_named_with_its_version(
     api.call("PATCH", f"models/{name}/versions/1", body={"comment": f"a model\nmarvel_assets: {edited}"})
 
     # then
-    with pytest.raises(CatalogError, match=f"The comment of {name} version 1 on .* was edited: its last line is"):
+    with pytest.raises(RegistryError, match=f"The comment of {name} version 1 on .* was edited: its last line is"):
         registry.search_versions(name)
 
 
@@ -222,7 +222,7 @@ def test_a_catalog_that_is_missing_is_named_with_the_way_to_have_it(server: Unit
     registry = UnityCatalogRegistry(mlflow.MlflowClient(), tmp_path, server.url, None)
 
     # then
-    with pytest.raises(CatalogError, match=r"There is no catalog marvel_new on http.*MARVEL_UC_STORAGE_ROOT"):
+    with pytest.raises(RegistryError, match=r"There is no catalog marvel_new on http.*MARVEL_UC_STORAGE_ROOT"):
         registry.ensure_model("marvel_new.characters.some_model")
 
 
@@ -234,7 +234,7 @@ def test_a_catalog_without_a_storage_root_is_refused_before_anything_is_register
     registry = UnityCatalogRegistry(mlflow.MlflowClient(), tmp_path, server.url, None)
 
     # then
-    with pytest.raises(CatalogError, match=f"{server.url} refused POST models: 400 FAILED_PRECONDITION: None of"):
+    with pytest.raises(RegistryError, match=f"{server.url} refused POST models: 400 FAILED_PRECONDITION: None of"):
         registry.ensure_model("marvel_rootless.characters.some_model")
 
 
@@ -264,7 +264,7 @@ def test_a_token_that_is_refused_is_reported_and_not_shown(monkeypatch: pytest.M
     monkeypatch.setenv("MLFLOW_UC_OSS_TOKEN", "canary-token")
 
     # when
-    with UnityCatalogServer(token="another") as server, pytest.raises(CatalogError) as refusal:
+    with UnityCatalogServer(token="another") as server, pytest.raises(RegistryError) as refusal:
         UnityCatalogApi(server.url).find("catalogs/marvel_new")
 
     # then
@@ -279,7 +279,7 @@ def test_a_server_that_refuses_is_named_with_its_answer(status: int):
         server.fail_with = status
 
         # then
-        with pytest.raises(CatalogError, match=f"{server.url} refused GET models/a.b.c: {status}"):
+        with pytest.raises(RegistryError, match=f"{server.url} refused GET models/a.b.c: {status}"):
             UnityCatalogApi(server.url).find("models/a.b.c")
 
 
@@ -289,5 +289,7 @@ def test_a_server_that_is_gone_is_named():
         url = server.url
 
     # then
-    with pytest.raises(CatalogError, match=rf"server at {url} can't be reached: \[Errno 111\] Connection refused\. Is"):
+    with pytest.raises(
+        RegistryError, match=rf"server at {url} can't be reached: \[Errno 111\] Connection refused\. Is"
+    ):
         UnityCatalogApi(url).find("models/a.b.c")

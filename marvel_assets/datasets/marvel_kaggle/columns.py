@@ -42,7 +42,7 @@ FEATURES = (
 """The columns that a model can learn from, in the tables' order."""
 
 BINARY_FEATURES = ("Teams", "Magic", "Mutant")
-"""Features that are 0 or 1."""
+"""Features that are 0 or 1: flags that the cleaning derives."""
 
 NUMERIC_FEATURES = ("Height", "Weight")
 """Features that are measured, and often missing."""

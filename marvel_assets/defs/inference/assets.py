@@ -19,7 +19,7 @@ from marvel_assets.tracking.run_tags import RunTags
 from marvel_assets.utils.code_versions import code_version, make_cache_key
 
 GROUP = "serving"
-WRAP_CODE = code_version("marvel_assets.model.serving_script", "marvel_assets.tracking.wrapper_logging")
+WRAP_CODE_VERSION = code_version("marvel_assets.model.serving_script", "marvel_assets.tracking.wrapper_logging")
 
 UNWRAPPED = "answers_the_same_unwrapped"
 WRAPS_THE_BASIC_VERSION = "wraps_the_basic_version"
@@ -52,7 +52,7 @@ def inference_wheel(context: dg.AssetExecutionContext, wheel_builder: WheelBuild
     kinds={"mlflow", "python"},
     owners=OWNERS,
     freshness_policy=FRESHNESS_POLICY,
-    code_version=WRAP_CODE,
+    code_version=WRAP_CODE_VERSION,
     io_manager_key="references",
     pool=POOL,
     check_specs=[
@@ -80,7 +80,7 @@ def custom_model_version(
     """The basic version wrapped in MarvelModelWrapper, which answers in words; the pair gets the alias latest-model."""
     retraining_lock.acquire(context)
     experiment = project.config.experiment_name_custom
-    cache_key = make_cache_key(basic_model_version.model_id, inference_wheel.content, WRAP_CODE)
+    cache_key = make_cache_key(basic_model_version.model_id, inference_wheel.content, WRAP_CODE_VERSION)
     with tracking.lock(cache_key):
         logged = tracking.find_model(experiment, cache_key)
         is_new = logged is None

@@ -14,7 +14,7 @@ from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
 
 class ScoreConfig(dg.Config):
-    """Who is scored."""
+    """Configuration of the op ``score_table``."""
 
     table: str = Field(
         description=(

@@ -28,7 +28,7 @@ from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.utils.code_versions import code_version
 
 PREDICTIONS = "survival_predictions"
-SCORING_VERSION = code_version(
+SCORING_CODE_VERSION = code_version(
     "marvel_assets.datasets.marvel_kaggle.scoring", "marvel_assets.datasets.marvel_kaggle.cleaning"
 )
 
@@ -39,7 +39,7 @@ SCORING_VERSION = code_version(
     kinds={"deltalake", "table"},
     owners=OWNERS,
     freshness_policy=FRESHNESS_POLICY,
-    code_version=SCORING_VERSION,
+    code_version=SCORING_CODE_VERSION,
     io_manager_key="references",
     deps=[custom_model_version],
     automation_condition=dg.AutomationCondition.eager(),
@@ -105,7 +105,7 @@ def predict_table(
         "scored_table_id": tables.table_id(table.name),
         "model": f"{pair.custom.name}/{pair.custom.version}",
         "model_id": pair.custom.model_id,
-        "scored_by": SCORING_VERSION,
+        "scored_by": SCORING_CODE_VERSION,
     }
     previous = latest if latest is not None and made_of.items() <= latest.provenance.items() else None
     if previous is not None and previous.provenance["scored_version"] == table.version:

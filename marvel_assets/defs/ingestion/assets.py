@@ -43,8 +43,8 @@ from marvel_assets.utils.code_versions import code_version
 from marvel_assets.utils.redaction import escape_control
 
 GROUP = "ingestion"
-READING_VERSION = code_version("marvel_assets.sources.files", "marvel_assets.sources.delta")
-CLEANING_VERSION = code_version("marvel_assets.datasets.marvel_kaggle.cleaning")
+READING_CODE_VERSION = code_version("marvel_assets.sources.files", "marvel_assets.sources.delta")
+CLEANING_CODE_VERSION = code_version("marvel_assets.datasets.marvel_kaggle.cleaning")
 
 SOURCE_DIGEST = "source_digest"
 """Digest of the source's content, in the commit and the materialisation of raw_characters."""
@@ -84,7 +84,7 @@ class RawCharactersConfig(dg.Config):
     kinds={"deltalake", "table"},
     owners=OWNERS,
     freshness_policy=FRESHNESS_POLICY,
-    code_version=READING_VERSION,
+    code_version=READING_CODE_VERSION,
     io_manager_key="references",
     pool=POOL,
     metadata={"dagster/column_schema": column_schema(RAW_CHARACTERS, DELIVERED_TYPES)},
@@ -108,7 +108,7 @@ def raw_characters(
     generator = project.config.generator.model_copy(update={key: n for key, n in chosen.items() if n is not None})
     looks = sources.fingerprint(config.source, generator)
     with sources.located(config.source, generator) as source:
-        read_from = {SOURCE_DIGEST: source.digest, "read_by": READING_VERSION}
+        read_from = {SOURCE_DIGEST: source.digest, "read_by": READING_CODE_VERSION}
         latest = tables.latest(name)
         if latest is not None and read_from.items() <= latest.provenance.items():
             written = WriteResult(latest, is_new=False)
@@ -141,7 +141,7 @@ def _cleaned_table(name: str, description: str, schema: dg.TableSchema, lineage:
         kinds={"deltalake", "table"},
         owners=OWNERS,
         freshness_policy=FRESHNESS_POLICY,
-        code_version=CLEANING_VERSION,
+        code_version=CLEANING_CODE_VERSION,
         skippable=True,
         metadata={"dagster/column_schema": schema, "dagster/column_lineage": lineage},
     ).with_io_manager_key("references")
@@ -196,7 +196,7 @@ def characters(
     """Clean and split the raw characters in one pass; each table is an atomic commit of its own."""
     retraining_lock.acquire(context)
     selected = [key.to_user_string() for key in sorted(context.selected_asset_keys)]
-    made_of = {"raw_content": raw_characters.content, "cleaned_by": CLEANING_VERSION}
+    made_of = {"raw_content": raw_characters.content, "cleaned_by": CLEANING_CODE_VERSION}
     latest_by_asset = {asset: tables.latest(project.config.qualified(asset)) for asset in selected}
     current = {
         asset: latest

@@ -30,7 +30,7 @@ CACHE_KEY = "cache_key"
 MAX_ROWS = 200_000
 """About how many rows of a window, and of the reference, are compared: larger ones are sampled."""
 
-DRIFT_CODE = code_version("marvel_assets.evaluation.drift", "marvel_assets.model.wrapper")
+DRIFT_CODE_VERSION = code_version("marvel_assets.evaluation.drift", "marvel_assets.model.wrapper")
 
 
 @dg.asset(
@@ -38,7 +38,7 @@ DRIFT_CODE = code_version("marvel_assets.evaluation.drift", "marvel_assets.model
     kinds={"python"},
     owners=OWNERS,
     freshness_policy=FRESHNESS_POLICY,
-    code_version=DRIFT_CODE,
+    code_version=DRIFT_CODE_VERSION,
     automation_condition=dg.AutomationCondition.eager(),
     check_specs=[
         dg.AssetCheckSpec(
@@ -62,7 +62,7 @@ def drift_report(
 
     thresholds, features = project.config.drift, list(project.config.features)
     cache_key = make_cache_key(
-        survival_predictions, survival_predictions.content, thresholds.model_dump_json(), DRIFT_CODE
+        survival_predictions, survival_predictions.content, thresholds.model_dump_json(), DRIFT_CODE_VERSION
     )
     if (before := _reported(context)).get(CACHE_KEY) == dg.MetadataValue.text(cache_key):
         context.log.info(f"{survival_predictions}: as reported before")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.defs.dataset_inputs import find_dataset_input
-from marvel_assets.registry.base import CatalogError, CatalogUnavailableError
+from marvel_assets.registry.base import RegistryError, RegistryUnavailableError
 from marvel_assets.registry.model_pairs import ROLLED_BACK
 from marvel_assets.utils.code_versions import code_version, make_cache_key
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from marvel_assets.storage.tables import Tables
     from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
-GATE_CODE = code_version("marvel_assets.evaluation.gate")
+GATE_CODE_VERSION = code_version("marvel_assets.evaluation.gate")
 CACHE_KEY, RESULT = "gate_cache_key", "gate_result"
 """Tags of a logged model: what it was compared with and by, and the result. A champion changes; models don't."""
 
@@ -61,13 +61,13 @@ class Baselines:
         """Look them up.
 
         Raises:
-            CatalogUnavailableError: the catalog does not answer, which says nothing of the champion.
+            RegistryUnavailableError: the catalog does not answer, which says nothing of the champion.
         """
         try:
             champion = pairs.current()
-        except CatalogUnavailableError:
+        except RegistryUnavailableError:
             raise
-        except CatalogError as error:
+        except RegistryError as error:
             return cls(None, str(error))
         best_id = champion.basic.tags.get(BEST_SERVED) if champion else None
         if champion is None or best_id in {None, champion.basic.model_id}:
@@ -127,7 +127,7 @@ def evaluate_challenger_cached(
         champion.basic.model_id if champion else baselines.problem,
         best.model_id if best else "",
         project.config.gate.model_dump_json(),
-        GATE_CODE,
+        GATE_CODE_VERSION,
     )
     if tags.get(CACHE_KEY) == cache_key:
         return GateResult.from_json(tags[RESULT])

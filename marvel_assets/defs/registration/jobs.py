@@ -174,7 +174,7 @@ def approve_models(
 
 @dg.job(description="Put a registered pair under the alias: where gate.approval is manual, or after a rollback.")
 def approve() -> None:
-    """By default the newest pair."""
+    """Points the aliases at the newest pair, or at the one that the configuration names."""
     approve_models()
 
 

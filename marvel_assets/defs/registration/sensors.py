@@ -5,7 +5,7 @@ import dagster as dg
 from marvel_assets.defs.registration.assets import report_served
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.sensor_cursor import SensorCursor
-from marvel_assets.registry.base import CatalogError
+from marvel_assets.registry.base import RegistryError
 from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.io_managers import ReferenceIOManager
@@ -38,7 +38,7 @@ def alias_reconciliation_sensor(
     cursor, pairs = SensorCursor.from_json(context.cursor), unity_catalog.pairs(project.config)
     try:
         reconciled, current = pairs.reconcile_aliases(), pairs.current()
-    except (CatalogError, MlflowException) as error:
+    except (RegistryError, MlflowException) as error:
         return cursor.failed("The aliases can't be looked at", error)
     if reconciled is None:
         return cursor.succeeded(f"Both aliases are at {current}." if current else f"Nothing is {ALIAS} yet.")

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 GROUP = "training"
-FIT_CODE = code_version("marvel_assets.training.fit", "marvel_assets.training.dataset")
+FIT_CODE_VERSION = code_version("marvel_assets.training.fit", "marvel_assets.training.dataset")
 DISTRIBUTED_FIT_MODULES = (
     "marvel_assets.training.fit",
     "marvel_assets.training.distributed",
     "marvel_assets.storage.table_scan",
 )
-DISTRIBUTED_FIT_CODE = code_version(*DISTRIBUTED_FIT_MODULES)
-LOG_CODE = code_version("marvel_assets.tracking.model_logging", "marvel_assets.training.dataset")
+DISTRIBUTED_FIT_CODE_VERSION = code_version(*DISTRIBUTED_FIT_MODULES)
+LOG_CODE_VERSION = code_version("marvel_assets.tracking.model_logging", "marvel_assets.training.dataset")
 
 
 class Distribution(dg.Config):
@@ -68,7 +68,7 @@ class FitConfig(dg.Config):
     kinds={"scikitlearn", "lightgbm"},
     owners=OWNERS,
     freshness_policy=FRESHNESS_POLICY,
-    code_version=FIT_CODE,
+    code_version=FIT_CODE_VERSION,
     io_manager_key="pipelines",
     pool=POOL,
 )
@@ -86,13 +86,13 @@ def fitted_pipeline(
     settings = project.config
     parameters = settings.fit_settings
     # Where the workers are makes no difference, their number does.
-    distributed = (config.distribution.workers, DISTRIBUTED_FIT_CODE) if config.distribution else ()
+    distributed = (config.distribution.workers, DISTRIBUTED_FIT_CODE_VERSION) if config.distribution else ()
     cache_key = make_cache_key(
         train_set.content,
         settings.num_features,
         settings.cat_features,
         sorted(parameters.items()),
-        FIT_CODE,
+        FIT_CODE_VERSION,
         version("lightgbm"),
         version("scikit-learn"),
         f"sample {config.sample}",
@@ -195,7 +195,7 @@ def _fit_on_workers(
     kinds={"mlflow", "lightgbm"},
     owners=OWNERS,
     freshness_policy=FRESHNESS_POLICY,
-    code_version=LOG_CODE,
+    code_version=LOG_CODE_VERSION,
     io_manager_key="references",
     pool=POOL,
 )
@@ -212,12 +212,12 @@ def basic_model(
     """The pipeline logged in MLflow: signature, example, both data sets at their versions, metrics and plots."""
     retraining_lock.acquire(context)
     # Another wheel makes no other model: the cache key holds the code that the pipeline needs.
-    cache_key = make_cache_key(fitted_pipeline.cache_key, test_set.content, LOG_CODE)
+    cache_key = make_cache_key(fitted_pipeline.cache_key, test_set.content, LOG_CODE_VERSION)
     with tracking.lock(cache_key):
         logged = tracking.find_model(project.config.experiment_name_basic, cache_key)
         is_new = logged is None
         if logged is None:
-            context.log.info(f"Judging pipeline {fitted_pipeline.cache_key[:12]} on {test_set}")
+            context.log.info(f"Evaluating pipeline {fitted_pipeline.cache_key[:12]} on {test_set}")
             logged = _log(context, fitted_pipeline, test_set, inference_wheel, project, tables, tracking, cache_key)
     metrics = tracking.metrics_of(logged)
     context.log.info(

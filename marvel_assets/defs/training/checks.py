@@ -16,7 +16,7 @@ LOADS = "loads_by_model_id_and_by_run"
 FOUND = "is_found_by_git_sha"
 SAME_ROWS = "training_rows_are_read_again"
 
-INSPECTION_CODE = code_version("marvel_assets.tracking.artifacts", "marvel_assets.training.dataset")
+INSPECTION_CODE_VERSION = code_version("marvel_assets.tracking.artifacts", "marvel_assets.training.dataset")
 INSPECTED_BY = "inspected_by"
 """Tag of a logged model: the code that it passed by."""
 
@@ -55,7 +55,7 @@ def basic_model_inspection(
     """
     tags = tracking.tags_of(basic_model)
     is_part_of_a_run = bool(context.job_def.asset_layer.selected_asset_keys)
-    if is_part_of_a_run and (tags.get(INSPECTION), tags.get(INSPECTED_BY)) == (PASSED, INSPECTION_CODE):
+    if is_part_of_a_run and (tags.get(INSPECTION), tags.get(INSPECTED_BY)) == (PASSED, INSPECTION_CODE_VERSION):
         yield from (_result(name, passed=True, inspected_in=tags[INSPECTED_IN]) for name in (LOADS, FOUND, SAME_ROWS))
         return
     verdicts = [
@@ -66,7 +66,7 @@ def basic_model_inspection(
     failed = [str(verdict.check_name) for verdict in verdicts if not verdict.passed]
     noted = {
         INSPECTION: f"failed {', '.join(failed)}" if failed else PASSED,
-        INSPECTED_BY: INSPECTION_CODE,
+        INSPECTED_BY: INSPECTION_CODE_VERSION,
         INSPECTED_IN: context.run.run_id,
     }
     tracking.tag_model(basic_model, noted)

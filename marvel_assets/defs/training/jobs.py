@@ -26,7 +26,7 @@ retrain = dg.define_asset_job(
     description="Bring every asset up to date, from the source to the custom model. Unchanged assets are reused.",
 )
 
-STUDY_CODE = code_version("marvel_assets.training.search", "marvel_assets.training.dataset")
+STUDY_CODE_VERSION = code_version("marvel_assets.training.search", "marvel_assets.training.dataset")
 
 
 class TuneConfig(dg.Config):
@@ -120,7 +120,7 @@ def study_cache_key(table: TableVersion, project: Project, budget: "SearchBudget
         budget.seed,
         f"sample {config.sample}",
         f"holdout {config.holdout}",
-        STUDY_CODE,
+        STUDY_CODE_VERSION,
         *(version(library) for library in ("lightgbm", "optuna", "scikit-learn")),
     )
 

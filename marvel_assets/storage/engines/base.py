@@ -1,4 +1,4 @@
-"""What every engine can do."""
+"""The engine that makes tables: one interface for DuckDB and Spark."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class EngineSession(ABC):
 
     @abstractmethod
     def fetchall(self, statement: str) -> list[tuple[object, ...]]:
-        """The few rows of a SELECT."""
+        """Run a SELECT and fetch all its rows; for results that fit into memory."""
 
     @abstractmethod
     def fingerprint(self, relation: str) -> Content:
@@ -114,7 +114,7 @@ class EngineSession(ABC):
 
 
 class Engine(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
-    """Opens sessions."""
+    """A resource that opens sessions of DuckDB or Spark."""
 
     def problems(self) -> list[str]:
         """What a session would lack; nothing where it runs in this process."""

@@ -44,7 +44,7 @@ ROW_GROUP_SIZE = 32_768
 
 
 class DuckDBEngine(Engine):
-    """The embedded engine."""
+    """DuckDB makes the rows in this process, and delta-rs writes them."""
 
     scratch: str = Field(description="Folder for what does not fit into memory while tables are made.")
     memory_limit: str | None = Field(
@@ -82,7 +82,7 @@ class DuckDBEngine(Engine):
 
 
 class DuckDBSession(EngineSession):
-    """One connection."""
+    """An in-memory DuckDB database, for one step."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
@@ -171,7 +171,7 @@ class DuckDBSession(EngineSession):
         self._connection.execute(f"CREATE VIEW {into} AS {statement}")
 
     def fetchall(self, statement: str) -> list[tuple[object, ...]]:
-        """Fetch all rows."""
+        """Run the SELECT and fetch all its rows."""
         return self._connection.execute(statement).fetchall()
 
     def fingerprint(self, relation: str) -> Content:

@@ -109,15 +109,15 @@ class SparkEngineSession(EngineSession):
         self._keep(rows.withColumn("prediction", answer(*features)), into)
 
     def create_table_as(self, statement: str, into: str) -> None:
-        """Compute the rows once."""
+        """Compute the rows once, and keep them in memory or on disk until the session ends."""
         self._keep(self._spark.sql(statement), into)
 
     def create_view(self, statement: str, into: str) -> None:
-        """Keep the plan."""
+        """Register the SELECT as a temporary view; Spark runs it where the view is read."""
         self._view(self._spark.sql(statement), into)
 
     def fetchall(self, statement: str) -> list[tuple[object, ...]]:
-        """Collect the few rows."""
+        """Run the SELECT and collect all its rows."""
         return [tuple(row) for row in self._spark.sql(statement).collect()]
 
     def fingerprint(self, relation: str) -> Content:
