@@ -293,7 +293,7 @@ def test_the_whole_graph_on_the_parts_of_databricks(
     assert not spark_home.mlflow_database.with_suffix(".db-wal").exists()
     names = [f"spark_catalog.marvel_characters.{model}" for model in (BASIC, CUSTOM)]
     aliases = [databricks_workspace.registry.models[name]["aliases"] for name in names]
-    assert aliases == [{"latest-model": "1"}] * 2
+    assert aliases == [{"latest-model": "1"}, {"latest-model": "1", "last-promoted": "1"}]
     assert ("POST", "/api/2.0/mlflow/runs/create") in databricks_workspace.requests
     assert reference(spark_home, "train_set").name == "spark_catalog.marvel_characters.train_set"
 

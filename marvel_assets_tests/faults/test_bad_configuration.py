@@ -412,7 +412,7 @@ def test_a_table_of_that_name_lies_nowhere(tmp_path: Path, record_property: Reco
         ("rollback", "rollback_models", {"reason": "x", "actor": "x" * 101}, "RollbackConfig\nactor\n"),
         ("rollback", "rollback_models", {"reason": "'; DROP TABLE x; --"}, "there is nothing to roll back"),
         ("approve", "approve_models", {"actor": "\x1b[2J"}, "ApproveConfig\nactor\n"),
-        ("approve", "approve_models", {"basic_version": 10**18}, "has no version to approve"),
+        ("approve", "approve_models", {"basic_version": 10**18}, "that basic_model_version has registered"),
     ],
 )
 def test_what_a_job_is_asked_for_is_told_with_its_key(
