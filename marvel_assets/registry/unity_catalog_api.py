@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.registry.base import RegistryError, RegistryUnavailableError
+from marvel_assets.utils.errors import root_cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -66,7 +67,7 @@ class UnityCatalogApi:
             if answer.ok:
                 return {} if method == "DELETE" else dict(answer.json())
         except requests.RequestException as error:
-            reason = f"no answer within {SECONDS} s" if isinstance(error, requests.Timeout) else _innermost(error)
+            reason = f"no answer within {SECONDS} s" if isinstance(error, requests.Timeout) else str(root_cause(error))
             raise RegistryUnavailableError(
                 f"The Unity Catalog server at {self.url} can't be reached: {reason}. Is it running, and is "
                 "MARVEL_UC_URL its address?"
@@ -111,9 +112,3 @@ def _reason(answer: Any) -> tuple[str, str]:  # noqa: ANN401 - a response of req
         return content["error_code"], f"{content['error_code']}: {content.get('message', '')}"[:LONGEST_REASON]
     except (ValueError, TypeError, KeyError):
         return "", answer.text[:LONGEST_REASON]
-
-
-def _innermost(error: BaseException) -> str:
-    while cause := error.__cause__ or error.__context__:
-        error = cause
-    return str(error)

@@ -21,6 +21,7 @@ from requests.utils import get_auth_from_url, select_proxy
 from urllib3.exceptions import HTTPError, LocationParseError
 
 from marvel_assets.sources.base import SourceError
+from marvel_assets.utils.errors import root_cause
 from marvel_assets.utils.redaction import redact_url
 from marvel_assets.utils.timeouts import run_with_timeout
 
@@ -167,14 +168,13 @@ def _with_plain_errors(problem: str, limits: DownloadLimits, fetch: Callable[[],
     except _RefusedError as error:
         reason = str(error)
     except (requests.RequestException, HTTPError, ValueError, OSError) as error:
-        reason = _root_cause(error)
+        reason = _plain_reason(error)
     raise SourceError(f"{problem}: {reason}. Check the address and the network, or set MARVEL_SOURCE to another.")
 
 
-def _root_cause(error: BaseException) -> str:
+def _plain_reason(error: BaseException) -> str:
     """The innermost error, which does not quote the URL as those around it do."""
-    while inner := error.__cause__ or error.__context__:
-        error = inner
+    error = root_cause(error)
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, requests.RequestException | LocationParseError):

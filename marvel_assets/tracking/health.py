@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from marvel_assets.tracking.mlflow_store import DEFAULT_EXPERIMENT, PROXIED, StoreError, artifact_root_of, connect
+from marvel_assets.utils.errors import causes
 
 PACKAGES = {
     "azure": "azure-storage-blob",
@@ -95,7 +96,7 @@ def _reason(error: Exception) -> str:
     import mlflow
     from requests import RequestException
 
-    chain = list(_chain(error))
+    chain = list(causes(error))
     innermost = str(chain[-1]).strip().splitlines()[0]
     match getattr(error, "get_http_status_code", int)():
         case 401 | 403 as status:
@@ -111,9 +112,3 @@ def _reason(error: Exception) -> str:
     if any(isinstance(cause, RequestException) for cause in chain):
         return f"can't be reached: {innermost}. Is it running, and is MLFLOW_TRACKING_URI its address?"
     return f"can't be used: {innermost}"
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

@@ -17,7 +17,7 @@ from marvel_assets.defs.run_monitoring import KILLED, MonitoredRunLauncher, fail
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.utils.run_heartbeat import is_running
 from marvel_assets_tests.commands import materialize, succeeded
-from marvel_assets_tests.tracking.logging_assets import mark, wait_for
+from marvel_assets_tests.tracking.logging_assets import mark, waiting_run
 
 pytestmark = pytest.mark.integration
 
@@ -42,14 +42,8 @@ def waiting(home: ProjectPaths, tmp_path: Path) -> Iterator[subprocess.Popen[byt
     """A run at the command line that has started, and goes on until it is killed or let go."""
     module = tmp_path / "waits.py"
     module.write_text(WAITS)
-    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-f", str(module), "--select", "waiting"]
-    process = subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_for(mark("waiting"))
+    with waiting_run("-f", str(module)) as process:
         yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture

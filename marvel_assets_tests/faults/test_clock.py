@@ -31,7 +31,7 @@ from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.planted import spoilt_characters
 from marvel_assets_tests.servers.mlflow_server import mlflow_server
 from marvel_assets_tests.tracking import logging_assets
-from marvel_assets_tests.tracking.logging_assets import BASIC, log, mark, wait_for
+from marvel_assets_tests.tracking.logging_assets import BASIC, log, waiting_run
 
 SHIFTS = (
     (0, -5 * YEAR, -2 * YEAR, -7 * YEAR, -6 * YEAR),
@@ -200,17 +200,9 @@ def test_a_clock_that_is_set_forward_takes_no_version_of_a_table_away(clock: Clo
 def waiting(home: ProjectPaths, clock: Clock) -> Iterator[subprocess.Popen[bytes]]:  # noqa: ARG001 - the home is in the environment
     """A run of this home, three hours ahead, that has its MLflow run open."""
     clock.set(3 * HOUR)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dagster", "asset", "materialize", "-m", logging_assets.__name__, "--select", "waiting"],
-        cwd=PROJECT_ROOT, env={**users_environment(), **clock.environment},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    try:
-        wait_for(mark("waiting"))
+    environment = {**users_environment(), **clock.environment}
+    with waiting_run("-m", logging_assets.__name__, env=environment, start_new_session=True) as process:
         yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 def statuses(home: ProjectPaths) -> set[str]:

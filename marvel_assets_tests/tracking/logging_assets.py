@@ -1,11 +1,16 @@
 """Assets that log to MLflow, for runs in other processes; they find their home by MARVEL_HOME."""
 
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
-from marvel_assets.paths import ProjectPaths
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.tracking.run_tags import RunTags
 
@@ -58,6 +63,21 @@ def broken(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None:
     """Fails while it logs, and again when it is tried again."""
     with tracking.run(CUSTOM, RunTags.collect(context.run.run_id)):
         raise ValueError("broken on purpose")
+
+
+@contextmanager
+def waiting_run(*target: str, **settings: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A run at the command line that has come to the asset ``waiting``; what is left of it at the end is killed."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dagster", "asset", "materialize", *target, "--select", "waiting"],
+        cwd=PROJECT_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **settings,
+    )  # fmt: skip
+    try:
+        wait_for(mark("waiting"))
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 @dg.asset

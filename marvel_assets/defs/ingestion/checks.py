@@ -13,6 +13,7 @@ from marvel_assets.storage.tables import Tables
 from marvel_assets.utils.redaction import escape_control
 
 CONTRACT = "keeps_the_contract"
+CONTRACT_DESCRIPTION = "Ids are unique and in the right split; columns hold only what the data contract allows."
 EXAMPLES = 3
 
 
@@ -49,7 +50,7 @@ def raw_numbers_are_readable(
     asset="train_set",
     name=CONTRACT,
     blocking=True,
-    description="Ids are unique and in the right split; columns hold only what the data contract allows.",
+    description=CONTRACT_DESCRIPTION,
 )
 def train_set_keeps_the_contract(
     train_set: TableVersion, engine: dg.ResourceParam[Engine], tables: Tables
@@ -62,7 +63,7 @@ def train_set_keeps_the_contract(
     asset="test_set",
     name=CONTRACT,
     blocking=True,
-    description="Ids are unique and in the right split; columns hold only what the data contract allows.",
+    description=CONTRACT_DESCRIPTION,
 )
 def test_set_keeps_the_contract(
     test_set: TableVersion, engine: dg.ResourceParam[Engine], tables: Tables
