@@ -383,8 +383,8 @@ def test_an_experiment_whose_artifacts_would_lie_outside_the_home_is_refused(
 
 @pytest.mark.parametrize(
     "text",
-    ["a: [1", "\tb: 1", "a: 2020-99-99", "a: &b [*b", "\x00"],
-    ids=["unclosed", "tab", "no date", "anchor", "NUL"],
+    ["a: [1", "\tb: 1"],
+    ids=["unclosed", "tab"],
 )
 def test_what_is_no_yaml_is_refused(tmp_path: Path, text: str):
     # then
@@ -395,16 +395,6 @@ def test_what_is_no_yaml_is_refused(tmp_path: Path, text: str):
 def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str):
     # then
     assert "expected keys and values" in refusal(tmp_path, text)
-
-
-def test_what_is_no_utf8_is_refused(tmp_path: Path):
-    # given
-    path = tmp_path / "settings.yml"
-    path.write_bytes("target: é".encode("latin-1"))
-
-    # then
-    with pytest.raises(ConfigError, match=rf"{path}: can't be read as YAML"):
-        ProjectConfig.from_yaml(path)
 
 
 def test_keys_that_are_no_text_are_refused(tmp_path: Path, content: dict[str, Any]):
