@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import textwrap
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from marvel_assets.sources.base import Source, SourceError
 from marvel_assets.sources.delta import DeltaSource, is_delta_table
 from marvel_assets.sources.files import InputFile, find_dialect, hashed, read_files
 from marvel_assets.sources.generated import GeneratedSource
 from marvel_assets.utils.redaction import escape_control, redact_url
-from marvel_assets.utils.timeouts import run_with_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,9 +30,7 @@ URL_PREFIXES = ("http://", "https://")
 FILE_ENDINGS = (".csv", ".parquet")
 """Which files of a folder are read."""
 
-MAX_NAMES = 5
-FINGERPRINT_SECONDS = 10.0
-"""How long a look at a source may take."""
+MAX_NAMES_LENGTH = 200
 
 _NOT_WRITTEN_TO = Path(os.devnull)
 
@@ -89,10 +87,15 @@ class FolderSource:
     def notes(self) -> Sequence[str]:
         """What is left out."""
         note = (
-            f"{self.label}: {_shorten(self.left_out)} not read; of a folder only its own *.csv and *.parquet files "
+            f"{self.label}: {self.shortened} not read; of a folder only its own *.csv and *.parquet files "
             "are. Unpack packed files, and move those of subfolders up."
         )
         return (note,) if self.left_out else ()
+
+    @property
+    def shortened(self) -> str:
+        """The first names of what is left out."""
+        return textwrap.shorten(", ".join(self.left_out), MAX_NAMES_LENGTH, placeholder=" …")
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows of all files, numbered through; an error in the end where they are not those of the digest."""
@@ -101,13 +104,6 @@ class FolderSource:
     @cached_property
     def _files(self) -> list[InputFile]:
         return [hashed(file, escape_control(str(Path(self.label) / file.name))) for file in self.files]
-
-
-class FolderContent(NamedTuple):
-    """What is in a folder of deliveries: the files to read, by name, and the names of what is left out."""
-
-    files: tuple[Path, ...]
-    left_out: tuple[str, ...]
 
 
 def locate(setting: str, scratch: Path, generator: Generator) -> Source:
@@ -135,10 +131,10 @@ def locate(setting: str, scratch: Path, generator: Generator) -> Source:
     path, label = path_of(setting), escape_control(setting)
     if is_delta_table(path):
         return DeltaSource.newest(label, path, scratch)
-    return FolderSource(label, *_files_in(path, label)) if path.is_dir() else FileSource(label, path)
+    return _folder(path, label) if path.is_dir() else FileSource(label, path)
 
 
-def fingerprint(setting: str, generator: Generator, seconds: float = FINGERPRINT_SECONDS) -> str | None:
+def fingerprint(setting: str, generator: Generator) -> str | None:
     """Look at a source without reading it whole.
 
     Equal fingerprints mean that nothing points to a change. Other ones mean that the source may have changed: its
@@ -147,7 +143,6 @@ def fingerprint(setting: str, generator: Generator, seconds: float = FINGERPRINT
     Args:
         setting: what ``locate`` takes.
         generator: how many rows ``generated`` makes, and from which seed.
-        seconds: how long the look may take.
 
     Returns:
         A hash, since addresses may hold secrets and folders many files; None where only reading the source can tell.
@@ -155,13 +150,7 @@ def fingerprint(setting: str, generator: Generator, seconds: float = FINGERPRINT
     Raises:
         SourceError: there is nothing under that name any more, or no answer in time.
     """
-    try:
-        state = run_with_timeout(seconds, lambda: _state_of(setting, generator))
-    except TimeoutError as error:
-        raise SourceError(
-            f"{redact_source(setting)}: no answer within {seconds:g} seconds; check the "
-            "network or the drive, and try again."
-        ) from error
+    state = _state_of(setting, generator)
     return None if state is None else hashlib.sha256(json.dumps([setting, state]).encode()).hexdigest()
 
 
@@ -218,7 +207,7 @@ def _state_of(setting: str, generator: Generator) -> object:
     path = path_of(setting)
     if is_delta_table(path):
         return DeltaSource.newest(setting, path, _NOT_WRITTEN_TO).digest
-    files = _files_in(path, setting).files if path.is_dir() else (path,)
+    files = _folder(path, setting).files if path.is_dir() else (path,)
     try:
         states = [(file.name, file.stat()) for file in files]
     except OSError as error:
@@ -227,7 +216,7 @@ def _state_of(setting: str, generator: Generator) -> object:
     return [(name, state.st_size, state.st_mtime_ns, state.st_ino) for name, state in states]
 
 
-def _files_in(folder: Path, label: str) -> FolderContent:
+def _folder(folder: Path, label: str) -> FolderSource:
     """The CSV and Parquet files that are in the folder itself, and what else is.
 
     Raises:
@@ -238,17 +227,11 @@ def _files_in(folder: Path, label: str) -> FolderContent:
         files = tuple(path for path in visible if path.suffix.lower() in FILE_ENDINGS and not path.is_dir())
     except OSError as error:
         raise SourceError(f"{label}: the folder can't be listed: {error.strerror}.") from error
-    left_out = tuple(escape_control(path.name) for path in visible if path not in files)
+    source = FolderSource(label, files, tuple(escape_control(path.name) for path in visible if path not in files))
     if not files:
         raise SourceError(
             f"{label}: the folder holds neither *.csv nor *.parquet and is no Delta table (looked in "
-            f"{folder.absolute()}, not in its subfolders; found {_shorten(left_out) or 'nothing'}); put files there, "
+            f"{folder.absolute()}, not in its subfolders; found {source.shortened or 'nothing'}); put files there, "
             "unpacked, or set MARVEL_SOURCE to another place."
         )
-    return FolderContent(files, left_out)
-
-
-def _shorten(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
-    more = f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
-    return ", ".join(names[:MAX_NAMES]) + more
+    return source
