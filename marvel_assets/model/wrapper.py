@@ -7,10 +7,14 @@ import pandas as pd
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from marvel_assets.model.batching import predict_unique_rows
+from marvel_assets.model.explanation import explain
 from marvel_assets.model.safe_loading import load_trusted
 
 ARTIFACT = "lightgbm-pipeline"
 """The name under which the wrapper carries the basic model."""
+
+PROBABILITY, EXPLAIN = "probability", "explain"
+"""The parameters of ``predict``: whether the answer holds more than the words."""
 
 
 class MarvelModelWrapper(PythonModel):
@@ -29,19 +33,27 @@ class MarvelModelWrapper(PythonModel):
         self,
         context: PythonModelContext | None,  # noqa: ARG002
         model_input: pd.DataFrame,
-        params: dict[str, Any] | None = None,  # noqa: ARG002
-    ) -> dict[str, list[str]]:
+        params: dict[str, Any] | None = None,
+    ) -> dict[str, list[Any]]:
         """Say of each row which class it is in.
 
         Args:
             context: unused; the model is there since ``load_context``.
             model_input: a table with the features by name. Other columns are ignored; those of numbers may be absent
                 where a missing one stays missing.
-            params: unused.
+            params: ``probability`` adds that of the second label; ``explain`` adds ``base_value``, ``contributions``
+                and ``why``, as ``explanation.explain`` describes them. Others are ignored.
 
         Raises:
             ValueError: naming the column that is absent, or holds what the model can't take.
         """
         features = self.model.named_steps["coerce"].transform(model_input)
-        classes = predict_unique_rows(features, self.model.predict) if len(features) else []  # LightGBM wants a row
-        return {self.answer: [self.labels[int(found)] for found in classes]}
+        if features.empty:  # LightGBM wants a row
+            return {self.answer: []}
+        classes = predict_unique_rows(features, self.model.predict)
+        answer: dict[str, list[Any]] = {self.answer: [self.labels[int(found)] for found in classes]}
+        if params and params.get(PROBABILITY):
+            answer[PROBABILITY] = predict_unique_rows(features, self.model.predict_proba)[:, 1].tolist()
+        if params and params.get(EXPLAIN):
+            answer |= explain(self.model, features, self.labels)
+        return answer

@@ -22,12 +22,18 @@ def basic_signature(features: Sequence[str]) -> ModelSignature:
 
 
 def custom_signature(features: Sequence[str], answer: str) -> ModelSignature:
-    """Features to ``{answer: ["alive", …]}``."""
+    """Features to ``{answer: ["alive", …]}``, and the parameters that ask for more than that."""
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import Array
 
-    return ModelSignature(inputs=_inputs(features), outputs=Schema([ColSpec(Array(DataType.string), answer)]))
+    from marvel_assets.model.wrapper import EXPLAIN, PROBABILITY
+
+    return ModelSignature(
+        inputs=_inputs(features),
+        outputs=Schema([ColSpec(Array(DataType.string), answer)]),
+        params=ParamSchema([ParamSpec(name, DataType.boolean, default=False) for name in (PROBABILITY, EXPLAIN)]),
+    )
 
 
 def example_frame(features: Sequence[str]) -> pd.DataFrame:

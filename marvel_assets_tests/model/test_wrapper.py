@@ -95,7 +95,7 @@ def test_nobody_asked_about_is_nobody_answered_for(wrapper: MarvelModelWrapper, 
     assert wrapper.predict(None, sets["test"][FEATURE_NAMES].head(0)) == {"Survival prediction": []}
 
 
-def test_parameters_are_taken_and_change_nothing(wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame]):
+def test_other_parameters_are_taken_and_change_nothing(wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame]):
     # given
     rows = sets["test"][FEATURE_NAMES].head(20)
 
@@ -129,6 +129,42 @@ def test_the_served_model_answers_as_the_wrapper_does(
 
     # then
     assert served.predict(rows) == wrapper.predict(None, rows)
+
+
+def test_asked_for_more_the_served_model_says_how_sure_it_is_and_why(
+    served: PyFuncModel, fitted: Pipeline, sets: dict[str, pd.DataFrame]
+):
+    # given
+    rows = sets["test"][FEATURE_NAMES].head(300)
+
+    # when
+    answer = served.predict(rows, params={"probability": True, "explain": True})
+
+    # then
+    assert answer["probability"] == fitted.predict_proba(rows)[:, 1].tolist()
+    raw_scores = fitted.predict(rows, raw_score=True)
+    sums = [base + sum(each.values()) for base, each in zip(answer["base_value"], answer["contributions"], strict=True)]
+    assert sums == pytest.approx(raw_scores, abs=1e-9)
+    assert {tuple(each) for each in answer["contributions"]} == {tuple(FEATURE_NAMES)}
+    assert answer["Survival prediction"] == served.predict(rows)["Survival prediction"]
+
+
+def test_the_three_strongest_features_are_named_with_what_they_speak_for(
+    wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame]
+):
+    # given
+    row = sets["test"].head(1).assign(Height=None)
+
+    # when
+    answer = wrapper.predict(None, row, params={"explain": True})
+
+    # then
+    [contributions], [why] = answer["contributions"], answer["why"]
+    strongest = sorted(contributions, key=lambda name: abs(contributions[name]))[:-4:-1]
+    cells = row.iloc[0].fillna("missing")
+    assert why.split(", ") == [
+        f"{name}={cells[name]} ({'alive' if contributions[name] > 0 else 'dead'})" for name in strongest
+    ]
 
 
 def test_the_served_model_does_without_measures_and_names_what_else_is_absent(

@@ -20,17 +20,23 @@ def server(first_run: ProjectPaths, small_project: Path) -> Iterator[str]:
         yield url
 
 
-def test_it_answers_in_words(server: str):
+def test_it_answers_in_words_and_says_why_where_it_is_asked(server: str):
     # given
     characters = [{name: values[row] for name, values in EXAMPLE.items()} for row in range(2)]
 
     # when
-    answer = requests.post(f"{server}/invocations", json={"dataframe_records": characters}, timeout=30).json()
+    plain, explained = (
+        requests.post(f"{server}/invocations", json={"dataframe_records": characters} | more, timeout=30).json()
+        for more in ({}, {"params": {"explain": True}})
+    )
 
     # then
-    predicted = answer["predictions"]["Survival prediction"]
+    predicted = plain["predictions"]["Survival prediction"]
     assert len(predicted) == 2
     assert set(predicted) <= {"alive", "dead"}
+    assert set(plain["predictions"]) == {"Survival prediction"}
+    assert explained["predictions"]["Survival prediction"] == predicted
+    assert [set(each) for each in explained["predictions"]["contributions"]] == [set(EXAMPLE)] * 2
 
 
 @pytest.mark.usefixtures("home")

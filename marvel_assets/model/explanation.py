@@ -1,0 +1,51 @@
+"""Why a model answers as it does: exact SHAP values, which LightGBM computes itself."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from marvel_assets.model.batching import predict_unique_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
+
+STRONGEST = 3
+
+
+def explain(pipeline: Pipeline, features: pd.DataFrame, labels: Sequence[str]) -> dict[str, list[Any]]:
+    """What each feature adds to the raw score of each row.
+
+    The raw score is the logarithm of the odds of the second label. The base value, which is the same for all rows, and
+    a row's contributions add up to it.
+
+    Args:
+        pipeline: of ``build_pipeline``, fitted.
+        features: its input, with at least one row.
+        labels: the words for the classes 0 and 1.
+
+    Returns:
+        ``base_value``, ``contributions`` by feature, and ``why``: the strongest of them in words.
+    """
+    values = predict_unique_rows(features, partial(pipeline.predict, pred_contrib=True))
+    contributions = [dict(zip(features.columns, row, strict=True)) for row in values[:, :-1].tolist()]
+    cells = features.astype(object).where(features.notna(), "missing").to_dict("records")
+    return {
+        "base_value": values[:, -1].tolist(),
+        "contributions": contributions,
+        "why": [_in_words(*each, labels) for each in zip(contributions, cells, strict=True)],
+    }
+
+
+def strongest_first(contributions: dict[str, float]) -> list[str]:
+    """The features that made a difference, the strongest first."""
+    return sorted(filter(contributions.get, contributions), key=lambda name: -abs(contributions[name]))
+
+
+def _in_words(contributions: dict[str, float], cells: Mapping[Any, object], labels: Sequence[str]) -> str:
+    """Such as ``Identity=Secret (dead), Teams=1 (alive), Height=missing (alive)``."""
+    strongest = strongest_first(contributions)[:STRONGEST]
+    return ", ".join(f"{name}={cells[name]} ({labels[contributions[name] > 0]})" for name in strongest)
