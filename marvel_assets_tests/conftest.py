@@ -4,11 +4,13 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 import yaml
 from hypothesis import settings
 
+from marvel_assets import cli
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets_tests.commands import marvel, succeeded
 from marvel_assets_tests.homes import Templates, copy_of, made_once, make_empty
@@ -128,3 +130,24 @@ def given_runs(home: ProjectPaths, templates: Templates) -> Callable[..., Projec
         return copy_of(templates.after(*shares), home.root)
 
     return put
+
+
+@pytest.fixture
+def marvel_here(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., CompletedProcess[str]]:
+    """Gives the project's command in this process, for the seconds that imports take in another."""
+
+    def give(*arguments: str, **settings: str) -> CompletedProcess[str]:
+        capfd.readouterr()
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.argv", ["marvel", *arguments])
+            for name, value in settings.items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        printed, code = capfd.readouterr(), ended.value.code
+        told = f"{code}\n" if isinstance(code, str) else ""
+        return CompletedProcess([*arguments], 1 if told else code or 0, printed.out, printed.err + told)
+
+    return give

@@ -2,15 +2,13 @@
 
 import pickle
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any, NamedTuple
 
 import pytest
 
-from marvel_assets import cli
 from marvel_assets.config import ProjectConfig
 from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.commands import succeeded
@@ -69,27 +67,6 @@ def _settings_of_whole_runs(small_project: Path) -> Iterator[None]:
         for name in ("MARVEL_SOURCE", "MARVEL_ENV", "MARVEL_PROFILE", "MLFLOW_TRACKING_URI"):
             patch.delenv(name, raising=False)
         yield
-
-
-@pytest.fixture
-def marvel_here(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., CompletedProcess[str]]:
-    """Gives the project's command in this process, for the seconds that imports take in another."""
-
-    def give(*arguments: str, **settings: str) -> CompletedProcess[str]:
-        capfd.readouterr()
-        with monkeypatch.context() as patch:
-            patch.setattr("sys.argv", ["marvel", *arguments])
-            for name, value in settings.items():
-                patch.setenv(name, value)
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-        printed, code = capfd.readouterr(), ended.value.code
-        told = f"{code}\n" if isinstance(code, str) else ""
-        return CompletedProcess([*arguments], 1 if told else code or 0, printed.out, printed.err + told)
-
-    return give
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

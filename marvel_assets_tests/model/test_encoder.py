@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-import pickle
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -14,10 +11,6 @@ import pytest
 import skops.io
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from lightgbm import LGBMClassifier
-from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
-from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -33,7 +26,7 @@ def expected_failed_checks(_estimator: object) -> dict[str, str]:
 
 
 @parametrize_with_checks(
-    [CatToIntTransformer(), CatToIntTransformer(columns=["x0"]), CatToIntTransformer(min_frequency=2)],
+    [CatToIntTransformer(), CatToIntTransformer(columns=["x0"], min_frequency=2)],
     expected_failed_checks=expected_failed_checks,
 )
 def test_keeps_the_contract_of_scikit_learn(estimator, check):
@@ -61,46 +54,9 @@ def encoder(characters):
 # --- the parts of scikit-learn's contract that concern frames
 
 
-def test_clone_is_unfitted_and_has_the_same_columns(encoder):
-    # when
-    copy = clone(encoder)
-    # then
-    assert copy.columns == COLUMNS
-    assert not hasattr(copy, "categories_")
-
-
-def test_transform_before_fit_is_an_error(characters):
-    with pytest.raises(NotFittedError):
-        CatToIntTransformer().transform(characters)
-
-
-def test_feature_names_out_are_the_names_in_their_order(encoder, characters):
-    assert encoder.get_feature_names_out().tolist() == list(characters.columns)
-
-
-def test_feature_names_out_refuses_other_names(encoder):
-    with pytest.raises(ValueError, match="input_features is not equal to feature_names_in_"):
-        encoder.get_feature_names_out(["a", "b", "c", "d"])
-
-
 def test_fit_names_the_column_that_is_not_there(characters):
     with pytest.raises(ValueError, match="Gender"):
         CatToIntTransformer(columns=["Universe", "Gender"]).fit(characters)
-
-
-def test_transform_names_the_column_that_is_not_there(encoder, characters):
-    with pytest.raises(ValueError, match="now missing:\n- Teams"):
-        encoder.transform(characters.drop(columns="Teams"))
-
-
-def test_transform_names_the_column_that_is_too_many(encoder, characters):
-    with pytest.raises(ValueError, match="unseen at fit time:\n- Extra"):
-        encoder.transform(characters.assign(Extra=1))
-
-
-def test_transform_refuses_another_order_of_columns(encoder, characters):
-    with pytest.raises(ValueError, match="same order"):
-        encoder.transform(characters[characters.columns[::-1]])
 
 
 def test_fit_refuses_two_columns_of_one_name():
@@ -109,11 +65,6 @@ def test_fit_refuses_two_columns_of_one_name():
     # then
     with pytest.raises(ValueError, match="'Universe' 2 times"):
         CatToIntTransformer().fit(frame)
-
-
-def test_fit_refuses_a_frame_without_rows(characters):
-    with pytest.raises(ValueError, match="no rows"):
-        CatToIntTransformer(columns=COLUMNS).fit(characters.iloc[:0])
 
 
 def test_fit_refuses_a_string_for_the_columns(characters):
@@ -136,15 +87,6 @@ def test_transform_names_the_column_with_cells_that_cannot_be_hashed(encoder, ch
     # then
     with pytest.raises(TypeError, match="'Universe'"):
         encoder.transform(listed)
-
-
-def test_set_output_names_the_columns_of_an_array():
-    # given
-    encoder = CatToIntTransformer().set_output(transform="pandas")
-    # when
-    result = encoder.fit_transform(np.array([["a"], ["b"]]))
-    # then
-    pd.testing.assert_frame_equal(result, pd.DataFrame({"x0": np.array([0, 1], dtype=np.int32)}))
 
 
 # --- codes
@@ -213,16 +155,16 @@ FLAG_TYPES = [
 ]
 
 
-@pytest.mark.parametrize("scored", FLAG_TYPES)
 @pytest.mark.parametrize("fitted", FLAG_TYPES)
-def test_flags_agree_whatever_type_stores_them(fitted, scored):
+def test_flags_agree_whatever_type_stores_them(fitted):
     # given
     flags = pd.DataFrame({"Magic": [0, 1, 1, 0]})
     # when
     encoder = CatToIntTransformer().fit(flags.astype(fitted))
     # then
     assert encoder.categories_ == {"Magic": [0, 1]}
-    assert encoder.transform(flags.astype(scored))["Magic"].tolist() == [0, 1, 1, 0]
+    for scored in FLAG_TYPES:
+        assert encoder.transform(flags.astype(scored))["Magic"].tolist() == [0, 1, 1, 0], scored
 
 
 def test_nullable_flag_with_a_gap_becomes_minus_one_there():
@@ -313,23 +255,6 @@ def test_other_columns_pass_through_untouched(encoder, characters):
     pd.testing.assert_frame_equal(result.drop(columns=COLUMNS), characters.drop(columns=COLUMNS))
 
 
-def test_columns_keep_their_order(encoder, characters):
-    pd.testing.assert_index_equal(encoder.transform(characters).columns, characters.columns)
-
-
-def test_other_integer_columns_stay_integer(encoder, characters):
-    assert encoder.transform(characters)["PageCount"].tolist() == [3, 2**53 + 1, 1, 0]
-
-
-def test_input_is_not_changed(characters):
-    # given
-    before = characters.copy(deep=True)
-    # when
-    CatToIntTransformer(columns=COLUMNS).fit(characters).transform(characters)
-    # then
-    pd.testing.assert_frame_equal(characters, before)
-
-
 def test_changing_the_result_leaves_the_input_alone(encoder, characters):
     # given
     before = characters.copy(deep=True)
@@ -351,13 +276,6 @@ def test_frame_without_rows_comes_back_without_rows(encoder, characters):
 # --- stored and loaded
 
 
-def test_pickle_round_trip_gives_the_same_codes(encoder, characters):
-    # when
-    loaded = pickle.loads(pickle.dumps(encoder))  # noqa: S301 - what this test has just written
-    # then
-    pd.testing.assert_frame_equal(loaded.transform(characters), encoder.transform(characters))
-
-
 def test_skops_round_trip_gives_the_same_codes(characters):
     # given
     mixed = characters.assign(Universe=["Earth-616", 1.5, np.inf, 2**70])
@@ -371,38 +289,6 @@ def test_skops_round_trip_gives_the_same_codes(characters):
 
 def test_skops_has_to_trust_the_encoder_alone(encoder):
     assert skops.io.get_untrusted_types(data=skops.io.dumps(encoder)) == TRUSTED
-
-
-def test_pipeline_predicts_the_same_after_a_skops_round_trip():
-    # given
-    draw = np.random.default_rng(0)
-    rows = pd.DataFrame(
-        {
-            "Height": draw.normal(1.8, 0.2, 200),
-            "Universe": draw.choice(["Earth-616", "Other"], 200),
-            "Magic": draw.integers(0, 2, 200),
-        }
-    )
-    encode = CatToIntTransformer(columns=["Universe", "Magic"])
-    pipeline = Pipeline([("encode", encode), ("classify", LGBMClassifier(n_estimators=5, n_jobs=1, verbose=-1))])
-    pipeline.fit(rows, rows["Magic"])
-    stored = skops.io.dumps(pipeline)
-    # when
-    loaded = skops.io.loads(stored, trusted=skops.io.get_untrusted_types(data=stored))
-    # then
-    np.testing.assert_array_equal(loaded.predict_proba(rows), pipeline.predict_proba(rows))
-
-
-def test_module_needs_no_orchestration():
-    # given
-    code = (
-        "import sys, marvel_assets.model.encoder\n"
-        "sys.exit(sorted({'dagster', 'duckdb', 'deltalake', 'pyspark'} & set(sys.modules)) or 0)"
-    )
-    # when
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    # then
-    assert done.returncode == 0, done.stderr
 
 
 # --- properties
@@ -469,62 +355,6 @@ def test_array_gets_the_codes_of_the_frame(fitted, scored):
     from_array = CatToIntTransformer().fit(fitted_frame.to_numpy()).transform(scored_frame.to_numpy())
     # then
     np.testing.assert_array_equal(from_array, from_frame.to_numpy())
-
-
-@given(fitted=cells, scored=cells)
-def test_codes_lie_between_minus_one_and_the_number_of_categories(fitted, scored):
-    # given
-    encoder = CatToIntTransformer().fit(frame_of(fitted))
-    # when
-    codes = encoder.transform(frame_of(scored))["Origin"]
-    # then
-    assert codes.between(-1, len(encoder.categories_["Origin"]) - 1).all()
-
-
-@given(fitted=cells)
-def test_code_of_a_seen_value_leads_back_to_it(fitted):
-    # given
-    encoder = CatToIntTransformer().fit(frame_of(fitted))
-    # when
-    codes = encoder.transform(frame_of(fitted))["Origin"]
-    # then
-    categories = encoder.categories_["Origin"]
-    assert all(
-        pd.isna(cell) if code == -1 else categories[code] == cell for cell, code in zip(fitted, codes, strict=True)
-    )
-
-
-@given(fitted=cells, unseen=values)
-def test_value_left_out_of_fit_is_unknown(fitted, unseen):
-    # given
-    others = [cell for cell in fitted if pd.isna(cell) or cell != unseen]
-    encoder = CatToIntTransformer().fit(frame_of([*others, None]))
-    # when
-    codes = encoder.transform(frame_of([unseen]))["Origin"]
-    # then
-    assert codes.tolist() == [-1]
-
-
-@given(data=st.data(), fitted=cells)
-def test_order_of_fitted_rows_does_not_matter(data, fitted):
-    # given
-    shuffled = data.draw(st.permutations(fitted))
-    # when
-    first, second = (CatToIntTransformer().fit(frame_of(rows)).categories_ for rows in (fitted, shuffled))
-    # then
-    assert repr(first) == repr(second)
-
-
-@given(data=st.data(), fitted=cells, scored=cells)
-def test_codes_follow_their_rows(data, fitted, scored):
-    # given
-    encoder = CatToIntTransformer().fit(frame_of(fitted))
-    frame = frame_of(scored)
-    order = data.draw(st.permutations(range(len(scored))))
-    # when
-    result = encoder.transform(frame.iloc[order])
-    # then
-    pd.testing.assert_frame_equal(result, encoder.transform(frame).iloc[order])
 
 
 @settings(max_examples=25)

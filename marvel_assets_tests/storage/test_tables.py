@@ -54,14 +54,29 @@ def rows_of(table: pa.Table) -> list[tuple[str, int]]:
     return list(zip(table["Id"].to_pylist(), table["number"].to_pylist(), strict=True))
 
 
-def test_the_first_content_makes_version_0(tables: Tables):
+def test_the_first_content_makes_version_0_in_a_folder_of_its_name(tables: Tables):
+    # given
+    assert tables.latest(NAME) is None
+    made_of = {"raw": "catalog.schema.raw@v3", "counts": [1, 2], "quote": 'it\'s "so" ✓'}
+
     # when
-    published = publish(tables, ANNA_BEN)
+    published = publish(tables, ANNA_BEN, made_of)
 
     # then
+    table = published.commit.table
     assert published.is_new
-    assert (published.commit.table.name, published.commit.table.version, published.commit.table.rows) == (NAME, 0, 2)
-    assert rows_of(tables.read(published.commit.table)) == ANNA_BEN
+    assert (table.name, table.version, table.rows) == (NAME, 0, 2)
+    assert DeltaTable.is_deltatable(str(Path(tables.warehouse, "catalog", "schema", "characters")))
+    read = tables.read(table)
+    assert rows_of(read) == ANNA_BEN
+    assert read.column_names == ["Id", "number", "update_timestamp_utc"]
+    assert read.schema.field("update_timestamp_utc").type == pa.timestamp("us", "UTC")
+
+    # and its commit says what it was made of, for other tools too
+    assert tables.latest(NAME) == published.commit
+    assert tables.latest(NAME).provenance == made_of
+    [entry] = delta(tables).history()
+    assert json.loads(entry["userMetadata"]) == {"rows": 2, "content": table.content, "provenance": made_of}
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["same order", "other order"])
@@ -93,15 +108,7 @@ def test_changed_content_makes_a_new_version_that_holds_it(tables: Tables, chang
     assert (published.is_new, published.commit.table.version) == (True, 1)
     assert published.commit.table.data_version != first.commit.table.data_version
     assert rows_of(tables.read(published.commit.table)) == changed
-
-
-def test_a_table_can_begin_empty(tables: Tables):
-    # when
-    published = publish(tables, [])
-
-    # then
-    assert (published.is_new, published.commit.table.rows, published.commit.table.version) == (True, 0, 0)
-    assert publish(tables, []).is_new is False
+    assert rows_of(tables.read(first.commit.table)) == ANNA_BEN
 
 
 def test_content_that_comes_back_makes_a_new_version_with_the_data_version_that_it_had(tables: Tables):
@@ -115,17 +122,6 @@ def test_content_that_comes_back_makes_a_new_version_with_the_data_version_that_
     # then
     assert (back.is_new, back.commit.table.version) == (True, 2)
     assert back.commit.table.data_version == first.commit.table.data_version
-
-
-def test_an_older_version_keeps_its_rows_after_the_table_has_changed(tables: Tables):
-    # given
-    first = publish(tables, ANNA_BEN)
-
-    # when
-    publish(tables, ANNA_CLEO)
-
-    # then
-    assert rows_of(tables.read(first.commit.table)) == ANNA_BEN
 
 
 def test_two_tables_do_not_share_versions(tables: Tables):
@@ -148,17 +144,6 @@ def test_rows_are_read_in_the_order_of_their_ids(tables: Tables):
 
     # then
     assert read["Id"].to_pylist() == ["Ben", "anna", "cleo"]
-
-
-def test_only_the_columns_asked_for_are_read(tables: Tables):
-    # given
-    published = publish(tables, ANNA_BEN)
-
-    # when
-    read = tables.read(published.commit.table, ["number", "Id"])
-
-    # then
-    assert read.column_names == ["number", "Id"]
 
 
 def test_only_rows_of_a_condition_are_read_also_where_its_column_is_not(tables: Tables):
@@ -250,22 +235,6 @@ def test_after_vacuum_content_that_is_nowhere_any_more_is_named_in_plain_words(t
         tables.read(first.commit.table)
 
 
-def test_the_row_digest_is_not_stored(tables: Tables):
-    # when
-    published = publish(tables, ANNA_BEN)
-
-    # then
-    assert tables.read(published.commit.table).column_names == ["Id", "number", "update_timestamp_utc"]
-
-
-def test_times_are_stored_in_utc(tables: Tables):
-    # when
-    published = publish(tables, ANNA_BEN)
-
-    # then
-    assert tables.read(published.commit.table).schema.field("update_timestamp_utc").type == pa.timestamp("us", "UTC")
-
-
 def test_the_change_data_feed_is_on_and_tells_what_changed(tables: Tables):
     # given
     publish(tables, ANNA_BEN)
@@ -277,44 +246,6 @@ def test_the_change_data_feed_is_on_and_tells_what_changed(tables: Tables):
     assert delta(tables).metadata().configuration["delta.enableChangeDataFeed"] == "true"
     changes = pa.table(delta(tables).load_cdf(starting_version=1)).to_pylist()
     assert {"ben": "delete", "cleo": "insert"}.items() <= {row["Id"]: row["_change_type"] for row in changes}.items()
-
-
-def test_a_table_lies_under_catalog_schema_and_name(tables: Tables):
-    # when
-    publish(tables, ANNA_BEN)
-
-    # then
-    assert DeltaTable.is_deltatable(str(Path(tables.warehouse, "catalog", "schema", "characters")))
-
-
-def test_head_is_none_where_there_is_no_table(tables: Tables):
-    # then
-    assert tables.latest(NAME) is None
-
-
-def test_provenance_can_be_read_from_the_newest_commit(tables: Tables):
-    # given
-    made_of = {"raw": "catalog.schema.raw@v3", "counts": [1, 2], "quote": 'it\'s "so" ✓'}
-
-    # when
-    published = publish(tables, ANNA_BEN, made_of)
-
-    # then
-    assert tables.latest(NAME) == published.commit
-    assert tables.latest(NAME).provenance == made_of
-
-
-def test_provenance_can_be_read_from_the_commit_of_an_older_version(tables: Tables):
-    # given
-    first = publish(tables, ANNA_BEN, {"raw": "v0"})
-    publish(tables, ANNA_CLEO, {"raw": "v1"})
-
-    # when
-    commit = tables.commit_of(first.commit.table)
-
-    # then
-    assert commit == first.commit
-    assert commit.provenance == {"raw": "v0"}
 
 
 def test_every_version_has_the_provenance_of_its_own_commit(tables: Tables):
@@ -487,16 +418,3 @@ def test_processes_that_publish_the_same_content_make_one_version(tables: Tables
     # then
     assert sorted(is_new) == [False] * 5 + [True]
     assert delta(tables).version() == 0
-
-
-def test_the_commit_records_rows_and_content_for_other_tools(tables: Tables):
-    # when
-    published = publish(tables, ANNA_BEN, {"raw": "v0"})
-
-    # then
-    [entry] = delta(tables).history()
-    assert json.loads(entry["userMetadata"]) == {
-        "rows": 2,
-        "content": published.commit.table.content,
-        "provenance": {"raw": "v0"},
-    }

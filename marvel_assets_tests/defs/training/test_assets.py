@@ -9,11 +9,10 @@ import pytest
 import yaml
 from deltalake import DeltaTable
 
-from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import reference, state_of
-from marvel_assets_tests.conftest import FEW_TREES, SMALL_GENERATOR
+from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.graph import failure_of, metadata_of, run_graph, succeeded
 
 pytestmark = pytest.mark.integration
@@ -54,22 +53,6 @@ def test_both_data_sets_are_inputs_at_their_true_version(first_run: ProjectPaths
         assert source["delta_table_version"] == str(table.version)
         assert DeltaTable(source["path"], version=int(source["delta_table_version"])).count() == table.rows
         assert inputs[context].digest.startswith(f"v{table.version}-")
-
-
-def test_a_later_table_version_gets_an_input_of_its_own(materialised: ProjectPaths, tmp_path: Path):
-    # given: as many rows as before, one of them changed
-    rows = synthetic_characters(**SMALL_GENERATOR)
-    rows["Teams"] = rows["Teams"].where(rows.index % 2 == 0, "Some Team")
-    rows.to_csv(tmp_path / "rows.csv", index=False)
-
-    # when
-    succeeded(run_graph(materialised, tmp_path / "rows.csv"))
-
-    # then
-    client = connect(f"sqlite:///{materialised.mlflow_database}", materialised.locks)
-    run = client.get_run(reference(materialised, "basic_model").run_id)
-    versions = {json.loads(item.dataset.source)["delta_table_version"] for item in run.inputs.dataset_inputs}
-    assert versions == {"1"}
 
 
 def test_metrics_are_linked_to_the_model_and_the_data_set(first_run: ProjectPaths, client: mlflow.MlflowClient):
