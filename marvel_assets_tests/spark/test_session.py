@@ -8,23 +8,20 @@ import pytest
 
 from marvel_assets.spark.session import Spark
 from marvel_assets_tests.commands import python, succeeded
-
-WITHOUT_JAVA = """
-import dagster as dg
-from marvel_assets.spark.session import Spark
-try:
-    Spark(folder='jars', locks='locks').session()
-except dg.Failure as failure:
-    print(failure.description)
-"""
+from marvel_assets_tests.sockets import LOOPBACK, listening
 
 
-def test_without_java_the_failure_tells_what_to_install(tmp_path: Path):
+def test_without_java_the_failure_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # given
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+
     # when
-    told = succeeded(python("-c", WITHOUT_JAVA, PATH=str(tmp_path), JAVA_HOME="")).stdout
+    with pytest.raises(dg.Failure) as failure:
+        Spark(folder="jars", locks="locks").session()
 
     # then
-    assert told.startswith("Spark needs Java 17 or newer and no 'java' is on the PATH")
+    assert failure.value.description.startswith("Spark needs Java 17 or newer and no 'java' is on the PATH")
 
 
 @pytest.fixture
@@ -49,7 +46,7 @@ def test_a_run_that_never_asks_for_the_session_imports_no_spark():
 
 
 @pytest.mark.spark
-def test_a_session_counts_and_is_one_for_all_assets_of_a_run_and_stopped_afterwards(spark: Spark):
+def test_a_session_counts_on_this_machine_alone_is_one_for_all_assets_of_a_run_and_stopped_afterwards(spark: Spark):
     # given
     seen = []
 
@@ -60,6 +57,8 @@ def test_a_session_counts_and_is_one_for_all_assets_of_a_run_and_stopped_afterwa
         seen.append(spark.session().range(10).count())
         seen.append(spark.session().conf.get("spark.sql.session.timeZone"))
         seen.append(spark.session().conf.get("spark.sql.shuffle.partitions"))
+        spark.session().range(10).repartition(2).mapInPandas(lambda frames: frames, "id long").count()
+        seen.append(listening())
 
     @dg.asset(deps=[asking])
     def asking_again(spark: Spark) -> None:
@@ -69,9 +68,11 @@ def test_a_session_counts_and_is_one_for_all_assets_of_a_run_and_stopped_afterwa
     result = dg.materialize([asking, asking_again], resources={"spark": spark})
 
     # then
-    session, count, zone, partitions, again = seen
+    session, count, zone, partitions, addresses, again = seen
     assert result.success
     assert (count, zone, partitions) == (10, "UTC", "3")
+    assert addresses
+    assert addresses <= LOOPBACK
     assert again is session
     assert session._jsc.sc().isStopped()
 
@@ -92,25 +93,6 @@ def test_a_session_is_stopped_where_an_asset_fails(spark: Spark):
     # then
     assert not result.success
     assert started[0]._jsc.sc().isStopped()
-
-
-@pytest.mark.spark
-def test_a_session_leaves_nothing_where_it_is_started(spark_folder: Path, tmp_path: Path):
-    # given
-    program = (
-        "from marvel_assets.spark.session import Spark\n"
-        f"session = Spark(folder={str(spark_folder)!r}, locks={str(tmp_path / 'locks')!r}).session()\n"
-        f"session.range(3).write.format('delta').save({str(tmp_path / 'table')!r})\n"
-        "session.sql('SHOW TABLES').collect()"
-    )
-    here = tmp_path / "here"
-    here.mkdir()
-
-    # when
-    succeeded(python("-c", program, cwd=here))
-
-    # then
-    assert list(here.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -136,8 +118,9 @@ def test_a_server_that_can_not_be_used_is_told_without_its_token(url: str | None
     assert "canary" not in told.value.description
 
 
-def test_something_else_that_listens_there_is_told_in_bounded_time():
+def test_something_else_that_listens_there_is_named_in_bounded_time(monkeypatch: pytest.MonkeyPatch):
     # given: a server that takes connections and says nothing
+    monkeypatch.setattr("marvel_assets.spark.session.CONNECT_SECONDS", 1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"sc://127.0.0.1:{listener.getsockname()[1]}"
         spark = Spark(mode="connect", url=url, folder="jars", locks="locks")

@@ -44,36 +44,33 @@ def publish(tables: CatalogTables, spark: Spark, numbers: int) -> WriteResult:
         return tables.write_if_changed(session, "made", NAME, {"numbers": numbers})
 
 
-def test_content_is_published_once_under_its_name(tables: CatalogTables, spark: Spark):
-    # when
-    first, again = (publish(tables, spark, 10) for _ in range(2))
-
-    # then
-    assert (first.is_new, again.is_new) == (True, False)
-    assert again.commit == first.commit
-    assert spark.session().table(quoted(NAME)).count() == 10
-
-
-def test_a_version_is_read_in_the_order_of_the_ids_after_the_table_went_on(tables: CatalogTables, spark: Spark):
+def test_content_is_written_once_and_every_version_is_read_with_what_it_was_made_of(
+    tables: CatalogTables, spark: Spark, monkeypatch: pytest.MonkeyPatch
+):
     # given
-    first = publish(tables, spark, 12).commit.table
-    publish(tables, spark, 20)
-
-    # when
-    read = tables.read(first, ["Id", "number"])
+    assert tables.latest(NAME) is None
+    first, again, second = (publish(tables, spark, numbers) for numbers in (12, 12, 1000))
 
     # then
-    assert read["Id"].to_pylist() == sorted(str(number) for number in range(12))
+    assert (first.is_new, again.is_new, second.is_new) == (True, False, True)
+    assert again.commit == first.commit == tables.commit_of(first.commit.table)
+    assert tables.latest(NAME).provenance == {"numbers": 1000}
+    assert spark.session().table(quoted(NAME)).count() == 1000
 
+    # and an earlier version is read in the order of the ids
+    assert tables.read(first.commit.table, ["Id", "number"])["Id"].to_pylist() == sorted(map(str, range(12)))
+    with pytest.raises(TableNotFoundError, match=f"{NAME}@v7"):
+        tables.read(TableVersion(NAME, 7, 10, "content"))
 
-def test_the_commit_of_a_version_tells_what_it_was_made_of(tables: CatalogTables, spark: Spark):
-    # given
-    first = publish(tables, spark, 12).commit
-    publish(tables, spark, 20)
+    # and a sample is the same rows at every call
+    drawn, drawn_again = (tables.read(second.commit.table, ["Id"], sample=0.3)["Id"].to_pylist() for _ in range(2))
+    assert drawn == drawn_again
+    assert 230 < len(drawn) < 370
 
-    # then
-    assert tables.commit_of(first.table) == first
-    assert tables.latest(NAME).provenance == {"numbers": 20}
+    # and where a machine has no memory left, rows are refused before they are fetched
+    monkeypatch.setattr("psutil.virtual_memory", type("Memory", (), {"available": 1000}))
+    with pytest.raises(TooManyRowsError, match=r"1,000 rows of 1 columns need .* Fit on a sample"):
+        tables.read(second.commit.table, ["Id"])
 
 
 def test_a_table_keeps_its_id_and_its_successor_has_another(tables: CatalogTables, spark: Spark):
@@ -91,43 +88,6 @@ def test_a_table_keeps_its_id_and_its_successor_has_another(tables: CatalogTable
     # then
     assert (kept, gone) == (before, "")
     assert tables.table_id(NAME) not in {before, ""}
-
-
-def test_a_table_that_is_not_there_has_no_head(tables: CatalogTables):
-    assert tables.latest(NAME) is None
-
-
-def test_a_version_that_is_not_there_is_named(tables: CatalogTables, spark: Spark):
-    # given
-    publish(tables, spark, 10)
-
-    # then
-    with pytest.raises(TableNotFoundError, match=f"{NAME}@v7"):
-        tables.read(TableVersion(NAME, 7, 10, "content"))
-
-
-def test_a_sample_is_the_same_rows_at_every_call(tables: CatalogTables, spark: Spark):
-    # given
-    table = publish(tables, spark, 1000).commit.table
-
-    # when
-    first, again = (tables.read(table, ["Id"], sample=0.3)["Id"].to_pylist() for _ in range(2))
-
-    # then
-    assert first == again
-    assert 230 < len(first) < 370
-
-
-def test_rows_that_do_not_fit_are_refused_before_they_are_fetched(
-    tables: CatalogTables, spark: Spark, monkeypatch: pytest.MonkeyPatch
-):
-    # given: a machine with no memory left
-    table = publish(tables, spark, 1000).commit.table
-    monkeypatch.setattr("psutil.virtual_memory", type("Memory", (), {"available": 1000}))
-
-    # then
-    with pytest.raises(TooManyRowsError, match=r"1,000 rows of 1 columns need .* Fit on a sample"):
-        tables.read(table, ["Id"])
 
 
 @pytest.mark.parametrize(("name", "said"), [("a.b.c", "`a`.`b`.`c`"), ("a-b.c`d.e", "`a-b`.`c``d`.`e`")])

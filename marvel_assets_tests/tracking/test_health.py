@@ -10,7 +10,6 @@ import pytest
 
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.health import check_health
-from marvel_assets_tests.servers.mlflow_server import mlflow_server
 from marvel_assets_tests.servers.scripted import Answer, own_certificate, serving
 
 
@@ -59,14 +58,6 @@ def test_a_server_that_is_away_is_named_with_the_reason(home: ProjectPaths, uri:
         "its address\\?",
         told,
     )
-
-
-@pytest.mark.slow
-def test_a_server_that_can_do_all_is_ready(home: ProjectPaths, tmp_path: Path):
-    # given
-    with mlflow_server(tmp_path) as url:
-        # then
-        assert check_health(url, home.locks) == []
 
 
 def test_a_server_of_mlflow_2_is_named_as_one(home: ProjectPaths):

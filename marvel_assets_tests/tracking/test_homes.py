@@ -1,7 +1,7 @@
 """Where what was logged is kept, and what becomes of it."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,17 +18,16 @@ from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import reference
 from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.graph import checks_of, metadata_of, run_graph, succeeded
-from marvel_assets_tests.homes import copy_of
+from marvel_assets_tests.homes import Templates, copy_of
 from marvel_assets_tests.planted import spoilt_characters
 from marvel_assets_tests.servers.mlflow_server import mlflow_server
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="starts a tracking server, and runs the graph")
 
 
-def test_a_model_whose_run_was_removed_is_made_anew(home: ProjectPaths, tmp_path: Path):
+def test_a_model_whose_run_was_removed_is_made_anew(given_runs: Callable[..., ProjectPaths], templates: Templates):
     # given
-    source = spoilt_characters(tmp_path, 0.1)
-    succeeded(run_graph(home, source))
+    home = given_runs(0.1)
     removed = reference(home, "basic_model")
     client = connect(home.mlflow_uri, home.locks)
     client.delete_run(removed.run_id)
@@ -36,7 +35,7 @@ def test_a_model_whose_run_was_removed_is_made_anew(home: ProjectPaths, tmp_path
     assert done.exit_code == 0, done.output
 
     # when
-    succeeded(run_graph(home, source))
+    succeeded(run_graph(home, templates.source(0.1)))
 
     # then
     made = reference(home, "basic_model")

@@ -1,10 +1,6 @@
-"""MLflow's store on a first start, several at once included."""
+"""MLflow's store on a first start."""
 
 import json
-import sqlite3
-import subprocess
-import sys
-from contextlib import closing
 from pathlib import Path
 
 import mlflow
@@ -14,16 +10,8 @@ from mlflow.data.delta_dataset_source import DeltaDatasetSource
 from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities import DatasetInput
 
-from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
-
-FIRST_START = """
-import sys
-from pathlib import Path
-from marvel_assets.tracking.mlflow_store import connect
-client = connect(sys.argv[1], Path(sys.argv[2]))
-client.create_run(client.create_experiment(sys.argv[3]))
-"""
 
 
 def uri_of(home: ProjectPaths) -> str:
@@ -34,25 +22,6 @@ def uri_of(home: ProjectPaths) -> str:
 def fresh(tmp_path: Path) -> ProjectPaths:
     """A home in which MLflow was never started."""
     return ProjectPaths(tmp_path / "fresh")
-
-
-@pytest.mark.integration
-def test_four_processes_at_a_fresh_home_make_one_good_database(fresh: ProjectPaths):
-    # given
-    command = [sys.executable, "-c", FIRST_START, uri_of(fresh), str(fresh.locks)]
-
-    # when
-    processes = [subprocess.Popen([*command, f"/e{number}"], cwd=PROJECT_ROOT) for number in range(4)]
-    codes = [process.wait(timeout=300) for process in processes]
-
-    # then
-    assert codes == [0] * 4
-    client = connect(uri_of(fresh), fresh.locks)
-    experiments = {experiment.name: experiment.experiment_id for experiment in client.search_experiments()}
-    assert experiments.keys() == {"Default", "/e0", "/e1", "/e2", "/e3"}
-    assert len(client.search_runs(list(experiments.values()))) == 4
-    with closing(sqlite3.connect(fresh.mlflow_database)) as database:
-        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 def test_what_a_broken_off_start_left_behind_is_in_nobodys_way(fresh: ProjectPaths):

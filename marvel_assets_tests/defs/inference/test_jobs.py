@@ -1,32 +1,29 @@
-"""Jobs that are started by name."""
+"""Jobs and commands that ask a served model, where none is served."""
 
-import re
+from collections.abc import Callable
+from subprocess import CompletedProcess
 
 import pytest
 
 from marvel_assets.paths import ProjectPaths
-from marvel_assets_tests.commands import python, succeeded
-
-
-@pytest.mark.slow(reason="installs a scoring environment")
-def test_the_custom_model_answers_from_its_own_requirements(materialised: ProjectPaths):
-    # given
-    assert materialised.wheels.exists()
-
-    # when
-    done = succeeded(python("-m", "dagster", "job", "execute", "-m", "marvel_assets.definitions",
-                            "-j", "verify_scoring_environment"))  # fmt: skip
-
-    # then
-    assert re.search(r"answers {'Survival prediction': \['.*'\]} there, and the same here", done.stderr)
+from marvel_assets_tests.graph import failure_of, run_job
 
 
 def test_without_a_custom_model_the_job_says_what_to_materialise(home: ProjectPaths):
     # when
-    done = python("-m", "dagster", "job", "execute", "-m", "marvel_assets.definitions",
-                  "-j", "verify_scoring_environment")  # fmt: skip
+    result = run_job(home, "verify_scoring_environment", "verify_environment")
 
     # then
-    assert done.returncode != 0
-    assert "has no version under latest-model; materialise custom_model_version first" in done.stderr
-    assert home.mlflow_database.exists()
+    assert "has no version under latest-model; materialise custom_model_version first" in failure_of(result)
+
+
+@pytest.mark.usefixtures("home")
+def test_without_a_model_nothing_is_served_and_the_command_says_how_to_make_one(
+    marvel_here: Callable[..., CompletedProcess[str]],
+):
+    # when
+    done = marvel_here("serve")
+
+    # then
+    assert done.returncode == 1
+    assert done.stderr == "No model has the alias latest-model yet. Materialise the graph with `make run` first.\n"

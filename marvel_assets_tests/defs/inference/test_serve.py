@@ -8,7 +8,6 @@ import requests
 
 from marvel_assets.datasets.marvel_kaggle.columns import EXAMPLE
 from marvel_assets.paths import ProjectPaths
-from marvel_assets_tests.commands import marvel
 from marvel_assets_tests.servers.marvel_serve import marvel_serve
 
 pytestmark = pytest.mark.integration
@@ -37,13 +36,3 @@ def test_it_answers_in_words_and_says_why_where_it_is_asked(server: str):
     assert set(plain["predictions"]) == {"Survival prediction"}
     assert explained["predictions"]["Survival prediction"] == predicted
     assert [set(each) for each in explained["predictions"]["contributions"]] == [set(EXAMPLE)] * 2
-
-
-@pytest.mark.usefixtures("home")
-def test_without_a_model_it_says_how_to_make_one():
-    # when
-    done = marvel("serve")
-
-    # then
-    assert done.returncode == 1
-    assert done.stderr == "No model has the alias latest-model yet. Materialise the graph with `make run` first.\n"
