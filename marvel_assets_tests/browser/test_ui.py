@@ -13,7 +13,7 @@ from marvel_assets_tests.homes import copy_of
 from marvel_assets_tests.pages import Pages, served
 from marvel_assets_tests.planted import spoilt_characters
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow(reason="the pages' daemon runs the graph twice")]
 
 GOOD, BAD = 0.0, 0.35
 """Shares of training rows with the wrong label."""

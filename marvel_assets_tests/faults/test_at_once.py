@@ -21,7 +21,7 @@ from marvel_assets_tests.faults.inventory import differences, inventory
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.planted import spoilt_characters
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="every run is a process of its own")
 
 AT_ONCE = amount(2, 4)
 GOOD, WORSE = 0.0, 0.1

@@ -245,6 +245,7 @@ def server(tmp_path: Path) -> Iterator[str]:
         yield url
 
 
+@pytest.mark.slow(reason="starts a tracking server and two runs")
 def test_of_two_machines_the_later_version_counts_and_not_the_later_clock(
     server: str,
     sources: dict[str, Path],

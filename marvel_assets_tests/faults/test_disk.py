@@ -1,6 +1,7 @@
 """A disk that is full, a home that can't be written to, a source that can't be read: told clearly, and nothing lost."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -37,6 +38,26 @@ WHILE_IT_RUNS = amount(1, 25)
 FULL = "The disk is full"
 RUN_AGAIN = "run again: what was there is as it was"
 MARVEL = (sys.executable, "-c", "from marvel_assets.cli import main; main()")
+
+COMMANDS_ONE_AFTER_ANOTHER = """
+import contextlib, io, json, subprocess, sys
+from marvel_assets import cli
+
+answers = []
+for closing, opening, part, command in json.loads(sys.argv[1]):
+    deep = ["-R"] if opening == "u+w" else []
+    subprocess.run(["chmod", *deep, closing, part], check=True)
+    said, sys.argv[1:] = io.StringIO(), [command]
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            cli.main()
+    except SystemExit as end:
+        is_sentence = isinstance(end.code, str)
+        answers.append([1 if is_sentence else end.code or 0, said.getvalue() + (end.code if is_sentence else "")])
+    finally:
+        subprocess.run(["chmod", *deep, opening, part], check=True)
+print(json.dumps(answers))
+"""
 
 RIGHTS_OF_ROOT = "-dac_override,-dac_read_search"
 UNPRIVILEGED = ("setpriv", f"--bounding-set={RIGHTS_OF_ROOT}", f"--inh-caps={RIGHTS_OF_ROOT}") * (os.geteuid() == 0)
@@ -201,6 +222,21 @@ def run_unprivileged(*command: str, **settings: str) -> subprocess.CompletedProc
     )  # fmt: skip
 
 
+def answers_unprivileged(*cases: tuple[str, str, Path, str]) -> list[tuple[int, str]]:
+    """How commands end and what they say while a part is closed to them, all in one process.
+
+    Args:
+        cases: what closes the part for `chmod`, what opens it again, the part, and the command.
+    """
+    asked = json.dumps([[closing, opening, str(part), command] for closing, opening, part, command in cases])
+    done = subprocess.run(
+        [*UNPRIVILEGED, sys.executable, "-c", COMMANDS_ONE_AFTER_ANOTHER, asked],
+        cwd=PROJECT_ROOT, env=users_environment(), capture_output=True, text=True, timeout=SECONDS, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return [tuple(answer) for answer in json.loads(done.stdout.splitlines()[-1])]
+
+
 def run_that_runs_out(disk: Disk, leave_kib: int) -> tuple[int, str]:
     """Retrain with better data, and fill the disk when the run has begun to read them."""
     with subprocess.Popen(
@@ -234,6 +270,7 @@ def test_a_run_that_starts_on_a_full_disk_is_refused_before_it_changes_anything(
 
 
 @pytest.mark.parametrize("case", range(WHILE_IT_RUNS))
+@pytest.mark.slow(reason="a run in a process of its own, and another one")
 def test_a_run_whose_disk_fills_up_loses_nothing_and_the_next_one_ends_well(
     disk: Disk, undisturbed: Undisturbed, small_project: Path, record_property: Callable[[str, int], None], case: int
 ):
@@ -337,43 +374,34 @@ def test_a_home_on_a_read_only_disk_is_named_and_still_read(disk: Disk, marvel_h
     assert disk.contents() == before
 
 
-def set_write_permission(folder: Path, *, allowed: bool) -> None:
-    subprocess.run(["chmod", "-R", "u+w" if allowed else "a-w", str(folder)], check=True)
-
-
-@pytest.mark.parametrize("part", ["", "mlflow/mlflow.db", "warehouse"])
-def test_a_part_of_the_home_that_belongs_to_others_is_named(disk: Disk, part: str):
+def test_a_part_of_the_home_that_belongs_to_others_is_named(disk: Disk):
     # given
     before = disk.contents()
-    set_write_permission(disk.home.root / part, allowed=False)
-    try:
-        # when
-        refused = run_unprivileged("run")
-    finally:
-        set_write_permission(disk.home.root / part, allowed=True)
+    parts = [disk.home.root, disk.home.mlflow_database, disk.home.warehouse]
+
+    # when
+    answers = answers_unprivileged(*[("a-w", "u+w", part, "run") for part in parts])
 
     # then
-    assert refused.returncode != 0
-    [message] = (refused.stdout + refused.stderr).splitlines()
-    assert message.startswith(f"{disk.home.root / part} can't be written to: user ")
-    assert "has no permission. Give this user the right to write there" in message
+    for part, (code, message) in zip(parts, answers, strict=True):
+        assert code != 0
+        assert message.startswith(f"{part} can't be written to: user ")
+        assert "has no permission. Give this user the right to write there" in message
+        assert len(message.splitlines()) == 1
     assert disk.contents() == before
 
 
-@pytest.mark.parametrize(("part", "command"), [("", "summary"), ("references", "summary"), ("references", "run")])
-def test_a_home_that_can_not_be_looked_into_is_named(disk: Disk, part: str, command: str):
+def test_a_home_that_can_not_be_looked_into_is_named(disk: Disk):
     # given
-    closed = disk.home.root / part
-    closed.chmod(0)
-    try:
-        # when
-        done = run_unprivileged(command)
-    finally:
-        closed.chmod(0o755)
+    closed = [(disk.home.root, "summary"), (disk.home.references, "summary"), (disk.home.references, "run")]
+
+    # when
+    answers = answers_unprivileged(*[("0", "755", part, command) for part, command in closed])
 
     # then
-    assert done.returncode != 0
-    assert done.stderr.splitlines()[-1].startswith(f"{closed} can't be ")
+    for (part, _), (code, message) in zip(closed, answers, strict=True):
+        assert code != 0
+        assert message.splitlines()[-1].startswith(f"{part} can't be ")
 
 
 @pytest.mark.parametrize("what", ["its folder", "the file"][: amount(1, 2)])
@@ -406,12 +434,10 @@ def test_a_source_that_can_not_be_written_to_is_read(disk: Disk, tmp_path: Path)
     # given
     source = tmp_path / "theirs"
     shutil.copytree(located(disk.home, Path(os.environ["MARVEL_CONFIG"]), "raw_characters"), source)
-    set_write_permission(source, allowed=False)
-    try:
-        # when
-        done = run_unprivileged("run", "--select", "raw_characters", MARVEL_SOURCE=str(source))
-    finally:
-        set_write_permission(source, allowed=True)
+    subprocess.run(["chmod", "-R", "a-w", str(source)], check=True)
+
+    # when
+    done = run_unprivileged("run", "--select", "raw_characters", MARVEL_SOURCE=str(source))
 
     # then
     assert done.returncode == 0, done.stderr

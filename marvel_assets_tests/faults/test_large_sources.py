@@ -68,6 +68,7 @@ def write_characters(file: Path, megabytes: int) -> int:
 
 
 @pytest.mark.timeout(7_200)
+@pytest.mark.slow(reason="writes and reads 800 MB")
 def test_a_source_beyond_the_memory_passes_through_it(tmp_path: Path, record_property: Record):
     # given
     file = tmp_path / "characters.csv"

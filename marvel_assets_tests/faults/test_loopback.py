@@ -1,6 +1,5 @@
 """What the project's commands start is reached from this machine alone."""
 
-import json
 import os
 import signal
 import socket
@@ -12,7 +11,6 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from marvel_assets.paths import ProjectPaths
-from marvel_assets_tests.commands import python, succeeded
 from marvel_assets_tests.faults.conftest import INPUTS
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.pages import free_port
@@ -20,19 +18,6 @@ from marvel_assets_tests.sockets import LOOPBACK, listening
 
 SECONDS_TO_START = 120
 Record = Callable[[str, object], None]
-
-SESSION = """
-import json
-from marvel_assets.paths import ProjectPaths
-from marvel_assets.defs.resources import spark
-from marvel_assets_tests.sockets import listening
-
-session = spark(ProjectPaths.from_environment())["spark"].session()
-rows = session.range(10).repartition(2).mapInPandas(lambda frames: frames, "id long").count()
-print("rows", rows)
-print(json.dumps(sorted(listening())))
-"""
-
 
 OPEN_TO_ALL = """
 import socket, time
@@ -82,23 +67,10 @@ def spark_server(spark_home: ProjectPaths) -> Iterator[int]:
 
 
 @pytest.mark.spark
-@pytest.mark.skipif(amount(1, 0), reason="FAULTS=all: resources/test_spark_local.py shows its settings")
+@pytest.mark.skipif(amount(1, 0), reason="FAULTS=all: spark/test_local.py shows its settings")
 def test_a_spark_connect_server(spark_server: int, record_property: Record):
     # then
     assert spark_server
     assert listening() <= LOOPBACK
     assert listening()
-    record_property(INPUTS, 1)
-
-
-@pytest.mark.spark
-@pytest.mark.usefixtures("spark_home")
-def test_a_local_session_with_its_workers_and_its_pages(record_property: Record):
-    # when
-    told = succeeded(python("-c", SESSION, MARVEL_SPARK_SETTINGS="spark.ui.enabled=true spark.ui.port=0")).stdout
-
-    # then
-    found = set(json.loads(told.splitlines()[-1]))
-    assert found <= LOOPBACK
-    assert found
     record_property(INPUTS, 1)

@@ -48,6 +48,7 @@ def trials_of(process: subprocess.Popen[str]) -> list[str]:
     return [line for line in output.splitlines() if line[:1].isdigit()]
 
 
+@pytest.mark.slow(reason="each search is a process of its own")
 def test_a_search_that_is_killed_again_and_again_finds_what_one_without_a_break_finds(
     tmp_path: Path, record_property: Callable[[str, int], None]
 ):
