@@ -16,14 +16,14 @@ def characters_file(rows: int, seed: int = SEED) -> Path:
     """
     import duckdb
 
-    from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
+    from marvel_assets.datasets.marvel_kaggle.generator import generate
 
     kept = Path(tempfile.gettempdir(), f"marvel-bench-{rows}{'' if seed == SEED else f'-{seed}'}.csv")
     if kept.exists():
         return kept
     unfinished = kept.with_suffix(".part")
     if rows <= MILLION:
-        synthetic_characters(rows, seed).to_csv(unfinished, index=False)
+        generate(rows, seed).to_csv(unfinished, index=False)
     else:
         million = characters_file(MILLION, seed)
         duckdb.sql(

@@ -84,12 +84,12 @@ def _fit(folder: Path, workers: str) -> None:
     from marvel_assets.training.fit import pipeline_from_config
 
     config, tables, train_set = _cleaned(folder, "train_set")
-    columns = dataset_columns(config.features)
+    columns = dataset_columns(config.features, config.target)
     pipeline = pipeline_from_config(config, 1)
     number, where = int(workers), tables.location(train_set.name)
     started = time.perf_counter()
     if number == 1:
-        rows = to_frame(tables.read(train_set, columns), config.features)
+        rows = to_frame(tables.read(train_set, columns), config.features, config.target)
         fit_pipeline(pipeline, rows, config.features, config.target)
         peaks = [peak_of_this_process()]
     else:
@@ -114,7 +114,9 @@ def _compare(folder: Path) -> None:
     from marvel_assets.training.dataset import dataset_columns, to_frame
 
     config, tables, test_set = _cleaned(folder, "test_set")
-    rows = to_frame(tables.read(test_set, dataset_columns(config.features)), config.features)
+    rows = to_frame(
+        tables.read(test_set, dataset_columns(config.features, config.target)), config.features, config.target
+    )
     alone, together = (
         skops.io.load(folder / f"{workers}.skops", trusted=list(TRUSTED_TYPES)).predict_proba(
             rows[list(config.features)]

@@ -96,7 +96,9 @@ def encoded_matrix(home: ProjectPaths, folder: Path) -> tuple[Path, Path, str]:
     assert fitted is not None  # noqa: S101
     assert isinstance(train_set, TableVersion)  # noqa: S101
     tables = Tables(warehouse=str(home.warehouse), locks=str(home.locks), provenance=str(home.provenance))
-    rows = to_frame(tables.read(train_set, dataset_columns(config.features)), config.features)
+    rows = to_frame(
+        tables.read(train_set, dataset_columns(config.features, config.target)), config.features, config.target
+    )
     prepare, classify = fitted.pipeline[:-1], fitted.pipeline[-1]
     files = folder / "matrix.npy", folder / "alive.npy"
     np.save(files[0], prepare.transform(rows[list(config.features)]).to_numpy(np.float64))

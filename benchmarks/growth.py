@@ -49,8 +49,8 @@ def main(rows: int) -> None:
         peak = peak_of_this_process()
         config = resources["project"].config
         began = time.perf_counter()
-        read = resources["tables"].read(train_set, dataset_columns(config.features))
-        frame = to_frame(read, config.features)
+        read = resources["tables"].read(train_set, dataset_columns(config.features, config.target))
+        frame = to_frame(read, config.features, config.target)
         del read
         parameters = {**config.parameters.model_dump(exclude_none=True), "n_estimators": TREES}
         pipeline = build_pipeline(config.cat_features, parameters, default_threads())

@@ -52,7 +52,6 @@ def predicting() -> Iterator[Ratio]:
     """The pipeline over its bare booster for many rows, the registered wrapper over the bare pipeline for one."""
     import mlflow
 
-    from marvel_assets.datasets.marvel_kaggle.answer import OUTPUT_COLUMN
     from marvel_assets.tracking.mlflow_store import connect
 
     with tempfile.TemporaryDirectory() as folder, fresh_home(ROWS) as (home, environment):
@@ -74,7 +73,7 @@ def predicting() -> Iterator[Ratio]:
         )
 
         one = rows.iloc[[0]].reset_index(drop=True)
-        assert wrapper.predict(one)[OUTPUT_COLUMN]  # noqa: S101
+        assert wrapper.predict(one)["Survival prediction"]  # noqa: S101
         single = Comparison()
         for _ in range(5):
             single.floor.append(_p99(lambda: pipeline.predict(one)))
@@ -97,5 +96,5 @@ def _characters(warehouse: Path, features: list[str]) -> pd.DataFrame:
     from marvel_assets.training.dataset import to_frame
 
     table = DeltaTable(warehouse / "marvel_dev" / "marvel_characters" / "train_set").to_pyarrow_table()
-    frame = to_frame(table, features)[features]
+    frame = to_frame(table, features, "Alive")[features]
     return pd.concat([frame, frame]).head(TO_PREDICT).reset_index(drop=True)

@@ -95,7 +95,7 @@ def predictions() -> Iterator[str]:
     for source in dict.fromkeys(["generated", os.environ.get("MARVEL_SOURCE") or "generated"]):
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
-            sets = _cleaned(source, locate(source, place, Generator(rows=rows, seed=SEED)), place)
+            sets = _cleaned(source, locate(source, place, _reference().dataset, Generator(rows=rows, seed=SEED)), place)
             yield f"\n{sets.name}: {len(sets.train.ids):,} training rows, {len(sets.test.ids):,} test rows"
             yield from _table(sets, place)
 
@@ -107,26 +107,29 @@ def _reference() -> ProjectConfig:
 def _cleaned(name: str, source: Source, folder: Path) -> Sets:
     import pandas as pd
 
-    from marvel_assets.datasets.marvel_kaggle.cleaning import cleaning_sql, digested_source_sql, split_sql
-    from marvel_assets.datasets.marvel_kaggle.columns import FEATURES, IDENTIFIER, NUMERIC_FEATURES, TARGET
+    from marvel_assets.datasets.base import IDENTIFIER
+    from marvel_assets.datasets.marvel_kaggle import DATASET
+    from marvel_assets.datasets.statements import cleaning_sql, digested_source_sql, split_sql
     from marvel_assets.storage.engines.duckdb import DuckDBEngine
 
-    columns = [IDENTIFIER, *FEATURES, TARGET]
+    columns = [IDENTIFIER, *DATASET.feature_names, DATASET.target.name]
     dropped = ", ".join(f"coalesce({expression}, 0) AS {name}" for name, expression in DROPPED.items())
     with DuckDBEngine(scratch=str(folder)).session() as session:
         session.read_source(source, "delivered")
-        session.create_table_as(digested_source_sql("delivered"), "raw_characters")
-        session.create_table_as(cleaning_sql(), "cleaned_characters")
+        session.create_table_as(digested_source_sql(DATASET, "delivered"), "raw_characters")
+        session.create_table_as(cleaning_sql(DATASET), "cleaned_characters")
         parts = {}
         for split in ("train", "test"):
-            session.create_table_as(split_sql(split), split)
+            session.create_table_as(split_sql(DATASET, split), split)
             # Of rows that share an id the first in the source was kept.
             read = session.fetchall(
                 f"SELECT {', '.join(f'kept.{name}' for name in columns)}, {dropped} FROM {split} AS kept "  # noqa: S608
                 "JOIN cleaned_characters AS cleaned ON cleaned.Id = kept.Id AND cleaned.rejected_column IS NULL "
                 "JOIN raw_characters AS raw ON raw.source_row = cleaned.source_row ORDER BY kept.Id"
             )
-            frame = pd.DataFrame(read, columns=[*columns, *DROPPED]).astype(dict.fromkeys(NUMERIC_FEATURES, float))
+            frame = pd.DataFrame(read, columns=[*columns, *DROPPED]).astype(
+                dict.fromkeys(DATASET.numeric_features, float)
+            )
             parts[split] = TrainingRows(frame.drop(columns=IDENTIFIER), frame[IDENTIFIER])
     return Sets(Path(name).name, parts["train"], parts["test"])
 

@@ -116,7 +116,7 @@ def _characters(home: ProjectPaths, features: list[str]) -> pd.DataFrame:
     from marvel_assets.training.dataset import to_frame
 
     table = DeltaTable(home.warehouse / "marvel_dev" / "marvel_characters" / "train_set").to_pyarrow_table()
-    return pd.concat([to_frame(table, features)[features]] * COPIES, ignore_index=True)
+    return pd.concat([to_frame(table, features, "Alive")[features]] * COPIES, ignore_index=True)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ PARTITIONS = 8
 def main(rows: int) -> None:
     """Read a CSV of so many rows and clean it with executors in processes of their own; print what it took."""
     from benchmarks.tables import clean
-    from marvel_assets.datasets.marvel_kaggle.cleaning import digested_source_sql
+    from marvel_assets.datasets.marvel_kaggle import DATASET
+    from marvel_assets.datasets.statements import digested_source_sql
     from marvel_assets.defs.resources import spark
     from marvel_assets.sources.locate import locate
 
@@ -42,9 +43,9 @@ def main(rows: int) -> None:
         name = resources["project"].config.qualified("raw_characters")
         started = time.perf_counter()
         with resources["engine"].session() as engine:
-            engine.read_source(locate(environment["MARVEL_SOURCE"], home.root, Generator()), "delivered")
+            engine.read_source(locate(environment["MARVEL_SOURCE"], home.root, DATASET, Generator()), "delivered")
             staged = time.perf_counter()
-            engine.create_view(digested_source_sql("delivered"), "raw_characters")
+            engine.create_view(digested_source_sql(DATASET, "delivered"), "raw_characters")
             raw = resources["tables"].write_if_changed(engine, "raw_characters", name, {}).commit.table
         written = time.perf_counter()
         clean(home, resources, raw)

@@ -14,8 +14,8 @@ from benchmarks.characters import MILLION
 from benchmarks.graph import ROWS, fresh_home
 from benchmarks.measuring import Ratio, compare, timed
 from marvel_assets.config import Generator
-from marvel_assets.datasets.marvel_kaggle.cleaning import digested_source_sql
-from marvel_assets.datasets.marvel_kaggle.columns import FEATURES
+from marvel_assets.datasets.marvel_kaggle import DATASET
+from marvel_assets.datasets.statements import digested_source_sql
 from marvel_assets.defs.ingestion.assets import characters
 from marvel_assets.defs.resources import embedded
 from marvel_assets.sources.locate import locate
@@ -50,8 +50,8 @@ def with_raw_table(home: ProjectPaths, source: Path) -> tuple[dict[str, Any], Ta
     resources = embedded(home)
     name = resources["project"].config.qualified("raw_characters")
     with resources["engine"].session() as session:
-        session.read_source(locate(str(source), home.root, Generator()), "delivered")
-        session.create_view(digested_source_sql("delivered"), "raw_characters")
+        session.read_source(locate(str(source), home.root, DATASET, Generator()), "delivered")
+        session.create_view(digested_source_sql(DATASET, "delivered"), "raw_characters")
         written = resources["tables"].write_if_changed(session, "raw_characters", name, {})
     return resources, written.commit.table
 
@@ -81,7 +81,7 @@ def pinned_read() -> Iterator[Ratio]:
     with fresh_home(MILLION) as (home, environment):
         resources, raw = with_raw_table(home, Path(environment["MARVEL_SOURCE"]))
         train_set = clean(home, resources, raw)["train_set"]
-        columns = dataset_columns(list(FEATURES))
+        columns = dataset_columns(DATASET.feature_names, DATASET.target.name)
         tables: Tables = resources["tables"]
         files = sorted(Path(tables.location(train_set.name)).glob("*.parquet"))
         compared = compare(

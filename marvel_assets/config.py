@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    InstanceOf,
     PositiveInt,
     StringConstraints,
     ValidationError,
     model_validator,
 )
 
-from marvel_assets.datasets.marvel_kaggle.columns import FEATURES, TARGET
+from marvel_assets.datasets.base import Dataset, load_dataset
+from marvel_assets.utils.errors import describe_problems
 from marvel_assets.utils.strict_yaml import read_yaml
 
 Environment = Literal["dev", "acc", "prd"]
@@ -27,6 +29,8 @@ MAX_NAME_LENGTH = 100
 """Characters of one level: three of them still fit into the name of one file, as locks have."""
 ObjectName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=MAX_NAME_LENGTH)]
 """A catalog's or schema's name: letters, digits, underscores and hyphens, so that it is also a safe folder."""
+
+DEFAULT_DATASET = "marvel_kaggle"
 
 MAX_PROBLEMS = 20
 """How many problems of a file an error lists."""
@@ -142,15 +146,20 @@ class Generator(_Strict):
     seed: Seed = 616
 
 
+def _dataset(named: object) -> Dataset:
+    return named if isinstance(named, Dataset) else load_dataset(str(named))
+
+
 class _Schema(_Strict):
     catalog_name: ObjectName
-    schema_name: ObjectName
+    schema_name: ObjectName | None = None
 
 
 class ProjectConfig(_Strict):
     """The project's settings in one environment."""
 
     environment: Environment
+    dataset: Annotated[InstanceOf[Dataset], BeforeValidator(_dataset)]
     catalog_name: ObjectName
     schema_name: ObjectName
     num_features: Annotated[tuple[str, ...], Field(strict=False)]
@@ -167,13 +176,14 @@ class ProjectConfig(_Strict):
     generator: Generator = Generator()
 
     @classmethod
-    def from_yaml(cls, path: str | Path, env: str = "dev") -> ProjectConfig:
+    def from_yaml(cls, path: str | Path, env: str = "dev", dataset: str | None = None) -> ProjectConfig:
         """Read the settings of one environment.
 
         Args:
-            path: a YAML file in which ``dev``, ``acc`` and ``prd`` each hold ``catalog_name`` and
-                ``schema_name``, and all else stands at the top.
+            path: a YAML file in which ``dev``, ``acc`` and ``prd`` each hold a ``catalog_name``, and all else stands at
+                the top. What it leaves out is the data set's: the schema, all features, experiments of its name.
             env: one of ``dev``, ``acc``, ``prd``.
+            dataset: a folder of ``marvel_assets/datasets``. Default: the file's key ``dataset``.
 
         Raises:
             ConfigError: naming the file and each key that is unknown, missing or unusable.
@@ -183,50 +193,79 @@ class ProjectConfig(_Strict):
         content = _read_mapping(Path(path))
         schemas = {name: content.pop(name) for name in get_args(Environment) if name in content}
         if env not in schemas:
-            raise ConfigError(
-                f"{path}: the key {env!r} is missing; give it a catalog_name and a schema_name, as its siblings have."
-            )
+            raise ConfigError(f"{path}: the key {env!r} is missing; give it a catalog_name, as its siblings have.")
         problems: list[str] = []
         for name, schema in schemas.items():
             try:
                 _Schema.model_validate(schema)
             except ValidationError as error:
-                problems += _describe(error, prefix=f"{name}.")
+                problems += describe_problems(error, prefix=f"{name}.")
         own_keys = {"environment", "catalog_name", "schema_name"} & content.keys()
+        if dataset is not None:
+            content["dataset"] = dataset
         problems += [f"{key}: unknown key at the top level" for key in sorted(own_keys)]
         try:
             config = cls.model_validate(
                 {**content, "environment": env, **(schemas[env] if not problems else _PLACEHOLDER_SCHEMA)}
             )
         except ValidationError as error:
-            problems += _describe(error)
+            problems += describe_problems(error)
         if problems:
             more = len(problems) - MAX_PROBLEMS
             listed = problems[:MAX_PROBLEMS] + ([f"and {more:,} more"] if more > 0 else [])
             raise ConfigError(f"{path}: " + "; ".join(listed))
         return config
 
+    @model_validator(mode="before")
+    @classmethod
+    def _take_defaults_from_the_data_set(cls, content: dict[str, Any]) -> dict[str, Any]:
+        content = {"dataset": DEFAULT_DATASET, **content}
+        try:
+            dataset = _dataset(content["dataset"])
+        except ValueError:
+            return content  # reported with the other problems
+        schema = content.get("schema_name") or dataset.schema_name
+        folder = f"/Shared/{str(schema).replace('_', '-')}"
+        numbers = dataset.numeric_features
+        return {
+            "num_features": numbers,
+            "cat_features": tuple(name for name in dataset.feature_names if name not in numbers),
+            "target": dataset.target.name,
+            "experiment_name_basic": f"{folder}-basic",
+            "experiment_name_custom": f"{folder}-custom",
+            **content,
+            "schema_name": schema,
+        }
+
     @model_validator(mode="after")
     def _features_exist_once(self) -> Self:
-        features = self.features
+        features, known = self.features, self.dataset.feature_names
         repeated = sorted({name for name in features if features.count(name) > 1})
         if repeated:
             raise ValueError(f"num_features and cat_features name {', '.join(repeated)} more than once")
-        unknown = [name for name in features if name not in FEATURES]
-        if unknown:
+        if unknown := [name for name in features if name not in known]:
             raise ValueError(
-                f"num_features and cat_features name {', '.join(unknown)}; the tables offer {', '.join(FEATURES)}"
+                f"num_features and cat_features name {', '.join(unknown)}; the data set {self.dataset.name} has "
+                f"{', '.join(known)}"
             )
         if not features:
             raise ValueError("num_features and cat_features are both empty; a model needs at least one feature")
-        if self.target != TARGET:
-            raise ValueError(f"target is {self.target!r}; the tables offer {TARGET!r}")
+        if self.target != self.dataset.target.name:
+            raise ValueError(
+                f"target is {self.target!r}; the data set {self.dataset.name} has {self.dataset.target.name!r}"
+            )
         return self
 
     @property
     def features(self) -> tuple[str, ...]:
         """Numeric features, then categorical ones: the order of the model's columns."""
         return self.num_features + self.cat_features
+
+    @property
+    def fit_rules(self) -> tuple[object, ...]:
+        """What decides how the pipeline takes a cell, besides its code."""
+        dataset = self.dataset
+        return self.cat_features, self.target, dataset.fill_values, dataset.spellings, dataset.missing_texts
 
     @property
     def fit_settings(self) -> dict[str, int | float]:
@@ -256,30 +295,3 @@ def _read_mapping(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys and values, found {type(content).__name__}.")
     return content
-
-
-def _describe(error: ValidationError, prefix: str = "") -> list[str]:
-    """One line for each problem, beginning with the key at fault."""
-    lines = []
-    for problem in error.errors():
-        key = (prefix + ".".join(str(part) for part in problem["loc"])).rstrip(".")
-        given = shorten(problem["input"])
-        match problem["type"]:
-            case "extra_forbidden":
-                lines.append(f"{key}: unknown key")
-            case "missing":
-                lines.append(f"{key}: missing key")
-            case "string_pattern_mismatch":
-                lines.append(f"{key}: {given} does not match {problem['ctx']['pattern']}")
-            case "value_error":
-                lines.append(f"{key}: {problem['ctx']['error']}" if key else str(problem["ctx"]["error"]))
-            case _:
-                lines.append(f"{key}: {problem['msg']} (found {given})")
-    return lines
-
-
-def shorten(value: object) -> str:
-    """A value as it is shown in an error: never longer than a line, whatever it holds."""
-    brief = reprlib.Repr()
-    brief.maxstring = brief.maxother = 100
-    return brief.repr(value)

@@ -7,14 +7,22 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from marvel_assets.config import LightGBMParameters, ProjectConfig
-from marvel_assets.datasets.marvel_kaggle.cleaning import cleaning_sql, digested_source_sql, split_sql
-from marvel_assets.datasets.marvel_kaggle.columns import FEATURES, FILL_VALUES, NUMERIC_FEATURES, TARGET
+from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.model.coercion import FeatureCoercer
 from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
 from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.sources.generated import GeneratedSource
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets_tests.conftest import FEW_TREES
+from marvel_assets_tests.kaggle import (
+    FEATURES,
+    FILL_VALUES,
+    NUMERIC_FEATURES,
+    TARGET,
+    cleaning_sql,
+    digested_source_sql,
+    split_sql,
+)
 
 FEATURE_NAMES = list(FEATURES)
 CATEGORICAL = [name for name in FEATURE_NAMES if name not in NUMERIC_FEATURES]
@@ -22,7 +30,7 @@ CATEGORICAL = [name for name in FEATURE_NAMES if name not in NUMERIC_FEATURES]
 
 def cleaned(folder: Path, rows: int) -> dict[str, pd.DataFrame]:
     with DuckDBEngine(scratch=str(folder)).session() as session:
-        session.read_source(GeneratedSource(rows, 7, folder), "delivered")
+        session.read_source(GeneratedSource(rows, 7, folder, DATASET), "delivered")
         session.create_table_as(digested_source_sql("delivered"), "raw_characters")
         session.create_table_as(cleaning_sql(), "cleaned_characters")
         columns = [*FEATURE_NAMES, TARGET]

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from marvel_assets.datasets.marvel_kaggle.columns import TEST_HASH_BOUND
-from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
+from marvel_assets.datasets.marvel_kaggle.generator import generate
+from marvel_assets_tests.kaggle import TEST_HASH_BOUND
 
 ROWS = 4000
 SEED = 7
@@ -18,7 +18,7 @@ def spoilt_characters(folder: Path, share: float, rows: int = ROWS) -> Path:
 
     The test rows are the same for every share, so that models are judged alike.
     """
-    characters = synthetic_characters(rows, SEED)
+    characters = generate(rows, SEED)
     digests = characters["PageID"].map(lambda name: hashlib.md5(str(name).encode()).hexdigest())
     drawn = np.random.default_rng(SEED).random(len(characters)) < share
     turned = (digests >= TEST_HASH_BOUND) & drawn & characters["Alive"].isin(["Alive", "Dead"])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from marvel_assets.datasets.marvel_kaggle.columns import CHARACTER_COLUMNS, SOURCE_COLUMNS
 from marvel_assets.paths import PROJECT_ROOT
+from marvel_assets_tests.kaggle import CHARACTER_COLUMNS, SOURCE_COLUMNS
 
 PACKAGE = PROJECT_ROOT / "marvel_assets"
 FLOORS = (

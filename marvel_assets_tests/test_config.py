@@ -64,7 +64,7 @@ def write(folder: Path, content: Any) -> Path:
 def content() -> dict[str, Any]:
     """The project's own settings, to be spoilt."""
     loaded: dict[str, Any] = yaml.safe_load(PROJECT_YAML.read_text())
-    return loaded
+    return loaded | {"num_features": ["Height", "Weight"], "cat_features": ["Universe", "Identity", "Gender", "Origin"]}
 
 
 def refusal(folder: Path, content: Any, env: str = "dev") -> str:
@@ -161,17 +161,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("dev", MISSING, "the key 'dev' is missing"),
     *(
         (place, MISSING, f"{place}: missing key")
-        for place in (
-            "num_features",
-            "cat_features",
-            "target",
-            "parameters",
-            "experiment_name_basic",
-            "experiment_name_custom",
-            "dev.catalog_name",
-            "prd.schema_name",
-            "parameters.max_depth",
-        )
+        for place in ("parameters", "dev.catalog_name", "parameters.max_depth")
     ),
     *(
         (place, "anything", f"{place}: unknown key")
@@ -223,10 +213,11 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("dev", "marvel_dev", ""),
     ("acc", None, ""),
     ("cat_features", ["Gender", 1], "cat_features.1: "),
-    ("cat_features", ["Gender", "Powers"], "name Powers; the tables offer Height, Weight, Universe"),
+    ("cat_features", ["Gender", "Powers"], "name Powers; the data set marvel_kaggle has Height, Weight, Universe"),
     ("cat_features", ["Gender", "Height"], "more than once"),
     ("num_features", ["Weight", "Weight"], "more than once"),
-    ("target", "Teams", "target is 'Teams'; the tables offer 'Alive'"),
+    ("dataset", "dc_comics", "dataset: there is no data set 'dc_comics'; marvel_assets/datasets has marvel_kaggle, "),
+    ("target", "Teams", "target is 'Teams'; the data set marvel_kaggle has 'Alive'"),
 ]
 """Where a setting is spoilt, by what, and what is said of it: its place at least."""
 
@@ -259,6 +250,16 @@ def test_all_problems_are_told_at_once(tmp_path: Path, content: dict[str, Any]):
 
     # then
     assert [key in told for key in ("acc.catalog_name", "surprise", "parameters.max_depth")] == [True] * 3
+
+
+def test_what_the_file_leaves_out_is_the_data_sets():
+    # when
+    config = ProjectConfig.from_yaml(PROJECT_YAML, dataset="marvel_wikia_2014")
+
+    # then
+    assert config.num_features == ("Appearances", "Year")
+    assert config.qualified("train_set") == "marvel_dev.marvel_wikia_2014.train_set"
+    assert config.experiment_name_custom == "/Shared/marvel-wikia-2014-custom"
 
 
 def test_a_model_needs_a_feature(tmp_path: Path, content: dict[str, Any]):

@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from marvel_assets.datasets.marvel_kaggle import descriptions
-from marvel_assets.datasets.marvel_kaggle.columns import CHARACTER_COLUMNS, REJECTED_COLUMNS
-from marvel_assets.datasets.marvel_kaggle.scoring import PREDICTION_COLUMNS
+from marvel_assets.datasets import descriptions
+from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.definitions import defs
 from marvel_assets_tests.commands import python, succeeded
+from marvel_assets_tests.kaggle import CHARACTER_COLUMNS, PREDICTION_COLUMNS, REJECTED_COLUMNS
 
 HEAVY = ("mlflow", "lightgbm", "pandas", "pyspark", "sklearn", "duckdb", "deltalake", "pyarrow")
 GROUPS = {
@@ -62,9 +62,9 @@ def test_tables_tell_their_columns_and_where_they_come_from():
 
 
 def test_every_column_is_described():
-    assert tuple(descriptions.CHARACTERS) == CHARACTER_COLUMNS
-    assert tuple(descriptions.REJECTED_CHARACTERS) == REJECTED_COLUMNS
-    assert tuple(descriptions.SURVIVAL_PREDICTIONS) == PREDICTION_COLUMNS
+    assert tuple(descriptions.character_columns(DATASET)) == CHARACTER_COLUMNS
+    assert tuple(descriptions.rejected_columns(DATASET)) == REJECTED_COLUMNS
+    assert tuple(descriptions.prediction_columns(DATASET)) == PREDICTION_COLUMNS
 
 
 def test_checks_that_guard_what_is_downstream_are_blocking():

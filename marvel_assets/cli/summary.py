@@ -6,8 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from marvel_assets.datasets.marvel_kaggle.answer import LABELS, OUTPUT_COLUMN
-from marvel_assets.datasets.marvel_kaggle.columns import IDENTIFIER, TARGET
+from marvel_assets.datasets.base import IDENTIFIER
 from marvel_assets.defs.registration.challenger import RESULT
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.evaluation.gate import GateResult
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from marvel_assets.datasets.base import Target
     from marvel_assets.paths import ProjectPaths
     from marvel_assets.storage.tables import Tables
 
@@ -103,7 +103,7 @@ def summary(home: ProjectPaths, *, ask_the_model: bool) -> Iterator[str]:
     test_set = done.table("test_set")
     if ask_the_model and test_set and served:
         with resources["unity_catalog"].files_of(served.custom) as files:
-            yield from _predictions(resources["tables"], test_set, files)
+            yield from _predictions(resources["tables"], test_set, files, resources["project"].config.dataset.target)
 
 
 def _gate(tags: Mapping[str, str], registered: ModelVersionRef | None, model: LoggedModelRef) -> Iterator[str]:
@@ -128,7 +128,7 @@ def _rows(done: Materialised) -> Iterator[str]:
         yield f"  rejected     {rejected.rows:>7,}  {rejected}"
 
 
-def _predictions(tables: Tables, test_set: TableVersion, model_files: Path) -> Iterator[str]:
+def _predictions(tables: Tables, test_set: TableVersion, model_files: Path, target: Target) -> Iterator[str]:
     import mlflow
 
     everyone = tables.read(test_set, sample=min(1.0, ROWS_TO_CHOOSE_FROM / max(test_set.rows, 1)))
@@ -137,5 +137,5 @@ def _predictions(tables: Tables, test_set: TableVersion, model_files: Path) -> I
     model = mlflow.pyfunc.load_model(str(model_files))
     answer = model.predict(characters[model.metadata.get_input_schema().input_names()])
     yield f"  it answers   {json.dumps(answer)}"
-    yield f"  in the data  {json.dumps({OUTPUT_COLUMN: [LABELS[alive] for alive in characters[TARGET]]})}"
+    yield f"  in the data  {json.dumps({target.answer: [target.labels[true] for true in characters[target.name]]})}"
     yield f"  asked about  {', '.join(characters[IDENTIFIER])}"

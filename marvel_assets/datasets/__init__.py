@@ -1,1 +1,1 @@
-"""The tables of characters; the only place that names a column."""
+"""One folder a data set: its columns, its rules, and how the examples of the README are made."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.config import ConfigError, ProjectConfig
+from marvel_assets.config import DEFAULT_DATASET, ConfigError, ProjectConfig
+from marvel_assets.datasets.base import load_dataset
 from marvel_assets.defs.inference.wheel import WheelBuilder
 from marvel_assets.defs.retraining_lock import RetrainingLock
 from marvel_assets.paths import PROJECT_ROOT
@@ -28,6 +29,7 @@ from marvel_assets.utils.redaction import WEB_SCHEMES, address_problem, connect_
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from marvel_assets.datasets.base import Dataset
     from marvel_assets.paths import ProjectPaths
 
 
@@ -42,6 +44,10 @@ class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Environment, names, features and parameters."""
 
     environment: str = Field(default="dev", description="dev, acc or prd. Default: $MARVEL_ENV, else dev.")
+    dataset: str | None = Field(
+        default=None,
+        description="A folder of marvel_assets/datasets. Default: $MARVEL_DATASET, else the configuration's own.",
+    )
     config_path: str = Field(
         default=str(PROJECT_ROOT / "config" / "project.yml"),
         description="The project's YAML file. Default: $MARVEL_CONFIG, else config/project.yml.",
@@ -49,9 +55,10 @@ class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @classmethod
     def from_environment(cls) -> Project:
-        """The project that MARVEL_ENV and MARVEL_CONFIG describe."""
+        """The project that MARVEL_ENV, MARVEL_DATASET and MARVEL_CONFIG describe."""
         chosen = {
             "environment": os.environ.get("MARVEL_ENV"),
+            "dataset": os.environ.get("MARVEL_DATASET"),
             "config_path": os.environ.get("MARVEL_CONFIG"),
         }
         return cls(**{name: value for name, value in chosen.items() if value})
@@ -63,7 +70,18 @@ class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             ConfigError: naming file and key.
         """
-        return ProjectConfig.from_yaml(self.config_path, self.environment)
+        return ProjectConfig.from_yaml(self.config_path, self.environment, self.dataset)
+
+
+def configured_dataset() -> Dataset:
+    """The data set that Dagster's pages describe: the default one where the configuration can't be read.
+
+    A run reads the configuration again, and reports what is wrong with it.
+    """
+    try:
+        return Project.from_environment().config.dataset
+    except ConfigError:
+        return load_dataset(DEFAULT_DATASET)
 
 
 def profile_resources(home: ProjectPaths) -> dict[str, Any]:

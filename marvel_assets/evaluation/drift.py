@@ -11,8 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from marvel_assets.datasets.marvel_kaggle.columns import NUMERIC_FEATURES
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -56,10 +54,10 @@ class Shift:
 
 
 def shifts(reference: pd.DataFrame, window: pd.DataFrame, columns: Sequence[str], thresholds: Drift) -> list[Shift]:
-    """Compare a window with the reference, column by column, the most shifted first."""
+    """Compare a window with the reference, column by column, the most shifted first; floats are measures."""
     found = []
     for column in columns:
-        expected, actual = _counts(reference[column], window[column], is_measure=column in NUMERIC_FEATURES)
+        expected, actual = _counts(reference[column], window[column], is_measure=reference[column].dtype.kind == "f")
         psi, p_value = population_stability(expected, actual), _p_value(expected, actual)
         drifted = psi >= thresholds.psi and p_value < thresholds.p_value
         found.append(Shift(column, psi, p_value, drifted))

@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from marvel_assets.datasets.marvel_kaggle.columns import SLICE_COLUMNS
 from marvel_assets.utils.redaction import sanitize_label
 
 if TYPE_CHECKING:
@@ -176,7 +175,7 @@ def evaluate_gate(
     """Evaluate a candidate on the test rows.
 
     Args:
-        rows: the test rows, with the columns that slices are made of.
+        rows: of the test rows, the columns that slices are made of.
         alive: 1 or 0, shape (n,).
         candidate: its probabilities of being alive, shape (n,).
         baselines: those of the models that it must not be worse than, by what a person calls them.
@@ -286,7 +285,7 @@ def _slices(rows: pd.DataFrame, alive: Labels, probability: Probabilities, thres
     from marvel_assets.evaluation.roc_auc import delong_interval
 
     masks: list[tuple[str, object, np.ndarray]] = []
-    for column in (name for name in SLICE_COLUMNS if name in rows.columns):
+    for column in rows.columns:
         values = rows[column].to_numpy()
         for value, size in rows[column].value_counts().items():
             inside = values == value

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from marvel_assets.datasets.marvel_kaggle.columns import TARGET
-
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -31,7 +29,7 @@ def evaluate(alive: npt.NDArray[np.int_], probability: npt.NDArray[np.float64]) 
     from sklearn import metrics
 
     if len(set(alive.tolist())) < 2:  # noqa: PLR2004
-        raise ValueError(f"column {TARGET}: the test rows hold one class only; no ROC AUC can be computed on them.")
+        raise ValueError("The test rows hold one class only; no ROC AUC can be computed on them.")
     predicted = (probability > THRESHOLD).astype(int)
     negatives, false_positives, false_negatives, positives = metrics.confusion_matrix(alive, predicted).ravel()
     figures = {

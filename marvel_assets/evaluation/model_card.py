@@ -10,6 +10,7 @@ from marvel_assets.utils.redaction import escape_markdown
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from marvel_assets.datasets.base import Dataset
     from marvel_assets.evaluation.gate import GateResult
 
 CARD_FILE = "model_card.md"
@@ -26,11 +27,7 @@ FIGURES = {
     "accuracy_score": "accuracy",
     "f1_score": "F1",
 }
-LIMITS = (
-    "It predicts what is usual among similar characters, not what is true of one of them. Heights and weights are "
-    "missing for most, three of four are alive, and F1 alone rewards calling everybody alive: look at ROC AUC, "
-    "balanced accuracy and log loss. It knows fiction only; it says nothing about people."
-)
+LIMITS = "It predicts what is usual among similar rows, not what is true of one of them."
 
 
 @dataclass(frozen=True)
@@ -39,6 +36,7 @@ class ModelCardData:
 
     Attributes:
         model_id: MLflow's id of the logged model.
+        dataset: what it predicts, and of what.
         trained_on: the table version of the fit, and how many rows.
         tested_on: the table version of the judgement.
         features: the model's columns.
@@ -50,6 +48,7 @@ class ModelCardData:
     """
 
     model_id: str
+    dataset: Dataset
     trained_on: str
     tested_on: str
     features: Sequence[str]
@@ -67,9 +66,9 @@ def model_card(facts: ModelCardData, result: GateResult | None = None) -> str:
     """
     figures = [f"| {label} | {facts.metrics[name]:.4f} |" for name, label in FIGURES.items() if name in facts.metrics]
     parts = [
-        f"# Is a Marvel character alive? Model {facts.model_id}",
-        "Predicts whether a Marvel character is alive or dead from what the Marvel Database says about them.",
-        LIMITS,
+        f"# {facts.dataset.target.answer}: model {facts.model_id}",
+        facts.dataset.description,
+        f"{LIMITS} {facts.dataset.limits}".rstrip(),
         "## Figures on the test rows",
         "\n".join(["| metric | value |", "|---|---|", *figures]),
         "## Made of",

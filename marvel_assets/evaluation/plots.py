@@ -6,6 +6,8 @@ import io
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     import numpy.typing as npt
     from matplotlib.axes import Axes
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     Probabilities = npt.NDArray[np.float64]
 
 CALIBRATION_BINS = 10
-CLASS_NAMES = ("dead", "alive")
 
 
 def roc_curve(alive: Labels, probability: Probabilities) -> Figure:
@@ -37,8 +38,8 @@ def precision_recall_curve(alive: Labels, probability: Probabilities) -> Figure:
     return figure
 
 
-def confusion_matrix(alive: Labels, probability: Probabilities) -> Figure:
-    """Counts of true and predicted classes."""
+def confusion_matrix(alive: Labels, probability: Probabilities, names: Sequence[str]) -> Figure:
+    """Counts of true and predicted classes, by the names of 0 and 1."""
     from sklearn.metrics import ConfusionMatrixDisplay
 
     from marvel_assets.evaluation.metrics import THRESHOLD
@@ -48,7 +49,7 @@ def confusion_matrix(alive: Labels, probability: Probabilities) -> Figure:
         alive,
         (probability > THRESHOLD).astype(int),
         labels=[0, 1],
-        display_labels=CLASS_NAMES,
+        display_labels=names,
         ax=axes,
         cmap="Blues",
         values_format=",",

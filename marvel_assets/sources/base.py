@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS, SOURCE_ROW
+from marvel_assets.datasets.base import SOURCE_ROW
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
-
-EXPECTED = "the columns " + ", ".join(SOURCE_COLUMNS)
 
 
 class SourceError(ValueError):
@@ -41,32 +39,37 @@ class Source(Protocol):
         """The rows as text, numbered by ``source_row``, as ``read_files`` describes them."""
 
 
-def check_columns(found: list[str], label: str) -> None:
-    """Check that each column of the contract is there once.
+def check_columns(found: list[str], columns: Iterable[str], label: str) -> None:
+    """Check that each column of the data set is there once.
 
     Raises:
         SourceError: naming the columns that are missing or repeated.
     """
-    missing = [column for column in SOURCE_COLUMNS if column not in found]
+    missing = [column for column in columns if column not in found]
     if missing:
         raise SourceError(
-            f"{label}: {_named(missing)} missing; expected {EXPECTED}; "
+            f"{label}: {_named(missing)} missing; expected {expected(columns)}; "
             f"found {', '.join(repr(name[:40]) for name in found[:20]) or 'none'}."
         )
-    repeated = [column for column in SOURCE_COLUMNS if found.count(column) > 1]
+    repeated = [column for column in columns if found.count(column) > 1]
     if repeated:
         raise SourceError(f"{label}: {_named(repeated)} there more than once; keep one.")
 
 
-def number_rows(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Put ``source_row`` before the columns, which come in the contract's order, and name them as they are stored."""
+def expected(columns: Iterable[str]) -> str:
+    """The columns, as errors list them."""
+    return "the columns " + ", ".join(columns)
+
+
+def number_rows(batches: Iterable[pa.RecordBatch], columns: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
+    """Put ``source_row`` before the columns, which come in the data set's order, and name them as they are stored."""
     import pyarrow as pa
 
     rows = 0
     for batch in batches:
         numbers = pa.array(range(rows + 1, rows + 1 + batch.num_rows), pa.int64())
         rows += batch.num_rows
-        yield pa.RecordBatch.from_arrays([numbers, *batch.columns], names=[SOURCE_ROW, *SOURCE_COLUMNS.values()])
+        yield pa.RecordBatch.from_arrays([numbers, *batch.columns], names=[SOURCE_ROW, *columns.values()])
 
 
 def _named(columns: list[str]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
 from marvel_assets.sources.base import SourceError, check_columns, number_rows
 from marvel_assets.sources.parquet import DecompressionBudget, cast_to_strings, check_castable
 from marvel_assets.utils.redaction import escape_control
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
+
+    from marvel_assets.datasets.base import Dataset
 
 SORTING_MEMORY = "1GB"
 """How much memory the sorting takes before it moves rows to the scratch folder."""
@@ -36,10 +37,11 @@ class DeltaSource:
     table_id: str
     version: int
     scratch: Path
+    dataset: Dataset
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def newest(cls, setting: str, path: Path, scratch: Path) -> DeltaSource:
+    def newest(cls, setting: str, path: Path, scratch: Path, dataset: Dataset) -> DeltaSource:
         """The version that is the newest now.
 
         Raises:
@@ -50,7 +52,7 @@ class DeltaSource:
 
         try:
             table = DeltaTable(path)
-            return cls(setting, path, str(table.metadata().id), table.version(), scratch)
+            return cls(setting, path, str(table.metadata().id), table.version(), scratch, dataset)
         except (DeltaError, OSError) as error:
             raise SourceError(f"{setting}: the Delta table can't be opened: {error}") from error
 
@@ -71,13 +73,13 @@ class DeltaSource:
         one id the first counts, so that equal versions must be numbered equally.
 
         Raises:
-            SourceError: a column of the contract is missing or is no text, a file of the table can't be read, or
+            SourceError: a column of the data set is missing or is no text, a file of the table can't be read, or
                 there are no rows.
         """
         import duckdb
 
         with duckdb.connect(config={"memory_limit": SORTING_MEMORY, "temp_directory": str(self.scratch)}) as sorting:
-            columns = ", ".join(f"{column} VARCHAR" for column in SOURCE_COLUMNS.values())
+            columns = ", ".join(f"{column} VARCHAR" for column in self.dataset.source_columns.values())
             sorting.execute(f"CREATE TABLE delivered ({columns})")
             rows = 0
             for batch in self._texts():
@@ -87,7 +89,8 @@ class DeltaSource:
                 sorting.unregister("batch")
             if rows == 0:
                 raise SourceError(f"{self.label}: the table has columns and no rows.")
-            yield from number_rows(sorting.sql("SELECT * FROM delivered ORDER BY ALL").to_arrow_reader(ROWS_PER_BATCH))
+            ordered = sorting.sql("SELECT * FROM delivered ORDER BY ALL").to_arrow_reader(ROWS_PER_BATCH)
+            yield from number_rows(ordered, self.dataset.source_columns)
 
     def _texts(self) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
@@ -106,8 +109,7 @@ class DeltaSource:
             raise SourceError(f"{self.label}: the Delta table can't be read: {escape_control(str(error))}") from error
 
     def _names_of_columns(self, found: list[str]) -> list[str]:
-        """The table's names for the contract's columns: as delivered, or as stored where Delta allowed no blanks."""
-        delivered = {stored: name for name, stored in SOURCE_COLUMNS.items()}
-        names = [delivered.get(name, name) for name in found]
-        check_columns(names, self.label)
-        return [found[names.index(column)] for column in SOURCE_COLUMNS]
+        """The table's names for the data set's columns: as delivered, or as stored where Delta allowed no blanks."""
+        names = [self.dataset.delivered_names.get(name, name) for name in found]
+        check_columns(names, self.dataset.source_columns, self.label)
+        return [found[names.index(column)] for column in self.dataset.source_columns]

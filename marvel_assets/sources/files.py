@@ -9,8 +9,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
-from marvel_assets.sources.base import EXPECTED, NoRowsError, SourceError, check_columns, number_rows
+from marvel_assets.sources.base import NoRowsError, SourceError, check_columns, expected, number_rows
 from marvel_assets.sources.parquet import parquet_batches
 from marvel_assets.utils.redaction import escape_control
 
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
+
+    from marvel_assets.datasets.base import Dataset
 
 BLOCK_BYTES = 16 << 20
 """How much of a CSV file is parsed at once; a row must fit into it. Arrow reads 32 of them ahead."""
@@ -100,25 +101,26 @@ def hashed(path: Path, label: str) -> InputFile:
         return InputFile(path, label, _sha256(content))
 
 
-def read_files(files: Iterable[InputFile]) -> Iterator[pa.RecordBatch]:
+def read_files(files: Iterable[InputFile], dataset: Dataset) -> Iterator[pa.RecordBatch]:
     """Read the source's columns as text, in the order of the files and of their rows.
 
-    Each batch holds ``source_row`` (int64, from 1 and on through all files) and the columns of the data contract
+    Each batch holds ``source_row`` (int64, from 1 and on through all files) and the columns of the data set
     under the names that the table stores them by. Cells are as delivered; other columns are left out. Files without
     rows, as Spark writes among others, add none.
 
     Args:
         files: what to read, in order.
+        dataset: names the columns, and how CSV files are encoded.
 
     Raises:
         SourceError: no file has rows, or one is neither CSV nor Parquet, isn't UTF-8, lacks a column, is packed beyond
             measure, or is not (or no longer) the one that is meant. Raised before the file's first batch where its
             head shows it, else at the batch that does, or after the last one.
     """
-    return number_rows(_batches_of_all(files))
+    return number_rows(_batches_of_all(files, dataset), dataset.source_columns)
 
 
-def find_dialect(path: Path, label: str) -> Dialect | None:
+def find_dialect(path: Path, label: str, dataset: Dataset) -> Dialect | None:
     """How a CSV file is written, or None where it is Parquet or nothing that can be read.
 
     Raises:
@@ -126,14 +128,14 @@ def find_dialect(path: Path, label: str) -> Dialect | None:
     """
     with open_source(path, label) as content:
         head = content.read(HEAD_BYTES)
-    return None if not head or head.startswith((PARQUET_MARK, *REFUSED_MARKS)) else _dialect_of(head, label)
+    return None if not head or head.startswith((PARQUET_MARK, *REFUSED_MARKS)) else _dialect_of(head, label, dataset)
 
 
-def _batches_of_all(files: Iterable[InputFile]) -> Iterator[pa.RecordBatch]:
+def _batches_of_all(files: Iterable[InputFile], dataset: Dataset) -> Iterator[pa.RecordBatch]:
     rows, empty = 0, None
     for file in files:
         try:
-            for batch in _batches_of(file):
+            for batch in _batches_of(file, dataset):
                 rows += batch.num_rows
                 yield batch
         except NoRowsError as error:
@@ -142,19 +144,22 @@ def _batches_of_all(files: Iterable[InputFile]) -> Iterator[pa.RecordBatch]:
         raise empty
 
 
-def _batches_of(file: InputFile) -> Iterator[pa.RecordBatch]:
+def _batches_of(file: InputFile, dataset: Dataset) -> Iterator[pa.RecordBatch]:
     label, rows = file.label, 0
     with _verified(file) as content:
         head = content.read(HEAD_BYTES)
         content.seek(0)
         if not head:
-            raise NoRowsError(f"{label}: the file is empty; expected CSV or Parquet with {EXPECTED}.")
+            raise NoRowsError(
+                f"{label}: the file is empty; expected CSV or Parquet with {expected(dataset.source_columns)}."
+            )
         for mark, kind in REFUSED_MARKS.items():
             if head.startswith(mark):
                 what_to_do = "unpack it, since what comes out has no bounds" if "packed" in kind else "save it as UTF-8"
                 raise SourceError(f"{label}: the file is {kind}; {what_to_do}. Expected CSV or Parquet.")
         is_parquet = head.startswith(PARQUET_MARK)
-        for batch in parquet_batches(content, label) if is_parquet else _csv_batches(content, head, label):
+        parquet = parquet_batches(content, list(dataset.source_columns), label) if is_parquet else None
+        for batch in parquet or _csv_batches(content, head, label, dataset):
             rows += batch.num_rows
             yield batch
         if rows == 0:
@@ -188,25 +193,25 @@ def _sha256(content: BufferedReader) -> str:
     return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _csv_batches(content: BufferedReader, head: bytes, label: str) -> Iterator[pa.RecordBatch]:
+def _csv_batches(content: BufferedReader, head: bytes, label: str, dataset: Dataset) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    dialect = _dialect_of(head, label)
-    check_columns(dialect.header, label)
+    dialect = _dialect_of(head, label, dataset)
+    check_columns(dialect.header, dataset.source_columns, label)
     try:
         yield from arrow_csv.open_csv(
             content,
             # In one thread, which is as fast here, Arrow knows the number of the row at fault.
-            read_options=arrow_csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
+            read_options=arrow_csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False, encoding=dataset.encoding),
             parse_options=arrow_csv.ParseOptions(
                 delimiter=dialect.delimiter,
                 escape_char="\\" if dialect.has_backslashes else False,
                 newlines_in_values=True,
             ),
             convert_options=arrow_csv.ConvertOptions(
-                include_columns=list(SOURCE_COLUMNS),
-                column_types=dict.fromkeys(SOURCE_COLUMNS, pa.string()),
+                include_columns=list(dataset.source_columns),
+                column_types=dict.fromkeys(dataset.source_columns, pa.string()),
                 strings_can_be_null=False,
             ),
         )
@@ -216,8 +221,8 @@ def _csv_batches(content: BufferedReader, head: bytes, label: str) -> Iterator[p
         raise SourceError(f"{label}: {_explain(str(error), dialect)}") from error
 
 
-def _dialect_of(head: bytes, label: str) -> Dialect:
-    """The delimiter under which the first line has the contract's columns (else a comma), and how quotes are escaped.
+def _dialect_of(head: bytes, label: str, dataset: Dataset) -> Dialect:
+    """The delimiter under which the first line has the data set's columns (else a comma), and how quotes are escaped.
 
     A quote that ends a cell is followed by a delimiter or the line's end, and one within it by another: a backslash and
     a quote before anything else mean that backslashes escape.
@@ -230,8 +235,10 @@ def _dialect_of(head: bytes, label: str) -> Dialect:
             headers[delimiter] = next(csv.reader(io.StringIO(begin, newline=""), delimiter=delimiter), [])
         ",".join(headers[","]).encode()
     except (UnicodeEncodeError, csv.Error) as error:
-        raise SourceError(f"{label}: the first line is not CSV in UTF-8; expected {EXPECTED}.") from error
-    delimiter = next((found for found, names in headers.items() if set(SOURCE_COLUMNS) <= set(names)), ",")
+        raise SourceError(
+            f"{label}: the first line is not CSV in UTF-8; expected {expected(dataset.source_columns)}."
+        ) from error
+    delimiter = next((found for found, names in headers.items() if set(dataset.source_columns) <= set(names)), ",")
     has_backslashes = re.search(rf'\\"[^"\r\n{re.escape(delimiter)}]', begin) is not None
     return Dialect(headers[delimiter], delimiter, has_backslashes)
 

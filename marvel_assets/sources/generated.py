@@ -1,28 +1,37 @@
-"""The built-in generator as a source, so that a first run needs no download."""
+"""A data set's generator as a source, so that a first run needs no download."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marvel_assets.datasets.marvel_kaggle import generator as synthetic
+from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.files import InputFile, read_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
     import pyarrow as pa
+
+    from marvel_assets.datasets.base import Dataset
 
 
 @dataclass(frozen=True)
 class GeneratedSource:
-    """Rows of the seeded generator, written to a Parquet file when they are asked for."""
+    """Rows of the seeded generator, written to a Parquet file when they are asked for.
+
+    Raises:
+        SourceError: on use, where the data set has no generator.
+    """
 
     rows: int
     seed: int
     folder: Path
+    dataset: Dataset
     notes: tuple[str, ...] = ()
 
     @property
@@ -33,11 +42,20 @@ class GeneratedSource:
     @property
     def digest(self) -> str:
         """Of size, seed and the generator's own source: together they decide every byte."""
-        code = Path(synthetic.__file__).read_bytes()
+        code = Path(str(self._generator().__file__)).read_bytes()
         return "generated:" + hashlib.sha256(f"{self.rows},{self.seed},".encode() + code).hexdigest()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Generate the rows, and read them as those of any other file."""
         path = self.folder / "generated.parquet"
-        synthetic.synthetic_characters(self.rows, self.seed).to_parquet(path, index=False)
-        return read_files([InputFile(path, self.label)])
+        self._generator().generate(self.rows, self.seed).to_parquet(path, index=False)
+        return read_files([InputFile(path, self.label)], self.dataset)
+
+    def _generator(self) -> ModuleType:
+        try:
+            return import_module(f"{self.dataset.package}.generator")
+        except ModuleNotFoundError as error:
+            raise SourceError(
+                f"The data set {self.dataset.name} has no generator: set MARVEL_SOURCE to a file or address with "
+                f"{len(self.dataset.source_columns)} columns, from {next(iter(self.dataset.source_columns))} on."
+            ) from error

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from marvel_assets.config import Generator
+    from marvel_assets.datasets.base import Dataset
 
 GENERATED = "generated"
 KAGGLE_PREFIX = "kaggle:"
@@ -41,6 +42,7 @@ class FileSource:
 
     label: str
     path: Path
+    dataset: Dataset
 
     @cached_property
     def digest(self) -> str:
@@ -50,13 +52,13 @@ class FileSource:
     @property
     def notes(self) -> Sequence[str]:
         """How a CSV file is written, unless with commas and doubled quotes."""
-        dialect = find_dialect(self.path, self.label)
+        dialect = find_dialect(self.path, self.label, self.dataset)
         is_usual = dialect is None or (dialect.delimiter, dialect.has_backslashes) == (",", False)
         return () if is_usual else (f"{self.label} has {dialect}",)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The file's rows; an error in the end where they are not those of the digest."""
-        return read_files([self._file])
+        return read_files([self._file], self.dataset)
 
     @cached_property
     def _file(self) -> InputFile:
@@ -70,11 +72,13 @@ class FolderSource:
     Attributes:
         label: the folder.
         files: those that are read, in order.
+        dataset: names the columns.
         left_out: names of what else is in the folder, hidden files and markers such as ``_SUCCESS`` aside.
     """
 
     label: str
     files: tuple[Path, ...]
+    dataset: Dataset
     left_out: tuple[str, ...] = ()
 
     @cached_property
@@ -99,42 +103,44 @@ class FolderSource:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows of all files, numbered through; an error in the end where they are not those of the digest."""
-        return read_files(self._files)
+        return read_files(self._files, self.dataset)
 
     @cached_property
     def _files(self) -> list[InputFile]:
         return [hashed(file, escape_control(str(Path(self.label) / file.name))) for file in self.files]
 
 
-def locate(setting: str, scratch: Path, generator: Generator) -> Source:
+def locate(setting: str, scratch: Path, dataset: Dataset, generator: Generator) -> Source:
     """Find the source that the setting names, and bring it here where it is elsewhere.
 
     Args:
         setting: the path of a file, of a folder of files or of a Delta table, an ``http(s)://`` URL,
             ``kaggle:<owner>/<dataset>``, or ``generated``.
         scratch: an existing folder for what is downloaded or generated.
+        dataset: names the columns, and the sources that have a name of their own.
         generator: how many rows ``generated`` makes, and from which seed.
 
     Raises:
         SourceError: there is nothing to read under that name.
     """
+    setting = dataset.sources.get(setting, setting)
     if setting == GENERATED:
-        return GeneratedSource(generator.rows, generator.seed, scratch)
+        return GeneratedSource(generator.rows, generator.seed, scratch, dataset)
     if setting.startswith(URL_PREFIXES):
         from marvel_assets.sources.http import download
 
-        return FileSource(redact_url(setting), download(setting, scratch))
+        return FileSource(redact_url(setting), download(setting, scratch), dataset)
     if setting.startswith(KAGGLE_PREFIX):
         from marvel_assets.sources.kaggle import download_dataset
 
-        return FileSource(setting, download_dataset(setting.removeprefix(KAGGLE_PREFIX)))
+        return FileSource(setting, download_dataset(setting.removeprefix(KAGGLE_PREFIX)), dataset)
     path, label = path_of(setting), escape_control(setting)
     if is_delta_table(path):
-        return DeltaSource.newest(label, path, scratch)
-    return _folder(path, label) if path.is_dir() else FileSource(label, path)
+        return DeltaSource.newest(label, path, scratch, dataset)
+    return _folder(path, label, dataset) if path.is_dir() else FileSource(label, path, dataset)
 
 
-def fingerprint(setting: str, generator: Generator) -> str | None:
+def fingerprint(setting: str, dataset: Dataset, generator: Generator) -> str | None:
     """Look at a source without reading it whole.
 
     Equal fingerprints mean that nothing points to a change. Other ones mean that the source may have changed: its
@@ -142,6 +148,7 @@ def fingerprint(setting: str, generator: Generator) -> str | None:
 
     Args:
         setting: what ``locate`` takes.
+        dataset: names the sources that have a name of their own.
         generator: how many rows ``generated`` makes, and from which seed.
 
     Returns:
@@ -150,7 +157,8 @@ def fingerprint(setting: str, generator: Generator) -> str | None:
     Raises:
         SourceError: there is nothing under that name any more, or no answer in time.
     """
-    state = _state_of(setting, generator)
+    setting = dataset.sources.get(setting, setting)
+    state = _state_of(setting, dataset, generator)
     return None if state is None else hashlib.sha256(json.dumps([setting, state]).encode()).hexdigest()
 
 
@@ -192,10 +200,10 @@ def path_of(setting: str) -> Path:
     )
 
 
-def _state_of(setting: str, generator: Generator) -> object:
+def _state_of(setting: str, dataset: Dataset, generator: Generator) -> object:
     """What would be another one after a change, or None where nothing shows it."""
     if setting == GENERATED:
-        return GeneratedSource(generator.rows, generator.seed, _NOT_WRITTEN_TO).digest
+        return GeneratedSource(generator.rows, generator.seed, _NOT_WRITTEN_TO, dataset).digest
     if setting.startswith(URL_PREFIXES):
         from marvel_assets.sources.http import remote_version
 
@@ -206,8 +214,8 @@ def _state_of(setting: str, generator: Generator) -> object:
         return current_version(setting.removeprefix(KAGGLE_PREFIX))
     path = path_of(setting)
     if is_delta_table(path):
-        return DeltaSource.newest(setting, path, _NOT_WRITTEN_TO).digest
-    files = _folder(path, setting).files if path.is_dir() else (path,)
+        return DeltaSource.newest(setting, path, _NOT_WRITTEN_TO, dataset).digest
+    files = _folder(path, setting, dataset).files if path.is_dir() else (path,)
     try:
         states = [(file.name, file.stat()) for file in files]
     except OSError as error:
@@ -216,7 +224,7 @@ def _state_of(setting: str, generator: Generator) -> object:
     return [(name, state.st_size, state.st_mtime_ns, state.st_ino) for name, state in states]
 
 
-def _folder(folder: Path, label: str) -> FolderSource:
+def _folder(folder: Path, label: str, dataset: Dataset) -> FolderSource:
     """The CSV and Parquet files that are in the folder itself, and what else is.
 
     Raises:
@@ -227,7 +235,8 @@ def _folder(folder: Path, label: str) -> FolderSource:
         files = tuple(path for path in visible if path.suffix.lower() in FILE_ENDINGS and not path.is_dir())
     except OSError as error:
         raise SourceError(f"{label}: the folder can't be listed: {error.strerror}.") from error
-    source = FolderSource(label, files, tuple(escape_control(path.name) for path in visible if path not in files))
+    left_out = tuple(escape_control(path.name) for path in visible if path not in files)
+    source = FolderSource(label, files, dataset, left_out)
     if not files:
         raise SourceError(
             f"{label}: the folder holds neither *.csv nor *.parquet and is no Delta table (looked in "

@@ -6,7 +6,6 @@ import os
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
 from marvel_assets.sources.base import SourceError, check_columns
 from marvel_assets.utils.redaction import escape_control
 
@@ -72,8 +71,8 @@ class DecompressionBudget:
         self._left -= unpacked_bytes
 
 
-def parquet_batches(content: BufferedReader, label: str) -> Iterator[pa.RecordBatch]:
-    """The contract's columns of a Parquet file as text.
+def parquet_batches(content: BufferedReader, columns: list[str], label: str) -> Iterator[pa.RecordBatch]:
+    """These columns of a Parquet file as text.
 
     Raises:
         SourceError: the file is broken, lacks a column, has one that can't be text, or unpacks to too much.
@@ -81,16 +80,15 @@ def parquet_batches(content: BufferedReader, label: str) -> Iterator[pa.RecordBa
     import pyarrow as pa
     from pyarrow import parquet
 
-    columns = list(SOURCE_COLUMNS)
     budget = DecompressionBudget(os.fstat(content.fileno()).st_size, label)
     try:
         described = parquet.ParquetFile(content)
-        check_columns(described.schema_arrow.names, label)
+        check_columns(described.schema_arrow.names, columns, label)
         check_castable(described.schema_arrow, columns, label)
         metadata = described.metadata
         groups = [metadata.row_group(place) for place in range(metadata.num_row_groups)]
         chunks = [chunk for group in groups for chunk in map(group.column, range(group.num_columns))]
-        chunks = [chunk for chunk in chunks if chunk.path_in_schema in SOURCE_COLUMNS]
+        chunks = [chunk for chunk in chunks if chunk.path_in_schema in columns]
         declared = sum(chunk.total_uncompressed_size for chunk in chunks)
         budget.check(max(declared, metadata.num_rows * len(columns) * BYTES_PER_CELL))
         # Cells that repeat are kept once, where Arrow can do so, until they are unpacked piece by piece.

@@ -13,9 +13,9 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.config import Generator
+from marvel_assets.config import ProjectConfig
 from marvel_assets.sources.base import Source, SourceError
-from marvel_assets.sources.locate import GENERATED, fingerprint, is_address, locate, path_of, redact_source
+from marvel_assets.sources.locate import fingerprint, is_address, locate, path_of, redact_source
 from marvel_assets.utils.files import atomic_write, temporary_folder
 
 
@@ -26,8 +26,9 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         default=None,
         description=(
             "A CSV or Parquet file, a folder of such files or of a Delta table, an http(s) URL, "
-            "kaggle:<owner>/<dataset>, or 'generated' for the built-in generator. Default: $MARVEL_SOURCE, which is "
-            "not shown here since an address may hold secrets, else the one that was last read, else 'generated'."
+            "kaggle:<owner>/<dataset>, a name that the data set gives an address, or 'generated' for its generator. "
+            "Default: $MARVEL_SOURCE, which is not shown here since an address may hold secrets, else the one that was "
+            "last read, else the data set's own."
         ),
     )
     scratch: str = Field(description="Folder for what is downloaded or generated, emptied afterwards.")
@@ -37,7 +38,7 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     )
 
     @contextmanager
-    def located(self, setting: str | None, generator: Generator) -> Iterator[Source]:
+    def located(self, setting: str | None, config: ProjectConfig) -> Iterator[Source]:
         """The source named by the setting, or the default; what was brought here is deleted at the end.
 
         A source that was read without an error is the default of later runs that name none.
@@ -46,14 +47,14 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             SourceError: there is nothing to read under that name.
         """
         with temporary_folder(Path(self.scratch)) as folder:
-            named = self._named(setting)
-            source = locate(named, folder, generator)
+            named = self._named(setting, config)
+            source = locate(named, folder, config.dataset, config.generator)
             for note in source.notes:
                 dg.get_dagster_logger().warning(note)
             yield source
-            self._keep(named)
+            self._keep(named, config)
 
-    def fingerprint(self, setting: str | None, generator: Generator) -> str:
+    def fingerprint(self, setting: str | None, config: ProjectConfig) -> str:
         """A cheap look at the source named by the setting, or the default; equal where nothing points to a change.
 
         Where only reading could show a change (of a server that names neither version nor time), it is another one
@@ -62,16 +63,22 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             SourceError: there is nothing under that name any more, or no answer in time.
         """
-        named = self._named(setting)
-        found = fingerprint(named, generator)
+        named = self._named(setting, config)
+        found = fingerprint(named, config.dataset, config.generator)
         return found or hashlib.sha256(f"{named} {datetime.now(UTC):%Y-%m-%d}".encode()).hexdigest()
 
-    def label(self, setting: str | None) -> str:
+    def label(self, setting: str | None, config: ProjectConfig) -> str:
         """The source named by the setting, or the default, as pages may show it."""
-        return redact_source(self._named(setting))
+        return redact_source(self._named(setting, config))
 
-    def _named(self, setting: str | None) -> str:
-        return setting or self.default or os.environ.get("MARVEL_SOURCE") or self._last_read() or GENERATED
+    def _named(self, setting: str | None, config: ProjectConfig) -> str:
+        named = setting or self.default or os.environ.get("MARVEL_SOURCE") or self._last_read()
+        if named or config.dataset.default_source:
+            return str(named or config.dataset.default_source)
+        raise SourceError(
+            f"MARVEL_SOURCE is not set, and the data set {config.dataset.name} has no source of its own; set it to a "
+            "CSV or Parquet file, a folder, an address or a Delta table."
+        )
 
     def _last_read(self) -> str | None:
         """The source that was last read, so that a forgotten MARVEL_SOURCE puts no synthetic model in its place."""
@@ -85,12 +92,12 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             )
         return str(kept["setting"])
 
-    def _keep(self, named: str) -> None:
+    def _keep(self, named: str, config: ProjectConfig) -> None:
         """Note which source was read: paths from the root, and addresses only where they hold no secret."""
         if self.last_read is None:
             return
         label = redact_source(named)
-        setting = named if is_address(named) else str(path_of(named).absolute())
+        setting = named if is_address(named) or named in config.dataset.sources else str(path_of(named).absolute())
         kept = {"label": label, "setting": None if "://" in named and label != named else setting}
         with atomic_write(Path(self.last_read)) as aside:
             aside.write_text(json.dumps(kept), encoding="utf-8")

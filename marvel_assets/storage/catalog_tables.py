@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marvel_assets.datasets.marvel_kaggle.columns import IDENTIFIER
+from marvel_assets.datasets.base import IDENTIFIER
 from marvel_assets.spark.session import Spark
 from marvel_assets.storage.engines.base import TablePath
 from marvel_assets.storage.memory import check_fits_in_memory

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marvel_assets.datasets.marvel_kaggle.columns import IDENTIFIER
+from marvel_assets.datasets.base import IDENTIFIER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ import dagster as dg
 from pydantic import Field
 
 from marvel_assets.config import MAX_NAME_LENGTH, NAME_PATTERN
-from marvel_assets.datasets.marvel_kaggle.columns import IDENTIFIER
+from marvel_assets.datasets.base import IDENTIFIER
 from marvel_assets.storage.commits import Commit, contents_of, newest_commit, newest_of_equal_content
 from marvel_assets.storage.engines.base import TablePath
 from marvel_assets.storage.memory import check_fits_in_memory

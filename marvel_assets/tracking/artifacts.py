@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import mlflow
     from mlflow.entities import Run
 
+    from marvel_assets.datasets.base import Dataset
+
 FILES_DIGEST = "files_sha256"
 """Tag of a logged model: the digest of its files as they were logged."""
 
@@ -78,7 +80,7 @@ def _downloaded(uri: str) -> Iterator[Path]:
         yield Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
 
 
-def predictions_of(uri: str, features: Sequence[str]) -> list[int]:
+def predictions_of(uri: str, dataset: Dataset, features: Sequence[str]) -> list[int]:
     """Load a basic model from a URI and let it predict the example characters."""
     import mlflow
     from mlflow.environment_variables import MLFLOW_ALLOW_PICKLE_DESERIALIZATION
@@ -88,16 +90,16 @@ def predictions_of(uri: str, features: Sequence[str]) -> list[int]:
         # Where MLflow may load no model of scikit-learn at all, what its loader would add can't be tried.
         is_allowed = MLFLOW_ALLOW_PICKLE_DESERIALIZATION.get()  # type: ignore[no-untyped-call]
         model: Any = mlflow.pyfunc.load_model(str(files)) if is_allowed else pipeline
-    labels = model.predict(example_frame(features))
+    labels = model.predict(example_frame(dataset, features))
     return [int(label) for label in labels]
 
 
-def answers_of(files: Path, features: Sequence[str]) -> tuple[Any, Any]:
+def answers_of(files: Path, dataset: Dataset, features: Sequence[str]) -> tuple[Any, Any]:
     """Load a custom model from its files and let it answer for the example characters, as pyfunc and unwrapped."""
     import mlflow
 
     model = mlflow.pyfunc.load_model(str(files))
-    example = example_frame(features)
+    example = example_frame(dataset, features)
     return model.predict(example), model.unwrap_python_model().predict(context=None, model_input=example)
 
 

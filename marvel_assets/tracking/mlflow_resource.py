@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import mlflow
     from mlflow.entities import Run
 
+    from marvel_assets.datasets.base import Dataset
     from marvel_assets.evaluation.model_card import ModelCardData
 
 DAGSTER_RUN_ID = "dagster_run_id"
@@ -178,7 +179,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             local = Path(self.client().download_artifacts(model.run_id, PLOTS_FOLDER, folder))
             return {file.stem: file.read_bytes() for file in sorted(local.glob("*.png"))}
 
-    def model_card_inputs(self, model: LoggedModelRef) -> ModelCardData:
+    def model_card_inputs(self, model: LoggedModelRef, dataset: Dataset) -> ModelCardData:
         """What a model card tells, as it was logged."""
         from marvel_assets.evaluation.model_card import ModelCardData
         from marvel_assets.tracking.model_logging import PLOTS_FOLDER
@@ -191,6 +192,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         plots = [Path(file.path).stem for file in client.list_artifacts(model.run_id, PLOTS_FOLDER)]
         return ModelCardData(
             model_id=model.model_id,
+            dataset=dataset,
             trained_on=f"{dataset_source(run, 'training')} ({logged.tags.get('training_rows', 'unknown')} rows)",
             tested_on=str(dataset_source(run, "testing")),
             features=features,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from marvel_assets.datasets.marvel_kaggle.columns import TARGET
 from marvel_assets.tracking.requirements import requirements_with
 
 if TYPE_CHECKING:
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
     from mlflow.data.meta_dataset import MetaDataset
     from mlflow.data.pandas_dataset import PandasDataset
     from sklearn.pipeline import Pipeline
+
+    from marvel_assets.datasets.base import Dataset
 
 BASIC_MODEL_NAME = "lightgbm-pipeline-model"
 PLOTS_FOLDER = "plots"
@@ -31,6 +32,7 @@ class DataSet:
         version: the Delta version that the rows were read at.
         content: hash of the rows.
         rows: features and target.
+        target: that column.
         is_excerpt: these are only some of the rows, to tell the columns by.
     """
 
@@ -39,6 +41,7 @@ class DataSet:
     version: int
     content: str
     rows: pd.DataFrame
+    target: str
     is_excerpt: bool = False
 
     def as_mlflow(self) -> PandasDataset | MetaDataset:
@@ -70,7 +73,7 @@ class DataSet:
         if self.is_excerpt:
             # MLflow calls `profile` abstract, and leaves it so in the class that it documents for this.
             return MetaDataset(source, name, digest, schema)  # type: ignore[abstract]
-        data_set = from_pandas(self.rows, source, TARGET, name, digest)
+        data_set = from_pandas(self.rows, source, self.target, name, digest)
         data_set.schema = schema
         return data_set
 
@@ -81,6 +84,7 @@ def log_basic_model(
     testing: DataSet,
     wheel: Path,
     *,
+    dataset: Dataset,
     features: Sequence[str],
     parameters: Mapping[str, Any],
     tags: Mapping[str, str],
@@ -92,6 +96,7 @@ def log_basic_model(
         training: the rows of the fit.
         testing: rows that it has never seen.
         wheel: holds the pipeline's own transformer; it is installed wherever the model is loaded.
+        dataset: declares the columns, and the words for the classes.
         features: the model's columns, in order.
         parameters: what decided the fit, by name.
         tags: set on the model.
@@ -115,8 +120,8 @@ def log_basic_model(
         name=BASIC_MODEL_NAME,
         serialization_format="skops",
         skops_trusted_types=list(TRUSTED_TYPES),
-        signature=basic_signature(features),
-        input_example=example_frame(features),
+        signature=basic_signature(features, dataset.target.name),
+        input_example=example_frame(dataset, features),
         code_paths=[str(wheel)],
         pip_requirements=requirements_with(wheel),
         params={name: str(value) for name, value in parameters.items()},
@@ -126,13 +131,13 @@ def log_basic_model(
     mlflow.log_input(training_input, context="training", model=model)
     mlflow.log_input(testing_input, context="testing", model=model)
 
-    alive = testing.rows[TARGET].to_numpy()
+    alive = testing.rows[testing.target].to_numpy()
     probability = predict_unique_rows(testing.rows[list(features)], predict_in_threads(pipeline.predict_proba))[:, 1]
     mlflow.log_metrics(evaluate(alive, probability), model_id=logged.model_id, dataset=testing_input)
     figures = {
         "roc_curve": plots.roc_curve(alive, probability),
         "precision_recall_curve": plots.precision_recall_curve(alive, probability),
-        "confusion_matrix": plots.confusion_matrix(alive, probability),
+        "confusion_matrix": plots.confusion_matrix(alive, probability, dataset.target.labels),
         "calibration_curve": plots.calibration_curve(alive, probability),
         "feature_importance": plots.feature_importance(pipeline),
     }

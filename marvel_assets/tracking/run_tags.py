@@ -7,8 +7,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from marvel_assets.config import ConfigError, shorten
+from marvel_assets.config import ConfigError
 from marvel_assets.paths import PROJECT_ROOT
+from marvel_assets.utils.errors import shorten
 from marvel_assets.utils.git import head_of
 
 TracingText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=250)]

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from marvel_assets.datasets.marvel_kaggle.columns import EXAMPLE, TARGET
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
     from mlflow.models import ModelSignature
 
+    from marvel_assets.datasets.base import Dataset
 
-def basic_signature(features: Sequence[str]) -> ModelSignature:
+
+def basic_signature(features: Sequence[str], target: str) -> ModelSignature:
     """The basic model's signature: features in, the class 0 or 1 out."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
-    return ModelSignature(inputs=_inputs(features), outputs=Schema([ColSpec("long", TARGET)]))
+    return ModelSignature(inputs=_inputs(features), outputs=Schema([ColSpec("long", target)]))
 
 
 def custom_signature(features: Sequence[str], answer: str) -> ModelSignature:
@@ -36,11 +36,11 @@ def custom_signature(features: Sequence[str], answer: str) -> ModelSignature:
     )
 
 
-def example_frame(features: Sequence[str]) -> pd.DataFrame:
-    """The example characters, as a caller would send them."""
+def example_frame(dataset: Dataset, features: Sequence[str]) -> pd.DataFrame:
+    """The data set's two examples, as a caller would send them."""
     import pandas as pd
 
-    return pd.DataFrame({name: EXAMPLE[name] for name in features})
+    return pd.DataFrame({name: list(dataset.by_name[name].examples) for name in features})
 
 
 def _inputs(features: Sequence[str]) -> Any:  # noqa: ANN401

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from marvel_assets.datasets.base import Dataset
+
 CUSTOM_MODEL_NAME = "pyfunc-marvel-character-model"
 
 
-def log_custom_model(basic_model_id: str, wheel: Path, *, features: Sequence[str], tags: Mapping[str, str]) -> str:
+def log_custom_model(
+    basic_model_id: str, wheel: Path, *, dataset: Dataset, features: Sequence[str], tags: Mapping[str, str]
+) -> str:
     """Log the wrapper around a basic model.
 
     The wheel goes along as a file *and* stands among the requirements: only so it is installed where the model is
@@ -23,20 +27,20 @@ def log_custom_model(basic_model_id: str, wheel: Path, *, features: Sequence[str
     import mlflow
 
     from marvel_assets import model
-    from marvel_assets.datasets.marvel_kaggle.answer import LABELS, OUTPUT_COLUMN
     from marvel_assets.model.wrapper import ARTIFACT
     from marvel_assets.tracking.requirements import requirements_with
     from marvel_assets.tracking.signature import custom_signature, example_frame
 
+    target = dataset.target
     logged = mlflow.pyfunc.log_model(
         name=CUSTOM_MODEL_NAME,
         python_model=str(Path(model.__file__).with_name("serving_script.py")),
         artifacts={ARTIFACT: f"models:/{basic_model_id}"},
-        model_config={"answer": OUTPUT_COLUMN, "labels": list(LABELS)},
+        model_config={"answer": target.answer, "labels": list(target.labels)},
         code_paths=[str(wheel)],
         pip_requirements=requirements_with(wheel),
-        signature=custom_signature(features, OUTPUT_COLUMN),
-        input_example=example_frame(features),
+        signature=custom_signature(features, target.answer),
+        input_example=example_frame(dataset, features),
         tags=dict(tags),
     )
     return str(logged.model_id)

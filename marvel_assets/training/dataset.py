@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from marvel_assets.datasets.marvel_kaggle.columns import IDENTIFIER, NUMERIC_FEATURES, TARGET
+from marvel_assets.datasets.base import IDENTIFIER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -14,19 +14,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def dataset_columns(features: Sequence[str]) -> list[str]:
+def dataset_columns(features: Sequence[str], target: str) -> list[str]:
     """What has to be read: the id, the features, the target."""
-    return [IDENTIFIER, *features, TARGET]
+    return [IDENTIFIER, *features, target]
 
 
-def to_frame(table: pa.Table, features: Sequence[str]) -> pd.DataFrame:
+def to_frame(table: pa.Table, features: Sequence[str], target: str) -> pd.DataFrame:
     """An Arrow table that is ordered by id, as a frame of features and target.
 
-    Measures are float64 with NaN where missing, flags and the target int32, all else text.
+    Numbers are float64 with NaN where missing, flags and the target int32, all else text.
     """
-    frame: pd.DataFrame = table.select([*features, TARGET]).to_pandas()
-    measures = [name for name in NUMERIC_FEATURES if name in features]
-    return frame.astype(dict.fromkeys(measures, "float64"))
+    frame: pd.DataFrame = table.select([*features, target]).to_pandas()
+    return frame
 
 
 def rows_digest(frame: pd.DataFrame) -> str:

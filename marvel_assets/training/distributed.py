@@ -136,7 +136,7 @@ def encode_part(part: Readable, pipeline: Pipeline, features: Sequence[str], tar
     import numpy as np
     from sklearn.base import clone
 
-    frame = to_frame(part.read(), features)
+    frame = to_frame(part.read(), features, target)
     no_rows = frame.head(0)[list(features)]
     if frame.empty:
         return EncodedPart(np.empty((0, len(features))), np.empty(0, np.int32), {}, sum_of_rows(frame), no_rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from marvel_assets.datasets.marvel_kaggle.columns import BLANKS, FILL_VALUES, MISSING_TEXT, SPELLINGS
+from marvel_assets.datasets.base import BLANKS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,11 +18,12 @@ def pipeline_from_config(config: ProjectConfig, threads: int) -> Pipeline:
     from marvel_assets.model.coercion import FeatureCoercer
     from marvel_assets.model.pipeline import build_pipeline
 
+    dataset = config.dataset
     coercer = FeatureCoercer(
-        {name: value for name, value in FILL_VALUES.items() if name in config.features},
+        {name: value for name, value in dataset.fill_values.items() if name in config.features},
         blanks=BLANKS,
-        missing_texts=list(MISSING_TEXT),
-        spellings={name: values for name, values in SPELLINGS.items() if name in config.features},
+        missing_texts=list(dataset.missing_texts),
+        spellings={name: values for name, values in dataset.spellings.items() if name in config.features},
     )
     return build_pipeline(
         config.cat_features,

@@ -9,13 +9,13 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-SQL_COMMENTS_AND_SPACE = re.compile(r"('[^']*')|(?:\s|--[^\n]*)+")
+SQL_SPACE = re.compile(r"('[^']*')|\s+")
 
 
 def code_version(*modules: str) -> str:
     """A hash of modules of this package and of all that they import of it, in functions too.
 
-    Comments, docstrings, layout and imports for type checkers leave it as it is. SQL files that a module names count.
+    Comments, docstrings, layout and imports for type checkers leave it as it is.
     """
     found: dict[str, str] = {}
     waiting = list(modules)
@@ -24,6 +24,12 @@ def code_version(*modules: str) -> str:
             found[module], imported = _read(_file_of(module))
             waiting += [name for name in imported if name.startswith("marvel_assets") and _file_of(name).exists()]
     return hashlib.sha256("\n".join(f"{name}\n{found[name]}" for name in sorted(found)).encode()).hexdigest()[:12]
+
+
+def sql_version(*statements: str) -> str:
+    """A hash of statements, whose layout leaves it as it is."""
+    plain = [SQL_SPACE.sub(lambda found: found[1] or " ", statement).strip() for statement in statements]
+    return hashlib.sha256("\n".join(plain).encode()).hexdigest()[:12]
 
 
 def make_cache_key(*parts: object) -> str:
@@ -38,20 +44,17 @@ def _file_of(module: str) -> Path:
 
 @cache
 def _read(file: Path) -> tuple[str, tuple[str, ...]]:
-    """A module's code with the SQL that it names, and what it may import of this package."""
+    """A module's code, and what it may import of this package."""
     reader = _Reader()
     code = ast.unparse(reader.visit(ast.parse(file.read_text(encoding="utf-8"))))
-    texts = [file.with_name(name).read_text(encoding="utf-8") for name in reader.sql_files]
-    sql = [SQL_COMMENTS_AND_SPACE.sub(lambda found: found[1] or " ", text).strip() for text in texts]
-    return "\n".join([code, *sql]), tuple(reader.imported)
+    return code, tuple(reader.imported)
 
 
 class _Reader(ast.NodeTransformer):
-    """Notes what a module names, and takes out docstrings and what is for type checkers alone."""
+    """Notes what a module imports, and takes out docstrings and what is for type checkers alone."""
 
     def __init__(self) -> None:
         self.imported: list[str] = []
-        self.sql_files: list[str] = []
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
@@ -65,9 +68,4 @@ class _Reader(ast.NodeTransformer):
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
         self.imported += [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
-        return node
-
-    def visit_Constant(self, node: ast.Constant) -> ast.AST:
-        if isinstance(node.value, str) and node.value.endswith(".sql"):
-            self.sql_files.append(node.value)
         return node

@@ -1,11 +1,14 @@
-"""What led to an error."""
+"""What led to an error, and what is wrong with a value."""
 
 from __future__ import annotations
 
+import reprlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pydantic import ValidationError
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -19,3 +22,30 @@ def root_cause(error: BaseException) -> BaseException:
     """The innermost error: the one that all others were raised from or while."""
     *_, innermost = causes(error)
     return innermost
+
+
+def describe_problems(error: ValidationError, prefix: str = "") -> list[str]:
+    """One line for each problem, beginning with the key at fault."""
+    lines = []
+    for problem in error.errors():
+        key = (prefix + ".".join(str(part) for part in problem["loc"])).rstrip(".")
+        given = shorten(problem["input"])
+        match problem["type"]:
+            case "extra_forbidden":
+                lines.append(f"{key}: unknown key")
+            case "missing":
+                lines.append(f"{key}: missing key")
+            case "string_pattern_mismatch":
+                lines.append(f"{key}: {given} does not match {problem['ctx']['pattern']}")
+            case "value_error":
+                lines.append(f"{key}: {problem['ctx']['error']}" if key else str(problem["ctx"]["error"]))
+            case _:
+                lines.append(f"{key}: {problem['msg']} (found {given})")
+    return lines
+
+
+def shorten(value: object) -> str:
+    """A value as it is shown in an error: never longer than a line, whatever it holds."""
+    brief = reprlib.Repr()
+    brief.maxstring = brief.maxother = 100
+    return brief.repr(value)

@@ -10,8 +10,7 @@ import pytest
 import yaml
 
 from marvel_assets.cli.summary import summary
-from marvel_assets.datasets.marvel_kaggle.answer import OUTPUT_COLUMN
-from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
+from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets.defs.alerts import cause_of
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
@@ -20,6 +19,7 @@ from marvel_assets_tests.commands import CUSTOM, materialize, python, reference,
 from marvel_assets_tests.conftest import SAMPLE_ROWS, SMALL_GENERATOR
 from marvel_assets_tests.graph import failure_of, run_graph, succeeded, work_of
 from marvel_assets_tests.homes import copy_of, made_once
+from marvel_assets_tests.kaggle import OUTPUT_COLUMN
 
 pytestmark = pytest.mark.integration
 
@@ -148,7 +148,7 @@ def after_new_rows(
     """The test's own home, in which a second run has read other rows than the first."""
 
     def make(folder: Path) -> None:
-        more = characters_file(tmp_path, synthetic_characters(2000, 8))
+        more = characters_file(tmp_path, generate(2000, 8))
         succeeded(run_graph(copy_of(first_run, folder / "home"), more))
 
     shutil.rmtree(home.root)
@@ -173,7 +173,7 @@ def test_a_change_that_cleaning_drops_stops_at_the_tables(
 ):
     # given: the same characters, with other creators
     before = state_of(materialised, small_project)
-    rows = synthetic_characters(**SMALL_GENERATOR)
+    rows = generate(**SMALL_GENERATOR)
     accepted = ~rows["PageID"].isin(pd.read_parquet(_parquet_files(materialised, "rejected_characters"))["PageID"])
     rows.loc[accepted, "Creators"] = "Somebody Else"
 
@@ -213,7 +213,7 @@ def test_another_wording_wraps_again_without_retraining(
         shutil.copytree(PROJECT_ROOT / part, project / part)
     shutil.copy(PROJECT_ROOT / "pyproject.toml", project)
     before = state_of(materialised, small_project)
-    words = project / "marvel_assets" / "datasets" / "marvel_kaggle" / "answer.py"
+    words = project / "marvel_assets" / "datasets" / "marvel_kaggle" / "__init__.py"
     words.write_text(words.read_text().replace('("dead", "alive")', '("dead", "still alive")'))
 
     # when
@@ -228,7 +228,7 @@ def test_another_wording_wraps_again_without_retraining(
 
 def test_a_source_without_a_column_writes_nothing(home: ProjectPaths, tmp_path: Path):
     # given
-    path = characters_file(tmp_path, synthetic_characters(50, 1).drop(columns="Gender"))
+    path = characters_file(tmp_path, generate(50, 1).drop(columns="Gender"))
 
     # when
     reason = failure_of(run_graph(home, path, select="raw_characters"))
@@ -243,7 +243,7 @@ def test_one_class_only_is_refused_and_leaves_the_model_under_the_alias(
 ):
     # given
     before = state_of(materialised, small_project)
-    survivors = synthetic_characters(**SMALL_GENERATOR).query("Alive == 'Alive'")
+    survivors = generate(**SMALL_GENERATOR).query("Alive == 'Alive'")
 
     # when
     told = failure_of(run_graph(materialised, characters_file(tmp_path, survivors)))

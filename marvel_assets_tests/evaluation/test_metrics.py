@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 
-from marvel_assets.datasets.marvel_kaggle.columns import TARGET
 from marvel_assets.evaluation.metrics import evaluate
 from marvel_assets.model.pipeline import TRUSTED_TYPES
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.fitted_rows import FEATURE_NAMES
+from marvel_assets_tests.kaggle import TARGET
 
 
 def test_they_equal_those_of_mlflow_models_evaluate(

@@ -1,8 +1,9 @@
 """What a person reads of a model."""
 
+from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.evaluation.model_card import ModelCardData, model_card, with_full_links
 
-FACTS = ModelCardData("m-1", "t@v0", "s@v0", ["Height"], {}, {}, {}, ["roc_curve"], "r-1")
+FACTS = ModelCardData("m-1", DATASET, "t@v0", "s@v0", ["Height"], {}, {}, {}, ["roc_curve"], "r-1")
 LINK = "get-artifact?path=plots%2Froc_curve.png&run_uuid=r-1"
 
 

@@ -1,6 +1,7 @@
 """Plots are pictures of something."""
 
 import io
+from functools import partial
 
 import matplotlib.image
 import numpy as np
@@ -9,11 +10,11 @@ import pytest
 from matplotlib.figure import Figure
 from sklearn.pipeline import Pipeline
 
-from marvel_assets.datasets.marvel_kaggle.columns import TARGET
 from marvel_assets.evaluation import plots
 from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
 from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
+from marvel_assets_tests.kaggle import TARGET
 
 
 def pixels(figure: Figure) -> np.ndarray:
@@ -21,7 +22,14 @@ def pixels(figure: Figure) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "plot", [plots.roc_curve, plots.precision_recall_curve, plots.confusion_matrix, plots.calibration_curve]
+    "plot",
+    [
+        plots.roc_curve,
+        plots.precision_recall_curve,
+        partial(plots.confusion_matrix, names=("dead", "alive")),
+        plots.calibration_curve,
+    ],
+    ids=["roc_curve", "precision_recall_curve", "confusion_matrix", "calibration_curve"],
 )
 def test_a_plot_of_probabilities_shows_another_picture_for_other_probabilities(
     plot, fitted: Pipeline, sets: dict[str, pd.DataFrame]
@@ -45,7 +53,7 @@ def test_a_confusion_matrix_shows_the_counts():
     probability = np.array([0.9] * 4 + [0.1] * 3 + [0.9] * 2 + [0.5] * 3)
 
     # when
-    [axes] = plots.confusion_matrix(alive, probability).axes
+    [axes] = plots.confusion_matrix(alive, probability, ("dead", "alive")).axes
 
     # then: dead called dead, dead called alive, alive called dead, alive called alive
     assert [text.get_text() for text in axes.texts] == ["3", "2", "3", "4"]

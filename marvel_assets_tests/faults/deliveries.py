@@ -14,11 +14,11 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
-from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
+from marvel_assets.datasets.marvel_kaggle.generator import generate
+from marvel_assets_tests.kaggle import SOURCE_COLUMNS
 
 COLUMNS = list(SOURCE_COLUMNS)
-ROWS = synthetic_characters(1500, 11)[COLUMNS]
+ROWS = generate(1500, 11)[COLUMNS]
 CSV = ROWS.to_csv(index=False).encode()
 HEADER, _, REST = CSV.partition(b"\n")
 FIRST = ROWS.to_csv(index=False, header=False).encode().splitlines(keepends=True)[0]

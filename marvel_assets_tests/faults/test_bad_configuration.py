@@ -22,7 +22,7 @@ from marvel_assets_tests.faults.conftest import INPUTS, LOST
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.graph import failure_of, run_job
 
-PROJECT = (PROJECT_ROOT / "config" / "project.yml").read_text()
+PROJECT = (PROJECT_ROOT / "config" / "project.yml").read_text() + "\ntarget: Alive\n"
 CANARY = "canary-5f1e"
 Record = Callable[[str, object], None]
 

@@ -21,9 +21,8 @@ from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 
-from marvel_assets.datasets.marvel_kaggle.columns import EXAMPLE, SOURCE_COLUMNS
-from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
-from marvel_assets.datasets.marvel_kaggle.scoring import REQUIRED_COLUMNS
+from marvel_assets.datasets.marvel_kaggle import DATASET
+from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets.defs.registration.challenger import probabilities
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
@@ -32,6 +31,7 @@ from marvel_assets_tests.faults.conftest import INPUTS, LOST
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.graph import failure_of, run_job
 from marvel_assets_tests.homes import Templates, copy_of
+from marvel_assets_tests.kaggle import EXAMPLE, REQUIRED_COLUMNS, SOURCE_COLUMNS
 from marvel_assets_tests.servers.marvel_serve import marvel_serve
 from marvel_assets_tests.sockets import listening
 
@@ -314,7 +314,7 @@ def test_cells_of_another_type_are_told_with_their_column(
     model: PyFuncModel, record_property: Record, column: str, cells: Any
 ):
     # given
-    asked = example_frame(list(EXAMPLE)).assign(**{column: cells})
+    asked = example_frame(DATASET, list(EXAMPLE)).assign(**{column: cells})
 
     # then
     with pytest.raises(ValueError, match=f"^column {column}: expected "):
@@ -486,7 +486,7 @@ def test_every_character_gets_one_answer_in_batches_in_python_over_http_on_spark
     record_property: Record,
 ):
     # given: characters with everything that generated ones have, and nothing filled in where they were asked for
-    delivered = synthetic_characters(CHARACTERS, 616).drop_duplicates("PageID").rename(columns=SOURCE_COLUMNS)
+    delivered = generate(CHARACTERS, 616).drop_duplicates("PageID").rename(columns=SOURCE_COLUMNS)
     rows = pa.Table.from_pandas(delivered[list(REQUIRED_COLUMNS)], preserve_index=False)
     result = score(served, rows)
     assert result.success, failure_of(result)

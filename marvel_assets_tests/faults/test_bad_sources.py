@@ -12,8 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from marvel_assets.config import Generator
-from marvel_assets.datasets.marvel_kaggle.cleaning import cleaning_sql, digested_source_sql, rejected_sql, split_sql
-from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
+from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.locate import locate
@@ -24,6 +23,7 @@ from marvel_assets_tests.faults.deliveries import ACCEPTED, COLUMNS, HOSTILE, RE
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.graph import failure_of, run_graph
 from marvel_assets_tests.homes import Templates, copy_of
+from marvel_assets_tests.kaggle import SOURCE_COLUMNS, cleaning_sql, digested_source_sql, rejected_sql, split_sql
 
 Record = Callable[[str, object], None]
 
@@ -113,7 +113,7 @@ def test_of_a_delivery_that_can_be_read_each_row_is_accepted_or_rejected_with_a_
 def ingested(source: Path, folder: Path) -> dict[str, int]:
     """What becomes of the rows, by the statements that the assets run."""
     with DuckDBEngine(scratch=str(folder / "scratch"), memory_limit="1GB").session() as session:
-        session.read_source(locate(str(source), folder, Generator()), "delivered")
+        session.read_source(locate(str(source), folder, DATASET, Generator()), "delivered")
         session.create_view(digested_source_sql("delivered"), "raw_characters")
         session.create_table_as(cleaning_sql(), "cleaned_characters")
         session.create_table_as(
@@ -272,7 +272,7 @@ def test_the_tables_hold_what_the_reader_read_of_hostile_cells(tmp_path: Path, r
 
     # when
     with engine.session() as session:
-        session.read_source(locate(str(source), tmp_path, Generator()), "delivered")
+        session.read_source(locate(str(source), tmp_path, DATASET, Generator()), "delivered")
         session.create_view(digested_source_sql("delivered"), "raw_characters")
         session.write("raw_characters", tmp_path / "table", "{}")
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from marvel_assets.config import Generator
+from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.sources.base import Source, SourceError
 from marvel_assets.sources.locate import locate
@@ -57,7 +58,7 @@ CHANGES = [append, append_half_a_row, truncate, empty, rewrite_unnoticed, replac
 
 
 def source_at(path: Path) -> Source:
-    return locate(str(path), path.parent, Generator())
+    return locate(str(path), path.parent, DATASET, Generator())
 
 
 @pytest.mark.parametrize("change", CHANGES)

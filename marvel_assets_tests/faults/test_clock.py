@@ -14,7 +14,6 @@ import pytest
 from deltalake import DeltaTable
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.datasets.marvel_kaggle.scoring import PREDICTION_COLUMNS
 from marvel_assets.defs.ingestion.sensors import source_change_sensor
 from marvel_assets.defs.monitoring.sensors import latest_windows
 from marvel_assets.defs.resources import profile_resources
@@ -28,6 +27,7 @@ from marvel_assets_tests.commands import TABLES, marvel, state_of, succeeded, us
 from marvel_assets_tests.faults.clock import HOUR, YEAR, Clock, tell
 from marvel_assets_tests.faults.conftest import LOST
 from marvel_assets_tests.faults.scale import amount
+from marvel_assets_tests.kaggle import PREDICTION_COLUMNS
 from marvel_assets_tests.planted import spoilt_characters
 from marvel_assets_tests.servers.mlflow_server import mlflow_server
 from marvel_assets_tests.tracking import logging_assets

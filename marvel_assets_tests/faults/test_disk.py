@@ -211,7 +211,7 @@ def answer_of_the_served(project: Path) -> object:
 
     config = ProjectConfig.from_yaml(project)
     model = mlflow.pyfunc.load_model(f"models:/{config.qualified(CUSTOM)}@latest-model")
-    return model.predict(example_frame(config.features))
+    return model.predict(example_frame(config.dataset, config.features))
 
 
 def run_unprivileged(*command: str, **settings: str) -> subprocess.CompletedProcess[str]:

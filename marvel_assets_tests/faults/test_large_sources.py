@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
+from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets_tests.faults.conftest import INPUTS, LOST
 from marvel_assets_tests.faults.scale import amount
 
@@ -29,14 +29,14 @@ from marvel_assets.config import Generator
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.storage.tables import Tables
 from marvel_assets.sources.locate import locate
-from marvel_assets.datasets.marvel_kaggle.cleaning import cleaning_sql, digested_source_sql, rejected_sql, split_sql
+from marvel_assets_tests.kaggle import cleaning_sql, digested_source_sql, rejected_sql, split_sql
 
 file, home, also_cleaned = sys.argv[1], Path(sys.argv[2]), sys.argv[3] == "True"
 engine = DuckDBEngine(scratch=str(home / "scratch"), memory_limit="256MB")
 tables = Tables(warehouse=str(home / "warehouse"), locks=str(home / "locks"), provenance=str(home / "provenance"))
 rows = {}
 with engine.session() as session:
-    session.read_source(locate(file, home, Generator()), "delivered")
+    session.read_source(locate(file, home, DATASET, Generator()), "delivered")
     session.create_view(digested_source_sql("delivered"), "raw_characters")
     raw = tables.write_if_changed(session, "raw_characters", "c.s.raw", {}).commit.table
     rows["raw"] = raw.rows
@@ -55,7 +55,7 @@ print(json.dumps(rows))
 
 def write_characters(file: Path, megabytes: int) -> int:
     """Characters by the million, each with an id of its own; how many."""
-    some = synthetic_characters(92_000, 1)
+    some = generate(92_000, 1)
     some["PageID"] = "@@@@@@" + some["PageID"]
     body = some.to_csv(index=False, header=False).encode()
     with file.open("wb") as target:

@@ -11,7 +11,6 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.datasets.marvel_kaggle.columns import BINARY_FEATURES, TARGET
 from marvel_assets.model.encoder import CatToIntTransformer
 from marvel_assets.model.pipeline import (
     TRUSTED_TYPES,
@@ -23,6 +22,7 @@ from marvel_assets.training.fit import fit_from_config
 from marvel_assets_tests.commands import python, succeeded
 from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
+from marvel_assets_tests.kaggle import BINARY_FEATURES, TARGET
 
 
 def probabilities(pipeline: Pipeline, rows: pd.DataFrame) -> bytes:

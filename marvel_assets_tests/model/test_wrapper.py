@@ -9,13 +9,13 @@ import pytest
 from mlflow.pyfunc import PyFuncModel
 from sklearn.pipeline import Pipeline
 
-from marvel_assets.datasets.marvel_kaggle.answer import OUTPUT_COLUMN
-from marvel_assets.datasets.marvel_kaggle.columns import NUMERIC_FEATURES
+from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.model import wrapper as wrapper_module
 from marvel_assets.model.pipeline import TRUSTED_TYPES
 from marvel_assets.model.wrapper import ARTIFACT, MarvelModelWrapper
 from marvel_assets.tracking.signature import custom_signature, example_frame
 from marvel_assets_tests.fitted_rows import FEATURE_NAMES
+from marvel_assets_tests.kaggle import NUMERIC_FEATURES, OUTPUT_COLUMN
 
 CONFIG = {"answer": "Survival prediction", "labels": ["dead", "alive"]}
 
@@ -47,7 +47,7 @@ def served(basic_model: Path, tmp_path_factory: pytest.TempPathFactory) -> PyFun
         artifacts={ARTIFACT: str(basic_model)},
         model_config=CONFIG,
         signature=custom_signature(FEATURE_NAMES, OUTPUT_COLUMN),
-        input_example=example_frame(FEATURE_NAMES),
+        input_example=example_frame(DATASET, FEATURE_NAMES),
         pip_requirements=[],
     )
     return mlflow.pyfunc.load_model(str(folder))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
+from marvel_assets_tests.kaggle import SOURCE_COLUMNS
 
 CONTENT = b"PageID,Name\n1,Anna\n" * 1000
 

@@ -8,9 +8,10 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
+from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.delta import DeltaSource
+from marvel_assets_tests.kaggle import SOURCE_COLUMNS
 from marvel_assets_tests.sources.conftest import characters
 
 COLUMN_MAPPING = {
@@ -28,7 +29,7 @@ def table(tmp_path: Path) -> Path:
 def newest(table: Path) -> DeltaSource:
     scratch = table.parent / "scratch"
     scratch.mkdir(exist_ok=True)
-    return DeltaSource.newest("the table", table, scratch)
+    return DeltaSource.newest("the table", table, scratch, DATASET)
 
 
 def rows_of(source: DeltaSource) -> pd.DataFrame:

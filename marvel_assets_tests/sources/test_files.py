@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
+from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.files import InputFile, read_files
 from marvel_assets_tests.conftest import SAMPLE_ROWS
+from marvel_assets_tests.kaggle import SOURCE_COLUMNS
 
 LABEL = "the source"
 COLUMNS = list(SOURCE_COLUMNS)
@@ -41,7 +42,7 @@ def as_parquet(table: pa.Table) -> bytes:
 def read(folder: Path, content: bytes) -> pd.DataFrame:
     path = folder / "source"
     path.write_bytes(content)
-    return pa.Table.from_batches(read_files([InputFile(path, LABEL)])).to_pandas()
+    return pa.Table.from_batches(read_files([InputFile(path, LABEL)], DATASET)).to_pandas()
 
 
 def refusal(folder: Path, content: bytes) -> str:
@@ -253,7 +254,7 @@ def test_rows_are_numbered_through_all_batches(tmp_path: Path):
     frame.to_csv(path, index=False)
 
     # when
-    batches = list(read_files([InputFile(path, LABEL)]))
+    batches = list(read_files([InputFile(path, LABEL)], DATASET))
 
     # then
     assert len(batches) > 1
@@ -266,7 +267,7 @@ def test_the_genuine_rows_are_read_as_pandas_reads_them(sample: Path):
     expected = pd.read_csv(sample, dtype=str, keep_default_na=False)
 
     # when
-    rows = pa.Table.from_batches(read_files([InputFile(sample, LABEL)])).to_pandas()
+    rows = pa.Table.from_batches(read_files([InputFile(sample, LABEL)], DATASET)).to_pandas()
 
     # then
     assert len(rows) == SAMPLE_ROWS

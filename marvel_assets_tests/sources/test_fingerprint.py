@@ -10,6 +10,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from marvel_assets.config import Generator
+from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.locate import fingerprint
 from marvel_assets_tests.servers.scripted import Answer, serving
@@ -17,7 +18,7 @@ from marvel_assets_tests.sources.conftest import characters, folder_of
 
 
 def look(setting: object, rows: int = 100, seed: int = 5) -> str | None:
-    return fingerprint(str(setting), Generator(rows=rows, seed=seed))
+    return fingerprint(str(setting), DATASET, Generator(rows=rows, seed=seed))
 
 
 @pytest.fixture

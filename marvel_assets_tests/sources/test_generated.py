@@ -5,28 +5,29 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
-from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
+from marvel_assets.datasets.marvel_kaggle import DATASET
+from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets.sources.generated import GeneratedSource
+from marvel_assets_tests.kaggle import SOURCE_COLUMNS
 
 
 def test_the_digest_depends_on_rows_and_seed_alone_and_generates_nothing(tmp_path: Path):
     # when
     settings = [(100, 7), (101, 7), (100, 8), (1, 11), (11, 1)]
-    digests = {GeneratedSource(*given, tmp_path).digest for given in settings}
+    digests = {GeneratedSource(*given, tmp_path, DATASET).digest for given in settings}
 
     # then
     assert len(digests) == len(settings)
-    assert GeneratedSource(100, 7, tmp_path / "other").digest in digests
+    assert GeneratedSource(100, 7, tmp_path / "other", DATASET).digest in digests
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_file_holds_the_generators_rows(tmp_path: Path):
     # given
-    expected = synthetic_characters(300, 7)[list(SOURCE_COLUMNS)].rename(columns=SOURCE_COLUMNS)
+    expected = generate(300, 7)[list(SOURCE_COLUMNS)].rename(columns=SOURCE_COLUMNS)
 
     # when
-    source = GeneratedSource(300, 7, tmp_path)
+    source = GeneratedSource(300, 7, tmp_path, DATASET)
     rows = pa.Table.from_batches(source.batches()).to_pandas()
 
     # then

@@ -10,21 +10,22 @@ import pytest
 from deltalake import write_deltalake
 
 from marvel_assets.config import Generator
-from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
+from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.sources.base import Source, SourceError
 from marvel_assets.sources.generated import GeneratedSource
 from marvel_assets.sources.locate import locate
+from marvel_assets_tests.kaggle import SOURCE_COLUMNS
 from marvel_assets_tests.servers.scripted import Answer, serving
 from marvel_assets_tests.sources.conftest import CONTENT, characters, folder_of
 
 
 def located(setting: str, folder: Path) -> Source:
-    return locate(setting, folder, Generator(rows=100, seed=5))
+    return locate(setting, folder, DATASET, Generator(rows=100, seed=5))
 
 
 def test_generated_is_the_generator_with_its_rows_and_seed(tmp_path: Path):
     # then
-    assert located("generated", tmp_path) == GeneratedSource(100, 5, tmp_path)
+    assert located("generated", tmp_path) == GeneratedSource(100, 5, tmp_path, DATASET)
 
 
 def test_a_path_is_that_file(tmp_path: Path):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from marvel_assets.config import Generator
-from marvel_assets.paths import ProjectPaths
+from marvel_assets.config import Generator, ProjectConfig
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.locate import fingerprint
 from marvel_assets.sources.resource import SourceResource
@@ -14,7 +14,9 @@ from marvel_assets_tests.commands import materialize, succeeded
 from marvel_assets_tests.servers.scripted import Answer, serving
 from marvel_assets_tests.sources.conftest import characters, folder_of
 
-GENERATOR = Generator(rows=100, seed=5)
+CONFIG = ProjectConfig.from_yaml(PROJECT_ROOT / "config" / "project.yml").model_copy(
+    update={"generator": Generator(rows=100, seed=5)}
+)
 
 
 @pytest.fixture
@@ -25,12 +27,12 @@ def sources(tmp_path: Path) -> SourceResource:
 
 def test_the_fingerprint_is_that_of_the_default_where_no_source_is_named(sources: SourceResource):
     # then
-    assert sources.fingerprint(None, GENERATOR) == fingerprint(sources.default, GENERATOR)
+    assert sources.fingerprint(None, CONFIG) == fingerprint(sources.default, CONFIG.dataset, CONFIG.generator)
 
 
 def test_the_fingerprint_is_that_of_the_source_that_is_named(sources: SourceResource):
     # then
-    assert sources.fingerprint("generated", GENERATOR) == fingerprint("generated", GENERATOR)
+    assert sources.fingerprint("generated", CONFIG) == fingerprint("generated", CONFIG.dataset, CONFIG.generator)
 
 
 def test_a_look_writes_nothing(sources: SourceResource, tmp_path: Path):
@@ -38,7 +40,7 @@ def test_a_look_writes_nothing(sources: SourceResource, tmp_path: Path):
     before = sorted(tmp_path.rglob("*"))
 
     # when
-    sources.fingerprint("generated", GENERATOR)
+    sources.fingerprint("generated", CONFIG)
 
     # then
     assert sorted(tmp_path.rglob("*")) == before
@@ -50,7 +52,7 @@ def test_what_was_brought_is_deleted(sources: SourceResource, monkeypatch: pytes
     with (
         serving(lambda _: Answer(200, {}, b"a")) as served,
         # when
-        sources.located(f"{served.url}/a.csv", GENERATOR) as source,
+        sources.located(f"{served.url}/a.csv", CONFIG) as source,
     ):
         assert source.digest
 
@@ -72,7 +74,7 @@ def test_a_source_whose_version_nobody_names_looks_new_each_day(
                 "Today", (datetime,), {"now": staticmethod(lambda _, day=day: datetime(2026, 11, day, tzinfo=UTC))}
             )
             monkeypatch.setattr("marvel_assets.sources.resource.datetime", today)
-            looks.append(sources.fingerprint(f"{served.url}/a.csv", GENERATOR))
+            looks.append(sources.fingerprint(f"{served.url}/a.csv", CONFIG))
 
     # then
     assert looks[0] == looks[1] != looks[2]
@@ -81,7 +83,7 @@ def test_a_source_whose_version_nobody_names_looks_new_each_day(
 def read_once(home: ProjectPaths, setting: str | None) -> str:
     """The label of the source that a run of the home reads."""
     sources = SourceResource(scratch=str(home.scratch), last_read=str(home.last_source))
-    with sources.located(setting, GENERATOR) as source:
+    with sources.located(setting, CONFIG) as source:
         return source.label
 
 
@@ -161,8 +163,8 @@ def test_the_limits_of_the_environment_hold(sources: SourceResource, monkeypatch
 
     # then
     with refused:
-        sources.fingerprint("http://127.0.0.1:1/x.csv", GENERATOR)
-    with refused, sources.located("http://127.0.0.1:1/x.csv", GENERATOR):
+        sources.fingerprint("http://127.0.0.1:1/x.csv", CONFIG)
+    with refused, sources.located("http://127.0.0.1:1/x.csv", CONFIG):
         pass
 
 

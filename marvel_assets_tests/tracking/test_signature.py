@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from mlflow.pyfunc import PyFuncModel
 from sklearn.pipeline import Pipeline
 
-from marvel_assets.datasets.marvel_kaggle.answer import OUTPUT_COLUMN
-from marvel_assets.datasets.marvel_kaggle.columns import BINARY_FEATURES, EXAMPLE, FILL_VALUES, NUMERIC_FEATURES
+from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.model.pipeline import TRUSTED_TYPES
 from marvel_assets.tracking.signature import basic_signature, custom_signature, example_frame
 from marvel_assets_tests.fitted_rows import FEATURE_NAMES
+from marvel_assets_tests.kaggle import BINARY_FEATURES, EXAMPLE, FILL_VALUES, NUMERIC_FEATURES, OUTPUT_COLUMN
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def model(fitted: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> PyFuncM
     folder = Path(tmp_path_factory.mktemp("signature") / "model")
     mlflow.sklearn.save_model(
         fitted, folder, serialization_format="skops", skops_trusted_types=list(TRUSTED_TYPES), pip_requirements=[],
-        signature=basic_signature(FEATURE_NAMES),
+        signature=basic_signature(FEATURE_NAMES, "Alive"),
     )  # fmt: skip
     return mlflow.pyfunc.load_model(str(folder))
 
@@ -55,7 +55,7 @@ def model(fitted: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> PyFuncM
 )
 def test_what_real_callers_send_is_taken(model: PyFuncModel, sent: dict[str, object]):
     # when
-    labels = model.predict(example_frame(FEATURE_NAMES).assign(**sent))
+    labels = model.predict(example_frame(DATASET, FEATURE_NAMES).assign(**sent))
 
     # then
     assert len(labels) == 2
@@ -67,7 +67,7 @@ def test_an_integer_flag_and_a_float_flag_are_the_same_flag(model: PyFuncModel):
     integers, floats = ({"Teams": [one, zero], "Magic": [one, zero]} for one, zero in ((1, 0), (1.0, 0.0)))
 
     # then
-    example = example_frame(FEATURE_NAMES)
+    example = example_frame(DATASET, FEATURE_NAMES)
     assert list(model.predict(example.assign(**integers))) == list(model.predict(example.assign(**floats)))
 
 
@@ -88,7 +88,7 @@ def test_an_integer_flag_and_a_float_flag_are_the_same_flag(model: PyFuncModel):
 )
 def test_what_means_nothing_is_refused_with_the_column(model: PyFuncModel, sent: dict[str, object]):
     with pytest.raises(ValueError, match=f"^column {next(iter(sent))}: expected (a number|text), found "):
-        model.predict(example_frame(FEATURE_NAMES).assign(**sent))
+        model.predict(example_frame(DATASET, FEATURE_NAMES).assign(**sent))
 
 
 NULLABLE_NUMBERS = [
@@ -166,7 +166,7 @@ def test_the_pipeline_takes_a_table_of_arrow(fitted: Pipeline, sets: dict[str, p
 
 
 def test_the_example_has_every_feature():
-    assert list(example_frame(FEATURE_NAMES).columns) == FEATURE_NAMES
+    assert list(example_frame(DATASET, FEATURE_NAMES).columns) == FEATURE_NAMES
 
 
 def test_the_custom_model_answers_with_a_list_of_words():
@@ -185,16 +185,16 @@ def test_a_single_character_of_whom_nothing_is_known_is_taken(model: PyFuncModel
 
 def test_columns_may_come_in_another_order(model: PyFuncModel):
     # given
-    example = example_frame(FEATURE_NAMES)
+    example = example_frame(DATASET, FEATURE_NAMES)
 
     # then
     assert list(model.predict(example[FEATURE_NAMES[::-1]])) == list(model.predict(example))
 
 
 def test_the_signature_lists_the_features_in_their_order():
-    assert basic_signature(FEATURE_NAMES).inputs.input_names() == FEATURE_NAMES
-    assert custom_signature(FEATURE_NAMES, OUTPUT_COLUMN).inputs == basic_signature(FEATURE_NAMES).inputs
+    assert basic_signature(FEATURE_NAMES, "Alive").inputs.input_names() == FEATURE_NAMES
+    assert custom_signature(FEATURE_NAMES, OUTPUT_COLUMN).inputs == basic_signature(FEATURE_NAMES, "Alive").inputs
 
 
 def test_an_example_of_fewer_features_has_only_these():
-    assert list(example_frame(["Origin", "Height"]).columns) == ["Origin", "Height"]
+    assert list(example_frame(DATASET, ["Origin", "Height"]).columns) == ["Origin", "Height"]

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.datasets.marvel_kaggle.columns import TARGET
 from marvel_assets.training.cross_validation import TrainingRows, difference, folds, scores
+from marvel_assets_tests.kaggle import TARGET
 
 
 @pytest.fixture(scope="module")

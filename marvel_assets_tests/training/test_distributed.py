@@ -12,7 +12,6 @@ from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 
-from marvel_assets.datasets.marvel_kaggle.columns import FILL_VALUES, TARGET
 from marvel_assets.model.coercion import FeatureCoercer
 from marvel_assets.model.encoder import CatToIntTransformer
 from marvel_assets.model.pipeline import TRUSTED_TYPES, build_pipeline, fit_pipeline
@@ -22,6 +21,7 @@ from marvel_assets.training.dataset import dataset_columns, sum_of_rows, to_fram
 from marvel_assets.training.distributed import DistributedFit, EncodedPart, fit_on_workers, recoded
 from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
+from marvel_assets_tests.kaggle import FILL_VALUES, TARGET
 
 pytestmark = pytest.mark.integration
 
@@ -42,13 +42,13 @@ def train_set(tmp_path_factory: pytest.TempPathFactory, sets: dict[str, pd.DataF
     rows = sets["train"].assign(Id=[f"Character {place:05d}" for place in range(len(sets["train"]))])
     rows.loc[: MIN_FREQUENCY - 1, "Universe"] = "Earth-1"
     write_deltalake(folder, rows)
-    return TableScan(folder, 0, tuple(dataset_columns(FEATURE_NAMES)))
+    return TableScan(folder, 0, tuple(dataset_columns(FEATURE_NAMES, TARGET)))
 
 
 @pytest.fixture(scope="module")
 def alone(train_set: TableScan) -> Pipeline:
     """Fitted in this process."""
-    rows = to_frame(train_set.read(), FEATURE_NAMES)
+    rows = to_frame(train_set.read(), FEATURE_NAMES, TARGET)
     return fit_pipeline(
         unfitted(),
         rows,
@@ -112,7 +112,7 @@ def test_all_rows_are_fitted_and_their_digest_is_that_of_the_rows_read_at_once(
     together: DistributedFit, train_set: TableScan
 ):
     # when
-    rows = to_frame(train_set.read(), FEATURE_NAMES)
+    rows = to_frame(train_set.read(), FEATURE_NAMES, TARGET)
 
     # then
     assert together.rows == len(rows)
@@ -193,7 +193,7 @@ def test_codes_of_a_part_are_put_right_and_missing_cells_stay_missing():
 
 def test_a_table_that_is_gone_is_named_by_the_worker_that_looked_for_it(workers: Workers, tmp_path: Path):
     with pytest.raises(LookupError, match=rf"{tmp_path / 'gone'} has no version 0"):
-        fit(workers, TableScan(tmp_path / "gone", 0, tuple(dataset_columns(FEATURE_NAMES))))
+        fit(workers, TableScan(tmp_path / "gone", 0, tuple(dataset_columns(FEATURE_NAMES, TARGET))))
 
 
 def model_text(pipeline: Pipeline) -> str:

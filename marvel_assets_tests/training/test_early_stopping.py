@@ -9,12 +9,11 @@ from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline
 
 from marvel_assets.config import EarlyStopping, ProjectConfig
-from marvel_assets.datasets.marvel_kaggle.columns import TARGET
-from marvel_assets.datasets.marvel_kaggle.contract import split_of
 from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
 from marvel_assets.training.early_stopping import find_best_iteration, is_held_out
 from marvel_assets.training.fit import fit_from_config
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
+from marvel_assets_tests.kaggle import TARGET, split_of
 
 TOO_MANY = {"learning_rate": 0.1, "n_estimators": 300, "max_depth": 6}
 SETTINGS = EarlyStopping(rounds=20, share=0.2)

@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.evaluation.gate import GateResult, Slice
 from marvel_assets.evaluation.model_card import ModelCardData, gate_report, model_card
 from marvel_assets.utils.redaction import escape_control, escape_markdown, redact_url, sanitize_label
@@ -95,7 +96,7 @@ def test_the_gates_report_and_the_card_hold_no_more_than_they_would_of_an_ordina
         slices = (Slice("Universe", called, 500, 0.6, 0.5, 0.7),)
         result = GateResult((f"it refused {called}",), (called,), (), slices, called, called)
         facts = ModelCardData(
-            "m-1", "t@v0", "s@v0", ["Height"], {"max_depth": 6}, {}, {"branch": called}, ["roc_curve"], "r-1"
+            "m-1", DATASET, "t@v0", "s@v0", ["Height"], {"max_depth": 6}, {}, {"branch": called}, ["roc_curve"], "r-1"
         )
         return [gate_report(result), model_card(facts, result)]
 

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     Odds = npt.NDArray[np.float64]
 
 
-def synthetic_characters(rows: int, seed: int) -> pd.DataFrame:
+def generate(rows: int, seed: int) -> pd.DataFrame:
     """Invent characters.
 
     Args:

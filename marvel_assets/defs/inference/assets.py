@@ -80,7 +80,9 @@ def custom_model_version(
     """The basic version wrapped in MarvelModelWrapper, which answers in words; the pair gets the alias latest-model."""
     retraining_lock.acquire(context)
     experiment = project.config.experiment_name_custom
-    cache_key = make_cache_key(basic_model_version.model_id, inference_wheel.content, WRAP_CODE_VERSION)
+    cache_key = make_cache_key(
+        basic_model_version.model_id, inference_wheel.content, project.config.dataset.model_texts, WRAP_CODE_VERSION
+    )
     with tracking.lock(cache_key):
         logged = tracking.find_model(experiment, cache_key)
         is_new = logged is None
@@ -177,6 +179,7 @@ def _wrap(
         model_id = log_custom_model(
             basic.model_id,
             Path(wheel.path),
+            dataset=project.config.dataset,
             features=project.config.features,
             tags={**tags.as_dict(), "basic_model": f"{basic.name}/{basic.version}", "wheel": Path(wheel.path).name},
         )
@@ -188,7 +191,7 @@ def _wrap(
 def _answers_the_same(files: Path, project: Project) -> dg.AssetCheckResult:
     from marvel_assets.tracking.artifacts import answers_of
 
-    wrapped, unwrapped = answers_of(files, project.config.features)
+    wrapped, unwrapped = answers_of(files, project.config.dataset, project.config.features)
     return dg.AssetCheckResult(
         asset_key="custom_model_version",
         check_name=UNWRAPPED,

@@ -64,11 +64,11 @@ def verify_environment(context: dg.OpExecutionContext, project: Project, unity_c
         raise dg.Failure(f"{name} has no version under {ALIAS}; materialise custom_model_version first.")
     uri = f"models:/{name}/{version.version}"
     context.log.info(f"Making an environment of what {uri} requires")
-    example = example_frame(project.config.features)
+    example = example_frame(project.config.dataset, project.config.features)
     stores = (unity_catalog.tracking_uri, unity_catalog.registry_uri)
     with unity_catalog.files_of(version) as files:
         answer = predict_in_clean_environment(str(files), example, *stores)["predictions"]
-        here, _ = answers_of(files, project.config.features)
+        here, _ = answers_of(files, project.config.dataset, project.config.features)
     if answer != here:
         raise dg.Failure(
             f"{uri} answers {answer} in an environment of its own requirements, and {here} in this one; compare the "

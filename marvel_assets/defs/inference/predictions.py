@@ -5,19 +5,21 @@ from typing import NamedTuple
 
 import dagster as dg
 
-from marvel_assets.datasets.marvel_kaggle.cleaning import cleaning_sql
-from marvel_assets.datasets.marvel_kaggle.descriptions import CLEANED_TYPES, SURVIVAL_PREDICTIONS
-from marvel_assets.datasets.marvel_kaggle.scoring import (
+from marvel_assets.datasets import descriptions
+from marvel_assets.datasets.base import Dataset
+from marvel_assets.datasets.scoring import (
     changed_ids_sql,
     columns_of_other_types,
     missing_columns,
     predictions_sql,
     rows_to_score_sql,
     scorable_rows_sql,
+    scoring_version,
 )
+from marvel_assets.datasets.statements import cleaning_sql
 from marvel_assets.defs.inference.assets import GROUP, custom_model_version
 from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS, column_schema, log_write, table_metadata
-from marvel_assets.defs.resources import Project
+from marvel_assets.defs.resources import Project, configured_dataset
 from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.commits import Commit
@@ -25,12 +27,10 @@ from marvel_assets.storage.engines.base import ChangesNotKeptError, Engine, Engi
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import Tables, WriteResult
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
-from marvel_assets.utils.code_versions import code_version
 
 PREDICTIONS = "survival_predictions"
-SCORING_CODE_VERSION = code_version(
-    "marvel_assets.datasets.marvel_kaggle.scoring", "marvel_assets.datasets.marvel_kaggle.cleaning"
-)
+DATASET = configured_dataset()
+COLUMN_SCHEMA = column_schema(descriptions.prediction_columns(DATASET), descriptions.column_types(DATASET))
 
 
 @dg.asset(
@@ -39,11 +39,15 @@ SCORING_CODE_VERSION = code_version(
     kinds={"deltalake", "table"},
     owners=OWNERS,
     freshness_policy=FRESHNESS_POLICY,
-    code_version=SCORING_CODE_VERSION,
+    code_version=scoring_version(DATASET),
     io_manager_key="references",
     deps=[custom_model_version],
     automation_condition=dg.AutomationCondition.eager(),
-    metadata={"dagster/column_schema": column_schema(SURVIVAL_PREDICTIONS, CLEANED_TYPES)},
+    metadata={
+        "dagster/column_schema": column_schema(
+            descriptions.prediction_columns(DATASET), descriptions.column_types(DATASET)
+        )
+    },
 )
 def survival_predictions(
     context: dg.AssetExecutionContext,
@@ -105,7 +109,7 @@ def predict_table(
         "scored_table_id": tables.table_id(table.name),
         "model": f"{pair.custom.name}/{pair.custom.version}",
         "model_id": pair.custom.model_id,
-        "scored_by": SCORING_CODE_VERSION,
+        "scored_by": scoring_version(project.config.dataset),
     }
     previous = latest if latest is not None and made_of.items() <= latest.provenance.items() else None
     if previous is not None and previous.provenance["scored_version"] == table.version:
@@ -113,7 +117,7 @@ def predict_table(
     else:
         with unity_catalog.files_of(pair.custom) as files, engine.session() as session:
             counts = _score(
-                log, session, table, tables, previous,
+                log, session, table, tables, previous, project.config.dataset,
                 model=(pair.custom.name, pair.custom.version),
                 files=files,
             )  # fmt: skip
@@ -136,6 +140,7 @@ def _score(
     table: TableVersion,
     tables: Tables,
     previous: Commit | None,
+    dataset: Dataset,
     *,
     model: tuple[str, int],
     files: Path,
@@ -145,13 +150,13 @@ def _score(
     session.read_table(location, table.version, "delivered")
     types = {str(row[0]): str(row[1]) for row in session.fetchall("DESCRIBE delivered")}
     columns = list(types)
-    if missing := missing_columns(columns):
+    if missing := missing_columns(dataset, columns):
         raise dg.Failure(
             f"{table}: column {', '.join(missing)} is missing; a table to be scored has the columns of raw_characters, "
-            "of which Alive may be left out.",
+            f"of which {dataset.target.source} may be left out.",
             allow_retries=False,
         )
-    if other := columns_of_other_types(types):
+    if other := columns_of_other_types(dataset, types):
         raise dg.Failure(
             f"{table}: column {', '.join(other)}, expected text; a table to be scored holds every cell as it was "
             "delivered, as raw_characters does. Cast the column to a string.",
@@ -161,16 +166,16 @@ def _score(
     if previous is not None:
         try:
             session.read_changes(location, previous.provenance["scored_version"] + 1, table.version, "changes")
-            session.create_table_as(changed_ids_sql("changes"), "touched")
+            session.create_table_as(changed_ids_sql(dataset, "changes"), "touched")
             session.read_table(tables.location(previous.table.name), previous.table.version, "previous")
             touched = "touched"
         except ChangesNotKeptError as error:
             log.info(f"All characters are scored: {error}")
-    session.create_view(rows_to_score_sql("delivered", columns, touched), "raw_characters")
-    session.create_view(cleaning_sql(), "cleaned_characters")
-    session.create_table_as(scorable_rows_sql(), "to_score")  # none of the columns that only reject
+    session.create_view(rows_to_score_sql(dataset, "delivered", columns, touched), "raw_characters")
+    session.create_view(cleaning_sql(dataset), "cleaned_characters")
+    session.create_table_as(scorable_rows_sql(dataset), "to_score")  # none of the columns that only reject
     [(read, scored)] = session.fetchall("SELECT (SELECT count(*) FROM raw_characters), (SELECT count(*) FROM to_score)")
     log.info(f"Scoring {scored:,} characters of {table} with {model[0]} version {model[1]}")
     session.score("to_score", files, "scored")
-    session.create_view(predictions_sql(*model, table.version, touched), "predictions")
+    session.create_view(predictions_sql(dataset, *model, table.version, touched), "predictions")
     return {"scored": int(str(scored)), "unusable": int(str(read)) - int(str(scored))}

@@ -5,21 +5,14 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.datasets.marvel_kaggle.cleaning import (
+from marvel_assets.datasets import descriptions
+from marvel_assets.datasets.statements import (
     cleaning_sql,
+    cleaning_version,
     digested_source_sql,
     rejected_sql,
     split_sql,
     top_rejection_reasons_sql,
-)
-from marvel_assets.datasets.marvel_kaggle.columns import CHARACTER_COLUMNS, SOURCE_COLUMNS
-from marvel_assets.datasets.marvel_kaggle.descriptions import (
-    CHARACTERS,
-    CLEANED_TYPES,
-    DELIVERED_TYPES,
-    LINEAGE,
-    RAW_CHARACTERS,
-    REJECTED_CHARACTERS,
 )
 from marvel_assets.defs.metadata import (
     FRESHNESS_POLICY,
@@ -30,7 +23,7 @@ from marvel_assets.defs.metadata import (
     table_metadata,
 )
 from marvel_assets.defs.readiness import check_ready
-from marvel_assets.defs.resources import Project
+from marvel_assets.defs.resources import Project, configured_dataset
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.sources.resource import SourceResource
@@ -39,12 +32,13 @@ from marvel_assets.storage.engines.base import Engine, EngineSession
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import Tables, WriteResult
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
-from marvel_assets.utils.code_versions import code_version
+from marvel_assets.utils.code_versions import code_version, make_cache_key
 from marvel_assets.utils.redaction import escape_control
 
 GROUP = "ingestion"
 READING_CODE_VERSION = code_version("marvel_assets.sources.files", "marvel_assets.sources.delta")
-CLEANING_CODE_VERSION = code_version("marvel_assets.datasets.marvel_kaggle.cleaning")
+DATASET = configured_dataset()
+"""What the pages describe; a run takes the one of its own configuration."""
 
 SOURCE_DIGEST = "source_digest"
 """Digest of the source's content, in the commit and the materialisation of raw_characters."""
@@ -56,11 +50,7 @@ SHOWN = 3
 """Reasons that the failure names where every row was rejected."""
 
 ROW_COUNT_CHECK = "accepted_and_rejected_add_up"
-TABLE_STATEMENTS = {
-    "train_set": split_sql("train"),
-    "test_set": split_sql("test"),
-    "rejected_characters": rejected_sql(),
-}
+CLEANED_TABLES = ("train_set", "test_set", "rejected_characters")
 
 
 class RawCharactersConfig(dg.Config):
@@ -87,7 +77,7 @@ class RawCharactersConfig(dg.Config):
     code_version=READING_CODE_VERSION,
     io_manager_key="references",
     pool=POOL,
-    metadata={"dagster/column_schema": column_schema(RAW_CHARACTERS, DELIVERED_TYPES)},
+    metadata={"dagster/column_schema": column_schema(descriptions.raw_columns(DATASET), descriptions.TYPES)},
 )
 def raw_characters(
     context: dg.AssetExecutionContext,
@@ -103,12 +93,14 @@ def raw_characters(
     """The characters as delivered: every cell as text, one Delta version per distinct content."""
     retraining_lock.acquire(context)
     check_ready(project.config, engine, tracking, unity_catalog)
-    name = project.config.qualified("raw_characters")
+    name, dataset = project.config.qualified("raw_characters"), project.config.dataset
     chosen = {"rows": config.generator_rows, "seed": config.generator_seed}
     generator = project.config.generator.model_copy(update={key: n for key, n in chosen.items() if n is not None})
-    looks = sources.fingerprint(config.source, generator)
-    with sources.located(config.source, generator) as source:
-        read_from = {SOURCE_DIGEST: source.digest, "read_by": READING_CODE_VERSION}
+    settings = project.config.model_copy(update={"generator": generator})
+    looks = sources.fingerprint(config.source, settings)
+    with sources.located(config.source, settings) as source:
+        reader = make_cache_key(READING_CODE_VERSION, dataset.source_columns, dataset.encoding)
+        read_from = {SOURCE_DIGEST: source.digest, "read_by": reader}
         latest = tables.latest(name)
         if latest is not None and read_from.items() <= latest.provenance.items():
             written = WriteResult(latest, is_new=False)
@@ -116,7 +108,7 @@ def raw_characters(
             context.log.info(f"Reading {source.label}")
             with engine.session() as session:
                 session.read_source(source, "delivered")
-                session.create_view(digested_source_sql("delivered"), "raw_characters")
+                session.create_view(digested_source_sql(dataset, "delivered"), "raw_characters")
                 provenance = {"source": source.label, **read_from}
                 written = tables.write_if_changed(session, "raw_characters", name, provenance)
         log_write(context.log, written)
@@ -141,14 +133,14 @@ def _cleaned_table(name: str, description: str, schema: dg.TableSchema, lineage:
         kinds={"deltalake", "table"},
         owners=OWNERS,
         freshness_policy=FRESHNESS_POLICY,
-        code_version=CLEANING_CODE_VERSION,
+        code_version=cleaning_version(DATASET),
         skippable=True,
         metadata={"dagster/column_schema": schema, "dagster/column_lineage": lineage},
     ).with_io_manager_key("references")
 
 
-CHARACTER_SCHEMA = column_schema(CHARACTERS, CLEANED_TYPES)
-CHARACTER_LINEAGE = column_lineage(CHARACTER_COLUMNS, LINEAGE, raw_characters.key)
+CHARACTER_SCHEMA = column_schema(descriptions.character_columns(DATASET), descriptions.column_types(DATASET))
+CHARACTER_LINEAGE = column_lineage(DATASET.character_columns, descriptions.lineage(DATASET), raw_characters.key)
 
 
 @dg.multi_asset(
@@ -169,8 +161,8 @@ CHARACTER_LINEAGE = column_lineage(CHARACTER_COLUMNS, LINEAGE, raw_characters.ke
         _cleaned_table(
             "rejected_characters",
             "Rows that could not be used, as delivered, each with the column at fault and the reason.",
-            column_schema(REJECTED_CHARACTERS, DELIVERED_TYPES),
-            column_lineage(SOURCE_COLUMNS.values(), {}, raw_characters.key),
+            column_schema(descriptions.rejected_columns(DATASET), descriptions.TYPES),
+            column_lineage(DATASET.source_columns.values(), {}, raw_characters.key),
         ),
     ],
     ins={"raw_characters": dg.AssetIn("raw_characters")},
@@ -196,7 +188,8 @@ def characters(
     """Clean and split the raw characters in one pass; each table is an atomic commit of its own."""
     retraining_lock.acquire(context)
     selected = [key.to_user_string() for key in sorted(context.selected_asset_keys)]
-    made_of = {"raw_content": raw_characters.content, "cleaned_by": CLEANING_CODE_VERSION}
+    dataset = project.config.dataset
+    made_of = {"raw_content": raw_characters.content, "cleaned_by": cleaning_version(dataset)}
     latest_by_asset = {asset: tables.latest(project.config.qualified(asset)) for asset in selected}
     current = {
         asset: latest
@@ -212,11 +205,12 @@ def characters(
     context.log.info(f"Cleaning and splitting the {raw_characters.rows:,} rows of {raw_characters}")
     with engine.session() as session:
         session.read_table(tables.location(raw_characters.name), raw_characters.version, "raw_characters")
-        session.create_table_as(cleaning_sql(), "cleaned_characters")
-        for asset, statement in TABLE_STATEMENTS.items():
-            # The rejected rows are few, but every raw cell is read to find them.
-            (session.create_table_as if asset == "rejected_characters" else session.create_view)(statement, asset)
-        counts = {asset: _rows_of(session, asset) for asset in TABLE_STATEMENTS}
+        session.create_table_as(cleaning_sql(dataset), "cleaned_characters")
+        session.create_view(split_sql(dataset, "train"), "train_set")
+        session.create_view(split_sql(dataset, "test"), "test_set")
+        # Kept: the rejected rows are few, but every raw cell is read to find them.
+        session.create_table_as(rejected_sql(dataset), "rejected_characters")
+        counts = {asset: _rows_of(session, asset) for asset in CLEANED_TABLES}
         _check_that_no_row_is_lost(raw_characters, counts)
         for asset in selected:
             provenance = {"raw_characters": str(raw_characters), **made_of, "read": raw_characters.rows, **counts}
@@ -263,7 +257,7 @@ def _character_result(
 ) -> dg.MaterializeResult[TableVersion]:
     log_write(context.log, written)
     provenance = written.commit.provenance
-    counts = {name: provenance[name] for name in ("read", *TABLE_STATEMENTS)}
+    counts = {name: provenance[name] for name in ("read", *CLEANED_TABLES)}
     return dg.MaterializeResult(
         asset_key=asset,
         value=written.commit.table,
@@ -278,6 +272,6 @@ def _adds_up(counts: Mapping[str, int]) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=ROW_COUNT_CHECK,
         asset_key="rejected_characters",
-        passed=counts["read"] == sum(counts[name] for name in TABLE_STATEMENTS),
+        passed=counts["read"] == sum(counts[name] for name in CLEANED_TABLES),
         metadata=dict(counts),
     )

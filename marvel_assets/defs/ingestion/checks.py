@@ -4,9 +4,9 @@ from typing import Literal
 
 import dagster as dg
 
-from marvel_assets.datasets.marvel_kaggle.cleaning import unreadable_numbers_sql
-from marvel_assets.datasets.marvel_kaggle.columns import MEASURED
-from marvel_assets.datasets.marvel_kaggle.contract import contract_violations
+from marvel_assets.datasets.contract import contract_violations
+from marvel_assets.datasets.statements import unreadable_numbers_sql
+from marvel_assets.defs.resources import Project
 from marvel_assets.storage.engines.base import Engine
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import Tables
@@ -23,20 +23,20 @@ EXAMPLES = 3
     description="Most non-empty cells of the numeric columns are plain decimal numbers, such as 1.85.",
 )
 def raw_numbers_are_readable(
-    raw_characters: TableVersion, engine: dg.ResourceParam[Engine], tables: Tables
+    raw_characters: TableVersion, project: Project, engine: dg.ResourceParam[Engine], tables: Tables
 ) -> dg.AssetCheckResult:
     """Warn where most of a column counts as missing: decimal commas, units, thousands separators."""
-    unreadable = []
+    unreadable, dataset = [], project.config.dataset
     with engine.session() as session:
         session.read_table(tables.location(raw_characters.name), raw_characters.version, "raw_characters")
-        for source_column, column in MEASURED.items():
-            counted, examples = unreadable_numbers_sql(column, EXAMPLES)
+        for column in (dataset.by_name[name].source for name in dataset.numeric_features):
+            counted, examples = unreadable_numbers_sql(dataset, column, EXAMPLES)
             [(given, lost)] = [tuple(int(str(count)) for count in row) for row in session.fetchall(counted)]
             if lost > given / 2:
                 cells = ", ".join(escape_control(repr(cell)) for (cell,) in session.fetchall(examples))
                 unreadable.append(
-                    f"{source_column}: {lost:,} of the {given:,} cells that hold something are not plain decimal "
-                    f"numbers and count as missing, such as {cells}; expected 1.85"
+                    f"{dataset.delivered_names[column]}: {lost:,} of the {given:,} cells that hold something are not "
+                    f"plain decimal numbers and count as missing, such as {cells}; expected 1.85"
                 )
     return dg.AssetCheckResult(
         passed=not unreadable,
@@ -53,10 +53,10 @@ def raw_numbers_are_readable(
     description=CONTRACT_DESCRIPTION,
 )
 def train_set_keeps_the_contract(
-    train_set: TableVersion, engine: dg.ResourceParam[Engine], tables: Tables
+    train_set: TableVersion, project: Project, engine: dg.ResourceParam[Engine], tables: Tables
 ) -> dg.AssetCheckResult:
     """Look at every row of the version, where the rows are."""
-    return _verdict(train_set, engine, tables, "train")
+    return _verdict(train_set, project, engine, tables, "train")
 
 
 @dg.asset_check(
@@ -66,18 +66,18 @@ def train_set_keeps_the_contract(
     description=CONTRACT_DESCRIPTION,
 )
 def test_set_keeps_the_contract(
-    test_set: TableVersion, engine: dg.ResourceParam[Engine], tables: Tables
+    test_set: TableVersion, project: Project, engine: dg.ResourceParam[Engine], tables: Tables
 ) -> dg.AssetCheckResult:
     """Look at every row of the version, where the rows are."""
-    return _verdict(test_set, engine, tables, "test")
+    return _verdict(test_set, project, engine, tables, "test")
 
 
 def _verdict(
-    table: TableVersion, engine: Engine, tables: Tables, split: Literal["train", "test"]
+    table: TableVersion, project: Project, engine: Engine, tables: Tables, split: Literal["train", "test"]
 ) -> dg.AssetCheckResult:
     with engine.session() as session:
         session.read_table(tables.location(table.name), table.version, "cleaned")
-        broken = contract_violations(session.fetchall, "cleaned", split)
+        broken = contract_violations(project.config.dataset, session.fetchall, "cleaned", split)
     return dg.AssetCheckResult(
         passed=not broken,
         description="; ".join(broken) or f"{table.rows:,} rows of {table} keep the contract.",

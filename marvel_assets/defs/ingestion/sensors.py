@@ -53,10 +53,10 @@ def source_change_sensor(
             f"Run {going[0].run_id[:8]} is retraining; what has changed meanwhile is looked at when it has ended."
         )
     try:
-        fingerprint = sources.fingerprint(None, project.config.generator)
+        fingerprint = sources.fingerprint(None, project.config)
     except SourceError as error:
         return cursor.failed("The source can't be looked at", error)
-    label = sources.label(None)
+    label = sources.label(None, project.config)
     cursor = SensorCursor(cursor.handled)
     tag = {FINGERPRINT_TAG: fingerprint[:40]}
     asked_for = context.instance.get_run_records(dg.RunsFilter(job_name=retrain.name, tags=tag))

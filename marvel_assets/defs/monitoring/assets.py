@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from marvel_assets.datasets.marvel_kaggle.columns import IDENTIFIER
+from marvel_assets.datasets.base import IDENTIFIER
 from marvel_assets.defs.dataset_inputs import find_dataset_input
 from marvel_assets.defs.inference.assets import GROUP
 from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS, picture
@@ -135,7 +135,6 @@ def _reference(
     project: Project, tables: Tables, tracking: MlflowTracking, unity_catalog: UnityCatalog, custom_version: int
 ) -> "pd.DataFrame":
     """The rows that the model was judged on, which it has never been fitted on, with what it says of them."""
-    from marvel_assets.datasets.marvel_kaggle.answer import LABELS
     from marvel_assets.defs.registration.challenger import load_pipeline
     from marvel_assets.evaluation.drift import PREDICTION
     from marvel_assets.model.batching import predict_in_threads, predict_unique_rows
@@ -143,9 +142,9 @@ def _reference(
 
     basic = unity_catalog.pairs(project.config).for_custom_version(custom_version).basic
     source = find_dataset_input(basic.run_id, "testing", project, tables, tracking)
-    features = project.config.features
+    features, target = project.config.features, project.config.target
     share = _share_of(tables.count_at(*source))
-    rows = to_frame(tables.read_at(*source, dataset_columns(features), share), features)
+    rows = to_frame(tables.read_at(*source, dataset_columns(features, target), share), features, target)
     pipeline = load_pipeline(unity_catalog.files_of(basic))
     answers = predict_unique_rows(rows[list(pipeline.feature_names_in_)], predict_in_threads(pipeline.predict))
-    return rows.assign(**{PREDICTION: [LABELS[int(answer)] for answer in answers]})
+    return rows.assign(**{PREDICTION: [project.config.dataset.target.labels[int(answer)] for answer in answers]})

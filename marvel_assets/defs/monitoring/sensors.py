@@ -91,7 +91,7 @@ def _obstacle(instance: dg.DagsterInstance, project: Project, sources: SourceRes
     going = instance.get_runs(dg.RunsFilter(job_name=retrain.name, statuses=IN_PROGRESS_STATUSES), limit=1)
     if going:
         return f"run {going[0].run_id[:8]} is retraining already."
-    fingerprint = sources.fingerprint(None, project.config.generator)
+    fingerprint = sources.fingerprint(None, project.config)
     trained = latest_trained_read(instance)
     if trained is None:
         return "no run has recorded how the source looked when a model was trained; start the job retrain once."

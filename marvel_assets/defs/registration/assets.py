@@ -107,7 +107,7 @@ def basic_model_version(
         context.log.info(f"Refused: {result.reason}")
         yield from _refused(context, f"Refused: {result.reason}", metadata)
         return
-    card = model_card(tracking.model_card_inputs(basic_model), result)
+    card = model_card(tracking.model_card_inputs(basic_model, project.config.dataset), result)
     if known is None:
         tracking.client().log_text(basic_model.run_id, card, CARD_FILE)
     tags, champion_id = {}, baselines.champion.basic.model_id if baselines.champion else pairs.champion_model_id()

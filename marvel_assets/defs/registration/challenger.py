@@ -127,6 +127,7 @@ def evaluate_challenger_cached(
         champion.basic.model_id if champion else baselines.problem,
         best.model_id if best else "",
         project.config.gate.model_dump_json(),
+        project.config.dataset.slice_columns,
         GATE_CODE_VERSION,
     )
     if tags.get(CACHE_KEY) == cache_key:
@@ -147,7 +148,6 @@ def _evaluate(
     unity_catalog: UnityCatalog,
 ) -> tuple[GateResult, bool]:
     """The result, and whether another look would give the same: a champion may be mended."""
-    from marvel_assets.datasets.marvel_kaggle.columns import TARGET
     from marvel_assets.evaluation.gate import CHAMPION, BrokenModelError, evaluate_gate
 
     versions = {CHAMPION: baselines.champion.basic} if baselines.champion else {}
@@ -169,7 +169,9 @@ def _evaluate(
             problems[name] = f"basic version {versions[name].version} can't be scored: {error}"
     note = "" if versions or problems else "no champion to compare with"
     candidate = probabilities(challenger, rows, "the challenger")
-    result = evaluate_gate(rows, rows[TARGET].to_numpy(), candidate, scores, project.config.gate, note=note)
+    slices = rows[[name for name in project.config.dataset.slice_columns if name in rows.columns]]
+    alive = rows[project.config.target].to_numpy()
+    result = evaluate_gate(slices, alive, candidate, scores, project.config.gate, note=note)
     for name, problem in problems.items():
         text = f"the {name} can't be compared with: {problem}"
         if name == CHAMPION:
@@ -195,13 +197,13 @@ def _test_rows(
     model: LoggedModelRef, project: Project, tables: Tables, tracking: MlflowTracking, pipelines: list[Any]
 ) -> pd.DataFrame:
     """The rows that the challenger was tested on, at their version, with the columns that any of the models needs."""
-    from marvel_assets.datasets.marvel_kaggle.columns import FEATURES, SLICE_COLUMNS
     from marvel_assets.training.dataset import dataset_columns, to_frame
 
     source = find_dataset_input(model.run_id, "testing", project, tables, tracking)
-    needed = {*SLICE_COLUMNS, *(name for pipeline in pipelines for name in pipeline.feature_names_in_)}
-    columns = [name for name in FEATURES if name in needed]
-    return to_frame(tables.read_at(*source, dataset_columns(columns)), columns)
+    dataset, target = project.config.dataset, project.config.target
+    needed = {*dataset.slice_columns, *(name for pipeline in pipelines for name in pipeline.feature_names_in_)}
+    columns = [name for name in dataset.by_name if name in needed]
+    return to_frame(tables.read_at(*source, dataset_columns(columns, target)), columns, target)
 
 
 def load_pipeline(files: AbstractContextManager[Path]) -> Any:  # noqa: ANN401 - a scikit-learn pipeline

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.datasets.marvel_kaggle.columns import IDENTIFIER
+from marvel_assets.datasets.base import IDENTIFIER
 from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS, picture
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
@@ -89,8 +89,8 @@ def fitted_pipeline(
     distributed = (config.distribution.workers, DISTRIBUTED_FIT_CODE_VERSION) if config.distribution else ()
     cache_key = make_cache_key(
         train_set.content,
-        settings.num_features,
-        settings.cat_features,
+        settings.features,
+        settings.fit_rules,
         sorted(parameters.items()),
         FIT_CODE_VERSION,
         version("lightgbm"),
@@ -137,8 +137,8 @@ def _fit(
     from marvel_assets.training.fit import fit_from_config
 
     settings = project.config
-    read = tables.read(train_set, dataset_columns(settings.features), config.sample)
-    rows = to_frame(read, settings.features)
+    read = tables.read(train_set, dataset_columns(settings.features, settings.target), config.sample)
+    rows = to_frame(read, settings.features, settings.target)
     ids = read[IDENTIFIER].to_pandas() if settings.early_stopping else None
     del read  # else every row would stand in memory twice while the pipeline is fitted
     threads, trees = config.threads or default_threads(), settings.parameters.n_estimators
@@ -170,7 +170,7 @@ def _fit_on_workers(
             "there, or `distribution` out of the configuration of fitted_pipeline.",
             allow_retries=False,
         )
-    columns = dataset_columns(settings.features)
+    columns = dataset_columns(settings.features, settings.target)
     scan = tables.scan_at(tables.location(train_set.name), train_set.version, columns, config.sample)
     pipeline = pipeline_from_config(settings, config.threads or 1)
     with dask_workers(number, config.distribution.scheduler, config.threads or 1, DISTRIBUTED_FIT_MODULES) as workers:
@@ -212,7 +212,9 @@ def basic_model(
     """The pipeline logged in MLflow: signature, example, both data sets at their versions, metrics and plots."""
     retraining_lock.acquire(context)
     # Another wheel makes no other model: the cache key holds the code that the pipeline needs.
-    cache_key = make_cache_key(fitted_pipeline.cache_key, test_set.content, LOG_CODE_VERSION)
+    cache_key = make_cache_key(
+        fitted_pipeline.cache_key, test_set.content, project.config.dataset.model_texts, LOG_CODE_VERSION
+    )
     with tracking.lock(cache_key):
         logged = tracking.find_model(project.config.experiment_name_basic, cache_key)
         is_new = logged is None
@@ -254,12 +256,13 @@ def _log(
     from marvel_assets.training.dataset import dataset_columns, to_frame
 
     settings = project.config
-    columns = dataset_columns(settings.features)
+    columns = dataset_columns(settings.features, settings.target)
 
     def data_set(table: TableVersion, rows: "pa.Table", *, is_excerpt: bool = False) -> DataSet:
         location = tables.location(table.name)
         path = str(location) if isinstance(location, Path) else None
-        return DataSet(table.name, path, table.version, table.content, to_frame(rows, settings.features), is_excerpt)
+        frame = to_frame(rows, settings.features, settings.target)
+        return DataSet(table.name, path, table.version, table.content, frame, settings.target, is_excerpt)
 
     trained_on = fitted.trained_on
     if fitted.workers:
@@ -274,6 +277,7 @@ def _log(
             training,
             data_set(test_set, tables.read(test_set, columns)),
             Path(wheel.path),
+            dataset=settings.dataset,
             features=settings.features,
             parameters=settings.fit_settings,
             tags={

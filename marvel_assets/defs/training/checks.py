@@ -76,8 +76,9 @@ def basic_model_inspection(
 def _loads(model: LoggedModelRef, project: Project) -> dg.AssetCheckResult:
     from marvel_assets.tracking.artifacts import predictions_of
 
-    by_id = predictions_of(model.uri, project.config.features)
-    by_run = predictions_of(f"runs:/{model.run_id}/{model.name}", project.config.features)
+    dataset, features = project.config.dataset, project.config.features
+    by_id = predictions_of(model.uri, dataset, features)
+    by_run = predictions_of(f"runs:/{model.run_id}/{model.name}", dataset, features)
     return _result(LOADS, passed=by_id == by_run, by_model_id=str(by_id), by_run=str(by_run))
 
 
@@ -121,13 +122,13 @@ def _read_again(
         unordered_digest,
     )
 
-    features = project.config.features
-    columns, sample = dataset_columns(features), float(fitted["training_sample"])
+    features, target = project.config.features, project.config.target
+    columns, sample = dataset_columns(features, target), float(fitted["training_sample"])
     if int(fitted.get("training_workers", "0")):
         scan = tables.scan_at(location, version, columns, sample)
-        sums = [sum_of_rows(to_frame(pa.Table.from_batches([batch]), features)) for batch in scan.batches()]
+        sums = [sum_of_rows(to_frame(pa.Table.from_batches([batch]), features, target)) for batch in scan.batches()]
         return unordered_digest(sums), sum(part.rows for part in sums)
-    rows = to_frame(tables.read_at(location, version, columns, sample), features)
+    rows = to_frame(tables.read_at(location, version, columns, sample), features, target)
     return rows_digest(rows), len(rows)
 
 

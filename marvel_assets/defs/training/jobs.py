@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.datasets.marvel_kaggle.columns import IDENTIFIER
+from marvel_assets.datasets.base import IDENTIFIER
 from marvel_assets.defs.resources import Project
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.storage.references import TableVersion
@@ -76,8 +76,8 @@ def tune_parameters(
 
     settings, home = project.config, ProjectPaths.from_environment()
     table = _training_table(config, settings.qualified("train_set"), tables)
-    read = tables.read(table, dataset_columns(settings.features), config.sample)
-    training = TrainingRows(to_frame(read, settings.features), read[IDENTIFIER].to_pandas())
+    read = tables.read(table, dataset_columns(settings.features, settings.target), config.sample)
+    training = TrainingRows(to_frame(read, settings.features, settings.target), read[IDENTIFIER].to_pandas())
     del read
     budget = SearchBudget(config.trials, config.minutes, config.folds, config.seed, config.threads or default_threads())
     cache_key = study_cache_key(table, project, budget, config)
@@ -100,7 +100,7 @@ def tune_parameters(
         log_study(
             result,
             comparison,
-            DataSet(table.name, path, table.version, table.content, training.rows),
+            DataSet(table.name, path, table.version, table.content, training.rows, settings.target),
             {"study": cache_key, "trials": len(result.trials), "folds": budget.splits, "seed": budget.seed},
             proposal,
         )
@@ -113,8 +113,8 @@ def study_cache_key(table: TableVersion, project: Project, budget: "SearchBudget
     return make_cache_key(
         table,
         table.content,
-        settings.num_features,
-        settings.cat_features,
+        settings.features,
+        settings.fit_rules,
         sorted(settings.fit_settings.items()),
         budget.splits,
         budget.seed,

@@ -11,7 +11,6 @@ from urllib.parse import unquote
 
 from pydantic import Field
 
-from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS, SOURCE_ROW
 from marvel_assets.storage.engines.base import (
     ROW_DIGEST,
     TABLE_PROPERTIES,
@@ -89,11 +88,10 @@ class DuckDBSession(EngineSession):
 
     def read_source(self, source: Source, into: str) -> None:
         """Insert the source batch by batch, so that it never stands in memory whole."""
-        columns = ", ".join(f"{column} VARCHAR" for column in SOURCE_COLUMNS.values())
-        self._connection.execute(f"CREATE TABLE {into} ({SOURCE_ROW} BIGINT, {columns})")
-        for batch in source.batches():
+        for place, batch in enumerate(source.batches()):
             self._connection.register("batch", batch)
-            self._connection.execute(f"INSERT INTO {into} SELECT * FROM batch")  # noqa: S608
+            begin = f"INSERT INTO {into}" if place else f"CREATE TABLE {into} AS"
+            self._connection.execute(f"{begin} SELECT * FROM batch")  # noqa: S608
             self._connection.unregister("batch")
 
     def read_table(self, location: TablePath, version: int, into: str) -> None:
@@ -145,12 +143,12 @@ class DuckDBSession(EngineSession):
         import mlflow
         import pyarrow as pa
 
-        from marvel_assets.datasets.marvel_kaggle.answer import OUTPUT_COLUMN
         from marvel_assets.model.batching import predict_in_threads
 
         loaded = mlflow.pyfunc.load_model(str(model))
         features = loaded.metadata.get_input_schema().input_names()
-        ask = predict_in_threads(lambda rows: loaded.predict(rows)[OUTPUT_COLUMN])
+        [answer] = loaded.metadata.get_output_schema().input_names()
+        ask = predict_in_threads(lambda rows: loaded.predict(rows)[answer])
         self._connection.execute(f"CREATE TABLE asked AS SELECT DISTINCT {', '.join(features)} FROM {relation}")  # noqa: S608
         self._connection.execute("CREATE TABLE answered AS SELECT *, '' AS prediction FROM asked LIMIT 0")
         reading = self._connection.cursor()

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS, SOURCE_ROW
 from marvel_assets.spark.session import Spark
 from marvel_assets.storage.engines.base import (
     ROW_DIGEST,
@@ -166,7 +165,7 @@ class SparkEngineSession(EngineSession):
         together = frames[0]
         for frame in frames[1:]:
             together = together.unionByName(frame)
-        return together.select(SOURCE_ROW, *SOURCE_COLUMNS.values())
+        return together
 
     def _keep(self, frame: DataFrame, into: str) -> None:
         from pyspark import StorageLevel

@@ -10,16 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marvel_assets.datasets.marvel_kaggle.cleaning import cleaning_sql, split_sql
-from marvel_assets.datasets.marvel_kaggle.columns import (
+from marvel_assets.datasets.marvel_kaggle.generator import generate
+from marvel_assets_tests.kaggle import (
     BINARY_FEATURES,
     CATEGORY_LEVELS,
+    CONTRACT_COLUMNS,
     SOURCE_COLUMNS,
     SOURCE_ROW,
     TARGET,
+    cleaning_sql,
+    contract_violations,
+    split_of,
+    split_sql,
 )
-from marvel_assets.datasets.marvel_kaggle.contract import CONTRACT_COLUMNS, contract_violations, split_of
-from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
 
 TRAIN_IDS = [name for name in (f"c{number}" for number in range(40)) if split_of(name) == "train"][:3]
 TEST_ID = next(name for name in (f"c{number}" for number in range(40)) if split_of(name) == "test")
@@ -136,7 +139,7 @@ def test_a_table_without_rows_breaks_none():
 def test_what_the_cleaning_makes_keeps_every_promise(split: str):
     # given
     with duckdb.connect() as database:
-        delivered = synthetic_characters(1000, 7)[list(SOURCE_COLUMNS)].rename(columns=SOURCE_COLUMNS)
+        delivered = generate(1000, 7)[list(SOURCE_COLUMNS)].rename(columns=SOURCE_COLUMNS)
         delivered[SOURCE_ROW] = range(1, len(delivered) + 1)
         database.register("raw_characters", pa.Table.from_pandas(delivered, preserve_index=False))
         database.execute(f"CREATE TABLE cleaned_characters AS {cleaning_sql()}")

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from marvel_assets.datasets.marvel_kaggle.columns import MISSING_TEXT, SOURCE_COLUMNS
-from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
+from marvel_assets.datasets.marvel_kaggle.generator import generate
+from marvel_assets_tests.kaggle import MISSING_TEXT, SOURCE_COLUMNS
 
 ROWS = 50_000
 SEED = 616
@@ -22,7 +22,7 @@ SEED = 616
 @pytest.fixture(scope="module")
 def characters() -> pd.DataFrame:
     """A table that's large enough for every rare thing to occur; not to be changed."""
-    return synthetic_characters(ROWS, SEED)
+    return generate(ROWS, SEED)
 
 
 def digest(frame: pd.DataFrame) -> str:
@@ -42,7 +42,7 @@ def test_given_one_seed_when_generated_twice_then_the_frames_are_identical() -> 
     rows, seed = 3_000, 7
 
     # when
-    first, second = synthetic_characters(rows, seed), synthetic_characters(rows, seed)
+    first, second = generate(rows, seed), generate(rows, seed)
 
     # then
     pd.testing.assert_frame_equal(first, second)
@@ -52,7 +52,7 @@ def test_given_one_seed_when_generated_twice_then_the_frames_are_identical() -> 
 def test_given_another_hash_seed_when_generated_in_another_process_then_the_rows_are_the_same(hash_seed: str) -> None:
     # given
     program = (
-        "import hashlib; from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters as made;"
+        "import hashlib; from marvel_assets.datasets.marvel_kaggle.generator import generate as made;"
         "print(hashlib.sha256(made(3000, 7).to_csv(index=False).encode()).hexdigest())"
     )
 
@@ -66,24 +66,24 @@ def test_given_another_hash_seed_when_generated_in_another_process_then_the_rows
     )
 
     # then
-    assert finished.stdout.strip() == digest(synthetic_characters(3_000, 7))
+    assert finished.stdout.strip() == digest(generate(3_000, 7))
 
 
 def test_given_numpys_global_generator_when_its_state_changes_then_the_rows_stay() -> None:
     # given
     np.random.seed(1)  # noqa: NPY002
-    before = digest(synthetic_characters(500, 7))
+    before = digest(generate(500, 7))
 
     # when
     np.random.seed(2)  # noqa: NPY002
 
     # then
-    assert digest(synthetic_characters(500, 7)) == before
+    assert digest(generate(500, 7)) == before
 
 
 def test_given_two_seeds_when_generated_then_names_and_fates_differ() -> None:
     # given
-    one, other = synthetic_characters(3_000, 7), synthetic_characters(3_000, 8)
+    one, other = generate(3_000, 7), generate(3_000, 8)
 
     # when
     differing = (one != other).mean()
@@ -96,7 +96,7 @@ def test_given_two_seeds_when_generated_then_names_and_fates_differ() -> None:
 @pytest.mark.parametrize("rows", [1, 2, 49, 1_000])
 def test_given_a_number_of_rows_when_generated_then_the_frame_has_as_many(rows: int) -> None:
     # when
-    characters = synthetic_characters(rows, SEED)
+    characters = generate(rows, SEED)
 
     # then
     assert len(characters) == rows
@@ -160,7 +160,7 @@ def test_given_the_sources_gaps_when_generated_then_as_many_cells_are_missing(
 @pytest.mark.parametrize("seed", [1, 2, SEED])
 def test_given_any_seed_when_generated_then_three_quarters_of_the_usable_rows_are_alive(seed: int) -> None:
     # when
-    fates = usable(synthetic_characters(20_000, seed))["Alive"]
+    fates = usable(generate(20_000, seed))["Alive"]
 
     # then
     assert (fates == "Alive").mean() == pytest.approx(0.75, abs=0.015)
@@ -173,7 +173,7 @@ def test_given_the_sources_universes_when_generated_then_a_third_is_of_the_main_
 
 def test_given_a_table_of_full_size_when_generated_then_dozens_of_universes_are_frequent_and_thousands_rare() -> None:
     # given
-    universe = synthetic_characters(92_000, SEED)["Universe"]
+    universe = generate(92_000, SEED)["Universe"]
 
     # when
     counts = universe[~missing(universe)].value_counts()
@@ -356,7 +356,7 @@ def test_given_survival_when_a_model_learns_from_some_rows_then_it_ranks_the_oth
     from sklearn.metrics import roc_auc_score
 
     # given
-    rows = usable(synthetic_characters(20_000, SEED)).reset_index(drop=True)
+    rows = usable(generate(20_000, SEED)).reset_index(drop=True)
     frequent = rows["Universe"].map(rows["Universe"].value_counts()) >= 50
     features = pd.DataFrame(
         {
@@ -395,10 +395,10 @@ def test_given_a_column_when_cells_are_missing_then_survival_is_another(characte
 def test_given_no_rows_when_asked_for_then_the_error_names_the_number(rows: int) -> None:
     # then
     with pytest.raises(ValueError, match=rf"rows: expected at least 1, found {rows}"):
-        synthetic_characters(rows, SEED)
+        generate(rows, SEED)
 
 
 def test_given_a_negative_seed_when_asked_for_then_the_error_names_it() -> None:
     # then
     with pytest.raises(ValueError, match="seed: expected an integer from 0, found -1"):
-        synthetic_characters(10, -1)
+        generate(10, -1)

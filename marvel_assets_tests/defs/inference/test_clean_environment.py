@@ -8,6 +8,7 @@ import mlflow
 import pandas as pd
 import pytest
 
+from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.defs.inference.clean_environment import CleanEnvironmentError, predict_in_clean_environment
 from marvel_assets.defs.inference.wheel import WheelBuilder
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
@@ -71,7 +72,7 @@ def test_the_basic_model_predicts_from_its_own_requirements(first_run: ProjectPa
     basic = reference(first_run, "basic_model")
 
     # when
-    answer = predict_in_clean_environment(basic.uri, example_frame(FEATURE_NAMES), first_run.mlflow_uri)
+    answer = predict_in_clean_environment(basic.uri, example_frame(DATASET, FEATURE_NAMES), first_run.mlflow_uri)
 
     # then
     assert set(answer["predictions"]) <= {0, 1}
@@ -89,7 +90,7 @@ def test_without_a_package_index_nothing_is_said_against_the_model(
     # then
     with pytest.raises(CleanEnvironmentError, match="this says nothing of the model"):
         # when
-        predict_in_clean_environment(basic.uri, example_frame(FEATURE_NAMES), first_run.mlflow_uri)
+        predict_in_clean_environment(basic.uri, example_frame(DATASET, FEATURE_NAMES), first_run.mlflow_uri)
 
 
 @pytest.mark.slow(reason="installs a scoring environment")

@@ -11,14 +11,13 @@ import yaml
 from deltalake import DeltaTable, write_deltalake
 
 from marvel_assets.cli.summary import summary
-from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
-from marvel_assets.datasets.marvel_kaggle.scoring import REQUIRED_COLUMNS
 from marvel_assets.definitions import defs
 from marvel_assets.defs.inference import predictions
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.graph import failure_of, metadata_of, run_graph, run_job, work_of
 from marvel_assets_tests.homes import Templates
+from marvel_assets_tests.kaggle import REQUIRED_COLUMNS, SOURCE_COLUMNS
 
 pytestmark = pytest.mark.integration
 

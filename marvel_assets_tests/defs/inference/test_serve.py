@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from marvel_assets.datasets.marvel_kaggle.columns import EXAMPLE
 from marvel_assets.paths import ProjectPaths
+from marvel_assets_tests.kaggle import EXAMPLE
 from marvel_assets_tests.servers.marvel_serve import marvel_serve
 
 pytestmark = pytest.mark.integration

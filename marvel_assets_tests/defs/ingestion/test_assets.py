@@ -6,7 +6,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
+from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets.definitions import defs
 from marvel_assets.defs.ingestion import assets as ingestion
 from marvel_assets.defs.resources import profile_resources
@@ -33,7 +33,7 @@ def ingest(home: ProjectPaths, source: Path, *assets: str) -> tuple[list[str], d
 
 
 def rows(number: int) -> pd.DataFrame:
-    return synthetic_characters(number, 7)
+    return generate(number, 7)
 
 
 def save(folder: Path, *parts: pd.DataFrame) -> Path:

@@ -62,8 +62,7 @@ def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 def was_read(instance: dg.DagsterInstance, project: Path, job: str = "retrain", look: str | None = None) -> None:
     """Report a run of a job in which raw_characters was read, from the source as it is now or as it looked."""
-    generator = Project(config_path=str(project)).config.generator
-    look = look or sources_of(project).fingerprint(None, generator)
+    look = look or sources_of(project).fingerprint(None, Project(config_path=str(project)).config)
     read = dg.AssetMaterialization("raw_characters", metadata={SOURCE_FINGERPRINT: look})
     event = dg.DagsterEvent("ASSET_MATERIALIZATION", job, event_specific_data=StepMaterializationData(read))
     run = create_run_for_test(instance, job_name=job, status=dg.DagsterRunStatus.SUCCESS)

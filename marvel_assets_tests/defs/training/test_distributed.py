@@ -10,7 +10,7 @@ import mlflow
 import psutil
 import pytest
 
-from marvel_assets.datasets.marvel_kaggle.answer import OUTPUT_COLUMN
+from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.definitions import defs
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.defs.training.jobs import retrain
@@ -23,6 +23,7 @@ from marvel_assets.tracking.signature import example_frame
 from marvel_assets_tests.commands import CUSTOM, reference, state_of
 from marvel_assets_tests.graph import checks_of, failure_of, inspect_alone, succeeded
 from marvel_assets_tests.homes import copy_of, made_once
+from marvel_assets_tests.kaggle import OUTPUT_COLUMN
 
 pytestmark = pytest.mark.integration
 
@@ -73,7 +74,7 @@ def test_a_fit_by_workers_ends_in_a_registered_model_that_answers(fitted_by_two:
     connect(f"sqlite:///{home.mlflow_database}", home.locks)
     model = mlflow.pyfunc.load_model(f"models:/{MODEL}@latest-model")
     features = list(model.unwrap_python_model().model.feature_names_in_)
-    assert set(model.predict(example_frame(features))[OUTPUT_COLUMN]) <= {"alive", "dead"}
+    assert set(model.predict(example_frame(DATASET, features))[OUTPUT_COLUMN]) <= {"alive", "dead"}
 
     # and: what is recorded of the training rows is the table that they came from
     basic = reference(home, "basic_model")

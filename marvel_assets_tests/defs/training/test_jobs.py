@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
+from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import python, reference, succeeded
@@ -134,7 +134,7 @@ def test_a_pinned_version_is_searched_on_where_there_is_a_newer_one(
     trained: ProjectPaths, tune: Callable[..., str], tmp_path: Path
 ):
     # given: a second version
-    synthetic_characters(1600, 8).to_csv(tmp_path / "rows.csv", index=False)
+    generate(1600, 8).to_csv(tmp_path / "rows.csv", index=False)
     pinned = reference(trained, "train_set")
     assert run_graph(trained, tmp_path / "rows.csv", select="*train_set").success
     assert reference(trained, "train_set").version == 1

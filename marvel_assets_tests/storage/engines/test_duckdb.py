@@ -11,12 +11,13 @@ from deltalake.schema import PrimitiveType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marvel_assets.datasets.marvel_kaggle.columns import SOURCE_COLUMNS
+from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.locate import FileSource
 from marvel_assets.storage.engines.base import Content, TableNotReadError
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets_tests.commands import python, succeeded
+from marvel_assets_tests.kaggle import SOURCE_COLUMNS
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_a_source_is_read_with_its_rows_numbered_and_its_columns_renamed(engine:
 
     # when
     with engine.session() as session:
-        session.read_source(FileSource("rows", path), "delivered")
+        session.read_source(FileSource("rows", path, DATASET), "delivered")
         rows = session.fetchall(
             "SELECT source_row, PageID, Marital_Status, Height_m FROM delivered ORDER BY source_row"
         )
@@ -98,7 +99,7 @@ def test_a_source_that_breaks_off_is_an_error(engine: DuckDBEngine, tmp_path: Pa
 
     # then
     with engine.session() as session, pytest.raises(SourceError, match="rows: columns 'Universe'"):
-        session.read_source(FileSource("rows", path), "delivered")
+        session.read_source(FileSource("rows", path, DATASET), "delivered")
 
 
 def test_a_written_table_is_read_again_at_the_version_asked_for(engine: DuckDBEngine, tmp_path: Path):

@@ -10,15 +10,22 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.errors import AnalysisException
 
-from marvel_assets.datasets.marvel_kaggle.cleaning import cleaning_sql, digested_source_sql, rejected_sql, split_sql
-from marvel_assets.datasets.marvel_kaggle.columns import MISSING_TEXT, SOURCE_COLUMNS
-from marvel_assets.datasets.marvel_kaggle.generator import synthetic_characters
+from marvel_assets.datasets.marvel_kaggle import DATASET
+from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets.sources.locate import FileSource
 from marvel_assets.spark.session import Spark
 from marvel_assets.storage.engines.base import Content, Engine
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.storage.engines.spark import SparkEngine
 from marvel_assets.storage.tables import Tables
+from marvel_assets_tests.kaggle import (
+    MISSING_TEXT,
+    SOURCE_COLUMNS,
+    cleaning_sql,
+    digested_source_sql,
+    rejected_sql,
+    split_sql,
+)
 
 pytestmark = pytest.mark.spark
 
@@ -138,9 +145,9 @@ def source(sample: Path, tmp_path: Path) -> FileSource:
     """Generated and genuine characters, and every edge case."""
     genuine = pd.read_csv(sample, dtype=str, keep_default_na=False)[list(SOURCE_COLUMNS)]
     file = tmp_path / "source.csv"
-    rows = pd.concat([synthetic_characters(1500, 7), genuine, pd.DataFrame(edge_cases())])
+    rows = pd.concat([generate(1500, 7), genuine, pd.DataFrame(edge_cases())])
     rows.to_csv(file, index=False, quoting=csv.QUOTE_ALL)
-    return FileSource("everything", file)
+    return FileSource("everything", file, DATASET)
 
 
 def make_tables(engine: Engine, source: FileSource, folder: Path) -> dict[str, Content]:

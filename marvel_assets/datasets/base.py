@@ -1,0 +1,210 @@
+"""What a data set declares. Everything else that the project knows of a table is derived from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Literal
+
+IDENTIFIER = "Id"
+"""The column of cleaned tables that names a row."""
+
+SOURCE_ROW = "source_row"
+"""The row's place in the source, from 1."""
+
+WRITTEN_AT = "update_timestamp_utc"
+
+TEST_HASH_BOUND = "33333333"
+"""An id is a test id where the first digits of its MD5 are below these: a fifth of all ids."""
+
+PANDAS_MISSING = (
+    "",
+    "#N/A",
+    "#N/A N/A",
+    "#NA",
+    "-1.#IND",
+    "-1.#QNAN",
+    "-NaN",
+    "-nan",
+    "1.#IND",
+    "1.#QNAN",
+    "<NA>",
+    "N/A",
+    "NA",
+    "NULL",
+    "NaN",
+    "None",
+    "n/a",
+    "nan",
+    "null",
+)
+"""Cells that count as missing unless a data set says otherwise: what ``pandas.read_csv`` takes so by default."""
+
+BLANKS = " \t\r\n\u00a0\u2007\u202f"
+"""What is trimmed from both ends of a cell, ids aside: blanks, tabs, line ends, and spaces that don't break."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """A column that a model can learn from.
+
+    Attributes:
+        name: in the cleaned tables and in requests to the model.
+        kind: ``number`` (double, missing stays missing), ``text``, or ``flag`` (0 or 1). Texts and flags are
+            categorical.
+        source: the stored column of the source that it comes from.
+        description: shown on Dagster's pages.
+        examples: its values in the two rows of the model's input example.
+        values: all that it can hold, where that list is closed; whatever their case in the source.
+        spellings: other spellings in small letters, and the value that each stands for.
+        missing: what a missing cell stands for. Numbers have none.
+        others: what becomes of a cell that is not among ``values``: the row is rejected, or it counts as missing. None
+            where ``cleaning.sql`` makes nothing else.
+        has_slices: whether the gate looks at each of its values.
+    """
+
+    name: str
+    kind: Literal["number", "text", "flag"]
+    source: str
+    description: str
+    examples: tuple[Any, Any]
+    values: tuple[str, ...] = ()
+    spellings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    missing: str | int | None = None
+    others: Literal["reject", "missing"] | None = None
+    has_slices: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The column to learn: 1 for one of two values of the source, 0 for the other.
+
+    Attributes:
+        name: in the cleaned tables.
+        source: the stored column of the source.
+        values: what the source holds for 0 and for 1, whatever its case; other rows are rejected.
+        labels: the words that the custom model answers for 0 and for 1.
+        answer: the key of its answer.
+    """
+
+    name: str
+    source: str
+    values: tuple[str, str]
+    labels: tuple[str, str]
+    answer: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A table to learn from. Its rules are in ``cleaning.sql``, in the same folder.
+
+    Attributes:
+        package: the folder as a module, such as ``marvel_assets.datasets.marvel_kaggle``.
+        schema_name: of its tables and models in each environment's catalog, unless the configuration names another.
+        source_columns: the source's columns in order, and their names in ``raw_characters``: letters, digits and
+            underscores.
+        identifier: the stored column whose value names a row; compared to the letter.
+        display_name: the stored column that a person knows a row by.
+        description: what its model predicts, in one sentence.
+        features: in the order of the cleaned tables.
+        target: what is predicted.
+        missing_texts: cells that count as missing.
+        encoding: of its CSV files, as Python names it.
+        sources: names that ``MARVEL_SOURCE`` may hold, and the address that each stands for.
+        default_source: what is read where ``MARVEL_SOURCE`` is not set: ``generated``, where the folder has a module
+            ``generator`` with a function ``generate(rows, seed)``, or one of ``sources``. None asks for MARVEL_SOURCE.
+        limits: what to know before its model is used; a sentence or two of the model card.
+    """
+
+    package: str
+    schema_name: str
+    source_columns: Mapping[str, str]
+    identifier: str
+    display_name: str
+    description: str
+    features: tuple[Feature, ...]
+    target: Target
+    missing_texts: tuple[str, ...] = PANDAS_MISSING
+    encoding: str = "utf-8"
+    sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    default_source: str | None = None
+    limits: str = ""
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.package.rpartition(".")[2]
+
+    @cached_property
+    def by_name(self) -> dict[str, Feature]:
+        """The features by name."""
+        return {feature.name: feature for feature in self.features}
+
+    @cached_property
+    def feature_names(self) -> tuple[str, ...]:
+        """The features in the order of a model's columns: numbers, then the others, each as declared."""
+        return tuple(feature.name for feature in sorted(self.features, key=lambda feature: feature.kind != "number"))
+
+    @cached_property
+    def numeric_features(self) -> tuple[str, ...]:
+        """Features that are numbers, and may be missing."""
+        return tuple(feature.name for feature in self.features if feature.kind == "number")
+
+    @cached_property
+    def slice_columns(self) -> tuple[str, ...]:
+        """The columns that the gate looks at value by value."""
+        return tuple(feature.name for feature in self.features if feature.has_slices)
+
+    @cached_property
+    def fill_values(self) -> dict[str, str | int]:
+        """What a missing cell stands for, in the tables and in requests to the model."""
+        return {feature.name: feature.missing for feature in self.features if feature.missing is not None}
+
+    @cached_property
+    def spellings(self) -> dict[str, dict[str, str]]:
+        """Of each closed list: every spelling in small letters, and the value that it stands for."""
+        return {
+            feature.name: {value.lower(): value for value in feature.values} | dict(feature.spellings)
+            for feature in self.features
+            if feature.values
+        }
+
+    @property
+    def model_texts(self) -> tuple[object, ...]:
+        """What the logged models hold of the declaration besides the features' names: examples and labels."""
+        return (self.target, *(feature.examples for feature in self.features))
+
+    @cached_property
+    def delivered_names(self) -> dict[str, str]:
+        """The source's name of each stored column."""
+        return {stored: delivered for delivered, stored in self.source_columns.items()}
+
+    @cached_property
+    def character_columns(self) -> tuple[str, ...]:
+        """The columns of ``train_set`` and ``test_set``."""
+        return (IDENTIFIER, *self.by_name, self.target.name, WRITTEN_AT)
+
+
+def load_dataset(name: str) -> Dataset:
+    """The data set in the folder of this name.
+
+    Raises:
+        ValueError: there is no such folder; the text lists those that are there.
+    """
+    from importlib import import_module
+
+    if name not in dataset_names():
+        raise ValueError(f"there is no data set {name!r}; marvel_assets/datasets has {', '.join(dataset_names())}")
+    dataset: Dataset = import_module(f"{__package__}.{name}").DATASET
+    return dataset
+
+
+def dataset_names() -> list[str]:
+    """The folders of ``marvel_assets/datasets``."""
+    import pkgutil
+
+    from marvel_assets import datasets
+
+    return sorted(module.name for module in pkgutil.iter_modules(datasets.__path__) if module.ispkg)

@@ -1,0 +1,69 @@
+"""What the columns mean, hold and come from, for Dagster's pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from marvel_assets.datasets.base import IDENTIFIER, SOURCE_ROW, WRITTEN_AT
+from marvel_assets.datasets.scoring import PREDICTION_COLUMNS
+
+if TYPE_CHECKING:
+    from marvel_assets.datasets.base import Dataset
+
+WRITTEN = {WRITTEN_AT: "When the row was written."}
+TYPES = {
+    SOURCE_ROW: "bigint",
+    "model_version": "bigint",
+    "source_version": "bigint",
+    WRITTEN_AT: "timestamp",
+    "scored_at_utc": "timestamp",
+}
+
+
+def raw_columns(dataset: Dataset) -> dict[str, str]:
+    """The columns of ``raw_characters``, and what they mean."""
+    delivered = {stored: f"{name}, as delivered." for name, stored in dataset.source_columns.items()}
+    return {SOURCE_ROW: "The row's place in the source, from 1.", **delivered}
+
+
+def character_columns(dataset: Dataset) -> dict[str, str]:
+    """The columns of ``train_set`` and ``test_set``, and what they mean."""
+    zero, one = dataset.target.labels
+    return {**_identified(dataset), dataset.target.name: f"1 {one}, 0 {zero}.", **WRITTEN}
+
+
+def rejected_columns(dataset: Dataset) -> dict[str, str]:
+    """The columns of ``rejected_characters``, and what they mean."""
+    return {
+        **raw_columns(dataset),
+        "rejected_column": "The column that the row failed on; the first in the order of the rules.",
+        "reason": "What was found there, and what was expected.",
+        **WRITTEN,
+    }
+
+
+def prediction_columns(dataset: Dataset) -> dict[str, str]:
+    """The columns of ``survival_predictions``, and what they mean."""
+    return {
+        **_identified(dataset),
+        **PREDICTION_COLUMNS,
+        "prediction": " or ".join(reversed(dataset.target.labels)) + ".",
+    }
+
+
+def column_types(dataset: Dataset) -> dict[str, str]:
+    """Types of the columns that hold no text, in all tables but ``raw_characters``."""
+    kinds = {"number": "double", "flag": "integer"}
+    cleaned = {feature.name: kinds[feature.kind] for feature in dataset.features if feature.kind in kinds}
+    return {**TYPES, **cleaned, dataset.target.name: "integer"}
+
+
+def lineage(dataset: Dataset) -> dict[str, list[str]]:
+    """Of each cleaned column, the columns of ``raw_characters`` that it comes from."""
+    sources = {feature.name: [feature.source] for feature in dataset.features}
+    return {IDENTIFIER: [dataset.identifier], **sources, dataset.target.name: [dataset.target.source]}
+
+
+def _identified(dataset: Dataset) -> dict[str, str]:
+    named = f"{dataset.delivered_names[dataset.identifier]} of the source; unique."
+    return {IDENTIFIER: named, **{feature.name: feature.description for feature in dataset.features}}

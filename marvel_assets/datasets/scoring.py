@@ -1,0 +1,108 @@
+"""The statements that score rows as delivered, by the same rules that training rows are cleaned by.
+
+No row is rejected for its target: each is handed to the rules as if it held the one that stands for 1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from marvel_assets.datasets.base import IDENTIFIER, SOURCE_ROW
+from marvel_assets.datasets.statements import SEPARATOR, cleaning_sql, text
+from marvel_assets.utils.code_versions import sql_version
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from marvel_assets.datasets.base import Dataset
+
+INSERTED = "('insert', 'update_postimage')"
+TEXT = frozenset({"VARCHAR", "STRING"})
+"""What DuckDB and Spark call it."""
+
+PREDICTION_COLUMNS: dict[str, str] = {
+    "prediction": "The custom model's answer.",
+    "model": "The custom model's name.",
+    "model_version": "The version that answered.",
+    "source_version": "The version of the scored table in which the row was new, or had changed.",
+    "features_digest": "Hash of what the model was asked about.",
+    "scored_at_utc": "When it answered.",
+}
+"""What the predictions have besides the id and the features, with what it means."""
+
+
+def scoring_version(dataset: Dataset) -> str:
+    """A hash of all that decides the predictions besides the model and the rows."""
+    return sql_version(
+        rows_to_score_sql(dataset, "", [], None),
+        cleaning_sql(dataset),
+        scorable_rows_sql(dataset),
+        predictions_sql(dataset, "", 0, 0, None),
+    )
+
+
+def required_columns(dataset: Dataset) -> list[str]:
+    """The columns that a table must have to be scored; the target is not among them."""
+    return [name for name in dataset.source_columns.values() if name != dataset.target.source]
+
+
+def missing_columns(dataset: Dataset, found: Sequence[str]) -> list[str]:
+    """The columns that a table must have to be scored, and lacks."""
+    return [name for name in required_columns(dataset) if name not in found]
+
+
+def columns_of_other_types(dataset: Dataset, types: Mapping[str, str]) -> list[str]:
+    """The columns to be scored that don't hold text, each with the type that it has instead.
+
+    Args:
+        dataset: names the columns.
+        types: of all columns, as DESCRIBE returns them. DuckDB and Spark write the same number as different texts.
+    """
+    return [f"{name} ({types[name]})" for name in required_columns(dataset) if types[name].upper() not in TEXT]
+
+
+def changed_ids_sql(dataset: Dataset, changes: str) -> str:
+    """The ids whose rows differ between the versions of a change data feed; rewritten rows cancel out."""
+    columns = ", ".join(required_columns(dataset))
+    return f"""
+        SELECT {dataset.identifier} AS {IDENTIFIER} FROM (
+            SELECT {columns}, sum(CASE WHEN _change_type IN {INSERTED} THEN 1
+                WHEN _change_type = 'update_preimage' OR _change_type = 'delete' THEN -1 ELSE 0 END) AS net
+            FROM {changes} GROUP BY {columns}
+        ) AS netted
+        WHERE net <> 0 AND {dataset.identifier} IS NOT NULL GROUP BY {dataset.identifier}"""  # noqa: S608
+
+
+def rows_to_score_sql(dataset: Dataset, relation: str, columns: Sequence[str], touched: str | None) -> str:
+    """The rows to score, in the shape of ``raw_characters``; only those of the touched ids where these are known."""
+    required, target = ", ".join(required_columns(dataset)), dataset.target
+    place = SOURCE_ROW if SOURCE_ROW in columns else f"row_number() OVER (ORDER BY {required})"
+    only = "" if touched is None else f" WHERE {dataset.identifier} IN (SELECT {IDENTIFIER} FROM {touched})"  # noqa: S608
+    return (
+        f"SELECT {place} AS {SOURCE_ROW}, {required}, {text(target.values[1])} AS {target.source} FROM {relation}{only}"  # noqa: S608
+    )
+
+
+def scorable_rows_sql(dataset: Dataset) -> str:
+    """What can be scored of ``cleaned_characters``."""
+    return f"""
+        SELECT {IDENTIFIER}, {", ".join(dataset.by_name)}, row_digest AS features_digest
+        FROM cleaned_characters WHERE rejected_column IS NULL"""  # noqa: S608
+
+
+def predictions_sql(dataset: Dataset, model: str, version: int, source_version: int, touched: str | None) -> str:
+    """What ``scored`` holds, and of ``previous`` what was not touched."""
+    features = ", ".join([IDENTIFIER, *dataset.by_name])
+    columns = ", ".join([features, *PREDICTION_COLUMNS])
+    fresh = f"""
+        SELECT {features}, CAST(prediction AS STRING) AS prediction,
+            CAST({text(model)} AS STRING) AS model, CAST({version} AS BIGINT) AS model_version,
+            CAST({source_version} AS BIGINT) AS source_version, features_digest, current_timestamp AS scored_at_utc
+        FROM scored"""  # noqa: S608
+    kept = f"""
+        UNION ALL SELECT {columns} FROM previous
+        WHERE {IDENTIFIER} NOT IN (SELECT {IDENTIFIER} FROM {touched})"""  # noqa: S608
+    return f"""
+        SELECT {columns},
+            md5(concat_ws({SEPARATOR}, features_digest, prediction, model_version, source_version)) AS row_digest
+        FROM ({fresh}{"" if touched is None else kept}) AS everybody ORDER BY {IDENTIFIER}"""  # noqa: S608

@@ -1,0 +1,217 @@
+"""The statements that clean and split the rows of a data set, in the SQL that DuckDB and Spark share."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from marvel_assets.datasets.base import BLANKS, IDENTIFIER, SOURCE_ROW, TEST_HASH_BOUND, WRITTEN_AT
+from marvel_assets.utils.code_versions import sql_version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from marvel_assets.datasets.base import Dataset, Feature
+
+SEPARATOR, ABSENT = "chr(31)", "chr(30)"
+"""Between the cells of a digest, and for a cell that is missing: letters that no text holds."""
+
+
+def cleaning_sql(dataset: Dataset) -> str:
+    """The statement that cleans: the rules of the data set's ``cleaning.sql``, and those that its columns declare.
+
+    From ``raw_characters`` it makes one row for each row read: ``source_row``, the id, the features, the target,
+    ``split`` ('train', 'test', or null where rejected), ``rejected_column``, ``reason`` and ``row_digest``.
+    """
+    rules, target = rules_sql(dataset), dataset.target
+    used = [stored for stored in dataset.source_columns.values() if re.search(rf"\b{stored}\b", rules)]
+    digested = ", ".join(
+        name if dataset.by_name[name].missing is not None else f"coalesce({name}, {ABSENT})" for name in dataset.by_name
+    )
+    return f"""
+WITH trimmed AS (
+    SELECT {SOURCE_ROW}, {", ".join(_trimmed(stored, dataset) for stored in used)} FROM raw_characters
+),
+cells AS (
+    SELECT {SOURCE_ROW}, {", ".join(_cell(stored, dataset) for stored in used)} FROM trimmed
+),
+ruled AS (
+{rules}
+),
+spelled AS (
+    SELECT {SOURCE_ROW}, {IDENTIFIER}, {", ".join(_spelled_feature(feature, dataset) for feature in dataset.features)},
+        {_spelled(target.name, {value.lower(): value for value in target.values})} AS {target.name}
+    FROM ruled
+),
+checked AS (
+    SELECT *, CASE {_unusable(dataset)} END AS unusable_column FROM spelled
+),
+repeated AS (
+    SELECT {IDENTIFIER}, min({SOURCE_ROW}) AS first_row FROM checked WHERE unusable_column IS NULL
+    GROUP BY {IDENTIFIER} HAVING count(*) > 1
+),
+decided AS (
+    SELECT checked.*, coalesce(unusable_column, CASE WHEN {SOURCE_ROW} > first_row THEN '{IDENTIFIER}' END)
+        AS rejected_column
+    FROM checked LEFT JOIN repeated USING ({IDENTIFIER})
+)
+SELECT {SOURCE_ROW}, {IDENTIFIER}, {", ".join(_typed(feature) for feature in dataset.features)},
+    CASE WHEN {target.name} = {text(target.values[1])} THEN 1 ELSE 0 END AS {target.name},
+    CASE WHEN rejected_column IS NULL
+        THEN CASE WHEN md5({IDENTIFIER}) < '{TEST_HASH_BOUND}' THEN 'test' ELSE 'train' END END AS split,
+    rejected_column,
+    CASE rejected_column {_reasons(dataset)} END AS reason,
+    md5(concat_ws({SEPARATOR}, coalesce({IDENTIFIER}, {ABSENT}), {digested}, {target.name})) AS row_digest
+FROM decided"""  # noqa: S608
+
+
+def cleaning_version(dataset: Dataset) -> str:
+    """A hash of all that decides the cleaned tables; comments and layout don't."""
+    return sql_version(cleaning_sql(dataset), split_sql(dataset, "train"), rejected_sql(dataset))
+
+
+def rules_sql(dataset: Dataset) -> str:
+    """The data set's ``cleaning.sql`` without its comments."""
+    content = files(dataset.package).joinpath("cleaning.sql").read_text(encoding="utf-8")
+    return "\n".join(line for line in content.splitlines() if not line.lstrip().startswith("--")).strip()
+
+
+def text(value: str) -> str:
+    """A text as a literal of both engines: a backslash means itself in DuckDB alone."""
+    quoted = value.replace("'", "''").replace("\\", "' || chr(92) || '")
+    return f"('{quoted}')" if "\\" in value else f"'{quoted}'"
+
+
+def texts(values: Iterable[object]) -> str:
+    """The list of an IN."""
+    return "(" + ", ".join(text(value) if isinstance(value, str) else str(value) for value in values) + ")"
+
+
+def _trimmed(stored: str, dataset: Dataset) -> str:
+    # Ids are compared to the letter.
+    return stored if stored == dataset.identifier else f"trim(BOTH '{BLANKS}' FROM {stored}) AS {stored}"
+
+
+def _cell(stored: str, dataset: Dataset) -> str:
+    if stored == dataset.target.source:
+        return f"coalesce({stored}, '') AS {stored}"
+    return f"CASE WHEN {stored} IN {texts(dataset.missing_texts)} THEN NULL ELSE {stored} END AS {stored}"
+
+
+def _spelled_feature(feature: Feature, dataset: Dataset) -> str:
+    """The feature with the values of its closed list, and with what a missing cell stands for."""
+    name, expression = feature.name, feature.name
+    if feature.kind == "number":
+        expression = f"CASE WHEN {is_number(name)} THEN {name} END"
+    elif feature.kind == "text":
+        if feature.others is not None:
+            expression = _spelled(name, dataset.spellings[name])
+        if feature.others == "missing":
+            expression = f"CASE WHEN {expression} IN {texts(feature.values)} THEN {expression} END"
+        if feature.missing is not None:
+            expression = f"coalesce({expression}, {text(str(feature.missing))})"
+    return f"{expression} AS {name}" if expression != name else name
+
+
+def _spelled(name: str, spellings: dict[str, str]) -> str:
+    """The value of a closed list that a cell names, whatever its case; other cells as they stand."""
+    cases = " ".join(f"WHEN {text(spelling)} THEN {text(value)}" for spelling, value in spellings.items())
+    return f"CASE lower(replace({name}, 'İ', '?')) {cases} ELSE {name} END"
+
+
+def is_number(cell: str) -> str:
+    """A plain decimal number, and short enough for a double: casts alone differ (1_000, 1e400, a line break)."""
+    return f"length({cell}) <= 300 AND regexp_extract({cell}, '^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)$', 0) = {cell}"
+
+
+def _typed(feature: Feature) -> str:
+    return f"try_cast({feature.name} AS DOUBLE) AS {feature.name}" if feature.kind == "number" else feature.name
+
+
+def _rejecting(dataset: Dataset) -> list[Feature]:
+    return [feature for feature in dataset.features if feature.others == "reject"]
+
+
+def _unusable(dataset: Dataset) -> str:
+    """The first column that a row fails on."""
+    closed = {feature.name: feature.values for feature in _rejecting(dataset)}
+    closed[dataset.target.name] = dataset.target.values
+    cases = [f"WHEN {name} NOT IN {texts(values)} THEN '{name}'" for name, values in closed.items()]
+    return "\n        ".join([*cases, f"WHEN {IDENTIFIER} IS NULL THEN '{IDENTIFIER}'"])
+
+
+def _reasons(dataset: Dataset) -> str:
+    """What was found in the column that a row fails on, and what was expected."""
+    target, identifier = dataset.target, dataset.delivered_names[dataset.identifier]
+    cases = [_reason(feature.name, feature.source, _accepted(feature), dataset) for feature in _rejecting(dataset)]
+    cases.append(_reason(target.name, target.source, " or ".join(reversed(target.values)), dataset))
+    cases.append(f"""WHEN '{IDENTIFIER}' THEN CASE
+            WHEN {IDENTIFIER} IS NULL THEN {text(f"{identifier} is missing")}
+            ELSE {text(f'{identifier} "')} || substr({IDENTIFIER}, 1, 80) || '" stands on an earlier usable row'
+        END""")
+    return "\n        ".join(cases)
+
+
+def _reason(column: str, source: str, accepted: str, dataset: Dataset) -> str:
+    before, after = f'{dataset.delivered_names[source]} is "', f'", expected {accepted}'
+    return f"WHEN '{column}' THEN {text(before)} || substr({column}, 1, 80) || {text(after)}"
+
+
+def _accepted(feature: Feature) -> str:
+    """What the source may hold, in words."""
+    spellings = []
+    for value in feature.values:
+        if value != feature.missing:
+            spellings += [value, *(other.capitalize() for other, meant in feature.spellings.items() if meant == value)]
+    return ", ".join(spellings) + (" or nothing" if feature.missing is not None else "")
+
+
+def unreadable_numbers_sql(dataset: Dataset, column: str, examples: int) -> tuple[str, str]:
+    """The statements that look for the cells of a column of numbers in ``raw_characters`` that hold none.
+
+    Returns:
+        The statement that counts the cells that hold something, and those of them that aren't numbers; and the one that
+        takes some of the latter.
+    """
+    cells = f"""
+        SELECT {column} AS cell, coalesce({is_number("text")}, false) AS is_number
+        FROM (SELECT {column}, trim(BOTH '{BLANKS}' FROM {column}) AS text FROM raw_characters) AS trimmed
+        WHERE text NOT IN {texts(dataset.missing_texts)}"""  # noqa: S608
+    return (
+        f"SELECT count(*), coalesce(sum(CASE WHEN is_number THEN 0 ELSE 1 END), 0) FROM ({cells}) AS given",  # noqa: S608
+        f"SELECT DISTINCT cell FROM ({cells}) AS given WHERE NOT is_number ORDER BY cell LIMIT {examples}",  # noqa: S608
+    )
+
+
+def digested_source_sql(dataset: Dataset, relation: str) -> str:
+    """The statement that adds a ``row_digest`` to rows as delivered, their place in the source left out."""
+    cells = ", ".join(f"coalesce({column}, {ABSENT})" for column in dataset.source_columns.values())
+    return f"SELECT *, md5(concat_ws({SEPARATOR}, {cells})) AS row_digest FROM {relation}"  # noqa: S608
+
+
+def split_sql(dataset: Dataset, split: str) -> str:
+    """The statement that takes the train or test rows out of ``cleaned_characters``."""
+    columns = ", ".join([IDENTIFIER, *dataset.by_name, dataset.target.name])
+    return f"""
+        SELECT {columns}, current_timestamp AS {WRITTEN_AT}, row_digest
+        FROM cleaned_characters WHERE split = '{split}' ORDER BY {IDENTIFIER}"""  # noqa: S608
+
+
+def rejected_sql(dataset: Dataset) -> str:
+    """The statement that takes the rejected rows, as delivered and with the reason."""
+    columns = ", ".join(f"raw.{column}" for column in dataset.source_columns.values())
+    cells = ", ".join(f"coalesce(raw.{column}, {ABSENT})" for column in dataset.source_columns.values())
+    return f"""
+        SELECT cleaned.{SOURCE_ROW}, {columns}, cleaned.rejected_column, cleaned.reason,
+            current_timestamp AS {WRITTEN_AT},
+            md5(concat_ws({SEPARATOR}, {cells}, cleaned.reason)) AS row_digest
+        FROM cleaned_characters AS cleaned JOIN raw_characters AS raw ON raw.{SOURCE_ROW} = cleaned.{SOURCE_ROW}
+        WHERE cleaned.rejected_column IS NOT NULL ORDER BY cleaned.{SOURCE_ROW}"""  # noqa: S608
+
+
+def top_rejection_reasons_sql(relation: str, count: int) -> str:
+    """The statement that takes the commonest reasons, and how many rows each has, out of rejected rows."""
+    return f"""
+        SELECT reason, count(*) AS number FROM {relation}
+        GROUP BY reason ORDER BY number DESC, reason LIMIT {count}"""  # noqa: S608

@@ -1,0 +1,32 @@
+"""The Kaggle table, by the names that tests call its parts."""
+
+from functools import partial
+
+from marvel_assets.datasets import base, contract, scoring, statements
+from marvel_assets.datasets.marvel_kaggle import DATASET
+
+SOURCE_COLUMNS = DATASET.source_columns
+FEATURES = DATASET.feature_names
+NUMERIC_FEATURES = DATASET.numeric_features
+BINARY_FEATURES = tuple(feature.name for feature in DATASET.features if feature.kind == "flag")
+CHARACTER_COLUMNS = DATASET.character_columns
+CATEGORY_LEVELS = {feature.name: feature.values for feature in DATASET.features if feature.values}
+SOURCE_ROW = base.SOURCE_ROW
+TEST_HASH_BOUND = base.TEST_HASH_BOUND
+FILL_VALUES = DATASET.fill_values
+EXAMPLE = {feature.name: list(feature.examples) for feature in DATASET.features}
+TARGET = DATASET.target.name
+LABELS = DATASET.target.labels
+OUTPUT_COLUMN = DATASET.target.answer
+MISSING_TEXT = DATASET.missing_texts
+REQUIRED_COLUMNS = scoring.required_columns(DATASET)
+REJECTED_COLUMNS = ("source_row", *SOURCE_COLUMNS.values(), "rejected_column", "reason", "update_timestamp_utc")
+CONTRACT_COLUMNS = ["Id", *FILL_VALUES, TARGET]
+PREDICTION_COLUMNS = ("Id", *FEATURES, *scoring.PREDICTION_COLUMNS)
+
+cleaning_sql = partial(statements.cleaning_sql, DATASET)
+digested_source_sql = partial(statements.digested_source_sql, DATASET)
+rejected_sql = partial(statements.rejected_sql, DATASET)
+split_sql = partial(statements.split_sql, DATASET)
+split_of = contract.split_of
+contract_violations = partial(contract.contract_violations, DATASET)
