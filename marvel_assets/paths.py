@@ -26,9 +26,14 @@ class ProjectPaths:
     """Where each part of the local state lives under ``MARVEL_HOME`` (default ``.marvel`` in the project).
 
     Deleting ``root`` is a clean start.
+
+    Attributes:
+        root: the folder.
+        dataset: what ``MARVEL_DATASET`` says: each data set has references and a last source of its own.
     """
 
     root: Path
+    dataset: str = ""
 
     @classmethod
     def from_environment(cls) -> ProjectPaths:
@@ -47,7 +52,7 @@ class ProjectPaths:
             raise ProjectPathsError(
                 f"MARVEL_HOME is {str(root)!r}; choose a folder without {', '.join(map(repr, unusable))} in its path."
             )
-        return cls(root)
+        return cls(root, os.environ.get("MARVEL_DATASET") or "")
 
     @property
     def warehouse(self) -> Path:
@@ -72,7 +77,7 @@ class ProjectPaths:
     @property
     def references(self) -> Path:
         """One JSON file for each asset: the reference that it last handed on."""
-        return self.root / "references"
+        return self.root / "references" / self.dataset
 
     @property
     def provenance(self) -> Path:
@@ -107,7 +112,7 @@ class ProjectPaths:
     @property
     def last_source(self) -> Path:
         """Which source was last read."""
-        return self.root / "source.json"
+        return self.root / f"source{self.dataset and f'-{self.dataset}'}.json"
 
     @property
     def written_to_by_runs(self) -> tuple[Path, ...]:

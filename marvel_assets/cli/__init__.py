@@ -9,8 +9,10 @@ import argparse
 import gc
 import io
 import os
+import shlex
 import sys
 import traceback
+from pathlib import Path
 
 from marvel_assets.cli.run import EVERYTHING, QuickExit, check_selection, materialize, print_summary
 from marvel_assets.cli.servers import (
@@ -48,11 +50,18 @@ def main() -> None:
     commands.add_parser("doctor", help="show what the profile still lacks")
     server = commands.add_parser("spark-server", help="serve Spark with Delta to many runs")
     server.add_argument("--port", type=_port, default=SPARK_PORT, help=f"port on this machine (default: {SPARK_PORT})")
+    new = commands.add_parser("new-dataset", help="declare a table of your own: write its folder from a file")
+    new.add_argument("name", help="small letters, digits and underscores")
+    new.add_argument("--from", dest="file", type=Path, required=True, help="a CSV or Parquet file with the rows")
+    new.add_argument("--target", help="the column to predict (default: the last that has two values)")
     chosen = parser.parse_args()
     for stream in (sys.stdout, sys.stderr):
         # Characters' names and texts of others hold letters that a terminal may not have.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    if chosen.command == "new-dataset":
+        _new_dataset(chosen.name, chosen.file, chosen.target)
+        return
     ending = QuickExit() if chosen.command == "run" else None
     # Imports make objects that stay. By default Python looks through all of them again and again, for a second in all.
     gc.set_threshold(10_000, 20, 20)
@@ -124,6 +133,18 @@ def _do(chosen: argparse.Namespace, home: ProjectPaths) -> int:
             check_ports(PORT=chosen.port)
             serve_spark(home, chosen.port)
     return 0
+
+
+def _new_dataset(name: str, file: Path, target: str | None) -> None:
+    from marvel_assets import datasets
+    from marvel_assets.datasets.scaffold import ScaffoldError, new_dataset
+
+    try:
+        folder = new_dataset(name, file, Path(datasets.__path__[0]), target)
+    except ScaffoldError as error:
+        sys.exit(str(error))
+    print(f"Wrote {folder}: look at the guesses in __init__.py and at the rules in cleaning.sql, then\n")
+    print(f"  MARVEL_DATASET={name} MARVEL_SOURCE={shlex.quote(str(file.absolute()))} make run")
 
 
 def _port(text: str) -> int:

@@ -227,17 +227,17 @@ def _dialect_of(head: bytes, label: str, dataset: Dataset) -> Dialect:
     A quote that ends a cell is followed by a delimiter or the line's end, and one within it by another: a backslash and
     a quote before anything else mean that backslashes escape.
     """
-    # What follows the names is left to Arrow, which reports the column that isn't UTF-8.
-    begin = head.decode("utf-8-sig", errors="surrogateescape")
+    # What follows the names is left to Arrow, which reports the column that isn't in this encoding.
+    encoding = dataset.encoding.upper()
+    begin = head.decode("utf-8-sig" if encoding == "UTF-8" else encoding, errors="surrogateescape")
     headers = {}
     try:
         for delimiter in DELIMITERS:
             headers[delimiter] = next(csv.reader(io.StringIO(begin, newline=""), delimiter=delimiter), [])
         ",".join(headers[","]).encode()
     except (UnicodeEncodeError, csv.Error) as error:
-        raise SourceError(
-            f"{label}: the first line is not CSV in UTF-8; expected {expected(dataset.source_columns)}."
-        ) from error
+        columns = expected(dataset.source_columns)
+        raise SourceError(f"{label}: the first line is not CSV in {encoding}; expected {columns}.") from error
     delimiter = next((found for found, names in headers.items() if set(dataset.source_columns) <= set(names)), ",")
     has_backslashes = re.search(rf'\\"[^"\r\n{re.escape(delimiter)}]', begin) is not None
     return Dialect(headers[delimiter], delimiter, has_backslashes)

@@ -16,21 +16,20 @@ from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
 from marvel_assets_tests.kaggle import TARGET
 
+NAMES = ["roc_curve", "precision_recall_curve", "confusion_matrix", "calibration_curve"]
+OF_PROBABILITIES = [
+    plots.roc_curve,
+    plots.precision_recall_curve,
+    partial(plots.confusion_matrix, names=("dead", "alive")),
+    plots.calibration_curve,
+]
+
 
 def pixels(figure: Figure) -> np.ndarray:
     return matplotlib.image.imread(io.BytesIO(plots.to_png(figure)), format="png")
 
 
-@pytest.mark.parametrize(
-    "plot",
-    [
-        plots.roc_curve,
-        plots.precision_recall_curve,
-        partial(plots.confusion_matrix, names=("dead", "alive")),
-        plots.calibration_curve,
-    ],
-    ids=["roc_curve", "precision_recall_curve", "confusion_matrix", "calibration_curve"],
-)
+@pytest.mark.parametrize("plot", OF_PROBABILITIES, ids=NAMES)
 def test_a_plot_of_probabilities_shows_another_picture_for_other_probabilities(
     plot, fitted: Pipeline, sets: dict[str, pd.DataFrame]
 ):
@@ -60,14 +59,14 @@ def test_a_confusion_matrix_shows_the_counts():
     assert [label.get_text() for label in axes.get_xticklabels()] == ["dead", "alive"]
 
 
-@pytest.mark.parametrize("name", ["roc_curve", "precision_recall_curve", "confusion_matrix", "calibration_curve"])
+@pytest.mark.parametrize("plot", OF_PROBABILITIES, ids=NAMES)
 @pytest.mark.parametrize("probability", [np.full(40, 0.75), np.tile([0.9, 0.1], 20)], ids=["one for all", "perfect"])
-def test_a_plot_of_probabilities_is_a_png_whatever_the_model(name: str, probability: np.ndarray):
+def test_a_plot_of_probabilities_is_a_png_whatever_the_model(plot, probability: np.ndarray):
     # given
     alive = np.tile([1, 0], 20)
 
     # when
-    picture = pixels(getattr(plots, name)(alive, probability))
+    picture = pixels(plot(alive, probability))
 
     # then
     assert picture.shape[:2] == (400, 550)

@@ -1,0 +1,72 @@
+"""FiveThirtyEight's table: what its rules make of cells, and its public address."""
+
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+from marvel_assets.config import Generator
+from marvel_assets.datasets.base import dataset_names, load_dataset
+from marvel_assets.datasets.statements import cleaning_sql
+from marvel_assets.sources.base import SourceError
+from marvel_assets.sources.files import InputFile, read_files
+from marvel_assets.sources.locate import locate
+
+DATASET = load_dataset("marvel_wikia_2014")
+HEADER = ",".join(DATASET.source_columns)
+ROWS = r"""
+1,"Moon (Ada \""Ash\"" Lee)",,Secret Identity,Good Characters,Green Eyes,,Female Characters,,Living Characters,12,,1962
+2,Gravel,\/Gravel,,Bad Characters,,Grey Hair,,,DECEASED CHARACTERS,,,
+3,Nobody,\/Nobody,,,,,,,,1,,1999
+"""
+
+
+@pytest.fixture
+def cleaned(tmp_path: Path) -> pd.DataFrame:
+    file = tmp_path / "rows.csv"
+    file.write_text(f"{HEADER}\n{ROWS.strip()}\n")
+    with duckdb.connect() as connection:
+        [batch] = read_files([InputFile(file, "rows")], DATASET)
+        connection.register("raw_characters", batch)
+        rows: pd.DataFrame = connection.sql(cleaning_sql(DATASET)).df()
+    return rows.set_index("Id").sort_index()
+
+
+def test_values_lose_what_their_column_is_called_and_missing_ones_are_unknown(cleaned: pd.DataFrame):
+    names = ["Identity", "Align", "Eye", "Hair", "Sex", "GSM"]
+    assert cleaned.loc["1", names].tolist() == ["Secret", "Good", "Green", "Unknown", "Female", "Unknown"]
+    assert cleaned.loc["2", names].tolist() == ["Unknown", "Bad", "Unknown", "Grey", "Unknown", "Unknown"]
+
+
+def test_numbers_are_numbers_and_may_be_missing(cleaned: pd.DataFrame):
+    assert cleaned.loc["1", ["Appearances", "Year"]].tolist() == [12.0, 1962.0]
+    assert cleaned.loc["2", ["Appearances", "Year"]].isna().all()
+
+
+def test_who_is_neither_living_nor_deceased_is_rejected_with_the_reason(cleaned: pd.DataFrame):
+    assert cleaned["Alive"].tolist()[:2] == [1, 0]
+    assert cleaned.loc["3", "reason"] == 'ALIVE is "", expected Living Characters or Deceased Characters'
+    assert cleaned["rejected_column"].notna().tolist() == [False, False, True]
+
+
+def test_its_name_stands_for_its_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # given: no host is allowed, so that nothing is asked for
+    monkeypatch.setenv("MARVEL_SOURCE_HOSTS", "example.org")
+
+    # then
+    with pytest.raises(SourceError, match=r"raw\.githubusercontent\.com"):
+        locate("wikia2014", tmp_path, DATASET, Generator())
+
+
+@pytest.mark.parametrize("name", dataset_names())
+def test_a_data_set_that_ships_declares_what_belongs_together(name: str):
+    # given
+    dataset = load_dataset(name)
+    stored = set(dataset.source_columns.values())
+
+    # then
+    assert {dataset.identifier, dataset.display_name, dataset.target.source} <= stored
+    assert {feature.source for feature in dataset.features} <= stored
+    assert len({column.lower() for column in stored}) == len(stored)
+    assert all(feature.kind == "number" or feature.missing is not None for feature in dataset.features)

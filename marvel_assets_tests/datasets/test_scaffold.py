@@ -1,0 +1,159 @@
+"""A table of one's own: from a file to a folder, and from the folder to a model that answers."""
+
+import random
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+from sklearn.datasets import load_breast_cancer, load_iris, load_wine
+
+from marvel_assets import datasets
+from marvel_assets.datasets.base import load_dataset
+from marvel_assets.datasets.scaffold import ScaffoldError, new_dataset, safe_names
+from marvel_assets.paths import ProjectPaths
+from marvel_assets.sources.files import InputFile, read_files
+from marvel_assets_tests.commands import reference
+from marvel_assets_tests.graph import run_graph, succeeded
+
+HOSTILE = ["select", "Größe [cm]", 'a "quoted": {name}', "from", "Id", "reason"]
+
+
+def cancers(folder: Path) -> Path:
+    """Thirty columns of numbers, with blanks in their names."""
+    rows = load_breast_cancer(as_frame=True).frame
+    rows["diagnosis"] = rows.pop("target").map({0: "malignant", 1: "benign"})
+    rows.insert(0, "sample id", [f"S{place:04d}" for place in range(len(rows))])
+    rows.to_csv(folder / "cancers.csv", index=False)
+    return folder / "cancers.csv"
+
+
+def wines(folder: Path) -> Path:
+    """Categories in words, as Parquet: whether a wine is of the first cultivar."""
+    wine = load_wine(as_frame=True)
+    rows = wine.data.apply(lambda column: pd.qcut(column, 3, labels=["low", "middle", "high"]).astype(str))
+    rows = pd.concat([rows.assign(first=wine.target == 0)] * 4, ignore_index=True)
+    rows["bottle"] = [f"B{place}" for place in range(len(rows))]
+    rows.to_parquet(folder / "wines.parquet")
+    return folder / "wines.parquet"
+
+
+def hostile(folder: Path) -> Path:
+    """Names that SQL, Delta or LightGBM can't take, semicolons, decimal commas, quotes and backslashes."""
+    drawn = random.Random(616)  # noqa: S311
+    rows = []
+    for place in range(800):
+        kind, number = drawn.choice(["x", "y", 'é "q"', "z\\w", "it's"]), drawn.gauss(0, 1)
+        is_one = drawn.random() < 0.2 + 0.4 * (kind in "xy") + 0.3 * (number > 0)
+        cells = [f"k{place}", kind, f"{number:.3f}".replace(".", ","), drawn.choice(["1", "0", ""]), drawn.choice("ab")]
+        rows.append([*cells, "yes" if is_one else "no"])
+    pd.DataFrame(rows, columns=HOSTILE).to_csv(folder / "hostile.csv", index=False, sep=";")
+    return folder / "hostile.csv"
+
+
+@pytest.fixture
+def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of data sets beside the package's own."""
+    folder = tmp_path / "datasets"
+    folder.mkdir()
+    monkeypatch.setattr(datasets, "__path__", [*datasets.__path__, str(folder)])
+    return folder
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("make", [cancers, wines, hostile])
+def test_a_table_of_another_subject_becomes_a_model_that_answers(
+    make, home: ProjectPaths, parent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    file, name = make(tmp_path), f"{make.__name__}_of_mine"
+    new_dataset(name, file, parent)
+    monkeypatch.setenv("MARVEL_DATASET", name)
+
+    # when
+    succeeded(run_graph(ProjectPaths(home.root, name), file))
+
+    # then
+    dataset = load_dataset(name)
+    custom = reference(ProjectPaths(home.root, name), "custom_model_version")
+    assert custom.name == f"marvel_dev.{name}.marvel_character_model_custom"
+    model = mlflow.pyfunc.load_model(f"models:/{custom.name}@latest-model")
+    examples = pd.DataFrame({feature.name: list(feature.examples) for feature in dataset.features})
+    assert set(model.predict(examples)[dataset.target.answer]) <= set(dataset.target.labels)
+
+
+def test_the_guesses_of_a_hostile_table(parent: Path, tmp_path: Path):
+    # when
+    new_dataset("hostile_of_mine", hostile(tmp_path), parent)
+
+    # then
+    dataset = load_dataset("hostile_of_mine")
+    assert list(dataset.source_columns) == HOSTILE
+    assert dataset.identifier == "select_"
+    assert dataset.numeric_features == ("a_quoted_name", "from_")
+    assert dataset.target.name == "reason_"
+    assert dataset.target.labels == ("no", "yes")
+    assert (
+        "replace(a_quoted_name, ',', '.') AS a_quoted_name" in (parent / "hostile_of_mine" / "cleaning.sql").read_text()
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "target", "said"),
+    [
+        ({"id": [1, 2, 3, 4], "kind": list("abca"), "x": [1, 2, 1, 2]}, "kind", "column 'kind' has 3 values (a, b, c"),
+        ({"id": [1, 2, 3, 4], "kind": list("abca")}, "species", "there is no column 'species'; it has id, kind"),
+        ({"id": [1, 2, 3, 4], "kind": list("abca")}, None, "no column has exactly two values"),
+        ({"id": [1, 2, 2, 4], "kind": list("abba")}, None, "no column has a value of its own in each of the 4 rows"),
+        ({"id": [1, 2, 3, 4], "kind": list("abba")}, None, "besides 'id' and 'kind' no column is usable"),
+    ],
+    ids=["three classes", "no such target", "no target", "no identifier", "no features"],
+)
+def test_what_a_table_lacks_is_named(columns: dict, target: str | None, said: str, parent: Path, tmp_path: Path):
+    # given
+    pd.DataFrame(columns).to_csv(tmp_path / "rows.csv", index=False)
+
+    # then
+    with pytest.raises(ScaffoldError) as raised:
+        new_dataset("mine", tmp_path / "rows.csv", parent, target)
+    assert said in str(raised.value)
+    assert not list(parent.iterdir())
+
+
+def test_a_target_of_three_classes_is_never_guessed(parent: Path, tmp_path: Path):
+    # given
+    iris = load_iris(as_frame=True)
+    rows = iris.data.assign(species=[iris.target_names[code] for code in iris.target], plant=range(len(iris.data)))
+    rows.to_csv(tmp_path / "iris.csv", index=False)
+
+    # then
+    with pytest.raises(ScaffoldError, match="no column has exactly two values"):
+        new_dataset("iris", tmp_path / "iris.csv", parent)
+
+
+@pytest.mark.parametrize("name", ["", "Mine", "my-table", "../mine", "marvel_kaggle"])
+def test_a_name_that_is_taken_or_no_module_is_refused(name: str, parent: Path, tmp_path: Path):
+    # then
+    with pytest.raises(ScaffoldError, match="choose another name"):
+        new_dataset(name, cancers(tmp_path), parent)
+
+
+def test_a_file_that_is_not_utf8_is_declared_so(parent: Path, tmp_path: Path):
+    # given
+    rows = pd.DataFrame({"id": range(60), "Größe": ["groß", "klein", "mäßig"] * 20, "alive": ["yes", "no"] * 30})
+    rows.to_csv(tmp_path / "rows.csv", index=False, encoding="cp1252")
+
+    # when
+    new_dataset("mine", tmp_path / "rows.csv", parent)
+
+    # then
+    dataset = load_dataset("mine")
+    assert (dataset.encoding, dataset.by_name["Gr_e"].examples) == ("cp1252", ("groß", "klein"))
+    [batch] = read_files([InputFile(tmp_path / "rows.csv", "rows")], dataset)
+    assert batch["Gr_e"].to_pylist()[:3] == ["groß", "klein", "mäßig"]
+
+
+def test_names_are_safe_and_unlike_one_another_whatever_the_case():
+    assert safe_names(["a b", "A_B", "a.b", "1st", "model", "", "ключ"]) == [
+        "a_b", "A_B_2", "a_b_3", "column_1st", "model_", "column_6", "column_7",
+    ]  # fmt: skip
