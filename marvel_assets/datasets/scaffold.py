@@ -110,7 +110,8 @@ def safe_names(delivered: Iterable[str]) -> list[str]:
     """
     import duckdb
 
-    reserved = {str(word) for (word,) in duckdb.sql("SELECT keyword_name FROM duckdb_keywords()").fetchall()}
+    words = duckdb.execute("SELECT keyword_name FROM duckdb_keywords()").fetchall()
+    reserved = {str(word) for (word,) in words}
     reserved |= {name.lower() for name in OWN_COLUMNS}
     names: list[str] = []
     for place, column in enumerate(delivered, start=1):
