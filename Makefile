@@ -6,7 +6,10 @@ IN_PROFILE = @$(PYTHON) tools/bootstrap.py $(PROFILE)
 IN_DEVELOPMENT = @$(PYTHON) tools/bootstrap.py development
 AT_PORT = $(if $(PORT),--port $(PORT))
 
-.PHONY: run ui serve summary doctor spark-server test-quick test test-faults check bench clean
+.PHONY: help run ui serve summary doctor spark-server test-quick test test-faults check bench clean
+
+help: ## show these targets
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## materialise the whole graph and sum up; PROFILE=embedded, spark or databricks
 	$(IN_PROFILE) marvel run
@@ -17,10 +20,10 @@ ui: ## serve Dagster's and MLflow's pages on this machine; PORT=3000 MLFLOW_PORT
 serve: ## put the custom model under latest-model behind HTTP on this machine; PORT=5001
 	$(IN_PROFILE) marvel serve $(AT_PORT)
 
-summary: ## tell what the home holds
+summary: ## show what the home holds
 	$(IN_PROFILE) marvel summary
 
-doctor: ## tell what the profile still lacks, before anything is trained
+doctor: ## show what the profile still lacks, before anything is trained
 	$(IN_PROFILE) marvel doctor
 
 spark-server: ## serve Spark with Delta to many runs, until Ctrl+C; PORT=15002

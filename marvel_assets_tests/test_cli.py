@@ -2,8 +2,11 @@
 
 import io
 import os
+import re
+import shlex
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +17,7 @@ from marvel_assets import cli
 from marvel_assets.cli import run, servers
 from marvel_assets.cli.run import check_selection
 from marvel_assets.config import ConfigError
-from marvel_assets.paths import ProjectPaths
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 
 
 def end_of(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
@@ -168,6 +171,35 @@ def test_what_a_terminal_cannot_show_does_not_end_a_command(tmp_path: Path, monk
     # then
     sys.stdout.flush()
     assert b"?vo yet; `make run` does" in shown.getvalue()
+
+
+def test_it_names_its_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    # when
+    code = end_of(monkeypatch, "--version")
+
+    # then
+    assert code == "0"
+    assert re.fullmatch(r"marvel_assets \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+def test_the_examples_of_the_help_are_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    # when
+    end_of(monkeypatch, "--help")
+
+    # then
+    examples = [line.split("   ")[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  marvel ")]
+    assert examples
+    for example in examples:
+        assert cli._parser().parse_args(shlex.split(example)[1:])
+
+
+def test_bare_make_lists_every_target_with_its_help():
+    # when
+    shown = subprocess.run(["make"], cwd=PROJECT_ROOT, check=True, capture_output=True, text=True).stdout
+
+    # then
+    [phony] = [line for line in (PROJECT_ROOT / "Makefile").read_text().splitlines() if line.startswith(".PHONY:")]
+    assert sorted(line.split()[1] for line in shown.splitlines()) == sorted(phony.split()[1:])
 
 
 def test_assets_are_selected_as_dagster_selects_them():

@@ -1,6 +1,6 @@
-"""The project at the command line: ``marvel run``, ``ui``, ``serve``, ``summary``, ``doctor``, ``spark-server``.
+"""The project at the command line: run the graph, look at what it made, and ask the model.
 
-Each is a thin cover over Dagster's and MLflow's own commands, with this project's home and module filled in.
+Most commands are a thin cover over Dagster's and MLflow's own, with this project's home and module filled in.
 """
 
 from __future__ import annotations
@@ -31,30 +31,20 @@ from marvel_assets.paths import ProjectPaths, ProjectPathsError
 
 LAST_PORT = 65_535
 INTERRUPTED = "Interrupted; call it again, what was done is kept."
-READ_ONLY = ("summary", "doctor")
+EXAMPLES = """examples:
+  marvel run                              everything, then a summary
+  marvel run --select '*basic_model'      one asset, with all before it
+  marvel score new.csv -o scored.csv      your own rows; - is standard input or output
+  marvel explain "A Friend (Earth-616)"   why the model says so of one character
+  marvel serve                            the model behind HTTP
+"""
+READ_ONLY = ("summary", "doctor", "score", "explain")
 """Commands that write nothing into the home."""
 
 
 def main() -> None:
     """Parse the command line and run the command; exits with its code."""
-    parser = argparse.ArgumentParser(prog="marvel", description=__doc__.splitlines()[0] if __doc__ else None)
-    commands = parser.add_subparsers(dest="command", required=True)
-    run_parser = commands.add_parser("run", help="materialise the graph with `dg launch`, then sum up")
-    run_parser.add_argument("--select", default=EVERYTHING, help="assets, in Dagster's selection syntax (default: all)")
-    ui = commands.add_parser("ui", help="serve Dagster's and MLflow's pages over the same home")
-    ui.add_argument("--port", type=_port, default=UI_PORT, help=f"port of Dagster's pages (default: {UI_PORT})")
-    ui.add_argument("--mlflow-port", type=_port, default=MLFLOW_PORT, help=f"of MLflow's (default: {MLFLOW_PORT})")
-    serve = commands.add_parser("serve", help="put the custom model under latest-model behind HTTP")
-    serve.add_argument("--port", type=_port, default=SERVE_PORT, help=f"port on this machine (default: {SERVE_PORT})")
-    commands.add_parser("summary", help="show what the home holds")
-    commands.add_parser("doctor", help="show what the profile still lacks")
-    server = commands.add_parser("spark-server", help="serve Spark with Delta to many runs")
-    server.add_argument("--port", type=_port, default=SPARK_PORT, help=f"port on this machine (default: {SPARK_PORT})")
-    new = commands.add_parser("new-dataset", help="declare a table of your own: write its folder from a file")
-    new.add_argument("name", help="small letters, digits and underscores")
-    new.add_argument("--from", dest="file", type=Path, required=True, help="a CSV or Parquet file with the rows")
-    new.add_argument("--target", help="the column to predict (default: the last that has two values)")
-    chosen = parser.parse_args()
+    chosen = _parser().parse_args()
     for stream in (sys.stdout, sys.stderr):
         # Characters' names and texts of others hold letters that a terminal may not have.
         if isinstance(stream, io.TextIOWrapper):
@@ -89,9 +79,44 @@ def main() -> None:
     sys.exit(code)
 
 
+def _parser() -> argparse.ArgumentParser:
+    from importlib.metadata import version
+
+    parser = argparse.ArgumentParser(
+        prog="marvel",
+        description=(__doc__ or "").splitlines()[0],
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"marvel_assets {version('marvel_assets')}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run_parser = commands.add_parser("run", help="materialise the graph with `dg launch`, then sum up")
+    run_parser.add_argument("--select", default=EVERYTHING, help="assets, in Dagster's selection syntax (default: all)")
+    ui = commands.add_parser("ui", help="serve Dagster's and MLflow's pages over the same home")
+    ui.add_argument("--port", type=_port, default=UI_PORT, help=f"port of Dagster's pages (default: {UI_PORT})")
+    ui.add_argument("--mlflow-port", type=_port, default=MLFLOW_PORT, help=f"of MLflow's (default: {MLFLOW_PORT})")
+    score = commands.add_parser("score", help="predict for the rows of a CSV or Parquet file")
+    score.add_argument("file", metavar="FILE", help="has the data set's columns; - is standard input")
+    score.add_argument("-o", "--output", metavar="OUT", default="-", help="*.csv or *.parquet (default: -, CSV shown)")
+    explain = commands.add_parser("explain", help="show why the model answers as it does for one character")
+    explain.add_argument("character", metavar="NAME-OR-ID", help="as in the source")
+    explain.add_argument("-o", "--output", metavar="PNG", help="also draw it into this file")
+    serve = commands.add_parser("serve", help="put the custom model under latest-model behind HTTP")
+    serve.add_argument("--port", type=_port, default=SERVE_PORT, help=f"port on this machine (default: {SERVE_PORT})")
+    commands.add_parser("summary", help="show what the home holds")
+    commands.add_parser("doctor", help="show what the profile still lacks")
+    server = commands.add_parser("spark-server", help="serve Spark with Delta to many runs")
+    server.add_argument("--port", type=_port, default=SPARK_PORT, help=f"port on this machine (default: {SPARK_PORT})")
+    new = commands.add_parser("new-dataset", help="declare a table of your own: write its folder from a file")
+    new.add_argument("name", help="small letters, digits and underscores")
+    new.add_argument("--from", dest="file", type=Path, required=True, help="a CSV or Parquet file with the rows")
+    new.add_argument("--target", help="the column to predict (default: the last that has two values)")
+    return parser
+
+
 def _prepare(home: ProjectPaths, command: str, selection: str) -> None:
     """Make the home ready to be used; what can't be written to or is wrong with the settings ends the command."""
-    looks = {"run": disk_space.check, "summary": disk_space.unreadable_home}
+    looks = {"run": disk_space.check} | dict.fromkeys(READ_ONLY, disk_space.unreadable_home)
     if command != "doctor" and (problems := looks.get(command, disk_space.unwritable_paths)(home)):
         sys.exit("\n".join(problems))
     if command not in READ_ONLY:
@@ -117,22 +142,31 @@ def _prepare_spark(home: ProjectPaths, command: str) -> None:
 
 
 def _do(chosen: argparse.Namespace, home: ProjectPaths) -> int:
+    code = 0
     match chosen.command:
         case "run":
-            return materialize(home, chosen.select)
+            code = materialize(home, chosen.select)
         case "ui":
-            return serve_pages(home, chosen.port, chosen.mlflow_port)
+            code = serve_pages(home, chosen.port, chosen.mlflow_port)
+        case "score":
+            from marvel_assets.cli.answers import score
+
+            score(home, chosen.file, chosen.output)
+        case "explain":
+            from marvel_assets.cli.answers import explain
+
+            explain(home, chosen.character, chosen.output)
         case "serve":
             check_ports(PORT=chosen.port)
-            return serve_model(home, chosen.port)
+            code = serve_model(home, chosen.port)
         case "summary":
             print_summary(home, ask_the_model=True)
         case "doctor":
-            return _doctor(home)
+            code = _doctor(home)
         case "spark-server":
             check_ports(PORT=chosen.port)
             serve_spark(home, chosen.port)
-    return 0
+    return code
 
 
 def _new_dataset(name: str, file: Path, target: str | None) -> None:

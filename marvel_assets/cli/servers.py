@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from marvel_assets.paths import PROJECT_ROOT
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from marvel_assets.paths import ProjectPaths
+    from marvel_assets.registry.model_pairs import ModelPair
 
 LOOPBACK = "127.0.0.1"
 UI_PORT, MLFLOW_PORT, SERVE_PORT, SPARK_PORT = 3000, 5000, 5001, 15002
@@ -58,6 +59,14 @@ def in_one_line() -> Iterator[None]:
         sys.exit(add_outage_hint(" ".join(str(error).split())))
 
 
+def served_pair(resources: dict[str, Any]) -> ModelPair:
+    """The pair under the alias; the command ends where there is none."""
+    pair: ModelPair | None = resources["unity_catalog"].pairs(resources["project"].config).current()
+    if pair is None:
+        sys.exit("No model has the alias latest-model yet. Materialise the graph with `make run` first.")
+    return pair
+
+
 def serve_model(home: ProjectPaths, port: int) -> int:
     """Run MLflow's scoring server for the version that is under the alias now; a later one needs a new start."""
     from marvel_assets.defs.resources import profile_resources
@@ -65,9 +74,7 @@ def serve_model(home: ProjectPaths, port: int) -> int:
     resources = profile_resources(home)
     catalog = resources["unity_catalog"]
     with in_one_line():
-        pair = catalog.pairs(resources["project"].config).current()
-    if pair is None:
-        sys.exit("No model has the alias latest-model yet. Materialise the graph with `make run` first.")
+        pair = served_pair(resources)
     uri = f"models:/{pair.custom.name}/{pair.custom.version}"
     # What was checked is what is served: the server fetches nothing by itself.
     with in_one_line(), catalog.files_of(pair.custom) as files:

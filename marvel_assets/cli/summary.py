@@ -35,7 +35,7 @@ METRICS = {
     "recall": "recall_score",
 }
 METRICS_PER_LINE = 3
-PREDICTIONS = 5
+PREDICTIONS_PER_ANSWER = 3
 ROWS_TO_CHOOSE_FROM = 1_000
 
 
@@ -129,13 +129,17 @@ def _rows(done: Materialised) -> Iterator[str]:
 
 
 def _predictions(tables: Tables, test_set: TableVersion, model_files: Path, target: Target) -> Iterator[str]:
+    """A table of a few test characters, with some of each answer that the model gives."""
     import mlflow
 
-    everyone = tables.read(test_set, sample=min(1.0, ROWS_TO_CHOOSE_FROM / max(test_set.rows, 1)))
-    step = max(1, everyone.num_rows // PREDICTIONS)
-    characters = everyone.take(list(range(0, everyone.num_rows, step))[:PREDICTIONS]).to_pandas()
-    model = mlflow.pyfunc.load_model(str(model_files))
-    answer = model.predict(characters[model.metadata.get_input_schema().input_names()])
-    yield f"  it answers   {json.dumps(answer)}"
-    yield f"  in the data  {json.dumps({target.answer: [target.labels[true] for true in characters[target.name]]})}"
-    yield f"  asked about  {', '.join(characters[IDENTIFIER])}"
+    rows = tables.read(test_set, sample=min(1.0, ROWS_TO_CHOOSE_FROM / max(test_set.rows, 1))).to_pandas()
+    model = mlflow.pyfunc.load_model(str(model_files)).unwrap_python_model()
+    answer = model.predict(None, rows, {"probability": True})
+    rows = rows.assign(predicted=answer[target.answer], probability=answer["probability"])
+    shown = rows.groupby("predicted").head(PREDICTIONS_PER_ANSWER)
+    width = max(len("character"), *shown[IDENTIFIER].str.len())
+    yield f"  it answers   {'character':<{width}}  predicted  P({target.labels[1]})  actual"
+    for row in shown.itertuples():
+        actual = target.labels[getattr(row, target.name)]
+        asked = f"{getattr(row, IDENTIFIER):<{width}}  {row.predicted:<9}  {row.probability:<8.3f}"
+        yield f"{'':<15}{asked}  {actual}"

@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -79,6 +79,16 @@ def feature_importance(pipeline: Pipeline) -> Figure:
     order = np.argsort(share)
     figure, axes = canvas("Feature importance (share of gain)")
     axes.barh(np.array(booster.feature_name())[order], share[order], color="#4a7fb5")
+    return figure
+
+
+def contributions(title: str, values: Mapping[str, float], label: str) -> Figure:
+    """What each feature adds to the logarithm of the odds of a label, for one row."""
+    order = sorted(values, key=lambda name: abs(values[name]))
+    figure, axes = canvas(title)
+    colors = ["#4a7fb5" if values[name] > 0 else "#b5574a" for name in order]
+    axes.barh(order, [values[name] for name in order], color=colors)
+    axes.set_xlabel(f"towards {label} (+) or away from it (-): logarithm of the odds")
     return figure
 
 

@@ -48,4 +48,8 @@ def strongest_first(contributions: dict[str, float]) -> list[str]:
 def _in_words(contributions: dict[str, float], cells: Mapping[Any, object], labels: Sequence[str]) -> str:
     """Such as ``Identity=Secret (dead), Teams=1 (alive), Height=missing (alive)``."""
     strongest = strongest_first(contributions)[:STRONGEST]
-    return ", ".join(f"{name}={cells[name]} ({labels[contributions[name] > 0]})" for name in strongest)
+    return ", ".join(f"{name}={_shown(cells[name])} ({labels[contributions[name] > 0]})" for name in strongest)
+
+
+def _shown(cell: object) -> str:
+    return f"{cell:g}" if isinstance(cell, float) else str(cell)

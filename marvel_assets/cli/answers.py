@@ -1,0 +1,212 @@
+"""``marvel score`` and ``marvel explain``: what the served model says of a person's own rows, and why."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import sys
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from marvel_assets.cli.servers import in_one_line, served_pair
+from marvel_assets.cli.summary import Materialised
+from marvel_assets.datasets import lookup
+from marvel_assets.datasets.scoring import rows_to_score_sql
+from marvel_assets.datasets.statements import cleaning_sql
+from marvel_assets.defs.resources import profile_resources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    import pandas as pd
+    import pyarrow as pa
+
+    from marvel_assets.datasets.base import Dataset
+    from marvel_assets.paths import ProjectPaths
+    from marvel_assets.storage.engines.base import EngineSession
+
+STANDARD = "-"
+ENDINGS = (".csv", ".parquet")
+ANSWERS = ("prediction", "probability", "why")
+"""Columns of a file of answers, after name and id; empty where the last column, ``reason``, says why there is none."""
+
+ROWS_AT_ONCE = 50_000
+ASKED = {"probability": True, "explain": True}
+MAX_LISTED = 10
+BAR_LENGTH = 20
+
+
+def score(home: ProjectPaths, source: str, target: str) -> None:
+    """Score the rows of a CSV or Parquet file into another; nothing in the home changes.
+
+    Args:
+        home: has the model.
+        source: a file with the columns of the data set, or ``-`` for standard input.
+        target: a file that ends in ``.csv`` or ``.parquet``, or ``-`` for CSV to standard output.
+    """
+    import pandas as pd
+
+    from marvel_assets.sources.base import SourceError
+    from marvel_assets.sources.locate import FileSource
+    from marvel_assets.storage.engines.duckdb import DuckDBEngine
+
+    if target != STANDARD and Path(target).suffix.lower() not in ENDINGS:
+        sys.exit(f"-o {target}: expected a name that ends in {' or '.join(ENDINGS)}, or - for standard output.")
+    resources = profile_resources(home)
+    dataset: Dataset = resources["project"].config.dataset
+    delivered = lookup.columns_to_score(dataset)
+    columns = ["name", "id", *dataset.by_name, "reason"]
+    rejected: list[Any] = []
+    with _served_model(resources) as (name, answer), TemporaryDirectory() as scratch:
+        file = FileSource("standard input" if source == STANDARD else source, _file(source, Path(scratch)), delivered)
+        with DuckDBEngine(scratch=scratch).session() as session, _writer(target) as write:
+            try:
+                session.read_source(file, "delivered")
+            except SourceError as error:
+                sys.exit(f"{error} A file to be scored needs these columns alone.")
+            count = _clean(session, dataset, delivered, "delivered")
+            print(f"Scoring {count:,} rows of {file.label} with {name}", file=sys.stderr)
+            for first in range(1, count + 1, ROWS_AT_ONCE):
+                found = session.fetchall(lookup.cleaned_rows_sql(dataset, first, first + ROWS_AT_ONCE - 1))
+                rows = pd.DataFrame(found, columns=columns, dtype=object)
+                write(_answered(rows, answer))
+                rejected += rows.loc[rows["reason"].notna(), ["name", "reason"]].itertuples(index=False, name=None)
+    print(f"{count - len(rejected):,} rows scored, {len(rejected):,} can't be", file=sys.stderr)
+    for who, reason in rejected[:MAX_LISTED]:
+        print(f"  {who}: {reason}", file=sys.stderr)
+    if len(rejected) > MAX_LISTED:
+        print(f"  and {len(rejected) - MAX_LISTED:,} more; the column `reason` has them all", file=sys.stderr)
+
+
+def explain(home: ProjectPaths, name_or_id: str, picture: str | None) -> None:
+    """Print how sure the model is of one character of the home, and what each feature adds to that."""
+    import pandas as pd
+
+    resources = profile_resources(home)
+    dataset: Dataset = resources["project"].config.dataset
+    raw = Materialised.read(home).table("raw_characters")
+    if raw is None:
+        sys.exit(f"{home.root} holds no characters yet. Materialise the graph with `make run` first.")
+    with _served_model(resources) as (_, answer), resources["engine"].session() as session:
+        session.read_table(resources["tables"].location(raw.name), raw.version, "delivered")
+        session.create_table_as(lookup.named_rows_sql(dataset, "delivered", name_or_id), "named")
+        identifier = _one_id(session, dataset, name_or_id)
+        session.create_view(f"SELECT * FROM named WHERE {lookup.has_id(dataset, identifier)}", "wanted")  # noqa: S608
+        _clean(session, dataset, dataset, "wanted")
+        found = session.fetchall(lookup.cleaned_rows_sql(dataset, 1, raw.rows))
+        rows = pd.DataFrame(found, columns=["name", "id", *dataset.by_name, "reason"], dtype=object)
+        usable = rows[rows["reason"].isna()]
+        if usable.empty:
+            sys.exit(f"{identifier} can't be scored: {rows['reason'].iloc[0]}.")
+        said = {key: values[0] for key, values in answer(usable).items()}
+    label, probability = said[dataset.target.answer], said["probability"]
+    alive = dataset.target.labels[1]
+    average = 1 / (1 + math.exp(-said["base_value"]))
+    print(f"{usable['name'].iloc[0]} ({identifier}): {label}, P({alive}) {probability:.3f}; on average {average:.3f}\n")
+    for line in _table(usable.iloc[0].to_dict(), said["contributions"], dataset.target.labels):
+        print(line)
+    if picture:
+        from marvel_assets.evaluation import plots
+
+        title = f"{usable['name'].iloc[0]}: P({alive}) {probability:.3f}"
+        Path(picture).write_bytes(plots.to_png(plots.contributions(title, said["contributions"], alive)))
+
+
+@contextmanager
+def _served_model(resources: dict[str, Any]) -> Iterator[tuple[str, Callable[[pd.DataFrame], dict[str, list[Any]]]]]:
+    """The name of the custom version under the alias, and what it says of rows: also how sure it is, and why."""
+    import mlflow
+
+    with in_one_line():
+        custom = served_pair(resources).custom
+        with resources["unity_catalog"].files_of(custom) as files:
+            # Asked through its class: the signature of versions that were logged earlier knows no parameters.
+            model = mlflow.pyfunc.load_model(str(files)).unwrap_python_model()
+            yield f"{custom.name} version {custom.version}", partial(model.predict, None, params=ASKED)
+
+
+def _clean(session: EngineSession, dataset: Dataset, delivered: Dataset, relation: str) -> int:
+    """Clean a relation's rows by the data set's rules, as if the target were known of all; returns their number."""
+    types = [str(row[0]) for row in session.fetchall(f"DESCRIBE {relation}")]
+    session.create_view(rows_to_score_sql(delivered, relation, types, None), "raw_characters")
+    session.create_table_as(cleaning_sql(dataset), "cleaned_characters")
+    [(count,)] = session.fetchall("SELECT count(*) FROM cleaned_characters")
+    return int(str(count))
+
+
+def _answered(rows: pd.DataFrame, answer: Callable[[pd.DataFrame], dict[str, list[Any]]]) -> pa.Table:
+    """The rows with the model's answers, where they can be scored."""
+    import pandas as pd
+    import pyarrow as pa
+
+    usable = rows[rows["reason"].isna()]
+    said = answer(usable)
+    said["prediction"] = next(iter(said.values()))
+    answered = pd.DataFrame({name: said.get(name, []) for name in ANSWERS}, index=usable.index)
+    return pa.Table.from_pandas(rows.join(answered), _schema(), preserve_index=False)
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    texts = dict.fromkeys(["name", "id", *ANSWERS, "reason"], pa.string())
+    return pa.schema(texts | {"probability": pa.float64()})
+
+
+def _file(source: str, scratch: Path) -> Path:
+    """The file to read; what comes through standard input is kept in one first."""
+    if source != STANDARD:
+        return Path(source)
+    with (scratch / "input").open("wb") as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+    return scratch / "input"
+
+
+@contextmanager
+def _writer(target: str) -> Iterator[Callable[[pa.Table], None]]:
+    """Writes tables of answers; a file is there whole or not at all."""
+    from pyarrow import csv, parquet
+
+    from marvel_assets.utils.files import atomic_write
+
+    if target == STANDARD:
+        with csv.CSVWriter(sys.stdout.buffer, _schema()) as writer:
+            yield writer.write_table
+        return
+    make = csv.CSVWriter if Path(target).suffix.lower() == ".csv" else parquet.ParquetWriter
+    with atomic_write(Path(target)) as unfinished, make(unfinished, _schema()) as writer:
+        yield writer.write_table
+
+
+def _one_id(session: EngineSession, dataset: Dataset, name_or_id: str) -> str:
+    """The id that is meant; the command ends where there is none or more than one."""
+    ids = session.fetchall(lookup.ids_sql(dataset, "named"))
+    if len(ids) == 1:
+        return str(ids[0][0])
+    if any(identifier == name_or_id for identifier, _ in ids):
+        return name_or_id
+    message = f"{len(ids)} characters are called {name_or_id!r}; choose one by its id:"
+    if not ids:
+        message = f"No character of this home has the name or id {name_or_id!r}; similar names:"
+        ids = session.fetchall(lookup.ids_sql(dataset, "delivered", lookup.holds_name(dataset, name_or_id)))
+    listed = [f"  {identifier}  ({name})" for identifier, name in ids[:MAX_LISTED]] or ["  none"]
+    more = [f"  and {len(ids) - MAX_LISTED:,} more"] if len(ids) > MAX_LISTED else []
+    sys.exit("\n".join([message, *listed, *more]))
+
+
+def _table(cells: Mapping[Any, Any], contributions: dict[str, float], labels: tuple[str, str]) -> Iterator[str]:
+    """A line for each feature that made a difference, the strongest first, with a bar."""
+    from marvel_assets.model.explanation import strongest_first
+
+    order = strongest_first(contributions)
+    shown = {name: "missing" if cells[name] is None else f"{cells[name]}"[:30] for name in order}
+    widths = [max(map(len, column)) for column in (["feature", *order], ["value", *shown.values()], labels)]
+    names, values, words = widths
+    yield f"  {'feature':<{names}}  {'value':<{values}}  towards  (logarithm of the odds)"
+    for name in order:
+        amount = contributions[name]
+        bar = "#" * max(1, round(BAR_LENGTH * abs(amount / contributions[order[0]])))
+        yield f"  {name:<{names}}  {shown[name]:<{values}}  {labels[amount > 0]:<{words}}  {amount:+.3f} {bar}"

@@ -1,0 +1,155 @@
+"""`marvel score` and `marvel explain`, called in this process over a home that they leave as it is."""
+
+import io
+import sys
+from collections.abc import Iterator
+from hashlib import md5
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+
+from marvel_assets import cli
+from marvel_assets.datasets.marvel_kaggle import DATASET
+from marvel_assets.paths import ProjectPaths
+
+pytestmark = pytest.mark.integration
+
+NEW = """PageID,Name,Universe,Identity,Gender,Marital Status,Teams,Height (m),Weight (kg),Origin
+anna,Anna,Earth-616,Secret,Female,Single,,1.7,,Mutant
+ben,Ben,Earth-616,known to a few,Male,Single,,,,Human
+"""
+"""Without the columns that decide no answer: Alive among them."""
+
+
+def contents_of(folder: Path) -> dict[str, str]:
+    return {str(file): md5(file.read_bytes()).hexdigest() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.fixture
+def ran(first_run: ProjectPaths, small_project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProjectPaths]:
+    """The home of `marvel run`, which must be afterwards what it was before."""
+    monkeypatch.setenv("MARVEL_HOME", str(first_run.root))
+    monkeypatch.setenv("MARVEL_CONFIG", str(small_project))
+    before = contents_of(first_run.root)
+    yield first_run
+    assert contents_of(first_run.root) == before
+
+
+def marvel(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
+    """Run a command; returns what it ends with."""
+    monkeypatch.setattr(sys, "argv", ["marvel", *arguments])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    return end.value.code
+
+
+def table(home: ProjectPaths, name: str) -> pd.DataFrame:
+    delta = DeltaTable(home.warehouse / "marvel_dev" / "marvel_characters" / name)
+    frame: pd.DataFrame = pa.table(delta.scan()).to_pandas()
+    return frame
+
+
+def test_a_file_gets_the_answers_of_the_table_of_predictions(
+    ran: ProjectPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given: what was read, as a file
+    source, target = tmp_path / "new.parquet", tmp_path / "out.parquet"
+    table(ran, "raw_characters").sort_values("source_row").rename(columns=DATASET.delivered_names).to_parquet(source)
+
+    # when
+    code = marvel(monkeypatch, "score", str(source), "-o", str(target))
+
+    # then
+    assert code == 0
+    answers, predictions = pd.read_parquet(target), table(ran, "survival_predictions")
+    scored = answers[answers["reason"].isna()]
+    assert dict(zip(scored["id"], scored["prediction"], strict=True)) == dict(
+        zip(predictions["Id"], predictions["prediction"], strict=True)
+    )
+    assert ((scored["probability"] > 0.5) == (scored["prediction"] == "alive")).all()
+    assert len(answers) == 1500
+    assert answers[answers["reason"].notna()][["prediction", "probability", "why"]].isna().all(axis=None)
+
+
+@pytest.mark.usefixtures("ran")
+def test_rows_come_through_standard_input_and_output_and_those_that_can_not_be_scored_have_a_reason(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    # given
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(NEW.encode())))
+
+    # when
+    code = marvel(monkeypatch, "score", "-")
+
+    # then
+    shown = capfd.readouterr()
+    anna, ben = pd.read_csv(io.StringIO(shown.out)).to_dict("records")
+    assert code == 0
+    assert (anna["name"], anna["id"], anna["prediction"]) == ("Anna", "anna", "alive")
+    assert anna["why"].count("(") == 3
+    assert ben["reason"].startswith('Identity is "known to a few"')
+    assert "1 rows scored, 1 can't be\n  Ben: Identity is" in shown.err
+
+
+@pytest.mark.usefixtures("ran")
+def test_a_file_without_a_column_is_refused_with_its_name_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    source, target = tmp_path / "new.csv", tmp_path / "out.csv"
+    source.write_text(NEW.replace("Gender", "Sex"))
+
+    # when
+    message = str(marvel(monkeypatch, "score", str(source), "-o", str(target)))
+
+    # then
+    assert message.startswith(f"{source}: column 'Gender' is missing; expected the columns PageID, Name, Universe, ")
+    assert sorted(tmp_path.iterdir()) == [source]
+
+
+def test_a_character_is_explained_by_its_name_or_its_id(
+    ran: ProjectPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    # given
+    picture = tmp_path / "why.png"
+    predictions = table(ran, "survival_predictions")
+    raw = table(ran, "raw_characters").drop_duplicates("Name", keep=False)
+    [chosen] = raw[raw["PageID"].isin(predictions["Id"])].head(1).itertuples()
+
+    # when
+    marvel(monkeypatch, "explain", chosen.Name.upper(), "-o", str(picture))
+    by_name = capsys.readouterr().out
+    marvel(monkeypatch, "explain", chosen.PageID)
+
+    # then
+    assert capsys.readouterr().out == by_name
+    [prediction] = predictions[predictions["Id"] == chosen.PageID]["prediction"]
+    assert by_name.startswith(f"{chosen.Name} ({chosen.PageID}): {prediction}, P(alive) 0.")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    amounts = [abs(float(line.split()[-2])) for line in by_name.splitlines() if line.endswith("#")]
+    assert amounts == sorted(amounts, reverse=True)
+    assert len(amounts) > 3
+
+
+def test_of_several_characters_under_one_name_the_ids_are_listed_and_of_none_the_similar_ones(
+    ran: ProjectPaths, monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    raw = table(ran, "raw_characters").dropna(subset=["PageID", "Name"]).drop_duplicates("PageID")
+    name, ids = next((name, ids) for name, ids in raw.groupby("Name")["PageID"] if len(ids) > 1)
+
+    # when
+    several = str(marvel(monkeypatch, "explain", str(name)))
+    none = str(marvel(monkeypatch, "explain", str(name)[1:]))
+
+    # then
+    assert several.splitlines() == [
+        f"{len(ids)} characters are called {name!r}; choose one by its id:",
+        *(f"  {identifier}  ({name})" for identifier in sorted(ids)),
+    ]
+    assert none.startswith(f"No character of this home has the name or id {str(name)[1:]!r}; similar names:\n  ")
+    assert min(ids) in none
