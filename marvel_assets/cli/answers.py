@@ -17,6 +17,7 @@ from marvel_assets.datasets import lookup
 from marvel_assets.datasets.scoring import rows_to_score_sql
 from marvel_assets.datasets.statements import cleaning_sql
 from marvel_assets.defs.resources import profile_resources
+from marvel_assets.utils.redaction import escape_control
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -76,7 +77,7 @@ def score(home: ProjectPaths, source: str, target: str) -> None:
                 rejected += rows.loc[rows["reason"].notna(), ["name", "reason"]].itertuples(index=False, name=None)
     print(f"{count - len(rejected):,} rows scored, {len(rejected):,} can't be", file=sys.stderr)
     for who, reason in rejected[:MAX_LISTED]:
-        print(f"  {who}: {reason}", file=sys.stderr)
+        print(f"  {escape_control(f'{who}: {reason}')}", file=sys.stderr)
     if len(rejected) > MAX_LISTED:
         print(f"  and {len(rejected) - MAX_LISTED:,} more; the column `reason` has them all", file=sys.stderr)
 
@@ -105,14 +106,15 @@ def explain(home: ProjectPaths, name_or_id: str, picture: str | None) -> None:
     label, probability = said[dataset.target.answer], said["probability"]
     alive = dataset.target.labels[1]
     average = 1 / (1 + math.exp(-said["base_value"]))
-    print(f"{usable['name'].iloc[0]} ({identifier}): {label}, P({alive}) {probability:.3f}; on average {average:.3f}\n")
+    who = escape_control(f"{usable['name'].iloc[0]} ({identifier})")
+    print(f"{who}: {label}, P({alive}) {probability:.3f}; on average {average:.3f}\n")
     for line in _table(usable.iloc[0].to_dict(), said["contributions"], dataset.target.labels):
         print(line)
     if picture:
         from marvel_assets.evaluation import plots
 
-        title = f"{usable['name'].iloc[0]}: P({alive}) {probability:.3f}"
-        Path(picture).write_bytes(plots.to_png(plots.contributions(title, said["contributions"], alive)))
+        figure = plots.contributions(f"{who}: P({alive}) {probability:.3f}", said["contributions"], alive)
+        Path(picture).write_bytes(plots.to_png(figure))
 
 
 @contextmanager
@@ -192,7 +194,7 @@ def _one_id(session: EngineSession, dataset: Dataset, name_or_id: str) -> str:
     if not ids:
         message = f"No character of this home has the name or id {name_or_id!r}; similar names:"
         ids = session.fetchall(lookup.ids_sql(dataset, "delivered", lookup.holds_name(dataset, name_or_id)))
-    listed = [f"  {identifier}  ({name})" for identifier, name in ids[:MAX_LISTED]] or ["  none"]
+    listed = [f"  {escape_control(f'{identifier}  ({name})')}" for identifier, name in ids[:MAX_LISTED]] or ["  none"]
     more = [f"  and {len(ids) - MAX_LISTED:,} more"] if len(ids) > MAX_LISTED else []
     sys.exit("\n".join([message, *listed, *more]))
 
@@ -202,7 +204,7 @@ def _table(cells: Mapping[Any, Any], contributions: dict[str, float], labels: tu
     from marvel_assets.model.explanation import strongest_first
 
     order = strongest_first(contributions)
-    shown = {name: "missing" if cells[name] is None else f"{cells[name]}"[:30] for name in order}
+    shown = {name: "missing" if cells[name] is None else escape_control(str(cells[name]))[:30] for name in order}
     widths = [max(map(len, column)) for column in (["feature", *order], ["value", *shown.values()], labels)]
     names, values, words = widths
     yield f"  {'feature':<{names}}  {'value':<{values}}  towards  (logarithm of the odds)"
