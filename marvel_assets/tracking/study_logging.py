@@ -41,8 +41,8 @@ def log_study(
         raise RuntimeError("log_study: no MLflow run is active; open one around the call.")
     now = int(time.time() * 1000)
     course = [
-        Metric(name, value, now, trial.number)
-        for trial in result.trials
+        Metric(name, value, now, number)
+        for number, trial in enumerate(result.trials)
         for name, value in (("log_loss", trial.log_loss), ("roc_auc", trial.roc_auc), ("seconds", trial.seconds))
     ]
     client = mlflow.MlflowClient()

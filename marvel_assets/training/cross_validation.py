@@ -1,10 +1,4 @@
-"""How much better one configuration is than another, measured on training rows alone.
-
-Both ways are fitted and judged on the same folds, and the differences of the folds are averaged. The fits of a
-cross-validation share most of their rows, so that the plain standard error is far too small; the interval is the one of
-the corrected resampled t-test (Nadeau and Bengio, Inference for the Generalization Error, 2003): the variance of the
-differences is multiplied by 1 / fits + held-out rows / fitted rows.
-"""
+"""Fits that are judged on folds which they have not seen, measured on training rows alone."""
 
 from __future__ import annotations
 
@@ -12,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -21,8 +15,6 @@ if TYPE_CHECKING:
     from marvel_assets.config import ProjectConfig
 
     Places = npt.NDArray[np.int_]
-
-CONFIDENCE = 0.95
 
 
 class TrainingRows(NamedTuple):
@@ -42,18 +34,6 @@ class Score:
 
     roc_auc: float
     log_loss: float
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A mean over folds, less the other's, with its interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]".replace("-", "\N{MINUS SIGN}")
 
 
 def folds(training: TrainingRows, target: str, splits: int, repeats: int, seed: int) -> list[tuple[Places, Places]]:
@@ -80,7 +60,6 @@ def scores(
     training: TrainingRows,
     parts: Sequence[tuple[Places, Places]],
     threads: int,
-    between: Callable[[], None] = lambda: None,
 ) -> Iterator[Score]:
     """Fit as configured on each part's fitted rows, and judge it on those held out.
 
@@ -89,34 +68,14 @@ def scores(
         training: all rows.
         parts: as ``folds`` makes them.
         threads: how many LightGBM uses.
-        between: called before each fit; what it raises ends the work.
     """
     from sklearn.metrics import log_loss, roc_auc_score
 
     from marvel_assets.training.fit import fit_from_config
 
     for fitted, held_out in parts:
-        between()
         train, test = training.at(fitted), training.at(held_out)
         pipeline = fit_from_config(config, train.rows, train.ids, threads)
         probability = pipeline.predict_proba(test.rows[list(config.features)])[:, 1]
         alive = test.rows[config.target]
         yield Score(float(roc_auc_score(alive, probability)), float(log_loss(alive, probability)))
-
-
-def difference(candidate: Sequence[float], baseline: Sequence[float], splits: int) -> Difference:
-    """Candidate less baseline, fold by fold, with the corrected interval.
-
-    Args:
-        candidate: a figure of each fold.
-        baseline: the same figure of the same folds.
-        splits: how many folds a repeat has.
-    """
-    import numpy as np
-    from scipy.stats import t
-
-    differences = np.subtract(candidate, baseline)
-    mean, fits = float(differences.mean()), len(differences)
-    error = float(np.sqrt((1 / fits + 1 / (splits - 1)) * differences.var(ddof=1)))
-    reach = float(t.ppf((1 + CONFIDENCE) / 2, fits - 1)) * error
-    return Difference(mean, mean - reach, mean + reach)

@@ -9,15 +9,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from marvel_assets.training.cross_validation import CONFIDENCE, Difference
 from marvel_assets.training.early_stopping import is_held_out
 
 if TYPE_CHECKING:
     from marvel_assets.config import ProjectConfig
     from marvel_assets.training.cross_validation import TrainingRows
 
+CONFIDENCE = 0.95
 RESAMPLES = 1000
 """Draws of the bootstrap that compares ROC AUCs on the rows held out."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean, less the other's, with its confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]".replace("-", "\N{MINUS SIGN}")
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,14 @@ found without a break.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING
 
 from marvel_assets.training.cross_validation import Score, folds, scores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     import optuna
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from marvel_assets.training.cross_validation import TrainingRows
     from marvel_assets.training.holdout import HoldoutComparison
 
-SCORES, CONFIGURED = "scores", "configured"
-"""What a trial, and the study, keep beside Optuna's own record: the figures of each fold."""
+SCORE, CONFIGURED = "score", "configured"
+"""Attributes of a trial and of the study: the scores of its parameters, and of the configured ones."""
 
 DIGITS = 3
 """Of a parameter that is a fraction: what is tried is what is written into the configuration."""
@@ -45,7 +46,7 @@ class SearchBudget:
 
     Attributes:
         trials: sets of parameters, those of earlier runs of the same study included.
-        minutes: after which no further fit is begun.
+        minutes: after which no further trial is begun.
         splits: folds of the cross-validation.
         seed: of the folds and of the search.
         threads: how many LightGBM uses.
@@ -60,9 +61,8 @@ class SearchBudget:
 
 @dataclass(frozen=True)
 class Trial:
-    """A way to fit that was tried, and how good it is on the mean fold."""
+    """Parameters that were tried, and their mean scores over the folds."""
 
-    number: int
     config: ProjectConfig
     roc_auc: float
     log_loss: float
@@ -75,17 +75,16 @@ class SearchResult:
 
     Attributes:
         trials: all that were tried to the end, in order.
-        best: the one with the smallest log loss.
-        configured: the parameters of the configuration on the same folds.
+        configured: the scores of the configured parameters on the same folds.
     """
 
     trials: tuple[Trial, ...]
-    best: Trial
     configured: Score
 
-
-class _TimeIsUpError(Exception):
-    """The time is up: no further fit may begin."""
+    @property
+    def best(self) -> Trial:
+        """The trial with the smallest log loss."""
+        return min(self.trials, key=lambda trial: trial.log_loss)
 
 
 def search(
@@ -95,7 +94,7 @@ def search(
     storage: Path,
     log: Callable[[str], None],
 ) -> SearchResult:
-    """Try parameters until there are as many trials as asked for, or the time is up.
+    """Try parameters until there are as many trials as asked for, or the time is up; at least one is tried.
 
     Args:
         config: features, the parameters to compare with, and whether the number of trees is found by early stopping:
@@ -106,43 +105,40 @@ def search(
         log: called with a line for each trial.
 
     Raises:
-        StudyError: the file is not a study, or the time was up before the first trial ended.
+        StudyError: the file is not a study.
         ValueError: the rows don't do for so many folds.
     """
+    import optuna
+
     parts = folds(training, config.target, budget.splits, 1, budget.seed)
     end = time.monotonic() + budget.minutes * 60
 
-    def in_time() -> None:
-        if time.monotonic() > end:
-            raise _TimeIsUpError
+    def cross_validate(candidate: ProjectConfig) -> Score:
+        each = list(scores(candidate, training, parts, budget.threads))
+        return Score(fmean(score.roc_auc for score in each), fmean(score.log_loss for score in each))
 
-    def tried(candidate: ProjectConfig) -> list[Score]:
-        return list(scores(candidate, training, parts, budget.threads, in_time))
-
-    study = _opened(storage)
-    _end_what_was_cut_off(study)
-    try:
-        if CONFIGURED not in study.user_attrs:
-            study.set_user_attr(CONFIGURED, _to_json(tried(config)))
-        while len(done := _finished(study)) < budget.trials:
-            study.sampler = _sampler(budget.seed + len(done))
-            trial = study.ask()
-            try:
-                found = tried(suggested(trial, config))
-            except _TimeIsUpError:
-                _give_up(study, trial)
-                raise
-            trial.set_user_attr(SCORES, _to_json(found))
-            study.tell(trial, _mean(found).log_loss)
-            log(f"Trial {len(done) + 1} of {budget.trials}: log loss {_mean(found).log_loss:.4f}")
-    except _TimeIsUpError:
-        if not _finished(study):
-            raise StudyError(
-                f"{budget.minutes:g} minutes were over before one trial had ended on {len(training.ids):,} rows: give "
-                "it more minutes, or a smaller sample. What has ended is kept."
-            ) from None
-        log(f"Time is up after {budget.minutes:g} minutes; run it again to continue from here")
-    return _result(study, config)
+    study = _load_or_create(storage)
+    if CONFIGURED not in study.user_attrs:
+        study.set_user_attr(CONFIGURED, asdict(cross_validate(config)))
+    while len(done := _finished(study)) < budget.trials:
+        if done and time.monotonic() > end:
+            log(f"Time is up after {budget.minutes:g} minutes; run it again to continue from here")
+            break
+        study.sampler = optuna.samplers.TPESampler(seed=budget.seed + len(done), n_startup_trials=N_STARTUP_TRIALS)
+        trial = study.ask()
+        score = cross_validate(suggested(trial, config))
+        trial.set_user_attr(SCORE, asdict(score))
+        study.tell(trial, score.log_loss)
+        log(f"Trial {len(done) + 1} of {budget.trials}: log loss {score.log_loss:.4f}")
+    trials = [
+        Trial(
+            suggested(optuna.trial.FixedTrial(stored.params), config),  # type: ignore[arg-type]
+            **stored.user_attrs[SCORE],
+            seconds=stored.duration.total_seconds() if stored.duration else 0.0,
+        )
+        for stored in _finished(study)
+    ]
+    return SearchResult(tuple(trials), Score(**study.user_attrs[CONFIGURED]))
 
 
 def suggested(trial: optuna.Trial, config: ProjectConfig) -> ProjectConfig:
@@ -207,19 +203,19 @@ def trials_table(result: SearchResult) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "trial": trial.number,
+                "trial": number,
                 "log_loss": trial.log_loss,
                 "roc_auc": trial.roc_auc,
                 "seconds": round(trial.seconds, 2),
                 **trial.config.parameters.model_dump(exclude_none=True),
                 "native_categories": trial.config.native_categories,
             }
-            for trial in result.trials
+            for number, trial in enumerate(result.trials)
         ]
     )
 
 
-def _opened(storage: Path) -> optuna.Study:
+def _load_or_create(storage: Path) -> optuna.Study:
     import optuna
     from sqlalchemy.exc import DatabaseError
 
@@ -233,58 +229,8 @@ def _opened(storage: Path) -> optuna.Study:
         raise StudyError(f"{storage}: can't be read as a study ({error}). Delete it to start over.") from error
 
 
-def _end_what_was_cut_off(study: optuna.Study) -> None:
-    """Trials of a process that was killed: their numbers are used up, nothing is learned from them."""
-    from optuna.trial import TrialState
-
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        _give_up(study, trial.number)
-
-
-def _give_up(study: optuna.Study, trial: optuna.Trial | int) -> None:
-    from optuna.trial import TrialState
-
-    study.tell(trial, state=TrialState.FAIL)
-
-
-def _finished(study: optuna.Study) -> Sequence[optuna.trial.FrozenTrial]:
+def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """The completed trials, in order; one that a kill cut off stays RUNNING, and nothing is learned from it."""
     from optuna.trial import TrialState
 
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-
-
-def _sampler(seed: int) -> optuna.samplers.BaseSampler:
-    from optuna.samplers import TPESampler
-
-    return TPESampler(seed=seed, n_startup_trials=N_STARTUP_TRIALS)
-
-
-def _result(study: optuna.Study, config: ProjectConfig) -> SearchResult:
-    import optuna
-
-    trials = []
-    for number, stored in enumerate(_finished(study)):
-        mean = _mean(_from_json(stored.user_attrs[SCORES]))
-        seconds = stored.duration.total_seconds() if stored.duration else 0.0
-        candidate = suggested(optuna.trial.FixedTrial(stored.params), config)  # type: ignore[arg-type]
-        trials.append(Trial(number, candidate, mean.roc_auc, mean.log_loss, seconds))
-    configured = _mean(_from_json(study.user_attrs[CONFIGURED]))
-    return SearchResult(tuple(trials), min(trials, key=_log_loss), configured)
-
-
-def _mean(found: Sequence[Score]) -> Score:
-    return Score(
-        sum(score.roc_auc for score in found) / len(found), sum(score.log_loss for score in found) / len(found)
-    )
-
-
-def _to_json(found: Sequence[Score]) -> list[list[float]]:
-    return [[score.roc_auc, score.log_loss] for score in found]
-
-
-def _from_json(stored: Any) -> list[Score]:  # noqa: ANN401 - what Optuna has read from JSON
-    return [Score(*figures) for figures in stored]
-
-
-def _log_loss(score: Score | Trial) -> float:
-    return score.log_loss

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.predictions import difference
 from marvel_assets.config import ProjectConfig
-from marvel_assets.training.cross_validation import TrainingRows, difference, folds, scores
+from marvel_assets.training.cross_validation import TrainingRows, folds, scores
 from marvel_assets_tests.kaggle import TARGET
 
 
@@ -64,14 +65,6 @@ def test_a_fold_is_judged_by_a_fit_that_has_not_seen_it(training: TrainingRows, 
 
     # then
     assert np.mean([score.roc_auc for score in found]) == pytest.approx(0.5, abs=0.08)
-
-
-def test_the_same_way_to_fit_scores_the_same(training: TrainingRows, way: ProjectConfig):
-    # given
-    parts = folds(training, TARGET, 3, 1, 1)
-
-    # then
-    assert list(scores(way, training, parts, 1)) == list(scores(way, training, parts, 1))
 
 
 def test_the_interval_is_the_corrected_one():

@@ -1,6 +1,7 @@
 """The search for parameters: seeded, bounded in time, and the same whether or not it is cut off."""
 
 from pathlib import Path
+from statistics import fmean
 
 import optuna
 import pandas as pd
@@ -10,10 +11,10 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from marvel_assets.config import EarlyStopping, ProjectConfig
 from marvel_assets.paths import PROJECT_ROOT
-from marvel_assets.training.cross_validation import Difference, TrainingRows, folds, scores
+from marvel_assets.training.cross_validation import TrainingRows, folds, scores
 from marvel_assets.training.early_stopping import is_held_out
 from marvel_assets.training.fit import fit_from_config
-from marvel_assets.training.holdout import HoldoutComparison, compare_on_holdout, split_holdout
+from marvel_assets.training.holdout import Difference, HoldoutComparison, compare_on_holdout, split_holdout
 from marvel_assets.training.search import (
     SearchBudget,
     SearchResult,
@@ -62,7 +63,7 @@ def test_a_study_that_is_cut_off_finds_what_one_without_a_break_finds(
     pd.testing.assert_frame_equal(without_seconds(whole), without_seconds(result))
 
 
-def test_a_trial_that_a_kill_left_running_is_ended_and_its_parameters_are_tried_again(
+def test_the_parameters_of_a_trial_that_a_kill_left_running_are_tried_again(
     way: ProjectConfig, training: TrainingRows, result: SearchResult, tmp_path: Path
 ):
     # given: a process that ended within its last trial
@@ -76,13 +77,6 @@ def test_a_trial_that_a_kill_left_running_is_ended_and_its_parameters_are_tried_
 
     # then
     pd.testing.assert_frame_equal(without_seconds(whole), without_seconds(result))
-    assert [trial.state.name for trial in study.get_trials()].count("FAIL") == 1
-    assert "RUNNING" not in {trial.state.name for trial in study.get_trials()}
-
-
-def test_the_best_trial_is_the_one_with_the_smallest_log_loss(result: SearchResult):
-    assert result.best.log_loss == min(trial.log_loss for trial in result.trials)
-    assert len({trial.log_loss for trial in result.trials}) > 1
 
 
 def test_a_trials_figures_are_those_of_its_written_parameters(
@@ -98,7 +92,7 @@ def test_a_trials_figures_are_those_of_its_written_parameters(
     judged = list(scores(config, training, folds(training, way.target, EFFORT.splits, 1, EFFORT.seed), 1))
 
     # then
-    assert sum(score.log_loss for score in judged) / len(judged) == result.best.log_loss
+    assert fmean(score.log_loss for score in judged) == result.best.log_loss
 
 
 def _loaded(settings: dict[str, object]) -> ProjectConfig:
@@ -117,7 +111,7 @@ def test_the_configured_parameters_are_judged_on_the_same_folds(
     judged = list(scores(way, training, folds(training, way.target, EFFORT.splits, 1, EFFORT.seed), 1))
 
     # then
-    assert result.configured.log_loss == sum(score.log_loss for score in judged) / len(judged)
+    assert result.configured.log_loss == fmean(score.log_loss for score in judged)
 
 
 def test_another_seed_tries_other_parameters(
@@ -156,13 +150,6 @@ def test_when_time_is_up_what_has_ended_is_kept_and_told(
     # then
     pd.testing.assert_frame_equal(without_seconds(cut), without_seconds(result).head(FEWER.trials))
     assert told[-1].startswith("Time is up")
-
-
-def test_a_study_without_time_for_one_trial_says_what_to_change(
-    way: ProjectConfig, training: TrainingRows, tmp_path: Path
-):
-    with pytest.raises(StudyError, match=r"over before one trial had ended on 300 rows: give it more minutes"):
-        search(way, training, SearchBudget(3, 1e-9, 2, 5, 1), tmp_path / "study.db", untold)
 
 
 @pytest.mark.parametrize("content", [b"no database at all" * 100, b"SQLite format 3\0" + b"\xff" * 4000])
