@@ -1,27 +1,18 @@
-"""Whether MLflow's store can be used: asked before a run trains anything, by calls that write nothing."""
+"""Whether MLflow's store can be used: asked before a run trains anything."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from marvel_assets.tracking.mlflow_store import DEFAULT_EXPERIMENT, PROXIED, StoreError, artifact_root_of, connect
+from marvel_assets.tracking.mlflow_store import DEFAULT_EXPERIMENT, StoreError, artifact_root_of, connect
 from marvel_assets.utils.errors import causes
 
-PACKAGES = {
-    "azure": "azure-storage-blob",
-    "botocore": "boto3",
-    "google": "google-cloud-storage",
-    "psycopg": "psycopg[binary]",
-    "psycopg2": "psycopg2-binary",
-    "MySQLdb": "mysqlclient",
-}
-"""What to install for a module of another name."""
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OUTAGE = re.compile(r"API request to https?://\S+ failed with (timeout )?exception")
-"""How MLflow begins to tell that a server did not answer, or that it can't."""
+"""How MLflow begins to report that a server did not answer, or that it can't."""
 
 
 def check_health(uri: str, locks: Path, registry_uri: str | None = None) -> list[str]:
@@ -39,19 +30,18 @@ def check_health(uri: str, locks: Path, registry_uri: str | None = None) -> list
     """
     import mlflow
 
-    is_server = uri.startswith("http")
+    part = f"tracking {'server' if uri.startswith('http') else 'database'} at {uri}"
     try:
-        if not is_server and not _has_tables(uri):
-            return []
-        with _in_a_sentence(f"MLflow's tracking {'server' if is_server else 'database'} at {uri}"):
-            client = connect(uri, locks, registry_uri, read_only=True)
-            client.search_logged_models([DEFAULT_EXPERIMENT], max_results=1)
-            root = artifact_root_of(client, uri)
+        client = connect(uri, locks, registry_uri)
+        client.search_logged_models([DEFAULT_EXPERIMENT], max_results=1)
+        root = artifact_root_of(client, uri)
         if root is not None:
-            with _in_a_sentence(f"MLflow's artifact store at {uri if root.startswith(PROXIED) else root}"):
-                mlflow.artifacts.list_artifacts(artifact_uri=root)
+            part = f"artifact store at {root}"
+            mlflow.artifacts.list_artifacts(artifact_uri=root)
     except StoreError as error:
         return [str(error)]
+    except Exception as error:  # noqa: BLE001 - clients of databases and stores have no exception in common
+        return [f"MLflow's {part} {_reason(error)}"]
     return []
 
 
@@ -60,44 +50,14 @@ def add_outage_hint(text: str) -> str:
     return f"{text} Run again when the server is back; what was done is kept." if OUTAGE.search(text) else text
 
 
-def _has_tables(uri: str) -> bool:
-    """Whether MLflow has made its tables in a database; to ask MLflow would make them."""
-    import sqlalchemy
-
-    scheme, _, path = uri.partition(":///")
-    if scheme == "sqlite" and not Path(path).exists():
-        return False
-    with _in_a_sentence(f"The {scheme.partition(':')[0]} database that MLFLOW_TRACKING_URI names"):
-        engine = sqlalchemy.create_engine(uri)
-        try:
-            return sqlalchemy.inspect(engine).has_table("experiments")
-        finally:
-            engine.dispose()
-
-
-@contextmanager
-def _in_a_sentence(what: str) -> Iterator[None]:
-    try:
-        yield
-    except StoreError:
-        raise
-    except ImportError as error:
-        module = (error.name or "").partition(".")[0]
-        package = PACKAGES.get(module, module)
-        raise StoreError(
-            f"{what} needs the Python package {package}. Install it beside this project's: "
-            f".venv/bin/python -m pip install '{package}'"
-        ) from error
-    except Exception as error:  # clients of databases and stores have no exception in common
-        raise StoreError(f"{what} {_reason(error)}") from error
-
-
 def _reason(error: Exception) -> str:
     import mlflow
     from requests import RequestException
 
     chain = list(causes(error))
     innermost = str(chain[-1]).strip().splitlines()[0]
+    if isinstance(error, ImportError):
+        return f"needs a Python package: {innermost}. Install it beside this project's, in .venv."
     match getattr(error, "get_http_status_code", int)():
         case 401 | 403 as status:
             return (

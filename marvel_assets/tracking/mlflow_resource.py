@@ -143,9 +143,9 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         self.tag_model(model, {CACHE_KEY: cache_key, FILES_DIGEST: digest_at(model.uri)})
         return model
 
-    def files_of(self, model_id: str, uri: str | None = None) -> AbstractContextManager[Path]:
+    def files_of(self, model_id: str) -> AbstractContextManager[Path]:
         """A copy of a logged model's files, if they are still those that were logged; see ``checked_files``."""
-        return checked_files(self.client(), model_id, uri)
+        return checked_files(self.client(), model_id)
 
     def digest_of(self, model_id: str) -> str:
         """The digest of a logged model's files as they were logged; '' where it was never noted."""

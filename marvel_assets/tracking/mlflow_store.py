@@ -64,10 +64,8 @@ def connect(uri: str, locks: Path, registry_uri: str | None = None, *, read_only
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     if uri.startswith(SQLITE) and not read_only:
-        database = Path(uri.removeprefix(SQLITE))
-        _create_once(database, locks)
-        if uri == ProjectPaths(locks.parent).mlflow_uri:
-            _follow_the_home(ProjectPaths(locks.parent))
+        with exclusive(locks, "mlflow-database"):
+            _prepare_database(Path(uri.removeprefix(SQLITE)), ProjectPaths(locks.parent))
     if mlflow.get_tracking_uri() != uri:
         mlflow.set_tracking_uri(uri)
     if mlflow.get_registry_uri() != registry_uri:
@@ -100,41 +98,33 @@ def artifact_root_of(client: mlflow.MlflowClient, uri: str) -> str | None:
     return root
 
 
-def _create_once(database: Path, locks: Path) -> None:
-    """Create MLflow's tables aside and move them into place whole: several first starts at once would spoil them."""
-    if database.exists():
-        return
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with exclusive(locks, "mlflow-database"):
-        if database.exists():
-            return
+def _prepare_database(database: Path, home: ProjectPaths) -> None:
+    """Make the database, or let the home's own name its files where they are: it may have been moved or copied."""
+    if not database.exists():
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+        # Moved into place whole: a first start that is cut off would spoil it.
+        database.parent.mkdir(parents=True, exist_ok=True)
         unfinished = database.with_suffix(".unfinished")
         unfinished.unlink(missing_ok=True)
         store = SqlAlchemyStore(f"{SQLITE}{unfinished}", (database.parent / "artifacts").as_uri())  # type: ignore[no-untyped-call]
         store.engine.dispose()
         unfinished.replace(database)
+    elif database == home.mlflow_database and (before := _recorded_home(home)) not in {None, home.root}:
+        _rename_home(ProjectPaths(before), home)
 
 
-def _follow_the_home(home: ProjectPaths) -> None:
-    """Where the home was moved, restored or copied, let MLflow's database name the files where they are now."""
-    if _recorded_home(home) in {None, home.root}:
-        return
-    with exclusive(home.locks, "mlflow-database"):
-        before = _recorded_home(home)
-        if before in {None, home.root}:
-            return
-        with closing(sqlite3.connect(home.mlflow_database)) as database, database:
-            old, new = f"{ProjectPaths(before).mlflow_artifacts.as_uri()}/", f"{home.mlflow_artifacts.as_uri()}/"
-            for table, column in ARTIFACT_COLUMNS:
-                database.execute(
-                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",  # noqa: S608
-                    (new, len(old) + 1, len(old), old),
-                )
-            # The sources of data sets are JSON, with the folders of tables in it.
-            folders = [json.dumps(f"{place.warehouse}/")[:-1] for place in (ProjectPaths(before), home)]
-            database.execute("UPDATE datasets SET dataset_source = replace(dataset_source, ?, ?)", folders)
+def _rename_home(before: ProjectPaths, home: ProjectPaths) -> None:
+    old, new = (f"{place.mlflow_artifacts.as_uri()}/" for place in (before, home))
+    with closing(sqlite3.connect(home.mlflow_database)) as database, database:
+        for table, column in ARTIFACT_COLUMNS:
+            database.execute(
+                f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",  # noqa: S608
+                (new, len(old) + 1, len(old), old),
+            )
+        # The sources of data sets are JSON, with the folders of tables in it.
+        folders = [json.dumps(f"{place.warehouse}/")[:-1] for place in (before, home)]
+        database.execute("UPDATE datasets SET dataset_source = replace(dataset_source, ?, ?)", folders)
 
 
 def _recorded_home(home: ProjectPaths) -> Path | None:

@@ -96,29 +96,15 @@ def test_mlflows_own_settings_of_certificates_count(
         assert check_health(server.url, home.locks) == []
 
 
-def test_the_package_that_an_artifact_store_lacks_is_named(home: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("module", ["botocore", "psycopg"])
+def test_the_package_that_a_store_lacks_is_named(home: ProjectPaths, monkeypatch: pytest.MonkeyPatch, module: str):
     # given
-    monkeypatch.setitem(sys.modules, "botocore", None)
+    monkeypatch.setitem(sys.modules, module, None)
     with serving(ready_server("s3://bucket")) as server:
         # when
-        [told] = check_health(server.url, home.locks)
+        [told] = check_health(server.url if module == "botocore" else "postgresql://127.0.0.1:1/mlflow", home.locks)
 
     # then
-    assert told.startswith("MLflow's artifact store at s3://bucket needs the Python package boto3. Install it")
-
-
-def test_the_driver_that_a_database_lacks_is_named(home: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
-    # given
-    monkeypatch.setitem(sys.modules, "psycopg", None)
-
-    # when
-    [told] = check_health("postgresql://mlflow@127.0.0.1:1/mlflow", home.locks)
-
-    # then
-    assert told.startswith("The postgresql database that MLFLOW_TRACKING_URI names needs the Python package psycopg[")
-
-
-def test_a_database_that_was_not_made_yet_is_not_made_by_the_look(home: ProjectPaths, tmp_path: Path):
-    # then
-    assert check_health(f"sqlite:///{tmp_path / 'mlflow.db'}", home.locks) == []
-    assert not (tmp_path / "mlflow.db").exists()
+    store = "artifact store at s3://bucket" if module == "botocore" else "tracking database at postgresql://127.0.0.1:1"
+    assert told.startswith(f"MLflow's {store}")
+    assert f"needs a Python package: import of {module}" in told
