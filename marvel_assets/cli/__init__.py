@@ -116,8 +116,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _prepare(home: ProjectPaths, command: str, selection: str) -> None:
     """Make the home ready to be used; what can't be written to or is wrong with the settings ends the command."""
-    looks = {"run": disk_space.check} | dict.fromkeys(READ_ONLY, disk_space.unreadable_home)
-    if command != "doctor" and (problems := looks.get(command, disk_space.unwritable_paths)(home)):
+    mode = os.R_OK if command in READ_ONLY else os.R_OK | os.W_OK
+    problems = disk_space.check(home) if command == "run" else disk_space.check_access(home, mode)
+    if command != "doctor" and problems:
         sys.exit("\n".join(problems))
     if command not in READ_ONLY:
         home.prepare()
@@ -132,13 +133,18 @@ def _prepare(home: ProjectPaths, command: str, selection: str) -> None:
 
 
 def _prepare_spark(home: ProjectPaths, command: str) -> None:
-    """Fetch and make once what lets a local JVM start fast."""
+    """Fetch Delta's jars and make the class-data archive, once, where Spark will run on this machine."""
     from marvel_assets.defs.resources import profile_name
 
     if command == "spark-server" or (profile_name() == "spark" and not os.environ.get("MARVEL_SPARK_URL")):
-        from marvel_assets.spark.prepare import prepare
+        from marvel_assets.spark.delta_jars import JarsError
+        from marvel_assets.spark.java import JavaError
+        from marvel_assets.spark.local import LocalJvm
 
-        prepare(home)
+        try:
+            LocalJvm.prepare(home.spark, home.locks).build_cds_archive()
+        except (JavaError, JarsError) as error:
+            sys.exit(str(error))
 
 
 def _do(chosen: argparse.Namespace, home: ProjectPaths) -> int:
@@ -195,10 +201,9 @@ def _doctor(home: ProjectPaths) -> int:
     resources = profile_resources(home)
     config = resources["project"].config
     print(f"Profile {profile_name()}, environment {config.environment} ({config.catalog_name}.{config.schema_name})")
-    is_ready = True
-    for check in readiness_checks(config, resources["engine"], resources["tracking"], resources["unity_catalog"]):
-        is_ready = is_ready and not check.problems
-        print(f"  {check.part:<12} {'ready' if not check.problems else 'lacks something:'}")
-        for problem in check.problems:
+    checks = readiness_checks(config, resources["engine"], resources["tracking"], resources["unity_catalog"])
+    for part, problems in checks.items():
+        print(f"  {part:<12} {'lacks something:' if problems else 'ready'}")
+        for problem in problems:
             print(f"               {problem}")
-    return 0 if is_ready else 1
+    return int(any(checks.values()))

@@ -28,7 +28,7 @@ WHAT_TO_DO = (
 
 def check(home: ProjectPaths) -> list[str]:
     """What keeps a run from writing into the home; nothing where it is ready."""
-    problems = unwritable_paths(home)
+    problems = check_access(home)
     if (free := _free_bytes(home.root)) < FREE_BYTES:
         problems.append(
             f"The disk is full, or nearly: {home.root} has {free / 2**20:,.1f} MB free, and a run starts where there "
@@ -37,28 +37,17 @@ def check(home: ProjectPaths) -> list[str]:
     return problems
 
 
-def unreadable_home(home: ProjectPaths) -> list[str]:
-    """Why the home can't be read; one that was not made yet holds nothing."""
-    if not os.path.lexists(home.root):
-        return []
-    if not home.root.is_dir():
+def check_access(home: ProjectPaths, mode: int = os.R_OK | os.W_OK) -> list[str]:
+    """The first folder or database of the home that this user may not read (or write to, by default)."""
+    if home.root.exists() and not home.root.is_dir():
         return [f"MARVEL_HOME is {str(home.root)!r}, which is not a folder; name another."]
-    if not os.access(home.root, os.R_OK | os.X_OK):
-        return [f"{home.root} can't be read: user {os.geteuid()} has no permission. Give this user the right to."]
-    return []
-
-
-def unwritable_paths(home: ProjectPaths) -> list[str]:
-    """The first folder or database of the home that this user may not write to, with the reason."""
-    if problems := unreadable_home(home):
-        return problems
     databases = (home.mlflow_database, home.dagster / "history" / "runs.db")
     for path in (_existing(home.root), *sorted(home.root.glob("*/")), *filter(Path.exists, databases)):
-        if not os.access(path, os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)):
-            is_read_only = os.statvfs(path).f_flag & os.ST_RDONLY
-            why = "its file system is mounted read-only" if is_read_only else f"user {os.geteuid()} has no permission"
-            what_to_do = "Give this user the right to write there, or set MARVEL_HOME to another folder."
-            return [f"{path} can't be written to: {why}. {what_to_do} Nothing was changed."]
+        if not os.access(path, mode | (os.X_OK if path.is_dir() else 0)):
+            what = "written to" if mode & os.W_OK else "read"
+            problem = f"user {os.geteuid()} has no permission, or its file system is mounted read-only"
+            what_to_do = "Give this user the right, or set MARVEL_HOME to another folder."
+            return [f"{path} can't be {what}: {problem}. {what_to_do} Nothing was changed."]
     return []
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+import re
+from itertools import chain
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -13,19 +15,10 @@ from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.run_tags import RunTags
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from marvel_assets.config import ProjectConfig
     from marvel_assets.registry.resource import UnityCatalog
     from marvel_assets.storage.engines.base import Engine
     from marvel_assets.tracking.mlflow_resource import MlflowTracking
-
-
-class ReadinessCheck(NamedTuple):
-    """A part of the profile, and what it lacks: nothing where it is ready."""
-
-    part: str
-    problems: list[str]
 
 
 def check_settings(home: ProjectPaths) -> None:
@@ -37,27 +30,22 @@ def check_settings(home: ProjectPaths) -> None:
     from marvel_assets.defs.resources import profile_resources
 
     for name, value in os.environ.items():
-        if name.startswith(("MARVEL_", "MLFLOW_")) and not value.isascii():
-            try:
-                value.encode()
-            except UnicodeEncodeError as error:
-                raise ConfigError(f"{name} holds bytes that are not UTF-8 text; set it again.") from error
+        if name.startswith(("MARVEL_", "MLFLOW_")) and re.search("[\ud800-\udfff]", value):
+            raise ConfigError(f"{name} holds bytes that are not UTF-8 text; set it again.")
     _ = profile_resources(home)["project"].config
     RunTags.collect("no run")
 
 
 def readiness_checks(
     config: ProjectConfig, engine: Engine, tracking: MlflowTracking, unity_catalog: UnityCatalog
-) -> Iterator[ReadinessCheck]:
-    """Look at each part in turn, and create nothing. What is in this process needs no look."""
-    looks: dict[str, Callable[[], list[str]]] = {
-        "home": lambda: disk_space.check(ProjectPaths.from_environment()),
-        "tables": engine.problems,
-        "tracking": tracking.problems,
-        "catalog": lambda: unity_catalog.problems(config.catalog_name, config.schema_name),
+) -> dict[str, list[str]]:
+    """The problems of each part of the profile: none where it is ready. What is in this process needs no look."""
+    return {
+        "home": disk_space.check(ProjectPaths.from_environment()),
+        "tables": engine.problems(),
+        "tracking": tracking.problems(),
+        "catalog": unity_catalog.problems(config.catalog_name, config.schema_name),
     }
-    for part, look in looks.items():
-        yield ReadinessCheck(part, look())
 
 
 def check_ready(config: ProjectConfig, engine: Engine, tracking: MlflowTracking, unity_catalog: UnityCatalog) -> None:
@@ -69,9 +57,7 @@ def check_ready(config: ProjectConfig, engine: Engine, tracking: MlflowTracking,
     from marvel_assets.registry.base import RegistryError
     from marvel_assets.registry.model_pairs import BASIC_MODEL
 
-    problems = [
-        problem for check in readiness_checks(config, engine, tracking, unity_catalog) for problem in check.problems
-    ]
+    problems = [*chain.from_iterable(readiness_checks(config, engine, tracking, unity_catalog).values())]
     if problems:
         raise dg.Failure(" ".join(problems), allow_retries=False)
     try:

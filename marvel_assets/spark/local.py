@@ -37,7 +37,7 @@ SMALL_MACHINE = {
 FAST_START = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto -Xlog:disable -Xlog:all=error:stderr"
 """Short runs end before the second compiler pays off. An archive that can't be used is skipped silently."""
 
-WARM_UP_SECONDS = 600
+ARCHIVE_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -112,12 +112,13 @@ class LocalJvm:
         with exclusive(self.locks, "class-data"):
             if self.archive.exists():
                 return
+            print("* Making the class-data archive that lets Spark start fast (half a minute, once)", flush=True)  # noqa: T201
             unfinished = self.archive.with_suffix(".unfinished")
             unfinished.unlink(missing_ok=True)
-            command = [sys.executable, "-m", "marvel_assets.spark.warm_up"]
+            command = [sys.executable, "-m", "marvel_assets.spark.cds_archive"]
             arguments = [str(self.folder), str(self.locks), str(unfinished)]
             done = subprocess.run(  # noqa: S603
-                [*command, *arguments], capture_output=True, text=True, check=False, timeout=WARM_UP_SECONDS
+                [*command, *arguments], capture_output=True, text=True, check=False, timeout=ARCHIVE_SECONDS
             )
             if done.returncode != 0:
                 raise JavaError(f"Spark does not start with {self.java.command}: {done.stderr[-2000:]}")

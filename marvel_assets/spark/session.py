@@ -102,7 +102,7 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
         from marvel_assets.spark.connect import check_reachable
 
         _needs("pyspark", "spark")
-        return check_reachable(self.url, CONNECT_SECONDS)
+        return check_reachable(self.url or "", CONNECT_SECONDS)
 
     def _databricks_client(self) -> None:
         _needs("databricks.connect", "databricks")
