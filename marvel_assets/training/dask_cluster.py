@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TypeVar
-
-from marvel_assets.storage.memory import BYTES_PER_CELL, available_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,25 +50,6 @@ class Workers:
     addresses: tuple[str, ...]
     where: str
 
-    def check_fits_in_memory(self, table: str, rows: int, columns: int) -> None:
-        """Refuse to read what would exhaust a worker's memory.
-
-        Raises:
-            WorkersError: naming the worker, and how many would be needed.
-        """
-        free: dict[str, int] = self.client.run(available_bytes, workers=list(self.addresses))
-        sharing = Counter(_host(address) for address in self.addresses)
-        needed = rows / len(self.addresses) * columns * BYTES_PER_CELL
-        for address in self.addresses:
-            share = free[address] / sharing[_host(address)]
-            if share < needed:
-                raise WorkersError(
-                    f"{table}: each of {len(self.addresses)} workers reads {rows / len(self.addresses):,.0f} rows of "
-                    f"{columns} columns and needs about {needed / 1e9:,.1f} GB; worker {address} has "
-                    f"{share / 1e9:,.1f} GB. Use at least {int(len(self.addresses) * needed / share) + 1} workers of "
-                    "such machines (fitted_pipeline's setting `distribution`), or a `sample`."
-                )
-
     def watched(self, work: Callable[[], Result]) -> Result:
         """Do work that needs all workers, and give up when one of them is lost: LightGBM would wait for it for hours.
 
@@ -106,7 +84,8 @@ class Workers:
     def _lost_error(self, lost: Sequence[str]) -> WorkersError:
         return WorkersError(
             f"Lost while fitting: {', '.join(lost)} of {len(self.addresses)} workers at {self.where}. A worker that "
-            "dies at once has mostly run out of memory; look at its log, and materialise fitted_pipeline again."
+            "dies at once has mostly run out of memory: let more workers share the rows (fitted_pipeline's setting "
+            "`distribution`) or fit on a `sample`, and materialise fitted_pipeline again."
         )
 
 
@@ -214,10 +193,6 @@ def identity(modules: Sequence[str]) -> dict[str, str]:
     from marvel_assets.utils.code_versions import code_version
 
     return {name: version(name) for name in ALIKE} | {"code of the fit": code_version(*modules)}
-
-
-def _host(address: str) -> str:
-    return address.rpartition("://")[2].rpartition(":")[0]
 
 
 def _needs_dask() -> None:

@@ -1,4 +1,4 @@
-"""The processes of a distributed fit: there, alike and large enough, or refused by name before anything is read."""
+"""The processes of a distributed fit: there and alike, or refused by name before anything is read."""
 
 import os
 import shutil
@@ -15,7 +15,6 @@ import pytest
 from distributed import LocalCluster
 
 from marvel_assets.paths import PROJECT_ROOT
-from marvel_assets.storage.memory import BYTES_PER_CELL
 from marvel_assets.training import dask_cluster
 from marvel_assets.training.dask_cluster import Workers, WorkersError, dask_workers, identity
 
@@ -164,19 +163,6 @@ def test_a_worker_with_other_code_is_refused_by_name(tmp_path: Path):
 
 def test_what_must_be_alike_are_the_packages_and_the_code_of_the_fit():
     assert set(identity(CODE)) == {"lightgbm", "numpy", "pandas", "scikit-learn", "code of the fit"}
-
-
-def test_rows_that_no_worker_could_hold_are_refused_with_the_number_of_workers_that_could(workers: Workers):
-    # given: twice what this machine has free
-    rows = 2 * psutil.virtual_memory().available // (10 * BYTES_PER_CELL)
-
-    # then
-    with pytest.raises(WorkersError, match=r"c.s.t: each of 2 workers reads .* Use at least [4-6] workers"):
-        workers.check_fits_in_memory("c.s.t", rows, columns=10)
-
-
-def test_rows_that_fit_into_the_workers_are_let_through(workers: Workers):
-    workers.check_fits_in_memory("c.s.t", rows=1_000_000, columns=10)
 
 
 def test_a_failure_of_the_work_itself_is_handed_on(workers: Workers):

@@ -175,7 +175,6 @@ def _fit_on_workers(
     pipeline = pipeline_from_config(settings, config.threads or 1)
     with dask_workers(number, config.distribution.scheduler, config.threads or 1, DISTRIBUTED_FIT_MODULES) as workers:
         expected = int(train_set.rows * config.sample)
-        workers.check_fits_in_memory(str(train_set), expected, len(columns))
         context.log.info(
             f"Fitting {settings.parameters.n_estimators:,} trees on {expected:,} rows, {number} workers of "
             f"{workers.where}"
