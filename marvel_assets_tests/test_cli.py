@@ -101,7 +101,7 @@ def test_the_pages_are_not_served_on_a_port_that_is_taken(monkeypatch: pytest.Mo
     told = end_of(monkeypatch, "ui", "--mlflow-port", str(taken))
 
     # then
-    assert told.startswith(f"Port {taken}: Address already in use. Choose another with MLFLOW_PORT=…")
+    assert told.startswith(f"Port {taken} is in use. Choose another with MLFLOW_PORT=…")
 
 
 @pytest.mark.usefixtures("home")
@@ -110,17 +110,17 @@ def test_one_port_is_not_enough_for_two_servers(monkeypatch: pytest.MonkeyPatch)
     told = end_of(monkeypatch, "ui", "--port", "3999", "--mlflow-port", "3999")
 
     # then
-    assert "Port 3999: Address already in use" in told
+    assert "Port 3999 is in use" in told
 
 
 def test_all_servers_end_when_the_second_ends(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     # given: this process keeps its own handlers of signals
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    long = servers.ServerCommand([sys.executable, "-c", "import time; time.sleep(60)"], dict(os.environ))
-    short = servers.ServerCommand([sys.executable, "-c", "raise SystemExit(3)"], dict(os.environ))
+    long = [sys.executable, "-c", "import time; time.sleep(60)"]
+    short = [sys.executable, "-c", "raise SystemExit(3)"]
 
     # when
-    code = servers._run_until_first_ends([long, short])
+    code = servers._run_until_first_ends([long, short], {})
 
     # then
     assert code == 3

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from marvel_assets.paths import PROJECT_ROOT
 
@@ -28,19 +28,11 @@ SECONDS_TO_END, SECONDS_BETWEEN_LOOKS = 20, 0.2
 def check_ports(**ports: int) -> None:
     """End the command where a port can't be had: people would be sent to a stranger's page."""
     for variable, port in ports.items():
-        with socket.socket() as client, socket.socket() as server:
-            # A server on all addresses leaves 127.0.0.1 free to be bound on some systems, and answers there.
-            is_taken = client.connect_ex((LOOPBACK, port)) == 0 or list(ports.values()).count(port) > 1
-            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                server.bind((LOOPBACK, port))
-            except OSError as error:
-                reason = error.strerror
-            else:
-                reason = "Address already in use" if is_taken else None
-        if reason:
+        with socket.socket() as client:
+            is_taken = client.connect_ex((LOOPBACK, port)) == 0
+        if is_taken or list(ports.values()).count(port) > 1:
             sys.exit(
-                f"Port {port}: {reason}. Choose another with {variable}=…, as in: make ui PORT=3001 MLFLOW_PORT=5050"
+                f"Port {port} is in use. Choose another with {variable}=…, as in: make ui PORT=3001 MLFLOW_PORT=5050"
             )
 
 
@@ -80,7 +72,7 @@ def serve_model(home: ProjectPaths, port: int) -> int:
     with in_one_line(), catalog.files_of(pair.custom) as files:
         print(f"{uri}: http://127.0.0.1:{port}/invocations   (Ctrl+C ends it)", flush=True)
         command = [sys.executable, "-m", "marvel_assets.cli.scoring_server", str(files), str(port)]
-        return _run_until_first_ends([ServerCommand(command, dict(os.environ))])
+        return _run_until_first_ends([command], {})
 
 
 def serve_spark(home: ProjectPaths, port: int) -> None:
@@ -104,57 +96,45 @@ def serve_pages(home: ProjectPaths, port: int, mlflow_port: int) -> int:
 
     tracking = profile_resources(home)["tracking"]
     # MLflow's background jobs serve features that are not used here, and cost seven processes.
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    dagster = ServerCommand(_tool("dagster", "dev", "--host", LOOPBACK, "--port", str(port)), environment)
-    servers, mlflow_page = [dagster], tracking.ui_url
+    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    commands = [_tool("dagster", "dev", "--host", LOOPBACK, "--port", str(port))]
+    mlflow_page = tracking.ui_url
     if tracking.tracking_uri == home.mlflow_uri:
         check_ports(PORT=port, MLFLOW_PORT=mlflow_port)
         connect(home.mlflow_uri, home.locks)
         mlflow_page = f"http://{LOOPBACK}:{mlflow_port}"
         address = ["--host", LOOPBACK, "--port", str(mlflow_port), "--workers", "1"]
         artifacts = ["--default-artifact-root", home.mlflow_artifacts.as_uri()]
-        command = _tool("mlflow", "server", "--backend-store-uri", home.mlflow_uri, *artifacts, *address)
+        commands.append(_tool("mlflow", "server", "--backend-store-uri", home.mlflow_uri, *artifacts, *address))
         environment["MARVEL_MLFLOW_URL"] = mlflow_page
-        servers.append(ServerCommand(command, environment))
     else:
         check_ports(PORT=port)
     print(f"Dagster: http://{LOOPBACK}:{port}   MLflow: {mlflow_page}   (Ctrl+C ends them)", flush=True)
-    return _run_until_first_ends(servers)
+    return _run_until_first_ends(commands, environment)
 
 
-class ServerCommand(NamedTuple):
-    """A command that serves until it is ended, and its environment."""
-
-    command: list[str]
-    environment: dict[str, str]
-
-
-def _run_until_first_ends(servers: list[ServerCommand]) -> int:
-    """Start them, and end them all when the first of them ends, or when this process is told to."""
+def _run_until_first_ends(commands: list[list[str]], environment: dict[str, str]) -> int:
+    """Start servers, and end them all when the first of them ends, or when this process is told to."""
     # A supervisor's SIGTERM ends the servers too, as Ctrl+C does; in the background a shell has both servers and us
     # ignore Ctrl+C, and Dagster's would then ignore SIGTERM as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # Dagster finds the code location by workspace.yaml in its folder.
-    processes = [
-        subprocess.Popen(server.command, cwd=PROJECT_ROOT, env=server.environment, start_new_session=True)  # noqa: S603
-        for server in servers
+    servers = [
+        subprocess.Popen(command, cwd=PROJECT_ROOT, env={**os.environ, **environment}, start_new_session=True)  # noqa: S603
+        for command in commands
     ]
     try:
-        return _wait_for_first(processes)
+        while all(server.poll() is None for server in servers):
+            time.sleep(SECONDS_BETWEEN_LOOKS)
     except KeyboardInterrupt:
         return 0
+    else:
+        ended = next(server for server in servers if server.poll() is not None)
+        print(f"A server ended with exit code {ended.returncode}: {ended.args!r}", file=sys.stderr)
+        return int(ended.returncode)
     finally:
-        _terminate(processes)
-
-
-def _wait_for_first(servers: list[subprocess.Popen[bytes]]) -> int:
-    while True:
-        for server in servers:
-            if (code := server.poll()) is not None:
-                print(f"A server ended with exit code {code}: {server.args!r}", file=sys.stderr)
-                return code
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+        _terminate(servers)
 
 
 def _terminate(servers: list[subprocess.Popen[bytes]]) -> None:

@@ -57,7 +57,8 @@ def _reason(error: Exception) -> str:
     chain = list(causes(error))
     innermost = str(chain[-1]).strip().splitlines()[0]
     if isinstance(error, ImportError):
-        return f"needs a Python package: {innermost}. Install it beside this project's, in .venv."
+        package = (error.name or innermost).partition(".")[0]
+        return f"needs the Python package {package}. Install it beside this project's, in .venv."
     match getattr(error, "get_http_status_code", int)():
         case 401 | 403 as status:
             return (

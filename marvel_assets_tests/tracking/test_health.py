@@ -107,4 +107,4 @@ def test_the_package_that_a_store_lacks_is_named(home: ProjectPaths, monkeypatch
     # then
     store = "artifact store at s3://bucket" if module == "botocore" else "tracking database at postgresql://127.0.0.1:1"
     assert told.startswith(f"MLflow's {store}")
-    assert f"needs a Python package: import of {module}" in told
+    assert f"needs the Python package {module}. Install it" in told

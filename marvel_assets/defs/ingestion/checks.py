@@ -13,7 +13,6 @@ from marvel_assets.storage.tables import Tables
 from marvel_assets.utils.redaction import escape_control
 
 CONTRACT = "keeps_the_contract"
-CONTRACT_DESCRIPTION = "Ids are unique and in the right split; columns hold only what the data contract allows."
 EXAMPLES = 3
 
 
@@ -46,40 +45,28 @@ def raw_numbers_are_readable(
     )
 
 
-@dg.asset_check(
-    asset="train_set",
-    name=CONTRACT,
-    blocking=True,
-    description=CONTRACT_DESCRIPTION,
-)
-def train_set_keeps_the_contract(
-    train_set: TableVersion, project: Project, engine: dg.ResourceParam[Engine], tables: Tables
-) -> dg.AssetCheckResult:
-    """Look at every row of the version, where the rows are."""
-    return _verdict(train_set, project, engine, tables, "train")
+def _contract_check(split: Literal["train", "test"]) -> dg.AssetChecksDefinition:
+    """The check of a table of cleaned rows: looks at every row of the version, where the rows are."""
 
-
-@dg.asset_check(
-    asset="test_set",
-    name=CONTRACT,
-    blocking=True,
-    description=CONTRACT_DESCRIPTION,
-)
-def test_set_keeps_the_contract(
-    test_set: TableVersion, project: Project, engine: dg.ResourceParam[Engine], tables: Tables
-) -> dg.AssetCheckResult:
-    """Look at every row of the version, where the rows are."""
-    return _verdict(test_set, project, engine, tables, "test")
-
-
-def _verdict(
-    table: TableVersion, project: Project, engine: Engine, tables: Tables, split: Literal["train", "test"]
-) -> dg.AssetCheckResult:
-    with engine.session() as session:
-        session.read_table(tables.location(table.name), table.version, "cleaned")
-        broken = contract_violations(project.config.dataset, session.fetchall, "cleaned", split)
-    return dg.AssetCheckResult(
-        passed=not broken,
-        description="; ".join(broken) or f"{table.rows:,} rows of {table} keep the contract.",
-        metadata={"rows": table.rows, "table": str(table)},
+    @dg.asset_check(
+        asset=f"{split}_set",
+        name=CONTRACT,
+        blocking=True,
+        description="Ids are unique and in the right split; columns hold only what the data contract allows.",
     )
+    def keeps_the_contract(
+        table: TableVersion, project: Project, engine: dg.ResourceParam[Engine], tables: Tables
+    ) -> dg.AssetCheckResult:
+        with engine.session() as session:
+            session.read_table(tables.location(table.name), table.version, "cleaned")
+            violations = contract_violations(project.config.dataset, session.fetchall, "cleaned", split)
+        return dg.AssetCheckResult(
+            passed=not violations,
+            description="; ".join(violations) or f"{table.rows:,} rows of {table} keep the contract.",
+            metadata={"rows": table.rows, "table": str(table)},
+        )
+
+    return keeps_the_contract
+
+
+train_set_keeps_the_contract, test_set_keeps_the_contract = _contract_check("train"), _contract_check("test")
