@@ -114,14 +114,8 @@ def embedded(home: ProjectPaths) -> dict[str, Any]:
 
 def spark(home: ProjectPaths) -> dict[str, Any]:
     """Tables are made by Spark, in a JVM of the run or on the Spark Connect server that MARVEL_SPARK_URL names."""
-    session = _spark(home)
-    return {
-        **_common(home),
-        **_models(home),
-        "engine": SparkEngine(spark=session, scratch=str(home.scratch)),
-        "tables": Tables(warehouse=str(home.warehouse), locks=str(home.locks), provenance=str(home.provenance)),
-        "spark": session,
-    }
+    local = embedded(home)
+    return {**local, "engine": SparkEngine(spark=local["spark"], scratch=str(home.scratch))}
 
 
 def databricks(home: ProjectPaths) -> dict[str, Any]:

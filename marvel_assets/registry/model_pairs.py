@@ -32,10 +32,10 @@ ALIAS = "latest-model"
 LAST_PROMOTED = "last-promoted"
 """Alias of the custom model: the version that the last completed promotion left under ALIAS."""
 
-WRAPS = "basic_model_id"
+BASIC_MODEL_ID = "basic_model_id"
 """Tag of a custom version: the logged model that it wraps."""
 
-REPLACES = "replaces"
+REPLACED_VERSION = "replaces"
 """Tag of a custom version: the version whose place it took. ``rollback`` goes back along it."""
 
 SERVING_STATUS = "serving_status"
@@ -43,7 +43,7 @@ SERVING_STATUS = "serving_status"
 
 PROMOTING, PROMOTED = "promoting", "promoted"
 
-ROLLED_BACK = "rolled_back_why"
+ROLLBACK_REASON = "rollback_reason"
 """Tag of both versions of a pair that a person has taken out of service. No run puts it back; the job approve does."""
 
 
@@ -116,7 +116,7 @@ class ModelPairs:
         basic = self._registry.get_version(self.basic_name, version)
         if basic is None:
             raise RegistryError(f"{self.basic_name} has no version {version}; materialise basic_model_version first.")
-        for custom in self._registry.search_versions_by_tag(self.custom_name, WRAPS, basic.model_id):
+        for custom in self._registry.search_versions_by_tag(self.custom_name, BASIC_MODEL_ID, basic.model_id):
             if custom.status == READY:
                 return ModelPair(basic, custom)
         raise RegistryError(
@@ -140,7 +140,7 @@ class ModelPairs:
         Raises:
             RegistryError: it took no other's place.
         """
-        number = pair.custom.tags.get(REPLACES)
+        number = pair.custom.tags.get(REPLACED_VERSION)
         if number and (custom := self._registry.get_version(self.custom_name, int(number))):
             return self._pair_of(custom)
         served = f"{self.custom_name} version {pair.custom.version}"
@@ -170,15 +170,15 @@ class ModelPairs:
                 self._check_expected(current, pair, expected)
                 if decision is None:
                     self._check_not_rolled_back(pair)
-                replaced = current if current and current.tags.get(WRAPS) != pair.basic.model_id else None
+                replaced = current if current and current.tags.get(BASIC_MODEL_ID) != pair.basic.model_id else None
                 rolled_back = decision.rolled_back if decision else ""
                 intent = {SERVING_STATUS: PROMOTING}
                 if replaced and not rolled_back:
-                    intent[REPLACES] = str(replaced.version)
+                    intent[REPLACED_VERSION] = str(replaced.version)
                 self._registry.set_tags(self.custom_name, pair.custom.version, intent)
                 self._registry.set_alias(self.custom_name, ALIAS, pair.custom.version)
                 if replaced and rolled_back:
-                    self._tag(self._pair_of(replaced), {ROLLED_BACK: rolled_back})
+                    self._tag(self._pair_of(replaced), {ROLLBACK_REASON: rolled_back})
             self._point(self.basic_name, ALIAS, pair.basic.version)
             self._complete(pair, PROMOTING if is_new or current is None else current.tags.get(SERVING_STATUS))
             if decision:
@@ -224,7 +224,7 @@ class ModelPairs:
         last = self._registry.get_version_by_alias(self.custom_name, LAST_PROMOTED)
         for version in (pair.basic, pair.custom):
             # Asked anew: it may have been taken out of service since it was looked up.
-            reason = (self._registry.get_version(version.name, version.version) or version).tags.get(ROLLED_BACK)
+            reason = (self._registry.get_version(version.name, version.version) or version).tags.get(ROLLBACK_REASON)
             if not reason and last and (last.name, last.version) == (version.name, version.version):
                 reason = f"somebody moved {ALIAS} to another version"
             if reason:
@@ -235,13 +235,13 @@ class ModelPairs:
 
     def _note_rolled_back(self, left: ModelVersion, pair: ModelPair) -> str:
         reason = f"somebody moved {ALIAS} of {self.custom_name} from version {left.version} to {pair.custom.version}"
-        wrapped = left.tags.get(WRAPS, "")
+        wrapped = left.tags.get(BASIC_MODEL_ID, "")
         basics = self._registry.search_versions(self.basic_name, model_id=wrapped)
         for version in (*(basics if wrapped != pair.basic.model_id else ()), left):
-            self._registry.set_tags(version.name, version.version, {ROLLED_BACK: reason})
+            self._registry.set_tags(version.name, version.version, {ROLLBACK_REASON: reason})
         self._tag(pair, self._restored(pair))
-        if pair.custom.version > left.version and REPLACES not in pair.custom.tags:
-            self._registry.set_tags(self.custom_name, pair.custom.version, {REPLACES: str(left.version)})
+        if pair.custom.version > left.version and REPLACED_VERSION not in pair.custom.tags:
+            self._registry.set_tags(self.custom_name, pair.custom.version, {REPLACED_VERSION: str(left.version)})
         return f"{reason}. No run puts it back; the job approve does"
 
     def _complete(self, pair: ModelPair, status: str | None) -> None:
@@ -263,11 +263,13 @@ class ModelPairs:
 
     @staticmethod
     def _restored(pair: ModelPair) -> Mapping[str, str]:
-        return {ROLLED_BACK: ""} if any(each.tags.get(ROLLED_BACK) for each in (pair.basic, pair.custom)) else {}
+        return (
+            {ROLLBACK_REASON: ""} if any(each.tags.get(ROLLBACK_REASON) for each in (pair.basic, pair.custom)) else {}
+        )
 
     def _pair_of(self, custom: ModelVersion) -> ModelPair:
-        wrapped = custom.tags.get(WRAPS)
-        problem = f"has no version of {self.basic_name} that it wraps (tag {WRAPS}: {wrapped})"
+        wrapped = custom.tags.get(BASIC_MODEL_ID)
+        problem = f"has no version of {self.basic_name} that it wraps (tag {BASIC_MODEL_ID}: {wrapped})"
         # Mostly it is under the alias: one call, where a search is slower and may not know a new version yet.
         basic = self._registry.get_version_by_alias(self.basic_name, ALIAS)
         if wrapped and (basic is None or basic.model_id != wrapped):
@@ -286,4 +288,4 @@ class ModelPairs:
 
 
 def _wrapped_by(custom: ModelVersion | None) -> str:
-    return custom.tags.get(WRAPS, "") if custom else ""
+    return custom.tags.get(BASIC_MODEL_ID, "") if custom else ""

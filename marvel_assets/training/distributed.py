@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -57,32 +56,34 @@ class DistributedFit(NamedTuple):
     rows_digest: str
 
 
-@dataclass(frozen=True)
-class EncodedPart:
-    """The rows of one worker, encoded by an encoder that knows these rows alone.
+class PartSummary(NamedTuple):
+    """What the fit has to know of a part without having its rows.
 
     Attributes:
-        matrix: a row for each character, a column for each feature.
-        alive: the target.
         counts: of each encoded column, the categories found here, in the order of their codes, each with its frequency.
+        classes: of the target.
         rows_sum: for the digest of all rows.
         no_rows: the features' names and types.
     """
-
-    matrix: Matrix
-    alive: npt.NDArray[np.int32]
-    counts: dict[str, dict[Any, int]]
-    rows_sum: RowsSum
-    no_rows: pd.DataFrame
-
-
-class PartSummary(NamedTuple):
-    """What the fit has to know of a part without having its rows."""
 
     counts: dict[str, dict[Any, int]]
     classes: list[int]
     rows_sum: RowsSum
     no_rows: pd.DataFrame
+
+
+class EncodedPart(NamedTuple):
+    """The rows of one worker, encoded by an encoder that knows these rows alone.
+
+    Attributes:
+        matrix: a row for each character, a column for each feature.
+        target: the column to learn.
+        summary: what leaves the worker.
+    """
+
+    matrix: Matrix
+    target: npt.NDArray[np.int32]
+    summary: PartSummary
 
 
 def fit_on_workers(
@@ -113,7 +114,7 @@ def fit_on_workers(
         client.submit(encode_part, part, pipeline, features, target, workers=[worker], pure=False)
         for worker, part in zip(workers, parts, strict=True)
     ]
-    summaries: list[PartSummary] = client.gather(client.map(summarise, encoded, pure=False))
+    summaries: list[PartSummary] = client.gather(client.map(attrgetter("summary"), encoded, pure=False))
     _check_classes(summaries, target)
     pipeline.named_steps["coerce"].fit(summaries[0].no_rows)
     encoder.fit_counts(features, added_up(summaries), sum(summary.rows_sum.rows for summary in summaries))
@@ -121,7 +122,7 @@ def fit_on_workers(
         client.submit(recoded, part, features, encoder, workers=[worker], pure=False)
         for worker, part in zip(workers, encoded, strict=True)
     ]
-    targets = client.map(attrgetter("alive"), encoded, pure=False)
+    targets = client.map(attrgetter("target"), encoded, pure=False)
     client.gather(client.map(len, [*matrices, *targets], pure=False))  # computed, or failed, before LightGBM asks
     del encoded
     classifier = pipeline.named_steps["classify"]
@@ -137,24 +138,17 @@ def encode_part(part: Readable, pipeline: Pipeline, features: Sequence[str], tar
     from sklearn.base import clone
 
     frame = to_frame(part.read(), features, target)
-    no_rows = frame.head(0)[list(features)]
-    if frame.empty:
-        return EncodedPart(np.empty((0, len(features))), np.empty(0, np.int32), {}, sum_of_rows(frame), no_rows)
-    prepare = clone(pipeline[:-1]).set_params(encode__min_frequency=None)
-    encoded = prepare.fit_transform(frame[list(features)])
-    counts = {
-        name: dict(zip(categories, np.bincount(encoded[name][encoded[name] >= 0]).tolist(), strict=True))
-        for name, categories in prepare[-1].categories_.items()
-    }
+    no_rows, counts, matrix = frame.head(0)[list(features)], {}, np.empty((0, len(features)))
+    if not frame.empty:
+        prepare = clone(pipeline[:-1]).set_params(encode__min_frequency=None)
+        encoded = prepare.fit_transform(frame[list(features)])
+        counts = {
+            name: dict(zip(categories, np.bincount(encoded[name][encoded[name] >= 0]).tolist(), strict=True))
+            for name, categories in prepare[-1].categories_.items()
+        }
+        matrix = encoded.to_numpy(np.float64)
     alive = frame[target].to_numpy(np.int32)
-    return EncodedPart(encoded.to_numpy(np.float64), alive, counts, sum_of_rows(frame), no_rows)
-
-
-def summarise(part: EncodedPart) -> PartSummary:
-    """What leaves the worker."""
-    import numpy as np
-
-    return PartSummary(part.counts, np.unique(part.alive).tolist(), part.rows_sum, part.no_rows)
+    return EncodedPart(matrix, alive, PartSummary(counts, np.unique(alive).tolist(), sum_of_rows(frame), no_rows))
 
 
 def added_up(summaries: Sequence[PartSummary]) -> dict[str, Counter[Any]]:
@@ -171,7 +165,7 @@ def recoded(part: EncodedPart, features: Sequence[str], encoder: CatToIntTransfo
     import numpy as np
 
     matrix = part.matrix.copy()
-    for name, counts in part.counts.items():
+    for name, counts in part.summary.counts.items():
         # The last entry is the one that -1, a missing cell, picks.
         codes = np.array([*encoder.codes_of(list(counts), name), -1], dtype=np.float64)
         column = list(features).index(name)

@@ -69,13 +69,14 @@ def address_problem(address: str, secrets_belong_in: str, schemes: Collection[st
 def connect_url_problem(url: str) -> str | None:
     """What may be secret in the address of a Spark Connect server, in words that don't repeat it."""
     address, *parameters = url.split(";")
-    secret = sorted({part.partition("=")[0] for part in parameters} - PUBLIC_CONNECT_PARAMETERS)
-    if not secret and "@" not in address and "?" not in address:
+    if PUBLIC_CONNECT_PARAMETERS.issuperset(part.partition("=")[0] for part in parameters) and not {"@", "?"} & {
+        *address
+    }:
         return None
-    what = ", ".join(name if name.isidentifier() else "a parameter" for name in secret) or "a password"
     return (
-        f"holds {what}, which would be shown in logs and pages; put a token into SPARK_CONNECT_AUTHENTICATE_TOKEN. "
-        f"Expected sc://host:port, with none but these parameters: {', '.join(sorted(PUBLIC_CONNECT_PARAMETERS))}."
+        "may hold a password or token, which would be shown in logs and pages; put a token into "
+        "SPARK_CONNECT_AUTHENTICATE_TOKEN. Expected sc://host:port, with none but these parameters: "
+        f"{', '.join(sorted(PUBLIC_CONNECT_PARAMETERS))}."
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.registry.base import READY, ModelRegistry, ModelVersion
-from marvel_assets.registry.model_pairs import ALIAS, WRAPS, Decision, ModelPair, ModelPairs
+from marvel_assets.registry.model_pairs import ALIAS, BASIC_MODEL_ID, Decision, ModelPair, ModelPairs
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import users_environment
@@ -58,7 +58,7 @@ def problem_of(catalog: ModelRegistry, read: ModelPairs) -> str:
     not_ready = [found for found in (version, pair.basic, pair.custom) if found.status != READY]
     if not_ready:
         return f"not ready: {not_ready}"
-    if pair.custom.tags[WRAPS] != pair.basic.model_id:
+    if pair.custom.tags[BASIC_MODEL_ID] != pair.basic.model_id:
         return f"does not belong together: {pair}"
     return ""
 
@@ -123,7 +123,7 @@ def registered(catalog: ModelRegistry, pairs: ModelPairs, basic: str, custom: st
     def version(name: str, model: str, tags: dict[str, str]) -> ModelVersion:
         return catalog.register(name, model, tags, "made by a test")
 
-    return ModelPair(version(pairs.basic_name, basic, {}), version(pairs.custom_name, custom, {WRAPS: basic}))
+    return ModelPair(version(pairs.basic_name, basic, {}), version(pairs.custom_name, custom, {BASIC_MODEL_ID: basic}))
 
 
 def new_models(backend: Backend, count: int) -> list[tuple[str, str]]:

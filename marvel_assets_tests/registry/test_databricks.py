@@ -8,7 +8,7 @@ import pytest
 
 from marvel_assets.registry.base import RegistryError
 from marvel_assets.registry.databricks import DatabricksRegistry
-from marvel_assets.registry.model_pairs import WRAPS, ModelPair, ModelPairs
+from marvel_assets.registry.model_pairs import BASIC_MODEL_ID, ModelPair, ModelPairs
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.registry.backends import CATALOG, Backend, config_of, register
@@ -117,7 +117,7 @@ def test_a_pair_is_registered_and_served_while_the_search_lags_behind(
 
     # when
     basic = register(registry, first, pairs.basic_name)
-    custom = register(registry, second, pairs.custom_name, **{WRAPS: first.model_id})
+    custom = register(registry, second, pairs.custom_name, **{BASIC_MODEL_ID: first.model_id})
     pairs.promote(ModelPair(basic, custom), "")
 
     # then

@@ -7,9 +7,9 @@ import pytest
 from marvel_assets.registry.base import ModelRegistry, RegistryError
 from marvel_assets.registry.model_pairs import (
     ALIAS,
+    BASIC_MODEL_ID,
     CUSTOM_MODEL,
-    ROLLED_BACK,
-    WRAPS,
+    ROLLBACK_REASON,
     Decision,
     ModelPair,
     ModelPairs,
@@ -44,7 +44,7 @@ def two(registry: ModelRegistry, embedded: Backend, pairs: ModelPairs) -> Two:
     def registered(basic: str, custom: str) -> ModelPair:
         return ModelPair(
             registry.register(pairs.basic_name, basic, {}, "basic"),
-            registry.register(pairs.custom_name, custom, {WRAPS: basic}, "custom"),
+            registry.register(pairs.custom_name, custom, {BASIC_MODEL_ID: basic}, "custom"),
         )
 
     return registered(first, second), registered(second, third)
@@ -66,7 +66,7 @@ def aliases(registry: ModelRegistry, pairs: ModelPairs) -> tuple[int | None, int
 def notes(registry: ModelRegistry, pairs: ModelPairs) -> list[str]:
     """Why versions are out of service: of the basic model 2 and 1, of the custom model 2 and 1."""
     names = (pairs.basic_name, pairs.custom_name)
-    return [version.tags.get(ROLLED_BACK, "") for name in names for version in registry.search_versions(name)]
+    return [version.tags.get(ROLLBACK_REASON, "") for name in names for version in registry.search_versions(name)]
 
 
 def killed_at(pairs: ModelPairs, pair: ModelPair, expected: str, step: int) -> None:
@@ -255,7 +255,7 @@ def test_a_wrapper_that_a_person_went_back_from_leaves_the_basic_version_in_serv
     first, second, third = (model.model_id for model in embedded.models)
     basic = registry.register(pairs.basic_name, first, {}, "basic")
     old, new = (
-        ModelPair(basic, registry.register(pairs.custom_name, custom, {WRAPS: first}, "custom"))
+        ModelPair(basic, registry.register(pairs.custom_name, custom, {BASIC_MODEL_ID: first}, "custom"))
         for custom in (second, third)
     )
     pairs.promote(old, expected="")

@@ -18,7 +18,7 @@ from marvel_assets.model.pipeline import TRUSTED_TYPES, build_pipeline, fit_pipe
 from marvel_assets.storage.table_scan import TableScan
 from marvel_assets.training.dask_cluster import Workers, dask_workers
 from marvel_assets.training.dataset import dataset_columns, sum_of_rows, to_frame, unordered_digest
-from marvel_assets.training.distributed import DistributedFit, EncodedPart, fit_on_workers, recoded
+from marvel_assets.training.distributed import DistributedFit, EncodedPart, PartSummary, fit_on_workers, recoded
 from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
 from marvel_assets_tests.kaggle import FILL_VALUES, TARGET
@@ -180,7 +180,7 @@ def test_codes_of_a_part_are_put_right_and_missing_cells_stay_missing():
     found = {"Universe": {"Earth-3": 1, "Earth-9": 1, "Earth-1": 1}}
     matrix = np.array([[0, 1.5], [1, np.nan], [2, 1.7], [-1, 2.5]])
     rows = pd.DataFrame({"Universe": ["a"]})
-    part = EncodedPart(matrix, np.zeros(4, np.int32), found, sum_of_rows(rows), rows.head(0))
+    part = EncodedPart(matrix, np.zeros(4, np.int32), PartSummary(found, [0], sum_of_rows(rows), rows.head(0)))
     encoder = CatToIntTransformer(columns=["Universe"], min_frequency=2)
     encoder.fit_counts(["Universe", "Height"], {"Universe": {"Earth-1": 2, "Earth-3": 1, "Earth-9": 2}}, 5)
 

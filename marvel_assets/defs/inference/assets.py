@@ -11,7 +11,14 @@ from marvel_assets.defs.registration.assets import JUDGED_AGAINST, register, ver
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.registry.base import ModelVersion
-from marvel_assets.registry.model_pairs import ALIAS, CUSTOM_MODEL, ROLLED_BACK, WRAPS, ModelPair, StalePairError
+from marvel_assets.registry.model_pairs import (
+    ALIAS,
+    BASIC_MODEL_ID,
+    CUSTOM_MODEL,
+    ROLLBACK_REASON,
+    ModelPair,
+    StalePairError,
+)
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, WheelRef
 from marvel_assets.tracking.mlflow_resource import INSPECTED_IN, INSPECTION, PASSED, MlflowTracking
@@ -101,7 +108,7 @@ def custom_model_version(
         )
     basic = _basic_version(basic_model_version, unity_catalog)
     card = f"Wraps {basic.name} version {basic.version}; answers in words.\n\n{basic.description}"
-    wraps = {WRAPS: basic.model_id}
+    wraps = {BASIC_MODEL_ID: basic.model_id}
     custom = register(context, logged, project.config.qualified(CUSTOM_MODEL), tracking, unity_catalog, wraps, card)
     tracking.tag_registered_version(logged, custom.version)
     released = _release(context, ModelPair(basic, custom), project, unity_catalog)
@@ -147,7 +154,7 @@ def _release(context: dg.AssetExecutionContext, pair: ModelPair, project: Projec
     """Promote the pair to the alias, unless a person must approve it; returns its state in words."""
     pairs = unity_catalog.pairs(project.config)
     is_served = pairs.champion_model_id() == pair.basic.model_id
-    if is_served and (reason := pair.custom.tags.get(ROLLED_BACK)):
+    if is_served and (reason := pair.custom.tags.get(ROLLBACK_REASON)):
         context.log.warning(f"{pairs.current()} stay {ALIAS}: custom version {pair.custom.version}: {reason}")
         return f"not {ALIAS}: {reason}"
     if project.config.gate.approval == "manual" and not is_served:

@@ -5,7 +5,6 @@ from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS
 from marvel_assets.defs.registration.challenger import BEST_SERVED, Baselines, evaluate_challenger_cached
@@ -13,7 +12,7 @@ from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.evaluation.gate import GateResult
 from marvel_assets.registry.base import ModelVersion
-from marvel_assets.registry.model_pairs import ALIAS, BASIC_MODEL, ROLLED_BACK, ModelPair
+from marvel_assets.registry.model_pairs import ALIAS, BASIC_MODEL, ROLLBACK_REASON, ModelPair
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.io_managers import ReferenceIOManager
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef
@@ -102,7 +101,7 @@ def basic_model_version(
     )
     for warning in result.warnings:
         context.log.warning(warning)
-    is_rolled_back = known is not None and bool(known.tags.get(ROLLED_BACK))
+    is_rolled_back = known is not None and bool(known.tags.get(ROLLBACK_REASON))
     if not result.passed and (gate.mode == "enforce" or is_rolled_back):
         context.log.info(f"Refused: {result.reason}")
         yield from _refused(context, f"Refused: {result.reason}", metadata)
@@ -232,7 +231,7 @@ def report_served(
                 key,
                 description=message,
                 metadata={**version_metadata(version, tracking), "reason": message, "alias": ALIAS},
-                tags={DATA_VERSION_TAG: reference.data_version},
+                tags={"dagster/data_version": reference.data_version},
             )
         )
     return events

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from marvel_assets.defs.dataset_inputs import find_dataset_input
 from marvel_assets.registry.base import RegistryError, RegistryUnavailableError
-from marvel_assets.registry.model_pairs import ROLLED_BACK
+from marvel_assets.registry.model_pairs import ROLLBACK_REASON
 from marvel_assets.utils.code_versions import code_version, make_cache_key
 
 if TYPE_CHECKING:
@@ -33,9 +33,6 @@ CACHE_KEY, RESULT = "gate_cache_key", "gate_result"
 
 BEST_SERVED = "best_served_model"
 """Tag of a basic version: the best model served so far, itself included, judged on the version's own test rows."""
-
-SMALL_TEST_SET = 2000
-"""Test rows of a table for which early stopping is worth a try: with fewer, 1,000 trees learn it by heart."""
 
 
 class ModelMissingError(RuntimeError):
@@ -73,7 +70,7 @@ class Baselines:
         if champion is None or best_id in {None, champion.basic.model_id}:
             return cls(champion)
         served = registry.search_versions(champion.basic.name, model_id=best_id)
-        return cls(champion, best=next((version for version in served if not version.tags.get(ROLLED_BACK)), None))
+        return cls(champion, best=next((version for version in served if not version.tags.get(ROLLBACK_REASON)), None))
 
     def best_with(self, model_id: str, result: GateResult) -> str:
         """The best model once this one is served, as the comparisons on the same rows have it.
@@ -115,8 +112,8 @@ def evaluate_challenger_cached(
 
     champion, best = baselines.champion, baselines.best
     tags = tracking.tags_of(model)
-    if known is not None and known.tags.get(ROLLED_BACK):
-        failure = f"version {known.version} was rolled back: {known.tags[ROLLED_BACK]}"
+    if known is not None and known.tags.get(ROLLBACK_REASON):
+        failure = f"version {known.version} was rolled back: {known.tags[ROLLBACK_REASON]}"
         return GateResult((failure,), advice="Put it back with the job approve, or fit another model.")
     if champion is not None and champion.basic.model_id == model.model_id:
         before = GateResult.from_json(tags[RESULT]) if RESULT in tags else GateResult()
@@ -179,18 +176,11 @@ def _evaluate(
             result = replace(result, failures=(*result.failures, text))
         else:
             result = replace(result, warnings=(*result.warnings, text))
-    return replace(result, advice="" if result.passed else _advice(len(rows), project)), not problems
-
-
-def _advice(test_rows: int, project: Project) -> str:
-    """What a person can do about a refusal."""
     advice = (
         f"What to do: the thresholds are under gate in {project.config_path}, and mode: report there registers the "
         "model all the same."
     )
-    if test_rows < SMALL_TEST_SET and project.config.early_stopping is None:
-        advice += f" {test_rows:,} test rows are few: early_stopping, in the same file, often helps so small a table."
-    return advice
+    return replace(result, advice="" if result.passed else advice), not problems
 
 
 def _test_rows(

@@ -10,29 +10,36 @@ from marvel_assets.config import Environment, ProjectConfig
 from marvel_assets.defs.registration.assets import JUDGED_AGAINST, MODEL_ID, report_served
 from marvel_assets.defs.registration.challenger import BEST_SERVED
 from marvel_assets.defs.resources import Project
-from marvel_assets.registry.model_pairs import ALIAS, REPLACES, ROLLED_BACK, SERVING_STATUS, Decision, ModelPair
+from marvel_assets.registry.model_pairs import (
+    ALIAS,
+    REPLACED_VERSION,
+    ROLLBACK_REASON,
+    SERVING_STATUS,
+    Decision,
+    ModelPair,
+)
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.io_managers import ReferenceIOManager
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
-RESTORED_BY, RESTORED_WHY, APPROVED_BY = "restored_by", "restored_why", "approved_by"
+RESTORED_BY, RESTORE_REASON, APPROVED_BY = "restored_by", "restore_reason", "approved_by"
 PROMOTED_FROM, PROMOTED_BY = "promoted_from", "promoted_by"
 """Tags of versions."""
 
-OF_ONE_ENVIRONMENT = {
+ENVIRONMENT_TAGS = {
     JUDGED_AGAINST,
     BEST_SERVED,
-    REPLACES,
+    REPLACED_VERSION,
     SERVING_STATUS,
-    ROLLED_BACK,
+    ROLLBACK_REASON,
     RESTORED_BY,
-    RESTORED_WHY,
+    RESTORE_REASON,
     APPROVED_BY,
 }
 """Tags about the service of a version in its own environment; they would be untrue of a copy."""
 
 ENVIRONMENTS = get_args(Environment)
-PRINTED = r"^[^\x00-\x1f\x7f]+$"
+ONE_LINE = r"^[^\x00-\x1f\x7f]+$"
 """One line: stores of tags differ on what they make of other characters."""
 
 LONGEST_REASON, LONGEST_ACTOR = 500, 100
@@ -64,7 +71,7 @@ class ApproveConfig(dg.Config):
 
     actor: str = Field(
         default_factory=_account,
-        pattern=PRINTED,
+        pattern=ONE_LINE,
         max_length=LONGEST_ACTOR,
         description="Who decides. Default: the account that runs the job.",
     )
@@ -77,7 +84,7 @@ class RollbackConfig(ApproveConfig):
     """Which pair comes back, who wants it, and why."""
 
     reason: str = Field(
-        pattern=PRINTED, max_length=LONGEST_REASON, description="The reason in one line, noted on the versions."
+        pattern=ONE_LINE, max_length=LONGEST_REASON, description="The reason in one line, noted on the versions."
     )
     basic_version: int | None = Field(
         default=None, ge=1, description="Version of the basic model. Default: the one that the present pair replaced."
@@ -100,7 +107,7 @@ def promote_pair(
         raise _failure(f"{pairs.custom_name} has no version under {ALIAS}; materialise custom_model_version first.")
     copies = []
     for version, name in ((pair.basic, target_pairs.basic_name), (pair.custom, target_pairs.custom_name)):
-        kept = {key: value for key, value in version.tags.items() if key not in OF_ONE_ENVIRONMENT}
+        kept = {key: value for key, value in version.tags.items() if key not in ENVIRONMENT_TAGS}
         tags = {**kept, PROMOTED_FROM: f"{version.name}/{version.version}", PROMOTED_BY: context.run_id}
         copies.append(unity_catalog.registry().register(name, version.model_id, tags, version.description))
     target_pairs.promote(ModelPair(*copies), target_pairs.champion_model_id(), Decision())
@@ -133,7 +140,7 @@ def rollback_models(
     restored = pairs.for_basic_version(config.basic_version) if config.basic_version else pairs.previous(left)
     if restored.basic.model_id == left.basic.model_id:
         raise _failure(f"{pairs.basic_name} version {restored.basic.version} is {ALIAS} already.")
-    tags = {RESTORED_BY: config.actor, RESTORED_WHY: config.reason}
+    tags = {RESTORED_BY: config.actor, RESTORE_REASON: config.reason}
     decision = Decision(tags, rolled_back=f"{config.reason} ({config.actor})")
     pairs.promote(restored, left.basic.model_id, decision)
     message = f"{ALIAS}: {restored} again, in place of {left} ({config.actor}: {config.reason})"

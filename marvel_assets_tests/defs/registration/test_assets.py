@@ -300,8 +300,8 @@ def test_a_rollback_puts_the_earlier_pair_back_with_who_and_why(
     assert served(home, config) == (1, 1)
     left = pairs_in(home, config).for_basic_version(2)
     for version in (left.basic, left.custom):
-        assert version.tags["rolled_back_why"] == "it calls Uatu dead (Ororo)"
-    assert pairs_in(home, config).current().basic.tags["restored_why"] == "it calls Uatu dead"
+        assert version.tags["rollback_reason"] == "it calls Uatu dead (Ororo)"
+    assert pairs_in(home, config).current().basic.tags["restore_reason"] == "it calls Uatu dead"
     made = [event for event in done.all_events if event.is_step_materialization]
     [basic, custom] = [event.step_materialization_data.materialization for event in made]
     for materialization, name in ((basic, "basic_model_version"), (custom, "custom_model_version")):

@@ -84,7 +84,7 @@ def test_the_copy_keeps_what_a_version_is_and_not_what_happened_to_it_in_its_own
 ):
     # given: it took version 7's place in dev, and was rolled back there once
     registry = unity_catalog.registry()
-    registry.set_tags(f"{DEV}.{BASIC}", 1, {"replaces": "7", "rolled_back_why": "too gloomy", "approved_by": "Ororo"})
+    registry.set_tags(f"{DEV}.{BASIC}", 1, {"replaces": "7", "rollback_reason": "too gloomy", "approved_by": "Ororo"})
 
     # when
     result = run(unity_catalog, small_project)

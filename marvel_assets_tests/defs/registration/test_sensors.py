@@ -11,7 +11,7 @@ from marvel_assets.defs.registration.sensors import alias_reconciliation_sensor
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.defs.sensor_cursor import SensorError
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.registry.model_pairs import ALIAS, WRAPS, ModelPair, ModelPairs
+from marvel_assets.registry.model_pairs import ALIAS, BASIC_MODEL_ID, ModelPair, ModelPairs
 from marvel_assets_tests.commands import reference
 from marvel_assets_tests.registry.backends import Backend
 
@@ -28,7 +28,7 @@ def pairs(embedded_registry: Backend, home: ProjectPaths, small_project: Path) -
     for basic, custom in ((first, second), (second, third)):
         pair = ModelPair(
             pairs._registry.register(pairs.basic_name, basic, {}, "basic"),
-            pairs._registry.register(pairs.custom_name, custom, {WRAPS: basic}, "custom"),
+            pairs._registry.register(pairs.custom_name, custom, {BASIC_MODEL_ID: basic}, "custom"),
         )
         pairs.promote(pair, expected)
         expected = basic
@@ -62,7 +62,7 @@ def test_an_alias_that_a_person_moved_is_followed_and_reported(home: ProjectPath
 
 def test_three_errors_in_a_row_fail_the_tick_and_say_since_when(home: ProjectPaths, pairs: ModelPairs):
     # given: what is under the alias is not of this project
-    pairs._registry.set_tags(pairs.custom_name, 2, {WRAPS: "nothing"})
+    pairs._registry.set_tags(pairs.custom_name, 2, {BASIC_MODEL_ID: "nothing"})
     cursor = None
     for _ in range(2):
         result = tick(home, cursor)
