@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Self
 
@@ -33,8 +33,7 @@ class SensorCursor:
     @classmethod
     def from_json(cls, cursor: str | None) -> Self:
         """What an earlier tick has kept; nothing where the cursor was reset."""
-        known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in json.loads(cursor or "{}").items() if name in known})
+        return cls(**json.loads(cursor or "{}"))
 
     def to_json(self) -> str:
         """The cursor as the text that Dagster keeps for the next tick."""

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 RECORD = "marvel_assets: "
 """Begins the comment's last line, which holds what the server has no field for."""
 
-LONGEST_COMMENT = 65_535
 TRIES = 5
 JITTER_SECONDS = 0.1, 1.0
 """Between two tries, and between two looks, chosen at random so that two homes don't stay in step."""
@@ -71,16 +70,7 @@ class UnityCatalogRegistry(ModelRegistry):
     def get_version_by_alias(self, name: str, alias: str) -> ModelVersion | None:
         """Follow the row that stands for the alias to the version that it names."""
         pointer = self._api.find(f"models/{name}@{alias}")
-        if pointer is None:
-            return None
-        comment = pointer["comment"] or ""
-        version = self.get_version(name, int(comment)) if comment.isdecimal() else None
-        if version is None:
-            raise RegistryError(
-                f"The model {name}@{alias} on {self._api.url} stands for an alias, and its comment is {comment!r}, "
-                f"expected the number of a version of {name}. Correct the comment there, or delete {name}@{alias}."
-            )
-        return version
+        return None if pointer is None else self.get_version(name, int(pointer["comment"]))
 
     def search_versions(self, name: str, *, model_id: str | None = None) -> list[ModelVersion]:
         """List them all; the comments tell their logged models."""
@@ -221,13 +211,7 @@ def missing_securables(
 
 
 def _comment(description: str, record: _Record) -> str:
-    comment = f"{description}\n{RECORD}{record.model_dump_json()}"
-    if len(comment) > LONGEST_COMMENT:
-        raise RegistryError(
-            f"Description and tags of {record.model_id} are {len(comment):,} characters; the server keeps "
-            f"{LONGEST_COMMENT:,}. Shorten them."
-        )
-    return comment
+    return f"{description}\n{RECORD}{record.model_dump_json()}"
 
 
 def _wait() -> None:

@@ -25,11 +25,7 @@ FILES_DIGEST = "files_sha256"
 
 
 class ModelFilesChangedError(RuntimeError):
-    """A model's files are not the ones that were logged."""
-
-
-class ModelFilesMissingError(ModelFilesChangedError):
-    """There are no files where a model was logged."""
+    """A model's files are not the ones that were logged, or are missing."""
 
 
 @contextmanager
@@ -51,7 +47,7 @@ def checked_files(
     recorded = digest or client.get_logged_model(model_id).tags.get(FILES_DIGEST)
     with _downloaded(uri) as folder:
         if not any(folder.iterdir()):
-            raise ModelFilesMissingError(
+            raise ModelFilesChangedError(
                 f"{uri}: its files are missing; they were logged as {model_id}. Put them back, or delete that logged "
                 "model and materialise again."
             )

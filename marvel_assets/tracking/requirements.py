@@ -14,6 +14,7 @@ def requirements_with(wheel: Path) -> list[str]:
 
     The wheel goes along among the model's ``code_paths``; else it would not be there to be installed.
     """
-    declared = [line for line in requires("marvel-assets") or [] if "extra ==" not in line]
-    names = sorted(line.split(";")[0].split("<")[0].split("=")[0].split(">")[0].strip() for line in declared)
+    from packaging.requirements import Requirement
+
+    names = sorted(Requirement(line).name for line in requires("marvel-assets") or [] if "extra ==" not in line)
     return [*(f"{name}=={version(name)}" for name in names), f"code/{wheel.name}"]

@@ -2,7 +2,6 @@
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
@@ -16,9 +15,6 @@ from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.tracking.run_tags import RunTags
 from marvel_assets.utils.code_versions import code_version, make_cache_key
 from marvel_assets.utils.locks import exclusive
-
-if TYPE_CHECKING:
-    from marvel_assets.training.search import SearchBudget
 
 retrain = dg.define_asset_job(
     "retrain",
@@ -51,21 +47,15 @@ class TuneConfig(dg.Config):
     )
 
 
-def tune_parameters(
+@dg.op
+def tune_hyperparameters(
     context: dg.OpExecutionContext,
     config: TuneConfig,
     project: Project,
     tables: Tables,
     tracking: MlflowTracking,
-) -> str:
-    """Search, compare the best with the configured parameters, and log both.
-
-    Returns:
-        The parameters as they are pasted into the project's configuration.
-
-    Raises:
-        dagster.Failure: there is no such table, or the study can't go on.
-    """
+) -> None:
+    """Cross-validate parameters on the training rows, and print the best as a block for project.yml."""
     from marvel_assets.model.pipeline import default_threads
     from marvel_assets.tracking.model_logging import DataSet
     from marvel_assets.tracking.study_logging import log_study
@@ -80,7 +70,20 @@ def tune_parameters(
     training = TrainingRows(to_frame(read, settings.features, settings.target), read[IDENTIFIER].to_pandas())
     del read
     budget = SearchBudget(config.trials, config.minutes, config.folds, config.seed, config.threads or default_threads())
-    cache_key = study_cache_key(table, project, budget, config)
+    # A run with the same key goes on where the last one ended, whatever trials it asks for.
+    cache_key = make_cache_key(
+        table,
+        table.content,
+        settings.features,
+        settings.fit_rules,
+        sorted(settings.fit_settings.items()),
+        budget.splits,
+        budget.seed,
+        f"sample {config.sample}",
+        f"holdout {config.holdout}",
+        STUDY_CODE_VERSION,
+        *(version(library) for library in ("lightgbm", "optuna", "scikit-learn")),
+    )
     context.log.info(
         f"Study {cache_key[:12]} on {len(training.ids):,} rows of {table}: up to {budget.trials} trials in "
         f"{budget.minutes:g} minutes"
@@ -104,25 +107,8 @@ def tune_parameters(
             {"study": cache_key, "trials": len(result.trials), "folds": budget.splits, "seed": budget.seed},
             proposal,
         )
-    return proposal
-
-
-def study_cache_key(table: TableVersion, project: Project, budget: "SearchBudget", config: TuneConfig) -> str:
-    """What decides a study; a run with the same goes on where the last one ended, whatever trials it asks for."""
-    settings = project.config
-    return make_cache_key(
-        table,
-        table.content,
-        settings.features,
-        settings.fit_rules,
-        sorted(settings.fit_settings.items()),
-        budget.splits,
-        budget.seed,
-        f"sample {config.sample}",
-        f"holdout {config.holdout}",
-        STUDY_CODE_VERSION,
-        *(version(library) for library in ("lightgbm", "optuna", "scikit-learn")),
-    )
+    context.log.info(f"What to paste into {project.config_path}, if you want it:\n{proposal}")
+    context.add_output_metadata({"parameters": dg.MetadataValue.md(f"```yaml\n{proposal}```")})
 
 
 def _training_table(config: TuneConfig, name: str, tables: Tables) -> TableVersion:
@@ -136,20 +122,6 @@ def _training_table(config: TuneConfig, name: str, tables: Tables) -> TableVersi
     except TableNotFoundError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     return TableVersion(name, config.version, recorded.rows, recorded.content)
-
-
-@dg.op
-def tune_hyperparameters(
-    context: dg.OpExecutionContext,
-    config: TuneConfig,
-    project: Project,
-    tables: Tables,
-    tracking: MlflowTracking,
-) -> None:
-    """Cross-validate parameters on the training rows, and print the best as a block for project.yml."""
-    proposal = tune_parameters(context, config, project, tables, tracking)
-    context.log.info(f"What to paste into {project.config_path}, if you want it:\n{proposal}")
-    context.add_output_metadata({"parameters": dg.MetadataValue.md(f"```yaml\n{proposal}```")})
 
 
 @dg.job(description="Search for better parameters on the training rows, and propose them; nothing is changed.")
