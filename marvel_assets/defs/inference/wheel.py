@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 import tomllib
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +37,17 @@ class WheelBuilder(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             dagster.Failure: uv can't build it.
         """
-        project = _project_table()
-        content = _content_hash(project)
+        declared = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+        name, version = declared["project"]["name"], declared["project"]["version"]
+        content = _content_hash(_pyproject(declared, version))
         # A letter first: digits alone would be normalised as a number.
-        label = f"{project['version']}+h{content}"
-        wheel = Path(self.folder, f"{project['name'].replace('-', '_')}-{label}-py3-none-any.whl")
+        label = f"{version}+h{content}"
+        wheel = Path(self.folder, f"{name.replace('-', '_')}-{label}-py3-none-any.whl")
         if not wheel.exists():
-            self._build({**project, "version": label}, wheel)
+            self._build(_pyproject(declared, label), wheel)
         return WheelRef(str(wheel), hashlib.sha256(wheel.read_bytes()).hexdigest(), content)
 
-    def _build(self, project: dict[str, Any], wheel: Path) -> None:
+    def _build(self, pyproject: str, wheel: Path) -> None:
         import uv
 
         with temporary_folder(wheel.parent) as tree:
@@ -52,18 +55,9 @@ class WheelBuilder(dg.ConfigurableResource):  # type: ignore[type-arg]
                 target = tree / "src" / file.relative_to(PROJECT_ROOT)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
-            (tree / "pyproject.toml").write_text(_pyproject(project), encoding="utf-8")
-            command = [
-                uv.find_uv_bin(),
-                "build",
-                "--wheel",
-                "--offline",
-                "--no-cache",
-                "--quiet",
-                "--out-dir",
-                "out",
-                str(tree),
-            ]
+            (tree / "pyproject.toml").write_text(pyproject, encoding="utf-8")
+            options = ["--wheel", "--offline", "--no-cache", "--quiet", "--out-dir", "out"]
+            command = [uv.find_uv_bin(), "build", *options, str(tree)]
             done = subprocess.run(  # noqa: S603
                 command, cwd=tree, capture_output=True, text=True, check=False, timeout=BUILD_SECONDS
             )
@@ -76,37 +70,25 @@ def _sources() -> list[Path]:
     return sorted([PACKAGE / "__init__.py", PACKAGE / "py.typed", *(PACKAGE / "model").rglob("*.py")])
 
 
-def _project_table() -> dict[str, Any]:
-    """Name, version, Python versions and base dependencies of this project."""
-    declared = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    return {key: declared["project"][key] for key in ("name", "version", "requires-python", "dependencies")} | {
-        "build-system": declared["build-system"]
-    }
-
-
-def _content_hash(project: dict[str, Any]) -> str:
-    digest = hashlib.sha256(repr(sorted(project.items())).encode())
+def _content_hash(pyproject: str) -> str:
+    digest = hashlib.sha256(pyproject.encode())
     for file in _sources():
         content = file.read_bytes()
         digest.update(f"\0{file.relative_to(PROJECT_ROOT)}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()[:16]
 
 
-def _pyproject(project: dict[str, Any]) -> str:
-    dependencies = ", ".join(f'"{line}"' for line in project["dependencies"])
-    build = project["build-system"]
-    requires = ", ".join(f'"{line}"' for line in build["requires"])
-    return f"""\
-[project]
-name = "{project["name"]}"
-version = "{project["version"]}"
-requires-python = "{project["requires-python"]}"
-dependencies = [{dependencies}]
-
-[build-system]
-requires = [{requires}]
-build-backend = "{build["build-backend"]}"
-
-[tool.uv.build-backend]
-module-name = "marvel_assets"
-"""
+def _pyproject(declared: dict[str, Any], version: str) -> str:
+    """The wheel's own project file: what this project declares, without extras and commands."""
+    project = {key: declared["project"][key] for key in ("name", "requires-python", "dependencies")}
+    tables = {
+        "project": {**project, "version": version},
+        "build-system": declared["build-system"],
+        "tool.uv.build-backend": {"module-name": "marvel_assets"},
+    }
+    # Texts and lists of texts are written alike in JSON and TOML.
+    lines = [
+        [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
+        for name, table in tables.items()
+    ]
+    return "\n".join(chain.from_iterable(lines)) + "\n"
