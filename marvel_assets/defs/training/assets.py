@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
+from marvel_assets.config import ProjectConfig
 from marvel_assets.datasets.base import IDENTIFIER
 from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS, picture
 from marvel_assets.defs.resources import Project
@@ -20,6 +21,7 @@ from marvel_assets.utils.code_versions import code_version, make_cache_key
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from sklearn.pipeline import Pipeline
 
 GROUP = "training"
 FIT_CODE_VERSION = code_version("marvel_assets.training.fit", "marvel_assets.training.dataset")
@@ -103,7 +105,9 @@ def fitted_pipeline(
         is_new = fitted is None
         if fitted is None:
             fit = _fit if config.distribution is None else _fit_on_workers
-            fitted = fit(context, config, train_set, project, tables, pipeline_cache, cache_key)
+            pipeline, digest, rows = fit(context, config, train_set, project.config, tables)
+            workers = config.distribution.workers if config.distribution else 0
+            fitted = pipeline_cache.keep(pipeline, cache_key, train_set, digest, rows, config.sample, workers=workers)
     context.log.info(f"Pipeline {cache_key[:12]} on {fitted.trained_on}: {'fitted' if is_new else 'unchanged'}")
     return dg.MaterializeResult(
         value=fitted,
@@ -126,17 +130,18 @@ def _fit(
     context: dg.AssetExecutionContext,
     config: FitConfig,
     train_set: TableVersion,
-    project: Project,
+    settings: ProjectConfig,
     tables: Tables,
-    pipeline_cache: PipelineCache,
-    cache_key: str,
-) -> FittedPipeline:
-    """Fit in this process."""
+) -> tuple["Pipeline", str, int]:
+    """Fit in this process.
+
+    Returns:
+        The fitted pipeline, the digest of its rows, and their number.
+    """
     from marvel_assets.model.pipeline import default_threads
     from marvel_assets.training.dataset import dataset_columns, rows_digest, to_frame
     from marvel_assets.training.fit import fit_from_config
 
-    settings = project.config
     read = tables.read(train_set, dataset_columns(settings.features, settings.target), config.sample)
     rows = to_frame(read, settings.features, settings.target)
     ids = read[IDENTIFIER].to_pandas() if settings.early_stopping else None
@@ -144,26 +149,24 @@ def _fit(
     threads, trees = config.threads or default_threads(), settings.parameters.n_estimators
     context.log.info(f"Fitting {trees:,} trees on {len(rows):,} rows, {threads} thread(s)")
     pipeline = fit_from_config(settings, rows, ids, threads)
-    return pipeline_cache.keep(pipeline, cache_key, train_set, rows_digest(rows), len(rows), config.sample)
+    return pipeline, rows_digest(rows), len(rows)
 
 
 def _fit_on_workers(
     context: dg.AssetExecutionContext,
     config: FitConfig,
     train_set: TableVersion,
-    project: Project,
+    settings: ProjectConfig,
     tables: Tables,
-    pipeline_cache: PipelineCache,
-    cache_key: str,
-) -> FittedPipeline:
-    """Fit in other processes, each of which reads its own part of the rows."""
+) -> tuple["Pipeline", str, int]:
+    """As ``_fit``, in other processes, each of which reads its own part of the rows."""
     from marvel_assets.training.dask_cluster import dask_workers
     from marvel_assets.training.dataset import dataset_columns
     from marvel_assets.training.distributed import fit_on_workers
     from marvel_assets.training.fit import pipeline_from_config
 
     assert config.distribution is not None  # noqa: S101
-    number, settings = config.distribution.workers, project.config
+    number = config.distribution.workers
     if settings.early_stopping is not None or settings.native_categories:
         raise dg.Failure(
             "early_stopping and native_categories (config/project.yml) are for a fit in one process; take them out "
@@ -184,9 +187,7 @@ def _fit_on_workers(
                 workers.client, workers.addresses, scan.parts(number), pipeline, settings.features, settings.target
             )
         )
-    return pipeline_cache.keep(
-        done.pipeline, cache_key, train_set, done.rows_digest, done.rows, config.sample, workers=number
-    )
+    return done.pipeline, done.rows_digest, done.rows
 
 
 @dg.asset(
