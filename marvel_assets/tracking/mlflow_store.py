@@ -64,8 +64,10 @@ def connect(uri: str, locks: Path, registry_uri: str | None = None, *, read_only
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     if uri.startswith(SQLITE) and not read_only:
-        with exclusive(locks, "mlflow-database"):
-            _prepare_database(Path(uri.removeprefix(SQLITE)), ProjectPaths(locks.parent))
+        database, home = Path(uri.removeprefix(SQLITE)), ProjectPaths(locks.parent)
+        if not _is_ready(database, home):
+            with exclusive(locks, "mlflow-database"):
+                _prepare_database(database, home)
     if mlflow.get_tracking_uri() != uri:
         mlflow.set_tracking_uri(uri)
     if mlflow.get_registry_uri() != registry_uri:
@@ -98,6 +100,10 @@ def artifact_root_of(client: mlflow.MlflowClient, uri: str) -> str | None:
     return root
 
 
+def _is_ready(database: Path, home: ProjectPaths) -> bool:
+    return database.exists() and (database != home.mlflow_database or _recorded_home(home) in {None, home.root})
+
+
 def _prepare_database(database: Path, home: ProjectPaths) -> None:
     """Make the database, or let the home's own name its files where they are: it may have been moved or copied."""
     if not database.exists():
@@ -110,7 +116,7 @@ def _prepare_database(database: Path, home: ProjectPaths) -> None:
         store = SqlAlchemyStore(f"{SQLITE}{unfinished}", (database.parent / "artifacts").as_uri())  # type: ignore[no-untyped-call]
         store.engine.dispose()
         unfinished.replace(database)
-    elif database == home.mlflow_database and (before := _recorded_home(home)) not in {None, home.root}:
+    elif not _is_ready(database, home) and (before := _recorded_home(home)):
         _rename_home(ProjectPaths(before), home)
 
 
