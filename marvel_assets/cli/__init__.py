@@ -137,13 +137,12 @@ def _prepare_spark(home: ProjectPaths, command: str) -> None:
     from marvel_assets.defs.resources import profile_name
 
     if command == "spark-server" or (profile_name() == "spark" and not os.environ.get("MARVEL_SPARK_URL")):
-        from marvel_assets.spark.delta_jars import JarsError
-        from marvel_assets.spark.java import JavaError
+        from marvel_assets.spark.java import SparkError
         from marvel_assets.spark.local import LocalJvm
 
         try:
             LocalJvm.prepare(home.spark, home.locks).build_cds_archive()
-        except (JavaError, JarsError) as error:
+        except SparkError as error:
             sys.exit(str(error))
 
 

@@ -78,14 +78,13 @@ def serve_model(home: ProjectPaths, port: int) -> int:
 def serve_spark(home: ProjectPaths, port: int) -> None:
     """Serve Spark Connect until the process is ended."""
     from marvel_assets.spark.connect_server import serve
-    from marvel_assets.spark.delta_jars import JarsError
-    from marvel_assets.spark.java import JavaError
+    from marvel_assets.spark.java import SparkError
 
     print(f"Spark Connect: sc://127.0.0.1:{port}   (Ctrl+C ends it; use it: MARVEL_SPARK_URL=… make run PROFILE=spark)")
     sys.stdout.flush()
     try:
         serve(home.spark, home.locks, port)
-    except (JavaError, JarsError) as error:
+    except SparkError as error:
         sys.exit(str(error))
 
 

@@ -12,14 +12,14 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from marvel_assets.spark.java import Java
+from marvel_assets.spark.java import Java, SparkError
 from marvel_assets.utils.locks import exclusive
 
 SECONDS = 120
 GROUP = "io.delta"
 
 
-class JarsError(RuntimeError):
+class JarsError(SparkError):
     """A jar can't be had; the text names it, and where to put it by hand."""
 
 

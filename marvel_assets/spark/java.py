@@ -13,7 +13,11 @@ OLDEST = 17
 INSTALL = "On Debian: apt-get install default-jre-headless; elsewhere any JDK from 17 on, named by JAVA_HOME."
 
 
-class JavaError(RuntimeError):
+class SparkError(RuntimeError):
+    """Spark can't be started or reached; the text says what to do."""
+
+
+class JavaError(SparkError):
     """No Java that Spark can use; the text says what to install."""
 
 

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Literal
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from marvel_assets.spark.delta_jars import JarsError
-from marvel_assets.spark.java import JavaError, find_java
+from marvel_assets.spark.connect import check_reachable
+from marvel_assets.spark.java import SparkError, find_java
+from marvel_assets.spark.local import LocalJvm
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-    from marvel_assets.spark.local import LocalJvm
 
 APPLICATION = "marvel_assets"
 INSTALL = "python3 tools/bootstrap.py"
@@ -69,47 +68,36 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
             dagster.Failure: a package, Java or a jar is missing, or the server can't be reached.
         """
         if self._session is None:
-            start = {"local": self._local, "connect": self._connect, "databricks": self._databricks}[self.mode]
-            self._session = start()
+            try:
+                self._check()
+                start = {"local": self._local, "connect": self._connect, "databricks": self._databricks}[self.mode]
+                self._session = start()
+                if self.mode != "local":
+                    for key, value in {**CONNECT_SETTINGS, **self.settings}.items():
+                        self._session.conf.set(key, value)
+            except SparkError as error:
+                raise dg.Failure(str(error), allow_retries=False) from error
         return self._session
 
     def problems(self) -> list[str]:
-        """What a session would lack: a package, Java, a server that answers. It fetches missing jars."""
-        look = {"local": self._java, "connect": self._address, "databricks": self._databricks_client}[self.mode]
+        """What a session would lack: a package, Java, a server that answers."""
         try:
-            look()
-        except dg.Failure as failure:
-            return [str(failure.description)]
+            self._check()
+        except SparkError as error:
+            return [str(error)]
         return []
 
-    def _java(self) -> None:
-        _needs("pyspark", "spark")
-        try:
+    def _check(self) -> None:
+        module, extra = ("databricks.connect", "databricks") if self.mode == "databricks" else ("pyspark", "spark")
+        _needs(module, extra)
+        if self.mode == "local":
             find_java()
-        except JavaError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
-
-    def _jvm(self) -> LocalJvm:
-        from marvel_assets.spark.local import LocalJvm
-
-        _needs("pyspark", "spark")
-        try:
-            return LocalJvm.prepare(Path(self.folder), Path(self.locks))
-        except (JavaError, JarsError) as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
-
-    def _address(self) -> str:
-        from marvel_assets.spark.connect import check_reachable
-
-        _needs("pyspark", "spark")
-        return check_reachable(self.url or "", CONNECT_SECONDS)
-
-    def _databricks_client(self) -> None:
-        _needs("databricks.connect", "databricks")
+        elif self.mode == "connect":
+            check_reachable(self.url or "", CONNECT_SECONDS)
 
     def _local(self) -> SparkSession:
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        jvm = self._jvm()
+        jvm = LocalJvm.prepare(Path(self.folder), Path(self.locks))
         os.environ.update(jvm.workers())
         settings = jvm.settings(self.settings)
         from pyspark.sql import SparkSession
@@ -117,16 +105,11 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
         return SparkSession.builder.master(self.master).appName(APPLICATION).config(map=settings).getOrCreate()
 
     def _connect(self) -> SparkSession:
-        url = self._address()
         from pyspark.sql import SparkSession
 
-        session = SparkSession.builder.remote(url).appName(APPLICATION).getOrCreate()
-        for key, value in {**CONNECT_SETTINGS, **self.settings}.items():
-            session.conf.set(key, value)
-        return session
+        return SparkSession.builder.remote(str(self.url)).appName(APPLICATION).getOrCreate()
 
     def _databricks(self) -> SparkSession:
-        self._databricks_client()
         from databricks.connect import DatabricksSession
 
         builder = DatabricksSession.builder
@@ -138,13 +121,10 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
             where = (
                 f"profile {self.profile}" if self.profile else os.environ.get("DATABRICKS_HOST", "no DATABRICKS_HOST")
             )
-            raise dg.Failure(
+            raise SparkError(
                 f"Databricks Connect ({where}) gave no session: {error}. Set DATABRICKS_HOST, credentials, and "
-                "DATABRICKS_CLUSTER_ID or DATABRICKS_SERVERLESS_COMPUTE_ID=auto, or name a profile.",
-                allow_retries=False,
+                "DATABRICKS_CLUSTER_ID or DATABRICKS_SERVERLESS_COMPUTE_ID=auto, or name a profile."
             ) from error
-        for key, value in {**CONNECT_SETTINGS, **self.settings}.items():
-            session.conf.set(key, value)
         return session
 
 
@@ -156,7 +136,6 @@ def _needs(module: str, extra: str) -> None:
     except ModuleNotFoundError:
         is_there = False
     if not is_there:
-        raise dg.Failure(
-            f"{module} is not installed; install the extra: {INSTALL} {extra}, or call: make run PROFILE={extra}",
-            allow_retries=False,
+        raise SparkError(
+            f"{module} is not installed; install the extra: {INSTALL} {extra}, or call: make run PROFILE={extra}"
         )
