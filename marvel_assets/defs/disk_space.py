@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tempfile
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,8 @@ def check_access(home: ProjectPaths, mode: int = os.R_OK | os.W_OK) -> list[str]
     if home.root.exists() and not home.root.is_dir():
         return [f"MARVEL_HOME is {str(home.root)!r}, which is not a folder; name another."]
     databases = (home.mlflow_database, home.dagster / "history" / "runs.db")
-    for path in (_existing(home.root), *sorted(home.root.glob("*/")), *filter(Path.exists, databases)):
+    # One after the other: what is in a closed folder can't even be looked for.
+    for path in chain([_existing(home.root)], sorted(home.root.glob("*/")), filter(Path.exists, databases)):
         if not os.access(path, mode | (os.X_OK if path.is_dir() else 0)):
             what = "written to" if mode & os.W_OK else "read"
             problem = f"user {os.geteuid()} has no permission, or its file system is mounted read-only"
