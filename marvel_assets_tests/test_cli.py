@@ -68,7 +68,7 @@ def test_doctor_names_a_home_that_is_a_file(
 
 
 @pytest.mark.usefixtures("home")
-@pytest.mark.parametrize("command", ["doctor", "summary"])
+@pytest.mark.parametrize("command", ["doctor", "summary", "score new.csv -o out.csv", "explain Uatu"])
 @pytest.mark.parametrize("profile", ["embedded", "spark"])
 def test_a_command_that_only_looks_makes_no_home(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, profile: str
@@ -78,7 +78,7 @@ def test_a_command_that_only_looks_makes_no_home(
     monkeypatch.setenv("MARVEL_PROFILE", profile)
 
     # when
-    end_of(monkeypatch, command)
+    end_of(monkeypatch, *command.split())
 
     # then
     assert not (tmp_path / "nothing").exists()

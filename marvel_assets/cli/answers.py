@@ -61,7 +61,7 @@ def score(home: ProjectPaths, source: str, target: str) -> None:
     delivered = lookup.columns_to_score(dataset)
     columns = ["name", "id", *dataset.by_name, "reason"]
     rejected: list[Any] = []
-    with _served_model(resources) as (name, answer), TemporaryDirectory() as scratch:
+    with _served_model(home, resources) as (name, answer), TemporaryDirectory() as scratch:
         file = FileSource("standard input" if source == STANDARD else source, _file(source, Path(scratch)), delivered)
         with DuckDBEngine(scratch=scratch).session() as session, _writer(target) as write:
             try:
@@ -91,7 +91,7 @@ def explain(home: ProjectPaths, name_or_id: str, picture: str | None) -> None:
     raw = Materialised.read(home).table("raw_characters")
     if raw is None:
         sys.exit(f"{home.root} holds no characters yet. Materialise the graph with `make run` first.")
-    with _served_model(resources) as (_, answer), resources["engine"].session() as session:
+    with _served_model(home, resources) as (_, answer), resources["engine"].session() as session:
         session.read_table(resources["tables"].location(raw.name), raw.version, "delivered")
         session.create_table_as(lookup.named_rows_sql(dataset, "delivered", name_or_id), "named")
         identifier = _one_id(session, dataset, name_or_id)
@@ -118,12 +118,14 @@ def explain(home: ProjectPaths, name_or_id: str, picture: str | None) -> None:
 
 
 @contextmanager
-def _served_model(resources: dict[str, Any]) -> Iterator[tuple[str, Callable[[pd.DataFrame], dict[str, list[Any]]]]]:
+def _served_model(
+    home: ProjectPaths, resources: dict[str, Any]
+) -> Iterator[tuple[str, Callable[[pd.DataFrame], dict[str, list[Any]]]]]:
     """The name of the custom version under the alias, and what it says of rows: also how sure it is, and why."""
     import mlflow
 
     with in_one_line():
-        custom = served_pair(resources).custom
+        custom = served_pair(home, resources).custom
         with resources["unity_catalog"].files_of(custom) as files:
             # Asked through its class: the signature of versions that were logged earlier knows no parameters.
             model = mlflow.pyfunc.load_model(str(files)).unwrap_python_model()

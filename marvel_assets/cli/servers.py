@@ -51,9 +51,12 @@ def in_one_line() -> Iterator[None]:
         sys.exit(add_outage_hint(" ".join(str(error).split())))
 
 
-def served_pair(resources: dict[str, Any]) -> ModelPair:
+def served_pair(home: ProjectPaths, resources: dict[str, Any]) -> ModelPair:
     """The pair under the alias; the command ends where there is none."""
-    pair: ModelPair | None = resources["unity_catalog"].pairs(resources["project"].config).current()
+    catalog = resources["unity_catalog"]
+    # Asked for, MLflow would make the database.
+    is_there = catalog.registry_uri != home.mlflow_uri or home.mlflow_database.exists()
+    pair: ModelPair | None = catalog.pairs(resources["project"].config).current() if is_there else None
     if pair is None:
         sys.exit("No model has the alias latest-model yet. Materialise the graph with `make run` first.")
     return pair
@@ -66,7 +69,7 @@ def serve_model(home: ProjectPaths, port: int) -> int:
     resources = profile_resources(home)
     catalog = resources["unity_catalog"]
     with in_one_line():
-        pair = served_pair(resources)
+        pair = served_pair(home, resources)
     uri = f"models:/{pair.custom.name}/{pair.custom.version}"
     # What was checked is what is served: the server fetches nothing by itself.
     with in_one_line(), catalog.files_of(pair.custom) as files:
