@@ -93,7 +93,7 @@ def test_without_a_package_index_nothing_is_said_against_the_model(
         predict_in_clean_environment(basic.uri, example_frame(DATASET, FEATURE_NAMES), first_run.mlflow_uri)
 
 
-@pytest.mark.slow(reason="installs a scoring environment")
+@pytest.mark.slow(reason="installs a scoring environment, unless a test before has")
 def test_a_model_that_does_not_predict_says_why(home: ProjectPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     # given: a checkout whose path has a blank
     checkout = tmp_path / "a blank"
@@ -102,9 +102,11 @@ def test_a_model_that_does_not_predict_says_why(home: ProjectPaths, tmp_path: Pa
     monkeypatch.setattr(sys, "executable", str(checkout / "bin" / "python"))
     store = f"sqlite:///{home.mlflow_database}"
     connect(store, home.locks).create_experiment("probe", home.mlflow_artifacts.as_uri())
-    uri = log(tmp_path, PROBE, [f"mlflow=={mlflow.__version__}"], [])
+    wheel = Path(WheelBuilder(folder=str(home.wheels)).wheel().path)
+    broken = PROBE.replace("import marvel_assets\n", "import marvel_nowhere\n")
+    uri = log(tmp_path, broken, requirements_with(wheel), [str(wheel)])
 
     # then
-    with pytest.raises(CleanEnvironmentError, match="No module named 'marvel_assets'"):
+    with pytest.raises(CleanEnvironmentError, match="No module named 'marvel_nowhere'"):
         # when
         predict_in_clean_environment(uri, pd.DataFrame({"any": [1]}), store)

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import mlflow
 import pytest
@@ -67,14 +68,18 @@ def test_a_custom_model_that_was_changed_scores_nobody(home: ProjectPaths, pairs
 
 @pytest.mark.parametrize("command", ["summary", "serve"])
 def test_the_commands_load_nothing_that_was_changed(
-    home: ProjectPaths, pairs: ModelPairs, tmp_path: Path, command: str
+    home: ProjectPaths,
+    pairs: ModelPairs,
+    tmp_path: Path,
+    marvel_here: Callable[..., CompletedProcess[str]],
+    command: str,
 ):
     # given
     marker = tmp_path / "marker"
     plant(home, served(pairs).custom.model_id, marker)
 
     # when
-    done = marvel(command)
+    done = marvel_here(command)
 
     # then
     assert done.returncode != 0

@@ -13,7 +13,7 @@ from marvel_assets.config import ProjectConfig
 from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
-from marvel_assets_tests.commands import python, reference, succeeded
+from marvel_assets_tests.commands import reference
 from marvel_assets_tests.graph import failure_of, run_graph, run_job
 
 pytestmark = pytest.mark.integration
@@ -73,12 +73,17 @@ def test_the_study_is_in_mlflow_with_its_course_its_trials_and_its_rows(
     assert rows.dataset.digest.startswith(f"v{reference(trained, 'train_set').version}-")
 
 
-def test_the_proposal_is_a_block_that_the_configuration_takes(
-    trained: ProjectPaths, tune: Callable[..., str], small_project: Path, tmp_path: Path
+def test_the_proposal_is_printed_as_a_block_that_the_configuration_takes(
+    trained: ProjectPaths,
+    tune: Callable[..., str],
+    small_project: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ):
     # given
     assert tune() == ""
     [run] = runs_of(trained)
+    assert artifact(trained, run, "parameters.yml") in capfd.readouterr().err
 
     # when
     proposed = yaml.safe_load(artifact(trained, run, "parameters.yml"))
@@ -161,17 +166,3 @@ def test_what_cannot_be_done_is_told_with_the_reason(tune: Callable[..., str], s
 
 def test_without_training_rows_it_says_what_to_materialise(tune: Callable[..., str]):
     assert "train_set is not there; materialise train_set first" in tune()
-
-
-def test_the_command_prints_the_block(trained: ProjectPaths, tmp_path: Path):
-    # given
-    settings = tmp_path / "tune.yml"
-    settings.write_text(yaml.safe_dump({"ops": {"tune_hyperparameters": {"config": FEW}}}))
-
-    # when
-    done = succeeded(python("-m", "dagster", "job", "execute", "-m", "marvel_assets.definitions",
-                            "-j", "tune", "-c", str(settings)))  # fmt: skip
-
-    # then
-    [run] = runs_of(trained)
-    assert artifact(trained, run, "parameters.yml") in done.stderr
