@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.paths import ProjectPaths
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets_tests.commands import succeeded
 from marvel_assets_tests.faults.conftest import KILLS, LOST, Undisturbed
 from marvel_assets_tests.faults.inventory import differences, inventory
 from marvel_assets_tests.faults.kills import Moment, is_killed, left_in, prepare, run, spread
 from marvel_assets_tests.faults.scale import amount
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="every run is a process of its own")
 
 LANDMARKS = {
     "raw_characters: delta raw_characters": "within",
@@ -27,15 +27,15 @@ LANDMARKS = {
 }
 """Commits of each kind, in the order of a run: tables, fit, logging, registration, aliases, predictions."""
 
-KILLED = amount(len(LANDMARKS), 50)
-OF_WHICH = slice(amount(2, 0), None, amount(4, 1))
-"""In the sample two kinds of commits that its run that is killed twice leaves alone."""
-
-KILLED_TWICE = amount(1, 4)
-KILLED_IN_PREPARATION = amount(1, 6)
+KILLED = amount(0, 50)
+KILLED_AGAIN = amount(1, 6)
 KILLED_ON_SPARK = amount(1, 10)
 
+IN_THE_PREPARATION = Moment("start: open dagster/.is_made", 1, "before")
 IN_A_SPARK_COMMIT = Moment("characters: delta train_set", 1, "within", 0.3)
+LEFT_BY_SPARK = ("derby.log", "metastore_db", "spark-warehouse")
+ADVICE_OF_NO_USE = ("does not recreate the same environment", "Setting default log level")
+"""On settings that are not the user's."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -75,7 +75,7 @@ def converges(
     return compare
 
 
-@pytest.mark.parametrize("number", range(KILLED)[OF_WHICH])
+@pytest.mark.parametrize("number", range(KILLED))
 def test_the_run_after_a_kill_leaves_what_an_undisturbed_run_would_have_left(
     fresh: ProjectPaths, moments: list[Moment], number: int, converges: Callable[..., None]
 ):
@@ -89,39 +89,29 @@ def test_the_run_after_a_kill_leaves_what_an_undisturbed_run_would_have_left(
     converges(fresh, str(moments[number]))
 
 
-@pytest.mark.parametrize("number", range(KILLED_TWICE))
-def test_a_kill_of_the_run_that_makes_up_for_a_kill_loses_nothing_either(
-    fresh: ProjectPaths, number: int, converges: Callable[..., None]
-):
-    # given: the second kill is three landmarks further on
-    landmarks = [Moment(name, 1, when) for name, when in LANDMARKS.items()]
-    for moment in landmarks[number], landmarks[number + 3]:
-        assert is_killed(run(fresh, moment)), f"not killed {moment}"
-
-    # when
-    succeeded(run(fresh))
-
-    # then
-    converges(fresh, f"{landmarks[number]} and {landmarks[number + 3]}", kills=2)
-
-
-@pytest.mark.parametrize("number", range(KILLED_IN_PREPARATION))
-def test_a_home_whose_preparation_was_killed_is_prepared_by_the_next_start(
+@pytest.mark.parametrize("number", range(KILLED_AGAIN))
+def test_a_home_in_which_every_run_but_the_last_is_killed_loses_nothing(
     tmp_path: Path, number: int, converges: Callable[..., None]
 ):
-    # given
-    other, record = ProjectPaths(tmp_path / "other"), tmp_path / "boundaries"
-    succeeded(prepare(other, record=record))
-    moment = spread(record.read_text().splitlines(), {"start: open dagster/.is_made": "before"}, number + 1)[number]
-    home = ProjectPaths(tmp_path / "home")
-    assert is_killed(prepare(home, moment)), f"not killed {moment}"
+    # given: a kill in its preparation
+    other, record, home = ProjectPaths(tmp_path / "other"), tmp_path / "boundaries", ProjectPaths(tmp_path / "home")
+    moments = [IN_THE_PREPARATION]
+    if number:
+        succeeded(prepare(other, record=record))
+        moments = spread(record.read_text().splitlines(), {}, number)[-1:]
+    assert is_killed(prepare(home, moments[0])), f"not killed {moments[0]}"
+    succeeded(prepare(home))
+
+    # and kills of the runs that make up for a kill, each two landmarks further on
+    moments += [Moment(name, 1, when) for name, when in LANDMARKS.items()][number % 2 :: 2]
+    for moment in moments[1:]:
+        assert is_killed(run(home, moment)), f"not killed {moment}"
 
     # when
-    succeeded(prepare(home))
     succeeded(run(home))
 
     # then
-    converges(home, f"{moment}, in the preparation")
+    converges(home, ", ".join(map(str, moments)), kills=len(moments))
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +139,9 @@ def test_a_kill_on_spark_takes_the_jvm_along_and_loses_nothing(
     assert left_in(fresh) == []
 
     # when
-    succeeded(run(fresh, MARVEL_PROFILE="spark"))
+    done = succeeded(run(fresh, MARVEL_PROFILE="spark"))
 
     # then
     converges(fresh, f"{moment}, on Spark")
+    assert not [name for name in LEFT_BY_SPARK if (PROJECT_ROOT / name).exists()]
+    assert not [advice for advice in ADVICE_OF_NO_USE if advice in done.stderr]
