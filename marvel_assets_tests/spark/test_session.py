@@ -126,7 +126,7 @@ def test_something_else_that_listens_there_is_named_in_bounded_time(monkeypatch:
 
         # then
         [told] = spark.problems()
-        assert told.startswith(f"No Spark Connect server answers at {url} within 10 s")
+        assert told.startswith(f"No Spark Connect server answers at {url} within 1 s")
 
 
 def test_databricks_without_its_package_is_told_with_the_command_that_brings_it():
