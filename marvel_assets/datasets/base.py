@@ -172,9 +172,9 @@ class Dataset:
         }
 
     @property
-    def model_texts(self) -> tuple[object, ...]:
-        """What the logged models hold of the declaration besides the features' names: examples and labels."""
-        return (self.target, *(feature.examples for feature in self.features))
+    def examples(self) -> tuple[tuple[Any, Any], ...]:
+        """The two rows of the models' input example, feature by feature."""
+        return tuple(feature.examples for feature in self.features)
 
     @cached_property
     def delivered_names(self) -> dict[str, str]:

@@ -86,9 +86,9 @@ def custom_model_version(
 ) -> Iterator[dg.MaterializeResult[ModelVersionRef] | dg.AssetCheckResult]:
     """The basic version wrapped in MarvelModelWrapper, which answers in words; the pair gets the alias latest-model."""
     retraining_lock.acquire(context)
-    experiment = project.config.experiment_name_custom
+    experiment, dataset = project.config.experiment_name_custom, project.config.dataset
     cache_key = make_cache_key(
-        basic_model_version.model_id, inference_wheel.content, project.config.dataset.model_texts, WRAP_CODE_VERSION
+        basic_model_version.model_id, inference_wheel.content, dataset.target, dataset.examples, WRAP_CODE_VERSION
     )
     with tracking.lock(cache_key):
         logged = tracking.find_model(experiment, cache_key)

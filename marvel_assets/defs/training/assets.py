@@ -213,7 +213,7 @@ def basic_model(
     retraining_lock.acquire(context)
     # Another wheel makes no other model: the cache key holds the code that the pipeline needs.
     cache_key = make_cache_key(
-        fitted_pipeline.cache_key, test_set.content, project.config.dataset.model_texts, LOG_CODE_VERSION
+        fitted_pipeline.cache_key, test_set.content, project.config.dataset.examples, LOG_CODE_VERSION
     )
     with tracking.lock(cache_key):
         logged = tracking.find_model(project.config.experiment_name_basic, cache_key)

@@ -226,7 +226,7 @@ def test_other_code_that_answers_the_same_scores_everybody_once(served: ProjectP
     score(served)
 
     # when
-    monkeypatch.setattr(predictions, "SCORING_CODE_VERSION", "another")
+    monkeypatch.setattr(predictions, "scoring_version", lambda _: "another")
     second, third = work_of_scoring(served), work_of_scoring(served)
 
     # then

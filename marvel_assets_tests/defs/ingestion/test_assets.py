@@ -87,7 +87,7 @@ def test_other_rules_that_come_to_the_same_are_run_once(
     _, versions = ingest(home, save(tmp_path, rows(300)))
 
     # when
-    monkeypatch.setattr(ingestion, "CLEANING_CODE_VERSION", "another")
+    monkeypatch.setattr(ingestion, "cleaning_version", lambda _: "another")
     second, third = (ingest(home, tmp_path / "characters.csv") for _ in range(2))
 
     # then
