@@ -196,7 +196,7 @@ def test_a_block_that_is_not_run_names_what_exists(block: Block, monkeypatch: py
             case "python" | "python3":
                 module = arguments[1].replace(".", "/") + ".py" if arguments[0] == "-m" else arguments[0]
                 assert (PROJECT_ROOT / module).exists()
-            case "export":
+            case "export" | "source":
                 pass
             case installed:
                 assert Path(sys.executable).with_name(installed).exists()
