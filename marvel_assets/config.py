@@ -97,8 +97,8 @@ class Gate(_Strict):
     Attributes:
         mode: ``enforce`` withholds a refused challenger; ``report`` reports the result, but registers every model.
         approval: ``automatic``, or ``manual``: a version that passed waits for the job ``approve``.
-        minimum_roc_auc: what the model must exceed, as with the other floors.
-        minimum_log_loss_gain: the base rate's log loss less the model's, in nats.
+        thresholds: of metrics by their names in MLflow; each must be exceeded, downwards where less is better.
+            ``log_loss_gain`` is the base rate's log loss less the model's, in nats.
         minimum_slice_roc_auc: on every gender, identity and universe with ``min_slice_rows`` test rows or more; refused
             where the whole interval is below it.
         max_roc_auc_loss: how much lower the ROC AUC may be than that of the champion, and of the best model served so
@@ -110,9 +110,7 @@ class Gate(_Strict):
 
     mode: Literal["enforce", "report"] = "enforce"
     approval: Literal["automatic", "manual"] = "automatic"
-    minimum_roc_auc: Share = 0.6
-    minimum_balanced_accuracy: Share = 0.5
-    minimum_log_loss_gain: float = 0.0
+    thresholds: dict[str, float] = {"roc_auc": 0.6, "balanced_accuracy_score": 0.5, "log_loss_gain": 0.0}
     minimum_slice_roc_auc: Share = 0.5
     min_slice_rows: Annotated[int, Field(ge=4)] = 500
     max_roc_auc_loss: Annotated[float, Field(gt=0, le=1)] = 0.005

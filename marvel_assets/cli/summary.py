@@ -10,6 +10,7 @@ from marvel_assets.datasets.base import IDENTIFIER
 from marvel_assets.defs.registration.challenger import RESULT
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.evaluation.gate import GateResult
+from marvel_assets.evaluation.metrics import METRICS
 from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, TableVersion, WheelRef, from_json
 from marvel_assets.tracking.mlflow_store import connect
@@ -23,17 +24,6 @@ if TYPE_CHECKING:
     from marvel_assets.paths import ProjectPaths
     from marvel_assets.storage.tables import Tables
 
-METRICS = {
-    "ROC AUC": "roc_auc",
-    "PR AUC": "precision_recall_auc",
-    "balanced accuracy": "balanced_accuracy_score",
-    "MCC": "matthews_corrcoef",
-    "log loss": "log_loss",
-    "accuracy": "accuracy_score",
-    "F1": "f1_score",
-    "precision": "precision_score",
-    "recall": "recall_score",
-}
 METRICS_PER_LINE = 3
 PREDICTIONS_PER_ANSWER = 3
 ROWS_TO_CHOOSE_FROM = 1_000
@@ -89,7 +79,11 @@ def summary(home: ProjectPaths, *, ask_the_model: bool) -> Iterator[str]:
         logged = connect(*stores, read_only=True).get_logged_model(model.model_id)
         figures = {metric.key: metric.value for metric in logged.metrics or []}
         yield f"  model        {model.model_id}, logged by run {model.run_id}"
-        named = [f"{label} {figures[name]:.4f}" for label, name in METRICS.items() if name in figures]
+        named = [
+            f"{metric.label} {figures[name]:.4f}"
+            for name, metric in METRICS.items()
+            if metric.label and name in figures
+        ]
         for start in range(0, len(named), METRICS_PER_LINE):
             yield f"  {'' if start else 'metrics':<12} {', '.join(named[start : start + METRICS_PER_LINE])}"
         yield from _gate(logged.tags, done.version("basic_model_version"), model)

@@ -70,7 +70,14 @@ class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             ConfigError: naming file and key.
         """
-        return ProjectConfig.from_yaml(self.config_path, self.environment, self.dataset)
+        from marvel_assets.evaluation.metrics import METRICS
+
+        config = ProjectConfig.from_yaml(self.config_path, self.environment, self.dataset)
+        if unknown := [name for name in config.gate.thresholds if name not in METRICS]:
+            raise ConfigError(
+                f"{self.config_path}: gate.thresholds names {', '.join(unknown)}; the metrics are {', '.join(METRICS)}."
+            )
+        return config
 
 
 def configured_dataset() -> Dataset:

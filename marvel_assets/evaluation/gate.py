@@ -191,7 +191,7 @@ def evaluate_gate(
     slices = sorted(_slices(rows, alive, candidate, thresholds), key=attrgetter("roc_auc"))
     margin, floor = thresholds.max_roc_auc_loss, thresholds.minimum_slice_roc_auc
     failures = [comparison.failure(margin) for comparison in comparisons]
-    failures += _floors_missed(alive, candidate, thresholds)
+    failures += _thresholds_missed(alive, candidate, thresholds)
     failures += [
         f"{part}: the whole interval is below {floor:g} (gate.minimum_slice_roc_auc)"
         for part in slices
@@ -247,37 +247,20 @@ def compare(
     return Comparison(first, second, interval.low, interval.high, len(alive), name)
 
 
-def _floors_missed(alive: Labels, candidate: Probabilities, thresholds: Gate) -> Iterator[str]:
-    """The absolute floors. A model on the floor itself has missed it: that is where guessing stands."""
-    from marvel_assets.evaluation.metrics import evaluate
+def _thresholds_missed(true: Labels, candidate: Probabilities, thresholds: Gate) -> Iterator[str]:
+    """The metrics that don't exceed their thresholds. A model on the threshold has missed it: there guessing stands."""
+    from marvel_assets.evaluation.metrics import METRICS, THRESHOLD, evaluate
 
-    metrics = evaluate(alive, candidate)
-    metrics["log_loss_gain"] = log_loss_gain(metrics["log_loss"], alive)
-    floors = {
-        "roc_auc": "minimum_roc_auc",
-        "balanced_accuracy_score": "minimum_balanced_accuracy",
-        "log_loss_gain": "minimum_log_loss_gain",
-    }
-    answers = {"alive": metrics["true_positives"] + metrics["false_positives"]}
-    answers["dead"] = len(alive) - answers["alive"]
-    for name, key in floors.items():
-        floor: float = getattr(thresholds, key)
-        if metrics[name] > floor:
+    metrics = evaluate(true, candidate)
+    for name, threshold in thresholds.thresholds.items():
+        is_higher = METRICS[name].higher_is_better
+        if metrics[name] > threshold if is_higher else metrics[name] < threshold:
             continue
-        failure = f"{name} {metrics[name]:.4f} must be above {floor:g} (gate.{key})"
-        only = [answer for answer, count in answers.items() if count == len(alive)]
-        if name == "balanced_accuracy_score" and only:
-            failure += f": it answers {only[0]!r} for every test row"
+        side = "above" if is_higher else "below"
+        failure = f"{name} {metrics[name]:.4f} must be {side} {threshold:g} (gate.thresholds.{name})"
+        if name == "balanced_accuracy_score" and len(set((candidate > THRESHOLD).tolist())) == 1:
+            failure += ": it gives every test row the same answer"
         yield failure
-
-
-def log_loss_gain(log_loss: float, alive: Labels) -> float:
-    """How much better than the base rate a model is, in nats: the log loss of answering the share of those alive."""
-    import numpy as np
-
-    share = float(np.mean(alive))
-    base_rate = -(share * np.log(share) + (1 - share) * np.log(1 - share))
-    return float(base_rate - log_loss)
 
 
 def _slices(rows: pd.DataFrame, alive: Labels, probability: Probabilities, thresholds: Gate) -> list[Slice]:

@@ -1,51 +1,106 @@
-"""How good a classifier is, in the figures that ``mlflow.models.evaluate`` gives, and two more."""
+"""The one list of metrics: logged with each model, shown in summary and card, and open to thresholds of the gate.
+
+Names and definitions are those of MLflow's classifier evaluator (scikit-learn's metrics; ``precision_recall_auc`` is
+the average precision), so that models logged by either compare. Those that MLflow lacks don't reward one answer for all.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     import numpy.typing as npt
 
+    Labels = npt.NDArray[np.int_]
+    Probabilities = npt.NDArray[np.float64]
+
 THRESHOLD = 0.5
-"""The probability from which a character is called alive, as LGBMClassifier.predict has it."""
+"""The probability above which a row is called 1, as LGBMClassifier.predict has it."""
 
 
-def evaluate(alive: npt.NDArray[np.int_], probability: npt.NDArray[np.float64]) -> dict[str, float]:
-    """Judge predicted probabilities against what is true.
+class Metric(NamedTuple):
+    """How good a classifier is in one respect.
 
-    Names and definitions are those of MLflow's classifier evaluator (scikit-learn's metrics; ``precision_recall_auc``
-    is the average precision), so that models logged by either compare. Added are ``balanced_accuracy_score`` and
-    ``matthews_corrcoef``: they don't reward "everybody lives".
+    Attributes:
+        function: of the true classes (1 or 0) and the probabilities of 1, both of shape (n,).
+        label: what a person calls it; none where it is only logged.
+        higher_is_better: which way a threshold of the gate has to be exceeded.
+    """
+
+    function: Callable[[Labels, Probabilities], float]
+    label: str = ""
+    higher_is_better: bool = True
+
+
+def evaluate(true: Labels, probability: Probabilities) -> dict[str, float]:
+    """All metrics, by name.
 
     Args:
-        alive: 1 or 0, shape (n,).
-        probability: of being alive, shape (n,).
+        true: 1 or 0, shape (n,).
+        probability: of 1, shape (n,).
 
     Raises:
         ValueError: only one class is there, so that no ranking can be judged.
     """
-    from sklearn import metrics
-
-    if len(set(alive.tolist())) < 2:  # noqa: PLR2004
+    if len(set(true.tolist())) < 2:  # noqa: PLR2004
         raise ValueError("The test rows hold one class only; no ROC AUC can be computed on them.")
-    predicted = (probability > THRESHOLD).astype(int)
-    negatives, false_positives, false_negatives, positives = metrics.confusion_matrix(alive, predicted).ravel()
-    figures = {
-        "accuracy_score": metrics.accuracy_score(alive, predicted),
-        "balanced_accuracy_score": metrics.balanced_accuracy_score(alive, predicted),
-        "example_count": len(alive),
-        "f1_score": metrics.f1_score(alive, predicted),
-        "false_negatives": false_negatives,
-        "false_positives": false_positives,
-        "log_loss": metrics.log_loss(alive, probability),
-        "matthews_corrcoef": metrics.matthews_corrcoef(alive, predicted),
-        "precision_recall_auc": metrics.average_precision_score(alive, probability),
-        "precision_score": metrics.precision_score(alive, predicted, zero_division=0.0),
-        "recall_score": metrics.recall_score(alive, predicted),
-        "roc_auc": metrics.roc_auc_score(alive, probability),
-        "true_negatives": negatives,
-        "true_positives": positives,
-    }
-    return {name: float(value) for name, value in figures.items()}
+    return {name: float(metric.function(true, probability)) for name, metric in METRICS.items()}
+
+
+def log_loss_gain(true: Labels, probability: Probabilities) -> float:
+    """How much better than the base rate a model is, in nats: the log loss of answering the share of 1 for all."""
+    import numpy as np
+
+    share = float(np.mean(true))
+    base_rate = -(share * np.log(share) + (1 - share) * np.log(1 - share))
+    return float(base_rate - _sklearn("log_loss")(true, probability))
+
+
+def _sklearn(name: str) -> Callable[[Labels, Probabilities], float]:
+    """A metric of scikit-learn that takes probabilities."""
+
+    def function(true: Labels, probability: Probabilities) -> float:
+        from sklearn import metrics
+
+        return float(getattr(metrics, name)(true, probability))
+
+    return function
+
+
+def _of_classes(name: str, **settings: float) -> Callable[[Labels, Probabilities], float]:
+    """A metric of scikit-learn that takes predicted classes."""
+
+    def function(true: Labels, probability: Probabilities) -> float:
+        from sklearn import metrics
+
+        return float(getattr(metrics, name)(true, (probability > THRESHOLD).astype(int), **settings))
+
+    return function
+
+
+def _count(true_class: int, predicted: int) -> Callable[[Labels, Probabilities], float]:
+    """How many rows of a class are called so."""
+    return lambda true, probability: float(((true == true_class) & ((probability > THRESHOLD) == predicted)).sum())
+
+
+METRICS = {
+    "roc_auc": Metric(_sklearn("roc_auc_score"), "ROC AUC"),
+    "precision_recall_auc": Metric(_sklearn("average_precision_score"), "PR AUC"),
+    "balanced_accuracy_score": Metric(_of_classes("balanced_accuracy_score"), "balanced accuracy"),
+    "matthews_corrcoef": Metric(_of_classes("matthews_corrcoef"), "MCC"),
+    "log_loss": Metric(_sklearn("log_loss"), "log loss", higher_is_better=False),
+    "brier_score_loss": Metric(_sklearn("brier_score_loss"), "Brier score", higher_is_better=False),
+    "accuracy_score": Metric(_of_classes("accuracy_score"), "accuracy"),
+    "f1_score": Metric(_of_classes("f1_score"), "F1"),
+    "precision_score": Metric(_of_classes("precision_score", zero_division=0.0), "precision"),
+    "recall_score": Metric(_of_classes("recall_score"), "recall"),
+    "log_loss_gain": Metric(log_loss_gain),
+    "example_count": Metric(lambda true, _: float(len(true))),
+    "true_positives": Metric(_count(1, 1)),
+    "false_negatives": Metric(_count(1, 0)),
+    "true_negatives": Metric(_count(0, 0)),
+    "false_positives": Metric(_count(0, 1), higher_is_better=False),
+}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from marvel_assets.evaluation.metrics import METRICS
 from marvel_assets.utils.redaction import escape_markdown
 
 if TYPE_CHECKING:
@@ -18,15 +19,6 @@ CARD_FILE = "model_card.md"
 PICTURE = "get-artifact?path=plots%2F"
 """How MLflow's server hands out a file of a run's folder ``plots``."""
 
-FIGURES = {
-    "roc_auc": "ROC AUC",
-    "precision_recall_auc": "PR AUC",
-    "balanced_accuracy_score": "balanced accuracy",
-    "matthews_corrcoef": "Matthews correlation",
-    "log_loss": "log loss",
-    "accuracy_score": "accuracy",
-    "f1_score": "F1",
-}
 LIMITS = "It predicts what is usual among similar rows, not what is true of one of them."
 
 
@@ -64,7 +56,8 @@ def model_card(facts: ModelCardData, result: GateResult | None = None) -> str:
 
     Pictures are links that MLflow's own pages resolve; see ``with_full_links`` for other pages.
     """
-    figures = [f"| {label} | {facts.metrics[name]:.4f} |" for name, label in FIGURES.items() if name in facts.metrics]
+    known = {metric.label: facts.metrics[name] for name, metric in METRICS.items() if name in facts.metrics}
+    figures = [f"| {label} | {value:.4f} |" for label, value in known.items() if label]
     parts = [
         f"# {facts.dataset.target.answer}: model {facts.model_id}",
         facts.dataset.description,

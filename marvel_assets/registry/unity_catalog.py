@@ -70,7 +70,16 @@ class UnityCatalogRegistry(ModelRegistry):
     def get_version_by_alias(self, name: str, alias: str) -> ModelVersion | None:
         """Follow the row that stands for the alias to the version that it names."""
         pointer = self._api.find(f"models/{name}@{alias}")
-        return None if pointer is None else self.get_version(name, int(pointer["comment"]))
+        if pointer is None:
+            return None
+        comment = pointer["comment"] or ""
+        version = self.get_version(name, int(comment)) if comment.isdecimal() else None
+        if version is None:
+            raise RegistryError(
+                f"The model {name}@{alias} on {self._api.url} stands for an alias, and its comment is {comment!r}, "
+                f"expected the number of a version of {name}. Correct the comment there, or delete {name}@{alias}."
+            )
+        return version
 
     def search_versions(self, name: str, *, model_id: str | None = None) -> list[ModelVersion]:
         """List them all; the comments tell their logged models."""

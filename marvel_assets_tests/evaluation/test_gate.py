@@ -15,8 +15,8 @@ from marvel_assets.evaluation.gate import (
     GateResult,
     compare,
     evaluate_gate,
-    log_loss_gain,
 )
+from marvel_assets.evaluation.metrics import log_loss_gain
 from marvel_assets.evaluation.roc_auc import Ranking, delong_interval
 
 SEEDS = range(20)
@@ -157,7 +157,7 @@ def test_a_challenger_that_fails_on_a_slice_is_refused_and_the_slice_is_named(se
     failing = world.model(0.1)
     women = (world.rows["Gender"] == "Female").to_numpy()
     failing[women] = 1 - failing[women]
-    generous = Gate(resamples=200, minimum_roc_auc=0.5, minimum_log_loss_gain=-1.0)
+    generous = Gate(resamples=200, thresholds={"roc_auc": 0.5})
 
     # when
     result = evaluate_gate(world.rows, world.alive, failing, {"champion": world.model(LOST)}, generous)
@@ -180,23 +180,26 @@ def test_a_slice_too_small_to_tell_is_left_out():
 
 
 @pytest.mark.parametrize(
-    ("floor", "told"),
+    ("metric", "threshold", "side"),
     [
-        ({"minimum_roc_auc": 0.99}, "roc_auc 0."),
-        ({"minimum_balanced_accuracy": 0.99}, "balanced_accuracy_score 0."),
-        ({"minimum_log_loss_gain": 0.9}, "log_loss_gain 0."),
+        ("roc_auc", 0.99, "above"),
+        ("balanced_accuracy_score", 0.99, "above"),
+        ("log_loss_gain", 0.9, "above"),
+        ("brier_score_loss", 0.01, "below"),
+        ("log_loss", 0.01, "below"),
     ],
 )
-def test_each_floor_refuses(floor: dict[str, float], told: str):
+def test_each_threshold_refuses(metric: str, threshold: float, side: str):
     # given
     world = World(0)
 
     # when
-    result = evaluate_gate(world.rows, world.alive, world.model(SURE), {}, Gate(**floor))
+    result = evaluate_gate(world.rows, world.alive, world.model(SURE), {}, Gate(thresholds={metric: threshold}))
 
     # then
-    assert result.failures[0].startswith(told)
-    assert f"must be above {next(iter(floor.values())):g} (gate.{next(iter(floor))})" in result.failures[0]
+    [failure] = result.failures
+    assert failure.startswith(f"{metric} 0.")
+    assert failure.endswith(f"must be {side} {threshold:g} (gate.thresholds.{metric})")
 
 
 def test_everybody_lives_is_refused():
@@ -215,7 +218,7 @@ def test_a_model_that_answers_alive_for_everybody_is_refused_whatever_its_rankin
     # given: it ranks well, and is calibrated, but never says dead
     world = World(0)
     cautious = 0.5 + world.model(SURE) / 2
-    generous = Gate(minimum_log_loss_gain=-1.0)
+    generous = Gate(thresholds={"roc_auc": 0.6, "balanced_accuracy_score": 0.5})
 
     # when
     result = evaluate_gate(world.rows, world.alive, cautious, {}, generous)
@@ -223,8 +226,8 @@ def test_a_model_that_answers_alive_for_everybody_is_refused_whatever_its_rankin
     # then
     [failure] = result.failures
     assert failure == (
-        "balanced_accuracy_score 0.5000 must be above 0.5 (gate.minimum_balanced_accuracy): it answers 'alive' for "
-        "every test row"
+        "balanced_accuracy_score 0.5000 must be above 0.5 (gate.thresholds.balanced_accuracy_score): it gives every "
+        "test row the same answer"
     )
 
 
@@ -234,7 +237,7 @@ def test_a_slice_below_the_floor_by_chance_passes_with_a_warning():
     world.rows["Gender"] = "Male"
     weak = world.model(LOST)
     weak = weak if evaluate_gate(world.rows, world.alive, weak, {}, QUICK).slices[0].roc_auc < 0.5 else 1 - weak
-    generous = Gate(minimum_roc_auc=0.0, minimum_balanced_accuracy=0.0, minimum_log_loss_gain=-1.0)
+    generous = Gate(thresholds={})
 
     # when
     result = evaluate_gate(world.rows, world.alive, weak, {}, generous)
@@ -261,7 +264,7 @@ def test_the_base_rate_gains_nothing():
     alive = np.array([1, 1, 1, 0])
 
     # then: the entropy of 3 in 4
-    assert log_loss_gain(-(0.75 * np.log(0.75) + 0.25 * np.log(0.25)), alive) == pytest.approx(0.0)
+    assert log_loss_gain(alive, np.full(len(alive), 0.75)) == pytest.approx(0.0)
 
 
 def test_the_same_seed_gives_the_same_interval():

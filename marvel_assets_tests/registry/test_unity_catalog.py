@@ -179,6 +179,21 @@ def test_another_home_gets_a_versions_files_from_the_catalog_alone(
         pass
 
 
+@pytest.mark.parametrize("comment", ["the first one", "", "7"])
+def test_an_edited_alias_is_named_with_what_was_expected(
+    home: Home, models: Models, api: UnityCatalogApi, name: str, comment: str
+):
+    # given
+    registry = home("first")
+    register(registry, models[0], name)
+    registry.set_alias(name, ALIAS, 1)
+    api.call("PATCH", f"models/{name}@{ALIAS}", body={"comment": comment})
+
+    # then
+    with pytest.raises(RegistryError, match=f"{name}@{ALIAS} on .*its comment is '{comment}', expected the number"):
+        registry.get_version_by_alias(name, ALIAS)
+
+
 @pytest.mark.parametrize("edited", ['{"model_id": ', '{"model_id": 1}', "[]", ""])
 def test_an_edited_comment_is_named_with_its_version(
     home: Home, models: Models, api: UnityCatalogApi, name: str, edited: str

@@ -28,6 +28,7 @@ METRICS = {
     "precision_recall_auc",
     "balanced_accuracy_score",
     "matthews_corrcoef",
+    "brier_score_loss",
 }
 
 
