@@ -1,7 +1,8 @@
 """The one list of metrics: logged with each model, shown in summary and card, and open to thresholds of the gate.
 
 Names and definitions are those of MLflow's classifier evaluator (scikit-learn's metrics; ``precision_recall_auc`` is
-the average precision), so that models logged by either compare. Those that MLflow lacks don't reward one answer for all.
+the average precision), so that models logged by either compare. Those that MLflow lacks don't reward one
+answer for all.
 """
 
 from __future__ import annotations

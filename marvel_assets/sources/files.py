@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import hashlib
 import io
+import os
 import re
+import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from marvel_assets.sources.base import NoRowsError, SourceError, check_columns, expected, number_rows
-from marvel_assets.sources.parquet import parquet_batches
+from marvel_assets.sources.parquet import DecompressionBudget, parquet_batches
 from marvel_assets.utils.redaction import escape_control
 
 if TYPE_CHECKING:
@@ -30,12 +33,12 @@ HEAD_BYTES = 1 << 20
 
 DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 PARQUET_MARK = b"PAR1"
+GZIP_MARK = b"\x1f\x8b"
 REFUSED_MARKS = {
     b"\xff\xfe\x00\x00": "UTF-32",
     b"\x00\x00\xfe\xff": "UTF-32",
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
-    b"\x1f\x8b": "packed (gzip)",
     b"PK\x03\x04": "packed (zip)",
     b"BZh": "packed (bzip2)",
     b"\xfd7zXZ\x00": "packed (xz)",
@@ -126,8 +129,8 @@ def find_dialect(path: Path, label: str, dataset: Dataset) -> Dialect | None:
     Raises:
         SourceError: it can't be opened, or its first line is not CSV.
     """
-    with open_source(path, label) as content:
-        head = content.read(HEAD_BYTES)
+    with open_source(path, label) as packed:
+        head = _unpacked(packed, label).read(HEAD_BYTES)
     return None if not head or head.startswith((PARQUET_MARK, *REFUSED_MARKS)) else _dialect_of(head, label, dataset)
 
 
@@ -146,7 +149,8 @@ def _batches_of_all(files: Iterable[InputFile], dataset: Dataset) -> Iterator[pa
 
 def _batches_of(file: InputFile, dataset: Dataset) -> Iterator[pa.RecordBatch]:
     label, rows = file.label, 0
-    with _verified(file) as content:
+    with _verified(file) as packed:
+        content = _unpacked(packed, label)
         head = content.read(HEAD_BYTES)
         content.seek(0)
         if not head:
@@ -158,7 +162,7 @@ def _batches_of(file: InputFile, dataset: Dataset) -> Iterator[pa.RecordBatch]:
                 what_to_do = "unpack it, since what comes out has no bounds" if "packed" in kind else "save it as UTF-8"
                 raise SourceError(f"{label}: the file is {kind}; {what_to_do}. Expected CSV or Parquet.")
         is_parquet = head.startswith(PARQUET_MARK)
-        parquet = parquet_batches(content, list(dataset.source_columns), label) if is_parquet else None
+        parquet = parquet_batches(packed, list(dataset.source_columns), label) if is_parquet else None
         for batch in parquet or _csv_batches(content, head, label, dataset):
             rows += batch.num_rows
             yield batch
@@ -188,12 +192,43 @@ def _verified(file: InputFile) -> Iterator[BufferedReader]:
             raise problem
 
 
+class _Gunzipped(gzip.GzipFile):
+    """The text of a gzip file, of which no more comes out than a genuine one holds."""
+
+    def __init__(self, packed: BufferedReader, label: str) -> None:
+        super().__init__(fileobj=packed)
+        self._label = label
+        self._budget = DecompressionBudget(os.fstat(packed.fileno()).st_size, label)
+
+    def read(self, size: int | None = -1) -> bytes:
+        """The next bytes.
+
+        Raises:
+            SourceError: too many come out, or the file is broken.
+        """
+        try:
+            content = super().read(size)
+        except (EOFError, OSError, zlib.error) as error:
+            raise SourceError(f"{self._label}: begins as gzip and can't be unpacked: {error}.") from error
+        self._budget.spend(len(content))
+        return content
+
+
+def _unpacked(content: BufferedReader, label: str) -> BufferedReader | _Gunzipped:
+    """The file's bytes, or what a gzip file holds."""
+    is_packed = content.read(len(GZIP_MARK)) == GZIP_MARK
+    content.seek(0)
+    return _Gunzipped(content, label) if is_packed else content
+
+
 def _sha256(content: BufferedReader) -> str:
     content.seek(0)
     return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _csv_batches(content: BufferedReader, head: bytes, label: str, dataset: Dataset) -> Iterator[pa.RecordBatch]:
+def _csv_batches(
+    content: BufferedReader | _Gunzipped, head: bytes, label: str, dataset: Dataset
+) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 GENERATED = "generated"
 KAGGLE_PREFIX = "kaggle:"
 URL_PREFIXES = ("http://", "https://")
-FILE_ENDINGS = (".csv", ".parquet")
+FILE_ENDINGS = (".csv", ".csv.gz", ".parquet")
 """Which files of a folder are read."""
 
 MAX_NAMES_LENGTH = 200
@@ -91,8 +91,8 @@ class FolderSource:
     def notes(self) -> Sequence[str]:
         """What is left out."""
         note = (
-            f"{self.label}: {self.shortened} not read; of a folder only its own *.csv and *.parquet files "
-            "are. Unpack packed files, and move those of subfolders up."
+            f"{self.label}: {self.shortened} not read; of a folder only its own *.csv, *.csv.gz and *.parquet "
+            "files are. Unpack other packed files, and move those of subfolders up."
         )
         return (note,) if self.left_out else ()
 
@@ -232,14 +232,14 @@ def _folder(folder: Path, label: str, dataset: Dataset) -> FolderSource:
     """
     try:
         visible = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "_")))
-        files = tuple(path for path in visible if path.suffix.lower() in FILE_ENDINGS and not path.is_dir())
+        files = tuple(path for path in visible if path.name.lower().endswith(FILE_ENDINGS) and not path.is_dir())
     except OSError as error:
         raise SourceError(f"{label}: the folder can't be listed: {error.strerror}.") from error
     left_out = tuple(escape_control(path.name) for path in visible if path not in files)
     source = FolderSource(label, files, dataset, left_out)
     if not files:
         raise SourceError(
-            f"{label}: the folder holds neither *.csv nor *.parquet and is no Delta table (looked in "
+            f"{label}: the folder holds no *.csv, *.csv.gz or *.parquet and is no Delta table (looked in "
             f"{folder.absolute()}, not in its subfolders; found {source.shortened or 'nothing'}); put files there, "
             "unpacked, or set MARVEL_SOURCE to another place."
         )

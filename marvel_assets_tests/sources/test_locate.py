@@ -126,16 +126,16 @@ def test_of_a_folder_only_its_own_visible_csv_and_parquet_files_are_read(tmp_pat
     # given
     (tmp_path / "below").mkdir()
     (tmp_path / "folder.parquet").mkdir()
-    for name in ("b.csv", "a.CSV", ".hidden.csv", "c.csv.gz", "_SUCCESS", "below/c.csv"):
+    for name in ("b.csv", "a.CSV", "d.csv.gz", ".hidden.csv", "c.csv.bz2", "_SUCCESS", "below/c.csv"):
         (tmp_path / name).write_bytes(CONTENT)
 
     # when
     source = located(str(tmp_path), tmp_path)
 
     # then
-    assert [file.name for file in source.files] == ["a.CSV", "b.csv"]
+    assert [file.name for file in source.files] == ["a.CSV", "b.csv", "d.csv.gz"]
     assert source.label == str(tmp_path)
-    assert source.notes[0].startswith(f"{tmp_path}: below, c.csv.gz, folder.parquet not read; ")
+    assert source.notes[0].startswith(f"{tmp_path}: below, c.csv.bz2, folder.parquet not read; ")
 
 
 def part(*names: str) -> bytes:
