@@ -184,7 +184,7 @@ def test_a_folder_without_files_of_rows_is_told_with_what_was_expected(tmp_path:
 
     # then
     with pytest.raises(
-        SourceError, match=r"deliveries: the folder holds neither \*.csv nor \*.parquet and is no Delta"
+        SourceError, match=r"deliveries: the folder holds no \*.csv, \*.csv.gz or \*.parquet and is no Delta"
     ):
         located(str(folder), tmp_path)
 
