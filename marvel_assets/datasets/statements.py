@@ -24,21 +24,11 @@ def cleaning_sql(dataset: Dataset) -> str:
     From ``raw_characters`` it makes one row for each row read: ``source_row``, the id, the features, the target,
     ``split`` ('train', 'test', or null where rejected), ``rejected_column``, ``reason`` and ``row_digest``.
     """
-    rules, target = rules_sql(dataset), dataset.target
-    used = [stored for stored in dataset.source_columns.values() if re.search(rf"\b{stored}\b", rules)]
+    target = dataset.target
     digested = ", ".join(
         name if dataset.by_name[name].missing is not None else f"coalesce({name}, {ABSENT})" for name in dataset.by_name
     )
-    return f"""
-WITH trimmed AS (
-    SELECT {SOURCE_ROW}, {", ".join(_trimmed(stored, dataset) for stored in used)} FROM raw_characters
-),
-cells AS (
-    SELECT {SOURCE_ROW}, {", ".join(_cell(stored, dataset) for stored in used)} FROM trimmed
-),
-ruled AS (
-{rules}
-),
+    return f"""{_ruled(dataset)},
 spelled AS (
     SELECT {SOURCE_ROW}, {IDENTIFIER}, {", ".join(_spelled_feature(feature, dataset) for feature in dataset.features)},
         {_spelled(target.name, {value.lower(): value for value in target.values})} AS {target.name}
@@ -64,6 +54,22 @@ SELECT {SOURCE_ROW}, {IDENTIFIER}, {", ".join(_typed(feature) for feature in dat
     CASE rejected_column {_reasons(dataset)} END AS reason,
     md5(concat_ws({SEPARATOR}, coalesce({IDENTIFIER}, {ABSENT}), {digested}, {target.name})) AS row_digest
 FROM decided"""  # noqa: S608
+
+
+def _ruled(dataset: Dataset) -> str:
+    """The beginning of a statement: ``ruled`` is what the data set's rules make of ``raw_characters``."""
+    rules = rules_sql(dataset)
+    used = [stored for stored in dataset.source_columns.values() if re.search(rf"\b{stored}\b", rules)]
+    return f"""
+WITH trimmed AS (
+    SELECT {SOURCE_ROW}, {", ".join(_trimmed(stored, dataset) for stored in used)} FROM raw_characters
+),
+cells AS (
+    SELECT {SOURCE_ROW}, {", ".join(_cell(stored, dataset) for stored in used)} FROM trimmed
+),
+ruled AS (
+{rules}
+)"""  # noqa: S608
 
 
 def cleaning_version(dataset: Dataset) -> str:
@@ -103,7 +109,8 @@ def _spelled_feature(feature: Feature, dataset: Dataset) -> str:
     """The feature with the values of its closed list, and with what a missing cell stands for."""
     name, expression = feature.name, feature.name
     if feature.kind == "number":
-        expression = f"CASE WHEN {is_number(name)} THEN {name} END"
+        cell = _number_text(name)
+        expression = f"CASE WHEN {is_number(cell)} THEN {cell} END"
     elif feature.kind == "text":
         if feature.others is not None:
             expression = _spelled(name, dataset.spellings[name])
@@ -167,21 +174,23 @@ def _accepted(feature: Feature) -> str:
     return ", ".join(spellings) + (" or nothing" if feature.missing is not None else "")
 
 
-def unreadable_numbers_sql(dataset: Dataset, column: str, examples: int) -> tuple[str, str]:
-    """The statements that look for the cells of a column of numbers in ``raw_characters`` that hold none.
+def unreadable_numbers_sql(dataset: Dataset, feature: Feature, examples: int) -> tuple[str, str]:
+    """The statements that look for the cells that the rules of a number leave, and that hold none.
 
     Returns:
-        The statement that counts the cells that hold something, and those of them that aren't numbers; and the one that
-        takes some of the latter.
+        The statement that counts the cells of ``raw_characters`` that hold something, and those of them that aren't
+        numbers; and the one that takes some of the latter.
     """
-    cells = f"""
-        SELECT {column} AS cell, coalesce({is_number("text")}, false) AS is_number
-        FROM (SELECT {column}, trim(BOTH '{BLANKS}' FROM {column}) AS text FROM raw_characters) AS trimmed
-        WHERE text NOT IN {texts(dataset.missing_texts)}"""  # noqa: S608
+    cell = _number_text(feature.name)
+    lost = f"{cell} IS NOT NULL AND NOT coalesce({is_number(cell)}, false)"
     return (
-        f"SELECT count(*), coalesce(sum(CASE WHEN is_number THEN 0 ELSE 1 END), 0) FROM ({cells}) AS given",  # noqa: S608
-        f"SELECT DISTINCT cell FROM ({cells}) AS given WHERE NOT is_number ORDER BY cell LIMIT {examples}",  # noqa: S608
+        f"{_ruled(dataset)} SELECT count({cell}), coalesce(sum(CASE WHEN {lost} THEN 1 ELSE 0 END), 0) FROM ruled",  # noqa: S608
+        f"{_ruled(dataset)} SELECT DISTINCT {cell} AS cell FROM ruled WHERE {lost} ORDER BY cell LIMIT {examples}",
     )
+
+
+def _number_text(name: str) -> str:
+    return f"CAST({name} AS STRING)"
 
 
 def digested_source_sql(dataset: Dataset, relation: str) -> str:

@@ -71,9 +71,11 @@ def test_a_table_of_another_subject_becomes_a_model_that_answers(
     monkeypatch.setenv("MARVEL_DATASET", name)
 
     # when
-    succeeded(run_graph(ProjectPaths(home.root, name), file))
+    result = succeeded(run_graph(ProjectPaths(home.root, name), file))
 
     # then
+    checks = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
+    assert checks["numbers_are_readable"]
     dataset = load_dataset(name)
     custom = reference(ProjectPaths(home.root, name), "custom_model_version")
     assert custom.name == f"marvel_dev.{name}.marvel_character_model_custom"

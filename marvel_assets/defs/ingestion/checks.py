@@ -28,14 +28,15 @@ def raw_numbers_are_readable(
     unreadable, dataset = [], project.config.dataset
     with engine.session() as session:
         session.read_table(tables.location(raw_characters.name), raw_characters.version, "raw_characters")
-        for column in (dataset.by_name[name].source for name in dataset.numeric_features):
-            counted, examples = unreadable_numbers_sql(dataset, column, EXAMPLES)
+        for feature in (dataset.by_name[name] for name in dataset.numeric_features):
+            counted, examples = unreadable_numbers_sql(dataset, feature, EXAMPLES)
             [(given, lost)] = [tuple(int(str(count)) for count in row) for row in session.fetchall(counted)]
             if lost > given / 2:
                 cells = ", ".join(escape_control(repr(cell)) for (cell,) in session.fetchall(examples))
+                name = dataset.delivered_names[feature.source]
                 unreadable.append(
-                    f"{dataset.delivered_names[column]}: {lost:,} of the {given:,} cells that hold something are not "
-                    f"plain decimal numbers and count as missing, such as {cells}; expected 1.85"
+                    f"{name}: {lost:,} of the {given:,} cells that hold something are not plain decimal numbers "
+                    f"and count as missing, such as {cells}; expected 1.85"
                 )
     return dg.AssetCheckResult(
         passed=not unreadable,
