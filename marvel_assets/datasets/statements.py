@@ -185,7 +185,7 @@ def unreadable_numbers_sql(dataset: Dataset, feature: Feature, examples: int) ->
     lost = f"{cell} IS NOT NULL AND NOT coalesce({is_number(cell)}, false)"
     return (
         f"{_ruled(dataset)} SELECT count({cell}), coalesce(sum(CASE WHEN {lost} THEN 1 ELSE 0 END), 0) FROM ruled",  # noqa: S608
-        f"{_ruled(dataset)} SELECT DISTINCT {cell} AS cell FROM ruled WHERE {lost} ORDER BY cell LIMIT {examples}",
+        f"{_ruled(dataset)} SELECT DISTINCT {cell} AS cell FROM ruled WHERE {lost} ORDER BY cell LIMIT {examples}",  # noqa: S608
     )
 
 
