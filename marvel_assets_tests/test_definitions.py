@@ -17,10 +17,10 @@ GROUPS = {
     "fitted_pipeline": "training",
     "basic_model": "training",
     "basic_model_version": "registry",
-    "inference_wheel": "serving",
-    "custom_model_version": "serving",
+    "inference_wheel": "registry",
+    "custom_model_version": "registry",
     "survival_predictions": "serving",
-    "drift_report": "serving",
+    "drift_report": "monitoring",
 }
 
 

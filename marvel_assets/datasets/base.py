@@ -105,7 +105,8 @@ class Dataset:
         schema_name: of its tables and models in each environment's catalog, unless the configuration names another.
         source_columns: the source's columns in order, and their names in ``raw_characters``: letters, digits and
             underscores.
-        identifier: the stored column whose value names a row; compared to the letter.
+        identifier: the stored column whose value names a row, compared to the letter; ``cleaning.sql`` hands it on as
+            ``Id``.
         display_name: the stored column that a person knows a row by.
         description: what its model predicts, in one sentence.
         features: in the order of the cleaned tables.

@@ -34,6 +34,7 @@ PREDICTION_COLUMNS: dict[str, str] = {
 def scoring_version(dataset: Dataset) -> str:
     """A hash of all that decides the predictions besides the model and the rows."""
     return sql_version(
+        changed_ids_sql(dataset, ""),
         rows_to_score_sql(dataset, "", [], None),
         cleaning_sql(dataset),
         scorable_rows_sql(dataset),

@@ -19,7 +19,8 @@ GOOD, BAD = 0.0, 0.35
 """Shares of training rows with the wrong label."""
 
 VIEWPORT = {"width": 1700, "height": 900}
-EVERY_GROUP = ",".join(f"global@global:{group}" for group in ("ingestion", "training", "registry", "serving"))
+GROUPS = ("ingestion", "training", "registry", "serving", "monitoring")
+EVERY_GROUP = ",".join(f"global@global:{group}" for group in GROUPS)
 RUN_MILLISECONDS = 240_000
 SCREENSHOTS = Path(os.environ.get("MARVEL_SCREENSHOTS") or "/nowhere")
 """Where the pictures of the README go when they are made anew; else none are kept."""

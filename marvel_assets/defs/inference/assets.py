@@ -7,7 +7,7 @@ import dagster as dg
 
 from marvel_assets.defs.inference.wheel import WheelBuilder
 from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS
-from marvel_assets.defs.registration.assets import JUDGED_AGAINST, register, version_result
+from marvel_assets.defs.registration.assets import GROUP, JUDGED_AGAINST, register, version_result
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.registry.base import ModelVersion
@@ -25,7 +25,6 @@ from marvel_assets.tracking.mlflow_resource import INSPECTED_IN, INSPECTION, PAS
 from marvel_assets.tracking.run_tags import RunTags
 from marvel_assets.utils.code_versions import code_version, make_cache_key
 
-GROUP = "serving"
 WRAP_CODE_VERSION = code_version("marvel_assets.model.serving_script", "marvel_assets.tracking.wrapper_logging")
 
 UNWRAPPED = "answers_the_same_unwrapped"

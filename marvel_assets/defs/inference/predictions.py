@@ -17,7 +17,7 @@ from marvel_assets.datasets.scoring import (
     scoring_version,
 )
 from marvel_assets.datasets.statements import cleaning_sql
-from marvel_assets.defs.inference.assets import GROUP, custom_model_version
+from marvel_assets.defs.inference.assets import custom_model_version
 from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS, column_schema, log_write, table_metadata
 from marvel_assets.defs.resources import Project, configured_dataset
 from marvel_assets.registry.model_pairs import ALIAS
@@ -35,7 +35,7 @@ COLUMN_SCHEMA = column_schema(descriptions.prediction_columns(DATASET), descript
 
 @dg.asset(
     name=PREDICTIONS,
-    group_name=GROUP,
+    group_name="serving",
     kinds={"deltalake", "table"},
     owners=OWNERS,
     freshness_policy=FRESHNESS_POLICY,

@@ -7,7 +7,6 @@ import dagster as dg
 
 from marvel_assets.datasets.base import IDENTIFIER
 from marvel_assets.defs.dataset_inputs import find_dataset_input
-from marvel_assets.defs.inference.assets import GROUP
 from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS, picture
 from marvel_assets.defs.resources import Project
 from marvel_assets.registry.resource import UnityCatalog
@@ -34,7 +33,7 @@ DRIFT_CODE_VERSION = code_version("marvel_assets.evaluation.drift", "marvel_asse
 
 
 @dg.asset(
-    group_name=GROUP,
+    group_name="monitoring",
     kinds={"python"},
     owners=OWNERS,
     freshness_policy=FRESHNESS_POLICY,
