@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -12,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     InstanceOf,
+    PlainSerializer,
     PositiveInt,
     StringConstraints,
     ValidationError,
@@ -157,7 +159,7 @@ class ProjectConfig(_Strict):
     """The project's settings in one environment."""
 
     environment: Environment
-    dataset: Annotated[InstanceOf[Dataset], BeforeValidator(_dataset)]
+    dataset: Annotated[InstanceOf[Dataset], BeforeValidator(_dataset), PlainSerializer(attrgetter("name"))]
     catalog_name: ObjectName
     schema_name: ObjectName
     num_features: Annotated[tuple[str, ...], Field(strict=False)]

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -13,7 +13,7 @@ from hypothesis import settings
 from marvel_assets import cli
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets_tests.commands import marvel, succeeded
-from marvel_assets_tests.homes import Templates, copy_of, made_once, make_empty
+from marvel_assets_tests.homes import STORE, Templates, copy_of, made_once, make_empty
 
 pytest_plugins = ["marvel_assets_tests.fitted_rows", "marvel_assets_tests.registry.backends"]
 
@@ -41,6 +41,15 @@ def sample() -> Path:
         message = f"the genuine rows are missing: {SAMPLE}"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
     return SAMPLE
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_store_is_left_behind() -> Iterator[None]:
+    """MLflow notes its store in the environment, where the next file's tests would find it."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(STORE, "")
+        environment.delenv(STORE)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -195,7 +195,9 @@ def test_the_examples_of_the_help_are_commands(monkeypatch: pytest.MonkeyPatch, 
 
 def test_bare_make_lists_every_target_with_its_help():
     # when
-    shown = subprocess.run(["make"], cwd=PROJECT_ROOT, check=True, capture_output=True, text=True).stdout
+    shown = subprocess.run(
+        ["make", "--no-print-directory"], cwd=PROJECT_ROOT, check=True, capture_output=True, text=True
+    ).stdout
 
     # then
     [phony] = [line for line in (PROJECT_ROOT / "Makefile").read_text().splitlines() if line.startswith(".PHONY:")]

@@ -147,4 +147,4 @@ def test_the_model_card_stands_on_the_version(after_materialize_all: Pages, page
     page.get_by_text("Show Markdown").first.click(timeout=30_000)
 
     # then
-    expect(page.get_by_text("Is a Marvel character alive?").first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("Survival prediction: model").first).to_be_visible(timeout=30_000)

@@ -34,6 +34,7 @@ def ran(first_run: ProjectPaths, small_project: Path, monkeypatch: pytest.Monkey
     """The home of `marvel run`, which must be afterwards what it was before."""
     monkeypatch.setenv("MARVEL_HOME", str(first_run.root))
     monkeypatch.setenv("MARVEL_CONFIG", str(small_project))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # MLflow leaves it behind in the process
     before = contents_of(first_run.root)
     yield first_run
     assert contents_of(first_run.root) == before

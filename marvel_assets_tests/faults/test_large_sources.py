@@ -26,6 +26,7 @@ PROGRAM = """
 import json, resource, sys
 from pathlib import Path
 from marvel_assets.config import Generator
+from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.storage.tables import Tables
 from marvel_assets.sources.locate import locate

@@ -152,7 +152,7 @@ def test_the_default_is_what_the_environment_names_and_is_not_kept(tmp_path: Pat
     sources = SourceResource(scratch=str(tmp_path / "scratch"))
 
     # then
-    assert sources.label(None) == str(folder)
+    assert sources.label(None, CONFIG) == str(folder)
     assert str(folder) not in repr(sources)
 
 
