@@ -73,7 +73,7 @@ def after_materialize_all(ui: Pages, page: Page) -> Pages:
 
 def test_one_click_materialises_the_whole_graph(after_materialize_all: Pages, page: Page):
     # when
-    page.set_viewport_size({"width": 2900, "height": 1300})
+    page.set_viewport_size({"width": 2900, "height": 1560})
     page.goto(f"{after_materialize_all.dagster}/asset-groups?expanded={EVERY_GROUP}")
 
     # then
