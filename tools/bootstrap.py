@@ -14,6 +14,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -127,7 +128,7 @@ def install_environment(environment: Environment) -> None:
     project = f".[{','.join(extras)}]"
     print(f"* Installing marvel-assets{project[1:]} at the versions of {constraints} (a minute, once)", flush=True)
     uv = [str(folder / "bin" / "uv"), "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python)]
-    settings = {**os.environ, **uv_settings(python)}
+    settings = {**os.environ, **uv_settings(python, ROOT / ".cache" / "uv")}
     run([*uv, "--constraint", constraints, "--editable", project], settings)
     stamp.write_text(json.dumps({"made_by": made_by, "digest": digest.hexdigest(), "extras": extras}, indent=2))
 
@@ -158,10 +159,21 @@ def run(command: list[str], environment: dict[str, str] | None = None) -> None:
     )
     if done.returncode != 0:
         sys.exit(
-            f"{done.stdout}{done.stderr}\nThis command failed with exit code {done.returncode}: {' '.join(command)}\n"
-            "Packages come from the network, or from the index that pip's configuration names. Call make again when "
-            "that is mended: what was done is kept."
+            f"{explain_failure(done.stdout + done.stderr)}\nThis command failed with exit code {done.returncode}: "
+            f"{' '.join(command)}\nCall make again when that is mended: what was done is kept."
         )
+
+
+def explain_failure(printed: str) -> str:
+    """The output of a command that failed; where pip could not reach its index, that instead of what it made of it."""
+    broken = re.findall(r"after connection broken by '(.*)': \S+", printed)
+    if not broken:
+        return printed.strip()
+    reason = broken[-1].rpartition(">: ")[2].rstrip("')\"")
+    return (
+        f"The package index can't be reached ({reason}). Packages come from the network: connect this machine, or name "
+        "an index or a proxy that it reaches, in pip's configuration or by PIP_INDEX_URL and PIP_PROXY."
+    )
 
 
 def _loads(library: str) -> bool:

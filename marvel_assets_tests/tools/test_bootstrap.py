@@ -154,6 +154,33 @@ def test_an_unknown_profile_is_answered_with_those_that_users_choose(bootstrap: 
     assert str(error.value) == "PROFILE is 'sparc'; choose embedded, spark, databricks."
 
 
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [
+        ("NewConnectionError('<pip.Connection at 0x7f>: [Errno 111] Connection refused')", "([Errno 111] Connection"),
+        ("SSLError(SSLCertVerificationError(1, 'self-signed certificate'))", "self-signed certificate"),
+    ],
+)
+def test_without_a_network_that_is_said_and_not_what_pip_makes_of_it(bootstrap: ModuleType, cause: str, reason: str):
+    # given
+    printed = (
+        f"WARNING: Retrying (Retry(total=0)) after connection broken by '{cause}': /simple/uv/\nERROR: conflicting"
+    )
+
+    # when
+    text = bootstrap.explain_failure(printed)
+
+    # then
+    assert text.startswith("The package index can't be reached (")
+    assert reason in text
+    assert "conflicting" not in text
+
+
+def test_any_other_failure_is_told_as_it_was_printed(bootstrap: ModuleType):
+    # then
+    assert bootstrap.explain_failure("ERROR: No space left on device\n") == "ERROR: No space left on device"
+
+
 def test_ctrl_c_while_a_command_runs_prints_nothing_of_that_command():
     # given
     process = subprocess.Popen(

@@ -60,7 +60,7 @@ def predict_in_clean_environment(
         inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         environment = (
             inherited
-            | uv_settings(Path(sys.executable))
+            | uv_settings(Path(sys.executable), Path(folder, "uv"))
             | {
                 "MLFLOW_TRACKING_URI": tracking_uri,
                 "MLFLOW_REGISTRY_URI": registry_uri or tracking_uri,
