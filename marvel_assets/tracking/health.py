@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from marvel_assets.tracking.mlflow_store import DEFAULT_EXPERIMENT, StoreError, artifact_root_of, connect
 from marvel_assets.utils.errors import causes
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 OUTAGE = re.compile(r"API request to https?://\S+ failed with (timeout )?exception")
 """How MLflow begins to report that a server did not answer, or that it can't."""
@@ -32,6 +29,8 @@ def check_health(uri: str, locks: Path, registry_uri: str | None = None) -> list
 
     part = f"tracking {'server' if uri.startswith('http') else 'database'} at {uri}"
     try:
+        if not uri.startswith("http") and not _has_tables(uri):
+            return []
         client = connect(uri, locks, registry_uri)
         client.search_logged_models([DEFAULT_EXPERIMENT], max_results=1)
         root = artifact_root_of(client, uri)
@@ -43,6 +42,20 @@ def check_health(uri: str, locks: Path, registry_uri: str | None = None) -> list
     except Exception as error:  # noqa: BLE001 - clients of databases and stores have no exception in common
         return [f"MLflow's {part} {_reason(error)}"]
     return []
+
+
+def _has_tables(uri: str) -> bool:
+    """Whether MLflow has made its tables in a database; to ask MLflow would make them."""
+    import sqlalchemy
+
+    scheme, _, path = uri.partition(":///")
+    if scheme == "sqlite" and not Path(path).exists():
+        return False
+    engine = sqlalchemy.create_engine(uri)
+    try:
+        return sqlalchemy.inspect(engine).has_table("experiments")
+    finally:
+        engine.dispose()
 
 
 def add_outage_hint(text: str) -> str:

@@ -108,3 +108,9 @@ def test_the_package_that_a_store_lacks_is_named(home: ProjectPaths, monkeypatch
     store = "artifact store at s3://bucket" if module == "botocore" else "tracking database at postgresql://127.0.0.1:1"
     assert told.startswith(f"MLflow's {store}")
     assert f"needs the Python package {module}. Install it" in told
+
+
+def test_a_database_that_was_not_made_yet_is_not_made_by_the_look(home: ProjectPaths, tmp_path: Path):
+    # then
+    assert check_health(f"sqlite:///{tmp_path / 'mlflow.db'}", home.locks) == []
+    assert not (tmp_path / "mlflow.db").exists()
