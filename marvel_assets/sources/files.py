@@ -162,8 +162,10 @@ def _batches_of(file: InputFile, dataset: Dataset) -> Iterator[pa.RecordBatch]:
                 what_to_do = "unpack it, since what comes out has no bounds" if "packed" in kind else "save it as UTF-8"
                 raise SourceError(f"{label}: the file is {kind}; {what_to_do}. Expected CSV or Parquet.")
         is_parquet = head.startswith(PARQUET_MARK)
-        parquet = parquet_batches(packed, list(dataset.source_columns), label) if is_parquet else None
-        for batch in parquet or _csv_batches(content, head, label, dataset):
+        columns = list(dataset.source_columns)
+        for batch in (
+            parquet_batches(packed, columns, label) if is_parquet else _csv_batches(content, head, label, dataset)
+        ):
             rows += batch.num_rows
             yield batch
         if rows == 0:
@@ -250,6 +252,11 @@ def _csv_batches(
                 strings_can_be_null=False,
             ),
         )
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            f"{label}: the file holds bytes that are not {dataset.encoding}: {error.reason}. Correct `encoding` in the "
+            f"data set {dataset.name}, or save the file as UTF-8."
+        ) from error
     except pa.ArrowException as error:
         if "Empty CSV file" in str(error):
             return

@@ -12,6 +12,7 @@ from marvel_assets import datasets
 from marvel_assets.datasets.base import load_dataset
 from marvel_assets.datasets.scaffold import ScaffoldError, new_dataset, safe_names
 from marvel_assets.paths import ProjectPaths
+from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.files import InputFile, read_files
 from marvel_assets_tests.commands import reference
 from marvel_assets_tests.graph import run_graph, succeeded
@@ -153,6 +154,19 @@ def test_a_file_that_is_not_utf8_is_declared_so(parent: Path, tmp_path: Path):
     assert (dataset.encoding, dataset.by_name["Gr_e"].examples) == ("cp1252", ("groß", "klein"))
     [batch] = read_files([InputFile(tmp_path / "rows.csv", "rows")], dataset)
     assert batch["Gr_e"].to_pylist()[:3] == ["groß", "klein", "mäßig"]
+
+
+def test_bytes_that_the_declared_encoding_lacks_are_named_with_the_setting(parent: Path, tmp_path: Path):
+    # given: 0x81 is no letter of Windows-1252
+    file = tmp_path / "rows.csv"
+    rows = pd.DataFrame({"id": range(60), "size": ["groß", "klein"] * 30, "alive": ["yes", "no"] * 30})
+    rows.to_csv(file, index=False, encoding="cp1252")
+    new_dataset("sizes", file, parent)
+    file.write_bytes(file.read_bytes().replace(b"klein", b"kl\x81in", 1))
+
+    # then
+    with pytest.raises(SourceError, match=r"not cp1252.*Correct `encoding` in the data set"):
+        list(read_files([InputFile(file, "rows")], load_dataset("sizes")))
 
 
 def test_names_are_safe_and_unlike_one_another_whatever_the_case():
