@@ -234,6 +234,7 @@ class ProjectConfig(_Strict):
             "experiment_name_basic": f"{folder}-basic",
             "experiment_name_custom": f"{folder}-custom",
             **content,
+            "dataset": dataset,
             "schema_name": schema,
         }
 

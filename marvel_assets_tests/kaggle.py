@@ -9,7 +9,7 @@ SOURCE_COLUMNS = DATASET.source_columns
 FEATURES = DATASET.feature_names
 NUMERIC_FEATURES = DATASET.numeric_features
 BINARY_FEATURES = tuple(feature.name for feature in DATASET.features if feature.kind == "flag")
-CHARACTER_COLUMNS = DATASET.character_columns
+CHARACTER_COLUMNS = ("Id", *FEATURES, DATASET.target.name, "update_timestamp_utc")
 CATEGORY_LEVELS = {feature.name: feature.values for feature in DATASET.features if feature.values}
 SOURCE_ROW = base.SOURCE_ROW
 TEST_HASH_BOUND = base.TEST_HASH_BOUND

@@ -10,7 +10,7 @@ from marvel_assets.datasets.base import IDENTIFIER
 from marvel_assets.defs.registration.challenger import RESULT
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.evaluation.gate import GateResult
-from marvel_assets.evaluation.metrics import METRICS
+from marvel_assets.evaluation.metrics import labelled
 from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, TableVersion, WheelRef, from_json
 from marvel_assets.tracking.mlflow_store import connect
@@ -79,11 +79,7 @@ def summary(home: ProjectPaths, *, ask_the_model: bool) -> Iterator[str]:
         logged = connect(*stores, read_only=True).get_logged_model(model.model_id)
         figures = {metric.key: metric.value for metric in logged.metrics or []}
         yield f"  model        {model.model_id}, logged by run {model.run_id}"
-        named = [
-            f"{metric.label} {figures[name]:.4f}"
-            for name, metric in METRICS.items()
-            if metric.label and name in figures
-        ]
+        named = [f"{label} {value:.4f}" for label, value in labelled(figures).items()]
         for start in range(0, len(named), METRICS_PER_LINE):
             yield f"  {'' if start else 'metrics':<12} {', '.join(named[start : start + METRICS_PER_LINE])}"
         yield from _gate(logged.tags, done.version("basic_model_version"), model)

@@ -182,11 +182,6 @@ class Dataset:
         """The source's name of each stored column."""
         return {stored: delivered for delivered, stored in self.source_columns.items()}
 
-    @cached_property
-    def character_columns(self) -> tuple[str, ...]:
-        """The columns of ``train_set`` and ``test_set``."""
-        return (IDENTIFIER, *self.by_name, self.target.name, WRITTEN_AT)
-
 
 def load_dataset(name: str) -> Dataset:
     """The data set in the folder of this name.

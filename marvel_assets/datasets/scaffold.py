@@ -120,9 +120,10 @@ def safe_names(delivered: Iterable[str]) -> list[str]:
             name = f"column_{name}"
         if name.lower() in reserved:
             name += "_"
-        taken = {other.lower() for other in names}
+        taken, plain, number = {other.lower() for other in names}, name, 1
         while name.lower() in taken:
-            name = f"{name.rstrip('_0123456789')}_{place if f'{name}_2'.lower() in taken else 2}"
+            number += 1
+            name = f"{plain}_{number}"
         names.append(name)
     return names
 
@@ -134,7 +135,9 @@ def _look_at(file: Path) -> tuple[int, list[Column], str]:
     encoding = "utf-8"
     with duckdb.connect() as connection, tempfile.TemporaryDirectory() as folder:
         try:
-            if file.read_bytes()[:4] == b"PAR1":
+            with file.open("rb") as content:
+                is_parquet = content.read(4) == b"PAR1"
+            if is_parquet:
                 relation = connection.read_parquet(str(file))
             else:
                 encoding, path = _in_utf8(file, Path(folder))

@@ -35,10 +35,10 @@ def scoring_version(dataset: Dataset) -> str:
     """A hash of all that decides the predictions besides the model and the rows."""
     return sql_version(
         changed_ids_sql(dataset, ""),
-        rows_to_score_sql(dataset, "", [], None),
+        rows_to_score_sql(dataset, "", [], "touched"),
         cleaning_sql(dataset),
         scorable_rows_sql(dataset),
-        predictions_sql(dataset, "", 0, 0, None),
+        predictions_sql(dataset, "", 0, 0, "touched"),
     )
 
 

@@ -183,9 +183,10 @@ def unreadable_numbers_sql(dataset: Dataset, feature: Feature, examples: int) ->
     """
     cell = _number_text(feature.name)
     lost = f"{cell} IS NOT NULL AND NOT coalesce({is_number(cell)}, false)"
+    ruled = _ruled(dataset)
     return (
-        f"{_ruled(dataset)} SELECT count({cell}), coalesce(sum(CASE WHEN {lost} THEN 1 ELSE 0 END), 0) FROM ruled",  # noqa: S608
-        f"{_ruled(dataset)} SELECT DISTINCT {cell} AS cell FROM ruled WHERE {lost} ORDER BY cell LIMIT {examples}",  # noqa: S608
+        f"{ruled} SELECT count({cell}), coalesce(sum(CASE WHEN {lost} THEN 1 ELSE 0 END), 0) FROM ruled",  # noqa: S608
+        f"{ruled} SELECT DISTINCT {cell} AS cell FROM ruled WHERE {lost} ORDER BY cell LIMIT {examples}",  # noqa: S608
     )
 
 

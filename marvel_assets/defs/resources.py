@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -80,6 +80,7 @@ class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
         return config
 
 
+@cache
 def configured_dataset() -> Dataset:
     """The data set that Dagster's pages describe: the default one where the configuration can't be read.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import numpy as np
     import numpy.typing as npt
@@ -49,6 +49,11 @@ def evaluate(true: Labels, probability: Probabilities) -> dict[str, float]:
     if len(set(true.tolist())) < 2:  # noqa: PLR2004
         raise ValueError("The test rows hold one class only; no ROC AUC can be computed on them.")
     return {name: float(metric.function(true, probability)) for name, metric in METRICS.items()}
+
+
+def labelled(values: Mapping[str, float]) -> dict[str, float]:
+    """The metrics that a person reads, by their labels, in the list's order."""
+    return {metric.label: values[name] for name, metric in METRICS.items() if metric.label and name in values}
 
 
 def log_loss_gain(true: Labels, probability: Probabilities) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from marvel_assets.evaluation.metrics import METRICS
+from marvel_assets.evaluation.metrics import labelled
 from marvel_assets.utils.redaction import escape_markdown
 
 if TYPE_CHECKING:
@@ -56,8 +56,7 @@ def model_card(facts: ModelCardData, result: GateResult | None = None) -> str:
 
     Pictures are links that MLflow's own pages resolve; see ``with_full_links`` for other pages.
     """
-    known = {metric.label: facts.metrics[name] for name, metric in METRICS.items() if name in facts.metrics}
-    figures = [f"| {label} | {value:.4f} |" for label, value in known.items() if label]
+    figures = [f"| {label} | {value:.4f} |" for label, value in labelled(facts.metrics).items()]
     parts = [
         f"# {facts.dataset.target.answer}: model {facts.model_id}",
         facts.dataset.description,

@@ -139,8 +139,9 @@ def _cleaned_table(name: str, description: str, schema: dg.TableSchema, lineage:
     ).with_io_manager_key("references")
 
 
-CHARACTER_SCHEMA = column_schema(descriptions.character_columns(DATASET), descriptions.column_types(DATASET))
-CHARACTER_LINEAGE = column_lineage(DATASET.character_columns, descriptions.lineage(DATASET), raw_characters.key)
+CHARACTER_COLUMNS = descriptions.character_columns(DATASET)
+CHARACTER_SCHEMA = column_schema(CHARACTER_COLUMNS, descriptions.column_types(DATASET))
+CHARACTER_LINEAGE = column_lineage(CHARACTER_COLUMNS, descriptions.lineage(DATASET), raw_characters.key)
 
 
 @dg.multi_asset(
