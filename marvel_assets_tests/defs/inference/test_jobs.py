@@ -7,6 +7,7 @@ import pytest
 
 from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.graph import failure_of, run_job
+from marvel_assets_tests.pages import free_port
 
 
 def test_without_a_custom_model_the_job_says_what_to_materialise(home: ProjectPaths):
@@ -22,7 +23,7 @@ def test_without_a_model_nothing_is_served_and_the_command_says_how_to_make_one(
     marvel_here: Callable[..., CompletedProcess[str]],
 ):
     # when
-    done = marvel_here("serve")
+    done = marvel_here("serve", "--port", str(free_port()))
 
     # then
     assert done.returncode == 1

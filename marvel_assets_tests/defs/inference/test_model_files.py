@@ -17,6 +17,7 @@ from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import marvel, materialize, succeeded
 from marvel_assets_tests.graph import failure_of, observed, run_graph, run_job
 from marvel_assets_tests.homes import Templates
+from marvel_assets_tests.pages import free_port
 
 pytestmark = pytest.mark.integration
 
@@ -79,7 +80,7 @@ def test_the_commands_load_nothing_that_was_changed(
     plant(home, served(pairs).custom.model_id, marker)
 
     # when
-    done = marvel_here(command)
+    done = marvel_here(command, *(["--port", str(free_port())] if command == "serve" else []))
 
     # then
     assert done.returncode != 0
