@@ -1,11 +1,15 @@
 """The system: what exists, and with which resources."""
 
+import warnings
+from typing import Any
+
 import dagster as dg
 
 from marvel_assets import defs as stages
 from marvel_assets.defs.inference.jobs import score, verify_scoring_environment
 from marvel_assets.defs.ingestion.sensors import source_change_sensor
 from marvel_assets.defs.logger import brief_console
+from marvel_assets.defs.metadata import with_place
 from marvel_assets.defs.monitoring.sensors import drift_sensor, run_failure_alert
 from marvel_assets.defs.registration.jobs import approve, promote, rollback
 from marvel_assets.defs.registration.sensors import alias_reconciliation_sensor
@@ -15,14 +19,25 @@ from marvel_assets.defs.schedules import weekly_retraining
 from marvel_assets.defs.training.jobs import retrain, tune
 from marvel_assets.paths import ProjectPaths
 
+resources = profile_resources(ProjectPaths.from_environment())
+automation = dg.AutomationConditionSensorDefinition(
+    "default_automation_condition_sensor",
+    target=dg.AssetSelection.all(),
+    description="Scores and reports drift when what they depend on has changed; builds the wheel where there is none.",
+)
+
+assets: Any = dg.load_assets_from_package_module(stages)
+with warnings.catch_warnings(action="ignore", category=dg.BetaWarning):
+    assets = dg.with_source_code_references(assets)
+
 defs = dg.Definitions(
-    assets=dg.load_assets_from_package_module(stages),
+    assets=dg.map_asset_specs(lambda spec: with_place(spec, resources["tables"]), assets),
     asset_checks=dg.load_asset_checks_from_package_module(stages),
     jobs=[retrain, score, promote, rollback, approve, tune, verify_scoring_environment],
     # All ship switched off; the README says how to turn them on.
     schedules=[weekly_retraining],
-    sensors=[source_change_sensor, drift_sensor, alias_reconciliation_sensor, run_failure_alert],
-    resources=profile_resources(ProjectPaths.from_environment()),
+    sensors=[automation, source_change_sensor, drift_sensor, alias_reconciliation_sensor, run_failure_alert],
+    resources=resources,
     loggers={"brief": brief_console},
     executor=monitored_in_process_executor,
 )

@@ -61,6 +61,18 @@ def test_tables_tell_their_columns_and_where_they_come_from():
     ]
 
 
+def test_pages_tell_where_a_table_is_and_where_its_code_is():
+    # when
+    specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+
+    # then
+    metadata = specs["train_set"].metadata
+    assert metadata["dagster/table_name"] == dg.MetadataValue.text("marvel_dev.marvel_characters.train_set")
+    assert str(metadata["dagster/uri"].value).endswith("marvel_dev/marvel_characters/train_set")
+    [code] = metadata["dagster/code_references"].code_references
+    assert code.file_path.endswith("defs/ingestion/assets.py")
+
+
 def test_every_column_is_described():
     assert tuple(descriptions.character_columns(DATASET)) == CHARACTER_COLUMNS
     assert tuple(descriptions.rejected_columns(DATASET)) == REJECTED_COLUMNS

@@ -100,7 +100,7 @@ def print_summary(home: ProjectPaths, *, ask_the_model: bool) -> None:
     from marvel_assets.defs.resources import profile_resources
 
     mlflow_pages = profile_resources(home)["tracking"].ui_url or "your Databricks workspace"
-    dagster_pages = f"http://{LOOPBACK}:{UI_PORT}"
+    dagster_pages = f"http://{LOOPBACK}:{UI_PORT}/asset-groups"
     print("  ask next     `marvel explain NAME-OR-ID`, `marvel score FILE -o OUT`, `make serve` (in .venv/bin)")
     print(f"  look next    `make ui`, then {dagster_pages} (lineage, checks, plots) and {mlflow_pages} (MLflow)")
 

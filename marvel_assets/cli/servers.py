@@ -98,7 +98,10 @@ def serve_pages(home: ProjectPaths, port: int, mlflow_port: int) -> int:
 
     tracking = profile_resources(home)["tracking"]
     # MLflow's background jobs serve features that are not used here, and cost seven processes.
-    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment = {
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MARVEL_DAGSTER_URL": os.environ.get("MARVEL_DAGSTER_URL") or f"http://{LOOPBACK}:{port}",
+    }
     commands = [_tool("dagster", "dev", "--host", LOOPBACK, "--port", str(port))]
     mlflow_page = tracking.ui_url
     if tracking.tracking_uri == home.mlflow_uri:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from marvel_assets.defs.resources import configured_project
 from marvel_assets.storage.tables import Tables, WriteResult
 
 OWNERS = ["team:marvel"]
@@ -14,14 +15,25 @@ FRESHNESS_POLICY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8),
 """Refreshed each week, with a day's grace to fix failures."""
 
 
+def with_place(spec: dg.AssetSpec, tables: Tables) -> dg.AssetSpec:
+    """An asset that is a table, with the table's name and place: the overview reads them from the definition."""
+    config = configured_project()
+    if config is None or "deltalake" not in spec.kinds:
+        return spec
+    return spec.merge_attributes(metadata=_place(config.qualified(spec.key.path[-1]), tables))
+
+
+def _place(table: str, tables: Tables) -> dict[str, dg.MetadataValue]:
+    location = tables.location(table)
+    folder = {"dagster/uri": dg.MetadataValue.text(str(location))} if isinstance(location, Path) else {}
+    return {"dagster/table_name": dg.MetadataValue.text(table), **folder}
+
+
 def table_metadata(written: WriteResult, tables: Tables) -> dict[str, dg.MetadataValue]:
     """What is known of a table's version."""
     table = written.commit.table
-    location = tables.location(table.name)
-    folder = {"dagster/uri": dg.MetadataValue.path(str(location))} if isinstance(location, Path) else {}
     return {
-        **folder,
-        "dagster/table_name": dg.MetadataValue.text(table.name),
+        **_place(table.name, tables),
         "dagster/row_count": dg.MetadataValue.int(table.rows),
         "delta_version": dg.MetadataValue.int(table.version),
         "content": dg.MetadataValue.text(table.content),

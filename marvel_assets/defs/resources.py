@@ -81,15 +81,21 @@ class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 @cache
-def configured_dataset() -> Dataset:
-    """The data set that Dagster's pages describe: the default one where the configuration can't be read.
+def configured_project() -> ProjectConfig | None:
+    """The settings that Dagster's pages describe, or None where they can't be read.
 
     A run reads the configuration again, and reports what is wrong with it.
     """
     try:
-        return Project.from_environment().config.dataset
+        return Project.from_environment().config
     except ConfigError:
-        return load_dataset(DEFAULT_DATASET)
+        return None
+
+
+def configured_dataset() -> Dataset:
+    """The data set that Dagster's pages describe: the default one where the configuration can't be read."""
+    config = configured_project()
+    return config.dataset if config else load_dataset(DEFAULT_DATASET)
 
 
 def profile_resources(home: ProjectPaths) -> dict[str, Any]:
@@ -141,6 +147,7 @@ def databricks(home: ProjectPaths) -> dict[str, Any]:
         "tracking": MlflowTracking(
             tracking_uri=tracking_uri,
             registry_uri=registry_uri,
+            dagster_url=_dagster_url(),
             locks=locks,
             ui_url=_address("DATABRICKS_HOST", "DATABRICKS_TOKEN", {*WEB_SCHEMES, ""}) or "",
         ),
@@ -182,6 +189,7 @@ def _models(home: ProjectPaths) -> dict[str, Any]:
         "tracking": MlflowTracking(
             tracking_uri=store,
             registry_uri=registry_uri,
+            dagster_url=_dagster_url(),
             artifact_root=str(home.mlflow_artifacts) if store == home.mlflow_uri else None,
             locks=locks,
             ui_url=_address("MARVEL_MLFLOW_URL", FOR_MLFLOW) or pages,
@@ -224,6 +232,10 @@ def _spark_settings() -> dict[str, str]:
                 f"{variable}: {key!r} is not a setting; expected key=value, such as spark.driver.memory=8g."
             )
     return {key: value for key, _, value in pairs}
+
+
+def _dagster_url() -> str:
+    return (_address("MARVEL_DAGSTER_URL", "the browser's password store") or "http://127.0.0.1:3000").rstrip("/")
 
 
 def _address(variable: str, secrets_belong_in: str, schemes: Collection[str] = WEB_SCHEMES) -> str | None:

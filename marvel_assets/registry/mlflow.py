@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from mlflow.entities import model_registry
 
 ALREADY_EXISTS = {"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"}
+MODEL_DESCRIPTION = (
+    "Registered by the Dagster project marvel_assets. `latest-model` is the version that is served; each version's "
+    "description is its model card."
+)
 UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}
 
 
@@ -24,7 +28,7 @@ class MlflowRegistry(ModelRegistry):
         from mlflow.exceptions import MlflowException
 
         try:
-            self._client.create_registered_model(name)
+            self._client.create_registered_model(name, description=MODEL_DESCRIPTION)
         except MlflowException as error:
             if error.error_code not in ALREADY_EXISTS:
                 raise RegistryError(f"{name} can't be registered: {error}") from error

@@ -38,6 +38,9 @@ CACHE_KEY = "cache_key"
 VERSION = "registered_version"
 """Tag of a logged model: the number of the version that was made of it."""
 
+NOTE = "mlflow.note.content"
+"""Tag that MLflow's pages show as the description, in Markdown."""
+
 INSPECTION = "inspection"
 PASSED = "passed"
 """Tag of a logged model, and its value where all its checks have passed."""
@@ -59,6 +62,9 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     ui_url: str = Field(
         default="http://127.0.0.1:5000",
         description="Where MLflow's own pages are served, for links in the UI.",
+    )
+    dagster_url: str = Field(
+        default="http://127.0.0.1:3000", description="Where Dagster's pages are served, for links in MLflow's."
     )
 
     _dagster_run_id: str = PrivateAttr(default="")
@@ -85,18 +91,24 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         return client
 
     @contextmanager
-    def run(self, experiment: str, tags: RunTags) -> Iterator[mlflow.ActiveRun]:
+    def run(self, experiment: str, tags: RunTags, name: str, page: str) -> Iterator[mlflow.ActiveRun]:
         """Make this Dagster run's MLflow run in an experiment the active one, until the block ends and it with it.
 
         A step that is tried again resumes the run of its first attempt. A run that the caller has open stays open.
+
+        Args:
+            experiment: its name.
+            tags: of the run.
+            name: what the run tries, for MLflow's list of runs.
+            page: of the asset or job that logs in it, such as ``assets/basic_model``.
         """
         import mlflow
 
         experiment_id = self.experiment_id(experiment)
         with heartbeat(Path(self.locks), self._dagster_run_id):
-            run_id = self._find_or_create_run(experiment_id, tags)
+            run_id = self._find_or_create_run(experiment_id, tags, name, page)
             if self._instance is not None:  # so that a person finds both from Dagster's list of runs
-                named = {"git_sha": tags.git_sha, "branch": tags.branch, f"mlflow{experiment}": run_id}
+                named = {"git_sha": tags.short_sha, "branch": tags.branch, f"mlflow{experiment}": run_id}
                 self._instance.add_run_tags(self._dagster_run_id, named)
             mlflow.set_experiment(experiment_id=experiment_id)  # MLflow opens no run beside the active experiment
             with mlflow.start_run(run_id=run_id, nested=True) as active:
@@ -110,7 +122,8 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
             try:
-                return str(client.create_experiment(name, self._artifact_location(client, name)))
+                about = f"Runs of the Dagster project marvel_assets: [its lineage]({self.dagster_url}/asset-groups)."
+                return str(client.create_experiment(name, self._artifact_location(client, name), {NOTE: about}))
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
@@ -203,29 +216,37 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             run_id=model.run_id,
         )
 
+    def description(self, page: str) -> dict[str, str]:
+        """The tag that MLflow's pages show as the description: links to an asset's or job's page, and to this run's."""
+        pages, run = self.dagster_url, self._dagster_run_id
+        return {
+            NOTE: f"Made by [{page.rpartition('/')[2]}]({pages}/{page}) in [Dagster run {run[:8]}]({pages}/runs/{run})"
+        }
+
     def run_url(self, model: LoggedModelRef) -> str:
         """MLflow's page of the run that logged a model."""
-        return f"{self._pages}/experiments/{self.experiment_id(model.experiment)}/runs/{model.run_id}"
+        return self._page(f"experiments/{self.experiment_id(model.experiment)}/runs/{model.run_id}")
 
     def model_url(self, model: LoggedModelRef) -> str:
         """MLflow's page of a logged model."""
-        return f"{self._pages}/experiments/{self.experiment_id(model.experiment)}/models/{model.model_id}"
+        return self._page(f"experiments/{self.experiment_id(model.experiment)}/models/{model.model_id}")
 
     def version_url(self, name: str, version: int) -> str:
         """The page of a model version, in MLflow or in Databricks' catalog explorer."""
         if self._is_databricks:
             return f"{self.ui_url}/explore/data/models/{name.replace('.', '/')}/version/{version}"
-        return f"{self._pages}/models/{name}/versions/{version}"
+        return self._page(f"models/{name}/versions/{version}")
 
     @property
     def _is_databricks(self) -> bool:
         return self.tracking_uri.startswith("databricks")
 
-    @property
-    def _pages(self) -> str:
-        return f"{self.ui_url.rstrip('/')}/{'ml' if self._is_databricks else '#'}"
+    def _page(self, path: str) -> str:
+        """A page of MLflow; without the workflow it would open on the traces of language models."""
+        root = self.ui_url.rstrip("/")
+        return f"{root}/ml/{path}" if self._is_databricks else f"{root}/#/{path}?workflowType=machine_learning"
 
-    def _find_or_create_run(self, experiment_id: str, tags: RunTags) -> str:
+    def _find_or_create_run(self, experiment_id: str, tags: RunTags, name: str, page: str) -> str:
         if found := self._runs_of_the_dagster_run(experiment_id):
             return str(found[0].info.run_id)
         client = self.client()
@@ -235,7 +256,8 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
                 **tags.as_dict(),
                 DAGSTER_RUN_ID: self._dagster_run_id,
                 HOME_ID: home_id(Path(self.locks)),
-                "mlflow.runName": f"dagster-{self._dagster_run_id[:8]}",
+                "mlflow.runName": name,
+                **self.description(page),
                 "mlflow.source.name": "marvel_assets.definitions",
                 "mlflow.source.git.commit": tags.git_sha,
                 "mlflow.source.git.branch": tags.branch,

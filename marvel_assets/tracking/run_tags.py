@@ -52,6 +52,12 @@ class RunTags(BaseModel):
                 f"{unusable}: expected one line of at most 250 characters, found {found_there}."
             ) from error
 
+    @property
+    def short_sha(self) -> str:
+        """The commit in seven letters, as people name it, with ``-dirty`` where that is so."""
+        sha, dash, state = self.git_sha.partition("-")
+        return f"{sha[:7]}{dash}{state}"
+
     def as_dict(self) -> dict[str, str]:
         """The tags as MLflow takes them: text by name."""
         return self.model_dump()

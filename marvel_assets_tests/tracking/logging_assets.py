@@ -30,8 +30,9 @@ def log(context: dg.AssetExecutionContext, tracking: MlflowTracking, experiment:
     """Log a metric under the asset's own name."""
     import mlflow
 
-    with tracking.run(experiment, RunTags.collect(context.run.run_id)):
-        mlflow.log_metric(context.asset_key.to_user_string(), 1)
+    name = context.asset_key.to_user_string()
+    with tracking.run(experiment, RunTags.collect(context.run.run_id), f"run of {name}", f"assets/{name}"):
+        mlflow.log_metric(name, 1)
 
 
 def mark(name: str) -> Path:
@@ -61,7 +62,7 @@ def second(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None:
 @dg.asset(deps=[first], retry_policy=dg.RetryPolicy(max_retries=1))
 def broken(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None:
     """Fails while it logs, and again when it is tried again."""
-    with tracking.run(CUSTOM, RunTags.collect(context.run.run_id)):
+    with tracking.run(CUSTOM, RunTags.collect(context.run.run_id), "broken", "assets/broken"):
         raise ValueError("broken on purpose")
 
 
@@ -90,7 +91,7 @@ def waiting(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None
     """Has its run open until it is told to go on."""
     import mlflow
 
-    with tracking.run(BASIC, RunTags.collect(context.run.run_id)):
+    with tracking.run(BASIC, RunTags.collect(context.run.run_id), "waiting", "assets/waiting"):
         mlflow.log_metric("waiting", 1)
         mark("waiting").touch()
         wait_for(mark("go"))

@@ -57,8 +57,15 @@ def test_a_run_tells_its_dagster_run_commit_and_branch(home: ProjectPaths, monke
         "git_sha": "0123abc",
         "branch": "some/branch",
         "run_id": "run-of-the-scheduler",
+        "mlflow.runName": "run of first",
     }
     assert expected.items() <= run.data.tags.items()
+    pages = "http://127.0.0.1:3000"
+    assert run.data.tags["mlflow.note.content"] == (
+        f"Made by [first]({pages}/assets/first) in [Dagster run {result.run_id[:8]}]({pages}/runs/{result.run_id})"
+    )
+    experiment = client_of(home).get_experiment(run.info.experiment_id)
+    assert f"{pages}/asset-groups" in experiment.tags["mlflow.note.content"]
 
 
 def test_each_dagster_run_has_a_run_of_its_own_in_each_experiment(home: ProjectPaths):
@@ -166,7 +173,7 @@ def test_a_completed_model_is_found_by_its_cache_key_alone(home: ProjectPaths):
 
     @dg.asset
     def logging_a_model(context: dg.AssetExecutionContext, tracking: dg.ResourceParam[logging_assets.MlflowTracking]):
-        with tracking.run(BASIC, RunTags.collect(context.run.run_id)) as run:
+        with tracking.run(BASIC, RunTags.collect(context.run.run_id), "a name", "assets/logging_a_model") as run:
             model = client.create_logged_model(run.info.experiment_id, "model", run.info.run_id)
             reference = LoggedModelRef("model", model.model_id, run.info.run_id, BASIC)
             assert tracking.find_model(BASIC, "the-key") is None

@@ -7,7 +7,7 @@ import dagster as dg
 
 from marvel_assets.defs.inference.wheel import WheelBuilder
 from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS
-from marvel_assets.defs.registration.assets import GROUP, JUDGED_AGAINST, register, version_result
+from marvel_assets.defs.registration.assets import GROUP, JUDGED_AGAINST, READABLE_TAGS, register, version_result
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.registry.base import ModelVersion
@@ -107,7 +107,7 @@ def custom_model_version(
         )
     basic = _basic_version(basic_model_version, unity_catalog)
     card = f"Wraps {basic.name} version {basic.version}; answers in words.\n\n{basic.description}"
-    wraps = {BASIC_MODEL_ID: basic.model_id}
+    wraps = {BASIC_MODEL_ID: basic.model_id} | {tag: basic.tags[tag] for tag in READABLE_TAGS if tag in basic.tags}
     custom = register(context, logged, project.config.qualified(CUSTOM_MODEL), tracking, unity_catalog, wraps, card)
     tracking.tag_registered_version(logged, custom.version)
     released = _release(context, ModelPair(basic, custom), project, unity_catalog)
@@ -181,13 +181,19 @@ def _wrap(
     experiment, tags = project.config.experiment_name_custom, RunTags.collect(context.run.run_id)
     with tracking.files_of(basic.model_id) as files:
         check_trusted(files)
-    with tracking.run(experiment, tags) as run:
+    page = "assets/custom_model_version"
+    with tracking.run(experiment, tags, f"wraps basic version {basic.version}", page) as run:
         model_id = log_custom_model(
             basic.model_id,
             Path(wheel.path),
             dataset=project.config.dataset,
             features=project.config.features,
-            tags={**tags.as_dict(), "basic_model": f"{basic.name}/{basic.version}", "wheel": Path(wheel.path).name},
+            tags={
+                **tags.as_dict(),
+                **tracking.description(page),
+                "basic_model": f"{basic.name}/{basic.version}",
+                "wheel": Path(wheel.path).name,
+            },
         )
         return tracking.mark_complete(
             LoggedModelRef(CUSTOM_MODEL_NAME, model_id, run.info.run_id, experiment), cache_key

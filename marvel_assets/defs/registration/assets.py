@@ -25,7 +25,10 @@ GROUP = "registry"
 GATE = "passes_the_gate"
 
 JUDGED_AGAINST = "judged_against"
-"""Tag of a basic version: the model that was served when the gate let it through; '' where none was."""
+"""Tag of a basic version: the model that was served when the gate let it through, where one was."""
+
+READABLE_TAGS = ("gate", "roc_auc", "train_set")
+"""Tags of versions that people compare them by."""
 
 MODEL_ID = "model_id"
 """Tag of every version that this project has registered: the logged model that it was made of."""
@@ -101,20 +104,37 @@ def basic_model_version(
     )
     for warning in result.warnings:
         context.log.warning(warning)
+    verdict = "refused" if not result.passed else "passed with a warning" if result.warnings else "passed"
+    _tag_run(context, gate=verdict)
     is_rolled_back = known is not None and bool(known.tags.get(ROLLBACK_REASON))
     if not result.passed and (gate.mode == "enforce" or is_rolled_back):
         context.log.info(f"Refused: {result.reason}")
         yield from _refused(context, f"Refused: {result.reason}", metadata)
         return
-    card = model_card(tracking.model_card_inputs(basic_model, project.config.dataset), result)
+    inputs = tracking.model_card_inputs(basic_model, project.config.dataset)
+    card = model_card(inputs, result)
     if known is None:
         tracking.client().log_text(basic_model.run_id, card, CARD_FILE)
-    tags, champion_id = {}, baselines.champion.basic.model_id if baselines.champion else pairs.champion_model_id()
+    tags: dict[str, str] = {}
+    champion_id = baselines.champion.basic.model_id if baselines.champion else pairs.champion_model_id()
     if champion_id != basic_model.model_id:
-        tags = {JUDGED_AGAINST: champion_id, BEST_SERVED: baselines.best_with(basic_model.model_id, result)}
+        tags = {
+            "gate": verdict,
+            "roc_auc": f"{inputs.metrics['roc_auc']:.4f}",
+            "train_set": inputs.trained_on.rpartition("@")[2].partition(" ")[0],
+            BEST_SERVED: baselines.best_with(basic_model.model_id, result),
+        }
+        if champion_id or known is not None:
+            tags[JUDGED_AGAINST] = champion_id
     version = register(context, basic_model, name, tracking, unity_catalog, tags, card)
     tracking.tag_registered_version(basic_model, version.version)
+    _tag_run(context, model=f"v{version.version}")
     yield version_result(context, basic_model, version, tracking, is_new=known is None, metadata=metadata)
+
+
+def _tag_run(context: dg.AssetExecutionContext, **tags: str) -> None:
+    """Tag the run, so that Dagster's list of runs tells a refused model from a registered one."""
+    context.instance.add_run_tags(context.run.run_id, tags)
 
 
 def _refused(
@@ -173,7 +193,7 @@ def register(
         "mlflow_run_id": model.run_id,
         FILES_DIGEST: tracking.digest_of(model.model_id),
     }
-    registered = registry.register(name, model.model_id, {**traces, **tags}, description=description)
+    registered = registry.register(name, model.model_id, {**tags, **traces}, description=description)
     if not tags.items() <= registered.tags.items():
         registry.set_tags(name, registered.version, tags)
         return registry.get_version(name, registered.version) or registered

@@ -92,6 +92,9 @@ def test_a_worse_challenger_is_refused_in_a_green_run_with_the_reason_and_compar
     # then
     assert result.success
     assert not checks_of(result)["passes_the_gate"]
+    tags = instance.get_run_by_id(result.run_id).tags
+    assert tags["gate"] == "refused"
+    assert "model" not in tags
     [told] = observed(result)
     assert told.startswith("Refused: ROC AUC 0.")
     assert ", champion 0." in told
@@ -131,6 +134,9 @@ def test_the_verdict_stands_on_the_version_and_in_the_model_card(
         assert told in pair.basic.description
     assert "model_card.md" in files
     assert pair.custom.description.startswith(f"Wraps {config.qualified(BASIC)} version 2")
+    for version in (pair.basic, pair.custom):
+        assert (version.tags["gate"], version.tags["train_set"]) == ("passed", "v1")
+        assert float(version.tags["roc_auc"]) > 0.6
 
 
 def test_a_broken_model_is_a_failure(
