@@ -48,7 +48,7 @@ def fresh_home(rows: int, trees: int = 1000, seed: int = SEED) -> Iterator[tuple
         connect(f"sqlite:///{home.mlflow_database}", home.locks)
         settings = yaml.safe_load((PROJECT_ROOT / "config" / "project.yml").read_text())
         settings["generator"]["rows"] = rows
-        settings["parameters"]["n_estimators"] = trees
+        settings["model"]["n_estimators"] = trees
         config, source = Path(folder, "project.yml"), Path(folder, "characters.csv")
         config.write_text(yaml.safe_dump(settings))
         source.symlink_to(characters_file(rows, seed))

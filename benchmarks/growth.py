@@ -52,8 +52,8 @@ def main(rows: int) -> None:
         read = resources["tables"].read(train_set, dataset_columns(config.features, config.target))
         frame = to_frame(read, config.features, config.target)
         del read
-        parameters = {**config.parameters.model_dump(exclude_none=True), "n_estimators": TREES}
-        pipeline = build_pipeline(config.cat_features, parameters, default_threads())
+        model = config.model.model_copy(update={"n_estimators": TREES})
+        pipeline = build_pipeline(config.cat_features, model, default_threads())
         fit_pipeline(pipeline, frame, config.features, config.target)
         fitted = time.perf_counter()
     figures = {

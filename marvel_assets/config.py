@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -21,6 +22,7 @@ from pydantic import (
 )
 
 from marvel_assets.datasets.base import Dataset, load_dataset
+from marvel_assets.model.estimators import AnyEstimator
 from marvel_assets.utils.errors import describe_problems
 from marvel_assets.utils.strict_yaml import read_yaml
 
@@ -33,6 +35,7 @@ ObjectName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=M
 """A catalog's or schema's name: letters, digits, underscores and hyphens, so that it is also a safe folder."""
 
 DEFAULT_DATASET = "marvel_kaggle"
+DEFAULT_KIND = "lightgbm"
 
 MAX_PROBLEMS = 20
 """How many problems of a file an error lists."""
@@ -50,9 +53,6 @@ def _stays_below(name: str) -> str:
 ExperimentName = Annotated[
     str, StringConstraints(pattern=r"^/[^\x00-\x1f`]+$", max_length=500), AfterValidator(_stays_below)
 ]
-Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
-"""An integer that LightGBM can hold: 32 bits, signed."""
-
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -63,22 +63,6 @@ class ConfigError(ValueError):
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class LightGBMParameters(_Strict):
-    """Arguments of ``lightgbm.LGBMClassifier``; those left out keep LightGBM's own defaults."""
-
-    learning_rate: Annotated[float, Field(gt=0)]
-    n_estimators: Annotated[int, Field(gt=0, le=100_000)]
-    max_depth: Int32
-    num_leaves: Annotated[int, Field(ge=2, le=131_072)] | None = None
-    min_child_samples: Annotated[Int32, Field(ge=0)] | None = None
-    subsample: Annotated[float, Field(gt=0, le=1)] | None = None
-    subsample_freq: Annotated[Int32, Field(ge=0)] | None = None
-    colsample_bytree: Annotated[float, Field(gt=0, le=1)] | None = None
-    reg_alpha: Annotated[float, Field(ge=0)] | None = None
-    reg_lambda: Annotated[float, Field(ge=0)] | None = None
-    random_state: Int32 | None = None
 
 
 class EarlyStopping(_Strict):
@@ -165,7 +149,7 @@ class ProjectConfig(_Strict):
     num_features: Annotated[tuple[str, ...], Field(strict=False)]
     cat_features: Annotated[tuple[str, ...], Field(strict=False)]
     target: str
-    parameters: LightGBMParameters
+    model: AnyEstimator
     min_frequency: PositiveInt = 50
     native_categories: bool = False
     early_stopping: EarlyStopping | None = None
@@ -182,6 +166,7 @@ class ProjectConfig(_Strict):
         Args:
             path: a YAML file in which ``dev``, ``acc`` and ``prd`` each hold a ``catalog_name``, and all else stands at
                 the top. What it leaves out is the data set's: the schema, all features, experiments of its name.
+                ``parameters`` stands for a ``model`` of kind lightgbm.
             env: one of ``dev``, ``acc``, ``prd``.
             dataset: a folder of ``marvel_assets/datasets``. Default: the file's key ``dataset``.
 
@@ -200,6 +185,7 @@ class ProjectConfig(_Strict):
                 _Schema.model_validate(schema)
             except ValidationError as error:
                 problems += describe_problems(error, prefix=f"{name}.")
+        spelled = "model" if "model" in content or "parameters" not in content else "parameters"
         own_keys = {"environment", "catalog_name", "schema_name"} & content.keys()
         if dataset is not None:
             content["dataset"] = dataset
@@ -209,7 +195,8 @@ class ProjectConfig(_Strict):
                 {**content, "environment": env, **(schemas[env] if not problems else _PLACEHOLDER_SCHEMA)}
             )
         except ValidationError as error:
-            problems += describe_problems(error)
+            key = re.compile(r"^model(\.\w+(?=\.))?")  # pydantic puts the kind between model and its keys
+            problems += [key.sub(spelled, line) for line in describe_problems(error)]
         if problems:
             more = len(problems) - MAX_PROBLEMS
             listed = problems[:MAX_PROBLEMS] + ([f"and {more:,} more"] if more > 0 else [])
@@ -218,8 +205,12 @@ class ProjectConfig(_Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _take_defaults_from_the_data_set(cls, content: dict[str, Any]) -> dict[str, Any]:
+    def _fill_in_defaults(cls, content: dict[str, Any]) -> dict[str, Any]:
         content = {"dataset": DEFAULT_DATASET, **content}
+        if "model" not in content and "parameters" in content:
+            content["model"] = content.pop("parameters")
+        if isinstance(content.get("model"), dict):
+            content["model"] = {"kind": DEFAULT_KIND, **content["model"]}
         try:
             dataset = _dataset(content["dataset"])
         except ValueError:
@@ -269,14 +260,14 @@ class ProjectConfig(_Strict):
         return self.cat_features, self.target, dataset.fill_values, dataset.spellings, dataset.missing_texts
 
     @property
-    def fit_settings(self) -> dict[str, int | float]:
+    def fit_settings(self) -> dict[str, Any]:
         """What decides a fit besides rows and features, by the names that MLflow records; defaults are left out."""
-        found = {**self.parameters.model_dump(exclude_none=True), "min_frequency": self.min_frequency}
+        settings = {"model": self.model.kind, **self.model.parameters, "min_frequency": self.min_frequency}
         if self.native_categories:
-            found["native_categories"] = True
+            settings["native_categories"] = True
         if self.early_stopping is not None:
-            found |= {f"early_stopping_{name}": value for name, value in self.early_stopping.model_dump().items()}
-        return found
+            settings |= {f"early_stopping_{name}": value for name, value in self.early_stopping.model_dump().items()}
+        return settings
 
     def qualified(self, name: str) -> str:
         """The three-level name of a table or model in this environment."""

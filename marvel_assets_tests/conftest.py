@@ -56,7 +56,7 @@ def _no_store_is_left_behind() -> Iterator[None]:
 def small_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project's configuration with few rows and few trees."""
     content = yaml.safe_load((PROJECT_ROOT / "config" / "project.yml").read_text())
-    content |= {"generator": SMALL_GENERATOR, "parameters": FEW_TREES}
+    content |= {"generator": SMALL_GENERATOR, "model": FEW_TREES}
     path = tmp_path_factory.mktemp("config") / "project.yml"
     path.write_text(yaml.safe_dump(content))
     return path

@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 
-from marvel_assets.config import LightGBMParameters, ProjectConfig
+from marvel_assets.config import ProjectConfig
 from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.model.coercion import FeatureCoercer
+from marvel_assets.model.estimators import LightGBM
 from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
 from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.sources.generated import GeneratedSource
@@ -51,7 +52,7 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
 @pytest.fixture(scope="session")
 def fitted(sets: dict[str, pd.DataFrame]) -> Pipeline:
     """A small pipeline, fitted on the train rows."""
-    pipeline = build_pipeline(CATEGORICAL, FEW_TREES, 1, coercer=FeatureCoercer(FILL_VALUES))
+    pipeline = build_pipeline(CATEGORICAL, LightGBM(**FEW_TREES), 1, coercer=FeatureCoercer(FILL_VALUES))
     return fit_pipeline(pipeline, sets["train"], FEATURE_NAMES, TARGET)
 
 
@@ -59,4 +60,4 @@ def fitted(sets: dict[str, pd.DataFrame]) -> Pipeline:
 def way() -> ProjectConfig:
     """The project's own way to fit, with few trees."""
     config = ProjectConfig.from_yaml(PROJECT_ROOT / "config" / "project.yml")
-    return config.model_copy(update={"parameters": LightGBMParameters(**FEW_TREES)})
+    return config.model_copy(update={"model": LightGBM(**FEW_TREES)})

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from marvel_assets.config import ConfigError, ProjectConfig
+from marvel_assets.model.estimators import HistGradientBoosting
 from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.tracking.run_tags import RunTags
 
@@ -95,7 +96,7 @@ def test_the_projects_own_file_holds_the_contracts_features_and_parameters():
     assert config.features[2:] == config.cat_features
     assert len(config.features) == 10
     parameters = {"learning_rate": 0.01, "n_estimators": 1000, "max_depth": 6}
-    assert config.parameters.model_dump(exclude_none=True) == parameters
+    assert config.model.parameters == parameters
 
 
 def test_nothing_that_changes_the_reference_is_on_unless_it_is_asked_for():
@@ -104,7 +105,7 @@ def test_nothing_that_changes_the_reference_is_on_unless_it_is_asked_for():
 
     # then
     assert (config.native_categories, config.early_stopping) == (False, None)
-    assert config.fit_settings == config.parameters.model_dump(exclude_none=True) | {"min_frequency": 50}
+    assert config.fit_settings == {"model": "lightgbm", **config.model.parameters, "min_frequency": 50}
 
 
 def test_what_is_asked_for_is_among_what_decides_a_fit(tmp_path: Path, content: dict[str, Any]):
@@ -116,7 +117,29 @@ def test_what_is_asked_for_is_among_what_decides_a_fit(tmp_path: Path, content: 
 
     # then
     added = {"native_categories": True, "early_stopping_rounds": 30, "early_stopping_share": 0.1}
-    assert config.fit_settings == config.parameters.model_dump(exclude_none=True) | {"min_frequency": 50} | added
+    assert config.fit_settings == {"model": "lightgbm", **config.model.parameters, "min_frequency": 50} | added
+
+
+def test_another_kind_of_model_is_chosen_in_the_file(tmp_path: Path, content: dict[str, Any]):
+    # given
+    content["model"] = {"kind": "hist_gradient_boosting", "max_iter": 30}
+
+    # when
+    config = ProjectConfig.from_yaml(write(tmp_path, content))
+
+    # then
+    assert config.model == HistGradientBoosting(max_iter=30)
+    assert config.fit_settings == {
+        "model": "hist_gradient_boosting", "max_iter": 30, "random_state": 0, "min_frequency": 50,
+    }  # fmt: skip
+
+
+def test_a_parameter_of_the_courses_flat_file_is_named_as_it_stands_there(tmp_path: Path):
+    # given
+    content = yaml.safe_load(COURSE_YAML) | {"parameters": {"learning_rate": "fast"}}
+
+    # then
+    assert "parameters.learning_rate: " in refusal(tmp_path, content)
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
@@ -126,7 +149,7 @@ def test_the_courses_flat_file_loads_unchanged(tmp_path: Path, env: str):
 
     # then
     assert (config.catalog_name, config.schema_name) == (f"mlops_{env}", "marvel_characters")
-    assert config.parameters.n_estimators == 1000
+    assert config.model.n_estimators == 1000
     assert (config.target, config.experiment_name_custom) == ("Alive", "/Shared/marvel-characters-custom")
 
 
@@ -146,7 +169,7 @@ def test_settings_cannot_be_changed():
     with pytest.raises(ValidationError, match="frozen"):
         config.target = "Dead"
     with pytest.raises(ValidationError, match="frozen"):
-        config.parameters.max_depth = 1
+        config.model.max_depth = 1
 
 
 @pytest.mark.parametrize("env", ["test", "DEV", "", "catalog_name"])
@@ -159,10 +182,7 @@ def test_an_unknown_environment_is_refused_with_the_known_ones(env: str):
 MISSING = object()
 REFUSED: list[tuple[str, Any, str]] = [
     ("dev", MISSING, "the key 'dev' is missing"),
-    *(
-        (place, MISSING, f"{place}: missing key")
-        for place in ("parameters", "dev.catalog_name", "parameters.max_depth")
-    ),
+    *((place, MISSING, f"{place}: missing key") for place in ("model", "dev.catalog_name", "model.max_depth")),
     *(
         (place, "anything", f"{place}: unknown key")
         for place in (
@@ -171,21 +191,21 @@ REFUSED: list[tuple[str, Any, str]] = [
             "environment",
             "uat",
             "dev.learning_rat",
-            "parameters.learning_rat",
+            "model.learning_rat",
             "gate.learning_rat",
             "generator.learning_rat",
         )
     ),
-    ("parameters.learning_rate", "0.1", ""),
-    ("parameters.learning_rate", True, ""),
-    ("parameters.learning_rate", 0, ""),
-    ("parameters.learning_rate", float("inf"), ""),
-    ("parameters.learning_rate", float("nan"), ""),
-    ("parameters.n_estimators", 10.5, ""),
-    ("parameters.n_estimators", 0, ""),
-    ("parameters.n_estimators", None, ""),
-    ("parameters.n_estimators", True, ""),
-    ("parameters.max_depth", [6], ""),
+    ("model.learning_rate", "0.1", ""),
+    ("model.learning_rate", True, ""),
+    ("model.learning_rate", 0, ""),
+    ("model.learning_rate", float("inf"), ""),
+    ("model.learning_rate", float("nan"), ""),
+    ("model.n_estimators", 10.5, ""),
+    ("model.n_estimators", 0, ""),
+    ("model.n_estimators", None, ""),
+    ("model.n_estimators", True, ""),
+    ("model.max_depth", [6], ""),
     ("early_stopping.rounds", 0, ""),
     ("early_stopping.share", 0, ""),
     ("early_stopping.share", 0.6, ""),
@@ -200,11 +220,11 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("num_features", {"Height": 1}, ""),
     ("cat_features", None, ""),
     ("target", ["Alive"], ""),
-    ("parameters", None, ""),
+    ("model", None, ""),
     ("native_categories", "yes", ""),
     ("native_categories", 1, ""),
     ("early_stopping", True, ""),
-    ("parameters", [0.1, 100, 6], ""),
+    ("model", [0.1, 100, 6], ""),
     ("experiment_name_basic", "no-slash", ""),
     ("experiment_name_basic", "/", ""),
     ("experiment_name_custom", "/new\nline", ""),
@@ -215,6 +235,8 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("cat_features", ["Gender", "Powers"], "name Powers; the data set marvel_kaggle has Height, Weight, Universe"),
     ("cat_features", ["Gender", "Height"], "more than once"),
     ("num_features", ["Weight", "Weight"], "more than once"),
+    ("model.kind", "perceptron", "model: Input tag 'perceptron' found using 'kind' does not match any of the expected"),
+    ("model.max_iter", 100, "model.max_iter: unknown key"),
     ("dataset", "dc_comics", "dataset: there is no data set 'dc_comics'; marvel_assets/datasets has marvel_kaggle, "),
     ("target", "Teams", "target is 'Teams'; the data set marvel_kaggle has 'Alive'"),
 ]
@@ -242,13 +264,13 @@ def test_all_problems_are_told_at_once(tmp_path: Path, content: dict[str, Any]):
     # given
     content["acc"]["catalog_name"] = "no name"
     content["surprise"] = 1
-    content["parameters"]["max_depth"] = "deep"
+    content["model"]["max_depth"] = "deep"
 
     # when
     told = refusal(tmp_path, content)
 
     # then
-    assert [key in told for key in ("acc.catalog_name", "surprise", "parameters.max_depth")] == [True] * 3
+    assert [key in told for key in ("acc.catalog_name", "surprise", "model.max_depth")] == [True] * 3
 
 
 def test_what_the_file_leaves_out_is_the_data_sets():

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from marvel_assets.datasets.base import Dataset
+    from marvel_assets.model.wrapper import MarvelModelWrapper
     from marvel_assets.paths import ProjectPaths
     from marvel_assets.storage.engines.base import EngineSession
 
@@ -35,7 +36,6 @@ ANSWERS = ("prediction", "probability", "why")
 """Columns of a file of answers, after name and id; empty where the last column, ``reason``, says why there is none."""
 
 ROWS_AT_ONCE = 50_000
-ASKED = {"probability": True, "explain": True}
 MAX_LISTED = 10
 BAR_LENGTH = 20
 
@@ -50,6 +50,7 @@ def score(home: ProjectPaths, source: str, target: str) -> None:
     """
     import pandas as pd
 
+    from marvel_assets.model.estimators import kind_of
     from marvel_assets.sources.base import SourceError
     from marvel_assets.sources.locate import FileSource
     from marvel_assets.storage.engines.duckdb import DuckDBEngine
@@ -61,7 +62,9 @@ def score(home: ProjectPaths, source: str, target: str) -> None:
     delivered = lookup.columns_to_score(dataset)
     columns = ["name", "id", *dataset.by_name, "reason"]
     rejected: list[Any] = []
-    with _served_model(home, resources) as (name, answer), TemporaryDirectory() as scratch:
+    with _served_model(home, resources) as (name, model), TemporaryDirectory() as scratch:
+        asked = {"probability": True, "explain": kind_of(model.model).explains}
+        answer = partial(model.predict, None, params=asked)
         file = FileSource("standard input" if source == STANDARD else source, _file(source, Path(scratch)), delivered)
         with DuckDBEngine(scratch=scratch).session() as session, _writer(target) as write:
             try:
@@ -91,7 +94,7 @@ def explain(home: ProjectPaths, name_or_id: str, picture: str | None) -> None:
     raw = Materialised.read(home).table("raw_characters")
     if raw is None:
         sys.exit(f"{home.root} holds no characters yet. Materialise the graph with `make run` first.")
-    with _served_model(home, resources) as (_, answer), resources["engine"].session() as session:
+    with _served_model(home, resources) as (_, model), resources["engine"].session() as session:
         session.read_table(resources["tables"].location(raw.name), raw.version, "delivered")
         session.create_table_as(lookup.named_rows_sql(dataset, "delivered", name_or_id), "named")
         identifier = _one_id(session, dataset, name_or_id)
@@ -102,7 +105,13 @@ def explain(home: ProjectPaths, name_or_id: str, picture: str | None) -> None:
         usable = rows[rows["reason"].isna()]
         if usable.empty:
             sys.exit(f"{identifier} can't be scored: {rows['reason'].iloc[0]}.")
-        said = {key: values[0] for key, values in answer(usable).items()}
+        try:
+            said = {
+                key: values[0]
+                for key, values in model.predict(None, usable, {"probability": True, "explain": True}).items()
+            }
+        except ValueError as error:  # a kind of model that has no reasons to give
+            sys.exit(str(error))
     label, probability = said[dataset.target.answer], said["probability"]
     alive = dataset.target.labels[1]
     average = 1 / (1 + math.exp(-said["base_value"]))
@@ -118,10 +127,8 @@ def explain(home: ProjectPaths, name_or_id: str, picture: str | None) -> None:
 
 
 @contextmanager
-def _served_model(
-    home: ProjectPaths, resources: dict[str, Any]
-) -> Iterator[tuple[str, Callable[[pd.DataFrame], dict[str, list[Any]]]]]:
-    """The name of the custom version under the alias, and what it says of rows: also how sure it is, and why."""
+def _served_model(home: ProjectPaths, resources: dict[str, Any]) -> Iterator[tuple[str, MarvelModelWrapper]]:
+    """The custom version under the alias, by name and loaded."""
     import mlflow
 
     with in_one_line():
@@ -129,7 +136,7 @@ def _served_model(
         with resources["unity_catalog"].files_of(custom) as files:
             # Asked through its class: the signature of versions that were logged earlier knows no parameters.
             model = mlflow.pyfunc.load_model(str(files)).unwrap_python_model()
-            yield f"{custom.name} version {custom.version}", partial(model.predict, None, params=ASKED)
+            yield f"{custom.name} version {custom.version}", model
 
 
 def _clean(session: EngineSession, dataset: Dataset, delivered: Dataset, relation: str) -> int:
@@ -149,7 +156,7 @@ def _answered(rows: pd.DataFrame, answer: Callable[[pd.DataFrame], dict[str, lis
     usable = rows[rows["reason"].isna()]
     said = answer(usable)
     said["prediction"] = next(iter(said.values()))
-    answered = pd.DataFrame({name: said.get(name, []) for name in ANSWERS}, index=usable.index)
+    answered = pd.DataFrame(said, index=usable.index).reindex(columns=list(ANSWERS))
     return pa.Table.from_pandas(rows.join(answered), _schema(), preserve_index=False)
 
 

@@ -32,7 +32,7 @@ class ModelCardData:
         trained_on: the table version of the fit, and how many rows.
         tested_on: the table version of the judgement.
         features: the model's columns.
-        parameters: arguments of the classifier.
+        parameters: the kind of classifier, and its arguments.
         metrics: on the test rows.
         traces: commit, branch and run.
         plots: names of the pictures in the run's folder ``plots``.
@@ -68,7 +68,7 @@ def model_card(facts: ModelCardData, result: GateResult | None = None) -> str:
             [
                 f"- fitted on {facts.trained_on}, judged on {facts.tested_on}",
                 f"- features: {', '.join(facts.features)}",
-                f"- LightGBM: {', '.join(f'{name} {value}' for name, value in facts.parameters.items())}",
+                f"- parameters: {', '.join(f'{name} {value}' for name, value in facts.parameters.items())}",
                 *[f"- {name}: {escape_markdown(value)}" for name, value in facts.traces.items()],
             ]
         ),

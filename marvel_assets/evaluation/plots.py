@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from sklearn.pipeline import Pipeline
 
     Labels = npt.NDArray[np.int_]
     Probabilities = npt.NDArray[np.float64]
@@ -69,16 +68,11 @@ def calibration_curve(alive: Labels, probability: Probabilities) -> Figure:
     return figure
 
 
-def feature_importance(pipeline: Pipeline) -> Figure:
-    """How much each feature's splits reduce the training loss, in shares of the whole."""
-    import numpy as np
-
-    booster = pipeline.named_steps["classify"].booster_
-    gain = booster.feature_importance(importance_type="gain")
-    share = gain / max(gain.sum(), np.finfo(float).tiny)
-    order = np.argsort(share)
-    figure, axes = canvas("Feature importance (share of gain)")
-    axes.barh(np.array(booster.feature_name())[order], share[order], color="#4a7fb5")
+def feature_importance(importances: Mapping[str, float], label: str) -> Figure:
+    """How much each feature matters, the most important on top."""
+    order = sorted(importances, key=importances.__getitem__)
+    figure, axes = canvas(f"Feature importance ({label})")
+    axes.barh(order, [importances[name] for name in order], color="#4a7fb5")
     return figure
 
 

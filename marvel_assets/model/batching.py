@@ -44,16 +44,23 @@ def predict_unique_rows(rows: pd.DataFrame, ask: Ask) -> Any:  # noqa: ANN401
 def predict_in_threads(ask: Ask) -> Ask:
     """The same model, asked by as many threads as there are cores, each for a part of the rows.
 
-    LightGBM lets go of the interpreter while it predicts. Threads of its own (OpenMP's) wait for each other by
-    spinning, which takes minutes where another process wants the same cores.
+    Classifiers let go of the interpreter while they predict. Threads of their own (OpenMP's) wait for each other by
+    spinning, which takes minutes where another process wants the same cores: each of ours keeps them to one.
     """
 
     def ask_in_parts(rows: pd.DataFrame) -> npt.NDArray[Any]:
         import numpy as np
+        from threadpoolctl import ThreadpoolController
+
+        controller = ThreadpoolController()
+
+        def ask_alone(part: pd.DataFrame) -> Sequence[Any] | npt.NDArray[Any]:
+            with controller.limit(limits=1, user_api="openmp"):
+                return ask(part)
 
         parts = max(1, min(os.cpu_count() or 1, len(rows) // MIN_ROWS))
         ends = np.linspace(0, len(rows), parts + 1, dtype=int)
         with ThreadPoolExecutor(parts) as threads:
-            return np.concatenate(list(threads.map(ask, (rows.iloc[start:end] for start, end in pairwise(ends)))))
+            return np.concatenate(list(threads.map(ask_alone, (rows.iloc[start:end] for start, end in pairwise(ends)))))
 
     return ask_in_parts

@@ -1,11 +1,11 @@
-"""Why a model answers as it does: exact SHAP values, which LightGBM computes itself."""
+"""Why a model answers as it does: what each feature adds to the raw score of a row."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.model.batching import predict_unique_rows
+from marvel_assets.model.estimators import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,8 +29,12 @@ def explain(pipeline: Pipeline, features: pd.DataFrame, labels: Sequence[str]) -
 
     Returns:
         ``base_value``, ``contributions`` by feature, and ``why``: the strongest of them in words.
+
+    Raises:
+        ValueError: the pipeline's kind of classifier has no exact contributions.
     """
-    values = predict_unique_rows(features, partial(pipeline.predict, pred_contrib=True))
+    contributions_of = kind_of(pipeline).contributions
+    values = predict_unique_rows(features, lambda rows: contributions_of(pipeline[-1], pipeline[:-1].transform(rows)))
     contributions = [dict(zip(features.columns, row, strict=True)) for row in values[:, :-1].tolist()]
     cells = features.astype(object).where(features.notna(), "missing").to_dict("records")
     return {

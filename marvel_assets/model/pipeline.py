@@ -1,24 +1,25 @@
-"""The pipeline: what callers send to numbers and text, categories to integers, then LightGBM."""
+"""The pipeline: what callers send to numbers and text, categories to integers, then a classifier."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
+
+from marvel_assets.model.estimators import KINDS, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
     from marvel_assets.model.coercion import FeatureCoercer
+    from marvel_assets.model.estimators.base import Estimator
 
 TRUSTED_TYPES = (
-    "collections.OrderedDict",
-    "lightgbm.basic.Booster",
-    "lightgbm.sklearn.LGBMClassifier",
     "marvel_assets.model.coercion.FeatureCoercer",
     "marvel_assets.model.encoder.CatToIntTransformer",
+    *(name for kind in KINDS for name in kind.trusted_types),
 )
 """What skops may construct when it loads a pipeline, beyond what it trusts by itself."""
 
@@ -34,7 +35,7 @@ def default_threads() -> int:
 
 def build_pipeline(
     cat_features: Sequence[str],
-    parameters: Mapping[str, Any],
+    estimator: Estimator,
     threads: int,
     *,
     min_frequency: int | None = None,
@@ -43,26 +44,19 @@ def build_pipeline(
     """The unfitted pipeline.
 
     Args:
-        cat_features: columns that are encoded first. All others reach LightGBM as they are; missing values stay
+        cat_features: columns that are encoded first. All others reach the classifier as they are; missing values stay
             missing.
-        parameters: arguments of ``LGBMClassifier``.
-        threads: how many LightGBM uses. The fit is the same for any number.
+        estimator: the kind of classifier, and its arguments.
+        threads: how many it uses. The fit is the same for any number.
         min_frequency: values of an encoded column that fewer training rows have share one code.
         coercer: the first step, unfitted. Default: one that fills nothing.
     """
-    from lightgbm import LGBMClassifier
     from sklearn.pipeline import Pipeline
 
     from marvel_assets.model.coercion import FeatureCoercer
     from marvel_assets.model.encoder import CatToIntTransformer
 
-    classifier = LGBMClassifier(
-        **parameters,
-        n_jobs=threads,
-        deterministic=True,
-        force_row_wise=True,  # the other way LightGBM times both and may choose differently in each run
-        verbosity=-1,
-    )
+    classifier = estimator.build(threads)
     encoder = CatToIntTransformer(columns=list(cat_features), min_frequency=min_frequency)
     return Pipeline([("coerce", coercer or FeatureCoercer()), ("encode", encoder), ("classify", classifier)])
 
@@ -77,21 +71,27 @@ def fit_pipeline(
         rows: features and target.
         features: the model's columns, in order.
         target: the column to predict.
-        native_categories: whether LightGBM takes the codes of the encoded columns for names, and splits any of them
-            from the others, instead of for numbers; it takes -1 for missing then.
+        native_categories: whether the classifier takes the codes of the encoded columns for names, and splits any of
+            them from the others, instead of for numbers; it takes -1 for missing then.
 
     Raises:
-        ValueError: there are no rows, or all have one and the same target.
+        ValueError: there are no rows, all have one and the same target, or a feature is missing in all of them and the
+            classifier does not take that.
     """
     classes = sorted(set(rows[target]))
     if len(classes) < 2:  # noqa: PLR2004
         found = f"{len(rows)} rows, {target} always {classes[0]}" if classes else "no rows"
         raise ValueError(f"column {target}: a classifier needs both classes among the training rows; found {found}.")
-    categorical = categorical_columns(pipeline, native_categories=native_categories)
-    pipeline.fit(rows[list(features)], rows[target], classify__categorical_feature=categorical)
+    categories = pipeline.named_steps["encode"].columns if native_categories else ()
+    kind = kind_of(pipeline)
+    empty = [name for name in features if rows[name].isna().all()]
+    if empty and not kind.takes_empty_columns:
+        raise ValueError(
+            f"{', '.join(empty)}: missing in all {len(rows):,} training rows, which {kind.classifier_name} does not "
+            "take. Leave it out of the features, or choose a model of kind lightgbm (config/project.yml)."
+        )
+    arguments = kind.fit_arguments(pipeline[-1], categories)
+    pipeline.fit(
+        rows[list(features)], rows[target], **{f"classify__{name}": value for name, value in arguments.items()}
+    )
     return pipeline
-
-
-def categorical_columns(pipeline: Pipeline, *, native_categories: bool) -> list[str] | Literal["auto"]:
-    """The encoded columns that LightGBM treats as categories; none where codes count as numbers."""
-    return list(pipeline.named_steps["encode"].columns) if native_categories else "auto"

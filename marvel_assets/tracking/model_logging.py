@@ -109,11 +109,13 @@ def log_basic_model(
     from marvel_assets.evaluation import plots
     from marvel_assets.evaluation.metrics import evaluate
     from marvel_assets.model.batching import predict_in_threads, predict_unique_rows
+    from marvel_assets.model.estimators import kind_of
     from marvel_assets.model.pipeline import TRUSTED_TYPES
     from marvel_assets.tracking.signature import basic_signature, example_frame
 
     training_input, testing_input = training.as_mlflow(), testing.as_mlflow()
-    trees = pipeline.named_steps["classify"].booster_.num_trees()
+    kind = kind_of(pipeline)
+    trees = kind.count_trees(pipeline[-1])
     mlflow.log_params({**parameters, "trees": trees, "features": ",".join(features)})
     logged = mlflow.sklearn.log_model(
         pipeline,
@@ -132,14 +134,16 @@ def log_basic_model(
     mlflow.log_input(testing_input, context="testing", model=model)
 
     alive = testing.rows[testing.target].to_numpy()
-    probability = predict_unique_rows(testing.rows[list(features)], predict_in_threads(pipeline.predict_proba))[:, 1]
+    rows = testing.rows[list(features)]
+    probability = predict_unique_rows(rows, predict_in_threads(pipeline.predict_proba))[:, 1]
     mlflow.log_metrics(evaluate(alive, probability), model_id=logged.model_id, dataset=testing_input)
+    importances = kind.importances(pipeline[-1], pipeline[:-1].transform(rows), testing.rows[testing.target])
     figures = {
         "roc_curve": plots.roc_curve(alive, probability),
         "precision_recall_curve": plots.precision_recall_curve(alive, probability),
         "confusion_matrix": plots.confusion_matrix(alive, probability, dataset.target.labels),
         "calibration_curve": plots.calibration_curve(alive, probability),
-        "feature_importance": plots.feature_importance(pipeline),
+        "feature_importance": plots.feature_importance(importances, kind.importance_label),
     }
     for name, figure in figures.items():
         mlflow.log_figure(figure, f"{PLOTS_FOLDER}/{name}.png")

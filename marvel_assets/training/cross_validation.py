@@ -67,7 +67,7 @@ def scores(
         config: the way to fit.
         training: all rows.
         parts: as ``folds`` makes them.
-        threads: how many LightGBM uses.
+        threads: how many a fit uses.
     """
     from sklearn.metrics import log_loss, roc_auc_score
 

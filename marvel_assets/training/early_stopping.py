@@ -36,10 +36,7 @@ def find_best_iteration(
     Raises:
         ValueError: the rows held out, or the rows left for training, hold one class only.
     """
-    import lightgbm
     from sklearn.base import clone
-
-    from marvel_assets.model.pipeline import categorical_columns
 
     target, columns = config.target, list(config.features)
     held_out = is_held_out(ids, settings.share)
@@ -51,16 +48,13 @@ def find_best_iteration(
                 f"classes of {target}. Choose another share, fit on more rows, or take early_stopping out."
             )
     prepare, classify = clone(pipeline[:-1]), clone(pipeline[-1])
-    classify.fit(
-        prepare.fit_transform(train[columns]),
-        train[target],
-        eval_X=prepare.transform(validation[columns]),
-        eval_y=validation[target],
-        categorical_feature=categorical_columns(pipeline, native_categories=config.native_categories),
-        eval_metric="binary_logloss",
-        callbacks=[lightgbm.early_stopping(settings.rounds, verbose=False)],
+    return config.model.find_best_iteration(
+        classify,
+        (prepare.fit_transform(train[columns]), train[target]),
+        (prepare.transform(validation[columns]), validation[target]),
+        settings.rounds,
+        config.cat_features if config.native_categories else (),
     )
-    return int(classify.best_iteration_)
 
 
 def is_held_out(ids: Iterable[str], share: float) -> npt.NDArray[np.bool_]:

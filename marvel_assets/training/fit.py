@@ -27,7 +27,7 @@ def pipeline_from_config(config: ProjectConfig, threads: int) -> Pipeline:
     )
     return build_pipeline(
         config.cat_features,
-        config.parameters.model_dump(exclude_none=True),
+        config.model,
         threads,
         min_frequency=config.min_frequency,
         coercer=coercer,
@@ -38,22 +38,26 @@ def fit_from_config(config: ProjectConfig, rows: pd.DataFrame, ids: pd.Series | 
     """Build the pipeline that a configuration describes, and fit it on training rows.
 
     Args:
-        config: features, parameters, and how categories are taken, and whether the number of trees is to be found.
+        config: features, model, and how categories are taken, and whether the number of trees is to be found.
         rows: features and target.
         ids: of the rows; needed where the number of trees is to be found.
-        threads: how many LightGBM uses.
+        threads: how many the fit uses.
 
     Raises:
         ValueError: the rows don't do for a fit, naming column or key.
     """
+    from threadpoolctl import threadpool_limits
+
     from marvel_assets.model.pipeline import fit_pipeline
     from marvel_assets.training.early_stopping import find_best_iteration
 
     pipeline = pipeline_from_config(config, threads)
-    if config.early_stopping is not None:
-        if ids is None:
-            raise ValueError("early_stopping needs the ids of the training rows: they decide which rows are held out.")
-        pipeline.set_params(
-            classify__n_estimators=find_best_iteration(pipeline, rows, ids, config, config.early_stopping)
-        )
-    return fit_pipeline(pipeline, rows, config.features, config.target, native_categories=config.native_categories)
+    with threadpool_limits(threads, user_api="openmp"):  # scikit-learn's trees have no argument for it
+        if config.early_stopping is not None:
+            if ids is None:
+                raise ValueError(
+                    "early_stopping needs the ids of the training rows: they decide which rows are held out."
+                )
+            trees = find_best_iteration(pipeline, rows, ids, config, config.early_stopping)
+            pipeline.set_params(**{f"classify__{config.model.trees_argument}": trees})
+        return fit_pipeline(pipeline, rows, config.features, config.target, native_categories=config.native_categories)

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 SCORE, CONFIGURED = "score", "configured"
 """Attributes of a trial and of the study: the scores of its parameters, and of the configured ones."""
 
-DIGITS = 3
-"""Of a parameter that is a fraction: what is tried is what is written into the configuration."""
-
 N_STARTUP_TRIALS = 10
 """Trials before the estimator has seen enough to choose by."""
 
@@ -49,7 +46,7 @@ class SearchBudget:
         minutes: after which no further trial is begun.
         splits: folds of the cross-validation.
         seed: of the folds and of the search.
-        threads: how many LightGBM uses.
+        threads: how many a fit uses.
     """
 
     trials: int
@@ -143,25 +140,9 @@ def search(
 
 def suggested(trial: optuna.Trial, config: ProjectConfig) -> ProjectConfig:
     """What the study tries next; what it has no say in stays as configured."""
-
-    def fraction(name: str, low: float, high: float, *, log: bool = False) -> float:
-        return float(f"{trial.suggest_float(name, low, high, log=log):.{DIGITS}g}")
-
-    chosen: dict[str, int | float] = {
-        "learning_rate": fraction("learning_rate", 0.005, 0.2, log=True),
-        "max_depth": trial.suggest_int("max_depth", 2, 12),
-        "num_leaves": trial.suggest_int("num_leaves", 4, 128, log=True),
-        "min_child_samples": trial.suggest_int("min_child_samples", 5, 300, log=True),
-        "subsample": fraction("subsample", 0.5, 1.0),
-        "subsample_freq": 1,
-        "colsample_bytree": fraction("colsample_bytree", 0.4, 1.0),
-        "reg_lambda": fraction("reg_lambda", 0.001, 100, log=True),
-    }
-    if config.early_stopping is None:
-        chosen["n_estimators"] = trial.suggest_int("n_estimators", 50, 2000, log=True)
     return config.model_copy(
         update={
-            "parameters": config.parameters.model_copy(update=chosen),
+            "model": config.model.suggest(trial, trees=config.early_stopping is None),
             "native_categories": trial.suggest_categorical("native_categories", [False, True]),
         }
     )
@@ -190,7 +171,7 @@ def to_yaml(result: SearchResult, comparison: HoldoutComparison, rows: str) -> s
     ]
     best = result.best.config
     proposed = {
-        "parameters": best.parameters.model_dump(exclude_none=True),
+        "model": best.model.model_dump(exclude_none=True),
         "native_categories": best.native_categories,
     }
     return "\n".join(lines) + "\n" + yaml.safe_dump(proposed, sort_keys=False)
@@ -207,7 +188,7 @@ def trials_table(result: SearchResult) -> pd.DataFrame:
                 "log_loss": trial.log_loss,
                 "roc_auc": trial.roc_auc,
                 "seconds": round(trial.seconds, 2),
-                **trial.config.parameters.model_dump(exclude_none=True),
+                **trial.config.model.parameters,
                 "native_categories": trial.config.native_categories,
             }
             for number, trial in enumerate(result.trials)

@@ -69,7 +69,7 @@ ODD_HOMES = ["a b#'\"`\u00e4;$&", "a b", "a#b", "a'b", 'a"b', "a`b", "\u00e4", "
         (PROJECT.replace("target: Alive", 'target: "Alive\\0"'), "target is 'Alive\\x00'"),
         (PROJECT.replace("n_estimators: 1000", "n_estimators: " + "9" * 5000), "digits"),
         (PROJECT.replace("n_estimators: 1000", "n_estimators: 2020-99-99"), "month must be in 1..12"),
-        (PROJECT.replace("n_estimators: 1000", "n_estimators: " + "9" * 50), "parameters.n_estimators"),
+        (PROJECT.replace("n_estimators: 1000", "n_estimators: " + "9" * 50), "model.n_estimators"),
         (PROJECT.replace("target: Alive", "target: !!python/name:os.system"), "python/name:os.system"),
         (PROJECT.replace("target: Alive", "target: !!python/object/new:os.system [id]"), "not determine"),
         (PROJECT.replace("target: Alive", "target: !include /etc/passwd"), "!include"),

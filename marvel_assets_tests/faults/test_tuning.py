@@ -18,7 +18,7 @@ SEARCH = """
 import sys
 from pathlib import Path
 import numpy, pandas
-from marvel_assets.config import LightGBMParameters, ProjectConfig
+from marvel_assets.config import ProjectConfig
 from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.training.cross_validation import TrainingRows
 from marvel_assets.training.search import SearchBudget, search, trials_table

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from deltalake import write_deltalake
 
+from marvel_assets.model.estimators import LightGBM
 from marvel_assets.model.pipeline import build_pipeline
 from marvel_assets.storage.table_scan import TableScan
 from marvel_assets.training.dask_cluster import WorkersError, dask_workers
@@ -25,7 +26,9 @@ from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES, cleaned
 from marvel_assets_tests.kaggle import TARGET
 
-HOURS_OF_TREES = {"learning_rate": 0.1, "n_estimators": 1_000_000}
+HOURS_OF_TREES = LightGBM(learning_rate=0.1, n_estimators=1, max_depth=-1).model_copy(
+    update={"n_estimators": 1_000_000}
+)
 SECONDS = 90
 
 

@@ -12,6 +12,7 @@ import pytest
 import skops.io
 from sklearn.pipeline import Pipeline
 
+from marvel_assets.model.estimators import LightGBM
 from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
 from marvel_assets.storage.pipeline_cache import FittedPipeline, PipelineCache, PipelineIOManager
 from marvel_assets.storage.references import TableVersion
@@ -25,7 +26,12 @@ CACHE_KEY = "0123abcd"
 @pytest.fixture(scope="module")
 def pipeline() -> Pipeline:
     return fit_pipeline(
-        build_pipeline(["Gender"], {"n_estimators": 3, "min_child_samples": 1}, threads=1), ROWS, FEATURES, "Alive"
+        build_pipeline(
+            ["Gender"], LightGBM(learning_rate=0.1, n_estimators=3, max_depth=3, min_child_samples=1), threads=1
+        ),
+        ROWS,
+        FEATURES,
+        "Alive",
     )
 
 

@@ -77,7 +77,7 @@ def test_a_second_home_goes_on_when_the_first_one_is_gone(
     server: Server, home: ProjectPaths, tmp_path: Path, small_project: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given: another model on the same rows, whose data sets MLflow has recorded already, in the first home
-    more_trees = yaml.safe_load(small_project.read_text()) | {"parameters": {**FEW_TREES, "n_estimators": 30}}
+    more_trees = yaml.safe_load(small_project.read_text()) | {"model": {**FEW_TREES, "n_estimators": 30}}
     config = tmp_path / "project.yml"
     config.write_text(yaml.safe_dump(more_trees))
     monkeypatch.setenv("MARVEL_CONFIG", str(config))

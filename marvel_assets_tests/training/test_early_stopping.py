@@ -9,6 +9,7 @@ from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline
 
 from marvel_assets.config import EarlyStopping, ProjectConfig
+from marvel_assets.model.estimators import LightGBM
 from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
 from marvel_assets.training.early_stopping import find_best_iteration, is_held_out
 from marvel_assets.training.fit import fit_from_config
@@ -25,13 +26,12 @@ def ids(sets: dict[str, pd.DataFrame]) -> pd.Series:
 
 
 def configured(parameters: dict[str, Any]) -> Pipeline:
-    return build_pipeline(CATEGORICAL, parameters, 1, min_frequency=50)
+    return build_pipeline(CATEGORICAL, LightGBM(**parameters), 1, min_frequency=50)
 
 
 @pytest.fixture
 def config(way: ProjectConfig) -> ProjectConfig:
-    parameters = way.parameters.model_copy(update=TOO_MANY)
-    return way.model_copy(update={"parameters": parameters, "early_stopping": SETTINGS})
+    return way.model_copy(update={"model": LightGBM(**TOO_MANY), "early_stopping": SETTINGS})
 
 
 def test_the_pipeline_holds_the_number_of_trees_with_the_smallest_log_loss_on_the_rows_held_out(
@@ -80,7 +80,7 @@ def test_the_pipeline_that_is_asked_stays_unfitted(
     sets: dict[str, pd.DataFrame], ids: pd.Series, config: ProjectConfig
 ):
     # given
-    pipeline = build_pipeline(CATEGORICAL, TOO_MANY, 1)
+    pipeline = build_pipeline(CATEGORICAL, LightGBM(**TOO_MANY), 1)
 
     # when
     find_best_iteration(pipeline, sets["train"], ids, config, SETTINGS)

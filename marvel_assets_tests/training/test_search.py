@@ -134,7 +134,7 @@ def test_with_early_stopping_the_number_of_trees_is_no_part_of_the_search(
     found = search(stopping, training, SearchBudget(2, 60, 2, 5, 1), tmp_path / "study.db", untold)
 
     # then
-    assert {trial.config.parameters.n_estimators for trial in found.trials} == {way.parameters.n_estimators}
+    assert {trial.config.model.n_estimators for trial in found.trials} == {way.model.n_estimators}
 
 
 def test_when_time_is_up_what_has_ended_is_kept_and_told(

@@ -48,7 +48,7 @@ class FitConfig(dg.Config):
     """How the fit uses the machine."""
 
     threads: int | None = Field(
-        default=None, ge=1, description="Threads that LightGBM uses. Default: one fewer than there are cores."
+        default=None, ge=1, description="Threads that the fit uses. Default: one fewer than there are cores."
     )
     sample: float = Field(
         default=1.0,
@@ -83,7 +83,7 @@ def fitted_pipeline(
     pipeline_cache: PipelineCache,
     retraining_lock: RetrainingLock,
 ) -> dg.MaterializeResult[FittedPipeline]:
-    """CatToIntTransformer and LGBMClassifier, fitted on one version of the training rows."""
+    """CatToIntTransformer and a classifier (LightGBM by default), fitted on one version of the training rows."""
     retraining_lock.acquire(context)
     settings = project.config
     parameters = settings.fit_settings
@@ -95,7 +95,7 @@ def fitted_pipeline(
         settings.fit_rules,
         sorted(parameters.items()),
         FIT_CODE_VERSION,
-        version("lightgbm"),
+        version(settings.model.library),
         version("scikit-learn"),
         f"sample {config.sample}",
         *distributed,
@@ -146,7 +146,7 @@ def _fit(
     rows = to_frame(read, settings.features, settings.target)
     ids = read[IDENTIFIER].to_pandas() if settings.early_stopping else None
     del read  # else every row would stand in memory twice while the pipeline is fitted
-    threads, trees = config.threads or default_threads(), settings.parameters.n_estimators
+    threads, trees = config.threads or default_threads(), settings.model.max_trees
     context.log.info(f"Fitting {trees:,} trees on {len(rows):,} rows, {threads} thread(s)")
     pipeline = fit_from_config(settings, rows, ids, threads)
     return pipeline, rows_digest(rows), len(rows)
@@ -167,6 +167,12 @@ def _fit_on_workers(
 
     assert config.distribution is not None  # noqa: S101
     number = config.distribution.workers
+    if not settings.model.distributes:
+        raise dg.Failure(
+            f"model.kind {settings.model.kind} (config/project.yml) is fitted in one process; choose lightgbm there, "
+            "or take `distribution` out of the configuration of fitted_pipeline.",
+            allow_retries=False,
+        )
     if settings.early_stopping is not None or settings.native_categories:
         raise dg.Failure(
             "early_stopping and native_categories (config/project.yml) are for a fit in one process; take them out "
@@ -179,8 +185,7 @@ def _fit_on_workers(
     with dask_workers(number, config.distribution.scheduler, config.threads or 1, DISTRIBUTED_FIT_MODULES) as workers:
         expected = int(train_set.rows * config.sample)
         context.log.info(
-            f"Fitting {settings.parameters.n_estimators:,} trees on {expected:,} rows, {number} workers of "
-            f"{workers.where}"
+            f"Fitting {settings.model.max_trees:,} trees on {expected:,} rows, {number} workers of {workers.where}"
         )
         done = workers.watched(
             lambda: fit_on_workers(

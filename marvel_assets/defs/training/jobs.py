@@ -43,7 +43,7 @@ class TuneConfig(dg.Config):
     version: int | None = Field(default=None, ge=0, description="Version of train_set. Default: the newest.")
     sample: float = Field(default=1.0, gt=0, le=1, description="Share of the training rows, by a hash of their ids.")
     threads: int | None = Field(
-        default=None, ge=1, description="Threads that LightGBM uses. Default: one fewer than there are cores."
+        default=None, ge=1, description="Threads that a fit uses. Default: one fewer than there are cores."
     )
 
 
@@ -82,7 +82,7 @@ def tune_hyperparameters(
         f"sample {config.sample}",
         f"holdout {config.holdout}",
         STUDY_CODE_VERSION,
-        *(version(library) for library in ("lightgbm", "optuna", "scikit-learn")),
+        *(version(library) for library in (settings.model.library, "optuna", "scikit-learn")),
     )
     context.log.info(
         f"Study {cache_key[:12]} on {len(training.ids):,} rows of {table}: up to {budget.trials} trials in "

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pandas as pd
@@ -171,12 +172,20 @@ def test_another_wheel_makes_no_other_model(materialised: ProjectPaths):
     assert metadata_of(result, "basic_model")["unchanged"]
 
 
-def test_early_stopping_and_native_categories_give_a_model_that_is_checked_served_and_scored_like_any_other(
-    home: ProjectPaths, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"kind": "lightgbm", "n_estimators": 400, "learning_rate": 0.2, "max_depth": 4},
+        {"kind": "hist_gradient_boosting", "max_iter": 400, "learning_rate": 0.2, "max_depth": 4},
+    ],
+    ids=lambda model: model["kind"],
+)
+def test_each_kind_of_model_with_early_stopping_and_native_categories_is_checked_served_and_scored_like_any_other(
+    home: ProjectPaths, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: dict[str, Any]
 ):
     # given
     settings = yaml.safe_load(small_project.read_text()) | {"native_categories": True, "early_stopping": {"rounds": 5}}
-    settings["parameters"] |= {"n_estimators": 400, "learning_rate": 0.2}
+    settings["model"] = model
     config = tmp_path / "project.yml"
     config.write_text(yaml.safe_dump(settings))
     monkeypatch.setenv("MARVEL_CONFIG", str(config))
@@ -187,9 +196,14 @@ def test_early_stopping_and_native_categories_give_a_model_that_is_checked_serve
     # then: MLflow tells what was asked for and what was found
     client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
     params = client.get_run(reference(home, "basic_model").run_id).data.params
-    asked = {"native_categories": "True", "early_stopping_rounds": "5", "early_stopping_share": "0.1"}
+    asked = {
+        "model": model["kind"],
+        "native_categories": "True",
+        "early_stopping_rounds": "5",
+        "early_stopping_share": "0.1",
+    }
     assert params.items() >= asked.items()
-    assert 0 < int(params["trees"]) < 400 == int(params["n_estimators"])
+    assert 0 < int(params["trees"]) < 400
 
     # and the pair is under its aliases, and has scored everybody
     assert state_of(home, config).aliases == dict.fromkeys(state_of(home, config).aliases, 1)

@@ -92,8 +92,8 @@ def test_the_proposal_is_printed_as_a_block_that_the_configuration_takes(
 
     # then
     config = ProjectConfig.from_yaml(pasted)
-    assert str(config.parameters.learning_rate) == run.data.params["learning_rate"]
-    assert config.parameters.subsample is not None
+    assert str(config.model.learning_rate) == run.data.params["learning_rate"]
+    assert config.model.subsample is not None
 
 
 def test_nothing_is_changed_by_it(trained: ProjectPaths, tune: Callable[..., str], small_project: Path):

@@ -1,0 +1,139 @@
+"""What a kind of classifier has to say for itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+    import optuna
+    import pandas as pd
+
+    Classifier = Any
+    """Of scikit-learn's protocol; each kind knows its own class."""
+
+DIGITS = 3
+"""Of a parameter that is a fraction: what a search tries is what is written into the configuration."""
+
+
+class Estimator(BaseModel, ABC):
+    """The arguments of one kind of classifier, which fits trees one after the other; those left out keep its defaults.
+
+    Attributes:
+        kind: its name in the project's configuration.
+        classifier_name: of its class.
+        trees_argument: the argument that bounds the number of trees.
+        library: the distribution whose version decides a fit.
+        trusted_types: what skops may construct when it loads a fitted classifier, beyond what it trusts by itself.
+        importance_label: what ``importances`` are.
+        explains: whether ``contributions`` can be had.
+        distributes: whether several processes can fit it together.
+        takes_empty_columns: whether it fits where a feature is missing in all rows.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    kind: str
+    classifier_name: ClassVar[str]
+    trees_argument: ClassVar[str]
+    library: ClassVar[str]
+    trusted_types: ClassVar[tuple[str, ...]]
+    importance_label: ClassVar[str]
+    explains: ClassVar[bool] = False
+    distributes: ClassVar[bool] = False
+    takes_empty_columns: ClassVar[bool] = True
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The arguments that are set, by name."""
+        return self.model_dump(exclude={"kind"}, exclude_none=True)
+
+    @property
+    def max_trees(self) -> int:
+        """The most trees that a fit grows."""
+        return int(getattr(self, self.trees_argument))
+
+    @abstractmethod
+    def build(self, threads: int) -> Classifier:
+        """The unfitted classifier, which fits the same trees with any number of threads."""
+
+    @staticmethod
+    @abstractmethod
+    def fit_arguments(classifier: Classifier, categories: Sequence[str]) -> dict[str, Any]:
+        """Have an unfitted classifier treat codes as names, not numbers, with -1 for missing.
+
+        Args:
+            classifier: of ``build``.
+            categories: the columns of these codes.
+
+        Returns:
+            What ``fit`` is then called with, besides rows and target.
+        """
+
+    @classmethod
+    @abstractmethod
+    def find_best_iteration(
+        cls,
+        classifier: Classifier,
+        train: tuple[pd.DataFrame, pd.Series],
+        validation: tuple[pd.DataFrame, pd.Series],
+        rounds: int,
+        categories: Sequence[str],
+    ) -> int:
+        """The number of trees with the smallest log loss on the validation rows.
+
+        Args:
+            classifier: of ``build``, unfitted; it is fitted.
+            train: features and target.
+            validation: the same of rows held out.
+            rounds: no more trees are grown after so many without a smaller log loss.
+            categories: as ``fit_arguments`` takes them.
+        """
+
+    @abstractmethod
+    def suggest(self, trial: optuna.Trial, *, trees: bool) -> Self:
+        """The arguments that a search tries next; those that it has no say in stay as they are.
+
+        Args:
+            trial: of the search.
+            trees: whether the number of trees is part of it.
+        """
+
+    @staticmethod
+    @abstractmethod
+    def count_trees(classifier: Classifier) -> int:
+        """How many trees a fitted classifier has grown."""
+
+    @staticmethod
+    @abstractmethod
+    def importances(classifier: Classifier, rows: pd.DataFrame, target: pd.Series) -> Mapping[str, float]:
+        """How much each feature matters, by name.
+
+        Args:
+            classifier: fitted.
+            rows: encoded, that it has not seen.
+            target: theirs.
+        """
+
+    @staticmethod
+    def contributions(classifier: Classifier, rows: pd.DataFrame) -> npt.NDArray[np.float64]:  # noqa: ARG004
+        """What each feature adds to the raw score of each encoded row, and the base value: (n, features + 1).
+
+        Raises:
+            ValueError: this kind has no exact contributions.
+        """
+        raise ValueError(
+            f"{type(classifier).__name__} does not explain its answers; a model of kind lightgbm does (config/"
+            "project.yml: model.kind)."
+        )
+
+
+def suggest_fraction(trial: optuna.Trial, name: str, low: float, high: float, *, log: bool = False) -> float:
+    """A fraction to be tried, rounded as it is written down."""
+    return float(f"{trial.suggest_float(name, low, high, log=log):.{DIGITS}g}")
