@@ -17,6 +17,7 @@ def run_graph(
     instance: dg.DagsterInstance | None = None,
     *,
     select: str = "*",
+    resources: dict[str, Any] | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Materialise what the selection takes; a failure is told by the result.
 
@@ -27,7 +28,7 @@ def run_graph(
         assets=defs.assets,
         asset_checks=defs.asset_checks,
         jobs=[dg.define_asset_job("retrain", dg.AssetSelection.from_coercible(select.split(",")))],
-        resources=profile_resources(home),
+        resources=resources or profile_resources(home),
     )
     job = graph.resolve_job_def("retrain")
     return job.execute_in_process(run_config=settings, raise_on_error=False, instance=instance)

@@ -4,37 +4,31 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
+from marvel_assets.defs.resources import databricks, spark
 from marvel_assets.paths import ProjectPaths
-from marvel_assets_tests.commands import BASIC, CUSTOM, python, reference, succeeded
-from marvel_assets_tests.graph import failure_of, run_graph
+from marvel_assets.storage.catalog_tables import CatalogTables
+from marvel_assets.storage.engines.spark import SparkEngine
+from marvel_assets_tests.commands import BASIC, CUSTOM, reference
+from marvel_assets_tests.graph import failure_of, run_graph, succeeded
 from marvel_assets_tests.pages import free_port
 from marvel_assets_tests.servers.databricks import DatabricksWorkspace
 
 Command = Callable[..., CompletedProcess[str]]
 
-ON_DATABRICKS = """
-import dagster as dg
-from marvel_assets.definitions import defs
-from marvel_assets.paths import ProjectPaths
-from marvel_assets.storage.catalog_tables import CatalogTables
-from marvel_assets.storage.engines.spark import SparkEngine
-from marvel_assets.defs.resources import databricks, spark
 
-home = ProjectPaths.from_environment()
-session = spark(home)["spark"]
-session.session().sql("CREATE SCHEMA IF NOT EXISTS spark_catalog.marvel_characters")
-resources = databricks(home) | {
-    "spark": session,
-    "engine": SparkEngine(spark=session),
-    "tables": CatalogTables(spark=session, warehouse="", locks=str(home.locks), provenance=str(home.provenance)),
-}
-graph = dg.Definitions(assets=defs.assets, asset_checks=defs.asset_checks, resources=resources)
-graph.resolve_implicit_global_asset_job_def().execute_in_process()
-"""
-"""The databricks profile, with a local session (and its catalog) in the place of Databricks Connect."""
+def on_databricks(home: ProjectPaths) -> dict[str, Any]:
+    """The databricks profile, with a local session (and its catalog) in the place of Databricks Connect."""
+    session = spark(home)["spark"]
+    session.session().sql("CREATE SCHEMA IF NOT EXISTS spark_catalog.marvel_characters")
+    return databricks(home) | {
+        "spark": session,
+        "engine": SparkEngine(spark=session),
+        "tables": CatalogTables(spark=session, warehouse="", locks=str(home.locks), provenance=str(home.provenance)),
+    }
 
 
 @pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_URI", "MARVEL_UC_URL"])
@@ -93,16 +87,22 @@ def test_a_profile_that_does_not_exist_is_named(marvel_here: Command):
 @pytest.mark.spark
 @pytest.mark.slow(reason="starts a JVM and runs the graph")
 def test_the_whole_graph_on_the_parts_of_databricks(
-    databricks_workspace: DatabricksWorkspace, spark_home: ProjectPaths, small_project: Path, tmp_path: Path
+    databricks_workspace: DatabricksWorkspace,
+    spark_home: ProjectPaths,
+    small_project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     # given
     project = tmp_path / "project.yml"
     project.write_text(small_project.read_text().replace("marvel_dev", "spark_catalog"))
     databricks_workspace.registry.catalogs.add("spark_catalog")
-    account = {"DATABRICKS_HOST": databricks_workspace.url, "DATABRICKS_TOKEN": databricks_workspace.token}
+    monkeypatch.setenv("DATABRICKS_HOST", databricks_workspace.url)
+    monkeypatch.setenv("DATABRICKS_TOKEN", databricks_workspace.token)
+    monkeypatch.setenv("MARVEL_CONFIG", str(project))
 
     # when
-    succeeded(python("-c", ON_DATABRICKS, MARVEL_CONFIG=str(project), **account))
+    succeeded(run_graph(spark_home, resources=on_databricks(spark_home)))
 
     # then: tables by name, runs in the workspace, both models under the alias there
     assert not spark_home.warehouse.exists()

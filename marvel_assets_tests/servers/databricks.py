@@ -3,7 +3,7 @@
 A client needs `DATABRICKS_HOST` (the server's `url`) and `DATABRICKS_TOKEN` (its `token`), or `DATABRICKS_CLIENT_ID`
 and `DATABRICKS_CLIENT_SECRET`. Then the stores `databricks` and `databricks-uc` and `WorkspaceClient()` work, in any
 number of processes. Played here are Unity Catalog's models, the Files API for artifacts and the files of versions, and
-OAuth for service principals. Tracking is MLflow's own server behind the same token.
+OAuth for service principals. Tracking is MLflow's own server behind the same token, which has one store a process.
 
 As in the service: version numbers are given one by one and never again, a version is READY when it is finalized,
 searches take a name alone, find neither tags nor aliases, and know nothing new while `is_search_behind`. Unlike it: no
@@ -21,11 +21,12 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Self
 
-import requests
+import mlflow
 from flask import Flask, Response, jsonify, request
+from mlflow.server import app as mlflow_server
+from mlflow.server.handlers import initialize_backend_stores
 from werkzeug.exceptions import HTTPException
 
-from marvel_assets_tests.servers.mlflow_server import mlflow_server
 from marvel_assets_tests.servers.wsgi import serving
 
 ARTIFACTS = "dbfs:/databricks/mlflow-tracking"
@@ -220,10 +221,12 @@ class DatabricksWorkspace:
         self.url, self.folder, self.registry = "", folder, Registry()
         self.token, self.client_id, self.client_secret = f"dapi{secrets.token_hex(16)}", "tests", secrets.token_hex(16)
         self.requests: list[tuple[str, str]] = []
-        self._lock, self._serving, self._tracking = Lock(), ExitStack(), ""
+        self._lock, self._serving = Lock(), ExitStack()
 
     def __enter__(self) -> Self:
-        self._tracking = self._serving.enter_context(mlflow_server(self.folder, ARTIFACTS))
+        before = mlflow.get_tracking_uri()
+        initialize_backend_stores(f"sqlite:///{self.folder / 'mlflow.db'}", default_artifact_root=ARTIFACTS)
+        mlflow.set_tracking_uri(before)  # it takes the server's store for the client's
         app = Flask(__name__)
         for route, call in CALLS.items():
             method, _, path = route.partition(" ")
@@ -255,14 +258,13 @@ class DatabricksWorkspace:
             return jsonify(call(self.registry, {**_asked(), **path}))
 
     def _track(self, **_: str) -> Response:
-        answer = requests.request(
-            request.method,
-            f"{self._tracking}{request.full_path}",
+        answer = mlflow_server.test_client().open(
+            request.full_path,
+            method=request.method,
             data=request.get_data(),
-            headers={"Content-Type": "application/json"},
-            timeout=60,
+            content_type="application/json",
         )
-        content = OSS_MODELS.sub(rb"\1/logged_models/", answer.content)
+        content = OSS_MODELS.sub(rb"\1/logged_models/", answer.data)
         return Response(content, answer.status_code, mimetype="application/json")
 
     def _file(self, path: str) -> Response:

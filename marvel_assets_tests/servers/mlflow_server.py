@@ -13,18 +13,13 @@ from marvel_assets_tests.servers.starting import wait_until_it_answers
 
 
 @contextmanager
-def mlflow_server(folder: Path, artifacts: str | None = None) -> Iterator[str]:
-    """Its URL. The artifacts go through it, unless they have an address of their own.
-
-    It is ended by its process id.
-    """
-    stored = ["--no-serve-artifacts", "--default-artifact-root", artifacts] if artifacts else [
-        "--artifacts-destination", str(folder / "artifacts")
-    ]  # fmt: skip
+def mlflow_server(folder: Path) -> Iterator[str]:
+    """Its URL. The artifacts go through it. It is ended by its process id."""
     url = f"http://127.0.0.1:{(port := free_port())}"
     command = [
         str(Path(sys.executable).with_name("mlflow")), "server", "--host", "127.0.0.1", "--port", str(port),
-        "--workers", "1", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", *stored,
+        "--workers", "1", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}",
+        "--artifacts-destination", str(folder / "artifacts"),
     ]  # fmt: skip
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DATABRICKS_"))}
     with (folder / "server.log").open("w") as log:
