@@ -1,6 +1,7 @@
 """What can be imported where a custom model predicts."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -26,9 +27,9 @@ from mlflow.pyfunc.model import PythonModel
 class Probe(PythonModel):
     def predict(self, context, model_input, params=None):
         import marvel_assets
-        there = {name: importlib.util.find_spec(name) is not None for name in ("dagster", "duckdb", "pyspark")}
-        return [json.dumps({**there, "marvel_assets": marvel_assets.__file__,
-                            "assets": importlib.util.find_spec("marvel_assets.defs") is not None})]
+        names = ("dagster", "duckdb", "pyspark", "marvel_assets.defs")
+        there = [name for name in names if importlib.util.find_spec(name) is not None]
+        raise RuntimeError("found " + json.dumps([there, marvel_assets.__file__]))
 
 set_model(Probe())
 """
@@ -46,27 +47,34 @@ def log(folder: Path, script: str, requirements: list[str], code_paths: list[str
 
 
 @pytest.mark.slow(reason="installs a scoring environment")
-def test_neither_this_project_nor_dagster_can_be_imported_there(home: ProjectPaths, tmp_path: Path):
-    # given: a model with exactly the custom model's requirements, that tells what it can import
+def test_neither_this_project_nor_dagster_can_be_imported_there_and_a_model_that_fails_says_why(
+    home: ProjectPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given: a checkout whose path has a blank
+    checkout = tmp_path / "a blank"
+    checkout.symlink_to(sys.prefix)
+    monkeypatch.setattr(sys, "prefix", str(checkout))
+    monkeypatch.setattr(sys, "executable", str(checkout / "bin" / "python"))
+
+    # and a model with exactly the custom model's requirements, which fails with what it can import
     store = f"sqlite:///{home.mlflow_database}"
     connect(store, home.locks).create_experiment("probe", home.mlflow_artifacts.as_uri())
     wheel = Path(WheelBuilder(folder=str(home.wheels)).wheel().path)
     uri = log(tmp_path, PROBE, requirements_with(wheel), [str(wheel)])
 
     # when
-    answer = predict_in_clean_environment(uri, pd.DataFrame({"any": [1]}), store)
+    with pytest.raises(CleanEnvironmentError, match="does not predict from its own requirements") as told:
+        predict_in_clean_environment(uri, pd.DataFrame({"any": [1]}), store)
 
     # then
-    told = json.loads(answer["predictions"][0])
-    assert not told["dagster"]
-    assert not told["duckdb"]
-    assert not told["pyspark"]
-    assert not told["assets"]
-    assert "site-packages" in told["marvel_assets"]
-    assert not told["marvel_assets"].startswith(str(PROJECT_ROOT))
+    [found] = re.findall(r"^RuntimeError: found (.+)$", str(told.value), re.MULTILINE)
+    there, package = json.loads(found)
+    assert there == []
+    assert "site-packages" in package
+    assert not package.startswith(str(PROJECT_ROOT))
 
 
-@pytest.mark.slow(reason="installs a scoring environment, unless the test before has")
+@pytest.mark.slow(reason="installs a scoring environment")
 def test_the_basic_model_predicts_from_its_own_requirements(first_run: ProjectPaths):
     # given
     basic = reference(first_run, "basic_model")
@@ -78,6 +86,7 @@ def test_the_basic_model_predicts_from_its_own_requirements(first_run: ProjectPa
     assert set(answer["predictions"]) <= {0, 1}
 
 
+@pytest.mark.integration
 def test_without_a_package_index_nothing_is_said_against_the_model(
     first_run: ProjectPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -91,22 +100,3 @@ def test_without_a_package_index_nothing_is_said_against_the_model(
     with pytest.raises(CleanEnvironmentError, match="this says nothing of the model"):
         # when
         predict_in_clean_environment(basic.uri, example_frame(DATASET, FEATURE_NAMES), first_run.mlflow_uri)
-
-
-@pytest.mark.slow(reason="installs a scoring environment, unless a test before has")
-def test_a_model_that_does_not_predict_says_why(home: ProjectPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    # given: a checkout whose path has a blank
-    checkout = tmp_path / "a blank"
-    checkout.symlink_to(sys.prefix)
-    monkeypatch.setattr(sys, "prefix", str(checkout))
-    monkeypatch.setattr(sys, "executable", str(checkout / "bin" / "python"))
-    store = f"sqlite:///{home.mlflow_database}"
-    connect(store, home.locks).create_experiment("probe", home.mlflow_artifacts.as_uri())
-    wheel = Path(WheelBuilder(folder=str(home.wheels)).wheel().path)
-    broken = PROBE.replace("import marvel_assets\n", "import marvel_nowhere\n")
-    uri = log(tmp_path, broken, requirements_with(wheel), [str(wheel)])
-
-    # then
-    with pytest.raises(CleanEnvironmentError, match="No module named 'marvel_nowhere'"):
-        # when
-        predict_in_clean_environment(uri, pd.DataFrame({"any": [1]}), store)
