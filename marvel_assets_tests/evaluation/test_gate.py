@@ -18,14 +18,15 @@ from marvel_assets.evaluation.gate import (
 )
 from marvel_assets.evaluation.metrics import log_loss_gain
 from marvel_assets.evaluation.roc_auc import Ranking, delong_interval
+from marvel_assets_tests.faults.scale import amount
 
-SEEDS = range(20)
+SEEDS = range(amount(4, 20))
 ROWS = 4000
 QUICK = Gate(resamples=200)
 SURE, BLURRED, LOST = 0.8, 1.5, 6.0
 """Noise of a model's view of what decides: the champion sees it blurred."""
 
-EQUAL_CHALLENGERS = 200
+EQUAL_CHALLENGERS = amount(100, 500)
 FALSE_REFUSALS = (1 - QUICK.confidence) / 2
 """The rate for a challenger as good as the champion, stated by the gate: half of what the interval leaves out."""
 

@@ -104,8 +104,9 @@ def test_a_session_is_stopped_where_an_asset_fails(spark: Spark):
         ("sc://127.0.0.1:1", "No Spark Connect server answers at sc://127.0.0.1:1"),
     ],
 )
-def test_a_server_that_can_not_be_used_is_told_without_its_token(url: str, said: str):
+def test_a_server_that_can_not_be_used_is_told_without_its_token(url: str, said: str, monkeypatch: pytest.MonkeyPatch):
     # given
+    monkeypatch.setattr("marvel_assets.spark.session.CONNECT_SECONDS", 1)
     spark = Spark(mode="connect", url=url, folder="jars", locks="locks")
 
     # when

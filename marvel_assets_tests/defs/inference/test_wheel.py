@@ -1,13 +1,13 @@
 """The inference wheel: built by uv, once for each content, with what scoring needs and nothing more."""
 
 import hashlib
-import json
 import shutil
 import tomllib
 import zipfile
 from email import message_from_string
 from pathlib import Path
 
+import dagster as dg
 import mlflow
 import pytest
 from packaging.requirements import Requirement
@@ -19,13 +19,6 @@ from marvel_assets.model.wrapper import ARTIFACT
 from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.storage.references import WheelRef
 from marvel_assets_tests.commands import python, succeeded
-
-BUILD = """
-import json, sys
-from dataclasses import asdict
-from marvel_assets.defs.inference.wheel import WheelBuilder
-print(json.dumps(asdict(WheelBuilder(folder=sys.argv[1]).wheel())))
-"""
 
 ANSWER_ALONE = """
 import sys
@@ -51,21 +44,20 @@ def wheel(folder: Path) -> WheelRef:
 
 
 @pytest.fixture
-def copied(tmp_path: Path) -> Path:
-    """The project's sources, to be changed at will."""
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project's sources, to be changed at will, and the ones that wheels are made of."""
     shutil.copytree(
         PROJECT_ROOT / "marvel_assets", tmp_path / "marvel_assets", ignore=shutil.ignore_patterns("__pycache__")
     )
     shutil.copyfile(PROJECT_ROOT / "pyproject.toml", tmp_path / "pyproject.toml")
+    monkeypatch.setattr("marvel_assets.defs.inference.wheel.PROJECT_ROOT", tmp_path)
+    monkeypatch.setattr("marvel_assets.defs.inference.wheel.PACKAGE", tmp_path / "marvel_assets")
     return tmp_path
 
 
 def build(project: Path) -> WheelRef:
-    """The wheel of a copy of the project, made by the copy's own code."""
-    done = succeeded(python("-c", BUILD, str(project / "wheels"), cwd=project, PYTHONPATH=str(project)))
-    made = WheelRef(**json.loads(done.stdout))
-    assert Path(made.path).is_relative_to(project)
-    return made
+    """The wheel of a copy of the project."""
+    return WheelBuilder(folder=str(project / "wheels")).wheel()
 
 
 def test_the_reference_tells_the_files_hash(wheel: WheelRef):
@@ -176,12 +168,10 @@ def test_sources_that_cannot_be_built_fail_and_leave_no_wheel(copied: Path):
     project = copied / "pyproject.toml"
     project.write_text(project.read_text().replace('  "lightgbm",', '  "light gbm !",', 1))
 
-    # when
-    done = python("-c", BUILD, str(copied / "wheels"), cwd=copied, PYTHONPATH=str(copied))
-
     # then
-    assert done.returncode != 0
-    assert "uv build failed for marvel_assets-" in done.stderr
+    with pytest.raises(dg.Failure, match="uv build failed for marvel_assets-"):
+        # when
+        build(copied)
     assert list((copied / "wheels").iterdir()) == []
 
 
