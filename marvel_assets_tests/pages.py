@@ -11,18 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
-import requests
 
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets_tests.commands import users_environment
 
 START_SECONDS = 400
 LOCATION = {"repositoryName": "__repository__", "repositoryLocationName": "marvel_assets"}
-START_SENSOR = """
-    mutation($sensor: SensorSelector!) {
-        startSensor(sensorSelector: $sensor) { __typename ... on Sensor { name } ... on PythonError { message } }
-    }
-"""
 
 
 @dataclass(frozen=True)
@@ -31,12 +25,6 @@ class Pages:
 
     dagster: str
     mlflow: str
-
-    def start_sensor(self, name: str) -> None:
-        """Turn a sensor on, as its switch does."""
-        query = {"query": START_SENSOR, "variables": {"sensor": {**LOCATION, "sensorName": name}}}
-        answer = requests.post(f"{self.dagster}/graphql", json=query, timeout=30).json()
-        assert answer["data"]["startSensor"].get("name") == name, answer
 
 
 @contextmanager

@@ -1,191 +1,228 @@
-"""The life of a model, against a real `dagster dev`: webserver, daemon, sensors, and a run that is killed."""
+"""The life of a model as a person meets it: `marvel ui`, a browser, a button, a sensor's switch, and a run that is
+killed. Each test goes on where the one before it ended.
+"""
 
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import dagster as dg
 import pytest
-from dagster._core.scheduler.instigation import InstigatorTick, TickStatus
-from dagster_graphql import DagsterGraphQLClient
+import requests
+from playwright.sync_api import Page, expect, sync_playwright
 
-from marvel_assets.config import ProjectConfig
-from marvel_assets.defs.ingestion.sensors import IN_PROGRESS_STATUSES
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.registry.mlflow import MlflowRegistry
-from marvel_assets.registry.model_pairs import ALIAS, ModelPairs
-from marvel_assets.tracking.mlflow_store import connect
-from marvel_assets_tests.homes import Templates, copy_of
-from marvel_assets_tests.pages import Pages, served
-from marvel_assets_tests.planted import spoilt_characters
+from marvel_assets_tests.faults.canaries import EVERYTHING_THAT_IS_SHOWN, SECRETS, holds_one, places_of_secrets
+from marvel_assets_tests.pages import LOCATION
+from marvel_assets_tests.sockets import LOOPBACK, listening
+from marvel_assets_tests.story.life import Life, lived, wait_until
 
 pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.slow(reason="Dagster's daemon runs the graph three times"),
+    pytest.mark.browser,
+    pytest.mark.slow(reason="the pages' daemon runs the graph five times"),
     pytest.mark.timeout(2400),
 ]
 
-SECONDS = 700
-FAIR, BETTER = 0.1, 0.0
+FAIR, BAD, BETTER = 0.1, 0.35, 0.0
 """Shares of training rows with the wrong label."""
 
-KILL_ONCE_AFTER_AN_ALIAS = """
-import os, signal
-from pathlib import Path
-from marvel_assets.registry.mlflow import MlflowRegistry
-
-moved = MlflowRegistry.set_alias
-
-def set_alias(self, name, alias, version):
-    moved(self, name, alias, version)
-    order = Path(os.environ["KILL_ORDER"])
-    if order.exists():
-        order.unlink()
-        os.kill(os.getpid(), signal.SIGKILL)
-
-MlflowRegistry.set_alias = set_alias
-"""
-"""What the server's processes load when they start: a `kill -9` on order, between the two alias moves."""
-
-
-@dataclass
-class Story:
-    """What is running, and what it has led to so far."""
-
-    pages: Pages
-    home: ProjectPaths
-    config: ProjectConfig
-    source: Path
-    kill_order: Path
-    instance: dg.DagsterInstance
-
-    def deliver(self, share: float) -> None:
-        """Put another file in the source's place."""
-        spoilt_characters(self.source.parent, share).replace(self.source)
-
-    def under_the_aliases(self) -> tuple[int | None, int | None]:
-        """The basic and the custom version, each by its own alias."""
-        catalog = MlflowRegistry(connect(f"sqlite:///{self.home.mlflow_database}", self.home.locks), self.home.locks)
-        pairs = ModelPairs(catalog, self.config, self.home.locks)
-        found = [catalog.get_version_by_alias(name, ALIAS) for name in (pairs.basic_name, pairs.custom_name)]
-        return tuple(None if version is None else version.version for version in found)
-
-    def start_job(self, name: str, op: str, **config: str) -> None:
-        """Launch a job, as the Launchpad does."""
-        host, _, port = self.pages.dagster.removeprefix("http://").partition(":")
-        settings = {"ops": {op: {"config": config}}}
-        client = DagsterGraphQLClient(host, port_number=int(port))
-        client.submit_job_execution(name, "marvel_assets", "__repository__", run_config=settings)
-
-    def succeeded(self) -> int:
-        """How many retrainings have ended well."""
-        return len(self.runs(dg.DagsterRunStatus.SUCCESS))
-
-    def runs(self, *statuses: dg.DagsterRunStatus) -> list[dg.DagsterRun]:
-        """The runs of the retraining, the newest first."""
-        return list(self.instance.get_runs(dg.RunsFilter(job_name="retrain", statuses=list(statuses))))
-
-    def wait_for_runs(self, succeeded: int) -> None:
-        """Until so many retrainings have ended well, and none is going."""
-        wait_until(
-            lambda: self.succeeded() >= succeeded and not self.runs(*IN_PROGRESS_STATUSES),
-            lambda: f"{succeeded} runs that succeed; there are {[run.status for run in self.runs()]}",
-        )
-
-    def last_skip(self) -> str:
-        """Why the sensor's last tick asked for no run."""
-        ticks = self._finished_ticks()
-        return ticks[0].tick_data.skip_reason or "" if ticks else ""
-
-    def last_tick(self) -> float:
-        """When the sensor's last tick began."""
-        return self._finished_ticks()[0].timestamp
-
-    def _finished_ticks(self) -> list[InstigatorTick]:
-        [state] = [state for state in self.instance.all_instigator_state() if state.name == "source_change_sensor"]
-        ticks = self.instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=2)
-        return [tick for tick in ticks if tick.status != TickStatus.STARTED]
-
-
-def wait_until(condition: Callable[[], bool], what: Callable[[], str]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {SECONDS} s for {what()}"
-        time.sleep(1)
+VIEWPORT = {"width": 1700, "height": 900}
+GROUPS = ("ingestion", "training", "registry", "serving", "monitoring")
+EVERY_GROUP = ",".join(f"global@global:{group}" for group in GROUPS)
+RUN_MILLISECONDS = 240_000
+SCREENSHOTS = Path(os.environ.get("MARVEL_SCREENSHOTS") or "/nowhere")
+"""Where the pictures of the README go when they are made anew; else none are kept."""
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory, small_project: Path, templates: Templates) -> Iterator[Story]:
-    """A home in which version 1 is served, `marvel ui`, and the sensor of its source on."""
-    folder = tmp_path_factory.mktemp("story")
-    (folder / "startup").mkdir()
-    (folder / "startup" / "sitecustomize.py").write_text(KILL_ONCE_AFTER_AN_ALIAS)
-    home, source, kill_order = (
-        copy_of(templates.after(FAIR), folder / "home"),
-        folder / "characters.csv",
-        folder / "kill",
-    )
-    shutil.copyfile(templates.source(FAIR), source)
-    settings = {
-        "MARVEL_CONFIG": str(small_project),
-        "MARVEL_SOURCE": str(source),
-        "KILL_ORDER": str(kill_order),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(folder / "startup"), os.environ.get("PYTHONPATH")])),
-        "DAGSTER_HOME": str(home.dagster),
-    }
-    with (
-        served(home, **settings) as pages,
-        dg.DagsterInstance.from_config(str(home.dagster)) as instance,
-    ):
-        pages.start_sensor("source_change_sensor")
-        yield Story(pages, home, ProjectConfig.from_yaml(small_project), source, kill_order, instance)
+def life(tmp_path_factory: pytest.TempPathFactory, small_project: Path, empty_home: ProjectPaths) -> Iterator[Life]:
+    """Dagster's and MLflow's pages over a fresh home, by somebody who has secrets."""
+    with lived(tmp_path_factory.mktemp("story"), empty_home, small_project, FAIR, SECRETS) as running:
+        yield running
 
 
-def test_1_the_same_data_in_another_file_makes_nothing(story: Story):
-    # given
-    [first] = story.runs()
-    pipelines = set(story.home.pipelines.iterdir())
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    """A page of Debian's Chromium."""
+    chromium = next((found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), None)
+    assert chromium is not None, "no Chromium on the PATH; `make test` installs it on Debian as root"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser.new_page(viewport=VIEWPORT)
+        browser.close()
 
-    # when: from outside a new file may be new data, so one run reads it
-    wait_until(lambda: "is still the content of version 0" in story.last_skip(), story.last_skip)
+
+def keep_picture(page: Page, name: str, fades_in: float = 0) -> None:
+    if SCREENSHOTS.is_dir():
+        page.wait_for_timeout(fades_in)
+        page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+@pytest.fixture(scope="module")
+def pages_after_a_run(life: Life, page: Page) -> tuple[str, str]:
+    """Dagster's and MLflow's, after one click on "Materialize all" and a run that has ended well."""
+    page.goto(f"{life.pages.dagster}/asset-groups")
+    page.get_by_role("button", name="Materialize all").click()
+    expect(page.get_by_text("Launched run").first).to_be_visible(timeout=60_000)
+    page.goto(f"{life.pages.dagster}/runs")
+    expect(page.get_by_text("Success").first).to_be_visible(timeout=RUN_MILLISECONDS)
+    return life.pages.dagster, life.pages.mlflow
+
+
+def test_one_click_materialises_the_whole_graph(pages_after_a_run: tuple[str, str], life: Life, page: Page):
+    # when
+    page.set_viewport_size({"width": 2900, "height": 1560})
+    page.goto(f"{pages_after_a_run[0]}/asset-groups?expanded={EVERY_GROUP}")
 
     # then
-    assert [run.status for run in story.runs() if run.run_id != first.run_id] == [dg.DagsterRunStatus.SUCCESS]
-    assert set(story.home.pipelines.iterdir()) == pipelines
-    assert story.under_the_aliases() == (1, 1)
+    for asset in ("raw_characters", "train_set", "fitted_pipeline", "basic_model", "inference_wheel"):
+        expect(page.get_by_text(asset, exact=True).first).to_be_visible(timeout=30_000)
+    keep_picture(page, "lineage", fades_in=3000)
+    page.set_viewport_size(VIEWPORT)
+    assert life.under_the_aliases() == (1, 1)
 
 
-def test_2_a_kill_between_the_two_alias_moves_is_healed_by_the_run_that_follows(story: Story):
+def test_the_model_shows_its_metrics_plots_and_links_and_one_leads_to_the_mlflow_run(
+    pages_after_a_run: tuple[str, str], page: Page
+):
     # given
-    succeeded = story.succeeded()
-    story.kill_order.touch()
+    dagster, mlflow = pages_after_a_run
 
     # when
-    story.deliver(BETTER)
-    wait_until(lambda: not story.kill_order.exists(), lambda: "the kill")
-    assert story.under_the_aliases() == (1, 2)
-    story.wait_for_runs(succeeded + 1)
+    page.goto(f"{dagster}/assets/basic_model")
+
+    # then
+    expect(page.get_by_text("roc_auc").first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("balanced_accuracy_score").first).to_be_visible()
+    keep_picture(page, "basic_model")
+    link = page.locator(f"a[href^='{mlflow}'][href*='/runs/']").first
+    link.wait_for(timeout=30_000)
+
+    # when
+    page.goto(str(link.get_attribute("href")))
+
+    # then
+    expect(page.get_by_text("roc_auc").first).to_be_visible(timeout=30_000)
+
+
+def test_every_check_is_green(pages_after_a_run: tuple[str, str], page: Page):
+    # when
+    page.goto(f"{pages_after_a_run[0]}/assets/basic_model?view=checks")
+
+    # then
+    for check in ("loads_by_model_id_and_by_run", "is_found_by_git_sha", "training_rows_are_read_again"):
+        expect(page.get_by_text(check).first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("Failed", exact=True)).to_have_count(0)
+
+
+def test_the_model_card_stands_on_the_version(pages_after_a_run: tuple[str, str], page: Page):
+    # when
+    page.goto(f"{pages_after_a_run[0]}/assets/basic_model_version")
+    page.get_by_text("Show Markdown").first.click(timeout=30_000)
+
+    # then
+    expect(page.get_by_text("Survival prediction: model").first).to_be_visible(timeout=30_000)
+
+
+@pytest.fixture(scope="module")
+def switched_on(pages_after_a_run: tuple[str, str], life: Life, page: Page) -> Life:
+    """Another file with the same data was put in the source's place, and the sensor was turned on by its switch."""
+    shutil.copyfile(life.source, copy := life.source.with_name("copy.csv"))
+    copy.replace(life.source)
+    page.goto(f"{pages_after_a_run[0]}/locations/marvel_assets/sensors/source_change_sensor")
+    page.locator("label:has(input[type=checkbox])").first.click()
+    return life
+
+
+def test_the_same_data_in_another_file_makes_nothing(switched_on: Life):
+    # given
+    pipelines = set(switched_on.home.pipelines.iterdir())
+
+    # when: from outside a new file may be new data, so one run reads it
+    wait_until(lambda: "is still the content of version 0" in switched_on.last_skip(), switched_on.last_skip)
+
+    # then
+    assert [run.status for run in switched_on.runs()] == [dg.DagsterRunStatus.SUCCESS]
+    assert set(switched_on.home.pipelines.iterdir()) == pipelines
+    assert switched_on.under_the_aliases() == (1, 1)
+
+
+def test_a_refused_gate_tells_its_reason(switched_on: Life, page: Page):
+    # given
+    succeeded = switched_on.succeeded()
+    switched_on.deliver(BAD)
+
+    # when
+    switched_on.wait_for_runs(succeeded + 1)
+    expect(page.get_by_text("1 run requested").first).to_be_visible(timeout=30_000)
+    keep_picture(page, "source_change_sensor")
+    page.goto(f"{switched_on.pages.dagster}/assets/basic_model_version?view=checks")
+
+    # then
+    expect(page.get_by_text("passes_the_gate").first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("ROC AUC 0.").first).to_contain_text(", champion 0.")
+    keep_picture(page, "refused")
+    page.goto("about:blank")  # an open page goes on asking for news, which takes a third of the time of what follows
+    assert switched_on.under_the_aliases() == (1, 1)
+
+
+def test_a_kill_between_the_two_alias_moves_is_healed_by_the_run_that_follows(switched_on: Life):
+    # given
+    succeeded = switched_on.succeeded()
+    switched_on.kill_order.touch()
+
+    # when
+    switched_on.deliver(BETTER)
+    wait_until(lambda: not switched_on.kill_order.exists(), lambda: "the kill")
+    assert switched_on.under_the_aliases() == (1, 2)
+    switched_on.wait_for_runs(succeeded + 1)
 
     # then: the daemon saw that the worker was gone, and tried the run again
-    assert story.under_the_aliases() == (2, 2)
-    [killed] = story.runs(dg.DagsterRunStatus.FAILURE)
-    assert story.runs()[0].root_run_id == killed.run_id
+    assert switched_on.under_the_aliases() == (2, 2)
+    [killed] = switched_on.runs(dg.DagsterRunStatus.FAILURE)
+    assert switched_on.runs()[0].root_run_id == killed.run_id
 
 
-def test_3_a_rollback_puts_version_1_back(story: Story):
+def test_a_rollback_puts_version_1_back(switched_on: Life):
     # given
-    before = [run.run_id for run in story.runs()]
+    before = [run.run_id for run in switched_on.runs()]
 
     # when
-    story.start_job("rollback", "rollback_models", reason="Uatu is not dead", actor="Ororo")
-    wait_until(lambda: story.under_the_aliases() == (1, 1), lambda: f"(1, 1), found {story.under_the_aliases()}")
+    switched_on.start_job("rollback", "rollback_models", reason="Uatu is not dead", actor="Ororo")
+    wait_until(lambda: switched_on.under_the_aliases() == (1, 1), lambda: f"found {switched_on.under_the_aliases()}")
 
     # then: the same data does not undo it
     rolled_back = time.time()
-    wait_until(lambda: story.last_tick() > rolled_back, lambda: "a tick of the sensor")
-    assert "is still the content of version" in story.last_skip()
-    assert [run.run_id for run in story.runs()] == before
-    assert story.under_the_aliases() == (1, 1)
+    wait_until(lambda: switched_on.last_tick() > rolled_back, lambda: "a tick of the sensor")
+    assert "is still the content of version" in switched_on.last_skip()
+    assert [run.run_id for run in switched_on.runs()] == before
+    assert switched_on.under_the_aliases() == (1, 1)
+
+
+def test_the_pages_and_the_home_show_no_secret_and_only_this_machine_reaches_them(switched_on: Life):
+    # when
+    pages = switched_on.pages
+    query = {"query": EVERYTHING_THAT_IS_SHOWN, "variables": {"repository": LOCATION}}
+    answer = requests.post(f"{pages.dagster}/graphql", json=query, timeout=60)
+    shown = {
+        "GraphQL": answer.content,
+        "the page": requests.get(pages.dagster, timeout=30).content,
+        "MLflow's experiments": requests.post(
+            f"{pages.mlflow}/ajax-api/2.0/mlflow/experiments/search", json={"max_results": 100}, timeout=30
+        ).content,
+    }
+
+    # then
+    told = answer.json()
+    assert "errors" not in told, told
+    resources = {result["name"] for result in told["data"]["allTopLevelResourceDetailsOrError"]["results"]}
+    assert resources >= {"spark", "tracking", "unity_catalog"}
+    assert len(told["data"]["runsOrError"]["results"]) > len(switched_on.runs())
+    assert [place for place, content in shown.items() if holds_one(content)] == []
+    assert places_of_secrets(switched_on.home, CompletedProcess([], 0, "", "")) == []
+    addresses = listening()
+    assert addresses
+    assert addresses <= LOOPBACK
