@@ -94,4 +94,7 @@ def fit_pipeline(
     pipeline.fit(
         rows[list(features)], rows[target], **{f"classify__{name}": value for name, value in arguments.items()}
     )
+    if "n_jobs" in pipeline[-1].get_params():
+        # Many rows are spread over the cores by batching.predict_in_threads; few are not worth it.
+        pipeline[-1].set_params(n_jobs=1)
     return pipeline

@@ -85,6 +85,14 @@ def test_parameters_and_threads_reach_the_classifier():
     assert classifier.n_jobs == 3
 
 
+def test_a_fitted_classifier_keeps_nothing_of_its_threads(sets: dict[str, pd.DataFrame]):
+    # when
+    fitted = fit_pipeline(build_pipeline(CATEGORICAL, LightGBM(**FEW_TREES), 3), sets["train"], FEATURE_NAMES, TARGET)
+
+    # then: prediction is spread over the cores by parts of the rows
+    assert fitted.named_steps["classify"].n_jobs == 1
+
+
 def test_the_target_and_columns_beyond_the_features_are_not_learned_from(sets: dict[str, pd.DataFrame]):
     # given
     features = ["Height", "Gender", "Teams"]

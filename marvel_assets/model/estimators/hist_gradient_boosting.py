@@ -91,7 +91,11 @@ class HistGradientBoosting(Estimator):
     ) -> Mapping[str, float]:
         """How much larger the log loss is when a feature's cells are shuffled among the rows."""
         from sklearn.inspection import permutation_importance
+        from threadpoolctl import threadpool_limits
 
         some = rows.sample(min(len(rows), IMPORTANCE_ROWS), random_state=0)
-        found = permutation_importance(classifier, some, target.loc[some.index], scoring="neg_log_loss", random_state=0)
+        with threadpool_limits(1, user_api="openmp"):  # many small predictions, between which threads only wait
+            found = permutation_importance(
+                classifier, some, target.loc[some.index], scoring="neg_log_loss", random_state=0
+            )
         return dict(zip(rows.columns, found.importances_mean.tolist(), strict=True))
