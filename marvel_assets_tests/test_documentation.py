@@ -141,10 +141,10 @@ def terminal(tmp_path: Path, every_model_passes: Path, spark_folder: Path) -> di
 @pytest.mark.slow(reason="runs every command of a document, one of which makes a scoring environment")
 @pytest.mark.timeout(SECONDS + 500)
 @pytest.mark.skipif(shutil.which("curl") is None, reason="README.md asks the model with curl")
-@pytest.mark.parametrize("document", ["README.md", "docs/deployment.md"])
-def test_every_block_works_as_it_stands(document: str, checkout: Path, terminal: dict[str, str]):
+@pytest.mark.parametrize("documents", [["README.md", "docs/serving.md"], ["docs/deployment.md"]], ids=" ".join)
+def test_every_block_works_as_it_stands(documents: list[str], checkout: Path, terminal: dict[str, str]):
     # given
-    blocks = [block for block in blocks_of(PROJECT_ROOT / document)
+    blocks = [block for document in documents for block in blocks_of(PROJECT_ROOT / document)
               if block.language in ("bash", "python") and not block.skip]  # fmt: skip
 
     # when
