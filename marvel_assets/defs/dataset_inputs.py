@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from marvel_assets.storage.tables import TableNotFoundError
+from marvel_assets.storage.table_scan import TableNotFoundError
 
 if TYPE_CHECKING:
     from marvel_assets.defs.resources import Project

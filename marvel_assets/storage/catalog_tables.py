@@ -9,7 +9,8 @@ from marvel_assets.datasets.base import IDENTIFIER
 from marvel_assets.spark.session import Spark
 from marvel_assets.storage.engines.base import TablePath
 from marvel_assets.storage.memory import check_fits_in_memory
-from marvel_assets.storage.tables import TableNotFoundError, Tables
+from marvel_assets.storage.table_scan import named_when_unreadable
+from marvel_assets.storage.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,17 +38,12 @@ class CatalogTables(Tables):
         """The rows are counted before they are fetched."""
         from pyspark.errors import PySparkException
 
-        try:
+        with named_when_unreadable(location, version, PySparkException):
             rows = self._version(location, version)
             rows = rows if predicate is None else rows.where(predicate)
             rows = rows if columns is None else rows.select(*columns)
             check_fits_in_memory(str(location), rows.count(), len(rows.columns))
             return rows.toArrow().sort_by(IDENTIFIER)
-        except PySparkException as error:
-            raise TableNotFoundError(
-                f"{location} has no readable version {version}: {_first_line(error)}. VACUUM removes the files of "
-                "earlier versions. Materialise the table again."
-            ) from error
 
     def table_id(self, name: str) -> str:
         """Ask Delta; a table that was dropped and made again has another."""
@@ -72,7 +68,3 @@ class CatalogTables(Tables):
 def quoted(name: str) -> str:
     """A three-level name as Spark SQL takes it, whatever letters its parts hold."""
     return ".".join(f"`{part.replace('`', '``')}`" for part in name.split("."))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

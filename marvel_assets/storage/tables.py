@@ -12,12 +12,11 @@ import dagster as dg
 from pydantic import Field
 
 from marvel_assets.config import MAX_NAME_LENGTH, NAME_PATTERN
-from marvel_assets.datasets.base import IDENTIFIER
 from marvel_assets.storage.commits import Commit, contents_of, newest_commit, newest_of_equal_content
 from marvel_assets.storage.engines.base import TablePath
 from marvel_assets.storage.memory import check_fits_in_memory
 from marvel_assets.storage.references import TableVersion
-from marvel_assets.storage.table_scan import TableScan, all_of, sampled, with_plain_texts
+from marvel_assets.storage.table_scan import TableNotFoundError, TableScan, all_of, sampled
 from marvel_assets.utils.files import atomic_write
 from marvel_assets.utils.locks import exclusive
 
@@ -34,10 +33,6 @@ LEVEL = re.compile(NAME_PATTERN)
 
 class TableNameError(ValueError):
     """A text that is not a table's name."""
-
-
-class TableNotFoundError(LookupError):
-    """There is no such table, or no such version of it."""
 
 
 class WriteResult(NamedTuple):
@@ -169,31 +164,15 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         raise TableNotFoundError(f"the rows with content {content} are not at {' or '.join(map(str, places))}.")
 
     def count_at(self, location: TablePath, version: int) -> int:
-        """How many rows a version has, by the table's log."""
-        from deltalake import DeltaTable
-
-        return int(DeltaTable(location, version=version).count())
+        """How many rows a version has."""
+        return TableScan(Path(location), version).count()
 
     def _read_version(
         self, location: TablePath, version: int, columns: list[str] | None, predicate: str | None
     ) -> pa.Table:
-        import pyarrow as pa
-        from deltalake import DeltaTable
-        from deltalake.exceptions import DeltaError
-
-        try:
-            delta = DeltaTable(location, version=version)
-            ids = pa.RecordBatchReader.from_stream(delta.scan([IDENTIFIER], predicate=predicate)) if predicate else ()
-            count = sum(batch.num_rows for batch in ids) if predicate else delta.count()
-            check_fits_in_memory(str(location), count, len(columns or delta.schema().fields))
-            rows = pa.table(delta.scan(columns, predicate=predicate))
-        except (DeltaError, OSError, pa.ArrowException) as error:
-            reason = str(error).splitlines()[0].rstrip(".")
-            raise TableNotFoundError(
-                f"{location} has no readable version {version}: {reason}. VACUUM removes the files of earlier "
-                "versions. Materialise the table again."
-            ) from error
-        return with_plain_texts(rows).sort_by(IDENTIFIER)
+        scan = TableScan(Path(location), version, None if columns is None else tuple(columns), predicate)
+        check_fits_in_memory(str(location), scan.count(), len(columns or scan.schema()))
+        return scan.read()
 
     def scan_at(self, location: TablePath, version: int, columns: Iterable[str], sample: float = 1.0) -> TableScan:
         """The same rows, read batch by batch or part by part, in this process or in others.

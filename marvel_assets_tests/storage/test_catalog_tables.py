@@ -10,7 +10,8 @@ from marvel_assets.storage.catalog_tables import CatalogTables, quoted
 from marvel_assets.storage.engines.spark import SparkEngine
 from marvel_assets.storage.memory import TooManyRowsError
 from marvel_assets.storage.references import TableVersion
-from marvel_assets.storage.tables import TableNotFoundError, WriteResult
+from marvel_assets.storage.table_scan import TableNotFoundError
+from marvel_assets.storage.tables import WriteResult
 
 pytestmark = pytest.mark.spark
 

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from marvel_assets.storage.table_scan import EXCERPT, TableScan, UnreadableTableError
-from marvel_assets.storage.tables import TableNotFoundError, Tables
+from marvel_assets.storage.table_scan import EXCERPT, TableNotFoundError, TableScan
+from marvel_assets.storage.tables import Tables
 
 ROWS = pa.table({"Id": [f"Character_{n:04d}_(Earth-616)" for n in range(5000)], "Teams": pa.array(range(5000))})
 COLUMNS = ("Id", "Teams")
@@ -107,9 +107,9 @@ def test_a_part_without_rows_has_its_columns(location: Path):
 
 
 def test_what_cannot_be_read_is_named_with_its_version(tmp_path: Path, location: Path):
-    with pytest.raises(UnreadableTableError, match=rf"(?s){tmp_path / 'gone'} has no version 0 .* Materialise"):
+    with pytest.raises(TableNotFoundError, match=rf"(?s){tmp_path / 'gone'} has no readable version 0: .* Materialise"):
         TableScan(tmp_path / "gone", 0, COLUMNS).read()
-    with pytest.raises(UnreadableTableError, match=rf"{location} has no version 7 "):
+    with pytest.raises(TableNotFoundError, match=rf"{location} has no readable version 7: "):
         TableScan(location, 7, COLUMNS).read()
 
 

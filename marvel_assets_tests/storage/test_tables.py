@@ -1,7 +1,6 @@
 """Tables: one version for each content, each traceable to what it was made of."""
 
 import json
-import multiprocessing
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,8 @@ from deltalake import DeltaTable, write_deltalake
 
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.storage.references import TableVersion
-from marvel_assets.storage.tables import TableNotFoundError, Tables, WriteResult
+from marvel_assets.storage.table_scan import TableNotFoundError
+from marvel_assets.storage.tables import Tables, WriteResult
 
 NAME = "catalog.schema.characters"
 ANNA_BEN = [("anna", 1), ("ben", 2)]
@@ -40,10 +40,6 @@ def publish(
     with DuckDBEngine(scratch=f"{tables.warehouse}-scratch").session() as session:
         session.create_table_as(statement, "made")
         return tables.write_if_changed(session, "made", name, provenance or {})
-
-
-def publish_in_a_process(warehouse: str, locks: str) -> bool:
-    return publish(Tables(warehouse=warehouse, locks=locks, provenance=locks), ANNA_BEN).is_new
 
 
 def delta(tables: Tables) -> DeltaTable:
@@ -122,28 +118,6 @@ def test_content_that_comes_back_makes_a_new_version_with_the_data_version_that_
     # then
     assert (back.is_new, back.commit.table.version) == (True, 2)
     assert back.commit.table.data_version == first.commit.table.data_version
-
-
-def test_two_tables_do_not_share_versions(tables: Tables):
-    # given
-    publish(tables, ANNA_BEN)
-
-    # when
-    other = publish(tables, ANNA_BEN, name="catalog.schema.other")
-
-    # then
-    assert (other.is_new, other.commit.table.version) == (True, 0)
-
-
-def test_rows_are_read_in_the_order_of_their_ids(tables: Tables):
-    # given
-    published = publish(tables, [("cleo", 3), ("anna", 1), ("Ben", 2)])
-
-    # when
-    read = tables.read(published.commit.table)
-
-    # then
-    assert read["Id"].to_pylist() == ["Ben", "anna", "cleo"]
 
 
 def test_only_rows_of_a_condition_are_read_also_where_its_column_is_not(tables: Tables):
@@ -407,14 +381,4 @@ def test_threads_that_publish_the_same_content_make_one_version(tables: Tables):
 
     # then
     assert sorted(each.is_new for each in published) == [False] * 5 + [True]
-    assert delta(tables).version() == 0
-
-
-def test_processes_that_publish_the_same_content_make_one_version(tables: Tables):
-    # when
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        is_new = pool.starmap(publish_in_a_process, [(tables.warehouse, tables.locks)] * 4, chunksize=1)
-
-    # then
-    assert sorted(is_new) == [False] * 3 + [True]
     assert delta(tables).version() == 0

@@ -9,7 +9,8 @@ from marvel_assets.defs.resources import Project
 from marvel_assets.registry.model_pairs import ALIAS, CUSTOM_MODEL
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.engines.base import Engine
-from marvel_assets.storage.tables import TableNotFoundError, Tables
+from marvel_assets.storage.table_scan import TableNotFoundError
+from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
 

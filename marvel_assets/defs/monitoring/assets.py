@@ -11,7 +11,8 @@ from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS, picture
 from marvel_assets.defs.resources import Project
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.references import TableVersion
-from marvel_assets.storage.tables import TableNotFoundError, Tables
+from marvel_assets.storage.table_scan import TableNotFoundError
+from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.utils.code_versions import code_version, make_cache_key
 

@@ -10,7 +10,8 @@ from marvel_assets.datasets.base import IDENTIFIER
 from marvel_assets.defs.resources import Project
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.storage.references import TableVersion
-from marvel_assets.storage.tables import TableNotFoundError, Tables
+from marvel_assets.storage.table_scan import TableNotFoundError
+from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.tracking.run_tags import RunTags
 from marvel_assets.utils.code_versions import code_version, make_cache_key

@@ -32,10 +32,6 @@ class ScratchSpaceError(RuntimeError):
     """Neither memory nor the scratch folder holds what a step needs; the text names the folder."""
 
 
-class TableNotReadError(LookupError):
-    """A version of a table can't be read; the text names the table's place and the reason."""
-
-
 class TableNotWrittenError(RuntimeError):
     """A commit failed; the text names the table's place and the reason."""
 
@@ -65,7 +61,7 @@ class EngineSession(ABC):
         """Make one version of a Delta table known by a name.
 
         Raises:
-            TableNotReadError: there is no such version, or a file of it is missing or broken.
+            TableNotFoundError: there is no such version, or a file of it is missing or broken.
         """
 
     @abstractmethod

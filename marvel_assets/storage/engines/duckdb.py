@@ -19,11 +19,11 @@ from marvel_assets.storage.engines.base import (
     Engine,
     EngineSession,
     ScratchSpaceError,
-    TableNotReadError,
     TableNotWrittenError,
     TablePath,
 )
 from marvel_assets.storage.memory import available_bytes
+from marvel_assets.storage.table_scan import named_when_unreadable
 from marvel_assets.utils.files import temporary_folder
 
 if TYPE_CHECKING:
@@ -89,30 +89,19 @@ class DuckDBSession(EngineSession):
     def read_source(self, source: Source, into: str) -> None:
         """Insert the source batch by batch, so that it never stands in memory whole."""
         for place, batch in enumerate(source.batches()):
-            self._connection.register("batch", batch)
-            begin = f"INSERT INTO {into}" if place else f"CREATE TABLE {into} AS"
-            self._connection.execute(f"{begin} SELECT * FROM batch")  # noqa: S608
-            self._connection.unregister("batch")
+            self._keep(batch, f"INSERT INTO {into}" if place else f"CREATE TABLE {into} AS")
 
     def read_table(self, location: TablePath, version: int, into: str) -> None:
         """Have DuckDB read the files where they alone are the rows; insert what delta-rs makes of them elsewhere."""
         import duckdb
-        import pyarrow as pa
         from deltalake import DeltaTable
-        from deltalake.exceptions import DeltaError
 
-        try:
+        with named_when_unreadable(location, version, duckdb.IOException, duckdb.InvalidInputException):
             table = DeltaTable(location, version=version)
-            is_view = self._view_of_files(table, into)
-        except (DeltaError, OSError, duckdb.IOException, duckdb.InvalidInputException) as error:
-            raise _unreadable(location, version, error) from error
-        if not is_view:
-            try:
-                self._connection.register("scanned", table.scan())
-                self._connection.execute(f"CREATE TABLE {into} AS SELECT * FROM scanned")  # noqa: S608
-                self._connection.unregister("scanned")
-            except (DeltaError, pa.ArrowException, duckdb.InvalidInputException) as error:
-                raise _unreadable(location, version, error) from error
+            if self._view_of_files(table, into):
+                return
+        with named_when_unreadable(location, version, duckdb.InvalidInputException):
+            self._keep(table.scan(), f"CREATE TABLE {into} AS")
 
     def _view_of_files(self, table: DeltaTable, into: str) -> bool:
         """Whether the table's files, read for themselves, are its rows; then they are known by the name."""
@@ -134,9 +123,7 @@ class DuckDBSession(EngineSession):
             changes = pa.table(DeltaTable(location).load_cdf(starting_version=first, ending_version=last))
         except (DeltaError, OSError, pa.ArrowException) as error:
             raise ChangesNotKeptError(f"{location}: no changes from version {first} to {last}: {error}") from error
-        self._connection.register("changed", changes)
-        self._connection.execute(f"CREATE TABLE {into} AS SELECT * FROM changed")  # noqa: S608
-        self._connection.unregister("changed")
+        self._keep(changes, f"CREATE TABLE {into} AS")
 
     def score(self, relation: str, model: Path, into: str) -> None:
         """Ask for the distinct rows, batch by batch and on every core, and find each row's answer by its features."""
@@ -154,11 +141,15 @@ class DuckDBSession(EngineSession):
         reading = self._connection.cursor()
         for batch in reading.sql("FROM asked").to_arrow_reader(ASKED_AT_ONCE):
             answers = pa.array(ask(batch.to_pandas()), pa.string())
-            self._connection.register("batch", pa.Table.from_batches([batch]).append_column("prediction", answers))
-            self._connection.execute("INSERT INTO answered SELECT * FROM batch")
-            self._connection.unregister("batch")
+            self._keep(pa.Table.from_batches([batch]).append_column("prediction", answers), "INSERT INTO answered")
         is_asked = " AND ".join(f"{relation}.{name} IS NOT DISTINCT FROM answered.{name}" for name in features)
         self.create_view(f"SELECT {relation}.*, prediction FROM {relation} JOIN answered ON {is_asked}", into)  # noqa: S608
+
+    def _keep(self, rows: object, into: str) -> None:
+        """Put Arrow's rows into a table."""
+        self._connection.register("arrow_rows", rows)
+        self._connection.execute(f"{into} SELECT * FROM arrow_rows")  # noqa: S608
+        self._connection.unregister("arrow_rows")
 
     def create_table_as(self, statement: str, into: str) -> None:
         """Keep the rows in a table of the session."""
@@ -202,14 +193,6 @@ class DuckDBSession(EngineSession):
             raise TableNotWrittenError(
                 f"{location}: the table can't be written: {error}. It is as it was, and can be read."
             ) from error
-
-
-def _unreadable(location: TablePath, version: int, error: Exception) -> TableNotReadError:
-    reason = str(error).splitlines()[0].rstrip(".")
-    return TableNotReadError(
-        f"{location} has no readable version {version}: {reason}. VACUUM removes the files of earlier versions. "
-        "Materialise the table again."
-    )
 
 
 def _files_that_are_the_rows(table: DeltaTable) -> list[str] | None:
