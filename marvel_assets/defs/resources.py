@@ -174,7 +174,7 @@ def _common(home: ProjectPaths) -> dict[str, Any]:
         "retraining_lock": RetrainingLock(locks=str(home.locks)),
         "wheel_builder": WheelBuilder(folder=str(home.wheels)),
         "references": ReferenceIOManager(folder=str(home.references)),
-        "pipelines": PipelineIOManager(store=pipeline_cache, folder=str(home.references)),
+        "pipelines": PipelineIOManager(cache=pipeline_cache, folder=str(home.references)),
     }
 
 

@@ -38,7 +38,7 @@ class ReferenceIOManager(dg.ConfigurableIOManager):
             raise not_materialised(context.asset_key, file) from error
 
     def _file(self, key: dg.AssetKey) -> Path:
-        return Path(self.folder, *key.path[:-1], f"{key.path[-1]}.json")
+        return Path(self.folder, f"{key.to_user_string()}.json")
 
 
 def not_materialised(key: dg.AssetKey, file: Path) -> dg.Failure:

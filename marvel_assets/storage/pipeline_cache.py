@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.storage.io_managers import not_materialised
-from marvel_assets.storage.references import TableVersion
+from marvel_assets.storage.io_managers import ReferenceIOManager, not_materialised
+from marvel_assets.storage.references import FittedPipelineRef, TableVersion
 from marvel_assets.utils.files import atomic_write
 from marvel_assets.utils.locks import exclusive
 
@@ -112,34 +112,23 @@ class PipelineCache(dg.ConfigurableResource):  # type: ignore[type-arg]
         return kept
 
 
-class PipelineIOManager(dg.ConfigurableIOManager):
-    """Hands the fitted pipeline from one asset to the next: which one, and where it is."""
+class PipelineIOManager(ReferenceIOManager):
+    """Hands the fitted pipeline from one asset to the next: by its key in the cache."""
 
-    store: PipelineCache
-    folder: str = Field(description="Folder of the reference files.")
+    cache: PipelineCache
 
-    def handle_output(self, context: dg.OutputContext, obj: FittedPipeline) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: FittedPipeline) -> None:  # type: ignore[override]
         """Note the cache key of the pipeline that the asset handed on."""
-        with atomic_write(self._file(context.asset_key)) as file:
-            file.write_text(
-                json.dumps({"kind": "FittedPipeline", "cache_key": obj.cache_key}, indent=2), encoding="utf-8"
-            )
+        self.store(context.asset_key, FittedPipelineRef(obj.cache_key))
 
-    def load_input(self, context: dg.InputContext) -> FittedPipeline:
+    def load_input(self, context: dg.InputContext) -> FittedPipeline:  # type: ignore[override]
         """Find that pipeline again.
 
         Raises:
             dagster.Failure: the asset has not been materialised, or its pipeline is gone.
         """
-        file = self._file(context.asset_key)
-        try:
-            cache_key = json.loads(file.read_text(encoding="utf-8"))["cache_key"]
-        except (FileNotFoundError, KeyError) as error:  # KeyError: a file of an earlier version of this project
-            raise not_materialised(context.asset_key, file) from error
-        found = self.store.find(cache_key)
+        reference = super().load_input(context)
+        found = self.cache.find(reference.cache_key) if isinstance(reference, FittedPipelineRef) else None
         if found is None:
-            raise not_materialised(context.asset_key, Path(self.store.folder, f"{cache_key}.skops"))
+            raise not_materialised(context.asset_key, Path(self.cache.folder, f"{reference.data_version}.skops"))
         return found
-
-    def _file(self, key: dg.AssetKey) -> Path:
-        return Path(self.folder, *key.path[:-1], f"{key.path[-1]}.json")

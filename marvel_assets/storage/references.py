@@ -113,7 +113,24 @@ class WheelRef:
         return self.content
 
 
-Reference = TableVersion | LoggedModelRef | ModelVersionRef | WheelRef
+@dataclass(frozen=True, config=FORBID_EXTRA)
+class FittedPipelineRef:
+    """A fitted pipeline in the cache.
+
+    Attributes:
+        cache_key: hash of all that decided the fit.
+    """
+
+    cache_key: str
+    kind: Literal["FittedPipeline"] = field(default="FittedPipeline", kw_only=True, repr=False)
+
+    @property
+    def data_version(self) -> str:
+        """The cache key."""
+        return self.cache_key
+
+
+Reference = TableVersion | FittedPipelineRef | LoggedModelRef | ModelVersionRef | WheelRef
 
 _REFERENCES: TypeAdapter[Reference] = TypeAdapter(Annotated[Reference, Field(discriminator="kind")])
 
