@@ -38,76 +38,53 @@ _NOT_WRITTEN_TO = Path(os.devnull)
 
 @dataclass(frozen=True)
 class FileSource:
-    """A CSV or Parquet file on this machine."""
-
-    label: str
-    path: Path
-    dataset: Dataset
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of the file."""
-        return f"sha256:{self._file.sha256}"
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """How a CSV file is written, unless with commas and doubled quotes."""
-        dialect = find_dialect(self.path, self.label, self.dataset)
-        is_usual = dialect is None or (dialect.delimiter, dialect.has_backslashes) == (",", False)
-        return () if is_usual else (f"{self.label} has {dialect}",)
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """The file's rows; an error in the end where they are not those of the digest."""
-        return read_files([self._file], self.dataset)
-
-    @cached_property
-    def _file(self) -> InputFile:
-        return hashed(self.path, self.label)
-
-
-@dataclass(frozen=True)
-class FolderSource:
-    """Files in one folder, read one after another; those that come later are not seen.
+    """A CSV or Parquet file on this machine, or those of a folder, read one after another.
 
     Attributes:
-        label: the folder.
-        files: those that are read, in order.
+        label: the file or folder.
+        path: where it is.
         dataset: names the columns.
+        of_folder: the files of the folder that are read, in order; those that come later are not seen.
         left_out: names of what else is in the folder, hidden files and markers such as ``_SUCCESS`` aside.
     """
 
     label: str
-    files: tuple[Path, ...]
+    path: Path
     dataset: Dataset
+    of_folder: tuple[Path, ...] = ()
     left_out: tuple[str, ...] = ()
 
     @cached_property
     def digest(self) -> str:
-        """Of each file's name and SHA-256."""
-        contents = [(file.path.name, file.sha256) for file in self._files]
-        return "folder:" + hashlib.sha256(json.dumps(contents).encode()).hexdigest()
+        """Of each file's SHA-256, and in a folder of its name."""
+        contents = [(file.path.name if self.of_folder else "", file.sha256) for file in self._hashed]
+        return "files:" + hashlib.sha256(json.dumps(contents).encode()).hexdigest()
 
     @property
     def notes(self) -> Sequence[str]:
-        """What is left out."""
-        note = (
-            f"{self.label}: {self.shortened} not read; of a folder only its own *.csv, *.csv.gz and *.parquet "
-            "files are. Unpack other packed files, and move those of subfolders up."
-        )
-        return (note,) if self.left_out else ()
+        """How CSV files are written, unless with commas and doubled quotes; and what is left out."""
+        dialects = [(file.label, find_dialect(file.path, file.label, self.dataset)) for file in self.files]
+        notes = [f"{label} has {found}" for label, found in dialects if found and not found.is_usual]
+        if self.left_out:
+            notes.append(
+                f"{self.label}: {shorten(self.left_out)} not read; of a folder only its own *.csv, *.csv.gz and "
+                "*.parquet files are. Unpack other packed files, and move those of subfolders up."
+            )
+        return notes
 
     @property
-    def shortened(self) -> str:
-        """The first names of what is left out."""
-        return textwrap.shorten(", ".join(self.left_out), MAX_NAMES_LENGTH, placeholder=" …")
+    def files(self) -> list[InputFile]:
+        """What is read, with the names that errors give it."""
+        names = [(path, escape_control(str(Path(self.label) / path.name))) for path in self.of_folder]
+        return [InputFile(path, label) for path, label in names or [(self.path, self.label)]]
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows of all files, numbered through; an error in the end where they are not those of the digest."""
-        return read_files(self._files, self.dataset)
+        return read_files(self._hashed, self.dataset)
 
     @cached_property
-    def _files(self) -> list[InputFile]:
-        return [hashed(file, escape_control(str(Path(self.label) / file.name))) for file in self.files]
+    def _hashed(self) -> list[InputFile]:
+        return [hashed(file.path, file.label) for file in self.files]
 
 
 def locate(setting: str, scratch: Path, dataset: Dataset, generator: Generator) -> Source:
@@ -215,7 +192,7 @@ def _state_of(setting: str, dataset: Dataset, generator: Generator) -> object:
     path = path_of(setting)
     if is_delta_table(path):
         return DeltaSource.newest(setting, path, _NOT_WRITTEN_TO, dataset).digest
-    files = _folder(path, setting, dataset).files if path.is_dir() else (path,)
+    files = _folder(path, setting, dataset).of_folder if path.is_dir() else (path,)
     try:
         states = [(file.name, file.stat()) for file in files]
     except OSError as error:
@@ -224,7 +201,7 @@ def _state_of(setting: str, dataset: Dataset, generator: Generator) -> object:
     return [(name, state.st_size, state.st_mtime_ns, state.st_ino) for name, state in states]
 
 
-def _folder(folder: Path, label: str, dataset: Dataset) -> FolderSource:
+def _folder(folder: Path, label: str, dataset: Dataset) -> FileSource:
     """The CSV and Parquet files that are in the folder itself, and what else is.
 
     Raises:
@@ -236,11 +213,15 @@ def _folder(folder: Path, label: str, dataset: Dataset) -> FolderSource:
     except OSError as error:
         raise SourceError(f"{label}: the folder can't be listed: {error.strerror}.") from error
     left_out = tuple(escape_control(path.name) for path in visible if path not in files)
-    source = FolderSource(label, files, dataset, left_out)
     if not files:
         raise SourceError(
             f"{label}: the folder holds no *.csv, *.csv.gz or *.parquet and is no Delta table (looked in "
-            f"{folder.absolute()}, not in its subfolders; found {source.shortened or 'nothing'}); put files there, "
+            f"{folder.absolute()}, not in its subfolders; found {shorten(left_out) or 'nothing'}); put files there, "
             "unpacked, or set MARVEL_SOURCE to another place."
         )
-    return source
+    return FileSource(label, folder, dataset, files, left_out)
+
+
+def shorten(names: Sequence[str]) -> str:
+    """The first of some names."""
+    return textwrap.shorten(", ".join(names), MAX_NAMES_LENGTH, placeholder=" …")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 TEMPORARY_PREFIX = ".unfinished-"
@@ -49,13 +49,10 @@ def remove_abandoned_folders(parent: Path) -> None:
     import filelock
 
     for lock in list_files(parent, f"{TEMPORARY_PREFIX}*.lock"):
-        try:
-            # Whoever is about to hold a lock that is removed here notices, and makes it anew.
-            with filelock.FileLock(lock).acquire(timeout=0):
-                shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
-                lock.unlink(missing_ok=True)
-        except filelock.Timeout:
-            continue
+        # Whoever is about to hold a lock that is removed here notices, and makes it anew.
+        with suppress(filelock.Timeout), filelock.FileLock(lock).acquire(timeout=0):
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            lock.unlink(missing_ok=True)
 
 
 @contextmanager

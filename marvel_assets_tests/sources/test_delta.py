@@ -57,30 +57,6 @@ def test_columns_may_have_the_names_as_stored(table: Path):
     pd.testing.assert_frame_equal(rows_of(newest(table)).drop(columns="source_row"), stored)
 
 
-def test_columns_may_stand_in_any_order_among_others(table: Path):
-    # given
-    delivered = characters("a")
-    write_deltalake(table, delivered[list(SOURCE_COLUMNS)[::-1]].assign(source_row=7, extra=1.5))
-
-    # then
-    expected = delivered.rename(columns=SOURCE_COLUMNS)
-    expected.insert(0, "source_row", 1)
-    pd.testing.assert_frame_equal(rows_of(newest(table)), expected)
-
-
-def test_typed_columns_become_text(table: Path):
-    # given
-    typed = characters("a", "b").assign(PageID=[1, 2])
-    typed["Height (m)"] = [1.75, None]
-    write_deltalake(table, typed)
-
-    # when
-    rows = rows_of(newest(table))
-
-    # then
-    assert rows[["PageID", "Height_m"]].to_numpy().tolist() == [["1", "1.75"], ["2", None]]
-
-
 def test_rows_of_several_files_are_numbered_alike_at_every_reading(table: Path):
     # given
     for start in range(0, 40_000, 10_000):
@@ -94,14 +70,6 @@ def test_rows_of_several_files_are_numbered_alike_at_every_reading(table: Path):
     for reading in readings:
         assert list(reading["source_row"]) == list(range(1, 40_001))
         assert list(reading["Name"]) == [f"{name:05}" for name in range(40_000)]
-
-
-def test_the_rows_come_in_batches(table: Path):
-    # given
-    write_deltalake(table, characters(*map(str, range(120_000))))
-
-    # then
-    assert len(list(newest(table).batches())) > 1
 
 
 def test_the_version_stays_what_it_was_when_the_table_was_located(table: Path):
@@ -129,15 +97,6 @@ def test_label_and_digest_tell_the_version(table: Path):
     assert source.digest == f"delta:{DeltaTable(table).metadata().id}@1"
 
 
-def test_another_table_of_the_same_rows_has_another_digest(table: Path, tmp_path: Path):
-    # given
-    for path in (table, tmp_path / "other"):
-        write_deltalake(path, characters("a"))
-
-    # then
-    assert newest(table).digest != newest(tmp_path / "other").digest
-
-
 def test_rows_that_were_deleted_are_not_read(table: Path):
     # given
     write_deltalake(table, characters("a", "b"))
@@ -162,15 +121,6 @@ def test_a_column_that_is_there_under_both_names_is_named(table: Path):
 
     # then
     with pytest.raises(SourceError, match=re.escape("column 'Height (m)' is there more than once")):
-        rows_of(newest(table))
-
-
-def test_a_column_that_is_no_text_is_named(table: Path):
-    # given
-    write_deltalake(table, pa.Table.from_pandas(characters("a").assign(Origin=[["x"]]), preserve_index=False))
-
-    # then
-    with pytest.raises(SourceError, match="the table@v0: column 'Origin' can't be read as text"):
         rows_of(newest(table))
 
 

@@ -71,7 +71,7 @@ def in_chunks(*pieces: bytes) -> Answer:
     ],
     ids=["of an announced size", "packed", "in chunks", "of no announced size", "packed and empty"],
 )
-def test_the_ways_in_which_a_file_is_sent_make_no_difference(
+def test_the_ways_in_which_a_file_is_sent_make_no_difference_to_what_is_read_and_refused(
     servers: ExitStack, tmp_path: Path, answer: Answer, content: bytes
 ):
     # given
@@ -81,25 +81,19 @@ def test_the_ways_in_which_a_file_is_sent_make_no_difference(
     file = download(f"{served.url}/x.csv?token=a/b.parquet", tmp_path, DownloadLimits(max_bytes=len(CONTENT)))
 
     # then
-    assert file.parent == tmp_path
-    assert file.read_bytes() == content
+    assert (file.parent, file.read_bytes()) == (tmp_path, content)
+    if content:
+        message = refusal(f"{served.url}/x.csv", tmp_path, DownloadLimits(max_bytes=len(CONTENT) - 1))
+        assert f"x.csv: can't be downloaded: it is larger than {len(CONTENT) - 1:,} bytes" in message
+        assert "raise MARVEL_SOURCE_MAX_BYTES" in message
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [Answer(headers={"Content-Length": str(10**12)}), FILE, Answer(body=CONTENT), in_chunks(CONTENT), zipped(CONTENT)],
-    ids=["announced", "announced and sent", "of no announced size", "in chunks", "packed"],
-)
-def test_a_file_that_is_too_large_is_refused(servers: ExitStack, tmp_path: Path, answer: Answer):
-    # given
-    served = servers.enter_context(serving(lambda _: answer))
-
-    # when
-    message = refusal(f"{served.url}/x.csv", tmp_path, DownloadLimits(max_bytes=len(CONTENT) - 1))
+def test_a_file_that_is_announced_as_too_large_is_not_waited_for(servers: ExitStack, tmp_path: Path):
+    # given: a server that would send nothing
+    served = servers.enter_context(serving(lambda _: Answer(headers={"Content-Length": str(10**12)})))
 
     # then
-    assert f"x.csv: can't be downloaded: it is larger than {len(CONTENT) - 1:,} bytes" in message
-    assert "raise MARVEL_SOURCE_MAX_BYTES" in message
+    assert "it is larger than 2,147,483,648 bytes" in refusal(f"{served.url}/x.csv", tmp_path)
 
 
 @pytest.mark.parametrize("ask", [download, remote_version])
@@ -113,17 +107,6 @@ def test_an_answer_that_is_an_error_is_reported_with_the_url(
     # then
     with pytest.raises(SourceError, match=rf"{served.url}/x.csv: can't be \w+: the server answered {status}"):
         ask(f"{served.url}/x.csv", *([tmp_path] if ask is download else []))
-
-
-def test_a_server_that_is_not_there_is_an_error(tmp_path: Path):
-    # given
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-
-    # then
-    assert f"127.0.0.1:{port}/x.csv: can't be downloaded: Connection refused" in refusal(
-        f"http://127.0.0.1:{port}/x.csv", tmp_path
-    )
 
 
 @pytest.mark.parametrize("url", ["http://", "http://[::1", "http://127.0.0.1:port/x.csv", "http:///x.csv"])
@@ -254,40 +237,32 @@ def test_no_error_of_an_address_shows_its_secrets(tmp_path: Path, url: str):
     assert CANARY not in everything_in(refused.value)
 
 
-@pytest.mark.parametrize(
-    ("address", "allowed"),
-    [
-        ("93.184.215.14", True),
-        ("2606:2800:21f:cb07:6820:80da:af6b:8b2c", True),
-        ("::ffff:93.184.215.14", True),
-        *[
-            (private, False)
-            for private in (
-                *("127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0"),  # noqa: S104
-                *("224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0", "fd00::1", "ff02::1", "::127.0.0.1"),
-                *("::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::1", "2001:0:0:0:0:0:80ff:fffe"),
-            )
-        ],
-    ],
-)
-def test_a_redirect_may_lead_to_the_public_internet_alone(address: str, allowed: bool):  # noqa: FBT001
-    # then
-    assert is_redirect_allowed((address, 443), ("93.184.215.14", 443)) is allowed
+ORIGIN = ("10.0.0.1", 80)
 
 
 @pytest.mark.parametrize(
     ("to", "allowed"),
     [
-        (("10.0.0.1", 80), True),
+        *[
+            ((public, 443), True)
+            for public in ("93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "::ffff:93.184.215.14")
+        ],
+        *[
+            ((private, 443), False)
+            for private in (
+                *("127.0.0.1", "10.0.0.2", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0"),  # noqa: S104
+                *("224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0", "fd00::1", "ff02::1", "::127.0.0.1"),
+                *("::ffff:10.0.0.2", "64:ff9b::7f00:1", "2002:7f00:1::1", "2001:0:0:0:0:0:80ff:fffe"),
+            )
+        ],
+        (ORIGIN, True),
         (("10.0.0.1", 443), True),
-        (("93.184.215.14", 80), True),
         (("10.0.0.1", 5432), False),
-        (("10.0.0.2", 80), False),
     ],
 )
-def test_a_private_server_may_redirect_to_itself(to: tuple[str, int], allowed: bool):  # noqa: FBT001
+def test_a_redirect_may_lead_to_the_public_internet_and_to_where_it_comes_from(to: tuple[str, int], *, allowed: bool):
     # then
-    assert is_redirect_allowed(to, ("10.0.0.1", 80)) is allowed
+    assert is_redirect_allowed(to, ORIGIN) is allowed
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -395,19 +370,6 @@ def test_https_is_read_where_the_certificate_is_trusted_and_never_left_for_http(
     assert download(f"{secure.url}/there.csv", tmp_path).read_bytes() == CONTENT
     assert f"redirects from https: down to {plain.url}/x.csv?…" in refusal(f"{secure.url}/x.csv", tmp_path)
     assert plain.asked == []
-
-
-def test_a_host_is_asked_only_if_it_is_allowed(servers: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    # given
-    served = file_server(servers)
-
-    # then
-    monkeypatch.setenv("MARVEL_SOURCE_HOSTS", "data.example.com")
-    message = refusal(f"{served.url}/x.csv", tmp_path)
-    assert "it is at 127.0.0.2, and MARVEL_SOURCE_HOSTS allows only data.example.com" in message
-    assert served.asked == []
-    monkeypatch.setenv("MARVEL_SOURCE_HOSTS", "data.example.com,127.0.0.2")
-    assert download(f"{served.url}/x.csv", tmp_path).read_bytes() == CONTENT
 
 
 def test_a_redirect_to_a_host_that_is_not_allowed_is_refused(servers: ExitStack, tmp_path: Path):

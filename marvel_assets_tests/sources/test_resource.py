@@ -30,11 +30,6 @@ def test_the_fingerprint_is_that_of_the_default_where_no_source_is_named(sources
     assert sources.fingerprint(None, CONFIG) == fingerprint(sources.default, CONFIG.dataset, CONFIG.generator)
 
 
-def test_the_fingerprint_is_that_of_the_source_that_is_named(sources: SourceResource):
-    # then
-    assert sources.fingerprint("generated", CONFIG) == fingerprint("generated", CONFIG.dataset, CONFIG.generator)
-
-
 def test_a_look_writes_nothing(sources: SourceResource, tmp_path: Path):
     # given
     before = sorted(tmp_path.rglob("*"))

@@ -37,17 +37,6 @@ def test_what_a_broken_off_start_left_behind_is_in_nobodys_way(fresh: ProjectPat
     assert sorted(file.name for file in fresh.mlflow_database.parent.iterdir() if file.is_file()) == ["mlflow.db"]
 
 
-def test_a_database_that_is_there_is_left_as_it_is(home: ProjectPaths):
-    # given
-    connect(uri_of(home), home.locks).create_experiment("/kept")
-
-    # when
-    client = connect(uri_of(home), home.locks)
-
-    # then
-    assert client.get_experiment_by_name("/kept") is not None
-
-
 def test_the_database_of_a_home_that_was_moved_names_the_files_where_they_are_now(home: ProjectPaths, tmp_path: Path):
     # given: a blank in the new path, since addresses of files write it as %20
     client = connect(home.mlflow_uri, home.locks)
@@ -83,14 +72,6 @@ def test_who_only_reads_leaves_the_database_of_a_moved_home_as_it_is(home: Proje
 
     # then
     assert moved.mlflow_database.read_bytes() == before
-
-
-def test_mlflows_own_functions_use_the_same_store_as_tracking_and_registry(home: ProjectPaths):
-    # when
-    connect(uri_of(home), home.locks)
-
-    # then
-    assert (mlflow.get_tracking_uri(), mlflow.get_registry_uri()) == (uri_of(home), uri_of(home))
 
 
 def test_connecting_elsewhere_leaves_the_first_store(home: ProjectPaths, mlflow_database: Path):

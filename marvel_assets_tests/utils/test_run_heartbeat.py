@@ -28,17 +28,16 @@ def living(locks: Path) -> subprocess.Popen[str]:
     return process
 
 
-def test_a_run_is_running_as_long_as_one_of_its_processes_lives(tmp_path: Path):
+def test_a_run_is_running_as_long_as_its_process_lives(tmp_path: Path):
     # given
-    first, second = living(tmp_path), living(tmp_path)
+    process = living(tmp_path)
+    assert is_running(tmp_path, "some-run") is True
 
     # when
-    first.communicate("end\n")
+    process.kill()
+    process.communicate()
 
     # then
-    assert is_running(tmp_path, "some-run") is True
-    second.kill()
-    second.communicate()
     assert [is_running(tmp_path, "some-run") for _ in range(2)] == [False, False]
 
 
