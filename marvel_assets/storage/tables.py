@@ -118,10 +118,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
             TableNotFoundError: naming the table and version that can't be read.
             TooManyRowsError: the rows would not fit into memory.
         """
-        try:
-            return self.read_at(self.location(table.name), table.version, columns, sample, condition)
-        except TableNotFoundError as error:
-            raise TableNotFoundError(f"{table}: {error}") from error
+        return self.read_at(self.location(table.name), table.version, columns, sample, condition)
 
     def read_at(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
 from functools import cache
 from typing import TYPE_CHECKING
@@ -38,13 +37,8 @@ def _head_of(checkout: Path) -> tuple[str, str]:
 
 
 def _git(checkout: Path, *arguments: str) -> str:
-    # A hook of another repository sets variables that would lead git there.
-    environment = {name: value for name, value in os.environ.items() if name not in ("GIT_DIR", "GIT_WORK_TREE")}
     command = ["git", "-C", str(checkout), *arguments]
-    done = subprocess.run(  # noqa: S603
-        command, capture_output=True, text=True, check=True, timeout=GIT_SECONDS, env=environment
-    )
-    return done.stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=GIT_SECONDS).stdout  # noqa: S603
 
 
 @cache

@@ -36,6 +36,7 @@ class Served:
     port: int
     asked: list[str] = field(default_factory=list)
     headers: list[Message] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
 
 
 @contextmanager
@@ -46,7 +47,7 @@ def serving(
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            served.bodies.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
             served.asked.append(self.path)
             served.headers.append(self.headers)
             answer = answers(self.path)

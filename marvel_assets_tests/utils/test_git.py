@@ -41,16 +41,6 @@ def test_a_checkout_with_a_changed_or_a_new_file_is_dirty(checkout: Path, file: 
     assert head_of(checkout)[0] == git(checkout, "rev-parse", "HEAD") + "-dirty"
 
 
-def test_a_worktree_has_the_commit_and_branch_of_its_own(checkout: Path, tmp_path: Path):
-    # given
-    git(checkout, "worktree", "add", "--quiet", "-b", "other", str(tmp_path / "worktree"))
-    git(tmp_path / "worktree", "commit", "--quiet", "--allow-empty", "--message", "second")
-
-    # then
-    assert head_of(tmp_path / "worktree") == (git(checkout, "rev-parse", "other"), "other")
-    assert head_of(checkout) == (git(checkout, "rev-parse", "feature/tags"), "feature/tags")
-
-
 @pytest.fixture
 def warned(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     caplog.set_level(logging.WARNING)
@@ -68,21 +58,6 @@ def test_a_folder_inside_another_repository_has_not_that_ones_commit(checkout: P
     assert "MARVEL_GIT_SHA" in warned.text
 
 
-def test_a_hook_of_another_repository_does_not_lead_there(
-    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    # given: what git sets for a hook
-    other = tmp_path / "other"
-    other.mkdir()
-    git(other, "init", "--quiet")
-    git(other, "commit", "--quiet", "--allow-empty", "--message", "theirs")
-    commit = git(checkout, "rev-parse", "HEAD")
-    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
-
-    # then
-    assert head_of(checkout)[0] == commit
-
-
 def test_what_git_refuses_is_said(checkout: Path, warned: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch):
     # given: git's own way to see the folder as somebody else's
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
@@ -90,14 +65,6 @@ def test_what_git_refuses_is_said(checkout: Path, warned: pytest.LogCaptureFixtu
     # then
     assert head_of(checkout) == ("unknown", "unknown")
     assert "detected dubious ownership" in warned.text
-
-
-def test_a_repository_without_commits_has_none(tmp_path: Path):
-    # given
-    git(tmp_path, "init", "--quiet")
-
-    # then
-    assert head_of(tmp_path) == ("unknown", "unknown")
 
 
 def test_without_git_the_commit_is_unknown(

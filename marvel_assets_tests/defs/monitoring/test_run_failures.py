@@ -1,9 +1,6 @@
 """What is told of a failed run, and to whom."""
 
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import dagster as dg
 import pytest
@@ -11,6 +8,7 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from marvel_assets.defs.alerts import WEBHOOK, WebhookError, post
 from marvel_assets.defs.monitoring.sensors import failure_message, run_failure_alert
+from marvel_assets_tests.servers.scripted import Answer, serving
 
 ADDRESS_PART = "known-to-nobody"
 
@@ -59,37 +57,6 @@ def test_runs_that_were_started_at_the_command_line_are_seen():
     assert len(second.dagster_run_reactions) == 1
 
 
-class Receiver(HTTPServer):
-    """A webhook on this machine."""
-
-    def __init__(self, status: int = 200) -> None:
-        self.received: list[dict[str, str]] = []
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                receiver.received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(status)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Be quiet."""
-
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/{ADDRESS_PART}"
-
-
-@pytest.fixture
-def webhook() -> Iterator[Receiver]:
-    with Receiver() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
-
-
 def test_the_message_names_run_job_step_and_reason(context: dg.RunFailureSensorContext):
     # when
     message = failure_message(context)
@@ -100,30 +67,19 @@ def test_the_message_names_run_job_step_and_reason(context: dg.RunFailureSensorC
     assert (message["run_id"], message["job"], message["step"]) == (run, "broken", "breaks")
 
 
-def test_the_webhook_gets_the_message(
-    context: dg.RunFailureSensorContext, webhook: Receiver, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_named", [True, False], ids=["named", "not named"])
+def test_a_webhook_that_is_named_gets_the_message(
+    context: dg.RunFailureSensorContext, monkeypatch: pytest.MonkeyPatch, *, is_named: bool
 ):
     # given
-    monkeypatch.setenv(WEBHOOK, webhook.url)
+    with serving(lambda _: Answer()) as webhook:
+        monkeypatch.setenv(WEBHOOK, webhook.url if is_named else "")
 
-    # when
-    run_failure_alert(context)
-
-    # then
-    assert webhook.received == [failure_message(context)]
-
-
-def test_without_a_webhook_nothing_is_posted(
-    context: dg.RunFailureSensorContext, webhook: Receiver, monkeypatch: pytest.MonkeyPatch
-):
-    # given
-    monkeypatch.delenv(WEBHOOK, raising=False)
-
-    # when
-    run_failure_alert(context)
+        # when
+        run_failure_alert(context)
 
     # then
-    assert webhook.received == []
+    assert [json.loads(body) for body in webhook.bodies] == [failure_message(context)] * is_named
 
 
 def test_a_webhook_that_is_gone_is_told_without_its_address():
@@ -138,9 +94,6 @@ def test_a_webhook_that_is_gone_is_told_without_its_address():
 
 def test_a_webhook_that_refuses_is_told():
     # given
-    with Receiver(status=403) as server:
-        threading.Thread(target=server.handle_request, daemon=True).start()
-
-        # then
-        with pytest.raises(WebhookError, match="answers with HTTP 403"):
-            post(server.url, {})
+    with serving(lambda _: Answer(403)) as webhook, pytest.raises(WebhookError, match="answers with HTTP 403"):
+        # when
+        post(webhook.url, {})

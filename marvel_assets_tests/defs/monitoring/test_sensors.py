@@ -1,9 +1,7 @@
 """The drift sensor: enough windows, the latest among them, and never twice for one window."""
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import dagster as dg
@@ -17,6 +15,7 @@ from marvel_assets.defs.monitoring.sensors import drift_sensor
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.sensor_cursor import SensorCursor, SensorError
 from marvel_assets.sources.resource import SourceResource
+from marvel_assets_tests.servers.scripted import Answer, Served, serving
 
 STABLE, MOVED = False, True
 
@@ -42,22 +41,15 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The texts that a real server received."""
-    received: list[str] = []
+def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """A server that takes every alert."""
+    with serving(lambda _: Answer()) as served:
+        monkeypatch.setenv(WEBHOOK, served.url)
+        yield served
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
-            self.send_response(200)
-            self.end_headers()
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv(WEBHOOK, f"http://127.0.0.1:{server.server_port}")
-    yield received
-    server.shutdown()
-    server.server_close()
+def texts(webhook: Served) -> list[str]:
+    return [json.loads(body)["text"] for body in webhook.bodies]
 
 
 def was_read(instance: dg.DagsterInstance, project: Path, job: str = "retrain", look: str | None = None) -> None:
@@ -89,7 +81,7 @@ def test_without_a_report_it_says_what_to_materialise(instance: dg.DagsterInstan
 
 @pytest.mark.usefixtures("source")
 def test_two_of_five_and_the_latest_raise_an_alert_and_no_run_where_the_source_is_as_it_was(
-    instance: dg.DagsterInstance, small_project: Path, webhook: list[str]
+    instance: dg.DagsterInstance, small_project: Path, webhook: Served
 ):
     # given
     was_read(instance, small_project)
@@ -101,7 +93,7 @@ def test_two_of_five_and_the_latest_raise_an_alert_and_no_run_where_the_source_i
 
     # then: one alert for one window
     assert not result.run_requests
-    [text] = webhook
+    [text] = texts(webhook)
     assert text.startswith(
         "2 of the last 5 window(s) of version 1 drifted (Universe drifted): no run, since the source"
     )
@@ -122,7 +114,7 @@ def test_characters_that_were_only_scored_are_no_new_data_of_the_source(
 
 
 def test_drift_retrains_where_the_source_has_new_data(
-    instance: dg.DagsterInstance, small_project: Path, source: Path, webhook: list[str]
+    instance: dg.DagsterInstance, small_project: Path, source: Path, webhook: Served
 ):
     # given
     was_read(instance, small_project)
@@ -134,7 +126,7 @@ def test_drift_retrains_where_the_source_has_new_data(
 
     # then
     assert [request.run_key for request in result.run_requests] == ["drift:1:1"]
-    assert webhook[0].endswith("(Universe drifted): the source has new data, and a run retrains.")
+    assert texts(webhook)[0].endswith("(Universe drifted): the source has new data, and a run retrains.")
 
 
 def test_an_alert_that_no_webhook_took_is_raised_again(
@@ -155,7 +147,7 @@ def test_an_alert_that_no_webhook_took_is_raised_again(
 
 
 def test_a_source_that_stays_away_fails_the_tick_after_one_alert_and_says_since_when(
-    instance: dg.DagsterInstance, small_project: Path, source: Path, webhook: list[str]
+    instance: dg.DagsterInstance, small_project: Path, source: Path, webhook: Served
 ):
     # given
     report(instance, MOVED, MOVED)
@@ -169,7 +161,7 @@ def test_a_source_that_stays_away_fails_the_tick_after_one_alert_and_says_since_
         SensorError, match=r"drifted \(Universe drifted\), since \d{4}-.* UTC: the source can't be looked"
     ):
         evaluate(instance, small_project, cursor)
-    assert len(webhook) == 1
+    assert len(webhook.bodies) == 1
 
 
 @pytest.mark.usefixtures("source")
