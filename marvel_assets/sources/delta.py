@@ -99,7 +99,11 @@ class DeltaSource:
 
         try:
             table = DeltaTable(self.path, version=self.version)
-            columns = self._names_of_columns([field.name for field in table.schema().fields])
+            found = [field.name for field in table.schema().fields]
+            # As delivered, or as stored where Delta allowed no blanks.
+            names = [self.dataset.delivered_names.get(name, name) for name in found]
+            check_columns(names, self.dataset.source_columns, self.label)
+            columns = [found[names.index(column)] for column in self.dataset.source_columns]
             check_castable(pa.schema(table.schema()), columns, self.label)
             packed = sum(pa.table(table.get_add_actions(flatten=True))["size_bytes"].to_pylist())
             budget = DecompressionBudget(packed, self.label)
@@ -107,9 +111,3 @@ class DeltaSource:
                 yield from cast_to_strings(batch, columns, self.label, budget)
         except (DeltaError, pa.ArrowException, OSError) as error:
             raise SourceError(f"{self.label}: the Delta table can't be read: {escape_control(str(error))}") from error
-
-    def _names_of_columns(self, found: list[str]) -> list[str]:
-        """The table's names for the data set's columns: as delivered, or as stored where Delta allowed no blanks."""
-        names = [self.dataset.delivered_names.get(name, name) for name in found]
-        check_columns(names, self.dataset.source_columns, self.label)
-        return [found[names.index(column)] for column in self.dataset.source_columns]

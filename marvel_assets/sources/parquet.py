@@ -48,27 +48,19 @@ class DecompressionBudget:
         self._packed = packed_bytes
         self._left = self._allowed = max(MAX_RATIO * packed_bytes, MIN_BUDGET)
 
-    def check(self, unpacked_bytes: int) -> None:
-        """Refuse what is too much at once, such as what a file says of itself.
+    def spend(self, unpacked_bytes: int) -> None:
+        """Count what came out, or would at least.
 
         Raises:
             SourceError: it is too much.
         """
-        if unpacked_bytes > self._left:
+        self._left -= unpacked_bytes
+        if self._left < 0:
             raise SourceError(
                 f"{self._label}: holds more than {self._allowed / 1e6:,.0f} MB in {self._packed / 1e6:,.1f} MB, more "
                 f"than {MAX_RATIO} times its size, as only a file does that was made to fill a machine. If it is "
                 "genuine, save it as CSV."
             )
-
-    def spend(self, unpacked_bytes: int) -> None:
-        """Count what came out.
-
-        Raises:
-            SourceError: it is too much.
-        """
-        self.check(unpacked_bytes)
-        self._left -= unpacked_bytes
 
 
 def parquet_batches(content: BufferedReader, columns: list[str], label: str) -> Iterator[pa.RecordBatch]:
@@ -80,7 +72,7 @@ def parquet_batches(content: BufferedReader, columns: list[str], label: str) -> 
     import pyarrow as pa
     from pyarrow import parquet
 
-    budget = DecompressionBudget(os.fstat(content.fileno()).st_size, label)
+    size = os.fstat(content.fileno()).st_size
     try:
         described = parquet.ParquetFile(content)
         check_columns(described.schema_arrow.names, columns, label)
@@ -90,12 +82,13 @@ def parquet_batches(content: BufferedReader, columns: list[str], label: str) -> 
         chunks = [chunk for group in groups for chunk in map(group.column, range(group.num_columns))]
         chunks = [chunk for chunk in chunks if chunk.path_in_schema in columns]
         declared = sum(chunk.total_uncompressed_size for chunk in chunks)
-        budget.check(max(declared, metadata.num_rows * len(columns) * BYTES_PER_CELL))
+        DecompressionBudget(size, label).spend(max(declared, metadata.num_rows * len(columns) * BYTES_PER_CELL))
         # Cells that repeat are kept once, where Arrow can do so, until they are unpacked piece by piece.
         others = {chunk.path_in_schema for chunk in chunks if not DICTIONARY_ENCODINGS.issuperset(chunk.encodings)}
         repeating = [column for column in columns if column not in others]
         file = parquet.ParquetFile(content, metadata=metadata, read_dictionary=repeating)
         rows = max(min([ROWS_PER_BATCH, *map(_rows_at_once, chunks)]), 1)
+        budget = DecompressionBudget(size, label)
         for batch in file.iter_batches(rows, columns=columns, use_threads=False):
             yield from cast_to_strings(batch, columns, label, budget)
     except (pa.ArrowException, OSError) as error:
