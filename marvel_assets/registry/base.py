@@ -99,10 +99,6 @@ class ModelRegistry(ABC):
         _check_ready(found)
         self._set_alias(name, alias, version)
 
-    def search_versions_by_tag(self, name: str, key: str, value: str) -> list[ModelVersion]:
-        """The versions of a model that carry a tag, the newest first; not every registry can search for one."""
-        return [version for version in self.search_versions(name) if version.tags.get(key) == value]
-
     @abstractmethod
     def ensure_model(self, name: str) -> None:
         """Make sure that versions can be registered under a name: create what is missing of catalog, schema, model.

@@ -116,8 +116,8 @@ class ModelPairs:
         basic = self._registry.get_version(self.basic_name, version)
         if basic is None:
             raise RegistryError(f"{self.basic_name} has no version {version}; materialise basic_model_version first.")
-        for custom in self._registry.search_versions_by_tag(self.custom_name, BASIC_MODEL_ID, basic.model_id):
-            if custom.status == READY:
+        for custom in self._registry.search_versions(self.custom_name):  # not every registry searches by a tag
+            if custom.status == READY and _wrapped_by(custom) == basic.model_id:
                 return ModelPair(basic, custom)
         raise RegistryError(
             f"No version of {self.custom_name} wraps {self.basic_name} version {version}; materialise "

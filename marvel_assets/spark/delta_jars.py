@@ -59,10 +59,13 @@ def provide_jars(folder: Path, locks: Path, java: Java) -> list[Path]:
 
 
 def _fetch(jar: Jar, file: Path, java: Java) -> None:
+    import pyspark
+
+    [ivy] = Path(pyspark.__file__).parent.joinpath("jars").glob("ivy-*.jar")
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=file.parent, prefix="ivy-") as folder:
         command = [
-            java.command, "-jar", str(_ivy()),
+            java.command, "-jar", str(ivy),
             "-dependency", GROUP, jar.artifact, jar.version, "-confs", "default", "-notransitive",
             "-cache", f"{folder}/cache", "-retrieve", f"{folder}/[artifact]-[revision].[ext]",
         ]  # fmt: skip
@@ -90,10 +93,3 @@ def _reason(printed: str) -> str:
     lines = [line.strip(" :\t") for line in printed.splitlines()]
     telling = [line for line in lines if "Exception" in line or line.endswith("not found") or line.startswith("Server")]
     return telling[0] if telling else (lines[-1] if lines else "Ivy said nothing")
-
-
-def _ivy() -> Path:
-    import pyspark
-
-    [ivy] = Path(pyspark.__file__).parent.joinpath("jars").glob("ivy-*.jar")
-    return ivy

@@ -153,16 +153,6 @@ def test_what_does_not_exist_is_not_found(backend: Backend, registry: ModelRegis
     assert registry.get_version_by_alias(backend.other, ALIAS) is None
 
 
-def test_versions_are_found_by_a_tag_with_its_whole_value_and_its_own_key(backend: Backend, registry: ModelRegistry):
-    # given
-    for model, value in zip(backend.models, (AWKWARD, f"{AWKWARD} and more", AWKWARD), strict=True):
-        register(registry, model, backend.name, source=value)
-
-    # then
-    assert [version.version for version in registry.search_versions_by_tag(backend.name, "source", AWKWARD)] == [3, 1]
-    assert registry.search_versions_by_tag(backend.name, "absent", AWKWARD) == []
-
-
 def test_tags_of_one_version_can_be_added_and_changed_later(backend: Backend, registry: ModelRegistry):
     # given
     for model in backend.models[:2]:

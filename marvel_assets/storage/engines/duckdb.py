@@ -63,7 +63,7 @@ class DuckDBEngine(Engine):
         """
         import duckdb
 
-        limit = self._limit()
+        limit = self.memory_limit or f"{min(MAX_MEMORY, available_bytes() // 2) // 1_000_000}MB"
         with temporary_folder(Path(self.scratch)) as folder:
             try:
                 with duckdb.connect(config={"memory_limit": limit, "temp_directory": str(folder)}) as connection:
@@ -75,9 +75,6 @@ class DuckDBEngine(Engine):
                     f"{self.scratch}: the rows don't fit into {limit} of memory, and not beside it on that disk: "
                     f"{str(error).splitlines()[0]} Free some space there, and run again."
                 ) from error
-
-    def _limit(self) -> str:
-        return self.memory_limit or f"{min(MAX_MEMORY, available_bytes() // 2) // 1_000_000}MB"
 
 
 class DuckDBSession(EngineSession):
