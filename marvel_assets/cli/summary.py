@@ -12,7 +12,7 @@ from marvel_assets.defs.resources import profile_resources
 from marvel_assets.evaluation.gate import GateResult
 from marvel_assets.evaluation.metrics import labelled
 from marvel_assets.registry.model_pairs import ALIAS
-from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, TableVersion, WheelRef, from_json
+from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, Reference, TableVersion, from_json
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.utils.files import list_files
 
@@ -56,7 +56,7 @@ class Materialised:
         reference = self._reference(asset)
         return reference if isinstance(reference, ModelVersionRef) else None
 
-    def _reference(self, asset: str) -> TableVersion | LoggedModelRef | ModelVersionRef | WheelRef | None:
+    def _reference(self, asset: str) -> Reference | None:
         return from_json(json.dumps(self.references[asset])) if asset in self.references else None
 
 

@@ -11,8 +11,8 @@ from marvel_assets.spark.local import LocalJvm
 MAIN_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
 
 
-def server_command(folder: Path, locks: Path, port: int) -> list[str]:
-    """The command that serves ``sc://127.0.0.1:<port>`` in the foreground until it is ended.
+def serve(folder: Path, locks: Path, port: int) -> None:
+    """Become the server of ``sc://127.0.0.1:<port>``: this process is replaced, so that ending it ends the JVM.
 
     Args:
         folder: of Delta's jars.
@@ -33,27 +33,13 @@ def server_command(folder: Path, locks: Path, port: int) -> list[str]:
     # These two shape the JVM that spark-submit becomes, and are read by no setting that comes later.
     java_options = str(settings.pop("spark.driver.extraJavaOptions"))
     class_path = str(settings.pop("spark.driver.extraClassPath"))
-    options = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
-    return [
-        str(Path(pyspark.__file__).parent / "bin" / "spark-submit"),
-        "--driver-java-options",
-        java_options,
-        "--driver-class-path",
-        class_path,
-        *options,
-        "--class",
-        MAIN_CLASS,
-        "spark-internal",
-    ]
-
-
-def serve(folder: Path, locks: Path, port: int) -> None:
-    """Become the server: this process is replaced, so that ending it ends the JVM."""
-    import pyspark
-
-    command = server_command(folder, locks, port)
-    home = str(Path(pyspark.__file__).parent)
-    environment = {**os.environ, **LocalJvm.workers(), "SPARK_HOME": home, "SPARK_LOCAL_IP": "127.0.0.1"}
+    home = Path(pyspark.__file__).parent
+    command = [
+        str(home / "bin" / "spark-submit"), "--driver-java-options", java_options, "--driver-class-path", class_path,
+        *(part for key, value in settings.items() for part in ("--conf", f"{key}={value}")),
+        "--class", MAIN_CLASS, "spark-internal",
+    ]  # fmt: skip
+    environment = {**os.environ, **LocalJvm.workers(), "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
     # Where a shell started it in the background Ctrl+C is ignored, and after Dagster's import SIGTERM as well; the JVM
     # would inherit that, and nothing short of SIGKILL would end it.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

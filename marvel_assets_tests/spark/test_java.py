@@ -44,20 +44,14 @@ def test_a_java_that_is_too_old_is_told_with_what_to_install(
         find_java()
 
 
-def test_a_java_home_without_java_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_java_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     # given
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
 
     # then
     with pytest.raises(JavaError, match=f"{tmp_path}/bin/java does not run"):
         find_java()
-
-
-def test_no_java_on_the_path_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    # given
-    monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-    # then
+    monkeypatch.delenv("JAVA_HOME")
     with pytest.raises(JavaError, match="no 'java' is on the PATH"):
         find_java()

@@ -4,9 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from marvel_assets.spark.connect_server import server_command
 from marvel_assets.spark.delta_jars import DELTA_JARS
-from marvel_assets.spark.java import Java, find_java
 from marvel_assets.spark.local import LocalJvm
 
 
@@ -35,10 +33,6 @@ def test_the_two_jars_are_on_the_class_path_and_nothing_is_resolved(folder: Path
     assert "spark.jars.packages" not in settings
 
 
-def test_settings_of_the_user_win(folder: Path):
-    assert provided(folder).settings({"spark.ui.enabled": "true"})["spark.ui.enabled"] == "true"
-
-
 def test_the_archive_is_used_from_when_it_is_there(folder: Path):
     # given
     jvm = provided(folder)
@@ -52,19 +46,6 @@ def test_the_archive_is_used_from_when_it_is_there(folder: Path):
     assert f"-XX:SharedArchiveFile={jvm.archive}" in str(jvm.settings({})["spark.driver.extraJavaOptions"])
 
 
-def test_another_java_has_another_archive(folder: Path):
-    # given
-    java = find_java()
-    jars = provided(folder).jars
-
-    # then
-    ours, others = (
-        LocalJvm(folder, folder, Java(java.command, java.feature, told), jars).archive
-        for told in (java.version, "other")
-    )
-    assert ours != others
-
-
 def test_a_folder_behind_a_link_is_the_same_to_the_jvm(folder: Path, tmp_path: Path):
     # given: the class path is a part of what the archive is bound to
     link = tmp_path / "link"
@@ -72,12 +53,3 @@ def test_a_folder_behind_a_link_is_the_same_to_the_jvm(folder: Path, tmp_path: P
 
     # then
     assert provided(link).archive == provided(folder).archive
-
-
-def test_the_server_listens_on_this_machine_alone(folder: Path):
-    # when
-    command = server_command(folder, folder / "locks", 15999)
-
-    # then
-    assert "spark.connect.grpc.binding.address=127.0.0.1" in command
-    assert "spark.connect.grpc.binding.port=15999" in command
