@@ -78,22 +78,6 @@ def test_a_source_is_read_with_its_rows_numbered_and_its_columns_renamed(engine:
     ]
 
 
-def test_a_written_table_is_read_again_at_the_version_asked_for(engine: DuckDBEngine, tmp_path: Path):
-    # given
-    location = tmp_path / "table"
-    with engine.session() as session:
-        session.create_table_as(digested("old"), "old")
-        session.create_table_as(digested("new", "newer"), "new")
-        session.write("old", location, "{}")
-        session.write("new", location, "{}")
-
-        # when
-        session.read_table(location, 0, "read_again")
-
-        # then
-        assert session.fetchall("SELECT * FROM read_again") == [("old",)]
-
-
 def partitioned(folder: Path) -> Path:
     rows = pa.table({"value": ["a", "b"], "kind": ["x", "y"]})
     write_deltalake(folder / "partitioned", rows, partition_by="kind")
