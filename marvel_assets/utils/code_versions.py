@@ -43,29 +43,22 @@ def _file_of(module: str) -> Path:
 
 
 @cache
-def _read(file: Path) -> tuple[str, tuple[str, ...]]:
+def _read(file: Path) -> tuple[str, list[str]]:
     """A module's code, and what it may import of this package."""
-    reader = _Reader()
-    code = ast.unparse(reader.visit(ast.parse(file.read_text(encoding="utf-8"))))
-    return code, tuple(reader.imported)
+    code = _WhatRuns().visit(ast.parse(file.read_text(encoding="utf-8")))
+    imported = []
+    for node in ast.walk(code):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            module = node.module if isinstance(node, ast.ImportFrom) else None
+            imported += [name for alias in node.names for name in (module or alias.name, f"{module}.{alias.name}")]
+    return ast.unparse(code), imported
 
 
-class _Reader(ast.NodeTransformer):
-    """Notes what a module imports, and takes out docstrings and what is for type checkers alone."""
-
-    def __init__(self) -> None:
-        self.imported: list[str] = []
+class _WhatRuns(ast.NodeTransformer):
+    """Takes out docstrings, and what is for type checkers alone."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
 
     def visit_If(self, node: ast.If) -> ast.AST | None:
         return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
-
-    def visit_Import(self, node: ast.Import) -> ast.AST:
-        self.imported += [alias.name for alias in node.names]
-        return node
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
-        self.imported += [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
-        return node

@@ -142,18 +142,6 @@ def test_a_version_that_was_given_its_number_first_is_withdrawn_for_another(
     assert api.call("GET", f"models/{name}/versions/1")["source"] == "theirs"
 
 
-def test_another_client_of_the_server_sees_the_alias(home: Home, models: Models, api: UnityCatalogApi, name: str):
-    # given
-    registry = home("first")
-    register(registry, models[0], name)
-
-    # when
-    registry.set_alias(name, ALIAS, 1)
-
-    # then
-    assert api.call("GET", f"models/{name}@{ALIAS}")["comment"] == "1"
-
-
 def test_another_home_gets_a_versions_files_from_the_catalog_alone(
     home: Home, models: Models, name: str, server: UnityCatalogServer, mlflow_database: Path, tmp_path: Path
 ):
@@ -179,33 +167,30 @@ def test_another_home_gets_a_versions_files_from_the_catalog_alone(
         pass
 
 
-@pytest.mark.parametrize("comment", ["the first one", "", "7"])
-def test_an_edited_alias_is_named_with_what_was_expected(
-    home: Home, models: Models, api: UnityCatalogApi, name: str, comment: str
-):
+def test_an_edited_alias_is_named_with_what_was_expected(home: Home, models: Models, api: UnityCatalogApi, name: str):
     # given
     registry = home("first")
     register(registry, models[0], name)
     registry.set_alias(name, ALIAS, 1)
-    api.call("PATCH", f"models/{name}@{ALIAS}", body={"comment": comment})
+    assert api.call("GET", f"models/{name}@{ALIAS}")["comment"] == "1"  # as other clients of the server see it
 
     # then
-    with pytest.raises(RegistryError, match=f"{name}@{ALIAS} on .*its comment is '{comment}', expected the number"):
-        registry.get_version_by_alias(name, ALIAS)
+    for comment in ("the first one", "", "7"):
+        api.call("PATCH", f"models/{name}@{ALIAS}", body={"comment": comment})
+        with pytest.raises(RegistryError, match=f"{name}@{ALIAS} on .*its comment is '{comment}', expected the number"):
+            registry.get_version_by_alias(name, ALIAS)
 
 
-@pytest.mark.parametrize("edited", ['{"model_id": ', '{"model_id": 1}', "[]", ""])
-def test_an_edited_comment_is_named_with_its_version(
-    home: Home, models: Models, api: UnityCatalogApi, name: str, edited: str
-):
+def test_an_edited_comment_is_named_with_its_version(home: Home, models: Models, api: UnityCatalogApi, name: str):
     # given
     registry = home("first")
     register(registry, models[0], name)
-    api.call("PATCH", f"models/{name}/versions/1", body={"comment": f"a model\nmarvel_assets: {edited}"})
 
     # then
-    with pytest.raises(RegistryError, match=f"The comment of {name} version 1 on .* was edited: its last line is"):
-        registry.search_versions(name)
+    for edited in ('{"model_id": ', '{"model_id": 1}', "[]", ""):
+        api.call("PATCH", f"models/{name}/versions/1", body={"comment": f"a model\nmarvel_assets: {edited}"})
+        with pytest.raises(RegistryError, match=f"The comment of {name} version 1 on .* was edited: its last line is"):
+            registry.search_versions(name)
 
 
 def test_each_catalog_that_is_created_has_a_folder_of_its_own(home: Home, api: UnityCatalogApi, tmp_path: Path):
@@ -217,25 +202,24 @@ def test_each_catalog_that_is_created_has_a_folder_of_its_own(home: Home, api: U
     assert root == f"{(tmp_path / 'files').as_uri()}/marvel_own_folder"
 
 
-def test_a_catalog_that_is_missing_is_named_with_the_way_to_have_it(server: UnityCatalogServer, tmp_path: Path):
-    # given
-    registry = UnityCatalogRegistry(mlflow.MlflowClient(), tmp_path, server.url, None)
-
-    # then
-    with pytest.raises(RegistryError, match=r"There is no catalog marvel_new on http.*MARVEL_UC_STORAGE_ROOT"):
-        registry.ensure_model("marvel_new.characters.some_model")
-
-
-def test_a_catalog_without_a_storage_root_is_refused_before_anything_is_registered(
-    server: UnityCatalogServer, api: UnityCatalogApi, tmp_path: Path
+@pytest.mark.parametrize(
+    ("catalog", "problem"),
+    [
+        ("marvel_new", "There is no catalog marvel_new on {url}.*MARVEL_UC_STORAGE_ROOT"),
+        ("marvel_rootless", "{url} refused POST models: 400 FAILED_PRECONDITION: None of"),
+    ],
+    ids=["missing", "without a storage root"],
+)
+def test_a_catalog_that_can_not_be_used_is_named_before_anything_is_registered(
+    server: UnityCatalogServer, api: UnityCatalogApi, tmp_path: Path, catalog: str, problem: str
 ):
     # given
     api.create("catalogs", {"name": "marvel_rootless"})
     registry = UnityCatalogRegistry(mlflow.MlflowClient(), tmp_path, server.url, None)
 
     # then
-    with pytest.raises(RegistryError, match=f"{server.url} refused POST models: 400 FAILED_PRECONDITION: None of"):
-        registry.ensure_model("marvel_rootless.characters.some_model")
+    with pytest.raises(RegistryError, match=problem.format(url=server.url)):
+        registry.ensure_model(f"{catalog}.characters.some_model")
 
 
 def test_what_is_missing_and_would_be_created_is_not_created_by_a_look(
