@@ -144,7 +144,7 @@ class ModelPairs:
         if number and (custom := self._registry.get_version(self.custom_name, int(number))):
             return self._pair_of(custom)
         served = f"{self.custom_name} version {pair.custom.version}"
-        raise RegistryError(f"{served} has taken no other version's place: there is no earlier pair.")
+        raise RegistryError(f"{served} has not replaced another version: there is no earlier pair.")
 
     def promote(self, pair: ModelPair, expected: str, decision: Decision | None = None) -> bool:
         """Put a pair under the aliases, the custom one first.
@@ -216,7 +216,7 @@ class ModelPairs:
         if served not in {expected, pair.basic.model_id}:
             raise StalePairError(
                 f"{self.basic_name} version {pair.basic.version} was compared with {expected or 'no champion'}, but "
-                f"{served or 'none'} is under {ALIAS} by now; the aliases were not moved. Run again: it will be "
+                f"{served or 'none'} is under {ALIAS} now; the aliases were not moved. Run again: it will be "
                 "compared with that one."
             )
 

@@ -227,8 +227,8 @@ class _Session(requests.Session):
             self._origin = end
         elif not is_redirect_allowed(end, self._origin):
             raise _RefusedError(
-                f"the server redirects to {end[0]} port {end[1]}, which is no public address; if it is the right one, "
-                "set MARVEL_SOURCE to where it leads"
+                f"the server redirects to {end[0]} port {end[1]}, which is not a public address; if it is the right "
+                "one, set MARVEL_SOURCE to where it leads"
             )
 
 

@@ -63,8 +63,12 @@ class FileSource:
     @property
     def notes(self) -> Sequence[str]:
         """How CSV files are written, unless with commas and doubled quotes; and what is left out."""
-        dialects = [(file.label, find_dialect(file.path, file.label, self.dataset)) for file in self.files]
-        notes = [f"{label} has {found}" for label, found in dialects if found and not found.is_usual]
+        unusual: dict[str, str] = {}
+        for file in self.files:  # of files that are written alike, the first is named
+            dialect = find_dialect(file.path, file.label, self.dataset)
+            if dialect and not dialect.is_usual:
+                unusual.setdefault(str(dialect), f"{file.label} has {dialect}")
+        notes = list(unusual.values())
         if self.left_out:
             notes.append(
                 f"{self.label}: {shorten(self.left_out)} not read; of a folder only its own *.csv, *.csv.gz and "
@@ -215,7 +219,7 @@ def _folder(folder: Path, label: str, dataset: Dataset) -> FileSource:
     left_out = tuple(escape_control(path.name) for path in visible if path not in files)
     if not files:
         raise SourceError(
-            f"{label}: the folder holds no *.csv, *.csv.gz or *.parquet and is no Delta table (looked in "
+            f"{label}: the folder holds no *.csv, *.csv.gz or *.parquet and is not a Delta table (looked in "
             f"{folder.absolute()}, not in its subfolders; found {shorten(left_out) or 'nothing'}); put files there, "
             "unpacked, or set MARVEL_SOURCE to another place."
         )

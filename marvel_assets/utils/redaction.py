@@ -51,7 +51,7 @@ def address_problem(address: str, secrets_belong_in: str, schemes: Collection[st
         secrets_belong_in: the variables that a name, a password or a token should be put into.
         schemes: those that are accepted.
     """
-    expected = f"is no address such as https://server:8080 ({', '.join(sorted(filter(None, schemes)))})."
+    expected = f"is not an address such as https://server:8080 ({', '.join(sorted(filter(None, schemes)))})."
     try:
         parts = urlsplit(address)
         is_web = parts.scheme in WEB_SCHEMES

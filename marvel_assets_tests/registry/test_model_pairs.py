@@ -111,7 +111,7 @@ def test_who_was_compared_with_another_champion_does_not_take_the_newer_ones_pla
     pairs.promote(two[1], expected="")
 
     # then
-    with pytest.raises(StalePairError, match=r"compared with no champion, but m-\w+ is under latest-model by now"):
+    with pytest.raises(StalePairError, match=r"compared with no champion, but m-\w+ is under latest-model now"):
         pairs.promote(two[0], expected="")
     assert aliases(registry, pairs) == (2, 2)
 
@@ -151,7 +151,7 @@ def test_what_a_pair_replaced_is_found_again(pairs: ModelPairs, served: Two):
 
     # then
     assert earlier.custom.version == 1
-    with pytest.raises(RegistryError, match="version 1 has taken no other version's place"):
+    with pytest.raises(RegistryError, match="version 1 has not replaced another version"):
         pairs.previous(earlier)
 
 

@@ -282,8 +282,8 @@ def test_a_redirect_to_another_private_end_is_refused_before_it_is_asked(servers
 
     # then
     assert f"{outside.url}/x.csv: can't be downloaded: the server redirects to 127.0.0." in message
-    assert f"port {inside.port}, which is no public address" in message
-    with pytest.raises(SourceError, match="which is no public address"):
+    assert f"port {inside.port}, which is not a public address" in message
+    with pytest.raises(SourceError, match="which is not a public address"):
         remote_version(f"{outside.url}/x.csv")
     assert inside.asked == []
     assert list(tmp_path.iterdir()) == []
@@ -392,7 +392,7 @@ def test_an_allowed_host_is_no_way_into_a_private_network(servers: ExitStack, tm
     message = refusal(f"{outside.url}/x.csv", tmp_path, DownloadLimits(hosts=frozenset({"127.0.0.1", "127.0.0.2"})))
 
     # then
-    assert "which is no public address" in message
+    assert "which is not a public address" in message
     assert inside.asked == []
 
 

@@ -70,6 +70,16 @@ def test_a_dialect_of_csv_that_is_not_the_usual_one_is_noted(tmp_path: Path, con
     assert tuple(located(str(path), tmp_path).notes) == tuple(f"{path} has {text}" for text in note)
 
 
+def test_of_a_folder_the_first_file_of_an_unusual_dialect_is_noted(tmp_path: Path):
+    # given
+    rows = {name: ";".join(SOURCE_COLUMNS).encode() + b"\n" for name in ("b.csv", "c.csv")}
+    folder = folder_of(tmp_path / "folder", {"a.csv": CONTENT, **rows})
+
+    # then
+    [note] = located(str(folder), tmp_path).notes
+    assert note.startswith(f"{folder}/b.csv has a semicolon between cells")
+
+
 def test_a_url_is_downloaded_and_keeps_its_address_as_its_label(tmp_path: Path):
     # when
     with serving(lambda _: Answer(body=CONTENT)) as served:
@@ -168,7 +178,7 @@ def test_a_folder_without_files_of_rows_is_told_with_what_was_expected(tmp_path:
 
     # then
     with pytest.raises(
-        SourceError, match=r"deliveries: the folder holds no \*.csv, \*.csv.gz or \*.parquet and is no Delta"
+        SourceError, match=r"deliveries: the folder holds no \*.csv, \*.csv.gz or \*.parquet and is not a Delta"
     ):
         located(str(folder), tmp_path)
 
