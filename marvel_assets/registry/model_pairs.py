@@ -4,8 +4,8 @@ Two aliases can't be moved in one step. So the custom alias is the one that coun
 version finds there which basic model belongs to it, and has a consistent pair in a single read. The basic alias is
 moved after it; where a killed run left it behind, the custom alias still says which pair is served.
 
-A killed promotion must be told from a person who moved the alias in MLflow's pages. ``promote`` tags the version before
-it moves the alias, and points a second alias, ``last-promoted``, at it afterwards; a person does neither.
+A killed run must not be taken for a person who moved the alias in MLflow's pages. ``set_aliases`` tags the version
+before it moves the alias, and points a second alias, ``last-promoted``, at it afterwards; a person does neither.
 ``reconcile_aliases`` completes the former, and takes the latter for a rollback.
 """
 
@@ -146,7 +146,7 @@ class ModelPairs:
         served = f"{self.custom_name} version {pair.custom.version}"
         raise RegistryError(f"{served} has not replaced another version: there is no earlier pair.")
 
-    def promote(self, pair: ModelPair, expected: str, decision: Decision | None = None) -> bool:
+    def set_aliases(self, pair: ModelPair, expected: str, decision: Decision | None = None) -> bool:
         """Put a pair under the aliases, the custom one first.
 
         A person's decision is noted on the versions once the custom alias has moved, so that a promotion that fails

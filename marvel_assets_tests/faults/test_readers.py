@@ -151,7 +151,7 @@ def test_every_read_during_the_moves_sees_a_ready_pair_that_belongs_together(
     made = [registered(catalog, pairs, first, second), registered(catalog, pairs, second, backend.models[2].model_id)]
     coming = new_models(backend, moves // MOVES_TO_A_NEW_VERSION)
     known = {model for pair in coming for model in pair} | {model.model_id for model in backend.models}
-    pairs.promote(made[0], expected="")
+    pairs.set_aliases(made[0], expected="")
     stop = threading.Event()
     looks: list[Callable[[], str]] = [lambda: problem_of(backend.registry, pairs)] * THREADS
     readers = [Reader(look, stop) for look in looks]
@@ -167,7 +167,7 @@ def test_every_read_during_the_moves_sees_a_ready_pair_that_belongs_together(
         if coming and turn % (moves // (len(coming) + 1)) == 0:
             made.append(registered(catalog, pairs, *coming.pop(0)))
         to = made[-1] if turn % 2 else made[turn % len(made)]
-        pairs.promote(to, served.basic.model_id, Decision(rolled_back="a turn of the test" if turn % 3 else ""))
+        pairs.set_aliases(to, served.basic.model_id, Decision(rolled_back="a turn of the test" if turn % 3 else ""))
         served = to
     stop.set()
     (tmp_path / "stop").touch()

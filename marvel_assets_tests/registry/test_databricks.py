@@ -118,7 +118,7 @@ def test_a_pair_is_registered_and_served_while_the_search_lags_behind(
     # when
     basic = register(registry, first, pairs.basic_name)
     custom = register(registry, second, pairs.custom_name, **{BASIC_MODEL_ID: first.model_id})
-    pairs.promote(ModelPair(basic, custom), "")
+    pairs.set_aliases(ModelPair(basic, custom), "")
 
     # then
     served = pairs.current()

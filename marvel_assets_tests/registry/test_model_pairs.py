@@ -53,8 +53,8 @@ def two(registry: ModelRegistry, embedded: Backend, pairs: ModelPairs) -> Two:
 @pytest.fixture
 def served(pairs: ModelPairs, two: Two) -> Two:
     """The two, of which the second has taken the first one's place."""
-    pairs.promote(two[0], expected="")
-    pairs.promote(two[1], two[0].basic.model_id)
+    pairs.set_aliases(two[0], expected="")
+    pairs.set_aliases(two[1], two[0].basic.model_id)
     return two
 
 
@@ -81,7 +81,7 @@ def killed_at(pairs: ModelPairs, pair: ModelPair, expected: str, step: int, deci
 
     pairs._registry = Dying()
     with pytest.raises(KilledError):
-        pairs.promote(pair, expected, decision)
+        pairs.set_aliases(pair, expected, decision)
     pairs._registry = registry
 
 
@@ -91,7 +91,7 @@ def test_both_aliases_move(registry: ModelRegistry, pairs: ModelPairs, two: Two)
     assert pairs.champion_model_id() == ""
 
     # when
-    is_new = pairs.promote(two[0], expected="")
+    is_new = pairs.set_aliases(two[0], expected="")
 
     # then
     assert is_new
@@ -101,18 +101,18 @@ def test_both_aliases_move(registry: ModelRegistry, pairs: ModelPairs, two: Two)
 
 def test_promoting_what_is_served_changes_nothing(pairs: ModelPairs, served: Two):
     # then: whatever it was compared with
-    assert not pairs.promote(served[1], expected="another")
+    assert not pairs.set_aliases(served[1], expected="another")
 
 
 def test_who_was_compared_with_another_champion_does_not_take_the_newer_ones_place(
     registry: ModelRegistry, pairs: ModelPairs, two: Two
 ):
     # given: both were compared when nothing was served
-    pairs.promote(two[1], expected="")
+    pairs.set_aliases(two[1], expected="")
 
     # then
     with pytest.raises(StalePairError, match=r"compared with no champion, but m-\w+ is under latest-model now"):
-        pairs.promote(two[0], expected="")
+        pairs.set_aliases(two[0], expected="")
     assert aliases(registry, pairs) == (2, 2)
 
 
@@ -129,7 +129,7 @@ def test_a_promotion_that_was_killed_is_completed_or_done_again(
     registry: ModelRegistry, pairs: ModelPairs, two: Two, step: int, under: tuple[int, int], message: str
 ):
     # given
-    pairs.promote(two[0], expected="")
+    pairs.set_aliases(two[0], expected="")
     killed_at(pairs, two[1], two[0].basic.model_id, step)
     assert aliases(registry, pairs) == under
     assert pairs.current().basic.version == under[1]  # a whole pair for whoever follows the custom alias
@@ -140,7 +140,7 @@ def test_a_promotion_that_was_killed_is_completed_or_done_again(
     # then: it is not taken for a person's move
     assert str(found or "").endswith(message)
     assert pairs.reconcile_aliases() is None
-    pairs.promote(two[1], two[0].basic.model_id)
+    pairs.set_aliases(two[1], two[0].basic.model_id)
     assert aliases(registry, pairs) == (2, 2)
     assert notes(registry, pairs) == [""] * 4
 
@@ -168,13 +168,13 @@ def test_what_was_rolled_back_comes_back_by_a_persons_decision_alone(
     registry: ModelRegistry, pairs: ModelPairs, served: Two
 ):
     # given: a run has looked the pair up before the rollback
-    pairs.promote(served[0], served[1].basic.model_id, Decision(rolled_back="it calls Uatu dead"))
+    pairs.set_aliases(served[0], served[1].basic.model_id, Decision(rolled_back="it calls Uatu dead"))
     assert notes(registry, pairs) == ["it calls Uatu dead", "", "it calls Uatu dead", ""]
 
     # then
     with pytest.raises(StalePairError, match="version 2 was rolled back: it calls Uatu dead; the aliases were not"):
-        pairs.promote(served[1], served[0].basic.model_id)
-    pairs.promote(pairs.for_basic_version(2), served[0].basic.model_id, Decision())
+        pairs.set_aliases(served[1], served[0].basic.model_id)
+    pairs.set_aliases(pairs.for_basic_version(2), served[0].basic.model_id, Decision())
     assert aliases(registry, pairs) == (2, 2)
     assert notes(registry, pairs) == [""] * 4
 
@@ -189,7 +189,7 @@ def test_an_alias_that_a_person_moved_back_is_a_rollback(
 
     # when: a run comes before it was noted, then it is noted
     with pytest.raises(StalePairError, match="version 2 was rolled back: somebody moved latest-model to another"):
-        pairs.promote(served[1], served[0].basic.model_id)
+        pairs.set_aliases(served[1], served[0].basic.model_id)
     found = pairs.reconcile_aliases()
 
     # then
@@ -202,7 +202,7 @@ def test_an_alias_that_a_person_moved_back_is_a_rollback(
     assert notes(registry, pairs) == [reason, "", reason, ""]
     assert pairs.reconcile_aliases() is None
     with pytest.raises(StalePairError, match="version 2 was rolled back: somebody moved"):
-        pairs.promote(served[1], served[0].basic.model_id)
+        pairs.set_aliases(served[1], served[0].basic.model_id)
 
     # and when the person moves it forth again
     registry.set_alias(pairs.custom_name, ALIAS, 2)
@@ -217,7 +217,7 @@ def test_a_rollback_goes_back_from_a_version_that_a_person_served_first(
     registry: ModelRegistry, pairs: ModelPairs, two: Two
 ):
     # given
-    pairs.promote(two[0], expected="")
+    pairs.set_aliases(two[0], expected="")
     registry.set_alias(pairs.custom_name, ALIAS, 2)
     pairs.reconcile_aliases()
 
@@ -249,8 +249,8 @@ def test_a_wrapper_that_a_person_went_back_from_leaves_the_basic_version_in_serv
         ModelPair(basic, registry.register(pairs.custom_name, custom, {BASIC_MODEL_ID: first}, "custom"))
         for custom in (second, third)
     )
-    pairs.promote(old, expected="")
-    pairs.promote(new, first)
+    pairs.set_aliases(old, expected="")
+    pairs.set_aliases(new, first)
     registry.set_alias(pairs.custom_name, ALIAS, 1)
 
     # when
@@ -260,7 +260,7 @@ def test_a_wrapper_that_a_person_went_back_from_leaves_the_basic_version_in_serv
     assert aliases(registry, pairs) == (1, 1)
     assert notes(registry, pairs)[0] == ""
     with pytest.raises(StalePairError, match=rf"{CUSTOM_MODEL} version 2 was rolled back"):
-        pairs.promote(new, first)
+        pairs.set_aliases(new, first)
 
 
 def test_a_pair_that_is_not_ready_is_named_with_a_way_out(pairs: ModelPairs, served: Two, embedded: Backend):
@@ -285,7 +285,7 @@ def test_a_foreign_version_under_the_alias_is_named_and_can_be_replaced(
         pairs.current()
 
     # when
-    pairs.promote(two[0], pairs.champion_model_id())
+    pairs.set_aliases(two[0], pairs.champion_model_id())
 
     # then
     assert aliases(registry, pairs) == (1, 1)

@@ -160,7 +160,7 @@ def _release(context: dg.AssetExecutionContext, pair: ModelPair, project: Projec
         context.log.info(f"{pair} wait for approval: dg launch --job approve")
         return f"waits for approval to be {ALIAS}"
     try:
-        is_new = pairs.promote(pair, pair.basic.tags.get(JUDGED_AGAINST, ""))
+        is_new = pairs.set_aliases(pair, pair.basic.tags.get(JUDGED_AGAINST, ""))
     except StalePairError as error:
         raise dg.Failure(str(error)) from error
     context.log.info(f"{ALIAS}: {pair} ({'new' if is_new else 'unchanged'})")

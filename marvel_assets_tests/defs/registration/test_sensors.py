@@ -30,7 +30,7 @@ def pairs(embedded_registry: Backend, home: ProjectPaths, small_project: Path) -
             pairs._registry.register(pairs.basic_name, basic, {}, "basic"),
             pairs._registry.register(pairs.custom_name, custom, {BASIC_MODEL_ID: basic}, "custom"),
         )
-        pairs.promote(pair, expected)
+        pairs.set_aliases(pair, expected)
         expected = basic
     return pairs
 
