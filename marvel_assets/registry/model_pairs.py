@@ -11,7 +11,7 @@ before it moves the alias, and points a second alias, ``last-promoted``, at it a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from marvel_assets.registry.base import READY, ModelVersion, RegistryError
@@ -71,19 +71,6 @@ class Reconciled:
 
     def __str__(self) -> str:
         return f"{ALIAS} is at {self.pair} now: {self.reason}"
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What a person decided about the pair that is served.
-
-    Attributes:
-        tags: of the pair that is served from now on.
-        rolled_back: why the pair that it replaces is taken out of service; '' where this is not a rollback.
-    """
-
-    tags: Mapping[str, str] = field(default_factory=dict)
-    rolled_back: str = ""
 
 
 class ModelPairs:
@@ -146,7 +133,9 @@ class ModelPairs:
         served = f"{self.custom_name} version {pair.custom.version}"
         raise RegistryError(f"{served} has not replaced another version: there is no earlier pair.")
 
-    def set_aliases(self, pair: ModelPair, expected: str, decision: Decision | None = None) -> bool:
+    def set_aliases(
+        self, pair: ModelPair, expected: str, decision: Mapping[str, str] | None = None, rollback_reason: str = ""
+    ) -> bool:
         """Put a pair under the aliases, the custom one first.
 
         A person's decision is noted on the versions once the custom alias has moved, so that a promotion that fails
@@ -155,7 +144,8 @@ class ModelPairs:
         Args:
             pair: versions that are READY.
             expected: the basic model's id of the pair that is to be replaced, as ``champion_model_id`` has it.
-            decision: a person's; without one, a pair that was rolled back stays out of service.
+            decision: tags that note a person's; without one, a pair that was rolled back stays out of service.
+            rollback_reason: why the pair that is replaced is taken out of service; '' where this is not a rollback.
 
         Returns:
             Whether the pair is a new one.
@@ -171,18 +161,17 @@ class ModelPairs:
                 if decision is None:
                     self._check_not_rolled_back(pair)
                 replaced = current if current and current.tags.get(BASIC_MODEL_ID) != pair.basic.model_id else None
-                rolled_back = decision.rolled_back if decision else ""
                 intent = {SERVING_STATUS: PROMOTING}
-                if replaced and not rolled_back:
+                if replaced and not rollback_reason:
                     intent[REPLACED_VERSION] = str(replaced.version)
                 self._registry.set_tags(self.custom_name, pair.custom.version, intent)
                 self._registry.set_alias(self.custom_name, ALIAS, pair.custom.version)
-                if replaced and rolled_back:
-                    self._tag(self._pair_of(replaced), {ROLLBACK_REASON: rolled_back})
+                if replaced and rollback_reason:
+                    self._tag(self._pair_of(replaced), {ROLLBACK_REASON: rollback_reason})
             self._point(self.basic_name, ALIAS, pair.basic.version)
             self._complete(pair, PROMOTING if is_new or current is None else current.tags.get(SERVING_STATUS))
-            if decision:
-                self._tag(pair, {**decision.tags, **self._restored(pair)})
+            if decision is not None:
+                self._tag(pair, {**decision, **self._restored(pair)})
         return is_new
 
     def reconcile_aliases(self) -> Reconciled | None:

@@ -11,7 +11,7 @@ import pytest
 
 from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.registry.base import READY, ModelRegistry, ModelVersion
-from marvel_assets.registry.model_pairs import ALIAS, BASIC_MODEL_ID, Decision, ModelPair, ModelPairs
+from marvel_assets.registry.model_pairs import ALIAS, BASIC_MODEL_ID, ModelPair, ModelPairs
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import users_environment
@@ -167,7 +167,7 @@ def test_every_read_during_the_moves_sees_a_ready_pair_that_belongs_together(
         if coming and turn % (moves // (len(coming) + 1)) == 0:
             made.append(registered(catalog, pairs, *coming.pop(0)))
         to = made[-1] if turn % 2 else made[turn % len(made)]
-        pairs.set_aliases(to, served.basic.model_id, Decision(rolled_back="a turn of the test" if turn % 3 else ""))
+        pairs.set_aliases(to, served.basic.model_id, {}, "a turn of the test" if turn % 3 else "")
         served = to
     stop.set()
     (tmp_path / "stop").touch()

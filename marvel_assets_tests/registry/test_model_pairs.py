@@ -10,7 +10,6 @@ from marvel_assets.registry.model_pairs import (
     BASIC_MODEL_ID,
     CUSTOM_MODEL,
     ROLLBACK_REASON,
-    Decision,
     ModelPair,
     ModelPairs,
     StalePairError,
@@ -69,7 +68,7 @@ def notes(registry: ModelRegistry, pairs: ModelPairs) -> list[str]:
     return [version.tags.get(ROLLBACK_REASON, "") for name in names for version in registry.search_versions(name)]
 
 
-def killed_at(pairs: ModelPairs, pair: ModelPair, expected: str, step: int, decision: Decision | None = None) -> None:
+def killed_at(pairs: ModelPairs, pair: ModelPair, expected: str, step: int, rollback_reason: str = "") -> None:
     """Let the process end in a promotion, before the registry's n-th change."""
     registry, steps = pairs._registry, iter(range(1, step))
 
@@ -81,7 +80,7 @@ def killed_at(pairs: ModelPairs, pair: ModelPair, expected: str, step: int, deci
 
     pairs._registry = Dying()
     with pytest.raises(KilledError):
-        pairs.set_aliases(pair, expected, decision)
+        pairs.set_aliases(pair, expected, {} if rollback_reason else None, rollback_reason)
     pairs._registry = registry
 
 
@@ -157,7 +156,7 @@ def test_what_a_pair_replaced_is_found_again(pairs: ModelPairs, served: Two):
 
 def test_a_rollback_that_fails_leaves_no_note_of_it(registry: ModelRegistry, pairs: ModelPairs, served: Two):
     # when: it ends before the alias has moved
-    killed_at(pairs, served[0], served[1].basic.model_id, 2, Decision(rolled_back="it calls Uatu dead"))
+    killed_at(pairs, served[0], served[1].basic.model_id, 2, "it calls Uatu dead")
 
     # then
     assert notes(registry, pairs) == [""] * 4
@@ -168,13 +167,13 @@ def test_what_was_rolled_back_comes_back_by_a_persons_decision_alone(
     registry: ModelRegistry, pairs: ModelPairs, served: Two
 ):
     # given: a run has looked the pair up before the rollback
-    pairs.set_aliases(served[0], served[1].basic.model_id, Decision(rolled_back="it calls Uatu dead"))
+    pairs.set_aliases(served[0], served[1].basic.model_id, {}, "it calls Uatu dead")
     assert notes(registry, pairs) == ["it calls Uatu dead", "", "it calls Uatu dead", ""]
 
     # then
     with pytest.raises(StalePairError, match="version 2 was rolled back: it calls Uatu dead; the aliases were not"):
         pairs.set_aliases(served[1], served[0].basic.model_id)
-    pairs.set_aliases(pairs.for_basic_version(2), served[0].basic.model_id, Decision())
+    pairs.set_aliases(pairs.for_basic_version(2), served[0].basic.model_id, decision={})
     assert aliases(registry, pairs) == (2, 2)
     assert notes(registry, pairs) == [""] * 4
 

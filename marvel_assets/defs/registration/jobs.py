@@ -15,7 +15,6 @@ from marvel_assets.registry.model_pairs import (
     REPLACED_VERSION,
     ROLLBACK_REASON,
     SERVING_STATUS,
-    Decision,
     ModelPair,
 )
 from marvel_assets.registry.resource import UnityCatalog
@@ -110,7 +109,7 @@ def promote_pair(
         kept = {key: value for key, value in version.tags.items() if key not in ENVIRONMENT_TAGS}
         tags = {**kept, PROMOTED_FROM: f"{version.name}/{version.version}", PROMOTED_BY: context.run_id}
         copies.append(unity_catalog.registry().register(name, version.model_id, tags, version.description))
-    target_pairs.set_aliases(ModelPair(*copies), target_pairs.champion_model_id(), Decision())
+    target_pairs.set_aliases(ModelPair(*copies), target_pairs.champion_model_id(), decision={})
     for copy in copies:
         context.log.info(f"{copy.name} version {copy.version} is {ALIAS}, from {copy.tags[PROMOTED_FROM]}")
     context.add_output_metadata({copy.name: copy.version for copy in copies})
@@ -141,8 +140,7 @@ def rollback_models(
     if restored.basic.model_id == left.basic.model_id:
         raise _failure(f"{pairs.basic_name} version {restored.basic.version} is {ALIAS} already.")
     tags = {RESTORED_BY: config.actor, RESTORE_REASON: config.reason}
-    decision = Decision(tags, rolled_back=f"{config.reason} ({config.actor})")
-    pairs.set_aliases(restored, left.basic.model_id, decision)
+    pairs.set_aliases(restored, left.basic.model_id, tags, rollback_reason=f"{config.reason} ({config.actor})")
     message = f"{ALIAS}: {restored} again, in place of {left} ({config.actor}: {config.reason})"
     _report_served(context, message, project, unity_catalog, tracking, references)
 
@@ -174,7 +172,7 @@ def approve_models(
             f"{', '.join(map(str, own)) or 'none'}."
         )
     approved = pairs.for_basic_version(asked[0])
-    pairs.set_aliases(approved, pairs.champion_model_id(), Decision({APPROVED_BY: config.actor}))
+    pairs.set_aliases(approved, pairs.champion_model_id(), {APPROVED_BY: config.actor})
     message = f"{ALIAS}: {approved} (approved by {config.actor})"
     _report_served(context, message, project, unity_catalog, tracking, references)
 
