@@ -68,11 +68,6 @@ class Dialect(NamedTuple):
     delimiter: str
     has_backslashes: bool
 
-    @property
-    def is_usual(self) -> bool:
-        """Whether it is the one of commas and doubled quotes."""
-        return self.delimiter == "," and not self.has_backslashes
-
     def __str__(self) -> str:
         """The dialect in words, for the log."""
         quotes = "a backslash before them" if self.has_backslashes else "doubling them"

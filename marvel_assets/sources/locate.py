@@ -66,7 +66,7 @@ class FileSource:
         unusual: dict[str, str] = {}
         for file in self.files:  # of files that are written alike, the first is named
             dialect = find_dialect(file.path, file.label, self.dataset)
-            if dialect and not dialect.is_usual:
+            if dialect and (dialect.delimiter, dialect.has_backslashes) != (",", False):
                 unusual.setdefault(str(dialect), f"{file.label} has {dialect}")
         notes = list(unusual.values())
         if self.left_out:
