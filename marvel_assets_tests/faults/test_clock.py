@@ -246,6 +246,7 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow(reason="starts a tracking server and two runs")
+@pytest.mark.skipif(amount(1, 0), reason="FAULTS=all: the next test shows what decides")
 def test_of_two_machines_the_later_version_counts_and_not_the_later_clock(
     server: str,
     sources: dict[str, Path],

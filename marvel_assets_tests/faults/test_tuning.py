@@ -61,7 +61,7 @@ def test_a_search_that_is_killed_again_and_again_finds_what_one_without_a_break_
     kills, lost = 0, 0
     for case in range(amount(1, 20)):
         storage = tmp_path / f"study-{case}.db"
-        for _ in range(amount(2, 6)):
+        for _ in range(amount(1, 6)):
             process = searching(storage)
             _wait_until_it_works(process, storage)
             time.sleep(float(moments.uniform(0, 0.6)))

@@ -2,11 +2,9 @@
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -168,17 +166,3 @@ def test_what_must_be_alike_are_the_packages_and_the_code_of_the_fit():
 def test_a_failure_of_the_work_itself_is_handed_on(workers: Workers):
     with pytest.raises(ZeroDivisionError):
         workers.watched(lambda: workers.client.submit(divmod, 1, 0, pure=False).result())
-
-
-def test_a_worker_that_dies_ends_the_work_with_its_name():
-    # given: work that would go on for minutes, on the worker that lives
-    with dask_workers(2, scheduler=None, threads=1, modules=CODE) as started:
-        dying, living = started.addresses
-
-        def work() -> None:
-            os.kill(processes_of(started)[dying], signal.SIGKILL)
-            started.client.submit(time.sleep, 300, workers=[living]).result()
-
-        # then
-        with pytest.raises(WorkersError, match=f"Lost while fitting: {dying} of 2 workers"):
-            started.watched(work)
