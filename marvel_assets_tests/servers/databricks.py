@@ -88,19 +88,9 @@ class Registry:
     def get_model(self, asked: Json) -> Json:
         return {"registered_model": {"name": self._model(asked)["name"]}}
 
-    def search_models(self, asked: Json) -> Json:
-        start, size = int(asked.get("page_token") or 0), int(asked.get("max_results") or 100)
-        names = list(self.models)[start:]
-        token = {"next_page_token": str(start + size)} if len(names) > size else {}
-        return {"registered_models": [{"name": name} for name in names[:size]], **token}
-
     def set_alias(self, asked: Json) -> Json:
         self._version(asked)
         self.models[asked["name"]]["aliases"][asked["alias"]] = str(asked["version"])
-        return {}
-
-    def delete_alias(self, asked: Json) -> Json:
-        self._model(asked)["aliases"].pop(asked["alias"], None)
         return {}
 
     def get_by_alias(self, asked: Json) -> Json:
@@ -127,10 +117,6 @@ class Registry:
         version = self._version(asked)
         tags = [{"key": key, "value": value} for key, value in version["tags"].items()]
         return {"model_version": {**version, "tags": tags}}
-
-    def update_version(self, asked: Json) -> Json:
-        self._version(asked)["description"] = asked["description"]
-        return self.get_version(asked)
 
     def finalize_version(self, asked: Json) -> Json:
         self._version(asked)["status"] = "READY"
@@ -197,14 +183,11 @@ CALLS: dict[str, Callable[[Registry, Json], Json]] = {
     f"POST {UNITY}/schemas": Registry.create_schema,
     f"POST {MODELS}/create": Registry.create_model,
     f"GET {MODELS}/get": Registry.get_model,
-    f"GET {MODELS}/search": Registry.search_models,
     f"POST {MODELS}/alias": Registry.set_alias,
-    f"DELETE {MODELS}/alias": Registry.delete_alias,
     f"GET {MODELS}/alias": Registry.get_by_alias,
     f"GET {MODELS}:{SDK.replace('_', '-')}": lambda *_: {SDK: True},
     f"POST {VERSIONS}/create": Registry.create_version,
     f"GET {VERSIONS}/get": Registry.get_version,
-    f"PATCH {VERSIONS}/update": Registry.update_version,
     f"POST {VERSIONS}/finalize": Registry.finalize_version,
     f"DELETE {VERSIONS}/delete": Registry.delete_version,
     f"GET {VERSIONS}/search": Registry.search_versions,

@@ -16,7 +16,7 @@ from marvel_assets.training.fit import fit_from_config
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
 from marvel_assets_tests.kaggle import TARGET, split_of
 
-TOO_MANY = {"learning_rate": 0.1, "n_estimators": 300, "max_depth": 6}
+TOO_MANY = {"learning_rate": 0.1, "n_estimators": 120, "max_depth": 6}
 SETTINGS = EarlyStopping(rounds=20, share=0.2)
 
 
