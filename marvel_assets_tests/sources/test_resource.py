@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from marvel_assets.config import Generator, ProjectConfig
@@ -10,7 +11,7 @@ from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.locate import fingerprint
 from marvel_assets.sources.resource import SourceResource
-from marvel_assets_tests.commands import materialize, succeeded
+from marvel_assets_tests.graph import run_graph, succeeded
 from marvel_assets_tests.servers.scripted import Answer, serving
 from marvel_assets_tests.sources.conftest import characters, folder_of
 
@@ -163,19 +164,26 @@ def test_the_limits_of_the_environment_hold(sources: SourceResource, monkeypatch
         pass
 
 
-def test_the_secrets_of_an_address_are_nowhere_in_what_a_run_leaves(home: ProjectPaths):
+def test_the_secrets_of_an_address_are_nowhere_in_what_a_run_leaves(
+    home: ProjectPaths, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
     # given
     canary = "c4n4ry"
     rows = characters("a", "b").to_csv(index=False).encode()
     with serving(lambda _: Answer(200, {"ETag": '"1"'}, rows)) as served:
         address = f"http://user:{canary}@127.0.0.1:{served.port}/x.csv?token={canary}"
 
+        monkeypatch.setenv("MARVEL_SOURCE", address)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
         # when
-        done = succeeded(materialize("raw_characters", MARVEL_SOURCE=address, NO_PROXY="127.0.0.1"))
+        with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+            succeeded(run_graph(home, instance=instance, select="raw_characters"))
 
     # then: neither printed, nor in Dagster's events and logs, nor in Delta's log
-    assert f"http://127.0.0.1:{served.port}/x.csv?…" in done.stdout + done.stderr
-    assert canary not in done.stdout + done.stderr
+    printed = "".join(capfd.readouterr())
+    assert f"http://127.0.0.1:{served.port}/x.csv?…" in printed
+    assert canary not in printed
     files = [file for file in home.root.rglob("*") if file.is_file()]
     assert any(served.url.encode() in file.read_bytes() for file in files)
     assert [file for file in files if canary.encode() in file.read_bytes()] == []

@@ -1,5 +1,6 @@
 """What is loaded is what was logged: files that were changed in between are noticed, and nothing of them runs."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -10,11 +11,11 @@ import mlflow
 import pytest
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.mlflow import MlflowRegistry
 from marvel_assets.registry.model_pairs import ModelPair, ModelPairs
 from marvel_assets.tracking.mlflow_store import connect
-from marvel_assets_tests.commands import marvel, materialize, succeeded
+from marvel_assets_tests.commands import python, succeeded
 from marvel_assets_tests.graph import failure_of, observed, run_graph, run_job
 from marvel_assets_tests.homes import Templates
 from marvel_assets_tests.pages import free_port
@@ -88,54 +89,63 @@ def test_the_commands_load_nothing_that_was_changed(
     assert not marker.exists()
 
 
-CHANGE_AT_THE_SECOND_LOOK = """
-import os, sys
+CHANGED_AT_THE_SECOND_LOOK = """
+import json, sys
+from pathlib import Path
 
-ORIGINAL, PLANTED, LOOKED = os.environ["ORIGINAL"], os.environ["PLANTED"], os.environ["LOOKED"]
+from marvel_assets import cli
+from marvel_assets.paths import ProjectPaths
+from marvel_assets_tests.graph import run_graph, succeeded
+
+original, home, looks = Path(sys.argv[1]), ProjectPaths.from_environment(), []
+logged, planted = original.read_text(), sys.argv[2] + original.read_text()
 
 
 def before_it_is_opened(event, arguments):
-    if event == "open" and str(arguments[0]) == ORIGINAL:
-        if os.path.isdir(LOOKED):
-            os.replace(PLANTED, ORIGINAL)
-        else:
-            os.mkdir(LOOKED)
+    if event == "open" and str(arguments[0]) == str(original):
+        looks.append(event)
+        if len(looks) == 2:
+            original.write_text(planted)
+
+
+def summary():
+    sys.argv = ["marvel", "summary"]
+    try:
+        cli.main()
+    except SystemExit as end:
+        assert not end.code, end.code
 
 
 sys.addaudithook(before_it_is_opened)
+looked = {}
+for name, command in {
+    "summary": summary,
+    "score": lambda: succeeded(run_graph(home, select="survival_predictions")),
+    "wrap": lambda: succeeded(run_graph(home, select="custom_model_version")),
+}.items():
+    command()
+    looked[name] = len(looks)
+    original.write_text(logged)
+    looks.clear()
+print(json.dumps(looked))
 """
-"""Of every process: the second time that a file is opened, it is another file."""
+"""Commands one after another: the second time that one opens a file, it is another file."""
 
 
-@pytest.mark.parametrize("command", ["summary", "score", "wrap"])
 def test_files_that_change_after_they_were_checked_are_not_loaded(
-    home: ProjectPaths, pairs: ModelPairs, tmp_path: Path, command: str
+    home: ProjectPaths, pairs: ModelPairs, tmp_path: Path
 ):
     # given: the files are fetched unchanged, and would be changed when fetched again
-    marker, looked, planted = tmp_path / "marker", tmp_path / "looked", tmp_path / "planted.py"
+    marker = tmp_path / "marker"
     script = folder_of(home, served(pairs).custom.model_id) / "serving_script.py"
-    planted.write_text(f"open({str(marker)!r}, 'w').close()\n" + script.read_text())
-    (tmp_path / "sitecustomize.py").write_text(CHANGE_AT_THE_SECOND_LOOK)
     shutil.rmtree(home.warehouse / "marvel_dev" / "marvel_characters" / "survival_predictions")
-    watched = {
-        "PYTHONPATH": f"{tmp_path}{os.pathsep}{PROJECT_ROOT}",
-        "ORIGINAL": str(script),
-        "PLANTED": str(planted),
-        "LOOKED": str(looked),
-    }
 
     # when
-    match command:
-        case "summary":
-            done = marvel("summary", **watched)
-        case "score":
-            done = materialize("survival_predictions", **watched)
-        case _:
-            done = materialize("custom_model_version", **watched)
+    done = python("-c", CHANGED_AT_THE_SECOND_LOOK, str(script), f"open({str(marker)!r}, 'w').close()\n")
 
     # then
-    succeeded(done)
-    assert looked.exists(), "nobody has looked at the files"
+    looked = json.loads(succeeded(done).stdout.splitlines()[-1])
+    assert all(looked.values()), f"nobody has looked at the files: {looked}"
     assert not marker.exists()
 
 
