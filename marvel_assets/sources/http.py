@@ -82,38 +82,39 @@ def is_redirect_allowed(to: Endpoint, origin: Endpoint | None) -> bool:
     return is_public or (origin is not None and to in {origin, (origin[0], 443)})
 
 
-def download(url: str, folder: Path, limits: DownloadLimits | None = None) -> Path:
+def download(url: str, folder: Path) -> Path:
     """Download the file behind a URL into a folder.
 
     Raises:
         SourceError: the server or one that it redirects to must not be asked, can't be reached, answers with an error,
             sends too much, takes too long, or breaks off.
     """
-    target = folder / "download"
-    bounds = limits or DownloadLimits.from_environment()
-    ends = time.monotonic() + bounds.max_seconds
+    target, limits = folder / "download", DownloadLimits.from_environment()
+    ends = time.monotonic() + limits.max_seconds
 
     def fetch() -> Path:
-        with _Session(bounds) as session, session.ask("GET", url) as response, target.open("wb") as file:
+        with _Session(limits) as session, session.ask("GET", url) as response, target.open("wb") as file:
             _check_ok(response)
             announced = response.headers.get("Content-Length", "")
             size = int(announced) if announced.isdigit() else 0
             # As the bytes come, so that a server that trickles is noticed; unpacked a chunk at a time.
-            while size <= bounds.max_bytes and (chunk := response.raw.read1(CHUNK_BYTES, decode_content=True)):
+            while size <= limits.max_bytes and (chunk := response.raw.read1(CHUNK_BYTES, decode_content=True)):
                 file.write(chunk)
                 size = file.tell()
                 if time.monotonic() > ends:
-                    limit = f"{bounds.max_seconds:,} seconds"
-                    raise _RefusedError(f"it took more than {limit}; try again, or raise {MAX_SECONDS}")
-            if size > bounds.max_bytes:
-                limit = f"{bounds.max_bytes:,} bytes"
-                raise _RefusedError(f"it is larger than {limit}; raise {MAX_BYTES}, or download it by hand")
+                    raise _RefusedError(
+                        f"it took more than {limits.max_seconds:,} seconds; try again, or raise {MAX_SECONDS}"
+                    )
+            if size > limits.max_bytes:
+                raise _RefusedError(
+                    f"it is larger than {limits.max_bytes:,} bytes; raise {MAX_BYTES}, or download it by hand"
+                )
         return target
 
     return _with_plain_errors(f"{redact_url(url)}: can't be downloaded", fetch)
 
 
-def remote_version(url: str, limits: DownloadLimits | None = None) -> list[str] | None:
+def remote_version(url: str) -> list[str] | None:
     """What the server says of the file's version, without sending it.
 
     Returns:
@@ -124,10 +125,7 @@ def remote_version(url: str, limits: DownloadLimits | None = None) -> list[str] 
     """
 
     def fetch() -> list[str] | None:
-        with (
-            _Session(limits or DownloadLimits.from_environment()) as session,
-            session.ask("HEAD", url) as response,
-        ):
+        with _Session(DownloadLimits.from_environment()) as session, session.ask("HEAD", url) as response:
             if response.status_code in HEAD_REFUSED:
                 return None
             _check_ok(response)

@@ -44,9 +44,13 @@ def redirecting_to(servers: ExitStack, location: str) -> Served:
     return servers.enter_context(serving(lambda path: FILE if path == "/there.csv" else redirect(location)))
 
 
-def refusal(url: str, folder: Path, limits: DownloadLimits | None = None) -> str:
-    with pytest.raises(SourceError) as refused:
-        download(url, folder, limits)
+def refusal(url: str, folder: Path, **limits: object) -> str:
+    """Why a download is refused, under limits such as ``max_bytes=5``."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, limit in limits.items():
+            environment.setenv(f"MARVEL_SOURCE_{name.upper()}", str(limit))
+        with pytest.raises(SourceError) as refused:
+            download(url, folder)
     return str(refused.value)
 
 
@@ -72,18 +76,19 @@ def in_chunks(*pieces: bytes) -> Answer:
     ids=["of an announced size", "packed", "in chunks", "of no announced size", "packed and empty"],
 )
 def test_the_ways_in_which_a_file_is_sent_make_no_difference_to_what_is_read_and_refused(
-    servers: ExitStack, tmp_path: Path, answer: Answer, content: bytes
+    servers: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Answer, content: bytes
 ):
     # given
     served = servers.enter_context(serving(lambda _: answer))
 
     # when
-    file = download(f"{served.url}/x.csv?token=a/b.parquet", tmp_path, DownloadLimits(max_bytes=len(CONTENT)))
+    monkeypatch.setenv("MARVEL_SOURCE_MAX_BYTES", str(len(CONTENT)))
+    file = download(f"{served.url}/x.csv?token=a/b.parquet", tmp_path)
 
     # then
     assert (file.parent, file.read_bytes()) == (tmp_path, content)
     if content:
-        message = refusal(f"{served.url}/x.csv", tmp_path, DownloadLimits(max_bytes=len(CONTENT) - 1))
+        message = refusal(f"{served.url}/x.csv", tmp_path, max_bytes=len(CONTENT) - 1)
         assert f"x.csv: can't be downloaded: it is larger than {len(CONTENT) - 1:,} bytes" in message
         assert "raise MARVEL_SOURCE_MAX_BYTES" in message
 
@@ -132,9 +137,7 @@ def test_a_slow_server_is_given_up(tmp_path: Path, slow: str):
         Thread(target=trickle, args=(listening,), daemon=True).start()
 
         # when
-        message = refusal(
-            f"http://127.0.0.1:{listening.getsockname()[1]}/x.csv", tmp_path, DownloadLimits(max_seconds=1)
-        )
+        message = refusal(f"http://127.0.0.1:{listening.getsockname()[1]}/x.csv", tmp_path, max_seconds=1)
         over.set()
 
     # then
@@ -377,7 +380,7 @@ def test_a_redirect_to_a_host_that_is_not_allowed_is_refused(servers: ExitStack,
     served = redirecting_to(servers, "http://elsewhere.example.com/x.csv")
 
     # when
-    message = refusal(f"{served.url}/x.csv", tmp_path, DownloadLimits(hosts=frozenset({"127.0.0.1"})))
+    message = refusal(f"{served.url}/x.csv", tmp_path, hosts="127.0.0.1")
 
     # then
     assert "the server redirects to elsewhere.example.com, and MARVEL_SOURCE_HOSTS allows only 127.0.0.1" in message
@@ -389,7 +392,7 @@ def test_an_allowed_host_is_no_way_into_a_private_network(servers: ExitStack, tm
     outside = redirecting_to(servers, f"{inside.url}/x.csv")
 
     # when
-    message = refusal(f"{outside.url}/x.csv", tmp_path, DownloadLimits(hosts=frozenset({"127.0.0.1", "127.0.0.2"})))
+    message = refusal(f"{outside.url}/x.csv", tmp_path, hosts="127.0.0.1,127.0.0.2")
 
     # then
     assert "which is not a public address" in message
@@ -402,7 +405,7 @@ def test_an_address_that_pretends_to_another_host_does_not_get_by(servers: ExitS
     served = file_server(servers)
 
     # when
-    refusal(url.format(port=served.port), tmp_path, DownloadLimits(hosts=frozenset({"127.0.0.1"})))
+    refusal(url.format(port=served.port), tmp_path, hosts="127.0.0.1")
 
     # then
     assert served.asked == []
