@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from marvel_assets.spark.connect_server import serve
 from marvel_assets.spark.delta_jars import DELTA_JARS
 from marvel_assets.spark.local import LocalJvm
 
@@ -53,3 +54,17 @@ def test_a_folder_behind_a_link_is_the_same_to_the_jvm(folder: Path, tmp_path: P
 
     # then
     assert provided(link).archive == provided(folder).archive
+
+
+def test_the_server_listens_on_this_machine_alone(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    # given: what would take the place of this process
+    started: list[tuple[object, ...]] = []
+    monkeypatch.setattr("os.execve", lambda *arguments: started.append(arguments))
+
+    # when
+    serve(folder, folder / "locks", 15999)
+
+    # then
+    [(_, command, _)] = started
+    assert "spark.connect.grpc.binding.address=127.0.0.1" in command
+    assert "spark.connect.grpc.binding.port=15999" in command
