@@ -195,8 +195,7 @@ class ProjectConfig(_Strict):
                 {**content, "environment": env, **(schemas[env] if not problems else _PLACEHOLDER_SCHEMA)}
             )
         except ValidationError as error:
-            key = re.compile(r"^model(\.\w+(?=\.))?")  # pydantic puts the kind between model and its keys
-            problems += [key.sub(spelled, line) for line in describe_problems(error)]
+            problems += [_MODEL_KEY.sub(spelled, line) for line in describe_problems(error)]
         if problems:
             more = len(problems) - MAX_PROBLEMS
             listed = problems[:MAX_PROBLEMS] + ([f"and {more:,} more"] if more > 0 else [])
@@ -269,10 +268,22 @@ class ProjectConfig(_Strict):
             settings |= {f"early_stopping_{name}": value for name, value in self.early_stopping.model_dump().items()}
         return settings
 
+    def with_parameters(self, parameters: dict[str, Any]) -> Self:
+        """The settings with other arguments of the classifier; an error names those that can't be used."""
+        own = self.model.model_dump(exclude_none=True)
+        model = parameters if parameters.get("kind", self.model.kind) != self.model.kind else {**own, **parameters}
+        try:
+            return self.model_validate({**dict(self), "model": model})
+        except ValidationError as error:
+            raise ConfigError("; ".join(_MODEL_KEY.sub("model", line) for line in describe_problems(error))) from error
+
     def qualified(self, name: str) -> str:
         """The three-level name of a table or model in this environment."""
         return f"{self.catalog_name}.{self.schema_name}.{name}"
 
+
+_MODEL_KEY = re.compile(r"^model(\.\w+(?=\.))?")
+"""Pydantic puts the kind between model and its keys."""
 
 _PLACEHOLDER_SCHEMA = {"catalog_name": "unusable", "schema_name": "unusable"}
 

@@ -16,7 +16,7 @@ from marvel_assets.defs.registration.sensors import alias_reconciliation_sensor
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.defs.run_monitoring import monitored_in_process_executor
 from marvel_assets.defs.schedules import weekly_retraining
-from marvel_assets.defs.training.jobs import retrain, tune
+from marvel_assets.defs.training.jobs import retrain, trial, tune
 from marvel_assets.paths import ProjectPaths
 
 resources = profile_resources(ProjectPaths.from_environment())
@@ -33,7 +33,7 @@ with warnings.catch_warnings(action="ignore", category=dg.BetaWarning):
 defs = dg.Definitions(
     assets=dg.map_asset_specs(lambda spec: with_place(spec, resources["tables"]), assets),
     asset_checks=dg.load_asset_checks_from_package_module(stages),
-    jobs=[retrain, score, promote, rollback, approve, tune, verify_scoring_environment],
+    jobs=[retrain, score, promote, rollback, approve, trial, tune, verify_scoring_environment],
     # All ship switched off; the README says how to turn them on.
     schedules=[weekly_retraining],
     sensors=[automation, source_change_sensor, drift_sensor, alias_reconciliation_sensor, run_failure_alert],

@@ -8,13 +8,15 @@ from __future__ import annotations
 import argparse
 import gc
 import io
+import json
 import os
 import shlex
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
-from marvel_assets.cli.run import EVERYTHING, QuickExit, check_selection, materialize, print_summary
+from marvel_assets.cli.run import EVERYTHING, JOBS, QuickExit, check_selection, materialize, print_summary, run_job
 from marvel_assets.cli.servers import (
     MLFLOW_PORT,
     SERVE_PORT,
@@ -34,6 +36,7 @@ INTERRUPTED = "Interrupted; call it again, what was done is kept."
 EXAMPLES = """examples:
   marvel run                              everything, then a summary
   marvel run --select '*basic_model'      one asset, with all before it
+  marvel trial --set n_estimators=300     a model beside the champion; nothing goes live
   marvel score new.csv -o scored.csv      your own rows; - is standard input or output
   marvel explain "A Friend (Earth-616)"   why the model says so of one character
   marvel serve                            the model behind HTTP
@@ -101,6 +104,12 @@ def _parser() -> argparse.ArgumentParser:
     explain = commands.add_parser("explain", help="show why the model answers as it does for one character")
     explain.add_argument("character", metavar="NAME-OR-ID", help="as in the source")
     explain.add_argument("-o", "--output", metavar="PNG", help="also draw it into this file")
+    for name, (_, purpose) in JOBS.items():
+        job = commands.add_parser(name, help=purpose)
+        job.add_argument(
+            "--set", dest="settings", action="append", type=_setting, default=[], metavar="NAME=VALUE",
+            help="as in the Launchpad of the job, such as n_estimators=300; may be repeated",
+        )  # fmt: skip
     serve = commands.add_parser("serve", help="put the custom model under latest-model behind HTTP")
     serve.add_argument("--port", type=_port, default=SERVE_PORT, help=f"port on this machine (default: {SERVE_PORT})")
     commands.add_parser("summary", help="show what the home holds")
@@ -166,6 +175,8 @@ def _do(chosen: argparse.Namespace, home: ProjectPaths) -> int:
             code = serve_model(home, chosen.port)
         case "summary":
             print_summary(home, ask_the_model=True)
+        case "trial" | "tune" | "rollback" | "approve" | "promote":
+            code = run_job(chosen.command, dict(chosen.settings))
         case "doctor":
             code = _doctor(home)
         case "spark-server":
@@ -184,6 +195,17 @@ def _new_dataset(name: str, file: Path, target: str | None) -> None:
         sys.exit(str(error))
     print(f"Wrote {folder}: look at the guesses in __init__.py and at the rules in cleaning.sql, then\n")
     print(f"  MARVEL_DATASET={name} MARVEL_SOURCE={shlex.quote(str(file.absolute()))} make run")
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """A name and its value, which is a number or a word, as argparse asks for it."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text[:50]!r} is not a setting; expected NAME=VALUE.")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def _port(text: str) -> int:

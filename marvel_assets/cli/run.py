@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from marvel_assets.cli.servers import LOOPBACK, UI_PORT, in_one_line
 from marvel_assets.config import ConfigError
@@ -41,6 +41,23 @@ def materialize(home: ProjectPaths, selection: str) -> int:
     # A model takes seconds to load; one that has not changed has answered before.
     print_summary(home, ask_the_model=not is_same)
     return 0
+
+
+JOBS = {
+    "trial": ("try_parameters", "train with other parameters and compare with the champion; no alias moves"),
+    "tune": ("tune_hyperparameters", "search for better parameters and propose them"),
+    "rollback": ("rollback_models", "put an earlier pair of models back under the alias; needs --set reason=…"),
+    "approve": ("approve_models", "put a waiting pair of models under the alias"),
+    "promote": ("promote_pair", "copy the pair of models to the next environment"),
+}
+"""Dagster's jobs that are commands, too: the op that takes the settings, and what the job does."""
+
+
+def run_job(name: str, settings: dict[str, Any]) -> int:
+    """Run a job with settings of its op; the result is the exit code."""
+    config = {"parameters": settings} if name == "trial" else settings
+    content = {**BRIEF, "ops": {JOBS[name][0]: {"config": config}}}
+    return _launch("-m", MODULE, "--job", name, "--config-json", json.dumps(content))
 
 
 def check_selection(selection: str) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
@@ -35,6 +37,8 @@ class FittedPipeline:
         file: the skops file.
         sha256: of that file.
         workers: processes that fitted it together; 0 where it was one alone.
+        parameters: what decided the fit besides rows and features, by name.
+        seconds: that the fit took.
     """
 
     cache_key: str
@@ -45,6 +49,8 @@ class FittedPipeline:
     file: str
     sha256: str
     workers: int = 0
+    parameters: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -95,6 +101,8 @@ class PipelineCache(dg.ConfigurableResource):  # type: ignore[type-arg]
         rows: int,
         sample: float,
         workers: int = 0,
+        parameters: Mapping[str, Any] = MappingProxyType({}),
+        seconds: float = 0.0,
     ) -> FittedPipeline:
         """Store a pipeline. Its description comes last: where that is, the pipeline is whole."""
         import skops.io
@@ -104,7 +112,9 @@ class PipelineCache(dg.ConfigurableResource):  # type: ignore[type-arg]
         with atomic_write(file) as aside:
             aside.write_bytes(content)
         sha256 = hashlib.sha256(content).hexdigest()
-        kept = FittedPipeline(cache_key, trained_on, rows_digest, rows, sample, str(file), sha256, workers)
+        kept = FittedPipeline(
+            cache_key, trained_on, rows_digest, rows, sample, str(file), sha256, workers, dict(parameters), seconds
+        )
         description = asdict(kept)
         del description["file"]
         with atomic_write(file.with_suffix(".json")) as aside:

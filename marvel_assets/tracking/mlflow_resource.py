@@ -173,9 +173,9 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Set tags on a logged model."""
         self.client().set_logged_model_tags(model.model_id, tags)
 
-    def metrics_of(self, model: LoggedModelRef) -> dict[str, float]:
+    def metrics_of(self, model_id: str) -> dict[str, float]:
         """The metrics that were logged with a model."""
-        logged = self.client().get_logged_model(model.model_id)
+        logged = self.client().get_logged_model(model_id)
         return {metric.key: metric.value for metric in logged.metrics or []}
 
     def tags_of(self, model: LoggedModelRef) -> dict[str, str]:

@@ -84,7 +84,7 @@ class Baselines:
 
 
 def evaluate_challenger_cached(
-    context: dg.AssetExecutionContext,
+    context: dg.AssetExecutionContext | dg.OpExecutionContext,
     model: LoggedModelRef,
     known: ModelVersion | None,
     baselines: Baselines,
@@ -96,7 +96,7 @@ def evaluate_challenger_cached(
     """Compare a model with what is served, unless that was done before.
 
     Args:
-        context: of the asset, for its log.
+        context: of the asset or op, for its log.
         model: the challenger.
         known: its version, where it was registered before.
         baselines: what it is compared with.

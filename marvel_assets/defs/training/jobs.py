@@ -1,14 +1,22 @@
-"""Jobs that train: the whole graph, and a search for better parameters, which proposes and changes nothing."""
+"""Jobs that train: the whole graph, a trial, and a search for better parameters; these two change nothing."""
 
+import math
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from marvel_assets.datasets.base import IDENTIFIER
+from marvel_assets.defs.inference.wheel import WheelBuilder
+from marvel_assets.defs.registration.challenger import Baselines, evaluate_challenger_cached
 from marvel_assets.defs.resources import Project
+from marvel_assets.defs.training.fitting import PARAMETERS, FitConfig, fit_once, log_once
+from marvel_assets.evaluation.metrics import labelled
 from marvel_assets.paths import ProjectPaths
+from marvel_assets.registry.resource import UnityCatalog
+from marvel_assets.storage.pipeline_cache import PipelineCache
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.table_scan import TableNotFoundError
 from marvel_assets.storage.tables import Tables
@@ -21,9 +29,62 @@ retrain = dg.define_asset_job(
     "retrain",
     selection=dg.AssetSelection.all(),
     description="Bring every asset up to date, from the source to the custom model. Unchanged assets are reused.",
+    # What the Launchpad opens with, instead of every setting of every resource.
+    config={
+        "ops": {
+            "raw_characters": {"config": {"source": None, "generator_rows": None}},
+            "fitted_pipeline": {"config": {"parameters": {}}},
+        }
+    },
 )
 
 STUDY_CODE_VERSION = code_version("marvel_assets.training.search", "marvel_assets.training.dataset")
+
+
+class TrialConfig(dg.Config):
+    """What is tried."""
+
+    parameters: dict[str, Any] = Field(description=PARAMETERS)
+
+
+@dg.op
+def try_parameters(
+    context: dg.OpExecutionContext,
+    config: TrialConfig,
+    project: Project,
+    tables: Tables,
+    tracking: MlflowTracking,
+    pipeline_cache: PipelineCache,
+    wheel_builder: WheelBuilder,
+    unity_catalog: UnityCatalog,
+) -> None:
+    """Fit, log and judge a model with other parameters, and show it beside the champion."""
+    settings = project.config.with_parameters(config.parameters)
+    train_set, test_set = (_newest(settings.qualified(name), tables) for name in ("train_set", "test_set"))
+    fitted, _ = fit_once(context, FitConfig(), train_set, settings, tables, pipeline_cache)
+    logged, _ = log_once(context, fitted, test_set, wheel_builder.wheel(), settings, tables, tracking)
+    baselines = Baselines.find(unity_catalog.pairs(project.config), unity_catalog.registry())
+    result = evaluate_challenger_cached(context, logged, None, baselines, project, tables, tracking, unity_catalog)
+    champion = baselines.champion.basic if baselines.champion else None
+    tried = labelled(tracking.metrics_of(logged.model_id))
+    served = labelled(tracking.metrics_of(champion.model_id)) if champion else {}
+    lines = [f"{'':<18} {'trial':>8} {f'basic version {champion.version}' if champion else '':>18}"]
+    lines += [f"{name:<18} {value:>8.4f} {served.get(name, math.nan):>18.4f}" for name, value in tried.items()]
+    verdict = f"The gate would {'let it through' if result.passed else 'refuse it'}: {result.reason}"
+    context.log.info("\n".join(["Beside what is served:", *lines, verdict, f"In MLflow: {tracking.run_url(logged)}"]))
+    context.add_output_metadata(
+        {
+            "comparison": dg.MetadataValue.md("\n".join(["```", *lines, "```"])),
+            "verdict": verdict,
+            "mlflow_run": dg.MetadataValue.url(tracking.run_url(logged)),
+        }
+    )
+
+
+@dg.job(description="Train with other parameters, log and judge the model beside the champion; no alias moves.")
+def trial() -> None:
+    """Nothing is registered. A later run with these parameters in project.yml finds the fit done."""
+    try_parameters()
 
 
 class TuneConfig(dg.Config):
@@ -114,16 +175,22 @@ def tune_hyperparameters(
 
 
 def _training_table(config: TuneConfig, name: str, tables: Tables) -> TableVersion:
-    newest = tables.latest(name)
-    if newest is None:
-        raise dg.Failure(f"{name} is not there; materialise train_set first.", allow_retries=False)
+    newest = _newest(name, tables)
     if config.version is None:
-        return newest.table
+        return newest
     try:
         recorded = tables.commit_of(TableVersion(name, config.version, -1, "")).table
     except TableNotFoundError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     return TableVersion(name, config.version, recorded.rows, recorded.content)
+
+
+def _newest(name: str, tables: Tables) -> TableVersion:
+    newest = tables.latest(name)
+    if newest is None:
+        asset = name.rpartition(".")[2]
+        raise dg.Failure(f"{name} is not there; materialise {asset} first.", allow_retries=False)
+    return newest.table
 
 
 @dg.job(description="Search for better parameters on the training rows, and propose them; nothing is changed.")

@@ -1,0 +1,255 @@
+"""The fit and the log of a model: each is done once, and found again by its cache key."""
+
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from pydantic import Field
+
+from marvel_assets.config import ProjectConfig
+from marvel_assets.datasets.base import IDENTIFIER
+from marvel_assets.storage.pipeline_cache import FittedPipeline, PipelineCache
+from marvel_assets.storage.references import LoggedModelRef, TableVersion, WheelRef
+from marvel_assets.storage.tables import Tables
+from marvel_assets.tracking.mlflow_resource import MlflowTracking
+from marvel_assets.tracking.run_tags import RunTags
+from marvel_assets.utils.code_versions import code_version, make_cache_key
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from sklearn.pipeline import Pipeline
+
+Context = dg.AssetExecutionContext | dg.OpExecutionContext
+FIT_CODE_VERSION = code_version("marvel_assets.training.fit", "marvel_assets.training.dataset")
+DISTRIBUTED_FIT_MODULES = (
+    "marvel_assets.training.fit",
+    "marvel_assets.training.distributed",
+    "marvel_assets.storage.table_scan",
+)
+DISTRIBUTED_FIT_CODE_VERSION = code_version(*DISTRIBUTED_FIT_MODULES)
+LOG_CODE_VERSION = code_version("marvel_assets.tracking.model_logging", "marvel_assets.training.dataset")
+
+
+class Distribution(dg.Config):
+    """Several processes that fit together, none of which holds all rows."""
+
+    workers: int = Field(ge=1, description="Processes that share the training rows.")
+    scheduler: str | None = Field(
+        default=None,
+        description="Address of a Dask scheduler, tcp://host:port. Default: as many processes on this machine.",
+    )
+
+
+PARAMETERS = "Arguments of the classifier in place of those in project.yml, by name, such as n_estimators: 300."
+
+
+class FitConfig(dg.Config):
+    """What is fitted, and how the fit uses the machine."""
+
+    parameters: dict[str, Any] = Field(default={}, description=PARAMETERS)
+    threads: int | None = Field(
+        default=None, ge=1, description="Threads that the fit uses. Default: one fewer than there are cores."
+    )
+    sample: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Share of the training rows to fit on, by a hash of their ids: for a table larger than the memory.",
+    )
+    distribution: Distribution | None = Field(
+        default=None,
+        description=(
+            "Fit with several processes, for a table larger than the memory of one. Default: in this process. The two "
+            "agree within sampling error, not bit for bit."
+        ),
+    )
+
+
+def fit_once(
+    context: Context,
+    config: FitConfig,
+    train_set: TableVersion,
+    settings: ProjectConfig,
+    tables: Tables,
+    pipeline_cache: PipelineCache,
+) -> tuple[FittedPipeline, bool]:
+    """The pipeline of these settings, and whether it had to be fitted."""
+    parameters = settings.fit_settings
+    # Where the workers are makes no difference, their number does.
+    distributed = (config.distribution.workers, DISTRIBUTED_FIT_CODE_VERSION) if config.distribution else ()
+    cache_key = make_cache_key(
+        train_set.content,
+        settings.features,
+        settings.fit_rules,
+        sorted(parameters.items()),
+        FIT_CODE_VERSION,
+        version(settings.model.library),
+        version("scikit-learn"),
+        f"sample {config.sample}",
+        *distributed,
+    )
+    with pipeline_cache.lock(cache_key):
+        fitted = pipeline_cache.find(cache_key)
+        is_new = fitted is None
+        if fitted is None:
+            fit = _fit if config.distribution is None else _fit_on_workers
+            started = time.monotonic()
+            pipeline, digest, rows = fit(context, config, train_set, settings, tables)
+            fitted = pipeline_cache.keep(
+                pipeline, cache_key, train_set, digest, rows, config.sample,
+                workers=config.distribution.workers if config.distribution else 0,
+                parameters=parameters,
+                seconds=time.monotonic() - started,
+            )  # fmt: skip
+    context.log.info(f"Pipeline {cache_key[:12]} on {fitted.trained_on}: {'fitted' if is_new else 'unchanged'}")
+    return fitted, is_new
+
+
+def _fit(
+    context: Context,
+    config: FitConfig,
+    train_set: TableVersion,
+    settings: ProjectConfig,
+    tables: Tables,
+) -> tuple["Pipeline", str, int]:
+    """Fit in this process.
+
+    Returns:
+        The fitted pipeline, the digest of its rows, and their number.
+    """
+    from marvel_assets.model.pipeline import default_threads
+    from marvel_assets.training.dataset import dataset_columns, rows_digest, to_frame
+    from marvel_assets.training.fit import fit_from_config
+
+    read = tables.read(train_set, dataset_columns(settings.features, settings.target), config.sample)
+    rows = to_frame(read, settings.features, settings.target)
+    ids = read[IDENTIFIER].to_pandas() if settings.early_stopping else None
+    del read  # else every row would stand in memory twice while the pipeline is fitted
+    threads, trees = config.threads or default_threads(), settings.model.max_trees
+    context.log.info(f"Fitting {trees:,} trees on {len(rows):,} rows, {threads} thread(s)")
+    pipeline = fit_from_config(settings, rows, ids, threads)
+    return pipeline, rows_digest(rows), len(rows)
+
+
+def _fit_on_workers(
+    context: Context,
+    config: FitConfig,
+    train_set: TableVersion,
+    settings: ProjectConfig,
+    tables: Tables,
+) -> tuple["Pipeline", str, int]:
+    """As ``_fit``, in other processes, each of which reads its own part of the rows."""
+    from marvel_assets.training.dask_cluster import dask_workers
+    from marvel_assets.training.dataset import dataset_columns
+    from marvel_assets.training.distributed import fit_on_workers
+    from marvel_assets.training.fit import pipeline_from_config
+
+    assert config.distribution is not None  # noqa: S101
+    number = config.distribution.workers
+    if not settings.model.distributes:
+        raise dg.Failure(
+            f"model.kind {settings.model.kind} (config/project.yml) is fitted in one process; choose lightgbm there, "
+            "or take `distribution` out of the configuration of fitted_pipeline.",
+            allow_retries=False,
+        )
+    if settings.early_stopping is not None or settings.native_categories:
+        raise dg.Failure(
+            "early_stopping and native_categories (config/project.yml) are for a fit in one process; take them out "
+            "there, or `distribution` out of the configuration of fitted_pipeline.",
+            allow_retries=False,
+        )
+    columns = dataset_columns(settings.features, settings.target)
+    scan = tables.scan_at(tables.location(train_set.name), train_set.version, columns, config.sample)
+    pipeline = pipeline_from_config(settings, config.threads or 1)
+    with dask_workers(number, config.distribution.scheduler, config.threads or 1, DISTRIBUTED_FIT_MODULES) as workers:
+        expected = int(train_set.rows * config.sample)
+        context.log.info(
+            f"Fitting {settings.model.max_trees:,} trees on {expected:,} rows, {number} workers of {workers.where}"
+        )
+        done = workers.watched(
+            lambda: fit_on_workers(
+                workers.client, workers.addresses, scan.parts(number), pipeline, settings.features, settings.target
+            )
+        )
+    return done.pipeline, done.rows_digest, done.rows
+
+
+def log_once(
+    context: Context,
+    fitted: FittedPipeline,
+    test_set: TableVersion,
+    wheel: WheelRef,
+    settings: ProjectConfig,
+    tables: Tables,
+    tracking: MlflowTracking,
+) -> tuple[LoggedModelRef, bool]:
+    """The model of a fitted pipeline in MLflow, and whether it had to be logged."""
+    # Another wheel makes no other model: the cache key holds the code that the pipeline needs.
+    cache_key = make_cache_key(fitted.cache_key, test_set.content, settings.dataset.examples, LOG_CODE_VERSION)
+    with tracking.lock(cache_key):
+        logged = tracking.find_model(settings.experiment_name_basic, cache_key)
+        is_new = logged is None
+        if logged is None:
+            context.log.info(f"Evaluating pipeline {fitted.cache_key[:12]} on {test_set}")
+            logged = _log(context, fitted, test_set, wheel, settings, tables, tracking, cache_key)
+    metrics = tracking.metrics_of(logged.model_id)
+    context.log.info(
+        f"Model {logged.model_id} {'logged' if is_new else 'unchanged'}: ROC AUC {metrics['roc_auc']:.4f}, "
+        f"balanced accuracy {metrics['balanced_accuracy_score']:.4f}, log loss {metrics['log_loss']:.4f}"
+    )
+    return logged, is_new
+
+
+def _log(
+    context: Context,
+    fitted: FittedPipeline,
+    test_set: TableVersion,
+    wheel: WheelRef,
+    settings: ProjectConfig,
+    tables: Tables,
+    tracking: MlflowTracking,
+    cache_key: str,
+) -> LoggedModelRef:
+    from marvel_assets.tracking.model_logging import BASIC_MODEL_NAME, DataSet, log_basic_model
+    from marvel_assets.training.dataset import dataset_columns, to_frame
+
+    columns = dataset_columns(settings.features, settings.target)
+
+    def data_set(table: TableVersion, rows: "pa.Table", *, is_excerpt: bool = False) -> DataSet:
+        location = tables.location(table.name)
+        path = str(location) if isinstance(location, Path) else None
+        frame = to_frame(rows, settings.features, settings.target)
+        return DataSet(table.name, path, table.version, table.content, frame, settings.target, is_excerpt)
+
+    trained_on = fitted.trained_on
+    if fitted.workers:
+        scan = tables.scan_at(tables.location(trained_on.name), trained_on.version, columns, fitted.sample)
+        training = data_set(trained_on, scan.excerpt(), is_excerpt=True)
+    else:
+        training = data_set(trained_on, tables.read(trained_on, columns, fitted.sample))
+    tags = RunTags.collect(context.run.run_id)
+    parameters = fitted.parameters or settings.fit_settings  # those of a fit of an earlier version were not kept
+    tried = ", ".join(f"{name} {value}" for name, value in parameters.items())
+    name, page = f"{tried}, train_set v{trained_on.version}", "assets/basic_model"
+    with tracking.run(settings.experiment_name_basic, tags, name, page) as run:
+        model_id = log_basic_model(
+            fitted.pipeline,
+            training,
+            data_set(test_set, tables.read(test_set, columns)),
+            Path(wheel.path),
+            dataset=settings.dataset,
+            features=settings.features,
+            parameters=parameters,
+            tags={
+                **tags.as_dict(),
+                **tracking.description(page),
+                "rows_digest": fitted.rows_digest,
+                "training_rows": str(fitted.rows),
+                "training_sample": str(fitted.sample),
+                "training_workers": str(fitted.workers),
+            },
+        )
+        logged = LoggedModelRef(BASIC_MODEL_NAME, model_id, run.info.run_id, settings.experiment_name_basic)
+        return tracking.mark_complete(logged, cache_key)
