@@ -18,12 +18,14 @@ def run_graph(
     *,
     select: str = "*",
     resources: dict[str, Any] | None = None,
+    parameters: dict[str, Any] | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Materialise what the selection takes; a failure is told by the result.
 
     Resources are made anew, so that assets hand one another what is stored, as from process to process.
     """
-    settings = {} if source is None else {"ops": {"raw_characters": {"config": {"source": str(source)}}}}
+    configured = {"raw_characters": source and {"source": str(source)}, "fitted_pipeline": parameters}
+    settings = {"ops": {op: {"config": config} for op, config in configured.items() if config}}
     graph = dg.Definitions(
         assets=defs.assets,
         asset_checks=defs.asset_checks,

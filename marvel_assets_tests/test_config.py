@@ -390,3 +390,27 @@ def test_an_empty_override_is_none(no_overrides: pytest.MonkeyPatch):
 
     # then
     assert RunTags.collect("run").run_id == "run"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({"n_estimators": 300}, ("lightgbm", 300)),
+        ({"kind": "hist_gradient_boosting", "max_iter": 30}, ("hist_gradient_boosting", 30)),
+        ({"n_estimatorss": 3}, "model.n_estimatorss: unknown key"),
+        ({"n_estimators": 0}, "model.n_estimators: Input should be greater than 0"),
+    ],
+)
+def test_arguments_of_the_classifier_take_the_place_of_those_configured(
+    parameters: dict[str, object], expected: tuple[str, int] | str
+):
+    # given
+    config = ProjectConfig.from_yaml(PROJECT_ROOT / "config" / "project.yml")
+
+    # then
+    if isinstance(expected, str):
+        with pytest.raises(ConfigError, match=expected):
+            config.with_parameters(parameters)
+    else:
+        changed = config.with_parameters(parameters).model
+        assert (changed.kind, changed.max_trees) == expected

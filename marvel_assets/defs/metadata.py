@@ -9,10 +9,21 @@ import dagster as dg
 
 from marvel_assets.defs.resources import configured_project
 from marvel_assets.storage.tables import Tables, WriteResult
+from marvel_assets.utils.redaction import escape_markdown
 
 OWNERS = ["team:marvel"]
 FRESHNESS_POLICY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8), warn_window=timedelta(days=7, hours=6))
 """Refreshed each week, with a day's grace to fix failures."""
+
+PREVIEW_ROWS, MAX_CELL = 5, 60
+
+
+def markdown_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> dg.MetadataValue:
+    """A table that stands on the asset's page, where it has fewer than 1,000 letters; else a click away."""
+    header = list(columns)
+    cells = [["" if cell is None else escape_markdown(str(cell)[:MAX_CELL]) for cell in row] for row in rows]
+    lines = [header, ["---"] * len(header), *cells]
+    return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
 
 
 def with_place(spec: dg.AssetSpec, tables: Tables) -> dg.AssetSpec:
@@ -32,11 +43,13 @@ def _place(table: str, tables: Tables) -> dict[str, dg.MetadataValue]:
 def table_metadata(written: WriteResult, tables: Tables) -> dict[str, dg.MetadataValue]:
     """What is known of a table's version."""
     table = written.commit.table
+    preview = tables.preview(table, PREVIEW_ROWS)
     return {
+        "preview": markdown_table(preview.column_names, zip(*preview.to_pydict().values(), strict=True)),
         **_place(table.name, tables),
         "dagster/row_count": dg.MetadataValue.int(table.rows),
         "delta_version": dg.MetadataValue.int(table.version),
-        "content": dg.MetadataValue.text(table.content),
+        "content_hash": dg.MetadataValue.text(table.content),
         "unchanged": dg.MetadataValue.bool(not written.is_new),
     }
 

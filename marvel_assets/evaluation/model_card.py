@@ -9,7 +9,7 @@ from marvel_assets.evaluation.metrics import labelled
 from marvel_assets.utils.redaction import escape_markdown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from marvel_assets.datasets.base import Dataset
     from marvel_assets.evaluation.gate import GateResult
@@ -76,9 +76,13 @@ def model_card(facts: ModelCardData, result: GateResult | None = None) -> str:
     if result is not None:
         parts += ["## The gate", gate_report(result)]
     if facts.plots:
-        links = [f"![{name}]({PICTURE}{name}.png&run_uuid={facts.run_id})" for name in facts.plots]
-        parts += ["## Pictures", "\n".join(links)]
+        parts += ["## Pictures", picture_links(facts.plots, facts.run_id)]
     return "\n\n".join(parts) + "\n"
+
+
+def picture_links(plots: Iterable[str], run_id: str) -> str:
+    """The pictures of an MLflow run, as links that MLflow's pages resolve."""
+    return "\n".join(f"![{name}]({PICTURE}{name}.png&run_uuid={run_id})" for name in plots)
 
 
 def with_full_links(card: str, mlflow_pages: str) -> str:

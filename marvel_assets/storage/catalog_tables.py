@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
+    from marvel_assets.storage.references import TableVersion
+
 
 class CatalogTables(Tables):
     """Tables under three-level names in Unity Catalog, read through Spark and Arrow."""
@@ -27,6 +29,10 @@ class CatalogTables(Tables):
     def location(self, name: str) -> TablePath:
         """The three-level name, quoted for Spark SQL."""
         return quoted(name)
+
+    def preview(self, table: TableVersion, rows: int) -> pa.Table:
+        """Let Spark fetch the rows."""
+        return self._version(self.location(table.name), table.version).limit(rows).toArrow()
 
     def count_at(self, location: TablePath, version: int) -> int:
         """Count the rows of a version where they are."""

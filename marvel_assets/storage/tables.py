@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -159,6 +160,15 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
             if versions := [number for number, held in contents.items() if content and held.startswith(content)]:
                 return location, version if version in versions else max(versions)
         raise TableNotFoundError(f"the rows with content {content} are not at {' or '.join(map(str, places))}.")
+
+    def preview(self, table: TableVersion, rows: int) -> pa.Table:
+        """A few rows of a version, in no order."""
+        import pyarrow as pa
+        from deltalake import DeltaTable
+
+        found = pa.RecordBatchReader.from_stream(DeltaTable(self.location(table.name), version=table.version).scan())
+        batches = (batch for batch in found if batch.num_rows)
+        return with_plain_texts(pa.Table.from_batches([*islice(batches, 1)], found.schema)).slice(0, rows)
 
     def count_at(self, location: TablePath, version: int) -> int:
         """How many rows a version has."""

@@ -20,6 +20,7 @@ from marvel_assets.defs.metadata import (
     column_lineage,
     column_schema,
     log_write,
+    markdown_table,
     table_metadata,
 )
 from marvel_assets.defs.readiness import check_ready
@@ -46,8 +47,14 @@ SOURCE_DIGEST = "source_digest"
 SOURCE_FINGERPRINT = "source_fingerprint"
 """How the source looked from outside when it was read, in the materialisation of raw_characters."""
 
+MAX_REASONS, MAX_REASON = 10, 200
+"""How many of the commonest reasons for rejections are recorded, and how much of each."""
+
 SHOWN = 3
 """Reasons that the failure names where every row was rejected."""
+
+SHARE, REASONS = "share", "reasons"
+"""Recorded with the commits: the share of 1 in the target, and why rows were rejected, with how many were so."""
 
 ROW_COUNT_CHECK = "accepted_and_rejected_add_up"
 CLEANED_TABLES = ("train_set", "test_set", "rejected_characters")
@@ -199,8 +206,8 @@ def characters(
     }
     if current.keys() == latest_by_asset.keys():
         for asset, latest in current.items():
-            yield _character_result(context, asset, WriteResult(latest, is_new=False), tables)
-        _fail_if_all_rejected(raw_characters, next(iter(current.values())), project, engine, tables)
+            yield _character_result(context, asset, WriteResult(latest, is_new=False), project, tables)
+        _fail_if_all_rejected(raw_characters, next(iter(current.values())), project, tables)
         return
 
     context.log.info(f"Cleaning and splitting the {raw_characters.rows:,} rows of {raw_characters}")
@@ -215,26 +222,29 @@ def characters(
         _check_that_no_row_is_lost(raw_characters, counts)
         for asset in selected:
             provenance = {"raw_characters": str(raw_characters), **made_of, "read": raw_characters.rows, **counts}
+            if asset == "rejected_characters":
+                commonest = session.fetchall(top_rejection_reasons_sql(asset, MAX_REASONS))
+                provenance[REASONS] = [[str(reason)[:MAX_REASON], int(str(rows))] for reason, rows in commonest]
+            elif counts[asset]:
+                [(share,)] = session.fetchall(f"SELECT avg({project.config.target}) FROM {asset}")  # noqa: S608
+                provenance[SHARE] = round(float(str(share)), 4)
             written = tables.write_if_changed(session, asset, project.config.qualified(asset), provenance)
-            yield _character_result(context, asset, written, tables)
-    _fail_if_all_rejected(raw_characters, written.commit, project, engine, tables)
+            yield _character_result(context, asset, written, project, tables)
+    _fail_if_all_rejected(raw_characters, written.commit, project, tables)
 
 
-def _fail_if_all_rejected(raw: TableVersion, commit: Commit, project: Project, engine: Engine, tables: Tables) -> None:
+def _fail_if_all_rejected(raw: TableVersion, commit: Commit, project: Project, tables: Tables) -> None:
     """Fail with the commonest reasons where every row was rejected."""
     rejections = tables.latest(project.config.qualified("rejected_characters"))
     if commit.provenance["train_set"] + commit.provenance["test_set"] > 0 or rejections is None:
         return
     if rejections.provenance["raw_content"] != raw.content:
         return  # they were not selected, and are of other rows
-    table = rejections.table
-    with engine.session() as session:
-        session.read_table(tables.location(table.name), table.version, "rejections")
-        commonest = session.fetchall(top_rejection_reasons_sql("rejections", SHOWN))
-    reasons = "; ".join(f"{int(str(rows)):,} rows: {escape_control(str(reason))}" for reason, rows in commonest)
+    commonest = rejections.provenance.get(REASONS, [])[:SHOWN]
+    reasons = "; ".join(f"{rows:,} rows: {escape_control(reason)}" for reason, rows in commonest)
     raise dg.Failure(
-        f"All {raw.rows:,} rows of {raw} were rejected. Most common reasons: {reasons}. {table} has all rows, each "
-        "with its reason.",
+        f"All {raw.rows:,} rows of {raw} were rejected. Most common reasons: {reasons}. {rejections.table} has all "
+        "rows, each with its reason.",
         allow_retries=False,
     )
 
@@ -254,16 +264,22 @@ def _check_that_no_row_is_lost(raw: TableVersion, counts: Mapping[str, int]) -> 
 
 
 def _character_result(
-    context: dg.AssetExecutionContext, asset: str, written: WriteResult, tables: Tables
+    context: dg.AssetExecutionContext, asset: str, written: WriteResult, project: Project, tables: Tables
 ) -> dg.MaterializeResult[TableVersion]:
     log_write(context.log, written)
     provenance = written.commit.provenance
     counts = {name: provenance[name] for name in ("read", *CLEANED_TABLES)}
+    at_a_glance: dict[str, dg.MetadataValue] = {}
+    if SHARE in provenance:
+        alive = project.config.dataset.target.labels[1]
+        at_a_glance = {f"share_{alive}": dg.MetadataValue.float(provenance[SHARE])}
+    elif REASONS in provenance:
+        at_a_glance = {"reasons": markdown_table(["reason", "rows"], provenance[REASONS])}
     return dg.MaterializeResult(
         asset_key=asset,
         value=written.commit.table,
         data_version=dg.DataVersion(written.commit.table.data_version),
-        metadata={**table_metadata(written, tables), "made_from": provenance["raw_characters"]},
+        metadata={**at_a_glance, **table_metadata(written, tables), "made_from": provenance["raw_characters"]},
         check_results=[_adds_up(counts)] if asset == "rejected_characters" else [],
     )
 

@@ -2,10 +2,11 @@
 
 import dagster as dg
 
-from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS, picture
+from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS, markdown_table, picture
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.defs.training.fitting import FIT_CODE_VERSION, LOG_CODE_VERSION, FitConfig, fit_once, log_once
+from marvel_assets.evaluation.metrics import labelled
 from marvel_assets.storage.pipeline_cache import FittedPipeline, PipelineCache
 from marvel_assets.storage.references import LoggedModelRef, TableVersion, WheelRef
 from marvel_assets.storage.tables import Tables
@@ -74,15 +75,21 @@ def basic_model(
     retraining_lock: RetrainingLock,
 ) -> dg.MaterializeResult[LoggedModelRef]:
     """The pipeline logged in MLflow: signature, example, both data sets at their versions, metrics and plots."""
+    from marvel_assets.evaluation.model_card import picture_links, with_full_links
+
     retraining_lock.acquire(context)
     logged, is_new = log_once(context, fitted_pipeline, test_set, inference_wheel, project.config, tables, tracking)
-    metrics = tracking.metrics_of(logged.model_id)
+    metrics, plots = tracking.metrics_of(logged.model_id), tracking.plots_of(logged)
     return dg.MaterializeResult(
         value=logged,
         data_version=dg.DataVersion(logged.data_version),
         metadata={
+            "metrics": markdown_table(
+                ["metric", "on the test rows"], [(name, f"{value:.3f}") for name, value in labelled(metrics).items()]
+            ),
+            "plots": dg.MetadataValue.md(with_full_links(picture_links(plots, logged.run_id), tracking.ui_url)),
             **{name: dg.MetadataValue.float(value) for name, value in metrics.items()},
-            **{name: picture(png, name) for name, png in tracking.plots_of(logged).items()},
+            **{name: picture(png, name) for name, png in plots.items()},
             "model_id": logged.model_id,
             "mlflow_run": dg.MetadataValue.url(tracking.run_url(logged)),
             "mlflow_model": dg.MetadataValue.url(tracking.model_url(logged)),

@@ -9,6 +9,7 @@ import pytest
 from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets.definitions import defs
 from marvel_assets.defs.ingestion import assets as ingestion
+from marvel_assets.defs.metadata import markdown_table
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.graph import failure_of, metadata_of, run_graph, work_of
@@ -39,6 +40,30 @@ def rows(number: int) -> pd.DataFrame:
 def save(folder: Path, *parts: pd.DataFrame) -> Path:
     pd.concat(parts).to_csv(folder / "characters.csv", index=False)
     return folder / "characters.csv"
+
+
+def test_pages_show_some_rows_of_each_table_the_share_alive_and_why_rows_were_rejected(home: ProjectPaths):
+    for _ in ("written", "unchanged"):
+        # when
+        result = run_graph(home, select=",".join(TABLES))
+
+        # then
+        shown = {name: metadata_of(result, name) for name in TABLES}
+        assert {str(metadata["preview"]).count("\n") for metadata in shown.values()} == {6}
+        assert 0.6 < float(str(shown["train_set"]["share_alive"])) < 0.9
+        header, _, commonest, *_ = str(shown["rejected_characters"]["reasons"]).splitlines()
+        assert header == "| reason | rows |"
+        assert int(commonest.split(" | ")[-1].rstrip(" |")) > 0
+
+
+def test_a_cell_is_shown_letter_by_letter_and_no_more_than_a_line_of_it():
+    # when
+    shown = str(markdown_table(["cell"], [["![x](y)|"], ["a" * 100], [None]]).value).splitlines()
+
+    # then
+    assert "![" not in shown[2]
+    assert shown[2].count("|") == 2
+    assert shown[3:] == [f"| {'a' * 60} |", "|  |"]
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What is known of the basic model in MLflow."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +170,16 @@ def test_another_wheel_makes_no_other_model(materialised: ProjectPaths):
     result = run_graph(materialised, select="basic_model")
 
     # then
-    assert metadata_of(result, "basic_model")["unchanged"]
+    metadata = metadata_of(result, "basic_model")
+    assert metadata["unchanged"]
+
+    # and the page of an unchanged model shows what matters first, in few enough letters to be shown at once
+    assert [*metadata][:2] == ["metrics", "plots"]
+    assert re.match(
+        r"\| metric \| on the test rows \|\n\| --- \| --- \|\n\| ROC AUC \| 0\.\d{3} \|\n", str(metadata["metrics"])
+    )
+    assert "](http://127.0.0.1:5000/get-artifact?path=plots%2Froc_curve.png&run_uuid=" in str(metadata["plots"])
+    assert len(str(metadata["plots"])) < 1000
 
 
 @pytest.mark.parametrize(

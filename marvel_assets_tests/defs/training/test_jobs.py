@@ -1,5 +1,6 @@
-"""The job `tune`: it proposes parameters, logs how they were found, and changes nothing."""
+"""The jobs `trial` and `tune`: what they try is logged and shown, and nothing that is served changes."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,8 @@ from marvel_assets.config import ProjectConfig
 from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
-from marvel_assets_tests.commands import reference
-from marvel_assets_tests.graph import failure_of, run_graph, run_job
+from marvel_assets_tests.commands import reference, state_of
+from marvel_assets_tests.graph import failure_of, metadata_of, run_graph, run_job
 
 pytestmark = pytest.mark.integration
 
@@ -28,6 +29,35 @@ def trained(home: ProjectPaths, first_run: ProjectPaths) -> ProjectPaths:
     shutil.copytree(first_run.warehouse, home.warehouse)
     shutil.copytree(first_run.references, home.references)
     return home
+
+
+def test_a_trial_is_logged_and_shown_beside_the_champion_and_moves_nothing(
+    materialised: ProjectPaths, small_project: Path, capfd: pytest.CaptureFixture[str]
+):
+    # given
+    before = state_of(materialised, small_project)
+    parameters = {"n_estimators": 30, "max_depth": 3}
+
+    # when
+    result = run_job(materialised, "trial", "try_parameters", parameters=parameters)
+
+    # then
+    assert result.success, failure_of(result)
+    after = state_of(materialised, small_project)
+    assert (after.versions, after.aliases, after.table_versions) == (
+        before.versions, before.aliases, before.table_versions,
+    )  # fmt: skip
+    told = capfd.readouterr().err
+    assert re.search(r"trial +basic version 1\nROC AUC +0\.\d{4} +0\.\d{4}\n", told)
+    assert "The gate would " in told
+    [made] = after.mlflow_runs.keys() - before.mlflow_runs.keys()
+    run = connect(f"sqlite:///{materialised.mlflow_database}", materialised.locks).get_run(made)
+    assert (run.data.params["n_estimators"], run.data.params["trees"]) == ("30", "30")
+    assert "n_estimators 30" in run.info.run_name
+
+    # and when the same is fitted from the Launchpad, the fit is found done
+    again = run_graph(materialised, select="fitted_pipeline", parameters={"parameters": parameters})
+    assert metadata_of(again, "fitted_pipeline")["unchanged"]
 
 
 @pytest.fixture
