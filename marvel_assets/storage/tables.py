@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -164,11 +163,10 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
     def preview(self, table: TableVersion, rows: int) -> pa.Table:
         """A few rows of a version, in no order."""
         import pyarrow as pa
-        from deltalake import DeltaTable
 
-        found = pa.RecordBatchReader.from_stream(DeltaTable(self.location(table.name), version=table.version).scan())
-        batches = (batch for batch in found if batch.num_rows)
-        return with_plain_texts(pa.Table.from_batches([*islice(batches, 1)], found.schema)).slice(0, rows)
+        scan = TableScan(Path(self.location(table.name)), table.version)
+        first = next(scan.batches(), None)
+        return scan.schema().empty_table() if first is None else pa.Table.from_batches([first]).slice(0, rows)
 
     def count_at(self, location: TablePath, version: int) -> int:
         """How many rows a version has."""
