@@ -1,6 +1,7 @@
 """The code location: quick to load, and whole."""
 
 import dagster as dg
+import pytest
 
 from marvel_assets.datasets import descriptions
 from marvel_assets.datasets.marvel_kaggle import DATASET
@@ -24,6 +25,7 @@ GROUPS = {
 }
 
 
+@pytest.mark.integration
 def test_loading_them_imports_nothing_heavy():
     # when
     done = succeeded(

@@ -41,6 +41,7 @@ def test_a_second_fit_predicts_the_same_bit_for_bit(fitted: Pipeline, sets: dict
     assert probabilities(again, sets["test"]) == probabilities(fitted, sets["test"])
 
 
+@pytest.mark.integration
 def test_another_process_predicts_the_same_bit_for_bit(
     fitted: Pipeline, sets: dict[str, pd.DataFrame], tmp_path_factory: pytest.TempPathFactory
 ):

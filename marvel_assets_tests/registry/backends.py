@@ -203,7 +203,9 @@ def databricks(made_backend: Callable[[str], Backend]) -> Backend:
     return made_backend("databricks")
 
 
-@pytest.fixture(params=["embedded", "oss", "databricks"])
+@pytest.fixture(
+    params=["embedded", *(pytest.param(kind, marks=pytest.mark.integration) for kind in ("oss", "databricks"))]
+)
 def backend(request: pytest.FixtureRequest, made_backend: Callable[[str], Backend]) -> Backend:
     return made_backend(request.param)
 

@@ -65,7 +65,7 @@ def test_a_model_that_was_never_logged_is_refused_and_makes_no_version(backend: 
     assert numbers(registry, backend.name) == []
 
 
-@pytest.mark.parametrize("kind", ["embedded", "databricks"])
+@pytest.mark.parametrize("kind", ["embedded", pytest.param("databricks", marks=pytest.mark.integration)])
 def test_mlflows_page_of_a_logged_model_shows_its_version(made_backend: Callable[[str], Backend], kind: str):
     # given
     backend = made_backend(kind)

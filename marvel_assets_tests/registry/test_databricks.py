@@ -14,6 +14,8 @@ from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.registry.backends import CATALOG, Backend, config_of, register
 from marvel_assets_tests.servers.databricks import DatabricksWorkspace
 
+pytestmark = pytest.mark.integration
+
 Machine = Callable[[str], DatabricksRegistry]
 
 

@@ -31,6 +31,7 @@ def spark(spark_folder: Path, tmp_path: Path) -> Spark:
     )
 
 
+@pytest.mark.integration
 def test_a_run_that_never_asks_for_the_session_imports_no_spark():
     # given
     program = (

@@ -48,7 +48,8 @@ def test_given_one_seed_when_generated_twice_then_the_frames_are_identical() -> 
     pd.testing.assert_frame_equal(first, second)
 
 
-@pytest.mark.parametrize("hash_seed", ["0", "1", "4242"])
+@pytest.mark.integration
+@pytest.mark.parametrize("hash_seed", ["1", "4242"])
 def test_given_another_hash_seed_when_generated_in_another_process_then_the_rows_are_the_same(hash_seed: str) -> None:
     # given
     program = (

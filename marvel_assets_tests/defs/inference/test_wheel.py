@@ -94,6 +94,7 @@ def test_it_holds_the_model_package_and_nothing_else(wheel: WheelRef):
     assert files == model | {"marvel_assets/__init__.py", "marvel_assets/py.typed"}
 
 
+@pytest.mark.integration
 def test_a_model_is_loaded_and_answers_with_the_wheel_alone(wheel: WheelRef, fitted: Pipeline, tmp_path: Path):
     # given: the custom model's files, and nothing of the package but what the wheel holds
     mlflow.sklearn.save_model(
