@@ -17,6 +17,7 @@ def runtime(folder: Path, script: str) -> Java:
     return Java(str(command), 17, "17")
 
 
+@pytest.mark.spark
 def test_both_jars_are_fetched_as_they_are_trusted_and_nothing_else_is_left(tmp_path: Path):
     # when
     files = provide_jars(tmp_path / "jars", tmp_path / "locks", find_java())
