@@ -124,7 +124,7 @@ def basic_model_version(
             "train_set": inputs.trained_on.rpartition("@")[2].partition(" ")[0],
             BEST_SERVED: baselines.best_with(basic_model.model_id, result),
         }
-        if champion_id or known is not None:
+        if champion_id or (known is not None and JUDGED_AGAINST in known.tags):
             tags[JUDGED_AGAINST] = champion_id
     version = register(context, basic_model, name, tracking, unity_catalog, tags, card)
     tracking.tag_registered_version(basic_model, version.version)
