@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from marvel_assets.model.estimators import KINDS, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
     from sklearn.pipeline import Pipeline
@@ -62,7 +62,13 @@ def build_pipeline(
 
 
 def fit_pipeline(
-    pipeline: Pipeline, rows: pd.DataFrame, features: Sequence[str], target: str, *, native_categories: bool = False
+    pipeline: Pipeline,
+    rows: pd.DataFrame,
+    features: Sequence[str],
+    target: str,
+    *,
+    native_categories: bool = False,
+    report: Callable[[int], None] | None = None,
 ) -> Pipeline:
     """Fit on training rows.
 
@@ -73,6 +79,7 @@ def fit_pipeline(
         target: the column to predict.
         native_categories: whether the classifier takes the codes of the encoded columns for names, and splits any of
             them from the others, instead of for numbers; it takes -1 for missing then.
+        report: is told how many trees are grown, where the classifier does so.
 
     Raises:
         ValueError: there are no rows, all have one and the same target, or a feature is missing in all of them and the
@@ -91,6 +98,8 @@ def fit_pipeline(
             "take. Leave it out of the features, or choose a model of kind lightgbm (config/project.yml)."
         )
     arguments = kind.fit_arguments(pipeline[-1], categories)
+    if report is not None:
+        arguments |= kind.progress_arguments(report)
     pipeline.fit(
         rows[list(features)], rows[target], **{f"classify__{name}": value for name, value in arguments.items()}
     )

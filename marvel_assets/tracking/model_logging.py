@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,16 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow.data.meta_dataset import MetaDataset
     from mlflow.data.pandas_dataset import PandasDataset
+    from mlflow.entities import Metric
     from sklearn.pipeline import Pipeline
 
     from marvel_assets.datasets.base import Dataset
 
 BASIC_MODEL_NAME = "lightgbm-pipeline-model"
-PLOTS_FOLDER = "plots"
+PLOTS_FOLDER, IMPORTANCES_FILE = "plots", "feature_importance.json"
+
+CURVE_STEPS, CURVE_ROWS = 20, 5000
+"""Of a learning curve: numbers of trees, and rows that they are asked about."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +89,11 @@ def log_basic_model(
     testing: DataSet,
     wheel: Path,
     *,
+    run_id: str,
     dataset: Dataset,
     features: Sequence[str],
     parameters: Mapping[str, Any],
+    seconds: float,
     tags: Mapping[str, str],
 ) -> str:
     """Log the fitted pipeline under the active run: inputs, parameters, metrics, plots, and the model itself.
@@ -96,9 +103,11 @@ def log_basic_model(
         training: the rows of the fit.
         testing: rows that it has never seen.
         wheel: holds the pipeline's own transformer; it is installed wherever the model is loaded.
+        run_id: of the active run.
         dataset: declares the columns, and the words for the classes.
         features: the model's columns, in order.
         parameters: what decided the fit, by name.
+        seconds: that the fit took.
         tags: set on the model.
 
     Returns:
@@ -137,7 +146,17 @@ def log_basic_model(
     rows = testing.rows[list(features)]
     probability = predict_unique_rows(rows, predict_in_threads(pipeline.predict_proba))[:, 1]
     mlflow.log_metrics(evaluate(alive, probability), model_id=logged.model_id, dataset=testing_input)
+    # Through a client: MLflow would take them for measures of the model.
+    curves = [
+        mlflow.entities.Metric("training_seconds", seconds, int(time.time() * 1000), 0),
+        *_learning_curve(pipeline, training, features, "train_log_loss"),
+        *_learning_curve(pipeline, testing, features, "test_log_loss"),
+    ]
+    mlflow.MlflowClient().log_batch(run_id, metrics=curves)
     importances = kind.importances(pipeline[-1], pipeline[:-1].transform(rows), testing.rows[testing.target])
+    ranked = sorted(importances, key=lambda name: -importances[name])
+    table = {"feature": ranked, kind.importance_label: [importances[name] for name in ranked]}
+    mlflow.log_table(table, IMPORTANCES_FILE)
     figures = {
         "roc_curve": plots.roc_curve(alive, probability),
         "precision_recall_curve": plots.precision_recall_curve(alive, probability),
@@ -148,3 +167,20 @@ def log_basic_model(
     for name, figure in figures.items():
         mlflow.log_figure(figure, f"{PLOTS_FOLDER}/{name}.png")
     return str(logged.model_id)
+
+
+def _learning_curve(pipeline: Pipeline, data: DataSet, features: Sequence[str], name: str) -> list[Metric]:
+    """The log loss after ever more trees, as a metric with steps, which MLflow charts."""
+    from mlflow.entities import Metric
+    from sklearn.metrics import log_loss
+
+    from marvel_assets.model.estimators import kind_of
+
+    kind, rows = kind_of(pipeline), data.rows.sample(min(len(data.rows), CURVE_ROWS), random_state=0)
+    trees = kind.count_trees(pipeline[-1])
+    steps = sorted({max(1, trees * part // CURVE_STEPS) for part in range(1, CURVE_STEPS + 1)})
+    encoded = pipeline[:-1].transform(rows[list(features)])
+    stages = zip(steps, kind.staged_probabilities(pipeline[-1], encoded, steps), strict=True)
+    losses = {step: float(log_loss(rows[data.target], probability, labels=[0, 1])) for step, probability in stages}
+    now = int(time.time() * 1000)
+    return [Metric(name, loss, now, step) for step, loss in losses.items()]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from marvel_assets.datasets.base import BLANKS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
@@ -34,7 +36,13 @@ def pipeline_from_config(config: ProjectConfig, threads: int) -> Pipeline:
     )
 
 
-def fit_from_config(config: ProjectConfig, rows: pd.DataFrame, ids: pd.Series | None, threads: int) -> Pipeline:
+def fit_from_config(
+    config: ProjectConfig,
+    rows: pd.DataFrame,
+    ids: pd.Series | None,
+    threads: int,
+    report: Callable[[str], object] | None = None,
+) -> Pipeline:
     """Build the pipeline that a configuration describes, and fit it on training rows.
 
     Args:
@@ -42,6 +50,7 @@ def fit_from_config(config: ProjectConfig, rows: pd.DataFrame, ids: pd.Series | 
         rows: features and target.
         ids: of the rows; needed where the number of trees is to be found.
         threads: how many the fit uses.
+        report: takes lines that tell how far the fit is.
 
     Raises:
         ValueError: the rows don't do for a fit, naming column or key.
@@ -50,6 +59,7 @@ def fit_from_config(config: ProjectConfig, rows: pd.DataFrame, ids: pd.Series | 
 
     from marvel_assets.model.pipeline import fit_pipeline
     from marvel_assets.training.early_stopping import find_best_iteration
+    from marvel_assets.training.progress import Progress
 
     pipeline = pipeline_from_config(config, threads)
     with threadpool_limits(threads, user_api="openmp"):  # scikit-learn's trees have no argument for it
@@ -60,4 +70,9 @@ def fit_from_config(config: ProjectConfig, rows: pd.DataFrame, ids: pd.Series | 
                 )
             trees = find_best_iteration(pipeline, rows, ids, config, config.early_stopping)
             pipeline.set_params(**{f"classify__{config.model.trees_argument}": trees})
-        return fit_pipeline(pipeline, rows, config.features, config.target, native_categories=config.native_categories)
+        trees = pipeline[-1].get_params()[config.model.trees_argument]
+        return fit_pipeline(
+            pipeline, rows, config.features, config.target,
+            native_categories=config.native_categories,
+            report=Progress(report, trees) if report else None,
+        )  # fmt: skip

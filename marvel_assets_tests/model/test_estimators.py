@@ -154,3 +154,27 @@ def test_contributions_and_base_value_add_up_to_the_raw_score_where_there_are_an
     said = answer()
     sums = [sum(each.values()) + base for each, base in zip(said["contributions"], said["base_value"], strict=True)]
     np.testing.assert_allclose(sums, fitted.predict(rows, raw_score=True))
+
+
+def test_it_tells_what_it_would_have_said_with_fewer_trees(
+    estimator: Estimator, fitted: Pipeline, sets: dict[str, pd.DataFrame]
+):
+    # when
+    rows = encoded(fitted, sets["test"])
+    [few, all_of_them] = estimator.staged_probabilities(fitted[-1], rows, [3, 20])
+
+    # then
+    np.testing.assert_allclose(all_of_them, fitted.predict_proba(sets["test"][FEATURE_NAMES])[:, 1])
+    assert log_loss(sets["test"][TARGET], few) > log_loss(sets["test"][TARGET], all_of_them)
+
+
+def test_a_fit_of_lightgbm_reports_each_tree(sets: dict[str, pd.DataFrame]):
+    # given
+    grown: list[int] = []
+
+    # when
+    pipeline = build_pipeline(CATEGORICAL, FEW[LightGBM], 1)
+    fit_pipeline(pipeline, sets["train"], FEATURE_NAMES, TARGET, report=grown.append)
+
+    # then
+    assert grown == list(range(1, 21))

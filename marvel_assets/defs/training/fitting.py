@@ -129,7 +129,7 @@ def _fit(
     del read  # else every row would stand in memory twice while the pipeline is fitted
     threads, trees = config.threads or default_threads(), settings.model.max_trees
     context.log.info(f"Fitting {trees:,} trees on {len(rows):,} rows, {threads} thread(s)")
-    pipeline = fit_from_config(settings, rows, ids, threads)
+    pipeline = fit_from_config(settings, rows, ids, threads, context.log.info)
     return pipeline, rows_digest(rows), len(rows)
 
 
@@ -239,9 +239,11 @@ def _log(
             training,
             data_set(test_set, tables.read(test_set, columns)),
             Path(wheel.path),
+            run_id=run.info.run_id,
             dataset=settings.dataset,
             features=settings.features,
             parameters=parameters,
+            seconds=fitted.seconds,
             tags={
                 **tags.as_dict(),
                 **tracking.description(page),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -76,6 +76,11 @@ class Estimator(BaseModel, ABC):
             What ``fit`` is then called with, besides rows and target.
         """
 
+    @staticmethod
+    def progress_arguments(report: Callable[[int], None]) -> dict[str, Any]:  # noqa: ARG004
+        """What ``fit`` is called with so that it reports how many trees are grown; nothing where it can't."""
+        return {}
+
     @classmethod
     @abstractmethod
     def find_best_iteration(
@@ -109,6 +114,13 @@ class Estimator(BaseModel, ABC):
     @abstractmethod
     def count_trees(classifier: Classifier) -> int:
         """How many trees a fitted classifier has grown."""
+
+    @staticmethod
+    @abstractmethod
+    def staged_probabilities(
+        classifier: Classifier, rows: pd.DataFrame, steps: Sequence[int]
+    ) -> Iterable[npt.NDArray[np.float64]]:
+        """The probabilities of class 1 by the first so many trees alone, for each number of trees, in rising order."""
 
     @staticmethod
     @abstractmethod

@@ -9,8 +9,10 @@ from pydantic import Field
 from marvel_assets.model.estimators.base import Estimator, suggest_fraction
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    import numpy as np
+    import numpy.typing as npt
     import optuna
     import pandas as pd
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -84,6 +86,13 @@ class HistGradientBoosting(Estimator):
     @staticmethod
     def count_trees(classifier: HistGradientBoostingClassifier) -> int:
         return int(classifier.n_iter_)
+
+    @staticmethod
+    def staged_probabilities(
+        classifier: HistGradientBoostingClassifier, rows: pd.DataFrame, steps: Sequence[int]
+    ) -> Iterable[npt.NDArray[np.float64]]:
+        stages = enumerate(classifier.staged_predict_proba(rows), start=1)
+        return (probability[:, 1] for step, probability in stages if step in steps)
 
     @staticmethod
     def importances(

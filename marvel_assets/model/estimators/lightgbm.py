@@ -9,7 +9,7 @@ from pydantic import Field
 from marvel_assets.model.estimators.base import Estimator, suggest_fraction
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -60,6 +60,10 @@ class LightGBM(Estimator):
     def fit_arguments(classifier: LGBMClassifier, categories: Sequence[str]) -> dict[str, Any]:  # noqa: ARG004
         return {"categorical_feature": list(categories) or "auto"}
 
+    @staticmethod
+    def progress_arguments(report: Callable[[int], None]) -> dict[str, Any]:
+        return {"callbacks": [lambda state: report(state.iteration + 1)]}
+
     @classmethod
     def find_best_iteration(
         cls,
@@ -99,6 +103,14 @@ class LightGBM(Estimator):
     @staticmethod
     def count_trees(classifier: LGBMClassifier) -> int:
         return int(classifier.booster_.num_trees())
+
+    @staticmethod
+    def staged_probabilities(
+        classifier: LGBMClassifier, rows: pd.DataFrame, steps: Sequence[int]
+    ) -> Iterable[npt.NDArray[np.float64]]:
+        import numpy as np
+
+        return (np.asarray(classifier.predict_proba(rows, num_iteration=step))[:, 1] for step in steps)
 
     @staticmethod
     def importances(classifier: LGBMClassifier, rows: pd.DataFrame, target: pd.Series) -> Mapping[str, float]:  # noqa: ARG004

@@ -72,6 +72,12 @@ def test_parameters_tags_and_plots_are_there(client: mlflow.MlflowClient, run: m
     assert {name: run.data.params[name] for name in FEW_TREES} == {k: str(v) for k, v in FEW_TREES.items()}
     assert {"git_sha", "branch", "run_id", "dagster_run_id"} <= run.data.tags.keys()
     assert {Path(file.path).stem for file in client.list_artifacts(run.info.run_id, "plots")} == PLOTS
+    assert run.data.metrics["training_seconds"] > 0
+    for name in ("train_log_loss", "test_log_loss"):
+        curve = client.get_metric_history(run.info.run_id, name)
+        assert [metric.step for metric in curve] == list(range(1, 21))
+        assert curve[-1].value < curve[0].value
+    assert "feature_importance.json" in {file.path for file in client.list_artifacts(run.info.run_id)}
 
 
 def test_the_model_is_stored_as_skops_with_given_requirements(first_run: ProjectPaths):
