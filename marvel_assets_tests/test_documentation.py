@@ -1,6 +1,8 @@
 """The examples of README.md and docs/ work as they stand there, each in a new terminal."""
 
 import contextlib
+import doctest
+import importlib
 import os
 import re
 import shlex
@@ -141,7 +143,9 @@ def terminal(tmp_path: Path, every_model_passes: Path, spark_folder: Path) -> di
 @pytest.mark.slow(reason="runs every command of a document, one of which makes a scoring environment")
 @pytest.mark.timeout(SECONDS + 500)
 @pytest.mark.skipif(shutil.which("curl") is None, reason="README.md asks the model with curl")
-@pytest.mark.parametrize("documents", [["README.md", "docs/serving.md"], ["docs/deployment.md"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "documents", [["README.md", "docs/serving.md", "docs/lecture4.md"], ["docs/deployment.md"]], ids=" ".join
+)
 def test_every_block_works_as_it_stands(documents: list[str], checkout: Path, terminal: dict[str, str]):
     # given
     blocks = [block for document in documents for block in blocks_of(PROJECT_ROOT / document)
@@ -164,6 +168,21 @@ def test_every_block_works_as_it_stands(documents: list[str], checkout: Path, te
     assert code == 0, shown.read_text()[-8000:]
     asked = sum("/invocations" in block.text for block in blocks)
     assert shown.read_text().count('{"predictions": {"Survival prediction": ["') == asked, shown.read_text()[-8000:]
+
+
+DOCTESTED = [file for file in sorted((PROJECT_ROOT / "marvel_assets").rglob("*.py")) if ">>> " in file.read_text()]
+
+
+@pytest.mark.parametrize("file", DOCTESTED, ids=lambda file: file.stem)
+def test_the_examples_of_docstrings_are_as_they_stand(file: Path):
+    # given
+    name = ".".join(file.relative_to(PROJECT_ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+    # when
+    failed, tried = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+
+    # then
+    assert (failed, tried > 0) == (0, True)
 
 
 @pytest.mark.parametrize("block", [block for block in ALL_BLOCKS if block.language == "yaml"], ids=str)

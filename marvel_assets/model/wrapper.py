@@ -1,5 +1,6 @@
 """The custom model: the basic one, answering in words."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,15 @@ ARTIFACT = "lightgbm-pipeline"
 
 PROBABILITY, EXPLAIN = "probability", "explain"
 """The parameters of ``predict``: whether the answer holds more than the words."""
+
+
+def adjust_predictions(classes: Sequence[int], answer: str, labels: Sequence[str]) -> dict[str, list[Any]]:
+    """Predicted classes in words.
+
+    >>> adjust_predictions([1, 0], "Survival prediction", ["dead", "alive"])
+    {'Survival prediction': ['alive', 'dead']}
+    """
+    return {answer: [labels[int(each)] for each in classes]}
 
 
 class MarvelModelWrapper(PythonModel):
@@ -51,7 +61,7 @@ class MarvelModelWrapper(PythonModel):
         if features.empty:  # LightGBM wants a row
             return {self.answer: []}
         classes = predict_unique_rows(features, self.model.predict)
-        answer: dict[str, list[Any]] = {self.answer: [self.labels[int(found)] for found in classes]}
+        answer = adjust_predictions(classes, self.answer, self.labels)
         if params and params.get(PROBABILITY):
             answer[PROBABILITY] = predict_unique_rows(features, self.model.predict_proba)[:, 1].tolist()
         if params and params.get(EXPLAIN):

@@ -63,10 +63,13 @@ class DataSet:
         from mlflow.models import infer_signature
         from mlflow.types import Schema
 
-        source = DeltaDatasetSource(
-            path=self.path,
-            delta_table_name=None if self.path else self.table,
-            delta_table_version=str(self.version),  # type: ignore[arg-type]
+        from marvel_assets.tracking.delta_source import DeltaFolderSource
+
+        version: Any = str(self.version)
+        source = (
+            DeltaFolderSource(path=self.path, delta_table_version=version)
+            if self.path
+            else DeltaDatasetSource(delta_table_name=self.table, delta_table_version=version)
         )
         name, digest = self.table.rpartition(".")[2], f"v{self.version}-{self.content[:16]}"
         with warnings.catch_warnings():

@@ -26,7 +26,7 @@ class RunTags(BaseModel):
 
     git_sha: TracingText
     branch: TracingText
-    run_id: TracingText
+    run_id: TracingText | None = None
 
     @classmethod
     def collect(cls, dagster_run_id: str) -> RunTags:
@@ -60,4 +60,4 @@ class RunTags(BaseModel):
 
     def as_dict(self) -> dict[str, str]:
         """The tags as MLflow takes them: text by name."""
-        return self.model_dump()
+        return self.model_dump(exclude_none=True)

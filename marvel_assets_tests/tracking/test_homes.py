@@ -94,3 +94,16 @@ def test_a_second_home_goes_on_when_the_first_one_is_gone(
     assert (version["version"], version["champion"]) == (2, "1")
     assert "judged on marvel_dev.marvel_characters.test_set@v0" in version["model_card"]
     assert metadata_of(result, "drift_report")["reason"] == "nothing has drifted"
+
+
+def test_the_rows_that_trained_a_model_are_had_from_mlflow_without_spark(materialised: ProjectPaths):
+    # given
+    run = connect(materialised.mlflow_uri, materialised.locks).get_run(reference(materialised, "basic_model").run_id)
+    [training] = [given for given in run.inputs.dataset_inputs if given.tags[0].value == "training"]
+
+    # when
+    rows = mlflow.data.get_source(training).load()
+
+    # then
+    assert len(rows) == reference(materialised, "train_set").rows
+    assert {"Id", "Alive"} <= set(rows.columns)

@@ -52,7 +52,7 @@ def test_both_data_sets_are_inputs_at_their_true_version(first_run: ProjectPaths
     assert set(inputs) == {"training", "testing"}
     for context, asset in {"training": "train_set", "testing": "test_set"}.items():
         table, source = reference(first_run, asset), json.loads(inputs[context].source)
-        assert inputs[context].source_type == "delta_table"
+        assert inputs[context].source_type == "delta_folder"
         assert source["delta_table_version"] == str(table.version)
         assert DeltaTable(source["path"], version=int(source["delta_table_version"])).count() == table.rows
         assert inputs[context].digest.startswith(f"v{table.version}-")
