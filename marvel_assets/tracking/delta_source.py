@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from mlflow.data.delta_dataset_source import DeltaDatasetSource
-from mlflow.utils._spark_utils import _get_active_spark_session
 
 
 class DeltaFolderSource(DeltaDatasetSource):
@@ -21,8 +21,9 @@ class DeltaFolderSource(DeltaDatasetSource):
 
     def load(self, **kwargs: Any) -> Any:  # noqa: ANN401
         """The rows of that version, as a pandas frame; as a Spark frame where a session is active."""
-        if _get_active_spark_session() is not None:
-            return super().load(**kwargs)
+        spark = sys.modules.get("pyspark.sql")  # no session can be active where nothing has imported it
+        if spark is not None and spark.SparkSession.getActiveSession() is not None:
+            return super().load(**kwargs)  # type: ignore[no-untyped-call]
         from deltalake import DeltaTable
 
         return DeltaTable(str(self.path), version=int(str(self.delta_table_version))).to_pandas()
