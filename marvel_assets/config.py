@@ -187,9 +187,11 @@ class ProjectConfig(_Strict):
                 problems += describe_problems(error, prefix=f"{name}.")
         spelled = "model" if "model" in content or "parameters" not in content else "parameters"
         own_keys = {"environment", "catalog_name", "schema_name"} & content.keys()
-        if dataset is not None:
-            content["dataset"] = dataset
         problems += [f"{key}: unknown key at the top level" for key in sorted(own_keys)]
+        try:
+            content["dataset"] = _dataset(dataset or content.get("dataset", DEFAULT_DATASET))
+        except ValueError as error:  # what follows from it would be reported as missing
+            raise ConfigError(f"{path}: dataset: {error}") from error
         try:
             config = cls.model_validate(
                 {**content, "environment": env, **(schemas[env] if not problems else _PLACEHOLDER_SCHEMA)}
@@ -210,10 +212,7 @@ class ProjectConfig(_Strict):
             content["model"] = content.pop("parameters")
         if isinstance(content.get("model"), dict):
             content["model"] = {"kind": DEFAULT_KIND, **content["model"]}
-        try:
-            dataset = _dataset(content["dataset"])
-        except ValueError:
-            return content  # reported with the other problems
+        dataset = _dataset(content["dataset"])
         schema = content.get("schema_name") or dataset.schema_name
         folder = f"/Shared/{str(schema).replace('_', '-')}"
         numbers = dataset.numeric_features

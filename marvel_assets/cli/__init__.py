@@ -53,7 +53,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     if chosen.command == "new-dataset":
-        _new_dataset(chosen.name, chosen.file, chosen.target)
+        _new_dataset(chosen.name, chosen.file, chosen.target, chosen.identifier)
         return
     ending = QuickExit() if chosen.command == "run" else None
     # Imports make objects that stay. By default Python looks through all of them again and again, for a second in all.
@@ -120,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("name", help="small letters, digits and underscores")
     new.add_argument("--from", dest="file", type=Path, required=True, help="a CSV or Parquet file with the rows")
     new.add_argument("--target", help="the column to predict (default: the last that has two values)")
+    new.add_argument("--identifier", help="the column that names a row (default: one without repeats)")
     return parser
 
 
@@ -185,16 +186,17 @@ def _do(chosen: argparse.Namespace, home: ProjectPaths) -> int:
     return code
 
 
-def _new_dataset(name: str, file: Path, target: str | None) -> None:
+def _new_dataset(name: str, file: Path, target: str | None, identifier: str | None) -> None:
     from marvel_assets import datasets
-    from marvel_assets.datasets.scaffold import ScaffoldError, new_dataset
+    from marvel_assets.datasets.columns import ScaffoldError
+    from marvel_assets.datasets.scaffold import new_dataset
 
     try:
-        folder = new_dataset(name, file, Path(datasets.__path__[0]), target)
+        folder = new_dataset(name, file, Path(datasets.__path__[0]), target, identifier)
     except ScaffoldError as error:
         sys.exit(str(error))
     print(f"Wrote {folder}: look at the guesses in __init__.py and at the rules in cleaning.sql, then\n")
-    print(f"  MARVEL_DATASET={name} MARVEL_SOURCE={shlex.quote(str(file.absolute()))} make run")
+    print(f"  export MARVEL_DATASET={name}\n  MARVEL_SOURCE={shlex.quote(str(file.resolve()))} make run")
 
 
 def _setting(text: str) -> tuple[str, Any]:

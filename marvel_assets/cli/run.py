@@ -118,7 +118,9 @@ def print_summary(home: ProjectPaths, *, ask_the_model: bool) -> None:
 
     mlflow_pages = profile_resources(home)["tracking"].ui_url or "your Databricks workspace"
     dagster_pages = f"http://{LOOPBACK}:{UI_PORT}/asset-groups"
-    print("  ask next     `marvel explain NAME-OR-ID`, `marvel score FILE -o OUT`, `make serve` (in .venv/bin)")
+    chosen = f"MARVEL_DATASET={name} " if (name := os.environ.get("MARVEL_DATASET")) else ""
+    asked = ("marvel explain NAME-OR-ID", "marvel score FILE -o OUT", "make serve")
+    print(f"  ask next     {', '.join(f'`{chosen}{command}`' for command in asked)} (in .venv/bin)")
     print(f"  look next    `make ui`, then {dagster_pages} (lineage, checks, plots) and {mlflow_pages} (MLflow)")
 
 

@@ -58,7 +58,10 @@ def served_pair(home: ProjectPaths, resources: dict[str, Any]) -> ModelPair:
     is_there = catalog.registry_uri != home.mlflow_uri or home.mlflow_database.exists()
     pair: ModelPair | None = catalog.pairs(resources["project"].config).current() if is_there else None
     if pair is None:
-        sys.exit("No model has the alias latest-model yet. Materialise the graph with `make run` first.")
+        sys.exit(
+            "No model has the alias latest-model yet. `make run` trains one; where the gate refused it, `marvel "
+            "summary` says why."
+        )
     return pair
 
 

@@ -264,7 +264,7 @@ def _csv_batches(
 
 
 def _dialect_of(head: bytes, label: str, dataset: Dataset) -> Dialect:
-    """The delimiter under which the first line has the data set's columns (else a comma), and how quotes are escaped.
+    """The delimiter under which the first line has most of the data set's columns, and how quotes are escaped.
 
     A quote that ends a cell is followed by a delimiter or the line's end, and one within it by another: a backslash and
     a quote before anything else mean that backslashes escape.
@@ -280,7 +280,7 @@ def _dialect_of(head: bytes, label: str, dataset: Dataset) -> Dialect:
     except (UnicodeEncodeError, csv.Error) as error:
         columns = expected(dataset.source_columns)
         raise SourceError(f"{label}: the first line is not CSV in {encoding}; expected {columns}.") from error
-    delimiter = next((found for found, names in headers.items() if set(dataset.source_columns) <= set(names)), ",")
+    delimiter = max(headers, key=lambda each: len(set(dataset.source_columns) & set(headers[each])))
     has_backslashes = re.search(rf'\\"[^"\r\n{re.escape(delimiter)}]', begin) is not None
     return Dialect(headers[delimiter], delimiter, has_backslashes)
 

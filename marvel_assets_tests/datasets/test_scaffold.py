@@ -1,6 +1,8 @@
 """A table of one's own: from a file to a folder, and from the folder to a model that answers."""
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import mlflow
@@ -10,8 +12,9 @@ from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 
 from marvel_assets import datasets
 from marvel_assets.datasets.base import load_dataset
-from marvel_assets.datasets.scaffold import ScaffoldError, new_dataset, safe_names
-from marvel_assets.paths import ProjectPaths
+from marvel_assets.datasets.columns import ScaffoldError, safe_names
+from marvel_assets.datasets.scaffold import new_dataset
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.files import InputFile, read_files
 from marvel_assets_tests.commands import reference
@@ -107,7 +110,7 @@ def test_the_guesses_of_a_hostile_table(parent: Path, tmp_path: Path):
         ({"id": [1, 2, 3, 4], "kind": list("abca"), "x": [1, 2, 1, 2]}, "kind", "column 'kind' has 3 values (a, b, c"),
         ({"id": [1, 2, 3, 4], "kind": list("abca")}, "species", "there is no column 'species'; it has id, kind"),
         ({"id": [1, 2, 3, 4], "kind": list("abca")}, None, "no column has exactly two values"),
-        ({"id": [1, 2, 2, 4], "kind": list("abba")}, None, "no column has a value of its own in each of the 4 rows"),
+        ({"id": [1, 2, 2, 4], "kind": list("abba")}, None, "'id' has 3 values: --identifier id takes it"),
         ({"id": [1, 2, 3, 4], "kind": list("abba")}, None, "besides 'id' and 'kind' no column is usable"),
     ],
     ids=["three classes", "no such target", "no target", "no identifier", "no features"],
@@ -134,11 +137,39 @@ def test_a_target_of_three_classes_is_never_guessed(parent: Path, tmp_path: Path
         new_dataset("iris", tmp_path / "iris.csv", parent)
 
 
-@pytest.mark.parametrize("name", ["", "Mine", "my-table", "../mine", "marvel_kaggle"])
-def test_a_name_that_is_taken_or_no_module_is_refused(name: str, parent: Path, tmp_path: Path):
+@pytest.mark.parametrize("name", ["", "Mine", "my-table", "../mine"])
+def test_a_name_that_no_module_can_have_is_refused(name: str, parent: Path, tmp_path: Path):
     # then
     with pytest.raises(ScaffoldError, match="choose another name"):
         new_dataset(name, cancers(tmp_path), parent)
+
+
+def test_a_name_that_is_taken_is_refused_with_what_to_delete(parent: Path, tmp_path: Path):
+    # then
+    with pytest.raises(ScaffoldError, match=r"is there already.*or delete .*marvel_kaggle first"):
+        new_dataset("marvel_kaggle", cancers(tmp_path), parent)
+
+
+def test_a_column_that_repeats_names_rows_where_that_is_asked_for(parent: Path, tmp_path: Path):
+    # given
+    rows = pd.DataFrame({"member": [1, 2, 2, 4], "kind": list("abba"), "x": [1, 2, 1, 2]})
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+
+    # when
+    folder = new_dataset("members_of_mine", tmp_path / "rows.csv", parent, "kind", "member")
+
+    # then
+    assert 'identifier="member"' in (folder / "__init__.py").read_text()
+
+
+def test_what_is_written_is_as_ruff_wants_it(parent: Path, tmp_path: Path):
+    # when
+    folder = new_dataset("cancers_to_check", cancers(tmp_path), parent)
+
+    # then
+    ruff = [sys.executable, "-m", "ruff", "check", "--config", str(PROJECT_ROOT / "pyproject.toml"), str(folder)]
+    done = subprocess.run(ruff, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def test_a_file_that_is_not_utf8_is_declared_so(parent: Path, tmp_path: Path):

@@ -1,6 +1,6 @@
 """From the source to the cleaned tables."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 from pydantic import Field
@@ -225,6 +225,8 @@ def characters(
             if asset == "rejected_characters":
                 commonest = session.fetchall(top_rejection_reasons_sql(asset, MAX_REASONS))
                 provenance[REASONS] = [[str(reason)[:MAX_REASON], int(str(rows))] for reason, rows in commonest]
+                if commonest:
+                    context.log.info(f"Rejected, mostly: {_in_words(provenance[REASONS])}")
             elif counts[asset]:
                 [(share,)] = session.fetchall(f"SELECT avg({project.config.target}) FROM {asset}")  # noqa: S608
                 provenance[SHARE] = round(float(str(share)), 4)
@@ -240,13 +242,17 @@ def _fail_if_all_rejected(raw: TableVersion, commit: Commit, project: Project, t
         return
     if rejections.provenance["raw_content"] != raw.content:
         return  # they were not selected, and are of other rows
-    commonest = rejections.provenance.get(REASONS, [])[:SHOWN]
-    reasons = "; ".join(f"{rows:,} rows: {escape_control(reason)}" for reason, rows in commonest)
+    reasons = _in_words(rejections.provenance.get(REASONS, []))
     raise dg.Failure(
         f"All {raw.rows:,} rows of {raw} were rejected. Most common reasons: {reasons}. {rejections.table} has all "
         "rows, each with its reason.",
         allow_retries=False,
     )
+
+
+def _in_words(reasons: Sequence[tuple[str, int]]) -> str:
+    """The commonest reasons for rejections, for a log or an error."""
+    return "; ".join(f"{rows:,} rows: {escape_control(reason)}" for reason, rows in reasons[:SHOWN])
 
 
 def _rows_of(session: EngineSession, relation: str) -> int:
