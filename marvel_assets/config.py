@@ -255,7 +255,8 @@ class ProjectConfig(_Strict):
     def fit_rules(self) -> tuple[object, ...]:
         """What decides how the pipeline takes a cell, besides its code."""
         dataset = self.dataset
-        return self.cat_features, self.target, dataset.fill_values, dataset.spellings, dataset.missing_texts
+        cells = dataset.fill_values, dataset.spellings, dataset.missing_texts, dataset.required_numbers
+        return self.cat_features, self.target, *cells
 
     @property
     def fit_settings(self) -> dict[str, Any]:

@@ -63,6 +63,7 @@ class Feature:
         others: what becomes of a cell that is not among ``values``: the row is rejected, or it counts as missing. None
             where ``cleaning.sql`` makes nothing else.
         has_slices: whether the gate looks at each of its values.
+        optional: whether a question to the model may leave out this column of numbers, as if it were empty.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Feature:
     missing: str | int | None = None
     others: Literal["reject", "missing"] | None = None
     has_slices: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +154,11 @@ class Dataset:
     def numeric_features(self) -> tuple[str, ...]:
         """Features that are numbers, and may be missing."""
         return tuple(feature.name for feature in self.features if feature.kind == "number")
+
+    @cached_property
+    def required_numbers(self) -> tuple[str, ...]:
+        """Features that are numbers, and have a column in every question to the model."""
+        return tuple(feature.name for feature in self.features if feature.kind == "number" and not feature.optional)
 
     @cached_property
     def slice_columns(self) -> tuple[str, ...]:

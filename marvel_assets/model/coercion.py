@@ -29,6 +29,7 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         blanks: the characters that are trimmed from both ends of a text.
         missing_texts: the texts that count as a missing cell, once they are trimmed.
         spellings: for each column of a closed list, the value that a text stands for; the text in small letters.
+        required: columns of numbers that must be there, though a missing cell of theirs stays missing.
 
     Attributes:
         feature_names_in_: the columns, in their order.
@@ -39,6 +40,7 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
     feature_names_in_: Any
     n_features_in_: int
     numeric_features_: list[str]
+    required: Sequence[str] = ()  # pipelines that were stored before there was such an argument have none
 
     def __init__(
         self,
@@ -47,11 +49,13 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         blanks: str = "",
         missing_texts: Sequence[str] = (),
         spellings: Mapping[str, Mapping[str, str]] | None = None,
+        required: Sequence[str] = (),
     ) -> None:
         self.fill_values = fill_values
         self.blanks = blanks
         self.missing_texts = missing_texts
         self.spellings = spellings
+        self.required = required
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:  # noqa: ARG002, N803
         """Learn the columns, and which of them hold numbers, from the types of a frame; it may have no rows."""
@@ -65,7 +69,7 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
 
         Args:
             X: a frame of pandas or Polars, or a ``pyarrow.Table``. Other columns are ignored. A column of numbers
-                may be absent where its missing cells stay missing.
+                may be absent where its missing cells stay missing and it is not required.
 
         Raises:
             ValueError: naming the column that is absent, or holds something that is not a number or not text.
@@ -104,7 +108,8 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
 
     def _check_columns(self, frame: pd.DataFrame) -> None:
         features = list(self.feature_names_in_)
-        optional = [name for name in self.numeric_features_ if name not in (self.fill_values or {})]
+        needed = {*(self.fill_values or {}), *self.required}
+        optional = [name for name in self.numeric_features_ if name not in needed]
         absent = [name for name in features if name not in frame.columns and name not in optional]
         if absent:
             left_out = f", of which {' and '.join(optional)} may be left out" if optional else ""

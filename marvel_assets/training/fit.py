@@ -26,6 +26,7 @@ def pipeline_from_config(config: ProjectConfig, threads: int) -> Pipeline:
         blanks=BLANKS,
         missing_texts=list(dataset.missing_texts),
         spellings={name: values for name, values in dataset.spellings.items() if name in config.features},
+        required=[name for name in dataset.required_numbers if name in config.features],
     )
     return build_pipeline(
         config.cat_features,

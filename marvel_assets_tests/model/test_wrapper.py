@@ -11,11 +11,12 @@ from sklearn.pipeline import Pipeline
 
 from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.model import wrapper as wrapper_module
+from marvel_assets.model.coercion import FeatureCoercer
 from marvel_assets.model.pipeline import TRUSTED_TYPES
 from marvel_assets.model.wrapper import ARTIFACT, MarvelModelWrapper
 from marvel_assets.tracking.signature import custom_signature, example_frame
 from marvel_assets_tests.fitted_rows import FEATURE_NAMES
-from marvel_assets_tests.kaggle import NUMERIC_FEATURES, OUTPUT_COLUMN
+from marvel_assets_tests.kaggle import FILL_VALUES, NUMERIC_FEATURES, OUTPUT_COLUMN
 
 CONFIG = {"answer": "Survival prediction", "labels": ["dead", "alive"]}
 
@@ -119,6 +120,16 @@ def test_the_rows_asked_about_stay_as_they_are(wrapper: MarvelModelWrapper, sets
 def test_only_measures_may_be_absent(wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame], column: str):
     with pytest.raises(ValueError, match=f"^column {column} is missing; "):
         wrapper.predict(None, sets["test"][FEATURE_NAMES].drop(columns=column))
+
+
+def test_a_required_measure_may_not_be_absent(sets: dict[str, pd.DataFrame]):
+    # given
+    coercer = FeatureCoercer(FILL_VALUES, required=["Height"]).fit(sets["train"][FEATURE_NAMES])
+
+    # then
+    coercer.transform(sets["test"][FEATURE_NAMES].drop(columns="Weight"))
+    with pytest.raises(ValueError, match=r"^column Height is missing; .* of which Weight may be left out"):
+        coercer.transform(sets["test"][FEATURE_NAMES].drop(columns="Height"))
 
 
 def test_the_served_model_answers_as_the_wrapper_does(

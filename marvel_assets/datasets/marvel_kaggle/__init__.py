@@ -30,6 +30,7 @@ DATASET = Dataset(
             source="Height_m",
             description="Height in metres; missing where the source has no plain decimal number.",
             examples=(1.85, None),
+            optional=True,
         ),
         Feature(
             name="Weight",
@@ -37,6 +38,7 @@ DATASET = Dataset(
             source="Weight_kg",
             description="Weight in kilograms; missing where the source has no plain decimal number.",
             examples=(90.7, None),
+            optional=True,
         ),
         Feature(
             name="Universe",

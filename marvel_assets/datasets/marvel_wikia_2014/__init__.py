@@ -30,6 +30,7 @@ DATASET = Dataset(
             source="APPEARANCES",
             description="Comic books that the character appeared in until 2014.",
             examples=(4043, None),
+            optional=True,
         ),
         Feature(
             name="Year",
@@ -37,6 +38,7 @@ DATASET = Dataset(
             source="first_year",
             description="Year of the first appearance.",
             examples=(1962, None),
+            optional=True,
         ),
         Feature(
             name="Identity",
