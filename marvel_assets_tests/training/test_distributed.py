@@ -195,7 +195,7 @@ def test_codes_of_a_part_are_put_right_and_missing_cells_stay_missing():
 
 
 def test_a_table_that_is_gone_is_named_by_the_worker_that_looked_for_it(workers: Workers, tmp_path: Path):
-    with pytest.raises(LookupError, match=rf"{tmp_path / 'gone'} has no version 0"):
+    with pytest.raises(LookupError, match=rf"{tmp_path / 'gone'} has no readable version 0"):
         fit(workers, TableScan(tmp_path / "gone", 0, tuple(dataset_columns(FEATURE_NAMES, TARGET))))
 
 
