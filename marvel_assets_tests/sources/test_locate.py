@@ -50,7 +50,8 @@ def test_a_path_may_begin_at_the_users_folder(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("content", "note"),
     [
-        (b"PageID;Name\n1;x\n", ()),
+        (b"number;word\n1;x\n", ()),
+        (b"PageID;Name\n1;x\n", ("a semicolon between cells and quotes escaped by doubling them",)),
         (",".join(SOURCE_COLUMNS).encode() + b"\n", ()),
         (";".join(SOURCE_COLUMNS).encode() + b"\n", ("a semicolon between cells and quotes escaped by doubling them",)),
         (
@@ -59,7 +60,7 @@ def test_a_path_may_begin_at_the_users_folder(tmp_path: Path, monkeypatch: pytes
         ),
         (b"PAR1", ()),
     ],
-    ids=["of other columns", "the usual one", "semicolons", "tabs and backslashes", "Parquet"],
+    ids=["of other columns", "some of the columns", "the usual one", "semicolons", "tabs and backslashes", "Parquet"],
 )
 def test_a_dialect_of_csv_that_is_not_the_usual_one_is_noted(tmp_path: Path, content: bytes, note: tuple[str, ...]):
     # given

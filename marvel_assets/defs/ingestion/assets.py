@@ -224,9 +224,9 @@ def characters(
             provenance = {"raw_characters": str(raw_characters), **made_of, "read": raw_characters.rows, **counts}
             if asset == "rejected_characters":
                 commonest = session.fetchall(top_rejection_reasons_sql(asset, MAX_REASONS))
-                provenance[REASONS] = [[str(reason)[:MAX_REASON], int(str(rows))] for reason, rows in commonest]
-                if commonest:
-                    context.log.info(f"Rejected, mostly: {_in_words(provenance[REASONS])}")
+                provenance[REASONS] = reasons = [(str(why)[:MAX_REASON], int(str(rows))) for why, rows in commonest]
+                if reasons:
+                    context.log.info(f"Rejected, mostly: {_in_words(reasons)}")
             elif counts[asset]:
                 [(share,)] = session.fetchall(f"SELECT avg({project.config.target}) FROM {asset}")  # noqa: S608
                 provenance[SHARE] = round(float(str(share)), 4)
