@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from marvel_assets.model.estimators import KINDS, kind_of
@@ -25,12 +24,14 @@ TRUSTED_TYPES = (
 
 
 def default_threads() -> int:
-    """One thread fewer than there are cores, at least one.
+    """One for each core that this process may use.
 
-    LightGBM's threads spin while they wait: with all cores taken by them, one other process slows a fit by 3 to 60
-    times; with one core left free it does not.
+    LightGBM's threads spin while they wait for each other. The package bounds that (``GOMP_SPINCOUNT``), so that a fit
+    beside other busy processes takes no longer than with one thread.
     """
-    return max(1, (os.cpu_count() or 1) - 1)
+    import joblib
+
+    return int(joblib.cpu_count())
 
 
 def build_pipeline(

@@ -50,7 +50,7 @@ class FitConfig(dg.Config):
 
     parameters: dict[str, Any] = Field(default={}, description=PARAMETERS)
     threads: int | None = Field(
-        default=None, ge=1, description="Threads that the fit uses. Default: one fewer than there are cores."
+        default=None, ge=1, description="Threads that the fit uses. Default: one for each core."
     )
     sample: float = Field(
         default=1.0,

@@ -104,9 +104,7 @@ class TuneConfig(dg.Config):
     seed: int = Field(default=616, ge=0, description="Of the folds and of the search.")
     version: int | None = Field(default=None, ge=0, description="Version of train_set. Default: the newest.")
     sample: float = Field(default=1.0, gt=0, le=1, description="Share of the training rows, by a hash of their ids.")
-    threads: int | None = Field(
-        default=None, ge=1, description="Threads that a fit uses. Default: one fewer than there are cores."
-    )
+    threads: int | None = Field(default=None, ge=1, description="Threads that a fit uses. Default: one for each core.")
 
 
 @dg.op
