@@ -176,8 +176,8 @@ def _do(chosen: argparse.Namespace, home: ProjectPaths) -> int:
             code = serve_model(home, chosen.port)
         case "summary":
             print_summary(home, ask_the_model=True)
-        case "trial" | "tune" | "rollback" | "approve" | "promote":
-            code = run_job(chosen.command, dict(chosen.settings))
+        case job if job in JOBS:
+            code = run_job(job, dict(chosen.settings))
         case "doctor":
             code = _doctor(home)
         case "spark-server":

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -16,6 +17,9 @@ FRESHNESS_POLICY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8),
 """Refreshed each week, with a day's grace to fix failures."""
 
 PREVIEW_ROWS, MAX_CELL = 5, 60
+
+SHARE = "share"
+"""Recorded with a commit: the share of the rows that are 1 in the target, or are predicted so."""
 
 
 def markdown_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> dg.MetadataValue:
@@ -38,6 +42,11 @@ def _place(table: str, tables: Tables) -> dict[str, dg.MetadataValue]:
     location = tables.location(table)
     folder = {"dagster/uri": dg.MetadataValue.text(str(location))} if isinstance(location, Path) else {}
     return {"dagster/table_name": dg.MetadataValue.text(table), **folder}
+
+
+def share_metadata(provenance: Mapping[str, Any], label: str) -> dict[str, dg.MetadataValue]:
+    """The share of the rows with the second label, where their table's commit recorded it."""
+    return {f"share_{label}": dg.MetadataValue.float(provenance[SHARE])} if SHARE in provenance else {}
 
 
 def table_metadata(written: WriteResult, tables: Tables) -> dict[str, dg.MetadataValue]:

@@ -1,7 +1,7 @@
 """What the served model says of a table of characters."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import dagster as dg
 
@@ -18,7 +18,15 @@ from marvel_assets.datasets.scoring import (
 )
 from marvel_assets.datasets.statements import cleaning_sql, text
 from marvel_assets.defs.inference.assets import custom_model_version
-from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS, column_schema, log_write, table_metadata
+from marvel_assets.defs.metadata import (
+    FRESHNESS_POLICY,
+    OWNERS,
+    SHARE,
+    column_schema,
+    log_write,
+    share_metadata,
+    table_metadata,
+)
 from marvel_assets.defs.resources import Project, configured_dataset
 from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.registry.resource import UnityCatalog
@@ -113,7 +121,7 @@ def predict_table(
     }
     previous = latest if latest is not None and made_of.items() <= latest.provenance.items() else None
     if previous is not None and previous.provenance["scored_version"] == table.version:
-        written, scored = WriteResult(previous, is_new=False), 0.0
+        written, scored = WriteResult(previous, is_new=False), 0
     else:
         with unity_catalog.files_of(pair.custom) as files, engine.session() as session:
             counts = _score(
@@ -124,12 +132,11 @@ def predict_table(
             provenance = {**made_of, "scored_version": table.version, **counts}
             written, scored = tables.write_if_changed(session, "predictions", name, provenance), counts["scored"]
     log_write(log, written)
-    alive, recorded = project.config.dataset.target.labels[1], written.commit.provenance
-    share = {f"share_{alive}": dg.MetadataValue.float(recorded["share"])} if "share" in recorded else {}
+    recorded = written.commit.provenance
     metadata = {
-        **share,
+        **share_metadata(recorded, project.config.dataset.target.labels[1]),
         **table_metadata(written, tables),
-        "scored_now": dg.MetadataValue.int(int(scored)),
+        "scored_now": dg.MetadataValue.int(scored),
         "unusable": dg.MetadataValue.int(recorded["unusable"]),
         "scored_table": dg.MetadataValue.text(str(table)),
         "model_version": dg.MetadataValue.url(tracking.version_url(pair.custom.name, pair.custom.version)),
@@ -147,7 +154,7 @@ def _score(
     *,
     model: tuple[str, int],
     files: Path,
-) -> dict[str, int | float]:
+) -> dict[str, Any]:
     """Make the relation of all predictions: of ``previous`` what still holds, and the others scored."""
     location = tables.location(table.name)
     session.read_table(location, table.version, "delivered")
@@ -181,8 +188,8 @@ def _score(
     log.info(f"Scoring {scored:,} characters of {table} with {model[0]} version {model[1]}")
     session.score("to_score", files, "scored")
     session.create_view(predictions_sql(dataset, *model, table.version, touched), "predictions")
-    counts: dict[str, int | float] = {"scored": int(str(scored)), "unusable": int(str(read)) - int(str(scored))}
+    counts: dict[str, Any] = {"scored": int(str(scored)), "unusable": int(str(read)) - int(str(scored))}
     share = f"SELECT avg(CASE WHEN prediction = {text(dataset.target.labels[1])} THEN 1 ELSE 0 END) FROM predictions"  # noqa: S608
     if (found := session.fetchall(share)[0][0]) is not None:
-        counts["share"] = round(float(str(found)), 4)
+        counts[SHARE] = round(float(str(found)), 4)
     return counts

@@ -17,10 +17,12 @@ from marvel_assets.datasets.statements import (
 from marvel_assets.defs.metadata import (
     FRESHNESS_POLICY,
     OWNERS,
+    SHARE,
     column_lineage,
     column_schema,
     log_write,
     markdown_table,
+    share_metadata,
     table_metadata,
 )
 from marvel_assets.defs.readiness import check_ready
@@ -53,8 +55,8 @@ MAX_REASONS, MAX_REASON = 10, 200
 SHOWN = 3
 """Reasons that the failure names where every row was rejected."""
 
-SHARE, REASONS = "share", "reasons"
-"""Recorded with the commits: the share of 1 in the target, and why rows were rejected, with how many were so."""
+REASONS = "reasons"
+"""Recorded with a commit: why rows were rejected, with how many were so."""
 
 ROW_COUNT_CHECK = "accepted_and_rejected_add_up"
 CLEANED_TABLES = ("train_set", "test_set", "rejected_characters")
@@ -275,11 +277,8 @@ def _character_result(
     log_write(context.log, written)
     provenance = written.commit.provenance
     counts = {name: provenance[name] for name in ("read", *CLEANED_TABLES)}
-    at_a_glance: dict[str, dg.MetadataValue] = {}
-    if SHARE in provenance:
-        alive = project.config.dataset.target.labels[1]
-        at_a_glance = {f"share_{alive}": dg.MetadataValue.float(provenance[SHARE])}
-    elif REASONS in provenance:
+    at_a_glance = share_metadata(provenance, project.config.dataset.target.labels[1])
+    if REASONS in provenance:
         at_a_glance = {"reasons": markdown_table(["reason", "rows"], provenance[REASONS])}
     return dg.MaterializeResult(
         asset_key=asset,

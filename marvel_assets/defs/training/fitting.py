@@ -97,6 +97,12 @@ def fit_once(
             fit = _fit if config.distribution is None else _fit_on_workers
             started = time.monotonic()
             pipeline, digest, rows = fit(context, config, train_set, settings, tables)
+            codes = pipeline.named_steps["encode"].infrequent_codes_
+            if rare := [name for name, code in codes.items() if code == 0]:  # no value has a code of its own
+                context.log.warning(
+                    f"{', '.join(rare)}: every value has fewer than {settings.min_frequency} training rows, so that "
+                    "all share one code and nothing is learned from them; lower min_frequency in config/project.yml"
+                )
             fitted = pipeline_cache.keep(
                 pipeline, cache_key, train_set, digest, rows, config.sample,
                 workers=config.distribution.workers if config.distribution else 0,
@@ -129,11 +135,6 @@ def _fit(
     del read  # else every row would stand in memory twice while the pipeline is fitted
     threads, trees = config.threads or default_threads(), settings.model.max_trees
     context.log.info(f"Fitting {trees:,} trees on {len(rows):,} rows, {threads} thread(s)")
-    if rare := [name for name in settings.cat_features if rows[name].value_counts().max() < settings.min_frequency]:
-        context.log.warning(
-            f"{', '.join(rare)}: every value has fewer than {settings.min_frequency} training rows, so that all share "
-            "one code and nothing is learned from them; lower min_frequency in config/project.yml"
-        )
     pipeline = fit_from_config(settings, rows, ids, threads, context.log.info)
     return pipeline, rows_digest(rows), len(rows)
 
