@@ -127,17 +127,14 @@ class DuckDBSession(EngineSession):
         import mlflow
         import pyarrow as pa
 
-        from marvel_assets.model.batching import predict_in_threads
-
         loaded = mlflow.pyfunc.load_model(str(model))
         features = loaded.metadata.get_input_schema().input_names()
         [answer] = loaded.metadata.get_output_schema().input_names()
-        ask = predict_in_threads(lambda rows: loaded.predict(rows)[answer])
         self._connection.execute(f"CREATE TABLE asked AS SELECT DISTINCT {', '.join(features)} FROM {relation}")  # noqa: S608
         self._connection.execute("CREATE TABLE answered AS SELECT *, '' AS prediction FROM asked LIMIT 0")
         reading = self._connection.cursor()
         for batch in reading.sql("FROM asked").to_arrow_reader(ASKED_AT_ONCE):
-            answers = pa.array(ask(batch.to_pandas()), pa.string())
+            answers = pa.array(loaded.predict(batch.to_pandas())[answer], pa.string())
             self._keep(pa.Table.from_batches([batch]).append_column("prediction", answers), "INSERT INTO answered")
         is_asked = " AND ".join(f"{relation}.{name} IS NOT DISTINCT FROM answered.{name}" for name in features)
         self.create_view(f"SELECT {relation}.*, prediction FROM {relation} JOIN answered ON {is_asked}", into)  # noqa: S608
