@@ -154,7 +154,7 @@ def test_the_summary_does_not_send_people_of_databricks_to_this_machine(
     monkeypatch.delenv("DATABRICKS_HOST", raising=False)
 
     # when
-    run.print_summary(home, ask_the_model=False)
+    run.print_summary(home, with_predictions=False)
 
     # then
     assert "and your Databricks workspace (MLflow)" in capsys.readouterr().out

@@ -175,7 +175,7 @@ def _do(chosen: argparse.Namespace, home: ProjectPaths) -> int:
             check_ports(PORT=chosen.port)
             code = serve_model(home, chosen.port)
         case "summary":
-            print_summary(home, ask_the_model=True)
+            print_summary(home, with_predictions=True)
         case job if job in JOBS:
             code = run_job(job, dict(chosen.settings))
         case "doctor":

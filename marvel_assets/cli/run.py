@@ -38,8 +38,7 @@ def materialize(home: ProjectPaths, selection: str) -> int:
     seconds = time.monotonic() - started
     is_same = Materialised.read(home) == before
     print(f"\nDone in {seconds:.0f} s{': nothing has changed since the last run' if is_same else ''}.")
-    # A model takes seconds to load; one that has not changed has answered before.
-    print_summary(home, ask_the_model=not is_same)
+    print_summary(home, with_predictions=not is_same)  # what has not changed was shown before
     return 0
 
 
@@ -107,12 +106,12 @@ def _restored_output() -> Iterator[None]:
             os.close(copy)
 
 
-def print_summary(home: ProjectPaths, *, ask_the_model: bool) -> None:
+def print_summary(home: ProjectPaths, *, with_predictions: bool) -> None:
     """Print what the home holds, and where to look next."""
     from marvel_assets.cli.summary import summary
 
     with in_one_line():
-        for line in summary(home, ask_the_model=ask_the_model):
+        for line in summary(home, with_predictions=with_predictions):
             print(line)
     from marvel_assets.defs.resources import profile_resources
 

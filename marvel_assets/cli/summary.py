@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.datasets.base import IDENTIFIER
+from marvel_assets.datasets.scoring import scoring_version
 from marvel_assets.defs.registration.challenger import RESULT
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.evaluation.gate import GateResult
@@ -15,18 +16,19 @@ from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, Reference, TableVersion, from_json
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.utils.files import list_files
+from marvel_assets.utils.redaction import escape_control
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
-    from marvel_assets.datasets.base import Target
+    from marvel_assets.datasets.base import Dataset
     from marvel_assets.paths import ProjectPaths
     from marvel_assets.storage.tables import Tables
 
 METRICS_PER_LINE = 3
 PREDICTIONS_PER_ANSWER = 3
 ROWS_TO_CHOOSE_FROM = 1_000
+MAX_NAME = 40
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,12 @@ class Materialised:
         return from_json(json.dumps(self.references[asset])) if asset in self.references else None
 
 
-def summary(home: ProjectPaths, *, ask_the_model: bool) -> Iterator[str]:
+def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
     """The lines of the summary: rows, Delta versions, metrics, models.
 
     Args:
         home: the home to summarise.
-        ask_the_model: whether the custom model is loaded, and asked for a few characters of the test set.
+        with_predictions: whether what the served model says of a few characters of the test set is shown.
     """
     done = Materialised.read(home)
     if not done.references:
@@ -90,10 +92,15 @@ def summary(home: ProjectPaths, *, ask_the_model: bool) -> Iterator[str]:
     waiting = done.version("basic_model_version")
     if waiting is not None and (served is None or waiting.version > served.basic.version):
         yield f"  waiting      {waiting.name} version {waiting.version}, for the job approve"
-    test_set = done.table("test_set")
-    if ask_the_model and test_set and served:
-        with resources["unity_catalog"].files_of(served.custom) as files:
-            yield from _predictions(resources["tables"], test_set, files, resources["project"].config.dataset.target)
+    test_set, predictions = done.table("test_set"), done.table("survival_predictions")
+    if with_predictions and served and test_set and predictions:
+        dataset, tables = resources["project"].config.dataset, resources["tables"]
+        made_of = tables.commit_of(predictions).provenance
+        by_it = {"model": f"{served.custom.name}/{served.custom.version}", "scored_by": scoring_version(dataset)}
+        if by_it.items() <= made_of.items():
+            yield from _predictions(tables, predictions, test_set, dataset)
+        else:
+            yield "  it answers   what `marvel run --select survival_predictions` brings up to date"
 
 
 def _gate(tags: Mapping[str, str], registered: ModelVersionRef | None, model: LoggedModelRef) -> Iterator[str]:
@@ -118,18 +125,15 @@ def _rows(done: Materialised) -> Iterator[str]:
         yield f"  rejected     {rejected.rows:>7,}  {rejected}"
 
 
-def _predictions(tables: Tables, test_set: TableVersion, model_files: Path, target: Target) -> Iterator[str]:
-    """A table of a few test characters, with some of each answer that the model gives."""
-    import mlflow
-
-    rows = tables.read(test_set, sample=min(1.0, ROWS_TO_CHOOSE_FROM / max(test_set.rows, 1))).to_pandas()
-    model = mlflow.pyfunc.load_model(str(model_files)).unwrap_python_model()
-    answer = model.predict(None, rows, {"probability": True})
-    rows = rows.assign(predicted=answer[target.answer], probability=answer["probability"])
-    shown = rows.groupby("predicted").head(PREDICTIONS_PER_ANSWER)
-    width = max(len("character"), *shown[IDENTIFIER].str.len())
+def _predictions(tables: Tables, predictions: TableVersion, test_set: TableVersion, dataset: Dataset) -> Iterator[str]:
+    """A table of a few test characters, with some of each answer in the table of predictions."""
+    target, sample = dataset.target, min(1.0, ROWS_TO_CHOOSE_FROM / max(test_set.rows, 1))
+    answers = tables.read(predictions, [IDENTIFIER, "display_name", "prediction", "probability"], sample).to_pandas()
+    rows = answers.merge(tables.read(test_set, [IDENTIFIER, target.name], sample).to_pandas(), on=IDENTIFIER)
+    shown = rows.groupby("prediction").head(PREDICTIONS_PER_ANSWER)
+    names = [escape_control(name)[:MAX_NAME] for name in shown["display_name"].fillna(shown[IDENTIFIER])]
+    width = max(len("character"), *map(len, names))
     yield f"  it answers   {'character':<{width}}  predicted  P({target.labels[1]})  actual"
-    for row in shown.itertuples():
+    for name, row in zip(names, shown.itertuples(), strict=True):
         actual = target.labels[getattr(row, target.name)]
-        asked = f"{getattr(row, IDENTIFIER):<{width}}  {row.predicted:<9}  {row.probability:<8.3f}"
-        yield f"{'':<15}{asked}  {actual}"
+        yield f"{'':<15}{name:<{width}}  {row.prediction:<9}  {row.probability:<8.3f}  {actual}"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 WRITTEN = {WRITTEN_AT: "When the row was written."}
 TYPES = {
     SOURCE_ROW: "bigint",
+    "probability": "double",
     "model_version": "bigint",
     "source_version": "bigint",
     WRITTEN_AT: "timestamp",
@@ -47,7 +48,9 @@ def prediction_columns(dataset: Dataset) -> dict[str, str]:
     return {
         **_identified(dataset),
         **PREDICTION_COLUMNS,
+        "display_name": f"{dataset.delivered_names[dataset.display_name]}, as delivered.",
         "prediction": " or ".join(reversed(dataset.target.labels)) + ".",
+        "probability": f"Of {dataset.target.labels[1]}, as the model sees it.",
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from marvel_assets.datasets.base import IDENTIFIER, SOURCE_ROW
-from marvel_assets.datasets.statements import SEPARATOR, cleaning_sql, text
+from marvel_assets.datasets.statements import ABSENT, SEPARATOR, cleaning_sql, text
 from marvel_assets.utils.code_versions import sql_version
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ TEXT = frozenset({"VARCHAR", "STRING"})
 """What DuckDB and Spark call it."""
 
 PREDICTION_COLUMNS: dict[str, str] = {
+    "display_name": "What a person knows the row by, as delivered.",
     "prediction": "The custom model's answer.",
+    "probability": "Of the second label, as the model sees it.",
     "model": "The custom model's name.",
     "model_version": "The version that answered.",
     "source_version": "The version of the scored table in which the row was new, or had changed.",
@@ -85,10 +87,12 @@ def rows_to_score_sql(dataset: Dataset, relation: str, columns: Sequence[str], t
 
 
 def scorable_rows_sql(dataset: Dataset) -> str:
-    """What can be scored of ``cleaned_characters``."""
+    """What can be scored of ``cleaned_characters``, with the names in ``raw_characters``."""
+    columns = ", ".join(f"cleaned.{name}" for name in (IDENTIFIER, *dataset.by_name))
     return f"""
-        SELECT {IDENTIFIER}, {", ".join(dataset.by_name)}, row_digest AS features_digest
-        FROM cleaned_characters WHERE rejected_column IS NULL"""  # noqa: S608
+        SELECT {columns}, cleaned.row_digest AS features_digest, raw.{dataset.display_name} AS display_name
+        FROM cleaned_characters AS cleaned JOIN raw_characters AS raw ON raw.{SOURCE_ROW} = cleaned.{SOURCE_ROW}
+        WHERE cleaned.rejected_column IS NULL"""  # noqa: S608
 
 
 def predictions_sql(dataset: Dataset, model: str, version: int, source_version: int, touched: str | None) -> str:
@@ -96,7 +100,7 @@ def predictions_sql(dataset: Dataset, model: str, version: int, source_version: 
     features = ", ".join([IDENTIFIER, *dataset.by_name])
     columns = ", ".join([features, *PREDICTION_COLUMNS])
     fresh = f"""
-        SELECT {features}, CAST(prediction AS STRING) AS prediction,
+        SELECT {features}, display_name, CAST(prediction AS STRING) AS prediction, probability,
             CAST({text(model)} AS STRING) AS model, CAST({version} AS BIGINT) AS model_version,
             CAST({source_version} AS BIGINT) AS source_version, features_digest, current_timestamp AS scored_at_utc
         FROM scored"""  # noqa: S608
@@ -104,6 +108,6 @@ def predictions_sql(dataset: Dataset, model: str, version: int, source_version: 
         UNION ALL SELECT {columns} FROM previous
         WHERE {IDENTIFIER} NOT IN (SELECT {IDENTIFIER} FROM {touched})"""  # noqa: S608
     return f"""
-        SELECT {columns},
-            md5(concat_ws({SEPARATOR}, features_digest, prediction, model_version, source_version)) AS row_digest
+        SELECT {columns}, md5(concat_ws({SEPARATOR}, features_digest, coalesce(display_name, {ABSENT}), prediction,
+            model_version, source_version)) AS row_digest
         FROM ({fresh}{"" if touched is None else kept}) AS everybody ORDER BY {IDENTIFIER}"""  # noqa: S608

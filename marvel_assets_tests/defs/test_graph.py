@@ -120,7 +120,7 @@ def test_the_genuine_sample_is_too_small_for_the_gate_and_goes_through_whole_whe
     succeeded(run_graph(home, sample))
 
     # then
-    told = "\n".join(summary(home, ask_the_model=True))
+    told = "\n".join(summary(home, with_predictions=True))
     assert "  refused      " in told
     assert "log_loss_gain -0.0" in told
     assert "custom " not in told
@@ -137,7 +137,7 @@ def test_the_genuine_sample_is_too_small_for_the_gate_and_goes_through_whole_whe
     state = state_of(home, small_project)
     assert state.table_rows["raw_characters"] == SAMPLE_ROWS
     assert sum(state.table_rows[name] for name in ("train_set", "test_set", "rejected_characters")) == SAMPLE_ROWS
-    assert "it answers" in "\n".join(summary(home, ask_the_model=True))
+    assert "it answers" in "\n".join(summary(home, with_predictions=True))
 
 
 @pytest.fixture
@@ -277,7 +277,7 @@ def test_the_command_sums_up_asks_what_it_made_and_leaves_nothing_in_the_tempora
     ):
         assert expected in told
     _, table = told.split("  it answers   character")
-    answers = [line.split() for line in table.splitlines()[1:] if line.startswith(" " * 15)]
+    answers = [line.strip().rsplit(maxsplit=3) for line in table.splitlines()[1:] if line.startswith(" " * 15)]
     assert {predicted for _, predicted, _, _ in answers} == {"alive", "dead"}
     assert {actual for _, _, _, actual in answers} == {"alive", "dead"}
     assert all((float(probability) > 0.5) == (predicted == "alive") for _, predicted, probability, _ in answers)

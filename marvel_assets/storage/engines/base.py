@@ -74,7 +74,7 @@ class EngineSession(ABC):
 
     @abstractmethod
     def score(self, relation: str, model: Path, into: str) -> None:
-        """Add what the custom model answers for each row, in words, as the column ``prediction``.
+        """Add what the custom model answers for each row: ``prediction`` in words, and ``probability``.
 
         Args:
             relation: rows with the model's features.

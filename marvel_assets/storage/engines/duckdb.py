@@ -125,19 +125,32 @@ class DuckDBSession(EngineSession):
     def score(self, relation: str, model: Path, into: str) -> None:
         """Ask for the distinct rows, batch by batch and on every core, and find each row's answer by its features."""
         import mlflow
+        import numpy as np
+        import pandas as pd
         import pyarrow as pa
+
+        from marvel_assets.model.batching import predict_in_threads
+        from marvel_assets.model.wrapper import PROBABILITY
 
         loaded = mlflow.pyfunc.load_model(str(model))
         features = loaded.metadata.get_input_schema().input_names()
-        [answer] = loaded.metadata.get_output_schema().input_names()
+        wrapper = loaded.unwrap_python_model()  # the signature of versions that were logged earlier has no parameters
+        ask = predict_in_threads(lambda rows: pd.DataFrame(wrapper.predict(None, rows, {PROBABILITY: True})).to_numpy())
         self._connection.execute(f"CREATE TABLE asked AS SELECT DISTINCT {', '.join(features)} FROM {relation}")  # noqa: S608
-        self._connection.execute("CREATE TABLE answered AS SELECT *, '' AS prediction FROM asked LIMIT 0")
+        self._connection.execute(
+            "CREATE TABLE answered AS SELECT *, '' AS prediction, CAST(0 AS DOUBLE) AS probability FROM asked LIMIT 0"
+        )
         reading = self._connection.cursor()
         for batch in reading.sql("FROM asked").to_arrow_reader(ASKED_AT_ONCE):
-            answers = pa.array(loaded.predict(batch.to_pandas())[answer], pa.string())
-            self._keep(pa.Table.from_batches([batch]).append_column("prediction", answers), "INSERT INTO answered")
+            words, probabilities = np.asarray(ask(batch.to_pandas())).T
+            rows = pa.Table.from_batches([batch]).append_column("prediction", pa.array(words, pa.string()))
+            rows = rows.append_column("probability", pa.array(probabilities, pa.float64()))
+            self._keep(rows, "INSERT INTO answered")
         is_asked = " AND ".join(f"{relation}.{name} IS NOT DISTINCT FROM answered.{name}" for name in features)
-        self.create_view(f"SELECT {relation}.*, prediction FROM {relation} JOIN answered ON {is_asked}", into)  # noqa: S608
+        self.create_view(
+            f"SELECT {relation}.*, prediction, probability FROM {relation} JOIN answered ON {is_asked}",  # noqa: S608
+            into,
+        )
 
     def _keep(self, rows: object, into: str) -> None:
         """Put Arrow's rows into a table."""

@@ -99,13 +99,26 @@ class SparkEngineSession(EngineSession):
         """Let the workers answer, each with a model of its own."""
         import mlflow
         from mlflow.utils.logging_utils import suppress_logs
+        from pyspark.sql.functions import col, lit
+        from pyspark.sql.types import DoubleType, StringType, StructType
 
+        from marvel_assets.model.wrapper import PROBABILITY
+
+        signature = mlflow.models.get_model_info(str(model)).signature
+        [word] = signature.outputs.input_names()
+        answered = StructType().add(word, StringType())
+        params = {PROBABILITY: True} if signature.params else None  # versions that were logged earlier take none
+        if params:
+            answered = answered.add(PROBABILITY, DoubleType())
         # The advice is to install the model's own environment in each task, which takes twelve times as long.
         with suppress_logs("mlflow.pyfunc", re.compile("does not recreate the same environment")):
-            answer = mlflow.pyfunc.spark_udf(self._spark, str(model), result_type="string", env_manager="local")
-        features = mlflow.models.get_model_info(str(model)).signature.inputs.input_names()
-        rows = self._spark.table(relation)
-        self._keep(rows.withColumn("prediction", answer(*features)), into)
+            ask = mlflow.pyfunc.spark_udf(
+                self._spark, str(model), result_type=answered, env_manager="local", params=params
+            )
+        rows = self._spark.table(relation).withColumn("answer", ask(*signature.inputs.input_names()))
+        probability = col("answer").getField(PROBABILITY) if params else lit(None).cast("double")
+        rows = rows.withColumns({"prediction": col("answer").getField(word), "probability": probability})
+        self._keep(rows.drop("answer"), into)
 
     def create_table_as(self, statement: str, into: str) -> None:
         """Compute the rows once, and keep them in memory or on disk until the session ends."""

@@ -92,6 +92,63 @@ def test_the_graph_scores_everybody_that_can_be_with_the_version_in_each_row(ser
     assert {(row["model"], row["model_version"]) for row in rows.values()} == {
         ("marvel_dev.marvel_characters.marvel_character_model_custom", 1)
     }
+    assert all((row["probability"] > 0.5) == (row["prediction"] == "alive") for row in rows.values())
+
+
+def test_a_character_that_is_renamed_is_found_under_the_new_name(served: ProjectPaths):
+    # given
+    put(served, characters("Anna", "Ben"))
+    score(served)
+
+    # when
+    put(served, pa.concat_tables([characters("Anna", Name="Anna Marie"), characters("Ben")]))
+    score(served)
+
+    # then
+    assert {name: row["display_name"] for name, row in predicted(served).items()} == {
+        "Anna": "Anna Marie",
+        "Ben": "Ben",
+    }
+
+
+def test_predictions_that_lack_a_column_are_made_anew_with_it(served: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
+    # given: as an earlier version of the project has left them
+    put(served, characters("Anna", "Ben"))
+    plain = predictions.predictions_sql
+    with monkeypatch.context() as earlier:
+        earlier.setattr(predictions, "scoring_version", lambda _: "earlier")
+        earlier.setattr(
+            predictions,
+            "predictions_sql",
+            lambda *given: f"SELECT * EXCLUDE (display_name, probability) FROM ({plain(*given)})",
+        )
+        score(served)
+    assert "probability" not in predicted(served)["Anna"]
+
+    # when
+    result = score(served)
+
+    # then
+    assert told(result, "scored_now") == 2
+    assert all(0 < row["probability"] < 1 for row in predicted(served).values())
+
+
+def test_the_summary_names_characters_and_shows_no_predictions_of_earlier_code(
+    served: ProjectPaths, monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    names = {str(row["display_name"])[:40] for row in predicted(served, "survival_predictions").values()}
+
+    # when
+    shown = "\n".join(summary(served, with_predictions=True))
+    monkeypatch.setattr("marvel_assets.cli.summary.scoring_version", lambda _: "another")
+    outdated = "\n".join(summary(served, with_predictions=True))
+
+    # then
+    answers = [line.strip().rsplit(maxsplit=3) for line in shown.partition("  it answers   character")[2].splitlines()]
+    assert {name for name, *_ in answers[1:]} <= names
+    assert {predicted for _, predicted, *_ in answers[1:]} == {"alive", "dead"}
+    assert "`marvel run --select survival_predictions` brings up to date" in outdated
 
 
 def test_a_table_without_fates_is_scored(served: ProjectPaths):
@@ -381,7 +438,7 @@ def test_the_summary_reads_no_more_rows_than_it_chooses_from(served: ProjectPath
     monkeypatch.setattr("marvel_assets.storage.memory.available_bytes", lambda: 200_000)
 
     # then
-    assert any("it answers" in line for line in summary(served, ask_the_model=True))
+    assert any("it answers" in line for line in summary(served, with_predictions=True))
 
 
 def test_what_was_reported_is_told_again_without_another_look(served: ProjectPaths):
