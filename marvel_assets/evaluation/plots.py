@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -83,6 +84,37 @@ def contributions(title: str, values: Mapping[str, float], label: str) -> Figure
     colors = ["#4a7fb5" if values[name] > 0 else "#b5574a" for name in order]
     axes.barh(order, [values[name] for name in order], color=colors)
     axes.set_xlabel(f"towards {label} (+) or away from it (-): logarithm of the odds")
+    return figure
+
+
+def shap_summary(contributions: pd.DataFrame, values: pd.DataFrame, label: str) -> Figure:
+    """What each feature adds to the logarithm of the odds of a label: on average, and row by row.
+
+    Args:
+        contributions: a row for each row that was explained, a column for each feature.
+        values: of the same features and rows; their ranks colour the dots.
+        label: whose odds they are.
+    """
+    import matplotlib as mpl
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    average = contributions.abs().mean().sort_values()
+    figure = Figure(figsize=(11.0, 4.0), dpi=100, layout="constrained")
+    bars, dots = figure.subplots(1, 2, sharey=True)
+    bars.barh(average.index, average, color="#4a7fb5")
+    bars.set_title("Mean |SHAP value|")
+    colors = mpl.colormaps["coolwarm"].with_extremes(bad="#999999")
+    spread = np.linspace(-0.3, 0.3, len(contributions))  # else dots of one feature would hide each other
+    for place, name in enumerate(average.index):
+        ranks = values[name].rank(pct=True)
+        drawn = dots.scatter(
+            contributions[name], place + spread, s=8, c=ranks, cmap=colors, vmin=0, vmax=1, plotnonfinite=True
+        )
+    dots.axvline(0, color="#cccccc", zorder=0)
+    dots.set_title(f"SHAP values of {len(contributions):,} test rows")
+    dots.set_xlabel(f"towards {label} (+) or away from it (-)")
+    figure.colorbar(drawn, ax=dots, ticks=[], label="value of the feature: low to high; grey: missing")
     return figure
 
 

@@ -17,7 +17,7 @@ from marvel_assets.storage.references import LoggedModelRef
 from marvel_assets.tracking.artifacts import FILES_DIGEST, checked_files, dataset_source, digest_at
 from marvel_assets.tracking.health import check_health
 from marvel_assets.tracking.mlflow_store import artifact_root_of, connect
-from marvel_assets.tracking.run_tags import RunTags
+from marvel_assets.tracking.run_tags import DAGSTER_RUN_ID, RunTags
 from marvel_assets.utils.locks import exclusive, home_id
 from marvel_assets.utils.run_heartbeat import heartbeat, is_running
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from marvel_assets.datasets.base import Dataset
     from marvel_assets.evaluation.model_card import ModelCardData
 
-DAGSTER_RUN_ID = "dagster_run_id"
 HOME_ID = "marvel_home"
 """Tag that tells whose runs a reaper may end: only those whose liveness it can see."""
 
@@ -201,7 +200,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         run, logged = client.get_run(model.run_id), client.get_logged_model(model.model_id)
         parameters = dict(run.data.params)
         features = parameters.pop("features", "").split(",")
-        traces = {name: logged.tags[name] for name in RunTags.model_fields if name in logged.tags}
+        traces = {name: logged.tags[name] for name in (*RunTags.model_fields, DAGSTER_RUN_ID) if name in logged.tags}
         plots = [Path(file.path).stem for file in client.list_artifacts(model.run_id, PLOTS_FOLDER)]
         return ModelCardData(
             model_id=model.model_id,
@@ -253,8 +252,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         run = client.create_run(
             experiment_id,
             tags={
-                **tags.as_dict(),
-                DAGSTER_RUN_ID: self._dagster_run_id,
+                **tags.as_tags(self._dagster_run_id),
                 HOME_ID: home_id(Path(self.locks)),
                 "mlflow.runName": name,
                 **self.description(page),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.tracking.requirements import requirements_with
@@ -14,18 +13,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+    from mlflow import MlflowClient
     from mlflow.data.meta_dataset import MetaDataset
     from mlflow.data.pandas_dataset import PandasDataset
     from mlflow.entities import Metric
     from sklearn.pipeline import Pipeline
 
     from marvel_assets.datasets.base import Dataset
+    from marvel_assets.evaluation.gate import Slice
 
 BASIC_MODEL_NAME = "lightgbm-pipeline-model"
-PLOTS_FOLDER, IMPORTANCES_FILE = "plots", "feature_importance.json"
+PLOTS_FOLDER, IMPORTANCES_FILE, SLICES_FILE = "plots", "feature_importance.json", "slices.json"
 
 CURVE_STEPS, CURVE_ROWS = 20, 5000
 """Of a learning curve: numbers of trees, and rows that they are asked about."""
+
+EXPLAINED_ROWS = 100
+"""Of the test rows, for the summary of SHAP values: each takes 8 ms with 1,000 trees."""
 
 
 @dataclass(frozen=True)
@@ -118,10 +122,11 @@ def log_basic_model(
         The logged model's id.
     """
     import mlflow
+    import pandas as pd
 
     from marvel_assets.evaluation import plots
     from marvel_assets.evaluation.metrics import evaluate
-    from marvel_assets.model.batching import predict_unique_rows
+    from marvel_assets.model.batching import predict_in_threads, predict_unique_rows
     from marvel_assets.model.estimators import kind_of
     from marvel_assets.model.pipeline import TRUSTED_TYPES
     from marvel_assets.tracking.signature import basic_signature, example_frame
@@ -148,7 +153,7 @@ def log_basic_model(
 
     alive = testing.rows[testing.target].to_numpy()
     rows = testing.rows[list(features)]
-    probability = predict_unique_rows(pipeline, rows)[:, 1]
+    probability = predict_unique_rows(rows, predict_in_threads(pipeline.predict_proba))[:, 1]
     mlflow.log_metrics(evaluate(alive, probability), model_id=logged.model_id, dataset=testing_input)
     # Through a client: MLflow would take them for measures of the model.
     curves = [
@@ -157,10 +162,10 @@ def log_basic_model(
         *_learning_curve(pipeline, testing, features, "test_log_loss"),
     ]
     mlflow.MlflowClient().log_batch(run_id, metrics=curves)
-    importances = kind.importances(pipeline[-1], pipeline[:-1].transform(rows), testing.rows[testing.target])
+    encoded = pipeline[:-1].transform(rows)
+    importances = kind.importances(pipeline[-1], encoded, testing.rows[testing.target])
     ranked = sorted(importances, key=lambda name: -importances[name])
     table = {"feature": ranked, kind.importance_label: [importances[name] for name in ranked]}
-    mlflow.log_table(table, IMPORTANCES_FILE)
     figures = {
         "roc_curve": plots.roc_curve(alive, probability),
         "precision_recall_curve": plots.precision_recall_curve(alive, probability),
@@ -168,9 +173,23 @@ def log_basic_model(
         "calibration_curve": plots.calibration_curve(alive, probability),
         "feature_importance": plots.feature_importance(importances, kind.importance_label),
     }
+    if kind.explains:
+        values = encoded.sample(min(len(encoded), EXPLAINED_ROWS), random_state=0)
+        contributions = pd.DataFrame(kind.contributions(pipeline[-1], values)[:, :-1], values.index, values.columns)
+        table["mean |SHAP value|"] = contributions.abs().mean()[ranked].tolist()
+        figures["shap_summary"] = plots.shap_summary(contributions, values, dataset.target.labels[1])
+    mlflow.log_table(table, IMPORTANCES_FILE)
     for name, figure in figures.items():
         mlflow.log_figure(figure, f"{PLOTS_FOLDER}/{name}.png")
     return str(logged.model_id)
+
+
+def log_slices(client: MlflowClient, run_id: str, slices: Sequence[Slice]) -> None:
+    """Log the weakest slices of a model's test rows as a table, unless it is there: MLflow would append to it."""
+    import pandas as pd
+
+    if slices and SLICES_FILE not in {file.path for file in client.list_artifacts(run_id)}:
+        client.log_table(run_id, pd.DataFrame(slices), SLICES_FILE)
 
 
 def _learning_curve(pipeline: Pipeline, data: DataSet, features: Sequence[str], name: str) -> list[Metric]:
@@ -178,16 +197,13 @@ def _learning_curve(pipeline: Pipeline, data: DataSet, features: Sequence[str], 
     from mlflow.entities import Metric
     from sklearn.metrics import log_loss
 
-    from marvel_assets.model.batching import predict_unique_rows
     from marvel_assets.model.estimators import kind_of
 
     kind, rows = kind_of(pipeline), data.rows.sample(min(len(data.rows), CURVE_ROWS), random_state=0)
     trees = kind.count_trees(pipeline[-1])
     steps = sorted({max(1, trees * part // CURVE_STEPS) for part in range(1, CURVE_STEPS + 1)})
-    ask = partial(kind.staged_probabilities, pipeline[-1], steps)
-    stages = zip(steps, predict_unique_rows(pipeline, rows[list(features)], ask).T, strict=True)
+    encoded = pipeline[:-1].transform(rows[list(features)])
+    stages = zip(steps, kind.staged_probabilities(pipeline[-1], encoded, steps), strict=True)
+    losses = {step: float(log_loss(rows[data.target], probability, labels=[0, 1])) for step, probability in stages}
     now = int(time.time() * 1000)
-    return [
-        Metric(name, float(log_loss(rows[data.target], probability, labels=[0, 1])), now, step)
-        for step, probability in stages
-    ]
+    return [Metric(name, loss, now, step) for step, loss in losses.items()]

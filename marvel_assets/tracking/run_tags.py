@@ -15,6 +15,7 @@ from marvel_assets.utils.git import head_of
 TracingText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=250)]
 """One line, as short as every store of tags takes it."""
 
+DAGSTER_RUN_ID = "dagster_run_id"
 
 OVERRIDDEN_BY = {"git_sha": "MARVEL_GIT_SHA", "branch": "MARVEL_GIT_BRANCH", "run_id": "MARVEL_RUN_ID"}
 
@@ -61,3 +62,8 @@ class RunTags(BaseModel):
     def as_dict(self) -> dict[str, str]:
         """The tags as MLflow takes them: text by name."""
         return self.model_dump(exclude_none=True)
+
+    def as_tags(self, dagster_run_id: str) -> dict[str, str]:
+        """The tags with the Dagster run under its true name; ``run_id`` is one only where it is another's."""
+        own = {name: value for name, value in self.as_dict().items() if (name, value) != ("run_id", dagster_run_id)}
+        return {**own, DAGSTER_RUN_ID: dagster_run_id}

@@ -81,3 +81,18 @@ def test_importances_are_bars_the_largest_on_top():
     # then
     shown = {label.get_text(): bar.get_width() for label, bar in zip(axes.get_yticklabels(), axes.patches, strict=True)}
     assert list(shown.items()) == [("Weight", 0.0), ("Height", 0.1), ("Teams", 0.2), ("Gender", 0.7)]
+
+
+def test_shap_values_are_summed_up_by_feature_and_shown_row_by_row_in_the_color_of_the_value():
+    # given: of Height the larger value speaks for one, and one value is missing
+    contributions = pd.DataFrame({"Height": [-1.0, 2.0, 0.0], "Teams": [0.5, 0.5, 0.5]})
+    values = pd.DataFrame({"Height": [1.5, 2.1, np.nan], "Teams": [1, 1, 0]})
+
+    # when
+    bars, dots, _ = plots.shap_summary(contributions, values, "alive").axes
+
+    # then
+    assert [bar.get_width() for bar in bars.patches] == [0.5, 1.0]
+    _, height = dots.collections
+    assert height.get_offsets()[:, 0].tolist() == [-1.0, 2.0, 0.0]
+    assert height.get_array().filled(-1).tolist() == [0.5, 1.0, -1.0]

@@ -1,14 +1,18 @@
 """MLflow runs as they come out of real Dagster runs."""
 
+from dataclasses import asdict
+
 import dagster as dg
 import mlflow
 import pytest
 from mlflow.entities import Run
 
+from marvel_assets.evaluation.gate import Slice
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.storage.references import LoggedModelRef
 from marvel_assets.tracking.mlflow_resource import DAGSTER_RUN_ID, HOME_ID
 from marvel_assets.tracking.mlflow_store import connect
+from marvel_assets.tracking.model_logging import log_slices
 from marvel_assets.tracking.run_tags import RunTags
 from marvel_assets.utils.locks import home_id
 from marvel_assets.utils.run_heartbeat import heartbeat
@@ -66,6 +70,33 @@ def test_a_run_tells_its_dagster_run_commit_and_branch(home: ProjectPaths, monke
     )
     experiment = client_of(home).get_experiment(run.info.experiment_id)
     assert f"{pages}/asset-groups" in experiment.tags["mlflow.note.content"]
+
+
+def test_system_metrics_are_logged_where_mlflow_is_asked_for_them(home: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
+    # given
+    monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true")
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
+
+    # when
+    materialize(home, first)
+
+    # then
+    [run] = runs_of(home)
+    assert run.data.metrics["system/system_memory_usage_megabytes"] > 0
+
+
+def test_slices_are_logged_as_one_table_however_often_they_are_logged(home: ProjectPaths):
+    # given
+    run_id, client = abandoned_run(home), client_of(home)
+    slices = [Slice("Gender", "Male", 600, 0.75, 0.5, 1.0), Slice("Gender", "Female", 500, 0.5, 0.25, 0.75)]
+
+    # when
+    for _ in range(2):
+        log_slices(client, run_id, slices)
+
+    # then
+    table = client.load_table(client.get_run(run_id).info.experiment_id, "slices.json", [run_id])
+    assert table.to_dict("records") == [asdict(each) for each in slices]
 
 
 def test_each_dagster_run_has_a_run_of_its_own_in_each_experiment(home: ProjectPaths):

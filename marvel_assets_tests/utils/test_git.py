@@ -88,3 +88,10 @@ def test_the_tags_are_those_of_this_project(monkeypatch: pytest.MonkeyPatch):
     assert RunTags.collect("the-dagster-run").as_dict() == dict(
         zip(("git_sha", "branch", "run_id"), (*head_of(PROJECT_ROOT), "the-dagster-run"), strict=True)
     )
+
+
+def test_the_dagster_run_is_a_tag_under_its_true_name_and_another_run_beside_it():
+    # then
+    own, others = (RunTags(git_sha="0123abc", branch="main", run_id=run) for run in ("dagsters", "schedulers"))
+    assert own.as_tags("dagsters").keys() == {"git_sha", "branch", "dagster_run_id"}
+    assert others.as_tags("dagsters").items() >= {"run_id": "schedulers", "dagster_run_id": "dagsters"}.items()

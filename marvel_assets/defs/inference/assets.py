@@ -189,7 +189,7 @@ def _wrap(
             dataset=project.config.dataset,
             features=project.config.features,
             tags={
-                **tags.as_dict(),
+                **tags.as_tags(context.run.run_id),
                 **tracking.description(page),
                 "basic_model": f"{basic.name}/{basic.version}",
                 "wheel": Path(wheel.path).name,

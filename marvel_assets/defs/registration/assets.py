@@ -188,7 +188,7 @@ def register(
     """
     registry = unity_catalog.registry()
     traces = {
-        **RunTags.collect(context.run.run_id).as_dict(),
+        **RunTags.collect(context.run.run_id).as_tags(context.run.run_id),
         MODEL_ID: model.model_id,
         "mlflow_run_id": model.run_id,
         FILES_DIGEST: tracking.digest_of(model.model_id),

@@ -109,6 +109,7 @@ def evaluate_challenger_cached(
         BrokenModelError: the challenger's predictions are not probabilities.
     """
     from marvel_assets.evaluation.gate import GateResult
+    from marvel_assets.tracking.model_logging import log_slices
 
     champion, best = baselines.champion, baselines.best
     tags = tracking.tags_of(model)
@@ -131,6 +132,7 @@ def evaluate_challenger_cached(
         return GateResult.from_json(tags[RESULT])
     context.log.info(f"Comparing {model.model_id} against {champion or 'no champion'}")
     result, is_final = _evaluate(model, baselines, project, tables, tracking, unity_catalog)
+    log_slices(tracking.client(), model.run_id, result.slices)
     if is_final:
         tracking.tag_model(model, {RESULT: result.to_json(), CACHE_KEY: cache_key})
     return result
@@ -228,11 +230,11 @@ def probabilities(pipeline: Any, rows: pd.DataFrame, whose: str) -> Probabilitie
         BrokenModelError: the rows lack a column that the model needs, or its answers are no probabilities.
     """
     from marvel_assets.evaluation.gate import BrokenModelError, check_probabilities
-    from marvel_assets.model.batching import predict_unique_rows
+    from marvel_assets.model.batching import predict_in_threads, predict_unique_rows
 
     features = list(pipeline.feature_names_in_)
     if missing := [name for name in features if name not in rows.columns]:
         raise BrokenModelError(f"{whose} needs column {', '.join(missing)}, which the test rows don't have.")
-    alive: Probabilities = predict_unique_rows(pipeline, rows[features])[:, 1]
+    alive: Probabilities = predict_unique_rows(rows[features], predict_in_threads(pipeline.predict_proba))[:, 1]
     check_probabilities(alive, len(rows), whose)
     return alive

@@ -248,10 +248,10 @@ def _log(
             run_id=run.info.run_id,
             dataset=settings.dataset,
             features=settings.features,
-            parameters=parameters,
+            parameters={**parameters, **_circumstances(fitted, test_set)},
             seconds=fitted.seconds,
             tags={
-                **tags.as_dict(),
+                **tags.as_tags(context.run.run_id),
                 **tracking.description(page),
                 "rows_digest": fitted.rows_digest,
                 "training_rows": str(fitted.rows),
@@ -261,3 +261,16 @@ def _log(
         )
         logged = LoggedModelRef(BASIC_MODEL_NAME, model_id, run.info.run_id, settings.experiment_name_basic)
         return tracking.mark_complete(logged, cache_key)
+
+
+def _circumstances(fitted: FittedPipeline, test_set: TableVersion) -> dict[str, Any]:
+    """What a comparison of two runs should show beside their parameters."""
+    arguments = fitted.pipeline[-1].get_params()
+    seed, threads = arguments["random_state"], arguments.get("n_jobs")
+    return {
+        "seed": "the library's own" if seed is None else seed,
+        "threads": "one for each core" if threads is None else threads,
+        "sample": fitted.sample,
+        "train_set": f"v{fitted.trained_on.version}",
+        "test_set": f"v{test_set.version}",
+    }

@@ -19,7 +19,14 @@ from marvel_assets_tests.graph import failure_of, metadata_of, run_graph, succee
 
 pytestmark = pytest.mark.integration
 
-PLOTS = {"calibration_curve", "confusion_matrix", "feature_importance", "precision_recall_curve", "roc_curve"}
+PLOTS = {
+    "calibration_curve",
+    "confusion_matrix",
+    "feature_importance",
+    "precision_recall_curve",
+    "roc_curve",
+    "shap_summary",
+}
 METRICS = {
     "accuracy_score",
     "f1_score",
@@ -70,14 +77,34 @@ def test_metrics_are_linked_to_the_model_and_the_data_set(first_run: ProjectPath
 def test_parameters_tags_and_plots_are_there(client: mlflow.MlflowClient, run: mlflow.entities.Run):
     # then
     assert {name: run.data.params[name] for name in FEW_TREES} == {k: str(v) for k, v in FEW_TREES.items()}
-    assert {"git_sha", "branch", "run_id", "dagster_run_id"} <= run.data.tags.keys()
+    assert run.data.params.items() >= {"seed": "the library's own", "sample": "1.0", "train_set": "v0"}.items()
+    assert int(run.data.params["threads"]) > 0
+    assert {"git_sha", "branch", "dagster_run_id"} <= run.data.tags.keys()
+    assert "run_id" not in run.data.tags
     assert {Path(file.path).stem for file in client.list_artifacts(run.info.run_id, "plots")} == PLOTS
     assert run.data.metrics["training_seconds"] > 0
     for name in ("train_log_loss", "test_log_loss"):
         curve = client.get_metric_history(run.info.run_id, name)
         assert [metric.step for metric in curve] == list(range(1, 21))
         assert curve[-1].value < curve[0].value
-    assert "feature_importance.json" in {file.path for file in client.list_artifacts(run.info.run_id)}
+    table = client.load_table(run.info.experiment_id, "feature_importance.json", [run.info.run_id])
+    assert table.columns.tolist() == ["feature", "share of gain", "mean |SHAP value|"]
+
+
+def test_the_custom_model_has_the_metrics_and_the_data_sets_of_the_basic_one(
+    first_run: ProjectPaths, client: mlflow.MlflowClient, run: mlflow.entities.Run
+):
+    # when
+    basic = client.get_logged_model(reference(first_run, "basic_model").model_id)
+    custom = client.get_logged_model(reference(first_run, "custom_model_version").model_id)
+
+    # then
+    assert {(metric.key, metric.value, metric.dataset_name) for metric in custom.metrics} == {
+        (metric.key, metric.value, metric.dataset_name) for metric in basic.metrics
+    }
+    inputs = client.get_run(custom.source_run_id).inputs
+    assert [item.dataset for item in inputs.dataset_inputs] == [item.dataset for item in run.inputs.dataset_inputs]
+    assert [item.model_id for item in inputs.model_inputs] == [custom.model_id]
 
 
 def test_the_model_is_stored_as_skops_with_given_requirements(first_run: ProjectPaths):
@@ -220,6 +247,8 @@ def test_each_kind_of_model_with_early_stopping_and_native_categories_is_checked
     }
     assert params.items() >= asked.items()
     assert 0 < int(params["trees"]) < 400
+    pictures = {file.path for file in client.list_artifacts(reference(home, "basic_model").run_id, "plots")}
+    assert ("plots/shap_summary.png" in pictures) == (model["kind"] == "lightgbm")
 
     # and the pair is under its aliases, and has scored everybody
     assert state_of(home, config).aliases == dict.fromkeys(state_of(home, config).aliases, 1)
