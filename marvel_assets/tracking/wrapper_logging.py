@@ -63,7 +63,7 @@ def _copy_metrics_and_inputs(basic_model_id: str, model_id: str) -> None:
     ]
     client.log_batch(run_id, metrics=metrics)
     inputs = client.get_run(basic.source_run_id).inputs
-    client.log_inputs(run_id, inputs and inputs.dataset_inputs, [LoggedModelInput(model_id)])
+    client.log_inputs(run_id, inputs.dataset_inputs if inputs else None, [LoggedModelInput(model_id)])
 
 
 class Wrapped(NamedTuple):
