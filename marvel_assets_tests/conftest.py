@@ -28,6 +28,12 @@ SMALL_GENERATOR = {"rows": 1500, "seed": 7}
 FEW_TREES = {"learning_rate": 0.1, "n_estimators": 20, "max_depth": 4}
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many again as cores: a third of the time tests wait for a JVM, a browser or a server."""
+    cores = os.cpu_count() or 1
+    return cores + cores // 2
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no worker is left alone with one of them in the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
