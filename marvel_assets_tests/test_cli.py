@@ -173,6 +173,23 @@ def test_what_a_terminal_cannot_show_does_not_end_a_command(tmp_path: Path, monk
     assert b"?vo yet; `make run` does" in shown.getvalue()
 
 
+@pytest.mark.usefixtures("home")
+def test_a_command_whose_reader_has_seen_enough_ends_quietly(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    # given: as `marvel doctor | head -0` leaves it
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    # when
+    with os.fdopen(writer, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        code = end_of(monkeypatch, "doctor")
+
+    # then
+    assert (code, capfd.readouterr().err) == ("141", "")
+
+
 def test_it_names_its_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     # when
     code = end_of(monkeypatch, "--version")

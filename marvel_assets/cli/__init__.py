@@ -6,13 +6,16 @@ Most commands are a thin cover over Dagster's and MLflow's own, with this projec
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import io
 import json
 import os
 import shlex
+import signal
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +69,8 @@ def main() -> None:
     os.environ["DAGSTER_HOME"] = str(home.dagster)
     try:
         _prepare(home, chosen.command, getattr(chosen, "select", EVERYTHING))
-        code = _do(chosen, home)
+        with _quiet_when_cut_off():
+            code = _do(chosen, home)
     except (ConfigError, ProjectPathsError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
@@ -80,6 +84,17 @@ def main() -> None:
     if ending is not None:
         ending.code = code
     sys.exit(code)
+
+
+@contextlib.contextmanager
+def _quiet_when_cut_off() -> Iterator[None]:
+    """End the command without a trace where its reader has seen enough, as ``| head`` has."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where the end of the process flushes to
+        sys.exit(128 + signal.SIGPIPE)
 
 
 def _parser() -> argparse.ArgumentParser:

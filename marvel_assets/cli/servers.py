@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -17,6 +19,7 @@ from marvel_assets.paths import PROJECT_ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from marvel_assets.config import ProjectConfig
     from marvel_assets.paths import ProjectPaths
     from marvel_assets.registry.model_pairs import ModelPair
 
@@ -76,9 +79,17 @@ def serve_model(home: ProjectPaths, port: int) -> int:
     uri = f"models:/{pair.custom.name}/{pair.custom.version}"
     # What was checked is what is served: the server fetches nothing by itself.
     with in_one_line(), catalog.files_of(pair.custom) as files:
-        print(f"{uri}: http://127.0.0.1:{port}/invocations   (Ctrl+C ends it)", flush=True)
+        print(f"{uri}: http://{LOOPBACK}:{port}/invocations   (Ctrl+C ends it). In another terminal:\n")
+        print(question(resources["project"].config, port), flush=True)
         command = [sys.executable, "-m", "marvel_assets.cli.scoring_server", str(files), str(port)]
         return _run_until_first_ends([command], {})
+
+
+def question(config: ProjectConfig, port: int) -> str:
+    """The command that asks a served model about the first example of its data set."""
+    example = {name: config.dataset.by_name[name].examples[0] for name in config.features}
+    body = shlex.quote(json.dumps({"dataframe_records": [example]}))
+    return f"curl -s http://{LOOPBACK}:{port}/invocations -H 'Content-Type: application/json' -d {body}"
 
 
 def serve_spark(home: ProjectPaths, port: int) -> None:

@@ -1,11 +1,17 @@
 """`marvel serve`: the custom model behind HTTP."""
 
+import json
+import shlex
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 
+from marvel_assets.cli.servers import question
+from marvel_assets.config import ProjectConfig
 from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.kaggle import EXAMPLE
 from marvel_assets_tests.servers.marvel_serve import marvel_serve
@@ -13,7 +19,7 @@ from marvel_assets_tests.servers.marvel_serve import marvel_serve
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(first_run: ProjectPaths, small_project: Path) -> Iterator[str]:
     with marvel_serve(first_run, small_project) as url:
         yield url
@@ -36,3 +42,16 @@ def test_it_answers_in_words_and_says_why_where_it_is_asked(server: str):
     assert set(plain["predictions"]) == {"Survival prediction"}
     assert explained["predictions"]["Survival prediction"] == predicted
     assert [set(each) for each in explained["predictions"]["contributions"]] == [set(EXAMPLE)] * 2
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the command is curl's")
+def test_the_command_that_is_shown_asks_it(server: str, small_project: Path):
+    # given
+    config = ProjectConfig.from_yaml(small_project)
+
+    # when
+    command = shlex.split(question(config, int(server.rpartition(":")[2])))
+    shown = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+
+    # then
+    assert json.loads(shown)["predictions"].keys() == {"Survival prediction"}
