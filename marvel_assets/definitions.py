@@ -26,7 +26,7 @@ automation = dg.AutomationConditionSensorDefinition(
     description="Scores and reports drift when what they depend on has changed; builds the wheel where there is none.",
 )
 
-assets: Any = dg.load_assets_from_package_module(stages)
+assets: Any = dg.load_assets_from_package_module(stages, include_specs=True)
 with warnings.catch_warnings(action="ignore", category=dg.BetaWarning):
     assets = dg.with_source_code_references(assets)
 

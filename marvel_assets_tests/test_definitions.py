@@ -2,6 +2,7 @@
 
 import dagster as dg
 import pytest
+from dagster._core.execution.build_resources import wrap_resource_for_execution
 
 from marvel_assets.datasets import descriptions
 from marvel_assets.datasets.marvel_kaggle import DATASET
@@ -10,6 +11,7 @@ from marvel_assets_tests.commands import python, succeeded
 from marvel_assets_tests.kaggle import CHARACTER_COLUMNS, PREDICTION_COLUMNS, REJECTED_COLUMNS
 
 HEAVY = ("mlflow", "lightgbm", "pandas", "pyspark", "sklearn", "duckdb", "deltalake", "pyarrow")
+EXTERNAL = {"characters_source": "ingestion", "mlflow_server": "registry"}
 GROUPS = {
     "raw_characters": "ingestion",
     "train_set": "ingestion",
@@ -41,13 +43,33 @@ def test_every_asset_has_group_owner_kind_description_and_code_version():
     specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
 
     # then
-    assert {name: spec.group_name for name, spec in specs.items()} == GROUPS
+    assert {name: spec.group_name for name, spec in specs.items()} == GROUPS | EXTERNAL
     for spec in specs.values():
         assert spec.owners
         assert spec.kinds
         assert spec.description
     versioned = [name for name, spec in specs.items() if spec.code_version]
     assert set(versioned) == GROUPS.keys() - {"inference_wheel"}
+
+
+def test_the_source_and_the_mlflow_server_are_shown_and_no_run_makes_them():
+    # when
+    graph = defs.resolve_asset_graph()
+
+    # then
+    assert {key.to_user_string() for key in graph.external_asset_keys} == EXTERNAL.keys()
+    assert graph.get(dg.AssetKey("raw_characters")).parent_keys == {dg.AssetKey("characters_source")}
+    made = defs.resolve_job_def("retrain").asset_layer.selected_asset_keys
+    assert {key.to_user_string() for key in made} == GROUPS.keys()
+
+
+def test_the_page_of_resources_has_a_sentence_for_each():
+    # when
+    resources = {name: wrap_resource_for_execution(resource) for name, resource in defs.resources.items()}
+
+    # then: an indented second paragraph would be shown as code
+    sentences = {name: str(resource.description) for name, resource in resources.items()}
+    assert [text for text in sentences.values() if not text.endswith(".") or "\n" in text] == []
 
 
 def test_tables_tell_their_columns_and_where_they_come_from():

@@ -41,7 +41,7 @@ FOR_MLFLOW = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the data
 
 
 class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Environment, names, features and parameters."""
+    """The project's settings: environment, names, features, parameters, thresholds of the gate."""
 
     environment: str = Field(default="dev", description="dev, acc or prd. Default: $MARVEL_ENV, else dev.")
     dataset: str | None = Field(

@@ -24,7 +24,7 @@ POOL = "retraining"
 
 
 class RetrainingLock(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Lets one run after the other make tables, models and versions."""
+    """Lets one run at a time make tables, models and versions; others wait."""
 
     locks: str = Field(description="Folder of the lock files.")
     wait_seconds: int = Field(

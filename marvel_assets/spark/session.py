@@ -26,11 +26,10 @@ CONNECT_SECONDS = 10
 
 
 class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """A Spark session that knows Delta. Only an asset that calls ``session()`` pays for it.
+    """A Spark session that knows Delta: in this process, on a Spark Connect server or on Databricks."""
 
-    Secrets are read from the environment alone: ``SPARK_CONNECT_AUTHENTICATE_TOKEN`` for a Connect server,
-    ``DATABRICKS_TOKEN`` or another of the vendor's own ways for Databricks.
-    """
+    # Secrets are read from the environment alone: SPARK_CONNECT_AUTHENTICATE_TOKEN for a Connect server,
+    # DATABRICKS_TOKEN or another of the vendor's own ways for Databricks.
 
     mode: Literal["local", "connect", "databricks"] = Field(
         default="local",

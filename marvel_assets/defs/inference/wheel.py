@@ -23,11 +23,9 @@ BUILD_SECONDS = 120
 
 
 class WheelBuilder(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Builds each content once. The content's hash is a part of the version, and so of the file's name.
+    """Builds the wheel that scoring environments install: once for each content, whose hash is in the file's name."""
 
-    Scoring environments are kept by the text of their requirements; a wheel under an old name would not be
-    installed again.
-    """
+    # They are kept by the text of their requirements; a wheel under an old name would not be installed again.
 
     folder: str = Field(description="Folder of the wheels.")
 

@@ -86,6 +86,7 @@ class RawCharactersConfig(dg.Config):
     code_version=READING_CODE_VERSION,
     io_manager_key="references",
     pool=POOL,
+    deps=["characters_source"],
     metadata={"dagster/column_schema": column_schema(descriptions.raw_columns(DATASET), descriptions.TYPES)},
 )
 def raw_characters(

@@ -35,6 +35,15 @@ MODEL_ID = "model_id"
 
 Metadata = Mapping[str, dg.MetadataValue[Any] | str | float]
 
+mlflow_server = dg.AssetSpec(
+    "mlflow_server",
+    deps=["basic_model", "basic_model_version", "custom_model_version"],
+    group_name=GROUP,
+    kinds={"mlflow"},
+    owners=OWNERS,
+    description="Where runs, models and versions are logged: MLflow in `MARVEL_HOME`, or `MLFLOW_TRACKING_URI`.",
+)
+
 
 @dg.asset(
     group_name=GROUP,
