@@ -30,10 +30,13 @@ class ProjectPaths:
     Attributes:
         root: the folder.
         dataset: what ``MARVEL_DATASET`` says: each data set has references and a last source of its own.
+        profile: what ``MARVEL_PROFILE`` says. Tables and models on Databricks are others than those in the home, and
+            so are the references to them.
     """
 
     root: Path
     dataset: str = ""
+    profile: str = ""
 
     @classmethod
     def from_environment(cls) -> ProjectPaths:
@@ -52,7 +55,7 @@ class ProjectPaths:
             raise ProjectPathsError(
                 f"MARVEL_HOME is {str(root)!r}; choose a folder without {', '.join(map(repr, unusable))} in its path."
             )
-        return cls(root, os.environ.get("MARVEL_DATASET") or "")
+        return cls(root, os.environ.get("MARVEL_DATASET") or "", os.environ.get("MARVEL_PROFILE") or "")
 
     @property
     def warehouse(self) -> Path:
@@ -77,7 +80,7 @@ class ProjectPaths:
     @property
     def references(self) -> Path:
         """One JSON file for each asset: the reference that it last handed on."""
-        return self.root / "references" / self.dataset
+        return self.root / "references" / ("databricks" if self.profile == "databricks" else "") / self.dataset
 
     @property
     def provenance(self) -> Path:

@@ -12,6 +12,7 @@ from marvel_assets.defs.registration.challenger import RESULT
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.evaluation.gate import GateResult
 from marvel_assets.evaluation.metrics import labelled
+from marvel_assets.registry.base import MODELS_URI
 from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, Reference, TableVersion, from_json
 from marvel_assets.tracking.mlflow_store import connect
@@ -20,6 +21,9 @@ from marvel_assets.utils.redaction import escape_control
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    import mlflow
+    from mlflow.entities import LoggedModel
 
     from marvel_assets.datasets.base import Dataset
     from marvel_assets.paths import ProjectPaths
@@ -77,21 +81,32 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
     tracking = resources["tracking"]
     stores = (tracking.tracking_uri, home.locks, tracking.registry_uri)
     yield from _rows(done)
+    registered = done.version("basic_model_version")
     if model := done.model("basic_model"):
-        logged = connect(*stores, read_only=True).get_logged_model(model.model_id)
+        is_there = tracking.tracking_uri != home.mlflow_uri or home.mlflow_database.exists()
+        logged = _find_model(connect(*stores, read_only=True), model.model_id) if is_there else None
+        if logged is None:
+            yield f"  model        {model.model_id} is not in {tracking.tracking_uri}; set MLFLOW_TRACKING_URI to the"
+            yield "               server that it was logged on"
+            return
         figures = {metric.key: metric.value for metric in logged.metrics or []}
         yield f"  model        {model.model_id}, logged by run {model.run_id}"
         named = [f"{label} {value:.4f}" for label, value in labelled(figures).items()]
         for start in range(0, len(named), METRICS_PER_LINE):
             yield f"  {'' if start else 'metrics':<12} {', '.join(named[start : start + METRICS_PER_LINE])}"
-        yield from _gate(logged.tags, done.version("basic_model_version"), model)
-    served = resources["unity_catalog"].pairs(resources["project"].config).current()
+        yield from _gate(logged.tags, registered, model)
+    unity_catalog = resources["unity_catalog"]
+    if registered and unity_catalog.registry().get_version(registered.name, registered.version) is None:
+        version = f"{registered.name} version {registered.version}"
+        yield f"  registered   {version} is not in {unity_catalog.registry_uri}; set"
+        yield "               MARVEL_UC_URL to the Unity Catalog server that it was registered on"
+        return
+    served = unity_catalog.pairs(resources["project"].config).current()
     if served is not None:
         for kind, version in (("basic", served.basic), ("custom", served.custom)):
-            yield f"  {kind:<12} {version.name} version {version.version}, alias {ALIAS}"
-    waiting = done.version("basic_model_version")
-    if waiting is not None and (served is None or waiting.version > served.basic.version):
-        yield f"  waiting      {waiting.name} version {waiting.version}, for the job approve"
+            yield f"  {kind:<12} {MODELS_URI}{version.name}/{version.version}, alias {ALIAS}"
+    if registered and (served is None or registered.version > served.basic.version):
+        yield f"  waiting      {registered.name} version {registered.version}, for the job approve"
     test_set, predictions = done.table("test_set"), done.table("survival_predictions")
     if with_predictions and served and test_set and predictions:
         dataset, tables = resources["project"].config.dataset, resources["tables"]
@@ -101,6 +116,18 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
             yield from _predictions(tables, predictions, test_set, dataset)
         else:
             yield "  it answers   what `marvel run --select survival_predictions` brings up to date"
+
+
+def _find_model(client: mlflow.MlflowClient, model_id: str) -> LoggedModel | None:
+    """A logged model; None where the store does not know it, as where another store was used when it was logged."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_logged_model(model_id)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
 
 
 def _gate(tags: Mapping[str, str], registered: ModelVersionRef | None, model: LoggedModelRef) -> Iterator[str]:

@@ -1,8 +1,13 @@
-"""The address of a Spark Connect server, looked at before a session is asked for."""
+"""What a remote session needs, looked at before it is asked for: a server that answers, compute on Databricks."""
 
 from __future__ import annotations
 
+import os
+
 from marvel_assets.spark.java import SparkError
+
+HTTP_SECONDS, RETRY_SECONDS = 10, 20
+"""How long a workspace that does not answer is waited for."""
 
 
 def check_reachable(url: str, seconds: float) -> None:
@@ -27,3 +32,27 @@ def check_reachable(url: str, seconds: float) -> None:
             f"No Spark Connect server answers at {address} within {seconds:.0f} s. Start one with `make spark-server`, "
             "or name another in MARVEL_SPARK_URL."
         ) from error
+
+
+def check_compute(profile: str | None) -> None:
+    """Look whether something says on what Databricks Connect is to run: it would find out after a minute's imports.
+
+    Args:
+        profile: of the Databricks configuration; without one, the client takes an address in SPARK_REMOTE first.
+
+    Raises:
+        SparkError: there are no credentials, or no compute is named.
+    """
+    from databricks.sdk.config import Config
+
+    if profile is None and os.environ.get("SPARK_REMOTE"):
+        return
+    try:
+        config = Config(profile=profile, http_timeout_seconds=HTTP_SECONDS, retry_timeout_seconds=RETRY_SECONDS)
+    except ValueError as error:
+        raise SparkError(f"Databricks has no credentials to use: {error}") from error
+    if not (config.cluster_id or config.serverless_compute_id):
+        raise SparkError(
+            f"No compute on {config.host} is named. Set DATABRICKS_CLUSTER_ID to a cluster's id, or "
+            "DATABRICKS_SERVERLESS_COMPUTE_ID=auto; in a profile these are cluster_id and serverless_compute_id."
+        )

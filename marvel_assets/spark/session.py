@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from marvel_assets.spark.connect import check_reachable
+from marvel_assets.spark.connect import check_compute, check_reachable
 from marvel_assets.spark.java import SparkError, find_java
 from marvel_assets.spark.local import LocalJvm
 
@@ -79,7 +79,7 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self._session
 
     def problems(self) -> list[str]:
-        """What a session would lack: a package, Java, a server that answers."""
+        """What a session would lack: a package, Java, a server that answers, compute."""
         try:
             self._check()
         except SparkError as error:
@@ -89,7 +89,9 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
     def _check(self) -> None:
         module, extra = ("databricks.connect", "databricks") if self.mode == "databricks" else ("pyspark", "spark")
         _needs(module, extra)
-        if self.mode == "local":
+        if self.mode == "databricks":
+            check_compute(self.profile)
+        elif self.mode == "local":
             find_java()
         elif self.mode == "connect":
             check_reachable(self.url or "", CONNECT_SECONDS)
@@ -120,10 +122,7 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
             where = (
                 f"profile {self.profile}" if self.profile else os.environ.get("DATABRICKS_HOST", "no DATABRICKS_HOST")
             )
-            raise SparkError(
-                f"Databricks Connect ({where}) gave no session: {error}. Set DATABRICKS_HOST, credentials, and "
-                "DATABRICKS_CLUSTER_ID or DATABRICKS_SERVERLESS_COMPUTE_ID=auto, or name a profile."
-            ) from error
+            raise SparkError(f"Databricks Connect ({where}) gave no session: {error}.") from error
         return session
 
 

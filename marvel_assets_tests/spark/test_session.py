@@ -6,8 +6,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from marvel_assets.spark.connect import check_compute
+from marvel_assets.spark.java import SparkError
 from marvel_assets.spark.session import Spark
 from marvel_assets_tests.commands import python, succeeded
+from marvel_assets_tests.servers.scripted import Answer, serving
 from marvel_assets_tests.sockets import LOOPBACK, listening
 
 
@@ -141,3 +144,35 @@ def test_databricks_without_its_package_is_told_with_the_command_that_brings_it(
             "or call: make run PROFILE=databricks"
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({}, "Databricks has no credentials to use: "),
+        (
+            {"DATABRICKS_HOST": "{url}", "DATABRICKS_TOKEN": "a token"},
+            "No compute on {url} is named. Set DATABRICKS_CLUSTER_ID to a cluster's id, or DATABRICKS_SERVERLESS",
+        ),
+        ({"DATABRICKS_HOST": "{url}", "DATABRICKS_TOKEN": "a token", "DATABRICKS_CLUSTER_ID": "0301"}, None),
+        ({"DATABRICKS_HOST": "{url}", "DATABRICKS_TOKEN": "t", "DATABRICKS_SERVERLESS_COMPUTE_ID": "auto"}, None),
+        ({"SPARK_REMOTE": "sc://127.0.0.1:15002"}, None),
+    ],
+    ids=["nothing", "no compute", "a cluster", "serverless", "an address"],
+)
+def test_compute_that_nothing_names_is_missing_before_a_session_is_asked_for(
+    settings: dict[str, str], problem: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    # given
+    monkeypatch.setenv("HOME", str(tmp_path))  # where a configuration file would be
+    with serving(lambda _: Answer(404, {"Content-Length": "0"})) as server:
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value.format(url=server.url))
+
+        # then
+        if problem is None:
+            check_compute(profile=None)
+        else:
+            with pytest.raises(SparkError) as refused:
+                check_compute(profile=None)
+            assert str(refused.value).startswith(problem.format(url=server.url))

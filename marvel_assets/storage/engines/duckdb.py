@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from marvel_assets.sources.base import Source
 
 MAX_MEMORY = 2_000_000_000
-ASKED_AT_ONCE = 100_000
 ALIKE_IN_FILES = frozenset({"string", "long", "integer", "double", "boolean"})
 """Types of columns that every writer of Delta puts into Parquet in the same way."""
 
@@ -124,33 +123,17 @@ class DuckDBSession(EngineSession):
 
     def score(self, relation: str, model: Path, into: str) -> None:
         """Ask for the distinct rows, batch by batch and on every core, and find each row's answer by its features."""
-        import mlflow
-        import numpy as np
-        import pandas as pd
         import pyarrow as pa
 
-        from marvel_assets.model.batching import predict_in_threads
-        from marvel_assets.model.wrapper import PROBABILITY
+        from marvel_assets.storage.engines.local_model import BATCH_ROWS, LocalModel
 
-        loaded = mlflow.pyfunc.load_model(str(model))
-        features = loaded.metadata.get_input_schema().input_names()
-        wrapper = loaded.unwrap_python_model()  # the signature of versions that were logged earlier has no parameters
-        ask = predict_in_threads(lambda rows: pd.DataFrame(wrapper.predict(None, rows, {PROBABILITY: True})).to_numpy())
-        self._connection.execute(f"CREATE TABLE asked AS SELECT DISTINCT {', '.join(features)} FROM {relation}")  # noqa: S608
-        self._connection.execute(
-            "CREATE TABLE answered AS SELECT *, '' AS prediction, CAST(0 AS DOUBLE) AS probability FROM asked LIMIT 0"
-        )
+        served = LocalModel(model)
+        self._connection.execute(f"CREATE TABLE asked AS {served.asked_sql(relation)}")
+        self._connection.execute(f"CREATE TABLE answered AS {served.unanswered_sql('asked')}")
         reading = self._connection.cursor()
-        for batch in reading.sql("FROM asked").to_arrow_reader(ASKED_AT_ONCE):
-            words, probabilities = np.asarray(ask(batch.to_pandas())).T
-            rows = pa.Table.from_batches([batch]).append_column("prediction", pa.array(words, pa.string()))
-            rows = rows.append_column("probability", pa.array(probabilities, pa.float64()))
-            self._keep(rows, "INSERT INTO answered")
-        is_asked = " AND ".join(f"{relation}.{name} IS NOT DISTINCT FROM answered.{name}" for name in features)
-        self.create_view(
-            f"SELECT {relation}.*, prediction, probability FROM {relation} JOIN answered ON {is_asked}",  # noqa: S608
-            into,
-        )
+        for batch in reading.sql("FROM asked").to_arrow_reader(BATCH_ROWS):
+            self._keep(served.answer(pa.Table.from_batches([batch])), "INSERT INTO answered")
+        self.create_view(served.answered_sql(relation, "answered"), into)
 
     def _keep(self, rows: object, into: str) -> None:
         """Put Arrow's rows into a table."""

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import dagster as dg
 from pydantic import Field
 
 from marvel_assets.spark.session import Spark
@@ -62,14 +63,16 @@ class SparkEngineSession(EngineSession):
     def __init__(self, spark: SparkSession, shared: Path | None) -> None:
         self._spark = spark
         self._shared = shared
-        self._kept: dict[str, DataFrame] = {}
+        self._views: dict[str, DataFrame] = {}
+        self._can_persist = True
 
     def close(self) -> None:
         """Forget all relations, the latest first: a Connect server resolves a frame anew from the views it names."""
-        for name, frame in reversed(self._kept.items()):
-            frame.unpersist()
+        for name, frame in reversed(self._views.items()):
+            if self._can_persist:
+                frame.unpersist()
             self._spark.catalog.dropTempView(name)
-        self._kept.clear()
+        self._views.clear()
 
     def read_source(self, source: Source, into: str) -> None:
         """Read the source batch by batch, as every engine does: Spark's own CSV reader knows other quoting rules."""
@@ -96,14 +99,18 @@ class SparkEngineSession(EngineSession):
             raise ChangesNotKeptError(f"{location}: no changes from version {first} to {last}: {error}") from error
 
     def score(self, relation: str, model: Path, into: str) -> None:
-        """Let the workers answer, each with a model of its own."""
+        """Let the workers answer, each with a model of its own; on Databricks, this process."""
         import mlflow
+        from mlflow.utils.databricks_utils import is_databricks_connect
         from mlflow.utils.logging_utils import suppress_logs
         from pyspark.sql.functions import col, lit
         from pyspark.sql.types import DoubleType, StringType, StructType
 
         from marvel_assets.model.wrapper import PROBABILITY
 
+        if is_databricks_connect(self._spark):  # type: ignore[no-untyped-call]
+            self._score_here(relation, model, into)
+            return
         signature = mlflow.models.get_model_info(str(model)).signature
         [word] = signature.outputs.input_names()
         answered = StructType().add(word, StringType())
@@ -119,6 +126,30 @@ class SparkEngineSession(EngineSession):
         probability = col("answer").getField(PROBABILITY) if params else lit(None).cast("double")
         rows = rows.withColumns({"prediction": col("answer").getField(word), "probability": probability})
         self._keep(rows.drop("answer"), into)
+
+    def _score_here(self, relation: str, model: Path, into: str) -> None:
+        """Fetch the distinct rows part by part, and send their answers back.
+
+        MLflow's function for workers needs an environment on Databricks, which can be built only there.
+        """
+        from marvel_assets.storage.engines.local_model import BATCH_ROWS, LocalModel
+
+        served = LocalModel(model)
+        self.create_table_as(served.asked_sql(relation), "asked")
+        asked = self._spark.table("asked")
+        rows = asked.count()
+        dg.get_dagster_logger().info(
+            f"{rows:,} distinct rows are scored on this machine, in parts of {BATCH_ROWS:,}: on Databricks, MLflow "
+            "runs models on workers only in an environment that was built there."
+        )
+        parts = -(-rows // BATCH_ROWS)
+        answered = self._spark.sql(served.unanswered_sql("asked"))
+        for part in range(parts):
+            batch = asked.where(f"pmod(xxhash64({', '.join(asked.columns)}), {parts}) = {part}").toArrow()
+            if batch.num_rows:
+                answered = answered.unionByName(self._spark.createDataFrame(served.answer(batch)))
+        self._keep(answered, "answered")
+        self.create_table_as(served.answered_sql(relation, "answered"), into)
 
     def create_table_as(self, statement: str, into: str) -> None:
         """Compute the rows once, and keep them in memory or on disk until the session ends."""
@@ -181,13 +212,22 @@ class SparkEngineSession(EngineSession):
         return together
 
     def _keep(self, frame: DataFrame, into: str) -> None:
+        """Serverless compute keeps no rows: there they are computed again wherever they are read."""
         from pyspark import StorageLevel
+        from pyspark.errors import PySparkException
 
-        self._view(frame.persist(StorageLevel.MEMORY_AND_DISK), into)
+        if self._can_persist:
+            try:
+                frame = frame.persist(StorageLevel.MEMORY_AND_DISK)
+            except PySparkException as error:
+                if "NOT_SUPPORTED_WITH_SERVERLESS" not in str(error):
+                    raise
+                self._can_persist = False
+        self._view(frame, into)
 
     def _view(self, frame: DataFrame, into: str) -> None:
         frame.createOrReplaceTempView(into)
-        self._kept[into] = frame
+        self._views[into] = frame
 
 
 def at(reader: DataFrameReader, location: TablePath) -> DataFrame:

@@ -4,11 +4,15 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+import mlflow
 import pandas as pd
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, Schema
 from pyspark.errors import AnalysisException
+from pyspark.sql.classic.dataframe import DataFrame
 
 from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.datasets.marvel_kaggle.generator import generate
@@ -300,3 +304,59 @@ def test_relations_end_with_the_step(engines: dict[str, Engine]):
     # then
     with engines["spark"].session() as session, pytest.raises(AnalysisException, match="made"):
         session.fetchall("SELECT count(*) FROM made")
+
+
+ECHO = """
+import mlflow
+
+class Echo(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        words = [f"{row.word} {row.number}" for row in model_input.itertuples()]
+        return {"answer": words, "probability": [0.5] * len(words)}
+
+mlflow.models.set_model(Echo())
+"""
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A model that answers with what it was asked."""
+    (script := tmp_path / "echo.py").write_text(ECHO)
+    asked = Schema([ColSpec("string", "word", required=False), ColSpec("double", "number", required=False)])
+    signature = ModelSignature(asked, Schema([ColSpec("string", "answer")]))
+    mlflow.pyfunc.save_model(folder := tmp_path / "model", python_model=str(script), signature=signature)
+    return folder
+
+
+def test_on_databricks_where_workers_can_not_load_a_model_every_row_is_scored_here(
+    engines: dict[str, Engine], model: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given: what MLflow says of a session with a cluster's id in its headers, and more rows than fit into a part
+    monkeypatch.setattr("mlflow.utils.databricks_utils.is_databricks_connect", lambda _: True)
+    monkeypatch.setattr("marvel_assets.storage.engines.local_model.BATCH_ROWS", 2)
+    values = "('a', 1.5), ('b', NULL), (NULL, 1.5), (NULL, NULL), ('a', 1.5), ('c', 3.0)"
+
+    # when
+    with engines["spark"].session() as session:
+        session.create_table_as(f"SELECT * FROM VALUES {values} AS given(word, number)", "rows_to_score")
+        session.score("rows_to_score", model, "scored")
+        answers = session.fetchall("SELECT prediction, probability FROM scored")
+
+    # then
+    assert {probability for _, probability in answers} == {0.5}
+    assert sorted(answer for answer, _ in answers) == ["None 1.5", "None nan", "a 1.5", "a 1.5", "b nan", "c 3.0"]
+
+
+def test_serverless_compute_which_keeps_no_rows_makes_the_same(
+    engines: dict[str, Engine], tables: Tables, monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    def refuse(*_: object) -> None:
+        raise AnalysisException("[NOT_SUPPORTED_WITH_SERVERLESS] PERSIST TABLE is not supported on serverless compute.")
+
+    for refused in ("persist", "unpersist"):
+        monkeypatch.setattr(DataFrame, refused, refuse)
+
+    # then
+    assert publish(engines["spark"], tables, ("anna", 1)) == (0, True)
+    assert publish(engines["spark"], tables, ("anna", 1)) == (0, False)

@@ -1,0 +1,53 @@
+"""A model that answers in this process, for an engine that hands it rows batch by batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+
+BATCH_ROWS = 100_000
+"""How many rows are asked for at once."""
+
+
+class LocalModel:
+    """The custom model, asked for the distinct rows of its features: most characters share theirs with others."""
+
+    def __init__(self, folder: Path) -> None:
+        import mlflow
+        import pandas as pd
+
+        from marvel_assets.model.batching import predict_in_threads
+        from marvel_assets.model.wrapper import PROBABILITY
+
+        loaded = mlflow.pyfunc.load_model(str(folder))
+        self._features = loaded.metadata.get_input_schema().input_names()
+        wrapper = loaded.unwrap_python_model()  # the signature of versions that were logged earlier has no parameters
+        self._ask = predict_in_threads(
+            lambda rows: pd.DataFrame(wrapper.predict(None, rows, {PROBABILITY: True})).to_numpy()
+        )
+
+    def asked_sql(self, relation: str) -> str:
+        """The distinct rows of features in a relation."""
+        return f"SELECT DISTINCT {', '.join(self._features)} FROM {relation}"  # noqa: S608 - names of the project
+
+    def unanswered_sql(self, asked: str) -> str:
+        """No rows, with the columns that ``answer`` gives."""
+        return f"SELECT *, '' AS prediction, CAST(0 AS DOUBLE) AS probability FROM {asked} LIMIT 0"  # noqa: S608
+
+    def answer(self, asked: pa.Table) -> pa.Table:
+        """The rows with the columns ``prediction`` and ``probability``."""
+        import numpy as np
+        import pyarrow as pa
+
+        words, probabilities = np.asarray(self._ask(asked.to_pandas())).T
+        rows = asked.append_column("prediction", pa.array(words, pa.string()))
+        return rows.append_column("probability", pa.array(probabilities, pa.float64()))
+
+    def answered_sql(self, relation: str, answered: str) -> str:
+        """The relation's rows, each with the answer to its features."""
+        is_asked = " AND ".join(f"{relation}.{name} IS NOT DISTINCT FROM {answered}.{name}" for name in self._features)
+        return f"SELECT {relation}.*, prediction, probability FROM {relation} JOIN {answered} ON {is_asked}"  # noqa: S608

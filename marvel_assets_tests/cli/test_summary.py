@@ -1,0 +1,63 @@
+"""What `marvel summary` says of a home whose models, or whose other assets, are not where it looks."""
+
+import shutil
+
+import pytest
+
+from marvel_assets.cli.summary import summary
+from marvel_assets.paths import ProjectPaths
+from marvel_assets_tests.commands import reference
+from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def ran(home: ProjectPaths, first_run: ProjectPaths) -> ProjectPaths:
+    """A home that has what a run handed on, and MLflow's database."""
+    shutil.copytree(first_run.references, home.references)
+    shutil.copyfile(first_run.mlflow_database, home.mlflow_database)
+    return home
+
+
+def test_without_the_server_that_the_model_was_logged_on_it_says_which_variable_to_set(ran: ProjectPaths):
+    # given
+    ran.mlflow_database.unlink()
+
+    # when
+    lines = list(summary(ran, with_predictions=True))
+
+    # then
+    model_id = reference(ran, "basic_model").model_id
+    assert lines[-2:] == [
+        f"  model        {model_id} is not in {ran.mlflow_uri}; set MLFLOW_TRACKING_URI to the",
+        "               server that it was logged on",
+    ]
+    assert not ran.mlflow_database.exists()
+
+
+def test_without_the_catalog_that_the_version_was_registered_in_it_says_which_variable_to_set(
+    ran: ProjectPaths, unity_catalog_server: UnityCatalogServer, monkeypatch: pytest.MonkeyPatch
+):
+    # given: a server that does not know it
+    monkeypatch.setenv("MARVEL_UC_URL", unity_catalog_server.url)
+
+    # when
+    lines = list(summary(ran, with_predictions=True))
+
+    # then
+    version = reference(ran, "basic_model_version")
+    assert lines[-2:] == [
+        f"  registered   {version.name} version 1 is not in uc:{unity_catalog_server.url}; set",
+        "               MARVEL_UC_URL to the Unity Catalog server that it was registered on",
+    ]
+
+
+@pytest.mark.usefixtures("ran")
+def test_what_another_profile_made_elsewhere_is_not_mixed_in(monkeypatch: pytest.MonkeyPatch):
+    # given
+    monkeypatch.setenv("MARVEL_PROFILE", "databricks")
+
+    # then
+    [line] = summary(ProjectPaths.from_environment(), with_predictions=True)
+    assert "has been materialised in" in line
