@@ -20,6 +20,14 @@ TYPES = {
     "scored_at_utc": "timestamp",
 }
 
+TABLES = {
+    "raw_characters": "The characters as delivered: every cell as text, one Delta version per distinct content.",
+    "train_set": "Training set: 80 % of the cleaned characters, assigned by a hash of the id.",
+    "test_set": "Test set: 20 % of the cleaned characters, assigned by a hash of the id.",
+    "rejected_characters": "Rows that could not be used, as delivered, each with the column at fault and the reason.",
+    "survival_predictions": "Batch predictions from the custom model at alias `latest-model`.",
+}
+
 
 def raw_columns(dataset: Dataset) -> dict[str, str]:
     """The columns of ``raw_characters``, and what they mean."""
@@ -52,6 +60,16 @@ def prediction_columns(dataset: Dataset) -> dict[str, str]:
         "prediction": " or ".join(reversed(dataset.target.labels)) + ".",
         "probability": f"Of {dataset.target.labels[1]}, as the model sees it.",
     }
+
+
+def table_columns(dataset: Dataset, asset: str) -> dict[str, str]:
+    """The columns of an asset that is a table, and what they mean."""
+    described = {
+        "raw_characters": raw_columns,
+        "rejected_characters": rejected_columns,
+        "survival_predictions": prediction_columns,
+    }
+    return described.get(asset, character_columns)(dataset)
 
 
 def column_types(dataset: Dataset) -> dict[str, str]:

@@ -8,7 +8,10 @@ from typing import Any
 
 import dagster as dg
 
+from marvel_assets.datasets import descriptions
+from marvel_assets.datasets.base import Dataset
 from marvel_assets.defs.resources import configured_project
+from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.tables import Tables, WriteResult
 from marvel_assets.utils.redaction import escape_markdown
 
@@ -49,9 +52,26 @@ def share_metadata(provenance: Mapping[str, Any], label: str) -> dict[str, dg.Me
     return {f"share_{label}": dg.MetadataValue.float(provenance[SHARE])} if SHARE in provenance else {}
 
 
-def table_metadata(written: WriteResult, tables: Tables) -> dict[str, dg.MetadataValue]:
-    """What is known of a table's version."""
+def report_table(
+    log: dg.DagsterLogManager,
+    asset: str,
+    written: WriteResult,
+    dataset: Dataset,
+    tables: Tables,
+    unity_catalog: UnityCatalog,
+) -> dict[str, dg.MetadataValue]:
+    """Report a table's version to all who look for it: the run's log, the catalog, and the asset's page.
+
+    Returns:
+        The metadata for the page.
+    """
     table = written.commit.table
+    log.info(f"{table}: {table.rows:,} rows, {'written' if written.is_new else 'unchanged'}")
+    location = tables.location(table.name)
+    if isinstance(location, Path):
+        column_comments = descriptions.table_columns(dataset, asset)
+        if problem := unity_catalog.register_table(table.name, location, descriptions.TABLES[asset], column_comments):
+            log.warning(problem)
     preview = tables.preview(table, PREVIEW_ROWS)
     return {
         "preview": markdown_table(preview.column_names, zip(*preview.to_pydict().values(), strict=True)),
@@ -61,12 +81,6 @@ def table_metadata(written: WriteResult, tables: Tables) -> dict[str, dg.Metadat
         "content_hash": dg.MetadataValue.text(table.content),
         "unchanged": dg.MetadataValue.bool(not written.is_new),
     }
-
-
-def log_write(log: dg.DagsterLogManager, written: WriteResult) -> None:
-    """One line for who watches the run."""
-    table = written.commit.table
-    log.info(f"{table}: {table.rows:,} rows, {'written' if written.is_new else 'unchanged'}")
 
 
 def column_schema(columns: Mapping[str, str], types: Mapping[str, str]) -> dg.TableSchema:

@@ -12,6 +12,7 @@ from marvel_assets.tracking.artifacts import FILES_DIGEST, checked_files
 from marvel_assets.tracking.mlflow_store import connect
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
     import mlflow
@@ -79,6 +80,29 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         if self.backend != "embedded":
             self.registry().ensure_model(name)
+
+    def register_table(self, name: str, folder: Path, comment: str, column_comments: Mapping[str, str]) -> str:
+        """Make a Delta table known by its name to an open-source server; elsewhere there is nothing to do.
+
+        Args:
+            name: ``catalog.schema.table``.
+            folder: of the Delta table.
+            comment: of the table.
+            column_comments: by column.
+
+        Returns:
+            Why the server's table was left as it is; '' where it is as it should be.
+
+        Raises:
+            RegistryError: naming what is refused.
+        """
+        if self.backend != "oss":
+            return ""
+        from marvel_assets.registry.unity_catalog_api import UnityCatalogApi
+        from marvel_assets.registry.unity_catalog_tables import register_table
+
+        api = UnityCatalogApi(self._server)
+        return register_table(api, Path(self.locks), self.storage_root, name, folder, comment, column_comments)
 
     def pairs(self, config: ProjectConfig) -> ModelPairs:
         """The pairs of basic and custom versions of an environment."""

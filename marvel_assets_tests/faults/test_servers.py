@@ -55,6 +55,7 @@ CATALOG_FAULTS = [
     (Kind.LOST, "POST .*/schemas", False),
     (Kind.BLACK_HOLE, "POST .*/models$", True),
     (Kind.LOST, "POST .*/models$", False),
+    (Kind.LOST, "POST .*/tables$", False),
     (Kind.BUSY, "POST .*/models/versions", True),
     (Kind.CUT, "POST .*/models/versions", False),
     (Kind.ERROR, "PATCH .*/finalize", True),

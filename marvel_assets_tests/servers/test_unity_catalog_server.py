@@ -6,6 +6,7 @@ from typing import Any
 import requests
 
 from marvel_assets_tests.servers.unity_catalog import PREFIX, UnityCatalogServer
+from marvel_assets_tests.servers.unity_catalog_registry import NO_LOCATION
 
 S = {"catalog_name": "c", "schema_name": "s"}
 M = {**S, "model_name": "m"}
@@ -16,6 +17,18 @@ NO_CATALOG = "Catalog not found: nope"
 NO_VERSION = "Model version not found: c.s.m/99"
 PENDING = "PENDING_REGISTRATION"
 LONG, TOO_LONG = "z" * 65_535, "z" * 65_536
+
+TABLE = {
+    **S,
+    "name": "train_set",
+    "table_type": "EXTERNAL",
+    "data_source_format": "DELTA",
+    "columns": [{
+        "name": "Id", "type_text": "string", "type_name": "STRING", "position": 0, "nullable": True,
+        "type_json": '{"name": "Id", "type": "string", "nullable": true, "metadata": {}}', "comment": "the id",
+    }],
+}  # fmt: skip
+NEW_TABLE = {**TABLE, "storage_location": "file:///srv/ext/train_set"}
 
 REFUSED: tuple[tuple[str, str, dict[str, Any] | None, int, str, str], ...] = (
     ("POST", "catalogs", {"name": "c"}, 400, "CATALOG_ALREADY_EXISTS", "Catalog already exists: c"),
@@ -66,6 +79,13 @@ REFUSED: tuple[tuple[str, str, dict[str, Any] | None, int, str, str], ...] = (
      "Model version not in a pending registration state: c.s.m/1"),
     ("PATCH", f"{VERSIONS}/99/finalize", {"full_name": "c.s.m", "version": 99}, 404, "NOT_FOUND", NO_VERSION),
     ("PATCH", f"{VERSIONS}/1/finalize", {}, 400, "INVALID_ARGUMENT", "No three tier full name specified."),
+    ("POST", "tables", NEW_TABLE, 400, "TABLE_ALREADY_EXISTS", "Table already exists: c.s.train_set"),
+    ("GET", "tables/c.s.nope", None, 404, "TABLE_NOT_FOUND", "Table not found: c.s.nope"),
+    ("POST", "tables", {**NEW_TABLE, "name": "x y"}, 400, "INVALID_ARGUMENT", BAD_NAME),
+    ("POST", "tables", {**TABLE, "name": "noplace", "storage_location": None}, 500, "INTERNAL",
+     f"Error creating table: c.s.noplace: {NO_LOCATION}"),
+    ("POST", "tables", {**NEW_TABLE, "schema_name": "nope"}, 404, "SCHEMA_NOT_FOUND", "Schema not found: c.nope"),
+    ("DELETE", "tables/c.s.nope", None, 404, "TABLE_NOT_FOUND", "Table not found: nope"),
     ("DELETE", "models/c.s.m", None, 409, "ABORTED",
      "Unable to delete a registered model with existing model versions: m"),
     ("DELETE", f"{VERSIONS}/99", None, 404, "NOT_FOUND", NO_VERSION),
@@ -98,6 +118,10 @@ DONE: tuple[tuple[str, str, dict[str, Any] | None, dict[str, Any]], ...] = (
     ("PATCH", "models/c.s.m", {"comment": "y"}, {**MODEL, "comment": "y"}),
     ("PATCH", "models/c.s.m", {"comment": ""}, {**MODEL, "comment": ""}),
     ("PATCH", "models/c.s.m", {"comment": LONG}, {**MODEL, "comment": LONG}),
+    ("POST", "tables", NEW_TABLE, {**TABLE, "comment": None}),
+    ("GET", "tables/c.s.train_set", None, {**TABLE, "comment": None}),
+    ("POST", "tables", {**NEW_TABLE, "name": "at_the_same_place"}, {**TABLE, "name": "at_the_same_place"}),
+    ("POST", "tables", {**NEW_TABLE, "name": "bare", "columns": []}, {"name": "bare", "columns": []}),
     ("POST", "models/versions", {**M, "source": "models:/a", "run_id": "r", "comment": "c"}, FIRST),
     ("POST", "models/versions", M, BARE),
     ("POST", "models/versions", {**M, "source": "models:/b", "comment": "✓" * 65_535}, MARKED),
@@ -142,17 +166,15 @@ def test_each_request_is_answered_as_the_real_server_answered_it(tmp_path: Path)
             told = {"error_code": code, "message": message, "details": details}
             if answer.status_code != status or answer.json() != told:
                 differences.append((method, path, body, answer.text[:500]))
-        forgotten = [ask("DELETE", path).text for path in (f"{VERSIONS}/1", f"{VERSIONS}/1", "models/c.s.m?force=true")]
-        unrouted = [ask("PUT", "models/c.s.m", {}).text, ask("GET", "nope").text, ask("GET", "models/").text]
+        gone = (f"{VERSIONS}/1", "models/c.s.m?force=true", "tables/c.s.train_set")
+        forgotten = [ask("DELETE", path).text for path in gone]
+        forgotten_before = ask("DELETE", "tables/c.s.train_set").json()["message"]
+        not_allowed = [ask("PUT", "models/c.s.m", {}).text, ask("PATCH", "tables/c.s.train_set", {}).text]
+        unrouted = [ask("GET", "nope").text, ask("GET", "models/").text]
 
     # then
     assert differences == []
-    assert (forgotten[0], "Model version not found: c.s.m/1" in forgotten[1], forgotten[2]) == (
-        "200 OK",
-        True,
-        "200 OK",
-    )
-    assert unrouted == [
-        "Status: 405\nDescription: Method Not Allowed\n",
-        *["Status: 404\nDescription: Not Found\n"] * 2,
-    ]
+    assert forgotten == ["200 OK"] * 3
+    assert forgotten_before == "Table not found: train_set"
+    assert not_allowed == ["Status: 405\nDescription: Method Not Allowed\n"] * 2
+    assert unrouted == ["Status: 404\nDescription: Not Found\n"] * 2

@@ -1,8 +1,8 @@
 """An in-memory server that speaks the registry part of the open-source Unity Catalog server 0.6.
 
-It answers what this project's client and MLflow's ``uc:`` registry ask of catalogs, schemas, models and model versions,
-with the real server's statuses, error codes and words (``test_unity_catalog_server.py`` holds it to them). As there,
-``file:`` locations are made as directories when a model or a version is created.
+It answers what this project's client and MLflow's ``uc:`` registry ask of catalogs, schemas, tables, models and model
+versions, with the real server's statuses, error codes and words (``test_unity_catalog_server.py`` holds it to them). As
+there, ``file:`` locations are made as directories when a model or a version is created.
 
 It keeps these weaknesses of the real server on purpose:
 
@@ -35,6 +35,9 @@ ROUTES = {
     "GET catalogs/<name>": Registry.get_catalog,
     "POST schemas": Registry.create_schema,
     "GET schemas/<full_name>": Registry.get_schema,
+    "POST tables": Registry.create_table,
+    "GET tables/<full_name>": Registry.get_table,
+    "DELETE tables/<full_name>": Registry.delete_table,
     "POST models": Registry.create_model,
     "GET models": Registry.list_models,
     "POST models/versions": Registry.create_version,

@@ -13,16 +13,21 @@ from flask import request
 PAGE_SIZE = 100
 NAME_LENGTH = 255
 LENGTHS = {"comment": 65_535, "source": 255, "run_id": 255}
+NO_LOCATION = (
+    'Cannot invoke "io.unitycatalog.server.utils.NormalizedURL.isCloudStorageRoot()" because "storageLocation" is null'
+)
 NAME = re.compile(r"[a-zA-Z0-9_@-]+")
 STATUSES = {
     "INVALID_ARGUMENT": 400,
     "FAILED_PRECONDITION": 400,
     "CATALOG_ALREADY_EXISTS": 400,
     "SCHEMA_ALREADY_EXISTS": 400,
+    "TABLE_ALREADY_EXISTS": 400,
     "UNAUTHENTICATED": 401,
     "NOT_FOUND": 404,
     "CATALOG_NOT_FOUND": 404,
     "SCHEMA_NOT_FOUND": 404,
+    "TABLE_NOT_FOUND": 404,
     "ALREADY_EXISTS": 409,
     "ABORTED": 409,
     "INTERNAL": 500,
@@ -103,6 +108,7 @@ class Registry:
         self.race_seconds = race_seconds
         self._catalogs: list[Json] = []
         self._schemas: list[Json] = []
+        self._tables: list[Json] = []
         self._models: list[Json] = []
         self._versions: list[Json] = []
         self._last_numbers: dict[str, int] = {}
@@ -124,6 +130,21 @@ class Registry:
 
     def get_schema(self, full_name: str) -> Json:
         return self._schema(full_name)
+
+    def create_table(self) -> Json:
+        name, schema = _new_name(), self._schema(_named("catalog_name", "schema_name"))
+        full_name = f"{schema['full_name']}.{name}"
+        if not _body().get("storage_location"):
+            raise Refusal("INTERNAL", f"Error creating table: {full_name}: {NO_LOCATION}")
+        if _first(self._tables, full_name=full_name):
+            raise Refusal("TABLE_ALREADY_EXISTS", f"Table already exists: {full_name}")
+        return self._insert(self._tables, _row(full_name=full_name, **{"comment": None, **_body()}))
+
+    def get_table(self, full_name: str) -> Json:
+        return self._table(full_name, named=full_name)
+
+    def delete_table(self, full_name: str) -> None:
+        self._tables.remove(self._table(full_name, named=full_name.rpartition(".")[2]))
 
     def create_model(self) -> Json:
         name = _new_name()
@@ -246,6 +267,12 @@ class Registry:
         self._catalog(full_name.partition(".")[0])
         if (row := _first(self._schemas, full_name=full_name)) is None:
             raise Refusal("SCHEMA_NOT_FOUND", f"Schema not found: {full_name}")
+        return row
+
+    def _table(self, full_name: str, named: str) -> Json:
+        self._schema(full_name.rpartition(".")[0])
+        if (row := _first(self._tables, full_name=full_name)) is None:
+            raise Refusal("TABLE_NOT_FOUND", f"Table not found: {named}")
         return row
 
     def _model(self, full_name: str, *, by_its_last_name: bool = False) -> Json:

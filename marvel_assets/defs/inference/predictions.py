@@ -23,9 +23,8 @@ from marvel_assets.defs.metadata import (
     OWNERS,
     SHARE,
     column_schema,
-    log_write,
+    report_table,
     share_metadata,
-    table_metadata,
 )
 from marvel_assets.defs.resources import Project, configured_dataset
 from marvel_assets.registry.model_pairs import ALIAS
@@ -131,11 +130,10 @@ def predict_table(
             )  # fmt: skip
             provenance = {**made_of, "scored_version": table.version, **counts}
             written, scored = tables.write_if_changed(session, "predictions", name, provenance), counts["scored"]
-    log_write(log, written)
-    recorded = written.commit.provenance
+    recorded, dataset = written.commit.provenance, project.config.dataset
     metadata = {
-        **share_metadata(recorded, project.config.dataset.target.labels[1]),
-        **table_metadata(written, tables),
+        **share_metadata(recorded, dataset.target.labels[1]),
+        **report_table(log, PREDICTIONS, written, dataset, tables, unity_catalog),
         "scored_now": dg.MetadataValue.int(scored),
         "unusable": dg.MetadataValue.int(recorded["unusable"]),
         "scored_table": dg.MetadataValue.text(str(table)),

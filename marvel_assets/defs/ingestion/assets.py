@@ -20,10 +20,9 @@ from marvel_assets.defs.metadata import (
     SHARE,
     column_lineage,
     column_schema,
-    log_write,
     markdown_table,
+    report_table,
     share_metadata,
-    table_metadata,
 )
 from marvel_assets.defs.readiness import check_ready
 from marvel_assets.defs.resources import Project, configured_dataset
@@ -31,7 +30,7 @@ from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.sources.resource import SourceResource
 from marvel_assets.storage.commits import Commit
-from marvel_assets.storage.engines.base import Engine, EngineSession
+from marvel_assets.storage.engines.base import Engine
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import Tables, WriteResult
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
@@ -121,12 +120,11 @@ def raw_characters(
                 session.create_view(digested_source_sql(dataset, "delivered"), "raw_characters")
                 provenance = {"source": source.label, **read_from}
                 written = tables.write_if_changed(session, "raw_characters", name, provenance)
-        log_write(context.log, written)
         return dg.MaterializeResult(
             value=written.commit.table,
             data_version=dg.DataVersion(written.commit.table.data_version),
             metadata={
-                **table_metadata(written, tables),
+                **report_table(context.log, "raw_characters", written, dataset, tables, unity_catalog),
                 "source": source.label,
                 SOURCE_DIGEST: source.digest,
                 SOURCE_FINGERPRINT: looks,
@@ -134,11 +132,11 @@ def raw_characters(
         )
 
 
-def _cleaned_table(name: str, description: str, schema: dg.TableSchema, lineage: dg.TableColumnLineage) -> dg.AssetSpec:
+def _cleaned_table(name: str, schema: dg.TableSchema, lineage: dg.TableColumnLineage) -> dg.AssetSpec:
     return dg.AssetSpec(
         name,
         deps=[raw_characters],
-        description=description,
+        description=descriptions.TABLES[name],
         group_name=GROUP,
         kinds={"deltalake", "table"},
         owners=OWNERS,
@@ -157,21 +155,10 @@ CHARACTER_LINEAGE = column_lineage(CHARACTER_COLUMNS, descriptions.lineage(DATAS
 @dg.multi_asset(
     name="characters",
     specs=[
-        _cleaned_table(
-            "train_set",
-            "Training set: 80 % of the cleaned characters, assigned by a hash of the id.",
-            CHARACTER_SCHEMA,
-            CHARACTER_LINEAGE,
-        ),
-        _cleaned_table(
-            "test_set",
-            "Test set: 20 % of the cleaned characters, assigned by a hash of the id.",
-            CHARACTER_SCHEMA,
-            CHARACTER_LINEAGE,
-        ),
+        _cleaned_table("train_set", CHARACTER_SCHEMA, CHARACTER_LINEAGE),
+        _cleaned_table("test_set", CHARACTER_SCHEMA, CHARACTER_LINEAGE),
         _cleaned_table(
             "rejected_characters",
-            "Rows that could not be used, as delivered, each with the column at fault and the reason.",
             column_schema(descriptions.rejected_columns(DATASET), descriptions.TYPES),
             column_lineage(DATASET.source_columns.values(), {}, raw_characters.key),
         ),
@@ -194,6 +181,7 @@ def characters(
     project: Project,
     engine: dg.ResourceParam[Engine],
     tables: Tables,
+    unity_catalog: UnityCatalog,
     retraining_lock: RetrainingLock,
 ) -> Iterator[dg.MaterializeResult[TableVersion]]:
     """Clean and split the raw characters in one pass; each table is an atomic commit of its own."""
@@ -209,7 +197,7 @@ def characters(
     }
     if current.keys() == latest_by_asset.keys():
         for asset, latest in current.items():
-            yield _character_result(context, asset, WriteResult(latest, is_new=False), project, tables)
+            yield _character_result(context, asset, WriteResult(latest, is_new=False), project, tables, unity_catalog)
         _fail_if_all_rejected(raw_characters, next(iter(current.values())), project, tables)
         return
 
@@ -221,7 +209,10 @@ def characters(
         session.create_view(split_sql(dataset, "test"), "test_set")
         # Kept: the rejected rows are few, but every raw cell is read to find them.
         session.create_table_as(rejected_sql(dataset), "rejected_characters")
-        counts = {asset: _rows_of(session, asset) for asset in CLEANED_TABLES}
+        counts = {
+            asset: int(str(session.fetchall(f"SELECT count(*) FROM {asset}")[0][0]))  # noqa: S608
+            for asset in CLEANED_TABLES
+        }
         _check_that_no_row_is_lost(raw_characters, counts)
         for asset in selected:
             provenance = {"raw_characters": str(raw_characters), **made_of, "read": raw_characters.rows, **counts}
@@ -234,7 +225,7 @@ def characters(
                 [(share,)] = session.fetchall(f"SELECT avg({project.config.target}) FROM {asset}")  # noqa: S608
                 provenance[SHARE] = round(float(str(share)), 4)
             written = tables.write_if_changed(session, asset, project.config.qualified(asset), provenance)
-            yield _character_result(context, asset, written, project, tables)
+            yield _character_result(context, asset, written, project, tables, unity_catalog)
     _fail_if_all_rejected(raw_characters, written.commit, project, tables)
 
 
@@ -258,11 +249,6 @@ def _in_words(reasons: Sequence[tuple[str, int]]) -> str:
     return "; ".join(f"{rows:,} rows: {escape_control(reason)}" for reason, rows in reasons[:SHOWN])
 
 
-def _rows_of(session: EngineSession, relation: str) -> int:
-    [(rows,)] = session.fetchall(f"SELECT count(*) FROM {relation}")  # noqa: S608
-    return int(str(rows))
-
-
 def _check_that_no_row_is_lost(raw: TableVersion, counts: Mapping[str, int]) -> None:
     if sum(counts.values()) != raw.rows:
         raise dg.Failure(
@@ -273,19 +259,24 @@ def _check_that_no_row_is_lost(raw: TableVersion, counts: Mapping[str, int]) -> 
 
 
 def _character_result(
-    context: dg.AssetExecutionContext, asset: str, written: WriteResult, project: Project, tables: Tables
+    context: dg.AssetExecutionContext,
+    asset: str,
+    written: WriteResult,
+    project: Project,
+    tables: Tables,
+    unity_catalog: UnityCatalog,
 ) -> dg.MaterializeResult[TableVersion]:
-    log_write(context.log, written)
-    provenance = written.commit.provenance
+    provenance, dataset = written.commit.provenance, project.config.dataset
+    metadata = report_table(context.log, asset, written, dataset, tables, unity_catalog)
     counts = {name: provenance[name] for name in ("read", *CLEANED_TABLES)}
-    at_a_glance = share_metadata(provenance, project.config.dataset.target.labels[1])
+    at_a_glance = share_metadata(provenance, dataset.target.labels[1])
     if REASONS in provenance:
         at_a_glance = {"reasons": markdown_table(["reason", "rows"], provenance[REASONS])}
     return dg.MaterializeResult(
         asset_key=asset,
         value=written.commit.table,
         data_version=dg.DataVersion(written.commit.table.data_version),
-        metadata={**at_a_glance, **table_metadata(written, tables), "made_from": provenance["raw_characters"]},
+        metadata={**at_a_glance, **metadata, "made_from": provenance["raw_characters"]},
         check_results=[_adds_up(counts)] if asset == "rejected_characters" else [],
     )
 

@@ -1,0 +1,109 @@
+"""The graph's Delta tables as external tables of an open-source Unity Catalog server.
+
+The server keeps a name, the columns and the folder; the rows stay where they are, and nothing here deletes them. It
+has no request that changes a table: one whose columns or comments have changed is deleted there and created anew. Two
+creations of one name at the same moment break that name for good, so a home makes them one by one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from marvel_assets.registry.unity_catalog import missing_securables
+from marvel_assets.utils.locks import exclusive
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from marvel_assets.registry.unity_catalog_api import Json, UnityCatalogApi
+
+SQL_TYPES = {"long": "bigint", "integer": "int", "short": "smallint", "byte": "tinyint"}
+"""Delta's types under the names that SQL has for them, where these differ."""
+
+
+def register_table(
+    api: UnityCatalogApi,
+    locks: Path,
+    storage_root: str | None,
+    name: str,
+    folder: Path,
+    comment: str,
+    column_comments: Mapping[str, str],
+) -> str:
+    """Make the server's table say what the Delta table is.
+
+    Args:
+        api: of the server.
+        locks: folder of the lock files.
+        storage_root: of a catalog that has to be created.
+        name: ``catalog.schema.table``.
+        folder: of the Delta table.
+        comment: of the table.
+        column_comments: by column.
+
+    Returns:
+        Why the server's table was left as it is; '' where it says what it should.
+
+    Raises:
+        RegistryError: the server refuses, or does not answer.
+    """
+    catalog, schema, table = name.split(".")
+    wanted = {"columns": _columns(folder, column_comments), "comment": comment}
+    with exclusive(locks, f"external-table-{name}"):
+        found = api.find(f"tables/{name}")
+        if found is None:
+            for path, body in missing_securables(api, catalog, schema, storage_root):
+                api.create(path, body)
+        elif (place := _folder_of(found["storage_location"])) != folder:
+            return (
+                f"The table {name} on {api.url} is at {place}, not at {folder}, and was left as it is. To have this "
+                "one there under that name, delete that table on the server, and run again."
+            )
+        elif _said(found) == _said(wanted):
+            return ""
+        else:
+            api.call("DELETE", f"tables/{name}")
+        body = {
+            "name": table,
+            "catalog_name": catalog,
+            "schema_name": schema,
+            "table_type": "EXTERNAL",
+            "data_source_format": "DELTA",
+            "storage_location": folder.as_uri(),
+            **wanted,
+        }
+        api.create("tables", body)
+    return ""
+
+
+def _columns(folder: Path, comments: Mapping[str, str]) -> list[Json]:
+    from deltalake import DeltaTable
+
+    columns = []
+    for position, field in enumerate(DeltaTable(folder).schema().fields):
+        delta_type = str(field.type.type)
+        columns.append(
+            {
+                "name": field.name,
+                "type_name": "INT" if delta_type == "integer" else delta_type.partition("(")[0].upper(),
+                "type_text": SQL_TYPES.get(delta_type, delta_type),
+                "type_json": field.to_json(),
+                "position": position,
+                "nullable": field.nullable,
+                "comment": comments.get(field.name, ""),
+            }
+        )
+    return columns
+
+
+def _said(table: Json) -> tuple[object, ...]:
+    """What a table says of itself, without what the server adds."""
+    columns = sorted(table["columns"], key=lambda column: int(column["position"]))
+    return table["comment"] or "", [(row["name"], row["type_text"], row["comment"] or "") for row in columns]
+
+
+def _folder_of(location: str) -> Path | str:
+    return Path(url2pathname(urlsplit(location).path)) if location.startswith("file:") else location
