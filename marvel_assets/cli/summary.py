@@ -20,14 +20,14 @@ from marvel_assets.utils.files import list_files
 from marvel_assets.utils.redaction import escape_control
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    import mlflow
     from mlflow.entities import LoggedModel
 
     from marvel_assets.datasets.base import Dataset
     from marvel_assets.paths import ProjectPaths
     from marvel_assets.storage.tables import Tables
+    from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
 METRICS_PER_LINE = 3
 PREDICTIONS_PER_ANSWER = 3
@@ -78,23 +78,15 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
         yield f"  nothing      has been materialised in {home.root} yet; `make run` does"
         return
     resources = profile_resources(home)
-    tracking = resources["tracking"]
-    stores = (tracking.tracking_uri, home.locks, tracking.registry_uri)
     yield from _rows(done)
     registered = done.version("basic_model_version")
     if model := done.model("basic_model"):
-        is_there = tracking.tracking_uri != home.mlflow_uri or home.mlflow_database.exists()
-        logged = _find_model(connect(*stores, read_only=True), model.model_id) if is_there else None
-        if logged is None:
+        tracking = resources["tracking"]
+        if (logged := _find_model(home, tracking, model.model_id)) is None:
             yield f"  model        {model.model_id} is not in {tracking.tracking_uri}; set MLFLOW_TRACKING_URI to the"
             yield "               server that it was logged on"
             return
-        figures = {metric.key: metric.value for metric in logged.metrics or []}
-        yield f"  model        {model.model_id}, logged by run {model.run_id}"
-        named = [f"{label} {value:.4f}" for label, value in labelled(figures).items()]
-        for start in range(0, len(named), METRICS_PER_LINE):
-            yield f"  {'' if start else 'metrics':<12} {', '.join(named[start : start + METRICS_PER_LINE])}"
-        yield from _gate(logged.tags, registered, model)
+        yield from _model(logged, registered, model)
     unity_catalog = resources["unity_catalog"]
     if registered and unity_catalog.registry().get_version(registered.name, registered.version) is None:
         version = f"{registered.name} version {registered.version}"
@@ -118,11 +110,14 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
             yield "  it answers   what `marvel run --select survival_predictions` brings up to date"
 
 
-def _find_model(client: mlflow.MlflowClient, model_id: str) -> LoggedModel | None:
+def _find_model(home: ProjectPaths, tracking: MlflowTracking, model_id: str) -> LoggedModel | None:
     """A logged model; None where the store does not know it, as where another store was used when it was logged."""
     from mlflow.exceptions import MlflowException
 
+    if tracking.tracking_uri == home.mlflow_uri and not home.mlflow_database.exists():
+        return None  # asked for, MLflow would make the database
     try:
+        client = connect(tracking.tracking_uri, home.locks, tracking.registry_uri, read_only=True)
         return client.get_logged_model(model_id)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
@@ -130,11 +125,16 @@ def _find_model(client: mlflow.MlflowClient, model_id: str) -> LoggedModel | Non
         raise
 
 
-def _gate(tags: Mapping[str, str], registered: ModelVersionRef | None, model: LoggedModelRef) -> Iterator[str]:
-    """What the gate had to say of the model, where it refused it or warned."""
-    if RESULT not in tags:
+def _model(logged: LoggedModel, registered: ModelVersionRef | None, model: LoggedModelRef) -> Iterator[str]:
+    """The model with its metrics, and what the gate had to say of it, where it refused it or warned."""
+    yield f"  model        {model.model_id}, logged by run {model.run_id}"
+    figures = {metric.key: metric.value for metric in logged.metrics or []}
+    named = [f"{label} {value:.4f}" for label, value in labelled(figures).items()]
+    for start in range(0, len(named), METRICS_PER_LINE):
+        yield f"  {'' if start else 'metrics':<12} {', '.join(named[start : start + METRICS_PER_LINE])}"
+    if RESULT not in logged.tags:
         return
-    result = GateResult.from_json(tags[RESULT])
+    result = GateResult.from_json(logged.tags[RESULT])
     if registered is None or registered.model_id != model.model_id:
         yield f"  refused      {result.reason}"
     elif result.warnings:

@@ -84,7 +84,8 @@ def test_the_whole_graph_on_the_parts_of_databricks(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    # given
+    # given: MLflow takes the session for one of Databricks, where workers can't load a model
+    monkeypatch.setattr("mlflow.utils.databricks_utils.is_databricks_connect", lambda _: True)
     project = tmp_path / "project.yml"
     project.write_text(small_project.read_text().replace("marvel_dev", "spark_catalog"))
     databricks_workspace.registry.catalogs.add("spark_catalog")

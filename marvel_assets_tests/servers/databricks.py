@@ -216,6 +216,8 @@ class DatabricksWorkspace:
             app.add_url_rule(path, route, partial(self._call, call), methods=[method])
         methods = ["GET", "POST", "PATCH", "DELETE"]
         app.add_url_rule("/api/<version>/mlflow/<path:path>", "tracking", self._track, methods=methods)
+        # Asked where the Files API has no folder of the run's artifacts: it has none.
+        app.add_url_rule("/api/2.0/mlflow/artifacts/list", "artifacts", lambda: {"files": []})
         app.add_url_rule("/api/2.0/fs/files/<path:path>", "file", self._file, methods=["GET", "PUT"])
         app.add_url_rule("/api/2.0/fs/directories/<path:path>", "folder", self._folder, methods=["GET", "PUT"])
         app.add_url_rule("/.well-known/databricks-config", "host", lambda: {"oidc_endpoint": f"{self.url}/oidc"})

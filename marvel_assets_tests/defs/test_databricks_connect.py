@@ -1,0 +1,66 @@
+"""The databricks profile with the real client, on the project's Spark Connect server and the tests' workspace."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
+from marvel_assets_tests.commands import users_environment
+from marvel_assets_tests.servers.databricks import DatabricksWorkspace
+from marvel_assets_tests.servers.spark_connect import spark_connect_server
+
+pytestmark = [
+    pytest.mark.spark,
+    pytest.mark.slow(reason="makes the environment of Databricks Connect, and runs the graph four times"),
+]
+
+
+@pytest.fixture
+def client() -> Path:
+    """The Python of the profile's environment, which a Python that Databricks Connect runs on makes."""
+    for name in ("python3.13", "python3.12"):
+        # A shim may stand for a version that is not installed.
+        if (python := shutil.which(name)) and subprocess.run([python, "-c", ""], check=False).returncode == 0:
+            subprocess.run([python, "tools/bootstrap.py", "databricks"], cwd=PROJECT_ROOT, check=True)
+            return PROJECT_ROOT / ".venv-databricks" / "bin" / "python"
+    pytest.skip("Databricks Connect needs Python 3.12 or 3.13, and neither python3.12 nor python3.13 runs here")
+
+
+def test_graph_unchanged_run_change_feed_retraining_and_rollback(
+    client: Path,
+    databricks_workspace: DatabricksWorkspace,
+    spark_home: ProjectPaths,
+    small_project: Path,
+    tmp_path: Path,
+):
+    # given: the one catalog that this server has, and the header by which MLflow takes it for Databricks
+    project = tmp_path / "project.yml"
+    content = small_project.read_text().replace("marvel_dev", "spark_catalog")
+    project.write_text(f"{content}\nschema_name: walked_through\n")
+    databricks_workspace.registry.catalogs.add("spark_catalog")
+
+    # when
+    with spark_connect_server(spark_home) as port:
+        settings = {
+            "MARVEL_HOME": str(spark_home.root),
+            "MARVEL_CONFIG": str(project),
+            "MARVEL_PROFILE": "databricks",
+            "DATABRICKS_HOST": databricks_workspace.url,
+            "DATABRICKS_TOKEN": databricks_workspace.token,
+            "SPARK_REMOTE": f"sc://127.0.0.1:{port}/;x-databricks-cluster-id=of-the-tests",
+        }
+        done = subprocess.run(
+            [client, "-m", "marvel_assets_tests.defs.databricks_walk", tmp_path],
+            cwd=PROJECT_ROOT, env={**users_environment(), **settings}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    # then
+    assert done.returncode == 0, done.stderr[-6000:]
+    graph, unchanged, scored, retrained, rolled_back = map(json.loads, done.stdout.splitlines())
+    assert graph["scored"] > 1400
+    assert unchanged["work"] == []
+    assert 0 < scored["scored"] <= 10
+    assert (retrained["served"], rolled_back["served"]) == ([2, 2], [1, 1])
