@@ -37,10 +37,10 @@ check: ## lint, format and types
 test-quick: check ## lint, types and the unit tests: a first answer
 	$(IN_DEVELOPMENT) pytest -m "not (integration or spark or browser or slow or faults)"
 
-test: check ## lint, types and every test, with a sample of each kind of fault
-	$(IN_DEVELOPMENT) pytest
+test: check ## lint, types and every test but the slow faults
+	$(IN_DEVELOPMENT) pytest -m "not (faults and slow)"
 
-test-faults: ## break things on purpose: a sample of each kind, or all with FAULTS=all
+test-faults: ## break things on purpose, slow faults too: a sample of each kind, or all with FAULTS=all
 	@FAULTS=$(FAULTS) $(PYTHON) tools/bootstrap.py development pytest marvel_assets_tests/faults
 
 bench: ## ratios over the floor, taken on this machine (half an hour); BENCH="graph cleaning" measures these alone

@@ -21,8 +21,6 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 
 from marvel_assets.datasets.marvel_kaggle import DATASET
-from marvel_assets.datasets.marvel_kaggle.generator import generate
-from marvel_assets.defs.registration.challenger import probabilities
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.tracking.signature import example_frame
@@ -30,7 +28,7 @@ from marvel_assets_tests.faults.conftest import INPUTS, LOST
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.graph import failure_of, run_job
 from marvel_assets_tests.homes import Templates, copy_of
-from marvel_assets_tests.kaggle import EXAMPLE, REQUIRED_COLUMNS, SOURCE_COLUMNS
+from marvel_assets_tests.kaggle import EXAMPLE, REQUIRED_COLUMNS
 from marvel_assets_tests.servers.marvel_serve import marvel_serve
 from marvel_assets_tests.sockets import listening
 
@@ -39,7 +37,6 @@ TABLE = f"{SCHEMA}.new_characters"
 MODEL = f"models:/{SCHEMA}.marvel_character_model_custom/1"
 MEGABYTES_10 = 10_000_000
 ANSWER = "Survival prediction"
-CHARACTERS = amount(2_000, 20_000)
 Record = Callable[[str, object], None]
 
 
@@ -430,49 +427,3 @@ def test_a_body_that_would_not_fit_is_refused_before_it_is_sent(server: str, rec
     answer = connection.getresponse()
     assert (answer.status, b"at most 100,000,000" in answer.read()) == (413, True)
     record_property(INPUTS, 1)
-
-
-@pytest.mark.spark
-@pytest.mark.slow(reason="starts a JVM")
-def test_every_character_gets_one_answer_in_batches_in_python_over_http_on_spark_and_from_the_gate(
-    served: ProjectPaths,
-    model: PyFuncModel,
-    server: str,
-    spark_folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    record_property: Record,
-):
-    # given: characters with everything that generated ones have, and nothing filled in where they were asked for
-    delivered = generate(CHARACTERS, 616).drop_duplicates("PageID").rename(columns=SOURCE_COLUMNS)
-    rows = pa.Table.from_pandas(delivered[list(REQUIRED_COLUMNS)], preserve_index=False)
-    result = score(served, rows)
-    assert result.success, failure_of(result)
-    stored = pd.DataFrame(predicted(served).values()).set_index("Id", drop=False)
-    expected = stored["prediction"].tolist()
-    asked = stored[list(EXAMPLE)].astype(object)
-    raw = delivered.set_index("PageID").loc[stored["Id"]]
-    for name in ("Universe", "Identity", "Gender", "Marital_Status", "Origin"):
-        asked[name] = asked[name].where(raw[name].ne("").to_numpy() & raw[name].notna().to_numpy(), None)
-    body = {"dataframe_split": json.loads(asked.to_json(orient="split", index=False))}
-    pipeline = model.unwrap_python_model().model
-
-    # when
-    in_python = model.predict(asked)[ANSWER]
-    over_http = requests.post(f"{server}/invocations", json=body, timeout=300).json()["predictions"][ANSWER]
-    by_the_gate = probabilities(pipeline, stored, "the model")
-    shutil.rmtree(served.warehouse / "marvel_dev" / "marvel_characters" / "new_characters_predictions")
-    served.spark.symlink_to(spark_folder, target_is_directory=True)
-    monkeypatch.setenv("MARVEL_PROFILE", "spark")
-    result = score(served, rows)
-    assert result.success, failure_of(result)
-    on_spark = pd.DataFrame(predicted(served).values()).set_index("Id", drop=False).loc[stored["Id"]]
-
-    # then
-    record_property(INPUTS, len(expected))
-    assert (len(expected) > 0.95 * CHARACTERS, set(expected)) == (True, {"alive", "dead"})
-    assert in_python == expected
-    assert over_http == expected
-    answers = ["Id", "display_name", "prediction", "probability"]
-    pd.testing.assert_frame_equal(on_spark[answers], stored[answers], check_exact=True)
-    assert by_the_gate.tolist() == stored["probability"].tolist()
-    assert ["alive" if probability > 0.5 else "dead" for probability in by_the_gate] == expected

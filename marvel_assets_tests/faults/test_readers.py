@@ -19,7 +19,7 @@ from marvel_assets_tests.faults.conftest import LOST, READS
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.registry.backends import Backend, config_of, pairs_of
 
-MOVES = {"embedded": amount(40, 800), "oss": amount(4, 100), "databricks": amount(4, 100)}
+MOVES = {"embedded": amount(20, 800), "oss": amount(4, 100), "databricks": amount(4, 100)}
 MOVES_TO_A_NEW_VERSION = 20
 THREADS = 3
 BETWEEN_READS_SECONDS = 0.01

@@ -30,8 +30,6 @@ from marvel_assets_tests.servers.fault_proxy import FaultProxy, Kind
 from marvel_assets_tests.servers.mlflow_server import mlflow_server
 from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
 
-pytestmark = pytest.mark.slow(reason="the graph is run once for each failure")
-
 Record = Callable[[str, int], None]
 
 TIMEOUT, TRIES = 1, 2
@@ -173,6 +171,7 @@ def test_a_run_outlives_one_failure_of_every_call(
     assert case_on_tracking.doubled_or_lost() == []
 
 
+@pytest.mark.slow(reason="the graph is run once for each failure")
 def test_nothing_is_made_twice_where_the_answer_to_every_call_was_lost_once(
     case_on_tracking: Case, tracking: FaultProxy, record_property: Record
 ):
@@ -208,6 +207,7 @@ def fail_one_after_another(
     record(CALLS, failed)
 
 
+@pytest.mark.slow(reason="the graph is run once for each failure")
 @pytest.mark.timeout(1_200)
 def test_what_was_done_before_the_tracking_server_failed_is_found_by_the_next_run(
     case_on_tracking: Case, tracking: FaultProxy, record_property: Record
@@ -228,6 +228,7 @@ def seconds_by_default(proxy: FaultProxy) -> float:
     return len(proxy.failed) / TRIES * seconds_a_call
 
 
+@pytest.mark.slow(reason="the graph is run once for each failure")
 @pytest.mark.timeout(1_200)
 def test_what_was_done_before_the_catalog_failed_is_found_by_the_next_run(
     case_on_catalog: Case, catalog: FaultProxy, record_property: Record
@@ -239,6 +240,7 @@ def test_what_was_done_before_the_catalog_failed_is_found_by_the_next_run(
     assert case_on_catalog.doubled_or_lost() == []
 
 
+@pytest.mark.slow(reason="the graph is run once for each failure")
 def test_a_server_that_fails_while_the_champion_is_loaded_decides_nothing_about_it(
     case_on_tracking: Case, tracking: FaultProxy, record_property: Record
 ):

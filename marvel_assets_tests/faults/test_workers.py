@@ -92,6 +92,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow(reason="starts a run and its workers, which each import LightGBM")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT][: amount(1, 2)])
 def test_the_workers_end_with_the_run_that_started_them(train_set: TableScan, tmp_path: Path, how, record_property):
     # given: a run in the midst of a fit

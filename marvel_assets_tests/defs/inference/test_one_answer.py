@@ -1,0 +1,74 @@
+"""A character gets one answer, however it is asked."""
+
+import json
+import shutil
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pyarrow as pa
+import pytest
+import requests
+from deltalake import DeltaTable, write_deltalake
+
+from marvel_assets.datasets.marvel_kaggle.generator import generate
+from marvel_assets.defs.registration.challenger import probabilities
+from marvel_assets.paths import ProjectPaths
+from marvel_assets.tracking.mlflow_store import connect
+from marvel_assets_tests.graph import run_job, succeeded
+from marvel_assets_tests.kaggle import EXAMPLE, REQUIRED_COLUMNS, SOURCE_COLUMNS
+from marvel_assets_tests.servers.marvel_serve import marvel_serve
+
+SCHEMA = "marvel_dev.marvel_characters"
+MODEL = f"models:/{SCHEMA}.marvel_character_model_custom@latest-model"
+CHARACTERS = 2_000
+
+
+def scored(home: ProjectPaths) -> pd.DataFrame:
+    """What the job that scores a table has written, in order of the ids."""
+    succeeded(run_job(home, "score", "score_table", table=f"{SCHEMA}.characters"))
+    table = DeltaTable(home.warehouse / "marvel_dev" / "marvel_characters" / "characters_predictions")
+    return table.to_pandas().sort_values("Id", ignore_index=True)
+
+
+@pytest.mark.integration
+@pytest.mark.spark
+@pytest.mark.slow(reason="starts a JVM")
+def test_a_character_gets_one_answer_in_batches_in_python_over_http_on_spark_and_from_the_gate(
+    materialised: ProjectPaths, small_project: Path, spark_folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given: characters with everything that generated ones have
+    delivered = generate(CHARACTERS, 616).drop_duplicates("PageID").rename(columns=SOURCE_COLUMNS)
+    rows = pa.Table.from_pandas(delivered[list(REQUIRED_COLUMNS)], preserve_index=False)
+    folder = materialised.warehouse / "marvel_dev" / "marvel_characters"
+    write_deltalake(folder / "characters", rows, configuration={"delta.enableChangeDataFeed": "true"})
+    stored = scored(materialised)
+    expected = stored["prediction"].tolist()
+
+    # and nothing filled in where they are asked for
+    raw = delivered.set_index("PageID").loc[stored["Id"]]
+    asked = stored[list(EXAMPLE)].astype(object)
+    for name in ("Universe", "Identity", "Gender", "Marital_Status", "Origin"):
+        asked[name] = asked[name].where(raw[name].ne("").to_numpy() & raw[name].notna().to_numpy(), None)
+    body = {"dataframe_split": json.loads(asked.to_json(orient="split", index=False))}
+
+    # when
+    connect(f"sqlite:///{materialised.mlflow_database}", materialised.locks)
+    model = mlflow.pyfunc.load_model(MODEL)
+    in_python = model.predict(asked)["Survival prediction"]
+    by_the_gate = probabilities(model.unwrap_python_model().model, stored, "the model")
+    with marvel_serve(materialised, small_project) as url:
+        answer = requests.post(f"{url}/invocations", json=body, timeout=300).json()
+    shutil.rmtree(folder / "characters_predictions")
+    materialised.spark.symlink_to(spark_folder, target_is_directory=True)
+    monkeypatch.setenv("MARVEL_PROFILE", "spark")
+    on_spark = scored(materialised)
+
+    # then
+    assert (len(expected) > 0.95 * CHARACTERS, set(expected)) == (True, {"alive", "dead"})
+    assert in_python == expected
+    assert answer["predictions"]["Survival prediction"] == expected
+    answers = ["Id", "display_name", "prediction", "probability"]
+    pd.testing.assert_frame_equal(on_spark[answers], stored[answers], check_exact=True)
+    assert by_the_gate.tolist() == stored["probability"].tolist()
+    assert ["alive" if probability > 0.5 else "dead" for probability in by_the_gate] == expected
