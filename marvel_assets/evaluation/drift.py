@@ -31,8 +31,6 @@ LEAST_EXPECTED = 5
 """Rows that a value's bin must lead one to expect in both samples; rarer values share one bin (Cochran, 1954). Hundreds
 of rare values would add up to a shift by chance alone."""
 
-RARE = "rare values"
-
 PREDICTION = "prediction"
 
 
@@ -89,21 +87,22 @@ def _counts(reference: pd.Series, window: pd.Series, *, is_measure: bool) -> tup
     Values that are rare in the reference share a bin with those that it lacks.
     """
     import numpy as np
-    import pandas as pd
 
     if is_measure:
         tenths = np.linspace(0, 1, BINS + 1)[1:-1]
         edges = np.unique(np.nanquantile(reference, tenths)) if reference.notna().any() else np.empty(0)
-        limits = [-np.inf, *edges, np.inf]
-        reference, window = (pd.cut(values, limits).astype(str) for values in (reference, window))
+        bins = len(edges) + 2  # below and above all edges, and missing
+        places = (np.where(values.isna(), bins - 1, np.searchsorted(edges, values)) for values in (reference, window))
+        expected, actual = (np.bincount(place, minlength=bins) for place in places)
     else:
-        reference, window = (values.astype(str) for values in (reference, window))
-        share = reference.value_counts(normalize=True)
+        counts, of_window = (values.value_counts(dropna=False) for values in (reference, window))
+        share = counts / max(len(reference), 1)
         frequent = share.index[share * min(len(reference), len(window)) >= LEAST_EXPECTED]
-        reference, window = (values.where(values.isin(frequent), RARE) for values in (reference, window))
-    bins = sorted({*reference.unique(), *window.unique()})
-    expected, actual = (values.value_counts().reindex(bins, fill_value=0) for values in (reference, window))
-    return expected.to_numpy().astype(np.float64), actual.to_numpy().astype(np.float64)
+        kept = (each.reindex(frequent, fill_value=0) for each in (counts, of_window))
+        totals = len(reference), len(window)
+        expected, actual = (np.append(each, total - each.sum()) for each, total in zip(kept, totals, strict=True))
+    found = (expected + actual) > 0
+    return expected[found].astype(np.float64), actual[found].astype(np.float64)
 
 
 def drift_plot(found: Sequence[Shift], threshold: float) -> Figure:

@@ -270,9 +270,10 @@ def _slices(rows: pd.DataFrame, alive: Labels, probability: Probabilities, thres
     masks: list[tuple[str, object, np.ndarray]] = []
     for column in rows.columns:
         values = rows[column].to_numpy()
-        for value, size in rows[column].value_counts().items():
+        sizes = rows[column].value_counts()
+        for value, size in sizes[sizes >= thresholds.min_slice_rows].items():
             inside = values == value
-            if size >= thresholds.min_slice_rows and 1 < alive[inside].sum() < size - 1:
+            if 1 < alive[inside].sum() < size - 1:
                 masks.append((column, value, inside))
     confidence = 1 - (1 - thresholds.confidence) / max(1, len(masks))
     found = []

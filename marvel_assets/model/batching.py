@@ -1,66 +1,47 @@
-"""Asking a model once for each distinct row, on every core: most characters share what is known of them with others."""
+"""Asking a classifier once for each distinct row, on every core: most rows share what is known of them with others."""
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from marvel_assets.model.estimators import kind_of
+from marvel_assets.model.pipeline import default_threads
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     import numpy.typing as npt
     import pandas as pd
-
-    Ask = Callable[[pd.DataFrame], Sequence[Any] | npt.NDArray[Any]]
+    from sklearn.pipeline import Pipeline
 
 MIN_ROWS = 256
-"""Of fewer rows, finding the equal ones costs as much as asking for them all, and so does starting threads."""
+"""Of fewer rows, finding the equal ones costs as much as asking for them all, and so does waking threads."""
 
 
-def predict_unique_rows(rows: pd.DataFrame, ask: Ask) -> Any:  # noqa: ANN401
-    """A model's answers, one for each row in the order of the rows.
+def predict_unique_rows(
+    pipeline: Pipeline, rows: pd.DataFrame, ask: Callable[..., npt.NDArray[Any]] | None = None
+) -> npt.NDArray[Any]:
+    """A fitted pipeline's answers, one for each row in the order of the rows.
+
+    Rows are compared as the classifier gets them, so that values which share a code, as rare ones do, are one question.
 
     Args:
-        rows: the model's input. Missing cells equal each other.
-        ask: the model. It must answer equal rows equally, each by itself.
+        pipeline: of ``build_pipeline``, fitted.
+        rows: its input.
+        ask: takes encoded rows and the arguments of ``predict``, and answers each by itself. Default: the classifier's
+            ``predict_proba``.
 
     Returns:
-        An array of shape (n, …), as the model's answers are.
+        An array of shape (n, …), as the answers are.
     """
     import numpy as np
 
-    if len(rows) < MIN_ROWS:
-        return np.asarray(ask(rows))
-    try:
-        groups = rows.groupby(list(rows.columns), dropna=False, sort=False, observed=True).ngroup().to_numpy()
-    except TypeError:  # cells that can't be hashed: the model names their column
-        return np.asarray(ask(rows))
+    ask = ask or pipeline[-1].predict_proba
+    encoded = pipeline[:-1].transform(rows)
+    if len(encoded) < MIN_ROWS:
+        return np.asarray(ask(encoded))
+    groups = encoded.groupby(list(encoded.columns), dropna=False, sort=False).ngroup().to_numpy()
     _, firsts = np.unique(groups, return_index=True)
-    return np.asarray(ask(rows.iloc[firsts]))[groups]
-
-
-def predict_in_threads(ask: Ask) -> Ask:
-    """The same model, asked by as many threads as there are cores, each for a part of the rows.
-
-    Classifiers let go of the interpreter while they predict. Threads of their own (OpenMP's) wait for each other by
-    spinning, which takes minutes where another process wants the same cores: each of ours keeps them to one.
-    """
-
-    def ask_in_parts(rows: pd.DataFrame) -> npt.NDArray[Any]:
-        import numpy as np
-        from threadpoolctl import ThreadpoolController
-
-        controller = ThreadpoolController()
-
-        def ask_alone(part: pd.DataFrame) -> Sequence[Any] | npt.NDArray[Any]:
-            with controller.limit(limits=1, user_api="openmp"):
-                return ask(part)
-
-        parts = max(1, min(os.cpu_count() or 1, len(rows) // MIN_ROWS))
-        ends = np.linspace(0, len(rows), parts + 1, dtype=int)
-        with ThreadPoolExecutor(parts) as threads:
-            return np.concatenate(list(threads.map(ask_alone, (rows.iloc[start:end] for start, end in pairwise(ends)))))
-
-    return ask_in_parts
+    answers = ask(encoded.iloc[firsts], **kind_of(pipeline).predict_arguments(default_threads()))
+    in_order: npt.NDArray[Any] = np.asarray(answers)[groups]
+    return in_order

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.model.batching import predict_unique_rows
@@ -33,8 +34,7 @@ def explain(pipeline: Pipeline, features: pd.DataFrame, labels: Sequence[str]) -
     Raises:
         ValueError: the pipeline's kind of classifier has no exact contributions.
     """
-    contributions_of = kind_of(pipeline).contributions
-    values = predict_unique_rows(features, lambda rows: contributions_of(pipeline[-1], pipeline[:-1].transform(rows)))
+    values = predict_unique_rows(pipeline, features, partial(kind_of(pipeline).contributions, pipeline[-1]))
     contributions = [dict(zip(features.columns, row, strict=True)) for row in values[:, :-1].tolist()]
     cells = features.astype(object).where(features.notna(), "missing").to_dict("records")
     return {

@@ -26,8 +26,8 @@ TRUSTED_TYPES = (
 def default_threads() -> int:
     """One for each core that this process may use.
 
-    LightGBM's threads spin while they wait for each other. The package bounds that (``GOMP_SPINCOUNT``), so that a fit
-    beside other busy processes takes no longer than with one thread.
+    Threads of LightGBM and of scikit-learn (OpenMP's) spin while they wait for each other. The package bounds that
+    (``GOMP_SPINCOUNT``), so that a fit beside other busy processes takes no longer than with one thread.
     """
     import joblib
 
@@ -105,6 +105,6 @@ def fit_pipeline(
         rows[list(features)], rows[target], **{f"classify__{name}": value for name, value in arguments.items()}
     )
     if "n_jobs" in pipeline[-1].get_params():
-        # Many rows are spread over the cores by batching.predict_in_threads; few are not worth it.
+        # For few rows; batching.predict_unique_rows asks for many on every core.
         pipeline[-1].set_params(n_jobs=1)
     return pipeline

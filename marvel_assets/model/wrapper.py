@@ -1,6 +1,6 @@
 """The custom model: the basic one, answering in words."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ PROBABILITY, EXPLAIN = "probability", "explain"
 """The parameters of ``predict``: whether the answer holds more than the words."""
 
 
-def adjust_predictions(classes: Sequence[int], answer: str, labels: Sequence[str]) -> dict[str, list[Any]]:
+def adjust_predictions(classes: Iterable[int], answer: str, labels: Sequence[str]) -> dict[str, list[Any]]:
     """Predicted classes in words.
 
     >>> adjust_predictions([1, 0], "Survival prediction", ["dead", "alive"])
@@ -61,11 +61,12 @@ class MarvelModelWrapper(PythonModel):
         if features.empty:  # LightGBM wants a row
             return {self.answer: []}
         if params and params.get(PROBABILITY):
-            probabilities = predict_unique_rows(features, self.model.predict_proba)  # and no second look for the class
+            probabilities = predict_unique_rows(self.model, features)  # and no second look for the class
             answer = adjust_predictions(probabilities.argmax(axis=1), self.answer, self.labels)
             answer[PROBABILITY] = probabilities[:, 1].tolist()
         else:
-            answer = adjust_predictions(predict_unique_rows(features, self.model.predict), self.answer, self.labels)
+            classes = predict_unique_rows(self.model, features, self.model[-1].predict)
+            answer = adjust_predictions(classes, self.answer, self.labels)
         if params and params.get(EXPLAIN):
             answer |= explain(self.model, features, self.labels)
         return answer

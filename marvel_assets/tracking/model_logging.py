@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.tracking.requirements import requirements_with
@@ -126,7 +127,7 @@ def log_basic_model(
 
     from marvel_assets.evaluation import plots
     from marvel_assets.evaluation.metrics import evaluate
-    from marvel_assets.model.batching import predict_in_threads, predict_unique_rows
+    from marvel_assets.model.batching import predict_unique_rows
     from marvel_assets.model.estimators import kind_of
     from marvel_assets.model.pipeline import TRUSTED_TYPES
     from marvel_assets.tracking.signature import basic_signature, example_frame
@@ -153,7 +154,7 @@ def log_basic_model(
 
     alive = testing.rows[testing.target].to_numpy()
     rows = testing.rows[list(features)]
-    probability = predict_unique_rows(rows, predict_in_threads(pipeline.predict_proba))[:, 1]
+    probability = predict_unique_rows(pipeline, rows)[:, 1]
     mlflow.log_metrics(evaluate(alive, probability), model_id=logged.model_id, dataset=testing_input)
     # Through a client: MLflow would take them for measures of the model.
     curves = [
@@ -197,13 +198,16 @@ def _learning_curve(pipeline: Pipeline, data: DataSet, features: Sequence[str], 
     from mlflow.entities import Metric
     from sklearn.metrics import log_loss
 
+    from marvel_assets.model.batching import predict_unique_rows
     from marvel_assets.model.estimators import kind_of
 
     kind, rows = kind_of(pipeline), data.rows.sample(min(len(data.rows), CURVE_ROWS), random_state=0)
     trees = kind.count_trees(pipeline[-1])
     steps = sorted({max(1, trees * part // CURVE_STEPS) for part in range(1, CURVE_STEPS + 1)})
-    encoded = pipeline[:-1].transform(rows[list(features)])
-    stages = zip(steps, kind.staged_probabilities(pipeline[-1], encoded, steps), strict=True)
-    losses = {step: float(log_loss(rows[data.target], probability, labels=[0, 1])) for step, probability in stages}
+    ask = partial(kind.staged_probabilities, pipeline[-1], steps)
+    stages = zip(steps, predict_unique_rows(pipeline, rows[list(features)], ask).T, strict=True)
     now = int(time.time() * 1000)
-    return [Metric(name, loss, now, step) for step, loss in losses.items()]
+    return [
+        Metric(name, float(log_loss(rows[data.target], probability, labels=[0, 1])), now, step)
+        for step, probability in stages
+    ]

@@ -1,71 +1,99 @@
-"""A model is asked once for each distinct row, on every core, and every row gets its own answer."""
+"""A classifier is asked once for each distinct row, on every core, and every row gets its own answer."""
 
-import os
-import threading
-import time
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 
-from marvel_assets.model.batching import MIN_ROWS, predict_in_threads, predict_unique_rows
+from marvel_assets.model.batching import MIN_ROWS, predict_unique_rows
+from marvel_assets.model.estimators import LightGBM
+from marvel_assets.model.pipeline import build_pipeline, default_threads, fit_pipeline
+from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.fitted_rows import FEATURE_NAMES
+
+COLUMNS = ["Height", "Universe", "Teams"]
+KINDS = (
+    (1.8, "Earth-616", 1),
+    (np.nan, "Earth-616", 1),
+    (np.nan, None, 0),
+    (1.8, "Earth-1", 0),
+    (-0.5, "Earth-616", 1),
+)
 
 
 class Recorder:
-    """Answers with the text of each row, and keeps what it was asked."""
+    """Answers each row with what it is, and keeps what it was asked."""
 
     def __init__(self) -> None:
         self.asked = 0
+        self.arguments: dict[str, Any] = {}
 
-    def __call__(self, rows: pd.DataFrame) -> list[str]:
+    def __call__(self, rows: pd.DataFrame, **arguments: Any) -> npt.NDArray[np.float64]:
         self.asked += len(rows)
-        return [str(row) for row in rows.itertuples(index=False, name=None)]
+        self.arguments = arguments
+        return rows.to_numpy(np.float64)
 
 
 def many(*kinds: tuple[object, ...], rows: int = 4 * MIN_ROWS) -> pd.DataFrame:
     """Rows of these kinds, in an order of chance."""
     drawn = np.random.default_rng(7).integers(0, len(kinds), rows)
-    return pd.DataFrame([kinds[kind] for kind in drawn], columns=["Height", "Universe", "Teams"])
+    return pd.DataFrame([kinds[kind] for kind in drawn], columns=COLUMNS)
 
 
-KINDS = ((1.8, "Earth-616", 1), (np.nan, "Earth-616", 1), (np.nan, None, 0), (1.8, "", 0), (-0.5, "Earth-616", 1))
+@pytest.fixture(scope="module")
+def pipeline() -> Pipeline:
+    """Knows the universes of KINDS, and calls all others rare."""
+    rare = [(1.8, f"Earth-{number}", 0) for number in range(100, 120)]
+    rows = pd.concat([many(*KINDS), many(*rare, rows=20)], ignore_index=True)
+    unfitted = build_pipeline(["Universe"], LightGBM(**FEW_TREES), 1, min_frequency=20)
+    return fit_pipeline(unfitted, rows.assign(Alive=np.arange(len(rows)) % 2), COLUMNS, "Alive")
 
 
-def test_every_row_gets_the_answer_to_itself():
+def test_every_row_gets_the_answer_to_itself(pipeline: Pipeline):
     # given
     rows = many(*KINDS)
 
     # then
-    assert list(predict_unique_rows(rows, Recorder())) == Recorder()(rows)
+    encoded = pipeline[:-1].transform(rows).to_numpy(np.float64)
+    np.testing.assert_array_equal(predict_unique_rows(pipeline, rows, Recorder()), encoded)
 
 
-def test_equal_rows_are_asked_once_missing_cells_included():
+def test_equal_rows_are_asked_once_missing_cells_included_on_every_core(pipeline: Pipeline):
     # given
-    model = Recorder()
+    ask = Recorder()
 
     # when
-    predict_unique_rows(many(*KINDS), model)
+    predict_unique_rows(pipeline, many(*KINDS), ask)
 
     # then
-    assert model.asked == len(KINDS)
+    assert ask.asked == len(KINDS)
+    assert ask.arguments == {"num_threads": default_threads()}
 
 
-def test_few_rows_are_asked_as_they_are():
+def test_rare_values_that_share_a_code_are_one_question(pipeline: Pipeline):
     # given
-    model = Recorder()
+    ask = Recorder()
 
     # when
-    predict_unique_rows(many(*KINDS, rows=MIN_ROWS - 1), model)
+    predict_unique_rows(pipeline, many(*((1.8, f"Earth-{number}", 0) for number in range(1000, 1500))), ask)
 
     # then
-    assert model.asked == MIN_ROWS - 1
+    assert ask.asked == 1
 
 
-@pytest.mark.parametrize("rows", [0, 1])
-def test_no_row_and_one_row_are_answered(rows: int):
-    assert len(predict_unique_rows(many(*KINDS).head(rows), Recorder())) == rows
+@pytest.mark.parametrize("rows", [0, 1, MIN_ROWS - 1])
+def test_few_rows_are_asked_as_they_are(pipeline: Pipeline, rows: int):
+    # given
+    ask = Recorder()
+
+    # when
+    answers = predict_unique_rows(pipeline, many(*KINDS).head(rows), ask)
+
+    # then
+    assert (len(answers), ask.asked, ask.arguments) == (rows, rows, {})
 
 
 def test_a_fitted_pipelines_probabilities_are_the_same_to_the_last_bit(fitted: Pipeline, sets: dict[str, pd.DataFrame]):
@@ -74,7 +102,7 @@ def test_a_fitted_pipelines_probabilities_are_the_same_to_the_last_bit(fitted: P
     assert len(rows) > MIN_ROWS
 
     # then
-    assert (predict_unique_rows(rows, fitted.predict_proba) == fitted.predict_proba(rows)).all()
+    assert (predict_unique_rows(fitted, rows) == fitted.predict_proba(rows)).all()
 
 
 def test_cells_that_no_model_takes_are_told_by_the_model(fitted: Pipeline, sets: dict[str, pd.DataFrame]):
@@ -84,41 +112,4 @@ def test_cells_that_no_model_takes_are_told_by_the_model(fitted: Pipeline, sets:
 
     # then
     with pytest.raises(ValueError, match="column Universe: expected text"):
-        predict_unique_rows(rows, fitted.predict_proba)
-
-
-def test_parts_of_the_rows_are_asked_on_every_core_and_answered_in_the_order_of_the_rows():
-    # given
-    threads = set()
-    rows = many(*KINDS).assign(Teams=range(4 * MIN_ROWS))
-
-    def ask(part: pd.DataFrame) -> list[int]:
-        threads.add(threading.get_ident())
-        time.sleep(0.05)  # for a thread that is done takes the next part
-        return list(part["Teams"])
-
-    # when
-    answers = predict_in_threads(ask)(rows)
-
-    # then
-    assert list(answers) == list(rows["Teams"])
-    assert len(threads) == min(os.cpu_count() or 1, 4)
-
-
-@pytest.mark.parametrize("rows", [1, MIN_ROWS, 2 * MIN_ROWS + 1])
-def test_every_core_answers_to_the_last_bit_as_one_does(fitted: Pipeline, sets: dict[str, pd.DataFrame], rows: int):
-    # given
-    asked = pd.concat([sets["train"], sets["test"]])[FEATURE_NAMES].head(rows)
-
-    # then
-    assert (predict_in_threads(fitted.predict_proba)(asked) == fitted.predict_proba(asked)).all()
-
-
-def test_what_a_part_fails_with_is_told_as_it_is():
-    # given
-    def ask(part: pd.DataFrame) -> list[int]:
-        raise ValueError(f"column Teams: {part['Teams'].iloc[0]}")
-
-    # then
-    with pytest.raises(ValueError, match="column Teams: "):
-        predict_in_threads(ask)(many(*KINDS))
+        predict_unique_rows(fitted, rows)

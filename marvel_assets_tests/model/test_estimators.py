@@ -161,7 +161,7 @@ def test_it_tells_what_it_would_have_said_with_fewer_trees(
 ):
     # when
     rows = encoded(fitted, sets["test"])
-    [few, all_of_them] = estimator.staged_probabilities(fitted[-1], rows, [3, 20])
+    few, all_of_them = estimator.staged_probabilities(fitted[-1], [3, 20], rows).T
 
     # then
     np.testing.assert_allclose(all_of_them, fitted.predict_proba(sets["test"][FEATURE_NAMES])[:, 1])

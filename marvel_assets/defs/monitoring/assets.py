@@ -137,7 +137,7 @@ def _reference(
     """The rows that the model was judged on, which it has never been fitted on, with what it says of them."""
     from marvel_assets.defs.registration.challenger import load_pipeline
     from marvel_assets.evaluation.drift import PREDICTION
-    from marvel_assets.model.batching import predict_in_threads, predict_unique_rows
+    from marvel_assets.model.batching import predict_unique_rows
     from marvel_assets.training.dataset import dataset_columns, to_frame
 
     basic = unity_catalog.pairs(project.config).for_custom_version(custom_version).basic
@@ -146,5 +146,5 @@ def _reference(
     share = _share_of(tables.count_at(*source))
     rows = to_frame(tables.read_at(*source, dataset_columns(features, target), share), features, target)
     pipeline = load_pipeline(unity_catalog.files_of(basic))
-    answers = predict_unique_rows(rows[list(pipeline.feature_names_in_)], predict_in_threads(pipeline.predict))
+    answers = predict_unique_rows(pipeline, rows[list(pipeline.feature_names_in_)], pipeline[-1].predict)
     return rows.assign(**{PREDICTION: [project.config.dataset.target.labels[int(answer)] for answer in answers]})

@@ -230,11 +230,11 @@ def probabilities(pipeline: Any, rows: pd.DataFrame, whose: str) -> Probabilitie
         BrokenModelError: the rows lack a column that the model needs, or its answers are no probabilities.
     """
     from marvel_assets.evaluation.gate import BrokenModelError, check_probabilities
-    from marvel_assets.model.batching import predict_in_threads, predict_unique_rows
+    from marvel_assets.model.batching import predict_unique_rows
 
     features = list(pipeline.feature_names_in_)
     if missing := [name for name in features if name not in rows.columns]:
         raise BrokenModelError(f"{whose} needs column {', '.join(missing)}, which the test rows don't have.")
-    alive: Probabilities = predict_unique_rows(rows[features], predict_in_threads(pipeline.predict_proba))[:, 1]
+    alive: Probabilities = predict_unique_rows(pipeline, rows[features])[:, 1]
     check_probabilities(alive, len(rows), whose)
     return alive

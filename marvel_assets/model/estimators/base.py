@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -116,11 +116,26 @@ class Estimator(BaseModel, ABC):
         """How many trees a fitted classifier has grown."""
 
     @staticmethod
+    def predict_arguments(threads: int) -> dict[str, Any]:  # noqa: ARG004
+        """What ``predict`` is called with so that it uses these threads; nothing where it uses all cores by itself."""
+        return {}
+
+    @staticmethod
     @abstractmethod
     def staged_probabilities(
-        classifier: Classifier, rows: pd.DataFrame, steps: Sequence[int]
-    ) -> Iterable[npt.NDArray[np.float64]]:
-        """The probabilities of class 1 by the first so many trees alone, for each number of trees, in rising order."""
+        classifier: Classifier,
+        steps: Sequence[int],
+        rows: pd.DataFrame,
+        **arguments: Any,  # noqa: ANN401
+    ) -> npt.NDArray[np.float64]:
+        """The probabilities of class 1 by the first so many trees alone: (n, steps).
+
+        Args:
+            classifier: fitted.
+            steps: numbers of trees, in rising order.
+            rows: encoded.
+            arguments: of ``predict_arguments``.
+        """
 
     @staticmethod
     @abstractmethod
@@ -134,7 +149,7 @@ class Estimator(BaseModel, ABC):
         """
 
     @staticmethod
-    def contributions(classifier: Classifier, rows: pd.DataFrame) -> npt.NDArray[np.float64]:  # noqa: ARG004
+    def contributions(classifier: Classifier, rows: pd.DataFrame, **arguments: Any) -> npt.NDArray[np.float64]:  # noqa: ANN401, ARG004
         """What each feature adds to the raw score of each encoded row, and the base value: (n, features + 1).
 
         Raises:

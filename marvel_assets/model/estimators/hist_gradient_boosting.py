@@ -9,7 +9,7 @@ from pydantic import Field
 from marvel_assets.model.estimators.base import Estimator, suggest_fraction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -89,10 +89,15 @@ class HistGradientBoosting(Estimator):
 
     @staticmethod
     def staged_probabilities(
-        classifier: HistGradientBoostingClassifier, rows: pd.DataFrame, steps: Sequence[int]
-    ) -> Iterable[npt.NDArray[np.float64]]:
+        classifier: HistGradientBoostingClassifier,
+        steps: Sequence[int],
+        rows: pd.DataFrame,
+        **arguments: Any,  # noqa: ANN401, ARG004
+    ) -> npt.NDArray[np.float64]:
+        import numpy as np
+
         stages = enumerate(classifier.staged_predict_proba(rows), start=1)
-        return (probability[:, 1] for step, probability in stages if step in steps)
+        return np.column_stack([probability[:, 1] for step, probability in stages if step in steps])
 
     @staticmethod
     def importances(

@@ -10,7 +10,7 @@ from pydantic import Field
 from marvel_assets.model.estimators.base import Estimator, suggest_fraction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -106,15 +106,23 @@ class LightGBM(Estimator):
         return int(classifier.booster_.num_trees())
 
     @staticmethod
+    def predict_arguments(threads: int) -> dict[str, Any]:
+        return {"num_threads": threads}
+
+    @staticmethod
     def staged_probabilities(
-        classifier: LGBMClassifier, rows: pd.DataFrame, steps: Sequence[int]
-    ) -> Iterable[npt.NDArray[np.float64]]:
+        classifier: LGBMClassifier,
+        steps: Sequence[int],
+        rows: pd.DataFrame,
+        **arguments: Any,  # noqa: ANN401
+    ) -> npt.NDArray[np.float64]:
         import numpy as np
 
-        raw = np.zeros(len(rows))
-        for start, step in pairwise([0, *steps]):  # each tree is asked once
-            raw += classifier.predict(rows, raw_score=True, start_iteration=start, num_iteration=step - start)
-            yield 1 / (1 + np.exp(-raw))
+        raw = [  # each tree is asked once
+            classifier.predict(rows, raw_score=True, start_iteration=start, num_iteration=step - start, **arguments)
+            for start, step in pairwise([0, *steps])
+        ]
+        return np.asarray(1 / (1 + np.exp(-np.cumsum(raw, axis=0)))).T
 
     @staticmethod
     def importances(classifier: LGBMClassifier, rows: pd.DataFrame, target: pd.Series) -> Mapping[str, float]:  # noqa: ARG004
@@ -126,8 +134,8 @@ class LightGBM(Estimator):
         return dict(zip(classifier.booster_.feature_name(), shares, strict=True))
 
     @staticmethod
-    def contributions(classifier: LGBMClassifier, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+    def contributions(classifier: LGBMClassifier, rows: pd.DataFrame, **arguments: Any) -> npt.NDArray[np.float64]:  # noqa: ANN401
         """Exact SHAP values, which LightGBM computes itself."""
         import numpy as np
 
-        return np.asarray(classifier.predict(rows, pred_contrib=True))
+        return np.asarray(classifier.predict(rows, pred_contrib=True, **arguments))

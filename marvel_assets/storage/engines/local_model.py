@@ -18,17 +18,11 @@ class LocalModel:
 
     def __init__(self, folder: Path) -> None:
         import mlflow
-        import pandas as pd
-
-        from marvel_assets.model.batching import predict_in_threads
-        from marvel_assets.model.wrapper import PROBABILITY
 
         loaded = mlflow.pyfunc.load_model(str(folder))
         self._features = loaded.metadata.get_input_schema().input_names()
-        wrapper = loaded.unwrap_python_model()  # the signature of versions that were logged earlier has no parameters
-        self._ask = predict_in_threads(
-            lambda rows: pd.DataFrame(wrapper.predict(None, rows, {PROBABILITY: True})).to_numpy()
-        )
+        # Unwrapped: the signature of versions that were logged earlier has no parameters.
+        self._wrapper = loaded.unwrap_python_model()
 
     def asked_sql(self, relation: str) -> str:
         """The distinct rows of features in a relation."""
@@ -40,10 +34,11 @@ class LocalModel:
 
     def answer(self, asked: pa.Table) -> pa.Table:
         """The rows with the columns ``prediction`` and ``probability``."""
-        import numpy as np
         import pyarrow as pa
 
-        words, probabilities = np.asarray(self._ask(asked.to_pandas())).T
+        from marvel_assets.model.wrapper import PROBABILITY
+
+        words, probabilities = self._wrapper.predict(None, asked.to_pandas(), {PROBABILITY: True}).values()
         rows = asked.append_column("prediction", pa.array(words, pa.string()))
         return rows.append_column("probability", pa.array(probabilities, pa.float64()))
 
