@@ -160,7 +160,9 @@ def _predictions(tables: Tables, predictions: TableVersion, test_set: TableVersi
     shown = rows.groupby("prediction").head(PREDICTIONS_PER_ANSWER)
     names = [escape_control(name)[:MAX_NAME] for name in shown["display_name"].fillna(shown[IDENTIFIER])]
     width = max(len("character"), *map(len, names))
-    yield f"  it answers   {'character':<{width}}  predicted  P({target.labels[1]})  actual"
+    states = max(len("actual"), *map(len, target.labels))
+    yield f"  it answers   {'character':<{width}}  predicted  P({target.labels[1]})  {'actual':<{states}}  id"
     for name, row in zip(names, shown.itertuples(), strict=True):
         actual = target.labels[getattr(row, target.name)]
-        yield f"{'':<15}{name:<{width}}  {row.prediction:<9}  {row.probability:<8.3f}  {actual}"
+        answer = f"{row.prediction:<9}  {row.probability:<8.3f}  {actual:<{states}}"
+        yield f"{'':<15}{name:<{width}}  {answer}  {escape_control(getattr(row, IDENTIFIER))}"

@@ -118,6 +118,7 @@ class GateResult:
         slices: the weakest ones.
         note: what else a person should know, such as that there was no champion.
         advice: what a person can do about a refusal.
+        cleared: one sentence for each threshold that the candidate exceeds.
     """
 
     failures: tuple[str, ...] = ()
@@ -126,6 +127,7 @@ class GateResult:
     slices: tuple[Slice, ...] = ()
     note: str = ""
     advice: str = ""
+    cleared: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -160,6 +162,7 @@ class GateResult:
             slices=tuple(Slice(**part) for part in content["slices"]),
             note=content["note"],
             advice=content["advice"],
+            cleared=tuple(content.get("cleared", ())),  # results of earlier versions lack it
         )
 
 
@@ -191,7 +194,8 @@ def evaluate_gate(
     slices = sorted(_slices(rows, alive, candidate, thresholds), key=attrgetter("roc_auc"))
     margin, floor = thresholds.max_roc_auc_loss, thresholds.minimum_slice_roc_auc
     failures = [comparison.failure(margin) for comparison in comparisons]
-    failures += _thresholds_missed(alive, candidate, thresholds)
+    judged = list(_judged_by_thresholds(alive, candidate, thresholds))
+    failures += [sentence for is_cleared, sentence in judged if not is_cleared]
     failures += [
         f"{part}: the whole interval is below {floor:g} (gate.minimum_slice_roc_auc)"
         for part in slices
@@ -207,6 +211,7 @@ def evaluate_gate(
         tuple(comparisons),
         tuple(slices[:MAX_SLICES_REPORTED]),
         note,
+        cleared=tuple(sentence for is_cleared, sentence in judged if is_cleared),
     )
 
 
@@ -247,20 +252,21 @@ def compare(
     return Comparison(first, second, interval.low, interval.high, len(alive), name)
 
 
-def _thresholds_missed(true: Labels, candidate: Probabilities, thresholds: Gate) -> Iterator[str]:
-    """The metrics that don't exceed their thresholds. A model on the threshold has missed it: there guessing stands."""
+def _judged_by_thresholds(true: Labels, candidate: Probabilities, thresholds: Gate) -> Iterator[tuple[bool, str]]:
+    """Whether each metric exceeds its threshold, in words. On the threshold it does not: there guessing stands."""
     from marvel_assets.evaluation.metrics import METRICS, THRESHOLD, evaluate
 
     metrics = evaluate(true, candidate)
     for name, threshold in thresholds.thresholds.items():
         is_higher = METRICS[name].higher_is_better
-        if metrics[name] > threshold if is_higher else metrics[name] < threshold:
-            continue
         side = "above" if is_higher else "below"
+        if metrics[name] > threshold if is_higher else metrics[name] < threshold:
+            yield True, f"{name} {metrics[name]:.4f} is {side} {threshold:g}"
+            continue
         failure = f"{name} {metrics[name]:.4f} must be {side} {threshold:g} (gate.thresholds.{name})"
         if name == "balanced_accuracy_score" and len(set((candidate > THRESHOLD).tolist())) == 1:
             failure += ": it gives every test row the same answer"
-        yield failure
+        yield False, failure
 
 
 def _slices(rows: pd.DataFrame, alive: Labels, probability: Probabilities, thresholds: Gate) -> list[Slice]:

@@ -97,7 +97,7 @@ def gate_report(result: GateResult) -> str:
         f"**{passed if result.passed else 'Refused.'}**",
         *(f"- {escape_markdown(failure)}" for failure in result.failures),
     ]
-    lines += [f"- {comparison}" for comparison in result.other_comparisons]
+    lines += [f"- {sentence}" for sentence in (*result.cleared, *result.other_comparisons)]
     lines += [f"- warning: {escape_markdown(warning)}" for warning in result.warnings]
     if result.note:
         lines.append(f"- {escape_markdown(result.note)}")

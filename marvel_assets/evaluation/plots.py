@@ -114,7 +114,7 @@ def shap_summary(contributions: pd.DataFrame, values: pd.DataFrame, label: str) 
     dots.axvline(0, color="#cccccc", zorder=0)
     dots.set_title(f"SHAP values of {len(contributions):,} test rows")
     dots.set_xlabel(f"towards {label} (+) or away from it (-)")
-    figure.colorbar(drawn, ax=dots, ticks=[], label="value of the feature: low to high; grey: missing")
+    figure.colorbar(drawn, ax=dots, ticks=[], label="value (a text's code), low to high; grey: missing")
     return figure
 
 

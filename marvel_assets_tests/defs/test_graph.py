@@ -277,7 +277,7 @@ def test_the_command_sums_up_asks_what_it_made_and_leaves_nothing_in_the_tempora
     ):
         assert expected in told
     _, table = told.split("  it answers   character")
-    answers = [line.strip().rsplit(maxsplit=3) for line in table.splitlines()[1:] if line.startswith(" " * 15)]
+    answers = [line.strip().rsplit(maxsplit=4)[:4] for line in table.splitlines()[1:] if line.startswith(" " * 15)]
     assert {predicted for _, predicted, _, _ in answers} == {"alive", "dead"}
     assert {actual for _, _, _, actual in answers} == {"alive", "dead"}
     assert all((float(probability) > 0.5) == (predicted == "alive") for _, predicted, probability, _ in answers)

@@ -1,5 +1,7 @@
 """The gate: planted challengers end as they should, whatever the seed."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +19,7 @@ from marvel_assets.evaluation.gate import (
     evaluate_gate,
 )
 from marvel_assets.evaluation.metrics import log_loss_gain
+from marvel_assets.evaluation.model_card import gate_report
 from marvel_assets.evaluation.roc_auc import Ranking, delong_interval
 from marvel_assets_tests.faults.scale import amount
 
@@ -137,6 +140,8 @@ def test_an_equal_challenger_clears_floors_and_slices(seed: int):
     # then
     assert result.passed, result.reason
     assert result.reason == "no champion to compare with"
+    assert [sentence.split()[0] for sentence in result.cleared] == [*QUICK.thresholds]
+    assert re.search(r"^- roc_auc 0\.\d{4} is above 0\.6$", gate_report(result), re.MULTILINE)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

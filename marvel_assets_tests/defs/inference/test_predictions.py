@@ -145,7 +145,7 @@ def test_the_summary_names_characters_and_shows_no_predictions_of_earlier_code(
     outdated = "\n".join(summary(served, with_predictions=True))
 
     # then
-    answers = [line.strip().rsplit(maxsplit=3) for line in shown.partition("  it answers   character")[2].splitlines()]
+    answers = [line.strip().rsplit(maxsplit=4) for line in shown.partition("  it answers   character")[2].splitlines()]
     assert {name for name, *_ in answers[1:]} <= names
     assert {predicted for _, predicted, *_ in answers[1:]} == {"alive", "dead"}
     assert "`marvel run --select survival_predictions` brings up to date" in outdated
