@@ -87,7 +87,9 @@ def test_system_metrics_are_logged_where_mlflow_is_asked_for_them(home: ProjectP
 
 def test_slices_are_logged_as_one_table_however_often_they_are_logged(home: ProjectPaths):
     # given
-    run_id, client = abandoned_run(home), client_of(home)
+    client = client_of(home)
+    experiment = client.create_experiment(BASIC, home.mlflow_artifacts.as_uri())
+    run_id = client.create_run(experiment).info.run_id
     slices = [Slice("Gender", "Male", 600, 0.75, 0.5, 1.0), Slice("Gender", "Female", 500, 0.5, 0.25, 0.75)]
 
     # when
@@ -95,7 +97,7 @@ def test_slices_are_logged_as_one_table_however_often_they_are_logged(home: Proj
         log_slices(client, run_id, slices)
 
     # then
-    table = client.load_table(client.get_run(run_id).info.experiment_id, "slices.json", [run_id])
+    table = client.load_table(experiment, "slices.json", [run_id])
     assert table.to_dict("records") == [asdict(each) for each in slices]
 
 
