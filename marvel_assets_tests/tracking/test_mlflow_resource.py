@@ -42,7 +42,8 @@ def abandoned_run(home: ProjectPaths, **tags: str) -> str:
     """A run that is RUNNING, as a process leaves it that is killed."""
     client = client_of(home)
     tags = {HOME_ID: home_id(home.locks), DAGSTER_RUN_ID: "earlier", **tags}
-    return str(client.create_run(client.create_experiment(BASIC), tags=tags).info.run_id)
+    experiment = client.create_experiment(BASIC, home.mlflow_artifacts.as_uri())  # by default it is in this folder
+    return str(client.create_run(experiment, tags=tags).info.run_id)
 
 
 def test_a_run_tells_its_dagster_run_commit_and_branch(home: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
