@@ -1,5 +1,6 @@
 """MLflow runs as they come out of real Dagster runs."""
 
+import time
 from dataclasses import asdict
 
 import dagster as dg
@@ -10,7 +11,7 @@ from mlflow.entities import Run
 from marvel_assets.evaluation.gate import Slice
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.storage.references import LoggedModelRef
-from marvel_assets.tracking.mlflow_resource import DAGSTER_RUN_ID, HOME_ID
+from marvel_assets.tracking.mlflow_resource import DAGSTER_RUN_ID, HOME_ID, MlflowTracking
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.tracking.model_logging import log_slices
 from marvel_assets.tracking.run_tags import RunTags
@@ -78,8 +79,15 @@ def test_system_metrics_are_logged_where_mlflow_is_asked_for_them(home: ProjectP
     monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true")
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
 
-    # when
-    materialize(home, first)
+    # when: a run goes on until they are there
+    @dg.asset
+    def working(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None:
+        with tracking.run(BASIC, RunTags.collect(context.run.run_id), "working", "assets/working") as run:
+            deadline = time.monotonic() + 120
+            while not tracking.client().get_run(run.info.run_id).data.metrics and time.monotonic() < deadline:
+                time.sleep(0.05)
+
+    materialize(home, working)
 
     # then
     [run] = runs_of(home)
