@@ -107,7 +107,7 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
         if by_it.items() <= made_of.items():
             yield from _predictions(tables, predictions, test_set, dataset)
         else:
-            yield "  it answers   what `marvel run --select survival_predictions` brings up to date"
+            yield "  it answers   `marvel run --select survival_predictions` scores with this version"
 
 
 def _find_model(home: ProjectPaths, tracking: MlflowTracking, model_id: str) -> LoggedModel | None:
@@ -135,7 +135,10 @@ def _model(logged: LoggedModel, registered: ModelVersionRef | None, model: Logge
     if RESULT not in logged.tags:
         return
     result = GateResult.from_json(logged.tags[RESULT])
-    if registered is None or registered.model_id != model.model_id:
+    is_registered = registered is not None and registered.model_id == model.model_id
+    if not is_registered and result.passed:
+        yield "  not served   it passed the gate; a rollback has put another pair in its place"
+    elif not is_registered:
         yield f"  refused      {result.reason}"
     elif result.warnings:
         yield f"  warning      {'; '.join(result.warnings)}"

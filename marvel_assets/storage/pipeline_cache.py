@@ -39,6 +39,7 @@ class FittedPipeline:
         workers: processes that fitted it together; 0 where it was one alone.
         parameters: what decided the fit besides rows and features, by name.
         seconds: that the fit took.
+        threads: of each process that fitted it; 0 where an earlier version did not keep them.
     """
 
     cache_key: str
@@ -51,6 +52,7 @@ class FittedPipeline:
     workers: int = 0
     parameters: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    threads: int = 0
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -103,6 +105,7 @@ class PipelineCache(dg.ConfigurableResource):  # type: ignore[type-arg]
         workers: int = 0,
         parameters: Mapping[str, Any] = MappingProxyType({}),
         seconds: float = 0.0,
+        threads: int = 0,
     ) -> FittedPipeline:
         """Store a pipeline. Its description comes last: where that is, the pipeline is whole."""
         import skops.io
@@ -113,8 +116,9 @@ class PipelineCache(dg.ConfigurableResource):  # type: ignore[type-arg]
             aside.write_bytes(content)
         sha256 = hashlib.sha256(content).hexdigest()
         kept = FittedPipeline(
-            cache_key, trained_on, rows_digest, rows, sample, str(file), sha256, workers, dict(parameters), seconds
-        )
+            cache_key, trained_on, rows_digest, rows, sample, str(file), sha256, workers, dict(parameters), seconds,
+            threads,
+        )  # fmt: skip
         description = asdict(kept)
         del description["file"]
         with atomic_write(file.with_suffix(".json")) as aside:

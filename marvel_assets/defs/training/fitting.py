@@ -76,6 +76,8 @@ def fit_once(
     pipeline_cache: PipelineCache,
 ) -> tuple[FittedPipeline, bool]:
     """The pipeline of these settings, and whether it had to be fitted."""
+    from marvel_assets.model.pipeline import default_threads
+
     parameters = settings.fit_settings
     # Where the workers are makes no difference, their number does.
     distributed = (config.distribution.workers, DISTRIBUTED_FIT_CODE_VERSION) if config.distribution else ()
@@ -108,6 +110,7 @@ def fit_once(
                 workers=config.distribution.workers if config.distribution else 0,
                 parameters=parameters,
                 seconds=time.monotonic() - started,
+                threads=config.threads or (1 if config.distribution else default_threads()),
             )  # fmt: skip
     context.log.info(f"Pipeline {cache_key[:12]} on {fitted.trained_on}: {'fitted' if is_new else 'unchanged'}")
     return fitted, is_new
@@ -265,11 +268,10 @@ def _log(
 
 def _circumstances(fitted: FittedPipeline, test_set: TableVersion) -> dict[str, Any]:
     """What a comparison of two runs should show beside their parameters."""
-    arguments = fitted.pipeline[-1].get_params()
-    seed, threads = arguments["random_state"], arguments.get("n_jobs")
+    seed = fitted.pipeline[-1].get_params()["random_state"]
     return {
         "seed": "the library's own" if seed is None else seed,
-        "threads": "one for each core" if threads is None else threads,
+        "threads": fitted.threads or "unknown",
         "sample": fitted.sample,
         "train_set": f"v{fitted.trained_on.version}",
         "test_set": f"v{test_set.version}",

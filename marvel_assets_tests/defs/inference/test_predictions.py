@@ -148,7 +148,7 @@ def test_the_summary_names_characters_and_shows_no_predictions_of_earlier_code(
     answers = [line.strip().rsplit(maxsplit=4) for line in shown.partition("  it answers   character")[2].splitlines()]
     assert {name for name, *_ in answers[1:]} <= names
     assert {predicted for _, predicted, *_ in answers[1:]} == {"alive", "dead"}
-    assert "`marvel run --select survival_predictions` brings up to date" in outdated
+    assert "`marvel run --select survival_predictions` scores with this version" in outdated
 
 
 def test_a_table_without_fates_is_scored(served: ProjectPaths):

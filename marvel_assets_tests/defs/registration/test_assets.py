@@ -262,6 +262,8 @@ def test_a_rollback_puts_the_earlier_pair_back_with_who_and_why(
         assert materialization.tags["dagster/data_version"] == reference(home, name).data_version
     lines = "\n".join(summary(home, with_predictions=False))
     assert f"custom       models:/{config.qualified(CUSTOM)}/1, alias latest-model" in lines
+    assert "not served   it passed the gate" in lines
+    assert "refused" not in lines
 
 
 @pytest.mark.parametrize("mode", ["enforce", "report"])
