@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets_tests.commands import users_environment
@@ -37,9 +38,9 @@ def test_graph_unchanged_run_change_feed_retraining_and_rollback(
     tmp_path: Path,
 ):
     # given: the one catalog that this server has, and the header by which MLflow takes it for Databricks
-    project = tmp_path / "project.yml"
-    content = small_project.read_text().replace("marvel_dev", "spark_catalog")
-    project.write_text(f"{content}\nschema_name: walked_through\n")
+    project, content = tmp_path / "project.yml", yaml.safe_load(small_project.read_text())
+    content["dev"] = {"catalog_name": "spark_catalog", "schema_name": "walked_through"}
+    project.write_text(yaml.safe_dump(content))
     databricks_workspace.registry.catalogs.add("spark_catalog")
 
     # when
