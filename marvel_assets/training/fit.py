@@ -60,7 +60,7 @@ def fit_from_config(
 
     from marvel_assets.model.pipeline import fit_pipeline
     from marvel_assets.training.early_stopping import find_best_iteration
-    from marvel_assets.training.progress import Progress
+    from marvel_assets.utils.progress import Progress
 
     pipeline = pipeline_from_config(config, threads)
     with threadpool_limits(threads, user_api="openmp"):  # scikit-learn's trees have no argument for it
@@ -75,5 +75,5 @@ def fit_from_config(
         return fit_pipeline(
             pipeline, rows, config.features, config.target,
             native_categories=config.native_categories,
-            report=Progress(report, trees) if report else None,
+            report=Progress(report, "trees", trees) if report else None,
         )  # fmt: skip

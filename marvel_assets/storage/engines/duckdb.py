@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+import dagster as dg
 from pydantic import Field
 
 from marvel_assets.storage.engines.base import (
@@ -25,6 +26,7 @@ from marvel_assets.storage.engines.base import (
 from marvel_assets.storage.memory import available_bytes
 from marvel_assets.storage.table_scan import named_when_unreadable
 from marvel_assets.utils.files import temporary_folder
+from marvel_assets.utils.progress import Progress
 
 if TYPE_CHECKING:
     import duckdb
@@ -84,8 +86,10 @@ class DuckDBSession(EngineSession):
 
     def read_source(self, source: Source, into: str) -> None:
         """Insert the source batch by batch, so that it never stands in memory whole."""
+        progress, rows = Progress(dg.get_dagster_logger().info, "rows read"), 0
         for place, batch in enumerate(source.batches()):
             self._keep(batch, f"INSERT INTO {into}" if place else f"CREATE TABLE {into} AS")
+            progress(rows := rows + batch.num_rows)
 
     def read_table(self, location: TablePath, version: int, into: str) -> None:
         """Have DuckDB read the files where they alone are the rows; insert what delta-rs makes of them elsewhere."""
@@ -130,9 +134,12 @@ class DuckDBSession(EngineSession):
         served = LocalModel(model)
         self._connection.execute(f"CREATE TABLE asked AS {served.asked_sql(relation)}")
         self._connection.execute(f"CREATE TABLE answered AS {served.unanswered_sql('asked')}")
+        [(total,)] = self._connection.execute("SELECT count(*) FROM asked").fetchall()
+        progress, rows = Progress(dg.get_dagster_logger().info, "distinct rows scored", total), 0
         reading = self._connection.cursor()
         for batch in reading.sql("FROM asked").to_arrow_reader(BATCH_ROWS):
             self._keep(served.answer(pa.Table.from_batches([batch])), "INSERT INTO answered")
+            progress(rows := rows + batch.num_rows)
         self.create_view(served.answered_sql(relation, "answered"), into)
 
     def _keep(self, rows: object, into: str) -> None:

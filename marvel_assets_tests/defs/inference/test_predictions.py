@@ -163,6 +163,22 @@ def test_a_table_without_fates_is_scored(served: ProjectPaths):
     assert set(predicted(served)) == {"Anna", "Ben"}
 
 
+def test_who_waits_is_told_how_many_rows_are_read_and_scored(served: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
+    # given
+    put(served, pa.concat_tables([characters("Anna"), characters("Ben", Gender="Female")]))
+    monkeypatch.setattr("marvel_assets.utils.progress.SECONDS", 0.0)
+
+    # when
+    with dg.DagsterInstance.ephemeral() as instance:
+        scored = run_job(served, "score", "score_table", instance, table=TABLE)
+        read = run_graph(served, "generated", instance, select="raw_characters")
+        messages = [entry.user_message for run in (scored, read) for entry in instance.all_logs(run.run_id)]
+
+    # then
+    assert "2 of 2 distinct rows scored, about 0 s left" in messages
+    assert "1,500 rows read" in messages
+
+
 def test_scoring_twice_does_nothing(served: ProjectPaths):
     # given
     put(served, characters("Anna", "Ben"))
