@@ -43,7 +43,7 @@ test: check ## lint, types and every test but the slow faults
 test-faults: ## break things on purpose, slow faults too: a sample of each kind, or all with FAULTS=all
 	@FAULTS=$(FAULTS) $(PYTHON) tools/bootstrap.py development pytest marvel_assets_tests/faults
 
-bench: ## ratios over the floor, taken on this machine (half an hour); BENCH="graph cleaning" measures these alone
+bench: ## ratios over the floor, taken on this machine (three quarters of an hour); BENCH="graph cleaning" measures these alone
 	$(IN_DEVELOPMENT) python -W ignore -m benchmarks $(BENCH)
 
 clean: ## delete the environments; what was made stays in MARVEL_HOME

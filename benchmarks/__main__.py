@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Ratio | str]]] = {
     "loading": graph.code_location,
     "predicting": models.predicting,
     "memory": graph.peak_memory,
+    "large": graph.large_table,
     "growth": growth.growth,
     "distributed": distributed.distributed,
     "spark": spark.scoring,

@@ -23,7 +23,7 @@ def curves(lines: list[dict[str, Any]]) -> dict[str, dict[str, list[tuple[int, f
         rows = int(figures["rows"])
         if CLEANING in figures:
             seconds.setdefault("read and clean, embedded", []).append((rows, figures[CLEANING]))
-            seconds.setdefault("fit of 100 trees, one thread", []).append((rows, figures[FIT]))
+            seconds.setdefault("fit of 100 trees", []).append((rows, figures[FIT]))
             megabytes.setdefault("read and clean, embedded", []).append((rows, figures["peak after cleaning"] / 1e6))
             megabytes.setdefault("with the fit", []).append((rows, figures["peak"] / 1e6))
         else:

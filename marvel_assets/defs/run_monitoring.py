@@ -17,6 +17,7 @@ from dagster._core.executor.in_process import InProcessExecutor
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 
 from marvel_assets.paths import ProjectPaths
+from marvel_assets.storage.memory import release_freed_memory
 from marvel_assets.utils import run_heartbeat
 from marvel_assets.utils.files import remove_abandoned_folders
 
@@ -38,7 +39,10 @@ class MonitoredExecutor(InProcessExecutor):
                 fail_orphaned_runs(instance, home.locks)
             for folder in home.written_to_by_runs:
                 remove_abandoned_folders(folder)
-            yield from super().execute(plan_context, execution_plan)
+            for event in super().execute(plan_context, execution_plan):
+                yield event
+                if event.is_step_success:
+                    release_freed_memory()
 
 
 @dg.executor(name="monitored_in_process")

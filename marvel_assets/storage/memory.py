@@ -1,4 +1,4 @@
-"""Checks that rows fit into this process before they are read."""
+"""How much memory rows take: whether they fit into this process, and that it is given back."""
 
 from __future__ import annotations
 
@@ -55,3 +55,14 @@ def available_bytes() -> int:
         if most != psutil.RLIM_INFINITY:
             free = min(free, most - process.memory_info().vms)
     return max(free, 0)
+
+
+def release_freed_memory() -> None:
+    """Have the C library give back what it keeps of freed memory, so that it does not stand beside the next rows."""
+    import ctypes
+    import sys
+
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "malloc_trim"):  # glibc's, not musl's
+            libc.malloc_trim(0)

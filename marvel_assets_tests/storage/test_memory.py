@@ -1,11 +1,19 @@
-"""Rows that would not fit are refused before they are read."""
+"""Rows that would not fit are refused before they are read, and what a step has freed is given back."""
 
+import platform
 from pathlib import Path
 
+import psutil
 import pytest
 
 from marvel_assets.storage import memory
-from marvel_assets.storage.memory import BYTES_PER_CELL, TooManyRowsError, available_bytes, check_fits_in_memory
+from marvel_assets.storage.memory import (
+    BYTES_PER_CELL,
+    TooManyRowsError,
+    available_bytes,
+    check_fits_in_memory,
+    release_freed_memory,
+)
 
 
 def test_rows_that_fit_are_let_through():
@@ -32,3 +40,19 @@ def test_a_container_that_allows_less_than_the_machine_has_counts(
 
     # then
     assert available_bytes() == expected if expected else available_bytes() > 10_000_000
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep nothing back")
+def test_freed_memory_is_given_back_to_the_system():
+    # given: freed blocks below one that is still used
+    blocks = [bytearray(b"x" * 100_000) for _ in range(1000)]
+    used = blocks.pop()
+    del blocks
+    before = psutil.Process().memory_info().rss
+
+    # when
+    release_freed_memory()
+
+    # then
+    assert used
+    assert before - psutil.Process().memory_info().rss > 50_000_000

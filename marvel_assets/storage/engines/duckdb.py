@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from marvel_assets.sources.base import Source
 
-MAX_MEMORY = 2_000_000_000
+MAX_MEMORY = 600_000_000
 ALIKE_IN_FILES = frozenset({"string", "long", "integer", "double", "boolean"})
 """Types of columns that every writer of Delta puts into Parquet in the same way."""
 
@@ -50,7 +50,7 @@ class DuckDBEngine(Engine):
     memory_limit: str | None = Field(
         default=None,
         description=(
-            "How much memory DuckDB takes before it moves rows to the scratch folder. Default: 2GB, or half of what "
+            "How much memory DuckDB takes before it moves rows to the scratch folder. Default: 600MB, or half of what "
             "is free where that is less."
         ),
     )
