@@ -1,5 +1,6 @@
 """What the served model says of a table of characters."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +37,7 @@ from marvel_assets.storage.tables import Tables, WriteResult
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
 PREDICTIONS = "survival_predictions"
+BOTH_ANSWERS = "gives_both_answers"
 DATASET = configured_dataset()
 COLUMN_SCHEMA = column_schema(descriptions.prediction_columns(DATASET), descriptions.column_types(DATASET))
 
@@ -55,6 +57,11 @@ COLUMN_SCHEMA = column_schema(descriptions.prediction_columns(DATASET), descript
             descriptions.prediction_columns(DATASET), descriptions.column_types(DATASET)
         )
     },
+    check_specs=[
+        dg.AssetCheckSpec(
+            BOTH_ANSWERS, asset=PREDICTIONS, description="The model does not give all characters the same answer."
+        )
+    ],
 )
 def survival_predictions(
     context: dg.AssetExecutionContext,
@@ -64,20 +71,31 @@ def survival_predictions(
     tables: Tables,
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
-) -> dg.MaterializeResult[TableVersion]:
+) -> Iterator[dg.MaterializeResult[TableVersion]]:
     """Batch predictions from the custom model at alias `latest-model`. Only new or changed characters are re-scored."""
     name = project.config.qualified(PREDICTIONS)
     predicted = predict_table(context.log, raw_characters, name, project, engine, tables, tracking, unity_catalog)
-    return dg.MaterializeResult(
-        value=predicted.table, data_version=dg.DataVersion(predicted.table.data_version), metadata=predicted.metadata
+    share, label = predicted.share, project.config.dataset.target.labels[1]
+    check = dg.AssetCheckResult(
+        check_name=BOTH_ANSWERS,
+        passed=share is not None and 0 < share < 1,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="No row could be scored." if share is None else f"{share:.2%} of the predictions are {label!r}.",
+    )
+    yield dg.MaterializeResult(
+        value=predicted.table,
+        data_version=dg.DataVersion(predicted.table.data_version),
+        metadata=predicted.metadata,
+        check_results=[check],
     )
 
 
 class Predicted(NamedTuple):
-    """The table of predictions, and what is known of it."""
+    """The table of predictions, what is known of it, and the share with the second label; None where it is empty."""
 
     table: TableVersion
     metadata: dict[str, dg.MetadataValue]
+    share: float | None
 
 
 def predict_table(
@@ -139,7 +157,7 @@ def predict_table(
         "scored_table": dg.MetadataValue.text(str(table)),
         "model_version": dg.MetadataValue.url(tracking.version_url(pair.custom.name, pair.custom.version)),
     }
-    return Predicted(written.commit.table, metadata)
+    return Predicted(written.commit.table, metadata, recorded.get(SHARE))
 
 
 def _score(

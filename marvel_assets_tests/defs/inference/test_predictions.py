@@ -1,5 +1,6 @@
 """Batch scores: who is scored when, by which version, and what is kept."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -71,13 +72,14 @@ def materialize(home: ProjectPaths, *assets: str, source: Path | None = None) ->
     )  # fmt: skip
 
 
-def deliver(home: ProjectPaths, rows: pa.Table) -> None:
+def deliver(home: ProjectPaths, rows: pa.Table) -> dg.ExecuteInProcessResult:
     """Let the source deliver others, and score them."""
     delivered = {stored: name for name, stored in SOURCE_COLUMNS.items()}
     file = home.root / "delivered.csv"
     rows.to_pandas().rename(columns=delivered).assign(Alive="").to_csv(file, index=False)
     result = materialize(home, "raw_characters", "survival_predictions", source=file)
     assert result.success, failure_of(result)
+    return result
 
 
 def test_the_graph_scores_everybody_that_can_be_with_the_version_in_each_row(served: ProjectPaths):
@@ -93,6 +95,17 @@ def test_the_graph_scores_everybody_that_can_be_with_the_version_in_each_row(ser
         ("marvel_dev.marvel_characters.marvel_character_model_custom", 1)
     }
     assert all((row["probability"] > 0.5) == (row["prediction"] == "alive") for row in rows.values())
+
+
+def test_one_answer_for_everybody_is_a_warning(served: ProjectPaths):
+    # when
+    [both] = materialize(served, "survival_predictions").get_asset_check_evaluations()
+    [one] = deliver(served, characters("Anna", "Ben")).get_asset_check_evaluations()
+
+    # then
+    assert (both.check_name, both.passed) == ("gives_both_answers", True)
+    assert (one.passed, one.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert re.fullmatch(r"(0|100)\.00% of the predictions are 'alive'\.", str(one.description))
 
 
 def test_a_character_that_is_renamed_is_found_under_the_new_name(served: ProjectPaths):
