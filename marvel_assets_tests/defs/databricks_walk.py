@@ -20,7 +20,8 @@ from marvel_assets_tests.graph import metadata_of, run_graph, run_job, succeeded
 def walk(home: ProjectPaths, folder: Path) -> None:
     """The whole graph, an unchanged run, a score over the change feed, a retraining, and a rollback."""
     config, spark = Project.from_environment().config, profile_resources(home)["spark"]
-    spark.session().sql(f"CREATE SCHEMA IF NOT EXISTS {config.catalog_name}.{config.schema_name}")
+    schema = f"{config.catalog_name}.{config.schema_name}"
+    spark.session().sql(f"CREATE SCHEMA IF NOT EXISTS {schema} LOCATION '{folder / 'catalog'}'")
     with dg.DagsterInstance.ephemeral() as instance:
         first = succeeded(run_graph(home, instance=instance))
         _print("graph", scored=metadata_of(first, "survival_predictions")["scored_now"])
