@@ -132,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     server = commands.add_parser("spark-server", help="serve Spark with Delta to many runs")
     server.add_argument("--port", type=_port, default=SPARK_PORT, help=f"port on this machine (default: {SPARK_PORT})")
     new = commands.add_parser("new-dataset", help="declare a table of your own: write its folder from a file")
-    new.add_argument("name", help="small letters, digits and underscores")
+    new.add_argument("name", help="lowercase letters, digits and underscores")
     new.add_argument("--from", dest="file", type=Path, required=True, help="a CSV or Parquet file with the rows")
     new.add_argument("--target", help="the column to predict (default: the last that has two values)")
     new.add_argument("--identifier", help="the column that names a row (default: one without repeats)")

@@ -1,10 +1,11 @@
 """A first declaration of a table of one's own: the folder that ``marvel new-dataset`` writes.
 
-Every guess is a line that a person can mend: what names a row, what is predicted, which columns are numbers.
+Every guess is a line that you can edit: what names a row, what is predicted, which columns are numbers.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shlex
@@ -27,7 +28,7 @@ def new_dataset(name: str, file: Path, parent: Path, target: str | None = None, 
     """Write the folder of a data set.
 
     Args:
-        name: of the folder: small letters, digits and underscores.
+        name: of the folder: 1 to 61 lowercase letters, digits and underscores, a letter first.
         file: a CSV or Parquet file with the rows.
         parent: where the folder is written.
         target: the column to predict. Default: the last one that has two values.
@@ -40,7 +41,9 @@ def new_dataset(name: str, file: Path, parent: Path, target: str | None = None, 
         ScaffoldError: there is a data set of that name, or the file lacks what a data set needs.
     """
     if not NAME.fullmatch(name):
-        raise ScaffoldError(f"{name!r}: choose another name, of small letters, digits and underscores.")
+        raise ScaffoldError(
+            f"{name!r}: choose another name, of 1 to 61 lowercase letters, digits and underscores, a letter first."
+        )
     if name in dataset_names():
         raise ScaffoldError(f"{name!r} is there already: choose another name, or delete {parent / name} first.")
     rows, columns, encoding = read_columns(file)
@@ -51,10 +54,13 @@ def new_dataset(name: str, file: Path, parent: Path, target: str | None = None, 
     if not features:
         raise ScaffoldError(f"{file}: besides {row_name.delivered!r} and {predicted.delivered!r} no column is usable.")
     folder = parent / name
+    files = {
+        "__init__.py": _declaration(file, columns, row_name, predicted, features, encoding),
+        "cleaning.sql": _cleaning_sql(row_name, predicted, features),
+    }
     folder.mkdir(parents=True)
-    declaration = _declaration(file, columns, row_name, predicted, features, encoding)
-    (folder / "__init__.py").write_text(declaration, encoding="utf-8")
-    (folder / "cleaning.sql").write_text(_rules(row_name, predicted, features), encoding="utf-8")
+    for file_name, text in files.items():
+        (folder / file_name).write_text(text, encoding="utf-8")
     return folder
 
 
@@ -76,7 +82,7 @@ def _target(columns: Sequence[Column], identifier: Column, named: str | None, fi
     if named is None:
         binary = [column for column in columns if column.distinct == 2 and column is not identifier]  # noqa: PLR2004
         if not binary:
-            raise ScaffoldError(f"{file}: no column has exactly two values; a model that says which of two needs one.")
+            raise ScaffoldError(f"{file}: no column has exactly two values; a binary classifier needs one.")
         return binary[-1]
     chosen = _named(columns, named, file)
     if chosen.distinct != 2:  # noqa: PLR2004
@@ -132,7 +138,7 @@ def _declaration(
         "    target=Target(",
         f"        name={_literal(target.name)},",
         f"        source={_literal(target.name)},",
-        "        # Guessed: the second of the two is what the model's probability is of.",
+        "        # Guessed: the model predicts the probability of the second value.",
         f"        values={_literal((zero, one))},",
         f"        labels={_literal((zero, one))},",
         f"        answer={_literal(f'{target.delivered} prediction')},",
@@ -146,7 +152,7 @@ def _declaration(
 def _feature(column: Column) -> Iterable[str]:
     kind = "number" if column.is_number else "text"
     first, second = (*column.commonest, *column.commonest)[:2]
-    examples = (_number(first), None) if column.is_number else (first, second)
+    examples = (_first_number(column.commonest), None) if column.is_number else (first, second)
     yield "        Feature("
     yield f"            name={_literal(column.name)},"
     values = ", ".join(_literal(value[:40]) for value in column.commonest[:3])
@@ -171,11 +177,15 @@ def _literal(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _number(cell: str) -> float:
-    return float(cell.replace(",", "."))
+def _first_number(cells: Iterable[str]) -> float:
+    """The first cell that is a number: the commonest of a column of numbers may be a word, such as unknown."""
+    for cell in cells:
+        with contextlib.suppress(ValueError):
+            return float(cell.replace(",", "."))
+    return 0.0
 
 
-def _rules(identifier: Column, target: Column, features: Sequence[Column]) -> str:
+def _cleaning_sql(identifier: Column, target: Column, features: Sequence[Column]) -> str:
     def rule(column: Column) -> str:
         if column.is_number and column.commas:
             return f"replace({column.name}, ',', '.') AS {column.name}"
@@ -184,6 +194,6 @@ def _rules(identifier: Column, target: Column, features: Sequence[Column]) -> st
     selected = [SOURCE_ROW, f"{identifier.name} AS {IDENTIFIER}", *map(rule, features), target.name]
     return (
         "-- One row for each row of `cells`: the columns of raw_characters, trimmed, and NULL where missing. Write\n"
-        "-- rules in the SQL that DuckDB and Spark share; numbers may stay texts here.\n"
+        "-- rules in the SQL that DuckDB and Spark share; numbers may stay strings.\n"
         "SELECT\n    " + ",\n    ".join(selected) + "\nFROM cells\n"
     )

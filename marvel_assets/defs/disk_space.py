@@ -22,8 +22,8 @@ DISK_ERROR = re.compile(
 """How the system, SQLite and DuckDB report a full disk; an I/O error is SQLite's where it can't even read."""
 
 WHAT_TO_DO = (
-    "Free some space, or set MARVEL_HOME to a folder on another disk, and run again: what was there is as it was, and "
-    "what was completed is not made twice."
+    "Free some space, or set MARVEL_HOME to a folder on another disk, and run again: existing data is intact, and "
+    "finished work is reused."
 )
 
 
@@ -32,8 +32,8 @@ def check(home: ProjectPaths) -> list[str]:
     problems = check_access(home)
     if (free := _free_bytes(home.root)) < FREE_BYTES:
         problems.append(
-            f"The disk is full, or nearly: {home.root} has {free / 2**20:,.1f} MB free, and a run starts where there "
-            f"are {FREE_BYTES >> 20} MB or more. {WHAT_TO_DO}"
+            f"The disk is full, or nearly: {home.root} has {free / 2**20:,.1f} MB free, and a run needs at least "
+            f"{FREE_BYTES >> 20} MB. {WHAT_TO_DO}"
         )
     return problems
 
@@ -43,12 +43,12 @@ def check_access(home: ProjectPaths, mode: int = os.R_OK | os.W_OK) -> list[str]
     if home.root.exists() and not home.root.is_dir():
         return [f"MARVEL_HOME is {str(home.root)!r}, which is not a folder; name another."]
     databases = (home.mlflow_database, home.dagster / "history" / "runs.db")
-    # One after the other: what is in a closed folder can't even be looked for.
+    # One after the other: what is in an unreadable folder can't even be looked for.
     for path in chain([_existing(home.root)], sorted(home.root.glob("*/")), filter(Path.exists, databases)):
         if not os.access(path, mode | (os.X_OK if path.is_dir() else 0)):
             what = "written to" if mode & os.W_OK else "read"
             problem = f"user {os.geteuid()} has no permission, or its file system is mounted read-only"
-            what_to_do = "Give this user the right, or set MARVEL_HOME to another folder."
+            what_to_do = "Grant this user access, or set MARVEL_HOME to another folder."
             return [f"{path} can't be {what}: {problem}. {what_to_do} Nothing was changed."]
     return []
 

@@ -1,4 +1,4 @@
-"""Metadata of assets, in the forms that Dagster's pages know."""
+"""Metadata of assets, in Dagster's formats."""
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from marvel_assets.datasets import descriptions
-from marvel_assets.datasets.base import Dataset
+from marvel_assets.datasets.base import WRITTEN_AT, Dataset
 from marvel_assets.defs.resources import configured_project
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.tables import Tables, WriteResult
@@ -22,11 +22,11 @@ FRESHNESS_POLICY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8),
 PREVIEW_ROWS, MAX_CELL = 5, 60
 
 SHARE = "share"
-"""Recorded with a commit: the share of the rows that are 1 in the target, or are predicted so."""
+"""Recorded with a commit: the share of the rows whose target, or prediction, is 1."""
 
 
 def markdown_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> dg.MetadataValue:
-    """A table that stands on the asset's page, where it has fewer than 1,000 letters; else a click away."""
+    """A Markdown table; Dagster shows it inline below 1,000 characters."""
     header = list(columns)
     cells = [["" if cell is None else escape_markdown(str(cell)[:MAX_CELL]) for cell in row] for row in rows]
     lines = [header, ["---"] * len(header), *cells]
@@ -98,7 +98,7 @@ def column_lineage(
         deps_by_column={
             column: [dg.TableColumnDep(upstream, source) for source in renamed.get(column, [column])]
             for column in columns
-            if column != "update_timestamp_utc"
+            if column != WRITTEN_AT
         }
     )
 

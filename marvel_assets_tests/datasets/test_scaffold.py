@@ -104,6 +104,20 @@ def test_the_guesses_of_a_hostile_table(parent: Path, tmp_path: Path):
     )
 
 
+def test_numbers_whose_commonest_text_is_a_word_have_a_number_as_their_example(parent: Path, tmp_path: Path):
+    # given: 4 of 100 ages are unknown, and no other age is there twice
+    ages = ["unknown"] * 4 + [str(age) for age in range(96)]
+    rows = pd.DataFrame({"id": range(100), "age": ages, "kind": ["a", "b"] * 50})
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+
+    # when
+    new_dataset("with_unknown_ages", tmp_path / "rows.csv", parent)
+
+    # then
+    [feature] = load_dataset("with_unknown_ages").features
+    assert (feature.kind, feature.examples) == ("number", (0.0, None))
+
+
 @pytest.mark.parametrize(
     ("columns", "target", "said"),
     [

@@ -36,7 +36,7 @@ WHILE_IT_RUNS = amount(1, 25)
 """How many amounts of free space are tried, from next to nothing to nearly what a run needs."""
 
 FULL = "The disk is full"
-RUN_AGAIN = "run again: what was there is as it was"
+RUN_AGAIN = "run again: existing data is intact"
 MARVEL = (sys.executable, "-c", "from marvel_assets.cli import main; main()")
 
 COMMANDS_ONE_AFTER_ANOTHER = """
@@ -386,7 +386,7 @@ def test_a_part_of_the_home_that_belongs_to_others_is_named(disk: Disk):
     for part, (code, message) in zip(parts, answers, strict=True):
         assert code != 0
         assert message.startswith(f"{part} can't be written to: user ")
-        assert "has no permission, or its file system is mounted read-only. Give this user the right" in message
+        assert "has no permission, or its file system is mounted read-only. Grant this user access" in message
         assert len(message.splitlines()) == 1
     assert disk.contents() == before
 

@@ -1,4 +1,4 @@
-"""What the graph reads and does not make: shown before the assets, so that the picture is whole."""
+"""What the graph reads and does not make: shown before the assets, so that the lineage is complete."""
 
 import dagster as dg
 

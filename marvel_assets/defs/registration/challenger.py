@@ -73,9 +73,9 @@ class Baselines:
         return cls(champion, best=next((version for version in served if not version.tags.get(ROLLBACK_REASON)), None))
 
     def best_with(self, model_id: str, result: GateResult) -> str:
-        """The best model once this one is served, as the comparisons on the same rows have it.
+        """The id of the best model once this one is served, judged by the comparisons on the same rows.
 
-        A model that was registered in spite of a refusal begins anew: a person has accepted the loss.
+        A model that was registered despite a refusal resets it: a person has accepted the loss.
         """
         if self.champion is None or not result.comparisons or not result.passed:
             return model_id
@@ -146,7 +146,7 @@ def _evaluate(
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
 ) -> tuple[GateResult, bool]:
-    """The result, and whether another look would give the same: a champion may be mended."""
+    """The result, and whether it may be cached: not where a baseline could not be compared with."""
     from marvel_assets.evaluation.gate import CHAMPION, BrokenModelError, evaluate_gate
 
     versions = {CHAMPION: baselines.champion.basic} if baselines.champion else {}
@@ -224,10 +224,10 @@ def load_pipeline(files: AbstractContextManager[Path]) -> Any:  # noqa: ANN401 -
 
 
 def probabilities(pipeline: Any, rows: pd.DataFrame, whose: str) -> Probabilities:  # noqa: ANN401
-    """The probabilities of class 1 that the gate compares, of shape (n,), asked as batches are.
+    """The probabilities of class 1 that the gate compares, of shape (n,), computed as in batch scoring.
 
     Raises:
-        BrokenModelError: the rows lack a column that the model needs, or its answers are no probabilities.
+        BrokenModelError: the rows lack a column that the model needs, or its answers are not probabilities.
     """
     from marvel_assets.evaluation.gate import BrokenModelError, check_probabilities
     from marvel_assets.model.batching import predict_unique_rows

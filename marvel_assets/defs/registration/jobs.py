@@ -39,7 +39,7 @@ ENVIRONMENT_TAGS = {
 
 ENVIRONMENTS = get_args(Environment)
 ONE_LINE = r"^[^\x00-\x1f\x7f]+$"
-"""One line: stores of tags differ on what they make of other characters."""
+"""One line: tag stores differ in how they handle control characters."""
 
 LONGEST_REASON, LONGEST_ACTOR = 500, 100
 
@@ -99,7 +99,8 @@ def promote_pair(
     The logged models stay where they are, so that run, metrics and data versions are found from a copy as from the
     original. A second promotion finds the first one's copies.
     """
-    target = ProjectConfig.from_yaml(project.config_path, config.to or _next_environment(project.config.environment))
+    environment = config.to or _next_environment(project.config.environment)
+    target = ProjectConfig.from_yaml(project.config_path, environment, project.dataset)
     pairs, target_pairs = unity_catalog.pairs(project.config), unity_catalog.pairs(target)
     pair = pairs.for_basic_version(config.basic_version) if config.basic_version else pairs.current()
     if pair is None:
@@ -130,7 +131,7 @@ def rollback_models(
     tracking: MlflowTracking,
     references: dg.ResourceParam[ReferenceIOManager],
 ) -> None:
-    """Move both aliases back, and note the reason. No later run takes up the pair that is left again."""
+    """Move both aliases back, and note the reason. Later runs don't restore the replaced pair."""
     pairs = unity_catalog.pairs(project.config)
     pairs.reconcile_aliases()
     left = pairs.current()
@@ -147,7 +148,7 @@ def rollback_models(
 
 @dg.job(description="Put an earlier pair of versions back under the alias, with a reason.")
 def rollback() -> None:
-    """The version that is left is not put back by a later run of the same data."""
+    """A later run of the same data doesn't put the replaced version back."""
     rollback_models()
 
 
@@ -160,7 +161,7 @@ def approve_models(
     tracking: MlflowTracking,
     references: dg.ResourceParam[ReferenceIOManager],
 ) -> None:
-    """Move both aliases to a pair that a person has looked at. What others have registered is not taken."""
+    """Move both aliases to a pair that a person has looked at, among the versions that this project registered."""
     pairs = unity_catalog.pairs(project.config)
     versions = unity_catalog.registry().search_versions(pairs.basic_name)
     own = [version.version for version in versions if version.tags.get(MODEL_ID) == version.model_id]

@@ -37,11 +37,11 @@ def unity_catalog(embedded_registry: Backend, home: ProjectPaths) -> UnityCatalo
 
 
 def run(
-    unity_catalog: UnityCatalog, config: Path, environment: str = "dev", **settings: Any
+    unity_catalog: UnityCatalog, config: Path, environment: str = "dev", dataset: str | None = None, **settings: Any
 ) -> dg.ExecuteInProcessResult:
     return promote.execute_in_process(
         resources={
-            "project": Project(environment=environment, config_path=str(config)),
+            "project": Project(environment=environment, dataset=dataset, config_path=str(config)),
             "unity_catalog": unity_catalog,
         },
         run_config={"ops": {"promote_pair": {"config": settings}}},
@@ -77,6 +77,24 @@ def test_the_pair_goes_from_one_environment_to_the_next(unity_catalog: UnityCata
     assert served(registry, PRD) == served(registry, DEV)
     [copy] = registry.search_versions(f"{PRD}.{BASIC}")
     assert copy.tags["promoted_from"] == f"{ACC}.{BASIC}/1"
+
+
+def test_another_data_set_goes_to_its_own_schema(unity_catalog: UnityCatalog, small_project: Path):
+    # given: dev serves a pair of the data set that a variable chooses
+    registry = unity_catalog.registry()
+    other = "marvel_dev.marvel_wikia_2014"
+    for model in (BASIC, CUSTOM):
+        version = registry.get_version(f"{DEV}.{model}", 1)
+        registry.register(f"{other}.{model}", version.model_id, version.tags, "")
+        registry.set_alias(f"{other}.{model}", ALIAS, 1)
+
+    # when
+    result = run(unity_catalog, small_project, dataset="marvel_wikia_2014")
+
+    # then
+    assert result.success
+    assert served(registry, "marvel_acc.marvel_wikia_2014") == served(registry, other)
+    assert served(registry, ACC) == [None, None]
 
 
 def test_the_copy_keeps_what_a_version_is_and_not_what_happened_to_it_in_its_own_environment(
