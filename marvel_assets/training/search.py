@@ -121,7 +121,10 @@ def search(
         if done and time.monotonic() > end:
             log(f"Time is up after {budget.minutes:g} minutes; run it again to continue from here")
             break
-        study.sampler = optuna.samplers.TPESampler(seed=budget.seed + len(done), n_startup_trials=N_STARTUP_TRIALS)
+        # One process works on a study, so that a running trial is one that a kill cut off: nothing is learned from it.
+        study.sampler = optuna.samplers.TPESampler(
+            seed=budget.seed + len(done), n_startup_trials=N_STARTUP_TRIALS, constant_liar=False
+        )
         trial = study.ask()
         score = cross_validate(suggested(trial, config))
         trial.set_user_attr(SCORE, asdict(score))
