@@ -30,14 +30,11 @@ def contents_of(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def ran(first_run: ProjectPaths, small_project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProjectPaths]:
-    """The home of `marvel run`, which must be afterwards what it was before."""
-    monkeypatch.setenv("MARVEL_HOME", str(first_run.root))
-    monkeypatch.setenv("MARVEL_CONFIG", str(small_project))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # MLflow leaves it behind in the process
-    before = contents_of(first_run.root)
-    yield first_run
-    assert contents_of(first_run.root) == before
+def ran(materialised: ProjectPaths) -> Iterator[ProjectPaths]:
+    """A home of the test's own after `marvel run`, which must be afterwards what it was before."""
+    before = contents_of(materialised.root)
+    yield materialised
+    assert contents_of(materialised.root) == before
 
 
 def marvel(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
@@ -101,7 +98,9 @@ def test_a_file_without_a_column_is_refused_with_its_name_and_nothing_is_written
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given
-    source, target = tmp_path / "new.csv", tmp_path / "out.csv"
+    folder = tmp_path / "files"
+    folder.mkdir()
+    source, target = folder / "new.csv", folder / "out.csv"
     source.write_text(NEW.replace("Gender", "Sex"))
 
     # when
@@ -109,7 +108,7 @@ def test_a_file_without_a_column_is_refused_with_its_name_and_nothing_is_written
 
     # then
     assert message.startswith(f"{source}: column 'Gender' is missing; expected the columns PageID, Name, Universe, ")
-    assert sorted(tmp_path.iterdir()) == [source]
+    assert sorted(folder.iterdir()) == [source]
 
 
 def test_a_character_is_explained_by_its_name_or_its_id(
