@@ -1,5 +1,6 @@
 """Homes that are made once a session, for the tests of every worker to copy."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -12,6 +13,7 @@ import pytest
 from filelock import FileLock
 
 from marvel_assets.paths import ProjectPaths
+from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.graph import run_graph, succeeded
 from marvel_assets_tests.planted import spoilt_characters
@@ -63,6 +65,17 @@ def copy_of(template: ProjectPaths, root: Path) -> ProjectPaths:
                         (before, after, before),
                     )
     return copy
+
+
+def note_provenance(home: ProjectPaths, table: str, **recorded: str) -> None:
+    """Leave a table as other code or other inputs would that came to the same rows; names as in the provenance."""
+    tables = Tables(warehouse=str(home.warehouse), locks=str(home.locks), provenance=str(home.provenance))
+    latest = tables.latest(table)
+    assert latest is not None
+    kept = {"version": latest.table.version, "content": latest.table.content}
+    file = home.provenance / f"{table}.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps({**kept, "provenance": {**latest.provenance, **recorded}}))
 
 
 class Templates:

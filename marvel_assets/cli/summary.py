@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.datasets.base import IDENTIFIER
-from marvel_assets.datasets.scoring import scoring_version
+from marvel_assets.datasets.scoring import scoring_provenance
 from marvel_assets.defs.registration.challenger import RESULT
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.evaluation.gate import GateResult
@@ -102,10 +102,10 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
     test_set, predictions = done.table("test_set"), done.table("survival_predictions")
     if with_predictions and served and test_set and predictions:
         dataset, tables = resources["project"].config.dataset, resources["tables"]
-        made_of = tables.commit_of(predictions).provenance
-        by_it = {"model": f"{served.custom.name}/{served.custom.version}", "scored_by": scoring_version(dataset)}
-        if by_it.items() <= made_of.items():
-            yield from _predictions(tables, predictions, test_set, dataset)
+        latest = tables.latest(predictions.name)
+        by_it = scoring_provenance(dataset, served.custom.name, served.custom.version)
+        if latest is not None and by_it.items() <= latest.provenance.items():
+            yield from _predictions(tables, latest.table, test_set, dataset)
         else:
             yield "  it answers   `marvel run --select survival_predictions` scores with this version"
 

@@ -95,6 +95,11 @@ def scorable_rows_sql(dataset: Dataset) -> str:
         WHERE cleaned.rejected_column IS NULL"""  # noqa: S608
 
 
+def scoring_provenance(dataset: Dataset, model: str, version: int) -> dict[str, str]:
+    """What a table of predictions records of who made it: equal for those of one model version, scored by one code."""
+    return {"model": f"{model}/{version}", "scored_by": scoring_version(dataset)}
+
+
 def predictions_sql(dataset: Dataset, model: str, version: int, source_version: int, touched: str | None) -> str:
     """What ``scored`` holds, and of ``previous`` what was not touched."""
     features = ", ".join([IDENTIFIER, *dataset.by_name])

@@ -15,6 +15,7 @@ from marvel_assets.datasets.scoring import (
     predictions_sql,
     rows_to_score_sql,
     scorable_rows_sql,
+    scoring_provenance,
     scoring_version,
 )
 from marvel_assets.datasets.statements import cleaning_sql, text
@@ -52,11 +53,7 @@ COLUMN_SCHEMA = column_schema(descriptions.prediction_columns(DATASET), descript
     io_manager_key="references",
     deps=[custom_model_version],
     automation_condition=dg.AutomationCondition.eager(),
-    metadata={
-        "dagster/column_schema": column_schema(
-            descriptions.prediction_columns(DATASET), descriptions.column_types(DATASET)
-        )
-    },
+    metadata={"dagster/column_schema": COLUMN_SCHEMA},
     check_specs=[
         dg.AssetCheckSpec(
             BOTH_ANSWERS, asset=PREDICTIONS, description="The model does not give all characters the same answer."
@@ -132,9 +129,8 @@ def predict_table(
     made_of = {
         "scored_table": table.name,
         "scored_table_id": tables.table_id(table.name),
-        "model": f"{pair.custom.name}/{pair.custom.version}",
         "model_id": pair.custom.model_id,
-        "scored_by": scoring_version(project.config.dataset),
+        **scoring_provenance(project.config.dataset, pair.custom.name, pair.custom.version),
     }
     previous = latest if latest is not None and made_of.items() <= latest.provenance.items() else None
     if previous is not None and previous.provenance["scored_version"] == table.version:

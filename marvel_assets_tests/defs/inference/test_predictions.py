@@ -1,5 +1,6 @@
 """Batch scores: who is scored when, by which version, and what is kept."""
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -9,15 +10,14 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 import yaml
-from deltalake import DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, write_deltalake
 
 from marvel_assets.cli.summary import summary
 from marvel_assets.definitions import defs
-from marvel_assets.defs.inference import predictions
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.graph import failure_of, metadata_of, run_graph, run_job, work_of
-from marvel_assets_tests.homes import Templates
+from marvel_assets_tests.homes import Templates, note_provenance
 from marvel_assets_tests.kaggle import REQUIRED_COLUMNS, SOURCE_COLUMNS
 
 pytestmark = pytest.mark.integration
@@ -124,18 +124,20 @@ def test_a_character_that_is_renamed_is_found_under_the_new_name(served: Project
     }
 
 
-def test_predictions_that_lack_a_column_are_made_anew_with_it(served: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
+def test_predictions_that_lack_a_column_are_made_anew_with_it(served: ProjectPaths):
     # given: as an earlier version of the project has left them
     put(served, characters("Anna", "Ben"))
-    plain = predictions.predictions_sql
-    with monkeypatch.context() as earlier:
-        earlier.setattr(predictions, "scoring_version", lambda _: "earlier")
-        earlier.setattr(
-            predictions,
-            "predictions_sql",
-            lambda *given: f"SELECT * EXCLUDE (display_name, probability) FROM ({plain(*given)})",
-        )
-        score(served)
+    score(served)
+    made = DeltaTable(served.warehouse.joinpath(*f"{TABLE}_predictions".split(".")))
+    recorded = json.loads(made.history(1)[0]["userMetadata"])
+    recorded["provenance"]["scored_by"] = recorded["content"] = "earlier"
+    write_deltalake(
+        made,
+        made.to_pyarrow_table().drop_columns(["display_name", "probability"]),
+        mode="overwrite",
+        schema_mode="overwrite",
+        commit_properties=CommitProperties(custom_metadata={"userMetadata": json.dumps(recorded)}),
+    )
     assert "probability" not in predicted(served)["Anna"]
 
     # when
@@ -146,22 +148,23 @@ def test_predictions_that_lack_a_column_are_made_anew_with_it(served: ProjectPat
     assert all(0 < row["probability"] < 1 for row in predicted(served).values())
 
 
-def test_the_summary_names_characters_and_shows_no_predictions_of_earlier_code(
-    served: ProjectPaths, monkeypatch: pytest.MonkeyPatch
-):
+def test_the_summary_names_characters_and_shows_no_predictions_of_earlier_code(served: ProjectPaths):
     # given
     names = {str(row["display_name"])[:40] for row in predicted(served, "survival_predictions").values()}
 
     # when
     shown = "\n".join(summary(served, with_predictions=True))
-    monkeypatch.setattr("marvel_assets.cli.summary.scoring_version", lambda _: "another")
+    note_provenance(served, "marvel_dev.marvel_characters.survival_predictions", scored_by="earlier")
     outdated = "\n".join(summary(served, with_predictions=True))
+    assert materialize(served, "survival_predictions").success
+    again = "\n".join(summary(served, with_predictions=True))
 
     # then
     answers = [line.strip().rsplit(maxsplit=4) for line in shown.partition("  it answers   character")[2].splitlines()]
     assert {name for name, *_ in answers[1:]} <= names
     assert {predicted for _, predicted, *_ in answers[1:]} == {"alive", "dead"}
     assert "`marvel run --select survival_predictions` scores with this version" in outdated
+    assert again == shown
 
 
 def test_a_table_without_fates_is_scored(served: ProjectPaths):
@@ -306,13 +309,13 @@ def test_a_table_rewritten_with_equal_rows_is_looked_at_once(served: ProjectPath
     assert told(score(served), "delta_version") == told(first, "delta_version")
 
 
-def test_other_code_that_answers_the_same_scores_everybody_once(served: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
+def test_other_code_that_answers_the_same_scores_everybody_once(served: ProjectPaths):
     # given
     put(served, characters("Anna", "Ben"))
     score(served)
 
     # when
-    monkeypatch.setattr(predictions, "scoring_version", lambda _: "another")
+    note_provenance(served, f"{TABLE}_predictions", scored_by="another")
     second, third = work_of_scoring(served), work_of_scoring(served)
 
     # then

@@ -8,11 +8,11 @@ import pytest
 
 from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets.definitions import defs
-from marvel_assets.defs.ingestion import assets as ingestion
 from marvel_assets.defs.metadata import markdown_table
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.graph import failure_of, metadata_of, run_graph, work_of
+from marvel_assets_tests.homes import note_provenance
 
 pytestmark = pytest.mark.integration
 
@@ -105,14 +105,13 @@ def test_a_file_saved_again_with_equal_rows_is_read_once(home: ProjectPaths, tmp
     assert third == ([], versions)
 
 
-def test_other_rules_that_come_to_the_same_are_run_once(
-    home: ProjectPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_other_rules_that_come_to_the_same_are_run_once(home: ProjectPaths, tmp_path: Path):
     # given
     _, versions = ingest(home, save(tmp_path, rows(300)))
 
     # when
-    monkeypatch.setattr(ingestion, "cleaning_version", lambda _: "another")
+    for table in TABLES[1:]:
+        note_provenance(home, f"marvel_dev.marvel_characters.{table}", cleaned_by="another")
     second, third = (ingest(home, tmp_path / "characters.csv") for _ in range(2))
 
     # then
