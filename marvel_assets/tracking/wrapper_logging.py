@@ -14,7 +14,13 @@ CUSTOM_MODEL_NAME = "pyfunc-marvel-character-model"
 
 
 def log_custom_model(
-    basic_model_id: str, wheel: Path, *, dataset: Dataset, features: Sequence[str], tags: Mapping[str, str]
+    basic_model_id: str,
+    wheel: Path,
+    *,
+    run_id: str,
+    dataset: Dataset,
+    features: Sequence[str],
+    tags: Mapping[str, str],
 ) -> str:
     """Log the wrapper around a basic model.
 
@@ -43,26 +49,23 @@ def log_custom_model(
         input_example=example_frame(dataset, features),
         tags=dict(tags),
     )
-    _copy_metrics_and_inputs(basic_model_id, logged.model_id)
+    _copy_metrics_and_inputs(basic_model_id, str(logged.model_id), run_id)
     return str(logged.model_id)
 
 
-def _copy_metrics_and_inputs(basic_model_id: str, model_id: str) -> None:
+def _copy_metrics_and_inputs(basic_model_id: str, model_id: str, run_id: str) -> None:
     """Log the basic model's figures and data sets with the custom model, which answers the same."""
     import mlflow
     from mlflow.entities import LoggedModelInput, Metric
 
-    client, active = mlflow.MlflowClient(), mlflow.active_run()
+    client, names = mlflow.MlflowClient(), ("key", "value", "timestamp", "step", "dataset_name", "dataset_digest")
     basic = client.get_logged_model(basic_model_id)
-    if active is None or basic.source_run_id is None:
-        raise RuntimeError("log_custom_model: no MLflow run is active; open one around the call.")
-    run_id, names = active.info.run_id, ("key", "value", "timestamp", "step", "dataset_name", "dataset_digest")
     metrics = [
         Metric(**{name: getattr(metric, name) for name in names}, model_id=model_id, run_id=run_id)
         for metric in basic.metrics or []
     ]
     client.log_batch(run_id, metrics=metrics)
-    inputs = client.get_run(basic.source_run_id).inputs
+    inputs = client.get_run(str(basic.source_run_id)).inputs
     client.log_inputs(run_id, inputs.dataset_inputs if inputs else None, [LoggedModelInput(model_id)])
 
 

@@ -5,7 +5,6 @@ It is run by that environment's Python, in a process of its own, and prints one 
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ def _served(home: ProjectPaths) -> list[int]:
 
 
 def _print(step: str, **found: Any) -> None:
-    sys.stdout.write(json.dumps({"step": step, "cpu_seconds": round(time.process_time()), **found}) + "\n")
+    sys.stdout.write(json.dumps({"step": step, **found}) + "\n")
     sys.stdout.flush()
 
 

@@ -186,6 +186,7 @@ def _wrap(
         model_id = log_custom_model(
             basic.model_id,
             Path(wheel.path),
+            run_id=run.info.run_id,
             dataset=project.config.dataset,
             features=project.config.features,
             tags={

@@ -66,6 +66,12 @@ class FitConfig(dg.Config):
         ),
     )
 
+    def threads_per_process(self) -> int:
+        """Threads of each process that fits: those asked for, else one in a worker and one for each core elsewhere."""
+        from marvel_assets.model.pipeline import default_threads
+
+        return self.threads or (1 if self.distribution else default_threads())
+
 
 def fit_once(
     context: Context,
@@ -76,8 +82,6 @@ def fit_once(
     pipeline_cache: PipelineCache,
 ) -> tuple[FittedPipeline, bool]:
     """The pipeline of these settings, and whether it had to be fitted."""
-    from marvel_assets.model.pipeline import default_threads
-
     parameters = settings.fit_settings
     # Where the workers are makes no difference, their number does.
     distributed = (config.distribution.workers, DISTRIBUTED_FIT_CODE_VERSION) if config.distribution else ()
@@ -110,7 +114,7 @@ def fit_once(
                 workers=config.distribution.workers if config.distribution else 0,
                 parameters=parameters,
                 seconds=time.monotonic() - started,
-                threads=config.threads or (1 if config.distribution else default_threads()),
+                threads=config.threads_per_process(),
             )  # fmt: skip
     context.log.info(f"Pipeline {cache_key[:12]} on {fitted.trained_on}: {'fitted' if is_new else 'unchanged'}")
     return fitted, is_new
@@ -128,7 +132,6 @@ def _fit(
     Returns:
         The fitted pipeline, the digest of its rows, and their number.
     """
-    from marvel_assets.model.pipeline import default_threads
     from marvel_assets.training.dataset import dataset_columns, rows_digest, to_frame
     from marvel_assets.training.fit import fit_from_config
 
@@ -136,7 +139,7 @@ def _fit(
     rows = to_frame(read, settings.features, settings.target)
     ids = read[IDENTIFIER].to_pandas() if settings.early_stopping else None
     del read  # else every row would stand in memory twice while the pipeline is fitted
-    threads, trees = config.threads or default_threads(), settings.model.max_trees
+    threads, trees = config.threads_per_process(), settings.model.max_trees
     context.log.info(f"Fitting {trees:,} trees on {len(rows):,} rows, {threads} thread(s)")
     pipeline = fit_from_config(settings, rows, ids, threads, context.log.info)
     return pipeline, rows_digest(rows), len(rows)
@@ -171,8 +174,9 @@ def _fit_on_workers(
         )
     columns = dataset_columns(settings.features, settings.target)
     scan = tables.scan_at(tables.location(train_set.name), train_set.version, columns, config.sample)
-    pipeline = pipeline_from_config(settings, config.threads or 1)
-    with dask_workers(number, config.distribution.scheduler, config.threads or 1, DISTRIBUTED_FIT_MODULES) as workers:
+    threads = config.threads_per_process()
+    pipeline = pipeline_from_config(settings, threads)
+    with dask_workers(number, config.distribution.scheduler, threads, DISTRIBUTED_FIT_MODULES) as workers:
         expected = int(train_set.rows * config.sample)
         context.log.info(
             f"Fitting {settings.model.max_trees:,} trees on {expected:,} rows, {number} workers of {workers.where}"
