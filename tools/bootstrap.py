@@ -88,7 +88,6 @@ def missing_system_parts(extras: frozenset[str]) -> dict[str, str]:
         browsers = ("chromium", "chromium-browser", "google-chrome")
         parts["Chromium for the browser tests", "chromium fonts-dejavu-core"] = any(map(shutil.which, browsers))
         parts["libatomic, which Playwright's driver loads", "libatomic1"] = is_mac or _loads("libatomic.so.1")
-        parts["a C compiler for the tests of a clock that jumps", "gcc libc6-dev"] = is_mac or shutil.which("cc")
     return {what: packages for (what, packages), is_there in parts.items() if not is_there}
 
 

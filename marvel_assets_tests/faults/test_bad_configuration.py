@@ -11,13 +11,11 @@ from typing import Any
 
 import dagster as dg
 import pytest
-import yaml
 
 from marvel_assets.config import ConfigError, ProjectConfig
 from marvel_assets.defs.readiness import check_settings
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths, ProjectPathsError
 from marvel_assets.storage.tables import TableNameError, Tables
-from marvel_assets.tracking.run_tags import RunTags
 from marvel_assets_tests.faults.conftest import INPUTS, LOST
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.graph import failure_of, run_job
@@ -29,28 +27,6 @@ Record = Callable[[str, object], None]
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n" for level in range(1, 12)
 )
-MERGES = "a0: &a0 {x: 1}\n" + "".join(
-    f"a{level}: &a{level} {{<<: [{', '.join([f'*a{level - 1}'] * 9)}]}}\n" for level in range(1, 12)
-)
-
-NAMES = {
-    "leads up": "..",
-    "leads up in the middle": "a/../../b",
-    "absolute": "/etc",
-    "backtick": "a`b",
-    "quote": "a'; DROP TABLE x; --",
-    "double quote": 'a"b',
-    "NUL": "a\0b",
-    "newline": "a\nb",
-    "300 characters": "a" * 300,
-    "look-alike": "m\u0430rvel_dev",
-    "full width": "\uff41",
-    "right to left": "a\u202eb",
-    "dot": "a.b",
-    "percent": "a%2e",
-    "blank": "a b",
-    "empty": "",
-}
 
 
 ODD_HOMES = ["a b#'\"`\u00e4;$&", "a b", "a#b", "a'b", 'a"b', "a`b", "\u00e4", "a;b", "a$b", "a&b"][: amount(1, 10)]
@@ -62,28 +38,16 @@ ODD_HOMES = ["a b#'\"`\u00e4;$&", "a b", "a#b", "a'b", 'a"b', "a`b", "\u00e4", "
         (PROJECT + "target: Alive\n", "the key 'target' a second time"),
         (PROJECT.replace("  max_depth: 6", "  max_depth: 6\n  max_depth: 7"), "the key 'max_depth' a second time"),
         (BOMB + PROJECT, "found an alias"),
-        (MERGES + PROJECT, "found an alias"),
         (PROJECT + "# " + "x" * 1_000_000, "more than 100,000 bytes"),
         (PROJECT + "".join(f"key{number}: 1\n" for number in range(2000)), "and 1,980 more"),
         (PROJECT.replace("Alive", "Al\0ive", 1), "#x0000"),
-        (PROJECT.replace("target: Alive", 'target: "Alive\\0"'), "target is 'Alive\\x00'"),
-        (PROJECT.replace("n_estimators: 1000", "n_estimators: " + "9" * 5000), "digits"),
         (PROJECT.replace("n_estimators: 1000", "n_estimators: 2020-99-99"), "month must be in 1..12"),
-        (PROJECT.replace("n_estimators: 1000", "n_estimators: " + "9" * 50), "model.n_estimators"),
         (PROJECT.replace("target: Alive", "target: !!python/name:os.system"), "python/name:os.system"),
-        (PROJECT.replace("target: Alive", "target: !!python/object/new:os.system [id]"), "not determine"),
-        (PROJECT.replace("target: Alive", "target: !include /etc/passwd"), "!include"),
         (PROJECT + "---\n" + PROJECT, "another document"),
-        (PROJECT + "? [a]\n: 1\n", "unhashable key"),
-        (PROJECT.replace("target: Alive", 'target: "\\ud800"'), "target is '\\ud800'"),
         ("[" * 1_000, "recursion depth"),
     ],
-    ids=[
-        "key twice", "nested key twice", "bomb", "bomb of merges", "huge",
-        "many keys", "NUL", "escaped NUL", "digits", "no date", "larger than an integer", "name of code", "code",
-        "include", "two documents", "odd key", "half a character", "deep",
-    ],
-)  # fmt: skip
+    ids=["key twice", "nested key twice", "bomb", "huge", "many keys", "NUL", "no date", "code", "two files", "deep"],
+)
 def test_a_spoilt_file_is_told_with_the_place_and_in_a_few_lines(
     tmp_path: Path, record_property: Record, spoilt: str, told: str
 ):
@@ -102,7 +66,7 @@ def test_a_spoilt_file_is_told_with_the_place_and_in_a_few_lines(
     record_property(INPUTS, 1)
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "latin-1", "utf-7"])
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
 def test_a_file_in_another_encoding_is_told(tmp_path: Path, record_property: Record, encoding: str):
     # given
     file = tmp_path / "project.yml"
@@ -121,37 +85,6 @@ def test_a_byte_order_mark_changes_nothing(tmp_path: Path, record_property: Reco
 
     # then
     assert ProjectConfig.from_yaml(file) == ProjectConfig.from_yaml(PROJECT_ROOT / "config" / "project.yml")
-    record_property(INPUTS, 1)
-
-
-@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES.keys())
-@pytest.mark.parametrize("key", ["catalog_name", "schema_name"])
-def test_a_name_that_is_none_is_told_with_its_key(tmp_path: Path, record_property: Record, key: str, name: str):
-    # given
-    content = yaml.safe_load(PROJECT)
-    content["dev"][key] = name
-    file = tmp_path / "project.yml"
-    file.write_text(yaml.safe_dump(content))
-
-    # then
-    with pytest.raises(ConfigError, match=rf"project\.yml: dev\.{key}: "):
-        ProjectConfig.from_yaml(file)
-    record_property(INPUTS, 1)
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["/../x", "/a/../../../etc", "/" + "a" * 300, "/a\0b", "/a\nb", "/a`b", "relative", "/" + "a/" * 400],
-    ids=["up", "up in the middle", "300 characters", "NUL", "newline", "backtick", "relative", "long"],
-)
-def test_an_experiment_that_is_none_is_told_with_its_key(tmp_path: Path, record_property: Record, name: str):
-    # given
-    file = tmp_path / "project.yml"
-    file.write_text(yaml.safe_dump(yaml.safe_load(PROJECT) | {"experiment_name_basic": name}))
-
-    # then
-    with pytest.raises(ConfigError, match=r"project\.yml: experiment_name_basic: "):
-        ProjectConfig.from_yaml(file)
     record_property(INPUTS, 1)
 
 
@@ -191,13 +124,9 @@ def test_changed_characters_are_told_or_read_and_never_crash(tmp_path: Path, rec
     ("name", "told"),
     [
         ("a?b", "without '[?]' in its path"),
-        ("a%20b", "without '%' in its path"),
-        ("a[b]", "without '[[]', '[]]' in its path"),
         ("a\nb", "choose a folder without"),
-        ("a\x1bb", "choose a folder without"),
         ("x" * 300, "File name too long"),
         ("a-file/home", "Not a directory"),
-        ("a-file", "Not a directory"),
     ],
 )
 def test_a_home_that_can_be_none_is_told_and_nothing_lies_beside_it(
@@ -255,23 +184,14 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     ("variable", "value", "told"),
     [
         ("MARVEL_ENV", "'; DROP TABLE", "choose dev, acc or prd (MARVEL_ENV)"),
-        ("MARVEL_ENV", "../prd", "choose dev, acc or prd (MARVEL_ENV)"),
         ("MARVEL_PROFILE", "x`", "MARVEL_PROFILE is 'x`'; choose embedded"),
         ("MARVEL_CONFIG", "no/such.yml", "no/such.yml: no such file; MARVEL_CONFIG"),
-        ("MARVEL_CONFIG", "/dev/zero", "/dev/zero: can't be read as YAML"),
         ("MARVEL_UC_URL", "garbage", "MARVEL_UC_URL is not an address"),
-        ("MARVEL_UC_URL", "http://[::1", "MARVEL_UC_URL is not an address"),
-        ("MARVEL_UC_URL", "http://a b", "MARVEL_UC_URL is not an address"),
-        ("MARVEL_UC_URL", "http://a:99999", "MARVEL_UC_URL is not an address"),
-        ("MARVEL_UC_URL", "ftp://a", "MARVEL_UC_URL is not an address"),
         ("MARVEL_UC_STORAGE_ROOT", "no scheme", "MARVEL_UC_STORAGE_ROOT is not an address"),
         ("MARVEL_MLFLOW_URL", "javascript:alert(1)", "MARVEL_MLFLOW_URL is not an address"),
         ("MARVEL_DAGSTER_URL", "javascript:alert(1)", "MARVEL_DAGSTER_URL is not an address"),
         ("MLFLOW_TRACKING_URI", "x://y", "MLFLOW_TRACKING_URI is not an address"),
-        ("MLFLOW_TRACKING_URI", "relative/path", "MLFLOW_TRACKING_URI is not an address"),
         ("MARVEL_GIT_SHA", "a\nb", "MARVEL_GIT_SHA: expected one line"),
-        ("MARVEL_GIT_BRANCH", "x" * 300, "MARVEL_GIT_BRANCH: expected one line"),
-        ("MARVEL_RUN_ID", "a\x7fb", "MARVEL_RUN_ID: expected one line"),
         ("MARVEL_SPARK_SETTINGS", "no-setting", "MARVEL_SPARK_SETTINGS: 'no-setting' is not a setting"),
         ("MARVEL_SOURCE", os.fsdecode(b"\xff\xfe"), "MARVEL_SOURCE holds bytes that are not UTF-8 text"),
     ],
@@ -297,20 +217,12 @@ def test_a_variable_that_can_not_be_used_is_named(
             for secret in (f"user:{CANARY}", CANARY, f":{CANARY}")
         ],
         ("MLFLOW_TRACKING_URI", f"postgresql://user:{CANARY}@db/mlflow"),
-        ("MLFLOW_TRACKING_URI", f"postgresql+psycopg2://db/mlflow?password={CANARY}"),
         ("MLFLOW_TRACKING_URI", f"user:{CANARY}@server"),
         ("MARVEL_UC_URL", f"https://server/?token={CANARY}"),
-        ("MARVEL_UC_URL", f"https://server/#{CANARY}"),
-        ("MARVEL_UC_URL", f"https://user:{CANARY}@[::1"),
         ("MARVEL_UC_STORAGE_ROOT", f"s3://key:{CANARY}@bucket"),
-        ("MARVEL_UC_STORAGE_ROOT", f"abfss://container@account.example.org/?sig={CANARY}"),
         ("MARVEL_SPARK_URL", f"sc://server:1/;token={CANARY}"),
-        ("MARVEL_SPARK_URL", f"sc://server:1/;authorization={CANARY}"),
-        ("MARVEL_SPARK_URL", f"sc://server:1/;{CANARY}"),
         ("MARVEL_SPARK_URL", f"sc://user:{CANARY}@server:1"),
         ("MARVEL_SPARK_SETTINGS", f"spark.hadoop.fs.s3a.secret.key={CANARY}"),
-        ("MARVEL_SPARK_SETTINGS", f"spark.hadoop.fs.azure.account.key.x={CANARY}"),
-        ("MARVEL_SPARK_SETTINGS", f"spark.a=1 hadoop.password={CANARY}"),
         ("MARVEL_SPARK_SETTINGS", f"spark.jars.repositories=https://user:{CANARY}@repository"),
     ],
 )
@@ -336,9 +248,7 @@ def test_a_secret_in_a_variable_that_is_shown_is_refused_and_not_told(
         (["doctor"], {"MARVEL_ENV": "'"}, 'environment "\'" is unknown'),
         (["run"], {"MARVEL_CONFIG": "/dev/null"}, "/dev/null: expected keys and values"),
         (["run", "--select", "a'b"], {}, '--select "a\'b": '),
-        (["run", "--select", "nobody"], {}, "--select 'nobody': "),
         (["serve", "--port", "70000"], {}, "'70000' is not a port"),
-        (["ui", "--mlflow-port", "-1"], {}, "'-1' is not a port"),
         (["run"], {"MARVEL_HOME": f"{PROJECT_ROOT}/README.md/x"}, "/README.md/x', and Not a directory there"),
     ],
 )
@@ -361,19 +271,7 @@ def test_the_command_line_says_it_in_a_sentence(
     record_property(INPUTS, 1)
 
 
-TABLE_NAMES = {
-    **{kind: f"marvel_dev.marvel_characters.{name}" for kind, name in NAMES.items()},
-    "two levels": "marvel_characters.raw_characters",
-    "four levels": "a.b.c.d",
-    "a folder": "./etc/x",
-    "only dots": "..",
-    "nothing": "",
-    "a path": "../../../etc/passwd",
-    "SQL": "raw_characters WHERE 1=1; DROP TABLE x",
-}
-
-
-@pytest.mark.parametrize("name", TABLE_NAMES.values(), ids=TABLE_NAMES.keys())
+@pytest.mark.parametrize("name", ["marvel_characters.raw_characters", "a.b.c.d", "../../../etc/passwd", "a b.c.d", ""])
 def test_a_table_of_that_name_lies_nowhere(tmp_path: Path, record_property: Record, name: str):
     # given
     tables = Tables(warehouse=str(tmp_path), locks=str(tmp_path), provenance=str(tmp_path))
@@ -388,15 +286,10 @@ def test_a_table_of_that_name_lies_nowhere(tmp_path: Path, record_property: Reco
     ("job", "op", "config", "told"),
     [
         ("promote", "promote_pair", {"to": "uat"}, "PromoteConfig\nto\n"),
-        ("promote", "promote_pair", {"to": "dev\n"}, "PromoteConfig\nto\n"),
         ("promote", "promote_pair", {"basic_version": 0}, "PromoteConfig\nbasic_version\n"),
         ("rollback", "rollback_models", {"reason": ""}, "RollbackConfig\nreason\n"),
-        ("rollback", "rollback_models", {"reason": "a\0b"}, "RollbackConfig\nreason\n"),
         ("rollback", "rollback_models", {"reason": "x" * 501}, "RollbackConfig\nreason\n"),
         ("rollback", "rollback_models", {"reason": "x", "actor": "a\nb"}, "RollbackConfig\nactor\n"),
-        ("rollback", "rollback_models", {"reason": "x", "actor": "x" * 101}, "RollbackConfig\nactor\n"),
-        ("rollback", "rollback_models", {"reason": "'; DROP TABLE x; --"}, "there is nothing to roll back"),
-        ("approve", "approve_models", {"actor": "\x1b[2J"}, "ApproveConfig\nactor\n"),
         ("approve", "approve_models", {"basic_version": 10**18}, "that basic_model_version has registered"),
     ],
 )
@@ -408,16 +301,4 @@ def test_what_a_job_is_asked_for_is_told_with_its_key(
 
     # then
     assert told in failure_of(result)
-    record_property(INPUTS, 1)
-
-
-@pytest.mark.parametrize(
-    "value", ["feature/'; DROP TABLE x; --", "`id`", "$(id)", "%s", "a" * 250, "\u00fc \U0001f9b8"]
-)
-def test_a_tag_is_data(monkeypatch: pytest.MonkeyPatch, record_property: Record, value: str):
-    # given
-    monkeypatch.setenv("MARVEL_GIT_BRANCH", value)
-
-    # then
-    assert RunTags.collect("run").branch == value
     record_property(INPUTS, 1)

@@ -9,7 +9,6 @@ from typing import Any
 
 import dagster as dg
 import mlflow
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -17,7 +16,6 @@ import requests
 from deltalake import DeltaTable, write_deltalake
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 
 from marvel_assets.datasets.marvel_kaggle import DATASET
@@ -94,12 +92,9 @@ GOOD = [character("Anna"), character("Ben", Gender="Female")]
     ("rows", "told"),
     [
         (table(*GOOD).drop_columns(["Gender", "Name"]), "column Name, Gender is missing"),
-        (table(*GOOD).rename_columns({"Gender": "G\u0435nder"}), "column Gender is missing"),
-        (pa.table({"nothing": pa.array([], pa.string())}), "column PageID, Name, Universe"),
-        (table(character(7), PageID=pa.int64(), Name=pa.int64()), "column PageID (BIGINT), Name (BIGINT), expected"),
         (table(character("A", Teams=["X"]), Teams=pa.list_(pa.string())), "column Teams (VARCHAR[]), expected text"),
     ],
-    ids=["two missing", "look-alike", "none", "numbers", "list"],
+    ids=["missing", "list"],
 )
 def test_a_table_that_can_not_be_scored_is_named_with_its_column_and_the_old_predictions_stay(
     served: ProjectPaths, record_property: Record, rows: pa.Table, told: str
@@ -137,22 +132,6 @@ def test_where_nobody_can_be_scored_nobody_is(served: ProjectPaths, record_prope
     record_property(INPUTS, 1)
 
 
-def test_columns_in_another_order_and_more_of_them_change_no_answer(served: ProjectPaths, record_property: Record):
-    # given
-    rows = table(*[character(f"Anna {number}", Height_m=str(number / 10)) for number in range(40)])
-    assert score(served, rows).success
-    expected = {name: row["prediction"] for name, row in predicted(served).items()}
-
-    # when
-    extra = {name: pa.array(["x"] * len(rows)) for name in ("prediction", "row_digest", "Alive", "net", "source_row")}
-    result = score(served, pa.table(extra | {name: rows[name] for name in reversed(rows.column_names)}))
-
-    # then
-    assert result.success, failure_of(result)
-    assert {name: row["prediction"] for name, row in predicted(served).items()} == expected
-    record_property(INPUTS, 2)
-
-
 def test_of_an_id_that_stands_there_twice_the_first_is_scored(served: ProjectPaths, record_property: Record):
     # given
     rows = [character("Anna", Gender="Female"), character("Anna", Gender="Male"), character("Ben")]
@@ -170,19 +149,10 @@ def test_of_an_id_that_stands_there_twice_the_first_is_scored(served: ProjectPat
 ODD_CELLS = {
     "10 MB": "x" * MEGABYTES_10,
     "NUL": "a\0b",
-    "only NUL": "\0",
     "formula": '=HYPERLINK("http://x")',
-    "plus": "+1",
-    "minus": "-1",
-    "at": "@SUM(A1)",
     "quotes": "'; DROP TABLE survival_predictions; --",
-    "newlines": "a\r\nb\u2028c",
-    "mark": "\ufeffx",
     "markup": "<script>alert(1)</script>",
-    "hero": "\U0001f9b8\u200d",
     "large number": "1e400",
-    "many digits": "9" * 400,
-    "infinite": "Infinity",
 }
 
 
@@ -291,12 +261,9 @@ def test_any_rows_of_the_right_types_are_answered_in_their_order(
     ("column", "cells"),
     [
         ("Height", ["tall", "small"]),
-        ("Height", [1 + 2j, 0]),
         ("Height", pd.to_datetime(["2020-01-01", "2021-01-01"])),
-        ("Teams", ["yes", "no"]),
         ("Gender", [1, 2]),
         ("Gender", [["Male"], {"a": 1}]),
-        ("Universe", [{1}, object]),
     ],
 )
 def test_cells_of_another_type_are_told_with_their_column(
@@ -307,14 +274,6 @@ def test_cells_of_another_type_are_told_with_their_column(
 
     # then
     with pytest.raises(ValueError, match=f"^column {column}: expected "):
-        model.predict(asked)
-    record_property(INPUTS, 1)
-
-
-@pytest.mark.parametrize("asked", [None, "Anna", [1, 2], pd.DataFrame(), np.zeros((2, 10)), {"Anna": [1]}], ids=repr)
-def test_what_is_no_table_is_no_question(model: PyFuncModel, record_property: Record, asked: Any):
-    # then
-    with pytest.raises((MlflowException, ValueError), match=r"column Universe, |Expected input to be Data"):
         model.predict(asked)
     record_property(INPUTS, 1)
 
@@ -336,39 +295,23 @@ def without(name: str) -> dict[str, Any]:
 WHOLE = json.dumps(records())
 QUESTIONS: dict[str, tuple[str | bytes, int, str]] = {
     "no JSON": ("{", 400, "valid JSON"),
-    "nothing": ("", 400, "valid JSON"),
     "null": ("null", 400, "JSON dictionary"),
-    "a list": ("[]", 400, "JSON dictionary"),
     "no rows": ('{"dataframe_records": []}', 400, "column Universe"),
-    "no list of rows": ('{"dataframe_records": "x"}', 400, "list of records"),
     "another key": ('{"rows": []}', 400, "dataframe_records"),
     "a column less": (json.dumps(without("Gender")), 400, "column Gender is missing"),
-    "a measure less": (json.dumps(without("Height")), 200, ANSWER),
-    "another case": (WHOLE.replace("Gender", "gender"), 400, "column Gender is missing"),
-    "a column twice": (
-        json.dumps({"dataframe_split": {"columns": [*EXAMPLE, "Gender"], "data": [[None] * 11]}}), 400, "Length of",
-    ),
     "too few cells": (json.dumps({"dataframe_split": {"columns": [*EXAMPLE], "data": [[1]]}}), 400, "10 columns"),
     "NaN": (json.dumps(records(Height=float("nan"))), 200, ANSWER),
-    "infinite": (json.dumps(records(Height=float("inf"))), 200, ANSWER),
     "text for a number": (json.dumps(records(Height="tall")), 400, "column Height"),
     "a number for text": (json.dumps(records(Gender=7)), 400, "column Gender: expected text, found '7'"),
     "whole numbers and truth values": (json.dumps(records(Height=2, Weight=90, Teams=True)), 200, ANSWER),
     "a text of nothing": (json.dumps(records(Universe=None)), 200, ANSWER),
-    "instances": (json.dumps({"instances": [records(Gender=7)["dataframe_records"][0]] * 9}), 400, "column Gender: "),
     "inputs": (json.dumps({"inputs": [records(Height="tall")["dataframe_records"][0]] * 9}), 400, "column Height: "),
     "a list in a cell": (json.dumps(records(Gender=["Male"])), 400, "column Gender: "),
-    "a mapping in a cell": (json.dumps(records(Gender={"a": 1})), 400, "column Gender: "),
     "a huge number": (WHOLE.replace('"Teams": 1', f'"Teams": {"9" * 400}'), 400, "too large"),
-    "thousands of digits": (WHOLE.replace('"Teams": 1', f'"Teams": {"9" * 5000}'), 400, "digits"),
     "deep": ("[" * 100_000, 400, "recursion"),
-    "deep in a key": ('{"dataframe_records": ' + "[" * 100_000, 400, "recursion"),
     "Latin-1": (json.dumps(records(Gender="\u00e9"), ensure_ascii=False).encode("latin-1"), 400, "valid JSON"),
-    "UTF-16": (WHOLE.encode("utf-16"), 200, ANSWER),
-    "a byte order mark": (WHOLE.encode("utf-8-sig"), 200, ANSWER),
     "NUL": (json.dumps(records(Gender="\0")), 200, ANSWER),
     "10 MB in a cell": (json.dumps(records(Universe="x" * MEGABYTES_10)), 200, ANSWER),
-    "10 MB of no JSON": ("x" * MEGABYTES_10, 400, "valid JSON"),
 }  # fmt: skip
 
 
@@ -394,16 +337,7 @@ def test_the_model_is_reached_from_this_machine_alone(server: str):
     assert listening() <= LOOPBACK
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "application/octet-stream",
-        "application/xml",
-        "application/x-python-pickle",
-        "application/vnd.apache.parquet",
-        "text/csv",
-    ],
-)
+@pytest.mark.parametrize("kind", ["application/x-python-pickle", "text/csv"])
 def test_a_body_of_another_kind_is_not_read(server: str, record_property: Record, kind: str):
     # when
     answer = requests.post(f"{server}/invocations", data=b"\x80\x04.", headers={"Content-Type": kind}, timeout=60)

@@ -217,7 +217,9 @@ def test_the_change_data_feed_is_on_and_tells_what_changed(tables: Tables):
     publish(tables, ANNA_CLEO)
 
     # then
-    assert delta(tables).metadata().configuration["delta.enableChangeDataFeed"] == "true"
+    configuration = delta(tables).metadata().configuration
+    assert configuration["delta.enableChangeDataFeed"] == "true"
+    assert configuration["delta.enableExpiredLogCleanup"] == "false"
     changes = pa.table(delta(tables).load_cdf(starting_version=1)).to_pylist()
     assert {"ben": "delete", "cleo": "insert"}.items() <= {row["Id"]: row["_change_type"] for row in changes}.items()
 

@@ -225,3 +225,20 @@ def test_a_completed_model_is_found_by_its_cache_key_alone(home: ProjectPaths):
 
     # then
     dg.materialize([logging_a_model], resources={"tracking": tracking_of(home)})
+
+
+def test_of_two_models_that_two_machines_logged_at_once_both_find_that_of_the_later_version(home: ProjectPaths):
+    # given: both have one cache key, and the one of the later version was logged first, by every clock
+    tracking = logging_assets.tracking_of(home)
+    connect(tracking.tracking_uri, home.locks)
+    logged = []
+    for number in (2, 1):
+        mlflow.set_experiment(experiment_id=tracking.experiment_id(BASIC))
+        with mlflow.start_run() as run:
+            model = mlflow.initialize_logged_model(name="model")
+            logged.append(LoggedModelRef("model", model.model_id, run.info.run_id, BASIC))
+        tracking.tag_model(logged[-1], {"cache_key": "one"})
+        tracking.tag_registered_version(logged[-1], number)
+
+    # then
+    assert tracking.find_model(BASIC, "one") == logged[0]

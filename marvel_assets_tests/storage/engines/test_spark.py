@@ -293,6 +293,7 @@ def test_spark_turns_the_change_data_feed_on_and_records_the_provenance(engines:
     # then
     configuration = DeltaTable(tables.location("c.s.t")).metadata().configuration
     assert configuration["delta.enableChangeDataFeed"] == "true"
+    assert configuration["delta.enableExpiredLogCleanup"] == "false"
     assert tables.latest("c.s.t").provenance == {"made_by": "a test"}
 
 
