@@ -159,8 +159,8 @@ def log_basic_model(
     # Through a client: MLflow would take them for measures of the model.
     curves = [
         mlflow.entities.Metric("training_seconds", seconds, int(time.time() * 1000), 0),
-        *_learning_curve(pipeline, training, features, "train_log_loss"),
-        *_learning_curve(pipeline, testing, features, "test_log_loss"),
+        *_learning_curves(pipeline, training, features, "train"),
+        *_learning_curves(pipeline, testing, features, "test"),
     ]
     mlflow.MlflowClient().log_batch(run_id, metrics=curves)
     encoded = pipeline[:-1].transform(rows)
@@ -193,21 +193,23 @@ def log_slices(client: MlflowClient, run_id: str, slices: Sequence[Slice]) -> No
         client.log_table(run_id, pd.DataFrame(slices), SLICES_FILE)
 
 
-def _learning_curve(pipeline: Pipeline, data: DataSet, features: Sequence[str], name: str) -> list[Metric]:
-    """The log loss after ever more trees, as a metric with steps, which MLflow charts."""
+def _learning_curves(pipeline: Pipeline, data: DataSet, features: Sequence[str], prefix: str) -> list[Metric]:
+    """Log loss and ROC AUC after ever more trees, as metrics with steps, which MLflow charts."""
+    import numpy as np
     from mlflow.entities import Metric
     from sklearn.metrics import log_loss
 
+    from marvel_assets.evaluation.roc_auc import Ranking
     from marvel_assets.model.batching import predict_unique_rows
     from marvel_assets.model.estimators import kind_of
 
     kind, rows = kind_of(pipeline), data.rows.sample(min(len(data.rows), CURVE_ROWS), random_state=0)
-    trees = kind.count_trees(pipeline[-1])
+    trees, alive = kind.count_trees(pipeline[-1]), rows[data.target].to_numpy()
     steps = sorted({max(1, trees * part // CURVE_STEPS) for part in range(1, CURVE_STEPS + 1)})
     ask = partial(kind.staged_probabilities, pipeline[-1], steps)
-    stages = zip(steps, predict_unique_rows(pipeline, rows[list(features)], ask).T, strict=True)
-    now = int(time.time() * 1000)
-    return [
-        Metric(name, float(log_loss(rows[data.target], probability, labels=[0, 1])), now, step)
-        for step, probability in stages
-    ]
+    once, now, curves = np.ones(len(alive), dtype=int), int(time.time() * 1000), []
+    for step, probability in zip(steps, predict_unique_rows(pipeline, rows[list(features)], ask).T, strict=True):
+        loss, roc_auc = log_loss(alive, probability, labels=[0, 1]), Ranking(alive, probability).roc_auc(once)
+        curves.append(Metric(f"{prefix}_log_loss", float(loss), now, step))
+        curves.append(Metric(f"{prefix}_roc_auc", roc_auc, now, step))
+    return curves

@@ -84,10 +84,10 @@ def test_parameters_tags_and_plots_are_there(client: mlflow.MlflowClient, run: m
     assert "run_id" not in run.data.tags
     assert {Path(file.path).stem for file in client.list_artifacts(run.info.run_id, "plots")} == PLOTS
     assert run.data.metrics["training_seconds"] > 0
-    for name in ("train_log_loss", "test_log_loss"):
+    for name in ("train_log_loss", "test_log_loss", "train_roc_auc", "test_roc_auc"):
         curve = client.get_metric_history(run.info.run_id, name)
         assert [metric.step for metric in curve] == list(range(1, 21))
-        assert curve[-1].value < curve[0].value
+        assert (curve[-1].value < curve[0].value) == name.endswith("loss")
     table = client.load_table(run.info.experiment_id, "feature_importance.json", [run.info.run_id])
     assert table.columns.tolist() == ["feature", "share of gain", "mean |SHAP value|"]
 
