@@ -37,7 +37,7 @@ Metadata = Mapping[str, dg.MetadataValue[Any] | str | float]
 
 mlflow_server = dg.AssetSpec(
     "mlflow_server",
-    deps=["basic_model_version", "custom_model_version"],
+    deps=["custom_model_version"],
     group_name=GROUP,
     kinds={"mlflow"},
     owners=OWNERS,
