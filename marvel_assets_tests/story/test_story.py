@@ -12,9 +12,10 @@ from subprocess import CompletedProcess
 import dagster as dg
 import pytest
 import requests
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import FloatRect, Page, expect, sync_playwright
 
 from marvel_assets.paths import ProjectPaths
+from marvel_assets.registry.model_pairs import BASIC_MODEL
 from marvel_assets_tests.faults.canaries import EVERYTHING_THAT_IS_SHOWN, SECRETS, holds_one, places_of_secrets
 from marvel_assets_tests.pages import LOCATION
 from marvel_assets_tests.sockets import LOOPBACK, listening
@@ -29,12 +30,14 @@ pytestmark = [
 FAIR, BAD, BETTER = 0.1, 0.35, 0.0
 """Shares of training rows with the wrong label."""
 
-VIEWPORT = {"width": 1700, "height": 900}
+VIEWPORT, WIDE = {"width": 1700, "height": 900}, {"width": 2900, "height": 1700}
 GROUPS = ("ingestion", "training", "registry", "serving", "monitoring")
 EVERY_GROUP = ",".join(f"global@global:{group}" for group in GROUPS)
-RUN_MILLISECONDS = 240_000
+PAGE_MILLISECONDS, RUN_MILLISECONDS = 60_000, 240_000
 SCREENSHOTS = Path(os.environ.get("MARVEL_SCREENSHOTS") or "/nowhere")
-"""Where the pictures of the README go when they are made anew; else none are kept."""
+"""Where the pictures of the documentation go when they are made anew; else none are kept."""
+MARGIN = 50
+"""Pixels around the graph that no picture shows."""
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +54,28 @@ def page() -> Iterator[Page]:
     assert chromium is not None, "no Chromium on the PATH; `make test` installs it on Debian as root"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser.new_page(viewport=VIEWPORT)
+        opened = browser.new_page(viewport=VIEWPORT)
+        opened.set_default_timeout(PAGE_MILLISECONDS)
+        expect.set_options(timeout=PAGE_MILLISECONDS)
+        yield opened
         browser.close()
 
 
-def keep_picture(page: Page, name: str, fades_in: float = 0) -> None:
-    if SCREENSHOTS.is_dir():
-        page.wait_for_timeout(fades_in)
-        page.screenshot(path=SCREENSHOTS / f"{name}.png")
+def keep_picture(page: Page, name: str, *, graph_only: bool = False) -> None:
+    """Of the page once it has loaded and nothing fades or hovers; of the lineage without what stands around it."""
+    if not SCREENSHOTS.is_dir():
+        return
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(3000)
+    expect(page.get_by_text("Loading...")).to_have_count(0)
+    if (close_assistant := page.get_by_role("button", name="Close", exact=True)).count():
+        close_assistant.click()
+        page.wait_for_timeout(3000)
+    clip: FloatRect | None = None
+    if graph_only and (box := page.locator("svg:has(> foreignObject)").bounding_box()):
+        x, y, width, height = box["x"], box["y"], box["width"], box["height"]
+        clip = {"x": x + MARGIN, "y": y + MARGIN, "width": width - 2 * MARGIN, "height": height - 2 * MARGIN}
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", clip=clip)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +83,7 @@ def pages_after_a_run(life: Life, page: Page) -> tuple[str, str]:
     """Dagster's and MLflow's, after one click on "Materialize all" and a run that has ended well."""
     page.goto(f"{life.pages.dagster}/asset-groups")
     page.get_by_role("button", name="Materialize all").click()
-    expect(page.get_by_text("Launched run").first).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Launched run").first).to_be_visible()
     page.goto(f"{life.pages.dagster}/runs")
     expect(page.get_by_text("Success").first).to_be_visible(timeout=RUN_MILLISECONDS)
     return life.pages.dagster, life.pages.mlflow
@@ -74,13 +91,13 @@ def pages_after_a_run(life: Life, page: Page) -> tuple[str, str]:
 
 def test_one_click_materialises_the_whole_graph(pages_after_a_run: tuple[str, str], life: Life, page: Page):
     # when
-    page.set_viewport_size({"width": 2900, "height": 1560})
+    page.set_viewport_size(WIDE)
     page.goto(f"{pages_after_a_run[0]}/asset-groups?expanded={EVERY_GROUP}")
 
     # then
     for asset in ("raw_characters", "train_set", "fitted_pipeline", "basic_model", "inference_wheel"):
-        expect(page.get_by_text(asset, exact=True).first).to_be_visible(timeout=30_000)
-    keep_picture(page, "lineage", fades_in=3000)
+        expect(page.get_by_text(asset, exact=True).first).to_be_visible()
+    keep_picture(page, "lineage", graph_only=True)
     page.set_viewport_size(VIEWPORT)
     assert life.under_the_aliases() == (1, 1)
 
@@ -95,17 +112,18 @@ def test_the_model_shows_its_metrics_plots_and_links_and_one_leads_to_the_mlflow
     page.goto(f"{dagster}/assets/basic_model")
 
     # then
-    expect(page.get_by_text("roc_auc").first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("roc_auc").first).to_be_visible()
     expect(page.get_by_text("balanced_accuracy_score").first).to_be_visible()
     keep_picture(page, "basic_model")
     link = page.locator(f"a[href^='{mlflow}'][href*='/runs/']").first
-    link.wait_for(timeout=30_000)
+    link.wait_for()
 
     # when
     page.goto(str(link.get_attribute("href")))
 
     # then
-    expect(page.get_by_text("roc_auc").first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("roc_auc").first).to_be_visible()
+    keep_picture(page, "mlflow_run")
 
 
 def test_every_check_is_green(pages_after_a_run: tuple[str, str], page: Page):
@@ -114,17 +132,17 @@ def test_every_check_is_green(pages_after_a_run: tuple[str, str], page: Page):
 
     # then
     for check in ("loads_by_model_id_and_by_run", "is_found_by_git_sha", "training_rows_are_read_again"):
-        expect(page.get_by_text(check).first).to_be_visible(timeout=30_000)
+        expect(page.get_by_text(check).first).to_be_visible()
     expect(page.get_by_text("Failed", exact=True)).to_have_count(0)
 
 
 def test_the_model_card_stands_on_the_version(pages_after_a_run: tuple[str, str], page: Page):
     # when
     page.goto(f"{pages_after_a_run[0]}/assets/basic_model_version")
-    page.get_by_text("Show Markdown").first.click(timeout=30_000)
+    page.get_by_text("Show Markdown").first.click()
 
     # then
-    expect(page.get_by_text("Survival prediction: model").first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("Survival prediction: model").first).to_be_visible()
 
 
 @pytest.fixture(scope="module")
@@ -157,12 +175,12 @@ def test_a_refused_gate_tells_its_reason(switched_on: Life, page: Page):
 
     # when
     switched_on.wait_for_runs(succeeded + 1)
-    expect(page.get_by_text("1 run requested").first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("1 run requested").first).to_be_visible()
     keep_picture(page, "source_change_sensor")
     page.goto(f"{switched_on.pages.dagster}/assets/basic_model_version?view=checks")
 
     # then
-    expect(page.get_by_text("passes_the_gate").first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("passes_the_gate").first).to_be_visible()
     expect(page.get_by_text("ROC AUC 0.").first).to_contain_text(", champion 0.")
     keep_picture(page, "refused")
     page.goto("about:blank")  # an open page goes on asking for news, which takes a third of the time of what follows
@@ -200,6 +218,16 @@ def test_a_rollback_puts_version_1_back(switched_on: Life):
     assert "is still the content of version" in switched_on.last_skip()
     assert [run.run_id for run in switched_on.runs()] == before
     assert switched_on.under_the_aliases() == (1, 1)
+
+
+def test_mlflow_shows_why_version_2_is_not_served(switched_on: Life, page: Page):
+    # when
+    name = switched_on.config.qualified(BASIC_MODEL)
+    page.goto(f"{switched_on.pages.mlflow}/#/models/{name}?workflowType=machine_learning")
+
+    # then
+    expect(page.get_by_text("Uatu is not dead").first).to_be_visible()
+    keep_picture(page, "mlflow_versions")
 
 
 def test_the_pages_and_the_home_show_no_secret_and_only_this_machine_reaches_them(switched_on: Life):
