@@ -2,16 +2,14 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 
 import dagster as dg
 
-from marvel_assets.defs.alerts import WEBHOOK, WebhookError, cause_of, post
+from marvel_assets.defs.alerts import WEBHOOK, cause_of, post
 from marvel_assets.defs.ingestion.assets import SOURCE_FINGERPRINT
-from marvel_assets.defs.ingestion.sensors import IN_PROGRESS_STATUSES, latest_trained_read
+from marvel_assets.defs.ingestion.sensors import latest_trained_read, retraining_in_progress
 from marvel_assets.defs.monitoring.assets import DRIFTED, MODEL, WINDOW, drift_report
 from marvel_assets.defs.resources import Project
-from marvel_assets.defs.sensor_cursor import SensorCursor
 from marvel_assets.defs.training.jobs import retrain
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.resource import SourceResource
@@ -28,74 +26,52 @@ REPORTS_LOOKED_AT = 100
         "retrains where the source has new data."
     ),
 )
-def drift_sensor(context: dg.SensorEvaluationContext, project: Project, sources: SourceResource) -> dg.SensorResult:
+def drift_sensor(
+    context: dg.SensorEvaluationContext, project: Project, sources: SourceResource
+) -> dg.SensorResult | dg.SkipReason:
     """Count the latest windows of the version that scored last; those of versions before it say nothing of this one.
 
-    Each window raises one alert. A model that is fitted on the same rows again comes out the same, so a run is asked
-    for only where the source has changed.
+    Each window raises one alert: the cursor is the window of the last. A model that is fitted on the same rows again
+    comes out the same, so a run is asked for only where the source has changed.
 
     Raises:
-        SensorError: three times in a row the source could not be looked at, or the webhook did not take the alert.
+        WebhookError: the webhook did not take the alert; the next tick raises it again.
     """
-    thresholds, cursor = project.config.drift, SensorCursor.from_json(context.cursor)
+    thresholds = project.config.drift
     windows = latest_windows(context.instance, thresholds.windows)
     if not windows:
-        return cursor.succeeded("No drift report yet; materialise drift_report.")
-    drifted = sum(1 for window in windows if window[DRIFTED])
-    found = f"{drifted} of the last {len(windows)} window(s) of version {windows[0][MODEL]} drifted"
-    if not windows[0][DRIFTED]:
-        return cursor.succeeded(f"{found}; the latest one did not.")
+        return dg.SkipReason("No drift report yet; materialise drift_report.")
+    latest, drifted = windows[0], sum(1 for window in windows if window[DRIFTED])
+    found = f"{drifted} of the last {len(windows)} window(s) of version {latest[MODEL]} drifted"
+    if not latest[DRIFTED]:
+        return dg.SkipReason(f"{found}; the latest one did not.")
     if drifted < thresholds.drifted_windows:
-        return cursor.succeeded(f"{found}; {thresholds.drifted_windows} are needed for an alert.")
-    message = f"{found} ({windows[0].get('reason', '')})"
-    window_key = f"drift:{windows[0][MODEL]}:{windows[0][WINDOW]}"
-    return _alert_and_retrain(context, cursor, window_key, message, project, sources)
-
-
-def _alert_and_retrain(
-    context: dg.SensorEvaluationContext,
-    cursor: SensorCursor,
-    window_key: str,
-    message: str,
-    project: Project,
-    sources: SourceResource,
-) -> dg.SensorResult:
-    problem = ""
-    try:
-        obstacle = _obstacle(context.instance, project, sources)
-    except SourceError as error:
-        obstacle = problem = f"the source can't be looked at: {error}"
-    requests = [] if obstacle else [dg.RunRequest(run_key=window_key, tags={"marvel/drift": message})]
+        return dg.SkipReason(f"{found}; {thresholds.drifted_windows} are needed for an alert.")
+    message = f"{found} ({latest.get('reason', '')})"
+    window = f"drift:{latest[MODEL]}:{latest[WINDOW]}"
+    obstacle = _obstacle(context.instance, project, sources)
     text = f"{message}: {obstacle or 'the source has new data, and a run retrains.'}"
-    is_alerted_now = False
-    if cursor.handled != window_key:
+    if context.cursor != window:
         context.log.warning(text)
-        try:
-            if address := os.environ.get(WEBHOOK):
-                post(address, {"text": text})
-            cursor, is_alerted_now = replace(cursor, handled=window_key), True
-        except WebhookError as error:
-            context.log.error(str(error))  # noqa: TRY400 - its text is all there is to know
-            problem = problem or str(error)
-    if problem and not is_alerted_now:
-        return cursor.failed(message, problem, requests)
-    if problem:  # a tick that fails keeps no cursor, and the alert would be repeated
-        return dg.SensorResult(skip_reason=text, cursor=cursor.to_json())
+        if address := os.environ.get(WEBHOOK):
+            post(address, {"text": text})
     if obstacle:
-        return cursor.succeeded(text)
-    return dg.SensorResult(run_requests=requests, cursor=SensorCursor(cursor.handled).to_json())
+        return dg.SensorResult(skip_reason=text, cursor=window)
+    return dg.SensorResult(run_requests=[dg.RunRequest(window, tags={"marvel/drift": message})], cursor=window)
 
 
 def _obstacle(instance: dg.DagsterInstance, project: Project, sources: SourceResource) -> str:
     """Why a retraining would not help now; nothing where the source has new data."""
-    going = instance.get_runs(dg.RunsFilter(job_name=retrain.name, statuses=IN_PROGRESS_STATUSES), limit=1)
-    if going:
-        return f"run {going[0].run_id[:8]} is retraining already."
-    fingerprint = sources.fingerprint(None, project.config)
-    trained = latest_trained_read(instance)
-    if trained is None:
+    if run := retraining_in_progress(instance):
+        return f"run {run.run_id[:8]} is retraining already."
+    try:
+        fingerprint = sources.fingerprint(None, project.config)
+    except SourceError as error:
+        return f"the source can't be looked at: {error}"
+    read = latest_trained_read(instance).get(SOURCE_FINGERPRINT)
+    if read is None:
         return "no run has recorded how the source looked when a model was trained; start the job retrain once."
-    if trained.metadata.get(SOURCE_FINGERPRINT) == fingerprint:
+    if read == fingerprint:
         return (
             "no run, since the source is as it was when the model was trained, and the same rows give the same "
             "model. Deliver newer characters, or see drift_report for what has moved."

@@ -4,8 +4,6 @@ import dagster as dg
 
 from marvel_assets.defs.registration.assets import report_served
 from marvel_assets.defs.resources import Project
-from marvel_assets.defs.sensor_cursor import SensorCursor
-from marvel_assets.registry.base import RegistryError
 from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.io_managers import ReferenceIOManager
@@ -31,17 +29,13 @@ def alias_reconciliation_sensor(
     """Reconcile at once: it is one alias, and needs no run.
 
     Raises:
-        SensorError: the aliases could not be looked at, or hold no whole pair, three times in a row.
+        RegistryError: the aliases can't be looked at, or hold no whole pair; the tick fails and shows why.
     """
-    from mlflow.exceptions import MlflowException
-
-    cursor, pairs = SensorCursor.from_json(context.cursor), unity_catalog.pairs(project.config)
-    try:
-        reconciled, current = pairs.reconcile_aliases(), pairs.current()
-    except (RegistryError, MlflowException) as error:
-        return cursor.failed("The aliases can't be looked at", error)
+    pairs = unity_catalog.pairs(project.config)
+    reconciled = pairs.reconcile_aliases()
     if reconciled is None:
-        return cursor.succeeded(f"Both aliases are at {current}." if current else f"Nothing is {ALIAS} yet.")
+        current = pairs.current()
+        return dg.SensorResult(skip_reason=f"Both aliases are at {current}." if current else f"Nothing is {ALIAS} yet.")
     context.log.warning(str(reconciled))
     events = report_served(reconciled.pair, str(reconciled), tracking, references)
-    return dg.SensorResult(skip_reason=str(reconciled), cursor=SensorCursor().to_json(), asset_events=events)
+    return dg.SensorResult(skip_reason=str(reconciled), asset_events=events)

@@ -6,15 +6,13 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.events import StepMaterializationData
 from dagster._core.test_utils import create_run_for_test
 
-from marvel_assets.defs.alerts import WEBHOOK
-from marvel_assets.defs.ingestion.assets import SOURCE_FINGERPRINT
+from marvel_assets.defs.alerts import WEBHOOK, WebhookError
 from marvel_assets.defs.monitoring.sensors import drift_sensor
 from marvel_assets.defs.resources import Project
-from marvel_assets.defs.sensor_cursor import SensorCursor, SensorError
 from marvel_assets.sources.resource import SourceResource
+from marvel_assets_tests.defs.recorded import record_run
 from marvel_assets_tests.servers.scripted import Answer, Served, serving
 
 STABLE, MOVED = False, True
@@ -52,26 +50,25 @@ def texts(webhook: Served) -> list[str]:
     return [json.loads(body)["text"] for body in webhook.bodies]
 
 
-def was_read(instance: dg.DagsterInstance, project: Path, job: str = "retrain", look: str | None = None) -> None:
-    """Report a run of a job in which raw_characters was read, from the source as it is now or as it looked."""
-    look = look or sources_of(project).fingerprint(None, Project(config_path=str(project)).config)
-    read = dg.AssetMaterialization("raw_characters", metadata={SOURCE_FINGERPRINT: look})
-    event = dg.DagsterEvent("ASSET_MATERIALIZATION", job, event_specific_data=StepMaterializationData(read))
-    run = create_run_for_test(instance, job_name=job, status=dg.DagsterRunStatus.SUCCESS)
-    instance.report_dagster_event(event, run_id=run.run_id)
+def was_trained_on(instance: dg.DagsterInstance, project: Path) -> None:
+    """Record a run that trained on the source as it is now."""
+    look = sources_of(project).fingerprint(None, Project(config_path=str(project)).config)
+    record_run(instance, look, "basic_model", status=dg.DagsterRunStatus.SUCCESS)
 
 
 def sources_of(project: Path) -> SourceResource:
     return SourceResource(scratch=str(project.parent / "scratch"))
 
 
-def evaluate(instance: dg.DagsterInstance, project: Path, cursor: str | None = None) -> dg.SensorResult:
+def evaluate(instance: dg.DagsterInstance, project: Path, cursor: str | None = None) -> dg.SensorResult | dg.SkipReason:
     resources = {"project": Project(config_path=str(project)), "sources": sources_of(project)}
     return drift_sensor(dg.build_sensor_context(instance, cursor=cursor, resources=resources))
 
 
 def tick(instance: dg.DagsterInstance, project: Path) -> dg.RunRequest | str:
     result = evaluate(instance, project)
+    if isinstance(result, dg.SkipReason):
+        return str(result.skip_message)
     return result.run_requests[0] if result.run_requests else str(result.skip_reason.skip_message)
 
 
@@ -84,7 +81,7 @@ def test_two_of_five_and_the_latest_raise_an_alert_and_no_run_where_the_source_i
     instance: dg.DagsterInstance, small_project: Path, webhook: Served
 ):
     # given
-    was_read(instance, small_project)
+    was_trained_on(instance, small_project)
     report(instance, MOVED, STABLE, STABLE, STABLE, MOVED)
 
     # when
@@ -100,24 +97,11 @@ def test_two_of_five_and_the_latest_raise_an_alert_and_no_run_where_the_source_i
     assert result.skip_reason.skip_message == text
 
 
-@pytest.mark.usefixtures("source")
-def test_characters_that_were_only_scored_are_no_new_data_of_the_source(
-    instance: dg.DagsterInstance, small_project: Path
-):
-    # given: what was trained on is as it was, and another file was scored since
-    was_read(instance, small_project)
-    was_read(instance, small_project, job="__ASSET_JOB", look="of another file")
-    report(instance, MOVED, MOVED)
-
-    # then
-    assert "no run, since the source is as it was when the model was trained" in tick(instance, small_project)
-
-
 def test_drift_retrains_where_the_source_has_new_data(
     instance: dg.DagsterInstance, small_project: Path, source: Path, webhook: Served
 ):
     # given
-    was_read(instance, small_project)
+    was_trained_on(instance, small_project)
     report(instance, MOVED, MOVED)
     source.write_text("PageID\n1\n2\n")
 
@@ -129,64 +113,34 @@ def test_drift_retrains_where_the_source_has_new_data(
     assert texts(webhook)[0].endswith("(Universe drifted): the source has new data, and a run retrains.")
 
 
-def test_an_alert_that_no_webhook_took_is_raised_again(
-    instance: dg.DagsterInstance, small_project: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("source")
+def test_an_alert_that_no_webhook_took_fails_the_tick_and_is_raised_again(
+    instance: dg.DagsterInstance, small_project: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given: nothing listens there
     monkeypatch.setenv(WEBHOOK, "http://127.0.0.1:9")
-    was_read(instance, small_project)
     report(instance, MOVED, MOVED)
-    source.write_text("PageID\n1\n2\n")
 
-    # when
-    result = evaluate(instance, small_project)
-
-    # then: the run is asked for all the same
-    assert SensorCursor.from_json(result.cursor).handled == ""
-    assert len(result.run_requests) == 1
+    # then
+    for _ in range(2):
+        with pytest.raises(WebhookError, match="The webhook of MARVEL_WEBHOOK_URL can't be reached"):
+            evaluate(instance, small_project)
 
 
-def test_a_source_that_stays_away_fails_the_tick_after_one_alert_and_says_since_when(
+def test_a_source_that_stays_away_is_named_in_one_alert(
     instance: dg.DagsterInstance, small_project: Path, source: Path, webhook: Served
 ):
     # given
     report(instance, MOVED, MOVED)
     source.unlink()
-    cursor = evaluate(instance, small_project).cursor  # the tick that raises the alert
-    for _ in range(2):
-        cursor = evaluate(instance, small_project, cursor).cursor
+
+    # when
+    cursor = evaluate(instance, small_project).cursor
+    evaluate(instance, small_project, cursor)
 
     # then
-    with pytest.raises(
-        SensorError, match=r"drifted \(Universe drifted\), since \d{4}-.* UTC: the source can't be looked"
-    ):
-        evaluate(instance, small_project, cursor)
-    assert len(webhook.bodies) == 1
-
-
-@pytest.mark.usefixtures("source")
-def test_a_webhook_that_stays_away_fails_the_tick(
-    instance: dg.DagsterInstance, small_project: Path, monkeypatch: pytest.MonkeyPatch
-):
-    # given: nothing listens there
-    monkeypatch.setenv(WEBHOOK, "http://127.0.0.1:9")
-    was_read(instance, small_project)
-    report(instance, MOVED, MOVED)
-    cursor = None
-    for _ in range(2):
-        cursor = evaluate(instance, small_project, cursor).cursor
-
-    # then
-    with pytest.raises(SensorError, match=r"since \d{4}-.* UTC: The webhook of MARVEL_WEBHOOK_URL can't be reached"):
-        evaluate(instance, small_project, cursor)
-
-
-def test_a_tick_without_an_error_ends_the_row(instance: dg.DagsterInstance, small_project: Path):
-    # given
-    cursor = SensorCursor(errors=2, failing_since="yesterday").to_json()
-
-    # then
-    assert SensorCursor.from_json(evaluate(instance, small_project, cursor).cursor) == SensorCursor()
+    [text] = texts(webhook)
+    assert f"(Universe drifted): the source can't be looked at: {source}: no such file" in text
 
 
 @pytest.mark.parametrize(
