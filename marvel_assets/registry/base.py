@@ -80,12 +80,13 @@ class ModelRegistry(ABC):
                 # One home registers at a time: whoever was making it died, and it would never be READY.
                 self._delete_version(known)
             self.ensure_model(name)
-            made = self._create_version(name, model_id, tags, description)
+            made = _check_ready(self._create_version(name, model_id, tags, description))
             # MLflow repeats a request whose answer was lost, and another home may have been at work.
-            first = min((made, *self.search_versions(name, model_id=model_id)), key=lambda version: version.version)
-            if first.version < made.version:
-                self._delete_version(made)
-            return _check_ready(first)
+            same = {each.version: each for each in (*self.search_versions(name, model_id=model_id), made)}
+            first, *others = sorted(same.values(), key=lambda each: (each.status != READY, each.version))
+            for other in others:
+                self._delete_version(other)
+            return first
 
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """Point an alias at a version that is READY.

@@ -7,20 +7,17 @@ That server keeps neither aliases nor tags. Both are emulated in what it does ke
   one row.
 
 It has no unique numbers either: of two clients that register at the same moment both can be given one. A home registers
-under a lock of its own; two homes notice it afterwards, and one of them tries again.
+under a lock of its own; two homes notice it afterwards, and say what to delete.
 """
 
 from __future__ import annotations
 
-import random
 import tempfile
-import time
-import uuid
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field, ValidationError
 
-from marvel_assets.registry.base import MODELS_URI, READY, ModelRegistry, ModelVersion, RegistryError
+from marvel_assets.registry.base import MODELS_URI, ModelRegistry, ModelVersion, RegistryError
 from marvel_assets.registry.unity_catalog_api import Json, UnityCatalogApi
 from marvel_assets.utils.locks import exclusive
 
@@ -33,17 +30,12 @@ if TYPE_CHECKING:
 RECORD = "marvel_assets: "
 """Begins the comment's last line, which holds what the server has no field for."""
 
-TRIES = 5
-JITTER_SECONDS = 0.1, 1.0
-"""Between two tries, and between two looks, chosen at random so that two homes don't stay in step."""
-
 
 class _Record(BaseModel):
-    """What a comment's last line holds; ``token`` tells two versions of one number apart."""
+    """What a comment's last line holds."""
 
     model_id: str
     tags: dict[str, str] = Field(default_factory=dict)
-    token: str = ""
 
 
 class UnityCatalogRegistry(ModelRegistry):
@@ -96,45 +88,15 @@ class UnityCatalogRegistry(ModelRegistry):
             self._api.call("PATCH", path, body={"comment": _comment(description, record)})
 
     def _create_version(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> ModelVersion:
-        for _ in range(TRIES):
-            comment = _comment(description, _Record(model_id=model_id, tags=dict(tags), token=uuid.uuid4().hex))
-            number = self._try_to_create(name, model_id, comment)
-            if number is not None:
-                return self._version(name, self._api.call("GET", f"models/{name}/versions/{number}"))
-            _wait()
-        raise self._given_twice(name, "a number")
+        comment = _comment(description, _Record(model_id=model_id, tags=dict(tags)))
+        self._upload(name, model_id, comment)
+        versions = self.search_versions(name)
+        made = next(version for version in versions if version.model_id == model_id)
+        if [version.version for version in versions].count(made.version) > 1:
+            raise self._given_twice(name, made.version)
+        return made
 
-    def _try_to_create(self, name: str, model_id: str, comment: str) -> int | None:
-        """Make a version; None where another client was given the same number, and ours was withdrawn.
-
-        Under a number that was given twice the server finds, finalizes and deletes the version that was made first. So
-        whoever made that one withdraws it, and the other waits until its version is the only one: nothing is deleted
-        that somebody else has made.
-        """
-        failure, is_doubled = self._upload(name, model_id, comment), False
-        for _ in range(TRIES):
-            rows = self._rows(name)
-            ours = next((row for row in rows if row["comment"] == comment), None)
-            if ours is None:
-                break
-            number, path = int(ours["version"]), f"models/{name}/versions/{ours['version']}"
-            is_alone = [row["version"] for row in rows].count(number) == 1
-            if is_alone and failure is None:
-                if ours["status"] != READY:  # what MLflow finalized was the other one
-                    self._api.call("PATCH", f"{path}/finalize", body={"full_name": name, "version": number})
-                return number
-            is_doubled = is_doubled or not is_alone
-            if is_alone or self._api.call("GET", path)["comment"] == comment:
-                self._api.call("DELETE", path)
-                break
-            _wait()
-        else:
-            raise self._given_twice(name, f"version {number}")
-        if failure is not None and not is_doubled:
-            raise failure
-        return None
-
-    def _upload(self, name: str, model_id: str, comment: str) -> RegistryError | None:
+    def _upload(self, name: str, model_id: str, comment: str) -> None:
         """Make the version through MLflow.
 
         The files are fetched into a folder of their own first: MLflow would delete the logged model's.
@@ -151,22 +113,19 @@ class UnityCatalogRegistry(ModelRegistry):
                 store = UnityCatalogOssStore(f"uc:{self._api.url}")  # type: ignore[no-untyped-call]
                 store.create_model_version(name, source, run_id=run_id, description=comment, local_model_path=files)
             except MlflowException as error:
-                failure = RegistryError(f"{name}: {model_id} can't be registered on {self._api.url}: {error}")
-                failure.__cause__ = error
-                return failure
-        return None
+                raise RegistryError(f"{name}: {model_id} can't be registered on {self._api.url}: {error}") from error
 
-    def _given_twice(self, name: str, number: str) -> RegistryError:
+    def _given_twice(self, name: str, number: int) -> RegistryError:
         return RegistryError(
-            f"{name}: {number} was given twice on {self._api.url}: another home or another client registered at the "
-            "same moment. Let one of them register at a time: delete the versions of that number there, once for each, "
-            "then run again."
+            f"{name}: version {number} was given twice on {self._api.url}: another home or another client registered "
+            "at the same moment. Let one of them register at a time: delete the versions of that number there, once "
+            "for each, then run again."
         )
 
     def _delete_version(self, version: ModelVersion) -> None:
         found = self.get_version(version.name, version.version)
         if found is not None and found.model_id != version.model_id:
-            raise self._given_twice(version.name, f"version {version.version}")
+            raise self._given_twice(version.name, version.version)
         self._api.call("DELETE", f"models/{version.name}/versions/{version.version}")
 
     def _set_alias(self, name: str, alias: str, version: int) -> None:
@@ -221,7 +180,3 @@ def missing_securables(
 
 def _comment(description: str, record: _Record) -> str:
     return f"{description}\n{RECORD}{record.model_dump_json()}"
-
-
-def _wait() -> None:
-    time.sleep(random.uniform(*JITTER_SECONDS))  # noqa: S311 - no secret depends on it

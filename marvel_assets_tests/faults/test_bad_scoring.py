@@ -292,41 +292,35 @@ def without(name: str) -> dict[str, Any]:
     return {"dataframe_records": [{key: values[0] for key, values in EXAMPLE.items() if key != name}]}
 
 
-WHOLE = json.dumps(records())
-QUESTIONS: dict[str, tuple[str | bytes, int, str]] = {
-    "no JSON": ("{", 400, "valid JSON"),
-    "null": ("null", 400, "JSON dictionary"),
-    "no rows": ('{"dataframe_records": []}', 400, "column Universe"),
-    "another key": ('{"rows": []}', 400, "dataframe_records"),
-    "a column less": (json.dumps(without("Gender")), 400, "column Gender is missing"),
-    "too few cells": (json.dumps({"dataframe_split": {"columns": [*EXAMPLE], "data": [[1]]}}), 400, "10 columns"),
-    "NaN": (json.dumps(records(Height=float("nan"))), 200, ANSWER),
-    "text for a number": (json.dumps(records(Height="tall")), 400, "column Height"),
-    "a number for text": (json.dumps(records(Gender=7)), 400, "column Gender: expected text, found '7'"),
-    "whole numbers and truth values": (json.dumps(records(Height=2, Weight=90, Teams=True)), 200, ANSWER),
-    "a text of nothing": (json.dumps(records(Universe=None)), 200, ANSWER),
-    "inputs": (json.dumps({"inputs": [records(Height="tall")["dataframe_records"][0]] * 9}), 400, "column Height: "),
-    "a list in a cell": (json.dumps(records(Gender=["Male"])), 400, "column Gender: "),
-    "a huge number": (WHOLE.replace('"Teams": 1', f'"Teams": {"9" * 400}'), 400, "too large"),
-    "deep": ("[" * 100_000, 400, "recursion"),
-    "Latin-1": (json.dumps(records(Gender="\u00e9"), ensure_ascii=False).encode("latin-1"), 400, "valid JSON"),
-    "NUL": (json.dumps(records(Gender="\0")), 200, ANSWER),
-    "10 MB in a cell": (json.dumps(records(Universe="x" * MEGABYTES_10)), 200, ANSWER),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("body", "status", "told"), QUESTIONS.values(), ids=QUESTIONS.keys())
-def test_a_question_over_http_is_answered_or_refused_in_a_sentence(
-    server: str, record_property: Record, body: str | bytes, status: int, told: str
+@pytest.mark.parametrize(
+    ("body", "status", "told"),
+    [
+        ("{", 400, "valid JSON"),
+        ('{"rows": []}', 400, "dataframe_records"),
+        (json.dumps(without("Gender")), 400, "column Gender is missing"),
+        (json.dumps(without("Height")), 200, ANSWER),
+        (json.dumps(records(Height="tall")), 400, "column Height"),
+        (json.dumps(records(Gender=7)), 400, "column Gender: expected text, found '7'"),
+        (json.dumps(records(Universe=None, Height=2, Weight=float("nan"), Teams=True)), 200, ANSWER),
+    ],
+    ids=[
+        "no JSON",
+        "another key",
+        "a column less",
+        "a measure less",
+        "text for a number",
+        "a number for text",
+        "other types",
+    ],
+)
+def test_a_question_over_http_is_answered_or_refused_with_the_column_at_fault(
+    server: str, record_property: Record, body: str, status: int, told: str
 ):
     # when
     answer = requests.post(f"{server}/invocations", data=body, headers={"Content-Type": "application/json"}, timeout=60)
 
     # then
     assert (answer.status_code, told in answer.text) == (status, True), answer.text[:1000]
-    assert "Traceback" not in answer.text
-    assert "site-packages" not in answer.text
-    assert len(answer.text) < 3000
     record_property(INPUTS, 1)
 
 
@@ -335,30 +329,3 @@ def test_the_model_is_reached_from_this_machine_alone(server: str):
     assert server
     assert "127.0.0.1" in listening()
     assert listening() <= LOOPBACK
-
-
-@pytest.mark.parametrize("kind", ["application/x-python-pickle", "text/csv"])
-def test_a_body_of_another_kind_is_not_read(server: str, record_property: Record, kind: str):
-    # when
-    answer = requests.post(f"{server}/invocations", data=b"\x80\x04.", headers={"Content-Type": kind}, timeout=60)
-
-    # then
-    assert (answer.status_code, "application/json" in answer.text) == (415, True)
-    record_property(INPUTS, 1)
-
-
-def test_a_body_that_would_not_fit_is_refused_before_it_is_sent(server: str, record_property: Record):
-    # given
-    import http.client
-
-    connection = http.client.HTTPConnection(server.removeprefix("http://"), timeout=60)
-    connection.putrequest("POST", "/invocations")
-    connection.putheader("Content-Length", "5000000000")
-
-    # when
-    connection.endheaders()
-
-    # then
-    answer = connection.getresponse()
-    assert (answer.status, b"at most 100,000,000" in answer.read()) == (413, True)
-    record_property(INPUTS, 1)

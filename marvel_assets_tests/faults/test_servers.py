@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import dagster as dg
 import pytest
 import yaml
 
@@ -17,7 +16,6 @@ from marvel_assets import cli
 from marvel_assets.config import ProjectConfig
 from marvel_assets.defs.alerts import cause_of
 from marvel_assets.defs.registration.assets import GATE
-from marvel_assets.defs.registration.sensors import alias_reconciliation_sensor
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_resource import CACHE_KEY
@@ -280,19 +278,3 @@ def test_a_command_ends_with_one_line_that_names_the_server_that_is_gone(
         [line] = str(ended.value.code).splitlines()
         assert tracking.url in line
         assert "Run again" in line
-
-
-def test_the_sensor_of_the_aliases_tells_in_one_line_that_the_catalog_is_gone(
-    case_on_catalog: Case, catalog: FaultProxy
-):
-    # given
-    catalog.fail(Kind.REFUSED, lasting=True)
-    needed = ("project", "unity_catalog", "tracking", "references")
-    resources = {name: profile_resources(case_on_catalog.home)[name] for name in needed}
-
-    # when
-    with dg.build_sensor_context(resources=resources) as context:
-        told = alias_reconciliation_sensor(context)
-
-    # then
-    assert f"The Unity Catalog server at {catalog.url} can't be reached" in told.skip_reason.skip_message

@@ -2,10 +2,8 @@
 
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from threading import Barrier
 
 import mlflow
 import pytest
@@ -60,42 +58,6 @@ def create_a_foreign_version(api: UnityCatalogApi, name: str) -> None:
     api.call("POST", "models/versions", body=body)
 
 
-def test_homes_that_register_at_once_get_numbers_of_their_own_and_leave_nothing_behind(
-    home: Home, models: Models, name: str, server: UnityCatalogServer, monkeypatch: pytest.MonkeyPatch
-):
-    # given: both are given the same number at first
-    homes, together = [home(each) for each in ("first", "second")], Barrier(2)
-    monkeypatch.setattr(server, "race_seconds", 0.3)
-
-    def upload_together(registry: UnityCatalogRegistry) -> Callable[..., RegistryError | None]:
-        upload = registry._upload
-
-        def uploaded(*arguments: str) -> RegistryError | None:
-            registry._upload = upload
-            together.wait()
-            failure = upload(*arguments)
-            together.wait()
-            server.race_seconds = 0.0
-            return failure
-
-        return uploaded
-
-    for registry in homes:
-        monkeypatch.setattr(registry, "_upload", upload_together(registry))
-
-    # when: also what is missing of catalog, schema and model
-    with ThreadPoolExecutor() as threads:
-        made = list(threads.map(lambda pair: register(*pair, name), zip(homes, models, strict=False)))
-
-    # then
-    listed = homes[0].search_versions(name)
-    assert len({version.version for version in made}) == 2
-    assert {(version.version, version.model_id) for version in made} == {
-        (version.version, version.model_id) for version in listed
-    }
-    assert {version.status for version in listed} == {"READY"}
-
-
 def test_a_number_that_a_foreign_client_was_given_before_is_an_error_until_somebody_deletes_it(
     home: Home, models: Models, server: UnityCatalogServer, api: UnityCatalogApi, name: str
 ):
@@ -110,36 +72,6 @@ def test_a_number_that_a_foreign_client_was_given_before_is_an_error_until_someb
         with pytest.raises(RegistryError, match=rf"{name}: version 2 was given twice on {server.url}: .* delete the"):
             register(registry, models[1], name)
     assert api.call("GET", f"models/{name}/versions/2")["source"] == "theirs"
-
-
-def test_a_version_that_was_given_its_number_first_is_withdrawn_for_another(
-    home: Home,
-    models: Models,
-    server: UnityCatalogServer,
-    api: UnityCatalogApi,
-    name: str,
-    monkeypatch: pytest.MonkeyPatch,
-):
-    # given: a foreign client that is given the same number while the files are uploaded
-    registry = home("first")
-    registry.ensure_model(name)
-    upload = registry._upload
-
-    def upload_beside_another(*arguments: str) -> RegistryError | None:
-        failure = upload(*arguments)
-        monkeypatch.undo()
-        server.set_back(name)
-        create_a_foreign_version(api, name)
-        return failure
-
-    monkeypatch.setattr(registry, "_upload", upload_beside_another)
-
-    # when
-    made = register(registry, models[0], name)
-
-    # then
-    assert made.version == 2
-    assert api.call("GET", f"models/{name}/versions/1")["source"] == "theirs"
 
 
 def test_another_home_gets_a_versions_files_from_the_catalog_alone(
