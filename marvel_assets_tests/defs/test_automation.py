@@ -5,7 +5,6 @@ import yaml
 
 from marvel_assets.definitions import defs
 from marvel_assets.defs.retraining_lock import POOL
-from marvel_assets.defs.schedules import weekly_retraining
 from marvel_assets.paths import PROJECT_ROOT
 
 
@@ -15,25 +14,6 @@ def test_sensors_and_schedules_ship_switched_off():
         assert sensor.default_status == dg.DefaultSensorStatus.STOPPED, sensor.name
     for schedule in repository.schedule_defs:
         assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED, schedule.name
-
-
-def test_the_week_begins_with_a_retraining():
-    assert (weekly_retraining.cron_schedule, weekly_retraining.execution_timezone) == ("0 6 * * 1", "Europe/Amsterdam")
-    assert weekly_retraining.job_name == "retrain"
-
-
-def test_tables_and_models_have_a_freshness_policy():
-    fresh = {spec.key.to_user_string() for spec in defs.resolve_all_asset_specs() if spec.freshness_policy}
-    assert fresh >= {
-        "raw_characters",
-        "train_set",
-        "test_set",
-        "rejected_characters",
-        "fitted_pipeline",
-        "basic_model",
-        "basic_model_version",
-        "custom_model_version",
-    }
 
 
 def test_what_retrains_shares_a_pool_that_one_run_holds():

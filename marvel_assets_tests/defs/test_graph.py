@@ -12,28 +12,15 @@ import yaml
 from marvel_assets.cli.summary import summary
 from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets.defs.alerts import cause_of
-from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests import commands
-from marvel_assets_tests.commands import CUSTOM, materialize, python, reference, state_of
+from marvel_assets_tests.commands import python, reference, state_of
 from marvel_assets_tests.conftest import SAMPLE_ROWS, SMALL_GENERATOR
 from marvel_assets_tests.graph import failure_of, run_graph, succeeded, work_of
 from marvel_assets_tests.homes import copy_of, made_once
 
 pytestmark = pytest.mark.integration
-
-ASSETS_IN_ORDER = [
-    "raw_characters",
-    "train_set",
-    "test_set",
-    "rejected_characters",
-    "fitted_pipeline",
-    "inference_wheel",
-    "basic_model",
-    "basic_model_version",
-    "custom_model_version",
-]
-MODEL = f"marvel_dev.marvel_characters.{CUSTOM}"
 
 
 def characters_file(folder: Path, rows: pd.DataFrame, name: str = "characters.csv") -> str:
@@ -68,17 +55,6 @@ def test_a_second_run_makes_no_commit_no_fit_and_no_version(materialised: Projec
     # then
     assert work == []
     assert state_of(materialised, small_project) == before
-
-
-def test_each_asset_is_materialised_alone_and_finds_what_others_have_stored(home: ProjectPaths, small_project: Path):
-    # when
-    for asset in ASSETS_IN_ORDER:
-        succeeded(run_graph(home, select=asset))
-
-    # then
-    state = state_of(home, small_project)
-    assert all(number == 1 for number in state.aliases.values())
-    assert set(state.mlflow_runs.values()) == {"FINISHED"}
 
 
 def test_dagsters_command_takes_the_source_of_one_run_and_needs_no_dagster_home(
@@ -201,40 +177,6 @@ def test_earlier_rows_that_come_back_bring_their_model_back(
     assert reference(after_new_rows, "basic_model") == reference(first_run, "basic_model")
     assert all(numbers == [2, 1] for numbers in state.versions.values())
     assert set(state.aliases.values()) == {1}, state.aliases
-
-
-def test_another_wording_wraps_again_without_retraining(
-    materialised: ProjectPaths, small_project: Path, tmp_path: Path
-):
-    # given: a copy of the project with other words
-    project = tmp_path / "project"
-    for part in ("marvel_assets", "config"):
-        shutil.copytree(PROJECT_ROOT / part, project / part)
-    shutil.copy(PROJECT_ROOT / "pyproject.toml", project)
-    before = state_of(materialised, small_project)
-    words = project / "marvel_assets" / "datasets" / "marvel_kaggle" / "__init__.py"
-    words.write_text(words.read_text().replace('("dead", "alive")', '("dead", "still alive")'))
-
-    # when
-    commands.succeeded(materialize("*", cwd=project))
-
-    # then
-    after = state_of(materialised, small_project)
-    assert after.pipelines == before.pipelines
-    assert [numbers for name, numbers in after.versions.items() if name == MODEL] == [[2, 1]]
-    assert [numbers for name, numbers in after.versions.items() if name != MODEL] == [[1]]
-
-
-def test_a_source_without_a_column_writes_nothing(home: ProjectPaths, tmp_path: Path):
-    # given
-    path = characters_file(tmp_path, generate(50, 1).drop(columns="Gender"))
-
-    # when
-    reason = failure_of(run_graph(home, path, select="raw_characters"))
-
-    # then
-    assert f"{path}: column 'Gender' is missing" in reason
-    assert not home.warehouse.exists()
 
 
 def test_one_class_only_is_refused_and_leaves_the_model_under_the_alias(

@@ -161,12 +161,3 @@ def test_a_queued_retraining_starts_although_one_was_killed_and_is_ended_where_i
     assert "Exceeded maximum runtime of 2 seconds." in [event.message for event in events if event]
     assert not is_running(home.locks, hung.run_id)
     assert instance.get_run_by_id(killed.run_id).status == dg.DagsterRunStatus.FAILURE
-
-
-def test_a_run_may_take_hours_and_not_for_ever():
-    # given
-    settings = yaml.safe_load((PROJECT_ROOT / "config" / "dagster.yaml").read_text())
-
-    # then
-    assert settings["run_monitoring"]["enabled"]
-    assert settings["run_monitoring"]["max_runtime_seconds"] == 6 * 60 * 60

@@ -154,15 +154,6 @@ def test_what_a_pair_replaced_is_found_again(pairs: ModelPairs, served: Two):
         pairs.previous(earlier)
 
 
-def test_a_rollback_that_fails_leaves_no_note_of_it(registry: ModelRegistry, pairs: ModelPairs, served: Two):
-    # when: it ends before the alias has moved
-    killed_at(pairs, served[0], served[1].basic.model_id, 2, "it calls Uatu dead")
-
-    # then
-    assert notes(registry, pairs) == [""] * 4
-    assert aliases(registry, pairs) == (2, 2)
-
-
 def test_what_was_rolled_back_comes_back_by_a_persons_decision_alone(
     registry: ModelRegistry, pairs: ModelPairs, served: Two
 ):

@@ -1,8 +1,6 @@
 """What is loaded is what was logged: files that were changed in between are noticed, and nothing of them runs."""
 
-import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -15,7 +13,6 @@ from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.mlflow import MlflowRegistry
 from marvel_assets.registry.model_pairs import ModelPair, ModelPairs
 from marvel_assets.tracking.mlflow_store import connect
-from marvel_assets_tests.commands import python, succeeded
 from marvel_assets_tests.graph import failure_of, observed, run_graph, run_job
 from marvel_assets_tests.homes import Templates
 from marvel_assets_tests.pages import free_port
@@ -84,54 +81,7 @@ def test_serve_loads_nothing_that_was_changed(
     assert not marker.exists()
 
 
-CHANGED_AT_THE_SECOND_LOOK = """
-import json, sys
-from pathlib import Path
-
-from marvel_assets.paths import ProjectPaths
-from marvel_assets_tests.graph import run_graph, succeeded
-
-original, home, looks = Path(sys.argv[1]), ProjectPaths.from_environment(), []
-logged, planted = original.read_text(), sys.argv[2] + original.read_text()
-
-
-def before_it_is_opened(event, arguments):
-    if event == "open" and str(arguments[0]) == str(original):
-        looks.append(event)
-        if len(looks) == 2:
-            original.write_text(planted)
-
-
-sys.addaudithook(before_it_is_opened)
-looked = {}
-for name, command in {
-    "score": lambda: succeeded(run_graph(home, select="survival_predictions")),
-    "wrap": lambda: succeeded(run_graph(home, select="custom_model_version")),
-}.items():
-    command()
-    looked[name] = len(looks)
-    original.write_text(logged)
-    looks.clear()
-print(json.dumps(looked))
-"""
 """Commands one after another: the second time that one opens a file, it is another file."""
-
-
-def test_files_that_change_after_they_were_checked_are_not_loaded(
-    home: ProjectPaths, pairs: ModelPairs, tmp_path: Path
-):
-    # given: the files are fetched unchanged, and would be changed when fetched again
-    marker = tmp_path / "marker"
-    script = folder_of(home, served(pairs).custom.model_id) / "serving_script.py"
-    shutil.rmtree(home.warehouse / "marvel_dev" / "marvel_characters" / "survival_predictions")
-
-    # when
-    done = python("-c", CHANGED_AT_THE_SECOND_LOOK, str(script), f"open({str(marker)!r}, 'w').close()\n")
-
-    # then
-    looked = json.loads(succeeded(done).stdout.splitlines()[-1])
-    assert all(looked.values()), f"nobody has looked at the files: {looked}"
-    assert not marker.exists()
 
 
 def test_a_champion_that_was_changed_refuses_the_challenger_with_the_reason(
@@ -151,20 +101,6 @@ def test_a_champion_that_was_changed_refuses_the_challenger_with_the_reason(
     assert "can't be loaded: models:/" in told
     assert "the files are not those that were logged" in told
     assert served(pairs) == before
-
-
-def test_a_basic_model_that_was_changed_is_not_wrapped(home: ProjectPaths, pairs: ModelPairs, templates: Templates):
-    # given: the wrapper is lost, and must be made again
-    pair = served(pairs)
-    (folder_of(home, pair.basic.model_id) / "more").touch()
-    connect(f"sqlite:///{home.mlflow_database}", home.locks).delete_logged_model(pair.custom.model_id)
-
-    # when
-    result = run_graph(home, templates.source(FAIR))
-
-    # then
-    assert CHANGED in failure_of(result)
-    assert served(pairs) == pair
 
 
 def test_the_graph_works_where_mlflow_may_unpickle_nothing(

@@ -1,6 +1,5 @@
 """Batch scores: who is scored when, by which version, and what is kept."""
 
-import json
 import re
 import shutil
 from collections.abc import Callable
@@ -9,8 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pyarrow as pa
 import pytest
-import yaml
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import DeltaTable, write_deltalake
 
 from marvel_assets.cli.summary import summary
 from marvel_assets.definitions import defs
@@ -124,30 +122,6 @@ def test_a_character_that_is_renamed_is_found_under_the_new_name(served: Project
     }
 
 
-def test_predictions_that_lack_a_column_are_made_anew_with_it(served: ProjectPaths):
-    # given: as an earlier version of the project has left them
-    put(served, characters("Anna", "Ben"))
-    score(served)
-    made = DeltaTable(served.warehouse.joinpath(*f"{TABLE}_predictions".split(".")))
-    recorded = json.loads(made.history(1)[0]["userMetadata"])
-    recorded["provenance"]["scored_by"] = recorded["content"] = "earlier"
-    write_deltalake(
-        made,
-        made.to_pyarrow_table().drop_columns(["display_name", "probability"]),
-        mode="overwrite",
-        schema_mode="overwrite",
-        commit_properties=CommitProperties(custom_metadata={"userMetadata": json.dumps(recorded)}),
-    )
-    assert "probability" not in predicted(served)["Anna"]
-
-    # when
-    result = score(served)
-
-    # then
-    assert told(result, "scored_now") == 2
-    assert all(0 < row["probability"] < 1 for row in predicted(served).values())
-
-
 def test_the_summary_names_characters_and_shows_no_predictions_of_earlier_code(served: ProjectPaths):
     # given
     names = {str(row["display_name"])[:40] for row in predicted(served, "survival_predictions").values()}
@@ -165,34 +139,6 @@ def test_the_summary_names_characters_and_shows_no_predictions_of_earlier_code(s
     assert {predicted for _, predicted, *_ in answers[1:]} == {"alive", "dead"}
     assert "`marvel run --select survival_predictions` scores with this version" in outdated
     assert again == shown
-
-
-def test_a_table_without_fates_is_scored(served: ProjectPaths):
-    # given
-    put(served, characters("Anna", "Ben"))
-
-    # when
-    result = score(served)
-
-    # then
-    assert told(result, "scored_now") == 2
-    assert set(predicted(served)) == {"Anna", "Ben"}
-
-
-def test_who_waits_is_told_how_many_rows_are_read_and_scored(served: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
-    # given
-    put(served, pa.concat_tables([characters("Anna"), characters("Ben", Gender="Female")]))
-    monkeypatch.setattr("marvel_assets.utils.progress.SECONDS", 0.0)
-
-    # when
-    with dg.DagsterInstance.ephemeral() as instance:
-        scored = run_job(served, "score", "score_table", instance, table=TABLE)
-        read = run_graph(served, "generated", instance, select="raw_characters")
-        messages = [entry.user_message for run in (scored, read) for entry in instance.all_logs(run.run_id)]
-
-    # then
-    assert "2 of 2 distinct rows scored, about 0 s left" in messages
-    assert "1,500 rows read" in messages
 
 
 def test_scoring_twice_does_nothing(served: ProjectPaths):
@@ -309,19 +255,6 @@ def test_a_table_rewritten_with_equal_rows_is_looked_at_once(served: ProjectPath
     assert told(score(served), "delta_version") == told(first, "delta_version")
 
 
-def test_other_code_that_answers_the_same_scores_everybody_once(served: ProjectPaths):
-    # given
-    put(served, characters("Anna", "Ben"))
-    score(served)
-
-    # when
-    note_provenance(served, f"{TABLE}_predictions", scored_by="another")
-    second, third = work_of_scoring(served), work_of_scoring(served)
-
-    # then
-    assert (len(second), third) == (1, [])
-
-
 def test_predictions_are_kept_by_the_table_that_was_scored(served: ProjectPaths):
     # given
     put(served, characters("Anna", "Ben"))
@@ -348,14 +281,6 @@ def test_rows_that_can_not_be_scored_are_counted(served: ProjectPaths):
 
     # then
     assert (told(result, "scored_now"), told(result, "unusable")) == (1, 1)
-
-
-def test_a_missing_column_is_named(served: ProjectPaths):
-    # given
-    put(served, characters("Anna").drop_columns(["Gender"]))
-
-    # then
-    assert f"{TABLE}@v0: column Gender is missing" in failure_of(score(served))
 
 
 def test_a_missing_table_is_named(served: ProjectPaths):
@@ -420,33 +345,6 @@ def test_only_who_was_scored_last_is_the_window(served: ProjectPaths):
     assert drift(served)["reason"] == "1 characters are too few to compare; 200 are needed."
 
 
-def test_of_a_large_window_and_its_reference_a_sample_is_compared(
-    served: ProjectPaths, monkeypatch: pytest.MonkeyPatch
-):
-    # given
-    monkeypatch.setattr("marvel_assets.defs.monitoring.assets.MAX_ROWS", 500)
-
-    # when
-    report = drift(served)
-
-    # then
-    assert 400 < report["rows"] < 600
-    assert report["reason"] == "nothing has drifted"
-
-
-def test_after_optimize_and_vacuum_drift_is_reported_against_the_same_rows(served: ProjectPaths):
-    # given
-    before = drift(served)
-    test_set = DeltaTable(served.warehouse / "marvel_dev" / "marvel_characters" / "test_set")
-
-    # when
-    test_set.optimize.z_order(["Height"])
-    test_set.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
-
-    # then
-    assert drift(served) == before
-
-
 def test_drift_says_what_is_missing_where_the_rows_of_the_judgement_are_gone(served: ProjectPaths):
     # given
     test_set = served.warehouse / "marvel_dev" / "marvel_characters" / "test_set"
@@ -464,15 +362,6 @@ def test_drift_says_what_is_missing_where_the_rows_of_the_judgement_are_gone(ser
         assert drift(served, instance)["reason"] == "nothing has drifted"
 
 
-def test_the_summary_reads_no_more_rows_than_it_chooses_from(served: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
-    # given: room for fewer rows than the test set has
-    monkeypatch.setattr("marvel_assets.cli.summary.ROWS_TO_CHOOSE_FROM", 50)
-    monkeypatch.setattr("marvel_assets.storage.memory.available_bytes", lambda: 200_000)
-
-    # then
-    assert any("it answers" in line for line in summary(served, with_predictions=True))
-
-
 def test_what_was_reported_is_told_again_without_another_look(served: ProjectPaths):
     # given: what a look would need is gone
     with dg.DagsterInstance.ephemeral() as instance:
@@ -484,19 +373,3 @@ def test_what_was_reported_is_told_again_without_another_look(served: ProjectPat
 
     # then
     assert again == before
-
-
-def test_another_threshold_is_another_report(
-    served: ProjectPaths, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    # given
-    deliver(served, characters(*[f"Anna {number}" for number in range(300)], Gender="Other"))
-    with dg.DagsterInstance.ephemeral() as instance:
-        assert drift(served, instance)["drifted"]
-        content = yaml.safe_load(small_project.read_text())
-        content["drift"]["psi"] = 100.0
-        (tmp_path / "project.yml").write_text(yaml.safe_dump(content))
-        monkeypatch.setenv("MARVEL_CONFIG", str(tmp_path / "project.yml"))
-
-        # then
-        assert not drift(served, instance)["drifted"]

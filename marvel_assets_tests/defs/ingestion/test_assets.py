@@ -12,7 +12,6 @@ from marvel_assets.defs.metadata import markdown_table
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.graph import failure_of, metadata_of, run_graph, work_of
-from marvel_assets_tests.homes import note_provenance
 
 pytestmark = pytest.mark.integration
 
@@ -103,47 +102,6 @@ def test_a_file_saved_again_with_equal_rows_is_read_once(home: ProjectPaths, tmp
     # then
     assert (len(second[0]), second[1]) == (1, versions)
     assert third == ([], versions)
-
-
-def test_other_rules_that_come_to_the_same_are_run_once(home: ProjectPaths, tmp_path: Path):
-    # given
-    _, versions = ingest(home, save(tmp_path, rows(300)))
-
-    # when
-    for table in TABLES[1:]:
-        note_provenance(home, f"marvel_dev.marvel_characters.{table}", cleaned_by="another")
-    second, third = (ingest(home, tmp_path / "characters.csv") for _ in range(2))
-
-    # then
-    assert (len(second[0]), second[1]) == (1, versions)
-    assert third == ([], versions)
-
-
-def test_a_part_of_the_tables_is_brought_up_to_date_alone(home: ProjectPaths, tmp_path: Path, usable: pd.DataFrame):
-    # given: a run that took up one table of the new delivery
-    more = save(tmp_path, rows(300), usable)
-    ingest(home, more, "raw_characters", "rejected_characters")
-
-    # when
-    alone, whole = ingest(home, more, "raw_characters", "rejected_characters"), ingest(home, more)
-
-    # then
-    assert alone[0] == []
-    assert len(whole[0]) == 1
-    assert whole[1]["train_set"] == 1
-
-
-def test_another_home_finds_what_the_tables_own_commits_tell(home: ProjectPaths, tmp_path: Path):
-    # given
-    _, versions = ingest(home, save(tmp_path, rows(300)))
-
-    # when
-    other = ProjectPaths(tmp_path / "other")
-    other.root.mkdir()
-    other.warehouse.symlink_to(home.warehouse)
-
-    # then
-    assert ingest(other, tmp_path / "characters.csv") == ([], versions)
 
 
 def test_what_a_table_is_said_to_be_made_of_is_the_latest(home: ProjectPaths, tmp_path: Path, usable: pd.DataFrame):

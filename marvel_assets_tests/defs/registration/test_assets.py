@@ -290,22 +290,6 @@ def test_what_was_rolled_back_is_not_taken_up_again_by_the_next_run(
     assert served(home, config) == (1, 1)
 
 
-def test_a_version_that_was_rolled_back_can_be_approved_again(
-    home: ProjectPaths, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., ProjectPaths]
-):
-    # given
-    given_runs(FAIR, GOOD)
-    run_job(home, "rollback", "rollback_models", reason="it calls Uatu dead", actor="Ororo")
-
-    # when
-    run_job(home, "approve", "approve_models", actor="Logan")
-
-    # then
-    assert served(home, config) == (2, 2)
-    assert run_graph(home, sources[GOOD]).success
-    assert served(home, config) == (2, 2)
-
-
 def test_an_alias_that_a_person_moved_back_stays_there_and_the_run_says_why(
     home: ProjectPaths, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., ProjectPaths]
 ):
@@ -329,38 +313,3 @@ def test_an_alias_that_a_person_moved_back_stays_there_and_the_run_says_why(
     page = shown_on(instance, "custom_model_version")
     assert (page["version"].value, page["reason"].value.startswith(served_message)) == (1, True)
     assert reference(home, "custom_model_version").version == 1
-
-
-def test_a_challenger_may_take_the_place_of_what_a_person_serves(
-    home: ProjectPaths, config: ProjectConfig, templates: Templates, given_runs: Callable[..., ProjectPaths]
-):
-    # given: a person serves the worse of the two
-    given_runs(FAIR, GOOD)
-    pairs_in(home, config)._registry.set_alias(config.qualified(CUSTOM), "latest-model", 1)
-
-    # when
-    result = run_graph(home, templates.source(0.02))
-
-    # then
-    assert checks_of(result)["passes_the_gate"]
-    assert served(home, config) == (3, 3)
-    assert pairs_in(home, config).previous(pairs_in(home, config).current()).custom.version == 1
-
-
-def test_an_alias_on_what_is_no_pair_fails_the_run_with_a_way_out(
-    home: ProjectPaths, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., ProjectPaths]
-):
-    # given: somebody's own version
-    given_runs(GOOD)
-    pairs = pairs_in(home, config)
-    foreign = pairs._registry.register(config.qualified(CUSTOM), pairs.current().basic.model_id, {}, "mine")
-    pairs._registry.set_alias(config.qualified(CUSTOM), "latest-model", foreign.version)
-
-    # when
-    result = run_graph(home, sources[GOOD])
-
-    # then
-    told = failure_of(result)
-    assert f"{config.qualified(CUSTOM)} version {foreign.version} has no version of" in told
-    assert "; put a version of this project under latest-model with the job approve, or remove the alias." in told
-    assert pairs._registry.get_version_by_alias(config.qualified(CUSTOM), "latest-model").version == foreign.version

@@ -114,59 +114,6 @@ def test_the_copy_keeps_what_a_version_is_and_not_what_happened_to_it_in_its_own
     assert (copy.model_id, copy.run_id, copy.description) == (original.model_id, original.run_id, "the basic one")
 
 
-def test_what_was_rolled_back_in_the_next_environment_is_served_there_without_a_note_of_that(
-    unity_catalog: UnityCatalog, embedded_registry: Backend, small_project: Path
-):
-    # given: acc went on to another pair
-    registry, other = unity_catalog.registry(), embedded_registry.models[2].model_id
-    run(unity_catalog, small_project)
-    for model in (BASIC, CUSTOM):
-        registry.register(f"{ACC}.{model}", other, {"basic_model_id": other}, "newer")
-        registry.set_alias(f"{ACC}.{model}", ALIAS, 2)
-        registry.set_tags(f"{ACC}.{model}", 1, {"rollback_reason": "too gloomy"})
-
-    # when
-    run(unity_catalog, small_project)
-
-    # then
-    assert served(registry, ACC) == served(registry, DEV)
-    assert [registry.get_version(f"{ACC}.{model}", 1).tags["rollback_reason"] for model in (BASIC, CUSTOM)] == ["", ""]
-
-
-def test_an_earlier_version_can_be_asked_for(
-    unity_catalog: UnityCatalog,
-    embedded_registry: Backend,
-    small_project: Path,
-):
-    # given: a newer basic version, which dev serves
-    catalog = unity_catalog.registry()
-    catalog.register(f"{DEV}.{BASIC}", embedded_registry.models[2].model_id, {}, "newer")
-    catalog.set_alias(f"{DEV}.{BASIC}", ALIAS, 2)
-
-    # when
-    run(unity_catalog, small_project, basic_version=1)
-
-    # then
-    assert served(catalog, ACC)[0] == embedded_registry.models[0].model_id
-
-
-def test_a_basic_version_that_nothing_wraps_is_named_and_nothing_is_copied(
-    unity_catalog: UnityCatalog,
-    embedded_registry: Backend,
-    small_project: Path,
-):
-    # given
-    catalog = unity_catalog.registry()
-    catalog.register(f"{DEV}.{BASIC}", embedded_registry.models[2].model_id, {}, "newer")
-
-    # when
-    told = reason(run(unity_catalog, small_project, basic_version=2))
-
-    # then
-    assert f"No version of {DEV}.{CUSTOM} wraps {DEV}.{BASIC} version 2" in told
-    assert list(catalog.search_versions(f"{ACC}.{BASIC}")) == []
-
-
 @pytest.mark.parametrize(
     ("environment", "settings", "told"),
     [

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import pandas as pd
 import pytest
 import yaml
 from deltalake import DeltaTable
@@ -133,34 +132,6 @@ def test_the_model_is_stored_as_skops_with_given_requirements(first_run: Project
     }
 
 
-def test_the_model_takes_what_callers_send(first_run: ProjectPaths):
-    # given
-    connect(f"sqlite:///{first_run.mlflow_database}", first_run.locks)
-    model = mlflow.pyfunc.load_model(reference(first_run, "basic_model").uri)
-    sent = pd.DataFrame(
-        {
-            "Height": [None, 1.8],
-            "Weight": [float("nan"), 80],
-            "Universe": ["Earth-616", None],
-            "Identity": ["Public", "Nobody knows"],
-            "Gender": ["Male", None],
-            "Marital_Status": ["Single", "Single"],
-            "Teams": [1, 0],
-            "Origin": ["Human", "Human"],
-            "Magic": [0.0, 1.0],
-            "Mutant": [0, 1],
-            "Shoe size": [44, 38],
-        }
-    )
-
-    # when
-    labels = model.predict(sent)
-
-    # then
-    assert set(labels) <= {0, 1}
-    assert len(labels) == 2
-
-
 def test_a_model_that_fails_its_inspection_is_never_registered(home: ProjectPaths):
     # given: a pipeline whose rows are not those that its table version holds
     succeeded(run_graph(home, select="*fitted_pipeline,test_set,inference_wheel"))
@@ -177,22 +148,6 @@ def test_a_model_that_fails_its_inspection_is_never_registered(home: ProjectPath
     assert "is not registered: failed training_rows_are_read_again" in failure_of(alone)
     client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
     assert client.search_model_versions() == []
-
-
-def test_a_fit_is_reused_where_logging_was_cut_off(home: ProjectPaths, small_project: Path):
-    # given: MLflow has lost the model, as if the run had been killed before it was logged
-    succeeded(run_graph(home, select="*basic_model,rejected_characters"))
-    before = state_of(home, small_project)
-    client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
-    client.delete_logged_model(reference(home, "basic_model").model_id)
-
-    # when
-    succeeded(run_graph(home))
-
-    # then
-    after = state_of(home, small_project)
-    assert after.pipelines == before.pipelines
-    assert all(numbers == [1] for numbers in after.versions.values())
 
 
 def test_another_wheel_makes_no_other_model(materialised: ProjectPaths):

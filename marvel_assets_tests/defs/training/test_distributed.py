@@ -7,7 +7,6 @@ from typing import Any
 
 import dagster as dg
 import mlflow
-import psutil
 import pytest
 
 from marvel_assets.datasets.marvel_kaggle import DATASET
@@ -15,13 +14,11 @@ from marvel_assets.definitions import defs
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.defs.training.jobs import retrain
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.storage.memory import TooManyRowsError
 from marvel_assets.storage.pipeline_cache import FittedPipeline, PipelineCache
-from marvel_assets.storage.references import TableVersion
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.tracking.signature import example_frame
 from marvel_assets_tests.commands import CUSTOM, reference, state_of
-from marvel_assets_tests.graph import checks_of, failure_of, inspect_alone, succeeded
+from marvel_assets_tests.graph import checks_of, failure_of, succeeded
 from marvel_assets_tests.homes import copy_of, made_once
 from marvel_assets_tests.kaggle import OUTPUT_COLUMN
 
@@ -96,42 +93,6 @@ def test_a_fit_by_workers_ends_in_a_registered_model_that_answers(fitted_by_two:
     assert state_of(home, small_project) == before
 
 
-def test_fits_by_workers_and_alone_are_told_apart(fitted_by_two: ProjectPaths):
-    # given
-    together = pipeline_from_config(fitted_by_two)
-
-    # when
-    succeeded(run(fitted_by_two, {}, "fitted_pipeline"))
-    alone = pipeline_from_config(fitted_by_two)
-
-    # then
-    assert (together.workers, alone.workers) == (2, 0)
-    assert together.cache_key != alone.cache_key
-    assert together.trained_on == alone.trained_on
-
-
-def test_rows_that_were_changed_behind_the_models_back_are_noticed(fitted_by_two: ProjectPaths):
-    # given: a model that says it was fitted on other rows
-    client = connect(f"sqlite:///{fitted_by_two.mlflow_database}", fitted_by_two.locks)
-    client.set_logged_model_tags(reference(fitted_by_two, "basic_model").model_id, {"rows_digest": "0" * 32})
-
-    # then
-    assert checks_of(inspect_alone(fitted_by_two))["training_rows_are_read_again"] is False
-
-
-def test_a_table_that_one_process_refuses_is_not_refused_to_enough_workers(materialised: ProjectPaths):
-    # given: more rows than this machine could hold in one process, as far as the log tells
-    train_set: TableVersion = reference(materialised, "train_set")
-    tables = profile_resources(materialised)["tables"]
-    _claim_more_rows(Path(tables.location(train_set.name)), psutil.virtual_memory().available // 500)
-
-    # then: alone it is refused, as a scan of parts it is not
-    with pytest.raises(TooManyRowsError):
-        tables.read(train_set)
-    parts = tables.scan_at(tables.location(train_set.name), train_set.version, ("Id",)).parts(4)
-    assert sum(part.read().num_rows for part in parts) == train_set.rows
-
-
 def test_an_unreachable_scheduler_fails_the_step_with_its_address(materialised: ProjectPaths):
     # when
     result = run(materialised, {"distribution": {"workers": 2, "scheduler": "tcp://127.0.0.1:9"}})
@@ -139,13 +100,3 @@ def test_an_unreachable_scheduler_fails_the_step_with_its_address(materialised: 
     # then
     assert not result.success
     assert "No Dask scheduler answers at tcp://127.0.0.1:9" in failure_of(result)
-
-
-def _claim_more_rows(table: Path, rows: int) -> None:
-    """Let the log tell of more rows in each file than there are."""
-    [log] = (table / "_delta_log").glob("*.json")
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
-    for line in lines:
-        if "add" in line:
-            line["add"]["stats"] = json.dumps(json.loads(line["add"]["stats"]) | {"numRecords": rows})
-    log.write_text("\n".join(json.dumps(line) for line in lines))

@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import reference, state_of
@@ -155,31 +154,6 @@ def test_a_second_run_goes_on_with_the_same_study(trained: ProjectPaths, tune: C
     pd.testing.assert_frame_equal(second.head(2), first)
     assert len(second) == 4
     assert len(list(trained.studies.glob("*.db"))) == 1
-
-
-def test_other_rows_are_another_study(trained: ProjectPaths, tune: Callable[..., str]):
-    # when
-    assert (tune(trials=1), tune(trials=1, sample=0.5)) == ("", "")
-
-    # then
-    assert len(list(trained.studies.glob("*.db"))) == 2
-
-
-def test_a_pinned_version_is_searched_on_where_there_is_a_newer_one(
-    trained: ProjectPaths, tune: Callable[..., str], tmp_path: Path
-):
-    # given: a second version
-    generate(1600, 8).to_csv(tmp_path / "rows.csv", index=False)
-    pinned = reference(trained, "train_set")
-    assert run_graph(trained, tmp_path / "rows.csv", select="*train_set").success
-    assert reference(trained, "train_set").version == 1
-
-    # when
-    assert tune(trials=1, version=0) == ""
-
-    # then
-    [run] = runs_of(trained)
-    assert run.inputs.dataset_inputs[0].dataset.digest == f"v0-{pinned.content[:16]}"
 
 
 @pytest.mark.parametrize(
