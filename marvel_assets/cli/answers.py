@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.cli.servers import in_one_line, served_pair
-from marvel_assets.cli.summary import Materialised
+from marvel_assets.cli.summary import read_references
 from marvel_assets.datasets import lookup
 from marvel_assets.datasets.scoring import rows_to_score_sql
 from marvel_assets.datasets.statements import cleaning_sql
@@ -91,7 +91,7 @@ def explain(home: ProjectPaths, name_or_id: str, picture: str | None) -> None:
 
     resources = profile_resources(home)
     dataset: Dataset = resources["project"].config.dataset
-    raw = Materialised.read(home).table("raw_characters")
+    raw = read_references(home).get("raw_characters")
     if raw is None:
         sys.exit(f"{home.root} holds no characters yet. Materialise the graph with `make run` first.")
     with _served_model(home, resources) as (_, model), resources["engine"].session() as session:

@@ -26,9 +26,9 @@ EVERYTHING = "*"
 
 def materialize(home: ProjectPaths, selection: str) -> int:
     """Materialise the selected assets and print the summary; the result is the exit code."""
-    from marvel_assets.cli.summary import Materialised
+    from marvel_assets.cli.summary import read_references
 
-    before, started = Materialised.read(home), time.monotonic()
+    before, started = read_references(home), time.monotonic()
     target = ("--job", "retrain") if selection == EVERYTHING else ("--assets", selection)
     failed = _launch("-m", MODULE, *target, "--config-json", json.dumps(BRIEF))
     if failed:
@@ -36,7 +36,7 @@ def materialize(home: ProjectPaths, selection: str) -> int:
             print(problem, file=sys.stderr)
         return failed
     seconds = time.monotonic() - started
-    is_same = Materialised.read(home) == before
+    is_same = read_references(home) == before
     print(f"\nDone in {seconds:.0f} s{': nothing has changed since the last run' if is_same else ''}.")
     print_summary(home, with_predictions=not is_same)  # what has not changed was shown before
     return 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.datasets.base import IDENTIFIER
@@ -14,18 +12,19 @@ from marvel_assets.evaluation.gate import GateResult
 from marvel_assets.evaluation.metrics import labelled
 from marvel_assets.registry.base import MODELS_URI
 from marvel_assets.registry.model_pairs import ALIAS
-from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, Reference, TableVersion, from_json
+from marvel_assets.storage.references import from_json
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.utils.files import list_files
 from marvel_assets.utils.redaction import escape_control
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from mlflow.entities import LoggedModel
 
     from marvel_assets.datasets.base import Dataset
     from marvel_assets.paths import ProjectPaths
+    from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, TableVersion
     from marvel_assets.storage.tables import Tables
     from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
@@ -35,35 +34,10 @@ ROWS_TO_CHOOSE_FROM = 1_000
 MAX_NAME = 40
 
 
-@dataclass(frozen=True)
-class Materialised:
-    """The references that the assets have handed on so far."""
-
-    references: dict[str, Any]
-
-    @classmethod
-    def read(cls, home: ProjectPaths) -> Materialised:
-        """Read them from the home; an asset that was never materialised has none."""
-        files = list_files(home.references, "*.json")
-        return cls({file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files})
-
-    def table(self, asset: str) -> TableVersion | None:
-        """The table version of an asset."""
-        reference = self._reference(asset)
-        return reference if isinstance(reference, TableVersion) else None
-
-    def model(self, asset: str) -> LoggedModelRef | None:
-        """The logged model of an asset."""
-        reference = self._reference(asset)
-        return reference if isinstance(reference, LoggedModelRef) else None
-
-    def version(self, asset: str) -> ModelVersionRef | None:
-        """The model version of an asset."""
-        reference = self._reference(asset)
-        return reference if isinstance(reference, ModelVersionRef) else None
-
-    def _reference(self, asset: str) -> Reference | None:
-        return from_json(json.dumps(self.references[asset])) if asset in self.references else None
+def read_references(home: ProjectPaths) -> dict[str, Any]:
+    """What each asset has handed on last, by its name; an asset that was never materialised has nothing."""
+    files = list_files(home.references, "*.json")
+    return {file.stem: from_json(file.read_text(encoding="utf-8")) for file in files}
 
 
 def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
@@ -73,14 +47,14 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
         home: the home to summarise.
         with_predictions: whether what the served model says of a few characters of the test set is shown.
     """
-    done = Materialised.read(home)
-    if not done.references:
+    done = read_references(home)
+    if not done:
         yield f"  nothing      has been materialised in {home.root} yet; `make run` does"
         return
     resources = profile_resources(home)
     yield from _rows(done)
-    registered = done.version("basic_model_version")
-    if model := done.model("basic_model"):
+    registered = done.get("basic_model_version")
+    if model := done.get("basic_model"):
         tracking = resources["tracking"]
         if (logged := _find_model(home, tracking, model.model_id)) is None:
             yield f"  model        {model.model_id} is not in {tracking.tracking_uri}; set MLFLOW_TRACKING_URI to the"
@@ -99,7 +73,7 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
             yield f"  {kind:<12} {MODELS_URI}{version.name}/{version.version}, alias {ALIAS}"
     if registered and (served is None or registered.version > served.basic.version):
         yield f"  waiting      {registered.name} version {registered.version}, for the job approve"
-    test_set, predictions = done.table("test_set"), done.table("survival_predictions")
+    test_set, predictions = done.get("test_set"), done.get("survival_predictions")
     if with_predictions and served and test_set and predictions:
         dataset, tables = resources["project"].config.dataset, resources["tables"]
         latest = tables.latest(predictions.name)
@@ -144,9 +118,9 @@ def _model(logged: LoggedModel, registered: ModelVersionRef | None, model: Logge
         yield f"  warning      {'; '.join(result.warnings)}"
 
 
-def _rows(done: Materialised) -> Iterator[str]:
-    raw, train, test = (done.table(asset) for asset in ("raw_characters", "train_set", "test_set"))
-    rejected = done.table("rejected_characters")
+def _rows(done: Mapping[str, Any]) -> Iterator[str]:
+    raw, train, test = (done.get(asset) for asset in ("raw_characters", "train_set", "test_set"))
+    rejected = done.get("rejected_characters")
     if raw:
         yield f"  read         {raw.rows:>7,}  {raw}"
     if train and test:

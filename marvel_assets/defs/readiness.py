@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import re
 from itertools import chain
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from marvel_assets.config import ConfigError
 from marvel_assets.defs import disk_space
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.run_tags import RunTags
@@ -29,9 +26,6 @@ def check_settings(home: ProjectPaths) -> None:
     """
     from marvel_assets.defs.resources import profile_resources
 
-    for name, value in os.environ.items():
-        if name.startswith(("MARVEL_", "MLFLOW_")) and re.search("[\ud800-\udfff]", value):
-            raise ConfigError(f"{name} holds bytes that are not UTF-8 text; set it again.")
     _ = profile_resources(home)["project"].config
     RunTags.collect("no run")
 

@@ -193,7 +193,6 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         ("MLFLOW_TRACKING_URI", "x://y", "MLFLOW_TRACKING_URI is not an address"),
         ("MARVEL_GIT_SHA", "a\nb", "MARVEL_GIT_SHA: expected one line"),
         ("MARVEL_SPARK_SETTINGS", "no-setting", "MARVEL_SPARK_SETTINGS: 'no-setting' is not a setting"),
-        ("MARVEL_SOURCE", os.fsdecode(b"\xff\xfe"), "MARVEL_SOURCE holds bytes that are not UTF-8 text"),
     ],
 )
 def test_a_variable_that_can_not_be_used_is_named(
@@ -288,8 +287,6 @@ def test_a_table_of_that_name_lies_nowhere(tmp_path: Path, record_property: Reco
         ("promote", "promote_pair", {"to": "uat"}, "PromoteConfig\nto\n"),
         ("promote", "promote_pair", {"basic_version": 0}, "PromoteConfig\nbasic_version\n"),
         ("rollback", "rollback_models", {"reason": ""}, "RollbackConfig\nreason\n"),
-        ("rollback", "rollback_models", {"reason": "x" * 501}, "RollbackConfig\nreason\n"),
-        ("rollback", "rollback_models", {"reason": "x", "actor": "a\nb"}, "RollbackConfig\nactor\n"),
         ("approve", "approve_models", {"basic_version": 10**18}, "that basic_model_version has registered"),
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -17,10 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MINUTES = 10
-
-
-NO_INDEX = re.compile(r"Failed to fetch|error sending request|dns error|Connection refused|invalid peer certificate")
-"""What uv says where no package index answers."""
 
 
 class CleanEnvironmentError(RuntimeError):
@@ -48,34 +43,25 @@ def predict_in_clean_environment(
         CleanEnvironmentError: the command failed.
     """
     with tempfile.TemporaryDirectory() as folder:
-        # MLflow writes the path of one of its own files into a shell command as it is: let there be no blank in it.
-        Path(folder, "environment").symlink_to(sys.prefix)
-        bin_folder = Path(folder, "environment", "bin")
         question, answer = Path(folder, "input.json"), Path(folder, "answer.json")
         question.write_text(
             json.dumps({"dataframe_split": json.loads(characters.to_json(orient="split", index=False))})
         )
-        command = [str(bin_folder / "python"), "-m", "mlflow", "models", "predict", "--model-uri", model_uri]
+        command = [sys.executable, "-m", "mlflow", "models", "predict", "--model-uri", model_uri]
         command += ["--input-path", str(question), "--output-path", str(answer), "--env-manager", "uv"]
-        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        environment = (
-            inherited
-            | uv_settings(Path(sys.executable), Path(folder, "uv"))
-            | {
-                "MLFLOW_TRACKING_URI": tracking_uri,
-                "MLFLOW_REGISTRY_URI": registry_uri or tracking_uri,
-                "PATH": f"{bin_folder}{os.pathsep}{os.environ.get('PATH', '')}",
-            }
-        )
+        environment = {
+            **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            **uv_settings(Path(sys.executable), Path(folder, "uv")),
+            "MLFLOW_TRACKING_URI": tracking_uri,
+            "MLFLOW_REGISTRY_URI": registry_uri or tracking_uri,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        }
         done = subprocess.run(  # noqa: S603
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=MINUTES * 60
         )
         if done.returncode != 0 or not answer.exists():
             printed = (done.stdout + done.stderr)[-4000:]
-            if NO_INDEX.search(printed):
-                raise CleanEnvironmentError(
-                    f"The requirements of {model_uri} can't be fetched from a package index; this says nothing of the "
-                    f"model. Run again with a network:\n{printed}"
-                )
-            raise CleanEnvironmentError(f"{model_uri} does not predict from its own requirements:\n{printed}")
+            raise CleanEnvironmentError(
+                f"{model_uri} can't be installed from its own requirements, or does not predict there:\n{printed}"
+            )
         return json.loads(answer.read_text(encoding="utf-8"))

@@ -213,7 +213,6 @@ def characters(
             asset: int(str(session.fetchall(f"SELECT count(*) FROM {asset}")[0][0]))  # noqa: S608
             for asset in CLEANED_TABLES
         }
-        _check_that_no_row_is_lost(raw_characters, counts)
         for asset in selected:
             provenance = {"raw_characters": str(raw_characters), **made_of, "read": raw_characters.rows, **counts}
             if asset == "rejected_characters":
@@ -247,15 +246,6 @@ def _fail_if_all_rejected(raw: TableVersion, commit: Commit, project: Project, t
 def _in_words(reasons: Sequence[tuple[str, int]]) -> str:
     """The commonest reasons for rejections, for a log or an error."""
     return "; ".join(f"{rows:,} rows: {escape_control(reason)}" for reason, rows in reasons[:SHOWN])
-
-
-def _check_that_no_row_is_lost(raw: TableVersion, counts: Mapping[str, int]) -> None:
-    if sum(counts.values()) != raw.rows:
-        raise dg.Failure(
-            f"{raw} has {raw.rows:,} rows, but accepted and rejected rows add up to {sum(counts.values()):,} "
-            f"({dict(counts)}); nothing was written. A rule in cleaning.sql duplicates or drops rows.",
-            allow_retries=False,
-        )
 
 
 def _character_result(

@@ -18,7 +18,6 @@ from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.pipeline_cache import PipelineCache
 from marvel_assets.storage.references import TableVersion
-from marvel_assets.storage.table_scan import TableNotFoundError
 from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.tracking.run_tags import RunTags
@@ -102,7 +101,6 @@ class TuneConfig(dg.Config):
         description="Share of the rows that the search doesn't see; the best is compared with yours on them.",
     )
     seed: int = Field(default=616, ge=0, description="Of the folds and of the search.")
-    version: int | None = Field(default=None, ge=0, description="Version of train_set. Default: the newest.")
     sample: float = Field(default=1.0, gt=0, le=1, description="Share of the training rows, by a hash of their ids.")
     threads: int | None = Field(default=None, ge=1, description="Threads that a fit uses. Default: one for each core.")
 
@@ -125,7 +123,7 @@ def tune_hyperparameters(
     from marvel_assets.training.search import SearchBudget, StudyError, search, to_yaml
 
     settings, home = project.config, ProjectPaths.from_environment()
-    table = _training_table(config, settings.qualified("train_set"), tables)
+    table = _newest(settings.qualified("train_set"), tables)
     read = tables.read(table, dataset_columns(settings.features, settings.target), config.sample)
     training = TrainingRows(to_frame(read, settings.features, settings.target), read[IDENTIFIER].to_pandas())
     del read
@@ -170,17 +168,6 @@ def tune_hyperparameters(
         )
     context.log.info(f"What to paste into {project.config_path}, if you want it:\n{proposal}")
     context.add_output_metadata({"parameters": dg.MetadataValue.md(f"```yaml\n{proposal}```")})
-
-
-def _training_table(config: TuneConfig, name: str, tables: Tables) -> TableVersion:
-    newest = _newest(name, tables)
-    if config.version is None:
-        return newest
-    try:
-        recorded = tables.commit_of(TableVersion(name, config.version, -1, "")).table
-    except TableNotFoundError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
-    return TableVersion(name, config.version, recorded.rows, recorded.content)
 
 
 def _newest(name: str, tables: Tables) -> TableVersion:

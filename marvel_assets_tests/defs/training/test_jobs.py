@@ -159,7 +159,6 @@ def test_a_second_run_goes_on_with_the_same_study(trained: ProjectPaths, tune: C
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"version": 7}, "train_set@v7"),
         ({"folds": 2000}, "2000 folds need 2000 rows of each class"),
     ],
 )
