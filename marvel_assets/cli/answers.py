@@ -61,7 +61,7 @@ def score(home: ProjectPaths, source: str, target: str) -> None:
     dataset: Dataset = resources["project"].config.dataset
     delivered = lookup.columns_to_score(dataset)
     columns = ["name", "id", *dataset.by_name, "reason"]
-    rejected: list[Any] = []
+    rejected = 0
     with _served_model(home, resources) as (name, model), TemporaryDirectory() as scratch:
         asked = {"probability": True, "explain": kind_of(model.model).explains}
         answer = partial(model.predict, None, params=asked)
@@ -77,12 +77,8 @@ def score(home: ProjectPaths, source: str, target: str) -> None:
                 found = session.fetchall(lookup.cleaned_rows_sql(dataset, first, first + ROWS_AT_ONCE - 1))
                 rows = pd.DataFrame(found, columns=columns, dtype=object)
                 write(_answered(rows, answer))
-                rejected += rows.loc[rows["reason"].notna(), ["name", "reason"]].itertuples(index=False, name=None)
-    print(f"{count - len(rejected):,} rows scored, {len(rejected):,} can't be", file=sys.stderr)
-    for who, reason in rejected[:MAX_LISTED]:
-        print(f"  {escape_control(f'{who}: {reason}')}", file=sys.stderr)
-    if len(rejected) > MAX_LISTED:
-        print(f"  and {len(rejected) - MAX_LISTED:,} more; the column `reason` has them all", file=sys.stderr)
+                rejected += int(rows["reason"].notna().sum())
+    print(f"{count - rejected:,} rows scored, {rejected:,} can't be; the column `reason` says why", file=sys.stderr)
 
 
 def explain(home: ProjectPaths, name_or_id: str, picture: str | None) -> None:

@@ -90,7 +90,7 @@ def test_rows_come_through_standard_input_and_output_and_those_that_can_not_be_s
     assert (anna["name"], anna["id"], anna["prediction"]) == ("Anna", "anna", "alive")
     assert anna["why"].count("(") == 3
     assert ben["reason"].startswith('Identity is "known to a few"')
-    assert "1 rows scored, 1 can't be\n  Ben: Identity is" in shown.err
+    assert "1 rows scored, 1 can't be; the column `reason` says why" in shown.err
 
 
 @pytest.mark.usefixtures("ran")

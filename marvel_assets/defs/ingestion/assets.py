@@ -74,7 +74,6 @@ class RawCharactersConfig(dg.Config):
         ),
     )
     generator_rows: int | None = Field(default=None, ge=1, description="Rows of 'generated'. Default: project.yml.")
-    generator_seed: int | None = Field(default=None, ge=0, description="Seed of 'generated'. Default: project.yml.")
 
 
 @dg.asset(
@@ -103,8 +102,9 @@ def raw_characters(
     retraining_lock.acquire(context)
     check_ready(project.config, engine, tracking, unity_catalog)
     name, dataset = project.config.qualified("raw_characters"), project.config.dataset
-    chosen = {"rows": config.generator_rows, "seed": config.generator_seed}
-    generator = project.config.generator.model_copy(update={key: n for key, n in chosen.items() if n is not None})
+    generator = project.config.generator
+    if config.generator_rows is not None:
+        generator = generator.model_copy(update={"rows": config.generator_rows})
     settings = project.config.model_copy(update={"generator": generator})
     looks = sources.fingerprint(config.source, settings)
     with sources.located(config.source, settings) as source:

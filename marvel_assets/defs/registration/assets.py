@@ -84,14 +84,11 @@ def basic_model_version(
         )
     name, gate = project.config.qualified(BASIC_MODEL), project.config.gate
     registry, pairs = unity_catalog.registry(), unity_catalog.pairs(project.config)
-    baselines = Baselines.find(pairs, registry)
-    if baselines.problem and gate.mode == "enforce":
-        raise dg.Failure(f"What is {ALIAS} is not a whole pair: {baselines.problem}.")
-    if not baselines.problem and (reconciled := pairs.reconcile_aliases()):
+    if reconciled := pairs.reconcile_aliases():
         context.log.warning(str(reconciled))
         for event in report_served(reconciled.pair, str(reconciled), tracking, references):
             context.log_event(event)
-        baselines = Baselines.find(pairs, registry)  # without what was found to be rolled back
+    baselines = Baselines.find(pairs, registry)
     known = next(iter(registry.search_versions(name, model_id=basic_model.model_id)), None)
     result = evaluate_challenger_cached(
         context, basic_model, known, baselines, project, tables, tracking, unity_catalog
@@ -125,7 +122,7 @@ def basic_model_version(
     if known is None:
         tracking.client().log_text(basic_model.run_id, card, CARD_FILE)
     tags: dict[str, str] = {}
-    champion_id = baselines.champion.basic.model_id if baselines.champion else pairs.champion_model_id()
+    champion_id = baselines.champion.basic.model_id if baselines.champion else ""
     if champion_id != basic_model.model_id:
         tags = {
             "gate": verdict,

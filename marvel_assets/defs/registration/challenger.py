@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.defs.dataset_inputs import find_dataset_input
-from marvel_assets.registry.base import RegistryError, RegistryUnavailableError
 from marvel_assets.registry.model_pairs import ROLLBACK_REASON
 from marvel_assets.utils.code_versions import code_version, make_cache_key
 
@@ -44,13 +43,11 @@ class Baselines:
     """What a challenger is compared with.
 
     Attributes:
-        champion: the pair that is served; None where there is none, or where it can't be found out.
-        problem: why it can't be found out.
+        champion: the pair that is served; None where there is none.
         best: the best model served so far, where that isn't the champion and nobody rolled it back.
     """
 
     champion: ModelPair | None
-    problem: str = ""
     best: ModelVersion | None = None
 
     @classmethod
@@ -58,14 +55,9 @@ class Baselines:
         """Look them up.
 
         Raises:
-            RegistryUnavailableError: the catalog does not answer, which says nothing of the champion.
+            RegistryError: the registry does not answer, or what is under the alias is not a whole pair.
         """
-        try:
-            champion = pairs.current()
-        except RegistryUnavailableError:
-            raise
-        except RegistryError as error:
-            return cls(None, str(error))
+        champion = pairs.current()
         best_id = champion.basic.tags.get(BEST_SERVED) if champion else None
         if champion is None or best_id in {None, champion.basic.model_id}:
             return cls(champion)
@@ -122,7 +114,7 @@ def evaluate_challenger_cached(
         return replace(before, failures=(), warnings=(*before.failures, *before.warnings), note=note, advice="")
     cache_key = make_cache_key(
         model.model_id,
-        champion.basic.model_id if champion else baselines.problem,
+        champion.basic.model_id if champion else "",
         best.model_id if best else "",
         project.config.gate.model_dump_json(),
         project.config.dataset.slice_columns,
@@ -153,7 +145,7 @@ def _evaluate(
     if baselines.best:
         versions[f"best model served (version {baselines.best.version})"] = baselines.best
     challenger, pipelines = load_pipeline(tracking.files_of(model.model_id)), {}
-    problems = {CHAMPION: baselines.problem} if baselines.problem else {}
+    problems: dict[str, str] = {}
     for name, version in versions.items():
         try:
             pipelines[name] = load_pipeline(unity_catalog.files_of(version))
@@ -166,7 +158,7 @@ def _evaluate(
             scores[name] = probabilities(pipeline, rows, f"the {name}")
         except BrokenModelError as error:
             problems[name] = f"basic version {versions[name].version} can't be scored: {error}"
-    note = "" if versions or problems else "no champion to compare with"
+    note = "" if versions else "no champion to compare with"
     candidate = probabilities(challenger, rows, "the challenger")
     slices = rows[[name for name in project.config.dataset.slice_columns if name in rows.columns]]
     alive = rows[project.config.target].to_numpy()
