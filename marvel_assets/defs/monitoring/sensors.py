@@ -101,26 +101,16 @@ def latest_windows(instance: dg.DagsterInstance, count: int) -> list[Mapping[str
 )
 def run_failure_alert(context: dg.RunFailureSensorContext) -> None:
     """One message for each failed run: job, step, reason."""
-    message = failure_message(context)
-    context.log.error(message["text"])
+    text = failure_text(context)
+    context.log.error(text)
     if address := os.environ.get(WEBHOOK):
-        post(address, message)
+        post(address, {"text": text})
 
 
-def failure_message(context: dg.RunFailureSensorContext) -> dict[str, str]:
-    """The message: ``text`` for people (and chat services), the parts for programs."""
+def failure_text(context: dg.RunFailureSensorContext) -> str:
+    """Which run failed in which step, and why."""
     run = context.dagster_run
-    steps = {
-        event.step_key or "": cause_of(event.step_failure_data.error) for event in context.get_step_failure_events()
-    }
-    step, reason = next(
-        iter(steps.items()), ("", context.failure_event.message or "the worker exited without reporting an error")
-    )
-    where = f" in {step}" if step else ""
-    return {
-        "text": f"Run {run.run_id[:8]} of {run.job_name} failed{where}: {reason}",
-        "run_id": run.run_id,
-        "job": run.job_name,
-        "step": step,
-        "reason": reason,
-    }
+    started = f"Run {run.run_id[:8]} of {run.job_name} failed"
+    for event in context.get_step_failure_events():
+        return f"{started} in {event.step_key}: {cause_of(event.step_failure_data.error)}"
+    return f"{started}: {context.failure_event.message or 'the worker exited without reporting an error'}"

@@ -7,7 +7,7 @@ import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from marvel_assets.defs.alerts import WEBHOOK, WebhookError, post
-from marvel_assets.defs.monitoring.sensors import failure_message, run_failure_alert
+from marvel_assets.defs.monitoring.sensors import failure_text, run_failure_alert
 from marvel_assets_tests.servers.scripted import Answer, serving
 
 ADDRESS_PART = "known-to-nobody"
@@ -58,13 +58,8 @@ def test_runs_that_were_started_at_the_command_line_are_seen():
 
 
 def test_the_message_names_run_job_step_and_reason(context: dg.RunFailureSensorContext):
-    # when
-    message = failure_message(context)
-
-    # then
-    run = context.dagster_run.run_id
-    assert message["text"] == f"Run {run[:8]} of broken failed in breaks: characters.csv: the file is empty."
-    assert (message["run_id"], message["job"], message["step"]) == (run, "broken", "breaks")
+    run = context.dagster_run.run_id[:8]
+    assert failure_text(context) == f"Run {run} of broken failed in breaks: characters.csv: the file is empty."
 
 
 @pytest.mark.parametrize("is_named", [True, False], ids=["named", "not named"])
@@ -79,7 +74,7 @@ def test_a_webhook_that_is_named_gets_the_message(
         run_failure_alert(context)
 
     # then
-    assert [json.loads(body) for body in webhook.bodies] == [failure_message(context)] * is_named
+    assert [json.loads(body) for body in webhook.bodies] == [{"text": failure_text(context)}] * is_named
 
 
 def test_a_webhook_that_is_gone_is_told_without_its_address():
