@@ -81,9 +81,6 @@ def test_serve_loads_nothing_that_was_changed(
     assert not marker.exists()
 
 
-"""Commands one after another: the second time that one opens a file, it is another file."""
-
-
 def test_a_champion_that_was_changed_refuses_the_challenger_with_the_reason(
     home: ProjectPaths, pairs: ModelPairs, templates: Templates
 ):
