@@ -1,5 +1,6 @@
 """What is special to an open-source server: doubled numbers, rows that somebody edited, and its failures."""
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from marvel_assets.registry.unity_catalog_api import UnityCatalogApi
 from marvel_assets.tracking.artifacts import FILES_DIGEST, ModelFilesChangedError, digest_at
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.registry.backends import ALIAS, Backend, Models, register
+from marvel_assets_tests.servers.fault_proxy import FaultProxy, Kind
 from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
 
 CATALOG = "marvel_machines"
@@ -72,6 +74,40 @@ def test_a_number_that_a_foreign_client_was_given_before_is_an_error_until_someb
         with pytest.raises(RegistryError, match=rf"{name}: version 2 was given twice on {server.url}: .* delete the"):
             register(registry, models[1], name)
     assert api.call("GET", f"models/{name}/versions/2")["source"] == "theirs"
+
+
+@pytest.mark.parametrize(
+    ("kind", "call"),
+    [(Kind.CUT, "POST .*/models/versions"), (Kind.LOST, "POST .*/models/versions"), (Kind.LOST, "PATCH .*/finalize")],
+)
+def test_a_version_whose_answer_was_lost_is_there_once(
+    embedded_registry: Backend,
+    server: UnityCatalogServer,
+    models: Models,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: Kind,
+    call: str,
+):
+    # given
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    with FaultProxy(server.url) as proxy:
+        client = connect(embedded_registry.settings["tracking_uri"], tmp_path / "locks", f"uc:{proxy.url}")
+        registry = UnityCatalogRegistry(client, tmp_path / "locks", proxy.url, (tmp_path / "files").as_uri())
+        registry.ensure_model(name)
+        proxy.fail(kind, call)
+
+        # when: MLflow can't repeat every call, so that the first try may fail
+        with contextlib.suppress(RegistryError):
+            register(registry, models[0], name)
+        assert proxy.failed
+        proxy.back()
+        made = register(registry, models[0], name)
+
+        # then
+        assert made.status == "READY"
+        assert registry.search_versions(name) == [made]
 
 
 def test_another_home_gets_a_versions_files_from_the_catalog_alone(
