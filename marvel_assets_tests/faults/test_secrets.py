@@ -165,7 +165,7 @@ def test_an_address_that_holds_one_is_refused_in_dagsters_own_command_too(
     record_property(LOST, len(lost))
 
 
-@pytest.mark.parametrize("address", ["no-address", "http://", "http://[", "http://127.0.0.1:99999", "ftp://127.0.0.1"])
+@pytest.mark.parametrize("address", ["no-address", "http://127.0.0.1:99999"])
 def test_an_address_of_a_webhook_that_is_none_is_not_told(record_property: Record, address: str):
     # given
     from marvel_assets.defs.alerts import WebhookError, post
