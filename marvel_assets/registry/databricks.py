@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from marvel_assets.registry.base import RegistryError
 from marvel_assets.registry.mlflow import MlflowRegistry, to_model_version
+from marvel_assets.utils.databricks import databricks_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from marvel_assets.registry.base import ModelVersion
 
-PROFILE = "://"
-HTTP_SECONDS = 10
 RETRY_SECONDS = 20
 
 
@@ -51,15 +50,11 @@ def workspace_of(registry_uri: str) -> WorkspaceClient:
         RegistryError: there are no credentials.
     """
     from databricks.sdk import WorkspaceClient
-    from databricks.sdk.config import Config
 
-    profile = registry_uri.partition(PROFILE)[2] or None
     try:
-        return WorkspaceClient(
-            config=Config(profile=profile, http_timeout_seconds=HTTP_SECONDS, retry_timeout_seconds=RETRY_SECONDS)
-        )
+        return WorkspaceClient(config=databricks_config(registry_uri.partition("://")[2] or None, RETRY_SECONDS))
     except ValueError as error:
-        raise RegistryError(f"Databricks has no credentials to use: {error}") from error
+        raise RegistryError(str(error)) from error
 
 
 def has_schema(workspace: WorkspaceClient, catalog: str, schema: str) -> bool:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 
 from marvel_assets.spark.java import SparkError
-
-HTTP_SECONDS, RETRY_SECONDS = 10, 20
-"""How long a workspace that does not answer is waited for."""
+from marvel_assets.utils.databricks import databricks_config
 
 
 def check_reachable(url: str, seconds: float) -> None:
@@ -43,14 +41,12 @@ def check_compute(profile: str | None) -> None:
     Raises:
         SparkError: there are no credentials, or no compute is named.
     """
-    from databricks.sdk.config import Config
-
     if profile is None and os.environ.get("SPARK_REMOTE"):
         return
     try:
-        config = Config(profile=profile, http_timeout_seconds=HTTP_SECONDS, retry_timeout_seconds=RETRY_SECONDS)
+        config = databricks_config(profile)
     except ValueError as error:
-        raise SparkError(f"Databricks has no credentials to use: {error}") from error
+        raise SparkError(str(error)) from error
     if not (config.cluster_id or config.serverless_compute_id):
         raise SparkError(
             f"No compute on {config.host} is named. Set DATABRICKS_CLUSTER_ID to a cluster's id, or "

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from marvel_assets.tracking.mlflow_store import DEFAULT_EXPERIMENT, StoreError, artifact_root_of, connect
+from marvel_assets.utils.databricks import databricks_config
 from marvel_assets.utils.errors import causes
 
 OUTAGE = re.compile(r"API request to https?://\S+ failed with (timeout )?exception")
@@ -25,6 +26,9 @@ def check_health(uri: str, locks: Path, registry_uri: str | None = None) -> list
     Returns:
         A sentence for what keeps the store from being used; none where it is ready.
     """
+    if uri.startswith("databricks"):
+        # MLflow would ask a workspace that is away for minutes; the registry's look names it in seconds.
+        return _missing_credentials(uri)
     import mlflow
 
     part = f"tracking {'server' if uri.startswith('http') else 'database'} at {uri}"
@@ -41,6 +45,15 @@ def check_health(uri: str, locks: Path, registry_uri: str | None = None) -> list
         return [str(error)]
     except Exception as error:  # noqa: BLE001 - clients of databases and stores have no exception in common
         return [f"MLflow's {part} {_reason(error)}"]
+    return []
+
+
+def _missing_credentials(uri: str) -> list[str]:
+    """Whether anything says as whom ``databricks[://profile]`` is to be used."""
+    try:
+        databricks_config(uri.partition("://")[2] or None)
+    except ValueError as error:
+        return [str(error)]
     return []
 
 

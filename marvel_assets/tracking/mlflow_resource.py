@@ -77,7 +77,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def problems(self) -> list[str]:
         """What keeps the tracking store from being used; a database in the home needs nothing."""
-        if self.artifact_root is not None or self._is_databricks:
+        if self.artifact_root is not None:
             return []
         return check_health(self.tracking_uri, Path(self.locks), self.registry_uri)
 

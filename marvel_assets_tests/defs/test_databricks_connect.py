@@ -30,28 +30,33 @@ def client() -> Path:
     pytest.skip("Databricks Connect needs Python 3.12 or 3.13, and neither python3.12 nor python3.13 runs here")
 
 
+@pytest.mark.parametrize(
+    "header", ["", ";x-databricks-cluster-id=of-the-tests"], ids=["workers score", "client scores"]
+)
 def test_graph_unchanged_run_change_feed_retraining_and_rollback(
     client: Path,
+    header: str,
     databricks_workspace: DatabricksWorkspace,
     spark_home: ProjectPaths,
     small_project: Path,
     tmp_path: Path,
 ):
-    # given: the one catalog that this server has, and the header by which MLflow takes it for Databricks
+    # given: the one catalog that this server has; MLflow takes it for Databricks by the header, and workers score
+    # without it, in the client's environment, since a function that is sent needs the Python that it was made by
     project, content = tmp_path / "project.yml", yaml.safe_load(small_project.read_text())
     content["dev"] = {"catalog_name": "spark_catalog", "schema_name": "walked_through"}
     project.write_text(yaml.safe_dump(content))
     databricks_workspace.registry.catalogs.add("spark_catalog")
 
     # when
-    with spark_connect_server(spark_home) as port:
+    with spark_connect_server(spark_home, client) as port:
         settings = {
             "MARVEL_HOME": str(spark_home.root),
             "MARVEL_CONFIG": str(project),
             "MARVEL_PROFILE": "databricks",
             "DATABRICKS_HOST": databricks_workspace.url,
             "DATABRICKS_TOKEN": databricks_workspace.token,
-            "SPARK_REMOTE": f"sc://127.0.0.1:{port}/;x-databricks-cluster-id=of-the-tests",
+            "SPARK_REMOTE": f"sc://127.0.0.1:{port}/{header}",
         }
         done = subprocess.run(
             [client, "-m", "marvel_assets_tests.defs.databricks_walk", tmp_path],

@@ -7,7 +7,6 @@ from deltalake import write_deltalake
 from pyarrow import array, table
 
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.registry.base import RegistryError
 from marvel_assets.registry.unity_catalog_api import UnityCatalogApi
 from marvel_assets.registry.unity_catalog_tables import register_table
 from marvel_assets_tests.graph import run_graph, succeeded
@@ -93,16 +92,6 @@ def test_a_table_of_somebody_else_under_that_name_is_left_as_it_is(
     # then
     assert f"The table {name} on {api.url} is at {tmp_path / 'theirs'}, not at {folder}" in reason
     assert api.call("GET", f"tables/{name}")["storage_location"] == (tmp_path / "theirs").as_uri()
-
-
-def test_a_server_that_refuses_is_named(name: str, folder: Path):
-    # given
-    with UnityCatalogServer() as server:
-        server.fail_with = 403
-
-        # then
-        with pytest.raises(RegistryError, match=f"{server.url} refused GET tables/{name}: 403"):
-            register(UnityCatalogApi(server.url), name, folder)
 
 
 @pytest.mark.integration

@@ -106,3 +106,26 @@ def test_a_database_that_was_not_made_yet_is_not_made_by_the_look(home: ProjectP
     # then
     assert check_health(f"sqlite:///{tmp_path / 'mlflow.db'}", home.locks) == []
     assert not (tmp_path / "mlflow.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({}, "Databricks has no credentials to use: "),
+        ({"DATABRICKS_HOST": "http://127.0.0.1:1", "DATABRICKS_TOKEN": "a token"}, None),
+    ],
+    ids=["nothing", "a workspace"],
+)
+def test_credentials_that_nothing_names_are_missing_before_a_workspace_is_asked(
+    home: ProjectPaths, settings: dict[str, str], problem: str | None, monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    monkeypatch.setenv("HOME", str(home.root))  # where a configuration file would be
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+
+    # when
+    problems = check_health("databricks", home.locks)
+
+    # then
+    assert [told.startswith(str(problem)) for told in problems] == ([True] if problem else [])
