@@ -30,11 +30,10 @@ def client() -> Path:
     pytest.skip("Databricks Connect needs Python 3.12 or 3.13, and neither python3.12 nor python3.13 runs here")
 
 
-@pytest.mark.parametrize(
-    "header", ["", ";x-databricks-cluster-id=of-the-tests"], ids=["workers score", "client scores"]
-)
+@pytest.mark.parametrize(("scorer", "header"), [("workers", ""), ("client", ";x-databricks-cluster-id=of-the-tests")])
 def test_graph_unchanged_run_change_feed_retraining_and_rollback(
     client: Path,
+    scorer: str,
     header: str,
     databricks_workspace: DatabricksWorkspace,
     spark_home: ProjectPaths,
@@ -44,7 +43,7 @@ def test_graph_unchanged_run_change_feed_retraining_and_rollback(
     # given: the one catalog that this server has; MLflow takes it for Databricks by the header, and workers score
     # without it, in the client's environment, since a function that is sent needs the Python that it was made by
     project, content = tmp_path / "project.yml", yaml.safe_load(small_project.read_text())
-    content["dev"] = {"catalog_name": "spark_catalog", "schema_name": "walked_through"}
+    content["dev"] = {"catalog_name": "spark_catalog", "schema_name": f"scored_by_{scorer}"}
     project.write_text(yaml.safe_dump(content))
     databricks_workspace.registry.catalogs.add("spark_catalog")
 
@@ -57,6 +56,8 @@ def test_graph_unchanged_run_change_feed_retraining_and_rollback(
             "DATABRICKS_HOST": databricks_workspace.url,
             "DATABRICKS_TOKEN": databricks_workspace.token,
             "SPARK_REMOTE": f"sc://127.0.0.1:{port}/{header}",
+            # to compile code for each query takes longer than to run it on so few rows
+            "MARVEL_SPARK_SETTINGS": "spark.sql.codegen.wholeStage=false spark.sql.codegen.factoryMode=NO_CODEGEN",
         }
         done = subprocess.run(
             [client, "-m", "marvel_assets_tests.defs.databricks_walk", tmp_path],
