@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from marvel_assets.sources.base import SourceError, check_columns, number_rows
-from marvel_assets.sources.parquet import DecompressionBudget, cast_to_strings, check_castable
+from marvel_assets.sources.parquet import cast_to_strings
 from marvel_assets.utils.redaction import escape_control
 
 if TYPE_CHECKING:
@@ -104,10 +104,7 @@ class DeltaSource:
             names = [self.dataset.delivered_names.get(name, name) for name in found]
             check_columns(names, self.dataset.source_columns, self.label)
             columns = [found[names.index(column)] for column in self.dataset.source_columns]
-            check_castable(pa.schema(table.schema()), columns, self.label)
-            packed = sum(pa.table(table.get_add_actions(flatten=True))["size_bytes"].to_pylist())
-            budget = DecompressionBudget(packed, self.label)
             for batch in pa.RecordBatchReader.from_stream(table.scan(columns=columns)):
-                yield from cast_to_strings(batch, columns, self.label, budget)
+                yield cast_to_strings(batch, columns, self.label)
         except (DeltaError, pa.ArrowException, OSError) as error:
             raise SourceError(f"{self.label}: the Delta table can't be read: {escape_control(str(error))}") from error

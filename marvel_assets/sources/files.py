@@ -6,14 +6,13 @@ import csv
 import gzip
 import hashlib
 import io
-import os
 import re
 import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from marvel_assets.sources.base import NoRowsError, SourceError, check_columns, expected, number_rows
-from marvel_assets.sources.parquet import DecompressionBudget, parquet_batches
+from marvel_assets.sources.parquet import parquet_batches
 from marvel_assets.utils.redaction import escape_control
 
 if TYPE_CHECKING:
@@ -31,19 +30,13 @@ BLOCK_BYTES = 16 << 20
 HEAD_BYTES = 1 << 20
 """How much of a file is looked at before it is parsed; the names of the columns must be in it."""
 
-DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+DELIMITERS = ",;\t|"
 PARQUET_MARK = b"PAR1"
 GZIP_MARK = b"\x1f\x8b"
 REFUSED_MARKS = {
-    b"\xff\xfe\x00\x00": "UTF-32",
-    b"\x00\x00\xfe\xff": "UTF-32",
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
-    b"PK\x03\x04": "packed (zip)",
-    b"BZh": "packed (bzip2)",
-    b"\xfd7zXZ\x00": "packed (xz)",
-    b"\x28\xb5\x2f\xfd": "packed (zstd)",
-    b"7z\xbc\xaf\x27\x1c": "packed (7z)",
+    b"\xff\xfe": "the file is UTF-16; save it as UTF-8",
+    b"\xfe\xff": "the file is UTF-16; save it as UTF-8",
+    b"PK\x03\x04": "the file is a zip archive or a spreadsheet; unpack it, or save it as CSV",
 }
 
 
@@ -62,16 +55,11 @@ class InputFile(NamedTuple):
 
 
 class Dialect(NamedTuple):
-    """Dialect of a CSV file: delimiter, and how quotes are escaped."""
+    """How a CSV file is written: with which delimiter, and whether backslashes escape quotes or quotes are doubled."""
 
     header: list[str]
     delimiter: str
     has_backslashes: bool
-
-    def __str__(self) -> str:
-        """The dialect in words, for the log."""
-        quotes = "a backslash before them" if self.has_backslashes else "doubling them"
-        return f"{DELIMITERS[self.delimiter]} between cells and quotes escaped by {quotes}"
 
 
 @contextmanager
@@ -79,19 +67,18 @@ def open_source(path: Path, label: str) -> Iterator[BufferedReader]:
     """The file's bytes.
 
     Raises:
-        SourceError: it can't be opened or read, or is not an ordinary file, whose end might never come.
+        SourceError: it can't be opened, read or unpacked.
     """
     try:
-        if path.exists() and not path.is_file():
-            raise SourceError(f"{label}: is not an ordinary file; expected CSV or Parquet.")
         content = path.open("rb")
     except OSError as error:
         raise SourceError(f"{label}: the file can't be opened: {error.strerror}.") from error
     with content:
         try:
             yield content
-        except OSError as error:
-            raise SourceError(f"{label}: the file can't be read: {error.strerror or error}.") from error
+        except (OSError, EOFError, zlib.error) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise SourceError(f"{label}: the file can't be read: {reason}.") from error
 
 
 def hashed(path: Path, label: str) -> InputFile:
@@ -116,22 +103,11 @@ def read_files(files: Iterable[InputFile], dataset: Dataset) -> Iterator[pa.Reco
         dataset: names the columns, and how CSV files are encoded.
 
     Raises:
-        SourceError: no file has rows, or one is neither CSV nor Parquet, isn't UTF-8, lacks a column, is packed beyond
-            measure, or is not (or no longer) the one that is meant. Raised before the file's first batch where its
-            head shows it, else at the batch that does, or after the last one.
+        SourceError: no file has rows, or one is neither CSV nor Parquet, isn't UTF-8, lacks a column, or is not (or no
+            longer) the one that is meant. Raised before the file's first batch where its head shows it, else at the
+            batch that does, or after the last one.
     """
     return number_rows(_batches_of_all(files, dataset), dataset.source_columns)
-
-
-def find_dialect(path: Path, label: str, dataset: Dataset) -> Dialect | None:
-    """How a CSV file is written, or None where it is Parquet or nothing that can be read.
-
-    Raises:
-        SourceError: it can't be opened, or its first line is not CSV.
-    """
-    with open_source(path, label) as packed:
-        head = _unpacked(packed, label).read(HEAD_BYTES)
-    return None if not head or head.startswith((PARQUET_MARK, *REFUSED_MARKS)) else _dialect_of(head, label, dataset)
 
 
 def _batches_of_all(files: Iterable[InputFile], dataset: Dataset) -> Iterator[pa.RecordBatch]:
@@ -150,17 +126,16 @@ def _batches_of_all(files: Iterable[InputFile], dataset: Dataset) -> Iterator[pa
 def _batches_of(file: InputFile, dataset: Dataset) -> Iterator[pa.RecordBatch]:
     label, rows = file.label, 0
     with _verified(file) as packed:
-        content = _unpacked(packed, label)
+        content = _unpacked(packed)
         head = content.read(HEAD_BYTES)
         content.seek(0)
         if not head:
             raise NoRowsError(
                 f"{label}: the file is empty; expected CSV or Parquet with {expected(dataset.source_columns)}."
             )
-        for mark, kind in REFUSED_MARKS.items():
+        for mark, problem in REFUSED_MARKS.items():
             if head.startswith(mark):
-                what_to_do = "unpack it, since what comes out has no bounds" if "packed" in kind else "save it as UTF-8"
-                raise SourceError(f"{label}: the file is {kind}; {what_to_do}. Expected CSV or Parquet.")
+                raise SourceError(f"{label}: {problem}. Expected CSV or Parquet.")
         is_parquet = head.startswith(PARQUET_MARK)
         columns = list(dataset.source_columns)
         for batch in (
@@ -180,10 +155,10 @@ def _verified(file: InputFile) -> Iterator[BufferedReader]:
         SourceError: they are not. It takes the place of the errors that a half-written file leads to.
     """
     with open_source(file.path, file.label) as content:
-        problem = None
+        problem: Exception | None = None
         try:
             yield content
-        except SourceError as error:
+        except (SourceError, OSError, EOFError, zlib.error) as error:
             problem = error
         if file.sha256 is not None and _sha256(content) != file.sha256:
             raise SourceError(
@@ -194,33 +169,11 @@ def _verified(file: InputFile) -> Iterator[BufferedReader]:
             raise problem
 
 
-class _Gunzipped(gzip.GzipFile):
-    """The text of a gzip file, of which no more comes out than a genuine one holds."""
-
-    def __init__(self, packed: BufferedReader, label: str) -> None:
-        super().__init__(fileobj=packed)
-        self._label = label
-        self._budget = DecompressionBudget(os.fstat(packed.fileno()).st_size, label)
-
-    def read(self, size: int | None = -1) -> bytes:
-        """The next bytes.
-
-        Raises:
-            SourceError: too many come out, or the file is broken.
-        """
-        try:
-            content = super().read(size)
-        except (EOFError, OSError, zlib.error) as error:
-            raise SourceError(f"{self._label}: begins as gzip and can't be unpacked: {error}.") from error
-        self._budget.spend(len(content))
-        return content
-
-
-def _unpacked(content: BufferedReader, label: str) -> BufferedReader | _Gunzipped:
+def _unpacked(content: BufferedReader) -> BufferedReader | gzip.GzipFile:
     """The file's bytes, or what a gzip file holds."""
     is_packed = content.read(len(GZIP_MARK)) == GZIP_MARK
     content.seek(0)
-    return _Gunzipped(content, label) if is_packed else content
+    return gzip.GzipFile(fileobj=content) if is_packed else content
 
 
 def _sha256(content: BufferedReader) -> str:
@@ -229,7 +182,7 @@ def _sha256(content: BufferedReader) -> str:
 
 
 def _csv_batches(
-    content: BufferedReader | _Gunzipped, head: bytes, label: str, dataset: Dataset
+    content: BufferedReader | gzip.GzipFile, head: bytes, label: str, dataset: Dataset
 ) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
@@ -271,13 +224,13 @@ def _dialect_of(head: bytes, label: str, dataset: Dataset) -> Dialect:
     """
     # What follows the names is left to Arrow, which reports the column that isn't in this encoding.
     encoding = dataset.encoding.upper()
-    begin = head.decode("utf-8-sig" if encoding == "UTF-8" else encoding, errors="surrogateescape")
-    headers = {}
+    begin = head.decode("utf-8-sig" if encoding == "UTF-8" else encoding, errors="replace")
     try:
-        for delimiter in DELIMITERS:
-            headers[delimiter] = next(csv.reader(io.StringIO(begin, newline=""), delimiter=delimiter), [])
-        ",".join(headers[","]).encode()
-    except (UnicodeEncodeError, csv.Error) as error:
+        headers = {
+            delimiter: next(csv.reader(io.StringIO(begin, newline=""), delimiter=delimiter), [])
+            for delimiter in DELIMITERS
+        }
+    except csv.Error as error:
         columns = expected(dataset.source_columns)
         raise SourceError(f"{label}: the first line is not CSV in {encoding}; expected {columns}.") from error
     delimiter = max(headers, key=lambda each: len(set(dataset.source_columns) & set(headers[each])))
@@ -297,4 +250,8 @@ def _explain(problem: str, dialect: Dialect) -> str:
             f"a row is longer than {BLOCK_BYTES >> 20} MB, as is what follows a quotation mark that is never closed; "
             "mend that row."
         )
-    return f"the file can't be read as CSV with {dialect}: {escape_control(problem)} (the header is the first row)"
+    quotes = "escaped by backslashes" if dialect.has_backslashes else "doubled within cells"
+    return (
+        f"the file can't be read as CSV with {dialect.delimiter!r} between cells and quotes {quotes}: "
+        f"{escape_control(problem)} (the header is the first row)"
+    )

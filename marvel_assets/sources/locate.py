@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from marvel_assets.sources.base import Source, SourceError
 from marvel_assets.sources.delta import DeltaSource, is_delta_table
-from marvel_assets.sources.files import InputFile, find_dialect, hashed, read_files
+from marvel_assets.sources.files import InputFile, hashed, read_files
 from marvel_assets.sources.generated import GeneratedSource
 from marvel_assets.utils.redaction import escape_control, redact_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     import pyarrow as pa
 
@@ -45,14 +45,14 @@ class FileSource:
         path: where it is.
         dataset: names the columns.
         of_folder: the files of the folder that are read, in order; those that come later are not seen.
-        left_out: names of what else is in the folder, hidden files and markers such as ``_SUCCESS`` aside.
+        notes: what else is in the folder, hidden files and markers such as ``_SUCCESS`` aside.
     """
 
     label: str
     path: Path
     dataset: Dataset
     of_folder: tuple[Path, ...] = ()
-    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -60,35 +60,14 @@ class FileSource:
         contents = [(file.path.name if self.of_folder else "", file.sha256) for file in self._hashed]
         return "files:" + hashlib.sha256(json.dumps(contents).encode()).hexdigest()
 
-    @property
-    def notes(self) -> Sequence[str]:
-        """How CSV files are written, unless with commas and doubled quotes; and what is left out."""
-        unusual: dict[str, str] = {}
-        for file in self.files:  # of files that are written alike, the first is named
-            dialect = find_dialect(file.path, file.label, self.dataset)
-            if dialect and (dialect.delimiter, dialect.has_backslashes) != (",", False):
-                unusual.setdefault(str(dialect), f"{file.label} has {dialect}")
-        notes = list(unusual.values())
-        if self.left_out:
-            notes.append(
-                f"{self.label}: {shorten(self.left_out)} not read; of a folder only its own *.csv, *.csv.gz and "
-                "*.parquet files are. Unpack other packed files, and move those of subfolders up."
-            )
-        return notes
-
-    @property
-    def files(self) -> list[InputFile]:
-        """What is read, with the names that errors give it."""
-        names = [(path, escape_control(str(Path(self.label) / path.name))) for path in self.of_folder]
-        return [InputFile(path, label) for path, label in names or [(self.path, self.label)]]
-
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows of all files, numbered through; an error in the end where they are not those of the digest."""
         return read_files(self._hashed, self.dataset)
 
     @cached_property
     def _hashed(self) -> list[InputFile]:
-        return [hashed(file.path, file.label) for file in self.files]
+        named = [(path, escape_control(str(Path(self.label) / path.name))) for path in self.of_folder]
+        return [hashed(path, label) for path, label in named or [(self.path, self.label)]]
 
 
 def locate(setting: str, scratch: Path, dataset: Dataset, generator: Generator) -> Source:
@@ -216,16 +195,16 @@ def _folder(folder: Path, label: str, dataset: Dataset) -> FileSource:
         files = tuple(path for path in visible if path.name.lower().endswith(FILE_ENDINGS) and not path.is_dir())
     except OSError as error:
         raise SourceError(f"{label}: the folder can't be listed: {error.strerror}.") from error
-    left_out = tuple(escape_control(path.name) for path in visible if path not in files)
+    left_out = ", ".join(escape_control(path.name) for path in visible if path not in files)
+    left_out = textwrap.shorten(left_out, MAX_NAMES_LENGTH, placeholder=" …")
     if not files:
         raise SourceError(
             f"{label}: the folder holds no *.csv, *.csv.gz or *.parquet and is not a Delta table (looked in "
-            f"{folder.absolute()}, not in its subfolders; found {shorten(left_out) or 'nothing'}); put files there, "
+            f"{folder.absolute()}, not in its subfolders; found {left_out or 'nothing'}); put files there, "
             "unpacked, or set MARVEL_SOURCE to another place."
         )
-    return FileSource(label, folder, dataset, files, left_out)
-
-
-def shorten(names: Sequence[str]) -> str:
-    """The first of some names."""
-    return textwrap.shorten(", ".join(names), MAX_NAMES_LENGTH, placeholder=" …")
+    note = (
+        f"{label}: {left_out} not read; of a folder only its own *.csv, *.csv.gz and *.parquet files are. Unpack other "
+        "packed files, and move those of subfolders up."
+    )
+    return FileSource(label, folder, dataset, files, (note,) if left_out else ())

@@ -4,10 +4,9 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import duckdb
+import pandas as pd
 import pytest
 import yaml
-from deltalake import DeltaTable
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -19,16 +18,13 @@ from marvel_assets.sources.locate import locate
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets_tests.commands import TABLES, State, state_of
 from marvel_assets_tests.faults.conftest import INPUTS, LOST
-from marvel_assets_tests.faults.deliveries import ACCEPTED, COLUMNS, HOSTILE, REFUSED, as_csv, soiled
+from marvel_assets_tests.faults.deliveries import ACCEPTED, COLUMNS, HOSTILE, ROWS, as_csv, soiled
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.graph import failure_of, run_graph
 from marvel_assets_tests.homes import Templates, copy_of
 from marvel_assets_tests.kaggle import SOURCE_COLUMNS, cleaning_sql, digested_source_sql, rejected_sql, split_sql
 
 Record = Callable[[str, object], None]
-
-
-NO_MODEL = ["only the living", "everything missing", "an unknown identity only", "nulls"][: amount(2, 4)]
 
 
 @pytest.fixture(scope="module")
@@ -49,38 +45,24 @@ def counts_of(state: State) -> dict[str, int]:
     return {name: state.table_rows[name] for name in TABLES}
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_a_delivery_that_cannot_be_read_is_refused_by_name(tmp_path: Path, record_property: Record, name: str):
-    # given
-    make, told = REFUSED[name]
-    source = tmp_path / "characters.csv"
-    source.write_bytes(make())
-
-    # when
-    with pytest.raises(SourceError, match=told) as error:
-        ingested(source, tmp_path)
-
-    # then
-    assert str(error.value).startswith(f"{source}: ")
-    assert str(error.value).isprintable()
-    assert len(str(error.value)) < 2_000
-    record_property(INPUTS, 1)
-
-
-@pytest.mark.parametrize("name", ["a missing column", "texts that are none", *[*REFUSED][amount(len(REFUSED), 0) :]])
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [(ROWS.drop(columns="Alive"), "column 'Alive' is missing"), (ROWS[:0], "the file has columns and no rows")],
+    ids=["a missing column", "no rows"],
+)
 def test_a_delivery_that_is_refused_changes_nothing(
-    served: tuple[ProjectPaths, Path], small_project: Path, record_property: Record, name: str
+    served: tuple[ProjectPaths, Path], small_project: Path, record_property: Record, rows: pd.DataFrame, problem: str
 ):
     # given
     home, source = served
     before = state_of(home, small_project)
-    source.write_bytes(REFUSED[name][0]())
+    source.write_bytes(as_csv(rows))
 
     # when
     result = run_graph(home, source)
 
     # then
-    assert failure_of(result).startswith(f"marvel_assets.sources.base.SourceError: {source}: ")
+    assert f"Error: {source}: {problem}" in failure_of(result)
     after = state_of(home, small_project)
     lost = sum(after.table_rows[table] != before.table_rows[table] for table in TABLES)
     record_property(INPUTS, 1)
@@ -97,7 +79,7 @@ def test_of_a_delivery_that_can_be_read_each_row_is_accepted_or_rejected_with_a_
     # given
     make, is_right = ACCEPTED[name]
     source = tmp_path / "characters"
-    source.write_bytes(make())
+    source.write_bytes(as_csv(make()))
 
     # when
     found = ingested(source, tmp_path)
@@ -128,16 +110,14 @@ def ingested(source: Path, folder: Path) -> dict[str, int]:
     return {"read": read, "rejected": refused, "lost": abs(read - accepted - refused), "without a reason": unexplained}
 
 
-@pytest.mark.parametrize(
-    "name", ["only the living", "everything missing", "an unknown identity only", "nulls"][: amount(2, 4)]
-)
+@pytest.mark.parametrize("name", ["only the living", "everything missing"])
 def test_rows_that_no_model_can_be_made_of_leave_the_served_model_where_it_is(
     served: tuple[ProjectPaths, Path], small_project: Path, record_property: Record, name: str
 ):
     # given
     home, source = served
     before = state_of(home, small_project)
-    source.write_bytes(ACCEPTED[name][0]())
+    source.write_bytes(as_csv(ACCEPTED[name][0]()))
 
     # when
     result = run_graph(home, source)
@@ -209,7 +189,7 @@ def quoted(cell: str) -> str:
 def test_of_any_table_no_row_is_lost(tmp_path: Path, record_property: Record):
     tried, lost = [], []
 
-    @settings(max_examples=amount(30, 2_000), deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=amount(15, 2_000), deadline=None, suppress_health_check=list(HealthCheck))
     @given(tables)
     def any_table(rows: list[list[str]]) -> None:
         # given
@@ -237,7 +217,7 @@ def test_any_bytes_are_read_whole_or_refused_by_name(tmp_path: Path, record_prop
     line = b",".join([b"x"] * len(SOURCE_COLUMNS)) + b"\n"
     pieces = st.lists(st.one_of(st.binary(max_size=20), st.sampled_from([line, b'"', b",", b"\n", b"\r", b"\x00"])))
 
-    @settings(max_examples=amount(60, 5_000), deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=amount(30, 5_000), deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.sampled_from([b"", header, b"PAR1", b"\xef\xbb\xbf" + header]), pieces)
     @example(header, [line, b'"', line])
     @example(header, [b'"\n', line])
@@ -262,25 +242,3 @@ def test_any_bytes_are_read_whole_or_refused_by_name(tmp_path: Path, record_prop
     any_bytes()
     record_property(INPUTS, len(tried))
     record_property(LOST, sum(lost))
-
-
-def test_the_tables_hold_what_the_reader_read_of_hostile_cells(tmp_path: Path, record_property: Record):
-    # given: the way through Delta and back
-    source = tmp_path / "characters.csv"
-    source.write_bytes(as_csv(soiled("Name")))
-    engine = DuckDBEngine(scratch=str(tmp_path / "scratch"))
-
-    # when
-    with engine.session() as session:
-        session.read_source(locate(str(source), tmp_path, DATASET, Generator()), "delivered")
-        session.create_view(digested_source_sql("delivered"), "raw_characters")
-        session.write("raw_characters", tmp_path / "table", "{}")
-
-    # then
-    stored = DeltaTable(tmp_path / "table").scan()
-    names = [name for (name,) in duckdb.sql("SELECT Name FROM stored ORDER BY source_row").fetchall()]
-    lost = sum(found != meant for found, meant in zip(names, soiled("Name")["Name"], strict=True))
-    record_property(INPUTS, len(names))
-    record_property(LOST, lost)
-    assert stored is not None
-    assert lost == 0

@@ -26,17 +26,8 @@ def append(file: Path) -> None:
         content.write(as_csv(ROWS[:5].assign(PageID="later")).partition(b"\n")[2])
 
 
-def append_half_a_row(file: Path) -> None:
-    with file.open("ab") as content:
-        content.write(b"half a")
-
-
 def truncate(file: Path) -> None:
     os.truncate(file, file.stat().st_size // 2)
-
-
-def empty(file: Path) -> None:
-    os.truncate(file, 0)
 
 
 def rewrite_unnoticed(file: Path) -> None:
@@ -54,16 +45,12 @@ def replace(file: Path) -> None:
     other.replace(file)
 
 
-CHANGES = [append, append_half_a_row, truncate, empty, rewrite_unnoticed, replace]
-
-
 def source_at(path: Path) -> Source:
     return locate(str(path), path.parent, DATASET, Generator())
 
 
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("ending", ["csv", "parquet"])
-@pytest.mark.parametrize("in_folder", [False, True], ids=["a file", "a file of a folder"])
+@pytest.mark.parametrize("change", [append, truncate, rewrite_unnoticed, replace])
+@pytest.mark.parametrize(("ending", "in_folder"), [("csv", False), ("parquet", True)])
 def test_a_file_that_changes_after_it_was_hashed_is_not_read(
     tmp_path: Path, record_property: Record, change: Callable[[Path], None], ending: str, *, in_folder: bool
 ):
@@ -82,13 +69,13 @@ def test_a_file_that_changes_after_it_was_hashed_is_not_read(
         list(source.batches())
 
 
-@pytest.mark.parametrize("change", [append, truncate, rewrite_unnoticed])
+@pytest.mark.parametrize("change", [append, truncate])
 def test_a_file_that_changes_between_two_batches_is_an_error_in_the_end(
     tmp_path: Path, record_property: Record, change: Callable[[Path], None]
 ):
     # given
     file = tmp_path / "characters.csv"
-    pd.concat([ROWS.assign(Teams="x" * 20_000)] * 2).to_csv(file, index=False)
+    pd.concat([ROWS.assign(Teams="x" * 10_000)] * 2).to_csv(file, index=False)
     batches = source_at(file).batches()
     next(batches)
 
@@ -104,7 +91,7 @@ def test_a_file_that_changes_between_two_batches_is_an_error_in_the_end(
 def test_a_file_that_is_replaced_while_it_is_read_is_read_to_its_end(tmp_path: Path, record_property: Record):
     # given: whoever reads keeps the old file open
     file = tmp_path / "characters.csv"
-    many = pd.concat([ROWS.assign(Teams="x" * 20_000)] * 2)
+    many = pd.concat([ROWS.assign(Teams="x" * 10_000)] * 2)
     many.to_csv(file, index=False)
     batches = source_at(file).batches()
     first = next(batches)
@@ -120,15 +107,15 @@ def test_a_file_that_is_replaced_while_it_is_read_is_read_to_its_end(tmp_path: P
 
 
 @pytest.fixture
-def third_opening() -> Iterator[Callable[[Path, Callable[[Path], None]], None]]:
-    """Changes a file when it is opened for the third time: then it was looked at and hashed, and not yet read."""
+def second_opening() -> Iterator[Callable[[Path, Callable[[Path], None]], None]]:
+    """Changes a file when it is opened for the second time: then it was hashed, and not yet read."""
     watched: dict[str, tuple[list[str], Callable[[Path], None]]] = {}
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:
         if event == "open" and watched and str(arguments[0]) in watched:
             seen, change = watched[str(arguments[0])]
             seen.append("opened")
-            if len(seen) == 3:
+            if len(seen) == 2:
                 change(Path(str(arguments[0])))
 
     sys.addaudithook(watch)
@@ -136,18 +123,16 @@ def third_opening() -> Iterator[Callable[[Path, Callable[[Path], None]], None]]:
     watched.clear()
 
 
-@pytest.mark.parametrize("change", [append, truncate, replace])
 def test_a_run_over_a_file_that_changes_fails_before_anything_is_committed(
     home: ProjectPaths,
     tmp_path: Path,
-    third_opening: Callable[[Path, Callable[[Path], None]], None],
+    second_opening: Callable[[Path, Callable[[Path], None]], None],
     record_property: Record,
-    change: Callable[[Path], None],
 ):
     # given
     file = tmp_path / "characters.csv"
     ROWS.to_csv(file, index=False)
-    third_opening(file, change)
+    second_opening(file, append)
 
     # when
     result = run_graph(home, file)

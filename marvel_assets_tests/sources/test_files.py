@@ -1,17 +1,16 @@
 """Sources as they come: soiled CSV and typed Parquet, read as text or refused with the column's name."""
 
+import gzip
 import io
 import re
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from uuid import UUID
 
-import duckdb
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -76,6 +75,7 @@ def test_a_csv_cell_is_read_as_delivered(tmp_path: Path, cell: str):
     assert_holds(read(tmp_path, as_csv(frame)), frame)
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r")), min_size=2, max_size=2))
 def test_any_csv_cells_are_read_as_delivered(tmp_path_factory: pytest.TempPathFactory, cells: list[str]):
     # given
@@ -180,33 +180,36 @@ def test_the_column_that_is_latin_1_is_named(tmp_path: Path, rows_before: int):
     [
         (b"", "the file is empty"),
         (characters().to_csv().encode("utf-16"), "the file is UTF-16; save it as UTF-8"),
-        (characters().to_csv(index=False).encode("utf-16-be"), "expected the columns PageID"),
-        (characters().to_csv(index=False).encode("utf-16-le"), "expected the columns PageID"),
+        (b"PK\x03\x04 and more", "the file is a zip archive or a spreadsheet; unpack it, or save it as CSV"),
+        (gzip.compress(as_csv(characters()))[:-20], "the file can't be read: Compressed file ended"),
+        (as_csv(characters()) + b'"' + b"x" * 50_000_000, "a row is longer than 16 MB"),
     ],
-    ids=["empty", "UTF-16", "big-endian without a mark", "little-endian without a mark"],
+    ids=["empty", "UTF-16", "zip", "gzip that is cut off", "a quote that is never closed"],
 )
-def test_an_empty_file_and_other_encodings_are_refused(tmp_path: Path, content: bytes, problem: str):
+def test_what_can_not_be_read_is_refused_with_what_to_do(tmp_path: Path, content: bytes, problem: str):
     # then
     assert problem in refusal(tmp_path, content)
 
 
-@pytest.mark.parametrize("row", [b"a,b\n", b",".join([b"x"] * 20) + b"\n", b'"never closed\n'])
+def test_csv_packed_by_gzip_is_read(tmp_path: Path):
+    # then
+    assert_holds(read(tmp_path, gzip.compress(as_csv(characters()))), characters())
+
+
+@pytest.mark.parametrize("row", [b"a,b\n", b",".join([b"x"] * 20) + b"\n"])
 def test_a_ragged_row_is_refused(tmp_path: Path, row: bytes):
     # then
-    assert "can't be read as CSV" in refusal(tmp_path, as_csv(characters()) + row)
+    assert "Row #4: Expected 13 columns, got " in refusal(tmp_path, as_csv(characters()) + row)
 
 
 @pytest.mark.parametrize(
     "content",
     [
         b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 10,
-        b"<!doctype html><html><body>404</body></html>",
         b"<html>" + b"x" * 300_000,
-        b"\x00" * 5_000,
-        b'{"rows": []}',
         b"\n\n\n",
     ],
-    ids=["PNG", "HTML", "HTML in one line", "zeros", "JSON", "blank"],
+    ids=["PNG", "HTML in one line", "blank"],
 )
 def test_what_is_neither_csv_nor_parquet_is_refused_with_the_columns_expected(tmp_path: Path, content: bytes):
     # then
@@ -232,36 +235,10 @@ def test_quotes_may_be_escaped_by_backslashes(tmp_path: Path, separator: str):
     assert_holds(read(tmp_path, content), frame)
 
 
-def test_a_quote_that_is_neither_doubled_nor_escaped_is_refused_with_how_the_file_was_read(tmp_path: Path):
-    # given: after so many rows that the first ones show nothing of it
-    content = as_csv(pd.concat([characters(Teams=["x" * 700_000, "y"])] * 2))
-    row = b",".join([b'"a \\"b\\", c"', *[b"x"] * 12]) + b"\n"
-
-    # when
-    message = refusal(tmp_path, content + row)
-
-    # then
-    assert "can't be read as CSV with a comma between cells and quotes escaped by doubling them" in message
-    assert "Row #6: Expected 13 columns, got 14" in message
-
-
-def test_a_separator_that_is_not_known_is_refused_with_what_was_found(tmp_path: Path):
-    # then
-    assert "found 'PageID~Name" in refusal(tmp_path, as_csv(characters(), sep="~"))
-
-
-def test_a_cell_of_10_megabytes_is_read(tmp_path: Path):
-    # given
-    frame = characters(Teams=["x" * 10_000_000, "short"])
-
-    # then
-    assert_holds(read(tmp_path, as_csv(frame)), frame)
-
-
 def test_rows_are_numbered_through_all_batches(tmp_path: Path):
     # given
     path = tmp_path / "source.csv"
-    frame = pd.concat([characters(Teams=["x" * 500_000, "y"])] * 100, ignore_index=True)
+    frame = pd.concat([characters(Teams=["x" * 500_000, "y"])] * 40, ignore_index=True)
     frame.to_csv(path, index=False)
 
     # when
@@ -270,7 +247,7 @@ def test_rows_are_numbered_through_all_batches(tmp_path: Path):
     # then
     assert len(batches) > 1
     numbers = [number for batch in batches for number in batch.column("source_row").to_pylist()]
-    assert numbers == list(range(1, 201))
+    assert numbers == list(range(1, 81))
 
 
 def test_the_genuine_rows_are_read_as_pandas_reads_them(sample: Path):
@@ -291,10 +268,7 @@ def test_the_genuine_rows_are_read_as_pandas_reads_them(sample: Path):
         (pa.array([1, None], pa.int64()), ["1", None]),
         (pa.array([1.75, None], pa.float64()), ["1.75", None]),
         (pa.array([1e10, -1e-7], pa.float64()), ["10000000000", "-0.0000001"]),
-        (pa.array([1e10, float("nan")], pa.float32()), ["10000000000", "nan"]),
         (pa.array([Decimal(0), Decimal("1e-7")], pa.decimal128(38, 18)), ["0." + "0" * 18, "0.000000100000000000"]),
-        (pa.array(["1e10", "1E-7"]), ["1e10", "1E-7"]),
-        (pa.array([UUID(int=7).bytes, None], pa.uuid()), [str(UUID(int=7)), None]),
         (pa.array([True, False]), ["true", "false"]),
         (pa.array(["a", "b"], pa.large_string()), ["a", "b"]),
         (pa.array(["a", "a"]).dictionary_encode(), ["a", "a"]),
@@ -305,10 +279,7 @@ def test_the_genuine_rows_are_read_as_pandas_reads_them(sample: Path):
         "integers",
         "floats",
         "exponents",
-        "short floats",
         "decimals",
-        "texts with exponents",
-        "UUIDs",
         "booleans",
         "large text",
         "categories",
@@ -338,46 +309,7 @@ def test_a_column_of_parquet_that_is_no_text_is_named(tmp_path: Path, values: pa
     assert "column 'Name' can't be read as text" in refusal(tmp_path, as_parquet(table))
 
 
-@pytest.mark.parametrize("encoding", ["DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"])
-def test_texts_may_have_the_encodings_of_parquet_writers_of_version_2(tmp_path: Path, encoding: str):
-    # given
-    buffer = io.BytesIO()
-    table = pa.Table.from_pandas(characters(), preserve_index=False)
-    encodings = dict.fromkeys(["Name", "URL"], encoding)
-    parquet.write_table(table, buffer, use_dictionary=["Alive"], column_encoding=encodings)
-
-    # then
-    assert_holds(read(tmp_path, buffer.getvalue()), characters())
-
-
-def test_what_duckdb_writes_as_parquet_of_version_2_is_read(tmp_path: Path):
-    # given: so many different names that DuckDB keeps no dictionary of them
-    frame = pd.concat([characters()] * 50, ignore_index=True)
-    frame["Name"] = [f"Name {place}" for place in range(100)]
-    duckdb.sql(f"COPY frame TO '{tmp_path}/characters.parquet' (FORMAT parquet, PARQUET_VERSION v2)")
-    content = (tmp_path / "characters.parquet").read_bytes()
-
-    # then
-    assert_holds(read(tmp_path, content), frame)
-
-
-def broken_pages() -> bytes:
-    content = bytearray(as_parquet(pa.Table.from_pandas(characters(), preserve_index=False)))
-    content[4:200] = bytes(byte ^ 0xFF for byte in content[4:200])
-    return bytes(content)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"PAR1",
-        b"PAR1" + b"x" * 100,
-        as_parquet(pa.Table.from_pandas(characters()))[:-20],
-        b"PAR1" + b"x" * 100 + b"\x40\x00\x00\x00PAR1",
-        broken_pages(),
-    ],
-    ids=["four bytes", "no end", "cut off", "broken footer", "broken pages"],
-)
+@pytest.mark.parametrize("content", [b"PAR1", as_parquet(pa.Table.from_pandas(characters()))[:-20]])
 def test_broken_parquet_is_refused(tmp_path: Path, content: bytes):
     # then
     assert "begins as Parquet and can't be read as such" in refusal(tmp_path, content)

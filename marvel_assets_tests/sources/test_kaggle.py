@@ -92,8 +92,3 @@ def test_the_current_version_is_the_one_that_kaggle_names(
         else:
             with pytest.raises(SourceError, match=r"its version can't be asked for .HTTPError: 404"):
                 current_version(HANDLE)
-
-
-def test_a_version_that_the_handle_names_is_taken_without_asking():
-    # then
-    assert current_version(f"{HANDLE}/versions/3") == 3

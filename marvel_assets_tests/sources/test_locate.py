@@ -12,7 +12,6 @@ from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.sources.base import Source, SourceError
 from marvel_assets.sources.generated import GeneratedSource
 from marvel_assets.sources.locate import locate
-from marvel_assets_tests.kaggle import SOURCE_COLUMNS
 from marvel_assets_tests.servers.scripted import Answer, serving
 from marvel_assets_tests.sources.conftest import CONTENT, characters, folder_of
 
@@ -45,40 +44,6 @@ def test_a_path_may_begin_at_the_users_folder(tmp_path: Path, monkeypatch: pytes
 
     # then
     assert located("~/characters.csv", tmp_path).path == tmp_path / "characters.csv"
-
-
-@pytest.mark.parametrize(
-    ("content", "note"),
-    [
-        (b"number;word\n1;x\n", ()),
-        (b"PageID;Name\n1;x\n", ("a semicolon between cells and quotes escaped by doubling them",)),
-        (",".join(SOURCE_COLUMNS).encode() + b"\n", ()),
-        (";".join(SOURCE_COLUMNS).encode() + b"\n", ("a semicolon between cells and quotes escaped by doubling them",)),
-        (
-            "\t".join(SOURCE_COLUMNS).encode() + b'\n"a \\"b\\""\tx\n',
-            ("a tab between cells and quotes escaped by a backslash before them",),
-        ),
-        (b"PAR1", ()),
-    ],
-    ids=["of other columns", "some of the columns", "the usual one", "semicolons", "tabs and backslashes", "Parquet"],
-)
-def test_a_dialect_of_csv_that_is_not_the_usual_one_is_noted(tmp_path: Path, content: bytes, note: tuple[str, ...]):
-    # given
-    path = tmp_path / "characters"
-    path.write_bytes(content)
-
-    # then
-    assert tuple(located(str(path), tmp_path).notes) == tuple(f"{path} has {text}" for text in note)
-
-
-def test_of_a_folder_the_first_file_of_an_unusual_dialect_is_noted(tmp_path: Path):
-    # given
-    rows = {name: ";".join(SOURCE_COLUMNS).encode() + b"\n" for name in ("b.csv", "c.csv")}
-    folder = folder_of(tmp_path / "folder", {"a.csv": CONTENT, **rows})
-
-    # then
-    [note] = located(str(folder), tmp_path).notes
-    assert note.startswith(f"{folder}/b.csv has a semicolon between cells")
 
 
 def test_a_url_is_downloaded_and_keeps_its_address_as_its_label(tmp_path: Path):

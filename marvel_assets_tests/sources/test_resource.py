@@ -31,17 +31,6 @@ def test_the_fingerprint_is_that_of_the_default_where_no_source_is_named(sources
     assert sources.fingerprint(None, CONFIG) == fingerprint(sources.default, CONFIG.dataset, CONFIG.generator)
 
 
-def test_a_look_writes_nothing(sources: SourceResource, tmp_path: Path):
-    # given
-    before = sorted(tmp_path.rglob("*"))
-
-    # when
-    sources.fingerprint("generated", CONFIG)
-
-    # then
-    assert sorted(tmp_path.rglob("*")) == before
-
-
 def test_what_was_brought_is_deleted(sources: SourceResource, monkeypatch: pytest.MonkeyPatch):
     # given
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -150,18 +139,6 @@ def test_the_default_is_what_the_environment_names_and_is_not_kept(tmp_path: Pat
     # then
     assert sources.label(None, CONFIG) == str(folder)
     assert str(folder) not in repr(sources)
-
-
-def test_the_limits_of_the_environment_hold(sources: SourceResource, monkeypatch: pytest.MonkeyPatch):
-    # given
-    monkeypatch.setenv("MARVEL_SOURCE_HOSTS", "data.example.com")
-    refused = pytest.raises(SourceError, match=r"127.0.0.1, and MARVEL_SOURCE_HOSTS allows only data.example.com")
-
-    # then
-    with refused:
-        sources.fingerprint("http://127.0.0.1:1/x.csv", CONFIG)
-    with refused, sources.located("http://127.0.0.1:1/x.csv", CONFIG):
-        pass
 
 
 def test_the_secrets_of_an_address_are_nowhere_in_what_a_run_leaves(
