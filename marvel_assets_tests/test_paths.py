@@ -3,23 +3,8 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
-
-PARTS = (
-    "warehouse",
-    "mlflow_database",
-    "mlflow_artifacts",
-    "references",
-    "provenance",
-    "pipelines",
-    "studies",
-    "wheels",
-    "scratch",
-    "locks",
-    "dagster",
-)
 
 
 @pytest.mark.parametrize("value", [None, ""])
@@ -31,14 +16,6 @@ def test_it_lies_beside_the_package_where_nothing_else_is_said(monkeypatch: pyte
 
     # then
     assert ProjectPaths.from_environment().root == PROJECT_ROOT / ".marvel"
-
-
-def test_it_lies_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    # given
-    monkeypatch.setenv("MARVEL_HOME", str(tmp_path / "elsewhere"))
-
-    # then
-    assert ProjectPaths.from_environment().root == tmp_path / "elsewhere"
 
 
 def test_a_relative_path_does_not_depend_on_where_later_steps_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -57,42 +34,6 @@ def test_a_tilde_is_the_users_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
     # then
     assert ProjectPaths.from_environment().root == tmp_path / "marvel"
-
-
-def test_every_part_lies_under_the_root_and_on_its_own(tmp_path: Path):
-    # given
-    home = ProjectPaths(tmp_path)
-
-    # when
-    parts = [getattr(home, name) for name in PARTS]
-
-    # then
-    assert all(part.is_relative_to(tmp_path) and part != tmp_path for part in parts)
-    assert not any(one != other and one.is_relative_to(other) for one in parts for other in parts)
-
-
-def test_naming_the_parts_makes_no_folder(tmp_path: Path):
-    # given
-    home = ProjectPaths(tmp_path / "home")
-
-    # when
-    for name in PARTS:
-        getattr(home, name)
-
-    # then
-    assert not home.root.exists()
-
-
-def test_preparing_gives_dagster_the_projects_settings(tmp_path: Path):
-    # given
-    home = ProjectPaths(tmp_path / "home")
-
-    # when
-    home.prepare()
-
-    # then
-    settings = yaml.safe_load((home.dagster / "dagster.yaml").read_text())
-    assert settings["telemetry"] == {"enabled": False}
 
 
 def test_preparing_again_brings_the_settings_up_to_date_and_keeps_the_rest(tmp_path: Path):

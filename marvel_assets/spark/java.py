@@ -22,10 +22,9 @@ class JavaError(SparkError):
 
 
 class Java(NamedTuple):
-    """A runtime: its command, its feature version (17, 21, …), and its whole version for comparing."""
+    """A runtime: its command, and what it says of its version."""
 
     command: str
-    feature: int
     version: str
 
 
@@ -49,4 +48,4 @@ def find_java() -> Java:
     if found is None or int(found[1]) < OLDEST:
         printed = answer.stderr.splitlines()[0] if answer.stderr else "nothing"
         raise JavaError(f"Spark needs Java {OLDEST} or newer; {command} says {printed}. {INSTALL}")
-    return Java(command, int(found[1]), answer.stderr.strip())
+    return Java(command, answer.stderr.strip())

@@ -42,18 +42,13 @@ def check_fits_in_memory(table: str, rows: int, columns: int, available: int | N
 
 
 def available_bytes() -> int:
-    """Memory that this process can still take: the least of what the machine, its container and its limits leave."""
+    """Memory that this process can still take: the less of what the machine and its container leave."""
     import psutil
 
     free = int(psutil.virtual_memory().available)
     limit, used = CGROUP / "memory.max", CGROUP / "memory.current"
     if limit.exists() and (allowed := limit.read_text().strip()).isdigit():
         free = min(free, int(allowed) - int(used.read_text()))
-    if hasattr(psutil, "RLIMIT_AS"):  # Linux
-        process = psutil.Process()
-        most, _ = process.rlimit(psutil.RLIMIT_AS)
-        if most != psutil.RLIM_INFINITY:
-            free = min(free, most - process.memory_info().vms)
     return max(free, 0)
 
 

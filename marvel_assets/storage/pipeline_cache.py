@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -34,12 +32,12 @@ class FittedPipeline:
         rows_digest: hash of the fitted rows as they were handed to the fit: in order where one process had them all.
         rows: how many were fitted.
         sample: the share of the table that they are.
-        file: the skops file.
-        sha256: of that file.
         workers: processes that fitted it together; 0 where it was one alone.
         parameters: what decided the fit besides rows and features, by name.
         seconds: that the fit took.
         threads: of each process that fitted it; 0 where an earlier version did not keep them.
+        file: the skops file, once it is kept.
+        sha256: of that file.
     """
 
     cache_key: str
@@ -47,12 +45,12 @@ class FittedPipeline:
     rows_digest: str
     rows: int
     sample: float
-    file: str
-    sha256: str
     workers: int = 0
     parameters: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     threads: int = 0
+    file: str = ""
+    sha256: str = ""
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -94,31 +92,15 @@ class PipelineCache(dg.ConfigurableResource):  # type: ignore[type-arg]
         trained_on = TableVersion(**content.pop("trained_on"))
         return FittedPipeline(**content, trained_on=trained_on, file=str(file))
 
-    def keep(
-        self,
-        pipeline: Pipeline,
-        cache_key: str,
-        trained_on: TableVersion,
-        rows_digest: str,
-        rows: int,
-        sample: float,
-        workers: int = 0,
-        parameters: Mapping[str, Any] = MappingProxyType({}),
-        seconds: float = 0.0,
-        threads: int = 0,
-    ) -> FittedPipeline:
+    def keep(self, pipeline: Pipeline, fitted: FittedPipeline) -> FittedPipeline:
         """Store a pipeline. Its description comes last: where that is, the pipeline is whole."""
         import skops.io
 
         content = skops.io.dumps(pipeline)
-        file = Path(self.folder, f"{cache_key}.skops")
+        file = Path(self.folder, f"{fitted.cache_key}.skops")
         with atomic_write(file) as aside:
             aside.write_bytes(content)
-        sha256 = hashlib.sha256(content).hexdigest()
-        kept = FittedPipeline(
-            cache_key, trained_on, rows_digest, rows, sample, str(file), sha256, workers, dict(parameters), seconds,
-            threads,
-        )  # fmt: skip
+        kept = replace(fitted, file=str(file), sha256=hashlib.sha256(content).hexdigest())
         description = asdict(kept)
         del description["file"]
         with atomic_write(file.with_suffix(".json")) as aside:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.config import MAX_NAME_LENGTH, NAME_PATTERN
 from marvel_assets.storage.commits import Commit, contents_of, newest_commit, newest_of_equal_content
 from marvel_assets.storage.engines.base import TablePath
 from marvel_assets.storage.memory import check_fits_in_memory
@@ -26,13 +24,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from marvel_assets.storage.engines.base import EngineSession
-
-THREE_LEVELS = 3
-LEVEL = re.compile(NAME_PATTERN)
-
-
-class TableNameError(ValueError):
-    """A text that is not a table's name."""
 
 
 class WriteResult(NamedTuple):
@@ -50,12 +41,8 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
     provenance: str = Field(description="Folder of the latest provenance of tables whose rows came out unchanged.")
 
     def location(self, name: str) -> TablePath:
-        """Where ``catalog.schema.table`` is stored.
-
-        Raises:
-            TableNameError: not a three-level name; it could lead out of the warehouse.
-        """
-        return Path(self.warehouse, *parse_table_name(name))
+        """Where ``catalog.schema.table`` is stored."""
+        return Path(self.warehouse, *name.split("."))
 
     def latest(self, name: str) -> Commit | None:
         """The newest commit that changed the table's rows, or None where there is no table.
@@ -228,19 +215,3 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         kept = {"version": table.version, "content": table.content, "provenance": provenance}
         with atomic_write(self._latest_provenance(table.name)) as aside:
             aside.write_text(json.dumps(kept, indent=2), encoding="utf-8")
-
-
-def parse_table_name(name: str) -> list[str]:
-    """The levels of ``catalog.schema.table``.
-
-    Raises:
-        TableNameError: it has not three of them, or one is neither a safe folder nor a plain name.
-    """
-    levels = name.split(".")
-    if len(levels) != THREE_LEVELS or not all(
-        LEVEL.fullmatch(level) and len(level) <= MAX_NAME_LENGTH for level in levels
-    ):
-        raise TableNameError(
-            f"{name[:300]!r} is not a table name; expected catalog.schema.table, of letters, digits, _ and -."
-        )
-    return levels

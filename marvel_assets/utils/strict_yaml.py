@@ -9,12 +9,9 @@ import yaml
 if TYPE_CHECKING:
     from pathlib import Path
 
-MAX_BYTES = 100_000
-"""Size limit of a settings file; the project's own has two thousand bytes."""
-
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses aliases, a few lines of which can stand for gigabytes, and repeated keys: PyYAML keeps the last."""
+    """Refuses aliases, which no setting needs, and repeated keys: PyYAML keeps the last."""
 
     def fetch_alias(self) -> None:
         raise yaml.scanner.ScannerError(None, None, "found an alias; write out what it stands for", self.get_mark())
@@ -35,11 +32,7 @@ def read_yaml(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
         OSError: the file can't be read.
         ValueError: it is not such a file; the text says what is wrong, and where.
     """
-    with path.open("rb") as file:
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise ValueError(f"it has more than {MAX_BYTES:,} bytes, too many for a settings file")
     try:
-        return yaml.load(content.decode(), Loader=_StrictLoader)  # noqa: S506 - a SafeLoader that accepts less
-    except (yaml.YAMLError, RecursionError) as error:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506 - accepts less than safe
+    except yaml.YAMLError as error:
         raise ValueError(str(error)) from error

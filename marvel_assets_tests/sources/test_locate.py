@@ -107,10 +107,9 @@ EMPTY_PARTS = {"0 bytes": b"", "CSV": part(), "Parquet": characters("a")[:0].to_
 
 
 @pytest.mark.parametrize("empty", EMPTY_PARTS.values(), ids=EMPTY_PARTS)
-@pytest.mark.parametrize("name", ["part-00000.csv", "part-00002.csv"], ids=["first", "last"])
-def test_an_empty_part_of_a_folder_adds_no_rows(tmp_path: Path, empty: bytes, name: str):
+def test_an_empty_part_of_a_folder_adds_no_rows(tmp_path: Path, empty: bytes):
     # given
-    folder = folder_of(tmp_path / "folder", {name: empty, "part-00001.csv": part("a", "b")})
+    folder = folder_of(tmp_path / "folder", {"part-00000.csv": empty, "part-00001.csv": part("a", "b")})
 
     # then
     assert list(rows_of(located(str(folder), tmp_path))["Name"]) == ["a", "b"]
@@ -125,18 +124,6 @@ def test_a_folder_of_empty_parts_is_refused(tmp_path: Path):
         rows_of(located(str(folder), tmp_path))
 
 
-def test_files_that_come_after_the_folder_was_located_are_not_read(tmp_path: Path):
-    # given
-    characters("a").to_csv(tmp_path / "a.csv", index=False)
-    source = located(str(tmp_path), tmp_path)
-
-    # when
-    characters("b").to_csv(tmp_path / "b.csv", index=False)
-
-    # then
-    assert list(rows_of(source)["Name"]) == ["a"]
-
-
 @pytest.mark.parametrize("content", [{}, {"readme.txt": b"x"}], ids=["empty", "other files"])
 def test_a_folder_without_files_of_rows_is_told_with_what_was_expected(tmp_path: Path, content: dict[str, bytes]):
     # given
@@ -147,15 +134,6 @@ def test_a_folder_without_files_of_rows_is_told_with_what_was_expected(tmp_path:
         SourceError, match=r"deliveries: the folder holds no \*.csv, \*.csv.gz or \*.parquet and is not a Delta"
     ):
         located(str(folder), tmp_path)
-
-
-def test_a_file_of_a_folder_that_leads_nowhere_is_named(tmp_path: Path):
-    # given
-    (tmp_path / "a.csv").symlink_to(tmp_path / "gone")
-
-    # then
-    with pytest.raises(SourceError, match=re.escape(f"{tmp_path}/a.csv: the file can't be opened: No such file")):
-        assert located(str(tmp_path), tmp_path).digest
 
 
 @pytest.mark.parametrize(
@@ -178,7 +156,7 @@ def test_folders_of_equal_files_alone_have_equal_digests(tmp_path: Path, other: 
     assert (located(str(one), tmp_path).digest == located(str(another), tmp_path).digest) is is_equal
 
 
-@pytest.mark.parametrize("setting", ["s3://bucket/x.csv", "file:///etc/passwd", "ftp://host/x.csv", "://"])
+@pytest.mark.parametrize("setting", ["s3://bucket/x.csv", "file:///etc/passwd"])
 def test_an_unknown_scheme_is_told_with_the_known_ones(tmp_path: Path, setting: str):
     # then
     with pytest.raises(SourceError, match=f"{setting}: sources are read from a file, http://, https://, kaggle:"):

@@ -23,17 +23,6 @@ def provided(folder: Path) -> LocalJvm:
     return LocalJvm.prepare(folder, folder / "locks")
 
 
-def test_the_two_jars_are_on_the_class_path_and_nothing_is_resolved(folder: Path):
-    # when
-    settings = provided(folder).settings({})
-
-    # then
-    assert settings["spark.driver.extraClassPath"].split(":") == [
-        f"{folder}/jars/{jar.file_name}" for jar in DELTA_JARS
-    ]
-    assert "spark.jars.packages" not in settings
-
-
 def test_the_archive_is_used_from_when_it_is_there(folder: Path):
     # given
     jvm = provided(folder)
@@ -45,15 +34,6 @@ def test_the_archive_is_used_from_when_it_is_there(folder: Path):
     # then
     assert "SharedArchiveFile" not in before
     assert f"-XX:SharedArchiveFile={jvm.archive}" in str(jvm.settings({})["spark.driver.extraJavaOptions"])
-
-
-def test_a_folder_behind_a_link_is_the_same_to_the_jvm(folder: Path, tmp_path: Path):
-    # given: the class path is a part of what the archive is bound to
-    link = tmp_path / "link"
-    link.symlink_to(folder, target_is_directory=True)
-
-    # then
-    assert provided(link).archive == provided(folder).archive
 
 
 def test_the_server_listens_on_this_machine_alone(folder: Path, monkeypatch: pytest.MonkeyPatch):

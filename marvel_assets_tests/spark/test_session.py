@@ -1,6 +1,5 @@
 """The Spark session: started by who asks for it, stopped with the run."""
 
-import socket
 from pathlib import Path
 
 import dagster as dg
@@ -81,24 +80,6 @@ def test_a_session_counts_on_this_machine_alone_is_one_for_all_assets_of_a_run_a
     assert session._jsc.sc().isStopped()
 
 
-@pytest.mark.spark
-def test_a_session_is_stopped_where_an_asset_fails(spark: Spark):
-    # given
-    started = []
-
-    @dg.asset
-    def failing(spark: Spark) -> None:
-        started.append(spark.session())
-        raise ValueError("broken on purpose")
-
-    # when
-    result = dg.materialize([failing], resources={"spark": spark}, raise_on_error=False)
-
-    # then
-    assert not result.success
-    assert started[0]._jsc.sc().isStopped()
-
-
 @pytest.mark.parametrize(
     ("url", "said"),
     [
@@ -119,18 +100,6 @@ def test_a_server_that_can_not_be_used_is_told_without_its_token(url: str, said:
     # then
     assert said in told.value.description
     assert "canary" not in told.value.description
-
-
-def test_something_else_that_listens_there_is_named_in_bounded_time(monkeypatch: pytest.MonkeyPatch):
-    # given: a server that takes connections and says nothing
-    monkeypatch.setattr("marvel_assets.spark.session.CONNECT_SECONDS", 1)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"sc://127.0.0.1:{listener.getsockname()[1]}"
-        spark = Spark(mode="connect", url=url, folder="jars", locks="locks")
-
-        # then
-        [told] = spark.problems()
-        assert told.startswith(f"No Spark Connect server answers at {url} within 1 s")
 
 
 def test_databricks_without_its_package_is_told_with_the_command_that_brings_it():

@@ -56,12 +56,3 @@ def test_an_asset_that_was_never_materialised_is_named_with_the_command(tmp_path
         materialize(tmp_path, downstream)
     assert "upstream has not been materialised in this home" in raised.value.description
     assert "dagster asset materialize -m marvel_assets.definitions --select '*upstream'" in raised.value.description
-
-
-def test_a_file_that_holds_no_reference_is_refused(tmp_path: Path):
-    # given
-    (tmp_path / "upstream.json").write_text('{"kind": "Path", "path": "/etc/passwd"}')
-
-    # then
-    with pytest.raises(Exception, match="TableVersion"):
-        materialize(tmp_path, downstream)

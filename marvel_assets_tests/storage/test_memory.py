@@ -16,10 +16,6 @@ from marvel_assets.storage.memory import (
 )
 
 
-def test_rows_that_fit_are_let_through():
-    check_fits_in_memory("c.s.t", rows=1000, columns=10, available=1000 * 10 * BYTES_PER_CELL)
-
-
 def test_rows_that_do_not_fit_are_told_with_the_share_that_would():
     # given: half of what is needed is free
     free = 1_000_000 * 10 * BYTES_PER_CELL // 2

@@ -1,14 +1,11 @@
 """Fitted pipelines: kept whole, found again, and loaded only as what they are."""
 
-import hashlib
-import json
 from pathlib import Path
 
 import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
-import skops.io
 from sklearn.pipeline import Pipeline
 
 from marvel_assets.model.estimators import LightGBM
@@ -41,7 +38,7 @@ def store(tmp_path: Path) -> PipelineCache:
 
 @pytest.fixture
 def kept(store: PipelineCache, pipeline: Pipeline) -> FittedPipeline:
-    return store.keep(pipeline, CACHE_KEY, TRAINED_ON, "digest-of-rows", 3, 1.0)
+    return store.keep(pipeline, FittedPipeline(CACHE_KEY, TRAINED_ON, "digest-of-rows", rows=3, sample=1.0))
 
 
 def run(store: PipelineCache, folder: Path, *selection: str, made: FittedPipeline | None = None):
@@ -66,7 +63,7 @@ def run(store: PipelineCache, folder: Path, *selection: str, made: FittedPipelin
 def test_a_kept_pipeline_is_found_by_its_cache_key_as_it_was(store: PipelineCache, kept: FittedPipeline):
     # then
     assert store.find(CACHE_KEY) == kept
-    assert (kept.trained_on, kept.rows_digest, kept.rows, kept.sample) == (TRAINED_ON, "digest-of-rows", 3, 1.0)
+    assert store.find("other") is None
 
 
 def test_a_pipeline_that_was_found_predicts_as_the_one_that_was_kept(
@@ -81,12 +78,6 @@ def test_a_pipeline_that_was_found_predicts_as_the_one_that_was_kept(
     assert len(np.unique(expected)) > 1
 
 
-@pytest.mark.parametrize("cache_key", ["other", "0123", ""])
-def test_another_cache_key_finds_nothing(store: PipelineCache, kept: FittedPipeline, cache_key: str):  # noqa: ARG001
-    # then
-    assert store.find(cache_key) is None
-
-
 @pytest.mark.parametrize("suffix", [".json", ".skops"])
 def test_half_of_a_pipeline_is_none(store: PipelineCache, kept: FittedPipeline, suffix: str):
     # when
@@ -96,37 +87,13 @@ def test_half_of_a_pipeline_is_none(store: PipelineCache, kept: FittedPipeline, 
     assert store.find(CACHE_KEY) is None
 
 
-def test_finding_a_pipeline_does_not_load_it(store: PipelineCache, kept: FittedPipeline):
-    # given
-    Path(kept.file).write_bytes(b"nothing that could be loaded")
-
-    # then
-    assert store.find(CACHE_KEY) == kept
-
-
-@pytest.mark.parametrize("change", [lambda content: content[:-1], lambda content: content + b"\0", lambda _: b""])
-def test_a_file_that_was_tampered_with_is_refused(store: PipelineCache, kept: FittedPipeline, change):
+def test_a_file_that_has_changed_is_refused(store: PipelineCache, kept: FittedPipeline):
     # given
     file = Path(kept.file)
-    file.write_bytes(change(file.read_bytes()))
+    file.write_bytes(file.read_bytes()[:-1])
 
     # then
     with pytest.raises(dg.Failure, match="has changed since it was written"):
-        store.find(CACHE_KEY).pipeline  # noqa: B018
-
-
-def test_a_planted_file_with_a_type_that_is_not_trusted_is_refused(
-    store: PipelineCache, kept: FittedPipeline, tmp_path: Path
-):
-    # given
-    planted = skops.io.dumps({"path": tmp_path / "planted"})
-    Path(kept.file).write_bytes(planted)
-    description = Path(kept.file).with_suffix(".json")
-    content = json.loads(description.read_text()) | {"sha256": hashlib.sha256(planted).hexdigest()}
-    description.write_text(json.dumps(content))
-
-    # then
-    with pytest.raises(skops.io.exceptions.UntrustedTypesFoundException, match="Path"):
         store.find(CACHE_KEY).pipeline  # noqa: B018
 
 
@@ -140,15 +107,6 @@ def test_a_pipeline_reaches_a_later_run(store: PipelineCache, kept: FittedPipeli
     # then
     [materialization] = result.asset_materializations_for_node("reading")
     assert materialization.metadata["received"].value == repr(kept)
-
-
-def test_what_is_handed_on_is_a_name_and_not_the_pipeline(store: PipelineCache, kept: FittedPipeline, tmp_path: Path):
-    # when
-    run(store, tmp_path / "references", "fitted_pipeline", made=kept)
-
-    # then
-    handed_on = json.loads((tmp_path / "references" / "fitted_pipeline.json").read_text())
-    assert handed_on == {"kind": "FittedPipeline", "cache_key": CACHE_KEY}
 
 
 @pytest.mark.parametrize("state", ["never materialised", "pipeline deleted"])

@@ -58,15 +58,6 @@ def test_a_folder_inside_another_repository_has_not_that_ones_commit(checkout: P
     assert "MARVEL_GIT_SHA" in warned.text
 
 
-def test_what_git_refuses_is_said(checkout: Path, warned: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch):
-    # given: git's own way to see the folder as somebody else's
-    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
-
-    # then
-    assert head_of(checkout) == ("unknown", "unknown")
-    assert "detected dubious ownership" in warned.text
-
-
 def test_without_git_the_commit_is_unknown(
     checkout: Path, warned: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
@@ -76,18 +67,6 @@ def test_without_git_the_commit_is_unknown(
     # then
     assert head_of(checkout) == ("unknown", "unknown")
     assert "'git'" in warned.text
-
-
-def test_the_tags_are_those_of_this_project(monkeypatch: pytest.MonkeyPatch):
-    # given
-    for name in ("MARVEL_GIT_SHA", "MARVEL_GIT_BRANCH", "MARVEL_RUN_ID"):
-        monkeypatch.delenv(name, raising=False)
-    from marvel_assets.paths import PROJECT_ROOT
-
-    # then
-    assert RunTags.collect("the-dagster-run").as_dict() == dict(
-        zip(("git_sha", "branch", "run_id"), (*head_of(PROJECT_ROOT), "the-dagster-run"), strict=True)
-    )
 
 
 def test_the_dagster_run_is_a_tag_under_its_true_name_and_another_run_beside_it():

@@ -109,13 +109,14 @@ def fit_once(
                     f"{', '.join(rare)}: every value has fewer than {settings.min_frequency} training rows, so that "
                     "all share one code and nothing is learned from them; lower min_frequency in config/project.yml"
                 )
-            fitted = pipeline_cache.keep(
-                pipeline, cache_key, train_set, digest, rows, config.sample,
+            fitted = FittedPipeline(
+                cache_key, train_set, digest, rows, config.sample,
                 workers=config.distribution.workers if config.distribution else 0,
-                parameters=parameters,
+                parameters=dict(parameters),
                 seconds=time.monotonic() - started,
                 threads=config.threads_per_process(),
             )  # fmt: skip
+            fitted = pipeline_cache.keep(pipeline, fitted)
     context.log.info(f"Pipeline {cache_key[:12]} on {fitted.trained_on}: {'fitted' if is_new else 'unchanged'}")
     return fitted, is_new
 

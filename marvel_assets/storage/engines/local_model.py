@@ -21,7 +21,7 @@ class LocalModel:
 
         loaded = mlflow.pyfunc.load_model(str(folder))
         self._features = loaded.metadata.get_input_schema().input_names()
-        # Unwrapped: the signature of versions that were logged earlier has no parameters.
+        # Unwrapped: MLflow would look at every cell, which takes longer than the answers.
         self._wrapper = loaded.unwrap_python_model()
 
     def asked_sql(self, relation: str) -> str:

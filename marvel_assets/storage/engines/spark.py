@@ -103,7 +103,7 @@ class SparkEngineSession(EngineSession):
         import mlflow
         from mlflow.utils.databricks_utils import is_databricks_connect
         from mlflow.utils.logging_utils import suppress_logs
-        from pyspark.sql.functions import col, lit
+        from pyspark.sql.functions import col
         from pyspark.sql.types import DoubleType, StringType, StructType
 
         from marvel_assets.model.wrapper import PROBABILITY
@@ -113,18 +113,15 @@ class SparkEngineSession(EngineSession):
             return
         signature = mlflow.models.get_model_info(str(model)).signature
         [word] = signature.outputs.input_names()
-        answered = StructType().add(word, StringType())
-        params = {PROBABILITY: True} if signature.params else None  # versions that were logged earlier take none
-        if params:
-            answered = answered.add(PROBABILITY, DoubleType())
+        answered = StructType().add(word, StringType()).add(PROBABILITY, DoubleType())
         # The advice is to install the model's own environment in each task, which takes twelve times as long.
         with suppress_logs("mlflow.pyfunc", re.compile("does not recreate the same environment")):
             ask = mlflow.pyfunc.spark_udf(
-                self._spark, str(model), result_type=answered, env_manager="local", params=params
+                self._spark, str(model), result_type=answered, env_manager="local", params={PROBABILITY: True}
             )
         rows = self._spark.table(relation).withColumn("answer", ask(*signature.inputs.input_names()))
-        probability = col("answer").getField(PROBABILITY) if params else lit(None).cast("double")
-        rows = rows.withColumns({"prediction": col("answer").getField(word), "probability": probability})
+        answer = col("answer")
+        rows = rows.withColumns({"prediction": answer.getField(word), "probability": answer.getField(PROBABILITY)})
         self._keep(rows.drop("answer"), into)
 
     def _score_here(self, relation: str, model: Path, into: str) -> None:
