@@ -35,7 +35,7 @@ class FittedPipeline:
         workers: processes that fitted it together; 0 where it was one alone.
         parameters: what decided the fit besides rows and features, by name.
         seconds: that the fit took.
-        threads: of each process that fitted it; 0 where an earlier version did not keep them.
+        threads: of each process that fitted it.
         file: the skops file, once it is kept.
         sha256: of that file.
     """

@@ -244,8 +244,7 @@ def _log(
     else:
         training = data_set(trained_on, tables.read(trained_on, columns, fitted.sample))
     tags = RunTags.collect(context.run.run_id)
-    parameters = fitted.parameters or settings.fit_settings  # those of a fit of an earlier version were not kept
-    tried = ", ".join(f"{name} {value}" for name, value in parameters.items())
+    tried = ", ".join(f"{name} {value}" for name, value in fitted.parameters.items())
     name, page = f"{tried}, train_set v{trained_on.version}", "assets/basic_model"
     with tracking.run(settings.experiment_name_basic, tags, name, page) as run:
         model_id = log_basic_model(
@@ -256,7 +255,7 @@ def _log(
             run_id=run.info.run_id,
             dataset=settings.dataset,
             features=settings.features,
-            parameters={**parameters, **_circumstances(fitted, test_set)},
+            parameters={**fitted.parameters, **_circumstances(fitted, test_set)},
             seconds=fitted.seconds,
             tags={
                 **tags.as_tags(context.run.run_id),
@@ -276,7 +275,7 @@ def _circumstances(fitted: FittedPipeline, test_set: TableVersion) -> dict[str, 
     seed = fitted.pipeline[-1].get_params()["random_state"]
     return {
         "seed": "the library's own" if seed is None else seed,
-        "threads": fitted.threads or "unknown",
+        "threads": fitted.threads,
         "sample": fitted.sample,
         "train_set": f"v{fitted.trained_on.version}",
         "test_set": f"v{test_set.version}",
