@@ -42,9 +42,8 @@ ODD_HOMES = ["a b#'\"`\u00e4;$&", "a b", "a#b", "a'b", 'a"b', "a`b", "\u00e4", "
         (PROJECT.replace("n_estimators: 1000", "n_estimators: 2020-99-99"), "month must be in 1..12"),
         (PROJECT.replace("target: Alive", "target: !!python/name:os.system"), "python/name:os.system"),
         (PROJECT + "---\n" + PROJECT, "another document"),
-        ("[" * 1_000, "recursion depth"),
     ],
-    ids=["key twice", "nested key twice", "bomb", "huge", "many keys", "NUL", "no date", "code", "two files", "deep"],
+    ids=["key twice", "nested key twice", "alias", "many keys", "NUL", "no date", "code", "two files"],
 )
 def test_a_spoilt_file_is_told_with_the_place_and_in_a_few_lines(
     tmp_path: Path, record_property: Record, spoilt: str, told: str
