@@ -1,6 +1,7 @@
 """A table of one's own: from a file to a folder, and from the folder to a model that answers."""
 
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.files import InputFile, read_files
 from marvel_assets_tests.commands import reference
-from marvel_assets_tests.graph import run_graph, succeeded
+from marvel_assets_tests.graph import failure_of, run_graph, succeeded
 
 HOSTILE = ["select", "Größe [cm]", 'a "quoted": {name}', "from", "Id", "reason"]
 
@@ -86,6 +87,24 @@ def test_a_table_of_another_subject_becomes_a_model_that_answers(
     model = mlflow.pyfunc.load_model(f"models:/{custom.name}@latest-model")
     examples = pd.DataFrame({feature.name: list(feature.examples) for feature in dataset.features})
     assert set(model.predict(examples)[dataset.target.answer]) <= set(dataset.target.labels)
+
+
+@pytest.mark.integration
+def test_a_rule_that_drops_rows_fails_the_run_before_anything_is_written(
+    home: ProjectPaths, parent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    file, name = hostile(tmp_path), "hostile_with_a_filter"
+    new_dataset(name, file, parent)
+    rules = parent / name / "cleaning.sql"
+    rules.write_text(f"{rules.read_text()}\nWHERE source_row > 10")
+    monkeypatch.setenv("MARVEL_DATASET", name)
+
+    # when
+    result = run_graph(ProjectPaths(home.root, name), file, select="raw_characters,train_set")
+
+    # then
+    assert re.search(r"has 800 rows, but .* add up to 790 \(.* cleaning.sql duplicates or drops rows", failure_of(result))
 
 
 def test_the_guesses_of_a_hostile_table(parent: Path, tmp_path: Path):

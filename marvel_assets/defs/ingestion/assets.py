@@ -213,6 +213,13 @@ def characters(
             asset: int(str(session.fetchall(f"SELECT count(*) FROM {asset}")[0][0]))  # noqa: S608
             for asset in CLEANED_TABLES
         }
+        if sum(counts.values()) != raw_characters.rows:
+            raise dg.Failure(
+                f"{raw_characters} has {raw_characters.rows:,} rows, but accepted and rejected rows add up to "
+                f"{sum(counts.values()):,} ({counts}); nothing was written. A rule in "
+                f"{dataset.package}'s cleaning.sql duplicates or drops rows.",
+                allow_retries=False,
+            )
         for asset in selected:
             provenance = {"raw_characters": str(raw_characters), **made_of, "read": raw_characters.rows, **counts}
             if asset == "rejected_characters":
