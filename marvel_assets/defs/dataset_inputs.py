@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from marvel_assets.storage.table_scan import TableNotFoundError
 
@@ -14,20 +14,10 @@ if TYPE_CHECKING:
     from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
 
-class DatasetInput(NamedTuple):
-    """A version of a table, at the place where it can be read."""
-
-    location: TablePath
-    version: int
-
-    def __str__(self) -> str:
-        return f"{self.location}@v{self.version}"
-
-
 def find_dataset_input(
     run_id: str, context: Literal["training", "testing"], project: Project, tables: Tables, tracking: MlflowTracking
-) -> DatasetInput:
-    """The input of an MLflow run where it was recorded, else this home's own version of equal content.
+) -> tuple[TablePath, int]:
+    """Table and version of an MLflow run's input: where it was recorded, else this home's own of equal content.
 
     Runs on a tracking server may come from another home, whose tables are elsewhere or gone; and MLflow keeps one
     record for all data sets of one name and digest.
@@ -42,7 +32,7 @@ def find_dataset_input(
     name = source.table.rpartition(".")[2]
     own = tables.location(project.config.qualified(name))
     try:
-        return DatasetInput(*tables.find_content([recorded, own], source.version, source.content))
+        return tables.find_content([recorded, own], source.version, source.content)
     except TableNotFoundError as error:
         raise TableNotFoundError(
             f"{source}, the {context} data of MLflow run {run_id}: {error} Materialise {name} from the same source "

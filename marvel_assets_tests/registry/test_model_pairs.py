@@ -188,18 +188,6 @@ def test_an_alias_that_a_person_moved_back_is_a_rollback(
     assert notes(registry, pairs) == ["", reason.replace("2 to 1", "1 to 2"), "", reason.replace("2 to 1", "1 to 2")]
 
 
-def test_a_rollback_goes_back_from_a_version_that_a_person_served_first(
-    registry: ModelRegistry, pairs: ModelPairs, two: Two
-):
-    # given
-    pairs.set_aliases(two[0], expected="")
-    registry.set_alias(pairs.custom_name, ALIAS, 2)
-    pairs.reconcile_aliases()
-
-    # then
-    assert pairs.previous(pairs.current()).custom.version == 1
-
-
 def test_a_basic_alias_that_a_person_moved_alone_is_put_back_with_the_reason(
     registry: ModelRegistry, pairs: ModelPairs, served: Two
 ):

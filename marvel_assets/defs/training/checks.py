@@ -95,8 +95,8 @@ def _has_same_rows(
 ) -> dg.AssetCheckResult:
     fitted = tracking.tags_of(model)
     try:
-        source = find_dataset_input(model.run_id, "training", project, tables, tracking)
-        digest, rows = _read_again(source.location, source.version, fitted, project, tables)
+        location, version = find_dataset_input(model.run_id, "training", project, tables, tracking)
+        digest, rows = _read_again(location, version, fitted, project, tables)
     except LookupError as error:
         return _result(SAME_ROWS, passed=False, problem=str(error))
     return _result(
@@ -104,7 +104,7 @@ def _has_same_rows(
         passed=digest == fitted["rows_digest"] and rows == int(fitted["training_rows"]),
         rows=str(rows),
         fitted_rows=fitted["training_rows"],
-        source=str(source),
+        source=f"{location}@v{version}",
     )
 
 

@@ -161,16 +161,10 @@ def _fit_on_workers(
 
     assert config.distribution is not None  # noqa: S101
     number = config.distribution.workers
-    if not settings.model.distributes:
+    if not settings.model.distributes or settings.early_stopping is not None or settings.native_categories:
         raise dg.Failure(
-            f"model.kind {settings.model.kind} (config/project.yml) is fitted in one process; choose lightgbm there, "
-            "or take `distribution` out of the configuration of fitted_pipeline.",
-            allow_retries=False,
-        )
-    if settings.early_stopping is not None or settings.native_categories:
-        raise dg.Failure(
-            "early_stopping and native_categories (config/project.yml) are for a fit in one process; take them out "
-            "there, or `distribution` out of the configuration of fitted_pipeline.",
+            "Several processes fit model.kind lightgbm alone, without early_stopping and native_categories; change "
+            "that in config/project.yml, or take `distribution` out of the configuration of fitted_pipeline.",
             allow_retries=False,
         )
     columns = dataset_columns(settings.features, settings.target)
