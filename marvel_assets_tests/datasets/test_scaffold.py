@@ -104,7 +104,8 @@ def test_a_rule_that_drops_rows_fails_the_run_before_anything_is_written(
     result = run_graph(ProjectPaths(home.root, name), file, select="raw_characters,train_set")
 
     # then
-    assert re.search(r"has 800 rows, but .* add up to 790 \(.* cleaning.sql duplicates or drops rows", failure_of(result))
+    told = failure_of(result)
+    assert re.search(r"has 800 rows, but .* add up to 790 \(.* cleaning.sql duplicates or drops rows", told)
 
 
 def test_the_guesses_of_a_hostile_table(parent: Path, tmp_path: Path):
