@@ -191,6 +191,36 @@ def test_what_is_to_be_pasted_into_a_file_is_yaml(block: Block):
     assert isinstance(yaml.safe_load(block.text), dict)
 
 
+PAGES = [*DOCUMENTS, *(PROJECT_ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md"))]
+
+
+def headings_of(document: Path) -> set[str]:
+    """As links name them on GitHub."""
+    titles = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file_and_its_heading(page: Path):
+    # given
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()) if "://" not in link]
+
+    # then
+    for name, _, heading in (link.partition("#") for link in links):
+        target = page.parent / name if name else page
+        assert target.exists(), name
+        assert not heading or heading in headings_of(target), f"{name}#{heading}"
+
+
+def test_every_picture_is_shown_with_a_text_that_stands_for_it():
+    # given
+    shown = [found for page in PAGES for found in re.findall(r"!\[(.+)\]\((\S+)\)", page.read_text())]
+
+    # then
+    pictures = {picture.name for picture in (PROJECT_ROOT / "docs").glob("*.png")}
+    assert {Path(place).name for text, place in shown if len(text.split()) > 3} == pictures  # noqa: PLR2004
+
+
 def test_every_language_of_a_block_is_known_here():
     # then
     assert {block.language for block in ALL_BLOCKS} <= {"", "bash", "json", "python", "text", "yaml"}

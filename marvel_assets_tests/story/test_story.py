@@ -30,13 +30,13 @@ pytestmark = [
 FAIR, BAD, BETTER = 0.1, 0.35, 0.0
 """Shares of training rows with the wrong label."""
 
-VIEWPORT, WIDE = {"width": 1700, "height": 900}, {"width": 2900, "height": 1700}
+VIEWPORT, WIDE = {"width": 1700, "height": 900}, {"width": 2900, "height": 2100}
 GROUPS = ("ingestion", "training", "registry", "serving", "monitoring")
 EVERY_GROUP = ",".join(f"global@global:{group}" for group in GROUPS)
 PAGE_MILLISECONDS, RUN_MILLISECONDS = 60_000, 240_000
 SCREENSHOTS = Path(os.environ.get("MARVEL_SCREENSHOTS") or "/nowhere")
 """Where the pictures of the documentation go when they are made anew; else none are kept."""
-MARGIN = 50
+MARGIN = 30
 """Pixels around the graph that no picture shows."""
 
 
