@@ -142,8 +142,9 @@ class GateResult:
 
     @property
     def reason(self) -> str:
-        """The result in a line or two."""
-        parts = [*self.failures, *self.other_comparisons, *(f"warning: {text}" for text in self.warnings), self.note]
+        """The result in a line or two: what stands against the candidate, or the thresholds that it exceeds."""
+        warnings = [f"warning: {text}" for text in self.warnings]
+        parts = [*(self.failures or self.cleared), *self.other_comparisons, *warnings, self.note]
         text = "; ".join(filter(None, parts))
         return f"{text}. {self.advice}" if self.advice else text
 
