@@ -218,7 +218,7 @@ def test_every_picture_is_shown_with_a_text_that_stands_for_it():
 
     # then
     pictures = {picture.name for picture in (PROJECT_ROOT / "docs").glob("*.png")}
-    assert {Path(place).name for text, place in shown if len(text.split()) > 3} == pictures  # noqa: PLR2004
+    assert {Path(place).name for text, place in shown if len(text.split()) > 3} == pictures
 
 
 def test_every_language_of_a_block_is_known_here():
