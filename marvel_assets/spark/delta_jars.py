@@ -1,21 +1,22 @@
 """The two jars that Delta needs in a local JVM, fetched once into the home.
 
-For tables in folders nothing that they depend on is loaded. (Spark's own ``spark.jars.packages`` would fetch 33 jars,
-and ask a repository at every start.)
+They are fetched by Ivy, which comes with Spark, without what they depend on: for tables in folders nothing else is
+loaded. (Spark's own ``spark.jars.packages`` would fetch 33 jars, and ask a repository at every start.)
 """
 
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from marvel_assets.spark.java import SparkError
-from marvel_assets.utils.files import atomic_write
+from marvel_assets.spark.java import Java, SparkError
 from marvel_assets.utils.locks import exclusive
 
-REPOSITORY = "https://repo1.maven.org/maven2/io/delta"
-SECONDS = 60
+SECONDS = 120
+GROUP = "io.delta"
 
 
 class JarsError(SparkError):
@@ -41,7 +42,7 @@ DELTA_JARS = (
 )
 
 
-def provide_jars(folder: Path, locks: Path) -> list[Path]:
+def provide_jars(folder: Path, locks: Path, java: Java) -> list[Path]:
     """The jars' files; those that are missing are fetched, once for all processes.
 
     Raises:
@@ -53,24 +54,42 @@ def provide_jars(folder: Path, locks: Path) -> list[Path]:
     with exclusive(locks, "delta-jars"):
         for jar, file in zip(DELTA_JARS, files, strict=True):
             if not file.exists():
-                _fetch(jar, file)
+                _fetch(jar, file, java)
     return files
 
 
-def _fetch(jar: Jar, file: Path) -> None:
-    import requests
+def _fetch(jar: Jar, file: Path, java: Java) -> None:
+    import pyspark
 
-    url = f"{REPOSITORY}/{jar.artifact}/{jar.version}/{jar.file_name}"
-    try:
-        response = requests.get(url, timeout=SECONDS)
-        response.raise_for_status()
-    except requests.RequestException as error:
-        raise JarsError(
-            f"{url} can't be fetched: {error}. With a network, run again; without, put {jar.file_name} into "
-            f"{file.parent}."
-        ) from error
-    digest = hashlib.sha256(response.content).hexdigest()
-    if digest != jar.sha256:
-        raise JarsError(f"{url} has SHA-256 {digest}, expected {jar.sha256}; it is not used.")
-    with atomic_write(file) as aside:
-        aside.write_bytes(response.content)
+    [ivy] = Path(pyspark.__file__).parent.joinpath("jars").glob("ivy-*.jar")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix="ivy-") as folder:
+        command = [
+            java.command, "-jar", str(ivy),
+            "-dependency", GROUP, jar.artifact, jar.version, "-confs", "default", "-notransitive",
+            "-cache", f"{folder}/cache", "-retrieve", f"{folder}/[artifact]-[revision].[ext]",
+        ]  # fmt: skip
+        by_hand = f"With a network, run again; without, put {jar.file_name} into {file.parent}."
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)  # noqa: S603
+        except subprocess.TimeoutExpired as error:
+            raise JarsError(f"{GROUP}:{jar.artifact}:{jar.version} did not arrive in {SECONDS} s. {by_hand}") from error
+        fetched = Path(folder, jar.file_name)
+        if not fetched.exists():
+            raise JarsError(
+                f"{GROUP}:{jar.artifact}:{jar.version} can't be fetched from Maven Central: {_reason(done.stdout)}. "
+                f"{by_hand}"
+            )
+        digest = hashlib.sha256(fetched.read_bytes()).hexdigest()
+        if digest != jar.sha256:
+            raise JarsError(
+                f"{jar.file_name} was fetched with SHA-256 {digest}, expected {jar.sha256}; it is not used."
+            )
+        fetched.replace(file)
+
+
+def _reason(printed: str) -> str:
+    """The line in which Ivy says why."""
+    lines = [line.strip(" :\t") for line in printed.splitlines()]
+    telling = [line for line in lines if "Exception" in line or line.endswith("not found") or line.startswith("Server")]
+    return telling[0] if telling else (lines[-1] if lines else "Ivy said nothing")

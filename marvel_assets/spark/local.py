@@ -67,7 +67,7 @@ class LocalJvm:
         java = find_java()
         # The archive is bound to the class path as it was written when it was made.
         folder = folder.resolve()
-        return cls(folder, locks, java, tuple(provide_jars(folder / "jars", locks)))
+        return cls(folder, locks, java, tuple(provide_jars(folder / "jars", locks, java)))
 
     @staticmethod
     def workers() -> dict[str, str]:
