@@ -104,25 +104,6 @@ def test_a_file_saved_again_with_equal_rows_is_read_once(home: ProjectPaths, tmp
     assert third == ([], versions)
 
 
-def test_what_a_table_is_said_to_be_made_of_is_the_latest(home: ProjectPaths, tmp_path: Path, usable: pd.DataFrame):
-    # given
-    more = save(tmp_path, rows(300), usable)
-    ingest(home, more)
-
-    # when
-    with dg.DagsterInstance.ephemeral() as instance:
-        result = dg.materialize(
-            list(defs.assets), selection=["rejected_characters"], resources=profile_resources(home),
-            instance=instance,
-        )  # fmt: skip
-
-    # then
-    told = metadata_of(result, "rejected_characters")
-    assert (told["delta_version"], told["made_from"]) == (0, "marvel_dev.marvel_characters.raw_characters@v1")
-    [added_up] = result.get_asset_check_evaluations()
-    assert added_up.metadata["read"].value == 300 + len(usable)
-
-
 def test_where_all_rows_are_rejected_the_error_names_the_commonest_reasons_in_every_run(
     home: ProjectPaths, tmp_path: Path
 ):

@@ -18,7 +18,7 @@ from marvel_assets.storage.pipeline_cache import FittedPipeline, PipelineCache
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.tracking.signature import example_frame
 from marvel_assets_tests.commands import CUSTOM, reference, state_of
-from marvel_assets_tests.graph import checks_of, failure_of, succeeded
+from marvel_assets_tests.graph import checks_of, succeeded
 from marvel_assets_tests.homes import copy_of, made_once
 from marvel_assets_tests.kaggle import OUTPUT_COLUMN
 
@@ -91,12 +91,3 @@ def test_a_fit_by_workers_ends_in_a_registered_model_that_answers(fitted_by_two:
     before = state_of(home, small_project)
     assert run(home, TWO_WORKERS).success
     assert state_of(home, small_project) == before
-
-
-def test_an_unreachable_scheduler_fails_the_step_with_its_address(materialised: ProjectPaths):
-    # when
-    result = run(materialised, {"distribution": {"workers": 2, "scheduler": "tcp://127.0.0.1:9"}})
-
-    # then
-    assert not result.success
-    assert "No Dask scheduler answers at tcp://127.0.0.1:9" in failure_of(result)
