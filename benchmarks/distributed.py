@@ -94,7 +94,7 @@ def _fit(folder: Path, workers: str) -> None:
         peaks = [peak_of_this_process()]
     else:
         scan = tables.scan_at(where, train_set.version, columns)
-        with dask_workers(number, None, 1, ()) as cluster:
+        with dask_workers(number, None, 1) as cluster:
             pipeline = fit_on_workers(
                 cluster.client, cluster.addresses, scan.parts(number), pipeline, config.features, config.target
             ).pipeline

@@ -19,10 +19,10 @@ import numpy as np
 
 from benchmarks.measuring import ROUNDS, Comparison
 from marvel_assets.config import EarlyStopping, Generator, ProjectConfig
+from marvel_assets.evaluation.roc_auc import Interval
 from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.training.cross_validation import Score, TrainingRows, folds, scores
 from marvel_assets.training.fit import fit_from_config
-from marvel_assets.training.holdout import Difference
 from marvel_assets.training.search import SearchBudget, search
 
 if TYPE_CHECKING:
@@ -221,8 +221,8 @@ def _on_test(pipeline: Pipeline, reference: Pipeline, test: TrainingRows) -> lis
     cells = [f"{ranked.candidate:.4f}", "", f"{losses[0].mean():.4f}", ""]
     if pipeline is not reference:
         interval = ttest_rel(*losses).confidence_interval(CONFIDENCE)
-        cells[1] = str(Difference(ranked.candidate - ranked.baseline, ranked.low, ranked.high))
-        cells[3] = str(Difference(float((losses[0] - losses[1]).mean()), interval.low, interval.high))
+        cells[1] = str(Interval(ranked.candidate - ranked.baseline, ranked.low, ranked.high))
+        cells[3] = str(Interval(float((losses[0] - losses[1]).mean()), interval.low, interval.high))
     return cells
 
 
@@ -251,7 +251,7 @@ def _processor_seconds(work: Callable[[], object]) -> float:
     return time.process_time() - began
 
 
-def difference(candidate: Sequence[float], baseline: Sequence[float], splits: int) -> Difference:
+def difference(candidate: Sequence[float], baseline: Sequence[float], splits: int) -> Interval:
     """Candidate less baseline, fold by fold, with the interval of the corrected resampled t-test.
 
     The fits of a cross-validation share most of their rows, so that the plain standard error is far too small: the
@@ -269,4 +269,4 @@ def difference(candidate: Sequence[float], baseline: Sequence[float], splits: in
     mean, fits = float(differences.mean()), len(differences)
     error = float(np.sqrt((1 / fits + 1 / (splits - 1)) * differences.var(ddof=1)))
     reach = float(t.ppf((1 + CONFIDENCE) / 2, fits - 1)) * error
-    return Difference(mean, mean - reach, mean + reach)
+    return Interval(mean, mean - reach, mean + reach)

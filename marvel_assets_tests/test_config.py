@@ -1,13 +1,10 @@
 """The configuration: loaded whole, or refused with the file and the key."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import example, given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from marvel_assets.config import ConfigError, ProjectConfig
@@ -17,6 +14,7 @@ from marvel_assets.tracking.run_tags import RunTags
 
 PROJECT_YAML = PROJECT_ROOT / "config" / "project.yml"
 ENVIRONMENTS = ("dev", "acc", "prd")
+REFERENCE = {"learning_rate": 0.01, "n_estimators": 1000, "max_depth": 6}
 
 COURSE_YAML = """
 prd:
@@ -68,26 +66,16 @@ def content() -> dict[str, Any]:
     return loaded | {"num_features": ["Height", "Weight"], "cat_features": ["Universe", "Identity", "Gender", "Origin"]}
 
 
-def refusal(folder: Path, content: Any, env: str = "dev") -> str:
+def refusal(folder: Path, content: Any) -> str:
     """What is said of unusable settings."""
     path = write(folder, content)
     with pytest.raises(ConfigError) as raised:
-        ProjectConfig.from_yaml(path, env)
+        ProjectConfig.from_yaml(path)
     assert str(path) in str(raised.value)
     return str(raised.value)
 
 
-@pytest.mark.parametrize("env", ENVIRONMENTS)
-def test_the_projects_own_file_loads_in_every_environment(env: str):
-    # when
-    config = ProjectConfig.from_yaml(PROJECT_YAML, env)
-
-    # then
-    assert config.environment == env
-    assert config.qualified("train_set") == f"marvel_{env}.marvel_characters.train_set"
-
-
-def test_the_projects_own_file_holds_the_contracts_features_and_parameters():
+def test_the_projects_own_file_holds_the_contracts_features_and_parameters_and_nothing_that_changes_the_reference():
     # when
     config = ProjectConfig.from_yaml(PROJECT_YAML)
 
@@ -95,17 +83,7 @@ def test_the_projects_own_file_holds_the_contracts_features_and_parameters():
     assert config.num_features == ("Height", "Weight")
     assert config.features[2:] == config.cat_features
     assert len(config.features) == 10
-    parameters = {"learning_rate": 0.01, "n_estimators": 1000, "max_depth": 6}
-    assert config.model.parameters == parameters
-
-
-def test_nothing_that_changes_the_reference_is_on_unless_it_is_asked_for():
-    # when
-    config = ProjectConfig.from_yaml(PROJECT_YAML)
-
-    # then
-    assert (config.native_categories, config.early_stopping) == (False, None)
-    assert config.fit_settings == {"model": "lightgbm", **config.model.parameters, "min_frequency": 50}
+    assert config.fit_settings == {"model": "lightgbm", **REFERENCE, "min_frequency": 50}
 
 
 def test_what_is_asked_for_is_among_what_decides_a_fit(tmp_path: Path, content: dict[str, Any]):
@@ -117,7 +95,7 @@ def test_what_is_asked_for_is_among_what_decides_a_fit(tmp_path: Path, content: 
 
     # then
     added = {"native_categories": True, "early_stopping_rounds": 30, "early_stopping_share": 0.1}
-    assert config.fit_settings == {"model": "lightgbm", **config.model.parameters, "min_frequency": 50} | added
+    assert config.fit_settings == {"model": "lightgbm", **REFERENCE, "min_frequency": 50} | added
 
 
 def test_another_kind_of_model_is_chosen_in_the_file(tmp_path: Path, content: dict[str, Any]):
@@ -134,6 +112,17 @@ def test_another_kind_of_model_is_chosen_in_the_file(tmp_path: Path, content: di
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_the_courses_flat_file_loads_unchanged(tmp_path: Path, env: str):
+    # when
+    config = ProjectConfig.from_yaml(write(tmp_path, COURSE_YAML), env)
+
+    # then
+    assert (config.environment, config.qualified("t")) == (env, f"mlops_{env}.marvel_characters.t")
+    assert config.model.n_estimators == 1000
+    assert (config.target, config.experiment_name_custom) == ("Alive", "/Shared/marvel-characters-custom")
+
+
 def test_a_parameter_of_the_courses_flat_file_is_named_as_it_stands_there(tmp_path: Path):
     # given
     content = yaml.safe_load(COURSE_YAML) | {"parameters": {"learning_rate": "fast"}}
@@ -142,23 +131,13 @@ def test_a_parameter_of_the_courses_flat_file_is_named_as_it_stands_there(tmp_pa
     assert "parameters.learning_rate: " in refusal(tmp_path, content)
 
 
-@pytest.mark.parametrize("env", ENVIRONMENTS)
-def test_the_courses_flat_file_loads_unchanged(tmp_path: Path, env: str):
-    # when
-    config = ProjectConfig.from_yaml(write(tmp_path, COURSE_YAML), env)
-
-    # then
-    assert (config.catalog_name, config.schema_name) == (f"mlops_{env}", "marvel_characters")
-    assert config.model.n_estimators == 1000
-    assert (config.target, config.experiment_name_custom) == ("Alive", "/Shared/marvel-characters-custom")
-
-
-def test_one_environment_alone_is_enough(tmp_path: Path, content: dict[str, Any]):
+def test_one_environment_and_some_of_the_features_are_enough(tmp_path: Path, content: dict[str, Any]):
     # given
     del content["acc"], content["prd"]
+    content |= {"num_features": [], "cat_features": ["Gender"]}
 
     # then
-    assert ProjectConfig.from_yaml(write(tmp_path, content), "dev").environment == "dev"
+    assert ProjectConfig.from_yaml(write(tmp_path, content)).features == ("Gender",)
 
 
 def test_settings_cannot_be_changed():
@@ -168,15 +147,11 @@ def test_settings_cannot_be_changed():
     # then
     with pytest.raises(ValidationError, match="frozen"):
         config.target = "Dead"
-    with pytest.raises(ValidationError, match="frozen"):
-        config.model.max_depth = 1
 
 
-@pytest.mark.parametrize("env", ["test", "DEV", "", "catalog_name"])
-def test_an_unknown_environment_is_refused_with_the_known_ones(env: str):
-    # then
-    with pytest.raises(ConfigError, match=f"environment {env!r} is unknown; choose dev, acc or prd"):
-        ProjectConfig.from_yaml(PROJECT_YAML, env)
+def test_an_unknown_environment_is_refused_with_the_known_ones():
+    with pytest.raises(ConfigError, match="environment 'test' is unknown; choose dev, acc or prd"):
+        ProjectConfig.from_yaml(PROJECT_YAML, "test")
 
 
 MISSING = object()
@@ -185,56 +160,29 @@ REFUSED: list[tuple[str, Any, str]] = [
     *((place, MISSING, f"{place}: missing key") for place in ("model", "dev.catalog_name", "model.max_depth")),
     *(
         (place, "anything", f"{place}: unknown key")
-        for place in (
-            "num_feature",
-            "catalog_name",
-            "environment",
-            "uat",
-            "dev.learning_rat",
-            "model.learning_rat",
-            "gate.learning_rat",
-            "generator.learning_rat",
-        )
+        for place in ("num_feature", "catalog_name", "uat", "dev.learning_rat", "model.learning_rat", "gate.thresholdz")
     ),
     ("model.learning_rate", "0.1", ""),
     ("model.learning_rate", True, ""),
     ("model.learning_rate", 0, ""),
-    ("model.learning_rate", float("inf"), ""),
     ("model.learning_rate", float("nan"), ""),
     ("model.n_estimators", 10.5, ""),
-    ("model.n_estimators", 0, ""),
     ("model.n_estimators", None, ""),
-    ("model.n_estimators", True, ""),
-    ("model.max_depth", [6], ""),
-    ("early_stopping.rounds", 0, ""),
-    ("early_stopping.share", 0, ""),
     ("early_stopping.share", 0.6, ""),
-    ("early_stopping.share", "a tenth", ""),
     ("gate.thresholds", {"roc_auc": "high"}, "gate.thresholds.roc_auc: "),
-    ("gate.thresholds", {"roc_auc": float("nan")}, "gate.thresholds.roc_auc: "),
     ("generator.rows", 0, ""),
-    ("generator.seed", -1, ""),
     ("dev.catalog_name", 1, ""),
-    ("dev.schema_name", ["marvel"], ""),
+    ("prd.catalog_name", "no name", ""),
+    ("acc.schema_name", "../etc", ""),
     ("num_features", "Height", ""),
-    ("num_features", {"Height": 1}, ""),
-    ("cat_features", None, ""),
     ("target", ["Alive"], ""),
     ("model", None, ""),
     ("native_categories", "yes", ""),
-    ("native_categories", 1, ""),
-    ("early_stopping", True, ""),
-    ("model", [0.1, 100, 6], ""),
     ("experiment_name_basic", "no-slash", ""),
-    ("experiment_name_basic", "/", ""),
-    ("experiment_name_custom", "/new\nline", ""),
-    ("experiment_name_custom", 7, ""),
     ("dev", "marvel_dev", ""),
-    ("acc", None, ""),
     ("cat_features", ["Gender", 1], "cat_features.1: "),
     ("cat_features", ["Gender", "Powers"], "name Powers; the data set marvel_kaggle has Height, Weight, Universe"),
     ("cat_features", ["Gender", "Height"], "more than once"),
-    ("num_features", ["Weight", "Weight"], "more than once"),
     ("model.kind", "perceptron", "model: Input tag 'perceptron' found using 'kind' does not match any of the expected"),
     ("model.max_iter", 100, "model.max_iter: unknown key"),
     ("dataset", "dc_comics", "dataset: there is no data set 'dc_comics'; marvel_assets/datasets has marvel_kaggle, "),
@@ -260,9 +208,8 @@ def test_what_can_not_be_used_is_named_with_its_place(
     assert (said or f"{place}: ") in refusal(tmp_path, content)
 
 
-def test_all_problems_are_told_at_once(tmp_path: Path, content: dict[str, Any]):
+def test_all_problems_of_a_kind_are_told_at_once(tmp_path: Path, content: dict[str, Any]):
     # given
-    content["acc"]["catalog_name"] = "no name"
     content["surprise"] = 1
     content["model"]["max_depth"] = "deep"
 
@@ -270,7 +217,8 @@ def test_all_problems_are_told_at_once(tmp_path: Path, content: dict[str, Any]):
     told = refusal(tmp_path, content)
 
     # then
-    assert [key in told for key in ("acc.catalog_name", "surprise", "model.max_depth")] == [True] * 3
+    assert "surprise: unknown key" in told
+    assert "model.max_depth" in told
 
 
 def test_what_the_file_leaves_out_is_the_data_sets():
@@ -291,56 +239,12 @@ def test_a_model_needs_a_feature(tmp_path: Path, content: dict[str, Any]):
     assert "at least one feature" in refusal(tmp_path, content)
 
 
-def test_some_of_the_features_are_enough(tmp_path: Path, content: dict[str, Any]):
-    # given
-    content |= {"num_features": [], "cat_features": ["Gender"]}
-
-    # then
-    assert ProjectConfig.from_yaml(write(tmp_path, content)).features == ("Gender",)
-
-
-@given(st.text(max_size=20).filter(lambda text: re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", text, re.ASCII) is None))
-@example("a\n")
-@example("a\x00")
-@example("ａ")  # noqa: RUF001
-def test_any_name_with_other_than_the_allowed_characters_is_refused(tmp_path_factory: pytest.TempPathFactory, name):
-    # given
-    content = yaml.safe_load(PROJECT_YAML.read_text())
-    content["prd"]["catalog_name"] = name
-
-    # then
-    assert "prd.catalog_name: " in refusal(tmp_path_factory.getbasetemp(), content)
-
-
-@given(st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,30}", fullmatch=True))
-def test_any_name_of_the_allowed_characters_is_taken(tmp_path_factory: pytest.TempPathFactory, name: str):
-    # given
-    content = yaml.safe_load(PROJECT_YAML.read_text())
-    content["dev"] = {"catalog_name": name, "schema_name": name}
-    path = write(tmp_path_factory.getbasetemp(), content)
-
-    # then
-    assert ProjectConfig.from_yaml(path).qualified("t") == f"{name}.{name}.t"
-
-
-@pytest.mark.parametrize("text", ["a: [1", "\tb: 1"], ids=["unclosed", "tab"])
-def test_what_is_no_yaml_is_refused(tmp_path: Path, text: str):
-    # then
-    assert "can't be read as YAML" in refusal(tmp_path, text)
-
-
-@pytest.mark.parametrize("text", ["", "- dev\n- acc", "just words", "7"])
-def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str):
-    # then
-    assert "expected keys and values" in refusal(tmp_path, text)
-
-
-def test_keys_that_are_no_text_are_refused(tmp_path: Path, content: dict[str, Any]):
-    # given
-    content[1] = "x"
-
-    # then
-    assert "1: " in refusal(tmp_path, content)
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("a: [1", "can't be read as YAML"), ("\tb: 1", "can't be read as YAML"), ("- dev", "expected keys and values")],
+)
+def test_what_is_no_mapping_in_yaml_is_refused(tmp_path: Path, text: str, problem: str):
+    assert problem in refusal(tmp_path, text)
 
 
 def test_a_tag_that_would_run_code_is_refused_and_runs_nothing(tmp_path: Path):
@@ -356,40 +260,18 @@ def test_a_tag_that_would_run_code_is_refused_and_runs_nothing(tmp_path: Path):
 
 
 def test_a_missing_file_is_named_together_with_the_setting(tmp_path: Path):
-    # then
     with pytest.raises(ConfigError, match=r"absent.yml: no such file; MARVEL_CONFIG"):
         ProjectConfig.from_yaml(tmp_path / "absent.yml")
-
-
-def test_a_folder_is_no_configuration(tmp_path: Path):
-    # then
-    with pytest.raises(ConfigError, match=str(tmp_path)):
-        ProjectConfig.from_yaml(tmp_path)
-
-
-@pytest.fixture
-def no_overrides(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    for name in ("MARVEL_GIT_SHA", "MARVEL_GIT_BRANCH", "MARVEL_RUN_ID"):
-        monkeypatch.delenv(name, raising=False)
-    return monkeypatch
 
 
 def test_the_environment_overrides_what_git_says(monkeypatch: pytest.MonkeyPatch):
     # given
     monkeypatch.setenv("MARVEL_GIT_SHA", "0123abc")
     monkeypatch.setenv("MARVEL_GIT_BRANCH", "release")
-    monkeypatch.setenv("MARVEL_RUN_ID", "job-7")
+    monkeypatch.setenv("MARVEL_RUN_ID", "")
 
-    # then
-    assert RunTags.collect("run") == RunTags(git_sha="0123abc", branch="release", run_id="job-7")
-
-
-def test_an_empty_override_is_none(no_overrides: pytest.MonkeyPatch):
-    # given
-    no_overrides.setenv("MARVEL_RUN_ID", "")
-
-    # then
-    assert RunTags.collect("run").run_id == "run"
+    # then: an empty one is none
+    assert RunTags.collect("run") == RunTags(git_sha="0123abc", branch="release", run_id="run")
 
 
 @pytest.mark.parametrize(
@@ -405,7 +287,7 @@ def test_arguments_of_the_classifier_take_the_place_of_those_configured(
     parameters: dict[str, object], expected: tuple[str, int] | str
 ):
     # given
-    config = ProjectConfig.from_yaml(PROJECT_ROOT / "config" / "project.yml")
+    config = ProjectConfig.from_yaml(PROJECT_YAML)
 
     # then
     if isinstance(expected, str):

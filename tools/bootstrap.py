@@ -120,8 +120,8 @@ def install_environment(environment: Environment) -> None:
         pip = [str(python), "-m", "pip", "install", "-qq", "--retries", "1", "--no-cache-dir"]
         run([*pip, "--constraint", constraints, "uv"])
         installed = {"extras": []}
-    digest = hashlib.sha256(b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", constraints)))
-    if installed.get("digest") == digest.hexdigest() and environment.extras <= set(installed["extras"]):
+    digest = digest_of_requirements(environment)
+    if installed.get("digest") == digest and environment.extras <= set(installed["extras"]):
         return
     extras = sorted(environment.extras | set(installed["extras"]))
     project = f".[{','.join(extras)}]"
@@ -129,7 +129,13 @@ def install_environment(environment: Environment) -> None:
     uv = [str(folder / "bin" / "uv"), "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python)]
     settings = {**os.environ, **uv_settings(python)}
     run([*uv, "--constraint", constraints, "--editable", project], settings)
-    stamp.write_text(json.dumps({"made_by": made_by, "digest": digest.hexdigest(), "extras": extras}, indent=2))
+    stamp.write_text(json.dumps({"made_by": made_by, "digest": digest, "extras": extras}, indent=2))
+
+
+def digest_of_requirements(environment: Environment) -> str:
+    """A hash of all that decides which packages an environment has."""
+    files = (ROOT / "pyproject.toml", ROOT / environment.constraints)
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def write_env_file() -> None:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from marvel_assets.datasets.base import Dataset
 
-SHOWN = 3
 MISPLACED = {"train": f"md5({IDENTIFIER}) < '{TEST_HASH_BOUND}'", "test": f"md5({IDENTIFIER}) >= '{TEST_HASH_BOUND}'"}
 
 
@@ -23,9 +22,7 @@ def contract_violations(
     relation: str,
     split: Literal["train", "test"],
 ) -> list[str]:
-    """What is wrong with a cleaned table; empty where nothing is.
-
-    One query counts every kind of violation where the rows are; only where there are some, a few cases are fetched.
+    """What is wrong with a cleaned table; empty where nothing is. One query looks at all of it, where the rows are.
 
     Args:
         dataset: what the columns may hold.
@@ -34,43 +31,30 @@ def contract_violations(
         split: which of the two tables it is; each id belongs to one of them by its MD5 alone.
 
     Returns:
-        A sentence for each promise that is broken, naming the column and some of the cases.
+        A sentence for each promise that is broken, naming the column, how many rows break it, and one of their cells.
     """
     closed: dict[str, tuple[Any, ...]] = {
-        feature.name: feature.values for feature in dataset.features if feature.values
+        **{feature.name: feature.values for feature in dataset.features if feature.values},
+        **{feature.name: (0, 1) for feature in dataset.features if feature.kind == "flag"},
+        dataset.target.name: (0, 1),
     }
-    closed |= {feature.name: (0, 1) for feature in dataset.features if feature.kind == "flag"}
-    closed[dataset.target.name] = (0, 1)
-    complete = [IDENTIFIER, *dataset.fill_values, dataset.target.name]
-    violations = {
-        **{f"{name} is missing": f"{name} IS NULL" for name in complete},
-        **{name: f"{name} NOT IN {texts(values)}" for name, values in closed.items()},
-        "misplaced": MISPLACED[split],
-    }
+    promises = [
+        *((name, f"{name} IS NULL", "is missing") for name in (IDENTIFIER, *dataset.fill_values, dataset.target.name)),
+        *((name, f"{name} NOT IN {texts(values)}", f"is not one of {list(values)}") for name, values in closed.items()),
+        (IDENTIFIER, MISPLACED[split], "belongs to the other table"),
+    ]
     counted = ", ".join(
-        f"coalesce(sum(CASE WHEN {condition} THEN 1 ELSE 0 END), 0)" for condition in violations.values()
+        f"count(CASE WHEN {condition} THEN 1 END), min(CASE WHEN {condition} THEN {column} END)"
+        for column, condition, _ in promises
     )
     repeated = f"count({IDENTIFIER}) - count(DISTINCT {IDENTIFIER})"
-    [(*numbers, repeats)] = ask(f"SELECT {counted}, {repeated} FROM {relation}")  # noqa: S608
-    found = {name: int(number) for name, number in zip(violations, numbers, strict=True) if number}
-
-    def cases(column: str, condition: str) -> list[Any]:
-        some = f"SELECT DISTINCT {column} FROM {relation} WHERE {condition} ORDER BY {column} LIMIT {SHOWN}"  # noqa: S608
-        return [row[0] for row in ask(some)]
-
-    missing = [f"{name} in {number} rows" for name, number in found.items() if name.endswith(" is missing")]
-    unique = [f"{IDENTIFIER} is not unique: {repeats} rows repeat an id"] if repeats else []
-    others = [
-        f"{name} holds {cases(name, violations[name])}, expected one of {list(values)}"
-        for name, values in closed.items()
-        if name in found
-    ]
-    misplaced = (
-        [f"{found['misplaced']} ids belong to the other table, such as {cases(IDENTIFIER, MISPLACED[split])}"]
-        if "misplaced" in found
-        else []
-    )
-    return missing + unique + others + misplaced
+    [(repeats, *found)] = ask(f"SELECT {repeated}, {counted} FROM {relation}")  # noqa: S608
+    problems = [f"{IDENTIFIER} is not unique: {repeats} rows repeat an id"] if repeats else []
+    for (column, _, problem), number, example in zip(promises, found[::2], found[1::2], strict=True):
+        if number:
+            shown = "" if example is None else f", such as {example!r}"
+            problems.append(f"{column} {problem} in {number} rows{shown}")
+    return problems
 
 
 def split_of(identifier: str) -> Literal["train", "test"]:

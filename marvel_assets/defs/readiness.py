@@ -9,7 +9,6 @@ import dagster as dg
 
 from marvel_assets.defs import disk_space
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.tracking.run_tags import RunTags
 
 if TYPE_CHECKING:
     from marvel_assets.config import ProjectConfig
@@ -27,7 +26,6 @@ def check_settings(home: ProjectPaths) -> None:
     from marvel_assets.defs.resources import profile_resources
 
     _ = profile_resources(home)["project"].config
-    RunTags.collect("no run")
 
 
 def readiness_checks(

@@ -59,7 +59,7 @@ def shifts(reference: pd.DataFrame, window: pd.DataFrame, columns: Sequence[str]
         psi, p_value = population_stability(expected, actual), _p_value(expected, actual)
         drifted = psi >= thresholds.psi and p_value < thresholds.p_value
         found.append(Shift(column, psi, p_value, drifted))
-    return sorted(found, key=_psi, reverse=True)
+    return sorted(found, key=lambda shift: -shift.psi)
 
 
 def population_stability(expected: Counts, actual: Counts) -> float:
@@ -124,7 +124,3 @@ def drift_table(found: Sequence[Shift]) -> str:
         for shift in found
     ]
     return "\n".join(["| column | PSI | p | |", "|---|---|---|---|", *lines])
-
-
-def _psi(shift: Shift) -> float:
-    return shift.psi

@@ -11,10 +11,11 @@ of slices (Bonferroni), so that a dozen of them don't refuse a sound model by ch
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter
 
 from marvel_assets.utils.redaction import sanitize_label
 
@@ -31,10 +32,6 @@ MINUS = "\N{MINUS SIGN}"
 CHAMPION = "champion"
 MAX_SLICES_REPORTED = 10
 """The weakest slices that a result keeps: a table may have hundreds of universes."""
-
-
-class BrokenModelError(ValueError):
-    """The model's predictions are not probabilities: it is broken, not merely worse."""
 
 
 @dataclass(frozen=True)
@@ -150,21 +147,15 @@ class GateResult:
 
     def to_json(self) -> str:
         """The result as a text that a tag can hold."""
-        return json.dumps(asdict(self))
+        return _RESULT.dump_json(self).decode()
 
     @classmethod
     def from_json(cls, text: str) -> GateResult:
         """The result that ``to_json`` wrote."""
-        content: dict[str, Any] = json.loads(text)
-        return cls(
-            failures=tuple(content["failures"]),
-            warnings=tuple(content["warnings"]),
-            comparisons=tuple(Comparison(**comparison) for comparison in content["comparisons"]),
-            slices=tuple(Slice(**part) for part in content["slices"]),
-            note=content["note"],
-            advice=content["advice"],
-            cleared=tuple(content.get("cleared", ())),  # results of earlier versions lack it
-        )
+        return _RESULT.validate_json(text)
+
+
+_RESULT = TypeAdapter(GateResult)
 
 
 def evaluate_gate(
@@ -187,10 +178,8 @@ def evaluate_gate(
         note: reported with the result.
 
     Raises:
-        BrokenModelError: the candidate's predictions are not probabilities.
         ValueError: the rows hold one class only.
     """
-    check_probabilities(candidate, len(alive), "the challenger")
     comparisons = [compare(alive, candidate, scores, thresholds, name) for name, scores in baselines.items()]
     slices = sorted(_slices(rows, alive, candidate, thresholds), key=attrgetter("roc_auc"))
     margin, floor = thresholds.max_roc_auc_loss, thresholds.minimum_slice_roc_auc
@@ -214,26 +203,6 @@ def evaluate_gate(
         note,
         cleared=tuple(sentence for is_cleared, sentence in judged if is_cleared),
     )
-
-
-def check_probabilities(probability: Probabilities, rows: int, whose: str) -> None:
-    """Let pass what can be a model's answer.
-
-    Raises:
-        BrokenModelError: with what is wrong with it.
-    """
-    import numpy as np
-
-    if probability.shape != (rows,):
-        raise BrokenModelError(
-            f"{whose} gives {probability.shape} predictions for {rows:,} rows; one each is expected."
-        )
-    unusable = int((~((probability >= 0) & (probability <= 1))).sum())
-    if unusable:
-        first = probability[np.argmax(~((probability >= 0) & (probability <= 1)))]
-        raise BrokenModelError(
-            f"{whose} predicts {unusable:,} values that are not probabilities between 0 and 1, such as {first}."
-        )
 
 
 def compare(

@@ -18,55 +18,39 @@ if TYPE_CHECKING:
     Probabilities = npt.NDArray[np.float64]
 
 CALIBRATION_BINS = 10
+TITLES = {
+    "roc_curve": "ROC curve",
+    "precision_recall_curve": "Precision and recall",
+    "confusion_matrix": "Confusion matrix",
+    "calibration_curve": "Calibration",
+}
 
 
-def roc_curve(alive: Labels, probability: Probabilities) -> Figure:
-    """True positive rate over false positive rate."""
-    from sklearn.metrics import RocCurveDisplay
+def probability_plots(alive: Labels, probability: Probabilities, names: Sequence[str]) -> dict[str, Figure]:
+    """ROC curve, precision against recall, confusion matrix and calibration, by the names of their files.
 
-    figure, axes = canvas("ROC curve")
-    RocCurveDisplay.from_predictions(alive, probability, ax=axes, name="model", plot_chance_level=True)
-    return figure
-
-
-def precision_recall_curve(alive: Labels, probability: Probabilities) -> Figure:
-    """Precision against recall over all thresholds, with the average precision."""
-    from sklearn.metrics import PrecisionRecallDisplay
-
-    figure, axes = canvas("Precision and recall")
-    PrecisionRecallDisplay.from_predictions(alive, probability, ax=axes, name="model", plot_chance_level=True)
-    return figure
-
-
-def confusion_matrix(alive: Labels, probability: Probabilities, names: Sequence[str]) -> Figure:
-    """Counts of true and predicted classes, by the names of 0 and 1."""
-    from sklearn.metrics import ConfusionMatrixDisplay
+    Args:
+        alive: 1 or 0, shape (n,).
+        probability: of being alive, shape (n,).
+        names: of the classes 0 and 1.
+    """
+    from sklearn.calibration import CalibrationDisplay
+    from sklearn.metrics import ConfusionMatrixDisplay, PrecisionRecallDisplay, RocCurveDisplay
 
     from marvel_assets.evaluation.metrics import THRESHOLD
 
-    figure, axes = canvas("Confusion matrix")
-    ConfusionMatrixDisplay.from_predictions(
-        alive,
-        (probability > THRESHOLD).astype(int),
-        labels=[0, 1],
-        display_labels=names,
-        ax=axes,
-        cmap="Blues",
-        values_format=",",
-        colorbar=False,
+    drawn = {name: canvas(title) for name, title in TITLES.items()}
+    roc, precision_recall, confusion, calibration = (axes for _, axes in drawn.values())
+    RocCurveDisplay.from_predictions(alive, probability, ax=roc, name="model", plot_chance_level=True)
+    PrecisionRecallDisplay.from_predictions(
+        alive, probability, ax=precision_recall, name="model", plot_chance_level=True
     )
-    return figure
-
-
-def calibration_curve(alive: Labels, probability: Probabilities) -> Figure:
-    """How often characters live, over how probable the model holds it; bins of equal size."""
-    from sklearn.calibration import CalibrationDisplay
-
-    figure, axes = canvas("Calibration")
-    CalibrationDisplay.from_predictions(
-        alive, probability, n_bins=CALIBRATION_BINS, strategy="quantile", ax=axes, name="model"
-    )
-    return figure
+    classes = (probability > THRESHOLD).astype(int)
+    style = {"cmap": "Blues", "values_format": ",", "colorbar": False}
+    ConfusionMatrixDisplay.from_predictions(alive, classes, labels=[0, 1], display_labels=names, ax=confusion, **style)
+    bins = {"n_bins": CALIBRATION_BINS, "strategy": "quantile"}  # of equal size
+    CalibrationDisplay.from_predictions(alive, probability, ax=calibration, name="model", **bins)
+    return {name: figure for name, (figure, _) in drawn.items()}
 
 
 def feature_importance(importances: Mapping[str, float], label: str) -> Figure:

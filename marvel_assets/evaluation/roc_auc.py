@@ -27,6 +27,9 @@ class Interval(NamedTuple):
     low: float
     high: float
 
+    def __str__(self) -> str:
+        return f"{self.estimate:+.4f} [{self.low:+.4f}, {self.high:+.4f}]".replace("-", "\N{MINUS SIGN}")
+
 
 class Ranking:
     """Rows in the order of a model's predictions: ROC AUC of any draw of them, without sorting again.

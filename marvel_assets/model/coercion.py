@@ -40,7 +40,6 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
     feature_names_in_: Any
     n_features_in_: int
     numeric_features_: list[str]
-    required: Sequence[str] = ()  # pipelines that were stored before there was such an argument have none
 
     def __init__(
         self,

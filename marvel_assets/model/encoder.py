@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Integral
-from typing import TYPE_CHECKING, Any, Self, cast, overload
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -40,8 +39,7 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
     Args:
         columns: names of the columns to encode; None encodes every column. The columns of an array are called
             x0, x1, ….
-        min_frequency: how often a value must occur in its column to have a code of its own: a count, or a share
-            of the rows of ``fit`` where it is a float between 0 and 1. None gives each value its own code.
+        min_frequency: how often a value must occur in its column to have a code of its own. None gives each value one.
 
     Attributes:
         categories_: for each encoded column, in the order of the input, the categories that have a code of their
@@ -57,7 +55,7 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
     infrequent_codes_: dict[str, int]
     n_features_in_: int
 
-    def __init__(self, columns: Sequence[str] | None = None, min_frequency: float | None = None) -> None:
+    def __init__(self, columns: Sequence[str] | None = None, min_frequency: int | None = None) -> None:
         self.columns = columns
         self.min_frequency = min_frequency
 
@@ -72,9 +70,9 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
             This transformer.
 
         Raises:
-            ValueError: X has no row or isn't a table, two of its columns share a name, one of ``columns`` isn't in
-                it, or ``min_frequency`` is neither a count nor a share; the message names the column.
-            TypeError: ``columns`` is a single string, or a column to encode holds what can't be a category.
+            ValueError: X has no row or isn't a table, two of its columns share a name, or one of ``columns`` isn't in
+                it; the message names the column.
+            TypeError: a column to encode holds what can't be a category.
         """
         table = self._validated(X, reset=True)
         if len(table) == 0:
@@ -83,31 +81,23 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
             {
                 name: _counted(*_factorized(_column(table, position), name), name)
                 for position, name in self._columns_to_encode()
-            },
-            len(table),
+            }
         )
 
-    def fit_counts(self, names: Sequence[str], counts: Mapping[str, Mapping[Category, int]], n_samples: int) -> Self:
+    def fit_counts(self, names: Sequence[str], counts: Mapping[str, Mapping[Category, int]]) -> Self:
         """Learn what ``fit`` would learn from rows of which only the numbers are known.
 
         Args:
             names: the columns of the rows, in their order.
             counts: for each column to encode, how often each of its categories occurs.
-            n_samples: how many rows there are.
 
         Returns:
             This transformer.
         """
         self._validated(pd.DataFrame(columns=list(names)), reset=True)
-        return self._fit_counts({name: counts[name] for _, name in self._columns_to_encode()}, n_samples)
+        return self._fit_counts({name: counts[name] for _, name in self._columns_to_encode()})
 
-    @overload
-    def transform(self, X: pd.DataFrame) -> pd.DataFrame: ...  # noqa: N803
-
-    @overload
-    def transform(self, X: npt.ArrayLike) -> npt.NDArray[Any]: ...  # noqa: N803
-
-    def transform(self, X: pd.DataFrame | npt.ArrayLike) -> pd.DataFrame | npt.NDArray[Any]:  # noqa: N803
+    def transform(self, X: pd.DataFrame | npt.ArrayLike) -> Any:  # noqa: ANN401, N803
         """Replace the values of the encoded columns by their codes.
 
         Args:
@@ -152,16 +142,14 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
 
     def _columns_to_encode(self) -> list[tuple[int, str]]:
         """Place and name of each."""
-        if isinstance(self.columns, str):
-            raise TypeError(f"columns must be a sequence of names, not the string {self.columns!r}")
         names = [str(name) for name in self.get_feature_names_out()]
         chosen = set(names if self.columns is None else self.columns)
         if absent := sorted(chosen.difference(names)):
             raise ValueError(f"Columns to encode that X lacks: {', '.join(absent)}")
         return [(position, name) for position, name in enumerate(names) if name in chosen]
 
-    def _fit_counts(self, counts: Mapping[str, Mapping[Category, int]], n_samples: int) -> Self:
-        least = _least_count(self.min_frequency, n_samples)
+    def _fit_counts(self, counts: Mapping[str, Mapping[Category, int]]) -> Self:
+        least = self.min_frequency or 1
         self.categories_, self.infrequent_codes_ = {}, {}
         for name, counted in counts.items():
             frequent = [category for category, count in counted.items() if count >= least]
@@ -213,19 +201,6 @@ def _counted(places: npt.NDArray[np.intp], distinct: list[Any], name: str) -> di
     """How often each category of a column occurs."""
     counts = np.bincount(places[places >= 0], minlength=len(distinct))
     return {_category(value, name): int(count) for value, count in zip(distinct, counts, strict=True)}
-
-
-def _least_count(min_frequency: float | None, n_samples: int) -> float:
-    """How often a value must occur to have a code of its own."""
-    if min_frequency is None:
-        return 1
-    if isinstance(min_frequency, Integral) and min_frequency >= 1:
-        return int(min_frequency)
-    if isinstance(min_frequency, float) and 0 < min_frequency < 1:
-        return min_frequency * n_samples
-    raise ValueError(
-        f"min_frequency is {min_frequency!r}; expected a whole number of at least 1, or a share between 0 and 1"
-    )
 
 
 def _category(value: object, name: str) -> Category:

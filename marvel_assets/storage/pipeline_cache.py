@@ -29,7 +29,7 @@ class FittedPipeline:
     Attributes:
         cache_key: hash of all that decides the fit: rows, features, parameters, code and library versions.
         trained_on: the table version whose rows were fitted.
-        rows_digest: hash of the fitted rows as they were handed to the fit: in order where one process had them all.
+        rows_digest: hash of the fitted rows as they were handed to the fit.
         rows: how many were fitted.
         sample: the share of the table that they are.
         workers: processes that fitted it together; 0 where it was one alone.

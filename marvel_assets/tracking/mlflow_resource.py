@@ -200,7 +200,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         run, logged = client.get_run(model.run_id), client.get_logged_model(model.model_id)
         parameters = dict(run.data.params)
         features = parameters.pop("features", "").split(",")
-        traces = {name: logged.tags[name] for name in (*RunTags.model_fields, DAGSTER_RUN_ID) if name in logged.tags}
+        traces = {name: logged.tags[name] for name in (*RunTags._fields, DAGSTER_RUN_ID) if name in logged.tags}
         plots = [Path(file.path).stem for file in client.list_artifacts(model.run_id, PLOTS_FOLDER)]
         return ModelCardData(
             model_id=model.model_id,

@@ -168,10 +168,7 @@ def log_basic_model(
     ranked = sorted(importances, key=lambda name: -importances[name])
     table = {"feature": ranked, kind.importance_label: [importances[name] for name in ranked]}
     figures = {
-        "roc_curve": plots.roc_curve(alive, probability),
-        "precision_recall_curve": plots.precision_recall_curve(alive, probability),
-        "confusion_matrix": plots.confusion_matrix(alive, probability, dataset.target.labels),
-        "calibration_curve": plots.calibration_curve(alive, probability),
+        **plots.probability_plots(alive, probability, dataset.target.labels),
         "feature_importance": plots.feature_importance(importances, kind.importance_label),
     }
     if kind.explains:

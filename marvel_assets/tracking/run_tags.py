@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
-
-from marvel_assets.config import ConfigError
 from marvel_assets.paths import PROJECT_ROOT
-from marvel_assets.utils.errors import shorten
 from marvel_assets.utils.git import head_of
-
-TracingText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=250)]
-"""One line, as short as every store of tags takes it."""
 
 DAGSTER_RUN_ID = "dagster_run_id"
 
-OVERRIDDEN_BY = {"git_sha": "MARVEL_GIT_SHA", "branch": "MARVEL_GIT_BRANCH", "run_id": "MARVEL_RUN_ID"}
 
+class RunTags(NamedTuple):
+    """What traces a run or a model version back to the code and the run that made it."""
 
-class RunTags(BaseModel):
-    """What traces a run or a model version back to the code and the Dagster run that made it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    git_sha: TracingText
-    branch: TracingText
-    run_id: TracingText | None = None
+    git_sha: str
+    branch: str
+    run_id: str
 
     @classmethod
     def collect(cls, dagster_run_id: str) -> RunTags:
@@ -35,23 +24,12 @@ class RunTags(BaseModel):
 
         ``MARVEL_GIT_SHA``, ``MARVEL_GIT_BRANCH`` and ``MARVEL_RUN_ID`` override them, for deployments without
         a checkout. What git can't tell is ``unknown``; a commit that the checkout has changed since ends in ``-dirty``.
-
-        Raises:
-            ConfigError: naming the variable that can't be a tag.
         """
-        tags = {tag: os.environ.get(variable) or "" for tag, variable in OVERRIDDEN_BY.items()}
-        if not (tags["git_sha"] and tags["branch"]):
-            sha, branch = head_of(PROJECT_ROOT)
-            tags |= {"git_sha": tags["git_sha"] or sha, "branch": tags["branch"] or branch}
-        tags["run_id"] = tags["run_id"] or dagster_run_id
-        try:
-            return cls(**tags)
-        except ValidationError as error:
-            unusable = ", ".join(OVERRIDDEN_BY[str(problem["loc"][0])] for problem in error.errors())
-            found_there = ", ".join(shorten(problem["input"]) for problem in error.errors())
-            raise ConfigError(
-                f"{unusable}: expected one line of at most 250 characters, found {found_there}."
-            ) from error
+        sha, branch, run_id = (os.environ.get(f"MARVEL_{name}") for name in ("GIT_SHA", "GIT_BRANCH", "RUN_ID"))
+        if not (sha and branch):
+            found_sha, found_branch = head_of(PROJECT_ROOT)
+            sha, branch = sha or found_sha, branch or found_branch
+        return cls(sha, branch, run_id or dagster_run_id)
 
     @property
     def short_sha(self) -> str:
@@ -59,11 +37,7 @@ class RunTags(BaseModel):
         sha, dash, state = self.git_sha.partition("-")
         return f"{sha[:7]}{dash}{state}"
 
-    def as_dict(self) -> dict[str, str]:
-        """The tags as MLflow takes them: text by name."""
-        return self.model_dump(exclude_none=True)
-
     def as_tags(self, dagster_run_id: str) -> dict[str, str]:
         """The tags with the Dagster run under its true name; ``run_id`` is one only where it is another's."""
-        own = {name: value for name, value in self.as_dict().items() if (name, value) != ("run_id", dagster_run_id)}
-        return {**own, DAGSTER_RUN_ID: dagster_run_id}
+        own = {"run_id": self.run_id} if self.run_id != dagster_run_id else {}
+        return {"git_sha": self.git_sha, "branch": self.branch, **own, DAGSTER_RUN_ID: dagster_run_id}

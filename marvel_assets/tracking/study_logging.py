@@ -57,12 +57,11 @@ def log_study(
             "configured_log_loss": result.configured.log_loss,
             "configured_roc_auc": result.configured.roc_auc,
             "holdout_rows": comparison.rows,
-            "log_loss_difference": comparison.log_loss.mean,
-            "log_loss_difference_low": comparison.log_loss.low,
-            "log_loss_difference_high": comparison.log_loss.high,
-            "roc_auc_difference": comparison.roc_auc.mean,
-            "roc_auc_difference_low": comparison.roc_auc.low,
-            "roc_auc_difference_high": comparison.roc_auc.high,
+            **{
+                f"{name}_difference{suffix}": value
+                for name, interval in (("log_loss", comparison.log_loss), ("roc_auc", comparison.roc_auc))
+                for suffix, value in zip(("", "_low", "_high"), interval, strict=True)
+            },
         }
     )
     mlflow.log_table(trials_table(result), TRIALS_FILE)

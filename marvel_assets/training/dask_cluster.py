@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -27,9 +25,8 @@ JOIN_SECONDS = 60
 """How long a scheduler may take until as many workers as wanted have joined it."""
 LOOK_SECONDS = 1.0
 """How often it is looked whether all workers are still there."""
-ALIKE = ("lightgbm", "numpy", "pandas", "scikit-learn")
+SAME_VERSIONS = ("lightgbm", "numpy", "pandas", "scikit-learn")
 """Packages that must have one version on every worker and here."""
-SAME_ENVIRONMENT = "Start the workers in the same environment (constraints.txt) and the same checkout."
 
 
 class WorkersError(RuntimeError):
@@ -91,7 +88,7 @@ class Workers:
 
 @contextmanager
 def dask_workers(
-    number: int, scheduler: str | None, threads: int, modules: Sequence[str], patience: float = JOIN_SECONDS
+    number: int, scheduler: str | None, threads: int, join_seconds: float = JOIN_SECONDS
 ) -> Iterator[Workers]:
     """As many workers as wanted, checked to be fit for the work.
 
@@ -100,8 +97,7 @@ def dask_workers(
         scheduler: the address of a Dask scheduler; None starts a cluster on this machine, on the loopback interface
             alone, whose processes end with the context.
         threads: of each worker, where they are started here.
-        modules: of this package, which a fit runs.
-        patience: seconds until so many workers must have joined the scheduler.
+        join_seconds: until so many workers must have joined the scheduler.
 
     Raises:
         WorkersError: there are not so many, or they have other versions than this process.
@@ -110,10 +106,9 @@ def dask_workers(
     with ExitStack() as stack:
         address = stack.enter_context(_own_cluster(number, threads)) if scheduler is None else scheduler
         client = stack.enter_context(_connected(address))
-        client.order = _joined(client, number, address, patience)
-        workers = Workers(client, client.order, address)
-        _check_alike(workers, modules)
-        yield workers
+        client.order = _joined(client, number, address, join_seconds)
+        _check_versions(client, address)
+        yield Workers(client, client.order, address)
 
 
 @contextmanager
@@ -138,7 +133,6 @@ def _connected(address: str) -> Iterator[OrderedClient]:
     from marvel_assets.training.ordered_client import OrderedClient
 
     try:
-        asyncio.run(_shake_hands(address))
         client = OrderedClient(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise WorkersError(
@@ -150,49 +144,33 @@ def _connected(address: str) -> Iterator[OrderedClient]:
         yield client
 
 
-async def _shake_hands(address: str) -> None:
-    """Connect once in bounded time: Dask's own client waits for ever where something listens and says nothing."""
-    from distributed.comm import connect
-    from distributed.security import Security
-
-    security = Security().get_connection_args("client")
-    comm = await asyncio.wait_for(connect(address, timeout=CONNECT_SECONDS, **security), CONNECT_SECONDS)
-    await comm.close()
-
-
-def _joined(client: Client, number: int, address: str, patience: float) -> tuple[str, ...]:
+def _joined(client: Client, number: int, address: str, join_seconds: float) -> tuple[str, ...]:
     """The workers in the order of their names, which for a cluster of our own are numbers."""
     try:
-        client.wait_for_workers(number, timeout=patience)
+        client.wait_for_workers(number, timeout=join_seconds)
     except TimeoutError as error:
         raise WorkersError(
-            f"{address} has {len(client.ncores())} of {number} workers after {patience:.0f} s. Start more with `dask "
-            f"worker {address}`, or ask for fewer in fitted_pipeline's setting `distribution`."
+            f"{address} has {len(client.ncores())} of {number} workers after {join_seconds:.0f} s. Start more with "
+            f"`dask worker {address}`, or ask for fewer in fitted_pipeline's setting `distribution`."
         ) from error
     known = client.scheduler_info(n_workers=-1)["workers"]
     named = sorted(known, key=lambda worker: (len(str(known[worker]["name"])), str(known[worker]["name"])))
     return tuple(named[:number])
 
 
-def _check_alike(workers: Workers, modules: Sequence[str]) -> None:
-    here = identity(modules)
-    try:
-        there: dict[str, dict[str, str]] = workers.client.run(identity, modules, workers=list(workers.addresses))
-    except ImportError as error:
-        raise WorkersError(f"The workers of {workers.where} lack a package: {error}. {SAME_ENVIRONMENT}") from error
-    for address, found in there.items():
-        unlike = [f"{name} {found[name]} there and {own} here" for name, own in here.items() if found[name] != own]
-        if unlike:
+def _check_versions(client: Client, address: str) -> None:
+    versions = client.get_versions(packages=list(SAME_VERSIONS))
+    here = versions["client"]["packages"]
+    for worker, found in versions["workers"].items():
+        there = found["packages"]
+        different = [
+            f"{name} {there[name]} there and {here[name]} here" for name in SAME_VERSIONS if there[name] != here[name]
+        ]
+        if different:
             raise WorkersError(
-                f"Worker {address} of {workers.where} is unlike this process: {', '.join(unlike)}. {SAME_ENVIRONMENT}"
+                f"Worker {worker} of {address} has other packages than this process: {', '.join(different)}. Start the "
+                "workers in the same environment (constraints.txt) and the same checkout."
             )
-
-
-def identity(modules: Sequence[str]) -> dict[str, str]:
-    """What must be the same in all processes of a fit."""
-    from marvel_assets.utils.code_versions import code_version
-
-    return {name: version(name) for name in ALIKE} | {"code of the fit": code_version(*modules)}
 
 
 def _needs_dask() -> None:

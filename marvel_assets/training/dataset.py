@@ -28,15 +28,6 @@ def to_frame(table: pa.Table, features: Sequence[str], target: str) -> pd.DataFr
     return frame
 
 
-def rows_digest(frame: pd.DataFrame) -> str:
-    """Hash of a frame's rows, values and order and columns."""
-    import pandas as pd
-
-    digest = hashlib.sha256(_described(frame).encode())
-    digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
-    return digest.hexdigest()[:32]
-
-
 class RowsSum(NamedTuple):
     """What some rows add to the digest of all of them.
 
@@ -59,8 +50,8 @@ def sum_of_rows(frame: pd.DataFrame) -> RowsSum:
     return RowsSum(_described(frame), len(frame), int(hashes.sum(dtype="uint64")))
 
 
-def unordered_digest(sums: Iterable[RowsSum]) -> str:
-    """Hash of the rows of several frames together: the same however they are divided."""
+def rows_digest(sums: Iterable[RowsSum]) -> str:
+    """Hash of the rows of one or several frames together: the same however they are ordered and divided."""
     known = list(sums)
     total = sum(part.total for part in known) % 2**64
     columns = sorted({part.columns for part in known if part.rows})

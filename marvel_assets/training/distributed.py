@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from marvel_assets.training.dataset import RowsSum, sum_of_rows, to_frame, unordered_digest
+from marvel_assets.training.dataset import RowsSum, rows_digest, sum_of_rows, to_frame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
-    import pyarrow as pa
     from distributed import Client, Future
     from lightgbm import LGBMClassifier
     from sklearn.pipeline import Pipeline
 
     from marvel_assets.model.encoder import CatToIntTransformer
+    from marvel_assets.storage.table_scan import TableScan
 
     Matrix = npt.NDArray[np.float64]
 
@@ -35,20 +35,13 @@ NETWORK_LINES = re.compile(
 """Lines of a model's text about the processes that fitted it; prediction has no use for them."""
 
 
-class Readable(Protocol):
-    """Describes rows, is small, and reads them in the process that asks."""
-
-    def read(self) -> pa.Table:
-        """The rows, ordered by ``Id``."""
-
-
 class DistributedFit(NamedTuple):
     """What came of it.
 
     Attributes:
         pipeline: fitted; like any other.
         rows: how many it was fitted on.
-        rows_digest: of these rows, by ``unordered_digest``.
+        rows_digest: of these rows, by ``rows_digest``.
     """
 
     pipeline: Pipeline
@@ -89,7 +82,7 @@ class EncodedPart(NamedTuple):
 def fit_on_workers(
     client: Client,
     workers: Sequence[str],
-    parts: Sequence[Readable],
+    parts: Sequence[TableScan],
     pipeline: Pipeline,
     features: Sequence[str],
     target: str,
@@ -117,7 +110,7 @@ def fit_on_workers(
     summaries: list[PartSummary] = client.gather(client.map(attrgetter("summary"), encoded, pure=False))
     _check_classes(summaries, target)
     pipeline.named_steps["coerce"].fit(summaries[0].no_rows)
-    encoder.fit_counts(features, added_up(summaries), sum(summary.rows_sum.rows for summary in summaries))
+    encoder.fit_counts(features, added_up(summaries))
     matrices = [
         client.submit(recoded, part, features, encoder, workers=[worker], pure=False)
         for worker, part in zip(workers, encoded, strict=True)
@@ -129,10 +122,10 @@ def fit_on_workers(
     fitted = _fitted_classifier(client, classifier, matrices, targets, summaries, features)
     pipeline.steps[-1] = ("classify", fitted)
     sums = [summary.rows_sum for summary in summaries]
-    return DistributedFit(pipeline, sum(part.rows for part in sums), unordered_digest(sums))
+    return DistributedFit(pipeline, sum(part.rows for part in sums), rows_digest(sums))
 
 
-def encode_part(part: Readable, pipeline: Pipeline, features: Sequence[str], target: str) -> EncodedPart:
+def encode_part(part: TableScan, pipeline: Pipeline, features: Sequence[str], target: str) -> EncodedPart:
     """Read a part and encode it by the categories that are in it. Runs on the worker."""
     import numpy as np
     from sklearn.base import clone

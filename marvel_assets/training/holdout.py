@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from marvel_assets.evaluation.roc_auc import Interval, paired_difference
 from marvel_assets.training.early_stopping import is_held_out
 
 if TYPE_CHECKING:
@@ -21,24 +22,12 @@ RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A mean, less the other's, with its confidence interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]".replace("-", "\N{MINUS SIGN}")
-
-
-@dataclass(frozen=True)
 class HoldoutComparison:
     """The best parameters less the configured ones, on rows that had no part in the search."""
 
     rows: int
-    roc_auc: Difference
-    log_loss: Difference
+    roc_auc: Interval
+    log_loss: Interval
 
     @property
     def is_better(self) -> bool:
@@ -72,7 +61,6 @@ def compare_on_holdout(
     import numpy as np
     from scipy.stats import ttest_rel
 
-    from marvel_assets.evaluation.roc_auc import paired_difference
     from marvel_assets.training.fit import fit_from_config
 
     alive = holdout.rows[config.target].to_numpy()
@@ -85,5 +73,5 @@ def compare_on_holdout(
     _, _, ranked = paired_difference(alive, candidate, baseline, confidence=CONFIDENCE, resamples=RESAMPLES, seed=seed)
     losses = [-np.log(np.where(alive == 1, probability, 1 - probability)) for probability in (candidate, baseline)]
     interval = ttest_rel(*losses).confidence_interval(CONFIDENCE)
-    lost = Difference(float((losses[0] - losses[1]).mean()), float(interval.low), float(interval.high))
-    return HoldoutComparison(len(alive), Difference(*ranked), lost)
+    lost = Interval(float((losses[0] - losses[1]).mean()), float(interval.low), float(interval.high))
+    return HoldoutComparison(len(alive), ranked, lost)

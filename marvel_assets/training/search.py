@@ -33,10 +33,6 @@ N_STARTUP_TRIALS = 10
 """Trials before the estimator has seen enough to choose by."""
 
 
-class StudyError(RuntimeError):
-    """A study can't go on; the text names file or setting."""
-
-
 @dataclass(frozen=True)
 class SearchBudget:
     """How much is tried.
@@ -102,7 +98,6 @@ def search(
         log: called with a line for each trial.
 
     Raises:
-        StudyError: the file is not a study.
         ValueError: the rows don't do for so many folds.
     """
     import optuna
@@ -114,7 +109,11 @@ def search(
         each = list(scores(candidate, training, parts, budget.threads))
         return Score(fmean(score.roc_auc for score in each), fmean(score.log_loss for score in each))
 
-    study = _load_or_create(storage)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage.parent.mkdir(parents=True, exist_ok=True)
+    study = optuna.create_study(
+        storage=f"sqlite:///{storage}", study_name="parameters", direction="minimize", load_if_exists=True
+    )
     if CONFIGURED not in study.user_attrs:
         study.set_user_attr(CONFIGURED, asdict(cross_validate(config)))
     while len(done := _finished(study)) < budget.trials:
@@ -197,20 +196,6 @@ def trials_table(result: SearchResult) -> pd.DataFrame:
             for number, trial in enumerate(result.trials)
         ]
     )
-
-
-def _load_or_create(storage: Path) -> optuna.Study:
-    import optuna
-    from sqlalchemy.exc import DatabaseError
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        return optuna.create_study(
-            storage=f"sqlite:///{storage}", study_name="parameters", direction="minimize", load_if_exists=True
-        )
-    except (DatabaseError, RuntimeError) as error:
-        raise StudyError(f"{storage}: can't be read as a study ({error}). Delete it to start over.") from error
 
 
 def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:

@@ -9,14 +9,13 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
-from sklearn.datasets import load_breast_cancer, load_iris, load_wine
+from sklearn.datasets import load_breast_cancer, load_wine
 
 from marvel_assets import datasets
 from marvel_assets.datasets.base import load_dataset
-from marvel_assets.datasets.columns import ScaffoldError, safe_names
+from marvel_assets.datasets.columns import ScaffoldError
 from marvel_assets.datasets.scaffold import new_dataset
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
-from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.files import InputFile, read_files
 from marvel_assets_tests.commands import reference
 from marvel_assets_tests.graph import failure_of, run_graph, succeeded
@@ -160,17 +159,6 @@ def test_what_a_table_lacks_is_named(columns: dict, target: str | None, said: st
     assert not list(parent.iterdir())
 
 
-def test_a_target_of_three_classes_is_never_guessed(parent: Path, tmp_path: Path):
-    # given
-    iris = load_iris(as_frame=True)
-    rows = iris.data.assign(species=[iris.target_names[code] for code in iris.target], plant=range(len(iris.data)))
-    rows.to_csv(tmp_path / "iris.csv", index=False)
-
-    # then
-    with pytest.raises(ScaffoldError, match="no column has exactly two values"):
-        new_dataset("iris", tmp_path / "iris.csv", parent)
-
-
 @pytest.mark.parametrize("name", ["", "Mine", "my-table", "../mine"])
 def test_a_name_that_no_module_can_have_is_refused(name: str, parent: Path, tmp_path: Path):
     # then
@@ -219,22 +207,3 @@ def test_a_file_that_is_not_utf8_is_declared_so(parent: Path, tmp_path: Path):
     assert (dataset.encoding, dataset.by_name["Gr_e"].examples) == ("cp1252", ("groß", "klein"))
     [batch] = read_files([InputFile(tmp_path / "rows.csv", "rows")], dataset)
     assert batch["Gr_e"].to_pylist()[:3] == ["groß", "klein", "mäßig"]
-
-
-def test_bytes_that_the_declared_encoding_lacks_are_named_with_the_setting(parent: Path, tmp_path: Path):
-    # given: 0x81 is no letter of Windows-1252
-    file = tmp_path / "rows.csv"
-    rows = pd.DataFrame({"id": range(60), "size": ["groß", "klein"] * 30, "alive": ["yes", "no"] * 30})
-    rows.to_csv(file, index=False, encoding="cp1252")
-    new_dataset("sizes", file, parent)
-    file.write_bytes(file.read_bytes().replace(b"klein", b"kl\x81in", 1))
-
-    # then
-    with pytest.raises(SourceError, match=r"not cp1252.*Correct `encoding` in the data set"):
-        list(read_files([InputFile(file, "rows")], load_dataset("sizes")))
-
-
-def test_names_are_safe_and_unlike_one_another_whatever_the_case():
-    assert safe_names(["a b", "A_B", "a.b", "1st", "model", "", "ключ"]) == [
-        "a_b", "A_B_2", "a_b_3", "column_1st", "model_", "column_6", "column_7",
-    ]  # fmt: skip

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marvel_assets.config import Drift
-from marvel_assets.evaluation.drift import drift_plot, drift_table, population_stability, shifts
-from marvel_assets.evaluation.plots import to_png
+from marvel_assets.evaluation.drift import population_stability, shifts
 
 COLUMNS = ["Height", "Gender", "prediction"]
 counts = st.lists(st.integers(0, 1000), min_size=2, max_size=12).map(lambda numbers: np.array(numbers, dtype=float))
@@ -84,11 +83,6 @@ def test_a_measure_that_nobody_has_is_no_shift():
     assert "Height" not in drifted(unmeasured, sample(1, 500, measured=0.0))
 
 
-@given(counts)
-def test_the_same_counts_are_perfectly_stable(some: np.ndarray):
-    assert population_stability(some, some) == pytest.approx(0.0)
-
-
 @given(st.data())
 def test_the_index_is_never_negative_and_the_same_both_ways(data: st.DataObject):
     # given
@@ -107,12 +101,3 @@ def test_the_index_is_that_of_the_definition():
     # then
     expected = sum((a - e) * np.log(a / e))
     assert population_stability(np.array([40.0, 60.0]), np.array([60.0, 40.0])) == pytest.approx(expected)
-
-
-def test_the_report_has_a_table_and_a_picture():
-    # given
-    found = shifts(sample(0, 5000), sample(1, 500, men=0.2), COLUMNS, Drift())
-
-    # then
-    assert drift_table(found).splitlines()[2].startswith("| Gender | ")
-    assert to_png(drift_plot(found, 0.25)).startswith(b"\x89PNG")

@@ -12,13 +12,11 @@ from sklearn.metrics import roc_auc_score
 
 from marvel_assets.config import Gate
 from marvel_assets.evaluation.gate import (
-    BrokenModelError,
     Comparison,
     GateResult,
     compare,
     evaluate_gate,
 )
-from marvel_assets.evaluation.metrics import log_loss_gain
 from marvel_assets.evaluation.model_card import gate_report
 from marvel_assets.evaluation.roc_auc import Ranking, delong_interval
 from marvel_assets_tests.faults.scale import amount
@@ -145,18 +143,6 @@ def test_an_equal_challenger_clears_floors_and_slices(seed: int):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_broken_challenger_is_an_error(seed: int):
-    # given
-    world = World(seed)
-    broken = world.model(SURE)
-    broken[seed] = (np.nan, np.inf, -0.1, 1.1)[seed % 4]
-
-    # then
-    with pytest.raises(BrokenModelError, match="the challenger predicts 1 values that are not probabilities"):
-        evaluate_gate(world.rows, world.alive, broken, {}, QUICK)
-
-
-@pytest.mark.parametrize("seed", SEEDS)
 def test_a_challenger_that_fails_on_a_slice_is_refused_and_the_slice_is_named(seed: int):
     # given: better than the champion on the whole, and wrong about women in secret
     world = World(seed)
@@ -172,17 +158,6 @@ def test_a_challenger_that_fails_on_a_slice_is_refused_and_the_slice_is_named(se
     assert not result.passed
     assert "where Gender is Female" in result.reason
     assert result.slices[0].value == "Female"
-
-
-def test_a_slice_too_small_to_tell_is_left_out():
-    # given: Earth-1 has some 80 rows
-    world = World(0)
-    failing = world.model(SURE)
-    few = (world.rows["Universe"] == "Earth-1").to_numpy()
-    failing[few] = 1 - failing[few]
-
-    # then
-    assert evaluate_gate(world.rows, world.alive, failing, {}, QUICK).passed
 
 
 @pytest.mark.parametrize(
@@ -206,18 +181,6 @@ def test_each_threshold_refuses(metric: str, threshold: float, side: str):
     [failure] = result.failures
     assert failure.startswith(f"{metric} 0.")
     assert failure.endswith(f"must be {side} {threshold:g} (gate.thresholds.{metric})")
-
-
-def test_everybody_lives_is_refused():
-    # given
-    world = World(0)
-
-    # when
-    result = evaluate_gate(world.rows, world.alive, np.full(ROWS, 0.99), {}, QUICK)
-
-    # then
-    assert any(reason.startswith("roc_auc 0.5000 must be above 0.6") for reason in result.failures)
-    assert any(reason.startswith("log_loss_gain -") for reason in result.failures)
 
 
 def test_a_model_that_answers_alive_for_everybody_is_refused_whatever_its_ranking():
@@ -263,23 +226,6 @@ def test_the_interval_of_a_slice_is_as_wide_as_its_repetitions_vary():
     covered = sum(interval.low <= 0.638 <= interval.high for interval in intervals)
     least, most = binom.interval(0.999, 400, 0.95)
     assert least <= covered <= most
-
-
-def test_the_base_rate_gains_nothing():
-    # given
-    alive = np.array([1, 1, 1, 0])
-
-    # then: the entropy of 3 in 4
-    assert log_loss_gain(alive, np.full(len(alive), 0.75)) == pytest.approx(0.0)
-
-
-def test_the_same_seed_gives_the_same_interval():
-    # given
-    world = World(3)
-    challenger, champion = world.model(SURE), world.model(BLURRED)
-
-    # then
-    assert compare(world.alive, challenger, champion, QUICK) == compare(world.alive, challenger, champion, QUICK)
 
 
 @given(

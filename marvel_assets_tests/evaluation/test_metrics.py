@@ -68,25 +68,3 @@ def test_a_probability_of_one_half_is_called_dead_as_the_classifier_does():
     # then
     counts = ("true_positives", "false_negatives", "true_negatives", "false_positives")
     assert [figures[name] for name in counts] == [1, 1, 2, 0]
-
-
-@pytest.mark.parametrize("alive", [np.zeros(10, dtype=int), np.array([], dtype=int)], ids=["all dead", "no rows"])
-def test_a_ranking_without_both_classes_can_not_be_judged(alive: np.ndarray):
-    with pytest.raises(ValueError, match="one class only"):
-        evaluate(alive, np.full(len(alive), 0.1))
-
-
-def test_calling_nobody_alive_has_no_precision_and_is_no_error():
-    # when
-    figures = evaluate(np.array([1, 0, 0]), np.array([0.3, 0.2, 0.1]))
-
-    # then
-    assert (figures["precision_score"], figures["recall_score"], figures["f1_score"]) == (0.0, 0.0, 0.0)
-
-
-def test_every_figure_is_a_plain_float():
-    # when
-    figures = evaluate(np.array([1, 0]), np.array([0.6, 0.4]))
-
-    # then
-    assert {type(value) for value in figures.values()} == {float}

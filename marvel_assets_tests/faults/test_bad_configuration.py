@@ -37,13 +37,12 @@ ODD_HOMES = ["a b#'\"`\u00e4;$&", "a b", "a#b", "a'b", 'a"b', "a`b", "\u00e4", "
         (PROJECT + "target: Alive\n", "the key 'target' a second time"),
         (PROJECT.replace("  max_depth: 6", "  max_depth: 6\n  max_depth: 7"), "the key 'max_depth' a second time"),
         (BOMB + PROJECT, "found an alias"),
-        (PROJECT + "".join(f"key{number}: 1\n" for number in range(2000)), "and 1,980 more"),
         (PROJECT.replace("Alive", "Al\0ive", 1), "#x0000"),
         (PROJECT.replace("n_estimators: 1000", "n_estimators: 2020-99-99"), "month must be in 1..12"),
         (PROJECT.replace("target: Alive", "target: !!python/name:os.system"), "python/name:os.system"),
         (PROJECT + "---\n" + PROJECT, "another document"),
     ],
-    ids=["key twice", "nested key twice", "alias", "many keys", "NUL", "no date", "code", "two files"],
+    ids=["key twice", "nested key twice", "alias", "NUL", "no date", "code", "two files"],
 )
 def test_a_spoilt_file_is_told_with_the_place_and_in_a_few_lines(
     tmp_path: Path, record_property: Record, spoilt: str, told: str
@@ -188,7 +187,6 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         ("MARVEL_MLFLOW_URL", "javascript:alert(1)", "MARVEL_MLFLOW_URL is not an address"),
         ("MARVEL_DAGSTER_URL", "javascript:alert(1)", "MARVEL_DAGSTER_URL is not an address"),
         ("MLFLOW_TRACKING_URI", "x://y", "MLFLOW_TRACKING_URI is not an address"),
-        ("MARVEL_GIT_SHA", "a\nb", "MARVEL_GIT_SHA: expected one line"),
         ("MARVEL_SPARK_SETTINGS", "no-setting", "MARVEL_SPARK_SETTINGS: 'no-setting' is not a setting"),
     ],
 )

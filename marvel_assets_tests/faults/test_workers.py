@@ -55,7 +55,7 @@ def test_a_worker_that_is_killed_at_any_moment_ends_the_fit_and_is_named(train_s
     # given
     survived, lost = 0, 0
     for pause in pauses():
-        with dask_workers(2, scheduler=None, threads=1, modules=()) as workers:
+        with dask_workers(2, scheduler=None, threads=1) as workers:
             pids = workers.client.run(os.getpid, workers=list(workers.addresses))
             victim = workers.addresses[survived % 2]
             kill = threading.Timer(pause, os.kill, (pids[victim], signal.SIGKILL))
@@ -85,7 +85,7 @@ from pathlib import Path
 from marvel_assets_tests.faults.test_workers import *
 
 if __name__ == "__main__":
-    with dask_workers(2, scheduler=None, threads=1, modules=()) as workers:
+    with dask_workers(2, scheduler=None, threads=1) as workers:
         print(*workers.client.run(os.getpid, workers=list(workers.addresses)).values(), flush=True)
         scan = TableScan(Path(sys.argv[1]), 0, tuple(dataset_columns(FEATURE_NAMES, TARGET)))
         workers.watched(endless_fit(workers.client, workers.addresses, scan))

@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from hypothesis import assume, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.preprocessing import OrdinalEncoder
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from marvel_assets.model.encoder import CatToIntTransformer
@@ -59,19 +58,6 @@ def test_fit_names_the_column_that_is_not_there(characters):
         CatToIntTransformer(columns=["Universe", "Gender"]).fit(characters)
 
 
-def test_fit_refuses_two_columns_of_one_name():
-    # given
-    frame = pd.DataFrame([["a", "b"]], columns=["Universe", "Universe"])
-    # then
-    with pytest.raises(ValueError, match="'Universe' 2 times"):
-        CatToIntTransformer().fit(frame)
-
-
-def test_fit_refuses_a_string_for_the_columns(characters):
-    with pytest.raises(TypeError, match="'Universe'"):
-        CatToIntTransformer(columns="Universe").fit(characters)
-
-
 @pytest.mark.parametrize("value", [pd.Timestamp("2024-01-01"), b"bytes", (1, 2), 1j])
 def test_fit_names_the_column_whose_value_cannot_be_a_category(value):
     # given
@@ -101,45 +87,6 @@ def test_codes_are_places_among_the_sorted_categories(encoder, characters):
     assert result["Teams"].tolist() == [0, 1, 1, 0]
 
 
-def test_encoded_columns_are_int32(encoder, characters):
-    assert (encoder.transform(characters)[COLUMNS].dtypes == np.int32).all()
-
-
-def test_unknown_values_become_minus_one(encoder, characters):
-    # when
-    result = encoder.transform(characters.assign(Universe="Earth-1", Teams=2))
-    # then
-    assert (result[COLUMNS] == -1).all(axis=None)
-
-
-@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT], ids=repr)
-def test_missing_values_become_minus_one(encoder, characters, missing):
-    # given
-    cells = pd.Series([missing] * len(characters), index=characters.index, dtype=object)
-    # when
-    result = encoder.transform(characters.assign(Universe=cells, Teams=cells))
-    # then
-    assert (result[COLUMNS] == -1).all(axis=None)
-
-
-@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT], ids=repr)
-def test_missing_is_never_a_category(missing):
-    # given
-    frame = pd.DataFrame({"Gender": pd.Series(["Male", missing], dtype=object)})
-    # then
-    assert CatToIntTransformer().fit(frame).categories_ == {"Gender": ["Male"]}
-
-
-def test_column_of_missing_cells_has_no_category():
-    # given
-    frame = pd.DataFrame({"Gender": [np.nan, np.nan]})
-    # when
-    encoder = CatToIntTransformer().fit(frame)
-    # then
-    assert encoder.categories_ == {"Gender": []}
-    assert encoder.transform(frame)["Gender"].tolist() == [-1, -1]
-
-
 FLAG_TYPES = [
     "int64",
     "int8",
@@ -167,21 +114,11 @@ def test_flags_agree_whatever_type_stores_them(fitted):
         assert encoder.transform(flags.astype(scored))["Magic"].tolist() == [0, 1, 1, 0], scored
 
 
-def test_nullable_flag_with_a_gap_becomes_minus_one_there():
-    # given
-    encoder = CatToIntTransformer().fit(pd.DataFrame({"Magic": [0, 1]}))
-    # when
-    result = encoder.transform(pd.DataFrame({"Magic": pd.array([1, None, 0], dtype="Int64")}))
-    # then
-    assert result["Magic"].tolist() == [1, -1, 0]
-
-
-@pytest.mark.parametrize("min_frequency", [3, 0.3])
-def test_values_that_are_rarer_than_the_least_frequency_share_one_code(min_frequency):
+def test_values_that_are_rarer_than_the_least_frequency_share_one_code():
     # given
     frame = pd.DataFrame({"Universe": ["Earth-9"] * 4 + ["Earth-2"] * 3 + ["Earth-1"] * 2 + ["Earth-5"]})
     # when
-    encoder = CatToIntTransformer(min_frequency=min_frequency).fit(frame)
+    encoder = CatToIntTransformer(min_frequency=3).fit(frame)
     # then
     assert encoder.categories_ == {"Universe": ["Earth-2", "Earth-9"]}
     asked = pd.DataFrame({"Universe": ["Earth-9", "Earth-2", "Earth-1", "Earth-5", "never seen", None]})
@@ -193,47 +130,6 @@ def test_an_unseen_value_is_minus_one_where_no_value_is_infrequent():
     encoder = CatToIntTransformer(min_frequency=2).fit(pd.DataFrame({"Gender": ["Male", "Male", "Female", "Female"]}))
     # then
     assert encoder.transform(pd.DataFrame({"Gender": ["Agender"]}))["Gender"].tolist() == [-1]
-
-
-@pytest.mark.parametrize("min_frequency", [0, -1, 1.5, 0.0, "often"])
-def test_fit_refuses_a_frequency_that_is_neither_count_nor_share(characters, min_frequency):
-    with pytest.raises(ValueError, match="min_frequency is"):
-        CatToIntTransformer(min_frequency=min_frequency).fit(characters)
-
-
-def test_digits_as_text_are_unknown_to_a_number():
-    # given
-    encoder = CatToIntTransformer().fit(pd.DataFrame({"Magic": [0, 1]}))
-    # when
-    result = encoder.transform(pd.DataFrame({"Magic": ["0", "1"]}))
-    # then
-    assert result["Magic"].tolist() == [-1, -1]
-
-
-def test_list_keeps_numbers_apart_from_digits():
-    # given
-    rows = [[1], ["1"], ["a"]]
-    # when
-    codes = CatToIntTransformer().fit_transform(rows)
-    # then
-    assert codes[:, 0].tolist() == [0, 1, 2]
-
-
-def test_large_integers_are_not_rounded_to_a_neighbour():
-    # given
-    encoder = CatToIntTransformer().fit(pd.DataFrame({"Id": [2**53 + 1]}))
-    # when
-    result = encoder.transform(pd.DataFrame({"Id": [2.0**53]}))
-    # then
-    assert result["Id"].tolist() == [-1]
-
-
-@pytest.mark.parametrize("dtype", ["object", "string", "string[pyarrow]", "category"])
-def test_text_agrees_whatever_type_stores_it(encoder, characters, dtype):
-    # when
-    result = encoder.transform(characters.astype({"Universe": dtype}))
-    # then
-    assert result["Universe"].tolist() == [0, 1, -1, 0]
 
 
 def test_named_columns_of_an_array_are_encoded_and_the_others_kept():
@@ -265,14 +161,6 @@ def test_changing_the_result_leaves_the_input_alone(encoder, characters):
     pd.testing.assert_frame_equal(characters, before)
 
 
-def test_frame_without_rows_comes_back_without_rows(encoder, characters):
-    # when
-    result = encoder.transform(characters.iloc[:0])
-    # then
-    assert result.shape == (0, 4)
-    assert (result[COLUMNS].dtypes == np.int32).all()
-
-
 # --- stored and loaded
 
 
@@ -285,10 +173,6 @@ def test_skops_round_trip_gives_the_same_codes(characters):
     # then
     assert loaded.categories_ == encoder.categories_
     pd.testing.assert_frame_equal(loaded.transform(mixed), encoder.transform(mixed))
-
-
-def test_skops_has_to_trust_the_encoder_alone(encoder):
-    assert skops.io.get_untrusted_types(data=skops.io.dumps(encoder)) == TRUSTED
 
 
 # --- properties
@@ -324,45 +208,3 @@ def test_frame_gets_the_codes_of_a_dictionary(fitted, scored):
     codes = CatToIntTransformer().fit(frame_of(fitted)).transform(frame_of(scored))
     # then
     assert codes["Origin"].tolist() == codes_by_dictionary(fitted, scored)
-
-
-@given(fitted=cells, scored=cells, min_frequency=st.integers(1, 4))
-def test_the_same_values_share_codes_as_with_scikit_learn(fitted, scored, min_frequency):
-    # given: one type, as OrdinalEncoder wants it
-    fitted, scored = ([str(cell) for cell in some if not pd.isna(cell)] or ["a"] for some in (fitted, scored))
-    # scikit-learn counts with NumPy's fixed-width text, which loses a NUL at the end
-    assume(not any(cell.endswith("\0") for cell in fitted + scored))
-    theirs = OrdinalEncoder(
-        min_frequency=min_frequency, dtype=np.int32, handle_unknown="use_encoded_value", unknown_value=-1
-    )
-    # when
-    theirs.fit(frame_of(fitted))
-    expected = theirs.transform(frame_of(scored))[:, 0]
-    encoder = CatToIntTransformer(min_frequency=min_frequency).fit(frame_of(fitted))
-    # then: a value that was not seen is as infrequent as those that were seen seldom
-    unseen = encoder.infrequent_codes_["Origin"]
-    assert encoder.transform(frame_of(scored))["Origin"].tolist() == [
-        unseen if code == -1 else code for code in expected
-    ]
-
-
-@given(fitted=cells, scored=cells)
-def test_array_gets_the_codes_of_the_frame(fitted, scored):
-    # given
-    fitted_frame, scored_frame = frame_of(fitted), frame_of(scored)
-    # when
-    from_frame = CatToIntTransformer().fit(fitted_frame).transform(scored_frame)
-    from_array = CatToIntTransformer().fit(fitted_frame.to_numpy()).transform(scored_frame.to_numpy())
-    # then
-    np.testing.assert_array_equal(from_array, from_frame.to_numpy())
-
-
-@settings(max_examples=25)
-@given(fitted=cells)
-def test_categories_survive_skops(fitted):
-    # given
-    encoder = CatToIntTransformer().fit(frame_of(fitted))
-    # when
-    loaded = skops.io.loads(skops.io.dumps(encoder), trusted=TRUSTED)
-    # then
-    assert repr(loaded.categories_) == repr(encoder.categories_)

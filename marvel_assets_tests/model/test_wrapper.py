@@ -87,21 +87,8 @@ def test_absent_measures_are_missing_measures(wrapper: MarvelModelWrapper, sets:
     )
 
 
-def test_another_absent_feature_is_named(wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame]):
-    with pytest.raises(ValueError, match="column Gender, Origin is missing; expected Height, "):
-        wrapper.predict(None, sets["test"][FEATURE_NAMES].drop(columns=["Gender", "Origin"]))
-
-
 def test_nobody_asked_about_is_nobody_answered_for(wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame]):
     assert wrapper.predict(None, sets["test"][FEATURE_NAMES].head(0)) == {"Survival prediction": []}
-
-
-def test_other_parameters_are_taken_and_change_nothing(wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame]):
-    # given
-    rows = sets["test"][FEATURE_NAMES].head(20)
-
-    # then
-    assert wrapper.predict(None, rows, params={"threshold": 0.9}) == wrapper.predict(None, rows, params=None)
 
 
 def test_the_rows_asked_about_stay_as_they_are(wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame]):
@@ -176,15 +163,3 @@ def test_the_three_strongest_features_are_named_with_what_they_speak_for(
     assert why.split(", ") == [
         f"{name}={cells[name]} ({'alive' if contributions[name] > 0 else 'dead'})" for name in strongest
     ]
-
-
-def test_the_served_model_does_without_measures_and_names_what_else_is_absent(
-    served: PyFuncModel, sets: dict[str, pd.DataFrame]
-):
-    # given
-    rows = sets["test"][FEATURE_NAMES].head(5).drop(columns=["Height", "Weight"])
-
-    # then
-    assert len(served.predict(rows)["Survival prediction"]) == 5
-    with pytest.raises(ValueError, match="column Gender is missing"):
-        served.predict(rows.drop(columns="Gender"))

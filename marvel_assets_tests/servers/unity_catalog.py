@@ -1,6 +1,6 @@
-"""An in-memory server that speaks the registry part of the open-source Unity Catalog server 0.6.
+"""An in-memory server that speaks the part of the open-source Unity Catalog server 0.6 that this project asks.
 
-It answers what this project's client and MLflow's ``uc:`` registry ask of catalogs, schemas, tables, models and model
+It answers what the project's client and MLflow's ``uc:`` registry ask of catalogs, schemas, tables, models and model
 versions, with the real server's statuses, error codes and words (``test_unity_catalog_server.py`` holds it to them). As
 there, ``file:`` locations are made as directories when a model or a version is created.
 
@@ -10,57 +10,92 @@ It keeps these weaknesses of the real server on purpose:
   give two versions one number, or make two models of one name. Whatever asks by a doubled name or number gets the row
   that was inserted first. `race_seconds` widens the gap between the look and the insert.
 - The model's highest number is written after that gap, so a version created in parallel can set it back.
-- Versions are paged by their number, so doubles that straddle the end of a page are lost to the reader. A page that is
-  exactly full names a next page even where that one is empty. No page holds more than 100 rows.
-- A text longer than its column (255 characters for a version's source and run id, 65,535 for a comment) is an internal
-  error.
+- Versions are paged by their number. A page that is exactly full names a next page even where that one is empty.
 - Fields it does not know are dropped: there are no tags and no aliases.
 - Finalizing reads the version's name and number from the body and ignores the path's.
 """
 
+import time
+import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from flask import Flask, Response, jsonify, request
-from werkzeug.exceptions import HTTPException
 
-from marvel_assets_tests.servers.unity_catalog_registry import Json, Refusal, Registry
 from marvel_assets_tests.servers.wsgi import serving
 
 PREFIX = "/api/2.1/unity-catalog/"
-ROUTES = {
-    "POST catalogs": Registry.create_catalog,
-    "GET catalogs/<name>": Registry.get_catalog,
-    "POST schemas": Registry.create_schema,
-    "GET schemas/<full_name>": Registry.get_schema,
-    "POST tables": Registry.create_table,
-    "GET tables/<full_name>": Registry.get_table,
-    "DELETE tables/<full_name>": Registry.delete_table,
-    "POST models": Registry.create_model,
-    "GET models": Registry.list_models,
-    "POST models/versions": Registry.create_version,
-    "GET models/<full_name>": Registry.get_model,
-    "PATCH models/<full_name>": Registry.update_model,
-    "DELETE models/<full_name>": Registry.delete_model,
-    "GET models/<full_name>/versions": Registry.list_versions,
-    "GET models/<full_name>/versions/<version>": Registry.get_version,
-    "PATCH models/<full_name>/versions/<version>": Registry.update_version,
-    "DELETE models/<full_name>/versions/<version>": Registry.delete_version,
-    "PATCH models/<full_name>/versions/<version>/finalize": Registry.finalize_version,
+PAGE_SIZE = 100
+PENDING = "PENDING_REGISTRATION"
+STATUSES = {
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "CATALOG_ALREADY_EXISTS": 400,
+    "SCHEMA_ALREADY_EXISTS": 400,
+    "TABLE_ALREADY_EXISTS": 400,
+    "UNAUTHENTICATED": 401,
+    "NOT_FOUND": 404,
+    "CATALOG_NOT_FOUND": 404,
+    "SCHEMA_NOT_FOUND": 404,
+    "TABLE_NOT_FOUND": 404,
+    "ALREADY_EXISTS": 409,
 }
 
+Json = dict[str, Any]
 
-class UnityCatalogServer(Registry):
+
+class Refusal(Exception):  # noqa: N818 - an answer of the server, not an error in it
+    """A request answered with an error."""
+
+    def __init__(self, code: str, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status or STATUSES[code]
+        details = [{"@type": "google.rpc.ErrorInfo", "reason": code}]
+        self.body = {"error_code": code, "message": message, "details": details}
+
+
+def _body() -> Json:
+    return request.get_json(silent=True) or {}
+
+
+def _named(*fields: str) -> str:
+    """The name that the body spells in several fields."""
+    return ".".join(_body()[field] for field in fields)
+
+
+def _row(**columns: Any) -> Json:
+    return {"id": str(uuid.uuid4()), "created_at": time.time_ns() // 1_000_000, **columns}
+
+
+def _first(rows: list[Json], **columns: object) -> Json | None:
+    return next((row for row in list(rows) if columns.items() <= row.items()), None)
+
+
+def _make_directory(location: str) -> None:
+    if location.startswith("file:"):
+        Path(url2pathname(urlsplit(location).path)).mkdir(parents=True)
+
+
+class UnityCatalogServer:
     """The server, at ``url`` within a ``with`` block; with a status in ``fail_with`` it answers that alone."""
 
     def __init__(self, token: str | None = None, race_seconds: float = 0.0) -> None:
-        super().__init__(race_seconds)
         self.url = ""
+        self.race_seconds = race_seconds
         self.fail_with: int | None = None
         self._token = token
         self._serving = ExitStack()
+        self._catalogs: list[Json] = []
+        self._schemas: list[Json] = []
+        self._tables: list[Json] = []
+        self._models: list[Json] = []
+        self._versions: list[Json] = []
+        self._last_numbers: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         app = Flask(__name__)
@@ -69,7 +104,6 @@ class UnityCatalogServer(Registry):
             app.add_url_rule(f"{PREFIX}{path}", route, partial(self._answer, call), methods=[method])
         app.before_request(self._admit)
         app.register_error_handler(Refusal, lambda refusal: (refusal.body, refusal.status))
-        app.register_error_handler(HTTPException, _unrouted)
         self.url = self._serving.enter_context(serving(app))
         return self
 
@@ -87,7 +121,145 @@ class UnityCatalogServer(Registry):
         if self._token is not None and authorization != f"Bearer {self._token}":
             raise Refusal("UNAUTHENTICATED", "Invalid access token." if authorization else "No authorization found.")
 
+    def create_catalog(self) -> Json:
+        name = _named("name")
+        if _first(self._catalogs, name=name):
+            raise Refusal("CATALOG_ALREADY_EXISTS", f"Catalog already exists: {name}")
+        return self._insert(self._catalogs, _row(name=name, storage_root=_body().get("storage_root")))
 
-def _unrouted(error: HTTPException) -> Response:
-    text = f"Status: {error.code}\nDescription: {error.name}\n"
-    return Response(text, status=error.code, content_type="text/plain; charset=utf-8")
+    def get_catalog(self, name: str) -> Json:
+        if (row := _first(self._catalogs, name=name)) is None:
+            raise Refusal("CATALOG_NOT_FOUND", f"Catalog not found: {name}")
+        return row
+
+    def create_schema(self) -> Json:
+        name, catalog = _named("name"), self.get_catalog(_named("catalog_name"))["name"]
+        if _first(self._schemas, name=name, catalog_name=catalog):
+            raise Refusal("SCHEMA_ALREADY_EXISTS", f"Schema already exists: {name}")
+        return self._insert(self._schemas, _row(name=name, catalog_name=catalog, full_name=f"{catalog}.{name}"))
+
+    def get_schema(self, full_name: str) -> Json:
+        self.get_catalog(full_name.partition(".")[0])
+        if (row := _first(self._schemas, full_name=full_name)) is None:
+            raise Refusal("SCHEMA_NOT_FOUND", f"Schema not found: {full_name}")
+        return row
+
+    def create_table(self) -> Json:
+        full_name = f"{self.get_schema(_named('catalog_name', 'schema_name'))['full_name']}.{_named('name')}"
+        if _first(self._tables, full_name=full_name):
+            raise Refusal("TABLE_ALREADY_EXISTS", f"Table already exists: {full_name}")
+        return self._insert(self._tables, _row(full_name=full_name, **{"comment": None, **_body()}))
+
+    def get_table(self, full_name: str) -> Json:
+        self.get_schema(full_name.rpartition(".")[0])
+        if (row := _first(self._tables, full_name=full_name)) is None:
+            raise Refusal("TABLE_NOT_FOUND", f"Table not found: {full_name}")
+        return row
+
+    def delete_table(self, full_name: str) -> None:
+        self._tables.remove(self.get_table(full_name))
+
+    def create_model(self) -> Json:
+        name, catalog = _named("name"), self.get_catalog(_named("catalog_name"))
+        schema = self.get_schema(_named("catalog_name", "schema_name"))
+        full_name = f"{schema['full_name']}.{name}"
+        if not catalog["storage_root"]:
+            message = "None of catalog, schema or storage-root.tables server property has managed location configured."
+            raise Refusal("FAILED_PRECONDITION", message)
+        if _first(self._models, full_name=full_name):
+            raise Refusal("ALREADY_EXISTS", f"Registered model already exists: {full_name}")
+        row = _row(
+            name=name, catalog_name=catalog["name"], schema_name=schema["name"], full_name=full_name,
+            comment=_body().get("comment"), updated_at=None,
+        )  # fmt: skip
+        row["storage_location"] = f"{catalog['storage_root']}/__unitystorage/models/{row['id']}"
+        _make_directory(row["storage_location"])
+        return self._insert(self._models, row)
+
+    def get_model(self, full_name: str) -> Json:
+        self.get_schema(full_name.rpartition(".")[0])
+        if (row := _first(self._models, full_name=full_name)) is None:
+            raise Refusal("NOT_FOUND", f"Registered model not found: {full_name}")
+        return row
+
+    def update_model(self, full_name: str) -> Json:
+        return self._update(self.get_model(full_name))
+
+    def create_version(self) -> Json:
+        model = self.get_model(_named("catalog_name", "schema_name", "model_name"))
+        number = self._last_numbers.get(model["id"], 0) + 1
+        row = _row(
+            model_id=model["id"], version=number, status=PENDING, updated_at=None,
+            **{name: model[name] for name in ("catalog_name", "schema_name")}, model_name=model["name"],
+            **{name: _body().get(name) for name in ("comment", "source", "run_id")},
+        )  # fmt: skip
+        row["storage_location"] = f"{model['storage_location']}/versions/{row['id']}"
+        _make_directory(row["storage_location"])
+        self._insert(self._versions, row)
+        self._last_numbers[model["id"]] = number
+        return row
+
+    def list_versions(self, full_name: str) -> Json:
+        model, after = self.get_model(full_name), int(request.args.get("page_token") or 0)
+        size = min(int(request.args.get("max_results") or PAGE_SIZE), PAGE_SIZE)
+        rows = [row for row in self._versions if row["model_id"] == model["id"] and row["version"] > after]
+        page = sorted(rows, key=lambda row: int(row["version"]))[:size]
+        return {"model_versions": page, "next_page_token": str(page[-1]["version"]) if len(page) == size else None}
+
+    def get_version(self, full_name: str, version: str) -> Json:
+        if (row := _first(self._versions, model_id=self.get_model(full_name)["id"], version=int(version))) is None:
+            raise Refusal("NOT_FOUND", f"Model version not found: {full_name}/{version}")
+        return row
+
+    def update_version(self, full_name: str, version: str) -> Json:
+        return self._update(self.get_version(full_name, version))
+
+    def delete_version(self, full_name: str, version: str) -> None:
+        self._versions.remove(self.get_version(full_name, version))
+
+    def finalize_version(self, **_: str) -> Json:
+        name, number = _body()["full_name"], _body()["version"]
+        row = self.get_version(name, number)
+        if row["status"] != PENDING:
+            message = f"Model version not in a pending registration state: {name}/{number}"
+            raise Refusal("INVALID_ARGUMENT", message)
+        row["status"] = "READY"
+        return row
+
+    def set_back(self, full_name: str) -> None:
+        """Let the next version get the last one's number, as a creation in parallel can do."""
+        self._last_numbers[self.get_model(full_name)["id"]] -= 1
+
+    def set_status(self, full_name: str, number: int, status: str) -> None:
+        """Let a version look as if the server were not done with it."""
+        self.get_version(full_name, str(number))["status"] = status
+
+    def _insert(self, rows: list[Json], row: Json) -> Json:
+        time.sleep(self.race_seconds)
+        rows.append(row)
+        return row
+
+    @staticmethod
+    def _update(row: Json) -> Json:
+        row.update(comment=_body()["comment"], updated_at=time.time_ns() // 1_000_000)
+        return row
+
+
+ROUTES = {
+    "POST catalogs": UnityCatalogServer.create_catalog,
+    "GET catalogs/<name>": UnityCatalogServer.get_catalog,
+    "POST schemas": UnityCatalogServer.create_schema,
+    "GET schemas/<full_name>": UnityCatalogServer.get_schema,
+    "POST tables": UnityCatalogServer.create_table,
+    "GET tables/<full_name>": UnityCatalogServer.get_table,
+    "DELETE tables/<full_name>": UnityCatalogServer.delete_table,
+    "POST models": UnityCatalogServer.create_model,
+    "GET models/<full_name>": UnityCatalogServer.get_model,
+    "PATCH models/<full_name>": UnityCatalogServer.update_model,
+    "POST models/versions": UnityCatalogServer.create_version,
+    "GET models/<full_name>/versions": UnityCatalogServer.list_versions,
+    "GET models/<full_name>/versions/<version>": UnityCatalogServer.get_version,
+    "PATCH models/<full_name>/versions/<version>": UnityCatalogServer.update_version,
+    "DELETE models/<full_name>/versions/<version>": UnityCatalogServer.delete_version,
+    "PATCH models/<full_name>/versions/<version>/finalize": UnityCatalogServer.finalize_version,
+}

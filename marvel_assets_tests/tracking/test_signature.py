@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import mlflow
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -27,48 +26,6 @@ def model(fitted: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> PyFuncM
         signature=basic_signature(FEATURE_NAMES, "Alive"),
     )  # fmt: skip
     return mlflow.pyfunc.load_model(str(folder))
-
-
-@pytest.mark.parametrize(
-    "sent",
-    [
-        {"Height": [np.nan, np.nan]},
-        {"Height": [None, None]},
-        {"Height": [2.0, 1.0]},
-        {"Universe": [None, None]},
-        {"Universe": [None, "Earth-616"]},
-        {"Gender": [np.nan, "Male"]},
-        {"Teams": [1, 0]},
-        {"Teams": [1.0, 0.0]},
-        {"Teams": pd.array([1, 0], dtype="int32")},
-        {"Teams": [1.0, np.nan]},
-        {"Height": np.array([1.85, 2], dtype="float32")},
-        {"Origin": ["never seen", ""]},
-        {"Name": ["a", "b"]},
-        {"Teams": [True, False]},
-        {"Height": [2, 1]},
-        {"Weight": [90, 120]},
-        {"Universe": [np.nan, np.nan]},
-        {"Height": pd.array([True, None], dtype="boolean")},
-    ],
-    ids=str,
-)
-def test_what_real_callers_send_is_taken(model: PyFuncModel, sent: dict[str, object]):
-    # when
-    labels = model.predict(example_frame(DATASET, FEATURE_NAMES).assign(**sent))
-
-    # then
-    assert len(labels) == 2
-    assert set(labels) <= {0, 1}
-
-
-def test_an_integer_flag_and_a_float_flag_are_the_same_flag(model: PyFuncModel):
-    # given
-    integers, floats = ({"Teams": [one, zero], "Magic": [one, zero]} for one, zero in ((1, 0), (1.0, 0.0)))
-
-    # then
-    example = example_frame(DATASET, FEATURE_NAMES)
-    assert list(model.predict(example.assign(**integers))) == list(model.predict(example.assign(**floats)))
 
 
 @pytest.mark.parametrize(
@@ -165,36 +122,12 @@ def test_the_pipeline_takes_a_table_of_arrow(fitted: Pipeline, sets: dict[str, p
     assert list(fitted.predict(pa.Table.from_pandas(rows))) == list(fitted.predict(rows[FEATURE_NAMES]))
 
 
-def test_the_example_has_every_feature():
-    assert list(example_frame(DATASET, FEATURE_NAMES).columns) == FEATURE_NAMES
-
-
 def test_the_custom_model_answers_with_a_list_of_words():
     assert custom_signature(FEATURE_NAMES, OUTPUT_COLUMN).outputs.to_dict() == [
         {"type": "array", "items": {"type": "string"}, "name": "Survival prediction", "required": True}
     ]
 
 
-def test_a_single_character_of_whom_nothing_is_known_is_taken(model: PyFuncModel):
-    # given
-    nothing = {name: [np.nan if name in NUMERIC_FEATURES else None] for name in FEATURE_NAMES}
-
-    # then
-    assert len(model.predict(pd.DataFrame(nothing))) == 1
-
-
-def test_columns_may_come_in_another_order(model: PyFuncModel):
-    # given
-    example = example_frame(DATASET, FEATURE_NAMES)
-
-    # then
-    assert list(model.predict(example[FEATURE_NAMES[::-1]])) == list(model.predict(example))
-
-
 def test_the_signature_lists_the_features_in_their_order():
     assert basic_signature(FEATURE_NAMES, "Alive").inputs.input_names() == FEATURE_NAMES
     assert custom_signature(FEATURE_NAMES, OUTPUT_COLUMN).inputs == basic_signature(FEATURE_NAMES, "Alive").inputs
-
-
-def test_an_example_of_fewer_features_has_only_these():
-    assert list(example_frame(DATASET, ["Origin", "Height"]).columns) == ["Origin", "Height"]

@@ -18,7 +18,7 @@ from marvel_assets.model.estimators import LightGBM
 from marvel_assets.model.pipeline import TRUSTED_TYPES, build_pipeline, fit_pipeline
 from marvel_assets.storage.table_scan import TableScan
 from marvel_assets.training.dask_cluster import Workers, dask_workers
-from marvel_assets.training.dataset import dataset_columns, sum_of_rows, to_frame, unordered_digest
+from marvel_assets.training.dataset import dataset_columns, rows_digest, sum_of_rows, to_frame
 from marvel_assets.training.distributed import DistributedFit, EncodedPart, PartSummary, fit_on_workers, recoded
 from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
@@ -32,7 +32,7 @@ MIN_FREQUENCY = 10
 
 @pytest.fixture(scope="module")
 def workers() -> Iterator[Workers]:
-    with dask_workers(WORKERS, scheduler=None, threads=1, modules=()) as started:
+    with dask_workers(WORKERS, scheduler=None, threads=1) as started:
         yield started
 
 
@@ -119,7 +119,7 @@ def test_all_rows_are_fitted_and_their_digest_is_that_of_the_rows_read_at_once(
 
     # then
     assert together.rows == len(rows)
-    assert together.rows_digest == unordered_digest([sum_of_rows(rows)])
+    assert together.rows_digest == rows_digest([sum_of_rows(rows)])
     root = together.pipeline.named_steps["classify"].booster_.dump_model()["tree_info"][0]["tree_structure"]
     assert root["internal_count"] == len(rows)
 
@@ -185,7 +185,7 @@ def test_codes_of_a_part_are_put_right_and_missing_cells_stay_missing():
     rows = pd.DataFrame({"Universe": ["a"]})
     part = EncodedPart(matrix, np.zeros(4, np.int32), PartSummary(found, [0], sum_of_rows(rows), rows.head(0)))
     encoder = CatToIntTransformer(columns=["Universe"], min_frequency=2)
-    encoder.fit_counts(["Universe", "Height"], {"Universe": {"Earth-1": 2, "Earth-3": 1, "Earth-9": 2}}, 5)
+    encoder.fit_counts(["Universe", "Height"], {"Universe": {"Earth-1": 2, "Earth-3": 1, "Earth-9": 2}})
 
     # when
     right = recoded(part, ["Universe", "Height"], encoder)

@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from marvel_assets.config import EarlyStopping, ProjectConfig
 from marvel_assets.model.estimators import LightGBM
 from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
-from marvel_assets.training.early_stopping import find_best_iteration, is_held_out
+from marvel_assets.training.early_stopping import is_held_out
 from marvel_assets.training.fit import fit_from_config
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
 from marvel_assets_tests.kaggle import TARGET, split_of
@@ -67,29 +67,6 @@ def test_the_rows_held_out_are_fitted_in_the_end(sets: dict[str, pd.DataFrame], 
     np.testing.assert_array_equal(fitted.predict_proba(test), again.predict_proba(test))
 
 
-def test_a_second_fit_is_the_same_bit_for_bit(sets: dict[str, pd.DataFrame], ids: pd.Series, config: ProjectConfig):
-    # when
-    first, second = (fit_from_config(config, sets["train"], ids, threads) for threads in (1, 2))
-
-    # then
-    test = sets["test"][FEATURE_NAMES]
-    np.testing.assert_array_equal(first.predict_proba(test), second.predict_proba(test))
-
-
-def test_the_pipeline_that_is_asked_stays_unfitted(
-    sets: dict[str, pd.DataFrame], ids: pd.Series, config: ProjectConfig
-):
-    # given
-    pipeline = build_pipeline(CATEGORICAL, LightGBM(**TOO_MANY), 1)
-
-    # when
-    find_best_iteration(pipeline, sets["train"], ids, config, SETTINGS)
-
-    # then
-    assert not hasattr(pipeline.named_steps["encode"], "categories_")
-    assert pipeline.named_steps["classify"].n_estimators == TOO_MANY["n_estimators"]
-
-
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.5])
 def test_as_many_rows_as_asked_for_are_held_out(share: float):
     # when
@@ -108,14 +85,6 @@ def test_the_hash_is_another_than_the_one_that_chose_the_test_rows():
 
     # then
     assert is_held_out(training, 0.1).mean() == pytest.approx(0.1, abs=0.01)
-
-
-def test_a_character_stays_on_its_side_when_others_come():
-    # given
-    names = [f"character {number}" for number in range(1000)]
-
-    # then
-    np.testing.assert_array_equal(is_held_out(names, 0.3)[:400], is_held_out(names[:400], 0.3))
 
 
 def test_rows_that_do_not_do_are_refused_with_the_key_and_what_to_change(

@@ -87,7 +87,7 @@ def test_what_is_imported_for_type_checkers_alone_does_not_count(change: Change)
     before = code_version("marvel_assets.training.early_stopping")
 
     # when
-    change("config.py", "MAX_PROBLEMS = 20", "MAX_PROBLEMS = 21")
+    change("config.py", 'DEFAULT_KIND = "lightgbm"', 'DEFAULT_KIND = "another"')
 
     # then
     assert code_version("marvel_assets.training.early_stopping") == before
@@ -120,7 +120,7 @@ def stale_assets(copy: Path) -> set[str]:
 @pytest.mark.integration
 def test_a_plot_the_generator_docstrings_and_descriptions_refit_and_score_nothing(copy: Path, change: Change):
     # when
-    change("evaluation/plots.py", "def roc_curve(", "UNUSED = 1\n\n\ndef roc_curve(")
+    change("evaluation/plots.py", "def feature_importance(", "UNUSED = 1\n\n\ndef feature_importance(")
     change("datasets/marvel_kaggle/generator.py", "def generate(", "UNUSED = 1\n\n\ndef generate(")
     change("model/encoder.py", "Replaces the values of", "Replaces all values of")
     change("datasets/marvel_kaggle/__init__.py", "about 92,600 of them", "some 92,600 of them")

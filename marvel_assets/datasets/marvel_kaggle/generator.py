@@ -10,46 +10,8 @@ from math import fsum
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from marvel_assets.datasets.marvel_kaggle.generator_values import (
-    BASE_ODDS,
-    BYNAMES,
-    CREATORS_RATE,
-    ENDS,
-    FAMILIES,
-    FREQUENT_UNIVERSES,
-    FREQUENT_UNIVERSES_PERCENT,
-    GENDERS,
-    GIANT_HEIGHT,
-    GIANT_RATE,
-    HEIGHT_RATE,
-    IDENTITIES,
-    MAIN_UNIVERSE,
-    MARITAL_STATUSES,
-    MEASURED_ODDS,
-    MIDDLES,
-    MISSING_ID_RATE,
-    MISSING_MARKER_RATE,
-    MISSING_MARKERS,
-    MISSING_UNIVERSE,
-    NAMES_PER_ROW,
-    ODD_FATE_RATE,
-    ODD_FATES,
-    ORIGINS,
-    RARE_UNIVERSE_ODDS,
-    RARE_UNIVERSES,
-    REPEATED_ID_RATE,
-    SECOND_PART_RATE,
-    STARTS,
-    TEAM_ODDS,
-    TEAM_RATE,
-    TEAMS,
-    UNIVERSE_ODDS,
-    UNPARSEABLE_HEIGHTS,
-    UNPARSEABLE_RATE,
-    UNPARSEABLE_WEIGHTS,
-    WEIGHT_RATE,
-    Choice,
-)
+from marvel_assets.datasets.marvel_kaggle import generator_values as values
+from marvel_assets.datasets.marvel_kaggle.generator_values import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,30 +49,30 @@ def generate(rows: int, seed: int) -> pd.DataFrame:
     rng = np.random.Generator(np.random.PCG64(seed))
 
     universe, universe_odds, universe_code = _drawn(rng, _universes(), rows)
-    identity, identity_odds, _ = _drawn(rng, IDENTITIES, rows)
-    gender, gender_odds, _ = _drawn(rng, GENDERS, rows)
-    marital_status, marital_odds, _ = _drawn(rng, MARITAL_STATUSES, rows)
-    origin, origin_odds, _ = _drawn(rng, ORIGINS, rows)
-    in_team = rng.random(rows) < TEAM_RATE
+    identity, identity_odds, _ = _drawn(rng, values.IDENTITIES, rows)
+    gender, gender_odds, _ = _drawn(rng, values.GENDERS, rows)
+    marital_status, marital_odds, _ = _drawn(rng, values.MARITAL_STATUSES, rows)
+    origin, origin_odds, _ = _drawn(rng, values.ORIGINS, rows)
+    in_team = rng.random(rows) < values.TEAM_RATE
     how_well_known = rng.random(rows)
-    measured, weighed = how_well_known < HEIGHT_RATE, how_well_known < WEIGHT_RATE
+    measured, weighed = how_well_known < values.HEIGHT_RATE, how_well_known < values.WEIGHT_RATE
 
-    odds = BASE_ODDS * universe_odds * identity_odds * gender_odds * marital_odds * origin_odds
-    odds = odds * np.where(in_team, TEAM_ODDS, 1.0) * np.where(measured, MEASURED_ODDS, 1.0)
+    odds = values.BASE_ODDS * universe_odds * identity_odds * gender_odds * marital_odds * origin_odds
+    odds = odds * np.where(in_team, values.TEAM_ODDS, 1.0) * np.where(measured, values.MEASURED_ODDS, 1.0)
     fate = np.where(rng.random(rows) * (1.0 + odds) < odds, "Alive", "Dead").astype(object)
-    fate = np.where(rng.random(rows) < ODD_FATE_RATE, _drawn(rng, ODD_FATES, rows)[0], fate)
+    fate = np.where(rng.random(rows) < values.ODD_FATE_RATE, _drawn(rng, values.ODD_FATES, rows)[0], fate)
 
     name, page_id, page_in_url = _pages(rng, universe, universe_code)
-    repeated = np.flatnonzero(rng.random(rows - 1) < REPEATED_ID_RATE)
+    repeated = np.flatnonzero(rng.random(rows - 1) < values.REPEATED_ID_RATE)
     for cells in (name, page_id, page_in_url):
         cells[repeated + 1] = cells[repeated]
-    lost_id = rng.random(rows) < MISSING_ID_RATE
+    lost_id = rng.random(rows) < values.MISSING_ID_RATE
 
-    teams = _listed(rng, TEAMS, rows)
-    creators = _listed(rng, [f"{family[:4]}a {family}" for family in FAMILIES], rows)
-    height = _measures(rng, (120, 230), UNPARSEABLE_HEIGHTS, rows)
-    height[rng.random(rows) < GIANT_RATE] = GIANT_HEIGHT
-    weight = _measures(rng, (4000, 16000), UNPARSEABLE_WEIGHTS, rows)
+    teams = _listed(rng, values.TEAMS, rows)
+    creators = _listed(rng, [f"{family[:4]}a {family}" for family in values.FAMILIES], rows)
+    height = _measures(rng, (120, 230), values.UNPARSEABLE_HEIGHTS, rows)
+    height[rng.random(rows) < values.GIANT_RATE] = values.GIANT_HEIGHT
+    weight = _measures(rng, (4000, 16000), values.UNPARSEABLE_WEIGHTS, rows)
 
     with_gaps = {
         "PageID": np.where(lost_id, "", page_id),
@@ -122,7 +84,7 @@ def generate(rows: int, seed: int) -> pd.DataFrame:
         "Height (m)": np.where(measured, height, ""),
         "Weight (kg)": np.where(weighed, weight, ""),
         "Origin": origin,
-        "Creators": np.where(rng.random(rows) < CREATORS_RATE, creators, ""),
+        "Creators": np.where(rng.random(rows) < values.CREATORS_RATE, creators, ""),
     }
     marked = {column: _with_missing_markers(rng, cells) for column, cells in with_gaps.items()}
     columns = {
@@ -146,12 +108,14 @@ def generate(rows: int, seed: int) -> pd.DataFrame:
 
 def _universes() -> list[Choice]:
     """All universes: the main one, the frequent ones, the rare ones and the missing one."""
-    rare_percent = 100.0 - MAIN_UNIVERSE.percent - MISSING_UNIVERSE.percent - FREQUENT_UNIVERSES_PERCENT
-    universes = [MAIN_UNIVERSE, MISSING_UNIVERSE]
+    rare_percent = (
+        100.0 - values.MAIN_UNIVERSE.percent - values.MISSING_UNIVERSE.percent - values.FREQUENT_UNIVERSES_PERCENT
+    )
+    universes = [values.MAIN_UNIVERSE, values.MISSING_UNIVERSE]
     number = 0
     for count, percent, flatness, odds in (
-        (FREQUENT_UNIVERSES, FREQUENT_UNIVERSES_PERCENT, 10, UNIVERSE_ODDS),
-        (RARE_UNIVERSES, rare_percent, 1000, (RARE_UNIVERSE_ODDS,)),
+        (values.FREQUENT_UNIVERSES, values.FREQUENT_UNIVERSES_PERCENT, 10, values.UNIVERSE_ODDS),
+        (values.RARE_UNIVERSES, rare_percent, 1000, (values.RARE_UNIVERSE_ODDS,)),
     ):
         shares = [1.0 / (place + flatness) for place in range(count)]
         total = fsum(shares)  # the built-in sum rounds differently from one Python to the next
@@ -180,11 +144,11 @@ def _pages(rng: np.random.Generator, universe: Texts, universe_code: Integers) -
     import pandas as pd
 
     rows = len(universe)
-    given = sorted(start + middle + end for start in STARTS for middle in MIDDLES for end in ENDS)
-    bynames = sorted(BYNAMES)
+    given = sorted(start + middle + end for start in values.STARTS for middle in values.MIDDLES for end in values.ENDS)
+    bynames = sorted(values.BYNAMES)
     names = len(given) * len(bynames)
     # The code of a name tells its place in the order of names: distinct codes, sorted, are names in order.
-    pool = np.unique(rng.integers(0, names, max(1, int(rows * NAMES_PER_ROW)), dtype=np.int64))
+    pool = np.unique(rng.integers(0, names, max(1, int(rows * values.NAMES_PER_ROW)), dtype=np.int64))
     popularity = rng.permutation(len(pool))
     chance = rng.random(rows)
     code = np.sort(pool[popularity[(chance * chance * len(pool)).astype(np.int64)]])
@@ -218,7 +182,7 @@ def _listed(rng: np.random.Generator, parts: Sequence[str], rows: int) -> Texts:
     more = np.ones(rows, dtype=bool)
     for _ in range(2):
         place = (place + rng.integers(1, len(parts) // 3, rows, dtype=np.int64)) % len(parts)
-        more &= rng.random(rows) < SECOND_PART_RATE
+        more &= rng.random(rows) < values.SECOND_PART_RATE
         cells = np.where(more, cells + following[place], cells)
     return cells
 
@@ -233,13 +197,13 @@ def _measures(rng: np.random.Generator, hundredths: tuple[int, int], unparseable
     value = rng.integers(0, half, rows, dtype=np.int64) + rng.integers(0, half, rows, dtype=np.int64)
     cells = np.array([str(number / 100) for number in range(low, high)], dtype=object)[value]
     other = np.array(unparseable, dtype=object)[rng.integers(0, len(unparseable), rows, dtype=np.int64)]
-    return np.where(rng.random(rows) < UNPARSEABLE_RATE, other, cells)
+    return np.where(rng.random(rows) < values.UNPARSEABLE_RATE, other, cells)
 
 
 def _with_missing_markers(rng: np.random.Generator, cells: Texts) -> Texts:
     """The cells, some of the empty ones with a text that stands for 'missing'; (rows,)."""
     import numpy as np
 
-    markers = np.array(MISSING_MARKERS, dtype=object)
+    markers = np.array(values.MISSING_MARKERS, dtype=object)
     marker = markers[rng.integers(0, len(markers), len(cells), dtype=np.int64)]
-    return np.where((cells == "") & (rng.random(len(cells)) < MISSING_MARKER_RATE), marker, cells)
+    return np.where((cells == "") & (rng.random(len(cells)) < values.MISSING_MARKER_RATE), marker, cells)

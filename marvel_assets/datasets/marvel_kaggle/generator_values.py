@@ -156,18 +156,16 @@ BYNAMES = (
     " (Clone)",
     *(f" {name}" for name in FAMILIES),
 )
-TEAMS = tuple(
-    f"{colour} {body}"
-    for colour in ("Amber", "Basalt", "Cinder", "Dusk", "Ébène", "Frost", "Gilt", "Hollow", '"Ivory"', "Jade")
-    for body in (
-        "Accord",
-        "Brigade",
-        "Choir",
-        "Dynasty",
-        "Envoys, Inc.",
-        "Foundry",
-        "Guard's Own",
-        "Hunters",
-        "Institute",
-    )
+TEAM_COLOURS = ("Amber", "Basalt", "Cinder", "Dusk", "Ébène", "Frost", "Gilt", "Hollow", '"Ivory"', "Jade")
+TEAM_BODIES = (
+    "Accord",
+    "Brigade",
+    "Choir",
+    "Dynasty",
+    "Envoys, Inc.",
+    "Foundry",
+    "Guard's Own",
+    "Hunters",
+    "Institute",
 )
+TEAMS = tuple(f"{colour} {body}" for colour in TEAM_COLOURS for body in TEAM_BODIES)

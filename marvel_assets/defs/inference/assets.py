@@ -175,12 +175,12 @@ def _wrap(
     tracking: MlflowTracking,
     cache_key: str,
 ) -> LoggedModelRef:
-    from marvel_assets.model.safe_loading import check_trusted
+    from marvel_assets.model.safe_loading import load_trusted
     from marvel_assets.tracking.wrapper_logging import CUSTOM_MODEL_NAME, log_custom_model
 
     experiment, tags = project.config.experiment_name_custom, RunTags.collect(context.run.run_id)
     with tracking.files_of(basic.model_id) as files:
-        check_trusted(files)
+        load_trusted(files)  # what can't be served is not wrapped
     page = "assets/custom_model_version"
     with tracking.run(experiment, tags, f"wraps basic version {basic.version}", page) as run:
         model_id = log_custom_model(

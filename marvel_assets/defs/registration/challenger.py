@@ -34,6 +34,10 @@ BEST_SERVED = "best_served_model"
 """Tag of a basic version: the best model served so far, itself included, judged on the version's own test rows."""
 
 
+class ColumnMissingError(LookupError):
+    """The test rows lack a column that a model needs."""
+
+
 class ModelMissingError(RuntimeError):
     """A model is gone, or its files are not what was logged."""
 
@@ -96,9 +100,6 @@ def evaluate_challenger_cached(
         tables: where the test rows are.
         tracking: where the challenger's files are.
         unity_catalog: where the baselines' files are.
-
-    Raises:
-        BrokenModelError: the challenger's predictions are not probabilities.
     """
     from marvel_assets.evaluation.gate import GateResult
     from marvel_assets.tracking.model_logging import log_slices
@@ -139,7 +140,7 @@ def _evaluate(
     unity_catalog: UnityCatalog,
 ) -> tuple[GateResult, bool]:
     """The result, and whether it may be cached: not where a baseline could not be compared with."""
-    from marvel_assets.evaluation.gate import CHAMPION, BrokenModelError, evaluate_gate
+    from marvel_assets.evaluation.gate import CHAMPION, evaluate_gate
 
     versions = {CHAMPION: baselines.champion.basic} if baselines.champion else {}
     if baselines.best:
@@ -156,7 +157,7 @@ def _evaluate(
     for name, pipeline in pipelines.items():
         try:
             scores[name] = probabilities(pipeline, rows, f"the {name}")
-        except BrokenModelError as error:
+        except ColumnMissingError as error:
             problems[name] = f"basic version {versions[name].version} can't be scored: {error}"
     note = "" if versions else "no champion to compare with"
     candidate = probabilities(challenger, rows, "the challenger")
@@ -219,14 +220,12 @@ def probabilities(pipeline: Any, rows: pd.DataFrame, whose: str) -> Probabilitie
     """The probabilities of class 1 that the gate compares, of shape (n,), computed as in batch scoring.
 
     Raises:
-        BrokenModelError: the rows lack a column that the model needs, or its answers are not probabilities.
+        ColumnMissingError: the rows lack a column that the model needs.
     """
-    from marvel_assets.evaluation.gate import BrokenModelError, check_probabilities
     from marvel_assets.model.batching import predict_unique_rows
 
     features = list(pipeline.feature_names_in_)
     if missing := [name for name in features if name not in rows.columns]:
-        raise BrokenModelError(f"{whose} needs column {', '.join(missing)}, which the test rows don't have.")
+        raise ColumnMissingError(f"{whose} needs column {', '.join(missing)}, which the test rows don't have.")
     alive: Probabilities = predict_unique_rows(pipeline, rows[features])[:, 1]
-    check_probabilities(alive, len(rows), whose)
     return alive

@@ -133,7 +133,7 @@ def _fit(
     Returns:
         The fitted pipeline, the digest of its rows, and their number.
     """
-    from marvel_assets.training.dataset import dataset_columns, rows_digest, to_frame
+    from marvel_assets.training.dataset import dataset_columns, rows_digest, sum_of_rows, to_frame
     from marvel_assets.training.fit import fit_from_config
 
     read = tables.read(train_set, dataset_columns(settings.features, settings.target), config.sample)
@@ -143,7 +143,7 @@ def _fit(
     threads, trees = config.threads_per_process(), settings.model.max_trees
     context.log.info(f"Fitting {trees:,} trees on {len(rows):,} rows, {threads} thread(s)")
     pipeline = fit_from_config(settings, rows, ids, threads, context.log.info)
-    return pipeline, rows_digest(rows), len(rows)
+    return pipeline, rows_digest([sum_of_rows(rows)]), len(rows)
 
 
 def _fit_on_workers(
@@ -171,7 +171,7 @@ def _fit_on_workers(
     scan = tables.scan_at(tables.location(train_set.name), train_set.version, columns, config.sample)
     threads = config.threads_per_process()
     pipeline = pipeline_from_config(settings, threads)
-    with dask_workers(number, config.distribution.scheduler, threads, DISTRIBUTED_FIT_MODULES) as workers:
+    with dask_workers(number, config.distribution.scheduler, threads) as workers:
         expected = int(train_set.rows * config.sample)
         context.log.info(
             f"Fitting {settings.model.max_trees:,} trees on {expected:,} rows, {number} workers of {workers.where}"

@@ -120,7 +120,7 @@ def tune_hyperparameters(
     from marvel_assets.training.cross_validation import TrainingRows
     from marvel_assets.training.dataset import dataset_columns, to_frame
     from marvel_assets.training.holdout import compare_on_holdout, split_holdout
-    from marvel_assets.training.search import SearchBudget, StudyError, search, to_yaml
+    from marvel_assets.training.search import SearchBudget, search, to_yaml
 
     settings, home = project.config, ProjectPaths.from_environment()
     table = _newest(settings.qualified("train_set"), tables)
@@ -152,7 +152,7 @@ def tune_hyperparameters(
             searched, holdout = split_holdout(training, settings.target, config.holdout)
             result = search(settings, searched, budget, home.studies / f"{cache_key}.db", context.log.info)
         comparison = compare_on_holdout(settings, result.best.config, searched, holdout, budget.threads, budget.seed)
-    except (StudyError, ValueError) as error:
+    except ValueError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     proposal = to_yaml(result, comparison, f"{len(searched.ids):,} rows of {table}")
     location = tables.location(table.name)

@@ -1,15 +1,13 @@
-"""Every rule of the cleaning, on DuckDB."""
+"""Every rule of the cleaning, on DuckDB, against the same rules told once more in Python."""
 
-import hashlib
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pandas._libs.parsers import STR_NA_VALUES
 
@@ -23,7 +21,6 @@ from marvel_assets_tests.kaggle import (
     CATEGORY_LEVELS,
     CHARACTER_COLUMNS,
     FEATURES,
-    FILL_VALUES,
     MISSING_TEXT,
     REJECTED_COLUMNS,
     SOURCE_COLUMNS,
@@ -52,7 +49,7 @@ GOOD = {
     "Creators": "Nobody",
 }
 MISSING = [None, *MISSING_TEXT]
-EXAMPLES = amount(20, 100)
+EXAMPLES = amount(5, 100)
 Row = dict[str, str | None]
 
 
@@ -62,355 +59,114 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
+def whole(*rows: Row) -> list[Row]:
+    """Rows that differ from a good one; ids are made unique where none is given."""
+    return [GOOD | {"PageID": f"row-{place}"} | row for place, row in enumerate(rows, start=1)]
+
+
 def clean(database: duckdb.DuckDBPyConnection, *rows: Row) -> pd.DataFrame:
-    """Run the statement over rows that differ from a good one; ids are made unique where none is given."""
-    whole = [GOOD | {"PageID": f"row-{place}"} | row for place, row in enumerate(rows, start=1)]
-    delivered = {name: pa.array([row[name] for row in whole], pa.string()) for name in STORED}
-    database.register("delivered", pa.table({SOURCE_ROW: range(1, len(whole) + 1), **delivered}))
+    """Run the statement over rows that differ from a good one."""
+    delivered = {name: pa.array([row[name] for row in whole(*rows)], pa.string()) for name in STORED}
+    database.register("delivered", pa.table({SOURCE_ROW: range(1, len(rows) + 1), **delivered}))
     database.execute("CREATE OR REPLACE TABLE raw_characters AS SELECT * FROM delivered")
     database.execute(f"CREATE OR REPLACE TABLE cleaned_characters AS {cleaning_sql()}")
     return database.execute(f"SELECT * FROM cleaned_characters ORDER BY {SOURCE_ROW}").df()
-
-
-def one(database: duckdb.DuckDBPyConnection, **cells: str | None) -> pd.Series:
-    return clean(database, cells).iloc[0]
-
-
-def made_of(database: duckdb.DuckDBPyConnection, column: str, cells: Iterable[str | None], *kept: str) -> dict:
-    """What stands in the columns for each cell of one column, by one statement: planning it is most of its time."""
-    rows = clean(database, *({column: cell} for cell in cells))[list(kept)].astype(object)
-    values = [tuple(row) for row in rows.where(rows.notna(), None).to_numpy()]
-    return dict(zip(cells, values if len(kept) > 1 else [value for (value,) in values], strict=True))
 
 
 def test_the_list_of_missing_texts_is_that_of_pandas():
     assert set(MISSING_TEXT) == set(STR_NA_VALUES)
 
 
-def test_a_missing_cell_is_missing_in_every_column(database: duckdb.DuckDBPyConnection):
-    # given
-    columns = ["Universe", "Identity", "Gender", "Marital_Status", "Teams", "Height_m", "Weight_kg", "Origin"]
-
-    # when
-    rows = clean(database, *(dict.fromkeys(columns, cell) for cell in MISSING))
-
-    # then
-    assert rows[["Height", "Weight", "rejected_column"]].isna().all(axis=None)
-    expected = {**FILL_VALUES, "Universe": "Unknown", "Gender": "Other", "Marital_Status": "Unknown", "Teams": 0}
-    assert rows[list(expected)].to_dict("records") == [expected] * len(MISSING)  # as the model takes them
-
-
-NUMBERS = {
-    "1.85": 1.85,
-    "304.8": 304.8,
-    "2": 2.0,
-    "+1.5": 1.5,
-    "-1.5": -1.5,
-    ".5": 0.5,
-    "5.": 5.0,
-    "+1": 1.0,
-    "-1": -1.0,
-    "-.5": -0.5,
-    "0": 0.0,
-    "007": 7.0,
-    "1_000": None,
-    "1e3": None,
-    "1e400": None,
-    "1E3": None,
-    "inf": None,
-    "-inf": None,
-    "Infinity": None,
-    "0x1f": None,
-    "1,85": None,
-    " 1.85": 1.85,
-    "1.85 \t": 1.85,
-    "1.85\n": 1.85,
-    "\n1.85": 1.85,
-    "1.85\r\n": 1.85,
-    "1.85\x00": None,
-    "1.85\u00a0": 1.85,
-    "\u202f1.85": 1.85,
-    "1.8\n5": None,
-    "1.85\n1.90": None,
-    "1.85 m": None,
-    "1.8.5": None,
-    "1,000.5": None,
-    "++1": None,
-    "+-1": None,
-    "1-": None,
-    ".": None,
-    "+": None,
-    "-.": None,
-    "٣": None,
-    "\u0661\u066b\u0668\u0665": None,
-    "\uff11.\uff18\uff15": None,
-    "½": None,
-    "true": None,
-    "9" * 300: float("9" * 300),
-    "9" * 400: None,
+NUMBERS = (
+    *("1.85", "304.8", "2", "+1.5", "-1.5", ".5", "5.", "-.5", "0", "007", "9" * 300, " 1.85", "1.85 \t", "\n1.85"),
+    *("1.85\r\n", "1.85\u00a0", "\u202f1.85"),
+    # none of these is a plain decimal number
+    *("1_000", "1e3", "1e400", "inf", "Infinity", "0x1f", "1,85", "1,000.5", "1.85\x00", "1.8\n5", "1.85\n1.90"),
+    *(
+        "1.85 m",
+        "1.8.5",
+        "++1",
+        "+-1",
+        "1-",
+        ".",
+        "+",
+        "-.",
+        "\u0663",
+        "\u0661\u066b\u0668\u0665",
+        "\uff11",
+        "½",
+        "true",
+    ),
+    "9" * 400,
+)
+CELLS: dict[str, tuple[str | None, ...]] = {
+    "Height_m": NUMBERS,
+    "Weight_kg": NUMBERS,
+    "Universe": ("Earth-616", "earth-1", "Earth\u20111", "Other", "Unknown", " \u00a0Earth-1\t\u202f"),
+    "Identity": ("Public", "Secret", "Unknown", "unKNOWN", " public\r\n", "No Dual", "PublİC", "Known to Authorities"),
+    "Gender": ("Male", "Female", "male", "FEMALE", "Agender", "M"),
+    "Marital_Status": (
+        *("Single", "Married", "Engaged", "Widowed", "Unknown", "Widow", "single", "WIDOW"),
+        *("Divorced", "Separated", "Sİngle"),
+    ),
+    "Teams": ("Avengers", "A; B", "none", "true", "0", "0.0", "false", "False", " "),
+    "Origin": (
+        *("Human", "Inhuman", "HUMAN MUTATE", "Human (Mutant)", "Mutate", "mutant", "Mutant Asgardian", "Asgardian"),
+        *("Alien, Asgardian", "Alien mutate", "Mutated human clone", "Robot symbiote alien asgardian mutant human"),
+        *("Alien", "symbiote alien", "Symbiote", "Robot symbiote", "Robot", "Cosmic being (robotic)", "Cosmic Being"),
+        *("Cosmic  Being", "Demon", "Magical construct", "Human MAGIC user", "Asgardian\nmagic", "magic mutate"),
+        *("hum%an", "hum_n", "mag ic, mut ant", "magİc", "hu\u212aman"),
+    ),
+    "Alive": (
+        "Alive",
+        "Dead",
+        "ALIVE",
+        "dead ",
+        "Alive\r\n",
+        "Alİve",
+        "Alive\x0b",
+        "Alive (imprisoned)",
+        "Deceased",
+        "1",
+    ),
+    "PageID": ("a", "A", "a ", "\u00e9", "e\u0301", "a\x00", "same", "same", "same"),
 }
+FAULTS: Row = {"Identity": "?", "Marital_Status": "?", "Alive": "?", "PageID": None}
+ROWS: tuple[Row, ...] = (
+    *({column: cell} for column, cells in CELLS.items() for cell in (*cells, *MISSING)),
+    *(dict(list(FAULTS.items())[start:]) for start in range(len(FAULTS))),  # the first rule that fails is named
+    *(
+        {"PageID": "shared"} | fault
+        for fault in ({"Alive": "Maybe"}, {"Identity": "?"}, {}, {"Marital_Status": "?"}, {})
+    ),
+)
 
 
-@pytest.mark.parametrize(("raw", "column"), [("Height_m", "Height"), ("Weight_kg", "Weight")])
-def test_only_a_plain_decimal_number_is_a_measure(database: duckdb.DuckDBPyConnection, raw: str, column: str):
+def test_every_kind_of_cell_is_cleaned_by_the_design(database: duckdb.DuckDBPyConnection):
     # when
-    made = made_of(database, raw, NUMBERS, column, "rejected_column")
+    clean(database, *ROWS)
 
     # then
-    assert made == {cell: (value, None) for cell, value in NUMBERS.items()}
+    assert as_found(database) == by_the_design(whole(*ROWS))
 
 
-def test_a_universe_keeps_its_name_however_rare_it_is(database: duckdb.DuckDBPyConnection):
-    # given
-    universes = ["Earth-616", "earth-1", "Earth\u20111", "Other", "Unknown"]
-
-    # then
-    assert made_of(database, "Universe", universes, "Universe") == {universe: universe for universe in universes}
-
-
-def test_blanks_around_a_value_are_trimmed(database: duckdb.DuckDBPyConnection):
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"Alive": "Alive (imprisoned)"}, 'Alive is "Alive (imprisoned)", expected Alive or Dead'),
+        ({"Identity": "No Dual"}, 'Identity is "No Dual", expected Public, Secret or nothing'),
+        ({"PageID": ""}, "PageID is missing"),
+        ({"PageID": "same"}, 'PageID "same" stands on an earlier usable row'),
+    ],
+)
+def test_a_rejected_row_is_told_with_what_was_found_and_what_was_expected(
+    database: duckdb.DuckDBPyConnection, row: Row, reason: str
+):
     # when
-    row = one(database, **{name: f" \u00a0{cell}\t\u202f" for name, cell in GOOD.items() if name != "PageID"})
+    rows = clean(database, {"PageID": "same"}, row)
 
     # then
-    assert row.drop("row_digest").to_dict() == one(database).drop("row_digest").to_dict()
-
-
-def test_blanks_alone_are_a_missing_cell(database: duckdb.DuckDBPyConnection):
-    assert one(database, Identity=" ", Teams="\u00a0")[["Identity", "Teams"]].tolist() == ["Unknown", 0]
-
-
-def test_an_accepted_identity_stays_whatever_its_case(database: duckdb.DuckDBPyConnection):
-    # given
-    spelt = ["Public", "Secret", "Unknown", "public", "SECRET", "unKNOWN"]
-
-    # then
-    assert made_of(database, "Identity", spelt, "Identity") == {identity: identity.capitalize() for identity in spelt}
-
-
-def test_another_identity_is_rejected(database: duckdb.DuckDBPyConnection):
-    # when
-    made = made_of(database, "Identity", ["No Dual", "PublİC", "Known to Authorities"], "rejected_column", "reason")
-
-    # then
-    for identity, (column, reason) in made.items():
-        assert column == "Identity"
-        assert f'"{identity}"' in reason
-
-
-def test_gender_is_male_female_or_other(database: duckdb.DuckDBPyConnection):
-    # given
-    expected = {
-        "Male": "Male",
-        "Female": "Female",
-        "male": "Male",
-        "FEMALE": "Female",
-        "Agender": "Other",
-        "M": "Other",
-    }
-
-    # then
-    assert made_of(database, "Gender", expected, "Gender") == expected
-
-
-def test_an_accepted_marital_status_stays_and_a_widow_is_widowed(database: duckdb.DuckDBPyConnection):
-    # given
-    same = ("Single", "Married", "Engaged", "Widowed", "Unknown")
-    expected = {**dict(zip(same, same, strict=True)), "Widow": "Widowed", "single": "Single", "WIDOW": "Widowed"}
-
-    # then
-    assert made_of(database, "Marital_Status", expected, "Marital_Status") == expected
-
-
-def test_another_marital_status_is_rejected(database: duckdb.DuckDBPyConnection):
-    # when
-    made = made_of(database, "Marital_Status", ["Divorced", "Separated", "Sİngle"], "rejected_column")
-
-    # then
-    assert set(made.values()) == {"Marital_Status"}
-
-
-def test_any_named_team_counts(database: duckdb.DuckDBPyConnection):
-    # given
-    some, none = ["Avengers", "A; B", "none", "true"], ["0", "0.0", "false", "False", " "]
-
-    # then
-    assert made_of(database, "Teams", some + none, "Teams") == {**dict.fromkeys(some, 1), **dict.fromkeys(none, 0)}
-
-
-ORIGINS = {
-    "Human": ("Human", 0, 0),
-    "Inhuman": ("Human", 0, 0),
-    "HUMAN MUTATE": ("Human", 0, 1),
-    "Human (Mutant)": ("Human", 0, 1),
-    "Mutate": ("Mutant", 0, 1),
-    "mutant": ("Mutant", 0, 1),
-    "Mutant Asgardian": ("Mutant", 0, 1),
-    "Asgardian": ("Asgardian", 0, 0),
-    "Alien, Asgardian": ("Asgardian", 0, 0),
-    "InHuMan": ("Human", 0, 0),
-    "Alien mutate": ("Mutant", 0, 1),
-    "Mutated human clone": ("Human", 0, 1),
-    "Robot symbiote alien asgardian mutant human": ("Human", 0, 1),
-    "Alien": ("Alien", 0, 0),
-    "symbiote alien": ("Alien", 0, 0),
-    "Symbiote": ("Symbiote", 0, 0),
-    "Robot symbiote": ("Symbiote", 0, 0),
-    "Robot": ("Robot", 0, 0),
-    "Cosmic being (robotic)": ("Robot", 0, 0),
-    "Cosmic Being": ("Cosmic Being", 0, 0),
-    "Cosmic  Being": ("Other", 0, 0),
-    "Demon": ("Other", 0, 0),
-    "Magical construct": ("Other", 1, 0),
-    "Human MAGIC user": ("Human", 1, 0),
-    "Asgardian\nmagic": ("Asgardian", 1, 0),
-    "magic mutate": ("Mutant", 1, 1),
-    "hum%an": ("Other", 0, 0),
-    "hum_n": ("Other", 0, 0),
-    "mag ic, mut ant": ("Other", 0, 0),
-    "magİc": ("Other", 0, 0),
-    "huKman": ("Other", 0, 0),
-}
-
-
-def test_the_first_origin_that_matches_wins(database: duckdb.DuckDBPyConnection):
-    # then
-    assert made_of(database, "Origin", ORIGINS, "Origin", "Magic", "Mutant") == ORIGINS
-
-
-def test_alive_is_one_and_dead_is_zero(database: duckdb.DuckDBPyConnection):
-    # given
-    expected = {"Alive": 1, "Dead": 0, "ALIVE": 1, "dead ": 0, "Alive\r\n": 1}
-
-    # then
-    assert made_of(database, "Alive", expected, "Alive") == expected
-
-
-def test_another_state_is_rejected(database: duckdb.DuckDBPyConnection):
-    # given
-    others = [None, "", "nan", "Alİve", "Alive\x0b", "Alive (currently imprisoned)", "Deceased", "1"]
-
-    # then
-    assert made_of(database, "Alive", others, "rejected_column") == dict.fromkeys(others, "Alive")
-
-
-def test_a_missing_id_is_rejected(database: duckdb.DuckDBPyConnection):
-    # when
-    made = made_of(database, "PageID", MISSING, "rejected_column", "reason")
-
-    # then
-    assert made == dict.fromkeys(MISSING, ("Id", "PageID is missing"))
-
-
-def test_rows_without_an_id_do_not_share_one(database: duckdb.DuckDBPyConnection):
-    # when
-    rows = clean(database, {"PageID": None}, {"PageID": ""}, {"PageID": None})
-
-    # then
-    assert list(rows["reason"]) == ["PageID is missing"] * 3
-
-
-def test_ids_are_told_apart_to_the_letter(database: duckdb.DuckDBPyConnection):
-    # when
-    rows = clean(database, *[{"PageID": page} for page in ("a", "A", "a ", "\u00e9", "e\u0301", "a\x00")])
-
-    # then
-    assert rows["rejected_column"].isna().all()
-
-
-def test_of_rows_that_share_an_id_the_first_in_the_source_is_kept(database: duckdb.DuckDBPyConnection):
-    # when
-    rows = clean(database, *[{"PageID": "same"}] * 3)
-
-    # then
-    assert list(rows["rejected_column"].isna()) == [True, False, False]
-    assert set(rows["rejected_column"].dropna()) == {"Id"}
-    assert set(rows["reason"].dropna()) == {'PageID "same" stands on an earlier usable row'}
-
-
-def test_of_rows_that_share_an_id_the_first_usable_one_is_kept(database: duckdb.DuckDBPyConnection):
-    # when
-    rows = clean(
-        database,
-        {"PageID": "same", "Alive": "Maybe"},
-        {"PageID": "same", "Identity": "?"},
-        {"PageID": "same"},
-        {"PageID": "same", "Marital_Status": "?"},
-        {"PageID": "same"},
-    )
-
-    # then
-    assert list(rows["rejected_column"].fillna("")) == ["Alive", "Identity", "", "Marital_Status", "Id"]
-
-
-def test_a_row_that_fails_several_rules_is_rejected_for_the_first(database: duckdb.DuckDBPyConnection):
-    # given
-    faults = {"Identity": "?", "Marital_Status": "?", "Alive": "?", "PageID": None}
-    healed = [dict(list(faults.items())[start:]) for start in range(len(faults))]
-
-    # when
-    rows = clean(database, *healed)
-
-    # then
-    assert list(rows["rejected_column"]) == ["Identity", "Marital_Status", "Alive", "Id"]
-
-
-def test_the_split_follows_the_hash_of_the_id_alone(database: duckdb.DuckDBPyConnection):
-    # given
-    pages = [f"Character_{number}" for number in range(2000)]
-
-    # when
-    rows = clean(database, *[{"PageID": page} for page in pages])
-
-    # then
-    expected = ["test" if hashlib.md5(page.encode()).hexdigest() < "33333333" else "train" for page in pages]
-    assert list(rows["split"]) == expected
-    assert 0.17 < (rows["split"] == "test").mean() < 0.23
-
-
-def test_no_character_moves_when_the_table_grows(database: duckdb.DuckDBPyConnection):
-    # given
-    few = clean(database, *[{"PageID": f"c-{number}"} for number in range(300)])
-
-    # when
-    many = clean(database, *[{"PageID": f"c-{number}"} for number in range(600)])
-
-    # then
-    assert list(many["split"][:300]) == list(few["split"])
-    assert set(few["split"]) == {"train", "test"}
-
-
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(pages=st.lists(st.text(min_size=1).filter(lambda page: page not in MISSING_TEXT), min_size=1, unique=True))
-@example(pages=["\U0001f480", "it's", 'say "no"', "a\nb", "a\x00b", "\u00e9", "e\u0301", "\\", " "])
-def test_statement_and_contract_split_any_id_alike(database: duckdb.DuckDBPyConnection, pages: list[str]):
-    # when
-    rows = clean(database, *[{"PageID": page} for page in pages])
-
-    # then
-    assert list(rows["Id"]) == pages
-    assert list(rows["split"]) == [split_of(page) for page in pages]
-
-
-def test_a_rejected_row_belongs_to_neither_split(database: duckdb.DuckDBPyConnection):
-    # when
-    rows = clean(database, *[{"Alive": "Maybe"}] * 20)
-
-    # then
-    assert rows["split"].isna().all()
-
-
-def test_rejected_rows_are_kept_as_delivered_with_the_reason(database: duckdb.DuckDBPyConnection):
-    # given
-    clean(database, {}, {"Alive": "Alive (imprisoned)", "Height_m": "tall"})
-
-    # when
-    [row] = database.execute(rejected_sql()).df().to_dict("records")
-
-    # then
-    assert (row[SOURCE_ROW], row["Alive"], row["Height_m"]) == (2, "Alive (imprisoned)", "tall")
-    assert row["rejected_column"] == "Alive"
-    assert row["reason"] == 'Alive is "Alive (imprisoned)", expected Alive or Dead'
+    assert rows["reason"][1] == reason
 
 
 def test_a_reason_is_short_however_long_the_cell(database: duckdb.DuckDBPyConnection):
@@ -419,6 +175,20 @@ def test_a_reason_is_short_however_long_the_cell(database: duckdb.DuckDBPyConnec
 
     # then
     assert reasons.str.len().between(80, 200).all()
+
+
+def test_the_split_follows_the_hash_of_the_id_alone(database: duckdb.DuckDBPyConnection):
+    # given
+    odd = ["\U0001f480", "it's", 'say "no"', "a\nb", "a\x00b", "\u00e9", "e\u0301", "\\", " "]
+    pages = [*odd, *(f"Character_{number}" for number in range(2000))]
+
+    # when
+    rows = clean(database, *[{"PageID": page} for page in pages])
+
+    # then
+    assert list(rows["Id"]) == pages
+    assert list(rows["split"]) == [split_of(page) for page in pages]
+    assert 0.17 < (rows["split"] == "test").mean() < 0.23
 
 
 def test_a_rejected_row_keeps_every_cell_to_the_letter(database: duckdb.DuckDBPyConnection):
@@ -434,30 +204,22 @@ def test_a_rejected_row_keeps_every_cell_to_the_letter(database: duckdb.DuckDBPy
     assert [{name: row[name] for name in STORED} for row in rows] == delivered
 
 
-def test_each_table_has_the_columns_that_are_described(database: duckdb.DuckDBPyConnection):
-    # given
-    clean(database, {})
-
-    # when
-    train, test, refused = (
-        list(database.execute(each).df()) for each in (split_sql("train"), split_sql("test"), rejected_sql())
-    )
-
-    # then
-    assert train == test == [*CHARACTER_COLUMNS, "row_digest"]
-    assert refused == [*REJECTED_COLUMNS, "row_digest"]
-
-
-def test_measures_are_doubles_and_flags_and_target_integers(database: duckdb.DuckDBPyConnection):
+def test_each_table_has_the_columns_and_types_that_are_described(database: duckdb.DuckDBPyConnection):
     # given: a table in which every measure is missing
     clean(database, {"Height_m": None, "Weight_kg": None})
 
     # when
-    types = {name: str(kind) for name, kind, *_ in database.execute(f"DESCRIBE {split_sql('train')}").fetchall()}
+    train, test, rejected = (
+        {name: str(kind) for name, kind, *_ in database.execute(f"DESCRIBE {each}").fetchall()}
+        for each in (split_sql("train"), split_sql("test"), rejected_sql())
+    )
 
     # then
-    assert {types[name] for name in ("Height", "Weight")} == {"DOUBLE"}
-    assert {types[name] for name in ("Teams", "Magic", "Mutant", "Alive")} == {"INTEGER"}
+    assert train == test
+    assert list(train) == [*CHARACTER_COLUMNS, "row_digest"]
+    assert list(rejected) == [*REJECTED_COLUMNS, "row_digest"]
+    assert {train[name] for name in ("Height", "Weight")} == {"DOUBLE"}
+    assert {train[name] for name in ("Teams", "Magic", "Mutant", "Alive")} == {"INTEGER"}
 
 
 def test_sets_are_ordered_by_the_code_points_of_the_id(database: duckdb.DuckDBPyConnection):
@@ -473,38 +235,16 @@ def test_sets_are_ordered_by_the_code_points_of_the_id(database: duckdb.DuckDBPy
     assert {"z", "Z"} & set(ids)
 
 
-def test_a_row_digest_leaves_the_place_in_the_source_out(database: duckdb.DuckDBPyConnection):
-    # when
-    first = clean(database, {"PageID": "a"}, {"PageID": "b"}).set_index("Id")["row_digest"]
-    second = clean(database, {"PageID": "b"}, {"PageID": "a"}).set_index("Id")["row_digest"]
-
-    # then
-    assert first.to_dict() == second.to_dict()
-    assert first["a"] != first["b"]
-
-
-CHANGED = (
+CHANGED: tuple[Row, ...] = (
     {"PageID": "other"},
     {"Universe": None},
-    {"Identity": None},
-    {"Gender": "Male"},
     {"Alive": "Dead"},
-    {"Marital_Status": "Widow"},
     {"Teams": None},
     {"Height_m": None},
     {"Height_m": "90.5", "Weight_kg": "1.85"},
-    {"Weight_kg": "91"},
-    {"Origin": "Alien"},
     {"Origin": "Human magician"},
-    {"Origin": "Human mutate"},
 )
-DROPPED = (
-    {"Name": "else"},
-    {"URL": "else"},
-    {"Creators": "else"},
-    {"Teams": "Another Team"},
-    {"Origin": "Inhuman"},
-)
+DROPPED: tuple[Row, ...] = ({"Name": "else"}, {"Creators": "else"}, {"Teams": "Another Team"}, {"Origin": "Inhuman"})
 
 
 def test_a_row_digest_changes_with_whatever_is_kept_of_the_row_and_with_nothing_that_is_dropped(
@@ -531,10 +271,6 @@ def test_the_source_digest_tells_missing_from_empty_and_column_from_column(datab
     assert digests.is_unique
 
 
-def test_every_placeholder_of_the_statement_is_filled_in():
-    assert not re.search("[{}]", cleaning_sql())
-
-
 @pytest.mark.parametrize("column", ["Universe", "Identity", "Gender", "Marital_Status"])
 def test_the_model_takes_a_cell_as_the_cleaning_does(
     database: duckdb.DuckDBPyConnection, small_project: Path, column: str
@@ -558,65 +294,22 @@ def test_the_model_takes_a_cell_as_the_cleaning_does(
 
 # The rules told once more, in Python and from the design alone: what follows shares nothing with cleaning.sql.
 
-USUAL = {
-    "PageID": ["a", "A", "b", "c", "it's"],
-    "Universe": ["Earth-616", "Earth-1", "Unknown", "Other", " Earth-1\t"],
-    "Identity": ["Public", "Secret", "Unknown", "unKNOWN", "\u00a0public "],
-    "Gender": ["Male", "Female", "Other", "Agender", "MALE", "female\u202f"],
-    "Alive": ["Alive", "Dead", "ALIVE", "dead\r\n"],
-    "Marital_Status": ["Single", "Married", "Widowed", "Engaged", "Unknown", "Widow", "WIDOW "],
-    "Teams": ["A Team", "False", " 0"],
-}
-UNUSUAL = [
-    "?",
-    "'",
-    '"',
-    "two\nlines",
-    "\x1f",
-    "\x1e",
-    "\x00",
-    "%",
-    "_",
-    "\\",
-    " ",
-    "\u00a0",
-    "{missing}",
-    "Divorced",
-    "alive",
-]
+ORIGINS = ("human", "MUTATE", "Mutant", "Asgardian", "alien", "Symbiote", "ROBOT", "Cosmic Being", "Magic", " ", "K")
+UNUSUAL = ("?", "'", '"', "two\nlines", "\x1f", "\x1e", "\x00", "%", "_", "\\", " ", "\u00a0", "{missing}", "alive")
 TIMES_COMMON = 8
+MAX_DIGITS = 300
 
 
 def cells(column: str) -> st.SearchStrategy[str | None]:
     """Cells of a column: mostly those that a rule is about, now and then any text at all."""
-    numbers = st.one_of(st.text("0123456789", max_size=4), st.text("0123456789.+-eE_, \n", max_size=6))
-    origins = st.lists(
-        st.sampled_from(
-            [
-                "human",
-                "MUTATE",
-                "Mutant",
-                "Asgardian",
-                "alien",
-                "Symbiote",
-                "ROBOT",
-                "Cosmic Being",
-                "Magic",
-                "In",
-                " ",
-                "; ",
-                "K",
-            ]
-        ),
-        max_size=3,
-    ).map("".join)
-    usual = {"Height_m": numbers, "Weight_kg": numbers, "Origin": origins}
-    common = usual.get(column, st.sampled_from(USUAL.get(column, ["x"])))
+    common = st.sampled_from(CELLS.get(column, ("x",)))
+    if column == "Origin":
+        common = st.lists(st.sampled_from(ORIGINS), max_size=3).map("".join)
     odd = [st.none(), st.sampled_from(MISSING_TEXT), st.sampled_from(UNUSUAL), st.text(max_size=8)]
     return st.sampled_from([common] * TIMES_COMMON + odd).flatmap(lambda chosen: chosen)
 
 
-rows_of_cells = st.lists(st.fixed_dictionaries({name: cells(name) for name in STORED}), min_size=1, max_size=8)
+rows_of_cells = st.lists(st.fixed_dictionaries({name: cells(name) for name in STORED}), min_size=1, max_size=12)
 
 
 def present(cell: str | None) -> str | None:
@@ -635,7 +328,7 @@ def measure(cell: str | None) -> float | None:
         return None
     whole, _, fraction = (cell[1:] if cell[0] in "+-" else cell).partition(".")
     digits = whole + fraction
-    return float(cell) if digits.isascii() and digits.isdecimal() else None
+    return float(cell) if digits.isascii() and digits.isdecimal() and len(cell) <= MAX_DIGITS else None
 
 
 def kind(origin: str) -> str:
@@ -722,7 +415,7 @@ def test_statement_and_design_agree_on_the_genuine_rows_as_the_engine_reads_them
     assert any(row["rejected_column"] is None for row in found)
 
 
-@settings(max_examples=2 * EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=rows_of_cells)
 def test_any_table_is_cleaned_by_the_design_and_every_row_is_in_exactly_one_table_and_within_the_contract(
     database: duckdb.DuckDBPyConnection, rows: list[Row]
@@ -744,28 +437,3 @@ def test_any_table_is_cleaned_by_the_design_and_every_row_is_in_exactly_one_tabl
     assert refused["reason"].notna().all()
     for column, values in CATEGORY_LEVELS.items():
         assert set(accepted[column]) <= set(values)
-
-
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    rows=st.lists(
-        st.fixed_dictionaries({name: cells(name) for name in STORED if name != "PageID"}), min_size=1, max_size=6
-    ),
-    chance=st.randoms(),
-)
-def test_the_order_of_rows_with_ids_of_their_own_changes_nothing_but_their_places(
-    database: duckdb.DuckDBPyConnection, rows: list[Row], chance
-):
-    # given
-    named = [row | {"PageID": f"c-{place}"} for place, row in enumerate(rows)]
-    shuffled = list(named)
-    chance.shuffle(shuffled)
-
-    # when
-    first, second = (
-        clean(database, *order).drop(columns=SOURCE_ROW).sort_values("Id", ignore_index=True)
-        for order in (named, shuffled)
-    )
-
-    # then
-    pd.testing.assert_frame_equal(first, second)

@@ -12,12 +12,9 @@ from hypothesis import strategies as st
 
 from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets_tests.kaggle import (
-    BINARY_FEATURES,
-    CATEGORY_LEVELS,
     CONTRACT_COLUMNS,
     SOURCE_COLUMNS,
     SOURCE_ROW,
-    TARGET,
     cleaning_sql,
     contract_violations,
     split_of,
@@ -57,46 +54,27 @@ def test_a_good_table_breaks_none():
     assert broken(table(), "train") == []
 
 
+ORIGINS = "['Human', 'Mutant', 'Asgardian', 'Alien', 'Symbiote', 'Robot', 'Cosmic Being', 'Other']"
+
+
 @pytest.mark.parametrize(
-    ("columns", "said"),
+    ("columns", "problem"),
     [
-        ({"Id": [TRAIN_IDS[0], TRAIN_IDS[0], TRAIN_IDS[1]]}, "Id is not unique: 1 rows"),
-        ({"Id": [*TRAIN_IDS[:2], TEST_ID]}, "1 ids belong to the other table"),
+        ({"Id": [TRAIN_IDS[0], TRAIN_IDS[0], TRAIN_IDS[1]]}, "Id is not unique: 1 rows repeat an id"),
+        ({"Id": [*TRAIN_IDS[:2], TEST_ID]}, f"Id belongs to the other table in 1 rows, such as {TEST_ID!r}"),
         ({"Id": [*TRAIN_IDS[:2], None]}, "Id is missing in 1 rows"),
-        ({"Universe": ["Earth-616", None, "Other"]}, "Universe is missing in 1 rows"),
-        ({"Identity": ["Public", "Secret", "Known"]}, "Identity holds ['Known']"),
-        ({"Gender": ["Male", "Female", "male"]}, "Gender holds ['male']"),
-        ({"Marital_Status": ["Single", "Widow", "Married"]}, "Marital_Status holds ['Widow']"),
-        ({"Origin": ["Human", "Demon", "Other"]}, "Origin holds ['Demon']"),
-        ({"Teams": [0, 1, 2]}, "Teams holds [2]"),
-        ({"Magic": [0, 1, 2]}, "Magic holds [2]"),
-        ({"Mutant": [0, -1, 1]}, "Mutant holds [-1]"),
-        ({"Id": [TRAIN_IDS[0]] * 3}, "Id is not unique: 2 rows"),
         ({"Universe": [None] * 3}, "Universe is missing in 3 rows"),
-        ({"Origin": ["a", "b", "c"]}, "Origin holds ['a', 'b', 'c'], expected one of ['Human', 'Mutant', "),
-        ({"Alive": [0, 1, -1]}, "Alive holds [-1]"),
+        (
+            {"Identity": ["Public", "Secret", "Known"]},
+            "Identity is not one of ['Public', 'Secret', 'Unknown'] in 1 rows, such as 'Known'",
+        ),
+        ({"Origin": ["c", "a", "b"]}, f"Origin is not one of {ORIGINS} in 3 rows, such as 'a'"),
+        ({"Teams": [0, 1, 2]}, "Teams is not one of [0, 1] in 1 rows, such as 2"),
+        ({"Alive": [0, 1, -1]}, "Alive is not one of [0, 1] in 1 rows, such as -1"),
     ],
 )
-def test_a_broken_promise_is_named_with_a_case(columns: dict[str, list[object]], said: str):
-    # when
-    [sentence] = broken(table(**columns), "train")
-
-    # then
-    assert said in sentence
-
-
-@pytest.mark.parametrize("column", CONTRACT_COLUMNS)
-def test_a_missing_cell_is_named_by_its_column(column: str):
-    # given
-    good = table()
-    place = good.column_names.index(column)
-    cells = [None, *good[column].to_pylist()[1:]]
-
-    # when
-    sentences = broken(good.set_column(place, column, pa.array(cells, good[column].type)), "train")
-
-    # then
-    assert sentences == [f"{column} is missing in 1 rows"]
+def test_a_broken_promise_is_named_with_a_case(columns: dict[str, list[object]], problem: str):
+    assert broken(table(**columns), "train") == [problem]
 
 
 def test_each_broken_promise_is_told():
@@ -104,35 +82,11 @@ def test_each_broken_promise_is_told():
     sentences = broken(table(Id=[TRAIN_IDS[0], TRAIN_IDS[0], TEST_ID], Gender="?", Teams=7), "train")
 
     # then
-    assert [sentence.split()[0] for sentence in sentences] == ["Id", "Gender", "Teams", "1"]
+    assert [sentence.split()[0] for sentence in sentences] == ["Id", "Gender", "Teams", "Id"]
 
 
 def test_a_table_of_the_other_split_is_all_misplaced():
-    # when
-    [sentence] = broken(table(), "test")
-
-    # then
-    assert sentence == f"3 ids belong to the other table, such as {TRAIN_IDS}"
-
-
-def test_every_allowed_value_is_accepted():
-    # given: as many rows as the longest list of values
-    length = max(map(len, CATEGORY_LEVELS.values()))
-    ids = [name for name in (f"c{number}" for number in range(99)) if split_of(name) == "train"][:length]
-    values = {**CATEGORY_LEVELS, **dict.fromkeys((*BINARY_FEATURES, TARGET), (0, 1))}
-
-    # when
-    frame = pd.DataFrame(
-        {name: [given[place % len(given)] for place in range(length)] for name, given in values.items()}
-    )
-    good = pa.Table.from_pandas(frame.assign(Id=ids, Universe="Earth-616"), preserve_index=False)
-
-    # then
-    assert broken(good, "train") == []
-
-
-def test_a_table_without_rows_breaks_none():
-    assert broken(table().slice(0, 0), "train") == []
+    assert broken(table(), "test") == [f"Id belongs to the other table in 3 rows, such as {min(TRAIN_IDS)!r}"]
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
