@@ -169,18 +169,12 @@ def _state_of(setting: str, dataset: Dataset, generator: Generator) -> object:
 
         return remote_version(setting)
     if setting.startswith(KAGGLE_PREFIX):
-        from marvel_assets.sources.kaggle import current_version
-
-        return current_version(setting.removeprefix(KAGGLE_PREFIX))
+        return "pinned" if "/versions/" in setting else None
     path = path_of(setting)
     if is_delta_table(path):
         return DeltaSource.newest(setting, path, _NOT_WRITTEN_TO, dataset).digest
     files = _folder(path, setting, dataset).of_folder if path.is_dir() else (path,)
-    try:
-        states = [(file.name, file.stat()) for file in files]
-    except OSError as error:
-        name = Path(str(error.filename)).name
-        raise SourceError(f"{setting}: {name} can't be looked at: {error.strerror}.") from error
+    states = [(file.name, file.stat()) for file in files]
     return [(name, state.st_size, state.st_mtime_ns, state.st_ino) for name, state in states]
 
 

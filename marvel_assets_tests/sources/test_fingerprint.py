@@ -126,6 +126,13 @@ def test_a_url_is_known_by_the_version_that_its_server_names_and_no_secret_is_ke
         assert look(url) != before
 
 
+def test_of_kaggles_data_set_only_a_pinned_version_is_known_without_a_download():
+    # then
+    assert look("kaggle:owner/dataset") is None
+    looks = [look(f"kaggle:owner/dataset/versions/{number}") for number in (3, 3, 4)]
+    assert looks[0] == looks[1] != looks[2]
+
+
 def test_a_url_of_unknown_version_has_none():
     # given
     with serving(lambda _: Answer()) as served:

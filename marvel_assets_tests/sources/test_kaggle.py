@@ -1,14 +1,11 @@
 """Kaggle, out of reach or on this machine: what is brought, and what the errors say to do instead."""
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from marvel_assets.sources.base import SourceError
-from marvel_assets.sources.kaggle import current_version, download_dataset
-from marvel_assets_tests.servers.scripted import Answer, serving
+from marvel_assets.sources.kaggle import download_dataset
 
 HANDLE = "mohitbansal31s/marvel-characters"
 
@@ -25,19 +22,14 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
-@pytest.mark.parametrize(
-    ("ask", "problem"), [(download_dataset, "can't be downloaded"), (current_version, "its version can't be asked for")]
-)
-@pytest.mark.parametrize(("handle", "reason"), [(HANDLE, ""), ("", "ValueError"), ("no-owner", "ValueError")])
-def test_an_error_names_the_data_set_the_credentials_and_the_reason(
-    ask: Callable[[str], object], problem: str, handle: str, reason: str
-):
+@pytest.mark.parametrize(("handle", "reason"), [(HANDLE, ""), ("no-owner", "ValueError")])
+def test_an_error_names_the_data_set_the_credentials_and_the_reason(handle: str, reason: str):
     # when
     with pytest.raises(SourceError) as error:
-        ask(handle)
+        download_dataset(handle)
 
     # then
-    assert str(error.value).startswith(f"kaggle:{handle}: {problem} ({reason}")
+    assert str(error.value).startswith(f"kaggle:{handle}: can't be downloaded ({reason}")
     assert "KAGGLE_API_TOKEN" in str(error.value)
 
 
@@ -68,27 +60,3 @@ def test_a_data_set_without_exactly_one_csv_file_is_refused(tmp_path: Path, name
     # then
     with pytest.raises(SourceError, match=f"expected one CSV file, found {len(names)}"):
         download_dataset(f"{HANDLE}/versions/1")
-
-
-@pytest.mark.parametrize(
-    ("status", "dataset", "expected"),
-    [(200, {"currentVersionNumber": 7}, 7), (200, {}, None), (404, {"message": "gone"}, None)],
-    ids=["told", "not told", "gone"],
-)
-def test_the_current_version_is_the_one_that_kaggle_names(
-    monkeypatch: pytest.MonkeyPatch, status: int, dataset: dict[str, object], expected: int | None
-):
-    # given: kagglehub's local environment has a fixed address, which the proxy leads here
-    body = json.dumps(dataset).encode()
-    headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-    with serving(lambda _: Answer(status, headers, body)) as served:
-        monkeypatch.setenv("KAGGLE_API_ENVIRONMENT", "LOCALHOST")
-        for name in ("HTTP_PROXY", "http_proxy"):
-            monkeypatch.setenv(name, served.url)
-
-        # then
-        if status == 200:
-            assert current_version(HANDLE) == expected
-        else:
-            with pytest.raises(SourceError, match=r"its version can't be asked for .HTTPError: 404"):
-                current_version(HANDLE)

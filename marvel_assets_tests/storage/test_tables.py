@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -304,13 +303,3 @@ def test_a_missing_version_is_named_with_its_table(tables: Tables, name: str, ho
         match=f"({name}@v7|{tables.location(name)} has no readable version 7): .* Materialise the table again",
     ):
         getattr(tables, how)(absent)
-
-
-def test_threads_that_publish_the_same_content_make_one_version(tables: Tables):
-    # when
-    with ThreadPoolExecutor(6) as threads:
-        published = list(threads.map(lambda _: publish(tables, ANNA_BEN), range(6)))
-
-    # then
-    assert sorted(each.is_new for each in published) == [False] * 5 + [True]
-    assert delta(tables).version() == 0
