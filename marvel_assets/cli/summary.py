@@ -14,6 +14,7 @@ from marvel_assets.registry.base import MODELS_URI
 from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.storage.references import from_json
 from marvel_assets.tracking.mlflow_store import connect
+from marvel_assets.utils.files import list_files
 from marvel_assets.utils.redaction import escape_control
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ MAX_NAME = 40
 
 def read_references(home: ProjectPaths) -> dict[str, Any]:
     """What each asset has handed on last, by its name; an asset that was never materialised has nothing."""
-    files = home.references.glob("*.json")
+    files = list_files(home.references, "*.json")
     return {file.stem: from_json(file.read_text(encoding="utf-8")) for file in files}
 
 

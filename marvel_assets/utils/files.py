@@ -11,6 +11,18 @@ from pathlib import Path
 TEMPORARY_PREFIX = ".unfinished-"
 
 
+def list_files(folder: Path, pattern: str) -> list[Path]:
+    """The files of a folder whose names match a pattern, by name; none where there is no such folder.
+
+    Raises:
+        OSError: the folder can't be read; ``Path.glob`` would take it for an empty one.
+    """
+    try:
+        return sorted(path for path in folder.iterdir() if path.match(pattern))
+    except FileNotFoundError:
+        return []
+
+
 @contextmanager
 def temporary_folder(parent: Path) -> Iterator[Path]:
     """A folder of this process's own, gone when the block ends.
@@ -36,7 +48,7 @@ def remove_abandoned_folders(parent: Path) -> None:
     """Remove the temporary folders in a folder whose owners have died."""
     import filelock
 
-    for lock in parent.glob(f"{TEMPORARY_PREFIX}*.lock"):
+    for lock in list_files(parent, f"{TEMPORARY_PREFIX}*.lock"):
         # Whoever is about to hold a lock that is removed here notices, and makes it anew.
         with suppress(filelock.Timeout), filelock.FileLock(lock).acquire(timeout=0):
             shutil.rmtree(lock.with_suffix(""), ignore_errors=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from marvel_assets.utils.files import list_files
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -44,7 +46,7 @@ def remove_stale(locks: Path) -> None:
     """Remove the heartbeats of runs that are dead."""
     import filelock
 
-    for file in (locks / "runs").glob("*.lock"):
+    for file in list_files(locks / "runs", "*.lock"):
         with suppress(filelock.Timeout), filelock.FileLock(file).acquire(timeout=0):
             file.unlink(missing_ok=True)
 

@@ -278,6 +278,21 @@ def test_a_part_of_the_home_that_belongs_to_others_is_named(disk: Disk):
     assert disk.contents() == before
 
 
+@pytest.mark.parametrize("part", ["root", "references"])
+def test_a_home_that_can_not_be_looked_into_is_not_taken_for_an_empty_one(disk: Disk, part: str):
+    # given
+    folder: Path = getattr(disk.home, part)
+    folder.chmod(0)
+
+    # when
+    done = run_unprivileged("summary")
+
+    # then
+    folder.chmod(0o755)
+    assert done.returncode != 0
+    assert done.stderr.splitlines()[-1].startswith(f"{folder} can't be ")
+
+
 def test_a_source_that_may_not_be_read_is_named_and_nothing_changes(disk: Disk, small_project: Path, tmp_path: Path):
     # given
     source = tmp_path / "theirs" / "characters.csv"

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from marvel_assets.utils.run_heartbeat import heartbeat, is_running, remove_stale
 
 HAS_A_HEARTBEAT = """
@@ -62,3 +64,12 @@ def test_the_heartbeats_of_the_dead_alone_are_removed(tmp_path: Path):
         # then
         assert is_running(tmp_path, "another-run") is True
     assert is_running(tmp_path, "some-run") is None
+
+
+def test_a_heartbeat_that_can_not_be_read_is_not_taken_for_none(tmp_path: Path):
+    # given
+    (tmp_path / "runs").touch()
+
+    # then
+    with pytest.raises(NotADirectoryError):
+        is_running(tmp_path, "some-run")
