@@ -1,7 +1,6 @@
-"""Sums up what the fault suite has tried."""
+"""Marks the fault suite, and makes the undisturbed run that others are compared with."""
 
 import pickle
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,17 +14,6 @@ from marvel_assets_tests.commands import succeeded
 from marvel_assets_tests.faults.inventory import inventory
 from marvel_assets_tests.faults.kills import run
 from marvel_assets_tests.homes import made_once
-
-KILLS, ROUNDS, CALLS, INPUTS, READS, LOST = (
-    "kills survived",
-    "rounds at once",
-    "calls failed",
-    "inputs tried",
-    "reads during moves",
-    "lost",
-)
-FIGURES = (KILLS, ROUNDS, CALLS, INPUTS, READS, LOST)
-"""Names under which the tests record numbers with ``record_property``."""
 
 
 class Undisturbed(NamedTuple):
@@ -73,14 +61,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("faults")
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What the tests that passed have tried, and what any test found lost."""
-    total: Counter[str] = Counter(dict.fromkeys(FIGURES, 0))
-    for outcome in ("passed", "failed"):
-        for report in terminalreporter.stats.get(outcome, []):
-            recorded = {name: int(value) for name, value in report.user_properties if name in FIGURES}
-            total.update(recorded if outcome == "passed" else {LOST: recorded.get(LOST, 0)})
-    terminalreporter.section("faults")
-    terminalreporter.line(", ".join(f"{name}: {total[name]:,}" for name in FIGURES))

@@ -1,7 +1,6 @@
 """Runs that start at the same moment: everything is made once, and retrainings come one after the other."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from marvel_assets.tracking.artifacts import dataset_source
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import BASIC
 from marvel_assets_tests.faults.barrier import run_at_once
-from marvel_assets_tests.faults.conftest import LOST, ROUNDS, Undisturbed
+from marvel_assets_tests.faults.conftest import Undisturbed
 from marvel_assets_tests.faults.inventory import differences, inventory
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.planted import spoilt_characters
@@ -50,7 +49,6 @@ def test_runs_at_once_from_a_fresh_home_end_well_and_make_everything_once(
     config: ProjectConfig,
     undisturbed: Undisturbed,
     _round: int,
-    record_property: Callable[[str, object], None],
 ):
     # given
     home = ProjectPaths(tmp_path / "home")
@@ -61,8 +59,6 @@ def test_runs_at_once_from_a_fresh_home_end_well_and_make_everything_once(
     # then
     assert failed == []
     lost = differences(undisturbed.holds, inventory(home, config))
-    record_property(ROUNDS, 1)
-    record_property(LOST, len(lost))
     assert lost == []
 
 
@@ -72,7 +68,6 @@ def test_two_retrainings_on_different_data_come_one_after_the_other_and_the_gate
     config: ProjectConfig,
     sources: dict[float, Path],
     number: int,
-    record_property: Callable[[str, object], None],
 ):
     # given: whoever is told first may come first
     home = ProjectPaths(tmp_path / "home")
@@ -94,8 +89,6 @@ def test_two_retrainings_on_different_data_come_one_after_the_other_and_the_gate
         "served": sources[GOOD].name,
         "versions": 2 if came_first == sources[WORSE].name else 1,
     }
-    record_property(ROUNDS, 1)
-    record_property(LOST, len(differences(expected, found)))
     assert found == expected
 
 

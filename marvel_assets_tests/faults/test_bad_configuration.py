@@ -15,13 +15,11 @@ import pytest
 from marvel_assets.config import ConfigError, ProjectConfig
 from marvel_assets.defs.readiness import check_settings
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths, ProjectPathsError
-from marvel_assets_tests.faults.conftest import INPUTS, LOST
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.graph import failure_of, run_job
 
 PROJECT = (PROJECT_ROOT / "config" / "project.yml").read_text() + "\ntarget: Alive\n"
 CANARY = "canary-5f1e"
-Record = Callable[[str, object], None]
 
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n" for level in range(1, 12)
@@ -44,9 +42,7 @@ ODD_HOMES = ["a b#'\"`\u00e4;$&", "a b", "a#b", "a'b", 'a"b', "a`b", "\u00e4", "
     ],
     ids=["key twice", "nested key twice", "alias", "NUL", "no date", "code", "two files"],
 )
-def test_a_spoilt_file_is_told_with_the_place_and_in_a_few_lines(
-    tmp_path: Path, record_property: Record, spoilt: str, told: str
-):
+def test_a_spoilt_file_is_told_with_the_place_and_in_a_few_lines(tmp_path: Path, spoilt: str, told: str):
     # given
     file = tmp_path / "project.yml"
     file.write_text(spoilt)
@@ -59,11 +55,10 @@ def test_a_spoilt_file_is_told_with_the_place_and_in_a_few_lines(
     assert str(error.value).startswith(f"{file}: ")
     assert told in str(error.value)
     assert len(str(error.value)) < 3000
-    record_property(INPUTS, 1)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
-def test_a_file_in_another_encoding_is_told(tmp_path: Path, record_property: Record, encoding: str):
+def test_a_file_in_another_encoding_is_told(tmp_path: Path, encoding: str):
     # given
     file = tmp_path / "project.yml"
     file.write_bytes((PROJECT.replace("marvel_dev", "m\u00e4rvel") + "# \u00e9\n").encode(encoding))
@@ -71,20 +66,18 @@ def test_a_file_in_another_encoding_is_told(tmp_path: Path, record_property: Rec
     # then
     with pytest.raises(ConfigError, match=re.escape(str(file))):
         ProjectConfig.from_yaml(file)
-    record_property(INPUTS, 1)
 
 
-def test_a_byte_order_mark_changes_nothing(tmp_path: Path, record_property: Record):
+def test_a_byte_order_mark_changes_nothing(tmp_path: Path):
     # given
     file = tmp_path / "project.yml"
     file.write_text(PROJECT, encoding="utf-8-sig")
 
     # then
     assert ProjectConfig.from_yaml(file) == ProjectConfig.from_yaml(PROJECT_ROOT / "config" / "project.yml")
-    record_property(INPUTS, 1)
 
 
-def test_changed_characters_are_told_or_read_and_never_crash(tmp_path: Path, record_property: Record):
+def test_changed_characters_are_told_or_read_and_never_crash(tmp_path: Path):
     """A seeded fuzzer: every file gives settings, or an error that begins with the file."""
     # given
     random_source = random.Random(616)  # noqa: S311
@@ -112,8 +105,6 @@ def test_changed_characters_are_told_or_read_and_never_crash(tmp_path: Path, rec
 
     # then
     assert unclear == []
-    record_property(INPUTS, tried)
-    record_property(LOST, len(unclear))
 
 
 @pytest.mark.parametrize(
@@ -126,7 +117,7 @@ def test_changed_characters_are_told_or_read_and_never_crash(tmp_path: Path, rec
     ],
 )
 def test_a_home_that_can_be_none_is_told_and_nothing_lies_beside_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record, name: str, told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, told: str
 ):
     # given
     (tmp_path / "a-file").touch()
@@ -136,13 +127,10 @@ def test_a_home_that_can_be_none_is_told_and_nothing_lies_beside_it(
     with pytest.raises(ProjectPathsError, match=f"MARVEL_HOME is .*{told}"):
         ProjectPaths.from_environment().prepare()
     assert [file.name for file in tmp_path.iterdir()] == ["a-file"]
-    record_property(INPUTS, 1)
 
 
 @pytest.mark.parametrize("name", ODD_HOMES)
-def test_a_home_of_an_odd_name_keeps_everything_within(
-    tmp_path: Path, mlflow_database: Path, record_property: Record, name: str
-):
+def test_a_home_of_an_odd_name_keeps_everything_within(tmp_path: Path, mlflow_database: Path, name: str):
     # given
     from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
@@ -164,7 +152,6 @@ def test_a_home_of_an_odd_name_keeps_everything_within(
     # then
     assert [file.name for file in tmp_path.iterdir()] == [name]
     assert [file.read_text() for file in home.mlflow_artifacts.rglob("note.txt")] == ["kept"]
-    record_property(INPUTS, 1)
 
 
 @pytest.fixture
@@ -191,7 +178,7 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     ],
 )
 def test_a_variable_that_can_not_be_used_is_named(
-    unset: pytest.MonkeyPatch, tmp_path: Path, record_property: Record, variable: str, value: str, told: str
+    unset: pytest.MonkeyPatch, tmp_path: Path, variable: str, value: str, told: str
 ):
     # given
     unset.setenv(variable, value)
@@ -199,7 +186,6 @@ def test_a_variable_that_can_not_be_used_is_named(
     # then
     with pytest.raises(ConfigError, match=re.escape(told)):
         check_settings(ProjectPaths(tmp_path))
-    record_property(INPUTS, 1)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +207,7 @@ def test_a_variable_that_can_not_be_used_is_named(
     ],
 )
 def test_a_secret_in_a_variable_that_is_shown_is_refused_and_not_told(
-    unset: pytest.MonkeyPatch, tmp_path: Path, record_property: Record, variable: str, value: str
+    unset: pytest.MonkeyPatch, tmp_path: Path, variable: str, value: str
 ):
     # given
     unset.setenv(variable, value)
@@ -233,7 +219,6 @@ def test_a_secret_in_a_variable_that_is_shown_is_refused_and_not_told(
     # then
     assert CANARY not in str(error.value)
     assert error.value.__cause__ is None
-    record_property(INPUTS, 1)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +234,6 @@ def test_a_secret_in_a_variable_that_is_shown_is_refused_and_not_told(
 @pytest.mark.usefixtures("home")
 def test_the_command_line_says_it_in_a_sentence(
     marvel_here: Callable[..., CompletedProcess[str]],
-    record_property: Record,
     arguments: list[str],
     environment: dict[str, str],
     told: str,
@@ -262,7 +246,6 @@ def test_the_command_line_says_it_in_a_sentence(
     assert told in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert 'File "' not in done.stdout + done.stderr
-    record_property(INPUTS, 1)
 
 
 @pytest.mark.parametrize(
@@ -275,11 +258,10 @@ def test_the_command_line_says_it_in_a_sentence(
     ],
 )
 def test_what_a_job_is_asked_for_is_told_with_its_key(
-    home: ProjectPaths, record_property: Record, job: str, op: str, config: dict[str, Any], told: str
+    home: ProjectPaths, job: str, op: str, config: dict[str, Any], told: str
 ):
     # when
     result: dg.ExecuteInProcessResult = run_job(home, job, op, **config)
 
     # then
     assert told in failure_of(result)
-    record_property(INPUTS, 1)

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.tracking.signature import example_frame
-from marvel_assets_tests.faults.conftest import INPUTS, LOST
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.graph import failure_of, run_job
 from marvel_assets_tests.homes import Templates, copy_of
@@ -35,7 +34,6 @@ TABLE = f"{SCHEMA}.new_characters"
 MODEL = f"models:/{SCHEMA}.marvel_character_model_custom/1"
 MEGABYTES_10 = 10_000_000
 ANSWER = "Survival prediction"
-Record = Callable[[str, object], None]
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +95,7 @@ GOOD = [character("Anna"), character("Ben", Gender="Female")]
     ids=["missing", "list"],
 )
 def test_a_table_that_can_not_be_scored_is_named_with_its_column_and_the_old_predictions_stay(
-    served: ProjectPaths, record_property: Record, rows: pa.Table, told: str
+    served: ProjectPaths, rows: pa.Table, told: str
 ):
     # given
     before, version = predicted(served), predictions_sql(served).version()
@@ -109,8 +107,6 @@ def test_a_table_that_can_not_be_scored_is_named_with_its_column_and_the_old_pre
     assert f"{TABLE}@v0: {told}" in failure_of(result)
     lost = before.keys() - predicted(served).keys()
     assert (predictions_sql(served).version(), lost) == (version, set())
-    record_property(INPUTS, 1)
-    record_property(LOST, len(lost))
 
 
 @pytest.mark.parametrize(
@@ -122,17 +118,16 @@ def test_a_table_that_can_not_be_scored_is_named_with_its_column_and_the_old_pre
     ],
     ids=["empty", "without ids", "unusable"],
 )
-def test_where_nobody_can_be_scored_nobody_is(served: ProjectPaths, record_property: Record, rows: pa.Table):
+def test_where_nobody_can_be_scored_nobody_is(served: ProjectPaths, rows: pa.Table):
     # when
     result = score(served, rows)
 
     # then
     assert result.success, failure_of(result)
     assert predicted(served) == {}
-    record_property(INPUTS, 1)
 
 
-def test_of_an_id_that_stands_there_twice_the_first_is_scored(served: ProjectPaths, record_property: Record):
+def test_of_an_id_that_stands_there_twice_the_first_is_scored(served: ProjectPaths):
     # given
     rows = [character("Anna", Gender="Female"), character("Anna", Gender="Male"), character("Ben")]
     numbered = table(*rows).append_column("source_row", pa.array([1, 2, 3]))
@@ -143,7 +138,6 @@ def test_of_an_id_that_stands_there_twice_the_first_is_scored(served: ProjectPat
     # then
     assert result.success, failure_of(result)
     assert {name: row["Gender"] for name, row in predicted(served).items()} == {"Anna": "Female", "Ben": "Male"}
-    record_property(INPUTS, 1)
 
 
 ODD_CELLS = {
@@ -157,7 +151,7 @@ ODD_CELLS = {
 
 
 @pytest.mark.parametrize("column", ["PageID", "Universe", "Height_m", "Origin", "Teams"][: amount(3, 5)])
-def test_odd_cells_are_data(served: ProjectPaths, record_property: Record, column: str):
+def test_odd_cells_are_data(served: ProjectPaths, column: str):
     # given
     rows = [character(f"of the kind {kind}") | {column: cell} for kind, cell in ODD_CELLS.items()]
 
@@ -169,13 +163,9 @@ def test_odd_cells_are_data(served: ProjectPaths, record_property: Record, colum
     lost = {row["PageID"] for row in rows} - predicted(served).keys()
     assert lost == set()
     assert {row["prediction"] for row in predicted(served).values()} <= {"alive", "dead"}
-    record_property(INPUTS, len(rows))
-    record_property(LOST, len(lost))
 
 
-def test_where_every_category_is_unknown_and_all_cells_are_missing_there_is_still_an_answer(
-    served: ProjectPaths, record_property: Record
-):
+def test_where_every_category_is_unknown_and_all_cells_are_missing_there_is_still_an_answer(served: ProjectPaths):
     # given
     unknown = [character(f"Anna {number}", Universe="nowhere", Gender="?", Origin="?") for number in range(50)]
     nothing = [dict.fromkeys(REQUIRED_COLUMNS, None) | {"PageID": f"Ben {number}"} for number in range(50)]
@@ -186,7 +176,6 @@ def test_where_every_category_is_unknown_and_all_cells_are_missing_there_is_stil
     # then
     assert result.success, failure_of(result)
     assert len(predicted(served)) == 100
-    record_property(INPUTS, 100)
 
 
 CELLS = st.one_of(
@@ -199,7 +188,7 @@ CELLS = st.one_of(
     cells=st.lists(st.fixed_dictionaries({name: CELLS for name in REQUIRED_COLUMNS if name != "PageID"}), max_size=15)
 )
 def test_each_row_gets_the_answer_that_the_model_gives_to_it_alone(
-    served: ProjectPaths, model: PyFuncModel, record_property: Record, cells: list[dict[str, str | None]]
+    served: ProjectPaths, model: PyFuncModel, cells: list[dict[str, str | None]]
 ):
     # given
     usable = {"Identity": "Secret", "Marital_Status": "Single"}
@@ -216,8 +205,6 @@ def test_each_row_gets_the_answer_that_the_model_gives_to_it_alone(
     for row in found.values():
         asked = pd.DataFrame([{name: row[name] for name in EXAMPLE}])
         assert model.predict(asked)[ANSWER] == [row["prediction"]]
-    record_property(INPUTS, len(rows))
-    record_property(LOST, len(lost))
 
 
 @settings(max_examples=amount(25, 1000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -237,9 +224,7 @@ def test_each_row_gets_the_answer_that_the_model_gives_to_it_alone(
         max_size=8,
     )
 )
-def test_any_rows_of_the_right_types_are_answered_in_their_order(
-    model: PyFuncModel, record_property: Record, cells: list[dict[str, Any]]
-):
+def test_any_rows_of_the_right_types_are_answered_in_their_order(model: PyFuncModel, cells: list[dict[str, Any]]):
     # given
     numbers = dict.fromkeys(("Height", "Weight", "Teams", "Magic", "Mutant"), float)
     asked = pd.DataFrame(cells).astype(numbers)
@@ -254,7 +239,6 @@ def test_any_rows_of_the_right_types_are_answered_in_their_order(
     assert len(answers) == len(cells)
     assert answers == backwards[::-1]
     assert set(answers) <= {"alive", "dead"}
-    record_property(INPUTS, len(cells))
 
 
 @pytest.mark.parametrize(
@@ -266,16 +250,13 @@ def test_any_rows_of_the_right_types_are_answered_in_their_order(
         ("Gender", [["Male"], {"a": 1}]),
     ],
 )
-def test_cells_of_another_type_are_told_with_their_column(
-    model: PyFuncModel, record_property: Record, column: str, cells: Any
-):
+def test_cells_of_another_type_are_told_with_their_column(model: PyFuncModel, column: str, cells: Any):
     # given
     asked = example_frame(DATASET, list(EXAMPLE)).assign(**{column: cells})
 
     # then
     with pytest.raises(ValueError, match=f"^column {column}: expected "):
         model.predict(asked)
-    record_property(INPUTS, 1)
 
 
 @pytest.fixture(scope="module")
@@ -314,14 +295,13 @@ def without(name: str) -> dict[str, Any]:
     ],
 )
 def test_a_question_over_http_is_answered_or_refused_with_the_column_at_fault(
-    server: str, record_property: Record, body: str, status: int, told: str
+    server: str, body: str, status: int, told: str
 ):
     # when
     answer = requests.post(f"{server}/invocations", data=body, headers={"Content-Type": "application/json"}, timeout=60)
 
     # then
     assert (answer.status_code, told in answer.text) == (status, True), answer.text[:1000]
-    record_property(INPUTS, 1)
 
 
 def test_the_model_is_reached_from_this_machine_alone(server: str):

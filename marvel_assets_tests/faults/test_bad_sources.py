@@ -1,7 +1,7 @@
 """Whatever is delivered: each row is accepted or rejected with a reason, or the delivery is refused by name."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -17,14 +17,11 @@ from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.locate import locate
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets_tests.commands import TABLES, State, state_of
-from marvel_assets_tests.faults.conftest import INPUTS, LOST
 from marvel_assets_tests.faults.deliveries import ACCEPTED, COLUMNS, HOSTILE, ROWS, as_csv, soiled
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.graph import failure_of, run_graph
 from marvel_assets_tests.homes import Templates, copy_of
 from marvel_assets_tests.kaggle import SOURCE_COLUMNS, cleaning_sql, digested_source_sql, rejected_sql, split_sql
-
-Record = Callable[[str, object], None]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +48,7 @@ def counts_of(state: State) -> dict[str, int]:
     ids=["a missing column", "no rows"],
 )
 def test_a_delivery_that_is_refused_changes_nothing(
-    served: tuple[ProjectPaths, Path], small_project: Path, record_property: Record, rows: pd.DataFrame, problem: str
+    served: tuple[ProjectPaths, Path], small_project: Path, rows: pd.DataFrame, problem: str
 ):
     # given
     home, source = served
@@ -65,17 +62,13 @@ def test_a_delivery_that_is_refused_changes_nothing(
     assert f"Error: {source}: {problem}" in failure_of(result)
     after = state_of(home, small_project)
     lost = sum(after.table_rows[table] != before.table_rows[table] for table in TABLES)
-    record_property(INPUTS, 1)
-    record_property(LOST, lost)
     assert lost == 0
     assert after == before
     assert not list(home.scratch.glob("*"))
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
-def test_of_a_delivery_that_can_be_read_each_row_is_accepted_or_rejected_with_a_reason(
-    tmp_path: Path, record_property: Record, name: str
-):
+def test_of_a_delivery_that_can_be_read_each_row_is_accepted_or_rejected_with_a_reason(tmp_path: Path, name: str):
     # given
     make, is_right = ACCEPTED[name]
     source = tmp_path / "characters"
@@ -85,8 +78,6 @@ def test_of_a_delivery_that_can_be_read_each_row_is_accepted_or_rejected_with_a_
     found = ingested(source, tmp_path)
 
     # then
-    record_property(INPUTS, 1)
-    record_property(LOST, found["lost"])
     assert found["lost"] == 0
     assert found["without a reason"] == 0
     assert is_right(found["rejected"])
@@ -112,7 +103,7 @@ def ingested(source: Path, folder: Path) -> dict[str, int]:
 
 @pytest.mark.parametrize("name", ["only the living", "everything missing"])
 def test_rows_that_no_model_can_be_made_of_leave_the_served_model_where_it_is(
-    served: tuple[ProjectPaths, Path], small_project: Path, record_property: Record, name: str
+    served: tuple[ProjectPaths, Path], small_project: Path, name: str
 ):
     # given
     home, source = served
@@ -126,8 +117,6 @@ def test_rows_that_no_model_can_be_made_of_leave_the_served_model_where_it_is(
     after = state_of(home, small_project)
     rows = counts_of(after)
     lost = abs(rows["raw_characters"] - rows["train_set"] - rows["test_set"] - rows["rejected_characters"])
-    record_property(INPUTS, 1)
-    record_property(LOST, lost)
     assert lost == 0
     assert (after.versions, after.aliases) == (before.versions, before.aliases)
     assert set(after.mlflow_runs.values()) <= {"FINISHED", "FAILED"}
@@ -136,7 +125,7 @@ def test_rows_that_no_model_can_be_made_of_leave_the_served_model_where_it_is(
 
 
 def test_hostile_texts_stay_inert_in_everything_that_a_run_shows(
-    home: ProjectPaths, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record
+    home: ProjectPaths, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given: each is a slice, all slices are too weak, and the branch is named as badly
     content = yaml.safe_load(small_project.read_text())
@@ -156,8 +145,6 @@ def test_hostile_texts_stay_inert_in_everything_that_a_run_shows(
     assert any("Universe" in text and "&#60;script&#62;" in text for text in shown)
     assert any("where Universe is " in text for text in shown)
     lost = sum(raw in text for text in shown for raw in ("<script", "![x]", "`code`", "\x1b", "\x00", "https://evil"))
-    record_property(INPUTS, len(HOSTILE))
-    record_property(LOST, lost)
     assert lost == 0
     counts = counts_of(state_of(home, small_project))
     assert counts["raw_characters"] == sum(counts[name] for name in TABLES[1:])
@@ -186,7 +173,7 @@ def quoted(cell: str) -> str:
     return '"' + cell.replace('"', '""') + '"'
 
 
-def test_of_any_table_no_row_is_lost(tmp_path: Path, record_property: Record):
+def test_of_any_table_no_row_is_lost(tmp_path: Path):
     tried, lost = [], []
 
     @settings(max_examples=amount(15, 2_000), deadline=None, suppress_health_check=list(HealthCheck))
@@ -207,11 +194,9 @@ def test_of_any_table_no_row_is_lost(tmp_path: Path, record_property: Record):
         assert lost[-1] == 0
 
     any_table()
-    record_property(INPUTS, len(tried))
-    record_property(LOST, sum(lost))
 
 
-def test_any_bytes_are_read_whole_or_refused_by_name(tmp_path: Path, record_property: Record):
+def test_any_bytes_are_read_whole_or_refused_by_name(tmp_path: Path):
     tried, lost = [], []
     header = ",".join(SOURCE_COLUMNS).encode() + b"\n"
     line = b",".join([b"x"] * len(SOURCE_COLUMNS)) + b"\n"
@@ -240,5 +225,3 @@ def test_any_bytes_are_read_whole_or_refused_by_name(tmp_path: Path, record_prop
         assert lost[-1] == 0
 
     any_bytes()
-    record_property(INPUTS, len(tried))
-    record_property(LOST, sum(lost))

@@ -14,11 +14,8 @@ from marvel_assets.paths import ProjectPaths
 from marvel_assets.sources.base import Source, SourceError
 from marvel_assets.sources.locate import locate
 from marvel_assets_tests.commands import TABLES
-from marvel_assets_tests.faults.conftest import INPUTS, LOST
 from marvel_assets_tests.faults.deliveries import ROWS, as_csv
 from marvel_assets_tests.graph import failure_of, run_graph
-
-Record = Callable[[str, object], None]
 
 
 def append(file: Path) -> None:
@@ -52,7 +49,7 @@ def source_at(path: Path) -> Source:
 @pytest.mark.parametrize("change", [append, truncate, rewrite_unnoticed, replace])
 @pytest.mark.parametrize(("ending", "in_folder"), [("csv", False), ("parquet", True)])
 def test_a_file_that_changes_after_it_was_hashed_is_not_read(
-    tmp_path: Path, record_property: Record, change: Callable[[Path], None], ending: str, *, in_folder: bool
+    tmp_path: Path, change: Callable[[Path], None], ending: str, *, in_folder: bool
 ):
     # given
     file = tmp_path / f"characters.{ending}"
@@ -64,15 +61,12 @@ def test_a_file_that_changes_after_it_was_hashed_is_not_read(
     change(file)
 
     # then
-    record_property(INPUTS, 1)
     with pytest.raises(SourceError, match=r"characters\.\w+: the file was changed while it was read, so nothing of it"):
         list(source.batches())
 
 
 @pytest.mark.parametrize("change", [append, truncate])
-def test_a_file_that_changes_between_two_batches_is_an_error_in_the_end(
-    tmp_path: Path, record_property: Record, change: Callable[[Path], None]
-):
+def test_a_file_that_changes_between_two_batches_is_an_error_in_the_end(tmp_path: Path, change: Callable[[Path], None]):
     # given
     file = tmp_path / "characters.csv"
     pd.concat([ROWS.assign(Teams="x" * 10_000)] * 2).to_csv(file, index=False)
@@ -83,12 +77,11 @@ def test_a_file_that_changes_between_two_batches_is_an_error_in_the_end(
     change(file)
 
     # then
-    record_property(INPUTS, 1)
     with pytest.raises(SourceError, match=r"the file was changed while it was read"):
         list(batches)
 
 
-def test_a_file_that_is_replaced_while_it_is_read_is_read_to_its_end(tmp_path: Path, record_property: Record):
+def test_a_file_that_is_replaced_while_it_is_read_is_read_to_its_end(tmp_path: Path):
     # given: whoever reads keeps the old file open
     file = tmp_path / "characters.csv"
     many = pd.concat([ROWS.assign(Teams="x" * 10_000)] * 2)
@@ -101,8 +94,6 @@ def test_a_file_that_is_replaced_while_it_is_read_is_read_to_its_end(tmp_path: P
 
     # then
     rows = first.num_rows + sum(batch.num_rows for batch in batches)
-    record_property(INPUTS, 1)
-    record_property(LOST, len(many) - rows)
     assert rows == len(many)
 
 
@@ -127,7 +118,6 @@ def test_a_run_over_a_file_that_changes_fails_before_anything_is_committed(
     home: ProjectPaths,
     tmp_path: Path,
     second_opening: Callable[[Path, Callable[[Path], None]], None],
-    record_property: Record,
 ):
     # given
     file = tmp_path / "characters.csv"
@@ -138,8 +128,6 @@ def test_a_run_over_a_file_that_changes_fails_before_anything_is_committed(
     result = run_graph(home, file)
 
     # then
-    record_property(INPUTS, 1)
     assert "characters.csv: the file was changed while it was read" in failure_of(result)
     kept = [name for name in TABLES if list(home.warehouse.rglob(name))]
-    record_property(LOST, len(kept))
     assert kept == []

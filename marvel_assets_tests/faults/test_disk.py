@@ -21,7 +21,6 @@ from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import Tables
 from marvel_assets_tests.commands import CUSTOM, SECONDS, TABLES, State, state_of, users_environment
-from marvel_assets_tests.faults.conftest import LOST
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.graph import run_graph
 from marvel_assets_tests.homes import Templates, copy_of
@@ -191,9 +190,7 @@ def test_a_run_that_starts_on_a_full_disk_is_refused_before_it_changes_anything(
 
 @pytest.mark.parametrize("kib", LEFT_KIB)
 @pytest.mark.slow(reason="a run in a process of its own, and another one")
-def test_a_run_whose_disk_fills_up_loses_nothing_and_the_next_one_ends_well(
-    disk: Disk, small_project: Path, record_property: Callable[[str, int], None], kib: int
-):
+def test_a_run_whose_disk_fills_up_loses_nothing_and_the_next_one_ends_well(disk: Disk, small_project: Path, kib: int):
     # given
     first, answer = state_of(disk.home, small_project), answer_of_the_served(small_project)
 
@@ -217,7 +214,6 @@ def test_a_run_whose_disk_fills_up_loses_nothing_and_the_next_one_ends_well(
     after = state_of(disk.home, small_project)
     rows = after.table_rows
     lost += abs(rows["raw_characters"] - sum(rows[name] for name in TABLES[1:]))
-    record_property(LOST, lost)
     assert lost == 0
     assert after.aliases != first.aliases
     assert "RUNNING" not in after.mlflow_runs.values()

@@ -8,7 +8,7 @@ import pytest
 from marvel_assets.config import ProjectConfig
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets_tests.commands import succeeded
-from marvel_assets_tests.faults.conftest import KILLS, LOST, Undisturbed
+from marvel_assets_tests.faults.conftest import Undisturbed
 from marvel_assets_tests.faults.inventory import differences, inventory
 from marvel_assets_tests.faults.kills import Moment, is_killed, left_in, prepare, run, spread
 from marvel_assets_tests.faults.scale import amount
@@ -61,16 +61,11 @@ def fresh(tmp_path: Path) -> ProjectPaths:
 
 
 @pytest.fixture
-def converges(
-    undisturbed: Undisturbed, config: ProjectConfig, record_property: Callable[[str, object], None]
-) -> Callable[[ProjectPaths, str, int], None]:
-    """Compares a home with an undisturbed one, and records what is lost."""
+def converges(undisturbed: Undisturbed, config: ProjectConfig) -> Callable[[ProjectPaths, str], None]:
+    """Compares a home with an undisturbed one."""
 
-    def compare(home: ProjectPaths, killed: str, kills: int = 1) -> None:
-        lost = differences(undisturbed.holds, inventory(home, config))
-        record_property(KILLS, kills)
-        record_property(LOST, len(lost))
-        assert lost == [], f"killed {killed}"
+    def compare(home: ProjectPaths, killed: str) -> None:
+        assert differences(undisturbed.holds, inventory(home, config)) == [], f"killed {killed}"
 
     return compare
 
@@ -111,7 +106,7 @@ def test_a_home_in_which_every_run_but_the_last_is_killed_loses_nothing(
     succeeded(run(home))
 
     # then
-    converges(home, ", ".join(map(str, moments)), kills=len(moments))
+    converges(home, ", ".join(map(str, moments)))
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +123,11 @@ def moments_on_spark(tmp_path_factory: pytest.TempPathFactory, spark_folder: Pat
 @pytest.mark.spark
 @pytest.mark.parametrize("number", range(KILLED_ON_SPARK))
 def test_a_kill_on_spark_takes_the_jvm_along_and_loses_nothing(
-    fresh: ProjectPaths, spark_folder: Path, moments_on_spark: list[Moment], number: int, converges: Callable[..., None]
+    fresh: ProjectPaths,
+    spark_folder: Path,
+    moments_on_spark: list[Moment],
+    number: int,
+    converges: Callable[[ProjectPaths, str], None],
 ):
     # given
     fresh.spark.symlink_to(spark_folder, target_is_directory=True)

@@ -5,7 +5,7 @@ The pages are searched where they are served anyway, in the story.
 """
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
 from subprocess import CompletedProcess
@@ -16,11 +16,8 @@ import pytest
 from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.commands import marvel, materialize, succeeded
 from marvel_assets_tests.faults.canaries import BASIC, CANARY, SECRETS, places_of_secrets
-from marvel_assets_tests.faults.conftest import INPUTS, LOST
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
-
-Record = Callable[[str, object], None]
 
 
 @pytest.fixture
@@ -64,7 +61,7 @@ def test_the_search_finds_what_is_there(home: ProjectPaths):
 
 
 @pytest.mark.slow(reason="two runs in processes of their own")
-def test_a_run_that_ends_well_and_one_that_fails_keep_and_print_none(home: ProjectPaths, record_property: Record):
+def test_a_run_that_ends_well_and_one_that_fails_keep_and_print_none(home: ProjectPaths):
     # given: the models are on a server that asks for a token
     with UnityCatalogServer(token=SECRETS["MLFLOW_UC_OSS_TOKEN"]) as catalog:
         root = (home.root / "catalog").as_uri()
@@ -77,8 +74,6 @@ def test_a_run_that_ends_well_and_one_that_fails_keep_and_print_none(home: Proje
     assert "no such file" in failed.stderr
     lost = places_of_secrets(home, done) + places_of_secrets(home, failed)
     assert lost == []
-    record_property(INPUTS, len(SECRETS))
-    record_property(LOST, len(lost))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +82,7 @@ def test_a_run_that_ends_well_and_one_that_fails_keep_and_print_none(home: Proje
      ("serve", "401")][: amount(1, 8)],
 )  # fmt: skip
 def test_a_tracking_server_that_fails_does_not_make_them_known(
-    home: ProjectPaths, dead: str, refusing: str, record_property: Record, command: str, kind: str
+    home: ProjectPaths, dead: str, refusing: str, command: str, kind: str
 ):
     # given
     url = f"http://{dead}" if kind == "dead" else refusing
@@ -99,14 +94,10 @@ def test_a_tracking_server_that_fails_does_not_make_them_known(
     # then
     lost = places_of_secrets(home, done)
     assert lost == []
-    record_property(INPUTS, 1)
-    record_property(LOST, len(lost))
 
 
 @pytest.mark.parametrize("kind", ["401", "dead"][: amount(1, 2)])
-def test_a_catalog_that_fails_does_not_make_them_known(
-    home: ProjectPaths, dead: str, record_property: Record, kind: str
-):
+def test_a_catalog_that_fails_does_not_make_them_known(home: ProjectPaths, dead: str, kind: str):
     # when
     with UnityCatalogServer(token="another") as server:
         url = f"http://{dead}" if kind == "dead" else server.url
@@ -116,8 +107,6 @@ def test_a_catalog_that_fails_does_not_make_them_known(
     # then
     lost = places_of_secrets(home, done)
     assert (done.returncode != 0, lost) == (True, [])
-    record_property(INPUTS, 1)
-    record_property(LOST, len(lost))
 
 
 @pytest.mark.parametrize(
@@ -129,17 +118,13 @@ def test_a_catalog_that_fails_does_not_make_them_known(
     ][amount(2, 0) :],
     ids=["Spark Connect", "Databricks", "Kaggle"][amount(2, 0) :],
 )
-def test_another_service_that_fails_does_not_make_them_known(
-    home: ProjectPaths, dead: str, record_property: Record, settings: dict[str, str]
-):
+def test_another_service_that_fails_does_not_make_them_known(home: ProjectPaths, dead: str, settings: dict[str, str]):
     # when
     done = marvel("run", **SECRETS, **{name: value.format(dead=dead) for name, value in settings.items()})
 
     # then
     lost = places_of_secrets(home, done)
     assert (done.returncode != 0, lost) == (True, [])
-    record_property(INPUTS, 1)
-    record_property(LOST, len(lost))
 
 
 ADDRESSES = {
@@ -151,9 +136,7 @@ ADDRESSES = {
 
 
 @pytest.mark.parametrize("variable", [*ADDRESSES][: amount(1, 4)])
-def test_an_address_that_holds_one_is_refused_in_dagsters_own_command_too(
-    home: ProjectPaths, record_property: Record, variable: str
-):
+def test_an_address_that_holds_one_is_refused_in_dagsters_own_command_too(home: ProjectPaths, variable: str):
     # when: no look at the settings comes before it
     done = materialize("raw_characters", **{variable: ADDRESSES[variable]})
 
@@ -161,5 +144,3 @@ def test_an_address_that_holds_one_is_refused_in_dagsters_own_command_too(
     lost = places_of_secrets(home, done)
     assert (done.returncode != 0, lost) == (True, [])
     assert f"{variable}" in done.stderr
-    record_property(INPUTS, 1)
-    record_property(LOST, len(lost))

@@ -20,15 +20,12 @@ from marvel_assets.defs.resources import profile_resources
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_resource import CACHE_KEY
 from marvel_assets.tracking.mlflow_store import DEFAULTS, connect
-from marvel_assets_tests.faults.conftest import CALLS, LOST
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.graph import run_graph, succeeded
 from marvel_assets_tests.pages import free_port
 from marvel_assets_tests.servers.fault_proxy import FaultProxy, Kind
 from marvel_assets_tests.servers.mlflow_server import mlflow_server
 from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
-
-Record = Callable[[str, int], None]
 
 TIMEOUT, TRIES = 1, 2
 SECONDS_IN_ALL = 120
@@ -155,7 +152,7 @@ NOT_DONE = (Kind.REFUSED, Kind.BUSY, Kind.SLOW, Kind.ERROR)
 
 @pytest.mark.parametrize("kinds", [NOT_DONE, *((kind,) for kind in NOT_DONE if amount(0, 1))], ids=", ".join)
 def test_a_run_outlives_one_failure_of_every_call(
-    kinds: tuple[Kind, ...], case_on_tracking: Case, tracking: FaultProxy, record_property: Record
+    kinds: tuple[Kind, ...], case_on_tracking: Case, tracking: FaultProxy
 ):
     # given
     tracking.fail_each_once(*kinds)
@@ -164,14 +161,13 @@ def test_a_run_outlives_one_failure_of_every_call(
     succeeded(run_graph(case_on_tracking.home, "generated"))
 
     # then
-    record_property(CALLS, len(tracking.failed))
     assert len(tracking.failed) > 30
     assert case_on_tracking.doubled_or_lost() == []
 
 
 @pytest.mark.slow(reason="the graph is run once for each failure")
 def test_nothing_is_made_twice_where_the_answer_to_every_call_was_lost_once(
-    case_on_tracking: Case, tracking: FaultProxy, record_property: Record
+    case_on_tracking: Case, tracking: FaultProxy
 ):
     # given
     tracking.fail_each_once(Kind.LOST)
@@ -181,16 +177,12 @@ def test_nothing_is_made_twice_where_the_answer_to_every_call_was_lost_once(
     assert any(run.success for run in runs)
 
     # then
-    record_property(CALLS, len(tracking.failed))
     assert len(tracking.failed) > 30
     wrong = case_on_tracking.doubled_or_lost()
-    record_property(LOST, len(wrong))
     assert wrong == []
 
 
-def fail_one_after_another(
-    case: Case, proxy: FaultProxy, faults: list[tuple[Kind, str, bool]], record: Record
-) -> Iterator[str]:
+def fail_one_after_another(case: Case, proxy: FaultProxy, faults: list[tuple[Kind, str, bool]]) -> Iterator[str]:
     """Make a run for each fault, and a last one that nothing fails; what the failed ones give as the reason."""
     failed = 0
     for kind, pattern, lasting in faults:
@@ -202,16 +194,15 @@ def fail_one_after_another(
         yield cause_of(failure.step_failure_data.error)
     proxy.back()
     succeeded(run_graph(case.home, "generated"))
-    record(CALLS, failed)
 
 
 @pytest.mark.slow(reason="the graph is run once for each failure")
 @pytest.mark.timeout(1_200)
 def test_what_was_done_before_the_tracking_server_failed_is_found_by_the_next_run(
-    case_on_tracking: Case, tracking: FaultProxy, record_property: Record
+    case_on_tracking: Case, tracking: FaultProxy
 ):
     # when
-    for reason in fail_one_after_another(case_on_tracking, tracking, TRACKING_FAULTS, record_property):
+    for reason in fail_one_after_another(case_on_tracking, tracking, TRACKING_FAULTS):
         # then
         assert tracking.url in reason
         assert "Run again" in reason or "Is it running" in reason
@@ -228,11 +219,9 @@ def seconds_by_default(proxy: FaultProxy) -> float:
 
 @pytest.mark.slow(reason="the graph is run once for each failure")
 @pytest.mark.timeout(1_200)
-def test_what_was_done_before_the_catalog_failed_is_found_by_the_next_run(
-    case_on_catalog: Case, catalog: FaultProxy, record_property: Record
-):
+def test_what_was_done_before_the_catalog_failed_is_found_by_the_next_run(case_on_catalog: Case, catalog: FaultProxy):
     # when
-    for reason in fail_one_after_another(case_on_catalog, catalog, CATALOG_FAULTS, record_property):
+    for reason in fail_one_after_another(case_on_catalog, catalog, CATALOG_FAULTS):
         # then
         assert catalog.url in reason
     assert case_on_catalog.doubled_or_lost() == []
@@ -240,7 +229,7 @@ def test_what_was_done_before_the_catalog_failed_is_found_by_the_next_run(
 
 @pytest.mark.slow(reason="the graph is run once for each failure")
 def test_a_server_that_fails_while_the_champion_is_loaded_decides_nothing_about_it(
-    case_on_tracking: Case, tracking: FaultProxy, record_property: Record
+    case_on_tracking: Case, tracking: FaultProxy
 ):
     # given
     succeeded(run_graph(case_on_tracking.home, "generated"))
@@ -252,7 +241,6 @@ def test_a_server_that_fails_while_the_champion_is_loaded_decides_nothing_about_
     result = run_graph(case_on_tracking.home, "generated", select="*basic_model_version")
 
     # then: it is the run that failed, not the champion
-    record_property(CALLS, len(tracking.failed))
     assert not result.success
 
     # and when the server is back, the challenger is judged against it
