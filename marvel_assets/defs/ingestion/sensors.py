@@ -12,6 +12,8 @@ from marvel_assets.defs.training.jobs import retrain
 from marvel_assets.sources.resource import SourceResource
 
 SECONDS_BETWEEN_LOOKS = 30
+MODELS_LOOKED_AT = 20
+"""Materialisations of basic_model among which the latest is looked for whose run read the source as well."""
 
 IN_PROGRESS_STATUSES = [
     dg.DagsterRunStatus.QUEUED,
@@ -62,13 +64,15 @@ def retraining_in_progress(instance: dg.DagsterInstance) -> dg.DagsterRun | None
 
 
 def latest_trained_read(instance: dg.DagsterInstance) -> Mapping[str, Any]:
-    """What raw_characters recorded in the run that made the latest model; nothing where that run did not succeed."""
-    latest = instance.get_latest_materialization_event(basic_model.key)
-    run = instance.get_run_by_id(latest.run_id) if latest else None
-    if run is None or not run.is_success:
-        return {}
-    made = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
-    for materialization in (record.event_log_entry.asset_materialization for record in made):
-        if materialization and materialization.asset_key == raw_characters.key:
-            return {name: value.value for name, value in materialization.metadata.items()}
+    """What raw_characters recorded in the latest run that read the source and made a model.
+
+    Nothing where that run did not succeed.
+    """
+    for model in instance.fetch_materializations(basic_model.key, limit=MODELS_LOOKED_AT).records:
+        made = instance.get_records_for_run(model.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
+        for materialization in (record.event_log_entry.asset_materialization for record in made):
+            if materialization and materialization.asset_key == raw_characters.key:
+                run = instance.get_run_by_id(model.run_id)
+                found = materialization.metadata if run and run.is_success else {}
+                return {name: value.value for name, value in found.items()}
     return {}

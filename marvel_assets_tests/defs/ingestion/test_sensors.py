@@ -104,6 +104,16 @@ def test_characters_that_were_only_scored_leave_what_was_trained_on_known(watch:
     assert watch.tick() == f"{source} is still the content of version 0."
 
 
+def test_a_model_that_was_made_alone_leaves_what_was_read_for_the_one_before_known(watch: Watch, source: Path):
+    # given
+    watch.tick()
+    watch.ran(dg.DagsterRunStatus.SUCCESS, "basic_model")
+    record_run(watch.instance, None, "basic_model", status=dg.DagsterRunStatus.SUCCESS)
+
+    # then
+    assert watch.tick() == f"{source} is still the content of version 0."
+
+
 @pytest.mark.parametrize("assets", [(), ("basic_model",)], ids=["before it trained", "after it trained"])
 def test_a_content_whose_run_failed_is_asked_for_again_when_the_cursor_is_reset(
     watch: Watch, source: Path, assets: tuple[str, ...]
