@@ -127,7 +127,7 @@ def install_environment(environment: Environment) -> None:
     project = f".[{','.join(extras)}]"
     print(f"* Installing marvel-assets{project[1:]} at the versions of {constraints} (a minute, once)", flush=True)
     uv = [str(folder / "bin" / "uv"), "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python)]
-    settings = {**os.environ, **uv_settings(python)}
+    settings = {**os.environ, **uv_settings(python, ROOT / ".cache" / "uv")}
     run([*uv, "--constraint", constraints, "--editable", project], settings)
     stamp.write_text(json.dumps({"made_by": made_by, "digest": digest, "extras": extras}, indent=2))
 

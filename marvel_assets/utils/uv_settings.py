@@ -1,4 +1,4 @@
-"""What uv takes over from this machine: whom it trusts, and which package index pip uses.
+"""What uv is told of this machine: where it may keep its cache, whom it trusts, and which package index pip uses.
 
 Needs nothing but the standard library: ``tools/bootstrap.py`` imports it before anything is installed.
 """
@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import ast
 import os
+import ssl
 import subprocess
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 FROM_PIP = {
     "index-url": ("UV_DEFAULT_INDEX", " "),
@@ -27,13 +25,18 @@ PRECEDENCE = ("global", "install", ":env:")
 """pip's sections, the one that wins last."""
 
 
-def uv_settings(python: Path) -> dict[str, str]:
+def uv_settings(python: Path, cache: Path) -> dict[str, str]:
     """Environment variables for uv, where this process has not set them itself.
 
     Args:
         python: an interpreter with pip, whose configuration is read.
+        cache: used where the user's cache folder can't be written to.
     """
-    settings = {**_pip_settings(python), "UV_SYSTEM_CERTS": "true"}
+    settings = _pip_settings(python)
+    if _has_system_certificates():
+        settings["UV_SYSTEM_CERTS"] = "true"
+    if not _is_writable(Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "uv")):  # noqa: PTH111
+        settings["UV_CACHE_DIR"] = str(cache)
     return {name: value for name, value in settings.items() if name not in os.environ}
 
 
@@ -53,3 +56,15 @@ def _pip_settings(python: Path) -> dict[str, str]:
     }
     # pip takes the best version of all its indexes, uv by default those of the first that knows the package.
     return settings | ({"UV_INDEX_STRATEGY": "unsafe-best-match"} if "UV_INDEX" in settings else {})
+
+
+def _has_system_certificates() -> bool:
+    """Whether the system has a store; uv with an empty one would trust nobody."""
+    paths = ssl.get_default_verify_paths()
+    return bool(paths.cafile or (paths.capath and os.listdir(paths.capath)))  # noqa: PTH208
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether a folder can be written to, or made."""
+    existing = next(place for place in (folder, *folder.parents) if os.path.exists(place))  # noqa: PTH110
+    return os.access(existing, os.W_OK | os.X_OK)

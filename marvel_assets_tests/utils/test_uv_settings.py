@@ -1,6 +1,7 @@
 """What uv takes over from pip and from the machine."""
 
 import os
+import ssl
 import sys
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def test_pips_index_settings_reach_uv(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("PIP_INDEX_URL", "https://nearer.example.org/python")
 
     # when
-    settings = uv_settings(PYTHON)
+    settings = uv_settings(PYTHON, tmp_path)
 
     # then
     assert (
@@ -43,15 +44,45 @@ def test_pips_index_settings_reach_uv(tmp_path: Path, monkeypatch: pytest.Monkey
             "UV_INSECURE_HOST": "packages.example.org",
             "UV_FIND_LINKS": "/wheels",
             "SSL_CERT_FILE": "/etc/company.pem",
-            "UV_SYSTEM_CERTS": "true",
         }.items()
     )
 
 
-def test_what_the_user_has_set_for_uv_stays(monkeypatch: pytest.MonkeyPatch):
+def test_what_the_user_has_set_for_uv_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     # given
     monkeypatch.setenv("PIP_INDEX_URL", "https://pip.example.org/python")
     monkeypatch.setenv("UV_DEFAULT_INDEX", "https://uv.example.org/python")
 
     # then
-    assert "UV_DEFAULT_INDEX" not in uv_settings(PYTHON)
+    assert "UV_DEFAULT_INDEX" not in uv_settings(PYTHON, tmp_path)
+
+
+@pytest.mark.parametrize(("file", "expected"), [("company.crt", "true"), (None, None)])
+def test_the_systems_certificates_are_trusted_where_there_are_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str | None, expected: str | None
+):
+    # given
+    (tmp_path / "certs").mkdir()
+    if file:
+        (tmp_path / "certs" / file).touch()
+    paths = ssl.DefaultVerifyPaths(None, str(tmp_path / "certs"), "SSL_CERT_FILE", "", "SSL_CERT_DIR", "")
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
+
+    # then
+    assert uv_settings(PYTHON, tmp_path).get("UV_SYSTEM_CERTS") == expected
+
+
+def test_a_cache_folder_that_cannot_be_made_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # given: /proc takes no folders, from root either
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/1/nothing")
+
+    # then
+    assert uv_settings(PYTHON, tmp_path / "cache")["UV_CACHE_DIR"] == str(tmp_path / "cache")
+
+
+def test_a_cache_folder_that_can_be_made_is_uvs_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # given
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "not" / "yet"))
+
+    # then
+    assert "UV_CACHE_DIR" not in uv_settings(PYTHON, tmp_path / "cache")

@@ -51,7 +51,7 @@ def predict_in_clean_environment(
         command += ["--input-path", str(question), "--output-path", str(answer), "--env-manager", "uv"]
         environment = {
             **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
-            **uv_settings(Path(sys.executable)),
+            **uv_settings(Path(sys.executable), Path(folder, "uv")),
             "MLFLOW_TRACKING_URI": tracking_uri,
             "MLFLOW_REGISTRY_URI": registry_uri or tracking_uri,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
