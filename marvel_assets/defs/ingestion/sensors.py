@@ -66,13 +66,18 @@ def retraining_in_progress(instance: dg.DagsterInstance) -> dg.DagsterRun | None
 def latest_trained_read(instance: dg.DagsterInstance) -> Mapping[str, Any]:
     """What raw_characters recorded in the latest run that read the source and made a model.
 
-    Nothing where that run did not succeed.
+    Nothing where neither that run succeeded nor one that went on with it after a failure.
     """
     for model in instance.fetch_materializations(basic_model.key, limit=MODELS_LOOKED_AT).records:
         made = instance.get_records_for_run(model.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
         for materialization in (record.event_log_entry.asset_materialization for record in made):
             if materialization and materialization.asset_key == raw_characters.key:
-                run = instance.get_run_by_id(model.run_id)
-                found = materialization.metadata if run and run.is_success else {}
+                found = materialization.metadata if _ended_well(instance, model.run_id) else {}
                 return {name: value.value for name, value in found.items()}
     return {}
+
+
+def _ended_well(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether a run succeeded, or one that executed it again from where it failed."""
+    group = instance.get_run_group(run_id)
+    return group is not None and any(run.is_success for run in group[1])

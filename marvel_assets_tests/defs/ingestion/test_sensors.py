@@ -131,6 +131,22 @@ def test_a_content_whose_run_failed_is_asked_for_again_when_the_cursor_is_reset(
     assert watch.tick() == ""
 
 
+def test_a_run_that_another_went_on_with_after_a_kill_has_succeeded(watch: Watch, source: Path):
+    # given
+    watch.tick()
+    killed = watch.ran(dg.DagsterRunStatus.FAILURE, "basic_model")
+
+    # when
+    create_run_for_test(
+        watch.instance, job_name="retrain", status=dg.DagsterRunStatus.SUCCESS,
+        root_run_id=killed.run_id, parent_run_id=killed.run_id,
+        tags={"dagster/root_run_id": killed.run_id, "dagster/parent_run_id": killed.run_id},
+    )  # fmt: skip
+
+    # then
+    assert watch.tick() == f"{source} is still the content of version 0."
+
+
 def test_many_changes_while_a_run_is_going_make_one_follow_up(watch: Watch, source: Path):
     # given
     going = create_run_for_test(watch.instance, job_name="retrain", status=dg.DagsterRunStatus.STARTED)
