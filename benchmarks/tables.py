@@ -68,7 +68,7 @@ def clean(home: ProjectPaths, resources: dict[str, Any], raw: TableVersion) -> d
         shutil.rmtree(
             home.warehouse.joinpath(*resources["project"].config.qualified(asset).split(".")), ignore_errors=True
         )
-    needed = {name: resources[name] for name in ("project", "engine", "tables", "retraining_lock")}
+    needed = {name: resources[name] for name in ("project", "engine", "tables", "unity_catalog", "retraining_lock")}
     context = dg.build_asset_context(instance=instance())
     results: Iterable[dg.MaterializeResult[TableVersion]] = characters(context, raw_characters=raw, **needed)  # type: ignore[assignment]
     return {result.asset_key.path[-1]: result.value for result in results if result.asset_key is not None}
