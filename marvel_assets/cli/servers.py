@@ -81,10 +81,8 @@ def serve_model(home: ProjectPaths, port: int) -> int:
     with in_one_line(), catalog.files_of(pair.custom) as files:
         print(f"{uri}: http://{LOOPBACK}:{port}/invocations   (Ctrl+C ends it). In another terminal:\n")
         print(question(resources["project"].config, port), flush=True)
-        model = ["--model-uri", str(files), "--env-manager", "local"]
-        command = _tool("mlflow", "models", "serve", *model, "--host", LOOPBACK, "--port", str(port), "--workers", "1")
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # it calls uvicorn
-        return _run_until_first_ends([command], {"PATH": path})
+        command = [sys.executable, "-m", "marvel_assets.cli.scoring_server", str(files), str(port)]
+        return _run_until_first_ends([command], {})
 
 
 def question(config: ProjectConfig, port: int) -> str:

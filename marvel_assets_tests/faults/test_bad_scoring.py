@@ -302,6 +302,7 @@ def test_a_question_over_http_is_answered_or_refused_with_the_column_at_fault(
 
     # then
     assert (answer.status_code, told in answer.text) == (status, True), answer.text[:1000]
+    assert "Traceback" not in answer.text
 
 
 def test_the_model_is_reached_from_this_machine_alone(server: str):
