@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from marvel_assets.cli.servers import LOOPBACK
@@ -31,10 +32,10 @@ def application(model_files: str) -> FastAPI:
         request: Request, forward: Callable[[Request], Awaitable[StreamingResponse]]
     ) -> Response:
         answer = await forward(request)
-        if answer.status_code < 400:  # noqa: PLR2004 - HTTP's own limit between answers and errors
+        if answer.status_code < HTTPStatus.BAD_REQUEST:
             return answer
         body = b"".join(
-            [part if isinstance(part, bytes) else str(part).encode() async for part in answer.body_iterator]
+            [part.encode() if isinstance(part, str) else bytes(part) async for part in answer.body_iterator]
         )
         return JSONResponse({"message": reason_of(body.decode())[:MAX_MESSAGE]}, status_code=answer.status_code)
 
