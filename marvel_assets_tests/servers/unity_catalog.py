@@ -76,6 +76,13 @@ def _first(rows: list[Json], **columns: object) -> Json | None:
     return next((row for row in list(rows) if columns.items() <= row.items()), None)
 
 
+def _found(rows: list[Json], error_code: str, kind: str, **key: str) -> Json:
+    """The row with this one key; a refusal that names it where there is none."""
+    if (row := _first(rows, **key)) is None:
+        raise Refusal(error_code, f"{kind} not found: {', '.join(key.values())}")
+    return row
+
+
 def _make_directory(location: str) -> None:
     if location.startswith("file:"):
         Path(url2pathname(urlsplit(location).path)).mkdir(parents=True)
@@ -128,9 +135,7 @@ class UnityCatalogServer:
         return self._insert(self._catalogs, _row(name=name, storage_root=_body().get("storage_root")))
 
     def get_catalog(self, name: str) -> Json:
-        if (row := _first(self._catalogs, name=name)) is None:
-            raise Refusal("CATALOG_NOT_FOUND", f"Catalog not found: {name}")
-        return row
+        return _found(self._catalogs, "CATALOG_NOT_FOUND", "Catalog", name=name)
 
     def create_schema(self) -> Json:
         name, catalog = _named("name"), self.get_catalog(_named("catalog_name"))["name"]
@@ -140,9 +145,7 @@ class UnityCatalogServer:
 
     def get_schema(self, full_name: str) -> Json:
         self.get_catalog(full_name.partition(".")[0])
-        if (row := _first(self._schemas, full_name=full_name)) is None:
-            raise Refusal("SCHEMA_NOT_FOUND", f"Schema not found: {full_name}")
-        return row
+        return _found(self._schemas, "SCHEMA_NOT_FOUND", "Schema", full_name=full_name)
 
     def create_table(self) -> Json:
         full_name = f"{self.get_schema(_named('catalog_name', 'schema_name'))['full_name']}.{_named('name')}"
@@ -152,9 +155,7 @@ class UnityCatalogServer:
 
     def get_table(self, full_name: str) -> Json:
         self.get_schema(full_name.rpartition(".")[0])
-        if (row := _first(self._tables, full_name=full_name)) is None:
-            raise Refusal("TABLE_NOT_FOUND", f"Table not found: {full_name}")
-        return row
+        return _found(self._tables, "TABLE_NOT_FOUND", "Table", full_name=full_name)
 
     def delete_table(self, full_name: str) -> None:
         self._tables.remove(self.get_table(full_name))
@@ -178,9 +179,7 @@ class UnityCatalogServer:
 
     def get_model(self, full_name: str) -> Json:
         self.get_schema(full_name.rpartition(".")[0])
-        if (row := _first(self._models, full_name=full_name)) is None:
-            raise Refusal("NOT_FOUND", f"Registered model not found: {full_name}")
-        return row
+        return _found(self._models, "NOT_FOUND", "Registered model", full_name=full_name)
 
     def update_model(self, full_name: str) -> Json:
         return self._update(self.get_model(full_name))
