@@ -66,9 +66,11 @@ def heartbeat_of(home: ProjectPaths, run: dg.DagsterRun) -> Path:
 
 
 def set_monitoring(home: ProjectPaths, **seconds: int) -> None:
+    """Have the daemon look this often, and not begin a failed run again, which would be a further run here."""
     settings = home.dagster / "dagster.yaml"
     content = yaml.safe_load(settings.read_text())
     content["run_monitoring"] |= seconds
+    content["run_retries"]["enabled"] = False
     settings.write_text(yaml.safe_dump(content))
 
 
