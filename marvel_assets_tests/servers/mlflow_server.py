@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from marvel_assets_tests.pages import free_port
-from marvel_assets_tests.servers.starting import wait_until_it_answers
+from marvel_assets_tests.servers.starting import answers, wait_until
 
 
 @contextmanager
 def mlflow_server(folder: Path) -> Iterator[str]:
-    """Its URL. The artifacts go through it. It is ended by its process id."""
+    """Its URL. The artifacts go through it. It is ended by its process group's id."""
     url = f"http://127.0.0.1:{(port := free_port())}"
     command = [
         str(Path(sys.executable).with_name("mlflow")), "server", "--host", "127.0.0.1", "--port", str(port),
@@ -31,7 +31,7 @@ def mlflow_server(folder: Path) -> Iterator[str]:
             start_new_session=True,
         )
     try:
-        wait_until_it_answers(server, f"{url}/health", lambda: (folder / "server.log").read_text()[-2000:])
+        wait_until(lambda: answers(f"{url}/health"), server, f"MLflow, see {folder / 'server.log'},")
         yield url
     finally:
         os.killpg(server.pid, signal.SIGTERM)

@@ -1,31 +1,49 @@
-"""Waiting for a server that a test has started."""
+"""Servers that a test starts, each in a process of its own."""
 
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import requests
 
-SECONDS_TO_START = 300
+from marvel_assets.paths import PROJECT_ROOT
+from marvel_assets_tests.commands import users_environment
+
+SECONDS_TO_START = 400
 """A bound for what hangs: on cores that others hold, MLflow's imports alone take minutes."""
 
 
-def wait_until_it_answers(server: subprocess.Popen[bytes], url: str, told: Callable[[], str]) -> None:
-    """Return once a URL of the server answers with success.
+@contextmanager
+def marvel_server(is_up: Callable[[], bool], *arguments: str, **environment: str) -> Iterator[None]:
+    """A command of the project that serves, once it is up. It is ended by its process id."""
+    server = subprocess.Popen(
+        [sys.executable, "-c", "from marvel_assets.cli import main; main()", *arguments],
+        cwd=PROJECT_ROOT,
+        env={**users_environment(), **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(is_up, server, f"`marvel {arguments[0]}`")
+        yield
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
 
-    Args:
-        server: the process; that it ends is a failure.
-        url: where it tells that it is up.
-        told: what it has said or is called, for the failure.
-    """
+
+def wait_until(is_up: Callable[[], bool], server: subprocess.Popen[bytes], name: str) -> None:
+    """Return once the server is up; that it ends is a failure."""
     deadline = time.monotonic() + SECONDS_TO_START
-    while not _is_up(url):
-        assert server.poll() is None, f"ended with exit code {server.returncode}: {told()}"
-        assert time.monotonic() < deadline, f"no answer of {url} after {SECONDS_TO_START} s: {told()}"
+    while not is_up():
+        assert server.poll() is None, f"{name} ended with exit code {server.returncode}"
+        assert time.monotonic() < deadline, f"{name} is not up after {SECONDS_TO_START} s"
         time.sleep(0.2)
 
 
-def _is_up(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether a URL answers with success."""
     try:
         return requests.get(url, timeout=5).ok
     except requests.RequestException:

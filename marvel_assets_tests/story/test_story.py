@@ -233,7 +233,8 @@ def test_mlflow_shows_why_version_2_is_not_served(switched_on: Life, page: Page)
 def test_the_pages_and_the_home_show_no_secret_and_only_this_machine_reaches_them(switched_on: Life):
     # when
     pages = switched_on.pages
-    query = {"query": EVERYTHING_THAT_IS_SHOWN, "variables": {"repository": LOCATION}}
+    location = {"repositoryName": "__repository__", "repositoryLocationName": "marvel_assets"}
+    query = {"query": EVERYTHING_THAT_IS_SHOWN, "variables": {"repository": location}}
     answer = requests.post(f"{pages.dagster}/graphql", json=query, timeout=60)
     shown = {
         "GraphQL": answer.content,
