@@ -1,7 +1,6 @@
 """A canary in the place of every secret, and the search for them in all that a run and its pages leave and show."""
 
 import base64
-from subprocess import CompletedProcess
 
 from marvel_assets.paths import ProjectPaths
 
@@ -56,9 +55,9 @@ EVERYTHING_THAT_IS_SHOWN = """
 """
 
 
-def places_of_secrets(home: ProjectPaths, done: CompletedProcess[str]) -> list[str]:
-    """Where a secret has come to, among what a command has printed and all that the home holds."""
-    found = ["stdout and stderr"] if holds_one((done.stdout + done.stderr).encode()) else []
+def places_of_secrets(home: ProjectPaths, *printed: str) -> list[str]:
+    """Where a secret has come to, among what is printed and all that the home holds."""
+    found = ["what is printed"] if holds_one("".join(printed).encode()) else []
     files = [file for file in home.root.rglob("*") if file.is_file() and holds_one(file.read_bytes())]
     return found + [str(file.relative_to(home.root)) for file in files]
 

@@ -1,26 +1,31 @@
 """Files that others write to while they are read: what was hashed is what was read, or nothing is kept."""
 
 import os
-import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
-from marvel_assets.config import Generator
+from marvel_assets.config import Generator, ProjectConfig
 from marvel_assets.datasets.marvel_kaggle import DATASET
+from marvel_assets.datasets.marvel_kaggle.generator import generate
+from marvel_assets.defs.resources import profile_resources
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.sources.base import Source, SourceError
 from marvel_assets.sources.locate import locate
+from marvel_assets.sources.resource import SourceResource
 from marvel_assets_tests.commands import TABLES
-from marvel_assets_tests.faults.deliveries import ROWS, as_csv
 from marvel_assets_tests.graph import failure_of, run_graph
+from marvel_assets_tests.kaggle import SOURCE_COLUMNS
+
+ROWS = generate(1500, 11)[list(SOURCE_COLUMNS)]
+LONG = ROWS.assign(Teams="x" * 10_000)
+"""Longer than a batch."""
 
 
 def append(file: Path) -> None:
-    with file.open("ab") as content:
-        content.write(as_csv(ROWS[:5].assign(PageID="later")).partition(b"\n")[2])
+    ROWS[:5].assign(PageID="later").to_csv(file, mode="a", header=False, index=False)
 
 
 def truncate(file: Path) -> None:
@@ -38,7 +43,7 @@ def rewrite_unnoticed(file: Path) -> None:
 
 def replace(file: Path) -> None:
     other = file.with_suffix(".new")
-    other.write_bytes(as_csv(ROWS.assign(Alive="Dead")))
+    ROWS.assign(Alive="Dead").to_csv(other, index=False)
     other.replace(file)
 
 
@@ -69,7 +74,7 @@ def test_a_file_that_changes_after_it_was_hashed_is_not_read(
 def test_a_file_that_changes_between_two_batches_is_an_error_in_the_end(tmp_path: Path, change: Callable[[Path], None]):
     # given
     file = tmp_path / "characters.csv"
-    pd.concat([ROWS.assign(Teams="x" * 10_000)] * 2).to_csv(file, index=False)
+    LONG.to_csv(file, index=False)
     batches = source_at(file).batches()
     next(batches)
 
@@ -84,8 +89,7 @@ def test_a_file_that_changes_between_two_batches_is_an_error_in_the_end(tmp_path
 def test_a_file_that_is_replaced_while_it_is_read_is_read_to_its_end(tmp_path: Path):
     # given: whoever reads keeps the old file open
     file = tmp_path / "characters.csv"
-    many = pd.concat([ROWS.assign(Teams="x" * 10_000)] * 2)
-    many.to_csv(file, index=False)
+    LONG.to_csv(file, index=False)
     batches = source_at(file).batches()
     first = next(batches)
 
@@ -93,41 +97,29 @@ def test_a_file_that_is_replaced_while_it_is_read_is_read_to_its_end(tmp_path: P
     replace(file)
 
     # then
-    rows = first.num_rows + sum(batch.num_rows for batch in batches)
-    assert rows == len(many)
+    assert first.num_rows + sum(batch.num_rows for batch in batches) == len(LONG)
 
 
-@pytest.fixture
-def second_opening() -> Iterator[Callable[[Path, Callable[[Path], None]], None]]:
-    """Changes a file when it is opened for the second time: then it was hashed, and not yet read."""
-    watched: dict[str, tuple[list[str], Callable[[Path], None]]] = {}
+class ChangingSource(SourceResource):
+    """A file that somebody appends to when it was hashed, and not yet read."""
 
-    def watch(event: str, arguments: tuple[object, ...]) -> None:
-        if event == "open" and watched and str(arguments[0]) in watched:
-            seen, change = watched[str(arguments[0])]
-            seen.append("opened")
-            if len(seen) == 2:
-                change(Path(str(arguments[0])))
-
-    sys.addaudithook(watch)
-    yield lambda file, change: watched.update({str(file): ([], change)})
-    watched.clear()
+    @contextmanager
+    def located(self, setting: str | None, config: ProjectConfig) -> Iterator[Source]:
+        with super().located(setting, config) as source:
+            assert source.digest
+            append(Path(source.label))
+            yield source
 
 
-def test_a_run_over_a_file_that_changes_fails_before_anything_is_committed(
-    home: ProjectPaths,
-    tmp_path: Path,
-    second_opening: Callable[[Path, Callable[[Path], None]], None],
-):
+def test_a_run_over_a_file_that_changes_fails_before_anything_is_committed(home: ProjectPaths, tmp_path: Path):
     # given
     file = tmp_path / "characters.csv"
     ROWS.to_csv(file, index=False)
-    second_opening(file, append)
+    resources = profile_resources(home) | {"sources": ChangingSource(scratch=str(home.scratch))}
 
     # when
-    result = run_graph(home, file)
+    result = run_graph(home, file, resources=resources)
 
     # then
     assert "characters.csv: the file was changed while it was read" in failure_of(result)
-    kept = [name for name in TABLES if list(home.warehouse.rglob(name))]
-    assert kept == []
+    assert [name for name in TABLES if list(home.warehouse.rglob(name))] == []

@@ -10,7 +10,7 @@ from marvel_assets.registry.model_pairs import ALIAS, BASIC_MODEL_ID, ModelPair,
 from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.registry.backends import Backend, pairs_of
 
-MOVES = {"embedded": amount(20, 800), "oss": amount(4, 100), "databricks": amount(4, 100)}
+MOVES = {"embedded": amount(6, 800), "oss": amount(4, 100), "databricks": amount(4, 100)}
 THREADS = 3
 BETWEEN_READS_SECONDS = 0.01
 """So that the moves, in the same process, get their turn."""

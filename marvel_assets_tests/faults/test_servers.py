@@ -8,11 +8,11 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 import yaml
 
-from marvel_assets import cli
 from marvel_assets.config import ProjectConfig
 from marvel_assets.defs.alerts import cause_of
 from marvel_assets.defs.registration.assets import GATE
@@ -250,19 +250,15 @@ def test_a_server_that_fails_while_the_champion_is_loaded_decides_nothing_about_
 
 
 def test_a_command_ends_with_one_line_that_names_the_server_that_is_gone(
-    case_on_tracking: Case, tracking: FaultProxy, monkeypatch: pytest.MonkeyPatch
+    case_on_tracking: Case, tracking: FaultProxy, marvel_here: Callable[..., CompletedProcess[str]]
 ):
     # given
-    succeeded(run_graph(case_on_tracking.home, "generated", select="*custom_model_version"))
     tracking.fail(Kind.BLACK_HOLE, lasting=True)
 
-    for arguments in (["summary"], ["serve", "--port", str(free_port())]):
-        # when
-        monkeypatch.setattr("sys.argv", ["marvel", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
+    # when
+    done = marvel_here("serve", "--port", str(free_port()), MARVEL_HOME=str(case_on_tracking.home.root))
 
-        # then
-        [line] = str(ended.value.code).splitlines()
-        assert tracking.url in line
-        assert "Run again" in line
+    # then
+    [line] = done.stderr.splitlines()
+    assert tracking.url in line
+    assert "Run again" in line

@@ -7,7 +7,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import dagster as dg
 import pytest
@@ -17,7 +16,6 @@ from playwright.sync_api import FloatRect, Page, expect, sync_playwright
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.model_pairs import BASIC_MODEL
 from marvel_assets_tests.faults.canaries import EVERYTHING_THAT_IS_SHOWN, SECRETS, holds_one, places_of_secrets
-from marvel_assets_tests.pages import LOCATION
 from marvel_assets_tests.sockets import LOOPBACK, listening
 from marvel_assets_tests.story.life import Life, lived, wait_until
 
@@ -251,7 +249,7 @@ def test_the_pages_and_the_home_show_no_secret_and_only_this_machine_reaches_the
     assert resources >= {"spark", "tracking", "unity_catalog"}
     assert len(told["data"]["runsOrError"]["results"]) > len(switched_on.runs())
     assert [place for place, content in shown.items() if holds_one(content)] == []
-    assert places_of_secrets(switched_on.home, CompletedProcess([], 0, "", "")) == []
+    assert places_of_secrets(switched_on.home) == []
     addresses = listening()
     assert addresses
     assert addresses <= LOOPBACK

@@ -15,6 +15,7 @@ from marvel_assets.config import ProjectConfig
 from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.kaggle import EXAMPLE
 from marvel_assets_tests.servers.marvel_serve import marvel_serve
+from marvel_assets_tests.sockets import LOOPBACK, listening
 
 pytestmark = pytest.mark.integration
 
@@ -55,3 +56,10 @@ def test_the_command_that_is_shown_asks_it(server: str, small_project: Path):
 
     # then
     assert json.loads(shown)["predictions"].keys() == {"Survival prediction"}
+
+
+def test_it_is_reached_from_this_machine_alone(server: str):
+    # then
+    assert server
+    assert "127.0.0.1" in listening()
+    assert listening() <= LOOPBACK
