@@ -1,5 +1,6 @@
 """The Kaggle table, by the names that tests call its parts."""
 
+import hashlib
 from functools import partial
 
 from marvel_assets.datasets import base, contract, scoring, statements
@@ -28,5 +29,10 @@ cleaning_sql = partial(statements.cleaning_sql, DATASET)
 digested_source_sql = partial(statements.digested_source_sql, DATASET)
 rejected_sql = partial(statements.rejected_sql, DATASET)
 split_sql = partial(statements.split_sql, DATASET)
-split_of = contract.split_of
 contract_violations = partial(contract.contract_violations, DATASET)
+
+
+def split_of(identifier: str) -> str:
+    """The table that an id belongs to, by the contract alone."""
+    digest = hashlib.md5(identifier.encode()).hexdigest()
+    return "test" if int(digest[:8], 16) < 0x33333333 else "train"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -196,8 +198,6 @@ def load_dataset(name: str) -> Dataset:
     Raises:
         ValueError: there is no such folder; the text lists those that are there.
     """
-    from importlib import import_module
-
     if name not in dataset_names():
         raise ValueError(f"there is no data set {name!r}; marvel_assets/datasets has {', '.join(dataset_names())}")
     dataset: Dataset = import_module(f"{__package__}.{name}").DATASET
@@ -206,8 +206,6 @@ def load_dataset(name: str) -> Dataset:
 
 def dataset_names() -> list[str]:
     """The folders of ``marvel_assets/datasets``."""
-    import pkgutil
-
     from marvel_assets import datasets
 
     return sorted(module.name for module in pkgutil.iter_modules(datasets.__path__) if module.ispkg)

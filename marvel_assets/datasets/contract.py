@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any, Literal
 
 from marvel_assets.datasets.base import IDENTIFIER, TEST_HASH_BOUND
@@ -55,9 +54,3 @@ def contract_violations(
             shown = "" if example is None else f", such as {example!r}"
             problems.append(f"{column} {problem} in {number} rows{shown}")
     return problems
-
-
-def split_of(identifier: str) -> Literal["train", "test"]:
-    """The table that an id belongs to."""
-    digest = hashlib.md5(identifier.encode(), usedforsecurity=False).hexdigest()
-    return "test" if digest < TEST_HASH_BOUND else "train"

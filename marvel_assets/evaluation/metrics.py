@@ -65,24 +65,14 @@ def log_loss_gain(true: Labels, probability: Probabilities) -> float:
     return float(base_rate - _sklearn("log_loss")(true, probability))
 
 
-def _sklearn(name: str) -> Callable[[Labels, Probabilities], float]:
-    """A metric of scikit-learn that takes probabilities."""
+def _sklearn(name: str, *, of_classes: bool = False, **settings: float) -> Callable[[Labels, Probabilities], float]:
+    """A metric of scikit-learn, which takes probabilities or predicted classes."""
 
     def function(true: Labels, probability: Probabilities) -> float:
         from sklearn import metrics
 
-        return float(getattr(metrics, name)(true, probability))
-
-    return function
-
-
-def _of_classes(name: str, **settings: float) -> Callable[[Labels, Probabilities], float]:
-    """A metric of scikit-learn that takes predicted classes."""
-
-    def function(true: Labels, probability: Probabilities) -> float:
-        from sklearn import metrics
-
-        return float(getattr(metrics, name)(true, (probability > THRESHOLD).astype(int), **settings))
+        predicted = (probability > THRESHOLD).astype(int) if of_classes else probability
+        return float(getattr(metrics, name)(true, predicted, **settings))
 
     return function
 
@@ -95,14 +85,14 @@ def _count(true_class: int, predicted: int) -> Callable[[Labels, Probabilities],
 METRICS = {
     "roc_auc": Metric(_sklearn("roc_auc_score"), "ROC AUC"),
     "precision_recall_auc": Metric(_sklearn("average_precision_score"), "PR AUC"),
-    "balanced_accuracy_score": Metric(_of_classes("balanced_accuracy_score"), "balanced accuracy"),
-    "matthews_corrcoef": Metric(_of_classes("matthews_corrcoef"), "MCC"),
+    "balanced_accuracy_score": Metric(_sklearn("balanced_accuracy_score", of_classes=True), "balanced accuracy"),
+    "matthews_corrcoef": Metric(_sklearn("matthews_corrcoef", of_classes=True), "MCC"),
     "log_loss": Metric(_sklearn("log_loss"), "log loss", higher_is_better=False),
     "brier_score_loss": Metric(_sklearn("brier_score_loss"), "Brier score", higher_is_better=False),
-    "accuracy_score": Metric(_of_classes("accuracy_score"), "accuracy"),
-    "f1_score": Metric(_of_classes("f1_score"), "F1"),
-    "precision_score": Metric(_of_classes("precision_score", zero_division=0.0), "precision"),
-    "recall_score": Metric(_of_classes("recall_score"), "recall"),
+    "accuracy_score": Metric(_sklearn("accuracy_score", of_classes=True), "accuracy"),
+    "f1_score": Metric(_sklearn("f1_score", of_classes=True), "F1"),
+    "precision_score": Metric(_sklearn("precision_score", of_classes=True, zero_division=0.0), "precision"),
+    "recall_score": Metric(_sklearn("recall_score", of_classes=True), "recall"),
     "log_loss_gain": Metric(log_loss_gain),
     "example_count": Metric(lambda true, _: float(len(true))),
     "true_positives": Metric(_count(1, 1)),

@@ -29,11 +29,7 @@ def pipeline_from_config(config: ProjectConfig, threads: int) -> Pipeline:
         required=[name for name in dataset.required_numbers if name in config.features],
     )
     return build_pipeline(
-        config.cat_features,
-        config.model,
-        threads,
-        min_frequency=config.min_frequency,
-        coercer=coercer,
+        config.cat_features, config.model, threads, min_frequency=config.min_frequency, coercer=coercer
     )
 
 
@@ -65,10 +61,7 @@ def fit_from_config(
     pipeline = pipeline_from_config(config, threads)
     with threadpool_limits(threads, user_api="openmp"):  # scikit-learn's trees have no argument for it
         if config.early_stopping is not None:
-            if ids is None:
-                raise ValueError(
-                    "early_stopping needs the ids of the training rows: they decide which rows are held out."
-                )
+            assert ids is not None, "early_stopping needs the ids of the training rows"  # noqa: S101
             trees = find_best_iteration(pipeline, rows, ids, config, config.early_stopping)
             pipeline.set_params(**{f"classify__{config.model.trees_argument}": trees})
         trees = pipeline[-1].get_params()[config.model.trees_argument]

@@ -97,8 +97,3 @@ def test_rows_that_do_not_do_are_refused_with_the_key_and_what_to_change(
     with pytest.raises(ValueError, match=r"early_stopping.share is 0.2: of 3 training rows.*Choose another share"):
         # when
         fit_from_config(config, few, names, 1)
-
-
-def test_without_the_ids_nothing_is_held_out_in_silence(sets: dict[str, pd.DataFrame], config: ProjectConfig):
-    with pytest.raises(ValueError, match="early_stopping needs the ids of the training rows"):
-        fit_from_config(config, sets["train"], None, 1)
