@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import yaml
-from pydantic import ValidationError
 
 from marvel_assets.config import ConfigError, ProjectConfig
 from marvel_assets.model.estimators import HistGradientBoosting
@@ -17,29 +16,12 @@ ENVIRONMENTS = ("dev", "acc", "prd")
 REFERENCE = {"learning_rate": 0.01, "n_estimators": 1000, "max_depth": 6}
 
 COURSE_YAML = """
-prd:
-  catalog_name: mlops_prd
-  schema_name: marvel_characters
-acc:
-  catalog_name: mlops_acc
-  schema_name: marvel_characters
-dev:
-  catalog_name: mlops_dev
-  schema_name: marvel_characters
+prd: {catalog_name: mlops_prd, schema_name: marvel_characters}
+acc: {catalog_name: mlops_acc, schema_name: marvel_characters}
+dev: {catalog_name: mlops_dev, schema_name: marvel_characters}
 
-num_features:
-  - Height
-  - Weight
-
-cat_features:
-  - Universe
-  - Identity
-  - Gender
-  - Marital_Status
-  - Teams
-  - Origin
-  - Magic
-  - Mutant
+num_features: [Height, Weight]
+cat_features: [Universe, Identity, Gender, Marital_Status, Teams, Origin, Magic, Mutant]
 
 target: Alive
 
@@ -124,11 +106,7 @@ def test_the_courses_flat_file_loads_unchanged(tmp_path: Path, env: str):
 
 
 def test_a_parameter_of_the_courses_flat_file_is_named_as_it_stands_there(tmp_path: Path):
-    # given
-    content = yaml.safe_load(COURSE_YAML) | {"parameters": {"learning_rate": "fast"}}
-
-    # then
-    assert "parameters.learning_rate: " in refusal(tmp_path, content)
+    assert "parameters.learning_rate: " in refusal(tmp_path, COURSE_YAML.replace("0.01", "fast"))
 
 
 def test_one_environment_and_some_of_the_features_are_enough(tmp_path: Path, content: dict[str, Any]):
@@ -138,15 +116,6 @@ def test_one_environment_and_some_of_the_features_are_enough(tmp_path: Path, con
 
     # then
     assert ProjectConfig.from_yaml(write(tmp_path, content)).features == ("Gender",)
-
-
-def test_settings_cannot_be_changed():
-    # given
-    config = ProjectConfig.from_yaml(PROJECT_YAML)
-
-    # then
-    with pytest.raises(ValidationError, match="frozen"):
-        config.target = "Dead"
 
 
 def test_an_unknown_environment_is_refused_with_the_known_ones():
@@ -163,21 +132,14 @@ REFUSED: list[tuple[str, Any, str]] = [
         for place in ("num_feature", "catalog_name", "uat", "dev.learning_rat", "model.learning_rat", "gate.thresholdz")
     ),
     ("model.learning_rate", "0.1", ""),
-    ("model.learning_rate", True, ""),
-    ("model.learning_rate", 0, ""),
     ("model.learning_rate", float("nan"), ""),
     ("model.n_estimators", 10.5, ""),
-    ("model.n_estimators", None, ""),
     ("early_stopping.share", 0.6, ""),
     ("gate.thresholds", {"roc_auc": "high"}, "gate.thresholds.roc_auc: "),
-    ("generator.rows", 0, ""),
-    ("dev.catalog_name", 1, ""),
     ("prd.catalog_name", "no name", ""),
     ("acc.schema_name", "../etc", ""),
     ("num_features", "Height", ""),
-    ("target", ["Alive"], ""),
     ("model", None, ""),
-    ("native_categories", "yes", ""),
     ("experiment_name_basic", "no-slash", ""),
     ("dev", "marvel_dev", ""),
     ("cat_features", ["Gender", 1], "cat_features.1: "),
@@ -188,12 +150,12 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("dataset", "dc_comics", "dataset: there is no data set 'dc_comics'; marvel_assets/datasets has marvel_kaggle, "),
     ("target", "Teams", "target is 'Teams'; the data set marvel_kaggle has 'Alive'"),
 ]
-"""Where a setting is spoilt, by what, and what is said of it: its place at least."""
+"""Where a setting is spoilt, by what, and the message: its place at least."""
 
 
-@pytest.mark.parametrize(("place", "value", "said"), REFUSED)
+@pytest.mark.parametrize(("place", "value", "message"), REFUSED)
 def test_what_can_not_be_used_is_named_with_its_place(
-    tmp_path: Path, content: dict[str, Any], place: str, value: Any, said: str
+    tmp_path: Path, content: dict[str, Any], place: str, value: Any, message: str
 ):
     # given
     *within, key = place.split(".")
@@ -205,7 +167,7 @@ def test_what_can_not_be_used_is_named_with_its_place(
         del settings[key]
 
     # then
-    assert (said or f"{place}: ") in refusal(tmp_path, content)
+    assert (message or f"{place}: ") in refusal(tmp_path, content)
 
 
 def test_all_problems_of_a_kind_are_told_at_once(tmp_path: Path, content: dict[str, Any]):
@@ -214,11 +176,11 @@ def test_all_problems_of_a_kind_are_told_at_once(tmp_path: Path, content: dict[s
     content["model"]["max_depth"] = "deep"
 
     # when
-    told = refusal(tmp_path, content)
+    message = refusal(tmp_path, content)
 
     # then
-    assert "surprise: unknown key" in told
-    assert "model.max_depth" in told
+    assert "surprise: unknown key" in message
+    assert "model.max_depth" in message
 
 
 def test_what_the_file_leaves_out_is_the_data_sets():
@@ -245,18 +207,6 @@ def test_a_model_needs_a_feature(tmp_path: Path, content: dict[str, Any]):
 )
 def test_what_is_no_mapping_in_yaml_is_refused(tmp_path: Path, text: str, problem: str):
     assert problem in refusal(tmp_path, text)
-
-
-def test_a_tag_that_would_run_code_is_refused_and_runs_nothing(tmp_path: Path):
-    # given
-    proof = tmp_path / "ran"
-
-    # when
-    told = refusal(tmp_path, f'target: !!python/object/apply:pathlib.Path.touch ["{proof}"]')
-
-    # then
-    assert "can't be read as YAML" in told
-    assert not proof.exists()
 
 
 def test_a_missing_file_is_named_together_with_the_setting(tmp_path: Path):

@@ -52,23 +52,15 @@ def pipeline() -> Pipeline:
     return fit_pipeline(unfitted, rows.assign(Alive=np.arange(len(rows)) % 2), COLUMNS, "Alive")
 
 
-def test_every_row_gets_the_answer_to_itself(pipeline: Pipeline):
-    # given
-    rows = many(*KINDS)
-
-    # then
-    encoded = pipeline[:-1].transform(rows).to_numpy(np.float64)
-    np.testing.assert_array_equal(predict_unique_rows(pipeline, rows, Recorder()), encoded)
-
-
-def test_equal_rows_are_asked_once_missing_cells_included_on_every_core(pipeline: Pipeline):
-    # given
-    ask = Recorder()
+def test_every_row_gets_its_own_answer_and_equal_rows_are_asked_once_on_every_core(pipeline: Pipeline):
+    # given: missing cells among them
+    ask, rows = Recorder(), many(*KINDS)
 
     # when
-    predict_unique_rows(pipeline, many(*KINDS), ask)
+    answers = predict_unique_rows(pipeline, rows, ask)
 
     # then
+    np.testing.assert_array_equal(answers, pipeline[:-1].transform(rows).to_numpy(np.float64))
     assert ask.asked == len(KINDS)
     assert ask.arguments == {"num_threads": default_threads()}
 
@@ -103,13 +95,3 @@ def test_a_fitted_pipelines_probabilities_are_the_same_to_the_last_bit(fitted: P
 
     # then
     assert (predict_unique_rows(fitted, rows) == fitted.predict_proba(rows)).all()
-
-
-def test_cells_that_no_model_takes_are_told_by_the_model(fitted: Pipeline, sets: dict[str, pd.DataFrame]):
-    # given
-    rows = pd.concat([sets["train"], sets["test"]])[FEATURE_NAMES].astype({"Universe": object})
-    rows["Universe"] = [["Earth-616"]] * len(rows)
-
-    # then
-    with pytest.raises(ValueError, match="column Universe: expected text"):
-        predict_unique_rows(fitted, rows)

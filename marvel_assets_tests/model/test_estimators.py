@@ -49,10 +49,6 @@ def encoded(pipeline: Pipeline, rows: pd.DataFrame) -> pd.DataFrame:
     return pipeline[:-1].transform(rows[FEATURE_NAMES])
 
 
-def test_its_kind_is_known_by_its_classifier(estimator: Estimator, fitted: Pipeline):
-    assert kind_of(fitted) is type(estimator)
-
-
 def test_it_is_stored_with_types_that_are_trusted_and_predicts_the_same(
     fitted: Pipeline, sets: dict[str, pd.DataFrame]
 ):

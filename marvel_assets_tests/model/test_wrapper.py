@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pytest
 from mlflow.pyfunc import PyFuncModel
@@ -60,20 +61,12 @@ def test_it_says_in_words_what_the_basic_model_says_in_numbers(
     # given
     rows = sets["test"][FEATURE_NAMES]
 
-    # when
-    answer = wrapper.predict(None, rows)
+    # when: other columns and another order change nothing
+    answer = wrapper.predict(None, sets["test"][sets["test"].columns[::-1]])
 
     # then
     assert answer == {"Survival prediction": ["alive" if label else "dead" for label in fitted.predict(rows)]}
     assert set(answer["Survival prediction"]) == {"alive", "dead"}
-
-
-def test_other_columns_and_another_order_change_nothing(wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame]):
-    # given
-    rows = sets["test"]
-
-    # then
-    assert wrapper.predict(None, rows[rows.columns[::-1]]) == wrapper.predict(None, rows[FEATURE_NAMES])
 
 
 def test_absent_measures_are_missing_measures(wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame]):
@@ -82,25 +75,11 @@ def test_absent_measures_are_missing_measures(wrapper: MarvelModelWrapper, sets:
     without = rows.drop(columns=["Height", "Weight"])
 
     # then
-    assert wrapper.predict(None, without) == wrapper.predict(
-        None, rows.assign(Height=float("nan"), Weight=float("nan"))
-    )
+    assert wrapper.predict(None, without) == wrapper.predict(None, rows.assign(Height=np.nan, Weight=np.nan))
 
 
 def test_nobody_asked_about_is_nobody_answered_for(wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame]):
     assert wrapper.predict(None, sets["test"][FEATURE_NAMES].head(0)) == {"Survival prediction": []}
-
-
-def test_the_rows_asked_about_stay_as_they_are(wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame]):
-    # given
-    rows = sets["test"].head(20).drop(columns="Height")
-    before = rows.copy(deep=True)
-
-    # when
-    wrapper.predict(None, rows)
-
-    # then
-    pd.testing.assert_frame_equal(rows, before)
 
 
 @pytest.mark.parametrize("column", [name for name in FEATURE_NAMES if name not in NUMERIC_FEATURES])

@@ -50,12 +50,7 @@ def train_set(tmp_path_factory: pytest.TempPathFactory, sets: dict[str, pd.DataF
 def alone(train_set: TableScan) -> Pipeline:
     """Fitted in this process."""
     rows = to_frame(train_set.read(), FEATURE_NAMES, TARGET)
-    return fit_pipeline(
-        unfitted(),
-        rows,
-        FEATURE_NAMES,
-        TARGET,
-    )
+    return fit_pipeline(unfitted(), rows, FEATURE_NAMES, TARGET)
 
 
 def unfitted() -> Pipeline:
@@ -65,14 +60,7 @@ def unfitted() -> Pipeline:
 
 
 def fit(workers: Workers, scan: TableScan) -> DistributedFit:
-    return fit_on_workers(
-        workers.client,
-        workers.addresses,
-        scan.parts(len(workers.addresses)),
-        unfitted(),
-        FEATURE_NAMES,
-        TARGET,
-    )
+    return fit_on_workers(workers.client, workers.addresses, scan.parts(WORKERS), unfitted(), FEATURE_NAMES, TARGET)
 
 
 @pytest.fixture(scope="module")
@@ -125,11 +113,7 @@ def test_all_rows_are_fitted_and_their_digest_is_that_of_the_rows_read_at_once(
 
 
 def test_a_second_fit_is_the_same_bit_for_bit(workers: Workers, together: DistributedFit, train_set: TableScan):
-    # when
-    again = fit(workers, train_set)
-
-    # then
-    assert model_text(again.pipeline) == model_text(together.pipeline)
+    assert model_text(fit(workers, train_set).pipeline) == model_text(together.pipeline)
 
 
 def test_nothing_tells_of_the_workers_in_what_is_stored(together: DistributedFit, alone: Pipeline):

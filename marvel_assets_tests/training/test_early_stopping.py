@@ -34,7 +34,7 @@ def config(way: ProjectConfig) -> ProjectConfig:
     return way.model_copy(update={"model": LightGBM(**TOO_MANY), "early_stopping": SETTINGS})
 
 
-def test_the_pipeline_holds_the_number_of_trees_with_the_smallest_log_loss_on_the_rows_held_out(
+def test_all_rows_are_fitted_with_the_number_of_trees_that_has_the_smallest_log_loss_on_those_held_out(
     sets: dict[str, pd.DataFrame], ids: pd.Series, config: ProjectConfig
 ):
     # given: the log loss on the rows held out after each number of trees
@@ -51,40 +51,21 @@ def test_the_pipeline_holds_the_number_of_trees_with_the_smallest_log_loss_on_th
 
     # then
     trees = fitted.named_steps["classify"].booster_.num_trees()
-    assert trees == int(np.argmin(losses)) + 1
-    assert trees < TOO_MANY["n_estimators"]
+    assert trees == int(np.argmin(losses)) + 1 < TOO_MANY["n_estimators"]
 
-
-def test_the_rows_held_out_are_fitted_in_the_end(sets: dict[str, pd.DataFrame], ids: pd.Series, config: ProjectConfig):
-    # when
-    fitted = fit_from_config(config, sets["train"], ids, 1)
-
-    # then: it is the fit of all rows with as many trees
-    trees = fitted.named_steps["classify"].booster_.num_trees()
-    again = configured(TOO_MANY | {"n_estimators": trees})
-    fit_pipeline(again, sets["train"], FEATURE_NAMES, TARGET)
+    # and: it is the fit of all rows with as many trees
+    again = fit_pipeline(configured(TOO_MANY | {"n_estimators": trees}), train, FEATURE_NAMES, TARGET)
     test = sets["test"][FEATURE_NAMES]
     np.testing.assert_array_equal(fitted.predict_proba(test), again.predict_proba(test))
 
 
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.5])
-def test_as_many_rows_as_asked_for_are_held_out(share: float):
-    # when
-    held_out = is_held_out((f"character {number}" for number in range(20_000)), share)
+def test_as_many_training_rows_as_asked_for_are_held_out(share: float):
+    # given: training ids alone, whose plain hashes all lie above a bound
+    training = [name for name in (f"character {number}" for number in range(25_000)) if split_of(name) == "train"]
 
     # then
-    assert held_out.mean() == pytest.approx(share, abs=0.01)
-
-
-def test_the_hash_is_another_than_the_one_that_chose_the_test_rows():
-    # given
-    names = [f"character {number}" for number in range(20_000)]
-
-    # when: training ids alone, whose plain hashes all lie above a bound
-    training = [name for name in names if split_of(name) == "train"]
-
-    # then
-    assert is_held_out(training, 0.1).mean() == pytest.approx(0.1, abs=0.01)
+    assert is_held_out(training, share).mean() == pytest.approx(share, abs=0.01)
 
 
 def test_rows_that_do_not_do_are_refused_with_the_key_and_what_to_change(

@@ -15,21 +15,10 @@ from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.training.cross_validation import TrainingRows, folds, scores
 from marvel_assets.training.fit import fit_from_config
 from marvel_assets.training.holdout import HoldoutComparison, compare_on_holdout, split_holdout
-from marvel_assets.training.search import (
-    SearchBudget,
-    SearchResult,
-    search,
-    suggested,
-    to_yaml,
-    trials_table,
-)
+from marvel_assets.training.search import SearchBudget, SearchResult, search, suggested, to_yaml, trials_table
 
 EFFORT = SearchBudget(trials=12, minutes=60, splits=2, seed=5, threads=1)
 FEWER = SearchBudget(trials=4, minutes=60, splits=2, seed=5, threads=1)
-
-
-def untold(_: str) -> None:
-    """Nobody listens."""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +30,7 @@ def training(sets: dict[str, pd.DataFrame]) -> TrainingRows:
 @pytest.fixture(scope="module")
 def result(way: ProjectConfig, training: TrainingRows, tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
     """Of a study that went through without a break."""
-    return search(way, training, EFFORT, tmp_path_factory.mktemp("study") / "study.db", untold)
+    return search(way, training, EFFORT, tmp_path_factory.mktemp("study") / "study.db", print)
 
 
 def without_seconds(result: SearchResult) -> pd.DataFrame:
@@ -52,11 +41,11 @@ def test_a_study_that_is_cut_off_finds_what_one_without_a_break_finds(
     way: ProjectConfig, training: TrainingRows, result: SearchResult, tmp_path: Path
 ):
     # given: more trials than are drawn by chance, so that the later ones depend on those before
-    first = search(way, training, FEWER, tmp_path / "study.db", untold)
+    first = search(way, training, FEWER, tmp_path / "study.db", print)
     assert len(first.trials) == FEWER.trials
 
     # when
-    whole = search(way, training, EFFORT, tmp_path / "study.db", untold)
+    whole = search(way, training, EFFORT, tmp_path / "study.db", print)
 
     # then
     pd.testing.assert_frame_equal(without_seconds(whole), without_seconds(result))
@@ -67,19 +56,19 @@ def test_the_parameters_of_a_trial_that_a_kill_left_running_are_tried_again(
 ):
     # given: a process that ended within its last trial
     file = tmp_path / "study.db"
-    search(way, training, SearchBudget(11, 60, 2, 5, 1), file, untold)
+    search(way, training, SearchBudget(11, 60, 2, 5, 1), file, print)
     study = optuna.load_study(study_name="parameters", storage=f"sqlite:///{file}")
     suggested(study.ask(), way)
 
     # when
-    whole = search(way, training, EFFORT, file, untold)
+    whole = search(way, training, EFFORT, file, print)
 
     # then
     pd.testing.assert_frame_equal(without_seconds(whole), without_seconds(result))
 
 
 def test_a_trials_figures_are_those_of_its_written_parameters(
-    result: SearchResult, way: ProjectConfig, training: TrainingRows
+    result: SearchResult, way: ProjectConfig, training: TrainingRows, tmp_path: Path
 ):
     # given: the parameters as a person would paste them
     nothing = Interval(0, 0, 0)
@@ -87,20 +76,12 @@ def test_a_trials_figures_are_those_of_its_written_parameters(
     settings = yaml.safe_load((PROJECT_ROOT / "config" / "project.yml").read_text()) | pasted
 
     # when
-    config = _loaded(settings)
+    (tmp_path / "project.yml").write_text(yaml.safe_dump(settings))
+    config = ProjectConfig.from_yaml(tmp_path / "project.yml")
     judged = list(scores(config, training, folds(training, way.target, EFFORT.splits, 1, EFFORT.seed), 1))
 
     # then
     assert fmean(score.log_loss for score in judged) == result.best.log_loss
-
-
-def _loaded(settings: dict[str, object]) -> ProjectConfig:
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "project.yml")
-        path.write_text(yaml.safe_dump(settings))
-        return ProjectConfig.from_yaml(path)
 
 
 def test_with_early_stopping_the_number_of_trees_is_no_part_of_the_search(
@@ -110,7 +91,7 @@ def test_with_early_stopping_the_number_of_trees_is_no_part_of_the_search(
     stopping = way.model_copy(update={"early_stopping": EarlyStopping(rounds=5, share=0.3)})
 
     # when
-    found = search(stopping, training, SearchBudget(2, 60, 2, 5, 1), tmp_path / "study.db", untold)
+    found = search(stopping, training, SearchBudget(2, 60, 2, 5, 1), tmp_path / "study.db", print)
 
     # then
     assert {trial.config.model.n_estimators for trial in found.trials} == {way.model.n_estimators}
@@ -120,15 +101,15 @@ def test_when_time_is_up_what_has_ended_is_kept_and_told(
     way: ProjectConfig, training: TrainingRows, result: SearchResult, tmp_path: Path
 ):
     # given
-    search(way, training, FEWER, tmp_path / "study.db", untold)
-    told: list[str] = []
+    search(way, training, FEWER, tmp_path / "study.db", print)
+    lines: list[str] = []
 
     # when
-    cut = search(way, training, SearchBudget(12, 1e-9, 2, 5, 1), tmp_path / "study.db", told.append)
+    cut = search(way, training, SearchBudget(12, 1e-9, 2, 5, 1), tmp_path / "study.db", lines.append)
 
     # then
     pd.testing.assert_frame_equal(without_seconds(cut), without_seconds(result).head(FEWER.trials))
-    assert told[-1].startswith("Time is up")
+    assert lines[-1].startswith("Time is up")
 
 
 def test_the_best_is_compared_with_the_configured_parameters_on_rows_that_the_search_did_not_see(
@@ -165,9 +146,8 @@ def test_a_holdout_without_both_classes_says_what_to_change(way: ProjectConfig, 
 )
 def test_the_block_says_whether_it_is_worth_it(result: SearchResult, high: float, advice: str):
     # when
-    text = to_yaml(
-        result, HoldoutComparison(60, Interval(0, 0, 0), Interval(high - 0.01, high - 0.02, high)), "300 rows"
-    )
+    loss = Interval(high - 0.01, high - 0.02, high)
+    text = to_yaml(result, HoldoutComparison(60, Interval(0, 0, 0), loss), "300 rows")
 
     # then
     assert advice in text
