@@ -13,9 +13,8 @@ from benchmarks.measuring import HEADER
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from benchmarks.measuring import Ratio
 
-BENCHMARKS: dict[str, Callable[[], Iterator[Ratio | str]]] = {
+BENCHMARKS: dict[str, Callable[[], Iterator[str]]] = {
     "graph": graph.whole_graph,
     "cleaning": tables.cleaning,
     "encoding": models.encoding,

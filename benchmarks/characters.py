@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from marvel_assets.paths import ProjectPaths
 
 MILLION = 1_000_000
 SEED = 616
@@ -33,3 +39,14 @@ def characters_file(rows: int, seed: int = SEED) -> Path:
         )
     unfinished.replace(kept)
     return kept
+
+
+def training_rows(home: ProjectPaths, features: list[str], copies: int) -> pd.DataFrame:
+    """All training rows of a home, several times over."""
+    import pandas as pd
+    from deltalake import DeltaTable
+
+    from marvel_assets.training.dataset import to_frame
+
+    table = DeltaTable(home.warehouse / "marvel_dev" / "marvel_characters" / "train_set").to_pyarrow_table()
+    return pd.concat([to_frame(table, features, "Alive")[features]] * copies, ignore_index=True)

@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.graph import fresh_home
-from benchmarks.measuring import Comparison, Ratio, in_a_child, peak_of_this_process
+from benchmarks.measuring import Comparison, in_a_child, peak_of_this_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from sklearn.pipeline import Pipeline
 
     from marvel_assets.config import ProjectConfig
     from marvel_assets.storage.references import TableVersion
@@ -29,7 +27,7 @@ SEEDS = (616, 1, 2, 3, 4)
 """Of the characters."""
 
 
-def distributed() -> Iterator[Ratio]:
+def distributed() -> Iterator[str]:
     """Each fit reads its rows, too; the start of the workers counts. The intervals are those of a paired bootstrap."""
     seconds, memory, worth = Comparison(), Comparison(), []
     for seed in SEEDS:
@@ -44,8 +42,8 @@ def distributed() -> Iterator[Ratio]:
             compared = in_a_child(("-m", "benchmarks.distributed", "compare", folder), environment)
             worth.append(compared.output.splitlines()[-1])
     what = f"{TREES} trees on {ROWS:,} characters by {WORKERS} workers / by one process"
-    yield seconds.ratio(f"fit of {what}; ROC AUC for each of {len(SEEDS)} seeds: {'; '.join(worth)}", 1.5)
-    yield memory.ratio(f"peak memory of the largest process, {what}", 1.0, "MB")
+    yield seconds.row(f"fit of {what}; ROC AUC for each of {len(SEEDS)} seeds: {'; '.join(worth)}", 1.5)
+    yield memory.row(f"peak memory of the largest process, {what}", 1.0, "MB")
 
 
 def _figures(workers: str, folder: str, environment: dict[str, str]) -> dict[str, float]:
@@ -77,6 +75,8 @@ def _clean(folder: Path) -> None:
 
 
 def _fit(folder: Path, workers: str) -> None:
+    import skops.io
+
     from marvel_assets.model.pipeline import fit_pipeline
     from marvel_assets.training.dask_cluster import dask_workers
     from marvel_assets.training.dataset import dataset_columns, to_frame
@@ -100,7 +100,7 @@ def _fit(folder: Path, workers: str) -> None:
             ).pipeline
             peaks = [peak_of_this_process(), *cluster.client.run(peak_of_this_process).values()]
     seconds = time.perf_counter() - started
-    _keep(folder / f"{workers}.skops", pipeline)
+    skops.io.dump(pipeline, folder / f"{workers}.skops")
     print(json.dumps({"seconds": seconds, "peak": max(peaks), "load": os.getloadavg()[0]}))
 
 
@@ -139,12 +139,6 @@ def _cleaned(folder: Path, asset: str) -> tuple[ProjectConfig, Tables, TableVers
     table = from_json((folder / f"{asset}.json").read_text())
     assert isinstance(table, TableVersion)  # noqa: S101
     return resources["project"].config, resources["tables"], table
-
-
-def _keep(file: Path, pipeline: Pipeline) -> None:
-    import skops.io
-
-    skops.io.dump(pipeline, file)
 
 
 if __name__ == "__main__":

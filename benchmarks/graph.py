@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from benchmarks.characters import MILLION, SEED, characters_file
-from benchmarks.measuring import Comparison, Ratio, compare, in_a_child
+from benchmarks.measuring import Comparison, compare, in_a_child
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
 
@@ -52,7 +52,7 @@ def fresh_home(rows: int, trees: int = 1000, seed: int = SEED) -> Iterator[tuple
         yield home, {"MARVEL_HOME": str(home.root), "MARVEL_CONFIG": str(config), "MARVEL_SOURCE": str(source)}
 
 
-def whole_graph() -> Iterator[Ratio]:
+def whole_graph() -> Iterator[str]:
     """From a CSV to the custom version and everybody's predictions; then again with nothing changed."""
     anew, again = Comparison(), Comparison()
     with tempfile.TemporaryDirectory() as folder, fresh_home(ROWS) as (home, environment):
@@ -67,8 +67,8 @@ def whole_graph() -> Iterator[Ratio]:
             anew.ours.append(in_a_child(MARVEL_RUN, environment).seconds)
             again.floor.append(in_a_child(("-c", "import dagster, mlflow"), {}).seconds)
             again.ours.append(in_a_child(MARVEL_RUN, environment).seconds)
-    yield anew.ratio(f"`make run`, {ROWS:,} rows / bare fit + imports of dagster, mlflow, lightgbm", 1.6)
-    yield again.ratio("`make run` with nothing changed / imports of dagster and mlflow", 1.4)
+    yield anew.row(f"`make run`, {ROWS:,} rows / bare fit + imports of dagster, mlflow, lightgbm", 1.6)
+    yield again.row("`make run` with nothing changed / imports of dagster and mlflow", 1.4)
 
 
 def _bare_fit(matrix: tuple[Path, Path, str]) -> float:
@@ -104,7 +104,7 @@ def encoded_matrix(home: ProjectPaths, folder: Path) -> tuple[Path, Path, str]:
     return *files, json.dumps({**classify.get_params(), "n_jobs": default_threads()})
 
 
-def code_location() -> Iterator[Ratio]:
+def code_location() -> Iterator[str]:
     """What every code server, run and step pays before anything else."""
     ours = ("-c", "import marvel_assets.definitions")
     floor = ("-c", "import dagster")
@@ -112,17 +112,17 @@ def code_location() -> Iterator[Ratio]:
         compared = compare(
             lambda: in_a_child(ours, environment).seconds, lambda: in_a_child(floor, {}).seconds, rounds=9
         )
-    yield compared.ratio("loading the code location / `import dagster`", 1.3)
+    yield compared.row("loading the code location / `import dagster`", 1.3)
 
 
-def peak_memory() -> Iterator[Ratio]:
+def peak_memory() -> Iterator[str]:
     """The process of a whole run of a million rows."""
     with fresh_home(MILLION, trees=100) as (_, environment):
         ours = in_a_child(MARVEL_RUN, environment).peak_bytes
-    yield Comparison([ours], [1e9]).ratio(f"peak memory of `make run`, {MILLION:,} rows / 1 GB", 1.0, "MB")
+    yield Comparison([ours], [1e9]).row(f"peak memory of `make run`, {MILLION:,} rows / 1 GB", 1.0, "MB")
 
 
-def large_table() -> Iterator[Ratio]:
+def large_table() -> Iterator[str]:
     """Scoring and the drift report of two million rows, over the fit of the same run."""
     import dagster as dg
 
@@ -135,4 +135,4 @@ def large_table() -> Iterator[Ratio]:
         seconds = {key: (step.end_time or 0.0) - (step.start_time or 0.0) for key, step in steps.items()}
     for asset, work, target in (("survival_predictions", "scoring", 0.1), ("drift_report", "drift report", 0.07)):
         compared = Comparison([seconds[asset]], [seconds["fitted_pipeline"]])
-        yield compared.ratio(f"{work}, {rows:,} rows / fit in the same run", target)
+        yield compared.row(f"{work}, {rows:,} rows / fit in the same run", target)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.characters import MILLION
 from benchmarks.graph import fresh_home
-from benchmarks.measuring import Comparison, Ratio, in_a_child, peak_of_this_process
+from benchmarks.measuring import Comparison, in_a_child, peak_of_this_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ SIZES = (100_000, MILLION, 10 * MILLION)
 TREES = 100
 
 
-def growth() -> Iterator[Ratio]:
+def growth() -> Iterator[str]:
     """Each size over ten times the one before: 1 is linear."""
     measured = {
         rows: json.loads(in_a_child(("-m", "benchmarks.growth", str(rows)), {}).output.splitlines()[-1])
@@ -29,10 +29,10 @@ def growth() -> Iterator[Ratio]:
     for smaller, larger in itertools.pairwise(SIZES):
         for work in ("reading and cleaning", f"fit of {TREES} trees"):
             compared = Comparison([measured[larger][work]], [measured[smaller][work] * larger / smaller])
-            yield compared.ratio(f"{work}, {larger:,} rows / as many times those of {smaller:,}", 1.0)
+            yield compared.row(f"{work}, {larger:,} rows / as many times those of {smaller:,}", 1.0)
     for rows in SIZES:
         memory = Comparison([measured[rows]["peak after cleaning"]], [measured[SIZES[0]]["peak after cleaning"]])
-        yield memory.ratio(f"peak memory of cleaning {rows:,} rows / of {SIZES[0]:,}", 100.0, "MB")
+        yield memory.row(f"peak memory of cleaning {rows:,} rows / of {SIZES[0]:,}", 100.0, "MB")
 
 
 def main(rows: int) -> None:

@@ -30,63 +30,34 @@ sys.exit(os.waitstatus_to_exitcode(status) != 0)
 """A small process between: Linux starts the peak of a new process at that of the one that forked."""
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """One line of the table.
-
-    Attributes:
-        work: what is measured, and over what.
-        target: the largest ratio that is aimed at.
-        ours: medians of the project's figures, in ``unit``.
-        floor: of what stands below it.
-        unit: seconds, or bytes.
-        ratio: median of the ratios of the rounds.
-        spread: the smallest and the largest of them.
-    """
-
-    work: str
-    target: float
-    ours: float
-    floor: float
-    ratio: float
-    spread: tuple[float, float]
-    unit: str = "s"
-
-    @property
-    def is_met(self) -> bool:
-        """Whether the target is reached."""
-        return self.ratio <= self.target
-
-    def __str__(self) -> str:
-        scale, digits = (1e6, 0) if self.unit == "MB" else (1.0, 3)
-        return (
-            f"| {self.work} | {self.target:g} | {self.ratio:.2f} [{self.spread[0]:.2f}, {self.spread[1]:.2f}] | "
-            f"{self.ours / scale:.{digits}f} {self.unit} | {self.floor / scale:.{digits}f} {self.unit} | "
-            f"{'yes' if self.is_met else 'no'} |"
-        )
-
-
 HEADER = "| work | target | ratio [least, most] | ours | floor | met |\n|---|---|---|---|---|---|"
 
 
 @dataclass
 class Comparison:
-    """The figures of the rounds so far."""
+    """The figures of the rounds so far, in seconds or bytes: the project's, and those of what stands below it."""
 
     ours: list[float] = field(default_factory=list)
     floor: list[float] = field(default_factory=list)
 
-    def ratio(self, work: str, target: float, unit: str = "s") -> Ratio:
-        """Their medians."""
-        each = [mine / theirs for mine, theirs in zip(self.ours, self.floor, strict=True)]
-        return Ratio(
-            work,
-            target,
-            statistics.median(self.ours),
-            statistics.median(self.floor),
-            statistics.median(each),
-            (min(each), max(each)),
-            unit,
+    @property
+    def ratios(self) -> list[float]:
+        """That of each round."""
+        return [mine / theirs for mine, theirs in zip(self.ours, self.floor, strict=True)]
+
+    def row(self, work: str, target: float, unit: str = "s") -> str:
+        """A line of the table, with medians.
+
+        Args:
+            work: what is measured, and over what.
+            target: the largest ratio that is aimed at.
+            unit: s, or MB.
+        """
+        ratio, (scale, digits) = statistics.median(self.ratios), (1e6, 0) if unit == "MB" else (1.0, 3)
+        ours, floor = (f"{statistics.median(each) / scale:.{digits}f} {unit}" for each in (self.ours, self.floor))
+        return (
+            f"| {work} | {target:g} | {ratio:.2f} [{min(self.ratios):.2f}, {max(self.ratios):.2f}] | {ours} | {floor} "
+            f"| {'yes' if ratio <= target else 'no'} |"
         )
 
 

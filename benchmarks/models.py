@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from benchmarks.characters import MILLION
+from benchmarks.characters import MILLION, training_rows
 from benchmarks.graph import MARVEL_RUN, ROWS, fresh_home
-from benchmarks.measuring import Comparison, Ratio, compare, in_a_child, timed
+from benchmarks.measuring import Comparison, compare, in_a_child, timed
 from marvel_assets.model.encoder import CatToIntTransformer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 CATEGORICAL_COLUMNS = 8
 TO_PREDICT = 100_000
@@ -24,7 +23,7 @@ ONE_ROW_CALLS = 500
 PERCENTILE = 99
 
 
-def encoding() -> Iterator[Ratio]:
+def encoding() -> Iterator[str]:
     """1,000,000 x 8 texts to integers, against pandas with the categories given, and against a dictionary a cell."""
     random = np.random.default_rng(616)
     values = [f"value {number}" for number in range(20)]
@@ -42,13 +41,11 @@ def encoding() -> Iterator[Ratio]:
 
     shape = f"{MILLION:,} x {CATEGORICAL_COLUMNS}"
     ours = timed(lambda: encoder.transform(frame))
-    yield compare(ours, timed(pandas_codes)).ratio(
-        f"CatToIntTransformer.transform, {shape} / pandas category codes", 1.3
-    )
-    yield compare(ours, timed(a_dictionary_a_cell)).ratio("the same / a dictionary look-up a cell", 1 / 8)
+    yield compare(ours, timed(pandas_codes)).row(f"CatToIntTransformer.transform, {shape} / pandas category codes", 1.3)
+    yield compare(ours, timed(a_dictionary_a_cell)).row("the same / a dictionary look-up a cell", 1 / 8)
 
 
-def predicting() -> Iterator[Ratio]:
+def predicting() -> Iterator[str]:
     """The pipeline over its bare booster for many rows, the registered wrapper over the bare pipeline for one."""
     import mlflow
 
@@ -61,14 +58,14 @@ def predicting() -> Iterator[Ratio]:
             "models:/marvel_dev.marvel_characters.marvel_character_model_custom@latest-model", dst_path=folder
         )
         pipeline = wrapper.unwrap_python_model().model
-        rows = _characters(home.warehouse, list(pipeline.feature_names_in_))
+        rows = training_rows(home, list(pipeline.feature_names_in_), copies=2).head(TO_PREDICT)
         classify = pipeline[-1]
         matrix = pipeline[:-1].transform(rows)
         many = compare(
             timed(lambda: pipeline.predict_proba(rows)),
             timed(lambda: classify.booster_.predict(matrix, num_threads=classify.n_jobs)),
         )
-        yield many.ratio(
+        yield many.row(
             f"pipeline.predict_proba, {len(rows):,} rows / booster.predict on the encoded matrix, as many threads", 1.15
         )
 
@@ -78,7 +75,7 @@ def predicting() -> Iterator[Ratio]:
         for _ in range(5):
             single.floor.append(_p99(lambda: pipeline.predict(one)))
             single.ours.append(_p99(lambda: wrapper.predict(one)))
-        yield single.ratio("wrapper.predict, one row, p99 / the bare pipeline's", 1.3)
+        yield single.row("wrapper.predict, one row, p99 / the bare pipeline's", 1.3)
 
 
 def _p99(call: Callable[[], object]) -> float:
@@ -88,13 +85,3 @@ def _p99(call: Callable[[], object]) -> float:
         call()
         taken.append(time.perf_counter() - started)
     return float(np.percentile(taken, PERCENTILE))
-
-
-def _characters(warehouse: Path, features: list[str]) -> pd.DataFrame:
-    from deltalake import DeltaTable
-
-    from marvel_assets.training.dataset import to_frame
-
-    table = DeltaTable(warehouse / "marvel_dev" / "marvel_characters" / "train_set").to_pyarrow_table()
-    frame = to_frame(table, features, "Alive")[features]
-    return pd.concat([frame, frame]).head(TO_PREDICT).reset_index(drop=True)

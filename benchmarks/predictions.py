@@ -242,7 +242,7 @@ def _prices(ways: Mapping[str, ProjectConfig], fitted: Mapping[str, Pipeline], s
             for name, ours in seconds.items():
                 taken[name].ours.append(ours)
                 taken[name].floor.append(seconds[REFERENCE])
-    return {name: [f"{taken[name].ratio(name, 1).ratio:.2f}" for taken in (fits, predicts)] for name in ways}
+    return {name: [f"{np.median(taken[name].ratios):.2f}" for taken in (fits, predicts)] for name in ways}
 
 
 def _processor_seconds(work: Callable[[], object]) -> float:

@@ -10,15 +10,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.characters import training_rows
 from benchmarks.graph import MARVEL_RUN, fresh_home
-from benchmarks.measuring import Comparison, Ratio, in_a_child
+from benchmarks.measuring import Comparison, in_a_child
 from benchmarks.spark_growth import with_spark
 from marvel_assets.paths import ProjectPaths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pandas as pd
     from pyspark.sql import SparkSession
 
 ROWS = 92_000
@@ -39,7 +39,7 @@ print(json.dumps({"importing": imported - started, "loading": loaded - imported,
 """What a worker does once before its first batch."""
 
 
-def scoring() -> Iterator[Ratio]:
+def scoring() -> Iterator[str]:
     """Two workers against one process that has the model and the rows already."""
     with fresh_home(ROWS) as (_, environment):
         in_a_child(MARVEL_RUN, environment)
@@ -53,9 +53,7 @@ def scoring() -> Iterator[Ratio]:
                 f"{figures['grown'] / 1e6:.0f} MB"
             )
             what = f"scoring {figures['rows']:,} characters by spark_udf on {figures['workers']} workers in {whose}"
-            yield Comparison(figures["spark"], figures["bare"]).ratio(
-                f"{what} / bare pipeline on one core ({once})", 2.0
-            )
+            yield Comparison(figures["spark"], figures["bare"]).row(f"{what} / bare pipeline on one core ({once})", 2.0)
 
 
 def main(environments: str) -> None:
@@ -77,7 +75,7 @@ def main(environments: str) -> None:
         path = Path(mlflow.artifacts.download_artifacts(MODEL, dst_path=folder))
         model = mlflow.pyfunc.load_model(str(path))
         pipeline = model.unwrap_python_model().model
-        frame = _characters(home, list(pipeline.feature_names_in_))
+        frame = training_rows(home, list(pipeline.feature_names_in_), COPIES)
         file = Path(folder, "characters.parquet")
         frame.to_parquet(file, row_group_size=50_000)
         answer = mlflow.pyfunc.spark_udf(session, MODEL, result_type="string", env_manager=environments)
@@ -106,17 +104,6 @@ def main(environments: str) -> None:
     }
     session.stop()
     print(json.dumps(figures))
-
-
-def _characters(home: ProjectPaths, features: list[str]) -> pd.DataFrame:
-    """All training rows, several times over."""
-    import pandas as pd
-    from deltalake import DeltaTable
-
-    from marvel_assets.training.dataset import to_frame
-
-    table = DeltaTable(home.warehouse / "marvel_dev" / "marvel_characters" / "train_set").to_pyarrow_table()
-    return pd.concat([to_frame(table, features, "Alive")[features]] * COPIES, ignore_index=True)
 
 
 if __name__ == "__main__":

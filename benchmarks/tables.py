@@ -12,7 +12,7 @@ import dagster as dg
 
 from benchmarks.characters import MILLION
 from benchmarks.graph import ROWS, fresh_home
-from benchmarks.measuring import Ratio, compare, timed
+from benchmarks.measuring import compare, timed
 from marvel_assets.config import Generator
 from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.datasets.statements import digested_source_sql
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from marvel_assets.storage.tables import Tables
 
 
-def cleaning() -> Iterator[Ratio]:
+def cleaning() -> Iterator[str]:
     """The multi-asset: from the raw table to train, test and rejected, each committed."""
     import pandas as pd
 
@@ -40,7 +40,7 @@ def cleaning() -> Iterator[Ratio]:
             pd.read_csv(environment["MARVEL_SOURCE"]).to_parquet(Path(folder, "characters.parquet"))
 
         compared = compare(timed(lambda: clean(home, resources, raw)), timed(read_and_write_once), rounds=9)
-    yield compared.ratio(
+    yield compared.row(
         f"cleaning, split and three Delta tables, {ROWS:,} rows / pandas: read the CSV, write Parquet", 1.0
     )
 
@@ -74,7 +74,7 @@ def clean(home: ProjectPaths, resources: dict[str, Any], raw: TableVersion) -> d
     return {result.asset_key.path[-1]: result.value for result in results if result.asset_key is not None}
 
 
-def pinned_read() -> Iterator[Ratio]:
+def pinned_read() -> Iterator[str]:
     """The rows of one version, as the fit reads them."""
     from pyarrow import parquet
 
@@ -89,4 +89,4 @@ def pinned_read() -> Iterator[Ratio]:
             timed(lambda: [parquet.read_table(file, columns=columns) for file in files]),
             rounds=9,
         )
-    yield compared.ratio(f"pinned read for training of {MILLION:,} characters / pyarrow on the same files", 1.5)
+    yield compared.row(f"pinned read for training of {MILLION:,} characters / pyarrow on the same files", 1.5)
