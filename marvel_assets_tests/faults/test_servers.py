@@ -4,16 +4,13 @@ Runs in this process talk to real servers through a proxy that fails calls. MLfl
 tries twice.
 """
 
-import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 import yaml
 
-from marvel_assets.config import ProjectConfig
 from marvel_assets.defs.alerts import cause_of
 from marvel_assets.defs.registration.assets import GATE
 from marvel_assets.defs.resources import profile_resources
@@ -30,8 +27,9 @@ from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
 TIMEOUT, TRIES = 1, 2
 SECONDS_IN_ALL = 120
 
-TRACKING_FAULTS = [
-    (Kind.REFUSED, "GET|POST", True),
+Faults = list[tuple[Kind, str, bool]]
+TRACKING_FAULTS: Faults = [
+    (Kind.RESET, "GET|POST", True),
     (Kind.BLACK_HOLE, "runs/create", True),
     (Kind.CUT, "runs/create", False),
     (Kind.CUT, "POST .*/logged-models$", False),
@@ -43,8 +41,8 @@ TRACKING_FAULTS = [
 ]
 """How the server fails, at which call, and whether for good: each run meets the next one, and comes further."""
 
-CATALOG_FAULTS = [
-    (Kind.REFUSED, "GET", True),
+CATALOG_FAULTS: Faults = [
+    (Kind.RESET, "GET", True),
     (Kind.LOST, "POST .*/schemas", False),
     (Kind.BLACK_HOLE, "POST .*/models$", True),
     (Kind.LOST, "POST .*/models$", False),
@@ -55,159 +53,129 @@ CATALOG_FAULTS = [
 ]
 
 
-@dataclass(frozen=True)
-class Case:
-    """A home and a project of their own, on servers that all cases share."""
-
-    home: ProjectPaths
-    config: ProjectConfig
-
-    def doubled_or_lost(self) -> list[str]:
-        """What is there twice, half, not at all, or without its end."""
-        tracking = profile_resources(self.home)["tracking"]
-        client = connect(tracking.tracking_uri, self.home.locks, tracking.registry_uri)
-        names = (self.config.experiment_name_basic, self.config.experiment_name_custom)
-        experiments = [client.get_experiment_by_name(name).experiment_id for name in names]
-        unity_catalog = profile_resources(self.home)["unity_catalog"]
-        pairs = unity_catalog.pairs(self.config)
-        models = [model.name for model in client.search_logged_models(experiments) if CACHE_KEY in model.tags]
-        versions = [
-            len(unity_catalog.registry().search_versions(name)) for name in (pairs.basic_name, pairs.custom_name)
-        ]
-        runs = client.search_runs(experiments)
-        by_origin = {(run.info.experiment_id, run.data.tags["dagster_run_id"]) for run in runs}
-        wrong = {
-            "fits": len(list(self.home.pipelines.glob("*"))) != 2,  # the pipeline, and what is known about it
-            f"whole models {models}": len(models) != 2 or len(set(models)) != 2,
-            f"versions {versions}": versions != [1, 1],
-            f"alias {pairs.current()}": pairs.current() is None or pairs.reconcile_aliases() is not None,
-            "runs left running": any(run.info.status == "RUNNING" for run in runs),
-            "two MLflow runs for one Dagster run": len(by_origin) != len(runs),
-        }
-        return [what for what, is_wrong in wrong.items() if is_wrong]
-
-
-Cases = Callable[[], Case]
+def doubled_or_lost(home: ProjectPaths) -> list[str]:
+    """What is there twice, half, not at all, or without its end."""
+    resources = profile_resources(home)
+    config, tracking, unity_catalog = resources["project"].config, resources["tracking"], resources["unity_catalog"]
+    client, pairs = connect(tracking.tracking_uri, home.locks, tracking.registry_uri), unity_catalog.pairs(config)
+    names = (config.experiment_name_basic, config.experiment_name_custom)
+    experiments = [client.get_experiment_by_name(name).experiment_id for name in names]
+    models = [model.name for model in client.search_logged_models(experiments) if CACHE_KEY in model.tags]
+    versions = [len(unity_catalog.registry().search_versions(name)) for name in (pairs.basic_name, pairs.custom_name)]
+    runs = client.search_runs(experiments)
+    by_origin = {(run.info.experiment_id, run.data.tags["dagster_run_id"]) for run in runs}
+    wrong = {
+        "fits": len(list(home.pipelines.glob("*"))) != 2,  # the pipeline, and what is known about it
+        f"whole models {models}": len(models) != 2 or len(set(models)) != 2,
+        f"versions {versions}": versions != [1, 1],
+        f"alias {pairs.current()}": pairs.current() is None or pairs.reconcile_aliases() is not None,
+        "runs left running": any(run.info.status == "RUNNING" for run in runs),
+        "two MLflow runs for one Dagster run": len(by_origin) != len(runs),
+    }
+    return [what for what, is_wrong in wrong.items() if is_wrong]
 
 
 @pytest.fixture(scope="module")
-def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultProxy]:
+def tracking_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultProxy]:
     with mlflow_server(tmp_path_factory.mktemp("server")) as url, FaultProxy(url) as proxy:
         yield proxy
 
 
 @pytest.fixture(scope="module")
-def catalog() -> Iterator[FaultProxy]:
+def catalog_server() -> Iterator[FaultProxy]:
     with UnityCatalogServer() as server, FaultProxy(server.url) as proxy:
         yield proxy
 
 
-@pytest.fixture
-def cases(tmp_path: Path, small_project: Path, mlflow_database: Path, monkeypatch: pytest.MonkeyPatch) -> Cases:
-    """Makes a case: the names in its project are its own, so that the servers serve it as if it were alone."""
-    numbers = itertools.count()
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, small_project: Path, home: ProjectPaths, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose names are the test's own, so that the servers serve it as if it were alone."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", str(TIMEOUT))
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(TRIES - 1))
-    for name in ("MARVEL_SOURCE", "MARVEL_ENV", "MARVEL_UC_URL", "MLFLOW_TRACKING_URI"):
-        monkeypatch.delenv(name, raising=False)
-
-    def make() -> Case:
-        home = ProjectPaths(tmp_path / f"home{next(numbers)}")
-        home.prepare()
-        home.mlflow_database.parent.mkdir(parents=True, exist_ok=True)
-        home.mlflow_database.write_bytes(mlflow_database.read_bytes())
-        own = f"{tmp_path.name.replace('-', '_')}_{home.root.name}"
-        content = yaml.safe_load(small_project.read_text())
-        content |= {name: f"/{own}/{name}" for name in ("experiment_name_basic", "experiment_name_custom")}
-        content["dev"]["catalog_name"] = own
-        project = home.root / "project.yml"
-        project.write_text(yaml.safe_dump(content))
-        monkeypatch.setenv("MARVEL_HOME", str(home.root))
-        monkeypatch.setenv("MARVEL_CONFIG", str(project))
-        monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
-        return Case(home, ProjectConfig.from_yaml(project))
-
-    return make
+    monkeypatch.delenv("MARVEL_UC_URL", raising=False)
+    own = tmp_path.name.replace("-", "_")
+    content = yaml.safe_load(small_project.read_text())
+    content |= {name: f"/{own}/{name}" for name in ("experiment_name_basic", "experiment_name_custom")}
+    content["dev"]["catalog_name"] = own
+    made = home.root / "project.yml"
+    made.write_text(yaml.safe_dump(content))
+    monkeypatch.setenv("MARVEL_CONFIG", str(made))
+    return made
 
 
 @pytest.fixture
-def case_on_tracking(cases: Cases, tracking: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> Case:
-    """A case whose runs, models, versions and artifacts are on the tracking server."""
-    tracking.back()
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking.url)
-    return cases()
+def tracking(tracking_server: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> FaultProxy:
+    """Where the test's runs, models, versions and artifacts are."""
+    tracking_server.back()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_server.url)
+    return tracking_server
 
 
 @pytest.fixture
-def case_on_catalog(cases: Cases, catalog: FaultProxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Case:
-    """A case whose versions are on the Unity Catalog server."""
-    catalog.back()
-    monkeypatch.setenv("MARVEL_UC_URL", catalog.url)
+def catalog(catalog_server: FaultProxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FaultProxy:
+    """Where the test's versions are."""
+    catalog_server.back()
+    monkeypatch.setenv("MARVEL_UC_URL", catalog_server.url)
     monkeypatch.setenv("MARVEL_UC_STORAGE_ROOT", (tmp_path / "catalog").as_uri())
-    return cases()
+    return catalog_server
 
 
-NOT_DONE = (Kind.REFUSED, Kind.BUSY, Kind.SLOW, Kind.ERROR)
+NOT_DONE = (Kind.RESET, Kind.BUSY, Kind.SLOW, Kind.ERROR)
 
 
 @pytest.mark.parametrize("kinds", [NOT_DONE, *((kind,) for kind in NOT_DONE if amount(0, 1))], ids=", ".join)
-def test_a_run_outlives_one_failure_of_every_call(
-    kinds: tuple[Kind, ...], case_on_tracking: Case, tracking: FaultProxy
-):
+def test_a_run_outlives_one_failure_of_every_call(kinds: tuple[Kind, ...], home: ProjectPaths, tracking: FaultProxy):
     # given
     tracking.fail_each_once(*kinds)
 
     # when
-    succeeded(run_graph(case_on_tracking.home, "generated"))
+    succeeded(run_graph(home, "generated"))
 
     # then
     assert len(tracking.failed) > 30
-    assert case_on_tracking.doubled_or_lost() == []
+    assert doubled_or_lost(home) == []
 
 
 @pytest.mark.slow(reason="the graph is run once for each failure")
-def test_nothing_is_made_twice_where_the_answer_to_every_call_was_lost_once(
-    case_on_tracking: Case, tracking: FaultProxy
-):
+def test_nothing_is_made_twice_where_the_answer_to_every_call_was_lost_once(home: ProjectPaths, tracking: FaultProxy):
     # given
     tracking.fail_each_once(Kind.LOST)
 
     # when: MLflow can't repeat every call, so that a run may fail
-    runs = (run_graph(case_on_tracking.home, "generated") for _ in range(5))
+    runs = (run_graph(home, "generated") for _ in range(5))
     assert any(run.success for run in runs)
 
     # then
     assert len(tracking.failed) > 30
-    wrong = case_on_tracking.doubled_or_lost()
-    assert wrong == []
+    assert doubled_or_lost(home) == []
 
 
-def fail_one_after_another(case: Case, proxy: FaultProxy, faults: list[tuple[Kind, str, bool]]) -> Iterator[str]:
+def fail_one_after_another(
+    home: ProjectPaths, proxy: FaultProxy, faults: list[tuple[Kind, str, bool]]
+) -> Iterator[str]:
     """Make a run for each fault, and a last one that nothing fails; what the failed ones give as the reason."""
-    failed = 0
     for kind, pattern, lasting in faults:
         proxy.fail(kind, pattern, lasting=lasting)
-        result = run_graph(case.home, "generated")
-        failed += len(proxy.failed)
+        result = run_graph(home, "generated")
         assert proxy.failed, f"no call matched {pattern}"
         [failure] = [event for event in result.all_events if event.is_step_failure]
         yield cause_of(failure.step_failure_data.error)
     proxy.back()
-    succeeded(run_graph(case.home, "generated"))
+    succeeded(run_graph(home, "generated"))
 
 
 @pytest.mark.slow(reason="the graph is run once for each failure")
 @pytest.mark.timeout(1_200)
 def test_what_was_done_before_the_tracking_server_failed_is_found_by_the_next_run(
-    case_on_tracking: Case, tracking: FaultProxy
+    home: ProjectPaths, tracking: FaultProxy
 ):
     # when
-    for reason in fail_one_after_another(case_on_tracking, tracking, TRACKING_FAULTS):
+    for reason in fail_one_after_another(home, tracking, TRACKING_FAULTS):
         # then
         assert tracking.url in reason
         assert "Run again" in reason or "Is it running" in reason
         assert seconds_by_default(tracking) < SECONDS_IN_ALL, tracking.failed
-    assert case_on_tracking.doubled_or_lost() == []
+    assert doubled_or_lost(home) == []
 
 
 def seconds_by_default(proxy: FaultProxy) -> float:
@@ -219,44 +187,43 @@ def seconds_by_default(proxy: FaultProxy) -> float:
 
 @pytest.mark.slow(reason="the graph is run once for each failure")
 @pytest.mark.timeout(1_200)
-def test_what_was_done_before_the_catalog_failed_is_found_by_the_next_run(case_on_catalog: Case, catalog: FaultProxy):
+def test_what_was_done_before_the_catalog_failed_is_found_by_the_next_run(home: ProjectPaths, catalog: FaultProxy):
     # when
-    for reason in fail_one_after_another(case_on_catalog, catalog, CATALOG_FAULTS):
+    for reason in fail_one_after_another(home, catalog, CATALOG_FAULTS):
         # then
         assert catalog.url in reason
-    assert case_on_catalog.doubled_or_lost() == []
+    assert doubled_or_lost(home) == []
 
 
 @pytest.mark.slow(reason="the graph is run once for each failure")
 def test_a_server_that_fails_while_the_champion_is_loaded_decides_nothing_about_it(
-    case_on_tracking: Case, tracking: FaultProxy
+    home: ProjectPaths, project: Path, tracking: FaultProxy
 ):
     # given
-    succeeded(run_graph(case_on_tracking.home, "generated"))
-    project = case_on_tracking.home.root / "project.yml"
+    succeeded(run_graph(home, "generated"))
     project.write_text(project.read_text().replace("seed: 7", "seed: 8"))
     tracking.fail(Kind.CUT, "GET .*/artifacts/model.skops")
 
     # when
-    result = run_graph(case_on_tracking.home, "generated", select="*basic_model_version")
+    result = run_graph(home, "generated", select="*basic_model_version")
 
     # then: it is the run that failed, not the champion
     assert not result.success
 
     # and when the server is back, the challenger is judged against it
     tracking.back()
-    checks = run_graph(case_on_tracking.home, "generated").get_asset_check_evaluations()
+    checks = run_graph(home, "generated").get_asset_check_evaluations()
     assert [check.metadata["champion"].value for check in checks if check.check_name == GATE] == ["1"]
 
 
 def test_a_command_ends_with_one_line_that_names_the_server_that_is_gone(
-    case_on_tracking: Case, tracking: FaultProxy, marvel_here: Callable[..., CompletedProcess[str]]
+    tracking: FaultProxy, marvel_here: Callable[..., CompletedProcess[str]]
 ):
     # given
     tracking.fail(Kind.BLACK_HOLE, lasting=True)
 
     # when
-    done = marvel_here("serve", "--port", str(free_port()), MARVEL_HOME=str(case_on_tracking.home.root))
+    done = marvel_here("serve", "--port", str(free_port()))
 
     # then
     [line] = done.stderr.splitlines()

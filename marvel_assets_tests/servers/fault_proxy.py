@@ -4,11 +4,10 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import NamedTuple, Self
+from typing import Self
 
 import urllib3
 
@@ -21,8 +20,8 @@ IDS = re.compile(r"\b(m-)?[0-9a-f]{32}\b|(?<=/)\d+(?=/|$)")
 class Kind(StrEnum):
     """How a call fails."""
 
-    REFUSED = "refused"
-    """The connection is reset before anything is done; a lasting outage closes the port, too."""
+    RESET = "connection reset"
+    """The connection ends before anything is done."""
 
     BLACK_HOLE = "black hole"
     """The call is taken and nothing is ever done or answered."""
@@ -40,117 +39,80 @@ class Kind(StrEnum):
     """The call is done; its answer takes most of the time that a client allows."""
 
 
-class Call(NamedTuple):
-    """A call as the client made it."""
-
-    method: str
-    path: str
-
-    @property
-    def type(self) -> str:
-        """The call without the ids in its path."""
-        return f"{self.method} {IDS.sub('…', self.path)}"
+Fault = Callable[[str], Kind | None]
+"""How a call such as ``POST /runs/create`` is to fail, if it is."""
 
 
-@dataclass
-class Once:
-    """Fails the first call of each type, in each of these ways in turn."""
+def once_each(kinds: Sequence[Kind]) -> Fault:
+    """Fails the first of each kind of call, in these ways in turn."""
+    met: set[str] = set()
 
-    kinds: Sequence[Kind]
-    met: set[str] = field(default_factory=set)
-
-    def meet(self, call: Call) -> Kind | None:
-        """How a call is to fail, if it is."""
-        if call.type in self.met:
+    def fault(call: str) -> Kind | None:
+        if call in met:
             return None
-        self.met.add(call.type)
-        return self.kinds[len(self.met) % len(self.kinds)]
+        met.add(call)
+        return kinds[len(met) % len(kinds)]
+
+    return fault
 
 
-@dataclass
-class From:
-    """Fails the first call whose type matches, and where it lasts all that follow."""
+def from_first(kind: Kind, pattern: str, *, lasting: bool) -> Fault:
+    """Fails the first call that matches, and where it lasts all that follow."""
+    met = False
 
-    kind: Kind
-    pattern: str
-    lasting: bool
-    is_met: bool = False
+    def fault(call: str) -> Kind | None:
+        nonlocal met
+        fails = lasting if met else re.search(pattern, call)
+        met = met or bool(fails)
+        return kind if fails else None
 
-    def meet(self, call: Call) -> Kind | None:
-        """How a call is to fail, if it is."""
-        if self.lasting and self.is_met:
-            return self.kind
-        if self.is_met or not re.search(self.pattern, call.type):
-            return None
-        self.is_met = True
-        return self.kind
+    return fault
 
 
 class FaultProxy:
     """The proxy, at ``url`` within a ``with`` block; ``failed`` are the calls that failed under the last fault."""
 
     def __init__(self, upstream: str) -> None:
-        self.upstream = upstream
-        self.until_back = threading.Event()
-        self.failed: list[Call] = []
+        self.upstream, self.url, self.until_back = upstream, "", threading.Event()
+        self.back()
         self._lock = threading.Lock()
-        self._fault: Once | From | None = None
-        self._server: _Listener | None = None
-        self._port = 0
-
-    @property
-    def url(self) -> str:
-        """The address that clients are given."""
-        return f"http://{HOST}:{self._port}"
 
     def fail(self, kind: Kind, pattern: str = "", *, lasting: bool = False) -> None:
-        """Let the first call fail whose type (such as ``POST /runs/create``) matches, or all from there on."""
+        """Let the first call fail that matches, or all from there on."""
         self.back()
-        self._fault = From(kind, pattern, lasting)
+        self._fault = from_first(kind, pattern, lasting=lasting)
 
     def fail_each_once(self, *kinds: Kind) -> None:
-        """Let the first call of each type fail, in these ways in turn."""
+        """Let the first of each kind of call fail, in these ways in turn."""
         self.back()
-        self._fault = Once(kinds)
+        self._fault = once_each(kinds)
 
     def back(self) -> None:
         """Be whole again; whoever is kept waiting is let go."""
-        self._fault, self.failed = None, []
+        self._fault: Fault = lambda _: None
+        self.failed: list[str] = []
         self.until_back.set()
         self.until_back = threading.Event()
-        if self._server is None:
-            self._listen()
 
     def __enter__(self) -> Self:
-        self._listen()
+        self._server = _Listener((HOST, 0), _Handler)
+        self._server.proxy = self
+        self.url = f"http://{HOST}:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._fault = None
-        self.until_back.set()
-        self._close()
+        self.back()
+        self._server.shutdown()
+        self._server.server_close()
 
-    def meet(self, call: Call) -> Kind | None:
+    def meet(self, call: str) -> Kind | None:
         """How a call is to fail, if it is."""
         with self._lock:
-            kind = self._fault.meet(call) if self._fault else None
+            kind = self._fault(call)
             if kind is not None:
                 self.failed.append(call)
-            if kind is Kind.REFUSED and isinstance(self._fault, From) and self._fault.lasting:
-                self._close()
             return kind
-
-    def _listen(self) -> None:
-        self._server = _Listener((HOST, self._port), _Handler)
-        self._server.proxy = self
-        self._port = self._server.server_port
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-
-    def _close(self) -> None:
-        server, self._server = self._server, None
-        if server is not None:
-            server.socket.close()  # from here on the system refuses
-            threading.Thread(target=server.shutdown, daemon=True).start()
 
 
 _POOL = urllib3.PoolManager(maxsize=20)
@@ -173,12 +135,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _take(self) -> None:
         proxy = self.server.proxy
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        kind = proxy.meet(Call(self.command, self.path.partition("?")[0]))
-        self.close_connection = kind in {Kind.REFUSED, Kind.BLACK_HOLE, Kind.LOST, Kind.CUT}
+        kind = proxy.meet(f"{self.command} {IDS.sub('…', self.path.partition('?')[0])}")
+        self.close_connection = kind in {Kind.RESET, Kind.BLACK_HOLE, Kind.LOST, Kind.CUT}
         match kind:
             case None:
                 self.wfile.write(b"".join(self._answer(body)))
-            case Kind.REFUSED:
+            case Kind.RESET:
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.connection.close()
             case Kind.BLACK_HOLE:
