@@ -24,10 +24,10 @@ class Undisturbed(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def settings_of_whole_runs(small_project: Path) -> Iterator[None]:
-    """The environment of runs whose homes are compared: the small project, one commit, and nothing of the machine's."""
+def config(small_project: Path) -> Iterator[ProjectConfig]:
+    """The small project, in the environment of runs whose homes are compared."""
     with _settings_of_whole_runs(small_project):
-        yield
+        yield ProjectConfig.from_yaml(small_project)
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +49,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, small_project: Path) -
 
 @contextmanager
 def _settings_of_whole_runs(small_project: Path) -> Iterator[None]:
+    """The small project, one commit, and nothing of the machine's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MARVEL_CONFIG", str(small_project))
         patch.setenv("MARVEL_GIT_SHA", "0123abc")

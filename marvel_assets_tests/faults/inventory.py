@@ -1,4 +1,4 @@
-"""What a home holds, told so that two homes with the same data tell the same."""
+"""What a home holds, in words that are the same for two homes with the same data."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ MAY_BE_LEFT = re.compile(
 
 def inventory(home: ProjectPaths, config: ProjectConfig) -> dict[str, Any]:
     """Tables, versions, aliases, models, references and files; what is random is left out."""
-    client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    client = connect(home.mlflow_uri, home.locks)
     return {
         **_tables(home, config),
         **_registry(client, config, home),
@@ -51,29 +51,29 @@ def differences(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
 
 
 def _tables(home: ProjectPaths, config: ProjectConfig) -> dict[str, Any]:
-    told: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for name in (*TABLES, "survival_predictions"):
         table = DeltaTable(home.warehouse.joinpath(*config.qualified(name).split(".")))
         recorded = [json.loads(entry.get("userMetadata") or "{}") for entry in table.history()]
-        told[f"commits of {name}"] = [(entry.get("rows"), entry.get("content")) for entry in recorded]
+        found[f"commits of {name}"] = [(entry.get("rows"), entry.get("content")) for entry in recorded]
         rows = table.to_pyarrow_table()
         kept = rows.drop_columns([column for column in TIMES if column in rows.column_names])
         digests = sorted(hashlib.sha256(json.dumps(row, default=str).encode()).hexdigest() for row in kept.to_pylist())
-        told[f"rows of {name}"] = (len(digests), hashlib.sha256("".join(digests).encode()).hexdigest())
-    return told
+        found[f"rows of {name}"] = (len(digests), hashlib.sha256("".join(digests).encode()).hexdigest())
+    return found
 
 
 def _registry(client: mlflow.MlflowClient, config: ProjectConfig, home: ProjectPaths) -> dict[str, Any]:
-    told: dict[str, Any] = {"registered models": sorted(model.name for model in client.search_registered_models())}
+    found: dict[str, Any] = {"registered models": sorted(model.name for model in client.search_registered_models())}
     for name in map(config.qualified, (BASIC, CUSTOM)):
         versions = client.search_model_versions(f"name = '{name}'")
-        told[f"versions of {name}"] = sorted(
-            (int(version.version), version.status, sorted(version.tags), _told(version.description or "", home))
+        found[f"versions of {name}"] = sorted(
+            (int(version.version), version.status, sorted(version.tags), _without_home(version.description or "", home))
             for version in versions
         )
-        told[f"aliases of {name}"] = dict(client.get_registered_model(name).aliases)
-        told[f"models behind {name}"] = len({version.source for version in versions})
-    return told
+        found[f"aliases of {name}"] = dict(client.get_registered_model(name).aliases)
+        found[f"models behind {name}"] = len({version.source for version in versions})
+    return found
 
 
 def _tracking(client: mlflow.MlflowClient) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def _files(home: ProjectPaths) -> dict[str, Any]:
             for path in folder.rglob("*")
             if path.is_dir()
         ),
-        **{f"reference of {name}": _told(file.read_text(), home) for name, file in references.items()},
+        **{f"reference of {name}": _without_home(file.read_text(), home) for name, file in references.items()},
     }
 
 
@@ -113,7 +113,7 @@ def _going_on(home: ProjectPaths) -> list[str]:
         return [f"{run.job_name} {run.status.value}" for run in instance.get_runs(dg.RunsFilter(statuses=statuses))]
 
 
-def _told(text: str, home: ProjectPaths) -> str:
+def _without_home(text: str, home: ProjectPaths) -> str:
     return _plain(text.replace(str(home.root), "home"))
 
 

@@ -13,7 +13,7 @@ from marvel_assets_tests.faults.inventory import differences, inventory
 from marvel_assets_tests.faults.kills import Moment, is_killed, left_in, prepare, run, spread
 from marvel_assets_tests.faults.scale import amount
 
-pytestmark = pytest.mark.slow(reason="every run is a process of its own")
+pytestmark = [pytest.mark.slow(reason="every run is a process of its own"), pytest.mark.usefixtures("config")]
 
 LANDMARKS = {
     "raw_characters: delta raw_characters": "within",
@@ -36,16 +36,6 @@ IN_A_SPARK_COMMIT = Moment("characters: delta train_set", 1, "within", 0.3)
 LEFT_BY_SPARK = ("derby.log", "metastore_db", "spark-warehouse")
 ADVICE_OF_NO_USE = ("does not recreate the same environment", "Setting default log level")
 """On settings that are not the user's."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def settings(settings_of_whole_runs: None) -> None:
-    """Every run of this module has them."""
-
-
-@pytest.fixture(scope="module")
-def config(small_project: Path) -> ProjectConfig:
-    return ProjectConfig.from_yaml(small_project)
 
 
 @pytest.fixture(scope="module")

@@ -87,52 +87,24 @@ if __name__ == "__main__":
 
 @pytest.mark.slow(reason="starts a run and its workers, which each import LightGBM")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT][: amount(1, 2)])
-def test_the_workers_end_with_the_run_that_started_them(train_set: TableScan, tmp_path: Path, how):
-    # given: a run in the midst of a fit
+def test_the_workers_end_with_the_run_that_started_them(train_set: TableScan, tmp_path: Path, how: signal.Signals):
+    # given: a run whose workers have each spent a second of processor time on the fit
     script = tmp_path / "fit.py"
     script.write_text(FIT)
-    run, workers = _run_in_the_midst_of_a_fit(script, train_set)
-    parent = psutil.Process(run.pid)
+    with subprocess.Popen(
+        [sys.executable, str(script), str(train_set.location)], stdout=subprocess.PIPE, text=True
+    ) as run:
+        workers = [psutil.Process(int(pid)) for pid in run.stdout.readline().split()]
+        before = [worker.cpu_times().user for worker in workers]
+        while any(worker.cpu_times().user < start + 1 for worker, start in zip(workers, before, strict=True)):
+            time.sleep(0.1)
 
-    # when
-    run.send_signal(how)
-    _, alive = psutil.wait_procs([parent, *workers], timeout=SECONDS)
-    for process in alive:
-        process.kill()
-    run.wait()
+        # when
+        run.send_signal(how)
 
     # then
+    _, alive = psutil.wait_procs(workers, timeout=SECONDS)
+    for process in alive:
+        process.kill()
+    assert workers
     assert not alive
-
-
-def _run_in_the_midst_of_a_fit(
-    script: Path, train_set: TableScan
-) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
-    """A run and its workers. One whose fit fails before, such as for want of memory, is not this test's subject."""
-    ends = []
-    for attempt in range(3):
-        errors = script.with_name(f"errors-{attempt}.txt")
-        with errors.open("w") as stderr:
-            run = subprocess.Popen(
-                [sys.executable, str(script), str(train_set.location)],
-                stdout=subprocess.PIPE, stderr=stderr, text=True,
-            )  # fmt: skip
-        assert run.stdout is not None
-        workers = [psutil.Process(int(pid)) for pid in run.stdout.readline().split()]
-        _wait_until_they_work(workers)
-        if run.poll() is None:
-            return run, workers
-        ends.append(errors.read_text()[-2000:])
-    raise AssertionError(f"no run was fitting: {ends}")
-
-
-def _wait_until_they_work(workers: list[psutil.Process]) -> None:
-    """Until each has spent a second of processor time on the fit."""
-    before = [worker.cpu_times().user for worker in workers]
-    deadline = time.monotonic() + SECONDS
-    while any(
-        worker.is_running() and worker.cpu_times().user < start + 1
-        for worker, start in zip(workers, before, strict=True)
-    ):
-        assert time.monotonic() < deadline, "the fit did not begin"
-        time.sleep(0.1)

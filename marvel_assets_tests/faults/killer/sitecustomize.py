@@ -10,8 +10,6 @@ Children of this process are left alone.
 """
 
 import functools
-import importlib.abc
-import importlib.machinery
 import json
 import os
 import re
@@ -109,86 +107,52 @@ def opened(event, arguments):
         at(f"open {where}", lambda: None)
 
 
-def patch_deltalake(module):
-    write = bounded(module.write_deltalake, lambda location, *_, **__: f"delta {Path(location).name}")
-    module.write_deltalake = write
-
-
 def named(name):
     return lambda *_, **__: name
 
 
-def patch_store(module):
-    store = module.SqlAlchemyStore
-    for name in [name for name in vars(store) if name.startswith(CHANGES)]:
-        setattr(store, name, bounded(vars(store)[name], named(f"mlflow {name}")))
+def database_of(_, connection):
+    driver = getattr(connection, "driver_connection", connection)
+    if not driver.in_transaction:  # nothing but reads: SQLite's driver opens a transaction for changes alone
+        return None
+    where = in_home(driver.execute("PRAGMA database_list").fetchone()[2])
+    return where and f"commit {where}"
 
 
-def patch_dialect(module):
-    dialect = module.DefaultDialect
-
-    def database_of(_, connection):
-        driver = getattr(connection, "driver_connection", connection)
-        if not driver.in_transaction:  # nothing but reads: SQLite's driver opens a transaction for changes alone
-            return None
-        where = in_home(driver.execute("PRAGMA database_list").fetchone()[2])
-        return where and f"commit {where}"
-
-    dialect.do_commit = bounded(dialect.do_commit, database_of)
+def event_of(_, entry, *__, **___):
+    global step  # noqa: PLW0603
+    event = entry.dagster_event
+    if event is None or event.event_type_value not in EVENTS:
+        return None
+    if event.event_type_value == "STEP_START":
+        step = event.step_key
+    return f"event {event.event_type_value}"
 
 
-def patch_event_log(module):
-    def event_of(_, entry, *__, **___):
-        global step  # noqa: PLW0603
-        event = entry.dagster_event
-        if event is None or event.event_type_value not in EVENTS:
-            return None
-        if event.event_type_value == "STEP_START":
-            step = event.step_key
-        return f"event {event.event_type_value}"
+def install():
+    """Put a boundary around each function that writes for good."""
+    import deltalake
+    from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Registry
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Tracking
+    from sqlalchemy.engine.default import DefaultDialect
 
-    storage = module.SqliteEventLogStorage
-    storage.store_event = bounded(storage.store_event, event_of)
+    deltalake.write_deltalake = bounded(
+        deltalake.write_deltalake, lambda location, *_, **__: f"delta {Path(location).name}"
+    )
+    for store in (Registry, Tracking):
+        for name in [name for name in vars(store) if name.startswith(CHANGES)]:
+            setattr(store, name, bounded(vars(store)[name], named(f"mlflow {name}")))
+    DefaultDialect.do_commit = bounded(DefaultDialect.do_commit, database_of)
+    SqliteEventLogStorage.store_event = bounded(SqliteEventLogStorage.store_event, event_of)
+    if os.environ.get("MARVEL_PROFILE") == "spark":
+        from pyspark.sql.readwriter import DataFrameWriter
 
-
-def patch_spark(module):
-    writer = module.DataFrameWriter
-    writer.save = bounded(writer.save, lambda _, path, *__, **___: f"delta {Path(path).name}")
-
-
-PATCHES = {
-    "deltalake": patch_deltalake,
-    "mlflow.store.tracking.sqlalchemy_store": patch_store,
-    "mlflow.store.model_registry.sqlalchemy_store": patch_store,
-    "sqlalchemy.engine.default": patch_dialect,
-    "dagster._core.storage.event_log.sqlite.sqlite_event_log": patch_event_log,
-    "pyspark.sql.readwriter": patch_spark,
-}
-
-
-class Patching(importlib.abc.MetaPathFinder):
-    """Changes a module right after it was loaded."""
-
-    def find_spec(self, name, path=None, target=None):
-        patch = PATCHES.pop(name, None)
-        if patch is None:
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
-        if spec is None or spec.loader is None:
-            return None
-        execute = spec.loader.exec_module
-
-        def execute_and_patch(module):
-            execute(module)
-            patch(module)
-
-        spec.loader.exec_module = execute_and_patch
-        return spec
+        DataFrameWriter.save = bounded(DataFrameWriter.save, lambda _, path, *__, **___: f"delta {Path(path).name}")
+    sys.addaudithook(opened)
+    for verb in ("replace", "rename", "link"):
+        setattr(os, verb, bounded(getattr(os, verb), named_move(verb)))
 
 
 if PLAN:
-    sys.meta_path.insert(0, Patching())
-    sys.addaudithook(opened)
-    os.replace = bounded(os.replace, named_move("replace"))
-    os.rename = bounded(os.rename, named_move("rename"))
-    os.link = bounded(os.link, named_move("link"))
+    install()
