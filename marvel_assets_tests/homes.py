@@ -3,9 +3,7 @@
 import json
 import os
 import shutil
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
@@ -14,7 +12,7 @@ from filelock import FileLock
 
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.storage.tables import Tables
-from marvel_assets.tracking.mlflow_store import connect
+from marvel_assets.tracking.mlflow_store import _rename_home, connect
 from marvel_assets_tests.graph import run_graph, succeeded
 from marvel_assets_tests.planted import spoilt_characters
 
@@ -52,18 +50,10 @@ def copy_of(template: ProjectPaths, root: Path) -> ProjectPaths:
     Files of models are left as they are: their digests are known.
     """
     copy = ProjectPaths(root)
-    shutil.copytree(template.root, root, symlinks=True)
-    before, after = str(template.root), str(root)
+    shutil.copytree(template.root, root, symlinks=True, dirs_exist_ok=True)
     for reference in copy.references.glob("*.json"):
-        reference.write_text(reference.read_text().replace(before, after))
-    with closing(sqlite3.connect(copy.mlflow_database)) as database, database:
-        for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-            for _, column, kind, *_ in database.execute(f"PRAGMA table_info({table})").fetchall():
-                if kind.startswith(("VARCHAR", "TEXT")):
-                    database.execute(
-                        f"UPDATE {table} SET {column} = replace({column}, ?, ?) WHERE instr({column}, ?)",
-                        (before, after, before),
-                    )
+        reference.write_text(reference.read_text().replace(str(template.root), str(root)))
+    _rename_home(template, copy)
     return copy
 
 

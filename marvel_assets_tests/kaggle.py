@@ -17,7 +17,6 @@ TEST_HASH_BOUND = base.TEST_HASH_BOUND
 FILL_VALUES = DATASET.fill_values
 EXAMPLE = {feature.name: list(feature.examples) for feature in DATASET.features}
 TARGET = DATASET.target.name
-LABELS = DATASET.target.labels
 OUTPUT_COLUMN = DATASET.target.answer
 MISSING_TEXT = DATASET.missing_texts
 REQUIRED_COLUMNS = scoring.required_columns(DATASET)

@@ -41,30 +41,20 @@ others."""
 
 @dataclass(frozen=True)
 class Disk:
-    """A small disk of its own with a home on it, and that home as the first good retraining left it.
+    """A small disk of its own with a home on it, as a first good retraining left it.
 
     Attributes:
-        home: the home.
-        kept: a copy of it, elsewhere.
+        home: tables at version 0, version 1 under the aliases.
         better: a source that makes a better model than that of the first retraining.
     """
 
     home: ProjectPaths
-    kept: Path
     better: Path
-
-    def restore(self) -> None:
-        """Make the home hold what it held after the first retraining, in the same files: MLflow has some open."""
-        wanted = {path.relative_to(self.kept) for path in self.kept.rglob("*")}
-        for path in sorted(self.home.root.rglob("*"), reverse=True):
-            if path.relative_to(self.home.root) not in wanted:
-                path.rmdir() if path.is_dir() else path.unlink()
-        shutil.copytree(self.kept, self.home.root, dirs_exist_ok=True)
 
     @property
     def filler(self) -> Path:
-        """What fills the disk, beside the home."""
-        return self.home.root.parent / "filler"
+        """What fills the disk."""
+        return self.home.root / "filler"
 
     def fill(self, leave_kib: int) -> None:
         """Fill the disk but for so much."""
@@ -73,50 +63,23 @@ class Disk:
 
     def contents(self) -> dict[str, str]:
         """Every file of the home, by its hash."""
-        files = (path for path in self.home.root.rglob("*") if path.is_file())
+        files = (path for path in self.home.root.rglob("*") if path.is_file() and path != self.filler)
         return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-@pytest.fixture(scope="module")
-def mounted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A small file system in memory."""
-    folder = tmp_path_factory.mktemp("disk")
-    options = ["-t", "tmpfs", "-o", f"size={DISK_BYTES}"]
-    done = subprocess.run(["mount", *options, "tmpfs", str(folder)], capture_output=True, text=True, check=False)
+@pytest.fixture
+def disk(home: ProjectPaths, templates: Templates) -> Iterator[Disk]:
+    """A small file system in memory, in the place of the test's home."""
+    shutil.rmtree(home.root)
+    home.root.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(home.root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         reason = f"no file system can be mounted here: {done.stderr.strip()}"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-@pytest.fixture(scope="module")
-def home_on_it(mounted: Path, small_project: Path) -> Iterator[ProjectPaths]:
-    """Commands and resources find the home on the small disk."""
-    home = ProjectPaths(mounted / "home")
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("MARVEL_HOME", str(home.root))
-        environment.setenv("MARVEL_CONFIG", str(small_project))
-        environment.setenv("DAGSTER_HOME", str(home.dagster))
-        for name in ("MARVEL_SOURCE", "MARVEL_ENV", "MLFLOW_TRACKING_URI"):
-            environment.delenv(name, raising=False)
-        yield home
-
-
-@pytest.fixture(scope="module")
-def first_retraining(home_on_it: ProjectPaths, templates: Templates, tmp_path_factory: pytest.TempPathFactory) -> Disk:
-    """The first good retraining: tables at version 0, version 1 under the aliases."""
-    made = Disk(home_on_it, tmp_path_factory.mktemp("kept") / "home", templates.source(0.0))
-    shutil.copytree(copy_of(templates.after(0.1), made.home.root).root, made.kept)
-    return made
-
-
-@pytest.fixture
-def disk(first_retraining: Disk) -> Iterator[Disk]:
-    """The small disk, as the first retraining left it."""
-    yield first_retraining
-    first_retraining.filler.unlink(missing_ok=True)
-    first_retraining.restore()
+    copy_of(templates.after(0.1), home.root)
+    yield Disk(home, templates.source(0.0))
+    subprocess.run(["umount", "--lazy", str(home.root)], check=True)
 
 
 def table_of(home: ProjectPaths, project: Path, table: str, version: int) -> DeltaTable:
