@@ -161,19 +161,20 @@ def test_a_variable_that_can_not_be_used_or_holds_a_secret_that_would_be_shown_i
 
 
 @pytest.mark.parametrize(
-    ("arguments", "problem"),
+    ("arguments", "environment", "problem"),
     [
-        (["doctor"], 'environment "\'" is unknown'),
-        (["run", "--select", "a'b"], '--select "a\'b": '),
-        (["serve", "--port", "70000"], "'70000' is not a port"),
+        ("doctor", {"MARVEL_ENV": "'"}, 'environment "\'" is unknown'),
+        ("summary", {"MARVEL_HOME": "/a?b"}, "MARVEL_HOME is '/a?b'; choose a folder without '?' in its path"),
+        ("run --select a'b", {}, '--select "a\'b": '),
+        ("serve --port 70000", {}, "'70000' is not a port"),
     ],
 )
 @pytest.mark.usefixtures("home")
 def test_the_command_line_says_it_in_a_sentence(
-    marvel_here: Callable[..., CompletedProcess[str]], arguments: list[str], problem: str
+    marvel_here: Callable[..., CompletedProcess[str]], arguments: str, environment: dict[str, str], problem: str
 ):
     # when
-    done = marvel_here(*arguments, **({"MARVEL_ENV": "'"} if arguments == ["doctor"] else {}))
+    done = marvel_here(*arguments.split(), **environment)
 
     # then
     assert done.returncode != 0
