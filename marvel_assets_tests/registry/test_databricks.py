@@ -178,12 +178,3 @@ def test_a_profile_of_the_configuration_file_is_used(
 
     # then
     assert (made.version, made.status) == (1, "READY")
-
-
-@pytest.mark.usefixtures("workspace")
-def test_a_run_without_artifacts_has_none(databricks: Backend):
-    # given
-    client = connect("databricks", Path(databricks.settings["locks"]), "databricks-uc")
-
-    # then
-    assert client.list_artifacts(databricks.models[0].run_id) == []

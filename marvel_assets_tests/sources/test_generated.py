@@ -11,17 +11,6 @@ from marvel_assets.sources.generated import GeneratedSource
 from marvel_assets_tests.kaggle import SOURCE_COLUMNS
 
 
-def test_the_digest_depends_on_rows_and_seed_alone_and_generates_nothing(tmp_path: Path):
-    # when
-    settings = [(100, 7), (101, 7), (100, 8), (1, 11), (11, 1)]
-    digests = {GeneratedSource(*given, tmp_path, DATASET).digest for given in settings}
-
-    # then
-    assert len(digests) == len(settings)
-    assert GeneratedSource(100, 7, tmp_path / "other", DATASET).digest in digests
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_the_file_holds_the_generators_rows(tmp_path: Path):
     # given
     expected = generate(300, 7)[list(SOURCE_COLUMNS)].rename(columns=SOURCE_COLUMNS)

@@ -25,25 +25,21 @@ def test_generated_is_the_generator_with_its_rows_and_seed(tmp_path: Path):
     assert located("generated", tmp_path) == GeneratedSource(100, 5, tmp_path, DATASET)
 
 
-def test_a_path_is_that_file(tmp_path: Path):
+@pytest.mark.parametrize("folder", ["~", "{home}"])
+def test_a_path_is_that_file_also_from_the_users_folder_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+):
     # given
+    monkeypatch.setenv("HOME", str(tmp_path))
     path = tmp_path / "my characters.csv"
     path.write_bytes(CONTENT)
 
     # when
-    source = located(str(path), tmp_path)
+    setting = f"{folder.format(home=tmp_path)}/my characters.csv"
+    source = located(setting, tmp_path)
 
     # then
-    assert (source.label, source.path) == (str(path), path)
-
-
-def test_a_path_may_begin_at_the_users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    # given
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "characters.csv").write_bytes(CONTENT)
-
-    # then
-    assert located("~/characters.csv", tmp_path).path == tmp_path / "characters.csv"
+    assert (source.label, source.path) == (setting, path)
 
 
 def test_a_url_is_downloaded_and_keeps_its_address_as_its_label(tmp_path: Path):

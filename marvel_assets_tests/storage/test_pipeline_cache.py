@@ -60,19 +60,15 @@ def run(store: PipelineCache, folder: Path, *selection: str, made: FittedPipelin
     )
 
 
-def test_a_kept_pipeline_is_found_by_its_cache_key_as_it_was(store: PipelineCache, kept: FittedPipeline):
-    # then
-    assert store.find(CACHE_KEY) == kept
-    assert store.find("other") is None
-
-
-def test_a_pipeline_that_was_found_predicts_as_the_one_that_was_kept(
+def test_a_kept_pipeline_is_found_by_its_cache_key_and_predicts_as_before(
     store: PipelineCache, kept: FittedPipeline, pipeline: Pipeline
 ):
     # when
-    found = store.find(kept.cache_key)
+    found = store.find(CACHE_KEY)
 
     # then
+    assert found == kept
+    assert store.find("other") is None
     expected = pipeline.predict_proba(ROWS[FEATURES])
     np.testing.assert_array_equal(found.pipeline.predict_proba(ROWS[FEATURES]), expected)
     assert len(np.unique(expected)) > 1

@@ -20,15 +20,6 @@ ANNA_BEN = [("anna", 1), ("ben", 2)]
 ANNA_CLEO = [("anna", 1), ("cleo", 3)]
 
 
-@pytest.fixture
-def tables(tmp_path: Path) -> Tables:
-    return Tables(
-        warehouse=str(tmp_path / "warehouse"),
-        locks=str(tmp_path / "locks"),
-        provenance=str(tmp_path / "provenance"),
-    )
-
-
 def publish(
     tables: Tables, rows: Sequence[tuple[str, int]], provenance: dict[str, Any] | None = None, name: str = NAME
 ) -> WriteResult:

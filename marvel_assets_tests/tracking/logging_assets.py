@@ -82,11 +82,6 @@ def waiting_run(*target: str, **settings: Any) -> Iterator[subprocess.Popen[byte
 
 
 @dg.asset
-def silent(tracking: MlflowTracking) -> None:
-    """Has MLflow at hand and logs nothing."""
-
-
-@dg.asset
 def waiting(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None:
     """Has its run open until it is told to go on."""
     import mlflow

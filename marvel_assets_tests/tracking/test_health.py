@@ -10,23 +10,12 @@ import pytest
 
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.health import check_health
-from marvel_assets_tests.servers.scripted import Answer, own_certificate, serving
+from marvel_assets_tests.servers.scripted import Answer, serving
 
 
 def body(status: int, **content: object) -> Answer:
     text = json.dumps(content).encode()
     return Answer(status, {"Content-Type": "application/json", "Content-Length": str(len(text))}, text)
-
-
-def ready_server(root: str):
-    """The answers of a tracking server that keeps its artifacts there."""
-    experiment = {
-        "experiment_id": "0",
-        "name": "Default",
-        "artifact_location": f"{root}/0",
-        "lifecycle_stage": "active",
-    }
-    return lambda path: body(200, models=[]) if "logged-models" in path else body(200, experiment=experiment)
 
 
 @pytest.mark.parametrize(
@@ -65,34 +54,13 @@ def test_a_server_that_is_away_is_named_with_the_reason(home: ProjectPaths, uri:
     )
 
 
-def test_a_certificate_that_nobody_knows_is_refused(home: ProjectPaths, tmp_path: Path):
-    # given
-    with serving(ready_server(tmp_path.as_uri()), certificate=own_certificate(tmp_path)) as server:
-        # when
-        [told] = check_health(server.url, home.locks)
-
-    # then
-    assert f"MLflow's tracking server at {server.url} can't be reached" in told
-    assert "CERTIFICATE_VERIFY_FAILED" in told
-
-
-@pytest.mark.parametrize("setting", ["MLFLOW_TRACKING_SERVER_CERT_PATH", "MLFLOW_TRACKING_INSECURE_TLS"])
-def test_mlflows_own_settings_of_certificates_count(
-    home: ProjectPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
-):
-    # given
-    certificate = own_certificate(tmp_path)
-    monkeypatch.setenv(setting, str(certificate) if setting.endswith("PATH") else "true")
-    with serving(ready_server(tmp_path.as_uri()), certificate=certificate) as server:
-        # then
-        assert check_health(server.url, home.locks) == []
-
-
 @pytest.mark.parametrize("module", ["botocore", "psycopg"])
 def test_the_package_that_a_store_lacks_is_named(home: ProjectPaths, monkeypatch: pytest.MonkeyPatch, module: str):
     # given
     monkeypatch.setitem(sys.modules, module, None)
-    with serving(ready_server("s3://bucket")) as server:
+    experiment = {"experiment_id": "0", "name": "Default", "artifact_location": "s3://bucket/0"}
+    answers = {"models": [], "experiment": experiment}
+    with serving(lambda _: body(200, **answers)) as server:
         # when
         [told] = check_health(server.url if module == "botocore" else "postgresql://127.0.0.1:1/mlflow", home.locks)
 

@@ -18,7 +18,7 @@ from marvel_assets.tracking.run_tags import RunTags
 from marvel_assets.utils.locks import home_id
 from marvel_assets.utils.run_heartbeat import heartbeat
 from marvel_assets_tests.tracking import logging_assets
-from marvel_assets_tests.tracking.logging_assets import BASIC, CUSTOM, broken, first, second, silent, tracking_of
+from marvel_assets_tests.tracking.logging_assets import BASIC, CUSTOM, broken, first, second, tracking_of
 
 
 def client_of(home: ProjectPaths) -> mlflow.MlflowClient:
@@ -133,14 +133,6 @@ def test_the_run_of_a_step_that_fails_is_failed_however_often_it_is_tried_and_ea
     assert (statuses(home, BASIC), statuses(home, CUSTOM)) == (["FINISHED"], ["FAILED"])
 
 
-def test_an_asset_that_logs_nothing_makes_no_run(home: ProjectPaths):
-    # when
-    materialize(home, silent)
-
-    # then
-    assert client_of(home).get_experiment_by_name(BASIC) is None
-
-
 def test_a_run_that_the_caller_has_open_stays_open_and_is_not_written_to(home: ProjectPaths):
     # given
     client = client_of(home)
@@ -157,14 +149,6 @@ def test_a_run_that_the_caller_has_open_stays_open_and_is_not_written_to(home: P
     assert [run.data.metrics for run in runs_of(home)] == [{"first": 1}]
 
 
-def test_a_dagster_run_that_is_over_leaves_no_lock_under_its_id(home: ProjectPaths):
-    # when
-    result = materialize(home, first)
-
-    # then
-    assert [file for file in home.locks.rglob("*") if result.run_id in str(file)] == []
-
-
 def test_a_deleted_experiment_is_named_together_with_the_way_out(home: ProjectPaths):
     # given
     client = client_of(home)
@@ -175,38 +159,23 @@ def test_a_deleted_experiment_is_named_together_with_the_way_out(home: ProjectPa
         dg.materialize([first], resources={"tracking": tracking_of(home)})
 
 
-def test_the_next_run_ends_what_a_killed_process_left_running(home: ProjectPaths):
+@pytest.mark.parametrize(
+    ("home_of_it", "living", "status"),
+    [({}, "another", "KILLED"), ({}, "earlier", "RUNNING"), ({HOME_ID: "another machine's"}, "another", "RUNNING")],
+    ids=["a killed process", "a living process", "another home"],
+)
+def test_the_next_run_ends_what_killed_processes_of_its_home_left_running_and_no_other(
+    home: ProjectPaths, home_of_it: dict[str, str], living: str, status: str
+):
     # given
-    abandoned = abandoned_run(home)
+    running = abandoned_run(home, **home_of_it)
 
     # when
-    materialize(home, first)
-
-    # then
-    assert client_of(home).get_run(abandoned).info.status == "KILLED"
-
-
-def test_the_next_run_leaves_the_run_of_a_living_process_alone(home: ProjectPaths):
-    # given
-    running = abandoned_run(home)
-
-    # when
-    with heartbeat(home.locks, "earlier"):
+    with heartbeat(home.locks, living):
         materialize(home, first)
 
     # then
-    assert client_of(home).get_run(running).info.status == "RUNNING"
-
-
-def test_runs_of_another_home_in_the_same_store_are_left_alone(home: ProjectPaths):
-    # given
-    foreign = abandoned_run(home, **{HOME_ID: "another machine's"})
-
-    # when
-    materialize(home, first)
-
-    # then
-    assert client_of(home).get_run(foreign).info.status == "RUNNING"
+    assert client_of(home).get_run(running).info.status == status
 
 
 def test_a_completed_model_is_found_by_its_cache_key_alone(home: ProjectPaths):

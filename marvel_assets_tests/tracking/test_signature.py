@@ -122,12 +122,13 @@ def test_the_pipeline_takes_a_table_of_arrow(fitted: Pipeline, sets: dict[str, p
     assert list(fitted.predict(pa.Table.from_pandas(rows))) == list(fitted.predict(rows[FEATURE_NAMES]))
 
 
-def test_the_custom_model_answers_with_a_list_of_words():
-    assert custom_signature(FEATURE_NAMES, OUTPUT_COLUMN).outputs.to_dict() == [
+def test_both_models_take_the_features_in_their_order_and_the_custom_one_answers_with_a_list_of_words():
+    # given
+    basic, custom = basic_signature(FEATURE_NAMES, "Alive"), custom_signature(FEATURE_NAMES, OUTPUT_COLUMN)
+
+    # then
+    assert basic.inputs.input_names() == FEATURE_NAMES
+    assert custom.inputs == basic.inputs
+    assert custom.outputs.to_dict() == [
         {"type": "array", "items": {"type": "string"}, "name": "Survival prediction", "required": True}
     ]
-
-
-def test_the_signature_lists_the_features_in_their_order():
-    assert basic_signature(FEATURE_NAMES, "Alive").inputs.input_names() == FEATURE_NAMES
-    assert custom_signature(FEATURE_NAMES, OUTPUT_COLUMN).inputs == basic_signature(FEATURE_NAMES, "Alive").inputs

@@ -1,6 +1,5 @@
 """Which commit a checkout is told to be."""
 
-import logging
 import subprocess
 from pathlib import Path
 
@@ -41,32 +40,26 @@ def test_a_checkout_with_a_changed_or_a_new_file_is_dirty(checkout: Path, file: 
     assert head_of(checkout)[0] == git(checkout, "rev-parse", "HEAD") + "-dirty"
 
 
-@pytest.fixture
-def warned(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    caplog.set_level(logging.WARNING)
-    return caplog
-
-
-def test_a_folder_inside_another_repository_has_not_that_ones_commit(checkout: Path, warned: pytest.LogCaptureFixture):
+def test_a_folder_inside_another_repository_has_not_that_ones_commit(checkout: Path, caplog: pytest.LogCaptureFixture):
     # given
     inner = checkout / "inner"
     inner.mkdir()
 
     # then
     assert head_of(inner) == ("unknown", "unknown")
-    assert f"{inner}: its commit is unknown (it is inside another repository, {checkout})" in warned.text
-    assert "MARVEL_GIT_SHA" in warned.text
+    assert f"{inner}: its commit is unknown (it is inside another repository, {checkout})" in caplog.text
+    assert "MARVEL_GIT_SHA" in caplog.text
 
 
 def test_without_git_the_commit_is_unknown(
-    checkout: Path, warned: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    checkout: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     # given
     monkeypatch.setenv("PATH", str(tmp_path))
 
     # then
     assert head_of(checkout) == ("unknown", "unknown")
-    assert "'git'" in warned.text
+    assert "'git'" in caplog.text
 
 
 def test_the_dagster_run_is_a_tag_under_its_true_name_and_another_run_beside_it():

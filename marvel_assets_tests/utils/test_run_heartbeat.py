@@ -40,6 +40,12 @@ def test_a_run_is_running_as_long_as_its_process_lives(tmp_path: Path):
     # then
     assert [is_running(tmp_path, "some-run") for _ in range(2)] == [False, False]
 
+    # and the heartbeats of the dead alone are removed
+    with heartbeat(tmp_path, "another-run"):
+        remove_stale(tmp_path)
+        assert is_running(tmp_path, "another-run") is True
+    assert is_running(tmp_path, "some-run") is None
+
 
 def test_a_run_that_ends_by_itself_leaves_no_heartbeat(tmp_path: Path):
     # when
@@ -49,21 +55,6 @@ def test_a_run_that_ends_by_itself_leaves_no_heartbeat(tmp_path: Path):
     # then
     assert is_running(tmp_path, "some-run") is None
     assert list((tmp_path / "runs").iterdir()) == []
-
-
-def test_the_heartbeats_of_the_dead_alone_are_removed(tmp_path: Path):
-    # given
-    process = living(tmp_path)
-    process.kill()
-    process.communicate()
-
-    # when
-    with heartbeat(tmp_path, "another-run"):
-        remove_stale(tmp_path)
-
-        # then
-        assert is_running(tmp_path, "another-run") is True
-    assert is_running(tmp_path, "some-run") is None
 
 
 def test_a_heartbeat_that_can_not_be_read_is_not_taken_for_none(tmp_path: Path):

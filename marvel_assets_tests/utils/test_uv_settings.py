@@ -79,10 +79,6 @@ def test_a_cache_folder_that_cannot_be_made_is_replaced(tmp_path: Path, monkeypa
     # then
     assert uv_settings(PYTHON, tmp_path / "cache")["UV_CACHE_DIR"] == str(tmp_path / "cache")
 
-
-def test_a_cache_folder_that_can_be_made_is_uvs_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    # given
+    # and one that can be made is uv's own
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "not" / "yet"))
-
-    # then
     assert "UV_CACHE_DIR" not in uv_settings(PYTHON, tmp_path / "cache")

@@ -3,19 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from marvel_assets.datasets.marvel_kaggle import DATASET
-from marvel_assets.sources.locate import FileSource
 from marvel_assets.storage.engines.base import Content
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.storage.table_scan import TableNotFoundError
-from marvel_assets_tests.kaggle import SOURCE_COLUMNS
 
 
 @pytest.fixture
@@ -35,18 +29,6 @@ def content_of(engine: DuckDBEngine, *values: str) -> Content:
         return session.fingerprint("made")
 
 
-@settings(max_examples=10, deadline=None)
-@given(st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8")), min_size=1, max_size=5), st.randoms())
-def test_content_leaves_the_row_order_out(tmp_path_factory: pytest.TempPathFactory, values: list[str], chance):
-    # given
-    engine = DuckDBEngine(scratch=str(tmp_path_factory.getbasetemp() / "scratch"))
-    shuffled = list(values)
-    chance.shuffle(shuffled)
-
-    # then
-    assert content_of(engine, *values) == content_of(engine, *shuffled)
-
-
 @pytest.mark.parametrize("other", [("a", "b", "c"), ("a",), ("a", "a"), ("a", "c"), ("a", "c", "c")])
 def test_content_tells_other_rows_apart(engine: DuckDBEngine, other: tuple[str, ...]):
     # given: an even number of equal rows would cancel out in an exclusive or
@@ -55,25 +37,6 @@ def test_content_tells_other_rows_apart(engine: DuckDBEngine, other: tuple[str, 
     # then
     assert content.rows == 3
     assert content_of(engine, *other).digest != content.digest
-
-
-def test_a_source_is_read_with_its_rows_numbered_and_its_columns_renamed(engine: DuckDBEngine, tmp_path: Path):
-    # given
-    path = tmp_path / "rows.csv"
-    pd.DataFrame([{column: f"{column} {row}" for column in SOURCE_COLUMNS} for row in (1, 2)]).to_csv(path, index=False)
-
-    # when
-    with engine.session() as session:
-        session.read_source(FileSource("rows", path, DATASET), "delivered")
-        rows = session.fetchall(
-            "SELECT source_row, PageID, Marital_Status, Height_m FROM delivered ORDER BY source_row"
-        )
-
-    # then
-    assert rows == [
-        (1, "PageID 1", "Marital Status 1", "Height (m) 1"),
-        (2, "PageID 2", "Marital Status 2", "Height (m) 2"),
-    ]
 
 
 def partitioned(folder: Path) -> Path:
@@ -136,21 +99,6 @@ def test_a_table_with_a_missing_or_broken_file_is_named(
         pytest.raises(TableNotFoundError, match=rf"{location} has no readable version 0: .*{file.name}.* Materialise"),
     ):
         session.read_table(location, 0, "found")
-
-
-def test_a_table_takes_the_columns_of_its_newest_rows(engine: DuckDBEngine, tmp_path: Path):
-    # given
-    location = tmp_path / "table"
-    with engine.session() as session:
-        session.create_table_as(digested("a"), "made")
-        session.create_table_as("SELECT 1 AS number, '' AS row_digest", "other_columns")
-        session.write("made", location, "{}")
-
-        # when
-        session.write("other_columns", location, "{}")
-
-    # then
-    assert [field.name for field in DeltaTable(location).schema().fields] == ["number"]
 
 
 def test_a_session_leaves_no_file_even_where_a_statement_fails(engine: DuckDBEngine):

@@ -143,15 +143,6 @@ def relation(*rows: tuple[str, int]) -> str:
     )
 
 
-@pytest.fixture
-def tables(tmp_path: Path) -> Tables:
-    return Tables(
-        warehouse=str(tmp_path / "warehouse"),
-        locks=str(tmp_path / "locks"),
-        provenance=str(tmp_path / "provenance"),
-    )
-
-
 def publish(engine: Engine, tables: Tables, *rows: tuple[str, int]) -> tuple[int, bool]:
     with engine.session() as session:
         session.create_table_as(relation(*rows), "made")
@@ -287,13 +278,6 @@ def test_serverless_compute_which_keeps_no_rows_makes_the_same(
     # then
     assert publish(engines["spark"], tables, ("anna", 1)) == (0, True)
     assert publish(engines["spark"], tables, ("anna", 1)) == (0, False)
-
-
-def test_spark_turns_the_change_data_feed_on_and_records_the_provenance(engines: dict[str, Engine], tables: Tables):
-    # given
-    publish(engines["spark"], tables, ("anna", 1))
-
-    # then
     configuration = DeltaTable(tables.location("c.s.t")).metadata().configuration
     assert configuration["delta.enableChangeDataFeed"] == "true"
     assert tables.latest("c.s.t").provenance == {"made_by": "a test"}
