@@ -20,13 +20,7 @@ def columns_to_score(dataset: Dataset) -> Dataset:
 
 
 def cleaned_rows_sql(dataset: Dataset, first: int, last: int) -> str:
-    """Name, id, features and the reason why a row can't be scored, of ``cleaned_characters``, in the source's order.
-
-    Args:
-        dataset: names the columns.
-        first: the first row's place in the source.
-        last: the last row's place.
-    """
+    """Name, id, features and the reason why it can't be scored, of each row from one place in the source to another."""
     features = ", ".join(f"cleaned.{name}" for name in dataset.by_name)
     return f"""
         SELECT raw.{dataset.display_name}, raw.{dataset.identifier}, {features}, cleaned.reason

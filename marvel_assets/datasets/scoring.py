@@ -55,11 +55,9 @@ def missing_columns(dataset: Dataset, found: Sequence[str]) -> list[str]:
 
 
 def columns_of_other_types(dataset: Dataset, types: Mapping[str, str]) -> list[str]:
-    """The columns to be scored that don't hold text, each with the type that it has instead.
+    """The columns to be scored that don't hold text, each with its type of DESCRIBE.
 
-    Args:
-        dataset: names the columns.
-        types: of all columns, as DESCRIBE returns them. DuckDB and Spark write the same number as different texts.
+    DuckDB and Spark write the same number as different texts.
     """
     return [f"{name} ({types[name]})" for name in required_columns(dataset) if types[name].upper() not in TEXT]
 

@@ -175,12 +175,7 @@ def _accepted(feature: Feature) -> str:
 
 
 def unreadable_numbers_sql(dataset: Dataset, feature: Feature, examples: int) -> tuple[str, str]:
-    """The statements that look for the cells that the rules of a number leave, and that hold none.
-
-    Returns:
-        The statement that counts the cells of ``raw_characters`` that hold something, and those of them that aren't
-        numbers; and the one that takes some of the latter.
-    """
+    """The statements that count a number's cells that hold something and those that aren't numbers, and take some."""
     cell = _number_text(feature.name)
     lost = f"{cell} IS NOT NULL AND NOT coalesce({is_number(cell)}, false)"
     ruled = _ruled(dataset)

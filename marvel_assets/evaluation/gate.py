@@ -59,10 +59,9 @@ class Comparison:
         return None
 
     def warning(self, max_loss: float) -> str | None:
-        """What the interval leaves open, where it includes a loss of more than the margin.
+        """What the interval leaves open: a loss beyond the margin, and how many rows would exclude it.
 
-        The interval narrows with the square root of the rows. The number of rows is the one with which it would
-        exclude the loss for a candidate that is as good as the baseline.
+        The interval narrows with the square root of the rows; the candidate is taken to be as good as the baseline.
         """
         if self.low >= -max_loss:
             return None
@@ -79,16 +78,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Slice:
-    """The test rows that share a value, and how well the candidate ranks them.
-
-    Attributes:
-        column: what the rows are grouped by.
-        value: of that column.
-        rows: how many there are.
-        roc_auc: of the candidate on these rows.
-        low: end of the interval, widened for the number of slices.
-        high: its other end.
-    """
+    """The test rows that share a value of a column, and how well the candidate ranks them, with its interval."""
 
     column: str
     value: str

@@ -27,13 +27,7 @@ TITLES = {
 
 
 def probability_plots(alive: Labels, probability: Probabilities, names: Sequence[str]) -> dict[str, Figure]:
-    """ROC curve, precision against recall, confusion matrix and calibration, by the names of their files.
-
-    Args:
-        alive: 1 or 0, shape (n,).
-        probability: of being alive, shape (n,).
-        names: of the classes 0 and 1.
-    """
+    """ROC curve, precision against recall, confusion matrix and calibration, by the names of their files."""
     from sklearn.calibration import CalibrationDisplay
     from sklearn.metrics import ConfusionMatrixDisplay, PrecisionRecallDisplay, RocCurveDisplay
 
@@ -74,10 +68,7 @@ def contributions(title: str, values: Mapping[str, float], label: str) -> Figure
 def shap_summary(contributions: pd.DataFrame, values: pd.DataFrame, label: str) -> Figure:
     """What each feature adds to the logarithm of the odds of a label: on average, and row by row.
 
-    Args:
-        contributions: a row for each row that was explained, a column for each feature.
-        values: of the same features and rows; their ranks colour the dots.
-        label: whose odds they are.
+    Both frames have a row for each row explained and a column for each feature; the ranks of values colour the dots.
     """
     import matplotlib as mpl
     import numpy as np

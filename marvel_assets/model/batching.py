@@ -30,9 +30,6 @@ def predict_unique_rows(
         rows: its input.
         ask: takes encoded rows and the arguments of ``predict``, and answers each by itself. Default: the classifier's
             ``predict_proba``.
-
-    Returns:
-        An array of shape (n, …), as the answers are.
     """
     import numpy as np
 

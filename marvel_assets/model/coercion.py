@@ -77,33 +77,27 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         check_is_fitted(self)
         frame = _as_frame(X)
         self._check_columns(frame)
-        fill_values = self.fill_values or {}
-        columns = {
-            name: self._coerced(frame[name], name, fill_values.get(name))
-            if name in frame.columns
-            else np.full(len(frame), np.nan)
-            for name in self.feature_names_in_
-        }
+        columns = {name: self._coerced(frame, name) for name in self.feature_names_in_}
         return pd.DataFrame(columns, index=frame.index, copy=False)
 
-    def _coerced(self, column: pd.Series, name: str, fill: str | float | None) -> Any:  # noqa: ANN401
+    def _coerced(self, frame: pd.DataFrame, name: str) -> Any:  # noqa: ANN401
+        fill = (self.fill_values or {}).get(name)
+        if name not in frame.columns:
+            return np.full(len(frame), np.nan)
         if name in self.numeric_features_:
-            return _numbers(column, name, np.nan if fill is None else float(fill))
-        return self._texts(column, name, fill)
+            return _numbers(frame[name], name, np.nan if fill is None else float(fill))
+        return self._texts(frame[name], name, fill)
 
     def _texts(self, column: pd.Series, name: str, fill: object) -> Any:  # noqa: ANN401
         places, distinct = _factorized(column, name, "text")
         for value in distinct:
             if not isinstance(value, str):
                 raise _unusable(value, name, "text")
-        texts = [self._text(value, name, fill) for value in distinct]
+        spellings = (self.spellings or {}).get(name, {})
+        stripped = [value.strip(self.blanks) for value in distinct]
+        texts = [fill if text in self.missing_texts else spellings.get(text.lower(), text) for text in stripped]
         is_plain = column.dtype == np.dtype(object) and (fill is None or -1 not in places) and texts == distinct
         return column if is_plain else np.array([*texts, fill], dtype=object)[places]
-
-    def _text(self, value: str, name: str, fill: object) -> object:
-        text = value.strip(self.blanks)
-        spellings = (self.spellings or {}).get(name, {})
-        return fill if text in self.missing_texts else spellings.get(text.lower(), text)
 
     def _check_columns(self, frame: pd.DataFrame) -> None:
         features = list(self.feature_names_in_)

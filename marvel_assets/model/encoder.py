@@ -6,11 +6,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 import pandas as pd
-from sklearn.base import (
-    BaseEstimator,
-    OneToOneFeatureMixin,
-    TransformerMixin,
-)
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 if TYPE_CHECKING:
@@ -62,13 +58,6 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
     def fit(self, X: pd.DataFrame | npt.ArrayLike, y: object = None) -> Self:  # noqa: ARG002, N803
         """Learn the categories of each column to encode.
 
-        Args:
-            X: frame or array of shape (n_samples, n_features), with at least one row.
-            y: ignored.
-
-        Returns:
-            This transformer.
-
         Raises:
             ValueError: X has no row or isn't a table, two of its columns share a name, or one of ``columns`` isn't in
                 it; the message names the column.
@@ -78,31 +67,16 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         if len(table) == 0:
             raise ValueError("Found no rows to learn categories from: a minimum of 1 is required")
         return self._fit_counts(
-            {
-                name: _counted(*_factorized(_column(table, position), name), name)
-                for position, name in self._columns_to_encode()
-            }
+            {name: _counted(_column(table, position), name) for position, name in self._columns_to_encode()}
         )
 
     def fit_counts(self, names: Sequence[str], counts: Mapping[str, Mapping[Category, int]]) -> Self:
-        """Learn what ``fit`` would learn from rows of which only the numbers are known.
-
-        Args:
-            names: the columns of the rows, in their order.
-            counts: for each column to encode, how often each of its categories occurs.
-
-        Returns:
-            This transformer.
-        """
+        """Learn what ``fit`` would learn from rows with these columns, in which categories occur so often."""
         self._validated(pd.DataFrame(columns=list(names)), reset=True)
         return self._fit_counts({name: counts[name] for _, name in self._columns_to_encode()})
 
     def transform(self, X: pd.DataFrame | npt.ArrayLike) -> Any:  # noqa: ANN401, N803
-        """Replace the values of the encoded columns by their codes.
-
-        Args:
-            X: frame or array of shape (n_samples, n_features) with the columns of ``fit``, in their order. It
-                is left as it is. A frame may have no rows.
+        """Replace the values of the encoded columns by their codes; X is left as it is.
 
         Returns:
             For a frame, a new frame with the same index and columns: the encoded columns as int32, the others
@@ -162,12 +136,7 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         # The last entry is the one that place -1, a missing cell, picks.
         return np.append(self.codes_of(distinct, name), np.int32(UNKNOWN))[places]
 
-    def _validated(
-        self,
-        X: pd.DataFrame | npt.ArrayLike,  # noqa: N803
-        *,
-        reset: bool,
-    ) -> pd.DataFrame | npt.NDArray[Any]:
+    def _validated(self, X: pd.DataFrame | npt.ArrayLike, *, reset: bool) -> pd.DataFrame | npt.NDArray[Any]:  # noqa: N803
         """Check shape and column names as scikit-learn does, and keep a frame a frame."""
         if isinstance(X, pd.DataFrame):
             validate_data(self, X, reset=reset, skip_check_array=True)
@@ -197,8 +166,9 @@ def _factorized(values: npt.NDArray[Any] | ExtensionArray, name: str) -> tuple[n
     return places, distinct.tolist()
 
 
-def _counted(places: npt.NDArray[np.intp], distinct: list[Any], name: str) -> dict[Category, int]:
+def _counted(values: npt.NDArray[Any] | ExtensionArray, name: str) -> dict[Category, int]:
     """How often each category of a column occurs."""
+    places, distinct = _factorized(values, name)
     counts = np.bincount(places[places >= 0], minlength=len(distinct))
     return {_category(value, name): int(count) for value, count in zip(distinct, counts, strict=True)}
 

@@ -18,18 +18,11 @@ STRONGEST = 3
 
 
 def explain(pipeline: Pipeline, features: pd.DataFrame, labels: Sequence[str]) -> dict[str, list[Any]]:
-    """What each feature adds to the raw score of each row.
-
-    The raw score is the logarithm of the odds of the second label. The base value, which is the same for all rows, and
-    a row's contributions add up to it.
-
-    Args:
-        pipeline: of ``build_pipeline``, fitted.
-        features: its input, with at least one row.
-        labels: the words for the classes 0 and 1.
+    """What each feature adds to the raw score of each row, the logarithm of the odds of the second label.
 
     Returns:
-        ``base_value``, ``contributions`` by feature, and ``why``: the strongest of them in words.
+        ``base_value``, the same for all rows; ``contributions`` by feature, which add up with it to the raw score; and
+        ``why``, the strongest of them in words.
 
     Raises:
         ValueError: the pipeline's kind of classifier has no exact contributions.

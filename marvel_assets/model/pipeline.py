@@ -24,11 +24,7 @@ TRUSTED_TYPES = (
 
 
 def default_threads() -> int:
-    """One for each core that this process may use.
-
-    Threads of LightGBM and of scikit-learn (OpenMP's) spin while they wait for each other. The package bounds that
-    (``GOMP_SPINCOUNT``), so that a fit beside other busy processes takes no longer than with one thread.
-    """
+    """One for each core that this process may use; ``GOMP_SPINCOUNT`` bounds how long OpenMP's threads spin."""
     import joblib
 
     return int(joblib.cpu_count())

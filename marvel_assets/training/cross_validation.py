@@ -56,19 +56,9 @@ def folds(training: TrainingRows, target: str, splits: int, repeats: int, seed: 
 
 
 def scores(
-    config: ProjectConfig,
-    training: TrainingRows,
-    parts: Sequence[tuple[Places, Places]],
-    threads: int,
+    config: ProjectConfig, training: TrainingRows, parts: Sequence[tuple[Places, Places]], threads: int
 ) -> Iterator[Score]:
-    """Fit as configured on each part's fitted rows, and judge it on those held out.
-
-    Args:
-        config: the way to fit.
-        training: all rows.
-        parts: as ``folds`` makes them.
-        threads: how many a fit uses.
-    """
+    """Fit as configured on the fitted rows of each of the ``folds``, and judge it on those held out."""
     from sklearn.metrics import log_loss, roc_auc_score
 
     from marvel_assets.training.fit import fit_from_config

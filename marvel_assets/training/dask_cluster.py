@@ -35,13 +35,7 @@ class WorkersError(RuntimeError):
 
 @dataclass(frozen=True)
 class Workers:
-    """Processes that fit together.
-
-    Attributes:
-        client: of their scheduler.
-        addresses: in the order of their parts.
-        where: the scheduler's address, for people.
-    """
+    """Processes that fit together, in the order of their parts, at a scheduler's address."""
 
     client: Client
     addresses: tuple[str, ...]

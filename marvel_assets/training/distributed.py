@@ -36,13 +36,7 @@ NETWORK_LINES = re.compile(
 
 
 class DistributedFit(NamedTuple):
-    """What came of it.
-
-    Attributes:
-        pipeline: fitted; like any other.
-        rows: how many it was fitted on.
-        rows_digest: of these rows, by ``rows_digest``.
-    """
+    """The fitted pipeline, with the number and the digest of the rows that it was fitted on."""
 
     pipeline: Pipeline
     rows: int
@@ -66,13 +60,7 @@ class PartSummary(NamedTuple):
 
 
 class EncodedPart(NamedTuple):
-    """The rows of one worker, encoded by an encoder that knows these rows alone.
-
-    Attributes:
-        matrix: a row for each character, a column for each feature.
-        target: the column to learn.
-        summary: what leaves the worker.
-    """
+    """The rows of one worker, encoded by an encoder that knows these rows alone; ``summary`` leaves the worker."""
 
     matrix: Matrix
     target: npt.NDArray[np.int32]
@@ -87,12 +75,12 @@ def fit_on_workers(
     features: Sequence[str],
     target: str,
 ) -> DistributedFit:
-    """Fit a pipeline that ``build_pipeline`` made, each part on the worker of the same place.
+    """Fit a pipeline of ``build_pipeline``, each part on the worker of the same place.
 
     The fit is the same, bit for bit, for the same parts in the same order, wherever the workers are.
 
     Args:
-        client: of the Dask cluster; it must keep ``who_has`` in the workers' order, on which LightGBM's ranks depend.
+        client: an ``OrderedClient`` of the Dask cluster.
         workers: addresses.
         parts: what each of them reads.
         pipeline: unfitted.
@@ -110,7 +98,11 @@ def fit_on_workers(
     summaries: list[PartSummary] = client.gather(client.map(attrgetter("summary"), encoded, pure=False))
     _check_classes(summaries, target)
     pipeline.named_steps["coerce"].fit(summaries[0].no_rows)
-    encoder.fit_counts(features, added_up(summaries))
+    counts: defaultdict[str, Counter[Any]] = defaultdict(Counter)
+    for summary in summaries:
+        for name, found in summary.counts.items():
+            counts[name].update(found)
+    encoder.fit_counts(features, counts)
     matrices = [
         client.submit(recoded, part, features, encoder, workers=[worker], pure=False)
         for worker, part in zip(workers, encoded, strict=True)
@@ -142,15 +134,6 @@ def encode_part(part: TableScan, pipeline: Pipeline, features: Sequence[str], ta
         matrix = encoded.to_numpy(np.float64)
     alive = frame[target].to_numpy(np.int32)
     return EncodedPart(matrix, alive, PartSummary(counts, np.unique(alive).tolist(), sum_of_rows(frame), no_rows))
-
-
-def added_up(summaries: Sequence[PartSummary]) -> dict[str, Counter[Any]]:
-    """How often each category of each encoded column occurs in all parts together."""
-    total: defaultdict[str, Counter[Any]] = defaultdict(Counter)
-    for summary in summaries:
-        for name, counts in summary.counts.items():
-            total[name].update(counts)
-    return total
 
 
 def recoded(part: EncodedPart, features: Sequence[str], encoder: CatToIntTransformer) -> Matrix:

@@ -58,10 +58,7 @@ def find_best_iteration(
 
 
 def is_held_out(ids: Iterable[str], share: float) -> npt.NDArray[np.bool_]:
-    """Which rows are held out.
-
-    The ids are hashed anew for it: their plain hash has chosen the split already.
-    """
+    """Which rows are held out, by a hash of their ids other than the one that chose the test rows."""
     import numpy as np
 
     bound = int(share * 2**32)

@@ -43,11 +43,11 @@ def fit_from_config(
     """Build the pipeline that a configuration describes, and fit it on training rows.
 
     Args:
-        config: features, model, and how categories are taken, and whether the number of trees is to be found.
+        config: features, model, how categories are taken, and whether the number of trees is to be found.
         rows: features and target.
-        ids: of the rows; needed where the number of trees is to be found.
+        ids: of the rows; needed for early stopping alone.
         threads: how many the fit uses.
-        report: takes lines that tell how far the fit is.
+        report: takes lines that say how far the fit is.
 
     Raises:
         ValueError: the rows don't do for a fit, naming column or key.

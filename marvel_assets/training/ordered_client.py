@@ -8,16 +8,14 @@ from distributed import Client
 
 
 class OrderedClient(Client):  # type: ignore[misc]
-    """Tells who has what in the order of the workers.
+    """Reports who has what in the order of the workers.
 
     ``lightgbm.dask`` numbers its machines as ``who_has`` names them, and Dask asks for a set of keys: the order would
     be another one in each process, and with it the trees in their last bits.
-
-    Attributes:
-        order: the workers' addresses.
     """
 
     order: tuple[str, ...] = ()
+    """The workers' addresses."""
 
     def who_has(self, futures: Any = None, **options: Any) -> dict[str, tuple[str, ...]]:  # noqa: ANN401
         """The workers that hold each result, those of the first worker first."""

@@ -64,12 +64,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a study has found so far.
-
-    Attributes:
-        trials: all that were tried to the end, in order.
-        configured: the scores of the configured parameters on the same folds.
-    """
+    """All trials of a study that ended, in order, and the configured parameters' scores on the same folds."""
 
     trials: tuple[Trial, ...]
     configured: Score
@@ -90,8 +85,7 @@ def search(
     """Try parameters until there are as many trials as asked for, or the time is up; at least one is tried.
 
     Args:
-        config: features, the parameters to compare with, and whether the number of trees is found by early stopping:
-            if so it is not part of the search.
+        config: features, and the parameters to compare with; with early stopping, trees are not searched for.
         training: the rows to cross-validate on.
         budget: how much is tried.
         storage: SQLite file of the study; one of an earlier call with the same rows and settings goes on.
@@ -142,22 +136,13 @@ def search(
 
 def suggested(trial: optuna.Trial, config: ProjectConfig) -> ProjectConfig:
     """What the study tries next; what it has no say in stays as configured."""
-    return config.model_copy(
-        update={
-            "model": config.model.suggest(trial, trees=config.early_stopping is None),
-            "native_categories": trial.suggest_categorical("native_categories", [False, True]),
-        }
-    )
+    model = config.model.suggest(trial, trees=config.early_stopping is None)
+    native = trial.suggest_categorical("native_categories", [False, True])
+    return config.model_copy(update={"model": model, "native_categories": native})
 
 
 def to_yaml(result: SearchResult, comparison: HoldoutComparison, rows: str) -> str:
-    """The best parameters as they are pasted into the project's configuration, with what is known of them.
-
-    Args:
-        result: of the study.
-        comparison: on the rows held out.
-        rows: which rows were searched on, for a person.
-    """
+    """The best parameters as a block for the project's configuration; ``rows`` says which were searched on."""
     import yaml
 
     advice = (
@@ -172,15 +157,12 @@ def to_yaml(result: SearchResult, comparison: HoldoutComparison, rows: str) -> s
         f"# {advice}",
     ]
     best = result.best.config
-    proposed = {
-        "model": best.model.model_dump(exclude_none=True),
-        "native_categories": best.native_categories,
-    }
+    proposed = {"model": best.model.model_dump(exclude_none=True), "native_categories": best.native_categories}
     return "\n".join(lines) + "\n" + yaml.safe_dump(proposed, sort_keys=False)
 
 
 def trials_table(result: SearchResult) -> pd.DataFrame:
-    """All finished trials as a frame: one row a trial, with its scores, seconds and parameters."""
+    """All finished trials: one row each, with scores, seconds and parameters."""
     import pandas as pd
 
     return pd.DataFrame(

@@ -66,15 +66,7 @@ class Estimator(BaseModel, ABC):
     @staticmethod
     @abstractmethod
     def fit_arguments(classifier: Classifier, categories: Sequence[str]) -> dict[str, Any]:
-        """Have an unfitted classifier treat codes as names, not numbers, with -1 for missing.
-
-        Args:
-            classifier: of ``build``.
-            categories: the columns of these codes.
-
-        Returns:
-            What ``fit`` is then called with, besides rows and target.
-        """
+        """What ``fit`` is called with so that it treats the codes in these columns as names, with -1 for missing."""
 
     @staticmethod
     def progress_arguments(report: Callable[[int], None]) -> dict[str, Any]:  # noqa: ARG004
@@ -103,12 +95,7 @@ class Estimator(BaseModel, ABC):
 
     @abstractmethod
     def suggest(self, trial: optuna.Trial, *, trees: bool) -> Self:
-        """The arguments that a search tries next; those that it has no say in stay as they are.
-
-        Args:
-            trial: of the search.
-            trees: whether the number of trees is part of it.
-        """
+        """The arguments that a search tries next, ``trees`` among them or not; others stay as they are."""
 
     @staticmethod
     @abstractmethod
@@ -128,25 +115,12 @@ class Estimator(BaseModel, ABC):
         rows: pd.DataFrame,
         **arguments: Any,  # noqa: ANN401
     ) -> npt.NDArray[np.float64]:
-        """The probabilities of class 1 by the first so many trees alone: (n, steps).
-
-        Args:
-            classifier: fitted.
-            steps: numbers of trees, in rising order.
-            rows: encoded.
-            arguments: of ``predict_arguments``.
-        """
+        """The probabilities of class 1 by the first so many trees alone, in rising order: (n, steps)."""
 
     @staticmethod
     @abstractmethod
     def importances(classifier: Classifier, rows: pd.DataFrame, target: pd.Series) -> Mapping[str, float]:
-        """How much each feature matters, by name.
-
-        Args:
-            classifier: fitted.
-            rows: encoded, that it has not seen.
-            target: theirs.
-        """
+        """How much each feature matters to a fitted classifier, by name, on encoded rows that it has not seen."""
 
     @staticmethod
     def contributions(classifier: Classifier, rows: pd.DataFrame, **arguments: Any) -> npt.NDArray[np.float64]:  # noqa: ANN401, ARG004
