@@ -7,33 +7,19 @@ import pytest
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 
 
-@pytest.mark.parametrize("value", [None, ""])
-def test_it_lies_beside_the_package_where_nothing_else_is_said(monkeypatch: pytest.MonkeyPatch, value: str | None):
-    # given
-    monkeypatch.delenv("MARVEL_HOME", raising=False)
-    if value is not None:
-        monkeypatch.setenv("MARVEL_HOME", value)
-
-    # then
-    assert ProjectPaths.from_environment().root == PROJECT_ROOT / ".marvel"
-
-
-def test_a_relative_path_does_not_depend_on_where_later_steps_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("value", "expected"), [("", PROJECT_ROOT / ".marvel"), ("here", "here"), ("~/there", "there")]
+)
+def test_the_home_is_what_is_named_else_beside_the_package(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: str, expected: Path | str
+):
     # given
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MARVEL_HOME", "here")
-
-    # then
-    assert ProjectPaths.from_environment().root == tmp_path / "here"
-
-
-def test_a_tilde_is_the_users_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    # given
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("MARVEL_HOME", "~/marvel")
+    monkeypatch.setenv("MARVEL_HOME", value)
 
     # then
-    assert ProjectPaths.from_environment().root == tmp_path / "marvel"
+    assert ProjectPaths.from_environment().root == tmp_path / expected
 
 
 def test_preparing_again_brings_the_settings_up_to_date_and_keeps_the_rest(tmp_path: Path):

@@ -22,26 +22,9 @@ TEST_HASH_BOUND = "33333333"
 """An id is a test id where the first digits of its MD5 are below these: a fifth of all ids."""
 
 PANDAS_MISSING = (
-    "",
-    "#N/A",
-    "#N/A N/A",
-    "#NA",
-    "-1.#IND",
-    "-1.#QNAN",
-    "-NaN",
-    "-nan",
-    "1.#IND",
-    "1.#QNAN",
-    "<NA>",
-    "N/A",
-    "NA",
-    "NULL",
-    "NaN",
-    "None",
-    "n/a",
-    "nan",
-    "null",
-)
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+    "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
+)  # fmt: skip
 """Cells that count as missing unless a data set says otherwise: what ``pandas.read_csv`` takes so by default."""
 
 BLANKS = " \t\r\n\u00a0\u2007\u202f"

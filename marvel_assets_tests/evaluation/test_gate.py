@@ -11,12 +11,7 @@ from scipy.stats import binom
 from sklearn.metrics import roc_auc_score
 
 from marvel_assets.config import Gate
-from marvel_assets.evaluation.gate import (
-    Comparison,
-    GateResult,
-    compare,
-    evaluate_gate,
-)
+from marvel_assets.evaluation.gate import Comparison, GateResult, compare, evaluate_gate
 from marvel_assets.evaluation.model_card import gate_report
 from marvel_assets.evaluation.roc_auc import Ranking, delong_interval
 from marvel_assets_tests.faults.scale import amount
@@ -54,30 +49,21 @@ class World:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_better_challenger_passes(seed: int):
+def test_a_better_challenger_passes_and_a_worse_one_is_refused_with_both_figures(seed: int):
     # given
     world = World(seed)
+    sure, blurred = world.model(SURE), world.model(BLURRED)
 
     # when
-    result = evaluate_gate(world.rows, world.alive, world.model(SURE), {"champion": world.model(BLURRED)}, QUICK)
+    better = evaluate_gate(world.rows, world.alive, sure, {"champion": blurred}, QUICK)
+    worse = evaluate_gate(world.rows, world.alive, blurred, {"champion": sure}, QUICK)
 
     # then
-    assert result.passed, result.reason
-    assert result.comparisons[0].low > 0
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_a_worse_challenger_is_refused_with_both_figures_and_the_interval(seed: int):
-    # given
-    world = World(seed)
-
-    # when
-    result = evaluate_gate(world.rows, world.alive, world.model(BLURRED), {"champion": world.model(SURE)}, QUICK)
-
-    # then
-    assert not result.passed
-    assert result.reason.startswith(f"ROC AUC {result.comparisons[0].candidate:.3f}, champion ")
-    assert result.comparisons[0].high < 0
+    assert better.passed, better.reason
+    assert better.comparisons[0].low > 0
+    assert not worse.passed
+    assert worse.reason.startswith(f"ROC AUC {worse.comparisons[0].candidate:.3f}, champion ")
+    assert worse.comparisons[0].high < 0
 
 
 def test_an_equal_challenger_is_wholly_below_zero_as_seldom_as_the_interval_says():
@@ -102,6 +88,12 @@ def test_an_equal_challenger_is_wholly_below_zero_as_seldom_as_the_interval_says
 )
 def test_a_loss_beyond_the_margin_and_a_certain_loss_are_refused(comparison: Comparison, failure: str | None):
     assert comparison.failure(0.005) == (None if failure is None else f"{comparison}: {failure}")
+
+
+def test_a_comparison_reads_as_a_sentence():
+    assert str(Comparison(0.691, 0.699, -0.013, -0.003, rows=18_000)) == (
+        "ROC AUC 0.691, champion 0.699, difference \N{MINUS SIGN}0.008 [\N{MINUS SIGN}0.013, \N{MINUS SIGN}0.003]"
+    )
 
 
 def test_few_rows_pass_with_a_warning_that_says_how_many_would_do():
@@ -206,10 +198,9 @@ def test_a_slice_below_the_floor_by_chance_passes_with_a_warning():
     world.rows["Gender"] = "Male"
     weak = world.model(LOST)
     weak = weak if evaluate_gate(world.rows, world.alive, weak, {}, QUICK).slices[0].roc_auc < 0.5 else 1 - weak
-    generous = Gate(thresholds={})
 
     # when
-    result = evaluate_gate(world.rows, world.alive, weak, {}, generous)
+    result = evaluate_gate(world.rows, world.alive, weak, {}, Gate(thresholds={}))
 
     # then
     assert result.passed, result.reason
@@ -246,12 +237,6 @@ def test_the_area_of_a_draw_is_scikit_learns_on_the_repeated_rows(drawn: list[tu
     # then
     expected = roc_auc_score(repeated, np.repeat(probability, times)) if 0 < repeated.sum() < len(repeated) else 0.5
     assert found == pytest.approx(expected)
-
-
-def test_the_reason_reads_as_a_sentence():
-    assert str(Comparison(0.691, 0.699, -0.013, -0.003, rows=18_000)) == (
-        "ROC AUC 0.691, champion 0.699, difference \N{MINUS SIGN}0.008 [\N{MINUS SIGN}0.013, \N{MINUS SIGN}0.003]"
-    )
 
 
 def test_a_result_survives_the_tag_that_keeps_it():

@@ -7,11 +7,10 @@ FACTS = ModelCardData("m-1", DATASET, "t@v0", "s@v0", ["Height"], {}, {}, {}, ["
 LINK = "get-artifact?path=plots%2Froc_curve.png&run_uuid=r-1"
 
 
-def test_pictures_are_what_mlflows_server_hands_out():
-    # then
-    assert f"![roc_curve]({LINK})" in model_card(FACTS)
+def test_pictures_are_what_mlflows_server_hands_out_and_have_full_links_on_other_pages():
+    # when
+    card = model_card(FACTS)
 
-
-def test_on_other_pages_the_links_are_full():
     # then
-    assert f"![roc_curve](http://127.0.0.1:5000/{LINK})" in with_full_links(model_card(FACTS), "http://127.0.0.1:5000/")
+    assert f"![roc_curve]({LINK})" in card
+    assert f"![roc_curve](http://127.0.0.1:5000/{LINK})" in with_full_links(card, "http://127.0.0.1:5000/")

@@ -34,28 +34,19 @@ def processes_of(workers: Workers) -> dict[str, int]:
     return dict(workers.client.run(os.getpid, workers=list(workers.addresses)))
 
 
-def test_as_many_processes_as_asked_for_are_started(workers: Workers):
+def test_as_many_processes_as_asked_for_are_started_and_listen_on_the_loopback_interface_alone(workers: Workers):
     # when
     processes = processes_of(workers)
-
-    # then
-    assert len(set(processes.values()) - {os.getpid()}) == 2
-    assert tuple(processes) == workers.addresses
-
-
-def test_scheduler_and_workers_listen_on_the_loopback_interface_alone(workers: Workers):
-    # given
-    processes = [psutil.Process(), *map(psutil.Process, processes_of(workers).values())]
-
-    # when
     listening = [
         connection.laddr.ip
-        for process in processes
+        for process in (psutil.Process(), *map(psutil.Process, processes.values()))
         for connection in process.net_connections("inet")
         if connection.status == psutil.CONN_LISTEN
     ]
 
     # then
+    assert len(set(processes.values()) - {os.getpid()}) == 2
+    assert tuple(processes) == workers.addresses
     assert len(listening) >= 3
     assert set(listening) == {"127.0.0.1"}
 

@@ -66,11 +66,15 @@ def generate(rows: int, seed: int) -> pd.DataFrame:
     height[rng.random(rows) < values.GIANT_RATE] = values.GIANT_HEIGHT
     weight = _measures(rng, (4000, 16000), values.UNPARSEABLE_WEIGHTS, rows)
 
-    with_gaps = {
+    columns = {
+        "": np.arange(rows).astype(str),
         "PageID": np.where(lost_id, "", page_id),
+        "Name": name,
         "Universe": universe,
+        "URL": "https://example.org/wiki/" + page_in_url,
         "Identity": identity,
         "Gender": gender,
+        "Alive": fate,
         "Marital Status": marital_status,
         "Teams": np.where(in_team, teams, ""),
         "Height (m)": np.where(measured, height, ""),
@@ -78,23 +82,9 @@ def generate(rows: int, seed: int) -> pd.DataFrame:
         "Origin": origin,
         "Creators": np.where(rng.random(rows) < values.CREATORS_RATE, creators, ""),
     }
-    marked = {column: _with_missing_markers(rng, cells) for column, cells in with_gaps.items()}
-    columns = {
-        "": np.arange(rows).astype(str),
-        "PageID": marked["PageID"],
-        "Name": name,
-        "Universe": marked["Universe"],
-        "URL": "https://example.org/wiki/" + page_in_url,
-        "Identity": marked["Identity"],
-        "Gender": marked["Gender"],
-        "Alive": fate,
-        "Marital Status": marked["Marital Status"],
-        "Teams": marked["Teams"],
-        "Height (m)": marked["Height (m)"],
-        "Weight (kg)": marked["Weight (kg)"],
-        "Origin": marked["Origin"],
-        "Creators": marked["Creators"],
-    }
+    for column, cells in columns.items():
+        if column not in ("", "Name", "URL", "Alive"):  # these have no gaps
+            columns[column] = _with_missing_markers(rng, cells)
     return pd.DataFrame(columns, dtype=object)
 
 
