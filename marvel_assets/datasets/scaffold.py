@@ -110,62 +110,57 @@ def _declaration(
     file: Path, columns: Sequence[Column], identifier: Column, target: Column, features: Sequence[Column], encoding: str
 ) -> str:
     zero, one = sorted(target.commonest)
-    left_out = [column.delivered for column in columns if column not in (identifier, target, *features)]
-    lines = [
-        f'"""The rows of {file.name}."""'.replace("\\", "/"),
-        "",
-        "from marvel_assets.datasets.base import Dataset, Feature, Target",
-        "",
-        "DATASET = Dataset(",
-        "    package=__name__,",
-        '    schema_name=__name__.rpartition(".")[2],',
-        "    # The columns of the source, and their names in the tables.",
-        "    source_columns={",
-        *(f"        {_literal(column.delivered)}: {_literal(column.name)}," for column in columns),
-        "    },",
-        "    # Guessed: it has a value of its own in each row. A hash of it decides which rows are test rows.",
-        f"    identifier={_literal(identifier.name)},",
-        f"    display_name={_literal(identifier.name)},",
-        f"    description={_literal(f'Predicts {target.delivered}.')},",
-        *(
-            [f"    # Left out, since they have no values or few that repeat: {', '.join(map(_literal, left_out))}."]
-            if left_out
-            else []
-        ),
-        "    features=(",
-        *(line for column in features for line in _feature(column)),
-        "    ),",
-        "    target=Target(",
-        f"        name={_literal(target.name)},",
-        f"        source={_literal(target.name)},",
-        "        # Guessed: the model predicts the probability of the second value.",
-        f"        values={_literal((zero, one))},",
-        f"        labels={_literal((zero, one))},",
-        f"        answer={_literal(f'{target.delivered} prediction')},",
-        "    ),",
-        *([f"    encoding={_literal(encoding)},  # guessed: the file is not UTF-8"] if encoding != "utf-8" else []),
-        ")",
-    ]
-    return "\n".join(lines) + "\n"
+    others = [column.delivered for column in columns if column not in (identifier, target, *features)]
+    left_out = f"    # Left out, since they have no values or few that repeat: {', '.join(map(_literal, others))}.\n"
+    encoded = f"    encoding={_literal(encoding)},  # guessed: the file is not UTF-8\n"
+    names = "\n".join(f"        {_literal(column.delivered)}: {_literal(column.name)}," for column in columns)
+    title = f'"""The rows of {file.name}."""'.replace("\\", "/")
+    return f"""{title}
+
+from marvel_assets.datasets.base import Dataset, Feature, Target
+
+DATASET = Dataset(
+    package=__name__,
+    schema_name=__name__.rpartition(".")[2],
+    # The columns of the source, and their names in the tables.
+    source_columns={{
+{names}
+    }},
+    # Guessed: it has a value of its own in each row. A hash of it decides which rows are test rows.
+    identifier={_literal(identifier.name)},
+    display_name={_literal(identifier.name)},
+    description={_literal(f"Predicts {target.delivered}.")},
+{left_out if others else ""}    features=(
+{"".join(map(_feature, features))}    ),
+    target=Target(
+        name={_literal(target.name)},
+        source={_literal(target.name)},
+        # Guessed: the model predicts the probability of the second value.
+        values={_literal((zero, one))},
+        labels={_literal((zero, one))},
+        answer={_literal(f"{target.delivered} prediction")},
+    ),
+{encoded if encoding != "utf-8" else ""})
+"""
 
 
-def _feature(column: Column) -> Iterable[str]:
-    kind = "number" if column.is_number else "text"
-    first, second = (*column.commonest, *column.commonest)[:2]
-    examples = (_first_number(column.commonest), None) if column.is_number else (first, second)
-    yield "        Feature("
-    yield f"            name={_literal(column.name)},"
+def _feature(column: Column) -> str:
     values = ", ".join(_literal(value[:40]) for value in column.commonest[:3])
-    yield f"            # {column.distinct:,} values, such as {values}"
-    yield f"            kind={_literal(kind)},"
-    yield f"            source={_literal(column.name)},"
-    yield f"            description={_literal(f'{column.delivered}, as delivered.')},"
-    yield f"            examples={_literal(examples)},"
+    kind, ending = "number", ""
+    examples: tuple[object, ...] = (_first_number(column.commonest), None)
     if not column.is_number:
-        yield '            missing="Unknown",'
-        if column.distinct <= MAX_SLICES:
-            yield "            has_slices=True,"
-    yield "        ),"
+        kind, examples = "text", (*column.commonest, *column.commonest)[:2]
+        ending = '            missing="Unknown",\n'
+        ending += "            has_slices=True,\n" if column.distinct <= MAX_SLICES else ""
+    return f"""        Feature(
+            name={_literal(column.name)},
+            # {column.distinct:,} values, such as {values}
+            kind={_literal(kind)},
+            source={_literal(column.name)},
+            description={_literal(f"{column.delivered}, as delivered.")},
+            examples={_literal(examples)},
+{ending}        ),
+"""
 
 
 def _literal(value: object) -> str:
