@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from marvel_assets.spark.connect import check_compute, check_reachable
 from marvel_assets.spark.java import SparkError, find_java
 from marvel_assets.spark.local import LocalJvm
+from marvel_assets.utils.databricks import databricks_config
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -94,7 +94,7 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
         elif self.mode == "local":
             find_java()
         elif self.mode == "connect":
-            check_reachable(self.url or "", CONNECT_SECONDS)
+            _check_reachable(self.url or "")
 
     def _local(self) -> SparkSession:
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
@@ -124,6 +124,52 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
             )
             raise SparkError(f"Databricks Connect ({where}) gave no session: {error}.") from error
         return session
+
+
+def _check_reachable(url: str) -> None:
+    """Look whether a Spark Connect server answers: PySpark's own client would try for minutes, and name no address.
+
+    Raises:
+        SparkError: naming the address and what is wrong with it.
+    """
+    import grpc
+    from pyspark.errors import PySparkException
+    from pyspark.sql.connect.client import DefaultChannelBuilder
+
+    address = url.partition(";")[0]
+    try:
+        # With the client's own idea of encryption and tokens.
+        with DefaultChannelBuilder(url).toChannel() as channel:
+            grpc.channel_ready_future(channel).result(timeout=CONNECT_SECONDS)
+    except (PySparkException, ValueError) as error:
+        raise SparkError(f"{address} is not an address like sc://host:port (MARVEL_SPARK_URL).") from error
+    except grpc.FutureTimeoutError as error:
+        raise SparkError(
+            f"No Spark Connect server answers at {address} within {CONNECT_SECONDS} s. Start one with "
+            "`make spark-server`, or name another in MARVEL_SPARK_URL."
+        ) from error
+
+
+def check_compute(profile: str | None) -> None:
+    """Look whether something says on what Databricks Connect is to run: it would find out after a minute's imports.
+
+    Args:
+        profile: of the Databricks configuration; without one, the client takes an address in SPARK_REMOTE first.
+
+    Raises:
+        SparkError: there are no credentials, or no compute is named.
+    """
+    if profile is None and os.environ.get("SPARK_REMOTE"):
+        return
+    try:
+        config = databricks_config(profile)
+    except ValueError as error:
+        raise SparkError(str(error)) from error
+    if not (config.cluster_id or config.serverless_compute_id):
+        raise SparkError(
+            f"No compute on {config.host} is named. Set DATABRICKS_CLUSTER_ID to a cluster's id, or "
+            "DATABRICKS_SERVERLESS_COMPUTE_ID=auto; in a profile these are cluster_id and serverless_compute_id."
+        )
 
 
 def _needs(module: str, extra: str) -> None:

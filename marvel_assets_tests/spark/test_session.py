@@ -5,9 +5,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from marvel_assets.spark.connect import check_compute
 from marvel_assets.spark.java import SparkError
-from marvel_assets.spark.session import Spark
+from marvel_assets.spark.session import Spark, check_compute
 from marvel_assets_tests.commands import python, succeeded
 from marvel_assets_tests.servers.scripted import Answer, serving
 from marvel_assets_tests.sockets import LOOPBACK, listening
