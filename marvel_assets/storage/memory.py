@@ -17,20 +17,13 @@ class TooManyRowsError(MemoryError):
     """The rows do not fit; the text says how many would."""
 
 
-def check_fits_in_memory(table: str, rows: int, columns: int, available: int | None = None) -> None:
+def check_fits_in_memory(table: str, rows: int, columns: int) -> None:
     """Refuse to read what would exhaust the memory, instead of dying halfway.
-
-    Args:
-        table: named in the error.
-        rows: how many are to be read.
-        columns: of each row.
-        available: bytes; what the system has free by default.
 
     Raises:
         TooManyRowsError: with the share of the rows that would fit.
     """
-    available = available_bytes() if available is None else available
-    needed = rows * columns * BYTES_PER_CELL
+    available, needed = available_bytes(), rows * columns * BYTES_PER_CELL
     if needed <= available:
         return
     share = available / needed

@@ -23,31 +23,12 @@ def log_study(
 
     The course of the search is a metric with a step for each trial, so that MLflow charts it; all trials are a table
     among the artifacts, beside the block of parameters; the best ones are the run's parameters.
-
-    Args:
-        result: all trials.
-        comparison: the best against the configured parameters.
-        rows: what it was searched on.
-        settings: how it was searched.
-        block: the parameters as they are pasted into the project's configuration.
     """
-    import time
-
     import mlflow
-    from mlflow.entities import Metric
 
-    active = mlflow.active_run()
-    if active is None:
-        raise RuntimeError("log_study: no MLflow run is active; open one around the call.")
-    now = int(time.time() * 1000)
-    course = [
-        Metric(name, value, now, number)
-        for number, trial in enumerate(result.trials)
-        for name, value in (("log_loss", trial.log_loss), ("roc_auc", trial.roc_auc), ("seconds", trial.seconds))
-    ]
-    client = mlflow.MlflowClient()
-    for start in range(0, len(course), 1000):  # as many as MLflow takes at once
-        client.log_batch(active.info.run_id, metrics=course[start : start + 1000])
+    for number, trial in enumerate(result.trials):
+        course = {"log_loss": trial.log_loss, "roc_auc": trial.roc_auc, "seconds": trial.seconds}
+        mlflow.log_metrics(course, step=number)
     mlflow.log_input(rows.as_mlflow(), context="tuning")
     mlflow.log_params({**settings, **result.best.config.fit_settings})
     mlflow.log_metrics(

@@ -6,6 +6,8 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from marvel_assets.utils.files import atomic_write
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -35,10 +37,8 @@ def exclusive(locks: Path, name: str) -> Iterator[None]:
 def home_id(locks: Path) -> str:
     """A name of the lock folder that no other machine has, made at the first call."""
     file = locks / "home-id"
-    if not file.exists():
-        with exclusive(locks, "home-id"):
-            if not file.exists():
-                unfinished = file.with_suffix(".unfinished")
+    with exclusive(locks, "home-id"):
+        if not file.exists():
+            with atomic_write(file) as unfinished:
                 unfinished.write_text(str(uuid.uuid4()))
-                unfinished.replace(file)
     return file.read_text()

@@ -16,13 +16,13 @@ from marvel_assets.storage.memory import (
 )
 
 
-def test_rows_that_do_not_fit_are_told_with_the_share_that_would():
+def test_rows_that_do_not_fit_are_refused_with_the_share_that_would(monkeypatch: pytest.MonkeyPatch):
     # given: half of what is needed is free
-    free = 1_000_000 * 10 * BYTES_PER_CELL // 2
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1_000_000 * 10 * BYTES_PER_CELL // 2)
 
     # then
     with pytest.raises(TooManyRowsError, match=r"c.s.t: 1,000,000 rows of 10 columns .* at most 0.45\)"):
-        check_fits_in_memory("c.s.t", rows=1_000_000, columns=10, available=free)
+        check_fits_in_memory("c.s.t", rows=1_000_000, columns=10)
 
 
 @pytest.mark.parametrize(("limit", "expected"), [("5000", 2000), ("max", None)])
