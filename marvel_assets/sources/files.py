@@ -98,10 +98,6 @@ def read_files(files: Iterable[InputFile], dataset: Dataset) -> Iterator[pa.Reco
     under the names that the table stores them by. Cells are as delivered; other columns are left out. Files without
     rows, as Spark writes among others, add none.
 
-    Args:
-        files: what to read, in order.
-        dataset: names the columns, and how CSV files are encoded.
-
     Raises:
         SourceError: no file has rows, or one is neither CSV nor Parquet, isn't UTF-8, lacks a column, or is not (or no
             longer) the one that is meant. Raised before the file's first batch where its head shows it, else at the

@@ -101,15 +101,10 @@ def locate(setting: str, scratch: Path, dataset: Dataset, generator: Generator) 
 
 
 def fingerprint(setting: str, dataset: Dataset, generator: Generator) -> str | None:
-    """Look at a source without reading it whole.
+    """Look at a source, as ``locate`` would find it, without reading it whole.
 
     Equal fingerprints mean that nothing points to a change. Other ones mean that the source may have changed: its
     digest shows whether it has.
-
-    Args:
-        setting: what ``locate`` takes.
-        dataset: names the sources that have a name of their own.
-        generator: how many rows ``generated`` makes, and from which seed.
 
     Returns:
         A hash, since addresses may hold secrets and folders many files; None where only reading the source can tell.

@@ -14,10 +14,7 @@ MAIN_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
 def serve(folder: Path, locks: Path, port: int) -> None:
     """Become the server of ``sc://127.0.0.1:<port>``: this process is replaced, so that ending it ends the JVM.
 
-    Args:
-        folder: of Delta's jars.
-        locks: folder of the lock files.
-        port: to listen on, on the loopback interface only: anyone who can reach it may run code.
+    It listens on the loopback interface only: anyone who can reach it may run code.
 
     Raises:
         JavaError: no usable Java was found.

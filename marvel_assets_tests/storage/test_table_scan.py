@@ -28,11 +28,14 @@ def ids(scan: TableScan) -> list[str]:
 
 
 @pytest.mark.parametrize("number", [1, 3])
-def test_each_row_is_in_one_part_and_the_parts_are_of_one_size(location: Path, number: int):
+def test_each_row_is_in_one_part_and_the_parts_are_of_one_size_and_ordered_by_id(location: Path, number: int):
     # when
-    parts = [ids(part) for part in TableScan(location, 1, COLUMNS).parts(number)]
+    scans = TableScan(location, 1, ("Teams", "Id")).parts(number)
+    parts = [ids(part) for part in scans]
 
     # then
+    assert scans[0].read().column_names == ["Teams", "Id"]
+    assert parts == [sorted(part) for part in parts]
     assert sorted(character for part in parts for character in part) == ROWS.column("Id").to_pylist()
     assert all(abs(len(part) - 5000 / number) < 250 for part in parts)
 
@@ -47,16 +50,6 @@ def test_the_part_of_a_character_does_not_depend_on_files_or_on_other_characters
         TableScan(location, 1, COLUMNS).parts(3), TableScan(tmp_path / "other", 0, COLUMNS).parts(3), strict=True
     ):
         assert ids(other) == [character for character in ids(part) if character in there]
-
-
-def test_a_part_is_ordered_by_id_and_holds_the_columns_asked_for(location: Path):
-    # when
-    [_, part] = TableScan(location, 1, ("Teams", "Id")).parts(2)
-    rows = part.read()
-
-    # then
-    assert rows.column_names == ["Teams", "Id"]
-    assert rows.column("Id").to_pylist() == sorted(rows.column("Id").to_pylist())
 
 
 def test_a_sample_is_the_same_rows_whether_they_are_read_at_once_or_in_parts(location: Path):
