@@ -29,10 +29,8 @@ def registry(embedded: Backend) -> ModelRegistry:
 
 
 @pytest.fixture
-def pairs(registry: ModelRegistry, embedded: Backend, small_project: Path) -> ModelPairs:
-    made = pairs_of(embedded, small_project)
-    made._registry = registry
-    return made
+def pairs(embedded: Backend, small_project: Path) -> ModelPairs:
+    return pairs_of(embedded, small_project)
 
 
 @pytest.fixture

@@ -20,6 +20,13 @@ CONFIG = ProjectConfig.from_yaml(PROJECT_ROOT / "config" / "project.yml").model_
 )
 
 
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell without MARVEL_SOURCE, which asks servers of this machine without a proxy."""
+    monkeypatch.delenv("MARVEL_SOURCE", raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
 @pytest.fixture
 def sources(tmp_path: Path) -> SourceResource:
     folder = folder_of(tmp_path / "deliveries", {"a.csv": b"a", "b.csv": b"b"})
@@ -31,9 +38,8 @@ def test_the_fingerprint_is_that_of_the_default_where_no_source_is_named(sources
     assert sources.fingerprint(None, CONFIG) == fingerprint(sources.default, CONFIG.dataset, CONFIG.generator)
 
 
-def test_what_was_brought_is_deleted(sources: SourceResource, monkeypatch: pytest.MonkeyPatch):
+def test_what_was_brought_is_deleted(sources: SourceResource):
     # given
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with (
         serving(lambda _: Answer(200, {}, b"a")) as served,
         # when
@@ -49,7 +55,6 @@ def test_a_source_whose_version_nobody_names_looks_new_each_day(
     sources: SourceResource, monkeypatch: pytest.MonkeyPatch
 ):
     # given
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with serving(lambda _: Answer(200, {}, b"a")) as served:
         looks = []
 
@@ -72,13 +77,6 @@ def read_once(home: ProjectPaths, setting: str | None) -> str:
         return source.label
 
 
-@pytest.fixture
-def unnamed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shell without MARVEL_SOURCE."""
-    monkeypatch.delenv("MARVEL_SOURCE", raising=False)
-
-
-@pytest.mark.usefixtures("unnamed")
 def test_where_no_source_is_named_the_last_one_is_read_again_from_wherever_it_is_called(
     home: ProjectPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -94,7 +92,6 @@ def test_where_no_source_is_named_the_last_one_is_read_again_from_wherever_it_is
     assert read_once(home, None) == f"{tmp_path}/deliveries/a.csv"
 
 
-@pytest.mark.usefixtures("unnamed")
 def test_a_home_goes_over_to_generated_characters_where_they_are_asked_for(home: ProjectPaths, tmp_path: Path):
     # given
     folder_of(tmp_path / "deliveries", {"a.csv": b"a"})
@@ -107,7 +104,6 @@ def test_a_home_goes_over_to_generated_characters_where_they_are_asked_for(home:
     assert read_once(home, None).startswith("generated (")
 
 
-@pytest.mark.usefixtures("unnamed")
 def test_a_source_that_could_not_be_read_is_not_kept(home: ProjectPaths):
     # given
     with pytest.raises(SourceError):
@@ -117,10 +113,8 @@ def test_a_source_that_could_not_be_read_is_not_kept(home: ProjectPaths):
     assert read_once(home, None).startswith("generated (")
 
 
-@pytest.mark.usefixtures("unnamed")
-def test_an_address_that_may_hold_a_secret_is_asked_for_again(home: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
+def test_an_address_that_may_hold_a_secret_is_asked_for_again(home: ProjectPaths):
     # given
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with serving(lambda _: Answer(200, {}, b"a")) as served:
         read_once(home, f"{served.url}/a.csv?token=c4n4ry")
 
@@ -151,7 +145,6 @@ def test_the_secrets_of_an_address_are_nowhere_in_what_a_run_leaves(
         address = f"http://user:{canary}@127.0.0.1:{served.port}/x.csv?token={canary}"
 
         monkeypatch.setenv("MARVEL_SOURCE", address)
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
         # when
         with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
