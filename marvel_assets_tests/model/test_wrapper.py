@@ -88,6 +88,13 @@ def test_only_measures_may_be_absent(wrapper: MarvelModelWrapper, sets: dict[str
         wrapper.predict(None, sets["test"][FEATURE_NAMES].drop(columns=column))
 
 
+def test_cells_that_can_not_be_compared_are_named_by_their_column(
+    wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame]
+):
+    with pytest.raises(ValueError, match=r"^column Universe: expected text, found cells of another kind"):
+        wrapper.predict(None, sets["test"][FEATURE_NAMES].assign(Universe=[["Earth-616"]] * len(sets["test"])))
+
+
 def test_a_required_measure_may_not_be_absent(sets: dict[str, pd.DataFrame]):
     # given
     coercer = FeatureCoercer(FILL_VALUES, required=["Height"]).fit(sets["train"][FEATURE_NAMES])
