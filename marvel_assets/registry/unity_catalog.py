@@ -15,7 +15,7 @@ from __future__ import annotations
 import tempfile
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from marvel_assets.registry.base import MODELS_URI, ModelRegistry, ModelVersion, RegistryError
 from marvel_assets.registry.unity_catalog_api import Json, UnityCatalogApi
@@ -57,7 +57,7 @@ class UnityCatalogRegistry(ModelRegistry):
     def get_version(self, name: str, version: int) -> ModelVersion | None:
         """Ask for the version itself."""
         row = self._api.find(f"models/{name}/versions/{version}")
-        return None if row is None else _version(name, row)
+        return None if row is None else self._version(name, row)
 
     def get_version_by_alias(self, name: str, alias: str) -> ModelVersion | None:
         """Follow the row that stands for the alias to the version that it names."""
@@ -75,8 +75,7 @@ class UnityCatalogRegistry(ModelRegistry):
 
     def search_versions(self, name: str, *, model_id: str | None = None) -> list[ModelVersion]:
         """List them all; the comments tell their logged models."""
-        rows = self._api.rows(f"models/{name}/versions", "model_versions")
-        found = [_version(name, row) for row in rows]
+        found = [self._version(name, row) for row in self._rows(name)]
         wanted = [version for version in found if model_id in {None, version.model_id}]
         return sorted(wanted, key=lambda version: version.version, reverse=True)
 
@@ -84,7 +83,7 @@ class UnityCatalogRegistry(ModelRegistry):
         """Write the comment anew, with the tags added."""
         with exclusive(self._locks, f"model-{name}"):
             path = f"models/{name}/versions/{version}"
-            description, record = _read_comment(self._api.call("GET", path))
+            description, record = self._read_comment(name, self._api.call("GET", path))
             record = record.model_copy(update={"tags": {**record.tags, **tags}})
             self._api.call("PATCH", path, body={"comment": _comment(description, record)})
 
@@ -138,11 +137,26 @@ class UnityCatalogRegistry(ModelRegistry):
         else:
             self._api.call("PATCH", f"models/{pointer}", body={"comment": str(version)})
 
+    def _rows(self, name: str) -> list[Json]:
+        return list(self._api.rows(f"models/{name}/versions", "model_versions"))
 
-def _version(name: str, row: Json) -> ModelVersion:
-    description, record = _read_comment(row)
-    run_id, status = row["run_id"] or "", row["status"]
-    return ModelVersion(name, int(row["version"]), record.model_id, run_id, status, record.tags, description)
+    def _version(self, name: str, row: Json) -> ModelVersion:
+        description, record = self._read_comment(name, row)
+        run_id, status = row["run_id"] or "", row["status"]
+        return ModelVersion(name, int(row["version"]), record.model_id, run_id, status, record.tags, description)
+
+    def _read_comment(self, name: str, row: Json) -> tuple[str, _Record]:
+        description, _, last = (row["comment"] or "").rpartition("\n")
+        if not last.startswith(RECORD):  # registered by another client
+            return row["comment"] or "", _Record(model_id=(row["source"] or "").removeprefix(MODELS_URI))
+        try:
+            return description, _Record.model_validate_json(last.removeprefix(RECORD))
+        except ValidationError as error:
+            raise RegistryError(
+                f"The comment of {name} version {row['version']} on {self._api.url} was edited: its last line is "
+                f"{last[:100]!r}, expected {RECORD!r} and the JSON that this project wrote. Restore that line there, "
+                "or delete the version."
+            ) from error
 
 
 def missing_securables(
@@ -162,14 +176,6 @@ def missing_securables(
             "MARVEL_UC_STORAGE_ROOT (file:///…, s3://…) and it will be created."
         )
     return [("catalogs", {"name": catalog, "storage_root": f"{storage_root.rstrip('/')}/{catalog}"}), new_schema]
-
-
-def _read_comment(row: Json) -> tuple[str, _Record]:
-    comment = row["comment"] or ""
-    description, _, last = comment.rpartition("\n")
-    if not last.startswith(RECORD):  # registered by another client
-        return comment, _Record(model_id=(row["source"] or "").removeprefix(MODELS_URI))
-    return description, _Record.model_validate_json(last.removeprefix(RECORD))
 
 
 def _comment(description: str, record: _Record) -> str:

@@ -1,4 +1,4 @@
-"""What is special to an open-source server: doubled numbers, aliases that somebody edited, and its failures."""
+"""What is special to an open-source server: doubled numbers, rows that somebody edited, and its failures."""
 
 import contextlib
 import shutil
@@ -147,6 +147,18 @@ def test_an_edited_alias_is_named_with_what_was_expected(home: Home, models: Mod
         api.call("PATCH", f"models/{name}@{ALIAS}", body={"comment": comment})
         with pytest.raises(RegistryError, match=f"{name}@{ALIAS} on .*its comment is '{comment}', expected the number"):
             registry.get_version_by_alias(name, ALIAS)
+
+
+def test_an_edited_comment_is_named_with_its_version(home: Home, models: Models, api: UnityCatalogApi, name: str):
+    # given
+    registry = home("first")
+    register(registry, models[0], name)
+
+    # then
+    for edited in ('{"model_id": ', '{"model_id": 1}', "[]", ""):
+        api.call("PATCH", f"models/{name}/versions/1", body={"comment": f"a model\nmarvel_assets: {edited}"})
+        with pytest.raises(RegistryError, match=f"The comment of {name} version 1 on .* was edited: its last line is"):
+            registry.search_versions(name)
 
 
 def test_each_catalog_that_is_created_has_a_folder_of_its_own(home: Home, api: UnityCatalogApi, tmp_path: Path):
