@@ -37,7 +37,11 @@ class Metric(NamedTuple):
 
 
 def evaluate(true: Labels, probability: Probabilities) -> dict[str, float]:
-    """All metrics, by name, of true classes (1 or 0) and probabilities of 1.
+    """All metrics, by name.
+
+    Args:
+        true: 1 or 0, shape (n,).
+        probability: of 1, shape (n,).
 
     Raises:
         ValueError: only one class is there, so that no ranking can be judged.

@@ -27,7 +27,13 @@ TITLES = {
 
 
 def probability_plots(alive: Labels, probability: Probabilities, names: Sequence[str]) -> dict[str, Figure]:
-    """ROC curve, precision against recall, confusion matrix and calibration, by the names of their files."""
+    """ROC curve, precision against recall, confusion matrix and calibration, by the names of their files.
+
+    Args:
+        alive: 1 or 0, shape (n,).
+        probability: of being alive, shape (n,).
+        names: of the classes 0 and 1.
+    """
     from sklearn.calibration import CalibrationDisplay
     from sklearn.metrics import ConfusionMatrixDisplay, PrecisionRecallDisplay, RocCurveDisplay
 

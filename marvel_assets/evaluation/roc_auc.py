@@ -66,7 +66,16 @@ def paired_difference(
     resamples: int,
     seed: int,
 ) -> tuple[float, float, Interval]:
-    """Both ROC AUCs, and the bootstrap interval of the candidate's less the baseline's."""
+    """Both ROC AUCs, and the bootstrap interval of the candidate's less the baseline's.
+
+    Args:
+        alive: 1 or 0, shape (n,).
+        candidate: probabilities of being alive, shape (n,).
+        baseline: another model's, shape (n,).
+        confidence: of the interval.
+        resamples: draws of the bootstrap.
+        seed: of the draws.
+    """
     import numpy as np
     from scipy.stats import bootstrap
 

@@ -58,6 +58,10 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
     def fit(self, X: pd.DataFrame | npt.ArrayLike, y: object = None) -> Self:  # noqa: ARG002, N803
         """Learn the categories of each column to encode.
 
+        Args:
+            X: frame or array of shape (n_samples, n_features), with at least one row.
+            y: ignored.
+
         Raises:
             ValueError: X has no row or isn't a table, two of its columns share a name, or one of ``columns`` isn't in
                 it; the message names the column.
@@ -76,7 +80,11 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         return self._fit_counts({name: counts[name] for _, name in self._columns_to_encode()})
 
     def transform(self, X: pd.DataFrame | npt.ArrayLike) -> Any:  # noqa: ANN401, N803
-        """Replace the values of the encoded columns by their codes; X is left as it is.
+        """Replace the values of the encoded columns by their codes.
+
+        Args:
+            X: frame or array of shape (n_samples, n_features) with the columns of ``fit``, in their order; it is left
+                as it is.
 
         Returns:
             For a frame, a new frame with the same index and columns: the encoded columns as int32, the others

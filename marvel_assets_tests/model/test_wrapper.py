@@ -73,9 +73,11 @@ def test_absent_measures_are_missing_measures(wrapper: MarvelModelWrapper, sets:
     # given
     rows = sets["test"][FEATURE_NAMES]
     without = rows.drop(columns=["Height", "Weight"])
+    before = without.copy(deep=True)
 
     # then
     assert wrapper.predict(None, without) == wrapper.predict(None, rows.assign(Height=np.nan, Weight=np.nan))
+    pd.testing.assert_frame_equal(without, before)  # the caller's rows stay as they are
 
 
 def test_nobody_asked_about_is_nobody_answered_for(wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame]):

@@ -33,7 +33,8 @@ def generate(rows: int, seed: int) -> pd.DataFrame:
         seed: any integer from 0. The same rows and seed give the same table, in any process and on any machine.
 
     Returns:
-        The source's columns in the source's order, its rows by name; all cells are text, as they stand in the CSV.
+        The source's columns in the source's order, its rows by name; all cells are text, as they stand in
+        the CSV: heights in metres, weights in kilograms, missing cells empty.
     """
     import numpy as np
     import pandas as pd
