@@ -97,8 +97,8 @@ def serve_spark(home: ProjectPaths, port: int) -> None:
     from marvel_assets.spark.connect_server import serve
     from marvel_assets.spark.java import SparkError
 
-    print(f"Spark Connect: sc://127.0.0.1:{port}   (Ctrl+C ends it; use it: MARVEL_SPARK_URL=… make run PROFILE=spark)")
-    sys.stdout.flush()
+    use = "MARVEL_SPARK_URL=… make run PROFILE=spark"
+    print(f"Spark Connect: sc://{LOOPBACK}:{port}   (Ctrl+C ends it; use it: {use})", flush=True)
     try:
         serve(home.spark, home.locks, port)
     except SparkError as error:

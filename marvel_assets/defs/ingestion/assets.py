@@ -1,6 +1,6 @@
 """From the source to the cleaned tables."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 from pydantic import Field
@@ -61,6 +61,15 @@ ROW_COUNT_CHECK = "accepted_and_rejected_add_up"
 CLEANED_TABLES = ("train_set", "test_set", "rejected_characters")
 
 
+characters_source = dg.AssetSpec(
+    "characters_source",
+    group_name=GROUP,
+    kinds={"csv"},
+    owners=OWNERS,
+    description="The file, folder, table, URL or generator that `MARVEL_SOURCE` or a run's configuration names.",
+)
+
+
 class RawCharactersConfig(dg.Config):
     """Where the rows of this run come from."""
 
@@ -84,7 +93,7 @@ class RawCharactersConfig(dg.Config):
     code_version=READING_CODE_VERSION,
     io_manager_key="references",
     pool=POOL,
-    deps=["characters_source"],
+    deps=[characters_source],
     metadata={"dagster/column_schema": column_schema(descriptions.raw_columns(DATASET), descriptions.TYPES)},
 )
 def raw_characters(
@@ -265,7 +274,13 @@ def _character_result(
 ) -> dg.MaterializeResult[TableVersion]:
     provenance, dataset = written.commit.provenance, project.config.dataset
     metadata = report_table(context.log, asset, written, dataset, tables, unity_catalog)
-    counts = {name: provenance[name] for name in ("read", *CLEANED_TABLES)}
+    counts = {name: provenance[name] for name in CLEANED_TABLES}
+    adds_up = dg.AssetCheckResult(
+        check_name=ROW_COUNT_CHECK,
+        asset_key="rejected_characters",
+        passed=provenance["read"] == sum(counts.values()),
+        metadata={"read": provenance["read"], **counts},
+    )
     at_a_glance = share_metadata(provenance, dataset.target.labels[1])
     if REASONS in provenance:
         at_a_glance = {"reasons": markdown_table(["reason", "rows"], provenance[REASONS])}
@@ -274,15 +289,5 @@ def _character_result(
         value=written.commit.table,
         data_version=dg.DataVersion(written.commit.table.data_version),
         metadata={**at_a_glance, **metadata, "made_from": provenance["raw_characters"]},
-        check_results=[_adds_up(counts)] if asset == "rejected_characters" else [],
-    )
-
-
-def _adds_up(counts: Mapping[str, int]) -> dg.AssetCheckResult:
-    """What the tables' commits recorded, against each other."""
-    return dg.AssetCheckResult(
-        check_name=ROW_COUNT_CHECK,
-        asset_key="rejected_characters",
-        passed=counts["read"] == sum(counts[name] for name in CLEANED_TABLES),
-        metadata=dict(counts),
+        check_results=[adds_up] if asset == "rejected_characters" else [],
     )

@@ -23,12 +23,9 @@ if TYPE_CHECKING:
 
 Context = dg.AssetExecutionContext | dg.OpExecutionContext
 FIT_CODE_VERSION = code_version("marvel_assets.training.fit", "marvel_assets.training.dataset")
-DISTRIBUTED_FIT_MODULES = (
-    "marvel_assets.training.fit",
-    "marvel_assets.training.distributed",
-    "marvel_assets.storage.table_scan",
+DISTRIBUTED_FIT_CODE_VERSION = code_version(
+    "marvel_assets.training.fit", "marvel_assets.training.distributed", "marvel_assets.storage.table_scan"
 )
-DISTRIBUTED_FIT_CODE_VERSION = code_version(*DISTRIBUTED_FIT_MODULES)
 LOG_CODE_VERSION = code_version("marvel_assets.tracking.model_logging", "marvel_assets.training.dataset")
 
 
@@ -122,17 +119,9 @@ def fit_once(
 
 
 def _fit(
-    context: Context,
-    config: FitConfig,
-    train_set: TableVersion,
-    settings: ProjectConfig,
-    tables: Tables,
+    context: Context, config: FitConfig, train_set: TableVersion, settings: ProjectConfig, tables: Tables
 ) -> tuple["Pipeline", str, int]:
-    """Fit in this process.
-
-    Returns:
-        The fitted pipeline, the digest of its rows, and their number.
-    """
+    """Fit in this process; returns the pipeline, the digest of its rows, and their number."""
     from marvel_assets.training.dataset import dataset_columns, rows_digest, sum_of_rows, to_frame
     from marvel_assets.training.fit import fit_from_config
 
@@ -147,11 +136,7 @@ def _fit(
 
 
 def _fit_on_workers(
-    context: Context,
-    config: FitConfig,
-    train_set: TableVersion,
-    settings: ProjectConfig,
-    tables: Tables,
+    context: Context, config: FitConfig, train_set: TableVersion, settings: ProjectConfig, tables: Tables
 ) -> tuple["Pipeline", str, int]:
     """As ``_fit``, in other processes, each of which reads its own part of the rows."""
     from marvel_assets.training.dask_cluster import dask_workers
