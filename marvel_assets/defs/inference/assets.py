@@ -1,7 +1,8 @@
 """From a registered basic version to a custom model that any worker can load."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -125,15 +126,8 @@ def _inspected(
     tags = tracking.tags_of(logged)
     with tracking.files_of(logged.model_id) as files:
         if tags.get(INSPECTION) == PASSED:
-            return [
-                dg.AssetCheckResult(
-                    asset_key="custom_model_version",
-                    check_name=name,
-                    passed=True,
-                    metadata={INSPECTED_IN: tags[INSPECTED_IN]},
-                )
-                for name in (UNWRAPPED, WRAPS_THE_BASIC_VERSION)
-            ]
+            noted = {INSPECTED_IN: tags[INSPECTED_IN]}
+            return [_check(name, noted, passed=True) for name in (UNWRAPPED, WRAPS_THE_BASIC_VERSION)]
         verdicts = [_answers_the_same(files, project), _wraps_the_basic_version(files, basic, tracking)]
     if all(verdict.passed for verdict in verdicts):
         tracking.tag_model(logged, {INSPECTION: PASSED, INSPECTED_IN: context.run.run_id})
@@ -205,12 +199,8 @@ def _answers_the_same(files: Path, project: Project) -> dg.AssetCheckResult:
     from marvel_assets.tracking.artifacts import answers_of
 
     wrapped, unwrapped = answers_of(files, project.config.dataset, project.config.features)
-    return dg.AssetCheckResult(
-        asset_key="custom_model_version",
-        check_name=UNWRAPPED,
-        passed=wrapped == unwrapped,
-        metadata={"pyfunc": dg.MetadataValue.json(wrapped), "unwrapped": dg.MetadataValue.json(unwrapped)},
-    )
+    answers = {"pyfunc": dg.MetadataValue.json(wrapped), "unwrapped": dg.MetadataValue.json(unwrapped)}
+    return _check(UNWRAPPED, answers, passed=wrapped == unwrapped)
 
 
 def _wraps_the_basic_version(files: Path, basic: ModelVersionRef, tracking: MlflowTracking) -> dg.AssetCheckResult:
@@ -218,14 +208,14 @@ def _wraps_the_basic_version(files: Path, basic: ModelVersionRef, tracking: Mlfl
     from marvel_assets.tracking.wrapper_logging import Wrapped, wrapped_model
 
     expected, found = Wrapped(f"models:/{basic.model_id}", tracking.digest_of(basic.model_id)), wrapped_model(files)
-    return dg.AssetCheckResult(
-        asset_key="custom_model_version",
-        check_name=WRAPS_THE_BASIC_VERSION,
-        passed=found == expected,
-        metadata={
-            "wrapped": found.uri,
-            "wrapped_files": found.digest,
-            "expected": expected.uri,
-            "expected_files": expected.digest,
-        },
-    )
+    compared = {
+        "wrapped": found.uri,
+        "wrapped_files": found.digest,
+        "expected": expected.uri,
+        "expected_files": expected.digest,
+    }
+    return _check(WRAPS_THE_BASIC_VERSION, compared, passed=found == expected)
+
+
+def _check(name: str, metadata: Mapping[str, Any], *, passed: bool) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(asset_key="custom_model_version", check_name=name, passed=passed, metadata=metadata)

@@ -43,8 +43,8 @@ def score_table(
             "catalog.schema.table."
         )
     name = f"{config.table}_predictions"
-    predicted = predict_table(context.log, latest.table, name, project, engine, tables, tracking, unity_catalog)
-    context.log_event(dg.AssetMaterialization(name.split("."), metadata=predicted.metadata))
+    _, metadata = predict_table(context.log, latest.table, name, project, engine, tables, tracking, unity_catalog)
+    context.log_event(dg.AssetMaterialization(name.split("."), metadata=metadata))
 
 
 @dg.job(description="Score a table of characters with the served model, into <table>_predictions beside it.")

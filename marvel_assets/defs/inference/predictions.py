@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import dagster as dg
 
@@ -71,8 +71,10 @@ def survival_predictions(
 ) -> Iterator[dg.MaterializeResult[TableVersion]]:
     """Batch predictions from the custom model at alias `latest-model`. Only new or changed characters are re-scored."""
     name = project.config.qualified(PREDICTIONS)
-    predicted = predict_table(context.log, raw_characters, name, project, engine, tables, tracking, unity_catalog)
-    share, label = predicted.share, project.config.dataset.target.labels[1]
+    commit, metadata = predict_table(
+        context.log, raw_characters, name, project, engine, tables, tracking, unity_catalog
+    )
+    share, label = commit.provenance.get(SHARE), project.config.dataset.target.labels[1]
     check = dg.AssetCheckResult(
         check_name=BOTH_ANSWERS,
         passed=share is not None and 0 < share < 1,
@@ -80,19 +82,11 @@ def survival_predictions(
         description="No row could be scored." if share is None else f"{share:.2%} of the predictions are {label!r}.",
     )
     yield dg.MaterializeResult(
-        value=predicted.table,
-        data_version=dg.DataVersion(predicted.table.data_version),
-        metadata=predicted.metadata,
+        value=commit.table,
+        data_version=dg.DataVersion(commit.table.data_version),
+        metadata=metadata,
         check_results=[check],
     )
-
-
-class Predicted(NamedTuple):
-    """The table of predictions, what is known of it, and the share with the second label; None where it is empty."""
-
-    table: TableVersion
-    metadata: dict[str, dg.MetadataValue]
-    share: float | None
 
 
 def predict_table(
@@ -104,18 +98,12 @@ def predict_table(
     tables: Tables,
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
-) -> Predicted:
-    """Bring the predictions for a table up to date.
+) -> tuple[Commit, dict[str, dg.MetadataValue]]:
+    """Bring the predictions ``name`` for a table of characters as delivered up to date.
 
-    Args:
-        log: of the run.
-        table: characters as delivered.
-        name: ``catalog.schema.table`` of the predictions.
-        project: names the model.
-        engine: makes the predictions' rows.
-        tables: where both tables are.
-        tracking: where the model's files are.
-        unity_catalog: which model is served.
+    Returns:
+        The commit of the predictions, whose provenance has their share with the second label unless there are none; and
+        the metadata for their page.
 
     Raises:
         dagster.Failure: no model is served, or the table has not the columns of raw_characters.
@@ -153,7 +141,7 @@ def predict_table(
         "scored_table": dg.MetadataValue.text(str(table)),
         "model_version": dg.MetadataValue.url(tracking.version_url(pair.custom.name, pair.custom.version)),
     }
-    return Predicted(written.commit.table, metadata, recorded.get(SHARE))
+    return written.commit, metadata
 
 
 def _score(
