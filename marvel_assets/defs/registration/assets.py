@@ -1,7 +1,6 @@
 """From a logged model to a registered version, where the gate lets it through."""
 
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -111,7 +110,7 @@ def basic_model_version(
     for warning in result.warnings:
         context.log.warning(warning)
     verdict = "refused" if not result.passed else "passed with a warning" if result.warnings else "passed"
-    _tag_run(context, gate=verdict)
+    context.instance.add_run_tags(context.run.run_id, {"gate": verdict})
     is_rolled_back = known is not None and bool(known.tags.get(ROLLBACK_REASON))
     if not result.passed and (gate.mode == "enforce" or is_rolled_back):
         context.log.info(f"Refused: {result.reason}")
@@ -134,20 +133,11 @@ def basic_model_version(
             tags[JUDGED_AGAINST] = champion_id
     version = register(context, basic_model, name, tracking, unity_catalog, tags, card)
     tracking.tag_registered_version(basic_model, version.version)
-    _tag_run(context, model=f"v{version.version}")
+    context.instance.add_run_tags(context.run.run_id, {"model": f"v{version.version}"})
     yield version_result(context, basic_model, version, tracking, is_new=known is None, metadata=metadata)
 
 
-def _tag_run(context: dg.AssetExecutionContext, **tags: str) -> None:
-    """Tag the run, so that Dagster's list of runs tells a refused model from a registered one."""
-    context.instance.add_run_tags(context.run.run_id, tags)
-
-
-def _refused(
-    context: dg.AssetExecutionContext,
-    description: str,
-    metadata: Metadata,
-) -> Iterator[dg.AssetObservation]:
+def _refused(context: dg.AssetExecutionContext, description: str, metadata: Metadata) -> Iterator[dg.AssetObservation]:
     """Report a refusal; the output is withheld.
 
     The asset's page shows the metadata of its latest materialization. So where there is an earlier version, it is
@@ -185,8 +175,8 @@ def register(
     name: str,
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
-    tags: Mapping[str, str] = MappingProxyType({}),
-    description: str = "",
+    tags: Mapping[str, str],
+    description: str,
 ) -> ModelVersion:
     """Register a logged model, with what it was made from and the digest of its files. No alias moves here.
 
@@ -213,7 +203,7 @@ def version_result(
     tracking: MlflowTracking,
     *,
     is_new: bool,
-    metadata: Metadata = MappingProxyType({}),
+    metadata: Metadata,
 ) -> dg.MaterializeResult[ModelVersionRef]:
     """The reference and metadata of a registered version."""
     reference = ModelVersionRef(version.name, version.version, model.model_id, ALIAS)
@@ -243,11 +233,7 @@ def version_metadata(version: ModelVersion, tracking: MlflowTracking) -> dict[st
 def report_served(
     pair: ModelPair, message: str, tracking: MlflowTracking, references: ReferenceIOManager
 ) -> list[dg.AssetMaterialization]:
-    """Hand the served pair on as both assets' output, so that pages, the summary and scoring follow it.
-
-    Returns:
-        The events to log.
-    """
+    """Store the served pair as both assets' output, so that summary and scoring follow it; returns events to log."""
     events = []
     for asset, version in (("basic_model_version", pair.basic), ("custom_model_version", pair.custom)):
         key, reference = dg.AssetKey(asset), ModelVersionRef(version.name, version.version, version.model_id, ALIAS)

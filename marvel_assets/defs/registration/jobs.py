@@ -64,10 +64,7 @@ class PromoteConfig(dg.Config):
 class ApproveConfig(dg.Config):
     """Which pair is approved, and by whom."""
 
-    actor: str = Field(
-        default_factory=_account,
-        description="Who decides. Default: the account that runs the job.",
-    )
+    actor: str = Field(default_factory=_account, description="Who decides. Default: the account that runs the job.")
     basic_version: int | None = Field(
         default=None, ge=1, description="Version of the basic model. Default: the newest."
     )
@@ -135,7 +132,7 @@ def rollback_models(
     tags = {RESTORED_BY: config.actor, RESTORE_REASON: config.reason}
     pairs.set_aliases(restored, left.basic.model_id, tags, rollback_reason=f"{config.reason} ({config.actor})")
     message = f"{ALIAS}: {restored} again, in place of {left} ({config.actor}: {config.reason})"
-    _report_served(context, message, project, unity_catalog, tracking, references)
+    _report_served(context, message, pairs.for_custom_version(restored.custom.version), tracking, references)
 
 
 @dg.job(description="Put an earlier pair of versions back under the alias, with a reason.")
@@ -167,7 +164,7 @@ def approve_models(
     approved = pairs.for_basic_version(asked[0])
     pairs.set_aliases(approved, pairs.champion_model_id(), {APPROVED_BY: config.actor})
     message = f"{ALIAS}: {approved} (approved by {config.actor})"
-    _report_served(context, message, project, unity_catalog, tracking, references)
+    _report_served(context, message, pairs.for_custom_version(approved.custom.version), tracking, references)
 
 
 @dg.job(description="Put a registered pair under the alias: where gate.approval is manual, or after a rollback.")
@@ -190,15 +187,11 @@ def _failure(message: str) -> dg.Failure:
 def _report_served(
     context: dg.OpExecutionContext,
     message: str,
-    project: Project,
-    unity_catalog: UnityCatalog,
+    pair: ModelPair,
     tracking: MlflowTracking,
     references: ReferenceIOManager,
 ) -> None:
-    """Report the pair under the alias on both assets, so that pages, the summary and scoring follow it."""
-    pair = unity_catalog.pairs(project.config).current()
-    if pair is None:
-        raise _failure(f"Nothing is under {ALIAS} any more: somebody else removed the alias just now.")
+    """Report the pair that is served now on both assets' pages, in the log, and to whom reads references."""
     for event in report_served(pair, message, tracking, references):
         context.log_event(event)
     context.log.info(
