@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,31 +40,20 @@ def taken() -> Iterator[int]:
 
 
 @pytest.mark.usefixtures("home")
-@pytest.mark.parametrize("command", ["run", "summary", "ui"])
+@pytest.mark.parametrize("command", ["run", "summary", "ui", "doctor"])
 def test_a_home_that_is_a_file_ends_a_command_in_a_sentence(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+    marvel_here: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, command: str
 ):
     # given
     (tmp_path / "file").touch()
-    monkeypatch.setenv("MARVEL_HOME", str(tmp_path / "file"))
-
-    # then
-    assert end_of(monkeypatch, command) == f"MARVEL_HOME is '{tmp_path}/file', which is not a folder; name another."
-
-
-@pytest.mark.usefixtures("home")
-def test_doctor_names_a_home_that_is_a_file(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
-    # given
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("MARVEL_HOME", str(tmp_path / "file"))
 
     # when
-    code = end_of(monkeypatch, "doctor")
+    done = marvel_here(command, MARVEL_HOME=str(tmp_path / "file"))
 
     # then
-    assert (code, "which is not a folder" in capsys.readouterr().out) == ("1", True)
+    assert done.returncode == 1
+    reason = f"MARVEL_HOME is '{tmp_path}/file', which is not a folder; name another."
+    assert reason in done.stdout + done.stderr
 
 
 @pytest.mark.usefixtures("home")

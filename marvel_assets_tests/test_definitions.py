@@ -72,7 +72,7 @@ def test_the_page_of_resources_has_a_sentence_for_each():
     assert [text for text in sentences.values() if not text.endswith(".") or "\n" in text] == []
 
 
-def test_tables_tell_their_columns_and_where_they_come_from():
+def test_tables_have_columns_lineage_place_and_code_on_their_pages():
     # when
     specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
 
@@ -84,12 +84,7 @@ def test_tables_tell_their_columns_and_where_they_come_from():
         ("raw_characters", "Origin")
     ]
 
-
-def test_pages_tell_where_a_table_is_and_where_its_code_is():
-    # when
-    specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
-
-    # then
+    # and
     metadata = specs["train_set"].metadata
     assert metadata["dagster/table_name"] == dg.MetadataValue.text("marvel_dev.marvel_characters.train_set")
     assert str(metadata["dagster/uri"].value).endswith("marvel_dev/marvel_characters/train_set")

@@ -2,9 +2,10 @@
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import md5
 from pathlib import Path
+from subprocess import CompletedProcess
 from types import SimpleNamespace
 
 import pandas as pd
@@ -12,11 +13,12 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from marvel_assets import cli
 from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.paths import ProjectPaths
 
 pytestmark = pytest.mark.integration
+
+Command = Callable[..., CompletedProcess[str]]
 
 NEW = """PageID,Name,Universe,Identity,Gender,Marital Status,Teams,Height (m),Weight (kg),Origin
 anna,Anna,Earth-616,Secret,Female,Single,,1.7,,Mutant
@@ -37,32 +39,22 @@ def ran(materialised: ProjectPaths) -> Iterator[ProjectPaths]:
     assert contents_of(materialised.root) == before
 
 
-def marvel(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
-    """Run a command; returns what it ends with."""
-    monkeypatch.setattr(sys, "argv", ["marvel", *arguments])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    return end.value.code
-
-
 def table(home: ProjectPaths, name: str) -> pd.DataFrame:
     delta = DeltaTable(home.warehouse / "marvel_dev" / "marvel_characters" / name)
     frame: pd.DataFrame = pa.table(delta.scan()).to_pandas()
     return frame
 
 
-def test_a_file_gets_the_answers_of_the_table_of_predictions(
-    ran: ProjectPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_file_gets_the_answers_of_the_table_of_predictions(ran: ProjectPaths, tmp_path: Path, marvel_here: Command):
     # given: what was read, as a file
     source, target = tmp_path / "new.parquet", tmp_path / "out.parquet"
     table(ran, "raw_characters").sort_values("source_row").rename(columns=DATASET.delivered_names).to_parquet(source)
 
     # when
-    code = marvel(monkeypatch, "score", str(source), "-o", str(target))
+    done = marvel_here("score", str(source), "-o", str(target))
 
     # then
-    assert code == 0
+    assert done.returncode == 0
     answers, predictions = pd.read_parquet(target), table(ran, "survival_predictions")
     scored = answers[answers["reason"].isna()]
     assert dict(zip(scored["id"], scored["prediction"], strict=True)) == dict(
@@ -75,28 +67,25 @@ def test_a_file_gets_the_answers_of_the_table_of_predictions(
 
 @pytest.mark.usefixtures("ran")
 def test_rows_come_through_standard_input_and_output_and_those_that_can_not_be_scored_have_a_reason(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, marvel_here: Command
 ):
     # given
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(NEW.encode())))
 
     # when
-    code = marvel(monkeypatch, "score", "-")
+    done = marvel_here("score", "-")
 
     # then
-    shown = capfd.readouterr()
-    anna, ben = pd.read_csv(io.StringIO(shown.out)).to_dict("records")
-    assert code == 0
+    anna, ben = pd.read_csv(io.StringIO(done.stdout)).to_dict("records")
+    assert done.returncode == 0
     assert (anna["name"], anna["id"], anna["prediction"]) == ("Anna", "anna", "alive")
     assert anna["why"].count("(") == 3
     assert ben["reason"].startswith('Identity is "known to a few"')
-    assert "1 rows scored, 1 can't be; the column `reason` says why" in shown.err
+    assert "1 rows scored, 1 can't be; the column `reason` says why" in done.stderr
 
 
 @pytest.mark.usefixtures("ran")
-def test_a_file_without_a_column_is_refused_with_its_name_and_nothing_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_file_without_a_column_is_refused_with_its_name_and_nothing_is_written(tmp_path: Path, marvel_here: Command):
     # given
     folder = tmp_path / "files"
     folder.mkdir()
@@ -104,16 +93,15 @@ def test_a_file_without_a_column_is_refused_with_its_name_and_nothing_is_written
     source.write_text(NEW.replace("Gender", "Sex"))
 
     # when
-    message = str(marvel(monkeypatch, "score", str(source), "-o", str(target)))
+    done = marvel_here("score", str(source), "-o", str(target))
 
     # then
-    assert message.startswith(f"{source}: column 'Gender' is missing; expected the columns PageID, Name, Universe, ")
+    reason = f"{source}: column 'Gender' is missing; expected the columns PageID, Name, Universe, "
+    assert reason in done.stderr
     assert sorted(folder.iterdir()) == [source]
 
 
-def test_a_character_is_explained_by_its_name_or_its_id(
-    ran: ProjectPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+def test_a_character_is_explained_by_its_name_or_its_id(ran: ProjectPaths, tmp_path: Path, marvel_here: Command):
     # given
     picture = tmp_path / "why.png"
     predictions = table(ran, "survival_predictions")
@@ -121,12 +109,11 @@ def test_a_character_is_explained_by_its_name_or_its_id(
     [chosen] = raw[raw["PageID"].isin(predictions["Id"])].head(1).itertuples()
 
     # when
-    marvel(monkeypatch, "explain", chosen.Name.upper(), "-o", str(picture))
-    by_name = capsys.readouterr().out
-    marvel(monkeypatch, "explain", chosen.PageID)
+    by_name = marvel_here("explain", chosen.Name.upper(), "-o", str(picture)).stdout
+    by_id = marvel_here("explain", chosen.PageID).stdout
 
     # then
-    assert capsys.readouterr().out == by_name
+    assert by_id == by_name
     [prediction] = predictions[predictions["Id"] == chosen.PageID]["prediction"]
     assert by_name.startswith(f"{chosen.Name} ({chosen.PageID}): {prediction}, P(alive) 0.")
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -136,15 +123,15 @@ def test_a_character_is_explained_by_its_name_or_its_id(
 
 
 def test_of_several_characters_under_one_name_the_ids_are_listed_and_of_none_the_similar_ones(
-    ran: ProjectPaths, monkeypatch: pytest.MonkeyPatch
+    ran: ProjectPaths, marvel_here: Command
 ):
     # given
     raw = table(ran, "raw_characters").dropna(subset=["PageID", "Name"]).drop_duplicates("PageID")
     name, ids = next((name, ids) for name, ids in raw.groupby("Name")["PageID"] if len(ids) > 1)
 
     # when
-    several = str(marvel(monkeypatch, "explain", str(name)))
-    none = str(marvel(monkeypatch, "explain", str(name)[1:]))
+    several = marvel_here("explain", str(name)).stderr
+    none = marvel_here("explain", str(name)[1:]).stderr
 
     # then
     assert several.splitlines() == [

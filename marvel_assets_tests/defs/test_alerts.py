@@ -10,19 +10,33 @@ from marvel_assets.registry.base import RegistryUnavailableError
 UNAVAILABLE = "The Unity Catalog server at http://there can't be reached."
 
 
+def caused(error: Exception) -> Exception:
+    """The error as it is when it was raised from another."""
+    error.__cause__ = TimeoutError("timed out")
+    return error
+
+
+def hiding(error: Exception) -> Exception:
+    """The error as it is when a library raised it while it handled the project's own."""
+    error.__context__ = RegistryUnavailableError(UNAVAILABLE)
+    return error
+
+
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "sentence"),
     [
-        (RegistryUnavailableError(UNAVAILABLE), UNAVAILABLE),
-        (dg.Failure("Nothing is under the alias."), "Nothing is under the alias."),
-        (RuntimeError("it did not work"), "RuntimeError: it did not work (TimeoutError: timed out)"),
+        (caused(RegistryUnavailableError(UNAVAILABLE)), UNAVAILABLE),
+        (caused(dg.Failure("Nothing is under the alias.")), "Nothing is under the alias."),
+        (caused(RuntimeError("it did not work")), "RuntimeError: it did not work (TimeoutError: timed out)"),
+        (hiding(RuntimeError("please ensure that the path is correct")), UNAVAILABLE),
     ],
+    ids=["the project's own", "a failure", "a library's", "the project's own, hidden by a library"],
 )
-def test_an_error_of_our_own_is_told_and_of_others_also_what_led_to_them(error: Exception, told: str):
+def test_an_error_of_the_project_is_a_sentence_and_others_show_what_led_to_them(error: Exception, sentence: str):
     # given
     @dg.op
     def fails() -> None:
-        raise error from TimeoutError("timed out")
+        raise error
 
     @dg.job
     def job() -> None:
@@ -33,34 +47,13 @@ def test_an_error_of_our_own_is_told_and_of_others_also_what_led_to_them(error: 
 
     # then
     [failure] = [event for event in result.all_events if event.is_step_failure]
-    assert cause_of(failure.step_failure_data.error) == told
+    assert cause_of(failure.step_failure_data.error) == sentence
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), dg.DagsterExecutionInterruptedError()])
 def test_an_interruption_is_told_as_one(error: BaseException):
     # given
-    told = SerializableErrorInfo("", [], type(error).__name__)
+    reported = SerializableErrorInfo("", [], type(error).__name__)
 
     # then
-    assert cause_of(told) == "interrupted; run it again, what was done is kept"
-
-
-def test_an_error_of_our_own_is_told_where_a_library_hides_it():
-    # given
-    @dg.op
-    def fails() -> None:
-        try:
-            raise RegistryUnavailableError(UNAVAILABLE)  # noqa: TRY301
-        except RegistryUnavailableError:
-            raise RuntimeError("please ensure that the path is correct")  # noqa: B904 - as libraries do
-
-    @dg.job
-    def job() -> None:
-        fails()
-
-    # when
-    result = job.execute_in_process(raise_on_error=False)
-
-    # then
-    [failure] = [event for event in result.all_events if event.is_step_failure]
-    assert cause_of(failure.step_failure_data.error) == UNAVAILABLE
+    assert cause_of(reported) == "interrupted; run it again, what was done is kept"

@@ -202,11 +202,14 @@ def _parquet_files(home: ProjectPaths, table: str) -> str:
     return uri
 
 
-def test_the_command_sums_up_asks_what_it_made_and_leaves_nothing_in_the_temporary_folder(first_run: ProjectPaths):
+def test_the_command_logs_its_steps_sums_up_asks_what_it_made_and_leaves_nothing_in_the_temporary_folder(
+    first_run: ProjectPaths,
+):
     # when
     told = (first_run.root.parent / "told").read_text()
 
     # then
+    assert any(line.split()[1:2] == ["raw_characters"] and "1,500 rows, written" in line for line in told.splitlines())
     model = reference(first_run, "basic_model")
     for expected in (
         "Done in",

@@ -24,11 +24,3 @@ def test_a_failure_is_one_line_that_names_the_cause(home: ProjectPaths, tmp_path
     assert f"failed: {nothing}: no such file" in failures[0]
     assert "Traceback" not in done.stdout
     assert not home.warehouse.exists()
-
-
-def test_each_step_tells_what_it_made(first_run: ProjectPaths):
-    # when
-    told = (first_run.root.parent / "told").read_text()
-
-    # then
-    assert any(line.split()[1:2] == ["raw_characters"] and "1,500 rows, written" in line for line in told.splitlines())

@@ -106,22 +106,6 @@ def test_one_answer_for_everybody_is_a_warning(served: ProjectPaths):
     assert re.fullmatch(r"(0|100)\.00% of the predictions are 'alive'\.", str(one.description))
 
 
-def test_a_character_that_is_renamed_is_found_under_the_new_name(served: ProjectPaths):
-    # given
-    put(served, characters("Anna", "Ben"))
-    score(served)
-
-    # when
-    put(served, pa.concat_tables([characters("Anna", Name="Anna Marie"), characters("Ben")]))
-    score(served)
-
-    # then
-    assert {name: row["display_name"] for name, row in predicted(served).items()} == {
-        "Anna": "Anna Marie",
-        "Ben": "Ben",
-    }
-
-
 def test_the_summary_names_characters_and_shows_no_predictions_of_earlier_code(served: ProjectPaths):
     # given
     names = {str(row["display_name"])[:40] for row in predicted(served, "survival_predictions").values()}
@@ -139,19 +123,6 @@ def test_the_summary_names_characters_and_shows_no_predictions_of_earlier_code(s
     assert {predicted for _, predicted, *_ in answers[1:]} == {"alive", "dead"}
     assert "`marvel run --select survival_predictions` scores with this version" in outdated
     assert again == shown
-
-
-def test_scoring_twice_does_nothing(served: ProjectPaths):
-    # given
-    put(served, characters("Anna", "Ben"))
-    first = score(served)
-
-    # when
-    again = score(served)
-
-    # then
-    assert (told(again, "unchanged"), told(again, "scored_now")) == (True, 0)
-    assert told(again, "delta_version") == told(first, "delta_version")
 
 
 def test_only_who_was_appended_is_scored(served: ProjectPaths):
@@ -173,20 +144,21 @@ def test_only_who_was_appended_is_scored(served: ProjectPaths):
 
 def test_a_rewritten_table_scores_only_who_has_changed_and_forgets_who_is_gone(served: ProjectPaths):
     # given
-    put(served, characters("Anna", "Ben", "Cleo"))
+    put(served, characters("Anna", "Ben", "Cleo", "Dora"))
     score(served)
     before = predicted(served)
 
     # when
-    put(served, pa.concat_tables([characters("Anna"), characters("Ben", Gender="Female")]))
+    changed = [characters("Ben", Gender="Female"), characters("Cleo", Name="Cleopatra")]
+    put(served, pa.concat_tables([characters("Anna"), *changed]))
     result = score(served)
 
     # then
     after = predicted(served)
-    assert told(result, "scored_now") == 1
-    assert set(after) == {"Anna", "Ben"}
+    assert told(result, "scored_now") == 2
+    assert set(after) == {"Anna", "Ben", "Cleo"}
     assert after["Anna"] == before["Anna"]
-    assert after["Ben"]["Gender"] == "Female"
+    assert (after["Ben"]["Gender"], after["Cleo"]["display_name"]) == ("Female", "Cleopatra")
 
 
 def test_another_model_scores_everybody_anew(given_runs: Callable[..., ProjectPaths], templates: Templates):
@@ -252,7 +224,9 @@ def test_a_table_rewritten_with_equal_rows_is_looked_at_once(served: ProjectPath
 
     # then
     assert (len(second), third) == (1, [])
-    assert told(score(served), "delta_version") == told(first, "delta_version")
+    again = score(served)
+    assert (told(again, "unchanged"), told(again, "scored_now")) == (True, 0)
+    assert told(again, "delta_version") == told(first, "delta_version")
 
 
 def test_predictions_are_kept_by_the_table_that_was_scored(served: ProjectPaths):
@@ -297,27 +271,18 @@ def test_with_nothing_served_it_says_what_to_do(home: ProjectPaths, templates: T
 
 
 def drift(home: ProjectPaths, instance: dg.DagsterInstance | None = None) -> dict[str, object]:
-    """What the report on the latest window tells."""
-    result = dg.materialize(
-        list(defs.assets),
-        selection=["drift_report"],
-        resources=profile_resources(home),
-        instance=instance,
-        raise_on_error=False,
-    )
-    assert result.success, failure_of(result)
-    [made] = result.asset_materializations_for_node("drift_report")
-    return {name: value.value for name, value in made.metadata.items()}
+    """What the report on the latest window holds."""
+    return metadata_of(run_graph(home, instance=instance, select="drift_report"), "drift_report")
 
 
 def test_the_characters_that_were_trained_on_have_not_drifted(served: ProjectPaths):
     # when
-    told_of_it = drift(served)
+    report = drift(served)
 
     # then
-    assert (told_of_it["drifted"], told_of_it["reason"]) == (False, "nothing has drifted")
-    assert "| prediction |" in told_of_it["shifts"]
-    assert "data:image/png" in told_of_it["plot"]
+    assert (report["drifted"], report["reason"]) == (False, "nothing has drifted")
+    assert "| prediction |" in str(report["shifts"])
+    assert "data:image/png" in str(report["plot"])
 
 
 def test_a_window_of_others_has_drifted_and_names_the_columns(served: ProjectPaths):
@@ -325,12 +290,12 @@ def test_a_window_of_others_has_drifted_and_names_the_columns(served: ProjectPat
     deliver(served, characters(*[f"Anna {number}" for number in range(300)], Gender="Other", Marital_Status="Married"))
 
     # when
-    told_of_it = drift(served)
+    report = drift(served)
 
     # then
-    assert told_of_it["drifted"]
-    assert "Gender" in told_of_it["reason"]
-    assert "Marital_Status" in told_of_it["reason"]
+    assert report["drifted"]
+    assert "Gender" in str(report["reason"])
+    assert "Marital_Status" in str(report["reason"])
 
 
 def test_only_who_was_scored_last_is_the_window(served: ProjectPaths):
@@ -355,8 +320,8 @@ def test_drift_says_what_is_missing_where_the_rows_of_the_judgement_are_gone(ser
         report = drift(served, instance)
 
         # then: it tells, claims nothing, and looks again once they are back
-        assert "nothing to compare with: marvel_dev.marvel_characters.test_set@v0" in report["reason"]
-        assert f"are not at {test_set}." in report["reason"]
+        assert "nothing to compare with: marvel_dev.marvel_characters.test_set@v0" in str(report["reason"])
+        assert f"are not at {test_set}." in str(report["reason"])
         assert "drifted" not in report
         (served.root / "aside").rename(test_set)
         assert drift(served, instance)["reason"] == "nothing has drifted"

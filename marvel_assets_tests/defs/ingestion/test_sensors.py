@@ -95,20 +95,17 @@ def test_content_that_comes_back_after_another_was_trained_on_is_asked_for_anew(
     assert watch.tick() == ""
 
 
-def test_characters_that_were_only_scored_leave_what_was_trained_on_known(watch: Watch, source: Path):
+@pytest.mark.parametrize(
+    ("read", "made"),
+    [("of another file", "survival_predictions"), (None, "basic_model")],
+    ids=["only scored", "a model made alone"],
+)
+def test_a_run_that_did_not_train_on_what_it_read_leaves_what_was_trained_on_known(
+    watch: Watch, source: Path, read: str | None, made: str
+):
     # given
     watch.ran(dg.DagsterRunStatus.SUCCESS, "basic_model")
-    record_run(watch.instance, "of another file", "survival_predictions", status=dg.DagsterRunStatus.SUCCESS)
-
-    # then
-    assert watch.tick() == f"{source} is still the content of version 0."
-
-
-def test_a_model_that_was_made_alone_leaves_what_was_read_for_the_one_before_known(watch: Watch, source: Path):
-    # given
-    watch.tick()
-    watch.ran(dg.DagsterRunStatus.SUCCESS, "basic_model")
-    record_run(watch.instance, None, "basic_model", status=dg.DagsterRunStatus.SUCCESS)
+    record_run(watch.instance, read, made, status=dg.DagsterRunStatus.SUCCESS)
 
     # then
     assert watch.tick() == f"{source} is still the content of version 0."

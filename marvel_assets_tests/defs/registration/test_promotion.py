@@ -13,6 +13,7 @@ from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.base import ModelRegistry
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets_tests.commands import BASIC, CUSTOM
+from marvel_assets_tests.graph import failure_of
 from marvel_assets_tests.registry.backends import Backend
 
 pytestmark = pytest.mark.integration
@@ -47,12 +48,6 @@ def run(
         run_config={"ops": {"promote_pair": {"config": settings}}},
         raise_on_error=False,
     )
-
-
-def reason(result: dg.ExecuteInProcessResult) -> str:
-    [failure] = [event for event in result.all_events if event.is_step_failure]
-    error = failure.step_failure_data.error
-    return str((error.cause or error).message)
 
 
 def served(catalog: ModelRegistry, schema: str) -> list[str | None]:
@@ -125,4 +120,4 @@ def test_the_copy_keeps_what_a_version_is_and_not_what_happened_to_it_in_its_own
 def test_what_can_not_be_promoted_is_told(
     unity_catalog: UnityCatalog, small_project: Path, environment: str, settings: dict[str, int], told: str
 ):
-    assert told in reason(run(unity_catalog, small_project, environment, **settings))
+    assert told in failure_of(run(unity_catalog, small_project, environment, **settings))
