@@ -33,7 +33,23 @@ def register_table(
     comment: str,
     column_comments: Mapping[str, str],
 ) -> str:
-    """Make the server's table say what the Delta table is; see ``UnityCatalog.register_table``."""
+    """Make the server's table say what the Delta table is.
+
+    Args:
+        api: of the server.
+        locks: folder of the lock files.
+        storage_root: of a catalog that has to be created.
+        name: ``catalog.schema.table``.
+        folder: of the Delta table.
+        comment: of the table.
+        column_comments: by column.
+
+    Returns:
+        Why the server's table was left as it is; '' where it says what it should.
+
+    Raises:
+        RegistryError: the server refuses, or does not answer.
+    """
     catalog, schema, table = name.split(".")
     wanted = {"columns": _columns(folder, column_comments), "comment": comment}
     with exclusive(locks, f"external-table-{name}"):

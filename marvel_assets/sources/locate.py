@@ -106,6 +106,11 @@ def fingerprint(setting: str, dataset: Dataset, generator: Generator) -> str | N
     Equal fingerprints mean that nothing points to a change. Other ones mean that the source may have changed: its
     digest shows whether it has.
 
+    Args:
+        setting: what ``locate`` takes.
+        dataset: names the sources that have a name of their own.
+        generator: how many rows ``generated`` makes, and from which seed.
+
     Returns:
         A hash, since addresses may hold secrets and folders many files; None where only reading the source can tell.
 

@@ -20,6 +20,11 @@ class TooManyRowsError(MemoryError):
 def check_fits_in_memory(table: str, rows: int, columns: int) -> None:
     """Refuse to read what would exhaust the memory, instead of dying halfway.
 
+    Args:
+        table: named in the error.
+        rows: how many are to be read.
+        columns: of each row.
+
     Raises:
         TooManyRowsError: with the share of the rows that would fit.
     """

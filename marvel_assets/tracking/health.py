@@ -18,6 +18,11 @@ def check_health(uri: str, locks: Path, registry_uri: str | None = None) -> list
 
     ``GET /health`` would not do: it is answered without credentials, by servers of MLflow 2, and by proxies.
 
+    Args:
+        uri: of the tracking server or database.
+        locks: folder of the lock files.
+        registry_uri: of the registry, where that is another store.
+
     Returns:
         A sentence for what keeps the store from being used; none where it is ready.
     """

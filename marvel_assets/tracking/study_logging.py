@@ -23,6 +23,13 @@ def log_study(
 
     The course of the search is a metric with a step for each trial, so that MLflow charts it; all trials are a table
     among the artifacts, beside the block of parameters; the best ones are the run's parameters.
+
+    Args:
+        result: all trials.
+        comparison: the best against the configured parameters.
+        rows: what it was searched on.
+        settings: how it was searched.
+        block: the parameters as they are pasted into the project's configuration.
     """
     import mlflow
 

@@ -37,8 +37,9 @@ def exclusive(locks: Path, name: str) -> Iterator[None]:
 def home_id(locks: Path) -> str:
     """A name of the lock folder that no other machine has, made at the first call."""
     file = locks / "home-id"
-    with exclusive(locks, "home-id"):
-        if not file.exists():
-            with atomic_write(file) as unfinished:
-                unfinished.write_text(str(uuid.uuid4()))
+    if not file.exists():
+        with exclusive(locks, "home-id"):
+            if not file.exists():
+                with atomic_write(file) as unfinished:
+                    unfinished.write_text(str(uuid.uuid4()))
     return file.read_text()

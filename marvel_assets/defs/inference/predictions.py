@@ -99,7 +99,17 @@ def predict_table(
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
 ) -> tuple[Commit, dict[str, dg.MetadataValue]]:
-    """Bring the predictions ``name`` for a table of characters as delivered up to date.
+    """Bring the predictions for a table up to date.
+
+    Args:
+        log: of the run.
+        table: characters as delivered.
+        name: ``catalog.schema.table`` of the predictions.
+        project: names the model.
+        engine: makes the predictions' rows.
+        tables: where both tables are.
+        tracking: where the model's files are.
+        unity_catalog: which model is served.
 
     Returns:
         The commit of the predictions, whose provenance has their share with the second label unless there are none; and

@@ -89,7 +89,18 @@ def evaluate_challenger_cached(
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
 ) -> GateResult:
-    """Compare a model with what is served, unless that was done before; ``known`` is its version, where it has one."""
+    """Compare a model with what is served, unless that was done before.
+
+    Args:
+        context: of the asset or op, for its log.
+        model: the challenger.
+        known: its version, where it was registered before.
+        baselines: what it is compared with.
+        project: thresholds.
+        tables: where the test rows are.
+        tracking: where the challenger's files are.
+        unity_catalog: where the baselines' files are.
+    """
     from marvel_assets.evaluation.gate import GateResult
     from marvel_assets.tracking.model_logging import log_slices
 
