@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -26,6 +27,14 @@ SAMPLE_ROWS = 673
 
 SMALL_GENERATOR = {"rows": 1500, "seed": 7}
 FEW_TREES = {"learning_rate": 0.1, "n_estimators": 20, "max_depth": 4}
+
+
+def pytest_configure() -> None:
+    """Have Ctrl+C end us where a shell started us in the background, which has it ignored.
+
+    Dagster handles SIGTERM as Ctrl+C: servers that are started after a run in this process would ignore it, too.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_xdist_auto_num_workers() -> int:
