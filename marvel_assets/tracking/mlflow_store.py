@@ -117,10 +117,11 @@ def _prepare_database(database: Path, home: ProjectPaths) -> None:
         store.engine.dispose()
         unfinished.replace(database)
     elif not _is_ready(database, home) and (before := _recorded_home(home)):
-        _rename_home(ProjectPaths(before), home)
+        rename_home(ProjectPaths(before), home)
 
 
-def _rename_home(before: ProjectPaths, home: ProjectPaths) -> None:
+def rename_home(before: ProjectPaths, home: ProjectPaths) -> None:
+    """Have the database of a home that was moved or copied name the files and tables in its own folders."""
     old, new = (f"{place.mlflow_artifacts.as_uri()}/" for place in (before, home))
     with closing(sqlite3.connect(home.mlflow_database)) as database, database:
         for table, column in ARTIFACT_COLUMNS:
