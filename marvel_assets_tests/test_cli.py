@@ -102,9 +102,17 @@ def test_one_port_is_not_enough_for_two_servers(monkeypatch: pytest.MonkeyPatch)
     assert "Port 3999 is in use" in told
 
 
-def test_all_servers_end_when_the_second_ends(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    # given: this process keeps its own handlers of signals
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
+@pytest.fixture
+def _handlers_are_put_back() -> Iterator[None]:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_handlers_are_put_back")
+def test_all_servers_end_when_the_second_ends(capsys: pytest.CaptureFixture[str]):
+    # given
     long = [sys.executable, "-c", "import time; time.sleep(60)"]
     short = [sys.executable, "-c", "raise SystemExit(3)"]
 

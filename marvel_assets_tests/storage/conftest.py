@@ -1,9 +1,11 @@
-"""Tables in a folder of the test's own."""
+"""Tables in a folder of the test's own, and the memory of a container."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from marvel_assets.storage import memory
 from marvel_assets.storage.tables import Tables
 
 
@@ -12,3 +14,15 @@ def tables(tmp_path: Path) -> Tables:
     return Tables(
         warehouse=str(tmp_path / "warehouse"), locks=str(tmp_path / "locks"), provenance=str(tmp_path / "provenance")
     )
+
+
+@pytest.fixture
+def allow_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Writes the limit and the use of a container where the system would."""
+
+    def allow(limit: object, used: int = 0) -> None:
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+        (tmp_path / "memory.current").write_text(f"{used}\n")
+        monkeypatch.setattr(memory, "CGROUP", tmp_path)
+
+    return allow

@@ -1,6 +1,6 @@
 """Tables by name: here in the catalog that every Spark session has, on Databricks in Unity Catalog."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,7 +46,7 @@ def publish(tables: CatalogTables, spark: Spark, numbers: int) -> WriteResult:
 
 
 def test_content_is_written_once_and_every_version_is_read_with_what_it_was_made_of(
-    tables: CatalogTables, spark: Spark, monkeypatch: pytest.MonkeyPatch
+    tables: CatalogTables, spark: Spark, allow_memory: Callable[..., None]
 ):
     # given
     assert tables.latest(NAME) is None
@@ -69,7 +69,7 @@ def test_content_is_written_once_and_every_version_is_read_with_what_it_was_made
     assert 230 < len(drawn) < 370
 
     # and where a machine has no memory left, rows are refused before they are fetched
-    monkeypatch.setattr("psutil.virtual_memory", type("Memory", (), {"available": 1000}))
+    allow_memory(1000)
     with pytest.raises(TooManyRowsError, match=r"1,000 rows of 1 columns need .* Fit on a sample"):
         tables.read(second.commit.table, ["Id"])
 

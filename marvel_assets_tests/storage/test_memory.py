@@ -1,12 +1,11 @@
 """Rows that would not fit are refused before they are read, and what a step has freed is given back."""
 
 import platform
-from pathlib import Path
+from collections.abc import Callable
 
 import psutil
 import pytest
 
-from marvel_assets.storage import memory
 from marvel_assets.storage.memory import (
     BYTES_PER_CELL,
     TooManyRowsError,
@@ -16,9 +15,9 @@ from marvel_assets.storage.memory import (
 )
 
 
-def test_rows_that_do_not_fit_are_refused_with_the_share_that_would(monkeypatch: pytest.MonkeyPatch):
+def test_rows_that_do_not_fit_are_refused_with_the_share_that_would(allow_memory: Callable[..., None]):
     # given: half of what is needed is free
-    monkeypatch.setattr(memory, "available_bytes", lambda: 1_000_000 * 10 * BYTES_PER_CELL // 2)
+    allow_memory(1_000_000 * 10 * BYTES_PER_CELL // 2)
 
     # then
     with pytest.raises(TooManyRowsError, match=r"c.s.t: 1,000,000 rows of 10 columns .* at most 0.45\)"):
@@ -27,12 +26,10 @@ def test_rows_that_do_not_fit_are_refused_with_the_share_that_would(monkeypatch:
 
 @pytest.mark.parametrize(("limit", "expected"), [("5000", 2000), ("max", None)])
 def test_a_container_that_allows_less_than_the_machine_has_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, expected: int | None
+    allow_memory: Callable[..., None], limit: str, expected: int | None
 ):
     # given
-    (tmp_path / "memory.max").write_text(f"{limit}\n")
-    (tmp_path / "memory.current").write_text("3000\n")
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    allow_memory(limit, used=3000)
 
     # then
     assert available_bytes() == expected if expected else available_bytes() > 10_000_000
