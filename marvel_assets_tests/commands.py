@@ -18,6 +18,8 @@ from marvel_assets.tracking.mlflow_store import connect
 SECONDS = 800
 BASIC = "marvel_character_model_basic"
 CUSTOM = "marvel_character_model_custom"
+INTERPRETED = "spark.sql.codegen.wholeStage=false spark.sql.codegen.factoryMode=NO_CODEGEN"
+"""Settings of Spark: to compile code for each query takes a fifth of the JVM's time where tables are this small."""
 TABLES = ("raw_characters", "train_set", "test_set", "rejected_characters")
 
 

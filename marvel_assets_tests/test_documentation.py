@@ -20,6 +20,7 @@ from markdown_it import MarkdownIt
 from marvel_assets.cli import main
 from marvel_assets.definitions import defs
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
+from marvel_assets_tests.commands import INTERPRETED
 from marvel_assets_tests.planted import spoilt_characters
 
 DOCUMENTS = [PROJECT_ROOT / "README.md", *sorted((PROJECT_ROOT / "docs").glob("*.md"))]
@@ -134,6 +135,7 @@ def terminal(tmp_path: Path, every_model_passes: Path, spark_folder: Path) -> di
         "PYTHON": str(Path(sys.executable).resolve()),
         "MARVEL_HOME": str(home.root),
         "MARVEL_CONFIG": str(every_model_passes),
+        "MARVEL_SPARK_SETTINGS": INTERPRETED,
         "SERVERS": str(tmp_path / "servers"),
     }
 

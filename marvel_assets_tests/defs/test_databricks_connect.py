@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
-from marvel_assets_tests.commands import users_environment
+from marvel_assets_tests.commands import INTERPRETED, users_environment
 from marvel_assets_tests.servers.databricks import DatabricksWorkspace
 from marvel_assets_tests.servers.spark_connect import spark_connect_server
 
@@ -56,8 +56,7 @@ def test_graph_unchanged_run_change_feed_retraining_and_rollback(
             "DATABRICKS_HOST": databricks_workspace.url,
             "DATABRICKS_TOKEN": databricks_workspace.token,
             "SPARK_REMOTE": f"sc://127.0.0.1:{port}/{header}",
-            # to compile code for each query takes longer than to run it on so few rows
-            "MARVEL_SPARK_SETTINGS": "spark.sql.codegen.wholeStage=false spark.sql.codegen.factoryMode=NO_CODEGEN",
+            "MARVEL_SPARK_SETTINGS": INTERPRETED,
         }
         done = subprocess.run(
             [client, "-m", "marvel_assets_tests.defs.databricks_walk", tmp_path],

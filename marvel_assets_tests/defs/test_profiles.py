@@ -12,7 +12,7 @@ from marvel_assets.defs.resources import databricks, spark
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.storage.catalog_tables import CatalogTables
 from marvel_assets.storage.engines.spark import SparkEngine
-from marvel_assets_tests.commands import BASIC, CUSTOM, reference
+from marvel_assets_tests.commands import BASIC, CUSTOM, INTERPRETED, reference
 from marvel_assets_tests.graph import failure_of, run_graph, succeeded
 from marvel_assets_tests.pages import free_port
 from marvel_assets_tests.servers.databricks import DatabricksWorkspace
@@ -92,9 +92,7 @@ def test_the_whole_graph_on_the_parts_of_databricks(
     project = tmp_path / "project.yml"
     project.write_text(small_project.read_text().replace("marvel_dev", "spark_catalog"))
     databricks_workspace.registry.catalogs.add("spark_catalog")
-    # to compile code for each query takes a fifth of the JVM's time where tables are this small
-    settings = "spark.sql.codegen.wholeStage=false spark.sql.codegen.factoryMode=NO_CODEGEN"
-    monkeypatch.setenv("MARVEL_SPARK_SETTINGS", settings)
+    monkeypatch.setenv("MARVEL_SPARK_SETTINGS", INTERPRETED)
     monkeypatch.setenv("DATABRICKS_HOST", databricks_workspace.url)
     monkeypatch.setenv("DATABRICKS_TOKEN", databricks_workspace.token)
     monkeypatch.setenv("MARVEL_CONFIG", str(project))

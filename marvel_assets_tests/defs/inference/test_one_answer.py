@@ -15,6 +15,7 @@ from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets.defs.registration.challenger import probabilities
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
+from marvel_assets_tests.commands import INTERPRETED
 from marvel_assets_tests.graph import run_job, succeeded
 from marvel_assets_tests.kaggle import EXAMPLE, REQUIRED_COLUMNS, SOURCE_COLUMNS
 from marvel_assets_tests.servers.marvel_serve import marvel_serve
@@ -63,6 +64,7 @@ def test_a_character_gets_one_answer_in_batches_in_python_over_http_on_spark_and
     shutil.rmtree(folder / "characters_predictions")
     materialised.spark.symlink_to(spark_folder, target_is_directory=True)
     monkeypatch.setenv("MARVEL_PROFILE", "spark")
+    monkeypatch.setenv("MARVEL_SPARK_SETTINGS", INTERPRETED)
     on_spark = scored(materialised)
 
     # then
