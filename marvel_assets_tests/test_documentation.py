@@ -146,11 +146,7 @@ def terminal(tmp_path: Path, every_model_passes: Path, spark_folder: Path) -> di
 @pytest.mark.timeout(SECONDS + 500)
 @pytest.mark.skipif(shutil.which("curl") is None, reason="README.md asks the model with curl")
 @pytest.mark.parametrize(
-    "documents",
-    [
-        pytest.param(documents, marks=pytest.mark.xdist_group(documents[0]), id=" ".join(documents))
-        for documents in (["README.md"], ["docs/deployment.md", "docs/serving.md", "docs/lecture4.md"])
-    ],
+    "documents", [["README.md", "docs/serving.md", "docs/lecture4.md"], ["docs/deployment.md"]], ids=" ".join
 )
 def test_every_block_works_as_it_stands(documents: list[str], checkout: Path, terminal: dict[str, str]):
     # given

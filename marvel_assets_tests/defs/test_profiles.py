@@ -78,7 +78,6 @@ def test_the_doctor_finds_a_fresh_home_ready(marvel_here: Command):
 
 
 @pytest.mark.spark
-@pytest.mark.xdist_group("jvm")
 @pytest.mark.slow(reason="starts a JVM and runs the graph")
 def test_the_whole_graph_on_the_parts_of_databricks(
     databricks_workspace: DatabricksWorkspace,

@@ -31,7 +31,7 @@ from marvel_assets_tests.kaggle import (
     split_sql,
 )
 
-pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("jvm")]
+pytestmark = pytest.mark.spark
 
 STATEMENTS = {"train": split_sql("train"), "test": split_sql("test"), "rejected": rejected_sql()}
 GOOD = {
