@@ -41,7 +41,7 @@ def fresh_home(rows: int, trees: int = 1000, seed: int = SEED) -> Iterator[tuple
     with tempfile.TemporaryDirectory(prefix="marvel-bench-") as folder:
         home = ProjectPaths(Path(folder, "home"))
         home.prepare()
-        connect(f"sqlite:///{home.mlflow_database}", home.locks)
+        connect(home.mlflow_uri, home.locks)
         settings = yaml.safe_load((PROJECT_ROOT / "config" / "project.yml").read_text())
         settings["generator"]["rows"] = rows
         settings["model"]["n_estimators"] = trees

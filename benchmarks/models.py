@@ -53,7 +53,7 @@ def predicting() -> Iterator[str]:
 
     with tempfile.TemporaryDirectory() as folder, fresh_home(ROWS) as (home, environment):
         in_a_child(MARVEL_RUN, environment)
-        connect(f"sqlite:///{home.mlflow_database}", home.locks)
+        connect(home.mlflow_uri, home.locks)
         wrapper = mlflow.pyfunc.load_model(
             "models:/marvel_dev.marvel_characters.marvel_character_model_custom@latest-model", dst_path=folder
         )

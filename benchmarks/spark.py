@@ -68,7 +68,7 @@ def main(environments: str) -> None:
     from marvel_assets.tracking.mlflow_store import connect
 
     home = ProjectPaths.from_environment()
-    connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    connect(home.mlflow_uri, home.locks)
     with_spark(home, {"spark.sql.shuffle.partitions": "2"})
     session: SparkSession = spark(home)["spark"].session()
     with tempfile.TemporaryDirectory() as folder:

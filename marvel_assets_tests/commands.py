@@ -74,7 +74,7 @@ class State:
 def state_of(home: ProjectPaths, config_path: Path, environment: str = "dev") -> State:
     """Read everything from where it is stored, not from what was said of it."""
     config = ProjectConfig.from_yaml(config_path, environment)
-    client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    client = connect(home.mlflow_uri, home.locks)
     catalog = MlflowRegistry(client, home.locks)
     tables = {name: DeltaTable(home.warehouse.joinpath(*config.qualified(name).split("."))) for name in TABLES}
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]

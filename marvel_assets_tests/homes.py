@@ -41,7 +41,7 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
 def make_empty(home: ProjectPaths) -> None:
     """Dagster's instance and MLflow's database: seconds of processor time."""
     home.prepare()
-    connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    connect(home.mlflow_uri, home.locks)
 
 
 def copy_of(template: ProjectPaths, root: Path) -> ProjectPaths:

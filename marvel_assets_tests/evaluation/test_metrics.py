@@ -18,7 +18,7 @@ def test_they_equal_those_of_mlflow_models_evaluate(
     home: ProjectPaths, fitted: Pipeline, sets: dict[str, pd.DataFrame]
 ):
     # given
-    client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    client = connect(home.mlflow_uri, home.locks)
     client.create_experiment("evaluation", home.mlflow_artifacts.as_uri())
     mlflow.set_experiment("evaluation")
     with mlflow.start_run():

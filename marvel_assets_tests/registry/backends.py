@@ -106,7 +106,7 @@ def embedded_registry(tmp_path_factory: pytest.TempPathFactory, mlflow_database:
     home = ProjectPaths(tmp_path_factory.mktemp("registry"))
     home.mlflow_database.parent.mkdir(parents=True)
     shutil.copyfile(mlflow_database, home.mlflow_database)
-    store = f"sqlite:///{home.mlflow_database}"
+    store = home.mlflow_uri
     client = connect(store, home.locks)
     models = log_models(client.create_experiment("/models", home.mlflow_artifacts.as_uri()))
 

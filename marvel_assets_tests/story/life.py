@@ -59,7 +59,7 @@ class Life:
 
     def under_the_aliases(self) -> tuple[int | None, int | None]:
         """The basic and the custom version, each by its own alias."""
-        catalog = MlflowRegistry(connect(f"sqlite:///{self.home.mlflow_database}", self.home.locks), self.home.locks)
+        catalog = MlflowRegistry(connect(self.home.mlflow_uri, self.home.locks), self.home.locks)
         pairs = ModelPairs(catalog, self.config, self.home.locks)
         found = [catalog.get_version_by_alias(name, ALIAS) for name in (pairs.basic_name, pairs.custom_name)]
         return tuple(None if version is None else version.version for version in found)

@@ -20,7 +20,7 @@ SECONDS_TO_WAIT = 120
 
 def tracking_of(home: ProjectPaths) -> MlflowTracking:
     return MlflowTracking(
-        tracking_uri=f"sqlite:///{home.mlflow_database}",
+        tracking_uri=home.mlflow_uri,
         artifact_root=str(home.mlflow_artifacts),
         locks=str(home.locks),
     )

@@ -15,7 +15,7 @@ from marvel_assets.tracking.mlflow_store import connect
 
 
 def uri_of(home: ProjectPaths) -> str:
-    return f"sqlite:///{home.mlflow_database}"
+    return home.mlflow_uri
 
 
 @pytest.fixture

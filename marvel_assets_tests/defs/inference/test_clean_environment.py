@@ -46,7 +46,7 @@ def test_neither_this_project_nor_dagster_can_be_imported_there_and_a_model_that
     home: ProjectPaths, tmp_path: Path
 ):
     # given: a model with exactly the custom model's requirements, which fails with what it can import
-    store = f"sqlite:///{home.mlflow_database}"
+    store = home.mlflow_uri
     connect(store, home.locks).create_experiment("probe", home.mlflow_artifacts.as_uri())
     wheel = Path(WheelBuilder(folder=str(home.wheels)).wheel().path)
     uri = log(tmp_path, PROBE, requirements_with(wheel), [str(wheel)])

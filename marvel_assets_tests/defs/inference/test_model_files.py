@@ -28,7 +28,7 @@ CHANGED = "the files are not those that were logged as"
 def pairs(given_runs: Callable[..., ProjectPaths], small_project: Path) -> ModelPairs:
     """A home in which version 1 is served."""
     home = given_runs(FAIR)
-    catalog = MlflowRegistry(connect(f"sqlite:///{home.mlflow_database}", home.locks), home.locks)
+    catalog = MlflowRegistry(connect(home.mlflow_uri, home.locks), home.locks)
     return ModelPairs(catalog, ProjectConfig.from_yaml(small_project), home.locks)
 
 

@@ -54,7 +54,7 @@ def test_a_character_gets_one_answer_in_batches_in_python_over_http_on_spark_and
     body = {"dataframe_split": json.loads(asked.to_json(orient="split", index=False))}
 
     # when
-    connect(f"sqlite:///{materialised.mlflow_database}", materialised.locks)
+    connect(materialised.mlflow_uri, materialised.locks)
     model = mlflow.pyfunc.load_model(MODEL)
     in_python = model.predict(asked)["Survival prediction"]
     by_the_gate = probabilities(model.unwrap_python_model().model, stored, "the model")

@@ -52,7 +52,7 @@ def gate(tmp_path: Path, small_project: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def pairs_in(home: ProjectPaths, config: ProjectConfig) -> ModelPairs:
-    catalog = MlflowRegistry(connect(f"sqlite:///{home.mlflow_database}", home.locks), home.locks)
+    catalog = MlflowRegistry(connect(home.mlflow_uri, home.locks), home.locks)
     return ModelPairs(catalog, config, home.locks)
 
 
@@ -123,7 +123,7 @@ def test_the_verdict_stands_on_the_version_and_in_the_model_card(
 
     # when
     pair = pairs_in(home, config).current()
-    client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    client = connect(home.mlflow_uri, home.locks)
     files = {file.path for file in client.list_artifacts(pair.basic.run_id)}
 
     # then

@@ -43,7 +43,7 @@ METRICS = {
 
 @pytest.fixture
 def client(first_run: ProjectPaths) -> mlflow.MlflowClient:
-    return connect(f"sqlite:///{first_run.mlflow_database}", first_run.locks)
+    return connect(first_run.mlflow_uri, first_run.locks)
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_the_custom_model_has_the_metrics_and_the_data_sets_of_the_basic_one(
 
 def test_the_model_is_stored_as_skops_with_given_requirements(first_run: ProjectPaths):
     # given
-    connect(f"sqlite:///{first_run.mlflow_database}", first_run.locks)
+    connect(first_run.mlflow_uri, first_run.locks)
     model = reference(first_run, "basic_model")
 
     # when
@@ -146,7 +146,7 @@ def test_a_model_that_fails_its_inspection_is_never_registered(home: ProjectPath
     # then
     assert not whole.success
     assert "is not registered: failed training_rows_are_read_again" in failure_of(alone)
-    client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    client = connect(home.mlflow_uri, home.locks)
     assert client.search_model_versions() == []
 
 
@@ -193,7 +193,7 @@ def test_each_kind_of_model_with_early_stopping_and_native_categories_is_checked
     succeeded(run_graph(home))
 
     # then: MLflow tells what was asked for and what was found
-    client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    client = connect(home.mlflow_uri, home.locks)
     params = client.get_run(reference(home, "basic_model").run_id).data.params
     asked = {
         "model": model["kind"],

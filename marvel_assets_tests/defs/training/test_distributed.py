@@ -29,7 +29,7 @@ def test_a_fit_by_workers_ends_in_a_registered_model_that_answers(home: ProjectP
     assert all(checks_of(result).values())
     assert {"training_rows_are_read_again", "loads_by_model_id_and_by_run"} <= checks_of(result).keys()
     assert state_of(home, small_project).aliases[MODEL] == 1
-    connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    connect(home.mlflow_uri, home.locks)
     model = mlflow.pyfunc.load_model(f"models:/{MODEL}@latest-model")
     features = list(model.unwrap_python_model().model.feature_names_in_)
     assert set(model.predict(example_frame(DATASET, features))[OUTPUT_COLUMN]) <= {"alive", "dead"}

@@ -50,7 +50,7 @@ def test_a_trial_is_logged_and_shown_beside_the_champion_and_moves_nothing(
     assert re.search(r"trial +basic version 1\nROC AUC +0\.\d{4} +0\.\d{4}\n", told)
     assert "The gate would " in told
     [made] = after.mlflow_runs.keys() - before.mlflow_runs.keys()
-    run = connect(f"sqlite:///{materialised.mlflow_database}", materialised.locks).get_run(made)
+    run = connect(materialised.mlflow_uri, materialised.locks).get_run(made)
     assert (run.data.params["n_estimators"], run.data.params["trees"]) == ("30", "30")
     assert "n_estimators 30" in run.info.run_name
 
@@ -72,13 +72,13 @@ def tune(home: ProjectPaths) -> Callable[..., str]:
 
 def runs_of(home: ProjectPaths) -> list[mlflow.entities.Run]:
     """The studies in MLflow, the oldest first."""
-    client = connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    client = connect(home.mlflow_uri, home.locks)
     experiment = client.get_experiment_by_name(EXPERIMENT)
     return list(client.search_runs([experiment.experiment_id], order_by=["attributes.start_time"]))
 
 
 def artifact(home: ProjectPaths, run: mlflow.entities.Run, name: str) -> str:
-    connect(f"sqlite:///{home.mlflow_database}", home.locks)
+    connect(home.mlflow_uri, home.locks)
     return str(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{name}"))
 
 
