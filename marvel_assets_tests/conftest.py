@@ -133,7 +133,7 @@ def home(
 def first_run(tmp_path_factory: pytest.TempPathFactory, small_project: Path) -> ProjectPaths:
     """The whole graph, materialised by `marvel run` into a fresh home. To be looked at only.
 
-    Beside it are what the command has told, and the folder that it had for temporary files.
+    Beside it are what the command printed, and the folder that it had for temporary files.
     """
 
     def make(folder: Path) -> None:
@@ -141,7 +141,7 @@ def first_run(tmp_path_factory: pytest.TempPathFactory, small_project: Path) -> 
         temporary.mkdir()
         settings = {"MARVEL_HOME": str(folder / "home"), "MARVEL_CONFIG": str(small_project), "MARVEL_SOURCE": ""}
         done = succeeded(marvel("run", TMPDIR=str(temporary), **settings))
-        (folder / "told").write_text(done.stdout)
+        (folder / "printed").write_text(done.stdout)
 
     return ProjectPaths(made_once(tmp_path_factory, "first-run", make) / "home")
 
@@ -179,7 +179,7 @@ def marvel_here(
             with pytest.raises(SystemExit) as ended:
                 cli.main()
         printed, code = capfd.readouterr(), ended.value.code
-        told = f"{code}\n" if isinstance(code, str) else ""
-        return CompletedProcess([*arguments], 1 if told else code or 0, printed.out, printed.err + told)
+        message = f"{code}\n" if isinstance(code, str) else ""
+        return CompletedProcess([*arguments], 1 if message else code or 0, printed.out, printed.err + message)
 
     return give

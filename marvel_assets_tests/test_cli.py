@@ -87,19 +87,19 @@ def test_doctor_writes_nothing_into_a_home(home: ProjectPaths, monkeypatch: pyte
 @pytest.mark.usefixtures("home")
 def test_the_pages_are_not_served_on_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch, taken: int):
     # when
-    told = end_of(monkeypatch, "ui", "--mlflow-port", str(taken))
+    message = end_of(monkeypatch, "ui", "--mlflow-port", str(taken))
 
     # then
-    assert told.startswith(f"Port {taken} is in use. Choose another with MLFLOW_PORT=…")
+    assert message.startswith(f"Port {taken} is in use. Choose another with MLFLOW_PORT=…")
 
 
 @pytest.mark.usefixtures("home")
 def test_one_port_is_not_enough_for_two_servers(monkeypatch: pytest.MonkeyPatch):
     # when
-    told = end_of(monkeypatch, "ui", "--port", "3999", "--mlflow-port", "3999")
+    message = end_of(monkeypatch, "ui", "--port", "3999", "--mlflow-port", "3999")
 
     # then
-    assert "Port 3999 is in use" in told
+    assert "Port 3999 is in use" in message
 
 
 @pytest.fixture

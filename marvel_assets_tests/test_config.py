@@ -170,7 +170,7 @@ def test_what_can_not_be_used_is_named_with_its_place(
     assert (message or f"{place}: ") in refusal(tmp_path, content)
 
 
-def test_all_problems_of_a_kind_are_told_at_once(tmp_path: Path, content: dict[str, Any]):
+def test_all_problems_of_a_kind_are_reported_at_once(tmp_path: Path, content: dict[str, Any]):
     # given
     content["surprise"] = 1
     content["model"]["max_depth"] = "deep"

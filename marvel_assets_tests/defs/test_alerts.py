@@ -51,7 +51,7 @@ def test_an_error_of_the_project_is_a_sentence_and_others_show_what_led_to_them(
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), dg.DagsterExecutionInterruptedError()])
-def test_an_interruption_is_told_as_one(error: BaseException):
+def test_an_interruption_is_reported_as_one(error: BaseException):
     # given
     reported = SerializableErrorInfo("", [], type(error).__name__)
 

@@ -84,9 +84,9 @@ def test_an_asset_before_its_upstream_names_what_to_materialise_first(home: Proj
 
     # then
     [failure] = [event for event in result.all_events if event.is_step_failure]
-    told = cause_of(failure.step_failure_data.error)
-    assert "train_set has not been materialised in this home" in told
-    assert "--select '*train_set'" in told
+    printed = cause_of(failure.step_failure_data.error)
+    assert "train_set has not been materialised in this home" in printed
+    assert "--select '*train_set'" in printed
 
 
 def test_the_genuine_sample_is_too_small_for_the_gate_and_goes_through_whole_where_that_only_reports(
@@ -96,10 +96,10 @@ def test_the_genuine_sample_is_too_small_for_the_gate_and_goes_through_whole_whe
     succeeded(run_graph(home, sample))
 
     # then
-    told = "\n".join(summary(home, with_predictions=True))
-    assert "  refused      " in told
-    assert "log_loss_gain -0.0" in told
-    assert "custom " not in told
+    printed = "\n".join(summary(home, with_predictions=True))
+    assert "  refused      " in printed
+    assert "log_loss_gain -0.0" in printed
+    assert "custom " not in printed
 
     # and when
     content = yaml.safe_load(small_project.read_text())
@@ -187,10 +187,10 @@ def test_one_class_only_is_refused_and_leaves_the_model_under_the_alias(
     survivors = generate(**SMALL_GENERATOR).query("Alive == 'Alive'")
 
     # when
-    told = failure_of(run_graph(materialised, characters_file(tmp_path, survivors)))
+    printed = failure_of(run_graph(materialised, characters_file(tmp_path, survivors)))
 
     # then
-    assert "column Alive: a classifier needs both classes among the training rows" in told
+    assert "column Alive: a classifier needs both classes among the training rows" in printed
     after = state_of(materialised, small_project)
     assert (after.versions, after.aliases) == (before.versions, before.aliases)
 
@@ -206,10 +206,12 @@ def test_the_command_logs_its_steps_sums_up_asks_what_it_made_and_leaves_nothing
     first_run: ProjectPaths,
 ):
     # when
-    told = (first_run.root.parent / "told").read_text()
+    printed = (first_run.root.parent / "printed").read_text()
 
     # then
-    assert any(line.split()[1:2] == ["raw_characters"] and "1,500 rows, written" in line for line in told.splitlines())
+    assert any(
+        line.split()[1:2] == ["raw_characters"] and "1,500 rows, written" in line for line in printed.splitlines()
+    )
     model = reference(first_run, "basic_model")
     for expected in (
         "Done in",
@@ -220,8 +222,8 @@ def test_the_command_logs_its_steps_sums_up_asks_what_it_made_and_leaves_nothing
         model.model_id,
         "alias latest-model",
     ):
-        assert expected in told
-    _, table = told.split("  it answers   character")
+        assert expected in printed
+    _, table = printed.split("  it answers   character")
     answers = [line.strip().rsplit(maxsplit=4)[:4] for line in table.splitlines()[1:] if line.startswith(" " * 15)]
     assert {predicted for _, predicted, _, _ in answers} == {"alive", "dead"}
     assert {actual for _, _, _, actual in answers} == {"alive", "dead"}

@@ -119,8 +119,8 @@ def test_the_daemon_learns_that_a_killed_run_is_dead_and_the_next_run_notes_it_a
 
     # then
     assert statuses(instance) == ["FAILURE", "SUCCESS"]
-    told = instance.get_records_for_run(killed.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
-    assert [record.event_log_entry.dagster_event.message for record in told] == [KILLED]
+    failures = instance.get_records_for_run(killed.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
+    assert [record.event_log_entry.dagster_event.message for record in failures] == [KILLED]
     assert is_running(home.locks, killed.run_id) is None
 
 

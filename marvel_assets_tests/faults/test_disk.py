@@ -169,7 +169,7 @@ def test_a_run_whose_disk_fills_up_loses_nothing_and_the_next_one_ends_well(disk
     assert "RUNNING" not in after.mlflow_runs.values()
 
 
-def test_rows_that_fit_neither_memory_nor_disk_are_told_with_the_folder(disk: Disk):
+def test_rows_that_fit_neither_memory_nor_disk_are_reported_with_the_folder(disk: Disk):
     # given
     scratch = disk.home.scratch
     disk.fill(4_000)

@@ -97,8 +97,8 @@ def test_each_request_is_answered_as_the_real_server_answered_it(tmp_path: Path)
         for method, path, body, status, code, message in REFUSED:
             answer = ask(method, path, body)
             details = [{"reason": code, "@type": "google.rpc.ErrorInfo"}]
-            told = {"error_code": code, "message": message, "details": details}
-            if answer.status_code != status or answer.json() != told:
+            expected = {"error_code": code, "message": message, "details": details}
+            if answer.status_code != status or answer.json() != expected:
                 differences.append((method, path, body, answer.text[:500]))
         forgotten = [ask("DELETE", path).text for path in (f"{VERSIONS}/1", "tables/c.s.train_set")]
 

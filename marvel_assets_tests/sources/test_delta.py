@@ -109,7 +109,7 @@ def test_a_table_without_rows_is_refused(table: Path):
         rows_of(newest(table))
 
 
-def test_a_table_whose_files_are_gone_is_told(table: Path):
+def test_a_table_whose_files_are_gone_is_reported(table: Path):
     # given
     write_deltalake(table, characters("a"))
     for file in table.glob("*.parquet"):

@@ -168,11 +168,11 @@ def test_the_column_that_is_latin_1_is_named(tmp_path: Path, rows_before: int):
     content = frame[["Alive", "Origin", *[name for name in COLUMNS if name not in {"Alive", "Origin"}]]]
 
     # when
-    told = refusal(tmp_path, content.assign(first="x").iloc[:, ::-1].to_csv(index=False).encode("latin-1"))
+    message = refusal(tmp_path, content.assign(first="x").iloc[:, ::-1].to_csv(index=False).encode("latin-1"))
 
     # then
     row = f"row {rows_before + 2} (the header is the first)"
-    assert told == f"{LABEL}: column 'Origin' holds text that isn't UTF-8 in {row}; save the file as UTF-8."
+    assert message == f"{LABEL}: column 'Origin' holds text that isn't UTF-8 in {row}; save the file as UTF-8."
 
 
 @pytest.mark.parametrize(

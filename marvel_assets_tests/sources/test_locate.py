@@ -52,13 +52,13 @@ def test_a_url_is_downloaded_and_keeps_its_address_as_its_label(tmp_path: Path):
     assert source.path.read_bytes() == CONTENT
 
 
-def test_a_missing_path_is_told_with_where_it_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_path_is_reported_with_where_it_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     # given
     monkeypatch.chdir(tmp_path)
-    told = f"absent.csv: no such file or folder (looked for {tmp_path}/absent.csv)"
+    message = f"absent.csv: no such file or folder (looked for {tmp_path}/absent.csv)"
 
     # then
-    with pytest.raises(SourceError, match=re.escape(told)):
+    with pytest.raises(SourceError, match=re.escape(message)):
         located("absent.csv", tmp_path)
 
 
@@ -121,7 +121,7 @@ def test_a_folder_of_empty_parts_is_refused(tmp_path: Path):
 
 
 @pytest.mark.parametrize("content", [{}, {"readme.txt": b"x"}], ids=["empty", "other files"])
-def test_a_folder_without_files_of_rows_is_told_with_what_was_expected(tmp_path: Path, content: dict[str, bytes]):
+def test_a_folder_without_files_of_rows_is_reported_with_what_was_expected(tmp_path: Path, content: dict[str, bytes]):
     # given
     folder = folder_of(tmp_path / "deliveries", content)
 
@@ -153,7 +153,7 @@ def test_folders_of_equal_files_alone_have_equal_digests(tmp_path: Path, other: 
 
 
 @pytest.mark.parametrize("setting", ["s3://bucket/x.csv", "file:///etc/passwd"])
-def test_an_unknown_scheme_is_told_with_the_known_ones(tmp_path: Path, setting: str):
+def test_an_unknown_scheme_is_reported_with_the_known_ones(tmp_path: Path, setting: str):
     # then
     with pytest.raises(SourceError, match=f"{setting}: sources are read from a file, http://, https://, kaggle:"):
         located(setting, tmp_path)

@@ -41,8 +41,8 @@ def test_a_jar_that_can_not_be_fetched_is_named_with_the_folder_that_it_belongs_
     java = runtime(tmp_path, "echo ':: java.net.UnknownHostException: no such host'")
 
     # then
-    told = rf"io.delta:delta-spark_4.2_2.13:4.4.0 can't be fetched .*UnknownHostException.* into {tmp_path}/jars"
-    with pytest.raises(JarsError, match=told):
+    message = rf"io.delta:delta-spark_4.2_2.13:4.4.0 can't be fetched .*UnknownHostException.* into {tmp_path}/jars"
+    with pytest.raises(JarsError, match=message):
         provide_jars(tmp_path / "jars", tmp_path / "locks", java)
 
 

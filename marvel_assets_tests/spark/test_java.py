@@ -16,28 +16,28 @@ def java_that_says(folder: Path, version: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("told", ['openjdk version "17.0.15" 2025-04-15', 'java version "25-ea"'])
-def test_the_java_of_java_home_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str):
+@pytest.mark.parametrize("banner", ['openjdk version "17.0.15" 2025-04-15', 'java version "25-ea"'])
+def test_the_java_of_java_home_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, banner: str):
     # given
-    monkeypatch.setenv("JAVA_HOME", str(java_that_says(tmp_path, told)))
+    monkeypatch.setenv("JAVA_HOME", str(java_that_says(tmp_path, banner)))
 
     # then
-    assert find_java().version == told
+    assert find_java().version == banner
 
 
-@pytest.mark.parametrize("told", ['java version "1.8.0_292"', "no Java at all"])
-def test_a_java_that_is_too_old_is_told_with_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str
+@pytest.mark.parametrize("banner", ['java version "1.8.0_292"', "no Java at all"])
+def test_a_java_that_is_too_old_is_reported_with_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, banner: str
 ):
     # given
-    monkeypatch.setenv("JAVA_HOME", str(java_that_says(tmp_path, told)))
+    monkeypatch.setenv("JAVA_HOME", str(java_that_says(tmp_path, banner)))
 
     # then
     with pytest.raises(JavaError, match=r"Spark needs Java 17 or newer; .*bin/java says .*apt-get install"):
         find_java()
 
 
-def test_a_java_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_java_that_is_not_there_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     # given
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))

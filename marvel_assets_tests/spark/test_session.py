@@ -87,21 +87,23 @@ def test_a_session_counts_on_this_machine_alone_is_one_for_all_assets_of_a_run_a
         ("sc://127.0.0.1:1/;token=canary", "No Spark Connect server answers at sc://127.0.0.1:1"),
     ],
 )
-def test_a_server_that_can_not_be_used_is_told_without_its_token(url: str, said: str, monkeypatch: pytest.MonkeyPatch):
+def test_a_server_that_can_not_be_used_is_reported_without_its_token(
+    url: str, said: str, monkeypatch: pytest.MonkeyPatch
+):
     # given
     monkeypatch.setattr("marvel_assets.spark.session.CONNECT_SECONDS", 1)
     spark = Spark(mode="connect", url=url, folder="jars", locks="locks")
 
     # when
-    with pytest.raises(dg.Failure) as told:
+    with pytest.raises(dg.Failure) as raised:
         spark.session()
 
     # then
-    assert said in told.value.description
-    assert "canary" not in told.value.description
+    assert said in raised.value.description
+    assert "canary" not in raised.value.description
 
 
-def test_databricks_without_its_package_is_told_with_the_command_that_brings_it():
+def test_databricks_without_its_package_is_reported_with_the_command_that_brings_it():
     # given
     spark = Spark(mode="databricks", folder="jars", locks="locks")
 

@@ -248,11 +248,11 @@ def test_the_pages_and_the_home_show_no_secret_and_only_this_machine_reaches_the
     }
 
     # then
-    told = answer.json()
-    assert "errors" not in told, told
-    resources = {result["name"] for result in told["data"]["allTopLevelResourceDetailsOrError"]["results"]}
+    content = answer.json()
+    assert "errors" not in content, content
+    resources = {result["name"] for result in content["data"]["allTopLevelResourceDetailsOrError"]["results"]}
     assert resources >= {"spark", "tracking", "unity_catalog"}
-    assert len(told["data"]["runsOrError"]["results"]) > len(switched_on.runs())
+    assert len(content["data"]["runsOrError"]["results"]) > len(switched_on.runs())
     assert [place for place, content in shown.items() if holds_one(content)] == []
     assert places_of_secrets(switched_on.home) == []
     addresses = listening()

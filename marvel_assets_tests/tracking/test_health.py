@@ -25,14 +25,16 @@ def body(status: int, **content: object) -> Answer:
         (404, f"has no logged models: it is older than MLflow 3, and {mlflow.__version__} is used here. Upgrade the"),
     ],
 )
-def test_an_answer_that_is_an_error_is_told_from_a_server_that_is_away(home: ProjectPaths, status: int, problem: str):
+def test_an_answer_that_is_an_error_is_reported_from_a_server_that_is_away(
+    home: ProjectPaths, status: int, problem: str
+):
     # given
     with serving(lambda _: Answer(status, {"Content-Length": "0"})) as server:
         # when
-        [told] = check_health(server.url, home.locks)
+        [message] = check_health(server.url, home.locks)
 
     # then
-    assert told.startswith(f"MLflow's tracking server at {server.url} {problem}")
+    assert message.startswith(f"MLflow's tracking server at {server.url} {problem}")
 
 
 @pytest.mark.parametrize(
@@ -44,13 +46,13 @@ def test_an_answer_that_is_an_error_is_told_from_a_server_that_is_away(home: Pro
 )
 def test_a_server_that_is_away_is_named_with_the_reason(home: ProjectPaths, uri: str, reason: str):
     # when
-    [told] = check_health(uri, home.locks)
+    [message] = check_health(uri, home.locks)
 
     # then
     assert re.fullmatch(
         rf"MLflow's tracking server at {uri} can't be reached: .*{reason}. Is it running, and is MLFLOW_TRACKING_URI "
         "its address\\?",
-        told,
+        message,
     )
 
 
@@ -62,12 +64,12 @@ def test_the_package_that_a_store_lacks_is_named(home: ProjectPaths, monkeypatch
     answers = {"models": [], "experiment": experiment}
     with serving(lambda _: body(200, **answers)) as server:
         # when
-        [told] = check_health(server.url if module == "botocore" else "postgresql://127.0.0.1:1/mlflow", home.locks)
+        [message] = check_health(server.url if module == "botocore" else "postgresql://127.0.0.1:1/mlflow", home.locks)
 
     # then
     store = "artifact store at s3://bucket" if module == "botocore" else "tracking database at postgresql://127.0.0.1:1"
-    assert told.startswith(f"MLflow's {store}")
-    assert f"needs the Python package {module}. Install it" in told
+    assert message.startswith(f"MLflow's {store}")
+    assert f"needs the Python package {module}. Install it" in message
 
 
 def test_a_database_that_was_not_made_yet_is_not_made_by_the_look(home: ProjectPaths, tmp_path: Path):
@@ -96,4 +98,4 @@ def test_credentials_that_nothing_names_are_missing_before_a_workspace_is_asked(
     problems = check_health("databricks", home.locks)
 
     # then
-    assert [told.startswith(str(problem)) for told in problems] == ([True] if problem else [])
+    assert [message.startswith(str(problem)) for message in problems] == ([True] if problem else [])

@@ -51,7 +51,7 @@ def test_as_many_processes_as_asked_for_are_started_and_listen_on_the_loopback_i
     assert set(listening) == {"127.0.0.1"}
 
 
-def test_who_has_what_is_told_in_the_order_of_the_workers(workers: Workers):
+def test_who_has_what_is_reported_in_the_order_of_the_workers(workers: Workers):
     # given: many keys, in the reverse order of the workers
     held = [
         workers.client.submit(pow, 2, number, workers=[workers.addresses[number % 2]], pure=False)
@@ -86,7 +86,7 @@ def test_a_scheduler_that_is_there_already_is_used_and_left_running(scheduler: s
             assert (answer, found.where) == (32, scheduler)
 
 
-def test_too_few_workers_are_told_with_the_command_that_adds_some(scheduler: str):
+def test_too_few_workers_are_reported_with_the_command_that_adds_some(scheduler: str):
     with (
         pytest.raises(WorkersError, match=rf"{scheduler} has 1 of 3 workers after 1 s. .*`dask worker {scheduler}`"),
         dask_workers(3, scheduler, threads=1, join_seconds=1),

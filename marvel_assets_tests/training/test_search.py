@@ -97,7 +97,7 @@ def test_with_early_stopping_the_number_of_trees_is_no_part_of_the_search(
     assert {trial.config.model.n_estimators for trial in found.trials} == {way.model.n_estimators}
 
 
-def test_when_time_is_up_what_has_ended_is_kept_and_told(
+def test_when_time_is_up_what_has_ended_is_kept_and_reported(
     way: ProjectConfig, training: TrainingRows, result: SearchResult, tmp_path: Path
 ):
     # given

@@ -135,7 +135,7 @@ def test_every_kind_of_cell_is_cleaned_by_the_design(database: duckdb.DuckDBPyCo
         ({"Alive": "x" * 5000}, f'Alive is "{"x" * 80}", expected Alive or Dead'),
     ],
 )
-def test_a_rejected_row_is_told_with_what_was_found_and_what_was_expected(
+def test_a_rejected_row_is_reported_with_what_was_found_and_what_was_expected(
     database: duckdb.DuckDBPyConnection, row: Row, reason: str
 ):
     # when

@@ -54,11 +54,11 @@ def test_neither_this_project_nor_dagster_can_be_imported_there_and_a_model_that
     # when
     with pytest.raises(
         CleanEnvironmentError, match="can't be installed from its own requirements, or does not predict"
-    ) as told:
+    ) as raised:
         predict_in_clean_environment(uri, pd.DataFrame({"any": [1]}), store)
 
     # then
-    [found] = re.findall(r"^RuntimeError: found (.+)$", str(told.value), re.MULTILINE)
+    [found] = re.findall(r"^RuntimeError: found (.+)$", str(raised.value), re.MULTILINE)
     there, package = json.loads(found)
     assert there == []
     assert "site-packages" in package

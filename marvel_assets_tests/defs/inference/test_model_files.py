@@ -94,9 +94,9 @@ def test_a_champion_that_was_changed_refuses_the_challenger_with_the_reason(
 
     # then
     assert result.success
-    [told] = observed(result)
-    assert "can't be loaded: models:/" in told
-    assert "the files are not those that were logged" in told
+    [reason] = observed(result)
+    assert "can't be loaded: models:/" in reason
+    assert "the files are not those that were logged" in reason
     assert served(pairs) == before
 
 

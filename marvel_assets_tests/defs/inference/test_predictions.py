@@ -51,7 +51,7 @@ def score(home: ProjectPaths, table: str = TABLE) -> dg.ExecuteInProcessResult:
     return run_job(home, "score", "score_table", table=table)
 
 
-def told(result: dg.ExecuteInProcessResult, key: str, of: str = "new_characters_predictions") -> object:
+def reported(result: dg.ExecuteInProcessResult, key: str, of: str = "new_characters_predictions") -> object:
     return metadata_of(result, of)[key]
 
 
@@ -137,7 +137,7 @@ def test_only_who_was_appended_is_scored(served: ProjectPaths):
 
     # then
     after = predicted(served)
-    assert told(result, "scored_now") == 1
+    assert reported(result, "scored_now") == 1
     assert set(after) == {"Anna", "Ben", "Cleo"}
     assert {name: after[name] for name in before} == before
 
@@ -155,7 +155,7 @@ def test_a_rewritten_table_scores_only_who_has_changed_and_forgets_who_is_gone(s
 
     # then
     after = predicted(served)
-    assert told(result, "scored_now") == 2
+    assert reported(result, "scored_now") == 2
     assert set(after) == {"Anna", "Ben", "Cleo"}
     assert after["Anna"] == before["Anna"]
     assert (after["Ben"]["Gender"], after["Cleo"]["display_name"]) == ("Female", "Cleopatra")
@@ -172,7 +172,7 @@ def test_another_model_scores_everybody_anew(given_runs: Callable[..., ProjectPa
     result = score(served)
 
     # then
-    assert told(result, "scored_now") == 2
+    assert reported(result, "scored_now") == 2
     assert {row["model_version"] for row in predicted(served).values()} == {2}
 
 
@@ -187,7 +187,7 @@ def test_a_table_that_was_made_anew_is_scored_whole(served: ProjectPaths):
     result = score(served)
 
     # then
-    assert told(result, "scored_now") == 1
+    assert reported(result, "scored_now") == 1
     assert set(predicted(served)) == {"Cleo"}
 
 
@@ -205,7 +205,7 @@ def test_changes_that_are_no_longer_kept_lead_to_scoring_everybody(served: Proje
     result = score(served)
 
     # then
-    assert told(result, "scored_now") == 5
+    assert reported(result, "scored_now") == 5
 
 
 def work_of_scoring(home: ProjectPaths) -> list[str]:
@@ -225,8 +225,8 @@ def test_a_table_rewritten_with_equal_rows_is_looked_at_once(served: ProjectPath
     # then
     assert (len(second), third) == (1, [])
     again = score(served)
-    assert (told(again, "unchanged"), told(again, "scored_now")) == (True, 0)
-    assert told(again, "delta_version") == told(first, "delta_version")
+    assert (reported(again, "unchanged"), reported(again, "scored_now")) == (True, 0)
+    assert reported(again, "delta_version") == reported(first, "delta_version")
 
 
 def test_predictions_are_kept_by_the_table_that_was_scored(served: ProjectPaths):
@@ -243,7 +243,7 @@ def test_predictions_are_kept_by_the_table_that_was_scored(served: ProjectPaths)
     assert set(predicted(served)) == {"Anna", "Ben"}
     assert predicted(served, "survival_predictions") == everybody
     assert (served.references / "survival_predictions.json").read_text() == reference
-    assert told(again, "unchanged", "survival_predictions")
+    assert reported(again, "unchanged", "survival_predictions")
 
 
 def test_rows_that_can_not_be_scored_are_counted(served: ProjectPaths):
@@ -254,7 +254,7 @@ def test_rows_that_can_not_be_scored_are_counted(served: ProjectPaths):
     result = score(served)
 
     # then
-    assert (told(result, "scored_now"), told(result, "unusable")) == (1, 1)
+    assert (reported(result, "scored_now"), reported(result, "unusable")) == (1, 1)
 
 
 def test_a_missing_table_is_named(served: ProjectPaths):
@@ -327,7 +327,7 @@ def test_drift_says_what_is_missing_where_the_rows_of_the_judgement_are_gone(ser
         assert drift(served, instance)["reason"] == "nothing has drifted"
 
 
-def test_what_was_reported_is_told_again_without_another_look(served: ProjectPaths):
+def test_what_was_reported_is_reported_again_without_another_look(served: ProjectPaths):
     # given: what a look would need is gone
     with dg.DagsterInstance.ephemeral() as instance:
         before = drift(served, instance)

@@ -112,12 +112,12 @@ def test_where_all_rows_are_rejected_the_error_names_the_commonest_reasons_in_ev
     source = save(tmp_path, rows(200).assign(**{"Identity": "", "Marital Status": "", "Alive": fates}))
 
     # when
-    told = [failure_of(run_graph(home, source, select=",".join(TABLES))) for _ in range(2)]
+    messages = [failure_of(run_graph(home, source, select=",".join(TABLES))) for _ in range(2)]
 
     # then
-    assert told[0] == told[1]
-    assert "All 200 rows of marvel_dev.marvel_characters.raw_characters@v0 were rejected" in told[0]
-    assert '139 rows: Alive is "Living Characters", expected Alive or Dead; 60 rows: Alive is "Deceased' in told[0]
+    assert messages[0] == messages[1]
+    assert "All 200 rows of marvel_dev.marvel_characters.raw_characters@v0 were rejected" in messages[0]
+    assert '139 rows: Alive is "Living Characters", expected Alive or Dead; 60 rows: Alive is "Deceased' in messages[0]
 
 
 def test_numbers_that_count_as_missing_are_a_warning_with_three_examples(home: ProjectPaths, tmp_path: Path):

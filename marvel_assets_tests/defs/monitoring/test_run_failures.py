@@ -77,7 +77,7 @@ def test_a_webhook_that_is_named_gets_the_message(
     assert [json.loads(body) for body in webhook.bodies] == [{"text": failure_text(context)}] * is_named
 
 
-def test_a_webhook_that_is_gone_is_told_without_its_address():
+def test_a_webhook_that_is_gone_is_reported_without_its_address():
     # when
     with pytest.raises(WebhookError) as error:
         post(f"http://127.0.0.1:1/{ADDRESS_PART}", {})
@@ -87,7 +87,7 @@ def test_a_webhook_that_is_gone_is_told_without_its_address():
     assert ADDRESS_PART not in str(error.getrepr(chain=True))
 
 
-def test_a_webhook_that_refuses_is_told():
+def test_a_webhook_that_refuses_is_reported():
     # given
     with serving(lambda _: Answer(403)) as webhook, pytest.raises(WebhookError, match="answers with HTTP 403"):
         # when

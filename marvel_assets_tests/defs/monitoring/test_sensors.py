@@ -25,8 +25,8 @@ def instance() -> dg.DagsterInstance:
 
 def report(instance: dg.DagsterInstance, *windows: bool, model: int = 1, first: int = 0) -> None:
     for number, is_drifted in enumerate(windows, start=first):
-        told = {"drifted": is_drifted, "window": number, "model_version": model, "reason": "Universe drifted"}
-        instance.report_runless_asset_event(dg.AssetMaterialization("drift_report", metadata=told))
+        metadata = {"drifted": is_drifted, "window": number, "model_version": model, "reason": "Universe drifted"}
+        instance.report_runless_asset_event(dg.AssetMaterialization("drift_report", metadata=metadata))
 
 
 @pytest.fixture

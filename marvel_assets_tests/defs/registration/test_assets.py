@@ -92,26 +92,26 @@ def test_a_worse_challenger_is_refused_in_a_green_run_with_the_reason_and_compar
     tags = instance.get_run_by_id(result.run_id).tags
     assert tags["gate"] == "refused"
     assert "model" not in tags
-    [told] = observed(result)
-    assert told.startswith("Refused: ROC AUC 0.")
-    assert ", champion 0." in told
-    assert "difference \N{MINUS SIGN}0." in told
+    [reason] = observed(result)
+    assert reason.startswith("Refused: ROC AUC 0.")
+    assert ", champion 0." in reason
+    assert "difference \N{MINUS SIGN}0." in reason
     skipped = [event.step_key for event in result.all_events if event.is_step_skipped]
     assert skipped == ["custom_model_version", "survival_predictions", "drift_report"]
     after = state_of(home, small_project)
     assert (after.versions, after.aliases) == (before.versions, before.aliases)
     assert reference(home, "basic_model_version").version == 1
-    assert "What to do: the thresholds are under gate in " in told
-    assert "mode: report there registers the model all the same" in told
+    assert "What to do: the thresholds are under gate in " in reason
+    assert "mode: report there registers the model all the same" in reason
     page = shown_on(instance, "basic_model_version")
     assert page["gate"].value.startswith("**Refused.**")
-    assert (page["reason"].value, page["version"].value) == (told.removeprefix("Refused: "), 1)
+    assert (page["reason"].value, page["version"].value) == (reason.removeprefix("Refused: "), 1)
 
     # and when
     again = run_graph(home, sources[BAD])
 
     # then
-    assert observed(again) == [told]
+    assert observed(again) == [reason]
     assert not any("against" in str(event.message) for event in again.all_events)
 
 
@@ -127,8 +127,8 @@ def test_the_verdict_stands_on_the_version_and_in_the_model_card(
     files = {file.path for file in client.list_artifacts(pair.basic.run_id)}
 
     # then
-    for told in ("# Survival prediction: model m-", "**Passed.**", "difference +0.", "| ROC AUC |", "train_set@v1"):
-        assert told in pair.basic.description
+    for reason in ("# Survival prediction: model m-", "**Passed.**", "difference +0.", "| ROC AUC |", "train_set@v1"):
+        assert reason in pair.basic.description
     assert "model_card.md" in files
     assert pair.custom.description.startswith(f"Wraps {config.qualified(BASIC)} version 2")
     for version in (pair.basic, pair.custom):
@@ -136,7 +136,7 @@ def test_the_verdict_stands_on_the_version_and_in_the_model_card(
         assert float(version.tags["roc_auc"]) > 0.6
 
 
-def test_a_champion_that_can_not_be_loaded_is_told_and_decides_against(
+def test_a_champion_that_can_not_be_loaded_is_reported_and_decides_against(
     home: ProjectPaths, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., ProjectPaths]
 ):
     # given
@@ -149,9 +149,9 @@ def test_a_champion_that_can_not_be_loaded_is_told_and_decides_against(
 
     # then
     assert result.success
-    [told] = observed(result)
-    assert "the champion can't be compared with: basic version 1 can't be loaded: " in told
-    assert "set gate.mode to report" in told
+    [reason] = observed(result)
+    assert "the champion can't be compared with: basic version 1 can't be loaded: " in reason
+    assert "set gate.mode to report" in reason
     assert served(home, config) == (1, 1)
 
 
@@ -202,7 +202,7 @@ def test_approve_takes_no_version_that_somebody_else_has_registered(
     assert served(home, config) == (1, 1)
 
 
-def test_report_only_tells_the_verdict_and_lets_the_model_through(
+def test_report_only_shows_the_verdict_and_lets_the_model_through(
     home: ProjectPaths,
     config: ProjectConfig,
     sources: dict[float, Path],
@@ -285,8 +285,8 @@ def test_what_was_rolled_back_is_not_taken_up_again_by_the_next_run(
 
     # then
     assert result.success
-    [told] = observed(result)
-    assert told.startswith("Refused: version 2 was rolled back: it calls Uatu dead (Ororo). Put it back with the job")
+    [reason] = observed(result)
+    assert reason.startswith("Refused: version 2 was rolled back: it calls Uatu dead (Ororo). Put it back with the job")
     assert served(home, config) == (1, 1)
 
 
@@ -304,8 +304,8 @@ def test_an_alias_that_a_person_moved_back_stays_there_and_the_run_says_why(
     # then
     assert result.success
     moved = f"somebody moved latest-model of {config.qualified(CUSTOM)} from version 2 to 1"
-    [told] = observed(result)
-    assert told.startswith(f"Refused: version 2 was rolled back: {moved}. Put it back with the job approve")
+    [reason] = observed(result)
+    assert reason.startswith(f"Refused: version 2 was rolled back: {moved}. Put it back with the job approve")
     assert served(home, config) == (1, 1)
     logged = [entry.user_message for entry in instance.all_logs(result.run_id)]
     served_message = f"latest-model is at basic version 1 and custom version 1 now: {moved}"

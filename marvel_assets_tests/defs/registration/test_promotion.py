@@ -110,14 +110,14 @@ def test_the_copy_keeps_what_a_version_is_and_not_what_happened_to_it_in_its_own
 
 
 @pytest.mark.parametrize(
-    ("environment", "settings", "told"),
+    ("environment", "settings", "message"),
     [
         ("prd", {}, "prd is the last environment; there is nowhere to promote to"),
         ("acc", {}, f"{ACC}.{CUSTOM} has no version under latest-model; materialise custom_model_version first"),
         ("dev", {"basic_version": 9}, f"{DEV}.{BASIC} has no version 9"),
     ],
 )
-def test_what_can_not_be_promoted_is_told(
-    unity_catalog: UnityCatalog, small_project: Path, environment: str, settings: dict[str, int], told: str
+def test_what_can_not_be_promoted_is_reported(
+    unity_catalog: UnityCatalog, small_project: Path, environment: str, settings: dict[str, int], message: str
 ):
-    assert told in failure_of(run(unity_catalog, small_project, environment, **settings))
+    assert message in failure_of(run(unity_catalog, small_project, environment, **settings))

@@ -46,9 +46,9 @@ def test_a_trial_is_logged_and_shown_beside_the_champion_and_moves_nothing(
     assert (after.versions, after.aliases, after.table_versions) == (
         before.versions, before.aliases, before.table_versions,
     )  # fmt: skip
-    told = capfd.readouterr().err
-    assert re.search(r"trial +basic version 1\nROC AUC +0\.\d{4} +0\.\d{4}\n", told)
-    assert "The gate would " in told
+    printed = capfd.readouterr().err
+    assert re.search(r"trial +basic version 1\nROC AUC +0\.\d{4} +0\.\d{4}\n", printed)
+    assert "The gate would " in printed
     [made] = after.mlflow_runs.keys() - before.mlflow_runs.keys()
     run = connect(materialised.mlflow_uri, materialised.locks).get_run(made)
     assert (run.data.params["n_estimators"], run.data.params["trees"]) == ("30", "30")
