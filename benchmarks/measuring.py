@@ -119,4 +119,4 @@ def peak_of_this_process() -> int:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
-    raise RuntimeError("/proc/self/status tells no VmHWM; memory is measured on Linux alone.")
+    raise RuntimeError("/proc/self/status has no VmHWM; memory is measured on Linux alone.")

@@ -44,9 +44,7 @@ class RetrainingLock(dg.ConfigurableResource):  # type: ignore[type-arg]
                 self._held = None
 
     def acquire(self, context: dg.AssetExecutionContext) -> None:
-        """Wait until no other run is retraining; from then on until its end it is this run's turn.
-
-        The system lets go of the lock of a run that was killed.
+        """Wait until no other run is retraining, and hold the lock until this run ends or is killed.
 
         Raises:
             Failure: another run has not ended in time; the text names it.

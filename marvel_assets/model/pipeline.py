@@ -76,7 +76,7 @@ def fit_pipeline(
         target: the column to predict.
         native_categories: whether the classifier takes the codes of the encoded columns for names, and splits any of
             them from the others, instead of for numbers; it takes -1 for missing then.
-        report: is told how many trees are grown, where the classifier does so.
+        report: called with how many trees are grown, where the classifier does so.
 
     Raises:
         ValueError: there are no rows, all have one and the same target, or a feature is missing in all of them and the

@@ -41,7 +41,7 @@ def checked_files(
         digest: of the files as they were logged; default: the logged model's tag.
 
     Raises:
-        ModelFilesChangedError: these are other files, or nothing tells which they should be.
+        ModelFilesChangedError: these are other files, or no digest of what was logged is known.
     """
     uri = uri or f"models:/{model_id}"
     recorded = digest or client.get_logged_model(model_id).tags.get(FILES_DIGEST)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from marvel_assets.evaluation.model_card import ModelCardData
 
 HOME_ID = "marvel_home"
-"""Tag that tells whose runs a reaper may end: only those whose liveness it can see."""
+"""Tag that names whose runs a reaper may end: only those whose liveness it can see."""
 
 CACHE_KEY = "cache_key"
 """Tag of a logged model: the hash of all that it was made of and by. Set last, so that it marks the whole ones."""
@@ -134,8 +134,8 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     def find_model(self, experiment: str, cache_key: str) -> LoggedModelRef | None:
         """The model that was logged with this cache key and completed, and whose run was not deleted since, or None.
 
-        Two machines that logged one each at the same moment find the same one: that of the later version. Which was
-        logged later is told by no clock that they share.
+        Two machines that logged one each at the same moment find the same one: that of the later version; they
+        share no clock.
         """
         client, experiment_id = self.client(), self.experiment_id(experiment)
         found = client.search_logged_models([experiment_id], filter_string=f"tags.{CACHE_KEY} = '{cache_key}'")
@@ -192,7 +192,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             return {file.stem: file.read_bytes() for file in sorted(local.glob("*.png"))}
 
     def model_card_inputs(self, model: LoggedModelRef, dataset: Dataset) -> ModelCardData:
-        """What a model card tells, as it was logged."""
+        """What a model card reports, as it was logged."""
         from marvel_assets.evaluation.model_card import ModelCardData
         from marvel_assets.tracking.model_logging import PLOTS_FOLDER
 

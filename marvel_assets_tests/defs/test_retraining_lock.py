@@ -31,7 +31,7 @@ dg.materialize([first], resources={"retraining_lock": RetrainingLock(locks=sys.a
 
 
 def holder(locks: Path) -> subprocess.Popen[str]:
-    """A run in a process of its own that has taken the turn."""
+    """A run in a process of its own that holds the lock."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLDS, str(locks)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -41,15 +41,15 @@ def holder(locks: Path) -> subprocess.Popen[str]:
 
 
 def take(locks: Path, instance: dg.DagsterInstance, wait_seconds: int) -> dg.ExecuteInProcessResult:
-    """Take the turn in a run of this process."""
+    """Acquire the lock in a run of this process."""
 
     @dg.asset
     def second(context: dg.AssetExecutionContext, retraining_lock: RetrainingLock) -> None:
         retraining_lock.acquire(context)
         retraining_lock.acquire(context)
 
-    turn = RetrainingLock(locks=str(locks), wait_seconds=wait_seconds)
-    return dg.materialize([second], resources={"retraining_lock": turn}, instance=instance, raise_on_error=False)
+    lock = RetrainingLock(locks=str(locks), wait_seconds=wait_seconds)
+    return dg.materialize([second], resources={"retraining_lock": lock}, instance=instance, raise_on_error=False)
 
 
 def logged(instance: dg.DagsterInstance) -> list[str]:
