@@ -16,14 +16,16 @@ from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.graph import metadata_of, run_graph, run_job, succeeded, work_of
 
 
-def walk(home: ProjectPaths, folder: Path) -> None:
-    """The whole graph, an unchanged run, a score over the change feed, a retraining, and a rollback."""
+def walk(home: ProjectPaths, folder: Path, until: str) -> None:
+    """The whole graph; until "rollback" also an unchanged run, scores over the change feed and a retraining."""
     config, spark = Project.from_environment().config, profile_resources(home)["spark"]
     schema = f"{config.catalog_name}.{config.schema_name}"
     spark.session().sql(f"CREATE SCHEMA IF NOT EXISTS {schema} LOCATION '{folder / 'catalog'}'")
     with dg.DagsterInstance.ephemeral() as instance:
         first = succeeded(run_graph(home, instance=instance))
         _print("graph", scored=metadata_of(first, "survival_predictions")["scored_now"])
+        if until == "graph":
+            return
 
         unchanged = succeeded(run_graph(home, instance=instance))
         _print("unchanged", work=work_of(unchanged, instance))
@@ -54,4 +56,4 @@ def _print(step: str, **found: Any) -> None:
 
 
 if __name__ == "__main__":
-    walk(ProjectPaths.from_environment(), Path(sys.argv[1]))
+    walk(ProjectPaths.from_environment(), Path(sys.argv[1]), sys.argv[2])

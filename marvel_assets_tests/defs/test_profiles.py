@@ -13,6 +13,7 @@ from marvel_assets.paths import ProjectPaths
 from marvel_assets.storage.catalog_tables import CatalogTables
 from marvel_assets.storage.engines.spark import SparkEngine
 from marvel_assets_tests.commands import BASIC, CUSTOM, INTERPRETED, reference
+from marvel_assets_tests.databricks_python import databricks_python
 from marvel_assets_tests.graph import failure_of, run_graph, succeeded
 from marvel_assets_tests.pages import free_port
 from marvel_assets_tests.servers.databricks import DatabricksWorkspace
@@ -79,6 +80,7 @@ def test_the_doctor_finds_a_fresh_home_ready(marvel_here: Command):
 
 @pytest.mark.spark
 @pytest.mark.slow(reason="starts a JVM and runs the graph")
+@pytest.mark.skipif(databricks_python() is not None, reason="the real client runs here: test_databricks_connect.py")
 def test_the_whole_graph_on_the_parts_of_databricks(
     databricks_workspace: DatabricksWorkspace,
     spark_home: ProjectPaths,
