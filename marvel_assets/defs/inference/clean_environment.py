@@ -49,12 +49,14 @@ def predict_in_clean_environment(
         )
         command = [sys.executable, "-m", "mlflow", "models", "predict", "--model-uri", model_uri]
         command += ["--input-path", str(question), "--output-path", str(answer), "--env-manager", "uv"]
+        # uv makes an environment of no other environment's Python: what this one was made of need not be on the PATH.
+        folders = [str(Path(sys.executable).parent), str(Path(sys.base_prefix, "bin")), os.environ.get("PATH", "")]
         environment = {
             **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
             **uv_settings(Path(sys.executable), Path(folder, "uv")),
             "MLFLOW_TRACKING_URI": tracking_uri,
             "MLFLOW_REGISTRY_URI": registry_uri or tracking_uri,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+            "PATH": os.pathsep.join(folders),
         }
         done = subprocess.run(  # noqa: S603
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=MINUTES * 60

@@ -1,6 +1,7 @@
 """What can be imported where a custom model predicts."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -43,9 +44,11 @@ def log(folder: Path, script: str, requirements: list[str], code_paths: list[str
 
 @pytest.mark.slow(reason="installs a scoring environment")
 def test_neither_this_project_nor_dagster_can_be_imported_there_and_a_model_that_fails_says_why(
-    home: ProjectPaths, tmp_path: Path
+    home: ProjectPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    # given: a model with exactly the custom model's requirements, which fails with what it can import
+    # given: a model with exactly the custom model's requirements, which fails with what it can import; and a PATH that
+    # lacks the Python that this environment was made of
+    monkeypatch.setenv("PATH", os.defpath)
     store = home.mlflow_uri
     connect(store, home.locks).create_experiment("probe", home.mlflow_artifacts.as_uri())
     wheel = Path(WheelBuilder(folder=str(home.wheels)).wheel().path)
