@@ -84,9 +84,9 @@ def test_an_asset_before_its_upstream_names_what_to_materialise_first(home: Proj
 
     # then
     [failure] = [event for event in result.all_events if event.is_step_failure]
-    printed = cause_of(failure.step_failure_data.error)
-    assert "train_set has not been materialised in this home" in printed
-    assert "--select '*train_set'" in printed
+    message = cause_of(failure.step_failure_data.error)
+    assert "train_set has not been materialised in this home" in message
+    assert "--select '*train_set'" in message
 
 
 def test_the_genuine_sample_is_too_small_for_the_gate_and_goes_through_whole_where_that_only_reports(
@@ -187,10 +187,10 @@ def test_one_class_only_is_refused_and_leaves_the_model_under_the_alias(
     survivors = generate(**SMALL_GENERATOR).query("Alive == 'Alive'")
 
     # when
-    printed = failure_of(run_graph(materialised, characters_file(tmp_path, survivors)))
+    message = failure_of(run_graph(materialised, characters_file(tmp_path, survivors)))
 
     # then
-    assert "column Alive: a classifier needs both classes among the training rows" in printed
+    assert "column Alive: a classifier needs both classes among the training rows" in message
     after = state_of(materialised, small_project)
     assert (after.versions, after.aliases) == (before.versions, before.aliases)
 

@@ -106,8 +106,7 @@ def embedded_registry(tmp_path_factory: pytest.TempPathFactory, mlflow_database:
     home = ProjectPaths(tmp_path_factory.mktemp("registry"))
     home.mlflow_database.parent.mkdir(parents=True)
     shutil.copyfile(mlflow_database, home.mlflow_database)
-    store = home.mlflow_uri
-    client = connect(store, home.locks)
+    client = connect(home.mlflow_uri, home.locks)
     models = log_models(client.create_experiment("/models", home.mlflow_artifacts.as_uri()))
 
     def set_status(name: str, version: int, status: str) -> None:
@@ -117,7 +116,7 @@ def embedded_registry(tmp_path_factory: pytest.TempPathFactory, mlflow_database:
             )
             assert changed.rowcount == 1
 
-    settings = {"tracking_uri": store, "registry_uri": store, "locks": str(home.locks)}
+    settings = {"tracking_uri": home.mlflow_uri, "registry_uri": home.mlflow_uri, "locks": str(home.locks)}
     return Backend(settings, models, set_status)
 
 

@@ -25,7 +25,7 @@ def body(status: int, **content: object) -> Answer:
         (404, f"has no logged models: it is older than MLflow 3, and {mlflow.__version__} is used here. Upgrade the"),
     ],
 )
-def test_an_answer_that_is_an_error_is_reported_from_a_server_that_is_away(
+def test_an_answer_that_is_an_error_is_distinguished_from_a_server_that_is_away(
     home: ProjectPaths, status: int, problem: str
 ):
     # given

@@ -14,10 +14,6 @@ from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
 
 
-def uri_of(home: ProjectPaths) -> str:
-    return home.mlflow_uri
-
-
 @pytest.fixture
 def fresh(tmp_path: Path) -> ProjectPaths:
     """A home in which MLflow was never started."""
@@ -30,7 +26,7 @@ def test_what_a_broken_off_start_left_behind_is_in_nobodys_way(fresh: ProjectPat
     fresh.mlflow_database.with_suffix(".unfinished").write_bytes(b"half a data")
 
     # when
-    client = connect(uri_of(fresh), fresh.locks)
+    client = connect(fresh.mlflow_uri, fresh.locks)
 
     # then
     assert [experiment.name for experiment in client.search_experiments()] == ["Default"]
@@ -76,14 +72,14 @@ def test_who_only_reads_leaves_the_database_of_a_moved_home_as_it_is(home: Proje
 
 def test_connecting_elsewhere_leaves_the_first_store(home: ProjectPaths, mlflow_database: Path):
     # given
-    connect(uri_of(home), home.locks)
+    connect(home.mlflow_uri, home.locks)
 
     # when
     elsewhere = connect(f"sqlite:///{mlflow_database}", home.locks)
-    back = connect(uri_of(home), home.locks)
+    back = connect(home.mlflow_uri, home.locks)
     back.create_experiment("/only-here")
 
     # then
-    assert mlflow.get_tracking_uri() == uri_of(home)
+    assert mlflow.get_tracking_uri() == home.mlflow_uri
     assert back.get_experiment_by_name("/only-here") is not None
     assert elsewhere.tracking_uri != back.tracking_uri

@@ -49,8 +49,7 @@ def test_neither_this_project_nor_dagster_can_be_imported_there_and_a_model_that
     # given: a model with exactly the custom model's requirements, which fails with what it can import; and a PATH that
     # lacks the Python that this environment was made of
     monkeypatch.setenv("PATH", os.defpath)
-    store = home.mlflow_uri
-    connect(store, home.locks).create_experiment("probe", home.mlflow_artifacts.as_uri())
+    connect(home.mlflow_uri, home.locks).create_experiment("probe", home.mlflow_artifacts.as_uri())
     wheel = Path(WheelBuilder(folder=str(home.wheels)).wheel().path)
     uri = log(tmp_path, PROBE, requirements_with(wheel), [str(wheel)])
 
@@ -58,7 +57,7 @@ def test_neither_this_project_nor_dagster_can_be_imported_there_and_a_model_that
     with pytest.raises(
         CleanEnvironmentError, match="can't be installed from its own requirements, or does not predict"
     ) as raised:
-        predict_in_clean_environment(uri, pd.DataFrame({"any": [1]}), store)
+        predict_in_clean_environment(uri, pd.DataFrame({"any": [1]}), home.mlflow_uri)
 
     # then
     [found] = re.findall(r"^RuntimeError: found (.+)$", str(raised.value), re.MULTILINE)

@@ -127,8 +127,8 @@ def test_the_verdict_stands_on_the_version_and_in_the_model_card(
     files = {file.path for file in client.list_artifacts(pair.basic.run_id)}
 
     # then
-    for reason in ("# Survival prediction: model m-", "**Passed.**", "difference +0.", "| ROC AUC |", "train_set@v1"):
-        assert reason in pair.basic.description
+    for text in ("# Survival prediction: model m-", "**Passed.**", "difference +0.", "| ROC AUC |", "train_set@v1"):
+        assert text in pair.basic.description
     assert "model_card.md" in files
     assert pair.custom.description.startswith(f"Wraps {config.qualified(BASIC)} version 2")
     for version in (pair.basic, pair.custom):

@@ -27,8 +27,7 @@ def unity_catalog(embedded_registry: Backend, home: ProjectPaths) -> UnityCatalo
     """A catalog in which dev serves a pair: the first logged model, wrapped by the second."""
     basic, custom, _ = embedded_registry.models
     shutil.copyfile(embedded_registry.settings["tracking_uri"].removeprefix("sqlite:///"), home.mlflow_database)
-    store = home.mlflow_uri
-    made = UnityCatalog(tracking_uri=store, registry_uri=store, locks=str(home.locks))
+    made = UnityCatalog(tracking_uri=home.mlflow_uri, registry_uri=home.mlflow_uri, locks=str(home.locks))
     catalog = made.registry()
     catalog.register(f"{DEV}.{BASIC}", basic.model_id, {"git_sha": "abc", "model_id": basic.model_id}, "the basic one")
     catalog.register(f"{DEV}.{CUSTOM}", custom.model_id, {"basic_model_id": basic.model_id}, "the custom one")
