@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from marvel_assets.spark.connect_server import serve
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.spark.delta_jars import DELTA_JARS
 from marvel_assets.spark.local import LocalJvm
+from marvel_assets_tests.servers.spark_connect import spark_connect_server
+from marvel_assets_tests.sockets import LOOPBACK, listening
 
 
 @pytest.fixture
@@ -19,13 +21,9 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def provided(folder: Path) -> LocalJvm:
-    return LocalJvm.prepare(folder, folder / "locks")
-
-
 def test_the_archive_is_used_from_when_it_is_there(folder: Path):
     # given
-    jvm = provided(folder)
+    jvm = LocalJvm.prepare(folder, folder / "locks")
     before = str(jvm.settings({})["spark.driver.extraJavaOptions"])
 
     # when
@@ -36,15 +34,12 @@ def test_the_archive_is_used_from_when_it_is_there(folder: Path):
     assert f"-XX:SharedArchiveFile={jvm.archive}" in str(jvm.settings({})["spark.driver.extraJavaOptions"])
 
 
-def test_the_server_listens_on_this_machine_alone(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    # given: what would take the place of this process
-    started: list[tuple[object, ...]] = []
-    monkeypatch.setattr("os.execve", lambda *arguments: started.append(arguments))
-
+@pytest.mark.spark
+def test_the_server_listens_at_its_port_on_this_machine_alone(spark_home: ProjectPaths):
     # when
-    serve(folder, folder / "locks", 15999)
+    with spark_connect_server(spark_home):
+        addresses = listening()
 
     # then
-    [(_, command, _)] = started
-    assert "spark.connect.grpc.binding.address=127.0.0.1" in command
-    assert "spark.connect.grpc.binding.port=15999" in command
+    assert addresses
+    assert addresses <= LOOPBACK

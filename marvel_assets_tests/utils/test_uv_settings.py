@@ -1,7 +1,6 @@
 """What uv takes over from pip and from the machine."""
 
 import os
-import ssl
 import sys
 from pathlib import Path
 
@@ -61,12 +60,12 @@ def test_what_the_user_has_set_for_uv_stays(tmp_path: Path, monkeypatch: pytest.
 def test_the_systems_certificates_are_trusted_where_there_are_any(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str | None, expected: str | None
 ):
-    # given
+    # given: a store in a folder, as OpenSSL's own variables name it
     (tmp_path / "certs").mkdir()
     if file:
         (tmp_path / "certs" / file).touch()
-    paths = ssl.DefaultVerifyPaths(None, str(tmp_path / "certs"), "SSL_CERT_FILE", "", "SSL_CERT_DIR", "")
-    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "certs"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "absent.pem"))
 
     # then
     assert uv_settings(PYTHON, tmp_path).get("UV_SYSTEM_CERTS") == expected
