@@ -230,6 +230,31 @@ def test_a_selection_that_dagster_refuses_in_code_is_answered_in_a_sentence():
         check_selection("code_location:marvel_assets")
 
 
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        (["rollback"], "reason: missing key"),
+        (["rollback", "--set", "reason=why", "--set", "why=reason"], "why: unknown key; choose from actor"),
+        (["approve", "--set", "basic_version=zero"], "basic_version: Input should be a valid integer"),
+        (["promote", "--set", "to=moon"], "to: 'moon' does not match ^(dev|acc|prd)$"),
+        (
+            ["tune", "--set", "trials=0", "--set", "folds=1"],
+            "trials: Input should be greater than or equal to 1 (found 0); f",
+        ),
+    ],
+)
+def test_a_setting_that_a_job_cannot_use_is_named_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str], problem: str
+):
+    # when
+    message = end_of(monkeypatch, *command)
+
+    # then
+    assert message.startswith(f"marvel {command[0]} --set: {problem}")
+    assert capsys.readouterr() == ("", "")
+
+
 def test_what_is_printed_after_a_redirection_that_could_not_be_ended_is_seen(capfd: pytest.CaptureFixture[str]):
     # given: as Dagster leaves them where the file of a step's output is on a full disk
     with Path("/dev/full").open("wb") as full, run._restored_output():

@@ -119,8 +119,8 @@ def _parser() -> argparse.ArgumentParser:
     explain = commands.add_parser("explain", help="show why the model answers as it does for one character")
     explain.add_argument("character", metavar="NAME-OR-ID", help="as in the source")
     explain.add_argument("-o", "--output", metavar="PNG", help="also draw it into this file")
-    for name, (_, purpose) in JOBS.items():
-        job = commands.add_parser(name, help=purpose)
+    for name, job_command in JOBS.items():
+        job = commands.add_parser(name, help=job_command.purpose)
         job.add_argument(
             "--set", dest="settings", action="append", type=_setting, default=[], metavar="NAME=VALUE",
             help="as in the Launchpad of the job, such as n_estimators=300; may be repeated",

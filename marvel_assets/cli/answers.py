@@ -197,9 +197,10 @@ def _one_id(session: EngineSession, dataset: Dataset, name_or_id: str) -> str:
         return name_or_id
     message = f"{len(ids)} characters are called {name_or_id!r}; choose one by its id:"
     if not ids:
-        message = f"No character of this home has the name or id {name_or_id!r}; similar names:"
+        message = f"No character of this home has the name or id {name_or_id!r}"
         ids = session.fetchall(lookup.ids_sql(dataset, "delivered", lookup.holds_name(dataset, name_or_id)))
-    listed = [f"  {escape_control(f'{identifier}  ({name})')}" for identifier, name in ids[:MAX_LISTED]] or ["  none"]
+        message += "; similar names:" if ids else ", and none has a similar name."
+    listed = [f"  {escape_control(f'{identifier}  ({name})')}" for identifier, name in ids[:MAX_LISTED]]
     more = [f"  and {len(ids) - MAX_LISTED:,} more"] if len(ids) > MAX_LISTED else []
     sys.exit("\n".join([message, *listed, *more]))
 

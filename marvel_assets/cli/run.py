@@ -8,11 +8,15 @@ import json
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import ValidationError
 
 from marvel_assets.cli.servers import LOOPBACK, UI_PORT, in_one_line
 from marvel_assets.config import ConfigError
 from marvel_assets.defs import disk_space
+from marvel_assets.utils.errors import describe_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,20 +46,63 @@ def materialize(home: ProjectPaths, selection: str) -> int:
     return 0
 
 
+class JobCommand(NamedTuple):
+    """A job of Dagster's that is a command, too.
+
+    Attributes:
+        op: takes the settings.
+        config: their class, as ``module:name``; imported where the command is given.
+        purpose: what the job does.
+    """
+
+    op: str
+    config: str
+    purpose: str
+
+
+TRAINING, REGISTRATION = "marvel_assets.defs.training.jobs", "marvel_assets.defs.registration.jobs"
 JOBS = {
-    "trial": ("try_parameters", "train with other parameters and compare with the champion; no alias moves"),
-    "tune": ("tune_hyperparameters", "search for better parameters and propose them"),
-    "rollback": ("rollback_models", "put an earlier pair of models back under the alias; needs --set reason=…"),
-    "approve": ("approve_models", "put a waiting pair of models under the alias"),
-    "promote": ("promote_pair", "copy the pair of models to the next environment"),
+    "trial": JobCommand(
+        "try_parameters",
+        f"{TRAINING}:TrialConfig",
+        "train with other parameters and compare with the champion; no alias moves",
+    ),
+    "tune": JobCommand(
+        "tune_hyperparameters", f"{TRAINING}:TuneConfig", "search for better parameters and propose them"
+    ),
+    "rollback": JobCommand(
+        "rollback_models",
+        f"{REGISTRATION}:RollbackConfig",
+        "put an earlier pair of models back under the alias; needs --set reason=…",
+    ),
+    "approve": JobCommand(
+        "approve_models", f"{REGISTRATION}:ApproveConfig", "put a waiting pair of models under the alias"
+    ),
+    "promote": JobCommand(
+        "promote_pair", f"{REGISTRATION}:PromoteConfig", "copy the pair of models to the next environment"
+    ),
 }
-"""Dagster's jobs that are commands, too: the op that takes the settings, and what the job does."""
 
 
 def run_job(name: str, settings: dict[str, Any]) -> int:
-    """Run a job with settings of its op; the result is the exit code."""
-    config = {"parameters": settings} if name == "trial" else settings
-    content = {**BRIEF, "ops": {JOBS[name][0]: {"config": config}}}
+    """Run a job with settings of its op; the result is the exit code.
+
+    Raises:
+        ConfigError: naming each setting that is unknown, missing or unusable.
+    """
+    job = JOBS[name]
+    config_class = resolve_name(job.config)
+    given, fields = {"parameters": settings} if name == "trial" else settings, config_class.model_fields
+    # Dagster's own class takes None for a field that is missing, and leaves out those that it does not know.
+    problems = [f"{key}: unknown key; choose from {', '.join(fields)}" for key in given if key not in fields]
+    problems += [f"{key}: missing key" for key, field in fields.items() if field.is_required() and key not in given]
+    try:
+        config = {} if problems else config_class(**given).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        problems = describe_problems(error)
+    if problems:
+        raise ConfigError(f"marvel {name} --set: {'; '.join(problems)}")
+    content = {**BRIEF, "ops": {job.op: {"config": config}}}
     return _launch("-m", MODULE, "--job", name, "--config-json", json.dumps(content))
 
 

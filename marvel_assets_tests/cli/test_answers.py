@@ -132,6 +132,7 @@ def test_of_several_characters_under_one_name_the_ids_are_listed_and_of_none_the
     # when
     several = marvel_here("explain", str(name)).stderr
     none = marvel_here("explain", str(name)[1:]).stderr
+    nothing_like_it = marvel_here("explain", "Uatu, who only watches").stderr
 
     # then
     assert several.splitlines() == [
@@ -140,3 +141,4 @@ def test_of_several_characters_under_one_name_the_ids_are_listed_and_of_none_the
     ]
     assert none.startswith(f"No character of this home has the name or id {str(name)[1:]!r}; similar names:\n  ")
     assert min(ids) in none
+    assert nothing_like_it.rstrip().endswith("'Uatu, who only watches', and none has a similar name.")
