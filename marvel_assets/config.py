@@ -179,7 +179,8 @@ class ProjectConfig(_Strict):
             problems = [_MODEL_KEY.sub(spelled, line) for line in describe_problems(error)]
             raise ConfigError(f"{path}: {'; '.join(problems)}") from error
         except ValueError as error:
-            raise ConfigError(f"{path}: dataset: {error}") from error
+            named_by = "MARVEL_DATASET" if dataset else f"{path}: dataset"
+            raise ConfigError(f"{named_by}: {error}") from error
         return config
 
     @model_validator(mode="before")

@@ -170,6 +170,13 @@ def test_what_can_not_be_used_is_named_with_its_place(
     assert (message or f"{place}: ") in refusal(tmp_path, content)
 
 
+def test_an_unknown_data_set_of_the_environment_is_named_by_its_variable():
+    # then
+    with pytest.raises(ConfigError, match=r"^MARVEL_DATASET: there is no data set 'dc_comics'; "):
+        # when
+        ProjectConfig.from_yaml(PROJECT_YAML, dataset="dc_comics")
+
+
 def test_all_problems_of_a_kind_are_reported_at_once(tmp_path: Path, content: dict[str, Any]):
     # given
     content["surprise"] = 1

@@ -66,18 +66,19 @@ def score(home: ProjectPaths, source: str, target: str) -> None:
         asked = {"probability": True, "explain": kind_of(model.model).explains}
         answer = partial(model.predict, None, params=asked)
         file = FileSource("standard input" if source == STANDARD else source, _file(source, Path(scratch)), delivered)
-        with DuckDBEngine(scratch=scratch).session() as session, _writer(target) as write:
+        with DuckDBEngine(scratch=scratch).session() as session:
             try:
                 session.read_source(file, "delivered")
             except SourceError as error:
-                sys.exit(f"{error} A file to be scored needs these columns alone.")
+                sys.exit(str(error))
             count = _clean(session, dataset, delivered, "delivered")
             print(f"Scoring {count:,} rows of {file.label} with {name}", file=sys.stderr)
-            for first in range(1, count + 1, ROWS_AT_ONCE):
-                found = session.fetchall(lookup.cleaned_rows_sql(dataset, first, first + ROWS_AT_ONCE - 1))
-                rows = pd.DataFrame(found, columns=columns, dtype=object)
-                write(_answered(rows, answer))
-                rejected += int(rows["reason"].notna().sum())
+            with _writer(target) as write:
+                for first in range(1, count + 1, ROWS_AT_ONCE):
+                    found = session.fetchall(lookup.cleaned_rows_sql(dataset, first, first + ROWS_AT_ONCE - 1))
+                    rows = pd.DataFrame(found, columns=columns, dtype=object)
+                    write(_answered(rows, answer))
+                    rejected += int(rows["reason"].notna().sum())
     print(f"{count - rejected:,} rows scored, {rejected:,} can't be; the column `reason` says why", file=sys.stderr)
 
 

@@ -85,20 +85,23 @@ def test_rows_come_through_standard_input_and_output_and_those_that_can_not_be_s
 
 
 @pytest.mark.usefixtures("ran")
-def test_a_file_without_a_column_is_refused_with_its_name_and_nothing_is_written(tmp_path: Path, marvel_here: Command):
+@pytest.mark.parametrize("target", ["out.csv", "out.parquet", "-"])
+def test_a_file_without_a_column_is_refused_with_its_name_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, marvel_here: Command, target: str
+):
     # given
     folder = tmp_path / "files"
     folder.mkdir()
-    source, target = folder / "new.csv", folder / "out.csv"
-    source.write_text(NEW.replace("Gender", "Sex"))
+    monkeypatch.chdir(folder)
+    Path("new.csv").write_text(NEW.replace("Gender", "Sex"))
 
     # when
-    done = marvel_here("score", str(source), "-o", str(target))
+    done = marvel_here("score", "new.csv", "-o", target)
 
     # then
-    reason = f"{source}: column 'Gender' is missing; expected the columns PageID, Name, Universe, "
-    assert reason in done.stderr
-    assert sorted(folder.iterdir()) == [source]
+    assert done.stderr.startswith("new.csv: column 'Gender' is missing; expected the columns PageID, Name, Universe, ")
+    assert done.stdout == ""
+    assert [file.name for file in folder.iterdir()] == ["new.csv"]
 
 
 def test_a_character_is_explained_by_its_name_or_its_id(ran: ProjectPaths, tmp_path: Path, marvel_here: Command):
