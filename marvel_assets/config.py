@@ -94,7 +94,7 @@ class Drift(_Strict):
     Attributes:
         psi: the least population stability index of a column that has drifted.
         p_value: that a chi-square test of the column must stay below as well.
-        min_window_rows: scored characters; drift of fewer is not reported.
+        min_window_rows: scored rows; drift of fewer is not reported.
         windows: how many of the latest windows are looked at.
         drifted_windows: how many of these, the latest among them, must have drifted to raise an alert.
     """

@@ -41,7 +41,7 @@ EXAMPLES = """examples:
   marvel run --select '*basic_model'      one asset, with all before it
   marvel trial --set n_estimators=300     a model beside the champion; nothing goes live
   marvel score new.csv -o scored.csv      your own rows; - is standard input or output
-  marvel explain "A Friend (Earth-616)"   why the model says so of one character
+  marvel explain "A Friend (Earth-616)"   why the model says so of one row
   marvel serve                            the model behind HTTP
 """
 READ_ONLY = ("summary", "doctor", "score", "explain")
@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     score = commands.add_parser("score", help="predict for the rows of a CSV or Parquet file")
     score.add_argument("file", metavar="FILE", help="has the data set's columns; - is standard input")
     score.add_argument("-o", "--output", metavar="OUT", default="-", help="*.csv or *.parquet (default: -, CSV shown)")
-    explain = commands.add_parser("explain", help="show why the model answers as it does for one character")
+    explain = commands.add_parser("explain", help="show why the model answers as it does for one row")
     explain.add_argument("character", metavar="NAME-OR-ID", help="as in the source")
     explain.add_argument("-o", "--output", metavar="PNG", help="also draw it into this file")
     for name, job_command in JOBS.items():

@@ -90,7 +90,7 @@ def explain(home: ProjectPaths, name_or_id: str, picture: str | None) -> None:
     dataset: Dataset = resources["project"].config.dataset
     raw = read_references(home).get("raw_characters")
     if raw is None:
-        sys.exit(f"{home.root} holds no characters yet. Materialise the graph with `make run` first.")
+        sys.exit(f"{home.root} has no {dataset.name} rows yet; `make run` reads them.")
     with _served_model(home, resources) as (_, model), resources["engine"].session() as session:
         session.read_table(resources["tables"].location(raw.name), raw.version, "delivered")
         session.create_table_as(lookup.named_rows_sql(dataset, "delivered", name_or_id), "named")
@@ -196,9 +196,9 @@ def _one_id(session: EngineSession, dataset: Dataset, name_or_id: str) -> str:
         return str(ids[0][0])
     if any(identifier == name_or_id for identifier, _ in ids):
         return name_or_id
-    message = f"{len(ids)} characters are called {name_or_id!r}; choose one by its id:"
+    message = f"{len(ids)} rows are called {name_or_id!r}; choose one by its id:"
     if not ids:
-        message = f"No character of this home has the name or id {name_or_id!r}"
+        message = f"No row of this home has the name or id {name_or_id!r}"
         ids = session.fetchall(lookup.ids_sql(dataset, "delivered", lookup.holds_name(dataset, name_or_id)))
         message += "; similar names:" if ids else ", and none has a similar name."
     listed = [f"  {escape_control(f'{identifier}  ({name})')}" for identifier, name in ids[:MAX_LISTED]]

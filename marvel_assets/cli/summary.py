@@ -45,13 +45,13 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
 
     Args:
         home: the home to summarise.
-        with_predictions: whether what the served model says of a few characters of the test set is shown.
+        with_predictions: whether what the served model says of a few rows of the test set is shown.
     """
-    done = read_references(home)
+    done, resources = read_references(home), profile_resources(home)
+    dataset = resources["project"].config.dataset
     if not done:
-        yield f"  nothing      has been materialised in {home.root} yet; `make run` does"
+        yield f"  nothing      of {dataset.name} has been materialised in {home.root} yet; `make run` does"
         return
-    resources = profile_resources(home)
     yield from _rows(done)
     registered = done.get("basic_model_version")
     if model := done.get("basic_model"):
@@ -75,7 +75,7 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
         yield f"  waiting      {registered.name} version {registered.version}, for the job approve"
     test_set, predictions = done.get("test_set"), done.get("survival_predictions")
     if with_predictions and served and test_set and predictions:
-        dataset, tables = resources["project"].config.dataset, resources["tables"]
+        tables = resources["tables"]
         latest = tables.latest(predictions.name)
         by_it = scoring_provenance(dataset, served.custom.name, served.custom.version)
         if latest is not None and by_it.items() <= latest.provenance.items():
@@ -136,9 +136,9 @@ def _predictions(tables: Tables, predictions: TableVersion, test_set: TableVersi
     rows = answers.merge(tables.read(test_set, [IDENTIFIER, target.name], sample).to_pandas(), on=IDENTIFIER)
     shown = rows.groupby("prediction").head(PREDICTIONS_PER_ANSWER)
     names = [escape_control(name)[:MAX_NAME] for name in shown["display_name"].fillna(shown[IDENTIFIER])]
-    width = max(len("character"), *map(len, names))
+    width = max(len("name"), *map(len, names))
     states = max(len("actual"), *map(len, target.labels))
-    yield f"  it answers   {'character':<{width}}  predicted  P({target.labels[1]})  {'actual':<{states}}  id"
+    yield f"  it answers   {'name':<{width}}  predicted  P({target.labels[1]})  {'actual':<{states}}  id"
     for name, row in zip(names, shown.itertuples(), strict=True):
         actual = target.labels[getattr(row, target.name)]
         answer = f"{row.prediction:<9}  {row.probability:<8.3f}  {actual:<{states}}"

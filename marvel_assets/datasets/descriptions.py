@@ -22,8 +22,8 @@ TYPES = {
 
 TABLES = {
     "raw_characters": "The characters as delivered: every cell as text, one Delta version per distinct content.",
-    "train_set": "Training set: 80 % of the cleaned characters, assigned by a hash of the id.",
-    "test_set": "Test set: 20 % of the cleaned characters, assigned by a hash of the id.",
+    "train_set": "Training set: 80 % of the cleaned rows, assigned by a hash of the id.",
+    "test_set": "Test set: 20 % of the cleaned rows, assigned by a hash of the id.",
     "rejected_characters": "Rows that could not be used, as delivered, each with the column at fault and the reason.",
     "survival_predictions": "Batch predictions from the custom model at alias `latest-model`.",
 }

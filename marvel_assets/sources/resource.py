@@ -87,7 +87,7 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         kept = json.loads(Path(self.last_read).read_text(encoding="utf-8"))
         if kept["setting"] is None:
             raise SourceError(
-                f"{kept['label']}: this home's characters come from there, and its address is not kept since it may "
+                f"{kept['label']}: this home's rows come from there, and its address is not kept since it may "
                 "hold a secret. Set MARVEL_SOURCE to it again, or to 'generated' for synthetic characters."
             )
         return str(kept["setting"])

@@ -88,7 +88,7 @@ def fit_on_workers(
         target: the column to learn.
 
     Raises:
-        ValueError: a part has no rows, or only characters with one and the same target.
+        ValueError: a part has no rows, or only rows with one and the same target.
     """
     encoder: CatToIntTransformer = pipeline.named_steps["encode"]
     encoded = [
@@ -200,7 +200,7 @@ def _check_classes(summaries: Sequence[PartSummary], target: str) -> None:
     for place, summary in enumerate(summaries, start=1):
         if summary.classes != everywhere or len(everywhere) < 2:  # noqa: PLR2004
             raise ValueError(
-                f"column {target}: each worker needs characters of both classes; the part of worker {place} of "
+                f"column {target}: each worker needs rows of both classes; the part of worker {place} of "
                 f"{len(summaries)} has {summary.rows_sum.rows:,} rows with {target} in {summary.classes}. Fit with "
                 "fewer workers, or in one process (no `distribution`)."
             )

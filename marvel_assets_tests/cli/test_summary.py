@@ -60,4 +60,4 @@ def test_what_another_profile_made_elsewhere_is_not_mixed_in(monkeypatch: pytest
 
     # then
     [line] = summary(ProjectPaths.from_environment(), with_predictions=True)
-    assert "has been materialised in" in line
+    assert "of marvel_kaggle has been materialised in" in line

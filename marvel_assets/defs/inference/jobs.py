@@ -47,7 +47,7 @@ def score_table(
     context.log_event(dg.AssetMaterialization(name.split("."), metadata=metadata))
 
 
-@dg.job(description="Score a table of characters with the served model, into <table>_predictions beside it.")
+@dg.job(description="Score a table with the served model, into <table>_predictions beside it.")
 def score() -> None:
     """The predictions for raw_characters are an asset of their own, survival_predictions."""
     score_table()

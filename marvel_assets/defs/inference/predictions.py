@@ -56,7 +56,7 @@ COLUMN_SCHEMA = column_schema(descriptions.prediction_columns(DATASET), descript
     metadata={"dagster/column_schema": COLUMN_SCHEMA},
     check_specs=[
         dg.AssetCheckSpec(
-            BOTH_ANSWERS, asset=PREDICTIONS, description="The model does not give all characters the same answer."
+            BOTH_ANSWERS, asset=PREDICTIONS, description="The model does not give all rows the same answer."
         )
     ],
 )
@@ -190,12 +190,12 @@ def _score(
             session.read_table(tables.location(previous.table.name), previous.table.version, "previous")
             touched = "touched"
         except ChangesNotKeptError as error:
-            log.info(f"All characters are scored: {error}")
+            log.info(f"All rows are scored: {error}")
     session.create_view(rows_to_score_sql(dataset, "delivered", columns, touched), "raw_characters")
     session.create_view(cleaning_sql(dataset), "cleaned_characters")
     session.create_table_as(scorable_rows_sql(dataset), "to_score")  # none of the columns that only reject
     [(read, scored)] = session.fetchall("SELECT (SELECT count(*) FROM raw_characters), (SELECT count(*) FROM to_score)")
-    log.info(f"Scoring {scored:,} characters of {table} with {model[0]} version {model[1]}")
+    log.info(f"Scoring {scored:,} rows of {table} with {model[0]} version {model[1]}")
     session.score("to_score", files, "scored")
     session.create_view(predictions_sql(dataset, *model, table.version, touched), "predictions")
     counts: dict[str, Any] = {"scored": int(str(scored)), "unusable": int(str(read)) - int(str(scored))}

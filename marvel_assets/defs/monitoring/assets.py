@@ -44,7 +44,7 @@ DRIFT_CODE_VERSION = code_version("marvel_assets.evaluation.drift", "marvel_asse
         dg.AssetCheckSpec(
             NOT_DRIFTED,
             asset="drift_report",
-            description="The latest window of scored characters is like the rows that the model was judged on.",
+            description="The latest window of scored rows is like the rows that the model was judged on.",
         )
     ],
 )
@@ -82,7 +82,7 @@ def drift_report(
         "scored": str(survival_predictions),
     }
     if len(window) < thresholds.min_window_rows:
-        reason = f"{len(window):,} characters are too few to compare; {thresholds.min_window_rows:,} are needed."
+        reason = f"{len(window):,} rows are too few to compare; {thresholds.min_window_rows:,} are needed."
         context.log.info(reason)
         return _result({**facts, CACHE_KEY: cache_key, DRIFTED: False, "reason": reason})
     try:

@@ -22,7 +22,7 @@ REPORTS_LOOKED_AT = 100
     job=retrain,
     minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
     description=(
-        "Raises an alert when the latest window of scored characters has drifted, and enough of those before it; "
+        "Raises an alert when the latest window of scored rows has drifted, and enough of those before it; "
         "retrains where the source has new data."
     ),
 )
@@ -74,7 +74,7 @@ def _obstacle(instance: dg.DagsterInstance, project: Project, sources: SourceRes
     if read == fingerprint:
         return (
             "no run, since the source is as it was when the model was trained, and the same rows give the same "
-            "model. Deliver newer characters, or see drift_report for what has moved."
+            "model. Deliver newer rows, or see drift_report for what has moved."
         )
     return ""
 

@@ -118,7 +118,7 @@ def test_the_summary_names_characters_and_shows_no_predictions_of_earlier_code(s
     again = "\n".join(summary(served, with_predictions=True))
 
     # then
-    answers = [line.strip().rsplit(maxsplit=4) for line in shown.partition("  it answers   character")[2].splitlines()]
+    answers = [line.strip().rsplit(maxsplit=4) for line in shown.partition("  it answers   name")[2].splitlines()]
     assert {name for name, *_ in answers[1:]} <= names
     assert {predicted for _, predicted, *_ in answers[1:]} == {"alive", "dead"}
     assert "`marvel run --select survival_predictions` scores with this version" in outdated
@@ -307,7 +307,7 @@ def test_only_who_was_scored_last_is_the_window(served: ProjectPaths):
     deliver(served, characters(*everybody, "Ben"))
 
     # then
-    assert drift(served)["reason"] == "1 characters are too few to compare; 200 are needed."
+    assert drift(served)["reason"] == "1 rows are too few to compare; 200 are needed."
 
 
 def test_drift_says_what_is_missing_where_the_rows_of_the_judgement_are_gone(served: ProjectPaths):
