@@ -116,15 +116,16 @@ def serve_pages(home: ProjectPaths, port: int, mlflow_port: int) -> int:
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MARVEL_DAGSTER_URL": os.environ.get("MARVEL_DAGSTER_URL") or f"http://{LOOPBACK}:{port}",
     }
-    commands = [_tool("dagster", "dev", "--host", LOOPBACK, "--port", str(port))]
+    commands = [_tool("dg", "dev", "--workspace", "workspace.yaml", "--host", LOOPBACK, "--port", str(port))]
     mlflow_page = tracking.ui_url
     if tracking.tracking_uri == home.mlflow_uri:
         check_ports(PORT=port, MLFLOW_PORT=mlflow_port)
         connect(home.mlflow_uri, home.locks)
         mlflow_page = f"http://{LOOPBACK}:{mlflow_port}"
         address = ["--host", LOOPBACK, "--port", str(mlflow_port), "--workers", "1"]
+        logs = ["--uvicorn-opts", "--log-level=warning"]  # else a line for each request
         artifacts = ["--default-artifact-root", home.mlflow_artifacts.as_uri()]
-        commands.append(_tool("mlflow", "server", "--backend-store-uri", home.mlflow_uri, *artifacts, *address))
+        commands.append(_tool("mlflow", "server", "--backend-store-uri", home.mlflow_uri, *artifacts, *address, *logs))
         environment["MARVEL_MLFLOW_URL"] = mlflow_page
     else:
         check_ports(PORT=port)
@@ -138,7 +139,7 @@ def _run_until_first_ends(commands: list[list[str]], environment: dict[str, str]
     # ignore Ctrl+C, and Dagster's would then ignore SIGTERM as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # Dagster finds the code location by workspace.yaml in its folder.
+    # workspace.yaml and .env are found in this folder.
     servers = [
         subprocess.Popen(command, cwd=PROJECT_ROOT, env={**os.environ, **environment}, start_new_session=True)  # noqa: S603
         for command in commands
