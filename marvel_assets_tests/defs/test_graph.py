@@ -223,7 +223,7 @@ def test_the_command_logs_its_steps_sums_up_asks_what_it_made_and_leaves_nothing
         "alias latest-model",
     ):
         assert expected in printed
-    _, table = printed.split("  it answers   character")
+    _, table = printed.split("  it answers   name")
     answers = [line.strip().rsplit(maxsplit=4)[:4] for line in table.splitlines()[1:] if line.startswith(" " * 15)]
     assert {predicted for _, predicted, _, _ in answers} == {"alive", "dead"}
     assert {actual for _, _, _, actual in answers} == {"alive", "dead"}
