@@ -230,6 +230,25 @@ def test_a_selection_that_dagster_refuses_in_code_is_answered_in_a_sentence():
         check_selection("code_location:marvel_assets")
 
 
+def test_a_setting_without_a_value_is_refused_with_how_to_write_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    # when
+    code = end_of(monkeypatch, "trial", "--set", "n_estimators")
+
+    # then
+    assert code == "2"
+    assert "'n_estimators' is not a setting; expected NAME=VALUE." in capsys.readouterr().err
+
+
+def test_a_new_data_set_without_a_usable_name_is_refused(monkeypatch: pytest.MonkeyPatch):
+    # when
+    message = end_of(monkeypatch, "new-dataset", "Wines", "--from", "wines.csv")
+
+    # then
+    assert message.startswith("'Wines': choose another name")
+
+
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize(
     ("command", "problem"),

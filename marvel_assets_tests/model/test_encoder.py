@@ -42,6 +42,11 @@ def encoder(characters):
     return CatToIntTransformer(columns=COLUMNS).fit(characters)
 
 
+def test_fit_needs_a_row(characters):
+    with pytest.raises(ValueError, match="no rows to learn categories from"):
+        CatToIntTransformer(columns=COLUMNS).fit(characters.head(0))
+
+
 def test_fit_names_the_column_that_is_not_there(characters):
     with pytest.raises(ValueError, match="Gender"):
         CatToIntTransformer(columns=["Universe", "Gender"]).fit(characters)

@@ -1,5 +1,6 @@
 """The resource: which source is meant, and that nothing stays behind."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import dagster as dg
 import pytest
 
 from marvel_assets.config import Generator, ProjectConfig
+from marvel_assets.datasets.base import load_dataset
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.locate import fingerprint
@@ -27,6 +29,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
+WITHOUT_SOURCE = CONFIG.model_copy(update={"dataset": replace(load_dataset("marvel_wikia_2014"), default_source=None)})
+
+
 @pytest.fixture
 def sources(tmp_path: Path) -> SourceResource:
     folder = folder_of(tmp_path / "deliveries", {"a.csv": b"a", "b.csv": b"b"})
@@ -36,6 +41,23 @@ def sources(tmp_path: Path) -> SourceResource:
 def test_the_fingerprint_is_that_of_the_default_where_no_source_is_named(sources: SourceResource):
     # then
     assert sources.fingerprint(None, CONFIG) == fingerprint(sources.default, CONFIG.dataset, CONFIG.generator)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (None, "MARVEL_SOURCE is not set, and the data set marvel_wikia_2014 has no source of its own"),
+        ("generated", "The data set marvel_wikia_2014 has no generator"),
+    ],
+)
+def test_a_data_set_without_a_source_of_its_own_asks_for_one(tmp_path: Path, setting: str | None, message: str):
+    # given
+    sources = SourceResource(scratch=str(tmp_path))
+
+    # then
+    with pytest.raises(SourceError, match=message):
+        # when
+        sources.fingerprint(setting, WITHOUT_SOURCE)
 
 
 def test_what_was_brought_is_deleted(sources: SourceResource):
