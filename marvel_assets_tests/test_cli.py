@@ -259,7 +259,7 @@ def test_a_new_data_set_without_a_usable_name_is_refused(monkeypatch: pytest.Mon
         (["promote", "--set", "to=moon"], "to: 'moon' does not match ^(dev|acc|prd)$"),
         (
             ["tune", "--set", "trials=0", "--set", "folds=1"],
-            "trials: Input should be greater than or equal to 1 (found 0); f",
+            "trials: Input should be greater than or equal to 1 (found 0); folds: Input should be ",
         ),
     ],
 )

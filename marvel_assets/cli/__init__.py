@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("file", metavar="FILE", help="has the data set's columns; - is standard input")
     score.add_argument("-o", "--output", metavar="OUT", default="-", help="*.csv or *.parquet (default: -, CSV shown)")
     explain = commands.add_parser("explain", help="show why the model answers as it does for one row")
-    explain.add_argument("character", metavar="NAME-OR-ID", help="as in the source")
+    explain.add_argument("name_or_id", metavar="NAME-OR-ID", help="as in the source")
     explain.add_argument("-o", "--output", metavar="PNG", help="also draw it into this file")
     for name, job_command in JOBS.items():
         job = commands.add_parser(name, help=job_command.purpose)
@@ -185,7 +185,7 @@ def _do(chosen: argparse.Namespace, home: ProjectPaths) -> int:
         case "explain":
             from marvel_assets.cli.answers import explain
 
-            explain(home, chosen.character, chosen.output)
+            explain(home, chosen.name_or_id, chosen.output)
         case "serve":
             check_ports(PORT=chosen.port)
             code = serve_model(home, chosen.port)

@@ -92,7 +92,8 @@ def run_job(name: str, settings: dict[str, Any]) -> int:
     """
     job = JOBS[name]
     config_class = resolve_name(job.config)
-    given, fields = {"parameters": settings} if name == "trial" else settings, config_class.model_fields
+    fields = config_class.model_fields
+    given = {"parameters": settings} if name == "trial" else settings
     # Dagster's own class takes None for a field that is missing, and leaves out those that it does not know.
     problems = [f"{key}: unknown key; choose from {', '.join(fields)}" for key in given if key not in fields]
     problems += [f"{key}: missing key" for key, field in fields.items() if field.is_required() and key not in given]
