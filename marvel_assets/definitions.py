@@ -34,7 +34,7 @@ defs = dg.Definitions(
     assets=dg.map_asset_specs(lambda spec: with_place(spec, resources["tables"]), assets),
     asset_checks=dg.load_asset_checks_from_package_module(stages),
     jobs=[retrain, score, promote, rollback, approve, trial, tune, verify_scoring_environment],
-    # All ship switched off; the README says how to turn them on.
+    # All ship switched off; the README says how to switch them on.
     schedules=[weekly_retraining],
     sensors=[automation, source_change_sensor, drift_sensor, alias_reconciliation_sensor, run_failure_alert],
     resources=resources,

@@ -18,7 +18,7 @@ from marvel_assets_tests.homes import STORE, Templates, copy_of, made_once, make
 
 pytest_plugins = ["marvel_assets_tests.fitted_rows", "marvel_assets_tests.registry.backends"]
 
-# How long an example takes tells about the machine, not about the code.
+# How long an example takes depends on the machine, not on the code.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 

@@ -20,7 +20,7 @@ def run_graph(
     resources: dict[str, Any] | None = None,
     parameters: dict[str, Any] | None = None,
 ) -> dg.ExecuteInProcessResult:
-    """Materialise what the selection takes; a failure is told by the result.
+    """Materialise what the selection takes; a failure is in the result.
 
     Resources are made anew, so that assets hand one another what is stored, as from process to process.
     """
@@ -57,7 +57,7 @@ def run_job(
 
 
 def metadata_of(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, object]:
-    """What the one materialisation of an asset tells, whether the asset itself or a job logged it."""
+    """What the one materialisation of an asset reports, whether the asset itself or a job logged it."""
     assert result.success, failure_of(result)
     made = [event.step_materialization_data.materialization for event in result.all_events
             if event.is_step_materialization]  # fmt: skip
@@ -86,7 +86,7 @@ def inspect_alone(home: ProjectPaths) -> dg.ExecuteInProcessResult:
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:
-    """What the one step that failed tells as the reason."""
+    """What the one step that failed gives as the reason."""
     [failure] = [event for event in result.all_events if event.is_step_failure]
     error = failure.step_failure_data.error
     return str((error.cause or error).message)

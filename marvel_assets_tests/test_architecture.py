@@ -1,4 +1,4 @@
-"""The house: who may import whom, where columns are named, and how large a room may grow."""
+"""The layout: which module may import which, where columns are named, and how large files and folders may be."""
 
 import ast
 from functools import cache

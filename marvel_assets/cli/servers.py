@@ -134,7 +134,7 @@ def serve_pages(home: ProjectPaths, port: int, mlflow_port: int) -> int:
 
 
 def _run_until_first_ends(commands: list[list[str]], environment: dict[str, str]) -> int:
-    """Start servers, and end them all when the first of them ends, or when this process is told to."""
+    """Start servers, and end them all when the first of them ends, or when this process gets a signal."""
     # A supervisor's SIGTERM ends the servers too, as Ctrl+C does; in the background a shell has both servers and us
     # ignore Ctrl+C, and Dagster's would then ignore SIGTERM as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -1,4 +1,4 @@
-"""Tells runs that are at work from dead ones.
+"""Distinguishes running runs from dead ones.
 
 A process that is killed never reports the end of its run to Dagster: the run would seem to go on for ever and keep its
 place in the pool, so that no queued retraining could start. So each run has a heartbeat, and the next run and the
@@ -34,7 +34,7 @@ class MonitoredExecutor(InProcessExecutor):
         """Execute the plan as Dagster's own executor does."""
         home, instance = ProjectPaths.from_environment(), plan_context.instance
         with run_heartbeat.heartbeat(home.locks, plan_context.run_id):
-            # Of the runs of an instance that other machines share, nobody here can tell.
+            # Of the runs of an instance that other machines share, nothing here can know.
             if instance.is_persistent and Path(instance.root_directory).resolve() == home.dagster:
                 fail_orphaned_runs(instance, home.locks)
             for folder in home.written_to_by_runs:

@@ -74,7 +74,7 @@ class UnityCatalogRegistry(ModelRegistry):
         return version
 
     def search_versions(self, name: str, *, model_id: str | None = None) -> list[ModelVersion]:
-        """List them all; the comments tell their logged models."""
+        """List them all; the comments name their logged models."""
         found = [self._version(name, row) for row in self._rows(name)]
         wanted = [version for version in found if model_id in {None, version.model_id}]
         return sorted(wanted, key=lambda version: version.version, reverse=True)

@@ -44,7 +44,7 @@ class DataSet:
         content: hash of the rows.
         rows: features and target.
         target: that column.
-        is_excerpt: these are only some of the rows, to tell the columns by.
+        is_excerpt: these are only some of the rows, to show the columns.
     """
 
     table: str
@@ -81,7 +81,7 @@ class DataSet:
         with warnings.catch_warnings():
             # The advice is for signatures that are inferred from such rows; ours is declared by hand.
             warnings.filterwarnings("ignore", message=".*Inferred schema contains integer column")
-            # MLflow looks at every cell, in Python. Cells that equal others of their column tell it nothing more.
+            # MLflow looks at every cell, in Python. Cells that equal others of their column add nothing.
             columns = (self.rows[[name]].drop_duplicates() for name in self.rows)
             schema = Schema([spec for column in columns for spec in infer_signature(column).inputs.inputs])
         if self.is_excerpt:

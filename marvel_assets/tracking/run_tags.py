@@ -23,7 +23,7 @@ class RunTags(NamedTuple):
         """Read the tags from git and the Dagster run.
 
         ``MARVEL_GIT_SHA``, ``MARVEL_GIT_BRANCH`` and ``MARVEL_RUN_ID`` override them, for deployments without
-        a checkout. What git can't tell is ``unknown``; a commit that the checkout has changed since ends in ``-dirty``.
+        a checkout. What git can't say is ``unknown``; a commit that the checkout has changed since ends in ``-dirty``.
         """
         sha, branch, run_id = (os.environ.get(f"MARVEL_{name}") for name in ("GIT_SHA", "GIT_BRANCH", "RUN_ID"))
         if not (sha and branch):

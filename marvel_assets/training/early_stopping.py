@@ -31,7 +31,7 @@ def find_best_iteration(
         rows: features and target.
         ids: of the rows, in their order.
         config: features, target, and how categories are taken.
-        settings: how many rows are held out, and how patient it is.
+        settings: the share of rows that is held out, and the rounds without improvement after which it stops.
 
     Raises:
         ValueError: the rows held out, or the rows left for training, hold one class only.

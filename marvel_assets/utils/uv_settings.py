@@ -1,4 +1,4 @@
-"""What uv is told of this machine: where it may keep its cache, whom it trusts, and which package index pip uses.
+"""uv's settings for this machine: where it may keep its cache, whom it trusts, and which package index pip uses.
 
 Needs nothing but the standard library: ``tools/bootstrap.py`` imports it before anything is installed.
 """

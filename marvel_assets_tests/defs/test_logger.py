@@ -1,4 +1,4 @@
-"""What a run tells at the terminal."""
+"""What a run prints at the terminal."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Runs whose process was killed are told from those that go on, by the next run and by the daemon."""
+"""Runs whose process was killed are distinguished from those that go on, by the next run and by the daemon."""
 
 import signal
 import subprocess

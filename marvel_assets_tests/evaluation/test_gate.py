@@ -243,7 +243,7 @@ def test_a_result_survives_the_tag_that_keeps_it():
     # given
     world = World(0)
     baselines = {"champion": world.model(SURE)}
-    result = evaluate_gate(world.rows, world.alive, world.model(BLURRED), baselines, QUICK, note="told too")
+    result = evaluate_gate(world.rows, world.alive, world.model(BLURRED), baselines, QUICK, note="noted too")
 
     # then
     assert GateResult.from_json(result.to_json()) == result

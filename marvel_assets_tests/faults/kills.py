@@ -84,7 +84,7 @@ def _plan(moment: Moment | None, record: Path | None) -> dict[str, str]:
 
 
 def spread(boundaries: Sequence[str], landmarks: Mapping[str, str], amount: int) -> list[Moment]:
-    """The landmarks first, then moments in each step in turn, with a seeded choice of the boundaries in it.
+    """The landmarks first, then moments in each step alternately, with a seeded choice of the boundaries in it.
 
     Args:
         boundaries: what an undisturbed run passed, in order.
@@ -104,8 +104,8 @@ def spread(boundaries: Sequence[str], landmarks: Mapping[str, str], amount: int)
     for names in by_step.values():
         draw.shuffle(names)
     ways = cycle(("before", "within", "after"))
-    turns = (name for turn in zip_longest(*by_step.values()) for name in turn if name)
-    for name in turns:
+    alternating = (name for names in zip_longest(*by_step.values()) for name in names if name)
+    for name in alternating:
         when = next(ways)
         if " open " in name and when == "after":
             when = "within"

@@ -47,7 +47,7 @@ HOSTILE = (
 
 
 def hostile(*columns: str) -> pd.DataFrame:
-    """A cell of each row that should stay inert, in each of the columns in turn."""
+    """A cell of each row that must have no effect, in one column after another."""
     rows = ROWS.astype(object)
     for place, column, cell in zip(rows.index, cycle(columns), cycle(HOSTILE), strict=False):
         rows.loc[place, column] = cell

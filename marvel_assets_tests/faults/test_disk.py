@@ -157,7 +157,7 @@ def test_a_run_whose_disk_fills_up_loses_nothing_and_the_next_one_ends_well(disk
     for name, version in first.table_versions.items():
         assert table_of(disk.home, small_project, name, version).to_pyarrow_table().num_rows == first.table_rows[name]
 
-    # when: there is room again
+    # when: there is space again
     disk.filler.unlink()
     assert run_graph(disk.home, disk.better).success
 

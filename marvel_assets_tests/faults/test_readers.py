@@ -12,7 +12,7 @@ from marvel_assets_tests.registry.backends import Backend, pairs_of
 MOVES = {"embedded": amount(6, 800), "oss": amount(4, 100), "databricks": amount(4, 100)}
 THREADS = 3
 BETWEEN_READS_SECONDS = 0.01
-"""So that the moves, in the same process, get their turn."""
+"""So that the moves, in the same process, get processor time."""
 
 
 def read_until(stop: threading.Event, pairs: ModelPairs) -> list[str]:
@@ -50,9 +50,9 @@ def test_every_read_during_the_moves_sees_a_ready_pair_that_belongs_together(bac
 
         # when
         try:
-            for turn in range(1, moves + 1):
-                served, to = made[(turn - 1) % 2], made[turn % 2]
-                pairs.set_aliases(to, served.basic.model_id, {}, "a turn of the test" if turn % 3 else "")
+            for move in range(1, moves + 1):
+                served, to = made[(move - 1) % 2], made[move % 2]
+                pairs.set_aliases(to, served.basic.model_id, {}, "a move of the test" if move % 3 else "")
         finally:
             stop.set()
 

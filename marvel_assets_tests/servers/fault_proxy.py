@@ -1,4 +1,4 @@
-"""An HTTP proxy on loopback that hands calls on to a real server, and fails those that it is told to."""
+"""An HTTP proxy on loopback that hands calls on to a real server, and fails those that a test names."""
 
 import re
 import socket

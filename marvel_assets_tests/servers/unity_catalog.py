@@ -123,7 +123,7 @@ class UnityCatalogServer:
 
     def _admit(self) -> None:
         if self.fail_with is not None:
-            raise Refusal("INTERNAL", f"Told to fail with {self.fail_with}.", self.fail_with)
+            raise Refusal("INTERNAL", f"A failure with {self.fail_with}, as the test asked.", self.fail_with)
         authorization = request.headers.get("Authorization", "")
         if self._token is not None and authorization != f"Bearer {self._token}":
             raise Refusal("UNAUTHENTICATED", "Invalid access token." if authorization else "No authorization found.")

@@ -143,7 +143,7 @@ def test_a_server_that_sends_a_byte_now_and_then_is_given_up(tmp_path: Path):
 
 
 def test_a_disk_that_is_full_is_reported_with_the_url(servers: ExitStack, tmp_path: Path):
-    # given: a device on which nothing has room
+    # given: a device that is full
     (tmp_path / "download").symlink_to("/dev/full")
 
     # then

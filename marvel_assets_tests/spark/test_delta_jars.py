@@ -10,7 +10,7 @@ from marvel_assets.spark.java import Java, find_java
 
 
 def runtime(folder: Path, script: str) -> Java:
-    """A Java that runs a shell script in its stead; `$folder` is where Ivy was told to put the jar."""
+    """A Java that runs a shell script in its stead; `$folder` is where Ivy is to put the jar."""
     command = folder / "java"
     command.write_text(f'#!/bin/sh\nfor last; do :; done\nfolder=$(dirname "$last")\n{script}\n')
     command.chmod(0o755)

@@ -8,7 +8,7 @@ from marvel_assets.spark.java import JavaError, find_java
 
 
 def java_that_says(folder: Path, version: str) -> Path:
-    """A Java home whose runtime tells a version."""
+    """A Java home whose runtime reports a version."""
     command = folder / "bin" / "java"
     command.parent.mkdir(parents=True)
     command.write_text(f"#!/bin/sh\necho '{version}' >&2\n")

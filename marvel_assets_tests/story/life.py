@@ -110,7 +110,7 @@ def wait_until(condition: Callable[[], bool], what: Callable[[], str]) -> None:
 
 
 @contextmanager
-def lived(
+def running_ui(
     folder: Path, empty_home: ProjectPaths, project: Path, share: float, environment: dict[str, str]
 ) -> Iterator[Life]:
     """A fresh home whose source has this share of wrong labels, and `marvel ui` over it."""

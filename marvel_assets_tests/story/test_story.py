@@ -17,7 +17,7 @@ from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.model_pairs import BASIC_MODEL
 from marvel_assets_tests.faults.canaries import EVERYTHING_THAT_IS_SHOWN, SECRETS, holds_one, places_of_secrets
 from marvel_assets_tests.sockets import LOOPBACK, listening
-from marvel_assets_tests.story.life import Life, lived, wait_until
+from marvel_assets_tests.story.life import Life, running_ui, wait_until
 
 pytestmark = [
     pytest.mark.browser,
@@ -41,7 +41,7 @@ MARGIN = 30
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory, small_project: Path, empty_home: ProjectPaths) -> Iterator[Life]:
     """Dagster's and MLflow's pages over a fresh home, by somebody who has secrets."""
-    with lived(tmp_path_factory.mktemp("story"), empty_home, small_project, FAIR, SECRETS) as running:
+    with running_ui(tmp_path_factory.mktemp("story"), empty_home, small_project, FAIR, SECRETS) as running:
         yield running
 
 

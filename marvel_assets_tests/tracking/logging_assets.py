@@ -36,7 +36,7 @@ def log(context: dg.AssetExecutionContext, tracking: MlflowTracking, experiment:
 
 
 def mark(name: str) -> Path:
-    """A file by which processes tell one another how far they are."""
+    """A file by which processes signal how far they are."""
     return ProjectPaths.from_environment().root / f"{name}.mark"
 
 
@@ -83,7 +83,7 @@ def waiting_run(*target: str, **settings: Any) -> Iterator[subprocess.Popen[byte
 
 @dg.asset
 def waiting(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None:
-    """Has its run open until it is told to go on."""
+    """Has its run open until it gets a signal."""
     import mlflow
 
     with tracking.run(BASIC, RunTags.collect(context.run.run_id), "waiting", "assets/waiting"):

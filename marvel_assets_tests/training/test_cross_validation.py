@@ -28,7 +28,7 @@ def test_too_few_rows_of_a_class_are_refused_by_name(training: TrainingRows):
 
 
 def test_a_fold_is_judged_by_a_fit_that_has_not_seen_it(training: TrainingRows, way: ProjectConfig):
-    # given: a target that nothing tells, so that only who has seen the rows can know it
+    # given: a target that no feature predicts, so that only who has seen the rows can know it
     drawn = np.random.default_rng(3).integers(0, 2, len(training.ids))
     guessing = TrainingRows(training.rows.assign(Alive=drawn), training.ids)
 

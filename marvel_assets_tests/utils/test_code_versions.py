@@ -1,4 +1,4 @@
-"""What makes an asset stale, and what doesn't: told by changes to a copy of the package."""
+"""What makes an asset stale, and what doesn't: shown by changes to a copy of the package."""
 
 import json
 import shutil

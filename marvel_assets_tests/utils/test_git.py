@@ -1,4 +1,4 @@
-"""Which commit a checkout is told to be."""
+"""Which commit a checkout is said to be at."""
 
 import subprocess
 from pathlib import Path

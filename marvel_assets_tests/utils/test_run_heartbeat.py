@@ -20,7 +20,7 @@ with heartbeat(Path(sys.argv[1]), "some-run"):
 
 
 def living(locks: Path) -> subprocess.Popen[str]:
-    """A process of the run, until it is told to end or killed."""
+    """A process of the run, until it gets a signal to end or is killed."""
     process = subprocess.Popen(
         [sys.executable, "-c", HAS_A_HEARTBEAT, str(locks)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

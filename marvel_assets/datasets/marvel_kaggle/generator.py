@@ -130,7 +130,7 @@ def _pages(rng: np.random.Generator, universe: Texts, universe_code: Integers) -
     given = sorted(start + middle + end for start in values.STARTS for middle in values.MIDDLES for end in values.ENDS)
     bynames = sorted(values.BYNAMES)
     names = len(given) * len(bynames)
-    # The code of a name tells its place in the order of names: distinct codes, sorted, are names in order.
+    # The code of a name is its place in the order of names: distinct codes, sorted, are names in order.
     pool = np.unique(rng.integers(0, names, max(1, int(rows * values.NAMES_PER_ROW)), dtype=np.int64))
     popularity = rng.permutation(len(pool))
     chance = rng.random(rows)

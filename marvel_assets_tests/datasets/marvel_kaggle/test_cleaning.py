@@ -1,4 +1,4 @@
-"""Every rule of the cleaning, on DuckDB, against the same rules told once more in Python."""
+"""Every rule of the cleaning, on DuckDB, against the same rules written once more in Python."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -260,7 +260,7 @@ def test_the_model_takes_a_cell_as_the_cleaning_does(
     assert coerced[column].tolist() == cleaned[column].tolist()
 
 
-# The rules told once more, in Python and from the design alone: what follows shares nothing with cleaning.sql.
+# The rules once more, in Python and from the design alone: what follows shares nothing with cleaning.sql.
 
 ORIGINS = ("human", "MUTATE", "Mutant", "Asgardian", "alien", "Symbiote", "ROBOT", "Cosmic Being", "Magic", " ", "K")
 UNUSUAL = ("?", "'", '"', "two\nlines", "\x1f", "\x1e", "\x00", "%", "_", "\\", " ", "\u00a0", "{missing}", "alive")

@@ -319,7 +319,7 @@ def test_drift_says_what_is_missing_where_the_rows_of_the_judgement_are_gone(ser
         # when
         report = drift(served, instance)
 
-        # then: it tells, claims nothing, and looks again once they are back
+        # then: it reports them, claims nothing, and looks again once they are back
         assert "nothing to compare with: marvel_dev.marvel_characters.test_set@v0" in str(report["reason"])
         assert f"are not at {test_set}." in str(report["reason"])
         assert "drifted" not in report

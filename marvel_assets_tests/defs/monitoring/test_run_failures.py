@@ -1,4 +1,4 @@
-"""What is told of a failed run, and to whom."""
+"""What is reported of a failed run, and to whom."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The gate in the graph: who is registered, what is told, and where the aliases are afterwards."""
+"""The gate in the graph: which version is registered, what is reported, and where the aliases are afterwards."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -174,7 +174,7 @@ def test_a_second_home_on_a_unity_catalog_server_compares_with_what_the_first_ha
         better = succeeded(run_graph(second, sources[GOOD]))
         worse = succeeded(run_graph(first, select="basic_model_version"))
 
-        # then: the second's takes the alias, and the first's is compared with it in its turn
+        # then: the second's takes the alias, and the first's is compared with it afterwards
         assert checks_of(better)["passes_the_gate"]
         pair = profile_resources(second)["unity_catalog"].pairs(config).current()
         assert (pair.basic.version, pair.custom.version) == (2, 2)

@@ -192,7 +192,7 @@ def test_each_kind_of_model_with_early_stopping_and_native_categories_is_checked
     # when
     succeeded(run_graph(home))
 
-    # then: MLflow tells what was asked for and what was found
+    # then: MLflow shows what was asked for and what was found
     client = connect(home.mlflow_uri, home.locks)
     params = client.get_run(reference(home, "basic_model").run_id).data.params
     asked = {

@@ -1,6 +1,6 @@
 """Loaded by Python's own start where this folder is on PYTHONPATH: counts what a run does for good, and dies at it.
 
-The variable ``KILLER`` tells what to do, as JSON: ``{"record": file}`` writes down each boundary that is passed, and
+The variable ``KILLER`` says what to do, as JSON: ``{"record": file}`` writes down each boundary that is passed, and
 ``{"boundary": name, "occurrence": n, "when": "before" or "after" or "within", "seconds": s}`` ends this process there
 by SIGKILL: before the action, after it, or so many seconds after its beginning, whatever goes on then.
 
@@ -42,7 +42,7 @@ def die_later():
 
 
 def passes(name):
-    """Count a boundary, and tell whether this process ends at it."""
+    """Count a boundary, and return whether this process ends at it."""
     boundary = f"{step}: {name}"
     seen[boundary] += 1
     if "record" in PLAN:
@@ -98,7 +98,7 @@ def named_move(verb):
 
 
 def opened(event, arguments):
-    """A file that is opened for writing. An audit hook can't tell of its end: there is no 'after'."""
+    """A file that is opened for writing. An audit hook does not see its end: there is no 'after'."""
     if event != "open" or getattr(inside, "a_boundary", False):
         return
     path, _, flags = arguments

@@ -1,4 +1,4 @@
-"""The embedded engine's session: what it reads, how it tells contents apart, what it leaves behind."""
+"""The embedded engine's session: what it reads, how it distinguishes contents, what it leaves behind."""
 
 from collections.abc import Callable
 from pathlib import Path

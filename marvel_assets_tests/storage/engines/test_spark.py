@@ -74,7 +74,7 @@ def engines(spark: Spark, tmp_path: Path) -> dict[str, Engine]:
 
 
 def edge_cases() -> list[dict[str, str]]:
-    """A table that holds every kind of cell that the rules tell apart, and the universes on both sides of fifty."""
+    """A table that holds every kind of cell that the rules distinguish, and the universes on both sides of fifty."""
     odd = [
         *({"Height (m)": number, "Weight (kg)": number} for number in NUMBERS),
         *({"Name": text, "Origin": text, "Identity": text, "PageID": f"id {text}"} for text in TEXTS),
