@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
 import io
 import json
 import os
@@ -59,9 +58,6 @@ def main() -> None:
         _new_dataset(chosen.name, chosen.file, chosen.target, chosen.identifier)
         return
     ending = QuickExit() if chosen.command == "run" else None
-    # Imports make objects that stay. By default Python looks through all of them again and again, for a second in all.
-    gc.set_threshold(10_000, 20, 20)
-
     try:
         home = ProjectPaths.from_environment()
     except ProjectPathsError as error:
