@@ -1,15 +1,13 @@
 """Where what was logged is kept, and what becomes of it."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
 import pytest
 import yaml
-from click.testing import CliRunner
-from mlflow.cli import gc
 
 from marvel_assets.defs.training.checks import SAME_ROWS
 from marvel_assets.paths import ProjectPaths
@@ -18,29 +16,11 @@ from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import reference
 from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.graph import checks_of, metadata_of, run_graph, succeeded
-from marvel_assets_tests.homes import Templates, copy_of
+from marvel_assets_tests.homes import copy_of
 from marvel_assets_tests.planted import spoilt_characters
 from marvel_assets_tests.servers.mlflow_server import mlflow_server
 
 pytestmark = pytest.mark.slow(reason="starts a tracking server, and runs the graph")
-
-
-def test_a_model_whose_run_was_removed_is_made_anew(given_runs: Callable[..., ProjectPaths], templates: Templates):
-    # given
-    home = given_runs(0.1)
-    removed = reference(home, "basic_model")
-    client = connect(home.mlflow_uri, home.locks)
-    client.delete_run(removed.run_id)
-    done = CliRunner().invoke(gc, ["--backend-store-uri", home.mlflow_uri, "--run-ids", removed.run_id])
-    assert done.exit_code == 0, done.output
-
-    # when
-    succeeded(run_graph(home, templates.source(0.1)))
-
-    # then
-    made = reference(home, "basic_model")
-    assert made.model_id != removed.model_id
-    assert client.get_run(made.run_id).data.metrics["roc_auc"] > 0.5
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from dataclasses import asdict
 import dagster as dg
 import mlflow
 import pytest
+from click.testing import CliRunner
+from mlflow.cli import gc
 from mlflow.entities import Run
 
 from marvel_assets.evaluation.gate import Slice
@@ -17,7 +19,6 @@ from marvel_assets.tracking.model_logging import log_slices
 from marvel_assets.tracking.run_tags import RunTags
 from marvel_assets.utils.locks import home_id
 from marvel_assets.utils.run_heartbeat import heartbeat
-from marvel_assets_tests.tracking import logging_assets
 from marvel_assets_tests.tracking.logging_assets import BASIC, CUSTOM, broken, first, second, tracking_of
 
 
@@ -183,7 +184,7 @@ def test_a_completed_model_is_found_by_its_cache_key_alone(home: ProjectPaths):
     client = client_of(home)
 
     @dg.asset
-    def logging_a_model(context: dg.AssetExecutionContext, tracking: dg.ResourceParam[logging_assets.MlflowTracking]):
+    def logging_a_model(context: dg.AssetExecutionContext, tracking: dg.ResourceParam[MlflowTracking]):
         with tracking.run(BASIC, RunTags.collect(context.run.run_id), "a name", "assets/logging_a_model") as run:
             model = client.create_logged_model(run.info.experiment_id, "model", run.info.run_id)
             reference = LoggedModelRef("model", model.model_id, run.info.run_id, BASIC)
@@ -196,18 +197,37 @@ def test_a_completed_model_is_found_by_its_cache_key_alone(home: ProjectPaths):
     dg.materialize([logging_a_model], resources={"tracking": tracking_of(home)})
 
 
+def model_with_key(tracking: MlflowTracking, key: str) -> LoggedModelRef:
+    mlflow.set_experiment(experiment_id=tracking.experiment_id(BASIC))
+    with mlflow.start_run() as run:
+        model = mlflow.initialize_logged_model(name="model")
+    logged = LoggedModelRef("model", model.model_id, run.info.run_id, BASIC)
+    tracking.tag_model(logged, {"cache_key": key})
+    return logged
+
+
 def test_of_two_models_that_two_machines_logged_at_once_both_find_that_of_the_later_version(home: ProjectPaths):
     # given: both have one cache key, and the one of the later version was logged first, by every clock
-    tracking = logging_assets.tracking_of(home)
-    connect(tracking.tracking_uri, home.locks)
-    logged = []
-    for number in (2, 1):
-        mlflow.set_experiment(experiment_id=tracking.experiment_id(BASIC))
-        with mlflow.start_run() as run:
-            model = mlflow.initialize_logged_model(name="model")
-            logged.append(LoggedModelRef("model", model.model_id, run.info.run_id, BASIC))
-        tracking.tag_model(logged[-1], {"cache_key": "one"})
-        tracking.tag_registered_version(logged[-1], number)
+    tracking = tracking_of(home)
+    logged = [model_with_key(tracking, "one") for _ in range(2)]
+    for number, model in zip((2, 1), logged, strict=True):
+        tracking.tag_registered_version(model, number)
 
     # then
     assert tracking.find_model(BASIC, "one") == logged[0]
+
+
+def test_a_model_whose_run_was_deleted_is_not_found(home: ProjectPaths):
+    # given
+    tracking = tracking_of(home)
+    logged = model_with_key(tracking, "one")
+    assert tracking.find_model(BASIC, "one") == logged
+
+    # when
+    client_of(home).delete_run(logged.run_id)
+
+    # then: neither while it could be restored nor after that
+    assert tracking.find_model(BASIC, "one") is None
+    done = CliRunner().invoke(gc, ["--backend-store-uri", home.mlflow_uri, "--run-ids", logged.run_id])
+    assert done.exit_code == 0, done.output
+    assert tracking.find_model(BASIC, "one") is None
