@@ -6,7 +6,7 @@ IN_PROFILE = @$(PYTHON) tools/bootstrap.py $(PROFILE)
 IN_DEVELOPMENT = @$(PYTHON) tools/bootstrap.py development
 AT_PORT = $(if $(PORT),--port $(PORT))
 
-.PHONY: help run ui serve summary doctor spark-server test-quick test test-faults check bench clean
+.PHONY: help run ui serve summary doctor spark-server lint check test-quick test test-faults bench clean
 
 help: ## show these targets
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,15 +29,18 @@ doctor: ## show what the profile still lacks, before anything is trained
 spark-server: ## serve Spark with Delta to many runs, until Ctrl+C; PORT=15002
 	@$(PYTHON) tools/bootstrap.py spark marvel spark-server $(AT_PORT)
 
-check: ## lint, format and types
+lint: ## lint and format
 	$(IN_DEVELOPMENT) ruff check .
 	$(IN_DEVELOPMENT) ruff format --check .
+
+check: lint ## these, and types
 	$(IN_DEVELOPMENT) mypy
 
-test-quick: check ## lint, types and the unit tests: a first answer
+# Of the tests, one asks mypy: a minute where it has no cache yet, in which the others go on.
+test-quick: lint ## lint, types and the unit tests: a first answer
 	$(IN_DEVELOPMENT) pytest -m "not (integration or spark or browser or slow or faults)"
 
-test: check ## lint, types and every test but the slow faults
+test: lint ## lint, types and every test but the slow faults
 	$(IN_DEVELOPMENT) pytest -m "not (faults and slow)"
 
 test-faults: ## break things on purpose, slow faults too: a sample of each kind, or all with FAULTS=all

@@ -10,6 +10,8 @@ from subprocess import CompletedProcess
 import pytest
 import yaml
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from marvel_assets import cli
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
@@ -25,7 +27,18 @@ settings.load_profile("unhurried")
 SAMPLE = PROJECT_ROOT.parent / "shared" / "data" / "marvel_characters_sample.csv"
 SAMPLE_ROWS = 673
 
-LONGEST = "test_readme.py"
+LONGEST = ("test_readme.py", "test_types.py")
+IN_ONE_JVM = {
+    f"marvel_assets_tests/{file}"
+    for file in (
+        "defs/inference/test_one_answer.py",
+        "defs/test_profiles.py",
+        "spark/test_session.py",
+        "storage/engines/test_spark.py",
+        "storage/test_catalog_tables.py",
+    )
+}
+"""Files whose tests start a local session of Spark in the worker's own process."""
 
 SMALL_GENERATOR = {"rows": 1500, "seed": 7}
 FEW_TREES = {"learning_rate": 0.1, "n_estimators": 20, "max_depth": 4}
@@ -47,6 +60,18 @@ def pytest_xdist_auto_num_workers() -> int:
     return cores + cores // 2
 
 
+class OneWorkerForSpark(LoadFileScheduling):
+    """A file at a time, but those with a session of their own to one worker: each other would start a JVM as well."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "spark" if file in IN_ONE_JVM else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    return OneWorkerForSpark(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no worker is left alone with one of them in the end.
 
@@ -58,7 +83,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     def rank(item: pytest.Item) -> tuple[bool, bool, bool]:
         is_slow, has_spark = item.path in slow, item.path in spark
-        return item.path.name != LONGEST, not is_slow, is_slow == has_spark
+        return item.path.name not in LONGEST, not is_slow, is_slow == has_spark
 
     items.sort(key=rank)
 
