@@ -59,7 +59,7 @@ def floor_of(module: str) -> int:
 
 
 @pytest.mark.parametrize("module", [name for name in FILES if name != "marvel_assets"])
-def test_a_module_imports_downwards_and_nobody_that_imports_it(module: str):
+def test_a_module_imports_downwards_and_no_module_that_imports_it(module: str):
     upwards = [other for other in imports_of(module) if floor_of(other) < floor_of(module)]
     mutual = [other for other in imports_of(module) if module in imports_of(other)]
     assert (upwards, mutual) == ([], [])

@@ -17,7 +17,7 @@ class Progress:
     Args:
         report: takes a line.
         what: is counted, such as ``trees``.
-        total: how many there will be; None where nobody knows.
+        total: how many there will be; None where that is unknown.
         clock: seconds that only ever go on.
     """
 

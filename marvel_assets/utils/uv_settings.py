@@ -59,7 +59,7 @@ def _pip_settings(python: Path) -> dict[str, str]:
 
 
 def _has_system_certificates() -> bool:
-    """Whether the system has a store; uv with an empty one would trust nobody."""
+    """Whether the system has a store; uv with an empty one would trust no certificate."""
     paths = ssl.get_default_verify_paths()
     return bool(paths.cafile or (paths.capath and os.listdir(paths.capath)))  # noqa: PTH208
 

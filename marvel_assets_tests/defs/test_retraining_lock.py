@@ -1,4 +1,4 @@
-"""One retraining at a time: the second waits, and a killed one holds up nobody."""
+"""One retraining at a time: the second waits, and a killed one holds up none."""
 
 import re
 import subprocess

@@ -72,7 +72,7 @@ def test_hundreds_of_rare_values_are_no_shift_by_chance_and_many_new_ones_are(se
     assert moved.drifted
 
 
-def test_a_measure_that_nobody_has_is_no_shift():
+def test_a_measure_that_is_missing_everywhere_is_not_a_shift():
     # given
     unmeasured = sample(0, 1000, measured=0.0)
 

@@ -108,7 +108,7 @@ def test_a_table_that_can_not_be_scored_is_named_with_its_column_and_the_old_pre
     [table(), table(character(None), character("N/A"), character("Anna", Identity="known to a few"))],
     ids=["empty", "without ids, or unusable"],
 )
-def test_where_nobody_can_be_scored_nobody_is(served: ProjectPaths, rows: pa.Table):
+def test_where_no_row_can_be_scored_none_is(served: ProjectPaths, rows: pa.Table):
     # when
     result = score(served, rows)
 

@@ -152,7 +152,7 @@ def test_contributions_and_base_value_add_up_to_the_raw_score_where_there_are_an
     np.testing.assert_allclose(sums, fitted.predict(rows, raw_score=True))
 
 
-def test_it_tells_what_it_would_have_said_with_fewer_trees(
+def test_staged_probabilities_are_those_of_fewer_trees(
     estimator: Estimator, fitted: Pipeline, sets: dict[str, pd.DataFrame]
 ):
     # when

@@ -80,7 +80,7 @@ def test_absent_measures_are_missing_measures(wrapper: MarvelModelWrapper, sets:
     pd.testing.assert_frame_equal(without, before)  # the caller's rows stay as they are
 
 
-def test_nobody_asked_about_is_nobody_answered_for(wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame]):
+def test_no_rows_are_answered_with_no_rows(wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame]):
     assert wrapper.predict(None, sets["test"][FEATURE_NAMES].head(0)) == {"Survival prediction": []}
 
 

@@ -68,7 +68,7 @@ def test_rows_of_several_files_are_numbered_alike_at_every_reading(table: Path):
         assert list(reading["Name"]) == [f"{name:05}" for name in range(40_000)]
 
 
-def test_label_and_digest_tell_the_version(table: Path):
+def test_label_and_digest_hold_the_version(table: Path):
     # given
     for name in ("a", "b"):
         write_deltalake(table, characters(name), mode="append")

@@ -59,7 +59,7 @@ def make_anew(table: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["file", "folder", "table"])
-def test_what_nobody_touched_looks_the_same(deliveries: Path, name: str):
+def test_what_is_untouched_looks_the_same(deliveries: Path, name: str):
     # then
     assert look(deliveries / name) == look(deliveries / name) is not None
 

@@ -73,9 +73,7 @@ def test_what_was_brought_is_deleted(sources: SourceResource):
     assert list(Path(sources.scratch).iterdir()) == []
 
 
-def test_a_source_whose_version_nobody_names_looks_new_each_day(
-    sources: SourceResource, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_source_without_a_named_version_looks_new_each_day(sources: SourceResource, monkeypatch: pytest.MonkeyPatch):
     # given
     with serving(lambda _: Answer(200, {}, b"a")) as served:
         looks = []

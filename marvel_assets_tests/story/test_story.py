@@ -170,7 +170,7 @@ def test_data_that_were_trained_on_by_hand_are_known_to_the_sensor(switched_on: 
     assert switched_on.runs() == []
 
 
-def test_a_refused_gate_tells_its_reason(switched_on: Life, page: Page):
+def test_a_refused_gate_shows_its_reason(switched_on: Life, page: Page):
     # given
     succeeded = switched_on.succeeded()
     switched_on.deliver(BAD)

@@ -48,7 +48,7 @@ def abandoned_run(home: ProjectPaths, **tags: str) -> str:
     return str(client.create_run(experiment, tags=tags).info.run_id)
 
 
-def test_a_run_tells_its_dagster_run_commit_and_branch(home: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
+def test_a_run_has_its_dagster_run_commit_and_branch(home: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
     # given
     monkeypatch.setenv("MARVEL_GIT_SHA", "0123abc")
     monkeypatch.setenv("MARVEL_GIT_BRANCH", "some/branch")

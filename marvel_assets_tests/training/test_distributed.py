@@ -116,7 +116,7 @@ def test_a_second_fit_is_the_same_bit_for_bit(workers: Workers, together: Distri
     assert model_text(fit(workers, train_set).pipeline) == model_text(together.pipeline)
 
 
-def test_nothing_tells_of_the_workers_in_what_is_stored(together: DistributedFit, alone: Pipeline):
+def test_nothing_of_the_workers_is_stored(together: DistributedFit, alone: Pipeline):
     # given
     classifier, expected = together.pipeline.named_steps["classify"], alone.named_steps["classify"]
 

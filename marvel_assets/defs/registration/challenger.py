@@ -48,7 +48,7 @@ class Baselines:
 
     Attributes:
         champion: the pair that is served; None where there is none.
-        best: the best model served so far, where that isn't the champion and nobody rolled it back.
+        best: the best model served so far, where that isn't the champion and was not rolled back.
     """
 
     champion: ModelPair | None

@@ -227,7 +227,7 @@ def test_a_row_digest_changes_with_whatever_is_kept_of_the_row_and_with_nothing_
     assert same == [*DROPPED]
 
 
-def test_the_source_digest_tells_missing_from_empty_and_column_from_column(database: duckdb.DuckDBPyConnection):
+def test_the_source_digest_distinguishes_missing_from_empty_and_column_from_column(database: duckdb.DuckDBPyConnection):
     # given
     clean(database, {"PageID": "x", "Teams": ""}, {"PageID": "x", "Teams": None},
           {"PageID": "x", "Teams": "a", "Origin": ""}, {"PageID": "x", "Teams": "", "Origin": "a"})  # fmt: skip

@@ -50,7 +50,7 @@ def plant(home: ProjectPaths, model_id: str, marker: Path) -> None:
     script.write_text(f"open({str(marker)!r}, 'w').close()\n" + script.read_text())
 
 
-def test_a_custom_model_that_was_changed_scores_nobody(home: ProjectPaths, pairs: ModelPairs, tmp_path: Path):
+def test_a_custom_model_that_was_changed_scores_no_row(home: ProjectPaths, pairs: ModelPairs, tmp_path: Path):
     # given
     marker = tmp_path / "marker"
     plant(home, served(pairs).custom.model_id, marker)

@@ -30,7 +30,7 @@ def content_of(engine: DuckDBEngine, *values: str) -> Content:
 
 
 @pytest.mark.parametrize("other", [("a", "b", "c"), ("a",), ("a", "a"), ("a", "c"), ("a", "c", "c")])
-def test_content_tells_other_rows_apart(engine: DuckDBEngine, other: tuple[str, ...]):
+def test_other_rows_have_another_content(engine: DuckDBEngine, other: tuple[str, ...]):
     # given: an even number of equal rows would cancel out in an exclusive or
     content = content_of(engine, "a", "b", "b")
 
