@@ -214,7 +214,7 @@ def _table(cells: Mapping[Any, Any], contributions: dict[str, float], labels: tu
     shown = {name: "missing" if cells[name] is None else escape_control(str(cells[name]))[:30] for name in order}
     widths = [max(map(len, column)) for column in (["feature", *order], ["value", *shown.values()], labels)]
     names, values, words = widths
-    yield f"  {'feature':<{names}}  {'value':<{values}}  towards  (logarithm of the odds)"
+    yield f"  {'feature':<{names}}  {'value':<{values}}  towards  (log odds)"
     for name in order:
         amount = contributions[name]
         bar = "#" * max(1, round(BAR_LENGTH * abs(amount / contributions[order[0]])))

@@ -1,1 +1,1 @@
-"""One folder a data set: its columns, its rules, and how the examples of the README are made."""
+"""One folder per data set: its columns, its cleaning rules and, if it has one, its generator."""

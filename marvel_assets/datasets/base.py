@@ -1,4 +1,4 @@
-"""What a data set declares. Everything else that the project knows of a table is derived from it."""
+"""What a data set declares. Everything else that the project knows about a table is derived from it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ PANDAS_MISSING = (
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
     "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
 )  # fmt: skip
-"""Cells that count as missing unless a data set says otherwise: what ``pandas.read_csv`` takes so by default."""
+"""Cells that count as missing unless a data set says otherwise: the defaults of ``pandas.read_csv``."""
 
 BLANKS = " \t\r\n\u00a0\u2007\u202f"
-"""What is trimmed from both ends of a cell, ids aside: blanks, tabs, line ends, and spaces that don't break."""
+"""Trimmed from both ends of every cell but ids: spaces, tabs, line ends and non-breaking spaces."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +42,13 @@ class Feature:
         source: the stored column of the source that it comes from.
         description: shown on Dagster's pages.
         examples: its values in the two rows of the model's input example.
-        values: all that it can hold, where that list is closed; whatever their case in the source.
-        spellings: other spellings in small letters, and the value that each stands for.
-        missing: what a missing cell stands for. Numbers have none.
-        others: what becomes of a cell that is not among ``values``: the row is rejected, or it counts as missing. None
-            where ``cleaning.sql`` makes nothing else.
+        values: all that it can hold, where that list is closed; in the source, in any case.
+        spellings: other spellings in lower case, and the value that each means.
+        missing: the value of a missing cell. Numbers have none.
+        others: what happens to a cell that is not among ``values``: the row is rejected, or the cell counts as
+            missing. None where ``cleaning.sql`` returns no other value.
         has_slices: whether the gate looks at each of its values.
-        optional: whether a question to the model may leave out this column of numbers, as if it were empty.
+        optional: whether requests to the model may leave out this numeric column, as if it were empty.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Target:
     Attributes:
         name: in the cleaned tables.
         source: the stored column of the source.
-        values: what the source holds for 0 and for 1, whatever its case; other rows are rejected.
+        values: what the source holds for 0 and for 1, in any case; other rows are rejected.
         labels: the words that the custom model answers for 0 and for 1.
         answer: the key of its answer.
     """
@@ -92,15 +92,14 @@ class Dataset:
         schema_name: of its tables and models in each environment's catalog, unless the configuration names another.
         source_columns: the source's columns in order, and their names in ``raw_characters``: letters, digits and
             underscores.
-        identifier: the stored column whose value names a row, compared to the letter; ``cleaning.sql`` hands it on as
-            ``Id``.
+        identifier: the stored column whose value names a row, compared exactly; ``cleaning.sql`` returns it as ``Id``.
         display_name: the stored column that a person knows a row by.
         description: what its model predicts, in one sentence.
         features: in the order of the cleaned tables.
         target: what is predicted.
         missing_texts: cells that count as missing.
         encoding: of its CSV files, as Python names it.
-        sources: names that ``MARVEL_SOURCE`` may hold, and the address that each stands for.
+        sources: short names for ``MARVEL_SOURCE``, each with its address.
         default_source: what is read where ``MARVEL_SOURCE`` is not set: ``generated``, where the folder has a module
             ``generator`` with a function ``generate(rows, seed)``, or one of ``sources``. None asks for MARVEL_SOURCE.
         limits: what to know before its model is used; a sentence or two of the model card.
@@ -142,7 +141,7 @@ class Dataset:
 
     @cached_property
     def required_numbers(self) -> tuple[str, ...]:
-        """Features that are numbers, and have a column in every question to the model."""
+        """Features that are numbers, and have a column in every request to the model."""
         return tuple(feature.name for feature in self.features if feature.kind == "number" and not feature.optional)
 
     @cached_property
@@ -152,12 +151,12 @@ class Dataset:
 
     @cached_property
     def fill_values(self) -> dict[str, str | int]:
-        """What a missing cell stands for, in the tables and in requests to the model."""
+        """The value of a missing cell, in the tables and in requests to the model."""
         return {feature.name: feature.missing for feature in self.features if feature.missing is not None}
 
     @cached_property
     def spellings(self) -> dict[str, dict[str, str]]:
-        """Of each closed list: every spelling in small letters, and the value that it stands for."""
+        """For each closed list: every spelling in lower case, and the value that it means."""
         return {
             feature.name: {value.lower(): value for value in feature.values} | dict(feature.spellings)
             for feature in self.features

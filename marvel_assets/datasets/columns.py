@@ -1,4 +1,4 @@
-"""What is known of the columns of a file, of which nobody has declared anything yet."""
+"""Profiles the columns of a file that no data set declares yet."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OWN_COLUMNS |= {"rejected_column", "unusable_column"}
 """Columns that the project's tables have besides the data set's."""
 
 NUMBERS_AT_LEAST = 0.95
-"""Of the cells that hold something, in a column that is taken for numbers."""
+"""Share of the non-missing cells that are numbers, for a column to count as numeric."""
 
 SHOWN = 5
 """Values of a column that are kept: the commonest."""
@@ -34,11 +34,11 @@ class ScaffoldError(ValueError):
 
 @dataclass(frozen=True)
 class Column:
-    """What is known of a column: cells are trimmed, and those that count as missing are left out of it.
+    """The profile of a column. Cells are trimmed; those that count as missing are left out.
 
     Attributes:
         delivered: its name in the file.
-        name: letters, digits and underscores; unlike every other, whatever the case.
+        name: letters, digits and underscores; unique, ignoring case.
         present: how many rows have a value.
         distinct: how many values there are.
         numbers: how many values are plain decimal numbers, once a decimal comma is a point.
@@ -56,12 +56,12 @@ class Column:
 
     @property
     def is_number(self) -> bool:
-        """Whether nearly all cells that hold something are numbers."""
+        """Whether nearly all non-missing cells are numbers."""
         return self.present > 0 and self.numbers >= NUMBERS_AT_LEAST * self.present
 
 
 def read_columns(file: Path) -> tuple[int, list[Column], str]:
-    """How many rows there are, what is known of the columns, and how the file is encoded."""
+    """The number of rows, the profiles of the columns, and the file's encoding."""
     import duckdb
 
     encoding = "utf-8"
@@ -104,7 +104,7 @@ def _known(connection: duckdb.DuckDBPyConnection, delivered: str, name: str) -> 
 
 
 def _in_utf8(file: Path, folder: Path) -> tuple[str, Path]:
-    """How a file is encoded, and a file of the same text in UTF-8, which is all that DuckDB reads by itself."""
+    """A file's encoding, and the same text as UTF-8, the only encoding that DuckDB reads without an extension."""
     try:
         for _ in file.open(encoding="utf-8"):
             pass

@@ -1,4 +1,4 @@
-"""Whether a cleaned table keeps what the data set declares, asked in the SQL that DuckDB and Spark share."""
+"""Checks a cleaned table against what the data set declares, in the SQL that DuckDB and Spark share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def contract_violations(
     relation: str,
     split: Literal["train", "test"],
 ) -> list[str]:
-    """What is wrong with a cleaned table; empty where nothing is. One query looks at all of it, where the rows are.
+    """What is wrong with a cleaned table; empty where nothing is. One query, run where the rows are.
 
     Args:
         dataset: what the columns may hold.
@@ -30,7 +30,7 @@ def contract_violations(
         split: which of the two tables it is; each id belongs to one of them by its MD5 alone.
 
     Returns:
-        A sentence for each promise that is broken, naming the column, how many rows break it, and one of their cells.
+        A sentence for each rule that is broken: the column, how many rows break it, and one of their cells.
     """
     closed: dict[str, tuple[Any, ...]] = {
         **{feature.name: feature.values for feature in dataset.features if feature.values},

@@ -1,4 +1,4 @@
-"""What the columns mean, hold and come from, for Dagster's pages."""
+"""Descriptions, types and lineage of the columns, for Dagster's pages."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def prediction_columns(dataset: Dataset) -> dict[str, str]:
         **PREDICTION_COLUMNS,
         "display_name": f"{dataset.delivered_names[dataset.display_name]}, as delivered.",
         "prediction": " or ".join(reversed(dataset.target.labels)) + ".",
-        "probability": f"Of {dataset.target.labels[1]}, as the model sees it.",
+        "probability": f"The model's probability of {dataset.target.labels[1]}.",
     }
 
 
@@ -80,7 +80,7 @@ def column_types(dataset: Dataset) -> dict[str, str]:
 
 
 def lineage(dataset: Dataset) -> dict[str, list[str]]:
-    """Of each cleaned column, the columns of ``raw_characters`` that it comes from."""
+    """For each cleaned column, the columns of ``raw_characters`` that it comes from."""
     sources = {feature.name: [feature.source] for feature in dataset.features}
     return {IDENTIFIER: [dataset.identifier], **sources, dataset.target.name: [dataset.target.source]}
 

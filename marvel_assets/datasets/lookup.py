@@ -1,4 +1,4 @@
-"""The statements that answer for rows by name: those of a person's own file, and single ones of ``raw_characters``."""
+"""The statements that find single rows by name or id, in a user's own file or in ``raw_characters``."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def columns_to_score(dataset: Dataset) -> Dataset:
-    """The data set with the columns alone that a file to be scored must have: id, name, and what the features need."""
+    """The data set with only the columns that a file to be scored must have: id, name, and what the features need."""
     needed = {dataset.identifier, dataset.display_name, *(feature.source for feature in dataset.features)}
     columns = {delivered: stored for delivered, stored in dataset.source_columns.items() if stored in needed}
     return replace(dataset, source_columns=columns)
 
 
 def cleaned_rows_sql(dataset: Dataset, first: int, last: int) -> str:
-    """Name, id, features and the reason why it can't be scored, of each row from one place in the source to another."""
+    """Name, id, features and, if it can't be scored, the reason, for each source row from ``first`` to ``last``."""
     features = ", ".join(f"cleaned.{name}" for name in dataset.by_name)
     return f"""
         SELECT raw.{dataset.display_name}, raw.{dataset.identifier}, {features}, cleaned.reason
@@ -29,7 +29,7 @@ def cleaned_rows_sql(dataset: Dataset, first: int, last: int) -> str:
 
 
 def named_rows_sql(dataset: Dataset, relation: str, name_or_id: str) -> str:
-    """The rows of an id, to the letter, and of a name, in any case."""
+    """The rows with that id, compared exactly, or with that name, in any case."""
     wanted, name = text(name_or_id), f"lower(trim({dataset.display_name}))"
     return f"SELECT * FROM {relation} WHERE {dataset.identifier} = {wanted} OR {name} = lower(trim({wanted}))"  # noqa: S608
 
@@ -42,7 +42,7 @@ def ids_sql(dataset: Dataset, relation: str, where: str = "true") -> str:
 
 
 def has_id(dataset: Dataset, identifier: str) -> str:
-    """The condition that a row is of an id."""
+    """The condition that a row has an id."""
     return f"{dataset.identifier} = {text(identifier)}"
 
 

@@ -1,4 +1,4 @@
-"""A first declaration of a table of one's own: the folder that ``marvel new-dataset`` writes.
+"""The folder that ``marvel new-dataset`` writes for a table of your own.
 
 Every guess is a line that you can edit: what names a row, what is predicted, which columns are numbers.
 """
@@ -32,7 +32,7 @@ def new_dataset(name: str, file: Path, parent: Path, target: str | None = None, 
         file: a CSV or Parquet file with the rows.
         parent: where the folder is written.
         target: the column to predict. Default: the last one that has two values.
-        identifier: the column that names a row. Default: one with a value of its own in each row.
+        identifier: the column that names a row. Default: one with a different value in each row.
 
     Returns:
         The folder.
@@ -70,10 +70,10 @@ def _identifier(columns: Sequence[Column], rows: int, file: Path) -> Column:
     if not unique:
         nearest = max(columns, key=lambda column: column.distinct)
         raise ScaffoldError(
-            f"{file}: no column has a value of its own in each of the {rows:,} rows, which decides whether a row is a "
-            f"test row. {nearest.delivered!r} has {nearest.distinct:,} values: --identifier "
-            f"{shlex.quote(nearest.delivered)} takes it, and a run keeps the first row of each. Else add a column that "
-            "names a row for good."
+            f"{file}: no column has a different value in each of the {rows:,} rows; such an id decides whether a row "
+            f"is a test row. {nearest.delivered!r} has {nearest.distinct:,} values: --identifier "
+            f"{shlex.quote(nearest.delivered)} takes it, and a run keeps the first row of each. Or add a column with a "
+            "stable, unique id."
         )
     return unique[0]
 
@@ -126,7 +126,7 @@ DATASET = Dataset(
     source_columns={{
 {names}
     }},
-    # Guessed: it has a value of its own in each row. A hash of it decides which rows are test rows.
+    # Guessed: it has a different value in each row. A hash of it decides which rows are test rows.
     identifier={_literal(identifier.name)},
     display_name={_literal(identifier.name)},
     description={_literal(f"Predicts {target.delivered}.")},
@@ -173,7 +173,7 @@ def _literal(value: object) -> str:
 
 
 def _first_number(cells: Iterable[str]) -> float:
-    """The first cell that is a number: the commonest of a column of numbers may be a word, such as unknown."""
+    """The first cell that is a number: the most common cell of a numeric column may be a word, such as 'unknown'."""
     for cell in cells:
         with contextlib.suppress(ValueError):
             return float(cell.replace(",", "."))

@@ -1,6 +1,6 @@
-"""The statements that score rows as delivered, by the same rules that training rows are cleaned by.
+"""The statements that score rows as delivered, with the rules that clean training rows.
 
-No row is rejected for its target: each is handed to the rules as if it held the one that stands for 1.
+No row is rejected for its target: the rules see each with the target value that means 1.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 INSERTED = "('insert', 'update_postimage')"
 TEXT = frozenset({"VARCHAR", "STRING"})
-"""What DuckDB and Spark call it."""
+"""DuckDB's and Spark's names for the type."""
 
 PREDICTION_COLUMNS: dict[str, str] = {
-    "display_name": "What a person knows the row by, as delivered.",
+    "display_name": "The row's name for people, as delivered.",
     "prediction": "The custom model's answer.",
-    "probability": "Of the second label, as the model sees it.",
+    "probability": "The model's probability of the second label.",
     "model": "The custom model's name.",
     "model_version": "The version that answered.",
     "source_version": "The version of the scored table in which the row was new, or had changed.",
-    "features_digest": "Hash of what the model was asked about.",
+    "features_digest": "Hash of the features that were scored.",
     "scored_at_utc": "When it answered.",
 }
-"""What the predictions have besides the id and the features, with what it means."""
+"""The columns of predictions besides the id and the features, each with its description."""
 
 
 def scoring_version(dataset: Dataset) -> str:
-    """A hash of all that decides the predictions besides the model and the rows."""
+    """A hash of everything that decides the predictions besides the model and the rows."""
     return sql_version(
         changed_ids_sql(dataset, ""),
         rows_to_score_sql(dataset, "", [], "touched"),
@@ -94,12 +94,12 @@ def scorable_rows_sql(dataset: Dataset) -> str:
 
 
 def scoring_provenance(dataset: Dataset, model: str, version: int) -> dict[str, str]:
-    """What a table of predictions records of who made it: equal for those of one model version, scored by one code."""
+    """What made a table of predictions: the model version, and a hash of the scoring statements."""
     return {"model": f"{model}/{version}", "scored_by": scoring_version(dataset)}
 
 
 def predictions_sql(dataset: Dataset, model: str, version: int, source_version: int, touched: str | None) -> str:
-    """What ``scored`` holds, and of ``previous`` what was not touched."""
+    """The rows of ``scored``, and those of ``previous`` whose ids were not touched."""
     features = ", ".join([IDENTIFIER, *dataset.by_name])
     columns = ", ".join([features, *PREDICTION_COLUMNS])
     fresh = f"""
@@ -113,4 +113,4 @@ def predictions_sql(dataset: Dataset, model: str, version: int, source_version: 
     return f"""
         SELECT {columns}, md5(concat_ws({SEPARATOR}, features_digest, coalesce(display_name, {ABSENT}), prediction,
             model_version, source_version)) AS row_digest
-        FROM ({fresh}{"" if touched is None else kept}) AS everybody ORDER BY {IDENTIFIER}"""  # noqa: S608
+        FROM ({fresh}{"" if touched is None else kept}) AS predictions ORDER BY {IDENTIFIER}"""  # noqa: S608

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from marvel_assets.datasets.base import Dataset, Feature
 
 SEPARATOR, ABSENT = "chr(31)", "chr(30)"
-"""Between the cells of a digest, and for a cell that is missing: letters that no text holds."""
+"""Between the cells of a digest, and for a missing cell: control characters that no text holds."""
 
 
 def cleaning_sql(dataset: Dataset) -> str:
@@ -57,7 +57,7 @@ FROM decided"""  # noqa: S608
 
 
 def _ruled(dataset: Dataset) -> str:
-    """The beginning of a statement: ``ruled`` is what the data set's rules make of ``raw_characters``."""
+    """The beginning of a statement: ``ruled`` is ``raw_characters`` after the data set's rules."""
     rules = rules_sql(dataset)
     used = [stored for stored in dataset.source_columns.values() if re.search(rf"\b{stored}\b", rules)]
     return f"""
@@ -73,7 +73,7 @@ ruled AS (
 
 
 def cleaning_version(dataset: Dataset) -> str:
-    """A hash of all that decides the cleaned tables; comments and layout don't."""
+    """A hash of everything that decides the cleaned tables; comments and layout don't count."""
     return sql_version(cleaning_sql(dataset), split_sql(dataset, "train"), rejected_sql(dataset))
 
 
@@ -84,7 +84,7 @@ def rules_sql(dataset: Dataset) -> str:
 
 
 def text(value: str) -> str:
-    """A text as a literal of both engines: a backslash means itself in DuckDB alone."""
+    """A text as a literal for both engines: a backslash is an escape in Spark, and a plain character in DuckDB."""
     quoted = value.replace("'", "''").replace("\\", "' || chr(92) || '")
     return f"('{quoted}')" if "\\" in value else f"'{quoted}'"
 
@@ -95,7 +95,7 @@ def texts(values: Iterable[object]) -> str:
 
 
 def _trimmed(stored: str, dataset: Dataset) -> str:
-    # Ids are compared to the letter.
+    # Ids are compared exactly.
     return stored if stored == dataset.identifier else f"trim(BOTH '{BLANKS}' FROM {stored}) AS {stored}"
 
 
@@ -106,7 +106,7 @@ def _cell(stored: str, dataset: Dataset) -> str:
 
 
 def _spelled_feature(feature: Feature, dataset: Dataset) -> str:
-    """The feature with the values of its closed list, and with what a missing cell stands for."""
+    """The feature with the values of its closed list, and with its value for missing cells."""
     name, expression = feature.name, feature.name
     if feature.kind == "number":
         cell = _number_text(name)
@@ -122,7 +122,7 @@ def _spelled_feature(feature: Feature, dataset: Dataset) -> str:
 
 
 def _spelled(name: str, spellings: dict[str, str]) -> str:
-    """The value of a closed list that a cell names, whatever its case; other cells as they stand."""
+    """The value of a closed list that a cell names, in any case; other cells unchanged."""
     cases = " ".join(f"WHEN {text(spelling)} THEN {text(value)}" for spelling, value in spellings.items())
     return f"CASE lower(replace({name}, 'İ', '?')) {cases} ELSE {name} END"
 
@@ -155,7 +155,7 @@ def _reasons(dataset: Dataset) -> str:
     cases.append(_reason(target.name, target.source, " or ".join(reversed(target.values)), dataset))
     cases.append(f"""WHEN '{IDENTIFIER}' THEN CASE
             WHEN {IDENTIFIER} IS NULL THEN {text(f"{identifier} is missing")}
-            ELSE {text(f'{identifier} "')} || substr({IDENTIFIER}, 1, 80) || '" stands on an earlier usable row'
+            ELSE {text(f'{identifier} "')} || substr({IDENTIFIER}, 1, 80) || '" repeats an earlier usable row'
         END""")
     return "\n        ".join(cases)
 
@@ -175,7 +175,7 @@ def _accepted(feature: Feature) -> str:
 
 
 def unreadable_numbers_sql(dataset: Dataset, feature: Feature, examples: int) -> tuple[str, str]:
-    """The statements that count a number's cells that hold something and those that aren't numbers, and take some."""
+    """Two statements: the counts of a feature's non-missing cells and of those that aren't numbers, and examples."""
     cell = _number_text(feature.name)
     lost = f"{cell} IS NOT NULL AND NOT coalesce({is_number(cell)}, false)"
     ruled = _ruled(dataset)
@@ -190,13 +190,13 @@ def _number_text(name: str) -> str:
 
 
 def digested_source_sql(dataset: Dataset, relation: str) -> str:
-    """The statement that adds a ``row_digest`` to rows as delivered, their place in the source left out."""
+    """The statement that adds a ``row_digest`` to rows as delivered; their place in the source is left out of it."""
     cells = ", ".join(f"coalesce({column}, {ABSENT})" for column in dataset.source_columns.values())
     return f"SELECT *, md5(concat_ws({SEPARATOR}, {cells})) AS row_digest FROM {relation}"  # noqa: S608
 
 
 def split_sql(dataset: Dataset, split: str) -> str:
-    """The statement that takes the train or test rows out of ``cleaned_characters``."""
+    """The statement that selects the train or test rows of ``cleaned_characters``."""
     columns = ", ".join([IDENTIFIER, *dataset.by_name, dataset.target.name])
     return f"""
         SELECT {columns}, current_timestamp AS {WRITTEN_AT}, row_digest
@@ -204,7 +204,7 @@ def split_sql(dataset: Dataset, split: str) -> str:
 
 
 def rejected_sql(dataset: Dataset) -> str:
-    """The statement that takes the rejected rows, as delivered and with the reason."""
+    """The statement that selects the rejected rows, as delivered and with the reason."""
     columns = ", ".join(f"raw.{column}" for column in dataset.source_columns.values())
     cells = ", ".join(f"coalesce(raw.{column}, {ABSENT})" for column in dataset.source_columns.values())
     return f"""
@@ -216,7 +216,7 @@ def rejected_sql(dataset: Dataset) -> str:
 
 
 def top_rejection_reasons_sql(relation: str, count: int) -> str:
-    """The statement that takes the commonest reasons, and how many rows each has, out of rejected rows."""
+    """The statement that counts rejected rows by reason, the most common first."""
     return f"""
         SELECT reason, count(*) AS number FROM {relation}
         GROUP BY reason ORDER BY number DESC, reason LIMIT {count}"""  # noqa: S608

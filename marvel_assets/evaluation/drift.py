@@ -1,9 +1,9 @@
-"""Whether characters that are scored now are still like those that the model was judged on.
+"""Drift: whether the rows that are scored now still resemble the test rows.
 
 The population stability index of two distributions over the same bins is the sum of (a - e) ln(a / e), the divergence
-of Jeffreys (1946): nothing below 0.1, a shift above 0.25 by the usual reading (Siddiqi, Credit Risk Scorecards, 2006).
-Of a small sample it is above zero by chance alone, by about (bins - 1)(1 / n + 1 / m); so a column is held to have
-drifted only where a chi-square test of the same counts sees a difference, too.
+of Jeffreys (1946). Usually, below 0.1 counts as no shift and above 0.25 as a large one (Siddiqi, Credit Risk
+Scorecards, 2006). In small samples it is above zero by chance, by about (bins - 1)(1 / n + 1 / m); so a column counts
+as drifted only if a chi-square test of the same counts finds a difference, too.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 BINS = 10
 FEWEST = 0.5
-"""Added to every bin, so that an empty one has a logarithm (Jeffreys' prior)."""
+"""Added to every bin, so that the logarithm of an empty one exists (Jeffreys' prior)."""
 
 LEAST_EXPECTED = 5
-"""Rows that a value's bin must lead one to expect in both samples; rarer values share one bin (Cochran, 1954). Hundreds
-of rare values would add up to a shift by chance alone."""
+"""Smallest expected count of a bin in both samples; rarer values share one bin (Cochran, 1954). Otherwise hundreds of
+rare values would add up to a shift by chance."""
 
 PREDICTION = "prediction"
 
@@ -41,8 +41,8 @@ class Shift:
     Attributes:
         column: a feature, or ``prediction``.
         psi: the population stability index.
-        p_value: of the chi-square test that both samples come from one distribution.
-        drifted: whether both say so.
+        p_value: of the chi-square test that both samples have the same distribution.
+        drifted: whether both exceed their thresholds.
     """
 
     column: str
@@ -52,7 +52,7 @@ class Shift:
 
 
 def shifts(reference: pd.DataFrame, window: pd.DataFrame, columns: Sequence[str], thresholds: Drift) -> list[Shift]:
-    """Compare a window with the reference, column by column, the most shifted first; floats are measures."""
+    """Compare a window with the reference, column by column; the most shifted column first."""
     found = []
     for column in columns:
         expected, actual = _counts(reference[column], window[column], is_measure=reference[column].dtype.kind == "f")
@@ -63,7 +63,7 @@ def shifts(reference: pd.DataFrame, window: pd.DataFrame, columns: Sequence[str]
 
 
 def population_stability(expected: Counts, actual: Counts) -> float:
-    """The population stability index of two samples' counts over the same bins; 0 where both are alike."""
+    """The population stability index of two samples' counts over the same bins; 0 if the shares are equal."""
     from scipy.special import rel_entr
 
     e = (expected + FEWEST) / (expected + FEWEST).sum()
@@ -75,15 +75,15 @@ def _p_value(expected: Counts, actual: Counts) -> float:
     import numpy as np
     from scipy.stats import chi2_contingency
 
-    if len(expected) < 2:  # noqa: PLR2004 - one bin holds them all, in both
+    if len(expected) < 2:  # noqa: PLR2004 - all rows of both are in one bin
         return 1.0
     return float(chi2_contingency(np.vstack([expected, actual])).pvalue)
 
 
 def _counts(reference: pd.Series, window: pd.Series, *, is_measure: bool) -> tuple[Counts, Counts]:
-    """Both samples over the same bins: tenths of the reference for measures, else each value; missing is a bin.
+    """Counts of both samples in the same bins: deciles of the reference for measures, else a bin per value.
 
-    Values that are rare in the reference share a bin with those that it lacks.
+    Missing cells have a bin. Values that are rare or absent in the reference share one.
     """
     import numpy as np
 
@@ -105,7 +105,7 @@ def _counts(reference: pd.Series, window: pd.Series, *, is_measure: bool) -> tup
 
 
 def drift_plot(found: Sequence[Shift], threshold: float) -> Figure:
-    """The index of each column, with the threshold."""
+    """A bar for each column's index, and the threshold."""
     from marvel_assets.evaluation.plots import canvas
 
     figure, axes = canvas("Population stability index (dashed: the threshold)")

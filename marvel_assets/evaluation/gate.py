@@ -1,12 +1,12 @@
-"""The gate: whether a candidate may take the champion's place.
+"""The gate: whether a candidate may replace the champion.
 
-It asks three questions, all on the test rows: does the model clear the floors, does it rank every large slice of the
-characters well enough, and is it no worse than the baselines, which are the champion and the best model served so far?
-A candidate is worse than a baseline where its ROC AUC is lower by more than a margin, or where the whole interval of
-the difference is below zero. The champion alone would not do: releases that each lose less than the margin add up.
+It checks three things on the test rows: the metrics exceed their thresholds, every large slice of the characters is
+ranked well enough, and the model is not worse than the baselines, which are the champion and the best model served so
+far. A candidate is worse than a baseline if its ROC AUC is lower by more than a margin, or if the whole interval of the
+difference is below zero. The champion is not enough as a baseline: small losses of several releases would add up.
 
-A slice fails only where the whole interval of its ROC AUC is below the floor. The intervals are widened for the number
-of slices (Bonferroni), so that a dozen of them don't refuse a sound model by chance.
+A slice fails only if the whole interval of its ROC AUC is below the floor. The intervals are widened for the number of
+slices (Bonferroni), so that a dozen of them don't refuse a sound model by chance.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MINUS = "\N{MINUS SIGN}"
 CHAMPION = "champion"
 MAX_SLICES_REPORTED = 10
-"""The weakest slices that a result keeps: a table may have hundreds of universes."""
+"""How many of the weakest slices a result keeps: there may be hundreds of universes."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class Comparison:
 
     @property
     def difference(self) -> float:
-        """The candidate's ROC AUC less the baseline's."""
+        """The candidate's ROC AUC minus the baseline's."""
         return self.candidate - self.baseline
 
     def failure(self, max_loss: float) -> str | None:
-        """Why the candidate counts as worse than the baseline, if it does."""
+        """Why the candidate counts as worse than the baseline; None if it doesn't."""
         if self.high < 0:
             return f"{self}: the whole interval is below zero"
         if self.difference < -max_loss:
@@ -59,9 +59,9 @@ class Comparison:
         return None
 
     def warning(self, max_loss: float) -> str | None:
-        """What the interval leaves open: a loss beyond the margin, and how many rows would exclude it.
+        """A loss beyond the margin that the interval can't exclude, and how many rows could; None if it can.
 
-        The interval narrows with the square root of the rows; the candidate is taken to be as good as the baseline.
+        The interval narrows with the square root of the rows, assuming that both models are equally good.
         """
         if self.low >= -max_loss:
             return None
@@ -78,7 +78,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Slice:
-    """The test rows that share a value of a column, and how well the candidate ranks them, with its interval."""
+    """The test rows that share a value of a column, and the candidate's ROC AUC on them with its interval."""
 
     column: str
     value: str
@@ -96,15 +96,15 @@ class Slice:
 
 @dataclass(frozen=True)
 class GateResult:
-    """What the gate found.
+    """The gate's result.
 
     Attributes:
-        failures: one sentence for each reason to refuse the candidate; none where it passed.
-        warnings: what the test rows leave open.
-        comparisons: with the champion first, where there is one, then with the best model served so far.
+        failures: one sentence for each reason to refuse the candidate; empty if it passed.
+        warnings: what the test rows can't decide.
+        comparisons: with the champion first, if there is one, then with the best model served so far.
         slices: the weakest ones.
-        note: what else a person should know, such as that there was no champion.
-        advice: what a person can do about a refusal.
+        note: additional information, such as that there was no champion.
+        advice: what to do about a refusal.
         cleared: one sentence for each threshold that the candidate exceeds.
     """
 
@@ -118,25 +118,25 @@ class GateResult:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing stands against the candidate."""
+        """Whether there are no failures."""
         return not self.failures
 
     @property
     def other_comparisons(self) -> list[str]:
-        """The comparisons that no failure has named."""
+        """The comparisons that no failure mentions."""
         named = "\n".join(self.failures)
         return [str(comparison) for comparison in self.comparisons if str(comparison) not in named]
 
     @property
     def reason(self) -> str:
-        """The result in a line or two: what stands against the candidate, or the thresholds that it exceeds."""
+        """The result in a line or two: the failures, or the thresholds that the candidate exceeds."""
         warnings = [f"warning: {text}" for text in self.warnings]
         parts = [*(self.failures or self.cleared), *self.other_comparisons, *warnings, self.note]
         text = "; ".join(filter(None, parts))
         return f"{text}. {self.advice}" if self.advice else text
 
     def to_json(self) -> str:
-        """The result as a text that a tag can hold."""
+        """The result as JSON, for a tag."""
         return _RESULT.dump_json(self).decode()
 
     @classmethod
@@ -160,15 +160,15 @@ def evaluate_gate(
     """Evaluate a candidate on the test rows.
 
     Args:
-        rows: of the test rows, the columns that slices are made of.
+        rows: the slice columns of the test rows.
         alive: 1 or 0, shape (n,).
         candidate: its probabilities of being alive, shape (n,).
-        baselines: those of the models that it must not be worse than, by what a person calls them.
-        thresholds: what has to be reached.
+        baselines: the probabilities of the models that it must not be worse than, by their names in sentences.
+        thresholds: thresholds, margins and settings.
         note: reported with the result.
 
     Raises:
-        ValueError: the rows hold one class only.
+        ValueError: the rows have only one class.
     """
     comparisons = [compare(alive, candidate, scores, thresholds, name) for name, scores in baselines.items()]
     slices = sorted(_slices(rows, alive, candidate, thresholds), key=attrgetter("roc_auc"))
@@ -198,7 +198,7 @@ def evaluate_gate(
 def compare(
     alive: Labels, candidate: Probabilities, baseline: Probabilities, thresholds: Gate, name: str = CHAMPION
 ) -> Comparison:
-    """Both ROC AUCs, and the interval of their difference over draws of the same rows for both."""
+    """Both ROC AUCs, and the interval of their difference from a paired bootstrap."""
     from marvel_assets.evaluation.roc_auc import paired_difference
 
     first, second, interval = paired_difference(
@@ -213,7 +213,7 @@ def compare(
 
 
 def _judged_by_thresholds(true: Labels, candidate: Probabilities, thresholds: Gate) -> Iterator[tuple[bool, str]]:
-    """Whether each metric exceeds its threshold, in words. On the threshold it does not: there guessing stands."""
+    """Whether each metric exceeds its threshold, with a sentence. Equal is not enough: guessing reaches that."""
     from marvel_assets.evaluation.metrics import METRICS, THRESHOLD, evaluate
 
     metrics = evaluate(true, candidate)
@@ -230,7 +230,7 @@ def _judged_by_thresholds(true: Labels, candidate: Probabilities, thresholds: Ga
 
 
 def _slices(rows: pd.DataFrame, alive: Labels, probability: Probabilities, thresholds: Gate) -> list[Slice]:
-    """The slices that are large enough and hold both classes: others can't be ranked."""
+    """The slices that are large enough and have both classes: others have no ROC AUC."""
     from marvel_assets.evaluation.roc_auc import delong_interval
 
     masks: list[tuple[str, object, np.ndarray]] = []

@@ -1,8 +1,8 @@
-"""The one list of metrics: logged with each model, shown in summary and card, and open to thresholds of the gate.
+"""The list of metrics: logged with each model, shown in summary and card, and available to thresholds of the gate.
 
 Names and definitions are those of MLflow's classifier evaluator (scikit-learn's metrics; ``precision_recall_auc`` is
-the average precision), so that models logged by either compare. Those that MLflow lacks don't reward one
-answer for all.
+the average precision), so that models logged by either can be compared. The metrics that MLflow lacks don't reward
+giving every row the same answer.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     Probabilities = npt.NDArray[np.float64]
 
 THRESHOLD = 0.5
-"""The probability above which a row is called 1, as LGBMClassifier.predict has it."""
+"""The probability above which the class is 1, as in LGBMClassifier.predict."""
 
 
 class Metric(NamedTuple):
-    """How good a classifier is in one respect.
+    """A metric of a binary classifier.
 
     Attributes:
         function: of the true classes (1 or 0) and the probabilities of 1, both of shape (n,).
-        label: what a person calls it; none where it is only logged.
-        higher_is_better: which way a threshold of the gate has to be exceeded.
+        label: its name in summary and card; '' if it is only logged.
+        higher_is_better: whether the gate requires more than the threshold, or less.
     """
 
     function: Callable[[Labels, Probabilities], float]
@@ -44,7 +44,7 @@ def evaluate(true: Labels, probability: Probabilities) -> dict[str, float]:
         probability: of 1, shape (n,).
 
     Raises:
-        ValueError: only one class is there, so that no ranking can be judged.
+        ValueError: there is only one class, for which ROC AUC is undefined.
     """
     if len(set(true.tolist())) < 2:  # noqa: PLR2004
         raise ValueError("The test rows hold one class only; no ROC AUC can be computed on them.")
@@ -52,12 +52,12 @@ def evaluate(true: Labels, probability: Probabilities) -> dict[str, float]:
 
 
 def labelled(values: Mapping[str, float]) -> dict[str, float]:
-    """The metrics that a person reads, by their labels, in the list's order."""
+    """The metrics that have a label, by label, in the list's order."""
     return {metric.label: values[name] for name, metric in METRICS.items() if metric.label and name in values}
 
 
 def log_loss_gain(true: Labels, probability: Probabilities) -> float:
-    """How much better than the base rate a model is, in nats: the log loss of answering the share of 1 for all."""
+    """How much lower the log loss is than that of always predicting the share of 1, in nats."""
     import numpy as np
 
     share = float(np.mean(true))
@@ -78,7 +78,7 @@ def _sklearn(name: str, *, of_classes: bool = False, **settings: float) -> Calla
 
 
 def _count(true_class: int, predicted: int) -> Callable[[Labels, Probabilities], float]:
-    """How many rows of a class are called so."""
+    """How many rows of a class get this prediction."""
     return lambda true, probability: float(((true == true_class) & ((probability > THRESHOLD) == predicted)).sum())
 
 

@@ -1,4 +1,4 @@
-"""What a person should know of a model before using it, as Markdown."""
+"""The model card, as Markdown."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 CARD_FILE = "model_card.md"
 
 PICTURE = "get-artifact?path=plots%2F"
-"""How MLflow's server hands out a file of a run's folder ``plots``."""
+"""MLflow's URL of a file in a run's folder ``plots``."""
 
-LIMITS = "It predicts what is usual among similar rows, not what is true of one of them."
+LIMITS = "It predicts what is usual among similar rows, not what is true of any one of them."
 
 
 @dataclass(frozen=True)
 class ModelCardData:
-    """What a card is made of.
+    """The content of a model card.
 
     Attributes:
         model_id: MLflow's id of the logged model.
-        dataset: what it predicts, and of what.
+        dataset: describes the prediction and its limits.
         trained_on: the table version of the fit, and how many rows.
-        tested_on: the table version of the judgement.
+        tested_on: the table version of the test rows.
         features: the model's columns.
         parameters: the kind of classifier, and its arguments.
         metrics: on the test rows.
         traces: commit, branch and run.
-        plots: names of the pictures in the run's folder ``plots``.
+        plots: names of the images in the run's folder ``plots``.
         run_id: of that MLflow run.
     """
 
@@ -52,21 +52,21 @@ class ModelCardData:
 
 
 def model_card(facts: ModelCardData, result: GateResult | None = None) -> str:
-    """The card: purpose, limits, data, figures, and the gate's result where there is one.
+    """The card: purpose, limits, metrics, data, and the gate's result if there is one.
 
-    Pictures are links that MLflow's own pages resolve; see ``with_full_links`` for other pages.
+    Images are links that only MLflow's pages resolve; see ``with_full_links`` for other pages.
     """
     figures = [f"| {label} | {value:.4f} |" for label, value in labelled(facts.metrics).items()]
     parts = [
         f"# {facts.dataset.target.answer}: model {facts.model_id}",
         facts.dataset.description,
         f"{LIMITS} {facts.dataset.limits}".rstrip(),
-        "## Figures on the test rows",
+        "## Metrics on the test rows",
         "\n".join(["| metric | value |", "|---|---|", *figures]),
-        "## Made of",
+        "## Training",
         "\n".join(
             [
-                f"- fitted on {facts.trained_on}, judged on {facts.tested_on}",
+                f"- fitted on {facts.trained_on}, tested on {facts.tested_on}",
                 f"- features: {', '.join(facts.features)}",
                 f"- parameters: {', '.join(f'{name} {value}' for name, value in facts.parameters.items())}",
                 *[f"- {name}: {escape_markdown(value)}" for name, value in facts.traces.items()],
@@ -76,22 +76,22 @@ def model_card(facts: ModelCardData, result: GateResult | None = None) -> str:
     if result is not None:
         parts += ["## The gate", gate_report(result)]
     if facts.plots:
-        parts += ["## Pictures", picture_links(facts.plots, facts.run_id)]
+        parts += ["## Plots", picture_links(facts.plots, facts.run_id)]
     return "\n\n".join(parts) + "\n"
 
 
 def picture_links(plots: Iterable[str], run_id: str) -> str:
-    """The pictures of an MLflow run, as links that MLflow's pages resolve."""
+    """Images of an MLflow run's plots, with links that only MLflow's pages resolve."""
     return "\n".join(f"![{name}]({PICTURE}{name}.png&run_uuid={run_id})" for name in plots)
 
 
 def with_full_links(card: str, mlflow_pages: str) -> str:
-    """A card whose pictures are shown on other pages than MLflow's, too."""
+    """The card with links that other pages than MLflow's resolve, too."""
     return card.replace(f"]({PICTURE}", f"]({mlflow_pages.rstrip('/')}/{PICTURE}")
 
 
 def gate_report(result: GateResult) -> str:
-    """The gate's result with its reasons, the comparisons, and the weakest slices."""
+    """The gate's result with its reasons, comparisons and weakest slices, as Markdown."""
     passed = "Passed, with a warning." if result.warnings else "Passed."
     lines = [
         f"**{passed if result.passed else 'Refused.'}**",

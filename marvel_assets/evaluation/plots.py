@@ -1,4 +1,4 @@
-"""Pictures of a classifier's behaviour."""
+"""Plots of a classifier."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def probability_plots(alive: Labels, probability: Probabilities, names: Sequence
 
 
 def feature_importance(importances: Mapping[str, float], label: str) -> Figure:
-    """How much each feature matters, the most important on top."""
+    """Bars of feature importances, the most important on top."""
     order = sorted(importances, key=importances.__getitem__)
     figure, axes = canvas(f"Feature importance ({label})")
     axes.barh(order, [importances[name] for name in order], color="#4a7fb5")
@@ -62,19 +62,19 @@ def feature_importance(importances: Mapping[str, float], label: str) -> Figure:
 
 
 def contributions(title: str, values: Mapping[str, float], label: str) -> Figure:
-    """What each feature adds to the logarithm of the odds of a label, for one row."""
+    """What each feature contributes to the log odds of a label, for one row."""
     order = sorted(values, key=lambda name: abs(values[name]))
     figure, axes = canvas(title)
     colors = ["#4a7fb5" if values[name] > 0 else "#b5574a" for name in order]
     axes.barh(order, [values[name] for name in order], color=colors)
-    axes.set_xlabel(f"towards {label} (+) or away from it (-): logarithm of the odds")
+    axes.set_xlabel(f"towards {label} (+) or away from it (-), log odds")
     return figure
 
 
 def shap_summary(contributions: pd.DataFrame, values: pd.DataFrame, label: str) -> Figure:
-    """What each feature adds to the logarithm of the odds of a label: on average, and row by row.
+    """What each feature contributes to the log odds of a label: on average, and for each row.
 
-    Both frames have a row for each row explained and a column for each feature; the ranks of values colour the dots.
+    Both frames have a row per explained row and a column per feature; the ranks of ``values`` colour the dots.
     """
     import matplotlib as mpl
     import numpy as np
@@ -86,7 +86,7 @@ def shap_summary(contributions: pd.DataFrame, values: pd.DataFrame, label: str) 
     bars.barh(average.index, average, color="#4a7fb5")
     bars.set_title("Mean |SHAP value|")
     colors = mpl.colormaps["coolwarm"].with_extremes(bad="#999999")
-    spread = np.linspace(-0.3, 0.3, len(contributions))  # else dots of one feature would hide each other
+    spread = np.linspace(-0.3, 0.3, len(contributions))  # so that the dots of a feature don't hide each other
     for place, name in enumerate(average.index):
         ranks = values[name].rank(pct=True)
         drawn = dots.scatter(
@@ -107,7 +107,7 @@ def to_png(figure: Figure) -> bytes:
 
 
 def canvas(title: str) -> tuple[Figure, Axes]:
-    """A figure without pyplot: no global state, no window system, quick to import."""
+    """A figure without pyplot: no global state, no GUI, quick to import."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.5, 4.0), dpi=100, layout="constrained")

@@ -1,8 +1,8 @@
 """ROC AUC with intervals: of one model, and of the difference between two models on the same rows.
 
-The difference gets a paired bootstrap: rows are drawn with replacement, both models are evaluated on the same draw, and
-the interval is taken between percentiles (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). A
-single ROC AUC gets the interval of DeLong and others (1988), which needs no draws, so that it is cheap for many slices.
+The interval of a difference is a percentile interval of a paired bootstrap: both models are evaluated on the same
+resamples (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). That of a single ROC AUC is
+DeLong's (1988), which needs no resampling and is cheap for many slices.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Probabilities = npt.NDArray[np.float64]
 
 BATCH = 50
-"""Draws of the bootstrap that are in memory together."""
+"""Resamples that are in memory at once."""
 
 
 class Interval(NamedTuple):
@@ -32,7 +32,7 @@ class Interval(NamedTuple):
 
 
 class Ranking:
-    """Rows in the order of a model's predictions: ROC AUC of any draw of them, without sorting again.
+    """Rows sorted once by a model's predictions, for the ROC AUC of many resamples.
 
     ROC AUC is the share of pairs, one alive and one dead, in which the one alive has the higher prediction; ties count
     half (Mann and Whitney).
@@ -47,7 +47,7 @@ class Ranking:
         self._ties_begin = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
 
     def roc_auc(self, counts: npt.NDArray[np.int_]) -> float:
-        """ROC AUC where each row is counted so many times; 0.5 where one class is missing."""
+        """ROC AUC with each row counted ``counts`` times, shape (n,); 0.5 if a class is missing."""
         import numpy as np
 
         times = counts[self._order]
@@ -66,15 +66,15 @@ def paired_difference(
     resamples: int,
     seed: int,
 ) -> tuple[float, float, Interval]:
-    """Both ROC AUCs, and the bootstrap interval of the candidate's less the baseline's.
+    """Both ROC AUCs, and the bootstrap interval of the candidate's minus the baseline's.
 
     Args:
         alive: 1 or 0, shape (n,).
         candidate: probabilities of being alive, shape (n,).
         baseline: another model's, shape (n,).
         confidence: of the interval.
-        resamples: draws of the bootstrap.
-        seed: of the draws.
+        resamples: of the bootstrap.
+        seed: of the resampling.
     """
     import numpy as np
     from scipy.stats import bootstrap
@@ -101,10 +101,10 @@ def paired_difference(
 
 
 def delong_interval(alive: Labels, probability: Probabilities, confidence: float) -> Interval:
-    """ROC AUC with DeLong's interval, for rows of which at least two are of each class.
+    """ROC AUC with DeLong's interval; each class needs at least two rows.
 
-    Each row's placement is the share of the other class that it is ranked right against; the variance of the mean of
-    the placements is that of ROC AUC (computed by ranks, after Sun and Xu, 2014).
+    A row's placement is the share of the other class that it is ranked correctly against; the variance of the mean
+    placement is that of ROC AUC (computed from ranks, after Sun and Xu, 2014).
     """
     import numpy as np
     from scipy.stats import norm, rankdata

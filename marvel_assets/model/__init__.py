@@ -1,1 +1,1 @@
-"""What scoring environments install: the encoder, the pipeline, its signature and the wrapper that is served."""
+"""The package that scoring environments install: the encoder, the pipeline and the wrapper that is served."""

@@ -1,4 +1,4 @@
-"""Asking a classifier once for each distinct row, on every core: most rows share what is known of them with others."""
+"""Predicts each distinct row once, on every core: most characters share their features with others."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 MIN_ROWS = 256
-"""Of fewer rows, finding the equal ones costs as much as asking for them all, and so does waking threads."""
+"""With fewer rows, finding duplicates and starting threads cost more than they save."""
 
 
 def predict_unique_rows(
     pipeline: Pipeline, rows: pd.DataFrame, ask: Callable[..., npt.NDArray[Any]] | None = None
 ) -> npt.NDArray[Any]:
-    """A fitted pipeline's answers, one for each row in the order of the rows.
+    """A fitted pipeline's predictions, one for each row in the order of the rows.
 
-    Rows are compared as the classifier gets them, so that values which share a code, as rare ones do, are one question.
+    Rows are compared after encoding, so that values with a shared code, such as rare ones, count as equal.
 
     Args:
         pipeline: of ``build_pipeline``, fitted.
         rows: its input.
-        ask: takes encoded rows and the arguments of ``predict``, and answers each by itself. Default: the classifier's
-            ``predict_proba``.
+        ask: predicts encoded rows, independently of each other; it takes the arguments of ``predict``. Default: the
+            classifier's ``predict_proba``.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""What callers hand over, in the one form that the pipeline was fitted on: its first step."""
+"""The pipeline's first step: brings callers' tables into the form that the pipeline was fitted on."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 PLAIN_NUMBERS = "biuf"
-"""Kinds of NumPy's and pandas' types that hold truth values, integers and floats."""
+"""NumPy's and pandas' kinds of booleans, integers and floats."""
 
 
 class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Brings tables of any make into the columns of ``fit``: numbers as numbers, text as text, missing cells filled.
+    """Converts a table to the columns of ``fit``: numbers as numbers, text as text, missing cells filled.
 
-    A number may be an integer, a float, a decimal or a truth value, and a text a string or a category, stored in any
-    type of pandas, Arrow or Polars. A cell is missing where it is None, NaN, NaT, pd.NA or an Arrow null, and a text
-    where it is one of ``missing_texts``. So a caller gets the answer that the cleaning's rules would have led to.
+    A number may be an integer, a float, a decimal or a boolean, and a text a string or a category, in any type of
+    pandas, Arrow or Polars. A cell is missing if it is None, NaN, NaT, pd.NA or an Arrow null, or a text among
+    ``missing_texts``. So a caller gets the same answer as for rows that were cleaned from the source.
 
     Args:
-        fill_values: for each column, the value that a missing cell stands for. Of other columns it stays missing.
+        fill_values: for each column, the value of a missing cell. In other columns it stays missing.
         blanks: the characters that are trimmed from both ends of a text.
-        missing_texts: the texts that count as a missing cell, once they are trimmed.
-        spellings: for each column of a closed list, the value that a text stands for; the text in small letters.
-        required: columns of numbers that must be there, though a missing cell of theirs stays missing.
+        missing_texts: the texts that count as missing, after trimming.
+        spellings: for each column with a closed list, the value of each spelling in lower case.
+        required: numeric columns that must be present, although their missing cells stay missing.
 
     Attributes:
-        feature_names_in_: the columns, in their order.
+        feature_names_in_: the columns, in order.
         n_features_in_: how many there are.
         numeric_features_: those that held numbers in ``fit``; all others hold text.
     """
@@ -57,7 +57,7 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         self.required = required
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:  # noqa: ARG002, N803
-        """Learn the columns, and which of them hold numbers, from the types of a frame; it may have no rows."""
+        """Learn the columns and their types from a frame, which may have no rows."""
         self.feature_names_in_ = np.array(X.columns, dtype=object)
         self.n_features_in_ = len(X.columns)
         self.numeric_features_ = [str(name) for name in X.columns if X[name].dtype.kind in PLAIN_NUMBERS]
@@ -67,11 +67,11 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         """The columns of ``fit``, in their order.
 
         Args:
-            X: a frame of pandas or Polars, or a ``pyarrow.Table``. Other columns are ignored. A column of numbers
-                may be absent where its missing cells stay missing and it is not required.
+            X: a frame of pandas or Polars, or a ``pyarrow.Table``. Other columns are ignored. A numeric column may be
+                absent if its missing cells stay missing and it is not required.
 
         Raises:
-            ValueError: naming the column that is absent, or holds something that is not a number or not text.
+            ValueError: naming the column that is absent, or holds something other than numbers or text.
             TypeError: X is not a table with named columns.
         """
         check_is_fitted(self)
@@ -126,7 +126,7 @@ def _numbers(column: pd.Series, name: str, fill: float) -> Any:  # noqa: ANN401
         return column.fillna(fill) if column.dtype.kind == "f" and not np.isnan(fill) else column
     places, distinct = _factorized(column, name, "a number")
     values = [*(_number(value, name) for value in distinct), fill]
-    return np.array(values, dtype=np.float64)[places]  # the last is the one that place -1, a missing cell, picks
+    return np.array(values, dtype=np.float64)[places]  # index -1, a missing cell, picks the last
 
 
 def _number(value: object, name: str) -> float:
@@ -139,7 +139,7 @@ def _number(value: object, name: str) -> float:
 
 
 def _factorized(column: pd.Series, name: str, expected: str) -> tuple[Any, list[Any]]:
-    """Each cell's place among the distinct values, -1 where it is missing, and the distinct values."""
+    """Each cell's index among the distinct values, -1 if missing, and the distinct values."""
     try:
         places, distinct = pd.factorize(column.to_numpy(dtype=object))
     except TypeError as error:

@@ -1,4 +1,4 @@
-"""Categories to integers: the first step of the pipeline that is fitted and served."""
+"""Encodes categories as integers: the pipeline's second step."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
     Codes = npt.NDArray[np.int32]
 
 UNKNOWN = -1
-"""The code of a missing cell, and of a value that ``fit`` did not see where it saw no infrequent one."""
+"""The code of a missing cell, and of unseen values if ``fit`` saw no infrequent ones."""
 
 
 class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Replaces the values of categorical columns by their place among the sorted values seen in ``fit``.
+    """Replaces the values of categorical columns by their position among the sorted values seen in ``fit``.
 
-    With ``min_frequency``, the values of a column that occur less often share one code, as those of
-    ``sklearn.preprocessing.OrdinalEncoder`` do; a value that ``fit`` did not see is as infrequent as they are.
+    With ``min_frequency``, the less frequent values of a column share one code, as in
+    ``sklearn.preprocessing.OrdinalEncoder``; values that ``fit`` did not see share it too.
 
-    A category is a string, a number or a truth value. Two values are the same category where Python calls
-    them equal: 1, 1.0 and True are one category, "1" is another. So a flag may be fitted as an integer and
-    scored as a float, a bool or a nullable Int64. Missing cells (None, NaN, NaT, pd.NA) are never a category.
+    A category is a string, a number or a boolean. Values that are equal in Python are one category: 1, 1.0 and True,
+    but not "1". So a flag may be fitted as an integer and scored as a float, a bool or a nullable Int64. Missing cells
+    (None, NaN, NaT, pd.NA) are never a category.
 
     Args:
         columns: names of the columns to encode; None encodes every column. The columns of an array are called
             x0, x1, ….
-        min_frequency: how often a value must occur in its column to have a code of its own. None gives each value one.
+        min_frequency: how often a value must occur in its column to get its own code. None gives every value one.
 
     Attributes:
-        categories_: for each encoded column, in the order of the input, the categories that have a code of their
-            own, in the order of their codes: numbers by size, then strings by code point. It depends on which
-            values occur and how often, not on the order of rows or on the type in which a number is stored.
-        infrequent_codes_: for each encoded column, the code of all other values: the one after the last category
-            where ``fit`` saw infrequent values, else -1.
+        categories_: for each encoded column, in the order of the input, the categories with their own code, in the
+            order of the codes: numbers by size, then strings by code point. It depends only on the values and their
+            frequencies, not on the order of rows or on the type in which a number is stored.
+        infrequent_codes_: for each encoded column, the code of all other values: one more than the last category's if
+            ``fit`` saw infrequent values, else -1.
         n_features_in_: number of columns seen in ``fit``.
-        feature_names_in_: their names; only where ``fit`` saw a frame whose column names are strings.
+        feature_names_in_: their names; only if ``fit`` saw a frame whose column names are strings.
     """
 
     categories_: dict[str, list[Category]]
@@ -63,9 +63,9 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
             y: ignored.
 
         Raises:
-            ValueError: X has no row or isn't a table, two of its columns share a name, or one of ``columns`` isn't in
+            ValueError: X has no rows or isn't a table, two of its columns share a name, or one of ``columns`` isn't in
                 it; the message names the column.
-            TypeError: a column to encode holds what can't be a category.
+            TypeError: a column to encode holds a value that can't be a category.
         """
         table = self._validated(X, reset=True)
         if len(table) == 0:
@@ -75,7 +75,12 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         )
 
     def fit_counts(self, names: Sequence[str], counts: Mapping[str, Mapping[Category, int]]) -> Self:
-        """Learn what ``fit`` would learn from rows with these columns, in which categories occur so often."""
+        """Learn from category counts what ``fit`` would learn from rows.
+
+        Args:
+            names: all columns, in order.
+            counts: for each column to encode, how often each category occurs.
+        """
         self._validated(pd.DataFrame(columns=list(names)), reset=True)
         return self._fit_counts({name: counts[name] for _, name in self._columns_to_encode()})
 
@@ -83,14 +88,13 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         """Replace the values of the encoded columns by their codes.
 
         Args:
-            X: frame or array of shape (n_samples, n_features) with the columns of ``fit``, in their order; it is left
-                as it is.
+            X: frame or array of shape (n_samples, n_features) with the columns of ``fit``, in order; not modified.
 
         Returns:
             For a frame, a new frame with the same index and columns: the encoded columns as int32, the others
-            equal in value and type. For an array, a new array of the same shape: int32 where every column is
-            encoded, else a type that holds both codes and the other columns. A code is the value's place in
-            ``categories_``, that of ``infrequent_codes_`` where it has none, or -1 where the cell is missing.
+            unchanged. For an array, a new array of the same shape: int32 if every column is encoded, else a type that
+            holds both codes and the other columns. A code is the value's position in ``categories_``; values that
+            aren't there get the column's ``infrequent_codes_``, and missing cells -1.
 
         Raises:
             NotFittedError: before ``fit``.
@@ -109,7 +113,7 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         return _array_with(table, codes)
 
     def codes_of(self, categories: Sequence[Category], column: str) -> Codes:
-        """The codes of some categories of an encoded column."""
+        """The codes of categories of one encoded column; (n,)."""
         code_of = {category: code for code, category in enumerate(self.categories_[column])}
         other = self.infrequent_codes_[column]
         return np.array([code_of.get(category, other) for category in categories], dtype=np.int32)
@@ -123,7 +127,7 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         return tags
 
     def _columns_to_encode(self) -> list[tuple[int, str]]:
-        """Place and name of each."""
+        """Position and name of each column to encode."""
         names = [str(name) for name in self.get_feature_names_out()]
         chosen = set(names if self.columns is None else self.columns)
         if absent := sorted(chosen.difference(names)):
@@ -141,17 +145,17 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
 
     def _codes(self, values: npt.NDArray[Any] | ExtensionArray, name: str) -> Codes:
         places, distinct = _factorized(values, name)
-        # The last entry is the one that place -1, a missing cell, picks.
+        # Index -1, a missing cell, picks the last entry.
         return np.append(self.codes_of(distinct, name), np.int32(UNKNOWN))[places]
 
     def _validated(self, X: pd.DataFrame | npt.ArrayLike, *, reset: bool) -> pd.DataFrame | npt.NDArray[Any]:  # noqa: N803
-        """Check shape and column names as scikit-learn does, and keep a frame a frame."""
+        """Check shape and column names as scikit-learn does; a frame stays a frame."""
         if isinstance(X, pd.DataFrame):
             validate_data(self, X, reset=reset, skip_check_array=True)
             return X
         table: npt.NDArray[Any] = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False)
         if table.dtype.kind == "U" and not hasattr(X, "dtype"):
-            # NumPy makes strings of the list [[1, "a"]], and so of 1 the other category "1".
+            # NumPy turns the list [[1, "a"]] into strings, and so 1 into "1", a different category.
             return np.asarray(X, dtype=object)
         return table
 
@@ -165,7 +169,7 @@ def _column(table: pd.DataFrame | npt.NDArray[Any], position: int) -> npt.NDArra
 
 
 def _factorized(values: npt.NDArray[Any] | ExtensionArray, name: str) -> tuple[npt.NDArray[np.intp], list[Any]]:
-    """Each cell's place among the distinct values, -1 where it is missing, and the distinct values."""
+    """Each cell's index among the distinct values, -1 if missing, and the distinct values."""
     try:
         # pandas-stubs take an array or an extension array, but not their union.
         places, distinct = pd.factorize(cast("npt.NDArray[Any]", values))
@@ -182,7 +186,7 @@ def _counted(values: npt.NDArray[Any] | ExtensionArray, name: str) -> dict[Categ
 
 
 def _category(value: object, name: str) -> Category:
-    """The value in the one form under which equal values are stored: int where whole, else float, or str."""
+    """The value in canonical form: int if whole, else float, or str."""
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, bool | np.bool_ | int | np.integer):

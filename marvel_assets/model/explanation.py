@@ -1,4 +1,4 @@
-"""Why a model answers as it does: what each feature adds to the raw score of a row."""
+"""Explains predictions: what each feature contributes to the raw score of a row."""
 
 from __future__ import annotations
 
@@ -18,10 +18,15 @@ STRONGEST = 3
 
 
 def explain(pipeline: Pipeline, features: pd.DataFrame, labels: Sequence[str]) -> dict[str, list[Any]]:
-    """What each feature adds to the raw score of each row, the logarithm of the odds of the second label.
+    """What each feature contributes to the raw score of each row, the log odds of the second label.
+
+    Args:
+        pipeline: of ``build_pipeline``, fitted.
+        features: the rows, as its first step returns them.
+        labels: of the classes 0 and 1.
 
     Returns:
-        ``base_value``, the same for all rows; ``contributions`` by feature, which add up with it to the raw score; and
+        ``base_value``, the same for all rows; ``contributions`` by feature, which sum with it to the raw score; and
         ``why``, the strongest of them in words.
 
     Raises:
@@ -38,7 +43,7 @@ def explain(pipeline: Pipeline, features: pd.DataFrame, labels: Sequence[str]) -
 
 
 def strongest_first(contributions: dict[str, float]) -> list[str]:
-    """The features that made a difference, the strongest first."""
+    """The features with a contribution other than 0, the strongest first."""
     return sorted(filter(contributions.get, contributions), key=lambda name: -abs(contributions[name]))
 
 

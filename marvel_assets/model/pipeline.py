@@ -1,4 +1,4 @@
-"""The pipeline: what callers send to numbers and text, categories to integers, then a classifier."""
+"""The pipeline: coercion of the input, encoding of categories, and a classifier."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TRUSTED_TYPES = (
     "marvel_assets.model.encoder.CatToIntTransformer",
     *(name for kind in KINDS for name in kind.trusted_types),
 )
-"""What skops may construct when it loads a pipeline, beyond what it trusts by itself."""
+"""Types that skops may construct when it loads a pipeline, besides those it trusts by default."""
 
 
 def default_threads() -> int:
@@ -41,12 +41,11 @@ def build_pipeline(
     """The unfitted pipeline.
 
     Args:
-        cat_features: columns that are encoded first. All others reach the classifier as they are; missing values stay
-            missing.
+        cat_features: columns to encode. All others reach the classifier unchanged; missing values stay missing.
         estimator: the kind of classifier, and its arguments.
         threads: how many it uses. The fit is the same for any number.
-        min_frequency: values of an encoded column that fewer training rows have share one code.
-        coercer: the first step, unfitted. Default: one that fills nothing.
+        min_frequency: values of an encoded column that occur in fewer training rows share one code.
+        coercer: the first step, unfitted. Default: one that fills no missing cells.
     """
     from sklearn.pipeline import Pipeline
 
@@ -70,17 +69,17 @@ def fit_pipeline(
     """Fit on training rows.
 
     Args:
-        pipeline: is fitted.
+        pipeline: fitted in place.
         rows: features and target.
         features: the model's columns, in order.
         target: the column to predict.
-        native_categories: whether the classifier takes the codes of the encoded columns for names, and splits any of
-            them from the others, instead of for numbers; it takes -1 for missing then.
-        report: called with how many trees are grown, where the classifier does so.
+        native_categories: whether the classifier treats the codes as categories, with -1 as missing, instead of as
+            numbers.
+        report: called with the number of trees grown so far, if the classifier supports it.
 
     Raises:
-        ValueError: there are no rows, all have one and the same target, or a feature is missing in all of them and the
-            classifier does not take that.
+        ValueError: there are no rows, only one class, or a feature is missing in all rows and the classifier does not
+            allow that.
     """
     classes = sorted(set(rows[target]))
     if len(classes) < 2:  # noqa: PLR2004
@@ -92,7 +91,7 @@ def fit_pipeline(
     if empty and not kind.takes_empty_columns:
         raise ValueError(
             f"{', '.join(empty)}: missing in all {len(rows):,} training rows, which {kind.classifier_name} does not "
-            "take. Leave it out of the features, or choose a model of kind lightgbm (config/project.yml)."
+            "allow. Remove it from the features, or choose a model of kind lightgbm (config/project.yml)."
         )
     arguments = kind.fit_arguments(pipeline[-1], categories)
     if report is not None:
@@ -101,6 +100,6 @@ def fit_pipeline(
         rows[list(features)], rows[target], **{f"classify__{name}": value for name, value in arguments.items()}
     )
     if "n_jobs" in pipeline[-1].get_params():
-        # For few rows; batching.predict_unique_rows asks for many on every core.
+        # For small requests; batching.predict_unique_rows scores large ones on every core.
         pipeline[-1].set_params(n_jobs=1)
     return pipeline

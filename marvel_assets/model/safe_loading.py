@@ -1,7 +1,7 @@
-"""Loading a basic model without trusting what its own files say of themselves.
+"""Loads a basic model without trusting its metadata.
 
-MLflow takes the types that skops may construct, and even the file format, from the MLmodel file that lies beside the
-model. Here both are decided by this package.
+MLflow takes the types that skops may construct, and even the file format, from the MLmodel file beside the model. Here
+this package decides both.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 MODEL_FILE = "model.skops"
 
 WRITTEN_ON_DOWNLOAD = frozenset({"registered_model_meta"})
-"""What MLflow adds to the files of a registered version when it brings them here."""
+"""Files that MLflow adds when it downloads a registered version."""
 
 
 class UntrustedModelError(RuntimeError):
-    """A model's files are not what this project writes, and were not loaded."""
+    """A model's files were not loaded, since this project doesn't write such files."""
 
 
 def load_trusted(folder: Path) -> Pipeline:
     """The pipeline of a basic model, from the folder of its files.
 
     Raises:
-        UntrustedModelError: there is no skops file, or it holds types that this project's pipelines don't have.
+        UntrustedModelError: there is no skops file, or it holds types that this project's pipelines don't use.
     """
     import skops.io
 

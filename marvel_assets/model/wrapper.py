@@ -1,4 +1,4 @@
-"""The custom model: the basic one, answering in words."""
+"""The custom model: wraps the basic model and answers with labels."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,14 +12,14 @@ from marvel_assets.model.explanation import explain
 from marvel_assets.model.safe_loading import load_trusted
 
 ARTIFACT = "lightgbm-pipeline"
-"""The name under which the wrapper carries the basic model."""
+"""The artifact name of the basic model."""
 
 PROBABILITY, EXPLAIN = "probability", "explain"
-"""The parameters of ``predict``: whether the answer holds more than the words."""
+"""The parameters of ``predict`` that add to the answer."""
 
 
 def adjust_predictions(classes: Iterable[int], answer: str, labels: Sequence[str]) -> dict[str, list[Any]]:
-    """Predicted classes in words.
+    """Predicted classes as labels.
 
     >>> adjust_predictions([1, 0], "Survival prediction", ["dead", "alive"])
     {'Survival prediction': ['alive', 'dead']}
@@ -28,9 +28,9 @@ def adjust_predictions(classes: Iterable[int], answer: str, labels: Sequence[str
 
 
 class MarvelModelWrapper(PythonModel):
-    """Wraps the basic model, so that it answers in words, such as ``{"Survival prediction": ["alive", "dead", …]}``.
+    """Wraps the basic model and answers with labels, such as ``{"Survival prediction": ["alive", "dead", …]}``.
 
-    The key and the words are those of the model's configuration: ``answer``, and ``labels`` by class.
+    The model's configuration holds the key, ``answer``, and the ``labels`` by class.
     """
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -45,23 +45,23 @@ class MarvelModelWrapper(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> dict[str, list[Any]]:
-        """Say of each row which class it is in.
+        """Predict the label of each row.
 
         Args:
-            context: unused; the model is there since ``load_context``.
-            model_input: a table with the features by name. Other columns are ignored; those of numbers may be absent
-                where a missing one stays missing.
+            context: unused; ``load_context`` has loaded the model.
+            model_input: a table with the features by name. Other columns are ignored; optional numeric ones may be
+                absent.
             params: ``probability`` adds that of the second label; ``explain`` adds ``base_value``, ``contributions``
                 and ``why``, as ``explanation.explain`` describes them. Others are ignored.
 
         Raises:
-            ValueError: naming the column that is absent, or holds what the model can't take.
+            ValueError: naming the column that is absent, or holds unusable values.
         """
         features = self.model.named_steps["coerce"].transform(model_input)
-        if features.empty:  # LightGBM wants a row
+        if features.empty:  # LightGBM needs a row
             return {self.answer: []}
         if params and params.get(PROBABILITY):
-            probabilities = predict_unique_rows(self.model, features)  # and no second look for the class
+            probabilities = predict_unique_rows(self.model, features)
             answer = adjust_predictions(probabilities.argmax(axis=1), self.answer, self.labels)
             answer[PROBABILITY] = probabilities[:, 1].tolist()
         else:

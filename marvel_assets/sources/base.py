@@ -1,4 +1,4 @@
-"""What every source has in common: the contract's columns, and errors that name what is wrong with it."""
+"""The protocol of sources, the check of their columns, and their errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SourceError(ValueError):
-    """The source can't be read; the text names the source, the column where there is one, and a way out."""
+    """The source can't be read; the text names the source, the column if there is one, and what to do."""
 
 
 class NoRowsError(SourceError):
@@ -25,15 +25,15 @@ class Source(Protocol):
 
     @property
     def label(self) -> str:
-        """What a person calls it: a path, a URL, a data set's name."""
+        """Its name for people: a path, a URL, a data set's name."""
 
     @property
     def digest(self) -> str:
-        """Equal digests mean equal bytes, so that what is unchanged need not be read."""
+        """Equal digests mean equal rows, so that an unchanged source need not be read."""
 
     @property
     def notes(self) -> Sequence[str]:
-        """What is worth a line in the log, such as a file that is left out."""
+        """Warnings for the log, such as a file that is left out."""
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows as text, numbered by ``source_row``, as ``read_files`` describes them."""

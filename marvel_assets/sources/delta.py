@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from marvel_assets.datasets.base import Dataset
 
 SORTING_MEMORY = "1GB"
-"""How much memory the sorting takes before it moves rows to the scratch folder."""
+"""How much memory sorting takes before it spills to the scratch folder."""
 
 ROWS_PER_BATCH = 50_000
 
@@ -30,7 +30,7 @@ def is_delta_table(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class DeltaSource:
-    """One version of a Delta table; later ones are not seen."""
+    """One version of a Delta table; later ones are ignored."""
 
     setting: str
     path: Path
@@ -42,7 +42,7 @@ class DeltaSource:
 
     @classmethod
     def newest(cls, setting: str, path: Path, scratch: Path, dataset: Dataset) -> DeltaSource:
-        """The version that is the newest now.
+        """The newest version now.
 
         Raises:
             SourceError: the table's log can't be read.
@@ -69,11 +69,11 @@ class DeltaSource:
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The version's rows, sorted by their texts.
 
-        A Delta table keeps no order, and delta-rs hands the rows out in another one each time. But of rows with
-        one id the first counts, so that equal versions must be numbered equally.
+        A Delta table keeps no order, and delta-rs returns the rows in a different one each time. Since the first row
+        of an id counts, equal versions must be numbered equally.
 
         Raises:
-            SourceError: a column of the data set is missing or is no text, a file of the table can't be read, or
+            SourceError: a column of the data set is missing or can't be text, a file of the table can't be read, or
                 there are no rows.
         """
         import duckdb

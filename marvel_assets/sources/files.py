@@ -1,4 +1,4 @@
-"""CSV and Parquet files as Arrow batches of text: what was hashed is what was read, or nothing is kept."""
+"""CSV and Parquet files as Arrow batches of text. A file that changes while it is read is an error."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BLOCK_BYTES = 16 << 20
 """How much of a CSV file is parsed at once; a row must fit into it. Arrow reads 32 of them ahead."""
 
 HEAD_BYTES = 1 << 20
-"""How much of a file is looked at before it is parsed; the names of the columns must be in it."""
+"""How much of a file is inspected before it is parsed; it must hold the names of the columns."""
 
 DELIMITERS = ",;\t|"
 PARQUET_MARK = b"PAR1"
@@ -45,8 +45,8 @@ class InputFile(NamedTuple):
 
     Attributes:
         path: where it is.
-        label: what its errors begin with.
-        sha256: of the bytes that are meant; any where it is None.
+        label: its name in errors.
+        sha256: the expected one; None accepts any content.
     """
 
     path: Path
@@ -55,7 +55,7 @@ class InputFile(NamedTuple):
 
 
 class Dialect(NamedTuple):
-    """How a CSV file is written: with which delimiter, and whether backslashes escape quotes or quotes are doubled."""
+    """How a CSV file is written: its delimiter, and whether quotes are escaped by backslashes or doubled."""
 
     header: list[str]
     delimiter: str
@@ -94,14 +94,13 @@ def hashed(path: Path, label: str) -> InputFile:
 def read_files(files: Iterable[InputFile], dataset: Dataset) -> Iterator[pa.RecordBatch]:
     """Read the source's columns as text, in the order of the files and of their rows.
 
-    Each batch holds ``source_row`` (int64, from 1 and on through all files) and the columns of the data set
-    under the names that the table stores them by. Cells are as delivered; other columns are left out. Files without
-    rows, as Spark writes among others, add none.
+    Each batch holds ``source_row`` (int64, from 1, continued over all files) and the columns of the data set under
+    their stored names. Cells are as delivered; other columns are left out. Files without rows, which Spark may write,
+    add none.
 
     Raises:
-        SourceError: no file has rows, or one is neither CSV nor Parquet, isn't UTF-8, lacks a column, or is not (or no
-            longer) the one that is meant. Raised before the file's first batch where its head shows it, else at the
-            batch that does, or after the last one.
+        SourceError: no file has rows, or one is neither CSV nor Parquet, is in another encoding, lacks a column, or
+            no longer has the expected content. Raised before the file's first batch, at a batch, or after the last.
     """
     return number_rows(_batches_of_all(files, dataset), dataset.source_columns)
 
@@ -145,10 +144,10 @@ def _batches_of(file: InputFile, dataset: Dataset) -> Iterator[pa.RecordBatch]:
 
 @contextmanager
 def _verified(file: InputFile) -> Iterator[BufferedReader]:
-    """The file's bytes, and a last look at them: they must still be those that are meant.
+    """The file's bytes, whose hash is checked again at the end.
 
     Raises:
-        SourceError: they are not. It takes the place of the errors that a half-written file leads to.
+        SourceError: the file was changed. It replaces the errors that a half-written file leads to.
     """
     with open_source(file.path, file.label) as content:
         problem: Exception | None = None
@@ -159,14 +158,14 @@ def _verified(file: InputFile) -> Iterator[BufferedReader]:
         if file.sha256 is not None and _sha256(content) != file.sha256:
             raise SourceError(
                 f"{file.label}: the file was changed while it was read, so nothing of it is kept. Run again when it is "
-                "complete; whoever delivers should write under another name and rename at the end."
+                "complete; write new files under another name and rename them at the end."
             ) from problem
         if problem is not None:
             raise problem
 
 
 def _unpacked(content: BufferedReader) -> BufferedReader | gzip.GzipFile:
-    """The file's bytes, or what a gzip file holds."""
+    """The file's bytes, unpacked if it is a gzip file."""
     is_packed = content.read(len(GZIP_MARK)) == GZIP_MARK
     content.seek(0)
     return gzip.GzipFile(fileobj=content) if is_packed else content
@@ -215,8 +214,8 @@ def _csv_batches(
 def _dialect_of(head: bytes, label: str, dataset: Dataset) -> Dialect:
     """The delimiter under which the first line has most of the data set's columns, and how quotes are escaped.
 
-    A quote that ends a cell is followed by a delimiter or the line's end, and one within it by another: a backslash and
-    a quote before anything else mean that backslashes escape.
+    A closing quote is followed by a delimiter or the line's end, and a doubled one by a quote: a backslash and a quote
+    before anything else mean that backslashes escape.
     """
     # What follows the names is left to Arrow, which reports the column that isn't in this encoding.
     encoding = dataset.encoding.upper()
@@ -235,7 +234,7 @@ def _dialect_of(head: bytes, label: str, dataset: Dataset) -> Dialect:
 
 
 def _explain(problem: str, dialect: Dialect) -> str:
-    """Arrow counts columns where a person wants their names; its rows begin with the header as the first."""
+    """Arrow's message with the name of the column instead of its number; Arrow counts the header as row 1."""
     invalid_utf8 = re.search(r"In CSV column #(\d+): (?:Row #(\d+): )?.*invalid UTF8", problem)
     if invalid_utf8:
         row = f" in row {invalid_utf8[2]} (the header is the first)" if invalid_utf8[2] else ""
@@ -243,8 +242,8 @@ def _explain(problem: str, dialect: Dialect) -> str:
         return f"column {column!r} holds text that isn't UTF-8{row}; save the file as UTF-8."
     if "straddle" in problem:
         return (
-            f"a row is longer than {BLOCK_BYTES >> 20} MB, as is what follows a quotation mark that is never closed; "
-            "mend that row."
+            f"a row is longer than {BLOCK_BYTES >> 20} MB, perhaps since a quotation mark is never closed; correct "
+            "that row."
         )
     quotes = "escaped by backslashes" if dialect.has_backslashes else "doubled within cells"
     return (

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GeneratedSource:
-    """Rows of the seeded generator, written to a Parquet file when they are asked for.
+    """Rows of the seeded generator, written to a Parquet file when they are read.
 
     Raises:
         SourceError: on use, where the data set has no generator.
@@ -41,12 +41,13 @@ class GeneratedSource:
 
     @property
     def digest(self) -> str:
-        """Of size, seed and the generator's own source: together they decide every byte."""
-        code = Path(str(self._generator().__file__)).read_bytes()
+        """Of size, seed and the code in the data set's folder: together they decide every byte."""
+        folder = Path(str(self._generator().__file__)).parent
+        code = b"".join(file.read_bytes() for file in sorted(folder.glob("*.py")))
         return "generated:" + hashlib.sha256(f"{self.rows},{self.seed},".encode() + code).hexdigest()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Generate the rows, and read them as those of any other file."""
+        """Generate the rows, and read them like those of any other file."""
         path = self.folder / "generated.parquet"
         self._generator().generate(self.rows, self.seed).to_parquet(path, index=False)
         return read_files([InputFile(path, self.label)], self.dataset)

@@ -33,14 +33,14 @@ TIMEOUT_SECONDS = 10, 45
 
 CHUNK_BYTES = 1 << 20
 HEAD_REFUSED = (HTTPStatus.FORBIDDEN, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
-"""Answers of servers that let a file be downloaded but not be asked about, as behind many signed URLs."""
+"""Answers of servers that allow GET but not HEAD, as behind many signed URLs."""
 
 
 def download(url: str, folder: Path) -> Path:
     """Download the file behind a URL into a folder.
 
     Raises:
-        SourceError: the server or one that it redirects to must not be asked, can't be reached, answers with an error,
+        SourceError: the server or one that it redirects to is not allowed, can't be reached, answers with an error,
             sends too much, takes too long, or breaks off.
     """
     max_bytes = _positive_integer(MAX_BYTES, DEFAULT_MAX_BYTES)
@@ -55,7 +55,7 @@ def download(url: str, folder: Path) -> Path:
         _check_ok(response)
         announced = response.headers.get("Content-Length", "")
         size = int(announced) if announced.isdigit() else 0
-        # As the bytes come, so that a server that trickles is noticed; unpacked a chunk at a time.
+        # Reads what has arrived, so that a slow trickle is noticed; unpacked a chunk at a time.
         while size <= max_bytes and (chunk := response.raw.read1(CHUNK_BYTES, decode_content=True)):
             file.write(chunk)
             size = file.tell()
@@ -67,13 +67,13 @@ def download(url: str, folder: Path) -> Path:
 
 
 def remote_version(url: str) -> list[str] | None:
-    """What the server says of the file's version, without sending it.
+    """What a HEAD request says about the file's version.
 
     Returns:
         The entity tag, else the time of the last change with the size; None where the server names neither.
 
     Raises:
-        SourceError: the server must not be asked, can't be reached or answers with an error.
+        SourceError: the server is not allowed, can't be reached or answers with an error.
     """
     with (
         _plain_errors(f"{redact_url(url)}: can't be reached"),
@@ -92,7 +92,7 @@ def remote_version(url: str) -> list[str] | None:
 
 
 class _RefusedError(Exception):
-    """A download that is not allowed, or has failed, in words that may be shown."""
+    """A download that is not allowed, or has failed; its text may be shown."""
 
 
 @contextmanager
@@ -121,7 +121,7 @@ def _plain_reason(error: BaseException) -> str:
 
 
 class _Session(requests.Session):
-    """Looks at each address, those that servers redirect to as well, before it is asked."""
+    """Checks each address before a request, also those that servers redirect to."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class _Session(requests.Session):
         return self.request(method, url, stream=True, timeout=TIMEOUT_SECONDS)
 
     def send(self, request: requests.PreparedRequest, **settings: Any) -> requests.Response:  # noqa: ANN401 - as given
-        """Check the address, in the form in which it will be asked, then send the request."""
+        """Check the address as it will be requested, then send the request."""
         address = urlsplit(str(request.url))
         host = _normalize_host(address.hostname or "")
         leads = "it is at" if self._origin is None else "the server redirects to"
@@ -152,7 +152,7 @@ class _Session(requests.Session):
 
 
 def _is_public(host: str) -> bool:
-    """Whether a host has public addresses alone. Names that only a proxy can look up are left to it."""
+    """Whether a host has only public addresses. Names that only a proxy can resolve are left to it."""
     try:
         found = socket.getaddrinfo(host, None)
     except OSError:

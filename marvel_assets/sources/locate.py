@@ -1,4 +1,4 @@
-"""From the one setting that names a source to rows that can be read, or to a cheap look at whether they changed."""
+"""Finds the source that a setting names: its rows, or a cheap fingerprint of whether they changed."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class FileSource:
         label: the file or folder.
         path: where it is.
         dataset: names the columns.
-        of_folder: the files of the folder that are read, in order; those that come later are not seen.
-        notes: what else is in the folder, hidden files and markers such as ``_SUCCESS`` aside.
+        of_folder: the files of the folder that are read, in order; files added later are ignored.
+        notes: what else is in the folder, but for hidden files and markers such as ``_SUCCESS``.
     """
 
     label: str
@@ -56,12 +56,12 @@ class FileSource:
 
     @cached_property
     def digest(self) -> str:
-        """Of each file's SHA-256, and in a folder of its name."""
+        """Of each file's SHA-256 and, in a folder, its name."""
         contents = [(file.path.name if self.of_folder else "", file.sha256) for file in self._hashed]
         return "files:" + hashlib.sha256(json.dumps(contents).encode()).hexdigest()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows of all files, numbered through; an error in the end where they are not those of the digest."""
+        """The rows of all files, numbered consecutively; an error at the end if they don't match the digest."""
         return read_files(self._hashed, self.dataset)
 
     @cached_property
@@ -71,13 +71,13 @@ class FileSource:
 
 
 def locate(setting: str, scratch: Path, dataset: Dataset, generator: Generator) -> Source:
-    """Find the source that the setting names, and bring it here where it is elsewhere.
+    """Find the source that the setting names, and download it if it is remote.
 
     Args:
         setting: the path of a file, of a folder of files or of a Delta table, an ``http(s)://`` URL,
             ``kaggle:<owner>/<dataset>``, or ``generated``.
         scratch: an existing folder for what is downloaded or generated.
-        dataset: names the columns, and the sources that have a name of their own.
+        dataset: names the columns, and the sources that have a short name.
         generator: how many rows ``generated`` makes, and from which seed.
 
     Raises:
@@ -103,12 +103,12 @@ def locate(setting: str, scratch: Path, dataset: Dataset, generator: Generator) 
 def fingerprint(setting: str, dataset: Dataset, generator: Generator) -> str | None:
     """Look at a source, as ``locate`` would find it, without reading it whole.
 
-    Equal fingerprints mean that nothing points to a change. Other ones mean that the source may have changed: its
+    Equal fingerprints mean that nothing points to a change. Different ones mean that the source may have changed: its
     digest shows whether it has.
 
     Args:
         setting: what ``locate`` takes.
-        dataset: names the sources that have a name of their own.
+        dataset: names the sources that have a short name.
         generator: how many rows ``generated`` makes, and from which seed.
 
     Returns:
@@ -123,7 +123,7 @@ def fingerprint(setting: str, dataset: Dataset, generator: Generator) -> str | N
 
 
 def is_address(setting: str) -> bool:
-    """Whether the setting names something else than a file or folder of this machine."""
+    """Whether the setting names something other than a file or folder on this machine."""
     return setting == GENERATED or setting.startswith((*URL_PREFIXES, KAGGLE_PREFIX))
 
 
@@ -136,7 +136,7 @@ def path_of(setting: str) -> Path:
     """The file or folder that the setting names.
 
     Raises:
-        SourceError: the setting has an unknown scheme, there is nothing at that path, or it may not be looked at.
+        SourceError: the setting has an unknown scheme, there is nothing at that path, or it can't be opened.
     """
     if "://" in setting:
         raise SourceError(
@@ -148,10 +148,10 @@ def path_of(setting: str) -> Path:
         if path.is_file() or path.is_dir():
             return path
         is_there = path.exists()
-    except OSError as error:  # such as a folder above it that is closed to this user
+    except OSError as error:  # such as a parent folder that this user may not enter
         raise SourceError(
-            f"{escape_control(setting)}: can't be looked at: {error.strerror}. Let this user read it, or set "
-            "MARVEL_SOURCE to another."
+            f"{escape_control(setting)}: can't be opened: {error.strerror}. Give this user read permission, or set "
+            "MARVEL_SOURCE to another source."
         ) from error
     problem = "is neither a file nor a folder" if is_there else "no such file or folder"
     raise SourceError(
@@ -161,7 +161,7 @@ def path_of(setting: str) -> Path:
 
 
 def _state_of(setting: str, dataset: Dataset, generator: Generator) -> object:
-    """What would be another one after a change, or None where nothing shows it."""
+    """What changes when the source changes, or None where only reading shows it."""
     if setting == GENERATED:
         return GeneratedSource(generator.rows, generator.seed, _NOT_WRITTEN_TO, dataset).digest
     if setting.startswith(URL_PREFIXES):
@@ -179,7 +179,7 @@ def _state_of(setting: str, dataset: Dataset, generator: Generator) -> object:
 
 
 def _folder(folder: Path, label: str, dataset: Dataset) -> FileSource:
-    """The CSV and Parquet files that are in the folder itself, and what else is.
+    """The CSV and Parquet files directly in the folder, and a note of what else is there.
 
     Raises:
         SourceError: there is no such file, or the folder can't be listed.
@@ -198,7 +198,7 @@ def _folder(folder: Path, label: str, dataset: Dataset) -> FileSource:
             "unpacked, or set MARVEL_SOURCE to another place."
         )
     note = (
-        f"{label}: {left_out} not read; of a folder only its own *.csv, *.csv.gz and *.parquet files are. Unpack other "
-        "packed files, and move those of subfolders up."
+        f"{label}: {left_out} not read; only *.csv, *.csv.gz and *.parquet files directly in the folder are. Unpack "
+        "other packed files, and move those of subfolders up."
     )
     return FileSource(label, folder, dataset, files, (note,) if left_out else ())

@@ -1,4 +1,4 @@
-"""Columns of Parquet of any type as text."""
+"""Parquet columns of any type as text."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def cast_to_strings(batch: pa.RecordBatch, columns: Sequence[str], label: str) -
     """The columns of those names as text.
 
     Raises:
-        SourceError: naming the column whose cells are not texts, numbers or times, or not UTF-8.
+        SourceError: naming the column whose cells are not text, numbers or times, or not UTF-8.
     """
     import pyarrow as pa
 

@@ -26,9 +26,9 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         default=None,
         description=(
             "A CSV or Parquet file, a folder of such files or of a Delta table, an http(s) URL, "
-            "kaggle:<owner>/<dataset>, a name that the data set gives an address, or 'generated' for its generator. "
-            "Default: $MARVEL_SOURCE, which is not shown here since an address may hold secrets, else the one that was "
-            "last read, else the data set's own."
+            "kaggle:<owner>/<dataset>, a short name that the data set declares, or 'generated' for its generator. "
+            "Default: $MARVEL_SOURCE, which is not shown here since an address may hold secrets, else the source that "
+            "was last read, else the data set's default."
         ),
     )
     scratch: str = Field(description="Folder for what is downloaded or generated, emptied afterwards.")
@@ -39,7 +39,7 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @contextmanager
     def located(self, setting: str | None, config: ProjectConfig) -> Iterator[Source]:
-        """The source named by the setting, or the default; what was brought here is deleted at the end.
+        """The source named by the setting, or the default; downloads are deleted at the end.
 
         A source that was read without an error is the default of later runs that name none.
 
@@ -57,8 +57,7 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def fingerprint(self, setting: str | None, config: ProjectConfig) -> str:
         """A cheap look at the source named by the setting, or the default; equal where nothing points to a change.
 
-        Where only reading could show a change (of a server that names neither version nor time), it is another one
-        each day.
+        Where only reading could show a change (the server reports neither a version nor a time), it differs each day.
 
         Raises:
             SourceError: there is nothing under that name any more, or no answer in time.
@@ -76,24 +75,24 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         if named or config.dataset.default_source:
             return str(named or config.dataset.default_source)
         raise SourceError(
-            f"MARVEL_SOURCE is not set, and the data set {config.dataset.name} has no source of its own; set it to a "
+            f"MARVEL_SOURCE is not set, and the data set {config.dataset.name} has no default source; set it to a "
             "CSV or Parquet file, a folder, an address or a Delta table."
         )
 
     def _last_read(self) -> str | None:
-        """The source that was last read, so that a forgotten MARVEL_SOURCE puts no synthetic model in its place."""
+        """The source that was last read, so that a forgotten MARVEL_SOURCE doesn't train on synthetic rows."""
         if self.last_read is None or not Path(self.last_read).exists():
             return None
         kept = json.loads(Path(self.last_read).read_text(encoding="utf-8"))
         if kept["setting"] is None:
             raise SourceError(
-                f"{kept['label']}: this home's rows come from there, and its address is not kept since it may "
+                f"{kept['label']}: this home's rows come from there, and its address is not stored since it may "
                 "hold a secret. Set MARVEL_SOURCE to it again, or to 'generated' for synthetic characters."
             )
         return str(kept["setting"])
 
     def _keep(self, named: str, config: ProjectConfig) -> None:
-        """Note which source was read: paths from the root, and addresses only where they hold no secret."""
+        """Store which source was read: absolute paths, and addresses only where they hold no secret."""
         if self.last_read is None:
             return
         label = redact_source(named)

@@ -1,1 +1,1 @@
-"""Delta tables, the engines that make them, and what is kept between runs."""
+"""Delta tables, the engines that write them, IO managers and the pipeline cache."""

@@ -1,4 +1,4 @@
-"""Delta tables by name, where the Spark session has the catalog that keeps them."""
+"""Delta tables by name, in the catalog of the Spark session."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class CatalogTables(Tables):
     def _read_version(
         self, location: TablePath, version: int, columns: list[str] | None, predicate: str | None
     ) -> pa.Table:
-        """The rows are counted before they are fetched."""
+        """Count the rows before they are fetched."""
         from pyspark.errors import PySparkException
 
         with named_when_unreadable(location, version, PySparkException):
@@ -52,7 +52,7 @@ class CatalogTables(Tables):
             return rows.toArrow().sort_by(IDENTIFIER)
 
     def table_id(self, name: str) -> str:
-        """Ask Delta; a table that was dropped and made again has another."""
+        """Delta's id; a table that was dropped and created again has a new one."""
         session, location = self.spark.session(), self.location(name)
         if not session.catalog.tableExists(str(location)):
             return ""
@@ -62,7 +62,7 @@ class CatalogTables(Tables):
         return self.spark.session().read.format("delta").option("versionAsOf", str(version)).table(str(location))
 
     def history(self, location: TablePath) -> Sequence[Mapping[str, Any]]:
-        """Ask Delta's own log; a folder, as a home elsewhere records it, is not in the catalog."""
+        """Delta's log; empty for a folder, which another home may have recorded and the catalog doesn't have."""
         if isinstance(location, Path):
             return []
         session = self.spark.session()
@@ -72,5 +72,5 @@ class CatalogTables(Tables):
 
 
 def quoted(name: str) -> str:
-    """A three-level name as Spark SQL takes it, whatever letters its parts hold."""
+    """A three-level name quoted for Spark SQL."""
     return ".".join(f"`{part.replace('`', '``')}`" for part in name.split("."))

@@ -1,4 +1,4 @@
-"""The commits of a Delta table: which change its rows, and what this project recorded with them."""
+"""The commits of a Delta table: which ones change its rows, and the metadata that this project records in them."""
 
 from __future__ import annotations
 
@@ -29,29 +29,26 @@ OPERATIONS_THAT_KEEP_ROWS = frozenset(
         "CLUSTER BY",
     }
 )
-"""Delta operations after which a table holds the rows that it held; after any other it may hold others."""
+"""Delta operations that leave a table's rows as they were; any other may change them."""
 
 
 @dataclass(frozen=True)
 class Commit:
-    """A version of a table, and what its commit says of it.
-
-    ``provenance`` is what the asset recorded: of which versions and by which code the rows were made.
-    """
+    """A version of a table and its ``provenance``: the versions and the code that the rows were made from."""
 
     table: TableVersion
     provenance: dict[str, Any]
 
 
 def newest_of_equal_content(history: Sequence[Mapping[str, Any]], version: int) -> int | None:
-    """The newest other version with the content that a version's commit recorded; none where it recorded none."""
+    """The newest other version with the same recorded content, or None."""
     contents = contents_of(history)
     wanted = contents.pop(version, "")
     return max((other for other, held in contents.items() if held == wanted), default=None) if wanted else None
 
 
 def contents_of(history: Sequence[Mapping[str, Any]]) -> dict[int, str]:
-    """The content of each version, '' where another writer made it."""
+    """The content hash of each version, '' where another writer made it."""
     contents, content = dict[int, str](), ""
     for entry in reversed(history):
         if entry.get("operation") not in OPERATIONS_THAT_KEEP_ROWS:
@@ -71,7 +68,7 @@ def newest_commit(name: str, history: Iterable[Mapping[str, Any]]) -> Commit | N
 
 
 def _recorded(user_metadata: str | None) -> dict[str, Any]:
-    """Our own record; another writer's metadata is none."""
+    """The metadata that this project recorded; {} for another writer's."""
     try:
         recorded = json.loads(user_metadata or "{}")
     except ValueError:

@@ -12,7 +12,7 @@ from marvel_assets.utils.files import atomic_write
 
 
 class ReferenceIOManager(dg.ConfigurableIOManager):
-    """Keeps the reference that each asset last handed on in ``<folder>/<asset>.json``."""
+    """Stores the latest reference that each asset returned in ``<folder>/<asset>.json``."""
 
     folder: str = Field(description="Folder of the reference files.")
 
@@ -21,12 +21,12 @@ class ReferenceIOManager(dg.ConfigurableIOManager):
         self.store(context.asset_key, obj)
 
     def store(self, key: dg.AssetKey, reference: Reference) -> None:
-        """Store what an asset hands on from now on."""
+        """Store the reference that downstream assets load from now on."""
         with atomic_write(self._file(key)) as file:
             file.write_text(to_json(reference), encoding="utf-8")
 
     def load_input(self, context: dg.InputContext) -> Reference:
-        """Read the reference that the asset upstream handed on.
+        """Read the reference that the upstream asset returned.
 
         Raises:
             dagster.Failure: that asset has not been materialised yet.
@@ -42,7 +42,7 @@ class ReferenceIOManager(dg.ConfigurableIOManager):
 
 
 def not_materialised(key: dg.AssetKey, file: Path) -> dg.Failure:
-    """The failure of an asset that asks for what does not exist yet."""
+    """The failure of an asset whose input does not exist yet."""
     return dg.Failure(
         f"{key.to_user_string()} has not been materialised in this home (no {file}); materialise it first, "
         f"or everything upstream with: dagster asset materialize -m marvel_assets.definitions "

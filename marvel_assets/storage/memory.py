@@ -1,29 +1,29 @@
-"""How much memory rows take: whether they fit into this process, and that it is given back."""
+"""Checks whether rows fit into memory, and returns freed memory to the system."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 BYTES_PER_CELL = 64
-"""Peak of a fit, from the Arrow table over the frame to the encoded matrix, for each cell that is read.
+"""Peak memory of a fit per cell read: the Arrow table, the data frame and the encoded matrix.
 
-Measured over 12 columns: 69 at 1,000,000 rows, of which a part does not grow, and 48 at 3,000,000.
+Measured with 12 columns: 69 at 1,000,000 rows, which includes a constant part, and 48 at 3,000,000.
 """
 
 CGROUP = Path("/sys/fs/cgroup")
 
 
 class TooManyRowsError(MemoryError):
-    """The rows do not fit; the text says how many would."""
+    """The rows do not fit; the text names the share that would."""
 
 
 def check_fits_in_memory(table: str, rows: int, columns: int) -> None:
-    """Refuse to read what would exhaust the memory, instead of dying halfway.
+    """Refuse a read that would exhaust the memory.
 
     Args:
         table: named in the error.
-        rows: how many are to be read.
-        columns: of each row.
+        rows: how many will be read.
+        columns: per row.
 
     Raises:
         TooManyRowsError: with the share of the rows that would fit.
@@ -40,7 +40,7 @@ def check_fits_in_memory(table: str, rows: int, columns: int) -> None:
 
 
 def available_bytes() -> int:
-    """Memory that this process can still take: the less of what the machine and its container leave."""
+    """Memory that this process can still use: the smaller of what the machine and its container have free."""
     import psutil
 
     free = int(psutil.virtual_memory().available)
@@ -51,7 +51,7 @@ def available_bytes() -> int:
 
 
 def release_freed_memory() -> None:
-    """Have the C library give back what it keeps of freed memory, so that it does not stand beside the next rows."""
+    """Have the C library return freed memory to the system before the next rows are read."""
     import ctypes
     import sys
 

@@ -1,4 +1,4 @@
-"""Fitted pipelines as skops files, found again by the cache key of the fit."""
+"""Fitted pipelines as skops files, found by the cache key of the fit."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FittedPipeline:
-    """A fitted pipeline with what it was fitted on. The pipeline itself is read only when it is asked for.
+    """A fitted pipeline with what it was fitted on. The pipeline itself is loaded on first use.
 
     Attributes:
-        cache_key: hash of all that decides the fit: rows, features, parameters, code and library versions.
+        cache_key: hash of everything that decides the fit: rows, features, parameters, code and library versions.
         trained_on: the table version whose rows were fitted.
-        rows_digest: hash of the fitted rows as they were handed to the fit.
+        rows_digest: hash of the fitted rows.
         rows: how many were fitted.
-        sample: the share of the table that they are.
-        workers: processes that fitted it together; 0 where it was one alone.
+        sample: their share of the table.
+        workers: processes of a distributed fit; 0 where there was only this one.
         parameters: what decided the fit besides rows and features, by name.
-        seconds: that the fit took.
+        seconds: duration of the fit.
         threads: of each process that fitted it.
-        file: the skops file, once it is kept.
+        file: the skops file, once it is stored.
         sha256: of that file.
     """
 
@@ -73,13 +73,13 @@ class FittedPipeline:
 
 
 class PipelineCache(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Keeps each fitted pipeline at ``<folder>/<cache_key>.skops``, its description beside it."""
+    """Stores each fitted pipeline at ``<folder>/<cache_key>.skops``, with its description in a JSON file."""
 
     folder: str = Field(description="Folder of the fitted pipelines.")
-    locks: str = Field(description="Folder of the lock files that let two runs at once fit once.")
+    locks: str = Field(description="Folder of the lock files: of two concurrent runs with one key, only one fits.")
 
     def lock(self, cache_key: str) -> AbstractContextManager[None]:
-        """Hold this while a pipeline is looked for and fitted: of two runs at once, the second finds the first's."""
+        """Held while a pipeline is looked up and fitted: of two concurrent runs, the second finds the first's."""
         return exclusive(Path(self.locks), f"pipeline-{cache_key}")
 
     def find(self, cache_key: str) -> FittedPipeline | None:
@@ -93,7 +93,7 @@ class PipelineCache(dg.ConfigurableResource):  # type: ignore[type-arg]
         return FittedPipeline(**content, trained_on=trained_on, file=str(file))
 
     def keep(self, pipeline: Pipeline, fitted: FittedPipeline) -> FittedPipeline:
-        """Store a pipeline. Its description comes last: where that is, the pipeline is whole."""
+        """Store a pipeline. Its description is written last: if it exists, the pipeline is complete."""
         import skops.io
 
         content = skops.io.dumps(pipeline)
@@ -109,16 +109,16 @@ class PipelineCache(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 class PipelineIOManager(ReferenceIOManager):
-    """Hands the fitted pipeline from one asset to the next: by its key in the cache."""
+    """Passes the fitted pipeline between assets by its key in the cache."""
 
     cache: PipelineCache
 
     def handle_output(self, context: dg.OutputContext, obj: FittedPipeline) -> None:  # type: ignore[override]
-        """Note the cache key of the pipeline that the asset handed on."""
+        """Store the cache key of the pipeline that the asset returned."""
         self.store(context.asset_key, FittedPipelineRef(obj.cache_key))
 
     def load_input(self, context: dg.InputContext) -> FittedPipeline:  # type: ignore[override]
-        """Find that pipeline again.
+        """Find that pipeline in the cache.
 
         Raises:
             dagster.Failure: the asset has not been materialised, or its pipeline is gone.

@@ -1,7 +1,7 @@
 """What moves between assets: a name and a version, never "latest".
 
-Every reference is a small frozen value that is stored as JSON. Its ``data_version`` is equal exactly where the
-thing referred to is the same, so that Dagster sees what is unchanged.
+Every reference is a small frozen value that is stored as JSON. Equal ``data_version``s mean that what they refer to is
+the same, so that Dagster knows what is unchanged.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class TableVersion:
         name: ``catalog.schema.table``.
         version: the Delta version that holds these rows.
         rows: how many there are.
-        content: hash of the rows, whatever their order and whenever they were written.
+        content: hash of the rows, regardless of their order and of when they were written.
     """
 
     name: str
@@ -34,7 +34,7 @@ class TableVersion:
 
     @property
     def data_version(self) -> str:
-        """Equal for equal content, also where a later version brought that content back."""
+        """The content: equal also where a later version restored it."""
         return self.content
 
     def __str__(self) -> str:
@@ -47,7 +47,7 @@ class LoggedModelRef:
 
     Attributes:
         name: the model's name within its run.
-        model_id: MLflow's id (``m-…``), good for ``models:/<model_id>``.
+        model_id: MLflow's id (``m-…``).
         run_id: the MLflow run that logged it.
         experiment: the experiment's name.
     """
@@ -60,7 +60,7 @@ class LoggedModelRef:
 
     @property
     def data_version(self) -> str:
-        """The logged model's id: another model has another."""
+        """The logged model's id."""
         return self.model_id
 
     @property
@@ -76,7 +76,7 @@ class ModelVersionRef:
     Attributes:
         name: ``catalog.schema.model``.
         version: its number in the registry.
-        model_id: the logged model that it was made of.
+        model_id: the logged model that it was registered from.
         alias: the alias that was set to it.
     """
 
@@ -99,7 +99,7 @@ class WheelRef:
     Attributes:
         path: the wheel's file.
         sha256: of the file.
-        content: hash of the sources and requirements that it was built of; part of the file's name.
+        content: hash of the sources and requirements that it was built from; part of the file's name.
     """
 
     path: str

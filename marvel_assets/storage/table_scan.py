@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 HASHES = 2**32
 EXCERPT = 1000
 PART_HASH = f"md5(concat('part', {IDENTIFIER}))"
-"""The ids are hashed anew: their plain hash has chosen between train and test, another the sample."""
+"""Salted: the plain hash of the ids decides the split, and another salt the sample."""
 
 
 class TableNotFoundError(LookupError):
@@ -28,7 +28,7 @@ class TableNotFoundError(LookupError):
 
 @contextmanager
 def named_when_unreadable(location: Path | str, version: int, *errors: type[Exception]) -> Iterator[None]:
-    """Raise TableNotFoundError in place of what delta-rs, Arrow and the system raise, and of further errors."""
+    """Raise TableNotFoundError instead of the errors of delta-rs, Arrow and the system, and of those in ``errors``."""
     import pyarrow as pa
     from deltalake.exceptions import DeltaError
 
@@ -44,13 +44,13 @@ def named_when_unreadable(location: Path | str, version: int, *errors: type[Exce
 
 @dataclass(frozen=True)
 class TableScan:
-    """Rows of a Delta table in a folder. It reads nothing until it is asked to, in whatever process that is.
+    """Rows of a Delta table in a folder, read lazily and in any process.
 
     Attributes:
         location: the table's folder.
         version: of the table.
         columns: those to read; ``Id`` is one of them. None for all.
-        condition: what holds of the rows, in SQL; None for all rows.
+        condition: a filter in SQL; None for all rows.
     """
 
     location: Path
@@ -59,7 +59,7 @@ class TableScan:
     condition: str | None = None
 
     def parts(self, number: int) -> list[TableScan]:
-        """As many scans that share the rows: each row is in exactly one of them, decided by its id."""
+        """Split into ``number`` scans: each row is in exactly one of them, decided by its id."""
         bounds = [f"{part * HASHES // number:08x}" for part in range(1, number)]
         return [
             replace(
@@ -70,20 +70,20 @@ class TableScan:
         ]
 
     def count(self) -> int:
-        """How many rows there are; without a condition the table's log says so."""
+        """How many rows there are; without a condition, from the table's log."""
         if self.condition is None:
             with named_when_unreadable(self.location, self.version):
                 return int(self._table().count())
         return sum(batch.num_rows for batch in replace(self, columns=(IDENTIFIER,)).batches())
 
     def schema(self) -> pa.Schema:
-        """The table's columns, those that are not asked for as well."""
+        """The schema of the whole table."""
         import pyarrow as pa
 
         return pa.schema(self._table().schema().to_arrow())
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows in no particular order, a few at a time.
+        """The rows in no particular order, batch by batch.
 
         Raises:
             TableNotFoundError: naming the folder and the version.
@@ -95,7 +95,7 @@ class TableScan:
             yield from pa.RecordBatchReader.from_stream(self._table().scan(columns, predicate=self.condition))
 
     def excerpt(self) -> pa.Table:
-        """A few rows, whichever come first."""
+        """The first rows of the first batch, at most ``EXCERPT``."""
         first = next(self.batches(), None)
         return self._sorted([] if first is None else [first.slice(length=EXCERPT)])
 
@@ -108,7 +108,7 @@ class TableScan:
 
         rows = pa.Table.from_batches(batches, batches[0].schema if batches else self.schema())
         rows = rows if self.columns is None else rows.select(list(self.columns))
-        # delta-rs hands out string views, which Arrow can't sort by yet.
+        # delta-rs returns string views, which Arrow can't sort by yet.
         plain = [
             field.with_type(pa.string()) if pa.types.is_string_view(field.type) else field for field in rows.schema
         ]
@@ -123,11 +123,11 @@ class TableScan:
 def sampled(sample: float) -> str:
     """The condition that a row belongs to the sample, for DuckDB, DataFusion and Spark.
 
-    The ids are hashed anew for it: their plain hash has chosen the split already.
+    The hash is salted: the plain hash of the ids decides the split.
     """
     return f"md5(concat('sample', {IDENTIFIER})) < '{min(int(sample * HASHES), HASHES - 1):08x}'"
 
 
 def all_of(*conditions: str | None) -> str | None:
-    """The condition that all of some conditions hold, where there are any."""
+    """The conjunction of the conditions that are given, or None."""
     return " AND ".join(condition for condition in conditions if condition) or None

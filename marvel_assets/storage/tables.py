@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class WriteResult(NamedTuple):
-    """The version that now holds the rows, and whether it had to be made."""
+    """The version that now holds the rows, and whether this write created it."""
 
     commit: Commit
     is_new: bool
@@ -38,7 +38,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     warehouse: str = Field(description="Folder of the Delta tables.")
     locks: str = Field(description="Folder of the lock files that prevent concurrent commits to a table.")
-    provenance: str = Field(description="Folder of the latest provenance of tables whose rows came out unchanged.")
+    provenance: str = Field(description="Folder of the latest provenance of tables whose rows came out equal.")
 
     def location(self, name: str) -> TablePath:
         """Where ``catalog.schema.table`` is stored."""
@@ -47,8 +47,8 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
     def latest(self, name: str) -> Commit | None:
         """The newest commit that changed the table's rows, or None where there is no table.
 
-        Where others changed the rows since, it carries no content, and so equals nothing that we would write. Where
-        the same rows were made again of something else, its provenance is the latest of these.
+        If another writer changed the rows since, it has no content hash, so that the next write replaces them. If equal
+        rows were made again from other inputs, its provenance is the latest.
         """
         commit = newest_commit(name, self.history(self.location(name)))
         file = self._latest_provenance(name)
@@ -63,11 +63,11 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
     ) -> WriteResult:
         """Make the table hold the relation's rows, unless it holds them already.
 
-        Where it does there is no commit, but the provenance is kept: the next run finds what it would make. The
-        comparison and the commit stand under one lock, so that two runs at once make one version.
+        Equal rows make no commit, but their provenance is stored: the next run finds that its inputs are unchanged.
+        The comparison and the commit share one lock, so that two concurrent runs make one version.
 
         Args:
-            session: where the relation lives.
+            session: the engine's session with the relation.
             relation: rows with their ``row_digest``.
             name: ``catalog.schema.table``.
             provenance: recorded with the commit.
@@ -99,7 +99,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
             table: what to read.
             columns: all where not given.
             sample: share of the rows, chosen by a hash of the id: the same ones at every call.
-            condition: what holds of the rows, in SQL.
+            condition: a filter in SQL.
 
         Raises:
             TableNotFoundError: naming the table and version that can't be read.
@@ -117,7 +117,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
     ) -> pa.Table:
         """Read one version of the table at a location, ordered by ``Id``.
 
-        Where its files are gone, as after VACUUM, and another version holds the same content, that one is read.
+        If its files are gone, as after VACUUM, another version with the same content is read.
         """
         wanted = None if columns is None else list(columns)
         predicate = all_of(sampled(sample) if sample < 1.0 else None, condition)
@@ -130,15 +130,15 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
             return self._read_version(location, equal, wanted, predicate)
 
     def find_content(self, locations: Iterable[TablePath], version: int, content: str) -> tuple[TablePath, int]:
-        """The first of some places that holds rows by their content, and at which version: the given one, if it can be.
+        """Find rows by their content: the first location that holds them, and the version.
 
         Args:
             locations: where to look. Another home's folder may be gone, or hold other rows under the same version.
-            version: the one to be preferred.
-            content: of the rows; the beginning of its hash will do.
+            version: preferred, where several have the content.
+            content: hash of the rows, or the beginning of it.
 
         Raises:
-            TableNotFoundError: none of the places holds them.
+            TableNotFoundError: no location holds them.
         """
         places = list(dict.fromkeys(locations))
         for location in places:
@@ -167,20 +167,20 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         return scan.read()
 
     def scan_at(self, location: TablePath, version: int, columns: Iterable[str], sample: float = 1.0) -> TableScan:
-        """The same rows, read batch by batch or part by part, in this process or in others.
+        """A lazy scan of the same rows, for this process or others.
 
         Raises:
-            TableNotFoundError: the table is known by a name alone, which only the Spark session can look up.
+            TableNotFoundError: the table is in the catalog of a Spark session, and other processes can't read it.
         """
         if not isinstance(location, Path):
             raise TableNotFoundError(
-                f"{location} is known to the catalog of a Spark session and has no folder that other processes could "
-                "read: fit in one process (no `distribution`), on a `sample` where the rows don't fit."
+                f"{location} is a table in the catalog of a Spark session, which other processes can't read: fit in "
+                "one process (no `distribution`), on a `sample` if the rows don't fit."
             )
         return TableScan(location, version, tuple(columns), sampled(sample) if sample < 1.0 else None)
 
     def commit_of(self, table: TableVersion) -> Commit:
-        """What the commit of this version recorded.
+        """The commit of this version.
 
         Raises:
             TableNotFoundError: naming the table and version that can't be found.
@@ -193,19 +193,19 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         return commit
 
     def table_id(self, name: str) -> str:
-        """Delta's id of the table, '' where there is none: a table that was dropped and made again has another."""
+        """Delta's id of the table, '' if there is none. A table that was dropped and created again has a new one."""
         from deltalake import DeltaTable
 
         location = str(self.location(name))
         return str(DeltaTable(location).metadata().id) if DeltaTable.is_deltatable(location) else ""
 
     def history(self, location: TablePath) -> Sequence[Mapping[str, Any]]:
-        """The commits of a table, newest first, by Delta's names for what they hold; empty where there is none."""
+        """The commits of a table as Delta describes them, newest first; empty if there is no table."""
         from deltalake import DeltaTable
 
         if not DeltaTable.is_deltatable(str(location)):
             return []
-        # Asked of the newest version: loaded at an earlier one, delta-rs numbers the history wrong.
+        # From the newest version: loaded at an earlier one, delta-rs numbers the history wrong.
         return DeltaTable(location).history()
 
     def _latest_provenance(self, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Fits that are judged on folds which they have not seen, measured on training rows alone."""
+"""Cross-validation on the training rows."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class TrainingRows(NamedTuple):
 
 @dataclass(frozen=True)
 class Score:
-    """How good a fit is on the held-out fold."""
+    """A fit's metrics on its held-out fold."""
 
     roc_auc: float
     log_loss: float
 
 
 def folds(training: TrainingRows, target: str, splits: int, repeats: int, seed: int) -> list[tuple[Places, Places]]:
-    """Places of fitted and of held-out rows: each row is held out once in each repeat, both classes alike.
+    """Positions of fitted and of held-out rows: stratified, each row is held out once per repeat.
 
     Raises:
         ValueError: a class has fewer rows than there are folds.
@@ -49,7 +49,7 @@ def folds(training: TrainingRows, target: str, splits: int, repeats: int, seed: 
     if rarest < splits:
         raise ValueError(
             f"column {target}: {splits} folds need {splits} rows of each class; of {len(alive):,} training rows "
-            f"{rarest} are of the rarer one. Ask for fewer folds, or give more rows."
+            f"{rarest} are of the rarer one. Use fewer folds or more rows."
         )
     splitter = RepeatedStratifiedKFold(n_splits=splits, n_repeats=repeats, random_state=seed)
     return list(splitter.split(training.rows, alive))
@@ -58,7 +58,7 @@ def folds(training: TrainingRows, target: str, splits: int, repeats: int, seed: 
 def scores(
     config: ProjectConfig, training: TrainingRows, parts: Sequence[tuple[Places, Places]], threads: int
 ) -> Iterator[Score]:
-    """Fit as configured on the fitted rows of each of the ``folds``, and judge it on those held out."""
+    """Fit as configured on each of the ``folds``, and score it on the held-out rows."""
     from sklearn.metrics import log_loss, roc_auc_score
 
     from marvel_assets.training.fit import fit_from_config

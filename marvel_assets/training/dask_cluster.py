@@ -1,4 +1,4 @@
-"""The processes of a distributed fit: a cluster of this machine's own, or a Dask scheduler that is there already."""
+"""The workers of a distributed fit: a cluster on this machine, or an existing Dask scheduler."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ Result = TypeVar("Result")
 
 LOCALHOST = "127.0.0.1"
 CONNECT_SECONDS = 10
-"""How long a scheduler that does not answer is waited for."""
+"""How long to wait for the scheduler's answer."""
 JOIN_SECONDS = 60
-"""How long a scheduler may take until as many workers as wanted have joined it."""
+"""How long to wait until all workers have joined the scheduler."""
 LOOK_SECONDS = 1.0
-"""How often it is looked whether all workers are still there."""
+"""How often to check that all workers are still there."""
 SAME_VERSIONS = ("lightgbm", "numpy", "pandas", "scikit-learn")
-"""Packages that must have one version on every worker and here."""
+"""Packages that must have the same version on every worker and here."""
 
 
 class WorkersError(RuntimeError):
-    """There are no such workers, or they can't do the work; the text names the address and what to do."""
+    """Workers are missing, lost or unsuitable; the text names the address and what to do."""
 
 
 @dataclass(frozen=True)
 class Workers:
-    """Processes that fit together, in the order of their parts, at a scheduler's address."""
+    """The workers of one fit, in the order of their parts, at the scheduler's address ``where``."""
 
     client: Client
     addresses: tuple[str, ...]
     where: str
 
     def watched(self, work: Callable[[], Result]) -> Result:
-        """Do work that needs all workers, and give up when one of them is lost: LightGBM would wait for it for hours.
+        """Do work that needs all workers, and stop when one of them is lost: LightGBM would wait for it for hours.
 
         Raises:
-            WorkersError: naming the workers that are gone.
+            WorkersError: naming the workers that are lost.
         """
         with ThreadPoolExecutor(1, thread_name_prefix="fit") as alone:
             doing = alone.submit(work)
@@ -60,7 +60,7 @@ class Workers:
                 raise self._lost_error(lost)
             error = doing.exception()
             if error is not None:
-                time.sleep(LOOK_SECONDS)  # LightGBM may notice the death of its neighbour before the scheduler does
+                time.sleep(LOOK_SECONDS)  # LightGBM may notice a lost worker before the scheduler does
                 if lost := self._lost():
                     raise self._lost_error(lost) from error
             return doing.result()
@@ -75,7 +75,7 @@ class Workers:
     def _lost_error(self, lost: Sequence[str]) -> WorkersError:
         return WorkersError(
             f"Lost while fitting: {', '.join(lost)} of {len(self.addresses)} workers at {self.where}. A worker that "
-            "dies at once has mostly run out of memory: let more workers share the rows (fitted_pipeline's setting "
+            "dies suddenly has usually run out of memory: use more workers (fitted_pipeline's setting "
             "`distribution`) or fit on a `sample`, and materialise fitted_pipeline again."
         )
 
@@ -84,17 +84,17 @@ class Workers:
 def dask_workers(
     number: int, scheduler: str | None, threads: int, join_seconds: float = JOIN_SECONDS
 ) -> Iterator[Workers]:
-    """As many workers as wanted, checked to be fit for the work.
+    """Connect to workers, and check their package versions.
 
     Args:
         number: of worker processes.
-        scheduler: the address of a Dask scheduler; None starts a cluster on this machine, on the loopback interface
-            alone, whose processes end with the context.
-        threads: of each worker, where they are started here.
-        join_seconds: until so many workers must have joined the scheduler.
+        scheduler: the address of a Dask scheduler; None starts a cluster on this machine's loopback interface, which
+            ends with the context.
+        threads: of each worker, if they are started here.
+        join_seconds: how long to wait until all workers have joined.
 
     Raises:
-        WorkersError: there are not so many, or they have other versions than this process.
+        WorkersError: there are too few, or their versions differ from this process's.
     """
     _needs_dask()
     with ExitStack() as stack:
@@ -109,7 +109,7 @@ def dask_workers(
 def _own_cluster(number: int, threads: int) -> Iterator[str]:
     from distributed import LocalCluster
 
-    # Without a limit of Dask's own, which would move or kill what is being fitted: rows are asked beforehand to fit.
+    # Without Dask's memory limit, which would spill or kill a running fit: whether rows fit is checked before.
     with LocalCluster(
         host=LOCALHOST,
         n_workers=number,
@@ -130,8 +130,8 @@ def _connected(address: str) -> Iterator[OrderedClient]:
         client = OrderedClient(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise WorkersError(
-            f"No Dask scheduler answers at {address} within {CONNECT_SECONDS} s: {error or 'silence'}. Start one with "
-            "`dask scheduler`, or leave `scheduler` out of fitted_pipeline's setting `distribution` to use this "
+            f"No Dask scheduler answers at {address} within {CONNECT_SECONDS} s: {error or 'timeout'}. Start one with "
+            "`dask scheduler`, or remove `scheduler` from fitted_pipeline's setting `distribution` to use this "
             "machine's cores."
         ) from error
     with client:
@@ -139,13 +139,13 @@ def _connected(address: str) -> Iterator[OrderedClient]:
 
 
 def _joined(client: Client, number: int, address: str, join_seconds: float) -> tuple[str, ...]:
-    """The workers in the order of their names, which for a cluster of our own are numbers."""
+    """The workers in the order of their names, which in a local cluster are numbers."""
     try:
         client.wait_for_workers(number, timeout=join_seconds)
     except TimeoutError as error:
         raise WorkersError(
             f"{address} has {len(client.ncores())} of {number} workers after {join_seconds:.0f} s. Start more with "
-            f"`dask worker {address}`, or ask for fewer in fitted_pipeline's setting `distribution`."
+            f"`dask worker {address}`, or set fewer in fitted_pipeline's setting `distribution`."
         ) from error
     known = client.scheduler_info(n_workers=-1)["workers"]
     named = sorted(known, key=lambda worker: (len(str(known[worker]["name"])), str(known[worker]["name"])))
@@ -162,8 +162,8 @@ def _check_versions(client: Client, address: str) -> None:
         ]
         if different:
             raise WorkersError(
-                f"Worker {worker} of {address} has other packages than this process: {', '.join(different)}. Start the "
-                "workers in the same environment (constraints.txt) and the same checkout."
+                f"Worker {worker} of {address} has different packages from this process: {', '.join(different)}. Start "
+                "the workers in the same environment (constraints.txt) and the same checkout."
             )
 
 
@@ -173,5 +173,5 @@ def _needs_dask() -> None:
     if any(find_spec(module) is None for module in ("dask", "distributed")):
         raise WorkersError(
             "dask and distributed are not installed; install the extra: uv pip install 'marvel-assets[distributed]', "
-            "or leave fitted_pipeline's setting `distribution` out."
+            "or remove fitted_pipeline's setting `distribution`."
         )

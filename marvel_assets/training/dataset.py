@@ -1,4 +1,4 @@
-"""Rows as the pipeline is fitted on them, and their identity."""
+"""The rows that the pipeline is fitted on, and their digest."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 
 def dataset_columns(features: Sequence[str], target: str) -> list[str]:
-    """What has to be read: the id, the features, the target."""
+    """The columns to read: the id, the features, the target."""
     return [IDENTIFIER, *features, target]
 
 
 def to_frame(table: pa.Table, features: Sequence[str], target: str) -> pd.DataFrame:
-    """An Arrow table that is ordered by id, as a frame of features and target.
+    """Features and target of an Arrow table as a frame.
 
-    Numbers are float64 with NaN where missing, flags and the target int32, all else text.
+    Numbers are float64 with NaN where missing, flags and the target int32, everything else text.
     """
     frame: pd.DataFrame = table.select([*features, target]).to_pandas()
     return frame
 
 
 class RowsSum(NamedTuple):
-    """What some rows add to the digest of all of them.
+    """The part of the rows' digest that some of the rows contribute.
 
     Attributes:
         columns: their names and types.
@@ -43,7 +43,7 @@ class RowsSum(NamedTuple):
 
 
 def sum_of_rows(frame: pd.DataFrame) -> RowsSum:
-    """The sum of a frame's rows, in which neither their order nor their neighbours count."""
+    """The sum of a frame's row hashes, regardless of the rows' order."""
     import pandas as pd
 
     hashes = pd.util.hash_pandas_object(frame, index=False).to_numpy()
@@ -51,7 +51,7 @@ def sum_of_rows(frame: pd.DataFrame) -> RowsSum:
 
 
 def rows_digest(sums: Iterable[RowsSum]) -> str:
-    """Hash of the rows of one or several frames together: the same however they are ordered and divided."""
+    """Hash of the rows of one or several frames together, regardless of how they are ordered and divided."""
     known = list(sums)
     total = sum(part.total for part in known) % 2**64
     columns = sorted({part.columns for part in known if part.rows})

@@ -1,8 +1,8 @@
-"""One fit by several processes: ``lightgbm.dask``, with rows that are read and encoded where they are fitted.
+"""One fit by several processes with ``lightgbm.dask``: each worker reads and encodes its own rows.
 
-No process holds all rows. Each reads its part, counts the categories that it finds there and encodes it by them; the
-counts are added up to the one encoder that a fit in a single process would have, and the codes are put right. The trees
-are LightGBM's data-parallel ones: every process has the same tree, histograms of the parts are added up.
+No process holds all rows. Each worker reads its part, counts the categories there and encodes the part by them; the
+counts are summed into the encoder that a single process would have fitted, and the codes are remapped. The trees are
+LightGBM's data-parallel ones: every process grows the same tree from the summed histograms of the parts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 NETWORK_LINES = re.compile(
     r"^\[(?:machines|num_machines|local_listen_port|num_threads|tree_learner): .*\]\n", re.MULTILINE
 )
-"""Lines of a model's text about the processes that fitted it; prediction has no use for them."""
+"""Lines of a model's text about the processes that fitted it; prediction doesn't need them."""
 
 
 class DistributedFit(NamedTuple):
@@ -44,13 +44,13 @@ class DistributedFit(NamedTuple):
 
 
 class PartSummary(NamedTuple):
-    """What the fit has to know of a part without having its rows.
+    """What the fit needs to know about a part.
 
     Attributes:
-        counts: of each encoded column, the categories found here, in the order of their codes, each with its frequency.
+        counts: for each encoded column, the frequency of each category found here, in the order of their codes.
         classes: of the target.
         rows_sum: for the digest of all rows.
-        no_rows: the features' names and types.
+        no_rows: an empty frame with the features' names and types.
     """
 
     counts: dict[str, dict[Any, int]]
@@ -60,7 +60,7 @@ class PartSummary(NamedTuple):
 
 
 class EncodedPart(NamedTuple):
-    """The rows of one worker, encoded by an encoder that knows these rows alone; ``summary`` leaves the worker."""
+    """The rows of one worker, encoded by an encoder fitted on these rows alone; only ``summary`` leaves the worker."""
 
     matrix: Matrix
     target: npt.NDArray[np.int32]
@@ -75,20 +75,20 @@ def fit_on_workers(
     features: Sequence[str],
     target: str,
 ) -> DistributedFit:
-    """Fit a pipeline of ``build_pipeline``, each part on the worker of the same place.
+    """Fit a pipeline of ``build_pipeline``, the n-th part on the n-th worker.
 
-    The fit is the same, bit for bit, for the same parts in the same order, wherever the workers are.
+    The fit is reproducible bit for bit for the same parts in the same order, wherever the workers are.
 
     Args:
         client: an ``OrderedClient`` of the Dask cluster.
         workers: addresses.
-        parts: what each of them reads.
+        parts: what each worker reads.
         pipeline: unfitted.
         features: its columns, in order.
         target: the column to learn.
 
     Raises:
-        ValueError: a part has no rows, or only rows with one and the same target.
+        ValueError: a part has no rows, or only one class.
     """
     encoder: CatToIntTransformer = pipeline.named_steps["encode"]
     encoded = [
@@ -118,7 +118,7 @@ def fit_on_workers(
 
 
 def encode_part(part: TableScan, pipeline: Pipeline, features: Sequence[str], target: str) -> EncodedPart:
-    """Read a part and encode it by the categories that are in it. Runs on the worker."""
+    """Read a part and encode it by its own categories. Runs on the worker."""
     import numpy as np
     from sklearn.base import clone
 
@@ -137,12 +137,12 @@ def encode_part(part: TableScan, pipeline: Pipeline, features: Sequence[str], ta
 
 
 def recoded(part: EncodedPart, features: Sequence[str], encoder: CatToIntTransformer) -> Matrix:
-    """The part's matrix by the codes that all parts share. Runs on the worker."""
+    """The part's matrix with the codes that all parts share. Runs on the worker."""
     import numpy as np
 
     matrix = part.matrix.copy()
     for name, counts in part.summary.counts.items():
-        # The last entry is the one that -1, a missing cell, picks.
+        # Index -1, a missing cell, picks the last entry.
         codes = np.array([*encoder.codes_of(list(counts), name), -1], dtype=np.float64)
         column = list(features).index(name)
         matrix[:, column] = codes[part.matrix[:, column].astype(np.intp)]
@@ -169,15 +169,15 @@ def _fitted_classifier(
         [da.from_delayed(part, (count,), np.int32) for part, count in zip(targets, rows, strict=True)]
     )
     parameters = classifier.get_params()
-    del parameters["n_jobs"]  # each worker has as many threads as the cluster gave it
+    del parameters["n_jobs"]  # the cluster decides the threads of its workers
     distributed = DaskLGBMClassifier(**parameters, client=client)
-    with client.as_current():  # LightGBM waits for the parts by whichever client is the current one
+    with client.as_current():  # LightGBM waits for the parts with the current client
         distributed.fit(matrix, target, feature_name=list(features))
     return _alone(distributed.to_local(), classifier)
 
 
 def _alone(fitted: LGBMClassifier, unfitted: LGBMClassifier) -> LGBMClassifier:
-    """The classifier as one process would have fitted it, without workers and their addresses."""
+    """The classifier as if fitted in one process, without the workers' addresses."""
     from lightgbm import Booster
     from sklearn.base import clone
 
@@ -191,10 +191,10 @@ def _alone(fitted: LGBMClassifier, unfitted: LGBMClassifier) -> LGBMClassifier:
 
 
 def _check_classes(summaries: Sequence[PartSummary], target: str) -> None:
-    """LightGBM numbers the classes in each process for itself: one that saw the second class alone calls it the first.
+    """Check that each part has all classes: LightGBM numbers them separately in each process.
 
     Raises:
-        ValueError: naming the first part in which not all classes are.
+        ValueError: naming the first part that lacks a class.
     """
     everywhere = sorted({value for summary in summaries for value in summary.classes})
     for place, summary in enumerate(summaries, start=1):

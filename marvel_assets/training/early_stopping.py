@@ -1,8 +1,7 @@
-"""How many trees help, found on training rows that are held out for it. The test rows have no part in it.
+"""Finds the number of trees on held-out training rows; the test rows are not used.
 
-The rows held out are chosen by a hash of their ids, as the test rows are: it needs no seed, a character stays on its
-side when the table grows, and no choice of rows can be tried until one flatters the model. Once the number is found,
-the rows held out are fitted, too.
+The rows are held out by a hash of their ids, like the test rows: it needs no seed, and a row stays on its side when the
+table grows. The final fit uses all training rows.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ if TYPE_CHECKING:
 def find_best_iteration(
     pipeline: Pipeline, rows: pd.DataFrame, ids: Iterable[str], config: ProjectConfig, settings: EarlyStopping
 ) -> int:
-    """The number of trees after which the log loss on the rows held out is smallest.
+    """The number of trees with the smallest log loss on the held-out rows.
 
     Args:
-        pipeline: unfitted, and left so; its number of trees is the most that are tried.
+        pipeline: unfitted, and not changed; its number of trees is the upper bound.
         rows: features and target.
         ids: of the rows, in their order.
-        config: features, target, and how categories are taken.
+        config: features, target, and how categories are handled.
         settings: the share of rows that is held out, and the rounds without improvement after which it stops.
 
     Raises:
-        ValueError: the rows held out, or the rows left for training, hold one class only.
+        ValueError: the held-out rows, or the remaining ones, have only one class.
     """
     from sklearn.base import clone
 
@@ -45,7 +44,7 @@ def find_best_iteration(
         if part[target].nunique() < 2:  # noqa: PLR2004
             raise ValueError(
                 f"early_stopping.share is {settings.share:g}: of {len(rows):,} training rows, {which} don't hold both "
-                f"classes of {target}. Choose another share, fit on more rows, or take early_stopping out."
+                f"classes of {target}. Choose another share, fit on more rows, or remove early_stopping."
             )
     prepare, classify = clone(pipeline[:-1]), clone(pipeline[-1])
     return config.model.find_best_iteration(
@@ -58,7 +57,7 @@ def find_best_iteration(
 
 
 def is_held_out(ids: Iterable[str], share: float) -> npt.NDArray[np.bool_]:
-    """Which rows are held out, by a hash of their ids other than the one that chose the test rows."""
+    """Which rows are held out, by a hash of their ids that is independent of the train/test split."""
     import numpy as np
 
     bound = int(share * 2**32)

@@ -43,14 +43,14 @@ def fit_from_config(
     """Build the pipeline that a configuration describes, and fit it on training rows.
 
     Args:
-        config: features, model, how categories are taken, and whether the number of trees is to be found.
+        config: features, model, how categories are handled, and early stopping.
         rows: features and target.
-        ids: of the rows; needed for early stopping alone.
+        ids: of the rows; needed only for early stopping.
         threads: how many the fit uses.
-        report: takes lines that say how far the fit is.
+        report: called with lines of progress.
 
     Raises:
-        ValueError: the rows don't do for a fit, naming column or key.
+        ValueError: the rows can't be fitted; the text names the column or key.
     """
     from threadpoolctl import threadpool_limits
 

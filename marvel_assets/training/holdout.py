@@ -1,7 +1,6 @@
-"""Rows held out before a search, on which its best parameters are compared with the configured ones.
+"""Compares a search's best parameters with the configured ones, on rows held out before the search.
 
-The best of many trials is best partly by the luck of the rows it was chosen on; new folds of the same rows would share
-that luck.
+The best of many trials is partly lucky with the rows it was chosen on, and new folds of the same rows share that luck.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ if TYPE_CHECKING:
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
-"""Draws of the bootstrap that compares ROC AUCs on the rows held out."""
+"""Bootstrap resamples for the comparison of ROC AUCs on the held-out rows."""
 
 
 @dataclass(frozen=True)
 class HoldoutComparison:
-    """The best parameters less the configured ones, on rows that had no part in the search."""
+    """The best parameters' metrics minus the configured ones', on rows that the search did not use."""
 
     rows: int
     roc_auc: Interval
@@ -31,7 +30,7 @@ class HoldoutComparison:
 
     @property
     def is_better(self) -> bool:
-        """Whether the log loss is smaller beyond its interval."""
+        """Whether the whole interval of the log loss difference is below 0."""
         return self.log_loss.high < 0
 
 
@@ -43,13 +42,13 @@ def split_holdout(training: TrainingRows, target: str, share: float) -> tuple[Tr
     """
     import numpy as np
 
-    # The plain ids decide what early stopping holds out.
+    # Salted: the plain ids decide what early stopping holds out.
     held_out = is_held_out((f"tuning {name}" for name in training.ids), share)
     searched, holdout = (training.at(np.flatnonzero(part)) for part in (~held_out, held_out))
     if holdout.rows[target].nunique() < 2:  # noqa: PLR2004
         raise ValueError(
             f"column {target}: the {len(holdout.ids):,} of {len(training.ids):,} training rows that are held out don't "
-            "hold both classes. Choose a larger holdout, or give more rows."
+            "have both classes. Use a larger holdout or more rows."
         )
     return searched, holdout
 
@@ -57,7 +56,7 @@ def split_holdout(training: TrainingRows, target: str, share: float) -> tuple[Tr
 def compare_on_holdout(
     config: ProjectConfig, best: ProjectConfig, searched: TrainingRows, holdout: TrainingRows, threads: int, seed: int
 ) -> HoldoutComparison:
-    """Fit the best and the configured parameters on the rows searched on, and compare them on those held out."""
+    """Fit the best and the configured parameters on the search's rows, and compare them on the held-out ones."""
     import numpy as np
     from scipy.stats import ttest_rel
 

@@ -1,4 +1,4 @@
-"""A Dask client under which ``lightgbm.dask`` ranks its machines in one and the same order."""
+"""A Dask client with which ``lightgbm.dask`` always ranks its machines in the same order."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from distributed import Client
 
 
 class OrderedClient(Client):  # type: ignore[misc]
-    """Reports who has what in the order of the workers.
+    """Returns ``who_has`` in the order of the workers.
 
-    ``lightgbm.dask`` numbers its machines as ``who_has`` names them, and Dask asks for a set of keys: the order would
-    be another one in each process, and with it the trees in their last bits.
+    ``lightgbm.dask`` numbers its machines in the order of ``who_has``, which Dask answers from a set: it would differ
+    between processes, and with it the last bits of the trees.
     """
 
     order: tuple[str, ...] = ()
     """The workers' addresses."""
 
     def who_has(self, futures: Any = None, **options: Any) -> dict[str, tuple[str, ...]]:  # noqa: ANN401
-        """The workers that hold each result, those of the first worker first."""
+        """The workers that hold each result, ordered by worker."""
         found: dict[str, tuple[str, ...]] = super().who_has(futures, **options)
         rank = {address: place for place, address in enumerate(self.order)}
         return dict(

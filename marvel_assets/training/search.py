@@ -1,9 +1,8 @@
-"""A seeded search for better parameters, on training rows alone. It proposes; a person decides.
+"""A seeded search for better parameters, on the training rows. It proposes; you decide.
 
-Optuna's tree-structured Parzen estimator chooses what is tried next from what has been tried (Bergstra and others,
-2011). Each choice has a random stream of its own, seeded by the study's seed and by how many trials there are, so that
-it depends on the stored trials alone: a study that was killed or ran out of time goes on and finds what it would have
-found without a break.
+Optuna's tree-structured Parzen estimator (Bergstra et al., 2011) chooses each trial. Its seed is the study's seed plus
+the number of trials, so that a choice depends only on the stored trials: a study that was killed or ran out of time
+continues as if it had not been interrupted.
 """
 
 from __future__ import annotations
@@ -27,19 +26,19 @@ if TYPE_CHECKING:
     from marvel_assets.training.holdout import HoldoutComparison
 
 SCORE, CONFIGURED = "score", "configured"
-"""Attributes of a trial and of the study: the scores of its parameters, and of the configured ones."""
+"""Optuna attributes: a trial's scores, and the study's scores of the configured parameters."""
 
 N_STARTUP_TRIALS = 10
-"""Trials before the estimator has seen enough to choose by."""
+"""Random trials before the estimator chooses."""
 
 
 @dataclass(frozen=True)
 class SearchBudget:
-    """How much is tried.
+    """The limits and settings of a search.
 
     Attributes:
-        trials: sets of parameters, those of earlier runs of the same study included.
-        minutes: after which no further trial is begun.
+        trials: sets of parameters to try, including those of earlier runs of the same study.
+        minutes: after which no further trial starts.
         splits: folds of the cross-validation.
         seed: of the folds and of the search.
         threads: how many a fit uses.
@@ -54,7 +53,7 @@ class SearchBudget:
 
 @dataclass(frozen=True)
 class Trial:
-    """Parameters that were tried, and their mean scores over the folds."""
+    """A set of parameters and its mean scores over the folds."""
 
     config: ProjectConfig
     roc_auc: float
@@ -64,7 +63,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """All trials of a study that ended, in order, and the configured parameters' scores on the same folds."""
+    """All completed trials of a study, in order, and the configured parameters' scores on the same folds."""
 
     trials: tuple[Trial, ...]
     configured: Score
@@ -82,17 +81,17 @@ def search(
     storage: Path,
     log: Callable[[str], None],
 ) -> SearchResult:
-    """Try parameters until there are as many trials as asked for, or the time is up; at least one is tried.
+    """Try parameters until the budget is used up; at least one set.
 
     Args:
-        config: features, and the parameters to compare with; with early stopping, trees are not searched for.
+        config: features, and the parameters to compare with; with early stopping, the number of trees is not searched.
         training: the rows to cross-validate on.
-        budget: how much is tried.
-        storage: SQLite file of the study; one of an earlier call with the same rows and settings goes on.
+        budget: trials and time.
+        storage: SQLite file of the study; an earlier study of the same rows and settings is continued.
         log: called with a line for each trial.
 
     Raises:
-        ValueError: the rows don't do for so many folds.
+        ValueError: there are too few rows for the folds.
     """
     import optuna
 
@@ -114,7 +113,7 @@ def search(
         if done and time.monotonic() > end:
             log(f"Time is up after {budget.minutes:g} minutes; run it again to continue from here")
             break
-        # One process works on a study, so that a running trial is one that a kill cut off: nothing is learned from it.
+        # Only one process works on a study: a trial that is RUNNING was killed, and must not count.
         study.sampler = optuna.samplers.TPESampler(
             seed=budget.seed + len(done), n_startup_trials=N_STARTUP_TRIALS, constant_liar=False
         )
@@ -135,14 +134,14 @@ def search(
 
 
 def suggested(trial: optuna.Trial, config: ProjectConfig) -> ProjectConfig:
-    """What the study tries next; what it has no say in stays as configured."""
+    """The configuration with the parameters that the trial suggests; the others stay as configured."""
     model = config.model.suggest(trial, trees=config.early_stopping is None)
     native = trial.suggest_categorical("native_categories", [False, True])
     return config.model_copy(update={"model": model, "native_categories": native})
 
 
 def to_yaml(result: SearchResult, comparison: HoldoutComparison, rows: str) -> str:
-    """The best parameters as a block for the project's configuration; ``rows`` says which were searched on."""
+    """The best parameters as a block for the project's configuration; ``rows`` describes the searched rows."""
     import yaml
 
     advice = (
@@ -181,7 +180,7 @@ def trials_table(result: SearchResult) -> pd.DataFrame:
 
 
 def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """The completed trials, in order; one that a kill cut off stays RUNNING, and nothing is learned from it."""
+    """The completed trials, in order; one that was killed stays RUNNING, and doesn't count."""
     from optuna.trial import TrialState
 
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))

@@ -1,4 +1,4 @@
-"""Code versions of assets, taken from the code that decides what they make."""
+"""Code versions of assets, computed from the code that decides their content."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ SQL_SPACE = re.compile(r"('[^']*')|\s+")
 
 
 def code_version(*modules: str) -> str:
-    """A hash of modules of this package and of all that they import of it, in functions too.
+    """A hash of modules of this package and of all modules of it that they import, also in functions.
 
-    Comments, docstrings, layout and imports for type checkers leave it as it is.
+    Comments, docstrings, layout and imports for type checkers don't change it.
     """
     found: dict[str, str] = {}
     waiting = list(modules)
@@ -27,13 +27,13 @@ def code_version(*modules: str) -> str:
 
 
 def sql_version(*statements: str) -> str:
-    """A hash of statements, whose layout leaves it as it is."""
+    """A hash of SQL statements; their layout doesn't change it."""
     plain = [SQL_SPACE.sub(lambda found: found[1] or " ", statement).strip() for statement in statements]
     return hashlib.sha256("\n".join(plain).encode()).hexdigest()[:12]
 
 
 def make_cache_key(*parts: object) -> str:
-    """A hash of all that decides what an asset makes. Equal keys make equal things, so nothing is made twice."""
+    """A hash of everything that decides an asset's content: equal keys, equal content."""
     return hashlib.sha256("\n".join(str(part) for part in parts).encode()).hexdigest()[:32]
 
 
@@ -44,7 +44,7 @@ def _file_of(module: str) -> Path:
 
 @cache
 def _read(file: Path) -> tuple[str, list[str]]:
-    """A module's code, and what it may import of this package."""
+    """A module's code, and the names that it imports."""
     code = _WhatRuns().visit(ast.parse(file.read_text(encoding="utf-8")))
     imported = []
     for node in ast.walk(code):
@@ -55,7 +55,7 @@ def _read(file: Path) -> tuple[str, list[str]]:
 
 
 class _WhatRuns(ast.NodeTransformer):
-    """Takes out docstrings, and what is for type checkers alone."""
+    """Removes docstrings, and code for type checkers."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)

@@ -1,4 +1,4 @@
-"""Which workspace and credentials the vendor's own variables and configuration file name."""
+"""The workspace and credentials from Databricks' variables and configuration file."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ if TYPE_CHECKING:
     from databricks.sdk.config import Config
 
 HTTP_SECONDS = 10
-"""How long an answer is waited for."""
+"""How long to wait for an answer."""
 
 
 def databricks_config(profile: str | None = None, retry_seconds: int = 1) -> Config:
     """The workspace, credentials and compute that a profile or the ``DATABRICKS_…`` variables name.
 
-    A workspace that does not answer is no error here: the credentials are not tried.
+    A workspace that does not answer is not an error here: the credentials are not tried.
 
     Args:
-        profile: of the configuration file. Default: the variables, then the file's own default.
-        retry_seconds: how long a workspace that does not answer is asked again.
+        profile: of the configuration file. Default: the variables, then the file's default profile.
+        retry_seconds: how long later requests are retried while the workspace does not answer.
 
     Raises:
-        ValueError: no credentials are named, with the vendor's reason.
+        ValueError: no credentials are configured, with Databricks' reason.
     """
     from databricks.sdk.config import Config
 

@@ -1,4 +1,4 @@
-"""What led to an error, and what is wrong with a value."""
+"""Causes of errors, and validation errors in plain lines."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, then the one that it was raised from or while, and so on to the innermost."""
+    """An error, then its cause or context, and so on to the innermost."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """The innermost error: the one that all others were raised from or while."""
+    """The innermost cause or context of an error."""
     *_, innermost = causes(error)
     return innermost
 
@@ -45,7 +45,7 @@ def describe_problems(error: ValidationError, prefix: str = "") -> list[str]:
 
 
 def shorten(value: object) -> str:
-    """A value as it is shown in an error: never longer than a line, whatever it holds."""
+    """A value as errors show it: never longer than a line."""
     brief = reprlib.Repr()
     brief.maxstring = brief.maxother = 100
     return brief.repr(value)

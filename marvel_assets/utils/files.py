@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all, also where a process is killed."""
+"""Atomic files, and temporary folders that are removed even if their process is killed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ TEMPORARY_PREFIX = ".unfinished-"
 
 
 def list_files(folder: Path, pattern: str) -> list[Path]:
-    """The files of a folder whose names match a pattern, by name; none where there is no such folder.
+    """The files of a folder whose names match a pattern, sorted; none if there is no such folder.
 
     Raises:
-        OSError: the folder can't be read; ``Path.glob`` would take it for an empty one.
+        OSError: the folder can't be read, which ``Path.glob`` ignores.
     """
     try:
         return sorted(path for path in folder.iterdir() if path.match(pattern))
@@ -25,9 +25,9 @@ def list_files(folder: Path, pattern: str) -> list[Path]:
 
 @contextmanager
 def temporary_folder(parent: Path) -> Iterator[Path]:
-    """A folder of this process's own, gone when the block ends.
+    """A new folder, removed when the block ends.
 
-    The system releases the lock beside it when its owner dies; the next process to come along removes what it left.
+    If the process is killed, the system releases the lock beside the folder, and the next caller removes both.
     """
     import filelock
 
@@ -49,7 +49,7 @@ def remove_abandoned_folders(parent: Path) -> None:
     import filelock
 
     for lock in list_files(parent, f"{TEMPORARY_PREFIX}*.lock"):
-        # Whoever is about to hold a lock that is removed here notices, and makes it anew.
+        # A process that waits for a lock file which is removed here creates it again.
         with suppress(filelock.Timeout), filelock.FileLock(lock).acquire(timeout=0):
             shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
             lock.unlink(missing_ok=True)
@@ -57,10 +57,10 @@ def remove_abandoned_folders(parent: Path) -> None:
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
-    """A path to write to; it takes the target's place when the block ends well, and is gone when it doesn't.
+    """A path to write to; it replaces the target if the block succeeds, and is removed if it fails.
 
     Raises:
-        OSError: naming the target, which the system does not do where a write fails, as on a full disk.
+        OSError: naming the target, also where the system names no file, as on a full disk.
     """
     with temporary_folder(target.parent) as folder:
         unfinished = folder / target.name

@@ -1,4 +1,4 @@
-"""Which commit of this project runs."""
+"""The commit and branch of the checkout."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ UNKNOWN = "unknown"
 
 
 def head_of(checkout: Path) -> tuple[str, str]:
-    """The commit and the branch of a checkout; both are "unknown" where it is not a repository of its own.
+    """The commit and the branch of a checkout; both "unknown" if it is not the root of a Git repository.
 
-    The commit of a checkout that has changed since, untracked files included, ends in ``-dirty``.
+    With uncommitted changes or untracked files the commit ends in ``-dirty``.
     """
     try:
         return _head_of(checkout)
@@ -43,5 +43,5 @@ def _git(checkout: Path, *arguments: str) -> str:
 
 @cache
 def _warn(message: str) -> None:
-    """Once in a process: the tags are collected several times in a run."""
+    """Warn once per process: a run collects the tags several times."""
     logging.getLogger(__name__).warning(message)

@@ -1,4 +1,4 @@
-"""Locks between processes of one machine. The system releases the locks of a process that died."""
+"""Locks between processes on one machine. The system releases the locks of a process that died."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECONDS = 3600
-"""How long to wait for another process: as long as a fit may take."""
+"""How long to wait for another process, which may be fitting."""
 
 
 @contextmanager
@@ -21,8 +21,8 @@ def exclusive(locks: Path, name: str) -> Iterator[None]:
     """Do what only one process may do at a time.
 
     Args:
-        locks: folder of the lock files; created where there is none.
-        name: what is guarded; a part of the file's name.
+        locks: folder of the lock files; created if missing.
+        name: what is guarded; part of the file's name.
 
     Raises:
         TimeoutError: another process has held the lock for an hour.
@@ -35,7 +35,7 @@ def exclusive(locks: Path, name: str) -> Iterator[None]:
 
 
 def home_id(locks: Path) -> str:
-    """A name of the lock folder that no other machine has, made at the first call."""
+    """A unique id of the home, created at the first call."""
     file = locks / "home-id"
     if not file.exists():
         with exclusive(locks, "home-id"):

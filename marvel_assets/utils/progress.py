@@ -1,4 +1,4 @@
-"""How far a step is, for a person who waits for it."""
+"""Progress lines of long steps."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ SECONDS = 10.0
 
 
 class Progress:
-    """Reports every ten seconds how much is done, and how long the rest will take where its size is known.
+    """Reports every ten seconds how much is done and, if the total is known, how long the rest will take.
 
     Args:
-        report: takes a line.
+        report: called with each line.
         what: is counted, such as ``trees``.
-        total: how many there will be; None where that is unknown.
-        clock: seconds that only ever go on.
+        total: how many there will be; None if unknown.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Progress:
         self._started = self._last = clock()
 
     def __call__(self, done: int) -> None:
-        """Note that so many are done."""
+        """Report that ``done`` are done, unless the last report was just now."""
         now = self._clock()
         if now - self._last < SECONDS:
             return

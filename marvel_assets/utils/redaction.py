@@ -1,4 +1,4 @@
-"""Texts made safe to show: without secrets, and without effect where a person reads them."""
+"""Removes secrets from texts, and escapes them for logs, terminals and Markdown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PUBLIC_CONNECT_PARAMETERS = frozenset(
 _SECRET_KEY = re.compile(
     r"secret|password|passwd|token|credential|access[._-]?key|account[._-]?key|sas[._-]", re.IGNORECASE
 )
-"""The settings that Spark itself redacts, and those of storage clients."""
+"""Settings that Spark redacts, and those of storage clients."""
 
 _CREDENTIALS = re.compile(r"://[^/\s@]*@")
 _MARKDOWN_SYNTAX = re.compile(r"[\\`*\[\]<>&|~$@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.", re.IGNORECASE)
@@ -44,11 +44,11 @@ def redact_url(url: str) -> str:
 
 
 def address_problem(address: str, secrets_belong_in: str, schemes: Collection[str] = WEB_SCHEMES) -> str | None:
-    """Why an address can't be used where pages and logs show it, in words that don't repeat it.
+    """Why an address can't be used, since pages and logs will show it; None if it can. The text doesn't repeat it.
 
     Args:
         address: a URL from a variable; the text continues a sentence that begins with the variable's name.
-        secrets_belong_in: the variables that a name, a password or a token should be put into.
+        secrets_belong_in: the variables for a user name, password or token.
         schemes: those that are accepted.
     """
     expected = f"is not an address such as https://server:8080 ({', '.join(sorted(filter(None, schemes)))})."
@@ -58,7 +58,7 @@ def address_problem(address: str, secrets_belong_in: str, schemes: Collection[st
         is_odd = parts.port == 0 or (is_web and not re.fullmatch(r"[\w.:-]+", parts.hostname or ""))
     except ValueError:  # a bracket that is never closed, a port that is not a number
         return expected
-    # A database's user, or a container in its place, may be shown; a web server's may be a token.
+    # The user of a database may be shown, and so may a storage container there; a web server's may be a token.
     if parts.password is not None or ("@" in address and (is_web or not parts.scheme)):
         return f"holds a password, which would be shown; put it into {secrets_belong_in}."
     if parts.query or parts.fragment:
@@ -67,7 +67,7 @@ def address_problem(address: str, secrets_belong_in: str, schemes: Collection[st
 
 
 def connect_url_problem(url: str) -> str | None:
-    """What may be secret in the address of a Spark Connect server, in words that don't repeat it."""
+    """Why the address of a Spark Connect server may hold a secret; None if not. The text doesn't repeat it."""
     address, *parameters = url.split(";")
     if PUBLIC_CONNECT_PARAMETERS.issuperset(part.partition("=")[0] for part in parameters) and not {"@", "?"} & {
         *address
@@ -75,18 +75,18 @@ def connect_url_problem(url: str) -> str | None:
         return None
     return (
         "may hold a password or token, which would be shown in logs and pages; put a token into "
-        "SPARK_CONNECT_AUTHENTICATE_TOKEN. Expected sc://host:port, with none but these parameters: "
+        "SPARK_CONNECT_AUTHENTICATE_TOKEN. Expected sc://host:port, with no parameters but these: "
         f"{', '.join(sorted(PUBLIC_CONNECT_PARAMETERS))}."
     )
 
 
 def may_hold_secret(key: str, value: str) -> bool:
-    """Whether a setting of Spark may hold a secret, by its name or by a URL with a password in its value."""
+    """Whether a Spark setting may hold a secret, by its name or by a URL with credentials in its value."""
     return bool(_SECRET_KEY.search(key) or _CREDENTIALS.search(value))
 
 
 def escape_control(text: str) -> str:
-    r"""For logs, errors and terminals: what can't be printed becomes Python's escape for it, such as ``\n``.
+    r"""For logs, errors and terminals: unprintable characters become Python's escapes, such as ``\n``.
 
     >>> escape_control("red\x1b[31m")
     'red\\x1b[31m'
@@ -97,14 +97,14 @@ def escape_control(text: str) -> str:
 
 
 def sanitize_label(name: str) -> str:
-    """For sentences that are shown as text here and as Markdown there: signs that no name needs become a dot."""
+    """For sentences that are shown both as text and as Markdown: characters that may be Markdown become a dot."""
     return _NOT_IN_LABELS.sub("·", name[:MAX_NAME_LENGTH])
 
 
 def escape_markdown(text: str) -> str:
-    """For Markdown within a line or a table's cell: a text that is shown letter by letter.
+    """For Markdown within a line or a table's cell: the text is shown literally.
 
-    What could begin a tag, a link, a picture, code, a formula or the next cell becomes a character reference. Unlike a
-    backslash, it is read the same by every kind of Markdown, and by HTML.
+    Characters that could begin a tag, a link, an image, code, a formula or the next cell become character references.
+    Unlike backslashes, every Markdown renderer and HTML understand them.
     """
     return _MARKDOWN_SYNTAX.sub(lambda sign: f"&#{ord(sign[0])};", escape_control(text))

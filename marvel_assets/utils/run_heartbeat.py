@@ -1,4 +1,4 @@
-"""Which runs are at work on this machine: each holds a lock under its id, which the system releases when it dies."""
+"""Heartbeats of the runs on this machine: each run holds a lock, which the system releases when its process dies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def heartbeat(locks: Path, run_id: str) -> Iterator[None]:
-    """Show all processes of this machine that a run is at work, until the outermost block ends or its process dies."""
+    """Mark a run as running until the outermost block ends or its process dies."""
     import filelock
 
     file = _file(locks, run_id)
@@ -28,12 +28,12 @@ def heartbeat(locks: Path, run_id: str) -> Iterator[None]:
 
 
 def is_running(locks: Path, run_id: str) -> bool | None:
-    """Whether the process of a run is alive; None where the run has left no heartbeat, or it was removed."""
+    """Whether the process of a run is alive; None if the run has no heartbeat."""
     import filelock
 
     file = _file(locks, run_id)
     try:
-        file.stat()  # raises where the folder can't be read, which Path.exists would take for no file
+        file.stat()  # raises if the folder can't be read, which Path.exists ignores
         with filelock.FileLock(file).acquire(timeout=0):
             return False
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""YAML settings files: a repeated key or an alias is an error that names its place."""
+"""YAML settings files in which a repeated key or an alias is an error."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses aliases, which no setting needs, and repeated keys: PyYAML keeps the last."""
+    """Refuses aliases, which no setting needs, and repeated keys, of which PyYAML takes the last."""
 
     def fetch_alias(self) -> None:
-        raise yaml.scanner.ScannerError(None, None, "found an alias; write out what it stands for", self.get_mark())
+        raise yaml.scanner.ScannerError(None, None, "found an alias; write out its value", self.get_mark())
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
         keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
@@ -30,7 +30,7 @@ def read_yaml(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
 
     Raises:
         OSError: the file can't be read.
-        ValueError: it is not such a file; the text says what is wrong, and where.
+        ValueError: it isn't valid; the text says what is wrong, and where.
     """
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506 - accepts less than safe

@@ -1,6 +1,6 @@
-"""uv's settings for this machine: where it may keep its cache, whom it trusts, and which package index pip uses.
+"""uv's settings for this machine: its cache, the system's certificates, and pip's package indexes.
 
-Needs nothing but the standard library: ``tools/bootstrap.py`` imports it before anything is installed.
+Needs only the standard library: ``tools/bootstrap.py`` imports it before anything is installed.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ FROM_PIP = {
     "cert": ("SSL_CERT_FILE", " "),
     "proxy": ("ALL_PROXY", " "),
 }
-"""pip's settings, and for each uv's variable and what separates several values."""
+"""For each of pip's settings, uv's variable and the separator between values."""
 
 PRECEDENCE = ("global", "install", ":env:")
-"""pip's sections, the one that wins last."""
+"""pip's sections; the last one wins."""
 
 
 def uv_settings(python: Path, cache: Path) -> dict[str, str]:
-    """Environment variables for uv, where this process has not set them itself.
+    """Environment variables for uv, without those that are set already.
 
     Args:
         python: an interpreter with pip, whose configuration is read.
-        cache: used where the user's cache folder can't be written to.
+        cache: used if the user's cache folder isn't writable.
     """
     settings = _pip_settings(python)
     if _has_system_certificates():
@@ -54,17 +54,17 @@ def _pip_settings(python: Path) -> dict[str, str]:
         for key, (variable, separator) in FROM_PIP.items()
         if (section, key) in given
     }
-    # pip takes the best version of all its indexes, uv by default those of the first that knows the package.
+    # pip takes the best version of all its indexes, uv by default only those of the first index with the package.
     return settings | ({"UV_INDEX_STRATEGY": "unsafe-best-match"} if "UV_INDEX" in settings else {})
 
 
 def _has_system_certificates() -> bool:
-    """Whether the system has a store; uv with an empty one would trust no certificate."""
+    """Whether the system has certificates; with an empty store uv would trust none."""
     paths = ssl.get_default_verify_paths()
     return bool(paths.cafile or (paths.capath and os.listdir(paths.capath)))  # noqa: PTH208
 
 
 def _is_writable(folder: Path) -> bool:
-    """Whether a folder can be written to, or made."""
+    """Whether a folder can be written to, or created."""
     existing = next(place for place in (folder, *folder.parents) if os.path.exists(place))  # noqa: PTH110
     return os.access(existing, os.W_OK | os.X_OK)

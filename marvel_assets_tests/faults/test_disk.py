@@ -237,4 +237,4 @@ def test_a_source_that_may_not_be_read_is_named(tmp_path: Path):
 
     # then
     source.parent.chmod(0o755)
-    assert f"SourceError: {source}: can't be looked at: Permission denied. Let this user read it" in done.stderr
+    assert f"SourceError: {source}: can't be opened: Permission denied. Give this user read permission" in done.stderr

@@ -46,7 +46,7 @@ def test_the_fingerprint_is_that_of_the_default_where_no_source_is_named(sources
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        (None, "MARVEL_SOURCE is not set, and the data set marvel_wikia_2014 has no source of its own"),
+        (None, "MARVEL_SOURCE is not set, and the data set marvel_wikia_2014 has no default source"),
         ("generated", "The data set marvel_wikia_2014 has no generator"),
     ],
 )

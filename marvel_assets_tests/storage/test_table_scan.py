@@ -97,5 +97,5 @@ def test_a_table_that_only_a_catalog_knows_is_refused_with_the_way_out(tmp_path:
     tables = Tables(warehouse=str(tmp_path), locks=str(tmp_path), provenance=str(tmp_path))
 
     # then
-    with pytest.raises(TableNotFoundError, match=r"`c`\.`s`\.`t` is known to the catalog .* fit in one process"):
+    with pytest.raises(TableNotFoundError, match=r"`c`\.`s`\.`t` is a table in the catalog .* fit in one process"):
         tables.scan_at("`c`.`s`.`t`", 0, COLUMNS)

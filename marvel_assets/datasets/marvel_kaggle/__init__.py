@@ -125,7 +125,7 @@ DATASET = Dataset(
     ),
     default_source="generated",
     limits=(
-        "Heights and weights are missing for most, three of four are alive, and F1 alone rewards calling everybody "
+        "Heights and weights are missing for most, three of four are alive, and F1 alone rewards calling every one "
         "alive: look at ROC AUC, balanced accuracy and log loss. It knows fiction only; it says nothing about people."
     ),
 )

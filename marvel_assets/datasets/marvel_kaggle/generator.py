@@ -1,7 +1,7 @@
 """Synthetic characters with the source's columns and data-quality problems, whose survival can be learned.
 
-Nothing of the real table is in here. All randomness comes from one PCG64 stream, and all arithmetic is on integers or
-by the four basic operations, so that no machine's exponential or logarithm can turn one character's fate.
+Nothing here comes from the real table. All randomness is one PCG64 stream, and all arithmetic is on integers or one of
+the four basic operations: ``exp`` and ``log`` differ in the last bit between machines.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def generate(rows: int, seed: int) -> pd.DataFrame:
     """Invent characters.
 
     Args:
-        rows: how many, at least 1. A table of n rows is not the beginning of one of more.
+        rows: how many, at least 1. A smaller table is not the beginning of a larger one.
         seed: any integer from 0. The same rows and seed give the same table, in any process and on any machine.
 
     Returns:
-        The source's columns in the source's order, its rows by name; all cells are text, as they stand in
-        the CSV: heights in metres, weights in kilograms, missing cells empty.
+        The source's columns in the source's order, rows sorted by name; all cells are text, as in the CSV: heights in
+        metres, weights in kilograms, missing cells empty.
     """
     import numpy as np
     import pandas as pd
@@ -156,7 +156,7 @@ def _pages(rng: np.random.Generator, universe: Texts, universe_code: Integers) -
 
 
 def _listed(rng: np.random.Generator, parts: Sequence[str], rows: int) -> Texts:
-    """One to three different parts a cell, with semicolons between them; (rows,)."""
+    """One to three different parts per cell, with semicolons between them; (rows,)."""
     import numpy as np
 
     place = rng.integers(0, len(parts), rows, dtype=np.int64)
@@ -171,7 +171,7 @@ def _listed(rng: np.random.Generator, parts: Sequence[str], rows: int) -> Texts:
 
 
 def _measures(rng: np.random.Generator, hundredths: tuple[int, int], unparseable: Sequence[str], rows: int) -> Texts:
-    """Decimal numbers between two bounds (in hundredths of the unit), and now and then free text; (rows,)."""
+    """Decimal numbers between two bounds (in hundredths of the unit), a few replaced by free text; (rows,)."""
     import numpy as np
 
     low, high = hundredths
@@ -184,7 +184,7 @@ def _measures(rng: np.random.Generator, hundredths: tuple[int, int], unparseable
 
 
 def _with_missing_markers(rng: np.random.Generator, cells: Texts) -> Texts:
-    """The cells, some of the empty ones with a text that stands for 'missing'; (rows,)."""
+    """The cells, some of the empty ones replaced by a text that means 'missing'; (rows,)."""
     import numpy as np
 
     markers = np.array(values.MISSING_MARKERS, dtype=object)

@@ -1,4 +1,4 @@
-"""What the cells of invented characters may hold, how often, and what it does to the odds of being alive."""
+"""The values of invented characters' cells, how frequent each is, and its factor of the odds of being alive."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 
 class Choice(NamedTuple):
-    """What a cell may hold.
+    """A value of a cell.
 
     Attributes:
         text: the cell; empty where it is missing.
-        percent: how many of 100 rows hold it.
-        odds: what it multiplies the odds of being alive by. With factors of odds a logistic model needs no logarithm.
+        percent: of the rows.
+        odds: factor of the odds of being alive. With factors a logistic model needs no logarithm.
     """
 
     text: str
@@ -29,7 +29,7 @@ IDENTITIES = (
     Choice("Known to Authorities", 0.4),
     Choice("No Dual Identity", 0.2),
 )
-"""The last two are not accepted: rejecting rows for their identity must have something to do."""
+"""The last two are not accepted, so that some rows are rejected for their identity."""
 
 GENDERS = (
     Choice("", 4, 2.4),
@@ -40,7 +40,7 @@ GENDERS = (
     Choice("Fluid (shape-changer)", 0.2),
     Choice('"Neither"', 0.1),
 )
-"""Free text is rare, and holds 'Male' as a part: only the whole cell may count."""
+"""Some free text contains 'Male': only the whole cell may match."""
 
 MARITAL_STATUSES = (
     Choice("", 59, 1.3),
@@ -52,7 +52,7 @@ MARITAL_STATUSES = (
     Choice("Divorced", 0.4),
     Choice("Separated", 0.3),
 )
-"""'Widow' is to be mended; the two after it are to be rejected."""
+"""'Widow' is corrected by the rules; rows with the two after it are rejected."""
 
 SPECIES = ("Ulvaran", "Quorrish", "Mersk", "Tölvian", "Ishkari", "Drûn", "Pelagon", "Ovarri", "Zémite", "Kaldrun")
 CONDITIONS = (
@@ -64,7 +64,7 @@ CONDITIONS = (
     Choice("; Mutant", 0.9, 0.4),
     Choice(" by magic", 0.6, 0.5),
 )
-"""Species with conditions are the free text: nearly every one of them rare, some with a word that a rule looks for."""
+"""Combined with species they are free text: each is rare, and some contain a word that a rule looks for."""
 
 ORIGINS = (
     Choice("", 18, 1.9),
@@ -94,7 +94,7 @@ ORIGINS = (
         for condition in CONDITIONS
     ),
 )
-"""Every rule of the column has its match, alone and where an earlier rule must win; magic costs lives."""
+"""Every rule of the column has a match, alone and where an earlier rule must win."""
 
 ODD_FATES = (
     Choice("Alive (in exile)", 45),
@@ -104,43 +104,43 @@ ODD_FATES = (
     Choice("", 5),
 )
 ODD_FATE_RATE = 0.003
-"""Rare, as in the source; most of them begin with 'Alive', so that only the whole cell may count."""
+"""Rare, as in the source. Most begin with 'Alive': only the whole cell may match."""
 
 MAIN_UNIVERSE = Choice("Earth-616", 33.3, 1.1)
 MISSING_UNIVERSE = Choice("", 0.5)
 FREQUENT_UNIVERSES, FREQUENT_UNIVERSES_PERCENT = 40, 20.0
 """Enough rows each to keep their names under the rule of 50, at 92,000 rows."""
 RARE_UNIVERSES, RARE_UNIVERSE_ODDS = 6000, 0.8
-"""What is left of the rows falls on these, far below 50 each: together the largest category, 'Other'."""
+"""They share the remaining rows, far below 50 each: together the largest category, 'Other'."""
 UNIVERSE_ODDS = (0.25, 0.6, 1.0, 1.8, 4.0)
-"""Taken in turn by the frequent ones: some universes end well, some badly, and their names must be kept to tell."""
+"""Assigned to the frequent universes in a cycle: survival depends on the universe, so its name must be kept."""
 
 TEAM_RATE, TEAM_ODDS = 0.52, 0.5
-"""Teams go where the danger is; a flag that half of the rows hold carries much of what can be learned."""
+"""Team members are less likely to be alive; half of the rows have the flag, so that it matters to the model."""
 HEIGHT_RATE, WEIGHT_RATE, MEASURED_ODDS = 0.06, 0.05, 0.4
-"""Whoever is weighed has been measured too: the more is known of a character, the likelier its end is."""
+"""Every row with a weight has a height. Both are informative: such characters are less likely to be alive."""
 CREATORS_RATE = 0.99
-"""Nearly every page credits somebody; nothing is learned from it."""
+"""Nearly every row has creators; they are not a feature."""
 
 GIANT_RATE, GIANT_HEIGHT = 0.02, "304.8"
-"""Of the heights. True as far as anybody knows: nothing may cut it off."""
+"""Of the heights. The source has it too: cleaning must not clip it."""
 UNPARSEABLE_RATE = 0.02
 UNPARSEABLE_HEIGHTS = ("Varies", "1,85", "6 ft", "~2.1", "1.9 m")
 UNPARSEABLE_WEIGHTS = ("Varies", "90,5", "210 lbs", "~80", "1_000")
-"""Of the heights and the weights: what a careless cast reads differently on each engine."""
+"""Of the heights and weights: texts that the engines' casts read differently."""
 
 MISSING_MARKERS = ("N/A", "None", "NULL", "nan")
 MISSING_MARKER_RATE = 0.01
-"""Of the missing cells: enough that a reader who takes only the empty cell as missing shows."""
+"""Of the missing cells: enough to show a reader that takes only empty cells as missing."""
 MISSING_ID_RATE = 0.0005
 """A few, since a row without an id can't be used."""
 REPEATED_ID_RATE = 0.002
-"""A page listed twice, with other cells the second time: which row is kept makes a difference."""
+"""A repeated id has other cells the second time: it matters which row is kept."""
 
 NAMES_PER_ROW = 0.8
-"""Fewer names than rows, and some far more wanted than others: one hero lives in a hundred universes."""
+"""Fewer names than rows, some far more frequent than others: one name occurs in many universes."""
 SECOND_PART_RATE = 0.35
-"""Of the cells that list several: another team or creator follows, and after that perhaps a third."""
+"""Chance that a cell lists a second team or creator, and then a third."""
 
 STARTS = ("Arv", "Bresk", "Célu", "Dral", "Évo", "Fenth", "Ghor", "Ilm", "Jask", "Kov", "Lurr", "Mýr", "Nesk", "O'Dre",
           "Prov", "Quel", "Ravsk", "Sørl", "T'Vel", "Ulth", "Vrax", "Wend", "Yss", "Zhul")  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a kind of classifier has to say for itself."""
+"""The interface of the kinds of classifier."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     """Of scikit-learn's protocol; each kind knows its own class."""
 
 DIGITS = 3
-"""Of a parameter that is a fraction: what a search tries is what is written into the configuration."""
+"""Significant digits of a fractional parameter: a search tries the value that is written into the configuration."""
 
 
 class Estimator(BaseModel, ABC):
-    """The arguments of one kind of classifier, which fits trees one after the other; those left out keep its defaults.
+    """The arguments of one kind of boosted trees; arguments that are left out keep the classifier's defaults.
 
     Attributes:
         kind: its name in the project's configuration.
         classifier_name: of its class.
-        trees_argument: the argument that bounds the number of trees.
+        trees_argument: the argument that limits the number of trees.
         library: the distribution whose version decides a fit.
-        trusted_types: what skops may construct when it loads a fitted classifier, beyond what it trusts by itself.
-        importance_label: what ``importances`` are.
-        explains: whether ``contributions`` can be had.
+        trusted_types: what skops may construct when it loads a fitted classifier, besides what it trusts by default.
+        importance_label: the unit of ``importances``.
+        explains: whether it has ``contributions``.
         distributes: whether several processes can fit it together.
-        takes_empty_columns: whether it fits where a feature is missing in all rows.
+        takes_empty_columns: whether it can be fitted if a feature is missing in all rows.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -56,7 +56,7 @@ class Estimator(BaseModel, ABC):
 
     @property
     def max_trees(self) -> int:
-        """The most trees that a fit grows."""
+        """The maximum number of trees."""
         return int(getattr(self, self.trees_argument))
 
     @abstractmethod
@@ -66,11 +66,11 @@ class Estimator(BaseModel, ABC):
     @staticmethod
     @abstractmethod
     def fit_arguments(classifier: Classifier, categories: Sequence[str]) -> dict[str, Any]:
-        """What ``fit`` is called with so that it treats the codes in these columns as names, with -1 for missing."""
+        """Arguments of ``fit`` that make it treat the codes in these columns as categories, with -1 as missing."""
 
     @staticmethod
     def progress_arguments(report: Callable[[int], None]) -> dict[str, Any]:  # noqa: ARG004
-        """What ``fit`` is called with so that it reports how many trees are grown; nothing where it can't."""
+        """Arguments of ``fit`` that make it report the number of trees so far; none if it can't."""
         return {}
 
     @classmethod
@@ -88,14 +88,14 @@ class Estimator(BaseModel, ABC):
         Args:
             classifier: of ``build``, unfitted; it is fitted.
             train: features and target.
-            validation: the same of rows held out.
-            rounds: no more trees are grown after so many without a smaller log loss.
-            categories: as ``fit_arguments`` takes them.
+            validation: the same for the held-out rows.
+            rounds: stop after so many trees without a smaller log loss.
+            categories: as in ``fit_arguments``.
         """
 
     @abstractmethod
     def suggest(self, trial: optuna.Trial, *, trees: bool) -> Self:
-        """The arguments that a search tries next, ``trees`` among them or not; others stay as they are."""
+        """A copy with the arguments that the trial suggests; ``trees``: whether their number is one of them."""
 
     @staticmethod
     @abstractmethod
@@ -104,7 +104,7 @@ class Estimator(BaseModel, ABC):
 
     @staticmethod
     def predict_arguments(threads: int) -> dict[str, Any]:  # noqa: ARG004
-        """What ``predict`` is called with so that it uses these threads; nothing where it uses all cores by itself."""
+        """Arguments of ``predict`` that make it use these threads; none if it uses all cores by itself."""
         return {}
 
     @staticmethod
@@ -115,16 +115,16 @@ class Estimator(BaseModel, ABC):
         rows: pd.DataFrame,
         **arguments: Any,  # noqa: ANN401
     ) -> npt.NDArray[np.float64]:
-        """The probabilities of class 1 by the first so many trees alone, in rising order: (n, steps)."""
+        """The probabilities of class 1 with only the first trees, for each number of trees in ``steps``: (n, steps)."""
 
     @staticmethod
     @abstractmethod
     def importances(classifier: Classifier, rows: pd.DataFrame, target: pd.Series) -> Mapping[str, float]:
-        """How much each feature matters to a fitted classifier, by name, on encoded rows that it has not seen."""
+        """How important each feature is to a fitted classifier, by name, on encoded test rows."""
 
     @staticmethod
     def contributions(classifier: Classifier, rows: pd.DataFrame, **arguments: Any) -> npt.NDArray[np.float64]:  # noqa: ANN401, ARG004
-        """What each feature adds to the raw score of each encoded row, and the base value: (n, features + 1).
+        """Contributions of each feature to the raw score of each encoded row, and the base value: (n, features + 1).
 
         Raises:
             ValueError: this kind has no exact contributions.
@@ -136,5 +136,5 @@ class Estimator(BaseModel, ABC):
 
 
 def suggest_fraction(trial: optuna.Trial, name: str, low: float, high: float, *, log: bool = False) -> float:
-    """A fraction to be tried, rounded as it is written down."""
+    """A fraction that the trial suggests, rounded to ``DIGITS``."""
     return float(f"{trial.suggest_float(name, low, high, log=log):.{DIGITS}g}")

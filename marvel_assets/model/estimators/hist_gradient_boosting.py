@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
 IMPORTANCE_ROWS = 5000
-"""Rows whose cells are shuffled to see what a feature is worth: enough to rank ten features, and quick."""
+"""Rows for the permutation importance: enough to rank ten features, and quick."""
 
 
 class HistGradientBoosting(Estimator):
@@ -38,11 +38,11 @@ class HistGradientBoosting(Estimator):
     trees_argument = "max_iter"
     library = "scikit-learn"
     trusted_types = (
-        "functools.partial",  # of the next, where columns are categories
+        "functools.partial",  # of the next, if columns are categories
         "sklearn.utils.validation.check_array",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     )
-    importance_label = "log loss that shuffling it costs"
+    importance_label = "increase in log loss when shuffled"
     takes_empty_columns = False
 
     def build(self, threads: int) -> HistGradientBoostingClassifier:  # noqa: ARG002
@@ -67,7 +67,7 @@ class HistGradientBoosting(Estimator):
         classifier.set_params(early_stopping=True, n_iter_no_change=rounds, tol=0, scoring="loss")
         arguments = cls.fit_arguments(classifier, categories)
         classifier.fit(*train, X_val=validation[0], y_val=validation[1], **arguments)
-        # The first score is that of no tree at all.
+        # The first score is without trees.
         return max(1, int(classifier.validation_score_.argmax()))
 
     def suggest(self, trial: optuna.Trial, *, trees: bool) -> Self:
@@ -103,12 +103,12 @@ class HistGradientBoosting(Estimator):
     def importances(
         classifier: HistGradientBoostingClassifier, rows: pd.DataFrame, target: pd.Series
     ) -> Mapping[str, float]:
-        """How much larger the log loss is when a feature's cells are shuffled among the rows."""
+        """Permutation importance: the increase in log loss when a feature's cells are shuffled."""
         from sklearn.inspection import permutation_importance
         from threadpoolctl import threadpool_limits
 
         some = rows.sample(min(len(rows), IMPORTANCE_ROWS), random_state=0)
-        with threadpool_limits(1, user_api="openmp"):  # many small predictions, between which threads only wait
+        with threadpool_limits(1, user_api="openmp"):  # many small predictions, for which threads only cost time
             found = permutation_importance(
                 classifier, some, target.loc[some.index], scoring="neg_log_loss", random_state=0
             )

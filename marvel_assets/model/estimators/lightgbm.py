@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lightgbm import LGBMClassifier
 
 Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
-"""An integer that LightGBM can hold: 32 bits, signed."""
+"""LightGBM's integers have 32 bits, signed."""
 
 
 class LightGBM(Estimator):
@@ -53,7 +53,7 @@ class LightGBM(Estimator):
             **self.parameters,
             n_jobs=threads,
             deterministic=True,
-            force_row_wise=True,  # the other way LightGBM times both and may choose differently in each run
+            force_row_wise=True,  # otherwise LightGBM times both methods, and may choose differently in each run
             verbosity=-1,
         )
 
@@ -118,7 +118,7 @@ class LightGBM(Estimator):
     ) -> npt.NDArray[np.float64]:
         import numpy as np
 
-        raw = [  # each tree is asked once
+        raw = [  # each tree predicts once
             classifier.predict(rows, raw_score=True, start_iteration=start, num_iteration=step - start, **arguments)
             for start, step in pairwise([0, *steps])
         ]
@@ -126,7 +126,7 @@ class LightGBM(Estimator):
 
     @staticmethod
     def importances(classifier: LGBMClassifier, rows: pd.DataFrame, target: pd.Series) -> Mapping[str, float]:  # noqa: ARG004
-        """How much each feature's splits reduce the training loss, in shares of the whole."""
+        """Each feature's share of the total gain of all splits."""
         import numpy as np
 
         gain = classifier.booster_.feature_importance(importance_type="gain")
@@ -135,7 +135,7 @@ class LightGBM(Estimator):
 
     @staticmethod
     def contributions(classifier: LGBMClassifier, rows: pd.DataFrame, **arguments: Any) -> npt.NDArray[np.float64]:  # noqa: ANN401
-        """Exact SHAP values, which LightGBM computes itself."""
+        """Exact SHAP values, computed by LightGBM."""
         import numpy as np
 
         return np.asarray(classifier.predict(rows, pred_contrib=True, **arguments))

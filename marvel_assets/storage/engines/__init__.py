@@ -1,1 +1,1 @@
-"""The engines that make tables: DuckDB and Spark."""
+"""The engines that write tables: DuckDB and Spark."""

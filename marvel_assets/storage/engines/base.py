@@ -1,4 +1,4 @@
-"""The engine that makes tables: one interface for DuckDB and Spark."""
+"""The interface that DuckDB and Spark share."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ if TYPE_CHECKING:
     from marvel_assets.sources.base import Source
 
 TablePath = Path | str
-"""Where a Delta table is: in a folder, or (a text) under its three-level name in the catalog of the Spark session."""
+"""A Delta table's folder or, as a string, its three-level name in the catalog of the Spark session."""
 
 TABLE_PROPERTIES = {"delta.enableChangeDataFeed": "true", "delta.enableExpiredLogCleanup": "false"}
-"""Of every table that is created. Delta would by default delete commits that the clock calls a month old, and with them
-the way back to the versions that models were fitted on; a clock that is set forward makes all of them old."""
+"""Set on every new table. By default Delta deletes commits that are a month old by the clock, and with them the
+versions that models were fitted on; a clock that is set forward would delete all."""
 
 ROW_DIGEST = "row_digest"
-"""The column that a relation's fingerprint is made of; it is never written to a table."""
+"""The column that a relation's fingerprint is computed from; it is never written to a table."""
 
 
 class ChangesNotKeptError(LookupError):
-    """A table's change data feed does not reach back to where it was asked for."""
+    """A table's change data feed does not reach back to the requested version."""
 
 
 class ScratchSpaceError(RuntimeError):
-    """Neither memory nor the scratch folder holds what a step needs; the text names the folder."""
+    """A step's rows fit neither into memory nor into the scratch folder; the text names the folder."""
 
 
 class TableNotWrittenError(RuntimeError):
-    """A commit failed; the text names the table's place and the reason."""
+    """A commit failed; the text names the table's location and the reason."""
 
 
 class Content(NamedTuple):
-    """How many rows a relation has, and a hash of its columns and rows that leaves the rows' order out."""
+    """How many rows a relation has, and a hash of its columns and rows, regardless of the rows' order."""
 
     rows: int
     digest: str
@@ -50,7 +50,7 @@ class Content(NamedTuple):
 
 
 class EngineSession(ABC):
-    """One engine at work. Relations are known by name, and live as long as the session."""
+    """A session of one engine. Relations have names, and last as long as the session."""
 
     @abstractmethod
     def read_source(self, source: Source, into: str) -> None:
@@ -58,7 +58,7 @@ class EngineSession(ABC):
 
     @abstractmethod
     def read_table(self, location: TablePath, version: int, into: str) -> None:
-        """Make one version of a Delta table known by a name.
+        """Give one version of a Delta table a name.
 
         Raises:
             TableNotFoundError: there is no such version, or a file of it is missing or broken.
@@ -66,29 +66,29 @@ class EngineSession(ABC):
 
     @abstractmethod
     def read_changes(self, location: TablePath, first: int, last: int, into: str) -> None:
-        """Make the change data feed of some versions of a table known by a name, with ``_change_type``.
+        """Give the change data feed of a table's versions ``first`` to ``last`` a name, with ``_change_type``.
 
         Raises:
-            ChangesNotKeptError: the table keeps no such feed, or no longer for these versions.
+            ChangesNotKeptError: the table has no such feed, or no longer for these versions.
         """
 
     @abstractmethod
     def score(self, relation: str, model: Path, into: str) -> None:
-        """Add what the custom model answers for each row: ``prediction`` in words, and ``probability``.
+        """Add the custom model's answer for each row: ``prediction``, its label, and ``probability``.
 
         Args:
             relation: rows with the model's features.
-            model: folder of the model's files, as they were checked: nothing is fetched anew.
+            model: folder of the model's files, already downloaded and verified.
             into: the name of the result.
         """
 
     @abstractmethod
     def create_table_as(self, statement: str, into: str) -> None:
-        """Run a SELECT once and keep its rows under a name."""
+        """Run a SELECT once, and store its rows under a name."""
 
     @abstractmethod
     def create_view(self, statement: str, into: str) -> None:
-        """Give a SELECT a name. It is run where the name is read: for what is read once, or nearly free to make."""
+        """Give a SELECT a name. It runs each time the name is read: for results that are read once, or are cheap."""
 
     @abstractmethod
     def fetchall(self, statement: str) -> list[tuple[object, ...]]:
@@ -113,9 +113,9 @@ class Engine(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
     """A resource that opens sessions of DuckDB or Spark."""
 
     def problems(self) -> list[str]:
-        """What a session would lack; nothing where it runs in this process."""
+        """What a session still lacks, one sentence each; nothing for an engine in this process."""
         return []
 
     @abstractmethod
     def session(self) -> AbstractContextManager[EngineSession]:
-        """A session of its own for each step."""
+        """A new session, one per step."""

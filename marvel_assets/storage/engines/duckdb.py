@@ -1,4 +1,4 @@
-"""DuckDB makes the rows, delta-rs writes them: no JVM, no server."""
+"""DuckDB computes the rows, delta-rs writes them: no JVM, no server."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ if TYPE_CHECKING:
 
 MAX_MEMORY = 600_000_000
 ALIKE_IN_FILES = frozenset({"string", "long", "integer", "double", "boolean"})
-"""Types of columns that every writer of Delta puts into Parquet in the same way."""
+"""Column types that every Delta writer stores in Parquet in the same way."""
 
 ROW_GROUP_SIZE = 32_768
-"""Of a Parquet file. What reads it works on as many groups at once as there are cores."""
+"""Rows per group of a Parquet file. Readers work on as many groups at once as there are cores."""
 
 
 class DuckDBEngine(Engine):
-    """DuckDB makes the rows in this process, and delta-rs writes them."""
+    """DuckDB computes the rows in this process, and delta-rs writes them."""
 
-    scratch: str = Field(description="Folder for what does not fit into memory while tables are made.")
+    scratch: str = Field(description="Folder for rows that do not fit into memory.")
     memory_limit: str | None = Field(
         default=None,
         description=(
-            "How much memory DuckDB takes before it moves rows to the scratch folder. Default: 600MB, or half of what "
-            "is free where that is less."
+            "How much memory DuckDB uses before it spills to the scratch folder. Default: 600MB, or half of the free "
+            "memory if that is less."
         ),
     )
 
@@ -73,7 +73,7 @@ class DuckDBEngine(Engine):
                 if isinstance(error, duckdb.IOException) and str(folder) not in str(error):
                     raise
                 raise ScratchSpaceError(
-                    f"{self.scratch}: the rows don't fit into {limit} of memory, and not beside it on that disk: "
+                    f"{self.scratch}: the rows fit neither into {limit} of memory nor on that disk: "
                     f"{str(error).splitlines()[0]} Free some space there, and run again."
                 ) from error
 
@@ -85,14 +85,14 @@ class DuckDBSession(EngineSession):
         self._connection = connection
 
     def read_source(self, source: Source, into: str) -> None:
-        """Insert the source batch by batch, so that it never stands in memory whole."""
+        """Insert the source batch by batch, so that it is never in memory as a whole."""
         progress, rows = Progress(dg.get_dagster_logger().info, "rows read"), 0
         for place, batch in enumerate(source.batches()):
             self._keep(batch, f"INSERT INTO {into}" if place else f"CREATE TABLE {into} AS")
             progress(rows := rows + batch.num_rows)
 
     def read_table(self, location: TablePath, version: int, into: str) -> None:
-        """Have DuckDB read the files where they alone are the rows; insert what delta-rs makes of them elsewhere."""
+        """Let DuckDB read the files if they alone define the rows; otherwise insert what delta-rs reads."""
         import duckdb
         from deltalake import DeltaTable
 
@@ -104,7 +104,7 @@ class DuckDBSession(EngineSession):
             self._keep(table.scan(), f"CREATE TABLE {into} AS")
 
     def _view_of_files(self, table: DeltaTable, into: str) -> bool:
-        """Whether the table's files, read for themselves, are its rows; then they are known by the name."""
+        """Create a view of the table's files, and return True, if they alone define its rows."""
         if (files := _files_that_are_the_rows(table)) is None:
             return False
         rows = self._connection.read_parquet(files, union_by_name=True)
@@ -126,7 +126,7 @@ class DuckDBSession(EngineSession):
         self._keep(changes, f"CREATE TABLE {into} AS")
 
     def score(self, relation: str, model: Path, into: str) -> None:
-        """Ask for the distinct rows, batch by batch and on every core, and find each row's answer by its features."""
+        """Score the distinct rows, batch by batch and on every core, and join the answers by the features."""
         import pyarrow as pa
 
         from marvel_assets.storage.engines.local_model import BATCH_ROWS, LocalModel
@@ -143,7 +143,7 @@ class DuckDBSession(EngineSession):
         self.create_view(served.answered_sql(relation, "answered"), into)
 
     def _keep(self, rows: object, into: str) -> None:
-        """Put Arrow's rows into a table."""
+        """Insert Arrow rows into a table."""
         self._connection.register("arrow_rows", rows)
         self._connection.execute(f"{into} SELECT * FROM arrow_rows")  # noqa: S608
         self._connection.unregister("arrow_rows")
@@ -188,15 +188,15 @@ class DuckDBSession(EngineSession):
             )
         except (DeltaError, OSError) as error:
             raise TableNotWrittenError(
-                f"{location}: the table can't be written: {error}. It is as it was, and can be read."
+                f"{location}: the table can't be written: {error}. It is unchanged, and can be read."
             ) from error
 
 
 def _files_that_are_the_rows(table: DeltaTable) -> list[str] | None:
-    """Patterns that each match one of the table's files, or None where more than the files says what the rows are.
+    """Patterns that each match one of the table's files, or None where the files alone don't define the rows.
 
     The first version of Delta's reader protocol has neither deletion vectors nor mapped columns; values of partition
-    columns stand in no file; and Spark's timestamps say in no file that they are of UTC.
+    columns are in no file; and Spark's timestamps aren't marked as UTC in the files.
     """
     from deltalake.schema import PrimitiveType
 
@@ -209,7 +209,7 @@ def _files_that_are_the_rows(table: DeltaTable) -> list[str] | None:
 
 
 def _in_utc(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
-    """The same instants in the one time zone that Delta stores; DuckDB hands them out in the machine's own."""
+    """The same instants in UTC, as Delta stores them; DuckDB returns them in the machine's time zone."""
     import pyarrow as pa
 
     fields = [

@@ -1,4 +1,4 @@
-"""A model that answers in this process, for an engine that hands it rows batch by batch."""
+"""The custom model in this process, for engines that score batch by batch."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_ROWS = 100_000
-"""How many rows are asked for at once."""
+"""How many distinct rows are scored at once."""
 
 
 class LocalModel:
-    """The custom model, asked for the distinct rows of its features: most characters share theirs with others."""
+    """The custom model, called with the distinct rows of its features: most characters share theirs with others."""
 
     def __init__(self, folder: Path) -> None:
         import mlflow
 
         loaded = mlflow.pyfunc.load_model(str(folder))
         self._features = loaded.metadata.get_input_schema().input_names()
-        # Unwrapped: MLflow would look at every cell, which takes longer than the answers.
+        # Unwrapped: MLflow's check of every cell takes longer than the predictions.
         self._wrapper = loaded.unwrap_python_model()
 
     def asked_sql(self, relation: str) -> str:
-        """The distinct rows of features in a relation."""
+        """The SELECT of a relation's distinct features."""
         return f"SELECT DISTINCT {', '.join(self._features)} FROM {relation}"  # noqa: S608 - names of the project
 
     def unanswered_sql(self, asked: str) -> str:
-        """No rows, with the columns that ``answer`` gives."""
+        """The SELECT of an empty relation with the columns that ``answer`` returns."""
         return f"SELECT *, '' AS prediction, CAST(0 AS DOUBLE) AS probability FROM {asked} LIMIT 0"  # noqa: S608
 
     def answer(self, asked: pa.Table) -> pa.Table:
@@ -43,6 +43,6 @@ class LocalModel:
         return rows.append_column("probability", pa.array(probabilities, pa.float64()))
 
     def answered_sql(self, relation: str, answered: str) -> str:
-        """The relation's rows, each with the answer to its features."""
+        """The SELECT of the relation's rows, each with the answer for its features."""
         is_asked = " AND ".join(f"{relation}.{name} IS NOT DISTINCT FROM {answered}.{name}" for name in self._features)
         return f"SELECT {relation}.*, prediction, probability FROM {relation} JOIN {answered} ON {is_asked}"  # noqa: S608

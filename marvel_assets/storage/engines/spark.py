@@ -1,4 +1,4 @@
-"""Spark SQL makes the rows, and Spark writes them: as many as a cluster holds."""
+"""Spark SQL computes the rows, and Spark writes them: as many as a cluster can hold."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ class SparkEngine(Engine):
     scratch: str | None = Field(
         default=None,
         description=(
-            "Folder that this process and Spark both see, for sources on their way into a table. Default: none is "
-            "shared, and the rows are sent through the session."
+            "Folder that this process and Spark share, for staging sources. Default: none, and the rows are sent "
+            "through the session."
         ),
     )
 
     def problems(self) -> list[str]:
-        """What the Spark session would lack."""
+        """What the Spark session still lacks."""
         return self.spark.problems()
 
     @contextmanager
     def session(self) -> Iterator[EngineSession]:
-        """The run's Spark session, with relations that end with the step."""
+        """The run's Spark session; its relations end with the step."""
         with ExitStack() as stack:
             shared = None
             if self.scratch is not None:
@@ -58,7 +58,7 @@ class SparkEngine(Engine):
 
 
 class SparkEngineSession(EngineSession):
-    """Relations are temporary views over rows that Spark keeps, spilling what memory does not hold."""
+    """Relations are temporary views over rows that Spark persists in memory, and on disk where they don't fit."""
 
     def __init__(self, spark: SparkSession, shared: Path | None) -> None:
         self._spark = spark
@@ -67,7 +67,7 @@ class SparkEngineSession(EngineSession):
         self._can_persist = True
 
     def close(self) -> None:
-        """Forget all relations, the latest first: a Connect server resolves a frame anew from the views it names."""
+        """Drop all relations, the latest first: a Connect server resolves a frame again from the views that it uses."""
         for name, frame in reversed(self._views.items()):
             if self._can_persist:
                 frame.unpersist()
@@ -75,18 +75,18 @@ class SparkEngineSession(EngineSession):
         self._views.clear()
 
     def read_source(self, source: Source, into: str) -> None:
-        """Read the source batch by batch, as every engine does: Spark's own CSV reader knows other quoting rules."""
+        """Read the source batch by batch, as every engine does: Spark's own CSV reader has other quoting rules."""
         if self._shared is not None:
             self._view(self._staged(source, self._shared / "source.parquet"), into)
         else:
-            self._keep(self._sent(source), into)  # else they would be sent each time that they are read
+            self._keep(self._sent(source), into)  # otherwise they would be sent again at each read
 
     def read_table(self, location: TablePath, version: int, into: str) -> None:
-        """Read the version; rows are kept, since the steps that follow read them more than once."""
+        """Read the version; rows are persisted, since later steps read them more than once."""
         self._keep(at(self._spark.read.option("versionAsOf", str(version)), location), into)
 
     def read_changes(self, location: TablePath, first: int, last: int, into: str) -> None:
-        """Read the feed; the look at its rows shows whether it is kept."""
+        """Read the feed, and count it: only that shows whether Delta still has it."""
         from pyspark.errors import PySparkException
 
         reader = self._spark.read.option("readChangeFeed", "true")
@@ -99,7 +99,7 @@ class SparkEngineSession(EngineSession):
             raise ChangesNotKeptError(f"{location}: no changes from version {first} to {last}: {error}") from error
 
     def score(self, relation: str, model: Path, into: str) -> None:
-        """Let the workers answer, each with a model of its own; on Databricks, this process."""
+        """Score on the workers, each of which loads the model; on Databricks, in this process."""
         import mlflow
         from mlflow.utils.databricks_utils import is_databricks_connect
         from mlflow.utils.logging_utils import suppress_logs
@@ -114,7 +114,7 @@ class SparkEngineSession(EngineSession):
         signature = mlflow.models.get_model_info(str(model)).signature
         [word] = signature.outputs.input_names()
         answered = StructType().add(word, StringType()).add(PROBABILITY, DoubleType())
-        # The advice is to install the model's own environment in each task, which takes twelve times as long.
+        # MLflow recommends to install the model's environment in each task, which takes twelve times as long.
         with suppress_logs("mlflow.pyfunc", re.compile("does not recreate the same environment")):
             ask = mlflow.pyfunc.spark_udf(
                 self._spark, str(model), result_type=answered, env_manager="local", params={PROBABILITY: True}
@@ -149,7 +149,7 @@ class SparkEngineSession(EngineSession):
         self.create_table_as(served.answered_sql(relation, "answered"), into)
 
     def create_table_as(self, statement: str, into: str) -> None:
-        """Compute the rows once, and keep them in memory or on disk until the session ends."""
+        """Compute the rows once, and persist them until the session ends."""
         self._keep(self._spark.sql(statement), into)
 
     def create_view(self, statement: str, into: str) -> None:
@@ -161,7 +161,7 @@ class SparkEngineSession(EngineSession):
         return [tuple(row) for row in self._spark.sql(statement).collect()]
 
     def fingerprint(self, relation: str) -> Content:
-        """Sum the digests' four 32-bit words; they leave Spark as texts, which have no upper bound."""
+        """Sum the digests' four 32-bit words; they leave Spark as strings, since the sums may exceed 64 bits."""
         words = ", ".join(
             f"CAST(coalesce(sum(CAST(conv(substr({ROW_DIGEST}, {start}, 8), 16, 10) AS DECIMAL(38, 0))), 0) AS STRING)"
             for start in (1, 9, 17, 25)
@@ -171,7 +171,7 @@ class SparkEngineSession(EngineSession):
         return Content.of(columns, int(str(rows)), tuple(int(str(number)) for number in sums))
 
     def write(self, relation: str, location: TablePath, metadata: str) -> None:
-        """Write from where the rows are."""
+        """Let Spark write the rows."""
         writer = (
             self._spark.table(relation)
             .drop(ROW_DIGEST)
@@ -209,7 +209,7 @@ class SparkEngineSession(EngineSession):
         return together
 
     def _keep(self, frame: DataFrame, into: str) -> None:
-        """Serverless compute keeps no rows: there they are computed again wherever they are read."""
+        """Persist the rows; serverless compute can't, so that they are computed again at each read."""
         from pyspark import StorageLevel
         from pyspark.errors import PySparkException
 
@@ -228,6 +228,6 @@ class SparkEngineSession(EngineSession):
 
 
 def at(reader: DataFrameReader, location: TablePath) -> DataFrame:
-    """The Delta table in a folder, or of that name in the session's catalog."""
+    """The Delta table in a folder, or with that name in the session's catalog."""
     reader = reader.format("delta")
     return reader.load(str(location)) if isinstance(location, Path) else reader.table(location)

@@ -131,7 +131,7 @@ def test_every_kind_of_cell_is_cleaned_by_the_design(database: duckdb.DuckDBPyCo
         ({"Alive": "Alive (imprisoned)"}, 'Alive is "Alive (imprisoned)", expected Alive or Dead'),
         ({"Identity": "No Dual"}, 'Identity is "No Dual", expected Public, Secret or nothing'),
         ({"PageID": ""}, "PageID is missing"),
-        ({"PageID": "same"}, 'PageID "same" stands on an earlier usable row'),
+        ({"PageID": "same"}, 'PageID "same" repeats an earlier usable row'),
         ({"Alive": "x" * 5000}, f'Alive is "{"x" * 80}", expected Alive or Dead'),
     ],
 )
