@@ -1,4 +1,4 @@
-"""What a run is configured by: read once, checked in full, never changed."""
+"""The project's configuration, validated when it is read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Environment = Literal["dev", "acc", "prd"]
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_-]*$"
 MAX_NAME_LENGTH = 100
 ObjectName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=MAX_NAME_LENGTH)]
-"""A catalog's or schema's name: a safe folder, and three of them still fit into the name of one file, as locks have."""
+"""A catalog's or schema's name: also a folder, and three of them fit into the name of a lock file."""
 
 DEFAULT_DATASET = "marvel_kaggle"
 DEFAULT_KIND = "lightgbm"
@@ -49,11 +49,11 @@ class _Strict(BaseModel):
 
 
 class EarlyStopping(_Strict):
-    """How many trees help is found on training rows that are held out; then all are fitted with so many.
+    """Finds the number of trees on held-out training rows; then all training rows are fitted with it.
 
     Attributes:
-        rounds: no more trees are grown after so many without a smaller log loss on the rows held out.
-        share: of the training rows that are held out, by a hash of their ids.
+        rounds: stop after so many trees without a smaller log loss on the held-out rows.
+        share: of the training rows to hold out, by a hash of their ids.
     """
 
     rounds: PositiveInt = 50
@@ -61,20 +61,20 @@ class EarlyStopping(_Strict):
 
 
 class Gate(_Strict):
-    """What a challenger must reach on the test rows before it takes the champion's place.
+    """What a challenger must reach on the test rows to replace the champion.
 
     Attributes:
         mode: ``enforce`` withholds a refused challenger; ``report`` reports the result, but registers every model.
         approval: ``automatic``, or ``manual``: a version that passed waits for the job ``approve``.
-        thresholds: of metrics by their names in MLflow; each must be exceeded, downwards where less is better.
-            ``log_loss_gain`` is the base rate's log loss less the model's, in nats.
-        minimum_slice_roc_auc: on every gender, identity and universe with ``min_slice_rows`` test rows or more; refused
-            where the whole interval is below it.
+        thresholds: for metrics, by their names in MLflow: each metric must be better than its threshold.
+            ``log_loss_gain`` is the base rate's log loss minus the model's, in nats.
+        minimum_slice_roc_auc: for every slice with ``min_slice_rows`` test rows or more; a challenger is refused if the
+            whole interval is below it.
         max_roc_auc_loss: how much lower the ROC AUC may be than that of the champion, and of the best model served so
             far, on the same rows.
         confidence: of the intervals.
-        resamples: draws of the bootstrap.
-        seed: of these draws.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
     """
 
     mode: Literal["enforce", "report"] = "enforce"
@@ -89,14 +89,14 @@ class Gate(_Strict):
 
 
 class Drift(_Strict):
-    """When scored characters count as unlike those that the model was judged on.
+    """When scored rows count as different from the test rows.
 
     Attributes:
-        psi: the least population stability index of a column that has drifted.
-        p_value: that a chi-square test of the column must stay below as well.
-        min_window_rows: scored rows; drift of fewer is not reported.
-        windows: how many of the latest windows are looked at.
-        drifted_windows: how many of these, the latest among them, must have drifted to raise an alert.
+        psi: the smallest population stability index of a column that has drifted.
+        p_value: the chi-square test's p-value must be below it, too.
+        min_window_rows: windows with fewer scored rows are not compared.
+        windows: how many of the latest windows count.
+        drifted_windows: how many of these, including the latest, must have drifted to raise an alert.
     """
 
     psi: Annotated[float, Field(gt=0)] = 0.25
@@ -107,7 +107,7 @@ class Drift(_Strict):
 
 
 class Generator(_Strict):
-    """Size and seed of the built-in source of rows."""
+    """Size and seed of the generated source."""
 
     rows: Annotated[int, Field(gt=0, le=1_000_000_000)] = 92_000
     seed: Seed = 616
@@ -147,9 +147,9 @@ class ProjectConfig(_Strict):
         """Read the settings of one environment.
 
         Args:
-            path: a YAML file in which ``dev``, ``acc`` and ``prd`` each hold a ``catalog_name``, and all else stands at
-                the top. What it leaves out is the data set's: the schema, all features, experiments of its name.
-                ``parameters`` stands for a ``model`` of kind lightgbm.
+            path: a YAML file with a ``catalog_name`` under each of ``dev``, ``acc`` and ``prd``, and everything else at
+                the top level. Defaults come from the data set: its schema, all features, experiments with its name.
+                ``parameters`` is short for a ``model`` of kind lightgbm.
             env: one of ``dev``, ``acc``, ``prd``.
             dataset: a folder of ``marvel_assets/datasets``. Default: the file's key ``dataset``.
 
@@ -161,7 +161,7 @@ class ProjectConfig(_Strict):
         content = _read_mapping(Path(path))
         schemas = {name: content.pop(name) for name in get_args(Environment) if name in content}
         if env not in schemas:
-            raise ConfigError(f"{path}: the key {env!r} is missing; give it a catalog_name, as its siblings have.")
+            raise ConfigError(f"{path}: the key {env!r} is missing; add it with a catalog_name.")
         own_keys = {"environment", "catalog_name", "schema_name"} & content.keys()
         problems = [f"{key}: unknown key at the top level" for key in sorted(own_keys)]
         for name, schema in schemas.items():
@@ -232,7 +232,7 @@ class ProjectConfig(_Strict):
 
     @property
     def fit_rules(self) -> tuple[object, ...]:
-        """What decides how the pipeline takes a cell, besides its code."""
+        """What decides how the pipeline reads a cell, besides its code."""
         dataset = self.dataset
         cells = dataset.fill_values, dataset.spellings, dataset.missing_texts, dataset.required_numbers
         return self.cat_features, self.target, *cells
@@ -248,7 +248,11 @@ class ProjectConfig(_Strict):
         return settings
 
     def with_parameters(self, parameters: dict[str, Any]) -> Self:
-        """The settings with other arguments of the classifier; an error names those that can't be used."""
+        """The settings with other arguments of the classifier.
+
+        Raises:
+            ConfigError: naming the arguments that can't be used.
+        """
         own = self.model.model_dump(exclude_none=True)
         model = parameters if parameters.get("kind", self.model.kind) != self.model.kind else {**own, **parameters}
         try:

@@ -1,4 +1,4 @@
-"""The system: what exists, and with which resources."""
+"""Dagster's definitions: all assets, checks, jobs, schedules and sensors, with the profile's resources."""
 
 import warnings
 from typing import Any
@@ -23,7 +23,7 @@ resources = profile_resources(ProjectPaths.from_environment())
 automation = dg.AutomationConditionSensorDefinition(
     "default_automation_condition_sensor",
     target=dg.AssetSelection.all(),
-    description="Scores and reports drift when what they depend on has changed; builds the wheel where there is none.",
+    description="Scores and reports drift when their inputs have changed; builds the wheel if there is none.",
 )
 
 assets: Any = dg.load_assets_from_package_module(stages, include_specs=True)
@@ -34,7 +34,7 @@ defs = dg.Definitions(
     assets=dg.map_asset_specs(lambda spec: with_place(spec, resources["tables"]), assets),
     asset_checks=dg.load_asset_checks_from_package_module(stages),
     jobs=[retrain, score, promote, rollback, approve, trial, tune, verify_scoring_environment],
-    # All ship switched off; the README says how to switch them on.
+    # All are off by default; the README says how to turn them on.
     schedules=[weekly_retraining],
     sensors=[automation, source_change_sensor, drift_sensor, alias_reconciliation_sensor, run_failure_alert],
     resources=resources,

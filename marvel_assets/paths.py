@@ -1,4 +1,4 @@
-"""The one folder that holds everything local: tables, models, catalog, and Dagster's own storage."""
+"""The folder for everything local: tables, models, catalog, and Dagster's storage."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ from marvel_assets.utils.locks import exclusive
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 READ_BY_URLS = frozenset("?%[]")
-"""Characters of a path that mean something else in URLs: SQLite would put a database outside the home, and delta-rs
-would find no table in it."""
+"""Characters with a meaning in URLs: SQLite would put a database outside the home, and delta-rs would find no table."""
 
 
 class ProjectPathsError(ValueError):
-    """MARVEL_HOME names no folder that can be a home."""
+    """The folder that MARVEL_HOME names can't be used."""
 
 
 @dataclass(frozen=True)
 class ProjectPaths:
-    """Where each part of the local state lives under ``MARVEL_HOME`` (default ``.marvel`` in the project).
+    """The paths of all local state, under ``MARVEL_HOME`` (default ``.marvel`` in the project).
 
-    Deleting ``root`` is a clean start.
+    Delete ``root`` for a clean start.
 
     Attributes:
         root: the folder.
-        dataset: what ``MARVEL_DATASET`` says: each data set has references and a last source of its own.
-        profile: what ``MARVEL_PROFILE`` says. Tables and models on Databricks are others than those in the home, and
-            so are the references to them.
+        dataset: the value of ``MARVEL_DATASET``: each data set has its own references and last source.
+        profile: the value of ``MARVEL_PROFILE``: references to tables and models on Databricks are kept apart from
+            those in the home.
     """
 
     root: Path
@@ -43,7 +42,7 @@ class ProjectPaths:
         """The home that ``MARVEL_HOME`` names, else ``.marvel`` beside the package.
 
         Raises:
-            ProjectPathsError: a folder of that name can't be a home.
+            ProjectPathsError: that folder can't be used.
         """
         named = os.environ.get("MARVEL_HOME") or PROJECT_ROOT / ".marvel"
         try:
@@ -69,62 +68,62 @@ class ProjectPaths:
 
     @property
     def mlflow_uri(self) -> str:
-        """The address of that database, as MLflow takes it."""
+        """MLflow's URI of that database."""
         return f"sqlite:///{self.mlflow_database}"
 
     @property
     def mlflow_artifacts(self) -> Path:
-        """What MLflow's runs and logged models store."""
+        """Artifacts of MLflow's runs and logged models."""
         return self.root / "mlflow" / "artifacts"
 
     @property
     def references(self) -> Path:
-        """One JSON file for each asset: the reference that it last handed on."""
+        """A JSON file per asset: the latest reference that it returned."""
         return self.root / "references" / ("databricks" if self.profile == "databricks" else "") / self.dataset
 
     @property
     def provenance(self) -> Path:
-        """One JSON file for each table that was made again with equal rows: of what, the last time."""
+        """A JSON file per table that was made again with equal rows: its latest provenance."""
         return self.root / "provenance"
 
     @property
     def pipelines(self) -> Path:
-        """Fitted pipelines as skops files, each under the cache key that it was fitted by."""
+        """Fitted pipelines as skops files, named by the cache key of the fit."""
         return self.root / "pipelines"
 
     @property
     def studies(self) -> Path:
-        """Searches for better parameters, each in a file under what decides it."""
+        """Studies of searches for better parameters, named by their cache keys."""
         return self.root / "studies"
 
     @property
     def wheels(self) -> Path:
-        """Inference wheels, each under a name that holds its content's hash."""
+        """Inference wheels, whose names hold a hash of their content."""
         return self.root / "wheels"
 
     @property
     def spark(self) -> Path:
-        """Delta's jars for local Spark sessions, and what lets these start fast."""
+        """Delta's jars and the class-data archive for local Spark sessions."""
         return self.root / "spark"
 
     @property
     def scratch(self) -> Path:
-        """Space for what does not fit into memory while tables are made; empty between runs."""
+        """Scratch space for rows that don't fit into memory; empty between runs."""
         return self.root / "scratch"
 
     @property
     def last_source(self) -> Path:
-        """Which source was last read."""
+        """A JSON file with the source that was last read."""
         return self.root / f"source{self.dataset and f'-{self.dataset}'}.json"
 
     @property
     def written_to_by_runs(self) -> tuple[Path, ...]:
-        """Folders in which a run that is killed may leave something unfinished."""
+        """Folders in which a killed run may leave temporary files."""
         return self.scratch, self.pipelines, self.wheels, self.references, self.provenance
 
     @property
     def locks(self) -> Path:
-        """Lock files: who may create the database, commit to a table, register a version."""
+        """Lock files: for creating the database, committing to a table, registering a version."""
         return self.root / "locks"
 
     @property
@@ -133,26 +132,27 @@ class ProjectPaths:
         return self.root / "dagster"
 
     def prepare(self) -> None:
-        """Create Dagster's instance where there is none, and bring its settings up to date.
+        """Create Dagster's instance if there is none, and update its settings.
 
-        Its database is made by one process alone: Dagster's own first start fails where several start at once.
+        Only one process creates the database: Dagster fails if several start it at the same time.
 
         Raises:
-            ProjectPathsError: the folder can't be made.
+            ProjectPathsError: the folder can't be created.
         """
         try:
             self.dagster.mkdir(parents=True, exist_ok=True)
             self.locks.mkdir(exist_ok=True)
         except OSError as error:
             raise ProjectPathsError(
-                f"MARVEL_HOME is {str(self.root)[:300]!r}, and {error.strerror} there; name a folder that can be made."
+                f"MARVEL_HOME is {str(self.root)[:300]!r}, which can't be created: {error.strerror}; choose another "
+                "folder."
             ) from error
         is_made = self.dagster / ".is_made"
         with exclusive(self.locks, "dagster-instance"):
             settings = (PROJECT_ROOT / "config" / "dagster.yaml").read_bytes()
             instance_settings = self.dagster / "dagster.yaml"
             if not (instance_settings.exists() and instance_settings.read_bytes() == settings):
-                with atomic_write(instance_settings) as aside:  # in one move: others may be reading it
+                with atomic_write(instance_settings) as aside:  # other processes may be reading it
                     aside.write_bytes(settings)
             if not is_made.exists():
                 from dagster import AssetKey, DagsterInstance

@@ -1,6 +1,7 @@
-"""What Dagster sees: assets, checks, jobs, sensors and schedules, a folder a stage."""
+"""What Dagster sees: assets, checks, jobs, sensors and schedules, one folder per stage."""
 
 import gc
 
-# Imports make objects that stay. By default Python looks through all of them again and again, for a second in all.
+# Imports create objects that stay. By default Python's garbage collector scans all of them repeatedly, which takes a
+# second in all.
 gc.set_threshold(10_000, 20, 20)

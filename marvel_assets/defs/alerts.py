@@ -1,4 +1,4 @@
-"""What people hear of failures: the cause in a sentence, and a message to the webhook."""
+"""Alerts of failures: the cause in a sentence, and a message to the webhook."""
 
 import re
 from collections.abc import Iterator
@@ -11,27 +11,27 @@ WEBHOOK = "MARVEL_WEBHOOK_URL"
 SECONDS = 10
 
 SELF_EXPLAINING = re.compile(r"^(dagster\._core\.definitions\.events\.Failure|marvel_assets\.[\w.]+Error): ")
-"""Errors whose text is a sentence of its own, without the class before it."""
+"""Errors whose text needs no class name before it."""
 
 INTERRUPTIONS = {"KeyboardInterrupt", "DagsterExecutionInterruptedError"}
 
 
 class WebhookError(RuntimeError):
-    """The webhook did not accept the message. Its address is a secret, and is not shown."""
+    """The webhook did not accept the message. Its URL is a secret, and is not shown."""
 
 
 def cause_of(error: object) -> str:
-    """What an error of the project's own says, else what the asset raised, with what led to it.
+    """The message of the project's own error in the chain, else the asset's error with its root cause.
 
-    What is around the asset's error is Dagster's account of where; what is within an error of the project's own is what
-    it was made of, such as a bare "timed out". Libraries put errors around it that don't name the server, and don't
-    always call it the cause. Where a disk is full, the text says what to do.
+    Dagster's errors around it, which only say where it happened, are left out, and so are the causes of a project's
+    error, such as a bare "timed out". Libraries may wrap the project's error as cause or as context. If the disk is
+    full, the text says what to do.
     """
     while str(getattr(error, "cls_name", "")).startswith("Dagster") and getattr(error, "cause", None) is not None:
         error = error.cause  # type: ignore[attr-defined]
     chain = list(_chain(error))
     if any(getattr(cause, "cls_name", "") in INTERRUPTIONS for cause in chain):
-        return "interrupted; run it again, what was done is kept"
+        return "interrupted; run it again, finished work is kept"
     own = next((cause for cause in chain if SELF_EXPLAINING.match(_text(cause))), None)
     message = _text(chain[0]) if own is None else SELF_EXPLAINING.sub("", _text(own))
     if own is None and _text(chain[-1]) not in message:
@@ -40,7 +40,7 @@ def cause_of(error: object) -> str:
 
 
 def _chain(error: object) -> Iterator[object]:
-    """An error, and what it was raised from or while."""
+    """An error, then its cause or context, and so on."""
     while error is not None:
         yield error
         error = getattr(error, "cause", None) or getattr(error, "context", None)
@@ -54,7 +54,7 @@ def post(address: str, message: dict[str, str]) -> None:
     """Post a message as JSON.
 
     Raises:
-        WebhookError: it was not taken; the tick fails and shows it.
+        WebhookError: it was not accepted; the tick fails and shows it.
     """
     import requests
 

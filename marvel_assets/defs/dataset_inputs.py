@@ -1,4 +1,4 @@
-"""Where the rows that a logged model was fitted or tested on can be read."""
+"""Finds the rows that a logged model was fitted or tested on."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def find_dataset_input(
     run_id: str, context: Literal["training", "testing"], project: Project, tables: Tables, tracking: MlflowTracking
 ) -> tuple[TablePath, int]:
-    """Table and version of an MLflow run's input: where it was recorded, else this home's own of equal content.
+    """Table and version of an MLflow run's input: as recorded, else this home's version with equal content.
 
     Runs on a tracking server may come from another home, whose tables are elsewhere or gone; and MLflow keeps one
-    record for all data sets of one name and digest.
+    record for all data sets with the same name and digest.
 
     Raises:
         LookupError: the run has no such input, or its rows are in neither place.

@@ -1,4 +1,4 @@
-"""Whether a run can keep what it makes: the home can be written to, and its disk has space."""
+"""Checks that the home is writable and its disk has space."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from marvel_assets.paths import ProjectPaths
 
 FREE_BYTES = 100 << 20
-"""What must be free before a run starts: four times what a run of 92,000 characters writes."""
+"""Free space that a run needs: four times what a run with 92,000 characters writes."""
 
 DISK_ERROR = re.compile(
     r"No space left on device|Disk quota exceeded|database or disk is full|disk I/O error|max_temp_directory_size"
 )
-"""How the system, SQLite and DuckDB report a full disk; an I/O error is SQLite's where it can't even read."""
+"""How the system, SQLite and DuckDB report a full disk; SQLite may also report a disk I/O error."""
 
 WHAT_TO_DO = (
     "Free some space, or set MARVEL_HOME to a folder on another disk, and run again: existing data is intact, and "
@@ -28,7 +28,7 @@ WHAT_TO_DO = (
 
 
 def check(home: ProjectPaths) -> list[str]:
-    """What keeps a run from writing into the home; nothing where it is ready."""
+    """What prevents a run from writing into the home; empty if it is ready."""
     problems = check_access(home)
     if (free := _free_bytes(home.root)) < FREE_BYTES:
         problems.append(
@@ -43,7 +43,7 @@ def check_access(home: ProjectPaths, mode: int = os.R_OK | os.W_OK) -> list[str]
     if home.root.exists() and not home.root.is_dir():
         return [f"MARVEL_HOME is {str(home.root)!r}, which is not a folder; name another."]
     databases = (home.mlflow_database, home.dagster / "history" / "runs.db")
-    # One after the other: what is in an unreadable folder can't even be looked for.
+    # In this order: what is inside an unreadable folder can't be checked.
     for path in chain([_existing(home.root)], sorted(home.root.glob("*/")), filter(Path.exists, databases)):
         if not os.access(path, mode | (os.X_OK if path.is_dir() else 0)):
             what = "written to" if mode & os.W_OK else "read"
@@ -54,7 +54,7 @@ def check_access(home: ProjectPaths, mode: int = os.R_OK | os.W_OK) -> list[str]
 
 
 def add_disk_hint(message: str, home: ProjectPaths) -> str:
-    """An error's text; where it may report a full disk, also how full the disks are, and what to do."""
+    """An error's text; if it may report a full disk, with the free space and what to do."""
     if not DISK_ERROR.search(message):
         return message
     places = " and ".join(

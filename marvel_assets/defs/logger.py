@@ -1,4 +1,4 @@
-"""The run's log at the command line: one short line for each step that a person waits for."""
+"""The run's log at the command line: short lines without Dagster's events."""
 
 import logging
 import sys
@@ -9,7 +9,7 @@ from marvel_assets.defs.alerts import cause_of
 
 
 class _Brief(logging.Formatter):
-    """Time, step and message; of a failure, the chain of causes without their traces."""
+    """Time, step and message; for a failure, its cause without a stack trace."""
 
     def format(self, record: logging.LogRecord) -> str:
         metadata = getattr(record, "dagster_meta", {})
@@ -22,7 +22,7 @@ class _Brief(logging.Formatter):
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    """What a step logs, and its failure; not that other steps could not start because of it."""
+    """Whether a record is a step's message or failure; steps that a failure prevented are left out."""
     metadata = getattr(record, "dagster_meta", {})
     event = metadata.get("dagster_event")
     if event is not None:
@@ -41,5 +41,5 @@ def _console(_: dg.InitLoggerContext) -> logging.Logger:
 
 brief_console = dg.LoggerDefinition(
     _console,
-    description="One line for each step that takes time; Dagster's pages have the full log.",
+    description="Short lines for the command line; Dagster's pages have the full log.",
 )

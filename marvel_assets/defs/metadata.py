@@ -1,4 +1,4 @@
-"""Metadata of assets, in Dagster's formats."""
+"""Metadata of assets in Dagster's formats."""
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,12 +17,12 @@ from marvel_assets.utils.redaction import escape_markdown
 
 OWNERS = ["team:marvel"]
 FRESHNESS_POLICY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8), warn_window=timedelta(days=7, hours=6))
-"""Refreshed each week, with a day's grace to fix failures."""
+"""Refreshed every week, with a day to fix failures."""
 
 PREVIEW_ROWS, MAX_CELL = 5, 60
 
 SHARE = "share"
-"""Recorded with a commit: the share of the rows whose target, or prediction, is 1."""
+"""Key of a commit's provenance: the share of the rows whose target, or prediction, is 1."""
 
 
 def markdown_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> dg.MetadataValue:
@@ -34,7 +34,7 @@ def markdown_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> 
 
 
 def with_place(spec: dg.AssetSpec, tables: Tables) -> dg.AssetSpec:
-    """An asset that is a table, with the table's name and place: the overview reads them from the definition."""
+    """The spec of a table with its name and location, which Dagster's overview reads from the definition."""
     config = configured_project()
     if config is None or "deltalake" not in spec.kinds:
         return spec
@@ -48,7 +48,7 @@ def _place(table: str, tables: Tables) -> dict[str, dg.MetadataValue]:
 
 
 def share_metadata(provenance: Mapping[str, Any], label: str) -> dict[str, dg.MetadataValue]:
-    """The share of the rows with the second label, where their table's commit recorded it."""
+    """The share of the rows with the second label, if the table's commit recorded it."""
     return {f"share_{label}": dg.MetadataValue.float(provenance[SHARE])} if SHARE in provenance else {}
 
 
@@ -60,11 +60,7 @@ def report_table(
     tables: Tables,
     unity_catalog: UnityCatalog,
 ) -> dict[str, dg.MetadataValue]:
-    """Report a table's version to all who look for it: the run's log, the catalog, and the asset's page.
-
-    Returns:
-        The metadata for the page.
-    """
+    """Log a table's version, register the table in the catalog, and return the metadata for the asset's page."""
     table = written.commit.table
     log.info(f"{table}: {table.rows:,} rows, {'written' if written.is_new else 'unchanged'}")
     location = tables.location(table.name)
@@ -84,7 +80,7 @@ def report_table(
 
 
 def column_schema(columns: Mapping[str, str], types: Mapping[str, str]) -> dg.TableSchema:
-    """Columns with their types and meanings; text where no type is named."""
+    """Dagster's table schema from descriptions and types by column; the default type is string."""
     return dg.TableSchema(
         columns=[dg.TableColumn(name, types.get(name, "string"), meaning) for name, meaning in columns.items()]
     )
@@ -93,7 +89,7 @@ def column_schema(columns: Mapping[str, str], types: Mapping[str, str]) -> dg.Ta
 def column_lineage(
     columns: Iterable[str], renamed: Mapping[str, Sequence[str]], upstream: dg.AssetKey
 ) -> dg.TableColumnLineage:
-    """The upstream columns of each column: the one of the same name, unless renamed."""
+    """The upstream columns of each column: the one with the same name, unless ``renamed`` has it."""
     return dg.TableColumnLineage(
         deps_by_column={
             column: [dg.TableColumnDep(upstream, source) for source in renamed.get(column, [column])]
@@ -104,5 +100,5 @@ def column_lineage(
 
 
 def picture(png: bytes, title: str) -> dg.MetadataValue:
-    """A picture that stands on the asset's page."""
+    """An inline image for the asset's page."""
     return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})")

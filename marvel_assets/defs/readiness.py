@@ -1,4 +1,4 @@
-"""What is missing, reported before anything is trained."""
+"""Checks before a run trains anything: settings, servers, disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def check_settings(home: ProjectPaths) -> None:
-    """Look at all that files and variables say, before any of it is used.
+    """Validate all configuration files and variables.
 
     Raises:
         ConfigError: naming the file and the key, or the variable.
@@ -31,7 +31,7 @@ def check_settings(home: ProjectPaths) -> None:
 def readiness_checks(
     config: ProjectConfig, engine: Engine, tracking: MlflowTracking, unity_catalog: UnityCatalog
 ) -> dict[str, list[str]]:
-    """The problems of each part of the profile: none where it is ready. What is in this process needs no look."""
+    """The problems of each part of the profile; an empty list for a part that is ready."""
     return {
         "home": disk_space.check(ProjectPaths.from_environment()),
         "tables": engine.problems(),
@@ -41,10 +41,10 @@ def readiness_checks(
 
 
 def check_ready(config: ProjectConfig, engine: Engine, tracking: MlflowTracking, unity_catalog: UnityCatalog) -> None:
-    """Stop the run where something is missing; what it can create itself is created, before anything is trained.
+    """Fail the run if something is missing, and create the registered model, before anything is trained.
 
     Raises:
-        dagster.Failure: with one sentence for each thing that is missing.
+        dagster.Failure: with a sentence for each problem.
     """
     from marvel_assets.registry.base import RegistryError
     from marvel_assets.registry.model_pairs import BASIC_MODEL

@@ -1,4 +1,4 @@
-"""The resources of each profile: what runs where. ``MARVEL_PROFILE`` chooses; the graph is the same in each."""
+"""The resources of each profile. ``MARVEL_PROFILE`` selects one; the graph is the same in each."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 STORES = frozenset({*WEB_SCHEMES, "sqlite", "postgresql", "mysql", "mssql"})
-"""What MLflow keeps runs and models in."""
+"""URI schemes of MLflow's stores."""
 
 STORAGES = frozenset({"file", "s3", "gs", "abfs", "abfss"})
 FOR_MLFLOW = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the database's own variables"
@@ -46,7 +46,7 @@ class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
     environment: str = Field(default="dev", description="dev, acc or prd. Default: $MARVEL_ENV, else dev.")
     dataset: str | None = Field(
         default=None,
-        description="A folder of marvel_assets/datasets. Default: $MARVEL_DATASET, else the configuration's own.",
+        description="A folder of marvel_assets/datasets. Default: $MARVEL_DATASET, else the configuration's.",
     )
     config_path: str = Field(
         default=str(PROJECT_ROOT / "config" / "project.yml"),
@@ -82,9 +82,9 @@ class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 @cache
 def configured_project() -> ProjectConfig | None:
-    """The settings that Dagster's pages describe, or None where they can't be read.
+    """The settings that Dagster's pages describe, or None if they can't be read.
 
-    A run reads the configuration again, and reports what is wrong with it.
+    A run reads the configuration again, and reports what is wrong.
     """
     try:
         return Project.from_environment().config
@@ -93,7 +93,7 @@ def configured_project() -> ProjectConfig | None:
 
 
 def configured_dataset() -> Dataset:
-    """The data set that Dagster's pages describe: the default one where the configuration can't be read."""
+    """The data set that Dagster's pages describe: the default one if the configuration can't be read."""
     config = configured_project()
     return config.dataset if config else load_dataset(DEFAULT_DATASET)
 
@@ -111,12 +111,12 @@ def profile_resources(home: ProjectPaths) -> dict[str, Any]:
 
 
 def profile_name() -> str:
-    """What MARVEL_PROFILE says, else embedded."""
+    """The value of MARVEL_PROFILE, else embedded."""
     return os.environ.get("MARVEL_PROFILE") or "embedded"
 
 
 def embedded(home: ProjectPaths) -> dict[str, Any]:
-    """Everything in this process and under one folder: no JVM, no server, no account."""
+    """Everything in this process and in one folder: no JVM, no server, no account."""
     return {
         **_common(home),
         **_models(home),
@@ -127,7 +127,7 @@ def embedded(home: ProjectPaths) -> dict[str, Any]:
 
 
 def spark(home: ProjectPaths) -> dict[str, Any]:
-    """Tables are made by Spark, in a JVM of the run or on the Spark Connect server that MARVEL_SPARK_URL names."""
+    """Spark writes the tables, in the run's own JVM or on the Spark Connect server that MARVEL_SPARK_URL names."""
     local = embedded(home)
     return {**local, "engine": SparkEngine(spark=local["spark"], scratch=str(home.scratch))}
 
@@ -165,7 +165,7 @@ PROFILES: dict[str, Callable[[ProjectPaths], dict[str, Any]]] = {
 
 
 def _common(home: ProjectPaths) -> dict[str, Any]:
-    """What is the same wherever tables and models are."""
+    """Resources that all profiles share."""
     pipeline_cache = PipelineCache(folder=str(home.pipelines), locks=str(home.locks))
     return {
         "project": Project.from_environment(),
@@ -179,7 +179,7 @@ def _common(home: ProjectPaths) -> dict[str, Any]:
 
 
 def _models(home: ProjectPaths) -> dict[str, Any]:
-    """MLflow in the home or on a server; the catalog in the same store, or on a Unity Catalog server."""
+    """MLflow in the home or on a server; the registry in the same store, or on a Unity Catalog server."""
     store = _address("MLFLOW_TRACKING_URI", FOR_MLFLOW, STORES) or home.mlflow_uri
     pages = store if store.startswith("http") else "http://127.0.0.1:5000"
     server = _address("MARVEL_UC_URL", "MLFLOW_UC_OSS_TOKEN")
@@ -216,7 +216,7 @@ def _spark(home: ProjectPaths) -> Spark:
 
 
 def _spark_settings() -> dict[str, str]:
-    """``MARVEL_SPARK_SETTINGS``: settings of Spark as ``key=value``, with blanks between them."""
+    """``MARVEL_SPARK_SETTINGS``: Spark's settings as ``key=value``, separated by spaces."""
     variable = "MARVEL_SPARK_SETTINGS"
     pairs = [setting.partition("=") for setting in os.environ.get(variable, "").split()]
     for key, _, value in pairs:
@@ -243,7 +243,7 @@ def _address(variable: str, secrets_belong_in: str, schemes: Collection[str] = W
 
 
 def _checked(variable: str, find_problem: Callable[[str], str | None]) -> str | None:
-    """What a variable holds, if pages and logs may show it; an error never repeats it."""
+    """A variable's value, if pages and logs may show it; an error never repeats it."""
     value = os.environ.get(variable)
     if value and (problem := find_problem(value)):
         raise ConfigError(f"{variable} {problem}")

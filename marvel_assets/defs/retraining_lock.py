@@ -1,7 +1,7 @@
-"""One retraining at a time, whichever way it was started.
+"""One retraining at a time, however it was started.
 
-The queue's pool keeps queued runs apart; `dagster asset materialize` and `marvel run` bypass the queue, so that a lock
-of the project's own is held from a run's first asset to its end.
+Dagster's pool serialises queued runs; `dagster asset materialize` and `marvel run` bypass the queue. So a run also
+holds a lock from its first asset to its end.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from filelock import FileLock
 
 POOL = "retraining"
-"""The pool of the assets that must not be made by two runs at once."""
+"""The pool of the assets that only one run may materialise at a time."""
 
 
 class RetrainingLock(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Lets one run at a time make tables, models and versions; others wait."""
+    """Lets one run at a time write tables, models and versions; others wait."""
 
     locks: str = Field(description="Folder of the lock files.")
     wait_seconds: int = Field(
@@ -35,7 +35,7 @@ class RetrainingLock(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[RetrainingLock]:  # noqa: ARG002
-        """Hand out the resource, and let the next run begin when this one (or its step's process) is over."""
+        """Yield the resource, and release the lock when the run (or its step's process) ends."""
         try:
             yield self
         finally:
@@ -47,7 +47,7 @@ class RetrainingLock(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Wait until no other run is retraining, and hold the lock until this run ends or is killed.
 
         Raises:
-            Failure: another run has not ended in time; the text names it.
+            Failure: another run did not end in time; the text names it.
         """
         import filelock
 

@@ -1,8 +1,8 @@
-"""Distinguishes running runs from dead ones.
+"""Detects runs whose process died.
 
-A process that is killed never reports the end of its run to Dagster: the run would seem to go on for ever and keep its
-place in the pool, so that no queued retraining could start. So each run has a heartbeat, and the next run and the
-daemon fail those whose heartbeat has stopped. A run that hangs is ended by ``max_runtime_seconds`` in ``dagster.yaml``.
+A process that is killed never reports the end of its run to Dagster: the run would stay STARTED and keep its slot in
+the pool, so that no queued retraining could start. So each run has a heartbeat, and the next run and the daemon fail
+those whose heartbeat has stopped. A run that hangs is ended by ``max_runtime_seconds`` in ``dagster.yaml``.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from marvel_assets.utils import run_heartbeat
 from marvel_assets.utils.files import remove_abandoned_folders
 
 KILLED = (
-    "The process of this run is gone: it was killed, or its machine stopped. What it had committed is whole; run "
-    "again, and only what is missing is made."
+    "The process of this run is gone: it was killed, or its machine stopped. Everything that it committed is complete; "
+    "run again, and only the rest is made."
 )
 
 
 class MonitoredExecutor(InProcessExecutor):
-    """Runs the steps in this process with a heartbeat, after it has cleared up what dead runs left."""
+    """Runs the steps in this process with a heartbeat, after cleaning up after dead runs."""
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:  # noqa: ANN401 - not public
-        """Execute the plan as Dagster's own executor does."""
+        """Execute the plan as Dagster's in-process executor does."""
         home, instance = ProjectPaths.from_environment(), plan_context.instance
         with run_heartbeat.heartbeat(home.locks, plan_context.run_id):
-            # Of the runs of an instance that other machines share, nothing here can know.
+            # Not for an instance that other machines share: their heartbeats can't be seen from here.
             if instance.is_persistent and Path(instance.root_directory).resolve() == home.dagster:
                 fail_orphaned_runs(instance, home.locks)
             for folder in home.written_to_by_runs:
@@ -47,20 +47,20 @@ class MonitoredExecutor(InProcessExecutor):
 
 @dg.executor(name="monitored_in_process")
 def monitored_in_process_executor(_: dg.InitExecutorContext) -> MonitoredExecutor:
-    """One process a run: what is heavy is imported once, and a Spark session would be started once."""
+    """One process per run: heavy imports and a Spark session start only once."""
     return MonitoredExecutor(RetryMode.ENABLED)
 
 
 class MonitoredRunLauncher(dg.DefaultRunLauncher):
-    """Dagster's own launcher, whose daemon also notices that a run's process was killed; see ``dagster.yaml``."""
+    """Dagster's default launcher, with which the daemon also detects killed runs; see ``dagster.yaml``."""
 
     @property
     def supports_check_run_worker_health(self) -> bool:
-        """Let the daemon's monitoring ask for each run that has started."""
+        """Have the daemon check each started run."""
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Look for the run's heartbeat, whether this launcher started it or a person at the command line."""
+        """Check the run's heartbeat, whether this launcher started the run or the command line did."""
         if is_worker_alive(self._instance, ProjectPaths.from_environment().locks, run.run_id):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         return CheckRunHealthResult(WorkerStatus.FAILED, KILLED)
@@ -72,14 +72,14 @@ def fail_orphaned_runs(instance: dg.DagsterInstance, locks: Path) -> None:
     for run in instance.get_runs(dg.RunsFilter(statuses=started)):
         if is_worker_alive(instance, locks, run.run_id):
             continue
-        # It may have ended since the search.
+        # It may have ended in the meantime.
         if instance.get_runs(dg.RunsFilter(run_ids=[run.run_id], statuses=started)):
             instance.report_run_failed(run, KILLED)
     run_heartbeat.remove_stale(locks)
 
 
 def is_worker_alive(instance: dg.DagsterInstance, locks: Path, run_id: str) -> bool:
-    """Whether the process of a started run is alive; where it has no heartbeat yet, Dagster's record has its id."""
+    """Whether the process of a started run is alive; if it has no heartbeat yet, by the process id in Dagster's log."""
     import psutil
 
     is_running = run_heartbeat.is_running(locks, run_id)

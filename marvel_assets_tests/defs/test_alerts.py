@@ -56,4 +56,4 @@ def test_an_interruption_is_reported_as_one(error: BaseException):
     reported = SerializableErrorInfo("", [], type(error).__name__)
 
     # then
-    assert cause_of(reported) == "interrupted; run it again, what was done is kept"
+    assert cause_of(reported) == "interrupted; run it again, finished work is kept"

@@ -40,22 +40,22 @@ from marvel_assets.utils.redaction import escape_control
 GROUP = "ingestion"
 READING_CODE_VERSION = code_version("marvel_assets.sources.files", "marvel_assets.sources.delta")
 DATASET = configured_dataset()
-"""What the pages describe; a run takes the one of its own configuration."""
+"""The data set that the pages describe; a run uses that of its own configuration."""
 
 SOURCE_DIGEST = "source_digest"
 """Digest of the source's content, in the commit and the materialisation of raw_characters."""
 
 SOURCE_FINGERPRINT = "source_fingerprint"
-"""How the source looked from outside when it was read, in the materialisation of raw_characters."""
+"""The source's fingerprint when it was read, in the materialisation of raw_characters."""
 
 MAX_REASONS, MAX_REASON = 10, 200
-"""How many of the commonest reasons for rejections are recorded, and how much of each."""
+"""How many of the most common reasons for rejections are recorded, and how many characters of each."""
 
 SHOWN = 3
-"""Reasons that the failure names where every row was rejected."""
+"""How many reasons a log line or failure names."""
 
 REASONS = "reasons"
-"""Recorded with a commit: why rows were rejected, with how many were so."""
+"""Key of a commit's provenance: the reasons for rejections, each with its number of rows."""
 
 ROW_COUNT_CHECK = "accepted_and_rejected_add_up"
 CLEANED_TABLES = ("train_set", "test_set", "rejected_characters")
@@ -78,7 +78,7 @@ class RawCharactersConfig(dg.Config):
         description=(
             "A CSV or Parquet file, a folder of such files or of a Delta table, an http(s) URL, "
             "kaggle:<owner>/<dataset>, or 'generated'. "
-            "Default: what the sources resource says (MARVEL_SOURCE, else 'generated'). "
+            "Default: that of the sources resource (MARVEL_SOURCE, else the source that was last read). "
             "It is shown with the run: put addresses that contain a password or token in MARVEL_SOURCE."
         ),
     )
@@ -115,7 +115,7 @@ def raw_characters(
     if config.generator_rows is not None:
         generator = generator.model_copy(update={"rows": config.generator_rows})
     settings = project.config.model_copy(update={"generator": generator})
-    looks = sources.fingerprint(config.source, settings)
+    fingerprint = sources.fingerprint(config.source, settings)
     with sources.located(config.source, settings) as source:
         reader = make_cache_key(READING_CODE_VERSION, dataset.source_columns, dataset.encoding)
         read_from = {SOURCE_DIGEST: source.digest, "read_by": reader}
@@ -136,7 +136,7 @@ def raw_characters(
                 **report_table(context.log, "raw_characters", written, dataset, tables, unity_catalog),
                 "source": source.label,
                 SOURCE_DIGEST: source.digest,
-                SOURCE_FINGERPRINT: looks,
+                SOURCE_FINGERPRINT: fingerprint,
             },
         )
 
@@ -193,7 +193,7 @@ def characters(
     unity_catalog: UnityCatalog,
     retraining_lock: RetrainingLock,
 ) -> Iterator[dg.MaterializeResult[TableVersion]]:
-    """Clean and split the raw characters in one pass; each table is an atomic commit of its own."""
+    """Clean and split the raw characters in one pass; each table is one atomic commit."""
     retraining_lock.acquire(context)
     selected = [key.to_user_string() for key in sorted(context.selected_asset_keys)]
     dataset = project.config.dataset
@@ -216,7 +216,7 @@ def characters(
         session.create_table_as(cleaning_sql(dataset), "cleaned_characters")
         session.create_view(split_sql(dataset, "train"), "train_set")
         session.create_view(split_sql(dataset, "test"), "test_set")
-        # Kept: the rejected rows are few, but every raw cell is read to find them.
+        # Stored: the rejected rows are few, but every raw cell is read to find them.
         session.create_table_as(rejected_sql(dataset), "rejected_characters")
         counts = {
             asset: int(str(session.fetchall(f"SELECT count(*) FROM {asset}")[0][0]))  # noqa: S608
@@ -245,12 +245,12 @@ def characters(
 
 
 def _fail_if_all_rejected(raw: TableVersion, commit: Commit, project: Project, tables: Tables) -> None:
-    """Fail with the commonest reasons where every row was rejected."""
+    """Fail with the most common reasons if every row was rejected."""
     rejections = tables.latest(project.config.qualified("rejected_characters"))
     if commit.provenance["train_set"] + commit.provenance["test_set"] > 0 or rejections is None:
         return
     if rejections.provenance["raw_content"] != raw.content:
-        return  # they were not selected, and are of other rows
+        return  # that table was not selected, and holds other rows
     reasons = _in_words(rejections.provenance.get(REASONS, []))
     raise dg.Failure(
         f"All {raw.rows:,} rows of {raw} were rejected. Most common reasons: {reasons}. {rejections.table} has all "
@@ -260,7 +260,7 @@ def _fail_if_all_rejected(raw: TableVersion, commit: Commit, project: Project, t
 
 
 def _in_words(reasons: Sequence[tuple[str, int]]) -> str:
-    """The commonest reasons for rejections, for a log or an error."""
+    """The most common reasons for rejections, for a log or an error."""
     return "; ".join(f"{rows:,} rows: {escape_control(reason)}" for reason, rows in reasons[:SHOWN])
 
 

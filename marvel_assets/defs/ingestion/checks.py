@@ -1,4 +1,4 @@
-"""What the cleaned tables promise."""
+"""Checks of the raw and the cleaned tables."""
 
 from typing import Literal
 
@@ -24,7 +24,7 @@ EXAMPLES = 3
 def raw_numbers_are_readable(
     raw_characters: TableVersion, project: Project, engine: dg.ResourceParam[Engine], tables: Tables
 ) -> dg.AssetCheckResult:
-    """Warn where most of a column counts as missing: decimal commas, units, thousands separators."""
+    """Warn if most of a column can't be read, such as decimal commas, units or thousands separators."""
     unreadable, dataset = [], project.config.dataset
     with engine.session() as session:
         session.read_table(tables.location(raw_characters.name), raw_characters.version, "raw_characters")
@@ -35,8 +35,8 @@ def raw_numbers_are_readable(
                 cells = ", ".join(escape_control(repr(cell)) for (cell,) in session.fetchall(examples))
                 name = dataset.delivered_names[feature.source]
                 unreadable.append(
-                    f"{name}: {lost:,} of the {given:,} cells that hold something are not plain decimal numbers "
-                    f"and count as missing, such as {cells}; expected 1.85"
+                    f"{name}: {lost:,} of the {given:,} non-empty cells are not plain decimal numbers and count as "
+                    f"missing, such as {cells}; expected 1.85"
                 )
     return dg.AssetCheckResult(
         passed=not unreadable,
@@ -47,7 +47,7 @@ def raw_numbers_are_readable(
 
 
 def _contract_check(split: Literal["train", "test"]) -> dg.AssetChecksDefinition:
-    """The check of a table of cleaned rows: looks at every row of the version, where the rows are."""
+    """The check of a cleaned table: one query over all rows of the version, where the rows are."""
 
     @dg.asset_check(
         asset=f"{split}_set",

@@ -1,4 +1,4 @@
-"""The sensor that watches the source, and asks for one run for each new content."""
+"""The sensor that watches the source, and requests one run for each new content."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from marvel_assets.sources.resource import SourceResource
 
 SECONDS_BETWEEN_LOOKS = 30
 MODELS_LOOKED_AT = 20
-"""Materialisations of basic_model among which the latest is looked for whose run read the source as well."""
+"""How many materialisations of basic_model are searched for the latest whose run also read the source."""
 
 IN_PROGRESS_STATUSES = [
     dg.DagsterRunStatus.QUEUED,
@@ -27,22 +27,22 @@ IN_PROGRESS_STATUSES = [
 @dg.sensor(
     job=retrain,
     minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
-    description="Watches the source (MARVEL_SOURCE) and retrains once for each new content of it.",
+    description="Watches the source (MARVEL_SOURCE), and retrains once for each new content.",
 )
 def source_change_sensor(
     context: dg.SensorEvaluationContext, project: Project, sources: SourceResource
 ) -> dg.SensorResult | dg.SkipReason:
-    """Look at the source from outside, and ask for a run where it looks new; the run reads it.
+    """Request a run if the source's fingerprint is new; the run reads the source.
 
-    The cursor is the look that a run was last asked for. While a retraining is going nothing is asked for: however
-    often the source changes meanwhile, one run follows.
+    The cursor is the fingerprint of the latest request. While a retraining is in progress, nothing is requested:
+    however often the source changes meanwhile, one run follows.
 
     Raises:
-        SourceError: the source can't be looked at; the tick fails and shows why.
+        SourceError: the source can't be found; the tick fails and shows why.
     """
     if run := retraining_in_progress(context.instance):
         return dg.SkipReason(
-            f"Run {run.run_id[:8]} is retraining; what has changed meanwhile is looked at when it has ended."
+            f"Run {run.run_id[:8]} is retraining; changes in the meantime are looked at when it has ended."
         )
     fingerprint, label = sources.fingerprint(None, project.config), sources.label(None, project.config)
     trained = latest_trained_read(context.instance)
@@ -51,22 +51,22 @@ def source_change_sensor(
         return dg.SensorResult(skip_reason=skip, cursor=fingerprint)
     if context.cursor == fingerprint:
         return dg.SkipReason(
-            f"The run for this content of {label} did not succeed. When the cause is mended, re-execute it, or reset "
-            "this sensor's cursor to have it asked for again."
+            f"The run for this content of {label} did not succeed. When the cause is fixed, re-execute it, or reset "
+            "this sensor's cursor to request it again."
         )
     return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=fingerprint)
 
 
 def retraining_in_progress(instance: dg.DagsterInstance) -> dg.DagsterRun | None:
-    """The newest retraining that is queued or going."""
+    """The newest retraining that is queued or in progress."""
     going = instance.get_runs(dg.RunsFilter(job_name=retrain.name, statuses=IN_PROGRESS_STATUSES), limit=1)
     return next(iter(going), None)
 
 
 def latest_trained_read(instance: dg.DagsterInstance) -> Mapping[str, Any]:
-    """What raw_characters recorded in the latest run that read the source and made a model.
+    """The metadata of raw_characters from the latest run that read the source and made a model.
 
-    Nothing where neither that run succeeded nor one that went on with it after a failure.
+    Empty if that run failed and was not re-executed successfully.
     """
     for model in instance.fetch_materializations(basic_model.key, limit=MODELS_LOOKED_AT).records:
         made = instance.get_records_for_run(model.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
@@ -78,6 +78,6 @@ def latest_trained_read(instance: dg.DagsterInstance) -> Mapping[str, Any]:
 
 
 def _ended_well(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether a run succeeded, or one that executed it again from where it failed."""
+    """Whether a run succeeded, or a re-execution of it."""
     group = instance.get_run_group(run_id)
     return group is not None and any(run.is_success for run in group[1])

@@ -1,1 +1,1 @@
-"""What is looked at after a model is served."""
+"""Drift of what is scored, and alerts."""

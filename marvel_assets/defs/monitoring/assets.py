@@ -1,4 +1,4 @@
-"""How far the characters that are scored now have moved from those that the model was judged on."""
+"""The drift report: the characters that are scored now, compared with the model's test rows."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DRIFTED, WINDOW, MODEL = "drifted", "window", "model_version"
-"""Metadata of a report that the sensor reads."""
+"""Metadata of a report, read by the sensor."""
 
 NOT_DRIFTED = "has_not_drifted"
 
 CACHE_KEY = "cache_key"
-"""Metadata of a report that the next one reads: the key of all that decides it."""
+"""Metadata of a report, read by the next one: a hash of everything that decides it."""
 
 MAX_ROWS = 200_000
-"""About how many rows of a window, and of the reference, are compared: larger ones are sampled."""
+"""Approximate maximum of compared rows, of a window and of the reference: larger ones are sampled."""
 
 DRIFT_CODE_VERSION = code_version("marvel_assets.evaluation.drift", "marvel_assets.model.wrapper")
 
@@ -44,7 +44,7 @@ DRIFT_CODE_VERSION = code_version("marvel_assets.evaluation.drift", "marvel_asse
         dg.AssetCheckSpec(
             NOT_DRIFTED,
             asset="drift_report",
-            description="The latest window of scored rows is like the rows that the model was judged on.",
+            description="The latest window of scored rows resembles the model's test rows.",
         )
     ],
 )
@@ -90,7 +90,7 @@ def drift_report(
     except TableNotFoundError as error:
         reason = f"nothing to compare with: {error}"
         context.log.warning(reason)
-        return _result({**facts, "reason": reason})  # the rows may come back: no cache key, so the next run looks again
+        return _result({**facts, "reason": reason})  # no cache key: the rows may be back in the next run
     found = shifts(reference, window, [*features, PREDICTION], thresholds)
     moved = [shift.column for shift in found if shift.drifted]
     reason = f"{', '.join(moved)} drifted" if moved else "nothing has drifted"
@@ -109,7 +109,7 @@ def drift_report(
 
 
 def _result(metadata: Mapping[str, Any]) -> dg.MaterializeResult[None]:
-    """The report, and the check, which warns of drift, and where drift could not be measured."""
+    """The report and its check, which warns of drift, and if drift could not be measured."""
     values = {name: getattr(value, "value", value) for name, value in metadata.items()}
     check = dg.AssetCheckResult(
         check_name=NOT_DRIFTED,
@@ -134,7 +134,7 @@ def _reported(context: dg.AssetExecutionContext) -> Mapping[str, dg.MetadataValu
 def _reference(
     project: Project, tables: Tables, tracking: MlflowTracking, unity_catalog: UnityCatalog, custom_version: int
 ) -> "pd.DataFrame":
-    """The rows that the model was judged on, which it has never been fitted on, with what it says of them."""
+    """The model's test rows with its predictions for them."""
     from marvel_assets.defs.registration.challenger import load_pipeline
     from marvel_assets.evaluation.drift import PREDICTION
     from marvel_assets.model.batching import predict_unique_rows

@@ -1,4 +1,4 @@
-"""Sensors that raise alerts: when a run failed, and when what is scored has drifted."""
+"""Sensors that raise alerts: when a run failed, and when scored rows have drifted."""
 
 import os
 from collections.abc import Mapping
@@ -22,20 +22,20 @@ REPORTS_LOOKED_AT = 100
     job=retrain,
     minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
     description=(
-        "Raises an alert when the latest window of scored rows has drifted, and enough of those before it; "
-        "retrains where the source has new data."
+        "Raises an alert when the latest window of scored rows and enough earlier ones have drifted; "
+        "retrains if the source has new data."
     ),
 )
 def drift_sensor(
     context: dg.SensorEvaluationContext, project: Project, sources: SourceResource
 ) -> dg.SensorResult | dg.SkipReason:
-    """Count the latest windows of the version that scored last; those of versions before it say nothing of this one.
+    """Count the latest drifted windows of the model version that scored last.
 
-    Each window raises one alert: the cursor is the window of the last. A model that is fitted on the same rows again
-    comes out the same, so a run is asked for only where the source has changed.
+    Each window raises one alert: the cursor is the latest window that did. The same rows would give the same model, so
+    a run is requested only if the source has changed.
 
     Raises:
-        WebhookError: the webhook did not take the alert; the next tick raises it again.
+        WebhookError: the webhook did not accept the alert; the next tick raises it again.
     """
     thresholds = project.config.drift
     windows = latest_windows(context.instance, thresholds.windows)
@@ -61,26 +61,26 @@ def drift_sensor(
 
 
 def _obstacle(instance: dg.DagsterInstance, project: Project, sources: SourceResource) -> str:
-    """Why a retraining would not help now; nothing where the source has new data."""
+    """Why a retraining would not help now; '' if the source has new data."""
     if run := retraining_in_progress(instance):
         return f"run {run.run_id[:8]} is retraining already."
     try:
         fingerprint = sources.fingerprint(None, project.config)
     except SourceError as error:
-        return f"the source can't be looked at: {error}"
+        return f"the source can't be found: {error}"
     read = latest_trained_read(instance).get(SOURCE_FINGERPRINT)
     if read is None:
-        return "no run has recorded how the source looked when a model was trained; start the job retrain once."
+        return "no run has recorded the source's fingerprint with a trained model; start the job retrain once."
     if read == fingerprint:
         return (
-            "no run, since the source is as it was when the model was trained, and the same rows give the same "
-            "model. Deliver newer rows, or see drift_report for what has moved."
+            "no run, since the source is unchanged since the model was trained, and the same rows give the same "
+            "model. Provide newer rows, or see drift_report for what has drifted."
         )
     return ""
 
 
 def latest_windows(instance: dg.DagsterInstance, count: int) -> list[Mapping[str, object]]:
-    """The latest reports of the version that scored last, one for each window, the latest first."""
+    """The latest reports of the model version that scored last, one per window, the latest first."""
     records = instance.fetch_materializations(drift_report.key, limit=REPORTS_LOOKED_AT).records
     windows: dict[object, Mapping[str, object]] = {}
     for record in records:
@@ -96,11 +96,11 @@ def latest_windows(instance: dg.DagsterInstance, count: int) -> list[Mapping[str
 
 @dg.run_failure_sensor(
     description=f"Logs why a run failed, and posts it to the webhook that {WEBHOOK} names.",
-    # Runs of the command line belong to no code location. All runs of the home's instance are this project's.
+    # Runs from the command line belong to no code location. All runs of the home's instance are this project's.
     monitor_all_code_locations=True,
 )
 def run_failure_alert(context: dg.RunFailureSensorContext) -> None:
-    """One message for each failed run: job, step, reason."""
+    """Send one message per failed run: job, step, reason."""
     text = failure_text(context)
     context.log.error(text)
     if address := os.environ.get(WEBHOOK):

@@ -1,4 +1,4 @@
-"""From the training rows to a model that is logged with everything known about it."""
+"""From the training rows to a logged model."""
 
 import dagster as dg
 

@@ -18,7 +18,7 @@ SAME_ROWS = "training_rows_are_read_again"
 
 INSPECTION_CODE_VERSION = code_version("marvel_assets.tracking.artifacts", "marvel_assets.training.dataset")
 INSPECTED_BY = "inspected_by"
-"""Tag of a logged model: the code that it passed by."""
+"""Tag of a logged model: the code version of the inspection that it passed."""
 
 
 @dg.multi_asset_check(
@@ -48,10 +48,10 @@ def basic_model_inspection(
     tables: Tables,
     tracking: MlflowTracking,
 ) -> Iterator[dg.AssetCheckResult]:
-    """Inspect the model, and note the verdict on it: registration looks there, in whatever run it happens.
+    """Inspect the model, and tag it with the verdict, which registration reads in whatever run it happens.
 
-    A logged model does not change: where it passed before, a run of the graph hands that verdict on. A run of the
-    checks alone looks again.
+    A logged model does not change: if it passed before, a run of the graph reuses that verdict. A run of the checks
+    alone inspects it again.
     """
     tags = tracking.tags_of(basic_model)
     is_part_of_a_run = bool(context.job_def.asset_layer.selected_asset_keys)
@@ -111,7 +111,7 @@ def _has_same_rows(
 def _read_again(
     location: TablePath, version: int, fitted: Mapping[str, str], project: Project, tables: Tables
 ) -> tuple[str, int]:
-    """The digest of the rows as the fit took it, and their number; of rows that did not fit, a few at a time."""
+    """The digest and number of the fitted rows, read again; batch by batch if several processes fitted them."""
     import pyarrow as pa
 
     from marvel_assets.training.dataset import dataset_columns, rows_digest, sum_of_rows, to_frame

@@ -1,4 +1,4 @@
-"""The fit and the log of a model: each is done once, and found again by its cache key."""
+"""Fits and logs a model, each once per cache key."""
 
 import time
 from importlib.metadata import version
@@ -30,41 +30,41 @@ LOG_CODE_VERSION = code_version("marvel_assets.tracking.model_logging", "marvel_
 
 
 class Distribution(dg.Config):
-    """Several processes that fit together, none of which holds all rows."""
+    """A distributed fit: several processes, none of which holds all rows."""
 
-    workers: int = Field(ge=1, description="Processes that share the training rows.")
+    workers: int = Field(ge=1, description="Number of processes that share the training rows.")
     scheduler: str | None = Field(
         default=None,
-        description="Address of a Dask scheduler, tcp://host:port. Default: as many processes on this machine.",
+        description="Address of a Dask scheduler, tcp://host:port. Default: processes on this machine.",
     )
 
 
-PARAMETERS = "Arguments of the classifier in place of those in project.yml, by name, such as n_estimators: 300."
+PARAMETERS = "Arguments of the classifier that replace those in project.yml, by name, such as n_estimators: 300."
 
 
 class FitConfig(dg.Config):
-    """What is fitted, and how the fit uses the machine."""
+    """Parameters, rows and processes of the fit."""
 
     parameters: dict[str, Any] = Field(default={}, description=PARAMETERS)
     threads: int | None = Field(
-        default=None, ge=1, description="Threads that the fit uses. Default: one for each core."
+        default=None, ge=1, description="Threads that the fit uses. Default: one per core."
     )
     sample: float = Field(
         default=1.0,
         gt=0,
         le=1,
-        description="Share of the training rows to fit on, by a hash of their ids: for a table larger than the memory.",
+        description="Share of the training rows to fit on, by a hash of their ids: for a table larger than memory.",
     )
     distribution: Distribution | None = Field(
         default=None,
         description=(
-            "Fit with several processes, for a table larger than the memory of one. Default: in this process. The two "
+            "Fit with several processes, for a table larger than one's memory. Default: in this process. The results "
             "agree within sampling error, not bit for bit."
         ),
     )
 
     def threads_per_process(self) -> int:
-        """Threads of each process that fits: those asked for, else one in a worker and one for each core elsewhere."""
+        """Threads per process: ``threads``, else one in a Dask worker and one per core in this process."""
         from marvel_assets.model.pipeline import default_threads
 
         return self.threads or (1 if self.distribution else default_threads())
@@ -80,7 +80,7 @@ def fit_once(
 ) -> tuple[FittedPipeline, bool]:
     """The pipeline of these settings, and whether it had to be fitted."""
     parameters = settings.fit_settings
-    # Where the workers are makes no difference, their number does.
+    # The number of workers matters, not where they are.
     distributed = (config.distribution.workers, DISTRIBUTED_FIT_CODE_VERSION) if config.distribution else ()
     cache_key = make_cache_key(
         train_set.content,
@@ -101,10 +101,11 @@ def fit_once(
             started = time.monotonic()
             pipeline, digest, rows = fit(context, config, train_set, settings, tables)
             codes = pipeline.named_steps["encode"].infrequent_codes_
-            if rare := [name for name, code in codes.items() if code == 0]:  # no value has a code of its own
+            if rare := [name for name, code in codes.items() if code == 0]:  # no value has its own code
                 context.log.warning(
                     f"{', '.join(rare)}: every value has fewer than {settings.min_frequency} training rows, so that "
-                    "all share one code and nothing is learned from them; lower min_frequency in config/project.yml"
+                    "all share one code and the model learns nothing from them; lower min_frequency in "
+                    "config/project.yml"
                 )
             fitted = FittedPipeline(
                 cache_key, train_set, digest, rows, config.sample,
@@ -128,7 +129,7 @@ def _fit(
     read = tables.read(train_set, dataset_columns(settings.features, settings.target), config.sample)
     rows = to_frame(read, settings.features, settings.target)
     ids = read[IDENTIFIER].to_pandas() if settings.early_stopping else None
-    del read  # else every row would stand in memory twice while the pipeline is fitted
+    del read  # otherwise every row would be in memory twice during the fit
     threads, trees = config.threads_per_process(), settings.model.max_trees
     context.log.info(f"Fitting {trees:,} trees on {len(rows):,} rows, {threads} thread(s)")
     pipeline = fit_from_config(settings, rows, ids, threads, context.log.info)
@@ -138,7 +139,7 @@ def _fit(
 def _fit_on_workers(
     context: Context, config: FitConfig, train_set: TableVersion, settings: ProjectConfig, tables: Tables
 ) -> tuple["Pipeline", str, int]:
-    """As ``_fit``, in other processes, each of which reads its own part of the rows."""
+    """Like ``_fit``, in other processes, each of which reads its own part of the rows."""
     from marvel_assets.training.dask_cluster import dask_workers
     from marvel_assets.training.dataset import dataset_columns
     from marvel_assets.training.distributed import fit_on_workers
@@ -148,8 +149,8 @@ def _fit_on_workers(
     number = config.distribution.workers
     if not settings.model.distributes or settings.early_stopping is not None or settings.native_categories:
         raise dg.Failure(
-            "Several processes fit model.kind lightgbm alone, without early_stopping and native_categories; change "
-            "that in config/project.yml, or take `distribution` out of the configuration of fitted_pipeline.",
+            "A distributed fit needs model.kind lightgbm, without early_stopping and native_categories; change that "
+            "in config/project.yml, or remove `distribution` from the configuration of fitted_pipeline.",
             allow_retries=False,
         )
     columns = dataset_columns(settings.features, settings.target)
@@ -179,7 +180,7 @@ def log_once(
     tracking: MlflowTracking,
 ) -> tuple[LoggedModelRef, bool]:
     """The model of a fitted pipeline in MLflow, and whether it had to be logged."""
-    # Another wheel makes no other model: the cache key holds the code that the pipeline needs.
+    # The wheel is not part of the key: a new wheel doesn't change the model.
     cache_key = make_cache_key(fitted.cache_key, test_set.content, settings.dataset.examples, LOG_CODE_VERSION)
     with tracking.lock(cache_key):
         logged = tracking.find_model(settings.experiment_name_basic, cache_key)
@@ -250,10 +251,10 @@ def _log(
 
 
 def _circumstances(fitted: FittedPipeline, test_set: TableVersion) -> dict[str, Any]:
-    """What a comparison of two runs should show beside their parameters."""
+    """Logged as parameters too, so that MLflow's comparison of runs shows them."""
     seed = fitted.pipeline[-1].get_params()["random_state"]
     return {
-        "seed": "the library's own" if seed is None else seed,
+        "seed": "default" if seed is None else seed,
         "threads": fitted.threads,
         "sample": fitted.sample,
         "train_set": f"v{fitted.trained_on.version}",

@@ -1,4 +1,4 @@
-"""Jobs that train: the whole graph, a trial, and a search for better parameters; these two change nothing."""
+"""Jobs that train: the whole graph, a trial, and a search for better parameters; the last two move no alias."""
 
 import math
 from importlib.metadata import version
@@ -28,7 +28,7 @@ retrain = dg.define_asset_job(
     "retrain",
     selection=dg.AssetSelection.all(),
     description="Bring every asset up to date, from the source to the custom model. Unchanged assets are reused.",
-    # What the Launchpad opens with, instead of every setting of every resource.
+    # The Launchpad opens with these settings, instead of every setting of every resource.
     config={
         "ops": {
             "raw_characters": {"config": {"source": None, "generator_rows": None}},
@@ -41,7 +41,7 @@ STUDY_CODE_VERSION = code_version("marvel_assets.training.search", "marvel_asset
 
 
 class TrialConfig(dg.Config):
-    """What is tried."""
+    """Parameters of the trial."""
 
     parameters: dict[str, Any] = Field(description=PARAMETERS)
 
@@ -57,7 +57,7 @@ def try_parameters(
     wheel_builder: WheelBuilder,
     unity_catalog: UnityCatalog,
 ) -> None:
-    """Fit, log and judge a model with other parameters, and show it beside the champion."""
+    """Fit, log and evaluate a model with other parameters, and compare it with the champion."""
     settings = project.config.with_parameters(config.parameters)
     train_set, test_set = (_newest(settings.qualified(name), tables) for name in ("train_set", "test_set"))
     fitted, _ = fit_once(context, FitConfig(), train_set, settings, tables, pipeline_cache)
@@ -80,16 +80,16 @@ def try_parameters(
     )
 
 
-@dg.job(description="Train with other parameters, log and judge the model beside the champion; no alias moves.")
+@dg.job(description="Train with other parameters, and compare the model with the champion; no alias moves.")
 def trial() -> None:
-    """Nothing is registered. A later run with these parameters in project.yml finds the fit done."""
+    """Registers nothing. A later run with these parameters in project.yml reuses the fit."""
     try_parameters()
 
 
 class TuneConfig(dg.Config):
-    """On which rows, and how much is tried."""
+    """Rows, folds and budget of the search."""
 
-    trials: int = Field(default=40, ge=1, description="Sets of parameters to try, those of earlier runs included.")
+    trials: int = Field(default=40, ge=1, description="Sets of parameters to try, including those of earlier runs.")
     minutes: float = Field(
         default=30.0, gt=0, description="No new trial starts after so many minutes; run again to resume."
     )
@@ -98,11 +98,11 @@ class TuneConfig(dg.Config):
         default=0.2,
         gt=0,
         le=0.5,
-        description="Share of the rows that the search doesn't see; the best is compared with yours on them.",
+        description="Share of the rows held out before the search; the best parameters are compared with yours there.",
     )
     seed: int = Field(default=616, ge=0, description="Of the folds and of the search.")
     sample: float = Field(default=1.0, gt=0, le=1, description="Share of the training rows, by a hash of their ids.")
-    threads: int | None = Field(default=None, ge=1, description="Threads that a fit uses. Default: one for each core.")
+    threads: int | None = Field(default=None, ge=1, description="Threads that a fit uses. Default: one per core.")
 
 
 @dg.op
@@ -128,7 +128,7 @@ def tune_hyperparameters(
     training = TrainingRows(to_frame(read, settings.features, settings.target), read[IDENTIFIER].to_pandas())
     del read
     budget = SearchBudget(config.trials, config.minutes, config.folds, config.seed, config.threads or default_threads())
-    # A run with the same key goes on where the last one ended, whatever trials it asks for.
+    # A run with the same key continues where the last one ended; the number of trials is not part of the key.
     cache_key = make_cache_key(
         table,
         table.content,
@@ -147,7 +147,7 @@ def tune_hyperparameters(
         f"{budget.minutes:g} minutes"
     )
     try:
-        # One process at a time works on a study; one that was cut off goes on from its file.
+        # One process at a time works on a study.
         with exclusive(home.locks, f"study-{cache_key}"):
             searched, holdout = split_holdout(training, settings.target, config.holdout)
             result = search(settings, searched, budget, home.studies / f"{cache_key}.db", context.log.info)
@@ -166,7 +166,7 @@ def tune_hyperparameters(
             {"study": cache_key, "trials": len(result.trials), "folds": budget.splits, "seed": budget.seed},
             proposal,
         )
-    context.log.info(f"What to paste into {project.config_path}, if you want it:\n{proposal}")
+    context.log.info(f"To use these parameters, paste this into {project.config_path}:\n{proposal}")
     context.add_output_metadata({"parameters": dg.MetadataValue.md(f"```yaml\n{proposal}```")})
 
 
@@ -174,11 +174,11 @@ def _newest(name: str, tables: Tables) -> TableVersion:
     newest = tables.latest(name)
     if newest is None:
         asset = name.rpartition(".")[2]
-        raise dg.Failure(f"{name} is not there; materialise {asset} first.", allow_retries=False)
+        raise dg.Failure(f"{name} does not exist; materialise {asset} first.", allow_retries=False)
     return newest.table
 
 
-@dg.job(description="Search for better parameters on the training rows, and propose them; nothing is changed.")
+@dg.job(description="Search for better parameters on the training rows, and propose them; nothing else changes.")
 def tune() -> None:
-    """A study that is cut off goes on in the next run."""
+    """A study that was interrupted continues in the next run."""
     tune_hyperparameters()

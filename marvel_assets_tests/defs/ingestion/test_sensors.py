@@ -121,8 +121,8 @@ def test_a_content_whose_run_failed_is_asked_for_again_when_the_cursor_is_reset(
 
     # then
     assert watch.tick() == (
-        f"The run for this content of {source} did not succeed. When the cause is mended, re-execute it, or reset "
-        "this sensor's cursor to have it asked for again."
+        f"The run for this content of {source} did not succeed. When the cause is fixed, re-execute it, or reset "
+        "this sensor's cursor to request it again."
     )
     watch.cursor = None
     assert watch.tick() == ""
@@ -150,7 +150,7 @@ def test_many_changes_while_a_run_is_going_make_one_follow_up(watch: Watch, sour
     for rows in ("2", "2\n3"):
         source.write_text(f"PageID\n{rows}\n")
         assert watch.tick() == (
-            f"Run {going.run_id[:8]} is retraining; what has changed meanwhile is looked at when it has ended."
+            f"Run {going.run_id[:8]} is retraining; changes in the meantime are looked at when it has ended."
         )
 
     # when

@@ -140,7 +140,7 @@ def test_a_source_that_stays_away_is_named_in_one_alert(
 
     # then
     [text] = texts(webhook)
-    assert f"(Universe drifted): the source can't be looked at: {source}: no such file" in text
+    assert f"(Universe drifted): the source can't be found: {source}: no such file" in text
 
 
 @pytest.mark.parametrize(

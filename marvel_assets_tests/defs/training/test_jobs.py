@@ -146,4 +146,4 @@ def test_what_cannot_be_done_fails_with_the_reason(tune: Callable[..., str]):
 
 
 def test_without_training_rows_it_says_what_to_materialise(tune: Callable[..., str]):
-    assert "train_set is not there; materialise train_set first" in tune()
+    assert "train_set does not exist; materialise train_set first" in tune()
