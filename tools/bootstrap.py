@@ -1,9 +1,9 @@
-"""Make this checkout's virtual environment, with the standard library alone.
+"""Make this checkout's virtual environment, with only the standard library.
 
 ``python3 tools/bootstrap.py PROFILE COMMAND…`` installs what the profile needs at the versions that its constraints
-file pins, then becomes the command, with ``MARVEL_PROFILE`` set. A second call with nothing changed is over at once.
+file pins, then becomes the command, with ``MARVEL_PROFILE`` set. If nothing has changed, it installs nothing.
 What only the system can provide (an OpenMP runtime, Java for Spark, Chromium for the tests) is named, and installed
-with apt where ``MARVEL_INSTALL=1`` or ``CI`` asks for it.
+with apt if ``MARVEL_INSTALL=1`` or ``CI`` is set.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ PROFILES = {
 
 
 def main(profile: str = "embedded", *command: str) -> None:
-    """Install what the profile needs, unless it is there already, then become the command."""
+    """Install what the profile needs, unless it is installed already, then become the command."""
     if profile not in PROFILES:
         sys.exit(f"PROFILE is {profile!r}; choose {', '.join(name for name in PROFILES if name != DEVELOPMENT)}.")
     environment = PROFILES[profile]
     if not environment.oldest <= sys.version_info[:2] <= NEWEST:
         sys.exit(
             f"Python {sys.version.split()[0]} was found; the profile {profile} needs 3.{environment.oldest[1]} "
-            f"to 3.{NEWEST[1]}. Install one of these and call: make PYTHON=python3.12 …"
+            f"to 3.{NEWEST[1]}. Install one of these and run: make PYTHON=python3.12 …"
         )
     if missing := missing_system_parts(environment.extras):
         install_system_parts(missing)
@@ -75,7 +75,7 @@ def main(profile: str = "embedded", *command: str) -> None:
 
 
 def missing_system_parts(extras: frozenset[str]) -> dict[str, str]:
-    """What no Python package brings and this machine lacks, each with the Debian packages that provide it."""
+    """What this machine lacks and no Python package provides, each with its Debian packages."""
     is_mac = sys.platform == "darwin"
     openmp = _loads("libomp.dylib") or Path("/opt/homebrew/opt/libomp").exists() if is_mac else _loads("libgomp.so.1")
     parts: dict[tuple[str, str], object] = {
@@ -92,13 +92,13 @@ def missing_system_parts(extras: frozenset[str]) -> dict[str, str]:
 
 
 def install_system_parts(missing: dict[str, str]) -> None:
-    """Install them with apt where that was asked for, else end with what to install."""
+    """Install them with apt if that is allowed, else end with what to install."""
     packages = sorted({package for names in missing.values() for package in names.split()})
     apt, is_asked_for = shutil.which("apt-get"), os.environ.get("MARVEL_INSTALL") == "1" or os.environ.get("CI")
     if apt is None or os.geteuid() != 0 or not is_asked_for:
         sys.exit(
             f"Missing on this machine: {'; '.join(missing)}. Install it with the system's package manager (on Debian "
-            f"or Ubuntu: sudo apt-get install {' '.join(packages)}), then call make again. As root on Debian, "
+            f"or Ubuntu: sudo apt-get install {' '.join(packages)}), then run make again. As root on Debian, "
             "MARVEL_INSTALL=1 make … installs it."
         )
     print(f"* Installing {' '.join(packages)} with apt-get ({'; '.join(missing)})", flush=True)
@@ -108,11 +108,11 @@ def install_system_parts(missing: dict[str, str]) -> None:
 
 
 def install_environment(environment: Environment) -> None:
-    """Make the virtual environment, or bring it up to date, unless it is."""
+    """Create or update the virtual environment."""
     folder, constraints = ROOT / environment.folder, environment.constraints
     python, stamp = folder / "bin" / "python", folder / "installed.json"
     installed = json.loads(stamp.read_text()) if stamp.exists() else {}
-    # Its programs name the folder that it was made in, so that a copy of it would run that folder's code.
+    # Its programs contain the path of their folder: a copy of it would run the original's code.
     made_by = [sys.version, str(ROOT)]
     if installed.get("made_by") != made_by or not python.exists():
         print(f"* Making {environment.folder} with Python {sys.version.split()[0]}", flush=True)
@@ -133,16 +133,13 @@ def install_environment(environment: Environment) -> None:
 
 
 def digest_of_requirements(environment: Environment) -> str:
-    """A hash of all that decides which packages an environment has."""
+    """A hash of everything that decides which packages an environment has."""
     files = (ROOT / "pyproject.toml", ROOT / environment.constraints)
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def write_env_file() -> None:
-    """Keep a line in ``.env``, which every dagster command reads from its folder before it looks for its instance.
-
-    What the line points to by default is a part of this folder, and is made with it.
-    """
+    """Set DAGSTER_HOME in ``.env``, which every dagster command reads from its folder; create the default one."""
     file, variable = ROOT / ".env", "DAGSTER_HOME="
     before = file.read_text() if file.exists() else ""
     kept = [line for line in before.splitlines() if not line.startswith(variable)]
@@ -151,33 +148,33 @@ def write_env_file() -> None:
         file.write_text(after)
     instance = ROOT / ".marvel" / "dagster" / "dagster.yaml"
     if not os.environ.get("MARVEL_HOME") and not instance.exists():
-        # Dagster's own commands don't make the folder; a home elsewhere is made by those who use it.
+        # Dagster's commands don't create the folder; this project's commands create a home elsewhere.
         instance.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / "config" / "dagster.yaml", instance)
 
 
 def run(command: list[str], environment: dict[str, str] | None = None) -> None:
-    """Run a command that prints nothing unless it fails, which ends this program; Ctrl+C ends both."""
-    # In a session of its own Ctrl+C does not reach it, so that it prints no trace of being interrupted.
+    """Run a command and hide its output, unless it fails, which ends this program; Ctrl+C ends both."""
+    # In a new session Ctrl+C does not reach it, so that it prints no stack trace.
     done = subprocess.run(
         command, cwd=ROOT, env=environment, start_new_session=True, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         sys.exit(
             f"{explain_failure(done.stdout + done.stderr)}\nThis command failed with exit code {done.returncode}: "
-            f"{' '.join(command)}\nCall make again when that is mended: what was done is kept."
+            f"{' '.join(command)}\nRun make again when that is fixed; finished work is kept."
         )
 
 
 def explain_failure(printed: str) -> str:
-    """The output of a command that failed; where pip could not reach its index, that instead of what it made of it."""
+    """The output of a command that failed; if pip could not reach its index, a sentence that says so."""
     broken = re.findall(r"after connection broken by '(.*)': \S+", printed)
     if not broken:
         return printed.strip()
     reason = broken[-1].rpartition(">: ")[2].rstrip("')\"")
     return (
-        f"The package index can't be reached ({reason}). Packages come from the network: connect this machine, or name "
-        "an index or a proxy that it reaches, in pip's configuration or by PIP_INDEX_URL and PIP_PROXY."
+        f"The package index can't be reached ({reason}). Packages come from the network: connect this machine, or set "
+        "an index or a proxy that it can reach, in pip's configuration or with PIP_INDEX_URL and PIP_PROXY."
     )
 
 
@@ -193,6 +190,6 @@ if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
     except KeyboardInterrupt:
-        sys.exit("Interrupted; call make again, what was done is kept.")
+        sys.exit("Interrupted; run make again, finished work is kept.")
     except OSError as error:
         sys.exit(f"{ROOT} can't be set up: {error}")

@@ -1,6 +1,6 @@
-"""The project at the command line: run the graph, look at what it made, and ask the model.
+"""Run the graph, look at its results, and predict with the model.
 
-Most commands are a thin cover over Dagster's and MLflow's own, with this project's home and module filled in.
+Most commands are thin wrappers around Dagster's and MLflow's, with this project's home and module filled in.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from marvel_assets.defs import disk_space
 from marvel_assets.paths import ProjectPaths, ProjectPathsError
 
 LAST_PORT = 65_535
-INTERRUPTED = "Interrupted; call it again, what was done is kept."
+INTERRUPTED = "Interrupted; run it again, finished work is kept."
 EXAMPLES = """examples:
   marvel run                              everything, then a summary
-  marvel run --select '*basic_model'      one asset, with all before it
-  marvel trial --set n_estimators=300     a model beside the champion; nothing goes live
+  marvel run --select '*basic_model'      one asset and everything upstream
+  marvel trial --set n_estimators=300     compare a model with the champion; no alias moves
   marvel score new.csv -o scored.csv      your own rows; - is standard input or output
-  marvel explain "A Friend (Earth-616)"   why the model says so of one row
-  marvel serve                            the model behind HTTP
+  marvel explain "A Friend (Earth-616)"   why the model predicts this for a row
+  marvel serve                            the model over HTTP
 """
 READ_ONLY = ("summary", "doctor", "score", "explain")
 """Commands that write nothing into the home."""
@@ -51,7 +51,7 @@ def main() -> None:
     """Parse the command line and run the command; exits with its code."""
     chosen = _parser().parse_args()
     for stream in (sys.stdout, sys.stderr):
-        # Characters' names and texts of others hold letters that a terminal may not have.
+        # Names and other texts may contain characters that the terminal's encoding lacks.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     if chosen.command == "new-dataset":
@@ -72,7 +72,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception:
-        # A full disk shows in whatever is written or even read next: SQLite speaks of an I/O error.
+        # A full disk may cause any error in what is written or read next, such as SQLite's I/O errors.
         if not (problems := disk_space.check(home)):
             raise
         traceback.print_exc()
@@ -84,12 +84,12 @@ def main() -> None:
 
 @contextlib.contextmanager
 def _quiet_when_cut_off() -> Iterator[None]:
-    """End the command without a trace where its reader has seen enough, as ``| head`` has."""
+    """End the command without a stack trace when its output pipe is closed, as by ``| head``."""
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where the end of the process flushes to
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes it at exit
         sys.exit(128 + signal.SIGPIPE)
 
 
@@ -104,39 +104,39 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"marvel_assets {version('marvel_assets')}")
     commands = parser.add_subparsers(dest="command", required=True)
-    run_parser = commands.add_parser("run", help="materialise the graph with `dg launch`, then sum up")
+    run_parser = commands.add_parser("run", help="materialise the graph with `dg launch`, then print a summary")
     run_parser.add_argument("--select", default=EVERYTHING, help="assets, in Dagster's selection syntax (default: all)")
-    ui = commands.add_parser("ui", help="serve Dagster's and MLflow's pages over the same home")
+    ui = commands.add_parser("ui", help="serve Dagster's and MLflow's pages")
     ui.add_argument("--port", type=_port, default=UI_PORT, help=f"port of Dagster's pages (default: {UI_PORT})")
     ui.add_argument("--mlflow-port", type=_port, default=MLFLOW_PORT, help=f"of MLflow's (default: {MLFLOW_PORT})")
     score = commands.add_parser("score", help="predict for the rows of a CSV or Parquet file")
     score.add_argument("file", metavar="FILE", help="has the data set's columns; - is standard input")
     score.add_argument("-o", "--output", metavar="OUT", default="-", help="*.csv or *.parquet (default: -, CSV shown)")
-    explain = commands.add_parser("explain", help="show why the model answers as it does for one row")
+    explain = commands.add_parser("explain", help="show why the model predicts as it does for one row")
     explain.add_argument("name_or_id", metavar="NAME-OR-ID", help="as in the source")
-    explain.add_argument("-o", "--output", metavar="PNG", help="also draw it into this file")
+    explain.add_argument("-o", "--output", metavar="PNG", help="also write a plot to this file")
     for name, job_command in JOBS.items():
         job = commands.add_parser(name, help=job_command.purpose)
         job.add_argument(
             "--set", dest="settings", action="append", type=_setting, default=[], metavar="NAME=VALUE",
-            help="as in the Launchpad of the job, such as n_estimators=300; may be repeated",
+            help="as in the job's Launchpad, such as n_estimators=300; may be repeated",
         )  # fmt: skip
-    serve = commands.add_parser("serve", help="put the custom model under latest-model behind HTTP")
+    serve = commands.add_parser("serve", help="serve the custom model at latest-model over HTTP")
     serve.add_argument("--port", type=_port, default=SERVE_PORT, help=f"port on this machine (default: {SERVE_PORT})")
-    commands.add_parser("summary", help="show what the home holds")
+    commands.add_parser("summary", help="show the home's tables, model and predictions")
     commands.add_parser("doctor", help="show what the profile still lacks")
-    server = commands.add_parser("spark-server", help="serve Spark with Delta to many runs")
+    server = commands.add_parser("spark-server", help="start a Spark Connect server with Delta")
     server.add_argument("--port", type=_port, default=SPARK_PORT, help=f"port on this machine (default: {SPARK_PORT})")
-    new = commands.add_parser("new-dataset", help="declare a table of your own: write its folder from a file")
+    new = commands.add_parser("new-dataset", help="write the folder of your own table from a file")
     new.add_argument("name", help="lowercase letters, digits and underscores")
     new.add_argument("--from", dest="file", type=Path, required=True, help="a CSV or Parquet file with the rows")
-    new.add_argument("--target", help="the column to predict (default: the last that has two values)")
+    new.add_argument("--target", help="the column to predict (default: the last one with two values)")
     new.add_argument("--identifier", help="the column that names a row (default: one without repeats)")
     return parser
 
 
 def _prepare(home: ProjectPaths, command: str, selection: str) -> None:
-    """Make the home ready to be used; what can't be written to or is wrong with the settings ends the command."""
+    """Prepare the home; the command ends if it can't be written to or a setting is wrong."""
     mode = os.R_OK if command in READ_ONLY else os.R_OK | os.W_OK
     problems = disk_space.check(home) if command == "run" else disk_space.check_access(home, mode)
     if command != "doctor" and problems:
@@ -154,7 +154,7 @@ def _prepare(home: ProjectPaths, command: str, selection: str) -> None:
 
 
 def _prepare_spark(home: ProjectPaths, command: str) -> None:
-    """Fetch Delta's jars and make the class-data archive, once, where Spark will run on this machine."""
+    """Download Delta's jars and make the class-data archive, once, if Spark will run on this machine."""
     from marvel_assets.defs.resources import profile_name
 
     if command == "spark-server" or (profile_name() == "spark" and not os.environ.get("MARVEL_SPARK_URL")):
@@ -206,12 +206,12 @@ def _new_dataset(name: str, file: Path, target: str | None, identifier: str | No
         folder = new_dataset(name, file, Path(datasets.__path__[0]), target, identifier)
     except ScaffoldError as error:
         sys.exit(str(error))
-    print(f"Wrote {folder}: look at the guesses in __init__.py and at the rules in cleaning.sql, then\n")
+    print(f"Wrote {folder}: check the guesses in __init__.py and the rules in cleaning.sql, then\n")
     print(f"  export MARVEL_DATASET={name}\n  MARVEL_SOURCE={shlex.quote(str(file.resolve()))} make run")
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    """A name and its value, which is a number or a word, as argparse asks for it."""
+    """A name and its value, which is JSON or a string: an argparse type."""
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise argparse.ArgumentTypeError(f"{text[:50]!r} is not a setting; expected NAME=VALUE.")
@@ -222,7 +222,7 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _port(text: str) -> int:
-    """A port's number, as argparse asks for it."""
+    """A port number: an argparse type."""
     if text.isascii() and text.isdecimal() and 0 < int(text[:6]) <= LAST_PORT:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a port; choose one from 1 to {LAST_PORT:,}")

@@ -1,4 +1,4 @@
-"""``marvel score`` and ``marvel explain``: what the served model says of a person's own rows, and why."""
+"""``marvel score`` and ``marvel explain``: predictions for your own rows, and why."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 STANDARD = "-"
 ENDINGS = (".csv", ".parquet")
 ANSWERS = ("prediction", "probability", "why")
-"""Columns of a file of answers, after name and id; empty where the last column, ``reason``, says why there is none."""
+"""Columns of the output, after name and id; empty if the last column, ``reason``, says why there is no prediction."""
 
 ROWS_AT_ONCE = 50_000
 MAX_LISTED = 10
@@ -44,9 +44,9 @@ def score(home: ProjectPaths, source: str, target: str) -> None:
     """Score the rows of a CSV or Parquet file into another; nothing in the home changes.
 
     Args:
-        home: has the model.
-        source: a file with the columns of the data set, or ``-`` for standard input.
-        target: a file that ends in ``.csv`` or ``.parquet``, or ``-`` for CSV to standard output.
+        home: of the model.
+        source: a file with the data set's columns, or ``-`` for standard input.
+        target: a file name that ends in ``.csv`` or ``.parquet``, or ``-`` for CSV to standard output.
     """
     import pandas as pd
 
@@ -56,7 +56,7 @@ def score(home: ProjectPaths, source: str, target: str) -> None:
     from marvel_assets.storage.engines.duckdb import DuckDBEngine
 
     if target != STANDARD and Path(target).suffix.lower() not in ENDINGS:
-        sys.exit(f"-o {target}: expected a name that ends in {' or '.join(ENDINGS)}, or - for standard output.")
+        sys.exit(f"-o {target}: expected a file name that ends in {' or '.join(ENDINGS)}, or - for standard output.")
     resources = profile_resources(home)
     dataset: Dataset = resources["project"].config.dataset
     delivered = lookup.columns_to_score(dataset)
@@ -83,7 +83,13 @@ def score(home: ProjectPaths, source: str, target: str) -> None:
 
 
 def explain(home: ProjectPaths, name_or_id: str, picture: str | None) -> None:
-    """Print how sure the model is of one character of the home, and what each feature adds to that."""
+    """Print the probability for one character of the home, and what each feature contributes to it.
+
+    Args:
+        home: of the model and the characters.
+        name_or_id: of the character, as in the source.
+        picture: a PNG file to write a plot to, or None.
+    """
     import pandas as pd
 
     resources = profile_resources(home)
@@ -103,23 +109,23 @@ def explain(home: ProjectPaths, name_or_id: str, picture: str | None) -> None:
         if usable.empty:
             sys.exit(f"{identifier} can't be scored: {rows['reason'].iloc[0]}.")
         try:
-            said = {
+            answer = {
                 key: values[0]
                 for key, values in model.predict(None, usable, {"probability": True, "explain": True}).items()
             }
-        except ValueError as error:  # a kind of model that has no reasons to give
+        except ValueError as error:  # this kind of model has no contributions
             sys.exit(str(error))
-    label, probability = said[dataset.target.answer], said["probability"]
+    label, probability = answer[dataset.target.answer], answer["probability"]
     alive = dataset.target.labels[1]
-    average = 1 / (1 + math.exp(-said["base_value"]))
+    average = 1 / (1 + math.exp(-answer["base_value"]))
     who = escape_control(f"{usable['name'].iloc[0]} ({identifier})")
     print(f"{who}: {label}, P({alive}) {probability:.3f}; on average {average:.3f}\n")
-    for line in _table(usable.iloc[0].to_dict(), said["contributions"], dataset.target.labels):
+    for line in _table(usable.iloc[0].to_dict(), answer["contributions"], dataset.target.labels):
         print(line)
     if picture:
         from marvel_assets.evaluation import plots
 
-        figure = plots.contributions(f"{who}: P({alive}) {probability:.3f}", said["contributions"], alive)
+        figure = plots.contributions(f"{who}: P({alive}) {probability:.3f}", answer["contributions"], alive)
         Path(picture).write_bytes(plots.to_png(figure))
 
 
@@ -131,13 +137,13 @@ def _served_model(home: ProjectPaths, resources: dict[str, Any]) -> Iterator[tup
     with in_one_line():
         custom = served_pair(home, resources).custom
         with resources["unity_catalog"].files_of(custom) as files:
-            # Asked through its class: the signature of versions that were logged earlier knows no parameters.
+            # Unwrapped: the signatures of older versions have no parameters.
             model = mlflow.pyfunc.load_model(str(files)).unwrap_python_model()
             yield f"{custom.name} version {custom.version}", model
 
 
 def _clean(session: EngineSession, dataset: Dataset, delivered: Dataset, relation: str) -> int:
-    """Clean a relation's rows by the data set's rules, as if the target were known of all; returns their number."""
+    """Clean a relation's rows by the data set's rules, whatever their target; returns how many there are."""
     types = [str(row[0]) for row in session.fetchall(f"DESCRIBE {relation}")]
     session.create_view(rows_to_score_sql(delivered, relation, types, None), "raw_characters")
     session.create_table_as(cleaning_sql(dataset), "cleaned_characters")
@@ -146,14 +152,14 @@ def _clean(session: EngineSession, dataset: Dataset, delivered: Dataset, relatio
 
 
 def _answered(rows: pd.DataFrame, answer: Callable[[pd.DataFrame], dict[str, list[Any]]]) -> pa.Table:
-    """The rows with the model's answers, where they can be scored."""
+    """The rows with the model's answers for those that can be scored."""
     import pandas as pd
     import pyarrow as pa
 
     usable = rows[rows["reason"].isna()]
-    said = answer(usable)
-    said["prediction"] = next(iter(said.values()))
-    answered = pd.DataFrame(said, index=usable.index).reindex(columns=list(ANSWERS))
+    answers = answer(usable)
+    answers["prediction"] = next(iter(answers.values()))
+    answered = pd.DataFrame(answers, index=usable.index).reindex(columns=list(ANSWERS))
     return pa.Table.from_pandas(rows.join(answered), _schema(), preserve_index=False)
 
 
@@ -165,7 +171,7 @@ def _schema() -> pa.Schema:
 
 
 def _file(source: str, scratch: Path) -> Path:
-    """The file to read; what comes through standard input is kept in one first."""
+    """The file to read; standard input is copied to a file first."""
     if source != STANDARD:
         return Path(source)
     with (scratch / "input").open("wb") as copy:
@@ -175,7 +181,7 @@ def _file(source: str, scratch: Path) -> Path:
 
 @contextmanager
 def _writer(target: str) -> Iterator[Callable[[pa.Table], None]]:
-    """Writes tables of answers; a file is there whole or not at all."""
+    """A function that writes tables of answers; a file is replaced atomically."""
     from pyarrow import csv, parquet
 
     from marvel_assets.utils.files import atomic_write
@@ -190,13 +196,13 @@ def _writer(target: str) -> Iterator[Callable[[pa.Table], None]]:
 
 
 def _one_id(session: EngineSession, dataset: Dataset, name_or_id: str) -> str:
-    """The id that is meant; the command ends where there is none or more than one."""
+    """The id of the named row; the command ends if there is none or more than one."""
     ids = session.fetchall(lookup.ids_sql(dataset, "named"))
     if len(ids) == 1:
         return str(ids[0][0])
     if any(identifier == name_or_id for identifier, _ in ids):
         return name_or_id
-    message = f"{len(ids)} rows are called {name_or_id!r}; choose one by its id:"
+    message = f"{len(ids)} rows have the name {name_or_id!r}; choose one by its id:"
     if not ids:
         message = f"No row of this home has the name or id {name_or_id!r}"
         ids = session.fetchall(lookup.ids_sql(dataset, "delivered", lookup.holds_name(dataset, name_or_id)))
@@ -207,7 +213,7 @@ def _one_id(session: EngineSession, dataset: Dataset, name_or_id: str) -> str:
 
 
 def _table(cells: Mapping[Any, Any], contributions: dict[str, float], labels: tuple[str, str]) -> Iterator[str]:
-    """A line for each feature that made a difference, the strongest first, with a bar."""
+    """A line with a bar for each feature with a contribution, the strongest first."""
     from marvel_assets.model.explanation import strongest_first
 
     order = strongest_first(contributions)

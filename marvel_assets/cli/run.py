@@ -1,4 +1,4 @@
-"""``marvel run``: the graph as ``dg launch`` materialises it, in this process, and a summary."""
+"""``marvel run`` and the jobs: ``dg launch`` in this process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EVERYTHING = "*"
 
 
 def materialize(home: ProjectPaths, selection: str) -> int:
-    """Materialise the selected assets and print the summary; the result is the exit code."""
+    """Materialise the selected assets and print the summary; returns the exit code."""
     from marvel_assets.cli.summary import read_references
 
     before, started = read_references(home), time.monotonic()
@@ -42,17 +42,17 @@ def materialize(home: ProjectPaths, selection: str) -> int:
     seconds = time.monotonic() - started
     is_same = read_references(home) == before
     print(f"\nDone in {seconds:.0f} s{': nothing has changed since the last run' if is_same else ''}.")
-    print_summary(home, with_predictions=not is_same)  # what has not changed was shown before
+    print_summary(home, with_predictions=not is_same)  # unchanged ones were shown before
     return 0
 
 
 class JobCommand(NamedTuple):
-    """A job of Dagster's that is a command, too.
+    """A Dagster job that is also a command.
 
     Attributes:
-        op: takes the settings.
-        config: their class, as ``module:name``; imported where the command is given.
-        purpose: what the job does.
+        op: has the settings.
+        config: their class, as ``module:name``; imported only when the command runs.
+        purpose: the command's help text.
     """
 
     op: str
@@ -65,10 +65,10 @@ JOBS = {
     "trial": JobCommand(
         "try_parameters",
         f"{TRAINING}:TrialConfig",
-        "train with other parameters and compare with the champion; no alias moves",
+        "train with other parameters, and compare with the champion; no alias moves",
     ),
     "tune": JobCommand(
-        "tune_hyperparameters", f"{TRAINING}:TuneConfig", "search for better parameters and propose them"
+        "tune_hyperparameters", f"{TRAINING}:TuneConfig", "search for better parameters, and propose them"
     ),
     "rollback": JobCommand(
         "rollback_models",
@@ -85,7 +85,7 @@ JOBS = {
 
 
 def run_job(name: str, settings: dict[str, Any]) -> int:
-    """Run a job with settings of its op; the result is the exit code.
+    """Run a job with settings of its op; returns the exit code.
 
     Raises:
         ConfigError: naming each setting that is unknown, missing or unusable.
@@ -94,7 +94,7 @@ def run_job(name: str, settings: dict[str, Any]) -> int:
     config_class = resolve_name(job.config)
     fields = config_class.model_fields
     given = {"parameters": settings} if name == "trial" else settings
-    # Dagster's own class takes None for a field that is missing, and leaves out those that it does not know.
+    # Dagster's Config sets missing fields to None, and ignores unknown ones.
     problems = [f"{key}: unknown key; choose from {', '.join(fields)}" for key in given if key not in fields]
     problems += [f"{key}: missing key" for key, field in fields.items() if field.is_required() and key not in given]
     try:
@@ -108,10 +108,10 @@ def run_job(name: str, settings: dict[str, Any]) -> int:
 
 
 def check_selection(selection: str) -> None:
-    """Look whether assets can be selected so.
+    """Check an asset selection.
 
     Raises:
-        ConfigError: it selects nothing, or is not a selection.
+        ConfigError: it selects nothing, or is not valid.
     """
     import dagster as dg
     from dagster_shared.check import CheckError
@@ -127,7 +127,7 @@ def check_selection(selection: str) -> None:
 
 
 def _launch(*arguments: str) -> int:
-    """What ``dg launch`` would do, in this process: a second one would import everything anew."""
+    """Run ``dg launch`` in this process: another one would import everything again."""
     from dagster_dg_cli.cli.launch import launch_command
 
     try:
@@ -140,10 +140,10 @@ def _launch(*arguments: str) -> int:
 
 @contextlib.contextmanager
 def _restored_output() -> Iterator[None]:
-    """Give standard output and error back to whom they belong at the end.
+    """Restore standard output and error at the end.
 
-    Dagster points them to files in the home while a step runs, and leaves them there where those can't be written to:
-    on a full disk nothing that is printed would be seen.
+    Dagster redirects them to files in the home while a step runs, and does not restore them if it can't write those
+    files: with a full disk, nothing that is printed afterwards would be seen.
     """
     copies = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
     try:
@@ -155,7 +155,7 @@ def _restored_output() -> Iterator[None]:
 
 
 def print_summary(home: ProjectPaths, *, with_predictions: bool) -> None:
-    """Print what the home holds, and where to look next."""
+    """Print the summary of the home, and what to do next."""
     from marvel_assets.cli.summary import summary
 
     with in_one_line():
@@ -172,15 +172,15 @@ def print_summary(home: ProjectPaths, *, with_predictions: bool) -> None:
 
 
 class QuickExit:
-    """Ends the process once everything is done that was registered to be done at its exit.
+    """Ends the process after its exit handlers.
 
-    Python would then look through half a million objects, to free memory that the system frees anyway: more than a
-    second, a fourth of a run that changes nothing.
+    Otherwise Python would free half a million objects one by one, which takes more than a second, a quarter of a run
+    that changes nothing.
     """
 
     def __init__(self) -> None:
         self.code: int | None = None
-        atexit.register(self._end)  # the first to be registered is the last to be called
+        atexit.register(self._end)  # registered first, called last
 
     def _end(self) -> None:
         if self.code is not None:

@@ -1,4 +1,4 @@
-"""The HTTP server of ``marvel serve``: MLflow's own, whose errors are a sentence instead of a stack trace."""
+"""The HTTP server of ``marvel serve``: MLflow's, with a sentence instead of a stack trace in errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response, StreamingResponse
 
 MAX_MESSAGE = 1000
-"""Letters: MLflow repeats the whole body where it can't be read."""
+"""In characters: MLflow repeats the whole body in an error if it can't be parsed."""
 
 
 def application(model_files: str) -> FastAPI:
@@ -43,7 +43,7 @@ def application(model_files: str) -> FastAPI:
 
 
 def reason_of(body: str) -> str:
-    r"""What an error of MLflow's server says is wrong: the last line of the trace that it sends along, or its message.
+    r"""The reason in an error of MLflow's server: the last line of its stack trace, or its message.
 
     >>> reason_of('{"message": "unexpected error", "stack_trace": "Traceback …\\nValueError: no column Gender"}')
     'ValueError: no column Gender'

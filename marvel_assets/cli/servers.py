@@ -29,7 +29,7 @@ SECONDS_TO_END, SECONDS_BETWEEN_LOOKS = 20, 0.2
 
 
 def check_ports(**ports: int) -> None:
-    """End the command where a port can't be had: people would be sent to a stranger's page."""
+    """End the command if a port is in use: the printed URL would lead to another program's page."""
     for variable, port in ports.items():
         with socket.socket() as client:
             is_taken = client.connect_ex((LOOPBACK, port)) == 0
@@ -41,7 +41,7 @@ def check_ports(**ports: int) -> None:
 
 @contextlib.contextmanager
 def in_one_line() -> Iterator[None]:
-    """End the command with a sentence where a server or a model's files fail it."""
+    """End the command with a sentence if a server fails, or a model's files have changed."""
     from mlflow.exceptions import MlflowException
 
     from marvel_assets.registry.base import RegistryError
@@ -55,21 +55,21 @@ def in_one_line() -> Iterator[None]:
 
 
 def served_pair(home: ProjectPaths, resources: dict[str, Any]) -> ModelPair:
-    """The pair under the alias; the command ends where there is none."""
+    """The pair under the alias; the command ends if there is none."""
     catalog = resources["unity_catalog"]
-    # Asked for, MLflow would make the database.
+    # MLflow would create a missing database.
     is_there = catalog.registry_uri != home.mlflow_uri or home.mlflow_database.exists()
     pair: ModelPair | None = catalog.pairs(resources["project"].config).current() if is_there else None
     if pair is None:
         sys.exit(
-            "No model has the alias latest-model yet. `make run` trains one; where the gate refused it, `marvel "
+            "No model has the alias latest-model yet. `make run` trains one; if the gate refused it, `marvel "
             "summary` says why."
         )
     return pair
 
 
 def serve_model(home: ProjectPaths, port: int) -> int:
-    """Run MLflow's scoring server for the version that is under the alias now; a later one needs a new start."""
+    """Run MLflow's scoring server for the version under the alias; after the alias moves, restart it."""
     from marvel_assets.defs.resources import profile_resources
 
     resources = profile_resources(home)
@@ -77,28 +77,28 @@ def serve_model(home: ProjectPaths, port: int) -> int:
     with in_one_line():
         pair = served_pair(home, resources)
     uri = f"models:/{pair.custom.name}/{pair.custom.version}"
-    # What was checked is what is served: the server fetches nothing by itself.
+    # The server gets the verified files, and downloads nothing itself.
     with in_one_line(), catalog.files_of(pair.custom) as files:
-        print(f"{uri}: http://{LOOPBACK}:{port}/invocations   (Ctrl+C ends it). In another terminal:\n")
+        print(f"{uri}: http://{LOOPBACK}:{port}/invocations   (Ctrl+C stops it). In another terminal:\n")
         print(question(resources["project"].config, port), flush=True)
         command = [sys.executable, "-m", "marvel_assets.cli.scoring_server", str(files), str(port)]
         return _run_until_first_ends([command], {})
 
 
 def question(config: ProjectConfig, port: int) -> str:
-    """The command that asks a served model about the first example of its data set."""
+    """A curl command that scores the first example of the data set."""
     example = {name: config.dataset.by_name[name].examples[0] for name in config.features}
     body = shlex.quote(json.dumps({"dataframe_records": [example]}))
     return f"curl -s http://{LOOPBACK}:{port}/invocations -H 'Content-Type: application/json' -d {body}"
 
 
 def serve_spark(home: ProjectPaths, port: int) -> None:
-    """Serve Spark Connect until the process is ended."""
+    """Run a Spark Connect server until the process ends."""
     from marvel_assets.spark.connect_server import serve
     from marvel_assets.spark.java import SparkError
 
     use = "MARVEL_SPARK_URL=… make run PROFILE=spark"
-    print(f"Spark Connect: sc://{LOOPBACK}:{port}   (Ctrl+C ends it; use it: {use})", flush=True)
+    print(f"Spark Connect: sc://{LOOPBACK}:{port}   (Ctrl+C stops it; to use it: {use})", flush=True)
     try:
         serve(home.spark, home.locks, port)
     except SparkError as error:
@@ -106,12 +106,12 @@ def serve_spark(home: ProjectPaths, port: int) -> None:
 
 
 def serve_pages(home: ProjectPaths, port: int, mlflow_port: int) -> int:
-    """Run Dagster's webserver and daemon, and MLflow's server where the runs are in the home."""
+    """Run Dagster's webserver and daemon, and MLflow's server if the runs are in the home."""
     from marvel_assets.defs.resources import profile_resources
     from marvel_assets.tracking.mlflow_store import connect
 
     tracking = profile_resources(home)["tracking"]
-    # MLflow's background jobs serve features that are not used here, and cost seven processes.
+    # MLflow's background jobs, seven processes, are for features that are not used here.
     environment = {
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MARVEL_DAGSTER_URL": os.environ.get("MARVEL_DAGSTER_URL") or f"http://{LOOPBACK}:{port}",
@@ -123,20 +123,20 @@ def serve_pages(home: ProjectPaths, port: int, mlflow_port: int) -> int:
         connect(home.mlflow_uri, home.locks)
         mlflow_page = f"http://{LOOPBACK}:{mlflow_port}"
         address = ["--host", LOOPBACK, "--port", str(mlflow_port), "--workers", "1"]
-        logs = ["--uvicorn-opts", "--log-level=warning"]  # else a line for each request
+        logs = ["--uvicorn-opts", "--log-level=warning"]  # no line per request
         artifacts = ["--default-artifact-root", home.mlflow_artifacts.as_uri()]
         commands.append(_tool("mlflow", "server", "--backend-store-uri", home.mlflow_uri, *artifacts, *address, *logs))
         environment["MARVEL_MLFLOW_URL"] = mlflow_page
     else:
         check_ports(PORT=port)
-    print(f"Dagster: http://{LOOPBACK}:{port}   MLflow: {mlflow_page}   (Ctrl+C ends them)", flush=True)
+    print(f"Dagster: http://{LOOPBACK}:{port}   MLflow: {mlflow_page}   (Ctrl+C stops them)", flush=True)
     return _run_until_first_ends(commands, environment)
 
 
 def _run_until_first_ends(commands: list[list[str]], environment: dict[str, str]) -> int:
-    """Start servers, and end them all when the first of them ends, or when this process gets a signal."""
-    # A supervisor's SIGTERM ends the servers too, as Ctrl+C does; in the background a shell has both servers and us
-    # ignore Ctrl+C, and Dagster's would then ignore SIGTERM as well.
+    """Start servers, and end all when one of them ends, or when this process gets a signal."""
+    # SIGTERM ends the servers like Ctrl+C. A background job of a shell ignores Ctrl+C, and so would its children, and
+    # Dagster would then ignore SIGTERM as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # workspace.yaml and .env are found in this folder.
@@ -158,7 +158,7 @@ def _run_until_first_ends(commands: list[list[str]], environment: dict[str, str]
 
 
 def _terminate(servers: list[subprocess.Popen[bytes]]) -> None:
-    """Ask the servers to end, and see that nothing of them goes on: each leads a process group of its own."""
+    """End the servers, and kill what is left of their process groups."""
     for server in servers:
         server.terminate()
     for server in servers:
@@ -170,5 +170,5 @@ def _terminate(servers: list[subprocess.Popen[bytes]]) -> None:
 
 
 def _tool(name: str, *arguments: str) -> list[str]:
-    """A command of this environment, which need not be on the PATH."""
+    """A command of this environment, which may not be on the PATH."""
     return [str(Path(sys.executable).with_name(name)), *arguments]

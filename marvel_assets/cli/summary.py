@@ -1,4 +1,4 @@
-"""What a person wants to know after a run."""
+"""The summary after a run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MAX_NAME = 40
 
 
 def read_references(home: ProjectPaths) -> dict[str, Any]:
-    """What each asset has handed on last, by its name; an asset that was never materialised has nothing."""
+    """The latest reference of each materialised asset, by its name."""
     files = list_files(home.references, "*.json")
     return {file.stem: from_json(file.read_text(encoding="utf-8")) for file in files}
 
@@ -45,7 +45,7 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
 
     Args:
         home: the home to summarise.
-        with_predictions: whether what the served model says of a few rows of the test set is shown.
+        with_predictions: whether to show the served model's predictions for a few test rows.
     """
     done, resources = read_references(home), profile_resources(home)
     dataset = resources["project"].config.dataset
@@ -85,11 +85,11 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
 
 
 def _find_model(home: ProjectPaths, tracking: MlflowTracking, model_id: str) -> LoggedModel | None:
-    """A logged model; None where the store does not know it, as where another store was used when it was logged."""
+    """A logged model, or None if the store doesn't have it, as after a change of stores."""
     from mlflow.exceptions import MlflowException
 
     if tracking.tracking_uri == home.mlflow_uri and not home.mlflow_database.exists():
-        return None  # asked for, MLflow would make the database
+        return None  # MLflow would create the database
     try:
         client = connect(tracking.tracking_uri, home.locks, tracking.registry_uri, read_only=True)
         return client.get_logged_model(model_id)
@@ -100,7 +100,7 @@ def _find_model(home: ProjectPaths, tracking: MlflowTracking, model_id: str) -> 
 
 
 def _model(logged: LoggedModel, registered: ModelVersionRef | None, model: LoggedModelRef) -> Iterator[str]:
-    """The model with its metrics, and what the gate had to say of it, where it refused it or warned."""
+    """The model with its metrics, and the gate's result if it refused it or warned."""
     yield f"  model        {model.model_id}, logged by run {model.run_id}"
     figures = {metric.key: metric.value for metric in logged.metrics or []}
     named = [f"{label} {value:.4f}" for label, value in labelled(figures).items()]

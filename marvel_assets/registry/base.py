@@ -1,4 +1,4 @@
-"""The model registry: one interface in MLflow's words, and what all backends do alike."""
+"""The interface of model registries, in MLflow's words, and what all backends share."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ MODELS_URI = "models:/"
 
 
 class RegistryError(RuntimeError):
-    """The catalog can't do what was asked; the text names the object and a way out."""
+    """The registry can't do what was asked; the text names the object and what to do."""
 
 
 class RegistryUnavailableError(RegistryError):
-    """The catalog does not answer, or not now, which says nothing of what was asked."""
+    """The registry does not answer, or is overloaded."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class ModelVersion:
     Attributes:
         name: ``catalog.schema.model``.
         version: its number.
-        model_id: MLflow's id of the logged model that it was made of.
+        model_id: MLflow's id of its logged model.
         run_id: the MLflow run that logged that model.
-        status: ``READY`` where it can be loaded.
+        status: ``READY`` if it can be loaded.
         tags: by name.
         description: for people.
     """
@@ -57,15 +57,15 @@ class ModelRegistry(ABC):
         self._locks = locks
 
     def register(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> ModelVersion:
-        """Register ``models:/<model_id>``, or find the version that was made of it.
+        """Register ``models:/<model_id>``, or find its version.
 
-        Safe to repeat: the same logged model never makes a second version.
+        Idempotent: a logged model never gets a second version.
 
         Args:
-            name: ``catalog.schema.model``; what is missing of it is created.
+            name: ``catalog.schema.model``; missing parts are created.
             model_id: MLflow's id of a logged model.
-            tags: of a version that is made.
-            description: of a version that is made.
+            tags: of a new version.
+            description: of a new version.
 
         Returns:
             A version that is READY.
@@ -77,11 +77,11 @@ class ModelRegistry(ABC):
             for known in self.search_versions(name, model_id=model_id):
                 if known.status == READY:
                     return known
-                # One home registers at a time: whoever was making it died, and it would never be READY.
+                # Only one run registers at a time: the one that left this version died, and it would never be READY.
                 self._delete_version(known)
             self.ensure_model(name)
             made = _check_ready(self._create_version(name, model_id, tags, description))
-            # MLflow repeats a request whose answer was lost, and another home may have been at work.
+            # MLflow repeats a request whose answer was lost, and another home may have registered the model, too.
             same = {each.version: each for each in (*self.search_versions(name, model_id=model_id), made)}
             first, *others = sorted(same.values(), key=lambda each: (each.status != READY, each.version))
             for other in others:
@@ -102,7 +102,7 @@ class ModelRegistry(ABC):
 
     @abstractmethod
     def ensure_model(self, name: str) -> None:
-        """Make sure that versions can be registered under a name: create what is missing of catalog, schema, model.
+        """Create what is missing of catalog, schema and model, so that versions can be registered.
 
         Raises:
             RegistryError: naming what is refused.
@@ -110,23 +110,23 @@ class ModelRegistry(ABC):
 
     @abstractmethod
     def get_version(self, name: str, version: int) -> ModelVersion | None:
-        """One version of a model, asked for by its number; None where there is no such version."""
+        """One version of a model by its number, or None."""
 
     @abstractmethod
     def get_version_by_alias(self, name: str, alias: str) -> ModelVersion | None:
-        """The version that an alias points at; None where the alias is not set."""
+        """The version that an alias points at, or None."""
 
     @abstractmethod
     def search_versions(self, name: str, *, model_id: str | None = None) -> list[ModelVersion]:
-        """All versions of a model, or of one logged model, the newest first; none where there is no such model."""
+        """All versions of a model, or only those of one logged model, the newest first; empty if there is no model."""
 
     @abstractmethod
     def set_tags(self, name: str, version: int, tags: Mapping[str, str]) -> None:
-        """Add tags to a version, or change them."""
+        """Add or change tags of a version."""
 
     @abstractmethod
     def _create_version(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> ModelVersion:
-        """Make a version of a logged model, with its files, and finish it."""
+        """Create a version of a logged model, with its files."""
 
     @abstractmethod
     def _delete_version(self, version: ModelVersion) -> None:
@@ -134,7 +134,7 @@ class ModelRegistry(ABC):
 
     @abstractmethod
     def _set_alias(self, name: str, alias: str, version: int) -> None:
-        """Point an alias, without a look at the version."""
+        """Point an alias at a version without checking it."""
 
 
 def _check_ready(version: ModelVersion) -> ModelVersion:

@@ -1,4 +1,4 @@
-"""Unity Catalog on Databricks: MLflow's ``databricks-uc`` registry, and the vendor's SDK for catalogs and schemas."""
+"""Unity Catalog on Databricks: MLflow's ``databricks-uc`` registry, and Databricks' SDK for catalogs and schemas."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ RETRY_SECONDS = 20
 
 
 class DatabricksRegistry(MlflowRegistry):
-    """The registry on Databricks. Its search returns no tags, so that each version is asked for by its number."""
+    """The registry on Databricks. Its search returns no tags, so each version is fetched by its number."""
 
     def __init__(self, client: mlflow.MlflowClient, locks: Path, registry_uri: str) -> None:
         super().__init__(client, locks)
         self._registry_uri = registry_uri
 
     def ensure_model(self, name: str) -> None:
-        """Create the schema and the model where they are missing; a catalog is for its administrators to create."""
+        """Create the schema and the model if they are missing; only administrators create catalogs."""
         catalog, schema, _ = name.split(".")
         workspace = workspace_of(self._registry_uri)
         if not has_schema(workspace, catalog, schema):
@@ -44,7 +44,7 @@ class DatabricksRegistry(MlflowRegistry):
 
 
 def workspace_of(registry_uri: str) -> WorkspaceClient:
-    """The vendor's client of the workspace that ``databricks-uc[://profile]`` names.
+    """Databricks' client of the workspace that ``databricks-uc[://profile]`` names.
 
     Raises:
         RegistryError: there are no credentials.
@@ -83,7 +83,7 @@ def has_schema(workspace: WorkspaceClient, catalog: str, schema: str) -> bool:
 
 @contextmanager
 def _explain_refusal(host: str, what: str, grant: str) -> Iterator[None]:
-    """Name the privilege that would lift a refusal, and the workspace of any other failure."""
+    """Name the missing privilege in the error of a refusal, and the workspace in that of any other failure."""
     from databricks.sdk.errors import DatabricksError, PermissionDenied
 
     try:

@@ -21,10 +21,10 @@ UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}
 
 
 class MlflowRegistry(ModelRegistry):
-    """A registry that keeps aliases and tags itself. Catalog and schema are a part of the model's name."""
+    """A registry with aliases and tags. Catalog and schema are part of the model's name."""
 
     def ensure_model(self, name: str) -> None:
-        """Create the registered model, where there is none."""
+        """Create the registered model if there is none."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -34,15 +34,15 @@ class MlflowRegistry(ModelRegistry):
                 raise RegistryError(f"{name} can't be registered: {error}") from error
 
     def get_version(self, name: str, version: int) -> ModelVersion | None:
-        """Ask for the version itself: a search may not know it yet."""
+        """Fetch the version itself: a search may not find it yet."""
         return _find(lambda: self._client.get_model_version(name, str(version)))
 
     def get_version_by_alias(self, name: str, alias: str) -> ModelVersion | None:
-        """Ask for the alias itself: those in search results are not to be relied on."""
+        """Fetch by alias: the aliases in search results are not reliable."""
         return _find(lambda: self._client.get_model_version_by_alias(name, alias))
 
     def search_versions(self, name: str, *, model_id: str | None = None) -> list[ModelVersion]:
-        """Search by name, and keep those of the logged model: not every registry searches by it."""
+        """Search by name, and filter by the logged model: not every registry can."""
         import mlflow
 
         found = mlflow.search_model_versions(filter_string=f"name = '{name}'")
@@ -50,7 +50,7 @@ class MlflowRegistry(ModelRegistry):
         return sorted(wanted, key=lambda version: version.version, reverse=True)
 
     def set_tags(self, name: str, version: int, tags: Mapping[str, str]) -> None:
-        """Set the tags one by one: MLflow has no call for several."""
+        """Set the tags one by one: MLflow has no call for several at once."""
         for key, value in tags.items():
             self._client.set_model_version_tag(name, str(version), key, value)
 
@@ -63,7 +63,7 @@ class MlflowRegistry(ModelRegistry):
             made = self._client.create_model_version(
                 name, f"{MODELS_URI}{model_id}", tags=dict(tags), description=description, model_id=model_id
             )
-            # MLflow's page of the logged model shows its versions by this tag, which mlflow.register_model sets, too.
+            # MLflow's page of the logged model reads its versions from this tag, as mlflow.register_model sets it.
             links = json.dumps([*json.loads(links), {"name": name, "version": str(made.version)}])
             self._client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: links})
             return to_model_version(self._client.get_model_version(name, str(made.version)))
@@ -106,5 +106,5 @@ def to_model_version(version: model_registry.ModelVersion) -> ModelVersion:
 
 
 def _model_id(version: model_registry.ModelVersion) -> str:
-    """The SQL registry keeps the logged model's id in the source alone."""
+    """The logged model's id, which the SQL registry stores only in the source."""
     return str(version.model_id or (version.source or "").removeprefix(MODELS_URI))

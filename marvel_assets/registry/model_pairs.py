@@ -1,12 +1,12 @@
 """The pair of versions that is served: a basic model, and the custom model that wraps it.
 
-Two aliases can't be moved in one step. So the custom alias is the one that counts: whoever follows it to the custom
-version finds there which basic model belongs to it, and has a consistent pair in a single read. The basic alias is
-moved after it; where a killed run left it behind, the custom alias still says which pair is served.
+Two aliases can't be moved atomically. So the custom alias decides: the custom version's tags name the basic model that
+it wraps, which gives a consistent pair with a single read. The basic alias is moved second; if a run is killed between
+the moves, the custom alias still determines the pair that is served.
 
-A killed run must not be taken for a person who moved the alias in MLflow's pages. ``set_aliases`` tags the version
-before it moves the alias, and points a second alias, ``last-promoted``, at it afterwards; a person does neither.
-``reconcile_aliases`` completes the former, and takes the latter for a rollback.
+A killed run must not look like a person who moved the alias in MLflow's pages. ``set_aliases`` tags the version before
+it moves the alias, and points a second alias, ``last-promoted``, at it afterwards; a person does neither.
+``reconcile_aliases`` completes the former, and treats the latter as a rollback.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BASIC_MODEL_ID = "basic_model_id"
 """Tag of a custom version: the logged model that it wraps."""
 
 REPLACED_VERSION = "replaces"
-"""Tag of a custom version: the version whose place it took. ``rollback`` goes back along it."""
+"""Tag of a custom version: the version that it replaced, to which ``rollback`` returns."""
 
 SERVING_STATUS = "serving_status"
 """Tag of a custom version: PROMOTING before the alias is moved to it, PROMOTED when both aliases have moved."""
@@ -44,11 +44,11 @@ SERVING_STATUS = "serving_status"
 PROMOTING, PROMOTED = "promoting", "promoted"
 
 ROLLBACK_REASON = "rollback_reason"
-"""Tag of both versions of a pair that a person has taken out of service. No run puts it back; the job approve does."""
+"""Tag of both versions of a pair that a person took out of service. No run restores it; the job approve does."""
 
 
 class StalePairError(RegistryError):
-    """The aliases have moved since the pair was judged, or it was rolled back."""
+    """The aliases have moved since the pair was evaluated, or it was rolled back."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class ModelPair:
 
 @dataclass(frozen=True)
 class Reconciled:
-    """The pair that is served, and why the aliases were not as the last promotion had left them."""
+    """The served pair, and why the aliases differed from the last promotion."""
 
     pair: ModelPair
     reason: str
@@ -91,14 +91,14 @@ class ModelPairs:
         return None if custom is None else self._pair_of(custom)
 
     def champion_model_id(self) -> str:
-        """The id of the basic model that is served, as the custom version under the alias has it; '' without one."""
+        """The id of the basic model that the custom version under the alias wraps; '' if there is none."""
         return _wrapped_by(self._registry.get_version_by_alias(self.custom_name, ALIAS))
 
     def for_basic_version(self, version: int) -> ModelPair:
         """The newest pair of a basic version, by its number.
 
         Raises:
-            RegistryError: there is no such version, or nothing that is READY wraps it.
+            RegistryError: there is no such version, or no READY version wraps it.
         """
         basic = self._registry.get_version(self.basic_name, version)
         if basic is None:
@@ -122,10 +122,10 @@ class ModelPairs:
         raise RegistryError(f"{self.custom_name} has no version {version}; materialise survival_predictions again.")
 
     def previous(self, pair: ModelPair) -> ModelPair:
-        """The pair whose place a pair took.
+        """The pair that a pair replaced.
 
         Raises:
-            RegistryError: it took no other's place.
+            RegistryError: it did not replace another.
         """
         number = pair.custom.tags.get(REPLACED_VERSION)
         if number and (custom := self._registry.get_version(self.custom_name, int(number))):
@@ -136,22 +136,21 @@ class ModelPairs:
     def set_aliases(
         self, pair: ModelPair, expected: str, decision: Mapping[str, str] | None = None, rollback_reason: str = ""
     ) -> bool:
-        """Put a pair under the aliases, the custom one first.
+        """Point both aliases at a pair, the custom one first.
 
-        A person's decision is noted on the versions once the custom alias has moved, so that a promotion that fails
-        leaves no note of what did not happen.
+        A person's decision is tagged after the custom alias has moved, so that a failed move leaves no such tags.
 
         Args:
             pair: versions that are READY.
-            expected: the basic model's id of the pair that is to be replaced, as ``champion_model_id`` has it.
-            decision: tags that note a person's; without one, a pair that was rolled back stays out of service.
-            rollback_reason: why the pair that is replaced is taken out of service; '' where this is not a rollback.
+            expected: the basic model's id of the pair to replace, as ``champion_model_id`` returns it.
+            decision: tags of a person's decision; without one, a pair that was rolled back stays out of service.
+            rollback_reason: why the replaced pair is taken out of service; '' if this is not a rollback.
 
         Returns:
-            Whether the pair is a new one.
+            Whether the custom alias moved.
 
         Raises:
-            StalePairError: another pair is served than the expected one, or this one was rolled back.
+            StalePairError: another pair than the expected one is served, or this pair was rolled back.
         """
         with self._lock():
             current = self._registry.get_version_by_alias(self.custom_name, ALIAS)
@@ -177,13 +176,13 @@ class ModelPairs:
     def reconcile_aliases(self) -> Reconciled | None:
         """Move the basic alias to match the custom one, which decides what is served.
 
-        What a person moved the custom alias away from is noted as rolled back, so that no run puts it back.
+        If a person moved the custom alias, the pair that it left is tagged as rolled back, so that no run restores it.
 
         Returns:
-            What was found, where something was to be done.
+            The served pair and the reason, or None if nothing had to be done.
 
         Raises:
-            RegistryError: what is under the custom alias is not a whole pair that is READY.
+            RegistryError: the custom alias does not point at a complete pair that is READY.
         """
         with self._lock():
             pair = self.current()
@@ -212,7 +211,7 @@ class ModelPairs:
     def _check_not_rolled_back(self, pair: ModelPair) -> None:
         last = self._registry.get_version_by_alias(self.custom_name, LAST_PROMOTED)
         for version in (pair.basic, pair.custom):
-            # Asked anew: it may have been taken out of service since it was looked up.
+            # Fetched again: it may have been taken out of service in the meantime.
             reason = (self._registry.get_version(version.name, version.version) or version).tags.get(ROLLBACK_REASON)
             if not reason and last and (last.name, last.version) == (version.name, version.version):
                 reason = f"somebody moved {ALIAS} to another version"
@@ -231,7 +230,7 @@ class ModelPairs:
         self._tag(pair, self._restored(pair))
         if pair.custom.version > left.version and REPLACED_VERSION not in pair.custom.tags:
             self._registry.set_tags(self.custom_name, pair.custom.version, {REPLACED_VERSION: str(left.version)})
-        return f"{reason}. No run puts it back; the job approve does"
+        return f"{reason}. No run restores it; the job approve does"
 
     def _complete(self, pair: ModelPair, status: str | None) -> None:
         self._point(self.custom_name, LAST_PROMOTED, pair.custom.version)
@@ -239,7 +238,7 @@ class ModelPairs:
             self._registry.set_tags(self.custom_name, pair.custom.version, {SERVING_STATUS: PROMOTED})
 
     def _point(self, name: str, alias: str, version: int) -> bool:
-        """Point an alias; whether it had to be moved."""
+        """Point an alias at a version; returns whether it had to be moved."""
         found = self._registry.get_version_by_alias(name, alias)
         if found is not None and found.version == version:
             return False
@@ -259,7 +258,7 @@ class ModelPairs:
     def _pair_of(self, custom: ModelVersion) -> ModelPair:
         wrapped = custom.tags.get(BASIC_MODEL_ID)
         problem = f"has no version of {self.basic_name} that it wraps (tag {BASIC_MODEL_ID}: {wrapped})"
-        # Mostly it is under the alias: one call, where a search is slower and may not know a new version yet.
+        # Usually the alias points at it: one call, while a search is slower and may not find a new version yet.
         basic = self._registry.get_version_by_alias(self.basic_name, ALIAS)
         if wrapped and (basic is None or basic.model_id != wrapped):
             basic = next(iter(self._registry.search_versions(self.basic_name, model_id=wrapped)), None)

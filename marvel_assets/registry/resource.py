@@ -37,11 +37,10 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
     storage_root: str | None = Field(
         default=None,
         description=(
-            "Where a catalog that has to be created keeps its models' files, in a folder of its name (oss): "
-            "file:///…, s3://…"
+            "Where a new catalog stores its models' files, in a folder with its name (oss): file:///…, s3://…"
         ),
     )
-    locks: str = Field(description="Folder of the lock files that keep two registrations of one model apart.")
+    locks: str = Field(description="Folder of the lock files that prevent concurrent registrations of one model.")
 
     def _connect(self) -> mlflow.MlflowClient:
         return connect(self.tracking_uri, Path(self.locks), self.registry_uri)
@@ -51,7 +50,7 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self.registry_uri.removeprefix("uc:")
 
     def problems(self, catalog: str, schema: str) -> list[str]:
-        """What keeps models from being registered under ``catalog.schema``; a schema that a run will create does not.
+        """What prevents registration under ``catalog.schema``; a missing schema doesn't, since a run creates it.
 
         Nothing is created here. MLflow's own registry needs nothing.
         """
@@ -73,7 +72,7 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
         return []
 
     def ensure_model(self, name: str) -> None:
-        """Create what is missing of ``catalog.schema.model``; MLflow's own registry needs nothing before it is used.
+        """Create what is missing of ``catalog.schema.model``; MLflow's own registry needs nothing in advance.
 
         Raises:
             RegistryError: naming what is refused.
@@ -82,7 +81,7 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
             self.registry().ensure_model(name)
 
     def register_table(self, name: str, folder: Path, comment: str, column_comments: Mapping[str, str]) -> str:
-        """Make a Delta table known by its name to an open-source server; elsewhere there is nothing to do.
+        """Register a Delta table on an open-source Unity Catalog server; does nothing for the other backends.
 
         Args:
             name: ``catalog.schema.table``.
@@ -91,7 +90,7 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
             column_comments: by column.
 
         Returns:
-            Why the server's table was left as it is; '' where it is as it should be.
+            Why the server's table was not changed although it differs; '' otherwise.
 
         Raises:
             RegistryError: naming what is refused.
@@ -111,15 +110,12 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
         return ModelPairs(self.registry(), config, Path(self.locks))
 
     def files_of(self, version: ModelVersion) -> AbstractContextManager[Path]:
-        """A copy of a version's files, if they are those that were logged; see ``checked_files``.
-
-        The registry alone is asked for a version that has the digest among its tags: another home may have logged it.
-        """
+        """A copy of a version's files, verified against the digest in its tags; see ``checked_files``."""
         uri, digest = f"models:/{version.name}/{version.version}", version.tags.get(FILES_DIGEST)
         return checked_files(self._connect(), version.model_id, uri, digest)
 
     def registry(self) -> ModelRegistry:
-        """The backend that is configured."""
+        """The configured backend."""
         locks, client = Path(self.locks), self._connect()
         match self.backend:
             case "embedded":

@@ -1,13 +1,12 @@
 """An open-source Unity Catalog server: MLflow's ``uc:`` registry for the files, its REST interface for the rest.
 
-That server keeps neither aliases nor tags. Both are emulated in what it does keep, where all its clients see them:
+That server has neither aliases nor tags. Both are emulated with what it stores, so that all clients see them:
 
 - A version's tags and its model's id are a line of JSON at the end of its comment, written with the version itself.
-- An alias is a model of its own, ``<model>@<alias>``, whose comment is the version's number: moving it is one update of
-  one row.
+- An alias is a separate model, ``<model>@<alias>``, whose comment is the version's number: moving it updates one row.
 
-It has no unique numbers either: of two clients that register at the same moment both can be given one. A home registers
-under a lock of its own; two homes notice it afterwards, and say what to delete.
+Its version numbers are not unique either: two clients that register at the same moment may both get the same one. A
+home registers under a lock; two homes detect it afterwards, and report what to delete.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ if TYPE_CHECKING:
     import mlflow
 
 RECORD = "marvel_assets: "
-"""Begins the comment's last line, which holds what the server has no field for."""
+"""Begins the comment's last line, which holds the data that the server has no field for."""
 
 
 class _Record(BaseModel):
-    """What a comment's last line holds."""
+    """The content of a comment's last line."""
 
     model_id: str
     tags: dict[str, str] = Field(default_factory=dict)
@@ -55,7 +54,7 @@ class UnityCatalogRegistry(ModelRegistry):
             self._api.create("models", {"name": model, "catalog_name": catalog, "schema_name": schema})
 
     def get_version(self, name: str, version: int) -> ModelVersion | None:
-        """Ask for the version itself."""
+        """Fetch one version."""
         row = self._api.find(f"models/{name}/versions/{version}")
         return None if row is None else self._version(name, row)
 
@@ -68,19 +67,19 @@ class UnityCatalogRegistry(ModelRegistry):
         version = self.get_version(name, int(comment)) if comment.isdecimal() else None
         if version is None:
             raise RegistryError(
-                f"The model {name}@{alias} on {self._api.url} stands for an alias, and its comment is {comment!r}, "
+                f"The model {name}@{alias} on {self._api.url} represents an alias, and its comment is {comment!r}, "
                 f"expected the number of a version of {name}. Correct the comment there, or delete {name}@{alias}."
             )
         return version
 
     def search_versions(self, name: str, *, model_id: str | None = None) -> list[ModelVersion]:
-        """List them all; the comments name their logged models."""
+        """List all versions; their comments name the logged models."""
         found = [self._version(name, row) for row in self._rows(name)]
         wanted = [version for version in found if model_id in {None, version.model_id}]
         return sorted(wanted, key=lambda version: version.version, reverse=True)
 
     def set_tags(self, name: str, version: int, tags: Mapping[str, str]) -> None:
-        """Write the comment anew, with the tags added."""
+        """Rewrite the comment with the new tags."""
         with exclusive(self._locks, f"model-{name}"):
             path = f"models/{name}/versions/{version}"
             description, record = self._read_comment(name, self._api.call("GET", path))
@@ -97,9 +96,9 @@ class UnityCatalogRegistry(ModelRegistry):
         return made
 
     def _upload(self, name: str, model_id: str, comment: str) -> None:
-        """Make the version through MLflow.
+        """Create the version through MLflow.
 
-        The files are fetched into a folder of their own first: MLflow would delete the logged model's.
+        The files are downloaded to a temporary folder first: MLflow would delete those of the logged model.
         """
         import mlflow
         from mlflow.exceptions import MlflowException
@@ -117,9 +116,8 @@ class UnityCatalogRegistry(ModelRegistry):
 
     def _given_twice(self, name: str, number: int) -> RegistryError:
         return RegistryError(
-            f"{name}: version {number} was given twice on {self._api.url}: another home or another client registered "
-            "at the same moment. Let one of them register at a time: delete the versions of that number there, once "
-            "for each, then run again."
+            f"{name}: version {number} exists twice on {self._api.url}: another home or another client registered "
+            "at the same moment. Delete that version there twice, then run again, one client at a time."
         )
 
     def _delete_version(self, version: ModelVersion) -> None:
@@ -162,10 +160,10 @@ class UnityCatalogRegistry(ModelRegistry):
 def missing_securables(
     api: UnityCatalogApi, catalog: str, schema: str, storage_root: str | None
 ) -> list[tuple[str, Json]]:
-    """Path and body of the requests that would create what is missing of catalog and schema; none is made.
+    """Path and body of the requests that would create a missing catalog or schema; none is sent.
 
     Raises:
-        RegistryError: the catalog is missing and can't be created: that needs a storage root for the models' files.
+        RegistryError: the catalog is missing, and there is no storage root to create it with.
     """
     new_schema = "schemas", {"name": schema, "catalog_name": catalog}
     if api.find(f"catalogs/{catalog}") is not None:

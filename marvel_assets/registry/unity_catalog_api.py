@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 TOKEN = "MLFLOW_UC_OSS_TOKEN"  # noqa: S105 - the variable's name, which MLflow's client reads as well
 PREFIX = "/api/2.1/unity-catalog"
 SECONDS = 10
-"""How long is waited for an answer, and within it."""
+"""Timeout of a request: to connect, and between two parts of an answer."""
 
 NOT_FOUND, TOO_MANY, SERVER_ERRORS = 404, 429, 500
 PAGE = 50
@@ -24,7 +24,7 @@ Json = dict[str, Any]
 
 
 class RefusedError(RegistryError):
-    """The server refuses a request; ``status`` and ``code`` are its answer's."""
+    """The server refuses a request, with its HTTP ``status`` and error ``code``."""
 
     def __init__(self, text: str, status: int, code: str) -> None:
         super().__init__(text)
@@ -32,7 +32,7 @@ class RefusedError(RegistryError):
 
 
 class UnityCatalogApi:
-    """Requests to one server, and its answers as they are."""
+    """A client of one server that returns its JSON unchanged."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -44,13 +44,13 @@ class UnityCatalogApi:
 
         Args:
             method: ``GET``, ``POST``, ``PATCH`` or ``DELETE``.
-            path: below the interface's prefix, as in ``models/catalog.schema.model``.
-            query: of the address; None as a value leaves a name out.
+            path: below ``PREFIX``, such as ``models/catalog.schema.model``.
+            query: parameters; those that are None are left out.
             body: sent as JSON.
 
         Raises:
-            RefusedError: the server refuses; its URL and its words are in the text.
-            RegistryUnavailableError: it can't be reached, is too slow, or says that it can't answer.
+            RefusedError: the server refuses; the text has its URL and message.
+            RegistryUnavailableError: it can't be reached, is too slow, or reports that it can't answer.
         """
         import requests
 
@@ -79,7 +79,7 @@ class UnityCatalogApi:
         raise RefusedError(text, answer.status_code, code)
 
     def find(self, path: str, **query: str | int | None) -> Json | None:
-        """What is at a path; None where the server knows no such object."""
+        """The object at a path, or None."""
         try:
             return self.call("GET", path, query=query)
         except RefusedError as error:
@@ -88,7 +88,7 @@ class UnityCatalogApi:
             raise
 
     def create(self, path: str, body: Json) -> None:
-        """Create an object; that another client did so at the same moment is as good."""
+        """Create an object, unless another client has just created it."""
         try:
             self.call("POST", path, body=body)
         except RefusedError as error:
@@ -96,7 +96,7 @@ class UnityCatalogApi:
                 raise
 
     def rows(self, path: str, key: str) -> Iterator[Json]:
-        """All rows of a list, page by page; none where what is listed does not exist."""
+        """All rows of a list, page by page; none if the parent does not exist."""
         token: str | None = None
         while (page := self.find(path, max_results=PAGE, page_token=token)) is not None:
             yield from page.get(key) or []

@@ -1,8 +1,8 @@
 """The graph's Delta tables as external tables of an open-source Unity Catalog server.
 
-The server keeps a name, the columns and the folder; the rows stay where they are, and nothing here deletes them. It
-has no request that changes a table: one whose columns or comments have changed is deleted there and created anew. Two
-creations of one name at the same moment break that name for good, so a home makes them one by one.
+The server stores the name, the columns and the folder; the rows stay where they are, and nothing here deletes them. It
+has no request to change a table: if columns or comments have changed, the entry is deleted and created again. Two
+simultaneous creations of one name break that name permanently, so a home creates tables under a lock.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from marvel_assets.registry.unity_catalog_api import Json, UnityCatalogApi
 
 SQL_TYPES = {"long": "bigint", "integer": "int", "short": "smallint", "byte": "tinyint"}
-"""Delta's types under the names that SQL has for them, where these differ."""
+"""SQL's names of Delta's types, where they differ."""
 
 
 def register_table(
@@ -33,19 +33,19 @@ def register_table(
     comment: str,
     column_comments: Mapping[str, str],
 ) -> str:
-    """Make the server's table say what the Delta table is.
+    """Make the server's entry match a Delta table.
 
     Args:
         api: of the server.
         locks: folder of the lock files.
-        storage_root: of a catalog that has to be created.
+        storage_root: for a new catalog.
         name: ``catalog.schema.table``.
         folder: of the Delta table.
         comment: of the table.
         column_comments: by column.
 
     Returns:
-        Why the server's table was left as it is; '' where it says what it should.
+        Why the server's table was not changed although it differs; '' otherwise.
 
     Raises:
         RegistryError: the server refuses, or does not answer.
@@ -59,10 +59,10 @@ def register_table(
                 api.create(path, body)
         elif (place := _folder_of(found["storage_location"])) != folder:
             return (
-                f"The table {name} on {api.url} is at {place}, not at {folder}, and was left as it is. To have this "
-                "one there under that name, delete that table on the server, and run again."
+                f"The table {name} on {api.url} is at {place}, not at {folder}, and was not changed. To register this "
+                "one under that name, delete that table on the server, and run again."
             )
-        elif _said(found) == _said(wanted):
+        elif _described(found) == _described(wanted):
             return ""
         else:
             api.call("DELETE", f"tables/{name}")
@@ -99,8 +99,8 @@ def _columns(folder: Path, comments: Mapping[str, str]) -> list[Json]:
     return columns
 
 
-def _said(table: Json) -> tuple[object, ...]:
-    """What a table says of itself, without what the server adds."""
+def _described(table: Json) -> tuple[object, ...]:
+    """A table's comment and columns, without what the server adds."""
     columns = sorted(table["columns"], key=lambda column: int(column["position"]))
     return table["comment"] or "", [(row["name"], row["type_text"], row["comment"] or "") for row in columns]
 

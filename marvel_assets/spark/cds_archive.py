@@ -1,4 +1,4 @@
-"""``python -m … FOLDER LOCKS ARCHIVE``: a session that does a little of everything, for the class-data archive."""
+"""``python -m … FOLDER LOCKS ARCHIVE``: a session whose classes make up the class-data sharing archive."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def main(folder: str, locks: str, archive: str) -> None:
-    """Start a session, write and read a Delta table, and end the JVM in order, so that it writes the archive."""
+    """Start a session, write and read a Delta table, and shut the JVM down properly, so that it writes the archive."""
     from marvel_assets.spark.local import LocalJvm
 
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"

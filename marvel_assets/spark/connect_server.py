@@ -12,13 +12,18 @@ MAIN_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
 
 
 def serve(folder: Path, locks: Path, port: int) -> None:
-    """Become the server of ``sc://127.0.0.1:<port>``: this process is replaced, so that ending it ends the JVM.
+    """Replace this process by the server of ``sc://127.0.0.1:<port>``, so that ending the process ends the JVM.
 
     It listens on the loopback interface only: anyone who can reach it may run code.
 
+    Args:
+        folder: keeps the jars and Spark's scratch files.
+        locks: folder of the lock files.
+        port: to listen on.
+
     Raises:
         JavaError: no usable Java was found.
-        JarsError: the jars are not there and can't be fetched.
+        JarsError: the jars are missing and can't be downloaded.
     """
     import pyspark
 
@@ -27,7 +32,7 @@ def serve(folder: Path, locks: Path, port: int) -> None:
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": str(port),
     }
-    # These two shape the JVM that spark-submit becomes, and are read by no setting that comes later.
+    # spark-submit starts the JVM with these two; as --conf they would come too late.
     java_options = str(settings.pop("spark.driver.extraJavaOptions"))
     class_path = str(settings.pop("spark.driver.extraClassPath"))
     home = Path(pyspark.__file__).parent
@@ -37,7 +42,7 @@ def serve(folder: Path, locks: Path, port: int) -> None:
         "--class", MAIN_CLASS, "spark-internal",
     ]  # fmt: skip
     environment = {**os.environ, **LocalJvm.workers(), "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
-    # Where a shell started it in the background Ctrl+C is ignored, and after Dagster's import SIGTERM as well; the JVM
-    # would inherit that, and nothing short of SIGKILL would end it.
+    # Importing Dagster may have SIGTERM ignored in a background job of a shell, where Ctrl+C is ignored, too. The JVM
+    # would inherit that, and only SIGKILL would end it.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.execve(command[0], command, environment)  # noqa: S606

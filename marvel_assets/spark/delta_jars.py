@@ -1,7 +1,7 @@
-"""The two jars that Delta needs in a local JVM, fetched once into the home.
+"""The two jars that Delta needs in a local JVM, downloaded once into the home.
 
-They are fetched by Ivy, which comes with Spark, without what they depend on: for tables in folders nothing else is
-loaded. (Spark's own ``spark.jars.packages`` would fetch 33 jars, and ask a repository at every start.)
+Ivy, which comes with Spark, downloads them without their dependencies, which tables in folders don't need.
+(``spark.jars.packages`` would download 33 jars, and query a repository at every start.)
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ GROUP = "io.delta"
 
 
 class JarsError(SparkError):
-    """A jar can't be had; the text names it, and where to put it by hand."""
+    """A jar can't be downloaded; the text names it, and where to put it manually."""
 
 
 class Jar(NamedTuple):
-    """A jar of Maven Central, and the SHA-256 of the one that is trusted."""
+    """A jar of Maven Central, with its expected SHA-256."""
 
     artifact: str
     version: str
@@ -32,7 +32,7 @@ class Jar(NamedTuple):
 
     @property
     def file_name(self) -> str:
-        """Its name in the folder of the jars."""
+        """Its file name."""
         return f"{self.artifact}-{self.version}.jar"
 
 
@@ -43,10 +43,10 @@ DELTA_JARS = (
 
 
 def provide_jars(folder: Path, locks: Path, java: Java) -> list[Path]:
-    """The jars' files; those that are missing are fetched, once for all processes.
+    """The jars' files; missing ones are downloaded, by one process at a time.
 
     Raises:
-        JarsError: a jar can't be fetched, or isn't the one that is trusted.
+        JarsError: a jar can't be downloaded, or has another SHA-256.
     """
     files = [folder / jar.file_name for jar in DELTA_JARS]
     if all(file.exists() for file in files):
@@ -69,27 +69,29 @@ def _fetch(jar: Jar, file: Path, java: Java) -> None:
             "-dependency", GROUP, jar.artifact, jar.version, "-confs", "default", "-notransitive",
             "-cache", f"{folder}/cache", "-retrieve", f"{folder}/[artifact]-[revision].[ext]",
         ]  # fmt: skip
-        by_hand = f"With a network, run again; without, put {jar.file_name} into {file.parent}."
+        by_hand = f"With a network, run again; without one, put {jar.file_name} into {file.parent}."
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)  # noqa: S603
         except subprocess.TimeoutExpired as error:
-            raise JarsError(f"{GROUP}:{jar.artifact}:{jar.version} did not arrive in {SECONDS} s. {by_hand}") from error
+            raise JarsError(
+                f"{GROUP}:{jar.artifact}:{jar.version} was not downloaded within {SECONDS} s. {by_hand}"
+            ) from error
         fetched = Path(folder, jar.file_name)
         if not fetched.exists():
             raise JarsError(
-                f"{GROUP}:{jar.artifact}:{jar.version} can't be fetched from Maven Central: {_reason(done.stdout)}. "
+                f"{GROUP}:{jar.artifact}:{jar.version} can't be downloaded from Maven Central: {_reason(done.stdout)}. "
                 f"{by_hand}"
             )
         digest = hashlib.sha256(fetched.read_bytes()).hexdigest()
         if digest != jar.sha256:
             raise JarsError(
-                f"{jar.file_name} was fetched with SHA-256 {digest}, expected {jar.sha256}; it is not used."
+                f"{jar.file_name} was downloaded with SHA-256 {digest}, expected {jar.sha256}; it is not used."
             )
         fetched.replace(file)
 
 
 def _reason(printed: str) -> str:
-    """The line in which Ivy says why."""
+    """The line of Ivy's output that has the reason."""
     lines = [line.strip(" :\t") for line in printed.splitlines()]
-    telling = [line for line in lines if "Exception" in line or line.endswith("not found") or line.startswith("Server")]
-    return telling[0] if telling else (lines[-1] if lines else "Ivy said nothing")
+    reasons = [line for line in lines if "Exception" in line or line.endswith("not found") or line.startswith("Server")]
+    return next(iter([*reasons, *lines[-1:]]), "Ivy printed nothing")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 OLDEST = 17
-INSTALL = "On Debian: apt-get install default-jre-headless; elsewhere any JDK from 17 on, named by JAVA_HOME."
+INSTALL = "On Debian: apt-get install default-jre-headless; elsewhere set JAVA_HOME to any JDK from 17 on."
 
 
 class SparkError(RuntimeError):
@@ -18,18 +18,18 @@ class SparkError(RuntimeError):
 
 
 class JavaError(SparkError):
-    """No Java that Spark can use; the text says what to install."""
+    """There is no Java that Spark can use; the text says what to install."""
 
 
 class Java(NamedTuple):
-    """A runtime: its command, and what it says of its version."""
+    """A Java runtime: its command, and the output of ``-version``."""
 
     command: str
     version: str
 
 
 def find_java() -> Java:
-    """The runtime that PySpark would start: that of ``JAVA_HOME``, else the first on the PATH.
+    """The runtime that PySpark uses: that of ``JAVA_HOME``, else the first on the PATH.
 
     Raises:
         JavaError: there is none, it does not run, or it is too old.
@@ -47,5 +47,5 @@ def find_java() -> Java:
     found = re.search(r'version "(?:1\.)?(\d+)[^"]*"', answer.stderr + answer.stdout)
     if found is None or int(found[1]) < OLDEST:
         printed = answer.stderr.splitlines()[0] if answer.stderr else "nothing"
-        raise JavaError(f"Spark needs Java {OLDEST} or newer; {command} says {printed}. {INSTALL}")
+        raise JavaError(f"Spark needs Java {OLDEST} or newer; {command} prints {printed}. {INSTALL}")
     return Java(command, answer.stderr.strip())

@@ -1,4 +1,4 @@
-"""A JVM of our own: its class path, its settings, and the archive that lets it start fast."""
+"""A local JVM for Spark: its class path, its settings, and its class-data sharing archive."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ SMALL_MACHINE = {
     "spark.driver.memory": "2g",
     "spark.sql.session.timeZone": "UTC",
 }
-"""Settings that suit one small machine; those of the user win."""
+"""Settings for one small machine; the user's take precedence."""
 
 FAST_START = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto -Xlog:disable -Xlog:all=error:stderr"
-"""Short runs end before the second compiler pays off. An archive that can't be used is skipped silently."""
+"""Short runs end before the optimising compiler pays off. An archive that can't be used is ignored."""
 
 ARCHIVE_SECONDS = 600
 
 
 @dataclass(frozen=True)
 class LocalJvm:
-    """What a local session or server is started with.
+    """What starts a local session or server.
 
     Attributes:
-        folder: keeps the jars, the archive, and Spark's own scratch files.
+        folder: holds the jars, the archive, and Spark's scratch files.
         locks: folder of the lock files.
         java: the runtime.
         jars: Delta's.
@@ -58,32 +58,37 @@ class LocalJvm:
 
     @classmethod
     def prepare(cls, folder: Path, locks: Path) -> LocalJvm:
-        """Find Java, and fetch the jars where they are missing.
+        """Find Java, and download missing jars.
 
         Raises:
             JavaError: no usable Java was found.
-            JarsError: the jars are not there and can't be fetched.
+            JarsError: the jars are missing and can't be downloaded.
         """
         java = find_java()
-        # The archive is bound to the class path as it was written when it was made.
+        # The archive is only valid for the same class path, to the letter.
         folder = folder.resolve()
         return cls(folder, locks, java, tuple(provide_jars(folder / "jars", locks, java)))
 
     @staticmethod
     def workers() -> dict[str, str]:
-        """What the environment must say for Python functions to run in this interpreter's own environment."""
+        """The environment variable that has Python functions run with this interpreter."""
         return {"PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON") or sys.executable}
 
     @property
     def archive(self) -> Path:
-        """The class-data archive that fits this Java, this Spark and these jars."""
+        """The class-data sharing archive for this Java, this Spark and these jars."""
         import pyspark
 
         made_of = [self.java.version, pyspark.__version__, pyspark.__file__, *map(str, self.jars)]
         return self.folder / f"classes-{hashlib.sha256('|'.join(made_of).encode()).hexdigest()[:12]}.jsa"
 
     def settings(self, own: Mapping[str, str], java_options: str = "") -> dict[str, str | int | float | bool | None]:
-        """All of Spark's settings; ``own`` win."""
+        """All of Spark's settings.
+
+        Args:
+            own: the user's, which take precedence.
+            java_options: replace the option that uses the archive.
+        """
         scratch = self.folder / "scratch"
         scratch.mkdir(parents=True, exist_ok=True)
         archive = f"-XX:SharedArchiveFile={self.archive}" if self.archive.exists() else ""
@@ -100,19 +105,19 @@ class LocalJvm:
         }
 
     def build_cds_archive(self) -> None:
-        """Load once what every session loads, and let the JVM write its classes down as it ends.
+        """Run a session once, at whose end the JVM writes its classes into the archive.
 
-        A JVM that can't do so leaves no archive, and sessions start without one.
+        If the JVM can't, sessions start without one.
 
         Raises:
-            JavaError: Spark does not start at all.
+            JavaError: Spark does not start.
         """
         if self.archive.exists():
             return
         with exclusive(self.locks, "class-data"):
             if self.archive.exists():
                 return
-            print("* Making the class-data archive that lets Spark start fast (half a minute, once)", flush=True)  # noqa: T201
+            print("* Making the class-data archive with which Spark starts faster (half a minute, once)", flush=True)  # noqa: T201
             unfinished = self.archive.with_suffix(".unfinished")
             unfinished.unlink(missing_ok=True)
             command = [sys.executable, "-m", "marvel_assets.spark.cds_archive"]

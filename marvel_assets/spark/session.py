@@ -1,4 +1,4 @@
-"""The Spark session of a run: started when it is first asked for, stopped with the run."""
+"""The Spark session of a run: started on first use, stopped with the run."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ APPLICATION = "marvel_assets"
 INSTALL = "python3 tools/bootstrap.py"
 CONNECT_SETTINGS = {"spark.sql.session.timeZone": "UTC"}
 CONNECT_SECONDS = 10
-"""How long a server that does not answer is waited for."""
+"""How long to wait for the server's answer."""
 
 
 class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """A Spark session that knows Delta: in this process, on a Spark Connect server or on Databricks."""
+    """A Spark session with Delta: local, on a Spark Connect server or on Databricks."""
 
-    # Secrets are read from the environment alone: SPARK_CONNECT_AUTHENTICATE_TOKEN for a Connect server,
-    # DATABRICKS_TOKEN or another of the vendor's own ways for Databricks.
+    # Secrets are only read from the environment: SPARK_CONNECT_AUTHENTICATE_TOKEN for a Connect server, and
+    # DATABRICKS_TOKEN or Databricks' other means of authentication.
 
     mode: Literal["local", "connect", "databricks"] = Field(
         default="local",
         description=(
-            "local: a JVM of this process. connect: a Spark Connect server. databricks: Databricks Connect; cluster "
-            "or serverless compute as DATABRICKS_CLUSTER_ID or DATABRICKS_SERVERLESS_COMPUTE_ID say."
+            "local: a JVM of this process. connect: a Spark Connect server. databricks: Databricks Connect, with the "
+            "compute of DATABRICKS_CLUSTER_ID or DATABRICKS_SERVERLESS_COMPUTE_ID."
         ),
     )
     folder: str = Field(description="Folder of Delta's jars and Spark's scratch files (local).")
-    locks: str = Field(description="Folder of the lock files that let one process fetch the jars.")
+    locks: str = Field(description="Folder of the lock files, so that one process downloads the jars.")
     master: str = Field(default="local[*]", description="Spark master (local).")
     url: str | None = Field(default=None, description="sc://host:port of the server (connect), without a token.")
     profile: str | None = Field(
         default=None,
-        description="Profile of the Databricks configuration. Default: DATABRICKS_HOST and its kin.",
+        description="Profile of the Databricks configuration. Default: the DATABRICKS_… variables.",
     )
-    settings: dict[str, str] = Field(default_factory=dict, description="Spark settings, over the defaults.")
+    settings: dict[str, str] = Field(default_factory=dict, description="Spark settings that replace the defaults.")
 
     _session: SparkSession | None = PrivateAttr(default=None)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Spark]:  # noqa: ARG002
-        """Hand out the resource, and stop the session where one was started."""
+        """Yield the resource, and stop its session at the end."""
         try:
             yield self
         finally:
@@ -61,7 +61,7 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
                 self._session = None
 
     def session(self) -> SparkSession:
-        """The session, started by the first call.
+        """The session, started on the first call.
 
         Raises:
             dagster.Failure: a package, Java or a jar is missing, or the server can't be reached.
@@ -79,7 +79,7 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self._session
 
     def problems(self) -> list[str]:
-        """What a session would lack: a package, Java, a server that answers, compute."""
+        """What a session still lacks: a package, Java, a server that answers, compute."""
         try:
             self._check()
         except SparkError as error:
@@ -122,15 +122,15 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
             where = (
                 f"profile {self.profile}" if self.profile else os.environ.get("DATABRICKS_HOST", "no DATABRICKS_HOST")
             )
-            raise SparkError(f"Databricks Connect ({where}) gave no session: {error}.") from error
+            raise SparkError(f"Databricks Connect ({where}) can't start a session: {error}.") from error
         return session
 
 
 def _check_reachable(url: str) -> None:
-    """Look whether a Spark Connect server answers: PySpark's own client would try for minutes, and name no address.
+    """Check that a Spark Connect server answers: PySpark would retry for minutes, and not name the address.
 
     Raises:
-        SparkError: naming the address and what is wrong with it.
+        SparkError: naming the address and the problem.
     """
     import grpc
     from pyspark.errors import PySparkException
@@ -138,26 +138,26 @@ def _check_reachable(url: str) -> None:
 
     address = url.partition(";")[0]
     try:
-        # With the client's own idea of encryption and tokens.
+        # With the client's encryption and token.
         with DefaultChannelBuilder(url).toChannel() as channel:
             grpc.channel_ready_future(channel).result(timeout=CONNECT_SECONDS)
     except (PySparkException, ValueError) as error:
-        raise SparkError(f"{address} is not an address like sc://host:port (MARVEL_SPARK_URL).") from error
+        raise SparkError(f"{address} is not an address such as sc://host:port (MARVEL_SPARK_URL).") from error
     except grpc.FutureTimeoutError as error:
         raise SparkError(
             f"No Spark Connect server answers at {address} within {CONNECT_SECONDS} s. Start one with "
-            "`make spark-server`, or name another in MARVEL_SPARK_URL."
+            "`make spark-server`, or change MARVEL_SPARK_URL."
         ) from error
 
 
 def check_compute(profile: str | None) -> None:
-    """Look whether something says on what Databricks Connect is to run: it would find out after a minute's imports.
+    """Check that compute is configured: Databricks Connect would only find out after a minute of imports.
 
     Args:
-        profile: of the Databricks configuration; without one, the client takes an address in SPARK_REMOTE first.
+        profile: of the Databricks configuration; without one, SPARK_REMOTE takes precedence.
 
     Raises:
-        SparkError: there are no credentials, or no compute is named.
+        SparkError: there are no credentials, or no compute is configured.
     """
     if profile is None and os.environ.get("SPARK_REMOTE"):
         return
@@ -167,7 +167,7 @@ def check_compute(profile: str | None) -> None:
         raise SparkError(str(error)) from error
     if not (config.cluster_id or config.serverless_compute_id):
         raise SparkError(
-            f"No compute on {config.host} is named. Set DATABRICKS_CLUSTER_ID to a cluster's id, or "
+            f"No compute on {config.host} is configured. Set DATABRICKS_CLUSTER_ID to a cluster's id, or "
             "DATABRICKS_SERVERLESS_COMPUTE_ID=auto; in a profile these are cluster_id and serverless_compute_id."
         )
 
@@ -181,5 +181,5 @@ def _needs(module: str, extra: str) -> None:
         is_there = False
     if not is_there:
         raise SparkError(
-            f"{module} is not installed; install the extra: {INSTALL} {extra}, or call: make run PROFILE={extra}"
+            f"{module} is not installed; install the extra: {INSTALL} {extra}, or run: make run PROFILE={extra}"
         )

@@ -1,4 +1,4 @@
-"""What was logged, read again: the files of models, what models answer, and the data sets of runs."""
+"""Reads what was logged: the files of models, their predictions, and the data sets of runs."""
 
 from __future__ import annotations
 
@@ -25,45 +25,45 @@ FILES_DIGEST = "files_sha256"
 
 
 class ModelFilesChangedError(RuntimeError):
-    """A model's files are not the ones that were logged, or are missing."""
+    """A model's files have changed since they were logged, or are missing."""
 
 
 @contextmanager
 def checked_files(
     client: mlflow.MlflowClient, model_id: str, uri: str | None = None, digest: str | None = None
 ) -> Iterator[Path]:
-    """A copy of a logged model's files, the same as when it was logged; it is removed afterwards.
+    """A temporary copy of a logged model's files, verified against the digest from when it was logged.
 
     Args:
-        client: of the tracking store, which keeps the digest apart from the files.
+        client: of the tracking store, which has the digest.
         model_id: of the logged model.
-        uri: where to take the files from, such as a registered version; default: where they were logged.
-        digest: of the files as they were logged; default: the logged model's tag.
+        uri: where to download the files from, such as a registered version. Default: the logged model.
+        digest: the expected one. Default: that of the logged model's tag.
 
     Raises:
-        ModelFilesChangedError: these are other files, or no digest of what was logged is known.
+        ModelFilesChangedError: the files differ, or there is no expected digest.
     """
     uri = uri or f"models:/{model_id}"
     recorded = digest or client.get_logged_model(model_id).tags.get(FILES_DIGEST)
     with _downloaded(uri) as folder:
         if not any(folder.iterdir()):
             raise ModelFilesChangedError(
-                f"{uri}: its files are missing; they were logged as {model_id}. Put them back, or delete that logged "
+                f"{uri}: its files are missing; they were logged as {model_id}. Restore them, or delete that logged "
                 "model and materialise again."
             )
         found = digest_of_files(folder)
         if found != recorded:
             raise ModelFilesChangedError(
                 f"{uri}: the files are not those that were logged as {model_id}: SHA-256 {found}, expected "
-                f"{recorded or 'the one on its tag ' + FILES_DIGEST + ', which it lacks'}. Nothing of them was "
-                f"loaded. Put an earlier pair back with the job rollback, or delete the logged model {model_id} and "
+                f"{recorded or 'the one on its tag ' + FILES_DIGEST + ', which it lacks'}. They were not loaded. "
+                f"Restore an earlier pair with the job rollback, or delete the logged model {model_id} and "
                 "materialise again."
             )
         yield folder
 
 
 def digest_at(uri: str) -> str:
-    """The digest of a model's files, wherever they are."""
+    """The digest of a model's files at an MLflow URI."""
     with _downloaded(uri) as folder:
         return digest_of_files(folder)
 
@@ -77,13 +77,13 @@ def _downloaded(uri: str) -> Iterator[Path]:
 
 
 def predictions_of(uri: str, dataset: Dataset, features: Sequence[str]) -> list[int]:
-    """Load a basic model from a URI and let it predict the example characters."""
+    """A basic model's predictions for the data set's examples."""
     import mlflow
     from mlflow.environment_variables import MLFLOW_ALLOW_PICKLE_DESERIALIZATION
 
     with _downloaded(uri) as files:
         pipeline = load_trusted(files)
-        # Where MLflow may load no model of scikit-learn at all, what its loader would add can't be tried.
+        # If MLflow may not load scikit-learn models at all, its loader can't be tested.
         is_allowed = MLFLOW_ALLOW_PICKLE_DESERIALIZATION.get()  # type: ignore[no-untyped-call]
         model: Any = mlflow.pyfunc.load_model(str(files)) if is_allowed else pipeline
     labels = model.predict(example_frame(dataset, features))
@@ -91,7 +91,7 @@ def predictions_of(uri: str, dataset: Dataset, features: Sequence[str]) -> list[
 
 
 def answers_of(files: Path, dataset: Dataset, features: Sequence[str]) -> tuple[Any, Any]:
-    """Load a custom model from its files and let it answer for the example characters, as pyfunc and unwrapped."""
+    """A custom model's answers for the data set's examples, as pyfunc and unwrapped."""
     import mlflow
 
     model = mlflow.pyfunc.load_model(str(files))
@@ -100,11 +100,11 @@ def answers_of(files: Path, dataset: Dataset, features: Sequence[str]) -> tuple[
 
 
 class DatasetSource(NamedTuple):
-    """The table version that a run's input was read from, as the MLflow run has it.
+    """The table version that a run's input was read from, as MLflow recorded it.
 
     Attributes:
         table: ``catalog.schema.table``.
-        path: the table's folder in the home that logged it, or None where a catalog knows it by name.
+        path: the table's folder in the home that logged it, or None for a table in a catalog.
         version: the Delta version.
         content: the beginning of the content's hash.
     """

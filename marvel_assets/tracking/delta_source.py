@@ -1,4 +1,4 @@
-"""A version of a Delta table as MLflow records it."""
+"""MLflow's dataset source for a Delta table in a folder."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from mlflow.data.delta_dataset_source import DeltaDatasetSource
 
 
 class DeltaFolderSource(DeltaDatasetSource):
-    """A Delta table in a folder, whose rows can be had without Spark, too.
+    """A Delta table in a folder, whose rows can be loaded without Spark.
 
-    It is registered with MLflow as an entry point, so that ``mlflow.data.get_source(run.inputs.dataset_inputs[0])``
-    finds it. The type is its own: for MLflow's, MLflow's class comes first.
+    An entry point registers it with MLflow, so that ``mlflow.data.get_source(run.inputs.dataset_inputs[0])`` finds it.
+    It has its own source type: for MLflow's type, MLflow's class takes precedence.
     """
 
     @staticmethod
@@ -20,8 +20,8 @@ class DeltaFolderSource(DeltaDatasetSource):
         return "delta_folder"
 
     def load(self, **kwargs: Any) -> Any:  # noqa: ANN401
-        """The rows of that version, as a pandas frame; as a Spark frame where a session is active."""
-        spark = sys.modules.get("pyspark.sql")  # no session can be active where nothing has imported it
+        """The rows of that version, as a pandas frame; as a Spark frame if a session is active."""
+        spark = sys.modules.get("pyspark.sql")  # not imported: no session can be active
         if spark is not None and spark.SparkSession.getActiveSession() is not None:
             return super().load(**kwargs)  # type: ignore[no-untyped-call]
         from deltalake import DeltaTable

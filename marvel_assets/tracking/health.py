@@ -1,4 +1,4 @@
-"""Whether MLflow's store can be used: asked before a run trains anything."""
+"""Checks that MLflow's store can be used, before a run trains anything."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from marvel_assets.utils.databricks import databricks_config
 from marvel_assets.utils.errors import causes
 
 OUTAGE = re.compile(r"API request to https?://\S+ failed with (timeout )?exception")
-"""How MLflow begins to report that a server did not answer, or that it can't."""
+"""The beginning of MLflow's error when a server does not answer."""
 
 
 def check_health(uri: str, locks: Path, registry_uri: str | None = None) -> list[str]:
-    """Ask the store for what a run needs first: logged models, and the place of the artifacts.
+    """Request what a run needs first: logged models, and the location of the artifacts.
 
-    ``GET /health`` would not do: it is answered without credentials, by servers of MLflow 2, and by proxies.
+    ``GET /health`` is not enough: it succeeds without credentials, and with servers of MLflow 2 and proxies.
 
     Args:
         uri: of the tracking server or database.
         locks: folder of the lock files.
-        registry_uri: of the registry, where that is another store.
+        registry_uri: of the registry, if it is another store.
 
     Returns:
-        A sentence for what keeps the store from being used; none where it is ready.
+        A sentence for each problem; empty if the store is ready.
     """
     if uri.startswith("databricks"):
-        # MLflow would ask a workspace that is away for minutes; the registry's look names it in seconds.
+        # MLflow would retry an unreachable workspace for minutes; the registry's check reports it in seconds.
         return _missing_credentials(uri)
     import mlflow
 
@@ -49,7 +49,7 @@ def check_health(uri: str, locks: Path, registry_uri: str | None = None) -> list
 
 
 def _missing_credentials(uri: str) -> list[str]:
-    """Whether anything says as whom ``databricks[://profile]`` is to be used."""
+    """What is missing of the credentials for ``databricks[://profile]``."""
     try:
         databricks_config(uri.partition("://")[2] or None)
     except ValueError as error:
@@ -58,7 +58,7 @@ def _missing_credentials(uri: str) -> list[str]:
 
 
 def _has_tables(uri: str) -> bool:
-    """Whether MLflow has made its tables in a database; to ask MLflow would make them."""
+    """Whether a database has MLflow's tables; MLflow itself would create them."""
     import sqlalchemy
 
     scheme, _, path = uri.partition(":///")
@@ -72,8 +72,8 @@ def _has_tables(uri: str) -> bool:
 
 
 def add_outage_hint(text: str) -> str:
-    """An error's text, with what to do where it says that MLflow's server did not answer."""
-    return f"{text} Run again when the server is back; what was done is kept." if OUTAGE.search(text) else text
+    """An error's text, with what to do if it reports that MLflow's server did not answer."""
+    return f"{text} Run again when the server is back; finished work is kept." if OUTAGE.search(text) else text
 
 
 def _reason(error: Exception) -> str:

@@ -1,6 +1,6 @@
-"""MLflow: one run for each Dagster run and experiment.
+"""MLflow as a resource: one MLflow run per Dagster run and experiment.
 
-A run bears the tag ``dagster_run_id`` from the moment it is made, so that it is found wherever its maker is cut off.
+A run has the tag ``dagster_run_id`` from its creation, so that it is found even if its process is killed at any point.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
     from marvel_assets.evaluation.model_card import ModelCardData
 
 HOME_ID = "marvel_home"
-"""Tag that names whose runs a reaper may end: only those whose liveness it can see."""
+"""Tag of a run: its home. Abandoned runs are ended only by their own home, which can see whether they are alive."""
 
 CACHE_KEY = "cache_key"
-"""Tag of a logged model: the hash of all that it was made of and by. Set last, so that it marks the whole ones."""
+"""Tag of a logged model: a hash of everything that decides it. Set last, so that it marks complete models."""
 
 VERSION = "registered_version"
-"""Tag of a logged model: the number of the version that was made of it."""
+"""Tag of a logged model: the number of its registered version."""
 
 NOTE = "mlflow.note.content"
 """Tag that MLflow's pages show as the description, in Markdown."""
 
 INSPECTION = "inspection"
 PASSED = "passed"
-"""Tag of a logged model, and its value where all its checks have passed."""
+"""Tag of a logged model, and its value if all its checks have passed."""
 
 INSPECTED_IN = "inspected_in"
 """Tag of a logged model: the Dagster run in which it was inspected."""
@@ -52,37 +52,32 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     """MLflow's tracking store and registry, local by default."""
 
     tracking_uri: str = Field(description="Tracking store. Default: SQLite under MARVEL_HOME.")
-    registry_uri: str | None = Field(default=None, description="Model registry, where that is another store.")
+    registry_uri: str | None = Field(default=None, description="Model registry, if it is another store.")
     artifact_root: str | None = Field(
         default=None,
-        description="Folder under which new experiments keep their artifacts. Default: the store's own place.",
+        description="Folder for the artifacts of new experiments. Default: the store's.",
     )
-    locks: str = Field(description="Folder of the locks that show which Dagster runs are alive.")
-    ui_url: str = Field(
-        default="http://127.0.0.1:5000",
-        description="Where MLflow's own pages are served, for links in the UI.",
-    )
-    dagster_url: str = Field(
-        default="http://127.0.0.1:3000", description="Where Dagster's pages are served, for links in MLflow's."
-    )
+    locks: str = Field(description="Folder of the lock files, which show which Dagster runs are alive.")
+    ui_url: str = Field(default="http://127.0.0.1:5000", description="URL of MLflow's pages, for links.")
+    dagster_url: str = Field(default="http://127.0.0.1:3000", description="URL of Dagster's pages, for links.")
 
     _dagster_run_id: str = PrivateAttr(default="")
     _instance: dg.DagsterInstance | None = PrivateAttr(default=None)
     _is_reaped: bool = PrivateAttr(default=False)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Note which Dagster run this is."""
+        """Remember the Dagster run."""
         self._instance = context.instance
         self._dagster_run_id = context.run.run_id if context.run else ""
 
     def problems(self) -> list[str]:
-        """What keeps the tracking store from being used; a database in the home needs nothing."""
+        """What prevents the tracking store from being used; a database in the home needs nothing."""
         if self.artifact_root is not None:
             return []
         return check_health(self.tracking_uri, Path(self.locks), self.registry_uri)
 
     def client(self) -> mlflow.MlflowClient:
-        """A client of the store; the first call also ends the runs that killed processes left behind."""
+        """A client of the store; the first call also ends the runs of killed processes."""
         client = connect(self.tracking_uri, Path(self.locks), self.registry_uri)
         if not self._is_reaped:
             self._is_reaped = True
@@ -91,30 +86,30 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @contextmanager
     def run(self, experiment: str, tags: RunTags, name: str, page: str) -> Iterator[mlflow.ActiveRun]:
-        """Make this Dagster run's MLflow run in an experiment the active one, until the block ends and it with it.
+        """Activate this Dagster run's MLflow run in an experiment; it ends with the block.
 
-        A step that is tried again resumes the run of its first attempt. A run that the caller has open stays open.
+        A retried step resumes the run of its first attempt. A run that the caller has open stays open.
 
         Args:
             experiment: its name.
             tags: of the run.
-            name: what the run tries, for MLflow's list of runs.
-            page: of the asset or job that logs in it, such as ``assets/basic_model``.
+            name: of the run, for MLflow's list of runs.
+            page: Dagster's page of the asset or job that logs, such as ``assets/basic_model``.
         """
         import mlflow
 
         experiment_id = self.experiment_id(experiment)
         with heartbeat(Path(self.locks), self._dagster_run_id):
             run_id = self._find_or_create_run(experiment_id, tags, name, page)
-            if self._instance is not None:  # so that a person finds both from Dagster's list of runs
+            if self._instance is not None:  # shown in Dagster's list of runs
                 named = {"git_sha": tags.short_sha, "branch": tags.branch, f"mlflow{experiment}": run_id}
                 self._instance.add_run_tags(self._dagster_run_id, named)
-            mlflow.set_experiment(experiment_id=experiment_id)  # MLflow opens no run beside the active experiment
+            mlflow.set_experiment(experiment_id=experiment_id)  # MLflow starts runs only in the active experiment
             with mlflow.start_run(run_id=run_id, nested=True) as active:
                 yield active
 
     def experiment_id(self, name: str) -> str:
-        """The experiment of this name, created where there is none."""
+        """The id of the experiment with this name, created if there is none."""
         from mlflow.exceptions import MlflowException
 
         client = self.client()
@@ -128,43 +123,42 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
                     raise
                 experiment = client.get_experiment_by_name(name)
         if experiment is None or experiment.lifecycle_stage != "active":
-            raise RuntimeError(f"MLflow's experiment {name} is deleted; restore it, or name another in project.yml.")
+            raise RuntimeError(f"MLflow's experiment {name} is deleted; restore it, or change it in project.yml.")
         return str(experiment.experiment_id)
 
     def find_model(self, experiment: str, cache_key: str) -> LoggedModelRef | None:
-        """The model that was logged with this cache key and completed, and whose run was not deleted since, or None.
+        """The complete model with this cache key whose run was not deleted, or None.
 
-        Two machines that logged one each at the same moment find the same one: that of the later version; they
-        share no clock.
+        If two machines logged one at the same time, both find the one with the higher version number.
         """
         client, experiment_id = self.client(), self.experiment_id(experiment)
         found = client.search_logged_models([experiment_id], filter_string=f"tags.{CACHE_KEY} = '{cache_key}'")
         by_version = sorted(found, key=lambda model: (int(model.tags.get(VERSION, "0")), model.model_id))
         for model in reversed(by_version):
-            # The model's metrics, plots and inputs go with its run.
+            # Without the run, the model has no metrics, plots and inputs.
             if client.search_runs([experiment_id], f"attributes.run_id = '{model.source_run_id}'"):
                 return LoggedModelRef(model.name, model.model_id, str(model.source_run_id), experiment)
         return None
 
     def lock(self, cache_key: str) -> AbstractContextManager[None]:
-        """Hold this while a model is looked for and logged: of two runs at once, the second finds the first's."""
+        """Held while a model is looked up and logged: of two concurrent runs, the second finds the first's."""
         return exclusive(Path(self.locks), f"model-{cache_key}")
 
     def mark_complete(self, model: LoggedModelRef, cache_key: str) -> LoggedModelRef:
-        """Note what it is on a model, as the last thing that is done to it: from here on it is found and reused."""
+        """Tag a model with its cache key and digest, the last step of logging: from now on it is found and reused."""
         self.tag_model(model, {CACHE_KEY: cache_key, FILES_DIGEST: digest_at(model.uri)})
         return model
 
     def files_of(self, model_id: str) -> AbstractContextManager[Path]:
-        """A copy of a logged model's files, if they are still those that were logged; see ``checked_files``."""
+        """A verified copy of a logged model's files; see ``checked_files``."""
         return checked_files(self.client(), model_id)
 
     def digest_of(self, model_id: str) -> str:
-        """The digest of a logged model's files as they were logged; '' where it was never noted."""
+        """The digest of a logged model's files from when it was logged; '' if there is none."""
         return str(self.client().get_logged_model(model_id).tags.get(FILES_DIGEST, ""))
 
     def tag_registered_version(self, model: LoggedModelRef, version: int) -> None:
-        """Note on a model which version was made of it."""
+        """Tag a logged model with its registered version."""
         if self.tags_of(model).get(VERSION) != str(version):
             self.tag_model(model, {VERSION: str(version)})
 
@@ -178,11 +172,11 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         return {metric.key: metric.value for metric in logged.metrics or []}
 
     def tags_of(self, model: LoggedModelRef) -> dict[str, str]:
-        """The tags of a logged model, asked from the store."""
+        """The current tags of a logged model."""
         return dict(self.client().get_logged_model(model.model_id).tags)
 
     def plots_of(self, model: LoggedModelRef) -> dict[str, bytes]:
-        """The plots of a model's run, as PNG files by name."""
+        """The plots of a model's run: PNG files by name."""
         import tempfile
 
         from marvel_assets.tracking.model_logging import PLOTS_FOLDER
@@ -192,7 +186,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             return {file.stem: file.read_bytes() for file in sorted(local.glob("*.png"))}
 
     def model_card_inputs(self, model: LoggedModelRef, dataset: Dataset) -> ModelCardData:
-        """What a model card reports, as it was logged."""
+        """The content of a model card, as it was logged."""
         from marvel_assets.evaluation.model_card import ModelCardData
         from marvel_assets.tracking.model_logging import PLOTS_FOLDER
 
@@ -216,7 +210,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         )
 
     def description(self, page: str) -> dict[str, str]:
-        """The tag that MLflow's pages show as the description: links to an asset's or job's page, and to this run's."""
+        """The tag with the description on MLflow's pages: links to an asset's or job's page, and to the Dagster run."""
         pages, run = self.dagster_url, self._dagster_run_id
         return {
             NOTE: f"Made by [{page.rpartition('/')[2]}]({pages}/{page}) in [Dagster run {run[:8]}]({pages}/runs/{run})"
@@ -241,7 +235,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self.tracking_uri.startswith("databricks")
 
     def _page(self, path: str) -> str:
-        """A page of MLflow; without the workflow it would open on the traces of language models."""
+        """The URL of an MLflow page; without ``workflowType`` it would open on the traces of language models."""
         root = self.ui_url.rstrip("/")
         return f"{root}/ml/{path}" if self._is_databricks else f"{root}/#/{path}?workflowType=machine_learning"
 
@@ -262,7 +256,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             },
         )
         for made in self._runs_of_the_dagster_run(experiment_id):
-            if made.info.run_id != run.info.run_id:  # MLflow asked again, since the first answer was lost
+            if made.info.run_id != run.info.run_id:  # MLflow repeated a request whose answer was lost
                 client.delete_run(made.info.run_id)
         return str(run.info.run_id)
 
@@ -271,7 +265,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         return list(self.client().search_runs([experiment_id], condition))
 
     def _end_abandoned_runs(self, client: mlflow.MlflowClient) -> None:
-        """End what killed processes of this home left RUNNING."""
+        """End the runs that killed processes of this home left RUNNING."""
         running = client.search_runs(
             [experiment.experiment_id for experiment in client.search_experiments()],
             filter_string=f"attributes.status = 'RUNNING' and tags.{HOME_ID} = '{home_id(Path(self.locks))}'",
@@ -279,12 +273,12 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         for run in running:
             if is_running(Path(self.locks), run.data.tags.get(DAGSTER_RUN_ID, "")):
                 continue
-            # Its owner may have ended it since the search.
+            # It may have ended in the meantime.
             if client.get_run(run.info.run_id).info.status == "RUNNING":
                 client.set_terminated(run.info.run_id, "KILLED")
 
     def _artifact_location(self, client: mlflow.MlflowClient, experiment: str) -> str | None:
-        """Where a new experiment keeps its files; None where a server decides."""
+        """The artifact location of a new experiment; None if the server decides."""
         if self.artifact_root is not None:
             return Path(self.artifact_root, experiment.strip("/")).as_uri()
         if self.tracking_uri.startswith(("http", "databricks")):

@@ -1,4 +1,4 @@
-"""MLflow's store: created once, and made the one that MLflow's module-wide functions use."""
+"""Connects to MLflow's store, and creates its database."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ SQLITE = "sqlite:///"
 DEFAULTS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    # MLflow itself would try a dead server for four minutes, call by call. So a call is given up after half a minute,
-    # and a run makes three at most once the server is gone: one that fails, and two that would note that it did.
+    # By default MLflow retries each call to a dead server for four minutes. Here a call fails after half a minute, and
+    # a run makes three at most once the server is gone: the one that fails, and two that report the failure.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "8",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
     "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT": "20",
 }
-"""MLflow's settings where the user has set none."""
+"""MLflow's settings, unless the user has set them."""
 
 ARTIFACT_COLUMNS = (
     ("experiments", "artifact_location"),
@@ -36,26 +36,26 @@ ARTIFACT_COLUMNS = (
     ("logged_models", "artifact_location"),
     ("model_versions", "storage_location"),
 )
-"""Where MLflow's database has absolute addresses of files."""
+"""The columns of MLflow's database with absolute URIs of files."""
 
 DEFAULT_EXPERIMENT = "0"
 PROXIED = "mlflow-artifacts"
 
 
 class StoreError(RuntimeError):
-    """What keeps MLflow's store from being used, in a sentence with a way out."""
+    """MLflow's store can't be used; the text says why and what to do."""
 
 
 def connect(uri: str, locks: Path, registry_uri: str | None = None, *, read_only: bool = False) -> mlflow.MlflowClient:
     """A client of the store.
 
-    MLflow's logging functions know no other way than its module-wide settings, so these are set as well.
+    It also sets MLflow's global URIs, which its logging functions use.
 
     Args:
-        uri: ``sqlite:///<path>``, a server's URL, or ``databricks``. A SQLite file is created where there is none.
+        uri: ``sqlite:///<path>``, a server's URL, or ``databricks``. A missing SQLite file is created.
         locks: folder of the lock files.
-        registry_uri: of the model registry, where that is another store.
-        read_only: leave the database as it is, also where it is missing or was moved.
+        registry_uri: of the model registry, if it is another store.
+        read_only: don't create the database, or update it after the home was moved.
     """
     registry_uri = registry_uri or uri
     for name, value in DEFAULTS.items():
@@ -76,10 +76,10 @@ def connect(uri: str, locks: Path, registry_uri: str | None = None, *, read_only
 
 
 def artifact_root_of(client: mlflow.MlflowClient, uri: str) -> str | None:
-    """Where a store keeps the artifacts of new experiments, as its first experiment shows, if that is there.
+    """The artifact root of a store, taken from its default experiment; None if that was deleted.
 
     Raises:
-        StoreError: no other machine could read them there.
+        StoreError: other machines could not read artifacts there.
     """
     from mlflow.exceptions import MlflowException
 
@@ -94,8 +94,8 @@ def artifact_root_of(client: mlflow.MlflowClient, uri: str) -> str | None:
     unreachable = {"http": set(), "https": set(), "sqlite": {PROXIED}}.get(scheme, {"", "file", PROXIED})
     if urlsplit(root).scheme in unreachable:
         raise StoreError(
-            f"The {scheme} database that MLFLOW_TRACKING_URI names keeps its artifacts at {root}, which only a server "
-            "can share: start `mlflow server` on it and name that server's address."
+            f"The {scheme} database in MLFLOW_TRACKING_URI stores its artifacts at {root}, which only a server can "
+            "share: start `mlflow server` with this database, and set MLFLOW_TRACKING_URI to the server's URL."
         )
     return root
 
@@ -105,11 +105,11 @@ def _is_ready(database: Path, home: ProjectPaths) -> bool:
 
 
 def _prepare_database(database: Path, home: ProjectPaths) -> None:
-    """Make the database, or let the home's own name its files where they are: it may have been moved or copied."""
+    """Create the database, or update the URIs in that of a home that was moved or copied."""
     if not database.exists():
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-        # Moved into place whole: a first start that is cut off would spoil it.
+        # Moved into place when complete: a start that is killed would leave a broken database.
         database.parent.mkdir(parents=True, exist_ok=True)
         unfinished = database.with_suffix(".unfinished")
         unfinished.unlink(missing_ok=True)
@@ -121,7 +121,7 @@ def _prepare_database(database: Path, home: ProjectPaths) -> None:
 
 
 def rename_home(before: ProjectPaths, home: ProjectPaths) -> None:
-    """Have the database of a home that was moved or copied name the files and tables in its own folders."""
+    """Update the URIs of files and tables in the database of a home that was moved or copied."""
     old, new = (f"{place.mlflow_artifacts.as_uri()}/" for place in (before, home))
     with closing(sqlite3.connect(home.mlflow_database)) as database, database:
         for table, column in ARTIFACT_COLUMNS:
@@ -129,13 +129,13 @@ def rename_home(before: ProjectPaths, home: ProjectPaths) -> None:
                 f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",  # noqa: S608
                 (new, len(old) + 1, len(old), old),
             )
-        # The sources of data sets are JSON, with the folders of tables in it.
+        # The sources of data sets are JSON with the folders of tables.
         folders = [json.dumps(f"{place.warehouse}/")[:-1] for place in (before, home)]
         database.execute("UPDATE datasets SET dataset_source = replace(dataset_source, ?, ?)", folders)
 
 
 def _recorded_home(home: ProjectPaths) -> Path | None:
-    """The home in which the database was made, as its first experiment has it; None where it was made elsewhere."""
+    """The home in which the database was created, from its default experiment; None if it wasn't created in a home."""
     with closing(sqlite3.connect(home.mlflow_database)) as database:
         found = database.execute("SELECT artifact_location FROM experiments WHERE experiment_id = 0").fetchone()
     suffix = ProjectPaths(Path("/")).mlflow_artifacts / "0"

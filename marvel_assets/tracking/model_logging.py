@@ -1,4 +1,4 @@
-"""The basic model in MLflow, with everything that is known about it. Works within the active MLflow run."""
+"""Logs the basic model in the active MLflow run, with inputs, parameters, metrics and plots."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ BASIC_MODEL_NAME = "lightgbm-pipeline-model"
 PLOTS_FOLDER, IMPORTANCES_FILE, SLICES_FILE = "plots", "feature_importance.json", "slices.json"
 
 CURVE_STEPS, CURVE_ROWS = 20, 5000
-"""Of a learning curve: numbers of trees, and rows that they are asked about."""
+"""Points of a learning curve, and rows for each."""
 
 EXPLAINED_ROWS = 100
-"""Of the test rows, for the summary of SHAP values: each takes 8 ms with 1,000 trees."""
+"""Test rows in the summary of SHAP values: each takes 8 ms with 1,000 trees."""
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """Rows of one table version, and where they are.
+    """Rows of one table version, and their origin.
 
     Attributes:
         table: ``catalog.schema.table``.
-        path: the Delta table's folder, or None where the session's catalog knows it by name.
-        version: the Delta version that the rows were read at.
+        path: the Delta table's folder, or None for a table in the session's catalog.
+        version: the Delta version of the rows.
         content: hash of the rows.
         rows: features and target.
-        target: that column.
-        is_excerpt: these are only some of the rows, to show the columns.
+        target: name of the target column.
+        is_excerpt: whether these are only some of the rows, for the schema.
     """
 
     table: str
@@ -58,8 +58,8 @@ class DataSet:
     def as_mlflow(self) -> PandasDataset | MetaDataset:
         """The data set as MLflow records it.
 
-        The version is a part of the digest: MLflow stores an input once for each name and digest, and would keep
-        the first version's record where a table was overwritten. It is a text, since 0 is taken for "none given".
+        The version is part of the digest: MLflow stores an input once per name and digest, and would keep the first
+        version's record if a table is overwritten with equal rows. It is a string, since MLflow ignores version 0.
         """
         import warnings
 
@@ -79,13 +79,13 @@ class DataSet:
         )
         name, digest = self.table.rpartition(".")[2], f"v{self.version}-{self.content[:16]}"
         with warnings.catch_warnings():
-            # The advice is for signatures that are inferred from such rows; ours is declared by hand.
+            # MLflow's warning is about inferred signatures; the models' are declared.
             warnings.filterwarnings("ignore", message=".*Inferred schema contains integer column")
-            # MLflow looks at every cell, in Python. Cells that equal others of their column add nothing.
+            # MLflow inspects every cell in Python; distinct cells are enough.
             columns = (self.rows[[name]].drop_duplicates() for name in self.rows)
             schema = Schema([spec for column in columns for spec in infer_signature(column).inputs.inputs])
         if self.is_excerpt:
-            # MLflow calls `profile` abstract, and leaves it so in the class that it documents for this.
+            # MLflow declares `profile` abstract, and doesn't implement it in the class that it documents for this.
             return MetaDataset(source, name, digest, schema)  # type: ignore[abstract]
         data_set = from_pandas(self.rows, source, self.target, name, digest)
         data_set.schema = schema
@@ -110,14 +110,14 @@ def log_basic_model(
     Args:
         pipeline: fitted on ``training``.
         training: the rows of the fit.
-        testing: rows that it has never seen.
-        wheel: holds the pipeline's own transformer; it is installed wherever the model is loaded.
+        testing: the test rows.
+        wheel: holds the pipeline's transformers; it is installed wherever the model is loaded.
         run_id: of the active run.
-        dataset: declares the columns, and the words for the classes.
+        dataset: declares the columns, and the labels of the classes.
         features: the model's columns, in order.
         parameters: what decided the fit, by name.
-        seconds: that the fit took.
-        tags: set on the model.
+        seconds: duration of the fit.
+        tags: of the model.
 
     Returns:
         The logged model's id.
@@ -156,7 +156,7 @@ def log_basic_model(
     rows = testing.rows[list(features)]
     probability = predict_unique_rows(pipeline, rows)[:, 1]
     mlflow.log_metrics(evaluate(alive, probability), model_id=logged.model_id, dataset=testing_input)
-    # Through a client: MLflow would take them for measures of the model.
+    # Through a client: MLflow's fluent functions would log them as the model's metrics.
     curves = [
         mlflow.entities.Metric("training_seconds", seconds, int(time.time() * 1000), 0),
         *_learning_curves(pipeline, training, features, "train"),
@@ -183,7 +183,7 @@ def log_basic_model(
 
 
 def log_slices(client: MlflowClient, run_id: str, slices: Sequence[Slice]) -> None:
-    """Log the weakest slices of a model's test rows as a table, unless it is there: MLflow would append to it."""
+    """Log the weakest slices of a model's test rows as a table, once: MLflow would append to an existing one."""
     import pandas as pd
 
     if slices and SLICES_FILE not in {file.path for file in client.list_artifacts(run_id)}:
@@ -191,7 +191,7 @@ def log_slices(client: MlflowClient, run_id: str, slices: Sequence[Slice]) -> No
 
 
 def _learning_curves(pipeline: Pipeline, data: DataSet, features: Sequence[str], prefix: str) -> list[Metric]:
-    """Log loss and ROC AUC after ever more trees, as metrics with steps, which MLflow charts."""
+    """Log loss and ROC AUC by number of trees, as metrics with steps, which MLflow plots."""
     import numpy as np
     from mlflow.entities import Metric
     from sklearn.metrics import log_loss

@@ -1,4 +1,4 @@
-"""What logged models require."""
+"""The requirements of logged models."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 def requirements_with(wheel: Path) -> list[str]:
-    """What a scoring environment installs: this package's base dependencies at the versions here, and its wheel.
+    """What a scoring environment installs: this package's base dependencies at the installed versions, and its wheel.
 
-    The wheel goes along among the model's ``code_paths``; else it would not be there to be installed.
+    The wheel must also be in the model's ``code_paths``, from where it is installed.
     """
     from packaging.requirements import Requirement
 

@@ -1,4 +1,4 @@
-"""The tags that trace an MLflow run or a model version back to the commit and the Dagster run that made it."""
+"""Tags with the commit and the Dagster run of an MLflow run or a model version."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DAGSTER_RUN_ID = "dagster_run_id"
 
 
 class RunTags(NamedTuple):
-    """What traces a run or a model version back to the code and the run that made it."""
+    """The code and the run that made an MLflow run or a model version."""
 
     git_sha: str
     branch: str
@@ -22,8 +22,8 @@ class RunTags(NamedTuple):
     def collect(cls, dagster_run_id: str) -> RunTags:
         """Read the tags from git and the Dagster run.
 
-        ``MARVEL_GIT_SHA``, ``MARVEL_GIT_BRANCH`` and ``MARVEL_RUN_ID`` override them, for deployments without
-        a checkout. What git can't say is ``unknown``; a commit that the checkout has changed since ends in ``-dirty``.
+        ``MARVEL_GIT_SHA``, ``MARVEL_GIT_BRANCH`` and ``MARVEL_RUN_ID`` override them, for deployments without a
+        checkout. Without Git they are ``unknown``; with uncommitted changes the commit ends in ``-dirty``.
         """
         sha, branch, run_id = (os.environ.get(f"MARVEL_{name}") for name in ("GIT_SHA", "GIT_BRANCH", "RUN_ID"))
         if not (sha and branch):
@@ -33,11 +33,11 @@ class RunTags(NamedTuple):
 
     @property
     def short_sha(self) -> str:
-        """The commit in seven letters, as people name it, with ``-dirty`` where that is so."""
+        """The first seven characters of the commit, and ``-dirty`` if it has that."""
         sha, dash, state = self.git_sha.partition("-")
         return f"{sha[:7]}{dash}{state}"
 
     def as_tags(self, dagster_run_id: str) -> dict[str, str]:
-        """The tags with the Dagster run under its true name; ``run_id`` is one only where it is another's."""
+        """The tags of a Dagster run; ``run_id`` only if ``MARVEL_RUN_ID`` overrides it."""
         own = {"run_id": self.run_id} if self.run_id != dagster_run_id else {}
         return {"git_sha": self.git_sha, "branch": self.branch, **own, DAGSTER_RUN_ID: dagster_run_id}

@@ -1,4 +1,4 @@
-"""What the models take and answer, declared by hand: an inferred signature would refuse what callers send."""
+"""The models' signatures, declared by hand: inferred ones would refuse valid input."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def basic_signature(features: Sequence[str], target: str) -> ModelSignature:
 
 
 def custom_signature(features: Sequence[str], answer: str) -> ModelSignature:
-    """Features to ``{answer: ["alive", …]}``, and the parameters that ask for more than that."""
+    """The custom model's signature: features in, ``{answer: ["alive", …]}`` out, and the parameters that add to it."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import Array
@@ -44,10 +44,10 @@ def example_frame(dataset: Dataset, features: Sequence[str]) -> pd.DataFrame:
 
 
 def _inputs(features: Sequence[str]) -> Any:  # noqa: ANN401
-    """The features by name, of any type: the pipeline's first step knows which of them are numbers and which text.
+    """The features by name, of any type: the pipeline's first step checks and converts them.
 
-    A declared type is stricter than it says. A column of doubles takes no whole numbers but 0 and 1 and no truth
-    values, one of strings no categories and no column of NaN alone, and neither takes a nullable or an Arrow type.
+    MLflow's types are stricter than their names: a double column refuses integers and booleans, a string column refuses
+    categories and columns of NaN only, and both refuse nullable and Arrow types.
     """
     from mlflow.types import ColSpec, Schema
     from mlflow.types.schema import AnyType

@@ -1,4 +1,4 @@
-"""A search for better parameters in MLflow. Works within the active MLflow run."""
+"""Logs a search for better parameters in the active MLflow run."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def log_study(
 ) -> None:
     """Log a study under the active run.
 
-    The course of the search is a metric with a step for each trial, so that MLflow charts it; all trials are a table
-    among the artifacts, beside the block of parameters; the best ones are the run's parameters.
+    The trials' metrics have a step per trial, so that MLflow plots them; a table of all trials and the block of the
+    best parameters are artifacts; the best parameters are also the run's parameters.
 
     Args:
         result: all trials.
-        comparison: the best against the configured parameters.
-        rows: what it was searched on.
-        settings: how it was searched.
-        block: the parameters as they are pasted into the project's configuration.
+        comparison: the best parameters compared with the configured ones.
+        rows: the searched rows.
+        settings: of the search.
+        block: the best parameters as YAML for the project's configuration.
     """
     import mlflow
 

@@ -1,4 +1,4 @@
-"""The custom model in MLflow. Works within the active MLflow run."""
+"""Logs the custom model in the active MLflow run."""
 
 from __future__ import annotations
 
@@ -24,8 +24,16 @@ def log_custom_model(
 ) -> str:
     """Log the wrapper around a basic model.
 
-    The wheel goes along as a file *and* stands among the requirements: only so it is installed where the model is
-    served, instead of lying on ``sys.path``. Nothing is pickled; MLflow runs ``serving_script.py``.
+    The wheel is both a file of the model and a requirement: so it is installed where the model is served, instead of
+    being added to ``sys.path``. Nothing is pickled; MLflow runs ``serving_script.py``.
+
+    Args:
+        basic_model_id: MLflow's id of the logged model to wrap.
+        wheel: of ``marvel_assets.model``.
+        run_id: of the active run.
+        dataset: declares the columns, and the labels of the classes.
+        features: the model's columns, in order.
+        tags: of the model.
 
     Returns:
         The logged model's id.
@@ -54,7 +62,7 @@ def log_custom_model(
 
 
 def _copy_metrics_and_inputs(basic_model_id: str, model_id: str, run_id: str) -> None:
-    """Log the basic model's figures and data sets with the custom model, which answers the same."""
+    """Log the basic model's metrics and data sets with the custom model, which predicts the same."""
     import mlflow
     from mlflow.entities import LoggedModelInput, Metric
 
@@ -70,14 +78,14 @@ def _copy_metrics_and_inputs(basic_model_id: str, model_id: str, run_id: str) ->
 
 
 class Wrapped(NamedTuple):
-    """The basic model inside a custom one: where it was taken from, and the digest of its files as they are there."""
+    """The basic model inside a custom one: its URI, and the digest of its files there."""
 
     uri: str
     digest: str
 
 
 def wrapped_model(files: Path) -> Wrapped:
-    """The basic model that a custom model was logged around, as the custom model's files have it."""
+    """The basic model inside a custom model's files."""
     from mlflow.models import Model
 
     from marvel_assets.model.safe_loading import digest_of_files

@@ -177,7 +177,7 @@ def test_rows_that_fit_neither_memory_nor_disk_are_reported_with_the_folder(disk
 
     # then
     with (
-        pytest.raises(ScratchSpaceError, match=f"{scratch}: the rows don't fit into 60MB of memory.*Free some space"),
+        pytest.raises(ScratchSpaceError, match=f"{scratch}: the rows fit neither into 60MB of memory.*Free some space"),
         engine.session() as session,
     ):
         session.create_table_as(

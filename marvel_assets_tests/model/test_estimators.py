@@ -131,7 +131,7 @@ def test_a_feature_that_is_missing_everywhere_is_named_where_the_kind_does_not_t
 
     # then
     fit_pipeline(build_pipeline(CATEGORICAL, FEW[LightGBM], 1), rows, FEATURE_NAMES, TARGET)
-    with pytest.raises(ValueError, match=r"^Height: missing in all .* Leave it out of the features"):
+    with pytest.raises(ValueError, match=r"^Height: missing in all .* Remove it from the features"):
         fit_pipeline(build_pipeline(CATEGORICAL, FEW[HistGradientBoosting], 1), rows, FEATURE_NAMES, TARGET)
 
 

@@ -168,7 +168,7 @@ def test_an_alias_that_a_person_moved_back_is_a_rollback(
     # then
     reason = f"somebody moved latest-model of {pairs.custom_name} from version 2 to 1"
     assert str(found) == (
-        f"latest-model is at basic version 1 and custom version 1 now: {reason}. No run puts it back; the job approve "
+        f"latest-model is at basic version 1 and custom version 1 now: {reason}. No run restores it; the job approve "
         "does"
     )
     assert aliases(registry, pairs) == (1, 1)

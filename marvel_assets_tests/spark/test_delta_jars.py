@@ -41,7 +41,7 @@ def test_a_jar_that_can_not_be_fetched_is_named_with_the_folder_that_it_belongs_
     java = runtime(tmp_path, "echo ':: java.net.UnknownHostException: no such host'")
 
     # then
-    message = rf"io.delta:delta-spark_4.2_2.13:4.4.0 can't be fetched .*UnknownHostException.* into {tmp_path}/jars"
+    message = rf"io.delta:delta-spark_4.2_2.13:4.4.0 can't be downloaded .*UnknownHostException.* into {tmp_path}/jars"
     with pytest.raises(JarsError, match=message):
         provide_jars(tmp_path / "jars", tmp_path / "locks", java)
 
@@ -51,7 +51,7 @@ def test_a_jar_that_is_not_the_trusted_one_is_refused_and_not_kept(tmp_path: Pat
     java = runtime(tmp_path, f'echo planted > "$folder/{DELTA_JARS[0].file_name}"')
 
     # when
-    with pytest.raises(JarsError, match=f"{DELTA_JARS[0].file_name} was fetched with SHA-256 .* it is not used"):
+    with pytest.raises(JarsError, match=f"{DELTA_JARS[0].file_name} was downloaded with SHA-256 .* it is not used"):
         provide_jars(tmp_path / "jars", tmp_path / "locks", java)
 
     # then

@@ -33,7 +33,7 @@ def test_a_java_that_is_too_old_is_reported_with_what_to_install(
     monkeypatch.setenv("JAVA_HOME", str(java_that_says(tmp_path, banner)))
 
     # then
-    with pytest.raises(JavaError, match=r"Spark needs Java 17 or newer; .*bin/java says .*apt-get install"):
+    with pytest.raises(JavaError, match=r"Spark needs Java 17 or newer; .*bin/java prints .*apt-get install"):
         find_java()
 
 

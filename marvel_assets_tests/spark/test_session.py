@@ -82,8 +82,8 @@ def test_a_session_counts_on_this_machine_alone_is_one_for_all_assets_of_a_run_a
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("http://somewhere:1", "http://somewhere:1 is not an address like sc://host:port"),
-        ("sc://somewhere:port", "sc://somewhere:port is not an address like sc://host:port"),
+        ("http://somewhere:1", "http://somewhere:1 is not an address such as sc://host:port"),
+        ("sc://somewhere:port", "sc://somewhere:port is not an address such as sc://host:port"),
         ("sc://127.0.0.1:1/;token=canary", "No Spark Connect server answers at sc://127.0.0.1:1"),
     ],
 )
@@ -111,7 +111,7 @@ def test_databricks_without_its_package_is_reported_with_the_command_that_brings
     assert spark.problems() == [
         (
             "databricks.connect is not installed; install the extra: python3 tools/bootstrap.py databricks, "
-            "or call: make run PROFILE=databricks"
+            "or run: make run PROFILE=databricks"
         )
     ]
 
@@ -122,7 +122,7 @@ def test_databricks_without_its_package_is_reported_with_the_command_that_brings
         ({}, "Databricks has no credentials to use: "),
         (
             {"DATABRICKS_HOST": "{url}", "DATABRICKS_TOKEN": "a token"},
-            "No compute on {url} is named. Set DATABRICKS_CLUSTER_ID to a cluster's id, or DATABRICKS_SERVERLESS",
+            "No compute on {url} is configured. Set DATABRICKS_CLUSTER_ID to a cluster's id, or DATABRICKS_SERVERLESS",
         ),
         ({"DATABRICKS_HOST": "{url}", "DATABRICKS_TOKEN": "a token", "DATABRICKS_CLUSTER_ID": "0301"}, None),
         ({"DATABRICKS_HOST": "{url}", "DATABRICKS_TOKEN": "t", "DATABRICKS_SERVERLESS_COMPUTE_ID": "auto"}, None),

@@ -72,7 +72,7 @@ def test_a_second_home_goes_on_when_the_first_one_is_gone(
     assert checks_of(result)[SAME_ROWS]
     version = metadata_of(result, "basic_model_version")
     assert (version["version"], version["champion"]) == (2, "1")
-    assert "judged on marvel_dev.marvel_characters.test_set@v0" in version["model_card"]
+    assert "tested on marvel_dev.marvel_characters.test_set@v0" in version["model_card"]
     assert metadata_of(result, "drift_report")["reason"] == "nothing has drifted"
 
 

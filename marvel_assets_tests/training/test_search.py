@@ -137,7 +137,7 @@ def test_the_best_is_compared_with_the_configured_parameters_on_rows_that_the_se
 
 
 def test_a_holdout_without_both_classes_says_what_to_change(way: ProjectConfig, training: TrainingRows):
-    with pytest.raises(ValueError, match=r"column Alive: the 0 of 300 training rows .* Choose a larger holdout"):
+    with pytest.raises(ValueError, match=r"column Alive: the 0 of 300 training rows .* Use a larger holdout"):
         split_holdout(training, way.target, 1e-9)
 
 

@@ -61,7 +61,7 @@ def test_a_change_in_what_a_function_imports_counts(change: Change):
 @pytest.mark.parametrize(
     ("module", "file", "before", "after"),
     [
-        ("model.pipeline", "model/coercion.py", '"""What callers hand over', '"""That which callers hand over'),
+        ("model.pipeline", "model/coercion.py", '"""The pipeline', '"""This pipeline'),
         ("model.pipeline", "model/coercion.py", '"""Learn the columns', '"""Learns the columns'),
         ("model.pipeline", "model/coercion.py", "import Decimal\n", "import Decimal  # exact\n"),
         ("model.pipeline", "model/coercion.py", "import Decimal\n", "import Decimal\n\n\n"),

@@ -1,1 +1,1 @@
-"""The model that answers, and what it says of every character."""
+"""The custom model, and its predictions."""

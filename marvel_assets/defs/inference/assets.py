@@ -66,7 +66,7 @@ def inference_wheel(context: dg.AssetExecutionContext, wheel_builder: WheelBuild
         dg.AssetCheckSpec(
             UNWRAPPED,
             asset="custom_model_version",
-            description="unwrap_python_model().predict(context=None, …) and pyfunc.predict(…) agree, in words.",
+            description="unwrap_python_model().predict(context=None, …) and pyfunc.predict(…) agree.",
         ),
         dg.AssetCheckSpec(
             WRAPS_THE_BASIC_VERSION,
@@ -84,7 +84,7 @@ def custom_model_version(
     unity_catalog: UnityCatalog,
     retraining_lock: RetrainingLock,
 ) -> Iterator[dg.MaterializeResult[ModelVersionRef] | dg.AssetCheckResult]:
-    """The basic version wrapped in MarvelModelWrapper, which answers in words; the pair gets the alias latest-model."""
+    """The basic version wrapped in MarvelModelWrapper, which answers with labels; the pair gets `latest-model`."""
     retraining_lock.acquire(context)
     experiment, dataset = project.config.experiment_name_custom, project.config.dataset
     cache_key = make_cache_key(
@@ -107,7 +107,7 @@ def custom_model_version(
             allow_retries=False,
         )
     basic = _basic_version(basic_model_version, unity_catalog)
-    card = f"Wraps {basic.name} version {basic.version}; answers in words.\n\n{basic.description}"
+    card = f"Wraps {basic.name} version {basic.version}; answers with labels.\n\n{basic.description}"
     wraps = {BASIC_MODEL_ID: basic.model_id} | {tag: basic.tags[tag] for tag in READABLE_TAGS if tag in basic.tags}
     custom = register(context, logged, project.config.qualified(CUSTOM_MODEL), tracking, unity_catalog, wraps, card)
     tracking.tag_registered_version(logged, custom.version)
@@ -122,7 +122,7 @@ def _inspected(
     project: Project,
     tracking: MlflowTracking,
 ) -> list[dg.AssetCheckResult]:
-    """The checks of a custom model: its files are looked at in every run, and asked until they have passed once."""
+    """The checks of a custom model: each run verifies its files, and predicts with them until they passed once."""
     tags = tracking.tags_of(logged)
     with tracking.files_of(logged.model_id) as files:
         if tags.get(INSPECTION) == PASSED:
@@ -144,7 +144,7 @@ def _basic_version(reference: ModelVersionRef, unity_catalog: UnityCatalog) -> M
 
 
 def _release(context: dg.AssetExecutionContext, pair: ModelPair, project: Project, unity_catalog: UnityCatalog) -> str:
-    """Promote the pair to the alias, unless a person must approve it; returns its state in words."""
+    """Move the alias to the pair, unless a person must approve it; returns the pair's state in words."""
     pairs = unity_catalog.pairs(project.config)
     is_served = pairs.champion_model_id() == pair.basic.model_id
     if is_served and (reason := pair.custom.tags.get(ROLLBACK_REASON)):
@@ -174,7 +174,7 @@ def _wrap(
 
     experiment, tags = project.config.experiment_name_custom, RunTags.collect(context.run.run_id)
     with tracking.files_of(basic.model_id) as files:
-        load_trusted(files)  # what can't be served is not wrapped
+        load_trusted(files)  # fails before a model is wrapped that can't be served
     page = "assets/custom_model_version"
     with tracking.run(experiment, tags, f"wraps basic version {basic.version}", page) as run:
         model_id = log_custom_model(
@@ -204,7 +204,7 @@ def _answers_the_same(files: Path, project: Project) -> dg.AssetCheckResult:
 
 
 def _wraps_the_basic_version(files: Path, basic: ModelVersionRef, tracking: MlflowTracking) -> dg.AssetCheckResult:
-    """Compare where the model inside was taken from, and its files: they could have changed while they were fetched."""
+    """Compare the URI and the digest of the model inside: its files might have changed before they were copied."""
     from marvel_assets.tracking.wrapper_logging import Wrapped, wrapped_model
 
     expected, found = Wrapped(f"models:/{basic.model_id}", tracking.digest_of(basic.model_id)), wrapped_model(files)

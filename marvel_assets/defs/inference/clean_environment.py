@@ -1,4 +1,4 @@
-"""Predicting where nothing is installed but what a model itself requires."""
+"""Predicts in an environment that has only a model's own requirements."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ MINUTES = 10
 
 
 class CleanEnvironmentError(RuntimeError):
-    """The model can't be installed or does not predict on its own; the text holds the end of what was printed."""
+    """The model's environment can't be installed, or it does not predict there; the text ends with the output."""
 
 
 def predict_in_clean_environment(
     model_uri: str, characters: pd.DataFrame, tracking_uri: str, registry_uri: str | None = None
 ) -> Any:  # noqa: ANN401
-    """Let ``mlflow models predict`` make an environment of the model's own requirements, and predict there.
+    """Predict with ``mlflow models predict``, which creates an environment from the model's requirements.
 
-    The command runs in an empty folder and without PYTHONPATH, so that neither this project nor what is installed
-    beside it can be imported.
+    The command runs in an empty folder and without PYTHONPATH, so that neither this project nor its installed packages
+    can be imported.
 
     Args:
-        model_uri: such as ``models:/<name>/<version>``, or a folder of files that were checked.
+        model_uri: such as ``models:/<name>/<version>``, or a folder of verified files.
         characters: the model's input.
-        tracking_uri: the store that knows the model.
-        registry_uri: of the registry, where that is another store.
+        tracking_uri: the model's tracking store.
+        registry_uri: of the registry, if it is another store.
 
     Returns:
-        The answer, as JSON has it.
+        The parsed JSON of the answer.
 
     Raises:
         CleanEnvironmentError: the command failed.
@@ -49,7 +49,7 @@ def predict_in_clean_environment(
         )
         command = [sys.executable, "-m", "mlflow", "models", "predict", "--model-uri", model_uri]
         command += ["--input-path", str(question), "--output-path", str(answer), "--env-manager", "uv"]
-        # uv makes an environment of no other environment's Python: what this one was made of need not be on the PATH.
+        # uv creates environments only from a base Python, which need not be on the PATH.
         folders = [str(Path(sys.executable).parent), str(Path(sys.base_prefix, "bin")), os.environ.get("PATH", "")]
         environment = {
             **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},

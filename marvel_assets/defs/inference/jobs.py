@@ -1,4 +1,4 @@
-"""Jobs that ask the served model: for another table, and in an environment of its own requirements."""
+"""Jobs that predict with the served model: for another table, and in a clean environment."""
 
 import dagster as dg
 from pydantic import Field
@@ -19,7 +19,7 @@ class ScoreConfig(dg.Config):
 
     table: str = Field(
         description=(
-            "catalog.schema.table of characters as delivered, under the column names of raw_characters; Alive may be "
+            "catalog.schema.table of characters as delivered, with the column names of raw_characters; Alive may be "
             "absent. The predictions are written to <table>_predictions beside it."
         ),
     )
@@ -39,8 +39,7 @@ def score_table(
     latest = tables.latest(config.table)
     if latest is None:
         raise TableNotFoundError(
-            f"{config.table}: there is no such table at {tables.location(config.table)}; name one as "
-            "catalog.schema.table."
+            f"{config.table}: there is no such table at {tables.location(config.table)}; expected catalog.schema.table."
         )
     name = f"{config.table}_predictions"
     _, metadata = predict_table(context.log, latest.table, name, project, engine, tables, tracking, unity_catalog)
@@ -49,13 +48,13 @@ def score_table(
 
 @dg.job(description="Score a table with the served model, into <table>_predictions beside it.")
 def score() -> None:
-    """The predictions for raw_characters are an asset of their own, survival_predictions."""
+    """The predictions for raw_characters are an asset, survival_predictions."""
     score_table()
 
 
 @dg.op
 def verify_environment(context: dg.OpExecutionContext, project: Project, unity_catalog: UnityCatalog) -> None:
-    """Install the custom model's requirements into a new environment, and compare what it predicts there and here."""
+    """Install the custom model's requirements into a new environment, and compare its predictions there and here."""
     from marvel_assets.tracking.artifacts import answers_of
     from marvel_assets.tracking.signature import example_frame
 
@@ -64,7 +63,7 @@ def verify_environment(context: dg.OpExecutionContext, project: Project, unity_c
     if version is None:
         raise dg.Failure(f"{name} has no version under {ALIAS}; materialise custom_model_version first.")
     uri = f"models:/{name}/{version.version}"
-    context.log.info(f"Making an environment of what {uri} requires")
+    context.log.info(f"Creating an environment with the requirements of {uri}")
     example = example_frame(project.config.dataset, project.config.features)
     stores = (unity_catalog.tracking_uri, unity_catalog.registry_uri)
     with unity_catalog.files_of(version) as files:
@@ -72,7 +71,7 @@ def verify_environment(context: dg.OpExecutionContext, project: Project, unity_c
         here, _ = answers_of(files, project.config.dataset, project.config.features)
     if answer != here:
         raise dg.Failure(
-            f"{uri} answers {answer} in an environment of its own requirements, and {here} in this one; compare the "
+            f"{uri} answers {answer} in an environment with its own requirements, and {here} in this one; compare the "
             "versions in its requirements.txt with those installed here.",
             allow_retries=False,
         )
@@ -82,5 +81,5 @@ def verify_environment(context: dg.OpExecutionContext, project: Project, unity_c
 
 @dg.job(description="Predict with the custom model in a clean environment made from its own requirements.")
 def verify_scoring_environment() -> None:
-    """On demand: making the environment takes a minute."""
+    """Run it on demand: creating the environment takes a minute."""
     verify_environment()

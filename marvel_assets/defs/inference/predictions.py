@@ -1,4 +1,4 @@
-"""What the served model says of a table of characters."""
+"""The served model's predictions for a table of characters."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,17 +106,17 @@ def predict_table(
         table: characters as delivered.
         name: ``catalog.schema.table`` of the predictions.
         project: names the model.
-        engine: makes the predictions' rows.
-        tables: where both tables are.
-        tracking: where the model's files are.
-        unity_catalog: which model is served.
+        engine: computes the predictions.
+        tables: both tables.
+        tracking: links to the model's pages.
+        unity_catalog: the served model and its files.
 
     Returns:
-        The commit of the predictions, whose provenance has their share with the second label unless there are none; and
-        the metadata for their page.
+        The commit of the predictions, whose provenance has the share of the second label unless there are none; and
+        the metadata for the asset's page.
 
     Raises:
-        dagster.Failure: no model is served, or the table has not the columns of raw_characters.
+        dagster.Failure: no model is served, or the table lacks columns of raw_characters.
     """
     pair = unity_catalog.pairs(project.config).current()
     if pair is None:
@@ -165,7 +165,7 @@ def _score(
     model: tuple[str, int],
     files: Path,
 ) -> dict[str, Any]:
-    """Make the relation of all predictions: of ``previous`` what still holds, and the others scored."""
+    """Make the relation of all predictions: those of ``previous`` that still hold, and the others scored."""
     location = tables.location(table.name)
     session.read_table(location, table.version, "delivered")
     types = {str(row[0]): str(row[1]) for row in session.fetchall("DESCRIBE delivered")}
@@ -193,7 +193,7 @@ def _score(
             log.info(f"All rows are scored: {error}")
     session.create_view(rows_to_score_sql(dataset, "delivered", columns, touched), "raw_characters")
     session.create_view(cleaning_sql(dataset), "cleaned_characters")
-    session.create_table_as(scorable_rows_sql(dataset), "to_score")  # none of the columns that only reject
+    session.create_table_as(scorable_rows_sql(dataset), "to_score")
     [(read, scored)] = session.fetchall("SELECT (SELECT count(*) FROM raw_characters), (SELECT count(*) FROM to_score)")
     log.info(f"Scoring {scored:,} rows of {table} with {model[0]} version {model[1]}")
     session.score("to_score", files, "scored")

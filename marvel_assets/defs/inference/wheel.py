@@ -1,4 +1,4 @@
-"""The wheel that scoring environments install: ``marvel_assets.model`` alone, which is all that a prediction needs."""
+"""The wheel that scoring environments install: only ``marvel_assets.model``, which is all that a prediction needs."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ BUILD_SECONDS = 120
 
 
 class WheelBuilder(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Builds the wheel that scoring environments install: once for each content, whose hash is in the file's name."""
+    """Builds the wheel that scoring environments install, once per content, whose hash is in the file's name."""
 
-    # They are kept by the text of their requirements; a wheel under an old name would not be installed again.
+    # MLflow reuses environments by the text of the requirements: a changed wheel needs a new name to be installed.
 
     folder: str = Field(description="Folder of the wheels.")
 
     def wheel(self) -> WheelRef:
-        """The wheel of the sources as they are, built where it is not there yet.
+        """The wheel of the current sources, built if it does not exist yet.
 
         Raises:
             dagster.Failure: uv can't build it.
@@ -77,14 +77,14 @@ def _content_hash(pyproject: str) -> str:
 
 
 def _pyproject(declared: dict[str, Any], version: str) -> str:
-    """The wheel's own project file: what this project declares, without extras and commands."""
+    """The wheel's project file: what this project declares, without extras and commands."""
     project = {key: declared["project"][key] for key in ("name", "requires-python", "dependencies")}
     tables = {
         "project": {**project, "version": version},
         "build-system": declared["build-system"],
         "tool.uv.build-backend": {"module-name": "marvel_assets"},
     }
-    # Texts and lists of texts are written alike in JSON and TOML.
+    # Strings and lists of strings are the same in JSON and TOML.
     lines = [
         [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
         for name, table in tables.items()

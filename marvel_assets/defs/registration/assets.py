@@ -1,4 +1,4 @@
-"""From a logged model to a registered version, where the gate lets it through."""
+"""From a logged model to a registered version, if it passes the gate."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -24,13 +24,13 @@ GROUP = "registry"
 GATE = "passes_the_gate"
 
 JUDGED_AGAINST = "judged_against"
-"""Tag of a basic version: the model that was served when the gate let it through, where one was."""
+"""Tag of a basic version: the model that was served when it passed the gate, if there was one."""
 
 READABLE_TAGS = ("gate", "roc_auc", "train_set")
-"""Tags of versions that people compare them by."""
+"""Tags by which people compare versions."""
 
 MODEL_ID = "model_id"
-"""Tag of every version that this project has registered: the logged model that it was made of."""
+"""Tag of every version that this project registered: its logged model."""
 
 Metadata = Mapping[str, dg.MetadataValue[Any] | str | float]
 
@@ -57,7 +57,7 @@ mlflow_server = dg.AssetSpec(
         dg.AssetCheckSpec(
             GATE,
             asset="basic_model_version",
-            description="Exceeds the minimum metrics overall and on every large slice; no worse than the champion.",
+            description="Exceeds the thresholds overall and on every large slice; not worse than the champion.",
         )
     ],
 )
@@ -71,7 +71,7 @@ def basic_model_version(
     references: dg.ResourceParam[ReferenceIOManager],
     retraining_lock: RetrainingLock,
 ) -> Iterator[dg.MaterializeResult[ModelVersionRef] | dg.AssetObservation | dg.AssetCheckResult]:
-    """The basic model as a registered version. What the gate refuses is not registered, and the reason is given."""
+    """The basic model as a registered version. A model that the gate refuses is not registered."""
     from marvel_assets.evaluation.model_card import CARD_FILE, gate_report, model_card
 
     retraining_lock.acquire(context)
@@ -140,8 +140,8 @@ def basic_model_version(
 def _refused(context: dg.AssetExecutionContext, description: str, metadata: Metadata) -> Iterator[dg.AssetObservation]:
     """Report a refusal; the output is withheld.
 
-    The asset's page shows the metadata of its latest materialization. So where there is an earlier version, it is
-    reported as kept, with its own data version and the reason why nothing took its place.
+    The asset's page shows the metadata of its latest materialization. So an earlier version is reported again as
+    unchanged, with its own data version and the reason for the refusal.
     """
     yield dg.AssetObservation("basic_model_version", description=description, metadata=metadata)
     event = context.instance.get_latest_materialization_event(context.asset_key)
@@ -157,7 +157,7 @@ def _refused(context: dg.AssetExecutionContext, description: str, metadata: Meta
 
 
 def _figures(result: GateResult) -> dict[str, float]:
-    """The comparison with the champion in numbers, which Dagster's pages plot over time."""
+    """The numbers of the comparison with the champion, which Dagster plots over time."""
     if not result.comparisons:
         return {}
     comparison = result.comparisons[0]
@@ -178,9 +178,9 @@ def register(
     tags: Mapping[str, str],
     description: str,
 ) -> ModelVersion:
-    """Register a logged model, with what it was made from and the digest of its files. No alias moves here.
+    """Register a logged model, with its provenance and the digest of its files. No alias moves here.
 
-    Safe to repeat: the same model makes no second version, and one that was made before gets the tags that it lacks.
+    Idempotent: the same model gets no second version, and an existing version gets the tags that it lacks.
     """
     registry = unity_catalog.registry()
     traces = {
@@ -216,7 +216,7 @@ def version_result(
 
 
 def version_metadata(version: ModelVersion, tracking: MlflowTracking) -> dict[str, dg.MetadataValue[Any] | str | int]:
-    """What the page of a version's asset shows."""
+    """The metadata of a version's asset."""
     from marvel_assets.evaluation.model_card import with_full_links
 
     return {
@@ -233,7 +233,7 @@ def version_metadata(version: ModelVersion, tracking: MlflowTracking) -> dict[st
 def report_served(
     pair: ModelPair, message: str, tracking: MlflowTracking, references: ReferenceIOManager
 ) -> list[dg.AssetMaterialization]:
-    """Store the served pair as both assets' output, so that summary and scoring follow it; returns events to log."""
+    """Store the served pair as both assets' output, which summary and scoring read; returns events to log."""
     events = []
     for asset, version in (("basic_model_version", pair.basic), ("custom_model_version", pair.custom)):
         key, reference = dg.AssetKey(asset), ModelVersionRef(version.name, version.version, version.model_id, ALIAS)

@@ -1,4 +1,4 @@
-"""Evaluates the gate for a logged model, and reuses what it found before."""
+"""Evaluates the gate for a logged model, and caches the result."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 GATE_CODE_VERSION = code_version("marvel_assets.evaluation.gate")
 CACHE_KEY, RESULT = "gate_cache_key", "gate_result"
-"""Tags of a logged model: what it was compared with and by, and the result. A champion changes; models don't."""
+"""Tags of a logged model: a hash of everything that decides the gate's result, and the result."""
 
 BEST_SERVED = "best_served_model"
-"""Tag of a basic version: the best model served so far, itself included, judged on the version's own test rows."""
+"""Tag of a basic version: the best model served so far, including itself, on the version's own test rows."""
 
 
 class ColumnMissingError(LookupError):
@@ -39,16 +39,16 @@ class ColumnMissingError(LookupError):
 
 
 class ModelMissingError(RuntimeError):
-    """A model is gone, or its files are not what was logged."""
+    """A model is gone, or its files have changed since it was logged."""
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """What a challenger is compared with.
+    """The models that a challenger is compared with.
 
     Attributes:
-        champion: the pair that is served; None where there is none.
-        best: the best model served so far, where that isn't the champion and was not rolled back.
+        champion: the pair that is served, or None.
+        best: the best model served so far, unless that is the champion or was rolled back.
     """
 
     champion: ModelPair | None
@@ -56,10 +56,10 @@ class Baselines:
 
     @classmethod
     def find(cls, pairs: ModelPairs, registry: ModelRegistry) -> Baselines:
-        """Look them up.
+        """Look them up in the registry.
 
         Raises:
-            RegistryError: the registry does not answer, or what is under the alias is not a whole pair.
+            RegistryError: the registry does not answer, or the alias does not point at a complete pair.
         """
         champion = pairs.current()
         best_id = champion.basic.tags.get(BEST_SERVED) if champion else None
@@ -69,9 +69,9 @@ class Baselines:
         return cls(champion, best=next((version for version in served if not version.tags.get(ROLLBACK_REASON)), None))
 
     def best_with(self, model_id: str, result: GateResult) -> str:
-        """The id of the best model once this one is served, judged by the comparisons on the same rows.
+        """The id of the best model once ``model_id`` is served, by the comparisons on the same rows.
 
-        A model that was registered despite a refusal resets it: a person has accepted the loss.
+        A model that is registered despite a refusal resets it: a person accepted the loss.
         """
         if self.champion is None or not result.comparisons or not result.passed:
             return model_id
@@ -89,17 +89,17 @@ def evaluate_challenger_cached(
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
 ) -> GateResult:
-    """Compare a model with what is served, unless that was done before.
+    """Evaluate the gate, or return the cached result.
 
     Args:
         context: of the asset or op, for its log.
         model: the challenger.
-        known: its version, where it was registered before.
-        baselines: what it is compared with.
-        project: thresholds.
-        tables: where the test rows are.
-        tracking: where the challenger's files are.
-        unity_catalog: where the baselines' files are.
+        known: its version, if it is registered.
+        baselines: the models to compare it with.
+        project: the gate's settings.
+        tables: the test rows.
+        tracking: the challenger's files.
+        unity_catalog: the baselines' files.
     """
     from marvel_assets.evaluation.gate import GateResult
     from marvel_assets.tracking.model_logging import log_slices
@@ -139,7 +139,7 @@ def _evaluate(
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
 ) -> tuple[GateResult, bool]:
-    """The result, and whether it may be cached: not where a baseline could not be compared with."""
+    """The result, and whether it may be cached: not if the comparison with a baseline failed."""
     from marvel_assets.evaluation.gate import CHAMPION, evaluate_gate
 
     versions = {CHAMPION: baselines.champion.basic} if baselines.champion else {}
@@ -165,15 +165,15 @@ def _evaluate(
     alive = rows[project.config.target].to_numpy()
     result = evaluate_gate(slices, alive, candidate, scores, project.config.gate, note=note)
     for name, problem in problems.items():
-        text = f"the {name} can't be compared with: {problem}"
+        text = f"no comparison with the {name}: {problem}"
         if name == CHAMPION:
-            text += " (roll back to a version that can be, or set gate.mode to report for one run)"
+            text += " (roll back to another version, or set gate.mode to report for one run)"
             result = replace(result, failures=(*result.failures, text))
         else:
             result = replace(result, warnings=(*result.warnings, text))
     advice = (
-        f"What to do: the thresholds are under gate in {project.config_path}, and mode: report there registers the "
-        "model all the same."
+        f"What to do: the thresholds are under gate in {project.config_path}; with mode: report the model is "
+        "registered anyway."
     )
     return replace(result, advice="" if result.passed else advice), not problems
 
@@ -181,7 +181,7 @@ def _evaluate(
 def _test_rows(
     model: LoggedModelRef, project: Project, tables: Tables, tracking: MlflowTracking, pipelines: list[Any]
 ) -> pd.DataFrame:
-    """The rows that the challenger was tested on, at their version, with the columns that any of the models needs."""
+    """The challenger's test rows, at their version, with the columns that any of the models needs."""
     from marvel_assets.training.dataset import dataset_columns, to_frame
 
     source = find_dataset_input(model.run_id, "testing", project, tables, tracking)
@@ -198,7 +198,7 @@ def load_pipeline(files: AbstractContextManager[Path]) -> Any:  # noqa: ANN401 -
         files: of a logged model (``tracking.files_of``), or of a version (``unity_catalog.files_of``).
 
     Raises:
-        ModelMissingError: the model was deleted, or its files are missing, changed or of an unknown kind.
+        ModelMissingError: the model was deleted, or its files are missing, changed or not trusted.
     """
     from mlflow.exceptions import MlflowException
 
@@ -212,7 +212,7 @@ def load_pipeline(files: AbstractContextManager[Path]) -> Any:  # noqa: ANN401 -
         raise ModelMissingError(str(error)) from error
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise  # a server that does not answer says nothing of the model
+            raise  # the server may be down, and the model still there
         raise ModelMissingError(str(error)) from error
 
 

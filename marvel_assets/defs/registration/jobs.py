@@ -1,4 +1,4 @@
-"""Jobs that move models: to the next environment, back to an earlier pair, or on to one that waits for approval."""
+"""Jobs that move the aliases: promote to the next environment, roll back, approve."""
 
 import getpass
 from typing import get_args
@@ -35,7 +35,7 @@ ENVIRONMENT_TAGS = {
     RESTORE_REASON,
     APPROVED_BY,
 }
-"""Tags about the service of a version in its own environment; they would be untrue of a copy."""
+"""Tags that are about one environment, and are not copied to the next."""
 
 ENVIRONMENTS = get_args(Environment)
 
@@ -44,17 +44,17 @@ def _account() -> str:
     """The account that runs the job."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # an account without a name, as in some containers
+    except (KeyError, OSError):  # some containers' accounts have no name
         return "unknown"
 
 
 class PromoteConfig(dg.Config):
-    """What is promoted, and where to."""
+    """The pair to promote, and the target environment."""
 
     to: str | None = Field(
         default=None,
         pattern=f"^({'|'.join(ENVIRONMENTS)})$",
-        description="Environment to promote to. Default: the one after this run's own (dev, acc, prd).",
+        description="Environment to promote to. Default: the one after this run's (dev, acc, prd).",
     )
     basic_version: int | None = Field(
         default=None, ge=1, description="Version of the basic model. Default: the one under the alias."
@@ -62,7 +62,7 @@ class PromoteConfig(dg.Config):
 
 
 class ApproveConfig(dg.Config):
-    """Which pair is approved, and by whom."""
+    """The pair to approve, and who approves it."""
 
     actor: str = Field(default_factory=_account, description="Who decides. Default: the account that runs the job.")
     basic_version: int | None = Field(
@@ -71,11 +71,11 @@ class ApproveConfig(dg.Config):
 
 
 class RollbackConfig(ApproveConfig):
-    """Which pair comes back, who wants it, and why."""
+    """The pair to restore, who decides it, and why."""
 
-    reason: str = Field(min_length=1, description="The reason in one line, noted on the versions.")
+    reason: str = Field(min_length=1, description="The reason in one line, stored on the versions.")
     basic_version: int | None = Field(
-        default=None, ge=1, description="Version of the basic model. Default: the one that the present pair replaced."
+        default=None, ge=1, description="Version of the basic model. Default: the one that the current pair replaced."
     )
 
 
@@ -83,10 +83,10 @@ class RollbackConfig(ApproveConfig):
 def promote_pair(
     context: dg.OpExecutionContext, config: PromoteConfig, project: Project, unity_catalog: UnityCatalog
 ) -> None:
-    """Copy both versions first, and move both aliases when both are READY.
+    """Copy both versions, then move both aliases.
 
-    The logged models stay where they are, so that run, metrics and data versions are found from a copy as from the
-    original. A second promotion finds the first one's copies.
+    The copies refer to the same logged models, and so to the same run, metrics and data versions. A second promotion
+    reuses the copies.
     """
     environment = config.to or _next_environment(project.config.environment)
     target = ProjectConfig.from_yaml(project.config_path, environment, project.dataset)
@@ -120,7 +120,7 @@ def rollback_models(
     tracking: MlflowTracking,
     references: dg.ResourceParam[ReferenceIOManager],
 ) -> None:
-    """Move both aliases back, and note the reason. Later runs don't restore the replaced pair."""
+    """Move both aliases back, and store the reason. Later runs don't restore the replaced pair."""
     pairs = unity_catalog.pairs(project.config)
     pairs.reconcile_aliases()
     left = pairs.current()
@@ -137,7 +137,7 @@ def rollback_models(
 
 @dg.job(description="Put an earlier pair of versions back under the alias, with a reason.")
 def rollback() -> None:
-    """A later run of the same data doesn't put the replaced version back."""
+    """A later run with the same data doesn't restore the replaced version."""
     rollback_models()
 
 
@@ -150,7 +150,7 @@ def approve_models(
     tracking: MlflowTracking,
     references: dg.ResourceParam[ReferenceIOManager],
 ) -> None:
-    """Move both aliases to a pair that a person has looked at, among the versions that this project registered."""
+    """Move both aliases to a pair that a person approves, among the versions that this project registered."""
     pairs = unity_catalog.pairs(project.config)
     versions = unity_catalog.registry().search_versions(pairs.basic_name)
     own = [version.version for version in versions if version.tags.get(MODEL_ID) == version.model_id]
@@ -167,9 +167,9 @@ def approve_models(
     _report_served(context, message, pairs.for_custom_version(approved.custom.version), tracking, references)
 
 
-@dg.job(description="Put a registered pair under the alias: where gate.approval is manual, or after a rollback.")
+@dg.job(description="Put a registered pair under the alias: if gate.approval is manual, or after a rollback.")
 def approve() -> None:
-    """Points the aliases at the newest pair, or at the one that the configuration names."""
+    """Point the aliases at the newest pair, or at the configured one."""
     approve_models()
 
 
@@ -191,11 +191,11 @@ def _report_served(
     tracking: MlflowTracking,
     references: ReferenceIOManager,
 ) -> None:
-    """Report the pair that is served now on both assets' pages, in the log, and to whom reads references."""
+    """Report the pair that is served now: on both assets' pages, in their references and in the log."""
     for event in report_served(pair, message, tracking, references):
         context.log_event(event)
     context.log.info(
-        f"{message}. survival_predictions follows at once where default_automation_condition_sensor is on; else "
-        "materialise it."
+        f"{message}. If default_automation_condition_sensor is on, survival_predictions is updated automatically; "
+        "otherwise materialise it."
     )
     context.add_output_metadata({"basic": pair.basic.version, "custom": pair.custom.version})

@@ -1,4 +1,4 @@
-"""The sensor that keeps both aliases at one pair."""
+"""The sensor that keeps both aliases on the same pair."""
 
 import dagster as dg
 
@@ -15,8 +15,8 @@ SECONDS_BETWEEN_LOOKS = 60
 @dg.sensor(
     minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
     description=(
-        "Moves the basic alias to match the custom one, where a run was killed between the two moves or a person moved "
-        "the custom one, and reports the pair that is served on both version assets."
+        "Moves the basic alias to match the custom one, after a run was killed between the two moves or a person moved "
+        "the custom one, and reports the served pair on both version assets."
     ),
 )
 def alias_reconciliation_sensor(
@@ -26,10 +26,10 @@ def alias_reconciliation_sensor(
     tracking: MlflowTracking,
     references: dg.ResourceParam[ReferenceIOManager],
 ) -> dg.SensorResult:
-    """Reconcile at once: it is one alias, and needs no run.
+    """Reconcile in the tick itself: moving one alias needs no run.
 
     Raises:
-        RegistryError: the aliases can't be looked at, or hold no whole pair; the tick fails and shows why.
+        RegistryError: the aliases can't be read, or don't point at a complete pair; the tick fails and shows why.
     """
     pairs = unity_catalog.pairs(project.config)
     reconciled = pairs.reconcile_aliases()

@@ -46,9 +46,7 @@ class FitConfig(dg.Config):
     """Parameters, rows and processes of the fit."""
 
     parameters: dict[str, Any] = Field(default={}, description=PARAMETERS)
-    threads: int | None = Field(
-        default=None, ge=1, description="Threads that the fit uses. Default: one per core."
-    )
+    threads: int | None = Field(default=None, ge=1, description="Threads that the fit uses. Default: one per core.")
     sample: float = Field(
         default=1.0,
         gt=0,

@@ -28,6 +28,6 @@ def test_without_a_model_nothing_is_served_and_the_command_says_how_to_make_one(
     # then
     assert done.returncode == 1
     assert done.stderr == (
-        "No model has the alias latest-model yet. `make run` trains one; where the gate refused it, `marvel summary` "
+        "No model has the alias latest-model yet. `make run` trains one; if the gate refused it, `marvel summary` "
         "says why.\n"
     )

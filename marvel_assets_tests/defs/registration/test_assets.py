@@ -102,7 +102,7 @@ def test_a_worse_challenger_is_refused_in_a_green_run_with_the_reason_and_compar
     assert (after.versions, after.aliases) == (before.versions, before.aliases)
     assert reference(home, "basic_model_version").version == 1
     assert "What to do: the thresholds are under gate in " in reason
-    assert "mode: report there registers the model all the same" in reason
+    assert "with mode: report the model is registered anyway" in reason
     page = shown_on(instance, "basic_model_version")
     assert page["gate"].value.startswith("**Refused.**")
     assert (page["reason"].value, page["version"].value) == (reason.removeprefix("Refused: "), 1)
@@ -150,7 +150,7 @@ def test_a_champion_that_can_not_be_loaded_is_reported_and_decides_against(
     # then
     assert result.success
     [reason] = observed(result)
-    assert "the champion can't be compared with: basic version 1 can't be loaded: " in reason
+    assert "no comparison with the champion: basic version 1 can't be loaded: " in reason
     assert "set gate.mode to report" in reason
     assert served(home, config) == (1, 1)
 
