@@ -28,7 +28,7 @@ SEEDS = (616, 1, 2, 3, 4)
 
 
 def distributed() -> Iterator[str]:
-    """Each fit reads its rows, too; the start of the workers counts. The intervals are those of a paired bootstrap."""
+    """Each fit reads its rows, too; the start of the workers counts. The intervals are the gate's."""
     seconds, memory, worth = Comparison(), Comparison(), []
     for seed in SEEDS:
         with fresh_home(ROWS, TREES, seed) as (_, environment), tempfile.TemporaryDirectory() as folder:
@@ -105,7 +105,7 @@ def _fit(folder: Path, workers: str) -> None:
 
 
 def _compare(folder: Path) -> None:
-    """ROC AUC on the test rows, and the paired bootstrap that the gate makes of the difference."""
+    """ROC AUC on the test rows, and the gate's interval of the difference."""
     import skops.io
 
     from marvel_assets.config import Gate

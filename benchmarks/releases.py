@@ -26,7 +26,7 @@ RELEASES = 20
 START = 0.73
 ALIVE = 0.75
 SHARED = 0.9
-GATE = Gate(resamples=100)
+GATE = Gate()
 SCENARIOS = {"each 0.003 worse": -0.003, "each as good": 0.0, "each 0.019 worse": -0.019}
 
 

@@ -73,8 +73,6 @@ class Gate(_Strict):
         max_roc_auc_loss: how much lower the ROC AUC may be than that of the champion, and of the best model served so
             far, on the same rows.
         confidence: of the intervals.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
     """
 
     mode: Literal["enforce", "report"] = "enforce"
@@ -84,8 +82,6 @@ class Gate(_Strict):
     min_slice_rows: Annotated[int, Field(ge=4)] = 500
     max_roc_auc_loss: Annotated[float, Field(gt=0, le=1)] = 0.005
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
-    resamples: Annotated[int, Field(ge=100, le=1_000_000)] = 1000
-    seed: Seed = 616
 
 
 class Drift(_Strict):
@@ -217,6 +213,8 @@ class ProjectConfig(_Strict):
                 f"num_features and cat_features name {', '.join(unknown)}; the data set {self.dataset.name} has "
                 f"{', '.join(known)}"
             )
+        if texts := [name for name in self.num_features if name not in self.dataset.numeric_features]:
+            raise ValueError(f"num_features names {', '.join(texts)}, which the data set declares as text or flag")
         if not features:
             raise ValueError("num_features and cat_features are both empty; a model needs at least one feature")
         if self.target != self.dataset.target.name:
@@ -234,8 +232,9 @@ class ProjectConfig(_Strict):
     def fit_rules(self) -> tuple[object, ...]:
         """What decides how the pipeline reads a cell, besides its code."""
         dataset = self.dataset
+        values = dataset.known_values, dataset.unknown_as_missing
         cells = dataset.fill_values, dataset.spellings, dataset.missing_texts, dataset.required_numbers
-        return self.cat_features, self.target, *cells
+        return self.cat_features, self.target, *cells, *values
 
     @property
     def fit_settings(self) -> dict[str, Any]:

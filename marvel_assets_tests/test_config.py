@@ -145,6 +145,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("cat_features", ["Gender", 1], "cat_features.1: "),
     ("cat_features", ["Gender", "Powers"], "name Powers; the data set marvel_kaggle has Height, Weight, Universe"),
     ("cat_features", ["Gender", "Height"], "more than once"),
+    ("num_features", ["Height", "Teams"], "num_features names Teams, which the data set declares as text or flag"),
     ("model.kind", "perceptron", "model: Input tag 'perceptron' found using 'kind' does not match any of the expected"),
     ("model.max_iter", 100, "model.max_iter: unknown key"),
     ("dataset", "dc_comics", "dataset: there is no data set 'dc_comics'; marvel_assets/datasets has marvel_kaggle, "),

@@ -61,15 +61,17 @@ class Comparison:
     def warning(self, max_loss: float) -> str | None:
         """A loss beyond the margin that the interval can't exclude, and how many rows could; None if it can.
 
-        The interval narrows with the square root of the rows, assuming that both models are equally good.
+        The interval narrows with the square root of the rows; a difference above 0 counts as 0.
         """
         if self.low >= -max_loss:
             return None
-        needed = float(f"{self.rows * ((self.difference - self.low) / max_loss) ** 2:.2g}")
-        return (
-            f"{self.rows:,} test rows can't rule out a loss of more than {max_loss:g} against the "
-            f"{self.baseline_name}; about {needed:,.0f} could"
+        text = (
+            f"{self.rows:,} test rows can't rule out a loss of more than {max_loss:g} against the {self.baseline_name}"
         )
+        if (margin := max_loss + min(self.difference, 0)) <= 0:
+            return text
+        needed = float(f"{self.rows * ((self.difference - self.low) / margin) ** 2:.2g}")
+        return f"{text}; about {needed:,.0f} could"
 
     def __str__(self) -> str:
         difference = f"{self.difference:+.3f} [{self.low:+.3f}, {self.high:+.3f}]".replace("-", MINUS)
@@ -150,7 +152,7 @@ _RESULT = TypeAdapter(GateResult)
 
 def evaluate_gate(
     rows: pd.DataFrame,
-    alive: Labels,
+    y_true: Labels,
     candidate: Probabilities,
     baselines: Mapping[str, Probabilities],
     thresholds: Gate,
@@ -161,8 +163,8 @@ def evaluate_gate(
 
     Args:
         rows: the slice columns of the test rows.
-        alive: 1 or 0, shape (n,).
-        candidate: its probabilities of being alive, shape (n,).
+        y_true: 1 or 0, shape (n,).
+        candidate: its probabilities of 1, shape (n,).
         baselines: the probabilities of the models that it must not be worse than, by their names in sentences.
         thresholds: thresholds, margins and settings.
         note: reported with the result.
@@ -170,11 +172,11 @@ def evaluate_gate(
     Raises:
         ValueError: the rows have only one class.
     """
-    comparisons = [compare(alive, candidate, scores, thresholds, name) for name, scores in baselines.items()]
-    slices = sorted(_slices(rows, alive, candidate, thresholds), key=attrgetter("roc_auc"))
+    comparisons = [compare(y_true, candidate, scores, thresholds, name) for name, scores in baselines.items()]
+    slices = sorted(_slices(rows, y_true, candidate, thresholds), key=attrgetter("roc_auc"))
     margin, floor = thresholds.max_roc_auc_loss, thresholds.minimum_slice_roc_auc
     failures = [comparison.failure(margin) for comparison in comparisons]
-    judged = list(_judged_by_thresholds(alive, candidate, thresholds))
+    judged = list(_judged_by_thresholds(y_true, candidate, thresholds))
     failures += [sentence for is_cleared, sentence in judged if not is_cleared]
     failures += [
         f"{part}: the whole interval is below {floor:g} (gate.minimum_slice_roc_auc)"
@@ -196,20 +198,13 @@ def evaluate_gate(
 
 
 def compare(
-    alive: Labels, candidate: Probabilities, baseline: Probabilities, thresholds: Gate, name: str = CHAMPION
+    y_true: Labels, candidate: Probabilities, baseline: Probabilities, thresholds: Gate, name: str = CHAMPION
 ) -> Comparison:
-    """Both ROC AUCs, and the interval of their difference from a paired bootstrap."""
+    """Both ROC AUCs, and the interval of their difference as DeLong's."""
     from marvel_assets.evaluation.roc_auc import paired_difference
 
-    first, second, interval = paired_difference(
-        alive,
-        candidate,
-        baseline,
-        confidence=thresholds.confidence,
-        resamples=thresholds.resamples,
-        seed=thresholds.seed,
-    )
-    return Comparison(first, second, interval.low, interval.high, len(alive), name)
+    first, second, interval = paired_difference(y_true, candidate, baseline, thresholds.confidence)
+    return Comparison(first, second, interval.low, interval.high, len(y_true), name)
 
 
 def _judged_by_thresholds(true: Labels, candidate: Probabilities, thresholds: Gate) -> Iterator[tuple[bool, str]]:
@@ -229,9 +224,9 @@ def _judged_by_thresholds(true: Labels, candidate: Probabilities, thresholds: Ga
         yield False, failure
 
 
-def _slices(rows: pd.DataFrame, alive: Labels, probability: Probabilities, thresholds: Gate) -> list[Slice]:
+def _slices(rows: pd.DataFrame, y_true: Labels, probability: Probabilities, thresholds: Gate) -> list[Slice]:
     """The slices that are large enough and have both classes: others have no ROC AUC."""
-    from marvel_assets.evaluation.roc_auc import delong_interval
+    from marvel_assets.evaluation.roc_auc import roc_auc_interval
 
     masks: list[tuple[str, object, np.ndarray]] = []
     for column in rows.columns:
@@ -239,11 +234,11 @@ def _slices(rows: pd.DataFrame, alive: Labels, probability: Probabilities, thres
         sizes = rows[column].value_counts()
         for value, size in sizes[sizes >= thresholds.min_slice_rows].items():
             inside = values == value
-            if 1 < alive[inside].sum() < size - 1:
+            if 1 < y_true[inside].sum() < size - 1:
                 masks.append((column, value, inside))
     confidence = 1 - (1 - thresholds.confidence) / max(1, len(masks))
     found = []
     for column, value, inside in masks:
-        interval = delong_interval(alive[inside], probability[inside], confidence)
+        interval = roc_auc_interval(y_true[inside], probability[inside], confidence)
         found.append(Slice(column, str(value), int(inside.sum()), *interval))
     return found

@@ -36,19 +36,32 @@ class Metric(NamedTuple):
     higher_is_better: bool = True
 
 
-def evaluate(true: Labels, probability: Probabilities) -> dict[str, float]:
+def evaluate(y_true: Labels, probability: Probabilities) -> dict[str, float]:
     """All metrics, by name.
 
     Args:
-        true: 1 or 0, shape (n,).
+        y_true: 1 or 0, shape (n,).
         probability: of 1, shape (n,).
 
     Raises:
-        ValueError: there is only one class, for which ROC AUC is undefined.
+        ValueError: a class has fewer than two rows, for which ROC AUC has no interval.
     """
-    if len(set(true.tolist())) < 2:  # noqa: PLR2004
-        raise ValueError("The test rows hold one class only; no ROC AUC can be computed on them.")
-    return {name: float(metric.function(true, probability)) for name, metric in METRICS.items()}
+    check_classes(y_true)
+    return {name: float(metric.function(y_true, probability)) for name, metric in METRICS.items()}
+
+
+def check_classes(y_true: Labels) -> None:
+    """Check that there are at least two rows of each class.
+
+    Raises:
+        ValueError: with the number of rows of each.
+    """
+    ones = int((y_true == 1).sum())
+    if min(ones, len(y_true) - ones) < 2:  # noqa: PLR2004
+        raise ValueError(
+            f"The test rows hold {len(y_true) - ones:,} of class 0 and {ones:,} of class 1; metrics need at least two "
+            "of each. Add rows: a fifth of all ids are test ids."
+        )
 
 
 def labelled(values: Mapping[str, float]) -> dict[str, float]:
@@ -56,30 +69,30 @@ def labelled(values: Mapping[str, float]) -> dict[str, float]:
     return {metric.label: values[name] for name, metric in METRICS.items() if metric.label and name in values}
 
 
-def log_loss_gain(true: Labels, probability: Probabilities) -> float:
+def log_loss_gain(y_true: Labels, probability: Probabilities) -> float:
     """How much lower the log loss is than that of always predicting the share of 1, in nats."""
     import numpy as np
 
-    share = float(np.mean(true))
+    share = float(np.mean(y_true))
     base_rate = -(share * np.log(share) + (1 - share) * np.log(1 - share))
-    return float(base_rate - _sklearn("log_loss")(true, probability))
+    return float(base_rate - _sklearn("log_loss")(y_true, probability))
 
 
 def _sklearn(name: str, *, of_classes: bool = False, **settings: float) -> Callable[[Labels, Probabilities], float]:
     """A metric of scikit-learn, which takes probabilities or predicted classes."""
 
-    def function(true: Labels, probability: Probabilities) -> float:
+    def function(y_true: Labels, probability: Probabilities) -> float:
         from sklearn import metrics
 
         predicted = (probability > THRESHOLD).astype(int) if of_classes else probability
-        return float(getattr(metrics, name)(true, predicted, **settings))
+        return float(getattr(metrics, name)(y_true, predicted, **settings))
 
     return function
 
 
 def _count(true_class: int, predicted: int) -> Callable[[Labels, Probabilities], float]:
     """How many rows of a class get this prediction."""
-    return lambda true, probability: float(((true == true_class) & ((probability > THRESHOLD) == predicted)).sum())
+    return lambda y_true, probability: float(((y_true == true_class) & ((probability > THRESHOLD) == predicted)).sum())
 
 
 METRICS = {
@@ -94,9 +107,9 @@ METRICS = {
     "precision_score": Metric(_sklearn("precision_score", of_classes=True, zero_division=0.0), "precision"),
     "recall_score": Metric(_sklearn("recall_score", of_classes=True), "recall"),
     "log_loss_gain": Metric(log_loss_gain),
-    "example_count": Metric(lambda true, _: float(len(true))),
+    "example_count": Metric(lambda y_true, _: float(len(y_true))),
     "true_positives": Metric(_count(1, 1)),
-    "false_negatives": Metric(_count(1, 0)),
+    "false_negatives": Metric(_count(1, 0), higher_is_better=False),
     "true_negatives": Metric(_count(0, 0)),
     "false_positives": Metric(_count(0, 1), higher_is_better=False),
 }

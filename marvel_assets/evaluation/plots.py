@@ -26,12 +26,12 @@ TITLES = {
 }
 
 
-def probability_plots(alive: Labels, probability: Probabilities, names: Sequence[str]) -> dict[str, Figure]:
+def probability_plots(y_true: Labels, probability: Probabilities, names: Sequence[str]) -> dict[str, Figure]:
     """ROC curve, precision against recall, confusion matrix and calibration, by the names of their files.
 
     Args:
-        alive: 1 or 0, shape (n,).
-        probability: of being alive, shape (n,).
+        y_true: 1 or 0, shape (n,).
+        probability: of 1, shape (n,).
         names: of the classes 0 and 1.
     """
     from sklearn.calibration import CalibrationDisplay
@@ -41,15 +41,15 @@ def probability_plots(alive: Labels, probability: Probabilities, names: Sequence
 
     drawn = {name: canvas(title) for name, title in TITLES.items()}
     roc, precision_recall, confusion, calibration = (axes for _, axes in drawn.values())
-    RocCurveDisplay.from_predictions(alive, probability, ax=roc, name="model", plot_chance_level=True)
+    RocCurveDisplay.from_predictions(y_true, probability, ax=roc, name="model", plot_chance_level=True)
     PrecisionRecallDisplay.from_predictions(
-        alive, probability, ax=precision_recall, name="model", plot_chance_level=True
+        y_true, probability, ax=precision_recall, name="model", plot_chance_level=True
     )
     classes = (probability > THRESHOLD).astype(int)
     style = {"cmap": "Blues", "values_format": ",", "colorbar": False}
-    ConfusionMatrixDisplay.from_predictions(alive, classes, labels=[0, 1], display_labels=names, ax=confusion, **style)
+    ConfusionMatrixDisplay.from_predictions(y_true, classes, labels=[0, 1], display_labels=names, ax=confusion, **style)
     bins = {"n_bins": CALIBRATION_BINS, "strategy": "quantile"}  # of equal size
-    CalibrationDisplay.from_predictions(alive, probability, ax=calibration, name="model", **bins)
+    CalibrationDisplay.from_predictions(y_true, probability, ax=calibration, name="model", **bins)
     return {name: figure for name, (figure, _) in drawn.items()}
 
 

@@ -1,8 +1,7 @@
-"""ROC AUC with intervals: of one model, and of the difference between two models on the same rows.
+"""ROC AUC with DeLong's intervals: of one model, and of the difference between two models on the same rows.
 
-The interval of a difference is a percentile interval of a paired bootstrap: both models are evaluated on the same
-resamples (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). That of a single ROC AUC is
-DeLong's (1988), which needs no resampling and is cheap for many slices.
+DeLong, DeLong and Clarke-Pearson, Comparing the Areas under Two or More Correlated Receiver Operating Characteristic
+Curves (1988); computed from ranks, after Sun and Xu (2014).
 """
 
 from __future__ import annotations
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
     Labels = npt.NDArray[np.int_]
     Probabilities = npt.NDArray[np.float64]
 
-BATCH = 50
-"""Resamples that are in memory at once."""
-
 
 class Interval(NamedTuple):
     """An estimate with its confidence interval."""
@@ -31,88 +27,54 @@ class Interval(NamedTuple):
         return f"{self.estimate:+.4f} [{self.low:+.4f}, {self.high:+.4f}]".replace("-", "\N{MINUS SIGN}")
 
 
-class Ranking:
-    """Rows sorted once by a model's predictions, for the ROC AUC of many resamples.
+def roc_auc_interval(y_true: Labels, probability: Probabilities, confidence: float) -> Interval:
+    """ROC AUC with its interval; each class needs at least two rows.
 
-    ROC AUC is the share of pairs, one alive and one dead, in which the one alive has the higher prediction; ties count
-    half (Mann and Whitney).
+    Args:
+        y_true: 1 or 0, shape (n,).
+        probability: of 1, shape (n,).
+        confidence: of the interval, such as 0.95.
     """
-
-    def __init__(self, alive: Labels, probability: Probabilities) -> None:
-        import numpy as np
-
-        self._order = np.argsort(probability, kind="stable")
-        self._alive = alive[self._order]
-        ordered = probability[self._order]
-        self._ties_begin = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-
-    def roc_auc(self, counts: npt.NDArray[np.int_]) -> float:
-        """ROC AUC with each row counted ``counts`` times, shape (n,); 0.5 if a class is missing."""
-        import numpy as np
-
-        times = counts[self._order]
-        alive = np.add.reduceat(times * self._alive, self._ties_begin)
-        dead = np.add.reduceat(times, self._ties_begin) - alive
-        pairs = float(alive.sum()) * float(dead.sum())
-        return float((alive * (np.cumsum(dead) - dead / 2)).sum() / pairs) if pairs else 0.5
+    return _interval(*_placements(y_true, probability), confidence)
 
 
 def paired_difference(
-    alive: Labels,
-    candidate: Probabilities,
-    baseline: Probabilities,
-    *,
-    confidence: float,
-    resamples: int,
-    seed: int,
+    y_true: Labels, candidate: Probabilities, baseline: Probabilities, confidence: float
 ) -> tuple[float, float, Interval]:
-    """Both ROC AUCs, and the bootstrap interval of the candidate's minus the baseline's.
+    """Both ROC AUCs, and the interval of the candidate's minus the baseline's; each class needs at least two rows.
 
     Args:
-        alive: 1 or 0, shape (n,).
-        candidate: probabilities of being alive, shape (n,).
+        y_true: 1 or 0, shape (n,).
+        candidate: probabilities of 1, shape (n,).
         baseline: another model's, shape (n,).
-        confidence: of the interval.
-        resamples: of the bootstrap.
-        seed: of the resampling.
+        confidence: of the interval, such as 0.95.
     """
+    of_candidate, of_baseline = _placements(y_true, candidate), _placements(y_true, baseline)
+    differences = [one - other for one, other in zip(of_candidate, of_baseline, strict=True)]
+    return (
+        float(of_candidate[0].mean()),
+        float(of_baseline[0].mean()),
+        _interval(differences[0], differences[1], confidence),
+    )
+
+
+def _placements(y_true: Labels, probability: Probabilities) -> tuple[Probabilities, Probabilities]:
+    """For each positive, the share of negatives ranked below it, and for each negative, of positives ranked above."""
     import numpy as np
-    from scipy.stats import bootstrap
+    from scipy.stats import rankdata
 
-    rankings = Ranking(alive, candidate), Ranking(alive, baseline)
-
-    def difference(places: npt.NDArray[np.int_]) -> float:
-        counts = np.bincount(places, minlength=len(alive))
-        return rankings[0].roc_auc(counts) - rankings[1].roc_auc(counts)
-
-    result = bootstrap(
-        (np.arange(len(alive)),),
-        difference,
-        vectorized=False,
-        method="percentile",
-        n_resamples=resamples,
-        confidence_level=confidence,
-        batch=BATCH,
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    once = np.ones(len(alive), dtype=int)
-    first, second = (ranking.roc_auc(once) for ranking in rankings)
-    return first, second, Interval(first - second, float(result.low), float(result.high))
-
-
-def delong_interval(alive: Labels, probability: Probabilities, confidence: float) -> Interval:
-    """ROC AUC with DeLong's interval; each class needs at least two rows.
-
-    A row's placement is the share of the other class that it is ranked correctly against; the variance of the mean
-    placement is that of ROC AUC (computed from ranks, after Sun and Xu, 2014).
-    """
-    import numpy as np
-    from scipy.stats import norm, rankdata
-
-    positive, negative = probability[alive == 1], probability[alive == 0]
+    positive, negative = probability[y_true == 1], probability[y_true == 0]
     ranks = rankdata(np.r_[positive, negative])
-    of_positive = (ranks[: len(positive)] - rankdata(positive)) / len(negative)
-    of_negative = 1 - (ranks[len(positive) :] - rankdata(negative)) / len(positive)
-    error = np.sqrt(of_positive.var(ddof=1) / len(positive) + of_negative.var(ddof=1) / len(negative))
-    estimate, reach = float(of_positive.mean()), float(norm.ppf((1 + confidence) / 2) * error)
+    below = (ranks[: len(positive)] - rankdata(positive)) / len(negative)
+    above = 1 - (ranks[len(positive) :] - rankdata(negative)) / len(positive)
+    return below, above
+
+
+def _interval(positive: Probabilities, negative: Probabilities, confidence: float) -> Interval:
+    """The mean placement, which is the ROC AUC or the difference of two, with its normal interval."""
+    import numpy as np
+    from scipy.stats import norm
+
+    error = np.sqrt(positive.var(ddof=1) / len(positive) + negative.var(ddof=1) / len(negative))
+    estimate, reach = float(positive.mean()), float(norm.ppf((1 + confidence) / 2) * error)
     return Interval(estimate, estimate - reach, estimate + reach)

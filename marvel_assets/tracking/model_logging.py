@@ -126,12 +126,14 @@ def log_basic_model(
     import pandas as pd
 
     from marvel_assets.evaluation import plots
-    from marvel_assets.evaluation.metrics import evaluate
+    from marvel_assets.evaluation.metrics import check_classes, evaluate
     from marvel_assets.model.batching import predict_unique_rows
     from marvel_assets.model.estimators import kind_of
     from marvel_assets.model.pipeline import TRUSTED_TYPES
     from marvel_assets.tracking.signature import basic_signature, example_frame
 
+    y_true = testing.rows[testing.target].to_numpy()
+    check_classes(y_true)
     training_input, testing_input = training.as_mlflow(), testing.as_mlflow()
     kind = kind_of(pipeline)
     trees = kind.count_trees(pipeline[-1])
@@ -152,10 +154,9 @@ def log_basic_model(
     mlflow.log_input(training_input, context="training", model=model)
     mlflow.log_input(testing_input, context="testing", model=model)
 
-    alive = testing.rows[testing.target].to_numpy()
     rows = testing.rows[list(features)]
     probability = predict_unique_rows(pipeline, rows)[:, 1]
-    mlflow.log_metrics(evaluate(alive, probability), model_id=logged.model_id, dataset=testing_input)
+    mlflow.log_metrics(evaluate(y_true, probability), model_id=logged.model_id, dataset=testing_input)
     # Through a client: MLflow's fluent functions would log them as the model's metrics.
     curves = [
         mlflow.entities.Metric("training_seconds", seconds, int(time.time() * 1000), 0),
@@ -168,7 +169,7 @@ def log_basic_model(
     ranked = sorted(importances, key=lambda name: -importances[name])
     table = {"feature": ranked, kind.importance_label: [importances[name] for name in ranked]}
     figures = {
-        **plots.probability_plots(alive, probability, dataset.target.labels),
+        **plots.probability_plots(y_true, probability, dataset.target.labels),
         "feature_importance": plots.feature_importance(importances, kind.importance_label),
     }
     if kind.explains:
@@ -192,21 +193,19 @@ def log_slices(client: MlflowClient, run_id: str, slices: Sequence[Slice]) -> No
 
 def _learning_curves(pipeline: Pipeline, data: DataSet, features: Sequence[str], prefix: str) -> list[Metric]:
     """Log loss and ROC AUC by number of trees, as metrics with steps, which MLflow plots."""
-    import numpy as np
     from mlflow.entities import Metric
-    from sklearn.metrics import log_loss
+    from sklearn.metrics import log_loss, roc_auc_score
 
-    from marvel_assets.evaluation.roc_auc import Ranking
     from marvel_assets.model.batching import predict_unique_rows
     from marvel_assets.model.estimators import kind_of
 
     kind, rows = kind_of(pipeline), data.rows.sample(min(len(data.rows), CURVE_ROWS), random_state=0)
-    trees, alive = kind.count_trees(pipeline[-1]), rows[data.target].to_numpy()
+    trees, y_true = kind.count_trees(pipeline[-1]), rows[data.target].to_numpy()
     steps = sorted({max(1, trees * part // CURVE_STEPS) for part in range(1, CURVE_STEPS + 1)})
     ask = partial(kind.staged_probabilities, pipeline[-1], steps)
-    once, now, curves = np.ones(len(alive), dtype=int), int(time.time() * 1000), []
+    now, curves = int(time.time() * 1000), []
     for step, probability in zip(steps, predict_unique_rows(pipeline, rows[list(features)], ask).T, strict=True):
-        loss, roc_auc = log_loss(alive, probability, labels=[0, 1]), Ranking(alive, probability).roc_auc(once)
-        curves.append(Metric(f"{prefix}_log_loss", float(loss), now, step))
-        curves.append(Metric(f"{prefix}_roc_auc", roc_auc, now, step))
+        curves.append(Metric(f"{prefix}_log_loss", float(log_loss(y_true, probability, labels=[0, 1])), now, step))
+        if len(set(y_true.tolist())) > 1:  # the sample may miss a rare class
+            curves.append(Metric(f"{prefix}_roc_auc", float(roc_auc_score(y_true, probability)), now, step))
     return curves

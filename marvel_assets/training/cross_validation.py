@@ -44,15 +44,15 @@ def folds(training: TrainingRows, target: str, splits: int, repeats: int, seed: 
     """
     from sklearn.model_selection import RepeatedStratifiedKFold
 
-    alive = training.rows[target]
-    rarest = min((int((alive == value).sum()) for value in (0, 1)), default=0)
+    y_true = training.rows[target]
+    rarest = min(int((y_true == value).sum()) for value in (0, 1))
     if rarest < splits:
         raise ValueError(
-            f"column {target}: {splits} folds need {splits} rows of each class; of {len(alive):,} training rows "
+            f"column {target}: {splits} folds need {splits} rows of each class; of {len(y_true):,} training rows "
             f"{rarest} are of the rarer one. Use fewer folds or more rows."
         )
     splitter = RepeatedStratifiedKFold(n_splits=splits, n_repeats=repeats, random_state=seed)
-    return list(splitter.split(training.rows, alive))
+    return list(splitter.split(training.rows, y_true))
 
 
 def scores(
@@ -67,5 +67,5 @@ def scores(
         train, test = training.at(fitted), training.at(held_out)
         pipeline = fit_from_config(config, train.rows, train.ids, threads)
         probability = pipeline.predict_proba(test.rows[list(config.features)])[:, 1]
-        alive = test.rows[config.target]
-        yield Score(float(roc_auc_score(alive, probability)), float(log_loss(alive, probability)))
+        y_true = test.rows[config.target]
+        yield Score(float(roc_auc_score(y_true, probability)), float(log_loss(y_true, probability)))

@@ -132,8 +132,8 @@ def encode_part(part: TableScan, pipeline: Pipeline, features: Sequence[str], ta
             for name, categories in prepare[-1].categories_.items()
         }
         matrix = encoded.to_numpy(np.float64)
-    alive = frame[target].to_numpy(np.int32)
-    return EncodedPart(matrix, alive, PartSummary(counts, np.unique(alive).tolist(), sum_of_rows(frame), no_rows))
+    y_true = frame[target].to_numpy(np.int32)
+    return EncodedPart(matrix, y_true, PartSummary(counts, np.unique(y_true).tolist(), sum_of_rows(frame), no_rows))
 
 
 def recoded(part: EncodedPart, features: Sequence[str], encoder: CatToIntTransformer) -> Matrix:

@@ -5,25 +5,23 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.stats import binom
+from scipy.stats import binom, bootstrap
 from sklearn.metrics import roc_auc_score
 
 from marvel_assets.config import Gate
 from marvel_assets.evaluation.gate import Comparison, GateResult, compare, evaluate_gate
 from marvel_assets.evaluation.model_card import gate_report
-from marvel_assets.evaluation.roc_auc import Ranking, delong_interval
+from marvel_assets.evaluation.roc_auc import paired_difference, roc_auc_interval
 from marvel_assets_tests.faults.scale import amount
 
 SEEDS = range(amount(4, 20))
 ROWS = 4000
-QUICK = Gate(resamples=200)
+GATE = Gate()
 SURE, BLURRED, LOST = 0.8, 1.5, 6.0
 """Noise of a model's view of what decides: the champion sees it blurred."""
 
 EQUAL_CHALLENGERS = amount(100, 500)
-FALSE_REFUSALS = (1 - QUICK.confidence) / 2
+FALSE_REFUSALS = (1 - GATE.confidence) / 2
 """The rate for a challenger as good as the champion, stated by the gate: half of what the interval leaves out."""
 
 
@@ -55,8 +53,8 @@ def test_a_better_challenger_passes_and_a_worse_one_is_refused_with_both_figures
     sure, blurred = world.model(SURE), world.model(BLURRED)
 
     # when
-    better = evaluate_gate(world.rows, world.alive, sure, {"champion": blurred}, QUICK)
-    worse = evaluate_gate(world.rows, world.alive, blurred, {"champion": sure}, QUICK)
+    better = evaluate_gate(world.rows, world.alive, sure, {"champion": blurred}, GATE)
+    worse = evaluate_gate(world.rows, world.alive, blurred, {"champion": sure}, GATE)
 
     # then
     assert better.passed, better.reason
@@ -71,7 +69,7 @@ def test_an_equal_challenger_is_wholly_below_zero_as_seldom_as_the_interval_says
     worlds = [World(1000 + seed, rows=1500) for seed in range(EQUAL_CHALLENGERS)]
 
     # when
-    below = sum(compare(world.alive, world.model(BLURRED), world.model(BLURRED), QUICK).high < 0 for world in worlds)
+    below = sum(compare(world.alive, world.model(BLURRED), world.model(BLURRED), GATE).high < 0 for world in worlds)
 
     # then: within what chance allows in 999 of 1,000 such series
     least, most = binom.interval(0.999, EQUAL_CHALLENGERS, FALSE_REFUSALS)
@@ -107,13 +105,21 @@ def test_few_rows_pass_with_a_warning_that_says_how_many_would_do():
     assert Comparison(0.700, 0.700, -0.004, 0.004, rows=18_000).warning(0.005) is None
 
 
+def test_a_small_loss_takes_more_rows_than_there_are_to_rule_out_a_larger_one():
+    # given: a reach of 0.0032 must become one of 0.002
+    comparison = Comparison(0.697, 0.700, -0.0062, 0.0002, rows=18_124)
+
+    # then
+    assert str(comparison.warning(0.005)).endswith("about 46,000 could")
+
+
 def test_small_losses_against_the_champion_end_at_the_best_model_served():
     # given: the champion has lost to the best before, and the challenger loses a little more
     world = World(0)
     best, champion, challenger = (world.model(noise) for noise in (SURE, BLURRED, BLURRED))
 
     # when
-    result = evaluate_gate(world.rows, world.alive, challenger, {"champion": champion, "best model": best}, QUICK)
+    result = evaluate_gate(world.rows, world.alive, challenger, {"champion": champion, "best model": best}, GATE)
 
     # then
     assert any(", best model 0." in failure for failure in result.failures)
@@ -125,12 +131,12 @@ def test_an_equal_challenger_clears_floors_and_slices(seed: int):
     world = World(seed)
 
     # when
-    result = evaluate_gate(world.rows, world.alive, world.model(BLURRED), {}, QUICK, note="no champion to compare with")
+    result = evaluate_gate(world.rows, world.alive, world.model(BLURRED), {}, GATE, note="no champion to compare with")
 
     # then
     assert result.passed, result.reason
     assert result.reason == "; ".join([*result.cleared, "no champion to compare with"])
-    assert [sentence.split()[0] for sentence in result.cleared] == [*QUICK.thresholds]
+    assert [sentence.split()[0] for sentence in result.cleared] == [*GATE.thresholds]
     assert re.search(r"^- roc_auc 0\.\d{4} is above 0\.6$", gate_report(result), re.MULTILINE)
 
 
@@ -141,7 +147,7 @@ def test_a_challenger_that_fails_on_a_slice_is_refused_and_the_slice_is_named(se
     failing = world.model(0.1)
     women = (world.rows["Gender"] == "Female").to_numpy()
     failing[women] = 1 - failing[women]
-    generous = Gate(resamples=200, thresholds={"roc_auc": 0.5})
+    generous = Gate(thresholds={"roc_auc": 0.5})
 
     # when
     result = evaluate_gate(world.rows, world.alive, failing, {"champion": world.model(LOST)}, generous)
@@ -197,7 +203,7 @@ def test_a_slice_below_the_floor_by_chance_passes_with_a_warning():
     world = World(6, rows=500)
     world.rows["Gender"] = "Male"
     weak = world.model(LOST)
-    weak = weak if evaluate_gate(world.rows, world.alive, weak, {}, QUICK).slices[0].roc_auc < 0.5 else 1 - weak
+    weak = weak if evaluate_gate(world.rows, world.alive, weak, {}, GATE).slices[0].roc_auc < 0.5 else 1 - weak
 
     # when
     result = evaluate_gate(world.rows, world.alive, weak, {}, Gate(thresholds={}))
@@ -211,7 +217,7 @@ def test_the_interval_of_a_slice_is_as_wide_as_its_repetitions_vary():
     # given
     alive = (np.arange(300) < 225).astype(int)
     random = np.random.default_rng(0)
-    intervals = [delong_interval(alive, random.normal(alive * 0.5), 0.95) for _ in range(400)]
+    intervals = [roc_auc_interval(alive, random.normal(alive * 0.5), 0.95) for _ in range(400)]
 
     # then: 0.638 is the area of two normal distributions that are half a deviation apart
     covered = sum(interval.low <= 0.638 <= interval.high for interval in intervals)
@@ -219,31 +225,31 @@ def test_the_interval_of_a_slice_is_as_wide_as_its_repetitions_vary():
     assert least <= covered <= most
 
 
-@given(
-    st.lists(
-        st.tuples(st.booleans(), st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), st.integers(0, 3)),
-        min_size=2,
-        max_size=60,
-    )
-)
-def test_the_area_of_a_draw_is_scikit_learns_on_the_repeated_rows(drawn: list[tuple[bool, float, int]]):
-    # given
-    alive, probability, times = (np.array(column) for column in zip(*drawn, strict=True))
-    repeated = np.repeat(alive, times)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_roc_aucs_are_scikit_learns_and_a_difference_agrees_with_a_paired_bootstrap(seed: int):
+    # given: rounded, so that there are ties
+    world = World(seed, rows=1000)
+    candidate, baseline = world.model(SURE).round(2), world.model(BLURRED).round(2)
 
     # when
-    found = Ranking(alive.astype(int), probability).roc_auc(times)
+    of_candidate, of_baseline, interval = paired_difference(world.alive, candidate, baseline, 0.95)
 
     # then
-    expected = roc_auc_score(repeated, np.repeat(probability, times)) if 0 < repeated.sum() < len(repeated) else 0.5
-    assert found == pytest.approx(expected)
+    assert of_candidate == pytest.approx(roc_auc_score(world.alive, candidate))
+    assert of_baseline == pytest.approx(roc_auc_score(world.alive, baseline))
+    drawn = bootstrap(
+        (world.alive, candidate, baseline),
+        lambda true, one, other: roc_auc_score(true, one) - roc_auc_score(true, other),
+        vectorized=False, paired=True, n_resamples=500, rng=seed, method="percentile",
+    ).confidence_interval  # fmt: skip
+    assert interval[1:] == pytest.approx((drawn.low, drawn.high), abs=0.2 * (drawn.high - drawn.low))
 
 
 def test_a_result_survives_the_tag_that_keeps_it():
     # given
     world = World(0)
     baselines = {"champion": world.model(SURE)}
-    result = evaluate_gate(world.rows, world.alive, world.model(BLURRED), baselines, QUICK, note="noted too")
+    result = evaluate_gate(world.rows, world.alive, world.model(BLURRED), baselines, GATE, note="noted too")
 
     # then
     assert GateResult.from_json(result.to_json()) == result

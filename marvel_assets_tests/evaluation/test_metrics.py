@@ -56,9 +56,10 @@ def test_balanced_accuracy_and_mcc_do_not_reward_that_everybody_lives():
     assert figures["matthews_corrcoef"] == 0.0
 
 
-def test_one_class_only_can_not_be_judged():
-    with pytest.raises(ValueError, match="The test rows hold one class only"):
-        evaluate(np.ones(10, dtype=int), np.full(10, 0.9))
+@pytest.mark.parametrize("zeros", [0, 1])
+def test_fewer_than_two_rows_of_a_class_have_no_metrics(zeros: int):
+    with pytest.raises(ValueError, match=f"The test rows hold {zeros} of class 0 and 10 of class 1; metrics need"):
+        evaluate(np.repeat([0, 1], [zeros, 10]), np.full(10 + zeros, 0.9))
 
 
 def test_a_probability_of_one_half_is_called_dead_as_the_classifier_does():

@@ -121,7 +121,7 @@ def test_the_best_is_compared_with_the_configured_parameters_on_rows_that_the_se
     assert set(searched.ids) | set(holdout.ids) == set(training.ids)
 
     # when
-    compared = compare_on_holdout(way, result.best.config, searched, holdout, threads=1, seed=5)
+    compared = compare_on_holdout(way, result.best.config, searched, holdout, threads=1)
 
     # then: worked out by hand
     losses, areas = [], []
