@@ -163,6 +163,17 @@ class Dataset:
             if feature.values
         }
 
+    @cached_property
+    def known_values(self) -> dict[str, tuple[str | int, ...]]:
+        """The values of each closed list, and of flags."""
+        closed = [feature for feature in self.features if feature.values or feature.kind == "flag"]
+        return {feature.name: feature.values or (0, 1) for feature in closed}
+
+    @cached_property
+    def unknown_as_missing(self) -> tuple[str, ...]:
+        """Closed lists in which any other value counts as missing."""
+        return tuple(feature.name for feature in self.features if feature.others == "missing")
+
     @property
     def examples(self) -> tuple[tuple[Any, Any], ...]:
         """The two rows of the models' input example, feature by feature."""

@@ -32,11 +32,7 @@ def contract_violations(
     Returns:
         A sentence for each rule that is broken: the column, how many rows break it, and one of their cells.
     """
-    closed: dict[str, tuple[Any, ...]] = {
-        **{feature.name: feature.values for feature in dataset.features if feature.values},
-        **{feature.name: (0, 1) for feature in dataset.features if feature.kind == "flag"},
-        dataset.target.name: (0, 1),
-    }
+    closed = {**dataset.known_values, dataset.target.name: (0, 1)}
     promises = [
         *((name, f"{name} IS NULL", "is missing") for name in (IDENTIFIER, *dataset.fill_values, dataset.target.name)),
         *((name, f"{name} NOT IN {texts(values)}", f"is not one of {list(values)}") for name, values in closed.items()),

@@ -37,7 +37,8 @@ def predict_unique_rows(
     encoded = pipeline[:-1].transform(rows)
     if len(encoded) < MIN_ROWS:
         return np.asarray(ask(encoded))
-    groups = encoded.groupby(list(encoded.columns), dropna=False, sort=False).ngroup().to_numpy()
+    # Without the caller's index, whose name may be that of a column.
+    groups = encoded.reset_index(drop=True).groupby(list(encoded.columns), dropna=False, sort=False).ngroup().to_numpy()
     _, firsts = np.unique(groups, return_index=True)
     answers = ask(encoded.iloc[firsts], **kind_of(pipeline).predict_arguments(default_threads()))
     in_order: npt.NDArray[Any] = np.asarray(answers)[groups]

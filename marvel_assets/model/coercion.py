@@ -30,6 +30,8 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         missing_texts: the texts that count as missing, after trimming.
         spellings: for each column with a closed list, the value of each spelling in lower case.
         required: numeric columns that must be present, although their missing cells stay missing.
+        known_values: for each column with a closed list, its values.
+        unknown_as_missing: columns of these in which other values count as missing; in the rest they are an error.
 
     Attributes:
         feature_names_in_: the columns, in order.
@@ -40,6 +42,9 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
     feature_names_in_: Any
     n_features_in_: int
     numeric_features_: list[str]
+    # Models that were logged earlier have neither.
+    known_values: Mapping[str, Sequence[str | int]] | None = None
+    unknown_as_missing: Sequence[str] = ()
 
     def __init__(
         self,
@@ -49,12 +54,16 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         missing_texts: Sequence[str] = (),
         spellings: Mapping[str, Mapping[str, str]] | None = None,
         required: Sequence[str] = (),
+        known_values: Mapping[str, Sequence[str | int]] | None = None,
+        unknown_as_missing: Sequence[str] = (),
     ) -> None:
         self.fill_values = fill_values
         self.blanks = blanks
         self.missing_texts = missing_texts
         self.spellings = spellings
         self.required = required
+        self.known_values = known_values
+        self.unknown_as_missing = unknown_as_missing
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:  # noqa: ARG002, N803
         """Learn the columns and their types from a frame, which may have no rows."""
@@ -84,9 +93,13 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         fill = (self.fill_values or {}).get(name)
         if name not in frame.columns:
             return np.full(len(frame), np.nan)
-        if name in self.numeric_features_:
-            return _numbers(frame[name], name, np.nan if fill is None else float(fill))
-        return self._texts(frame[name], name, fill)
+        if name not in self.numeric_features_:
+            return self._texts(frame[name], name, fill)
+        numbers = _numbers(frame[name], name, np.nan if fill is None else float(fill))
+        known = (self.known_values or {}).get(name)
+        if known is not None and not (is_known := np.isin(numbers, known)).all():
+            raise _unknown(np.asarray(numbers)[~is_known][0], name, known)
+        return numbers
 
     def _texts(self, column: pd.Series, name: str, fill: object) -> Any:  # noqa: ANN401
         places, distinct = _factorized(column, name, "text")
@@ -96,6 +109,10 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         spellings = (self.spellings or {}).get(name, {})
         stripped = [value.strip(self.blanks) for value in distinct]
         texts = [fill if text in self.missing_texts else spellings.get(text.lower(), text) for text in stripped]
+        if known := (self.known_values or {}).get(name):
+            texts = [fill if text not in known and name in self.unknown_as_missing else text for text in texts]
+            if unknown := [text for text in texts if text not in known and text != fill]:
+                raise _unknown(unknown[0], name, known)
         is_plain = column.dtype == np.dtype(object) and (fill is None or -1 not in places) and texts == distinct
         return column if is_plain else np.array([*texts, fill], dtype=object)[places]
 
@@ -122,7 +139,7 @@ def _as_frame(table: Any) -> pd.DataFrame:  # noqa: ANN401
 
 
 def _numbers(column: pd.Series, name: str, fill: float) -> Any:  # noqa: ANN401
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind in PLAIN_NUMBERS:
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf":
         return column.fillna(fill) if column.dtype.kind == "f" and not np.isnan(fill) else column
     places, distinct = _factorized(column, name, "a number")
     values = [*(_number(value, name) for value in distinct), fill]
@@ -145,6 +162,10 @@ def _factorized(column: pd.Series, name: str, expected: str) -> tuple[Any, list[
     except TypeError as error:
         raise ValueError(f"column {name}: expected {expected}, found cells of another kind ({error}).") from error
     return places, distinct.tolist()
+
+
+def _unknown(value: object, name: str, known: Sequence[str | int]) -> ValueError:
+    return ValueError(f"column {name}: {str(value)[:80]!r} is not one of {', '.join(map(str, known))}.")
 
 
 def _unusable(value: object, name: str, expected: str) -> ValueError:

@@ -27,6 +27,8 @@ def pipeline_from_config(config: ProjectConfig, threads: int) -> Pipeline:
         missing_texts=list(dataset.missing_texts),
         spellings={name: values for name, values in dataset.spellings.items() if name in config.features},
         required=[name for name in dataset.required_numbers if name in config.features],
+        known_values={name: values for name, values in dataset.known_values.items() if name in config.features},
+        unknown_as_missing=[name for name in dataset.unknown_as_missing if name in config.features],
     )
     return build_pipeline(
         config.cat_features, config.model, threads, min_frequency=config.min_frequency, coercer=coercer

@@ -95,3 +95,14 @@ def test_a_fitted_pipelines_probabilities_are_the_same_to_the_last_bit(fitted: P
 
     # then
     assert (predict_unique_rows(fitted, rows) == fitted.predict_proba(rows)).all()
+
+
+def test_the_callers_index_may_have_the_name_of_a_column(pipeline: Pipeline):
+    # given
+    rows = many(*KINDS)
+
+    # when
+    indexed = predict_unique_rows(pipeline, rows.set_index("Universe", drop=False))
+
+    # then
+    assert indexed.tolist() == predict_unique_rows(pipeline, rows).tolist()
