@@ -28,13 +28,15 @@ class ProjectPaths:
 
     Attributes:
         root: the folder.
-        dataset: the value of ``MARVEL_DATASET``: each data set has its own references and last source.
+        dataset: each data set has its own references and last source; '' for the default one.
+        environment: each environment has its own references; '' for dev.
         profile: the value of ``MARVEL_PROFILE``: references to tables and models on Databricks are kept apart from
             those in the home.
     """
 
     root: Path
     dataset: str = ""
+    environment: str = ""
     profile: str = ""
 
     @classmethod
@@ -54,7 +56,7 @@ class ProjectPaths:
             raise ProjectPathsError(
                 f"MARVEL_HOME is {str(root)!r}; choose a folder without {', '.join(map(repr, unusable))} in its path."
             )
-        return cls(root, os.environ.get("MARVEL_DATASET") or "", os.environ.get("MARVEL_PROFILE") or "")
+        return cls(root, profile=os.environ.get("MARVEL_PROFILE") or "")
 
     @property
     def warehouse(self) -> Path:
@@ -79,7 +81,8 @@ class ProjectPaths:
     @property
     def references(self) -> Path:
         """A JSON file per asset: the latest reference that it returned."""
-        return self.root / "references" / ("databricks" if self.profile == "databricks" else "") / self.dataset
+        profile = "databricks" if self.profile == "databricks" else ""
+        return self.root / "references" / profile / self.environment / self.dataset
 
     @property
     def provenance(self) -> Path:

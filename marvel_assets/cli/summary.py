@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from marvel_assets.datasets.base import IDENTIFIER
 from marvel_assets.datasets.scoring import scoring_provenance
 from marvel_assets.defs.registration.challenger import RESULT
-from marvel_assets.defs.resources import profile_resources
+from marvel_assets.defs.resources import configured_home, profile_resources
 from marvel_assets.evaluation.gate import GateResult
 from marvel_assets.evaluation.metrics import labelled
 from marvel_assets.registry.base import MODELS_URI
@@ -36,7 +36,7 @@ MAX_NAME = 40
 
 def read_references(home: ProjectPaths) -> dict[str, Any]:
     """The latest reference of each materialised asset, by its name."""
-    files = list_files(home.references, "*.json")
+    files = list_files(configured_home(home).references, "*.json")
     return {file.stem: from_json(file.read_text(encoding="utf-8")) for file in files}
 
 
@@ -136,8 +136,9 @@ def _predictions(tables: Tables, predictions: TableVersion, test_set: TableVersi
     rows = answers.merge(tables.read(test_set, [IDENTIFIER, target.name], sample).to_pandas(), on=IDENTIFIER)
     shown = rows.groupby("prediction").head(PREDICTIONS_PER_ANSWER)
     names = [escape_control(name)[:MAX_NAME] for name in shown["display_name"].fillna(shown[IDENTIFIER])]
-    width = max(len("name"), *map(len, names))
-    states = max(len("actual"), *map(len, target.labels))
+    if not names:  # the predictions are of other rows, such as those of a source that the gate has refused a model of
+        return
+    width, states = (max(map(len, column)) for column in (["name", *names], ["actual", *target.labels]))
     yield f"  it answers   {'name':<{width}}  predicted  P({target.labels[1]})  {'actual':<{states}}  id"
     for name, row in zip(names, shown.itertuples(), strict=True):
         actual = target.labels[getattr(row, target.name)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,20 @@ def configured_dataset() -> Dataset:
     return config.dataset if config else load_dataset(DEFAULT_DATASET)
 
 
+def configured_home(home: ProjectPaths) -> ProjectPaths:
+    """The home with the environment and data set that the configuration selects; unchanged if it can't be read."""
+    try:
+        config = Project.from_environment().config
+    except ConfigError:
+        return home
+    environment, dataset = config.environment, config.dataset.name
+    return replace(
+        home,
+        environment="" if environment == "dev" else environment,
+        dataset="" if dataset == DEFAULT_DATASET else dataset,
+    )
+
+
 def profile_resources(home: ProjectPaths) -> dict[str, Any]:
     """The resources of the profile that ``MARVEL_PROFILE`` names (default: embedded).
 
@@ -107,7 +122,7 @@ def profile_resources(home: ProjectPaths) -> dict[str, Any]:
     name = profile_name()
     if name not in PROFILES:
         raise ConfigError(f"MARVEL_PROFILE is {name!r}; choose {', '.join(PROFILES)}.")
-    return PROFILES[name](home)
+    return PROFILES[name](configured_home(home))
 
 
 def profile_name() -> str:

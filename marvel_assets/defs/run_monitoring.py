@@ -16,6 +16,7 @@ from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.in_process import InProcessExecutor
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 
+from marvel_assets.defs.resources import configured_home
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.storage.memory import release_freed_memory
 from marvel_assets.utils import run_heartbeat
@@ -32,7 +33,7 @@ class MonitoredExecutor(InProcessExecutor):
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:  # noqa: ANN401 - not public
         """Execute the plan as Dagster's in-process executor does."""
-        home, instance = ProjectPaths.from_environment(), plan_context.instance
+        home, instance = configured_home(ProjectPaths.from_environment()), plan_context.instance
         with run_heartbeat.heartbeat(home.locks, plan_context.run_id):
             # Not for an instance that other machines share: their heartbeats can't be seen from here.
             if instance.is_persistent and Path(instance.root_directory).resolve() == home.dagster:

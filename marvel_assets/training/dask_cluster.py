@@ -109,7 +109,7 @@ def dask_workers(
 def _own_cluster(number: int, threads: int) -> Iterator[str]:
     from distributed import LocalCluster
 
-    # Without Dask's memory limit, which would spill or kill a running fit: whether rows fit is checked before.
+    # Without Dask's memory limit, which would spill or kill a running fit.
     with LocalCluster(
         host=LOCALHOST,
         n_workers=number,

@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from deltalake import DeltaTable, write_deltalake
 
 from marvel_assets.cli.summary import summary
 from marvel_assets.paths import ProjectPaths
@@ -51,6 +52,17 @@ def test_without_the_catalog_that_the_version_was_registered_in_it_says_which_va
         f"  registered   {version.name} version 1 is not in uc:{unity_catalog_server.url}; set",
         "               MARVEL_UC_URL to the Unity Catalog server that it was registered on",
     ]
+
+
+def test_predictions_of_other_rows_than_the_test_rows_are_left_out(materialised: ProjectPaths):
+    # given: as after a source whose model the gate has refused
+    (table,) = materialised.warehouse.glob("*/*/test_set")
+    write_deltalake(table, DeltaTable(table).to_pyarrow_table().slice(0, 0), mode="overwrite")
+    kept = materialised.references / "test_set.json"
+    kept.write_text(kept.read_text().replace('"version": 0', '"version": 1'))
+
+    # then
+    assert not any("it answers" in line for line in summary(materialised, with_predictions=True))
 
 
 @pytest.mark.usefixtures("ran")

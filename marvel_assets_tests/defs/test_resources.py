@@ -16,6 +16,20 @@ def test_every_profile_has_the_same_resources(profile: str, home: ProjectPaths, 
     assert profile_resources(home).keys() == PROFILES["embedded"](home).keys()
 
 
+@pytest.mark.parametrize(("variable", "value"), [("MARVEL_ENV", "acc"), ("MARVEL_DATASET", "marvel_wikia_2014")])
+def test_environments_and_data_sets_have_references_of_their_own(
+    home: ProjectPaths, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+):
+    # given
+    before = profile_resources(home)
+    monkeypatch.setenv(variable, value)
+
+    # then
+    after = profile_resources(home)
+    assert after["references"].folder != before["references"].folder
+    assert (after["sources"].last_read == before["sources"].last_read) == (variable == "MARVEL_ENV")
+
+
 def test_settings_of_spark_are_taken_from_the_environment(home: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
     # given
     monkeypatch.setenv("MARVEL_SPARK_SETTINGS", "spark.driver.memory=8g  spark.a=b=c")

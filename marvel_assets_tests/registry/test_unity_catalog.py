@@ -71,7 +71,9 @@ def test_a_number_that_a_foreign_client_was_given_before_is_an_error_until_someb
 
     # then: also at the next try, which deletes nothing that is not its own
     for _ in range(2):
-        with pytest.raises(RegistryError, match=rf"{name}: version 2 exists twice on {server.url}: .* Delete that version"):
+        with pytest.raises(
+            RegistryError, match=rf"{name}: version 2 exists twice on {server.url}: .* Delete that version"
+        ):
             register(registry, models[1], name)
     assert api.call("GET", f"models/{name}/versions/2")["source"] == "theirs"
 

@@ -109,7 +109,7 @@ def test_a_worker_with_other_packages_is_refused_by_name(tmp_path: Path):
         try:
             # then
             with (
-                pytest.raises(WorkersError, match=r"Worker tcp://127.* other packages .*: lightgbm 0.1 there and "),
+                pytest.raises(WorkersError, match=r"Worker tcp://127.* different packages .*: lightgbm 0.1 there and "),
                 dask_workers(1, cluster.scheduler_address, threads=1),
             ):
                 pass

@@ -129,7 +129,8 @@ def _fit(
     ids = read[IDENTIFIER].to_pandas() if settings.early_stopping else None
     del read  # otherwise every row would be in memory twice during the fit
     threads, trees = config.threads_per_process(), settings.model.max_trees
-    context.log.info(f"Fitting {trees:,} trees on {len(rows):,} rows, {threads} thread(s)")
+    at_most = "up to " if settings.early_stopping else ""
+    context.log.info(f"Fitting {at_most}{trees:,} trees on {len(rows):,} rows, {threads} thread(s)")
     pipeline = fit_from_config(settings, rows, ids, threads, context.log.info)
     return pipeline, rows_digest([sum_of_rows(rows)]), len(rows)
 
@@ -179,7 +180,9 @@ def log_once(
 ) -> tuple[LoggedModelRef, bool]:
     """The model of a fitted pipeline in MLflow, and whether it had to be logged."""
     # The wheel is not part of the key: a new wheel doesn't change the model.
-    cache_key = make_cache_key(fitted.cache_key, test_set.content, settings.dataset.examples, LOG_CODE_VERSION)
+    cache_key = make_cache_key(
+        fitted.cache_key, test_set.content, *settings.dataset.target.labels, settings.dataset.examples, LOG_CODE_VERSION
+    )
     with tracking.lock(cache_key):
         logged = tracking.find_model(settings.experiment_name_basic, cache_key)
         is_new = logged is None

@@ -1,6 +1,5 @@
 """Jobs that train: the whole graph, a trial, and a search for better parameters; the last two move no alias."""
 
-import math
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,11 @@ from marvel_assets.defs.resources import Project
 from marvel_assets.defs.training.fitting import PARAMETERS, FitConfig, fit_once, log_once
 from marvel_assets.evaluation.metrics import labelled
 from marvel_assets.paths import ProjectPaths
+from marvel_assets.registry.base import ModelVersion
+from marvel_assets.registry.model_pairs import BASIC_MODEL
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.pipeline_cache import PipelineCache
-from marvel_assets.storage.references import TableVersion
+from marvel_assets.storage.references import LoggedModelRef, TableVersion
 from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.tracking.run_tags import RunTags
@@ -62,15 +63,19 @@ def try_parameters(
     train_set, test_set = (_newest(settings.qualified(name), tables) for name in ("train_set", "test_set"))
     fitted, _ = fit_once(context, FitConfig(), train_set, settings, tables, pipeline_cache)
     logged, _ = log_once(context, fitted, test_set, wheel_builder.wheel(), settings, tables, tracking)
-    baselines = Baselines.find(unity_catalog.pairs(project.config), unity_catalog.registry())
-    result = evaluate_challenger_cached(context, logged, None, baselines, project, tables, tracking, unity_catalog)
+    registry = unity_catalog.registry()
+    baselines = Baselines.find(unity_catalog.pairs(project.config), registry)
+    known = next(iter(registry.search_versions(settings.qualified(BASIC_MODEL), model_id=logged.model_id)), None)
+    result = evaluate_challenger_cached(context, logged, known, baselines, project, tables, tracking, unity_catalog)
     champion = baselines.champion.basic if baselines.champion else None
     tried = labelled(tracking.metrics_of(logged.model_id))
-    served = labelled(tracking.metrics_of(champion.model_id)) if champion else {}
-    lines = [f"{'':<18} {'trial':>8} {f'basic version {champion.version}' if champion else '':>18}"]
-    lines += [f"{name:<18} {value:>8.4f} {served.get(name, math.nan):>18.4f}" for name, value in tried.items()]
+    served = labelled(_metrics_on_same_rows(champion, logged, tracking)) if champion else {}
+    lines = [f"{'':<18} {'trial':>8} {f'basic version {champion.version}' if champion and served else '':>18}"]
+    lines += [
+        f"{name:<18} {value:>8.4f} {f'{served[name]:.4f}' if served else '':>18}" for name, value in tried.items()
+    ]
     verdict = f"The gate would {'let it through' if result.passed else 'refuse it'}: {result.reason}"
-    context.log.info("\n".join(["Beside what is served:", *lines, verdict, f"In MLflow: {tracking.run_url(logged)}"]))
+    context.log.info("\n".join(["On the test rows:", *lines, verdict, f"In MLflow: {tracking.run_url(logged)}"]))
     context.add_output_metadata(
         {
             "comparison": dg.MetadataValue.md("\n".join(["```", *lines, "```"])),
@@ -151,7 +156,7 @@ def tune_hyperparameters(
         with exclusive(home.locks, f"study-{cache_key}"):
             searched, holdout = split_holdout(training, settings.target, config.holdout)
             result = search(settings, searched, budget, home.studies / f"{cache_key}.db", context.log.info)
-        comparison = compare_on_holdout(settings, result.best.config, searched, holdout, budget.threads, budget.seed)
+        comparison = compare_on_holdout(settings, result.best.config, searched, holdout, budget.threads)
     except ValueError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     proposal = to_yaml(result, comparison, f"{len(searched.ids):,} rows of {table}")
@@ -168,6 +173,21 @@ def tune_hyperparameters(
         )
     context.log.info(f"To use these parameters, paste this into {project.config_path}:\n{proposal}")
     context.add_output_metadata({"parameters": dg.MetadataValue.md(f"```yaml\n{proposal}```")})
+
+
+def _metrics_on_same_rows(champion: ModelVersion, logged: LoggedModelRef, tracking: MlflowTracking) -> dict[str, float]:
+    """The champion's metrics, if it was tested on the same rows as the logged model and is still in MLflow."""
+    from mlflow.exceptions import MlflowException
+
+    client = tracking.client()
+    rows = {metric.dataset_digest for metric in client.get_logged_model(logged.model_id).metrics or []}
+    try:
+        metrics = client.get_logged_model(champion.model_id).metrics or []
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return {}
+    return {metric.key: metric.value for metric in metrics if metric.dataset_digest in rows}
 
 
 def _newest(name: str, tables: Tables) -> TableVersion:

@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pyarrow as pa
 import pytest
+import yaml
 from deltalake import DeltaTable, write_deltalake
 
 from marvel_assets.cli.summary import summary
@@ -307,7 +308,21 @@ def test_only_who_was_scored_last_is_the_window(served: ProjectPaths):
     deliver(served, characters(*everybody, "Ben"))
 
     # then
-    assert drift(served)["reason"] == "1 rows are too few to compare; 200 are needed."
+    report = drift(served)
+    assert report["reason"] == "1 rows are too few to compare; 200 are needed."
+    assert "drifted" not in report
+
+
+def test_drift_is_that_of_the_served_models_features_whatever_is_configured_now(
+    served: ProjectPaths, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    content = yaml.safe_load(small_project.read_text()) | {"num_features": ["Height"]}
+    (tmp_path / "fewer.yml").write_text(yaml.safe_dump(content))
+    monkeypatch.setenv("MARVEL_CONFIG", str(tmp_path / "fewer.yml"))
+
+    # then
+    assert "| Weight |" in str(drift(served)["shifts"])
 
 
 def test_drift_says_what_is_missing_where_the_rows_of_the_judgement_are_gone(served: ProjectPaths):

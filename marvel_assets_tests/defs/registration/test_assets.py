@@ -289,6 +289,12 @@ def test_what_was_rolled_back_is_not_taken_up_again_by_the_next_run(
     assert reason.startswith("Refused: version 2 was rolled back: it calls Uatu dead (Ororo). Put it back with the job")
     assert served(home, config) == (1, 1)
 
+    # and a trial with its parameters says so
+    instance = dg.DagsterInstance.ephemeral()
+    tried = run_job(home, "trial", "try_parameters", instance, parameters={})
+    messages = [entry.user_message for entry in instance.all_logs(tried.run_id)]
+    assert any("The gate would refuse it: version 2 was rolled back" in message for message in messages)
+
 
 def test_an_alias_that_a_person_moved_back_stays_there_and_the_run_says_why(
     home: ProjectPaths, config: ProjectConfig, sources: dict[float, Path], given_runs: Callable[..., ProjectPaths]
