@@ -72,8 +72,10 @@ def digest_at(uri: str) -> str:
 def _downloaded(uri: str) -> Iterator[Path]:
     import mlflow
 
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent, "model")  # a custom model has its basic model in a folder of this name
+        folder.mkdir()
+        yield Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))
 
 
 def predictions_of(uri: str, dataset: Dataset, features: Sequence[str]) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ CUSTOM_MODEL_NAME = "pyfunc-marvel-character-model"
 
 def log_custom_model(
     basic_model_id: str,
+    basic_files: Path,
     wheel: Path,
     *,
     run_id: str,
@@ -29,6 +30,7 @@ def log_custom_model(
 
     Args:
         basic_model_id: MLflow's id of the logged model to wrap.
+        basic_files: its verified files, which are copied into the custom model.
         wheel: of ``marvel_assets.model``.
         run_id: of the active run.
         dataset: declares the columns, and the labels of the classes.
@@ -49,7 +51,7 @@ def log_custom_model(
     logged = mlflow.pyfunc.log_model(
         name=CUSTOM_MODEL_NAME,
         python_model=str(Path(model.__file__).with_name("serving_script.py")),
-        artifacts={ARTIFACT: f"models:/{basic_model_id}"},
+        artifacts={ARTIFACT: str(basic_files)},
         model_config={"answer": target.answer, "labels": list(target.labels)},
         code_paths=[str(wheel)],
         pip_requirements=requirements_with(wheel),
@@ -75,22 +77,3 @@ def _copy_metrics_and_inputs(basic_model_id: str, model_id: str, run_id: str) ->
     client.log_batch(run_id, metrics=metrics)
     inputs = client.get_run(str(basic.source_run_id)).inputs
     client.log_inputs(run_id, inputs.dataset_inputs if inputs else None, [LoggedModelInput(model_id)])
-
-
-class Wrapped(NamedTuple):
-    """The basic model inside a custom one: its URI, and the digest of its files there."""
-
-    uri: str
-    digest: str
-
-
-def wrapped_model(files: Path) -> Wrapped:
-    """The basic model inside a custom model's files."""
-    from mlflow.models import Model
-
-    from marvel_assets.model.safe_loading import digest_of_files
-    from marvel_assets.model.wrapper import ARTIFACT
-
-    flavors: dict[str, Any] = Model.load(str(files)).flavors
-    artifact = flavors["python_function"]["artifacts"][ARTIFACT]
-    return Wrapped(str(artifact["uri"]), digest_of_files(files / artifact["path"]))

@@ -1,8 +1,7 @@
 """From a registered basic version to a custom model that any worker can load."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
@@ -29,7 +28,6 @@ from marvel_assets.utils.code_versions import code_version, make_cache_key
 WRAP_CODE_VERSION = code_version("marvel_assets.model.serving_script", "marvel_assets.tracking.wrapper_logging")
 
 UNWRAPPED = "answers_the_same_unwrapped"
-WRAPS_THE_BASIC_VERSION = "wraps_the_basic_version"
 
 
 @dg.asset(
@@ -67,12 +65,7 @@ def inference_wheel(context: dg.AssetExecutionContext, wheel_builder: WheelBuild
             UNWRAPPED,
             asset="custom_model_version",
             description="unwrap_python_model().predict(context=None, …) and pyfunc.predict(…) agree.",
-        ),
-        dg.AssetCheckSpec(
-            WRAPS_THE_BASIC_VERSION,
-            asset="custom_model_version",
-            description="The model inside is the registered basic version.",
-        ),
+        )
     ],
 )
 def custom_model_version(
@@ -97,13 +90,11 @@ def custom_model_version(
             context.log.info(f"Wrapping {basic_model_version.name} version {basic_model_version.version}")
             logged = _wrap(context, basic_model_version, inference_wheel, project, tracking, cache_key)
 
-    verdicts = _inspected(context, logged, basic_model_version, project, tracking)
-    yield from verdicts
-    failed = [verdict.check_name for verdict in verdicts if not verdict.passed]
-    if failed:
+    verdict = _inspected(context, logged, project, tracking)
+    yield verdict
+    if not verdict.passed:
         raise dg.Failure(
-            f"{logged.model_id} is not registered: {', '.join(map(str, failed))} failed; see the checks of "
-            "custom_model_version.",
+            f"{logged.model_id} is not registered: {UNWRAPPED} failed; see the checks of custom_model_version.",
             allow_retries=False,
         )
     basic = _basic_version(basic_model_version, unity_catalog)
@@ -116,22 +107,17 @@ def custom_model_version(
 
 
 def _inspected(
-    context: dg.AssetExecutionContext,
-    logged: LoggedModelRef,
-    basic: ModelVersionRef,
-    project: Project,
-    tracking: MlflowTracking,
-) -> list[dg.AssetCheckResult]:
-    """The checks of a custom model: each run verifies its files, and predicts with them until they passed once."""
+    context: dg.AssetExecutionContext, logged: LoggedModelRef, project: Project, tracking: MlflowTracking
+) -> dg.AssetCheckResult:
+    """The check of a custom model: each run verifies its files, and predicts with them until it passed once."""
     tags = tracking.tags_of(logged)
     with tracking.files_of(logged.model_id) as files:
         if tags.get(INSPECTION) == PASSED:
-            noted = {INSPECTED_IN: tags[INSPECTED_IN]}
-            return [_check(name, noted, passed=True) for name in (UNWRAPPED, WRAPS_THE_BASIC_VERSION)]
-        verdicts = [_answers_the_same(files, project), _wraps_the_basic_version(files, basic, tracking)]
-    if all(verdict.passed for verdict in verdicts):
+            return dg.AssetCheckResult(check_name=UNWRAPPED, passed=True, metadata={INSPECTED_IN: tags[INSPECTED_IN]})
+        verdict = _answers_the_same(files, project)
+    if verdict.passed:
         tracking.tag_model(logged, {INSPECTION: PASSED, INSPECTED_IN: context.run.run_id})
-    return verdicts
+    return verdict
 
 
 def _basic_version(reference: ModelVersionRef, unity_catalog: UnityCatalog) -> ModelVersion:
@@ -173,12 +159,15 @@ def _wrap(
     from marvel_assets.tracking.wrapper_logging import CUSTOM_MODEL_NAME, log_custom_model
 
     experiment, tags = project.config.experiment_name_custom, RunTags.collect(context.run.run_id)
-    with tracking.files_of(basic.model_id) as files:
-        load_trusted(files)  # fails before a model is wrapped that can't be served
     page = "assets/custom_model_version"
-    with tracking.run(experiment, tags, f"wraps basic version {basic.version}", page) as run:
+    with (
+        tracking.files_of(basic.model_id) as files,
+        tracking.run(experiment, tags, f"wraps basic version {basic.version}", page) as run,
+    ):
+        load_trusted(files)  # fails before a model is wrapped that can't be served
         model_id = log_custom_model(
             basic.model_id,
+            files,
             Path(wheel.path),
             run_id=run.info.run_id,
             dataset=project.config.dataset,
@@ -200,22 +189,4 @@ def _answers_the_same(files: Path, project: Project) -> dg.AssetCheckResult:
 
     wrapped, unwrapped = answers_of(files, project.config.dataset, project.config.features)
     answers = {"pyfunc": dg.MetadataValue.json(wrapped), "unwrapped": dg.MetadataValue.json(unwrapped)}
-    return _check(UNWRAPPED, answers, passed=wrapped == unwrapped)
-
-
-def _wraps_the_basic_version(files: Path, basic: ModelVersionRef, tracking: MlflowTracking) -> dg.AssetCheckResult:
-    """Compare the URI and the digest of the model inside: its files might have changed before they were copied."""
-    from marvel_assets.tracking.wrapper_logging import Wrapped, wrapped_model
-
-    expected, found = Wrapped(f"models:/{basic.model_id}", tracking.digest_of(basic.model_id)), wrapped_model(files)
-    compared = {
-        "wrapped": found.uri,
-        "wrapped_files": found.digest,
-        "expected": expected.uri,
-        "expected_files": expected.digest,
-    }
-    return _check(WRAPS_THE_BASIC_VERSION, compared, passed=found == expected)
-
-
-def _check(name: str, metadata: Mapping[str, Any], *, passed: bool) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(asset_key="custom_model_version", check_name=name, passed=passed, metadata=metadata)
+    return dg.AssetCheckResult(check_name=UNWRAPPED, passed=wrapped == unwrapped, metadata=answers)

@@ -9,9 +9,11 @@ import mlflow
 import pytest
 
 from marvel_assets.config import ProjectConfig
+from marvel_assets.model.safe_loading import digest_of_files
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.mlflow import MlflowRegistry
 from marvel_assets.registry.model_pairs import ModelPair, ModelPairs
+from marvel_assets.tracking.artifacts import FILES_DIGEST
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.graph import failure_of, observed, run_graph, run_job
 from marvel_assets_tests.homes import Templates
@@ -48,6 +50,17 @@ def plant(home: ProjectPaths, model_id: str, marker: Path) -> None:
     """Let the custom model write a file when it is loaded."""
     script = folder_of(home, model_id) / "serving_script.py"
     script.write_text(f"open({str(marker)!r}, 'w').close()\n" + script.read_text())
+
+
+def test_a_custom_model_holds_exactly_the_files_of_its_basic_version(home: ProjectPaths, pairs: ModelPairs):
+    # given
+    pair = served(pairs)
+
+    # when
+    inside = digest_of_files(folder_of(home, pair.custom.model_id) / "artifacts" / "model")
+
+    # then
+    assert inside == pair.basic.tags[FILES_DIGEST]
 
 
 def test_a_custom_model_that_was_changed_scores_no_row(home: ProjectPaths, pairs: ModelPairs, tmp_path: Path):
