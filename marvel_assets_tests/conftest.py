@@ -116,6 +116,16 @@ def small_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture
+def without_magic(small_project: Path, tmp_path: Path) -> Path:
+    """A small project without the feature Magic."""
+    content = yaml.safe_load(small_project.read_text())
+    features = ["Universe", "Identity", "Gender", "Marital_Status", "Teams", "Origin", "Mutant"]
+    path = tmp_path / "without_magic.yml"
+    path.write_text(yaml.safe_dump(content | {"cat_features": features}))
+    return path
+
+
 @pytest.fixture(scope="session")
 def empty_home(tmp_path_factory: pytest.TempPathFactory) -> ProjectPaths:
     """A home with Dagster's instance and MLflow's empty database. To be copied."""

@@ -19,7 +19,8 @@ from marvel_assets.paths import PROJECT_ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from marvel_assets.config import ProjectConfig
+    import pandas as pd
+
     from marvel_assets.paths import ProjectPaths
     from marvel_assets.registry.model_pairs import ModelPair
 
@@ -71,6 +72,7 @@ def served_pair(home: ProjectPaths, resources: dict[str, Any]) -> ModelPair:
 def serve_model(home: ProjectPaths, port: int) -> int:
     """Run MLflow's scoring server for the version under the alias; after the alias moves, restart it."""
     from marvel_assets.defs.resources import profile_resources
+    from marvel_assets.tracking.artifacts import example_of
 
     resources = profile_resources(home)
     catalog = resources["unity_catalog"]
@@ -80,15 +82,15 @@ def serve_model(home: ProjectPaths, port: int) -> int:
     # The server gets the verified files, and downloads nothing itself.
     with in_one_line(), catalog.files_of(pair.custom) as files:
         print(f"{uri}: http://{LOOPBACK}:{port}/invocations   (Ctrl+C stops it). In another terminal:\n")
-        print(question(resources["project"].config, port), flush=True)
+        print(question(example_of(files), port), flush=True)
         command = [sys.executable, "-m", "marvel_assets.cli.scoring_server", str(files), str(port)]
         return _run_until_first_ends([command], {})
 
 
-def question(config: ProjectConfig, port: int) -> str:
-    """A curl command that scores the first example of the data set."""
-    example = {name: config.dataset.by_name[name].examples[0] for name in config.features}
-    body = shlex.quote(json.dumps({"dataframe_records": [example]}))
+def question(example: pd.DataFrame, port: int) -> str:
+    """A curl command that scores the first row of a model's input example."""
+    records = json.loads(example.head(1).to_json(orient="records"))
+    body = shlex.quote(json.dumps({"dataframe_records": records}))
     return f"curl -s http://{LOOPBACK}:{port}/invocations -H 'Content-Type: application/json' -d {body}"
 
 

@@ -7,18 +7,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from marvel_assets.model.safe_loading import digest_of_files, load_trusted
-from marvel_assets.tracking.signature import example_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import mlflow
+    import pandas as pd
     from mlflow.entities import Run
-
-    from marvel_assets.datasets.base import Dataset
 
 FILES_DIGEST = "files_sha256"
 """Tag of a logged model: the digest of its files as they were logged."""
@@ -78,8 +74,15 @@ def _downloaded(uri: str) -> Iterator[Path]:
         yield Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))
 
 
-def predictions_of(uri: str, dataset: Dataset, features: Sequence[str]) -> list[int]:
-    """A basic model's predictions for the data set's examples."""
+def example_of(files: Path) -> pd.DataFrame:
+    """The input example that was logged with a model: it has the model's own features, whatever the configuration."""
+    from mlflow.models import Model
+
+    return cast("pd.DataFrame", Model.load(str(files)).load_input_example(str(files)))
+
+
+def predictions_of(uri: str) -> list[int]:
+    """A basic model's predictions for its input example."""
     import mlflow
     from mlflow.environment_variables import MLFLOW_ALLOW_PICKLE_DESERIALIZATION
 
@@ -88,16 +91,15 @@ def predictions_of(uri: str, dataset: Dataset, features: Sequence[str]) -> list[
         # If MLflow may not load scikit-learn models at all, its loader can't be tested.
         is_allowed = MLFLOW_ALLOW_PICKLE_DESERIALIZATION.get()  # type: ignore[no-untyped-call]
         model: Any = mlflow.pyfunc.load_model(str(files)) if is_allowed else pipeline
-    labels = model.predict(example_frame(dataset, features))
+        labels = model.predict(example_of(files))
     return [int(label) for label in labels]
 
 
-def answers_of(files: Path, dataset: Dataset, features: Sequence[str]) -> tuple[Any, Any]:
-    """A custom model's answers for the data set's examples, as pyfunc and unwrapped."""
+def answers_of(files: Path) -> tuple[Any, Any]:
+    """A custom model's answers for its input example, as pyfunc and unwrapped."""
     import mlflow
 
-    model = mlflow.pyfunc.load_model(str(files))
-    example = example_frame(dataset, features)
+    model, example = mlflow.pyfunc.load_model(str(files)), example_of(files)
     return model.predict(example), model.unwrap_python_model().predict(context=None, model_input=example)
 
 

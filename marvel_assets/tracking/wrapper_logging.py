@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from marvel_assets.datasets.base import Dataset
 
@@ -20,7 +20,6 @@ def log_custom_model(
     *,
     run_id: str,
     dataset: Dataset,
-    features: Sequence[str],
     tags: Mapping[str, str],
 ) -> str:
     """Log the wrapper around a basic model.
@@ -33,8 +32,7 @@ def log_custom_model(
         basic_files: its verified files, which are copied into the custom model.
         wheel: of ``marvel_assets.model``.
         run_id: of the active run.
-        dataset: declares the columns, and the labels of the classes.
-        features: the model's columns, in order.
+        dataset: declares the labels of the classes.
         tags: of the model.
 
     Returns:
@@ -44,10 +42,11 @@ def log_custom_model(
 
     from marvel_assets import model
     from marvel_assets.model.wrapper import ARTIFACT
+    from marvel_assets.tracking.artifacts import example_of
     from marvel_assets.tracking.requirements import requirements_with
-    from marvel_assets.tracking.signature import custom_signature, example_frame
+    from marvel_assets.tracking.signature import custom_signature
 
-    target = dataset.target
+    target, example = dataset.target, example_of(basic_files)
     logged = mlflow.pyfunc.log_model(
         name=CUSTOM_MODEL_NAME,
         python_model=str(Path(model.__file__).with_name("serving_script.py")),
@@ -55,8 +54,8 @@ def log_custom_model(
         model_config={"answer": target.answer, "labels": list(target.labels)},
         code_paths=[str(wheel)],
         pip_requirements=requirements_with(wheel),
-        signature=custom_signature(features, target.answer),
-        input_example=example_frame(dataset, features),
+        signature=custom_signature(example.columns.tolist(), target.answer),
+        input_example=example,
         tags=dict(tags),
     )
     _copy_metrics_and_inputs(basic_model_id, str(logged.model_id), run_id)

@@ -80,9 +80,7 @@ def custom_model_version(
     """The basic version wrapped in MarvelModelWrapper, which answers with labels; the pair gets `latest-model`."""
     retraining_lock.acquire(context)
     experiment, dataset = project.config.experiment_name_custom, project.config.dataset
-    cache_key = make_cache_key(
-        basic_model_version.model_id, inference_wheel.content, dataset.target, dataset.examples, WRAP_CODE_VERSION
-    )
+    cache_key = make_cache_key(basic_model_version.model_id, inference_wheel.content, dataset.target, WRAP_CODE_VERSION)
     with tracking.lock(cache_key):
         logged = tracking.find_model(experiment, cache_key)
         is_new = logged is None
@@ -90,7 +88,7 @@ def custom_model_version(
             context.log.info(f"Wrapping {basic_model_version.name} version {basic_model_version.version}")
             logged = _wrap(context, basic_model_version, inference_wheel, project, tracking, cache_key)
 
-    verdict = _inspected(context, logged, project, tracking)
+    verdict = _inspected(context, logged, tracking)
     yield verdict
     if not verdict.passed:
         raise dg.Failure(
@@ -107,14 +105,14 @@ def custom_model_version(
 
 
 def _inspected(
-    context: dg.AssetExecutionContext, logged: LoggedModelRef, project: Project, tracking: MlflowTracking
+    context: dg.AssetExecutionContext, logged: LoggedModelRef, tracking: MlflowTracking
 ) -> dg.AssetCheckResult:
     """The check of a custom model: each run verifies its files, and predicts with them until it passed once."""
     tags = tracking.tags_of(logged)
     with tracking.files_of(logged.model_id) as files:
         if tags.get(INSPECTION) == PASSED:
             return dg.AssetCheckResult(check_name=UNWRAPPED, passed=True, metadata={INSPECTED_IN: tags[INSPECTED_IN]})
-        verdict = _answers_the_same(files, project)
+        verdict = _answers_the_same(files)
     if verdict.passed:
         tracking.tag_model(logged, {INSPECTION: PASSED, INSPECTED_IN: context.run.run_id})
     return verdict
@@ -171,7 +169,6 @@ def _wrap(
             Path(wheel.path),
             run_id=run.info.run_id,
             dataset=project.config.dataset,
-            features=project.config.features,
             tags={
                 **tags.as_tags(context.run.run_id),
                 **tracking.description(page),
@@ -184,9 +181,9 @@ def _wrap(
         )
 
 
-def _answers_the_same(files: Path, project: Project) -> dg.AssetCheckResult:
+def _answers_the_same(files: Path) -> dg.AssetCheckResult:
     from marvel_assets.tracking.artifacts import answers_of
 
-    wrapped, unwrapped = answers_of(files, project.config.dataset, project.config.features)
+    wrapped, unwrapped = answers_of(files)
     answers = {"pyfunc": dg.MetadataValue.json(wrapped), "unwrapped": dg.MetadataValue.json(unwrapped)}
     return dg.AssetCheckResult(check_name=UNWRAPPED, passed=wrapped == unwrapped, metadata=answers)

@@ -55,8 +55,7 @@ def score() -> None:
 @dg.op
 def verify_environment(context: dg.OpExecutionContext, project: Project, unity_catalog: UnityCatalog) -> None:
     """Install the custom model's requirements into a new environment, and compare its predictions there and here."""
-    from marvel_assets.tracking.artifacts import answers_of
-    from marvel_assets.tracking.signature import example_frame
+    from marvel_assets.tracking.artifacts import answers_of, example_of
 
     name = project.config.qualified(CUSTOM_MODEL)
     version = unity_catalog.registry().get_version_by_alias(name, ALIAS)
@@ -64,11 +63,10 @@ def verify_environment(context: dg.OpExecutionContext, project: Project, unity_c
         raise dg.Failure(f"{name} has no version under {ALIAS}; materialise custom_model_version first.")
     uri = f"models:/{name}/{version.version}"
     context.log.info(f"Creating an environment with the requirements of {uri}")
-    example = example_frame(project.config.dataset, project.config.features)
     stores = (unity_catalog.tracking_uri, unity_catalog.registry_uri)
     with unity_catalog.files_of(version) as files:
-        answer = predict_in_clean_environment(str(files), example, *stores)["predictions"]
-        here, _ = answers_of(files, project.config.dataset, project.config.features)
+        answer = predict_in_clean_environment(str(files), example_of(files), *stores)["predictions"]
+        here, _ = answers_of(files)
     if answer != here:
         raise dg.Failure(
             f"{uri} answers {answer} in an environment with its own requirements, and {here} in this one; compare the "

@@ -1,6 +1,6 @@
 """The inspection of a logged model: a model that fails it is never registered."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
@@ -59,7 +59,7 @@ def basic_model_inspection(
         yield from (_result(name, passed=True, inspected_in=tags[INSPECTED_IN]) for name in (LOADS, FOUND, SAME_ROWS))
         return
     verdicts = [
-        _loads(basic_model, project),
+        _loads(basic_model),
         _is_found(basic_model, project, tracking),
         _has_same_rows(basic_model, project, tables, tracking),
     ]
@@ -73,12 +73,10 @@ def basic_model_inspection(
     yield from verdicts
 
 
-def _loads(model: LoggedModelRef, project: Project) -> dg.AssetCheckResult:
+def _loads(model: LoggedModelRef) -> dg.AssetCheckResult:
     from marvel_assets.tracking.artifacts import predictions_of
 
-    dataset, features = project.config.dataset, project.config.features
-    by_id = predictions_of(model.uri, dataset, features)
-    by_run = predictions_of(f"runs:/{model.run_id}/{model.name}", dataset, features)
+    by_id, by_run = predictions_of(model.uri), predictions_of(f"runs:/{model.run_id}/{model.name}")
     return _result(LOADS, passed=by_id == by_run, by_model_id=str(by_id), by_run=str(by_run))
 
 
@@ -94,9 +92,10 @@ def _has_same_rows(
     model: LoggedModelRef, project: Project, tables: Tables, tracking: MlflowTracking
 ) -> dg.AssetCheckResult:
     fitted = tracking.tags_of(model)
+    features = tracking.client().get_run(model.run_id).data.params["features"].split(",")
     try:
         location, version = find_dataset_input(model.run_id, "training", project, tables, tracking)
-        digest, rows = _read_again(location, version, fitted, project, tables)
+        digest, rows = _read_again(location, version, fitted, features, project.config.target, tables)
     except LookupError as error:
         return _result(SAME_ROWS, passed=False, problem=str(error))
     return _result(
@@ -109,14 +108,18 @@ def _has_same_rows(
 
 
 def _read_again(
-    location: TablePath, version: int, fitted: Mapping[str, str], project: Project, tables: Tables
+    location: TablePath,
+    version: int,
+    fitted: Mapping[str, str],
+    features: Sequence[str],
+    target: str,
+    tables: Tables,
 ) -> tuple[str, int]:
     """The digest and number of the fitted rows, read again; batch by batch if several processes fitted them."""
     import pyarrow as pa
 
     from marvel_assets.training.dataset import dataset_columns, rows_digest, sum_of_rows, to_frame
 
-    features, target = project.config.features, project.config.target
     columns, sample = dataset_columns(features, target), float(fitted["training_sample"])
     if int(fitted.get("training_workers", "0")):
         scan = tables.scan_at(location, version, columns, sample)

@@ -14,8 +14,9 @@ from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.mlflow import MlflowRegistry
 from marvel_assets.registry.model_pairs import ModelPair, ModelPairs
 from marvel_assets.tracking.artifacts import FILES_DIGEST
+from marvel_assets.tracking.mlflow_resource import CACHE_KEY
 from marvel_assets.tracking.mlflow_store import connect
-from marvel_assets_tests.graph import failure_of, observed, run_graph, run_job
+from marvel_assets_tests.graph import failure_of, observed, run_graph, run_job, succeeded
 from marvel_assets_tests.homes import Templates
 from marvel_assets_tests.pages import free_port
 
@@ -61,6 +62,24 @@ def test_a_custom_model_holds_exactly_the_files_of_its_basic_version(home: Proje
 
     # then
     assert inside == pair.basic.tags[FILES_DIGEST]
+
+
+def test_a_custom_model_takes_the_features_of_its_basic_version_after_the_configured_ones_have_changed(
+    home: ProjectPaths, pairs: ModelPairs, without_magic: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given: it has to be wrapped again
+    before = served(pairs).custom
+    connect(home.mlflow_uri, home.locks).delete_logged_model_tag(before.model_id, CACHE_KEY)
+    monkeypatch.setenv("MARVEL_CONFIG", str(without_magic))
+
+    # when
+    succeeded(run_graph(home, select="custom_model_version"))
+
+    # then
+    after = served(pairs).custom
+    assert after.model_id != before.model_id
+    info = mlflow.models.get_model_info(f"models:/{after.model_id}")
+    assert "Magic" in info.signature.inputs.input_names()
 
 
 def test_a_custom_model_that_was_changed_scores_no_row(home: ProjectPaths, pairs: ModelPairs, tmp_path: Path):

@@ -11,8 +11,9 @@ import pytest
 import requests
 
 from marvel_assets.cli.servers import question
-from marvel_assets.config import ProjectConfig
+from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.paths import ProjectPaths
+from marvel_assets.tracking.signature import example_frame
 from marvel_assets_tests.kaggle import EXAMPLE
 from marvel_assets_tests.servers.marvel_serve import marvel_serve
 from marvel_assets_tests.sockets import LOOPBACK, listening
@@ -46,12 +47,12 @@ def test_it_answers_in_words_and_says_why_where_it_is_asked(server: str):
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the command is curl's")
-def test_the_command_that_is_shown_asks_it(server: str, small_project: Path):
+def test_the_command_that_is_shown_asks_it(server: str):
     # given
-    config = ProjectConfig.from_yaml(small_project)
+    example = example_frame(DATASET, list(EXAMPLE))
 
     # when
-    command = shlex.split(question(config, int(server.rpartition(":")[2])))
+    command = shlex.split(question(example, int(server.rpartition(":")[2])))
     shown = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
 
     # then

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -34,6 +35,20 @@ def test_a_model_that_passed_is_not_inspected_again_by_the_next_run(
     for check in handed_on:
         assert check.passed
         assert check.metadata["inspected_in"].value == first.run_id
+
+
+def test_a_model_is_inspected_with_its_own_features_after_the_configured_ones_have_changed(
+    given_runs: Callable[..., ProjectPaths], without_magic: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    home = given_runs(FAIR)
+    monkeypatch.setenv("MARVEL_CONFIG", str(without_magic))
+
+    # when
+    result = inspect_alone(home)
+
+    # then
+    assert set(checks_of(result).values()) == {True}
 
 
 def test_the_checks_alone_look_again(given_runs: Callable[..., ProjectPaths]):
