@@ -97,7 +97,7 @@ class WheelRef:
     """The wheel that scoring environments install.
 
     Attributes:
-        path: the wheel's file.
+        path: the file's name in the folder of the wheels; older references have the absolute path.
         sha256: of the file.
         content: hash of the sources and requirements that it was built from; part of the file's name.
     """

@@ -40,14 +40,15 @@ UNWRAPPED = "answers_the_same_unwrapped"
 def inference_wheel(context: dg.AssetExecutionContext, wheel_builder: WheelBuilder) -> dg.MaterializeResult[WheelRef]:
     """The wheel that scoring environments install: the model package alone, built once per content."""
     wheel = wheel_builder.wheel()
-    context.log.info(f"Wheel {Path(wheel.path).name}")
+    file = wheel_builder.file_of(wheel)
+    context.log.info(f"Wheel {file.name}")
     return dg.MaterializeResult(
         value=wheel,
         data_version=dg.DataVersion(wheel.data_version),
         metadata={
-            "dagster/uri": dg.MetadataValue.path(wheel.path),
+            "dagster/uri": dg.MetadataValue.path(file),
             "sha256": wheel.sha256,
-            "size_bytes": Path(wheel.path).stat().st_size,
+            "size_bytes": file.stat().st_size,
         },
     )
 
@@ -74,6 +75,7 @@ def custom_model_version(
     inference_wheel: WheelRef,
     project: Project,
     tracking: MlflowTracking,
+    wheel_builder: WheelBuilder,
     unity_catalog: UnityCatalog,
     retraining_lock: RetrainingLock,
 ) -> Iterator[dg.MaterializeResult[ModelVersionRef] | dg.AssetCheckResult]:
@@ -86,7 +88,8 @@ def custom_model_version(
         is_new = logged is None
         if logged is None:
             context.log.info(f"Wrapping {basic_model_version.name} version {basic_model_version.version}")
-            logged = _wrap(context, basic_model_version, inference_wheel, project, tracking, cache_key)
+            wheel = wheel_builder.file_of(inference_wheel)
+            logged = _wrap(context, basic_model_version, wheel, project, tracking, cache_key)
 
     verdict = _inspected(context, logged, tracking)
     yield verdict
@@ -148,7 +151,7 @@ def _release(context: dg.AssetExecutionContext, pair: ModelPair, project: Projec
 def _wrap(
     context: dg.AssetExecutionContext,
     basic: ModelVersionRef,
-    wheel: WheelRef,
+    wheel: Path,
     project: Project,
     tracking: MlflowTracking,
     cache_key: str,
@@ -166,14 +169,14 @@ def _wrap(
         model_id = log_custom_model(
             basic.model_id,
             files,
-            Path(wheel.path),
+            wheel,
             run_id=run.info.run_id,
             dataset=project.config.dataset,
             tags={
                 **tags.as_tags(context.run.run_id),
                 **tracking.description(page),
                 "basic_model": f"{basic.name}/{basic.version}",
-                "wheel": Path(wheel.path).name,
+                "wheel": wheel.name,
             },
         )
         return tracking.mark_complete(

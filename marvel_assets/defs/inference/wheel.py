@@ -43,7 +43,11 @@ class WheelBuilder(dg.ConfigurableResource):  # type: ignore[type-arg]
         wheel = Path(self.folder, f"{name.replace('-', '_')}-{label}-py3-none-any.whl")
         if not wheel.exists():
             self._build(_pyproject(declared, label), wheel)
-        return WheelRef(str(wheel), hashlib.sha256(wheel.read_bytes()).hexdigest(), content)
+        return WheelRef(wheel.name, hashlib.sha256(wheel.read_bytes()).hexdigest(), content)
+
+    def file_of(self, wheel: WheelRef) -> Path:
+        """The wheel's file in this home, which may have been moved since the wheel was built."""
+        return Path(self.folder, Path(wheel.path).name)
 
     def _build(self, pyproject: str, wheel: Path) -> None:
         import uv

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from marvel_assets.defs.inference.wheel import WheelBuilder
 from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS, markdown_table, picture
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
@@ -72,13 +73,15 @@ def basic_model(
     project: Project,
     tables: Tables,
     tracking: MlflowTracking,
+    wheel_builder: WheelBuilder,
     retraining_lock: RetrainingLock,
 ) -> dg.MaterializeResult[LoggedModelRef]:
     """The pipeline logged in MLflow: signature, example, both data sets at their versions, metrics and plots."""
     from marvel_assets.evaluation.model_card import picture_links, with_full_links
 
     retraining_lock.acquire(context)
-    logged, is_new = log_once(context, fitted_pipeline, test_set, inference_wheel, project.config, tables, tracking)
+    wheel = wheel_builder.file_of(inference_wheel)
+    logged, is_new = log_once(context, fitted_pipeline, test_set, wheel, project.config, tables, tracking)
     metrics, plots = tracking.metrics_of(logged.model_id), tracking.plots_of(logged)
     return dg.MaterializeResult(
         value=logged,

@@ -11,7 +11,7 @@ from pydantic import Field
 from marvel_assets.config import ProjectConfig
 from marvel_assets.datasets.base import IDENTIFIER
 from marvel_assets.storage.pipeline_cache import FittedPipeline, PipelineCache
-from marvel_assets.storage.references import LoggedModelRef, TableVersion, WheelRef
+from marvel_assets.storage.references import LoggedModelRef, TableVersion
 from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.tracking.run_tags import RunTags
@@ -173,7 +173,7 @@ def log_once(
     context: Context,
     fitted: FittedPipeline,
     test_set: TableVersion,
-    wheel: WheelRef,
+    wheel: Path,
     settings: ProjectConfig,
     tables: Tables,
     tracking: MlflowTracking,
@@ -201,7 +201,7 @@ def _log(
     context: Context,
     fitted: FittedPipeline,
     test_set: TableVersion,
-    wheel: WheelRef,
+    wheel: Path,
     settings: ProjectConfig,
     tables: Tables,
     tracking: MlflowTracking,
@@ -232,7 +232,7 @@ def _log(
             fitted.pipeline,
             training,
             data_set(test_set, tables.read(test_set, columns)),
-            Path(wheel.path),
+            wheel,
             run_id=run.info.run_id,
             dataset=settings.dataset,
             features=settings.features,

@@ -50,7 +50,8 @@ def test_neither_this_project_nor_dagster_can_be_imported_there_and_a_model_that
     # lacks the Python that this environment was made of
     monkeypatch.setenv("PATH", os.defpath)
     connect(home.mlflow_uri, home.locks).create_experiment("probe", home.mlflow_artifacts.as_uri())
-    wheel = Path(WheelBuilder(folder=str(home.wheels)).wheel().path)
+    builder = WheelBuilder(folder=str(home.wheels))
+    wheel = builder.file_of(builder.wheel())
     uri = log(tmp_path, PROBE, requirements_with(wheel), [str(wheel)])
 
     # when

@@ -3,6 +3,7 @@
 import shutil
 import tomllib
 import zipfile
+from dataclasses import replace
 from email import message_from_string
 from pathlib import Path
 
@@ -41,6 +42,11 @@ def wheel(folder: Path) -> WheelRef:
     return WheelBuilder(folder=str(folder)).wheel()
 
 
+@pytest.fixture(scope="module")
+def file(folder: Path, wheel: WheelRef) -> Path:
+    return WheelBuilder(folder=str(folder)).file_of(wheel)
+
+
 @pytest.fixture
 def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The project's sources, to be changed at will, and the ones that wheels are made of."""
@@ -58,22 +64,31 @@ def build(project: Path) -> WheelRef:
     return WheelBuilder(folder=str(project / "wheels")).wheel()
 
 
-def test_the_same_content_is_built_once(folder: Path, wheel: WheelRef):
+def test_the_same_content_is_built_once(folder: Path, wheel: WheelRef, file: Path):
     # given
-    written = Path(wheel.path).stat().st_mtime_ns
+    written = file.stat().st_mtime_ns
 
     # when
     again = WheelBuilder(folder=str(folder)).wheel()
 
     # then
     assert again == wheel
-    assert Path(wheel.path).stat().st_mtime_ns == written
-    assert list(folder.iterdir()) == [Path(wheel.path)]
+    assert file.stat().st_mtime_ns == written
+    assert list(folder.iterdir()) == [file]
 
 
-def test_it_holds_the_model_package_and_nothing_else(wheel: WheelRef):
+@pytest.mark.parametrize("before", ["", "/the/home/before/wheels/"], ids=["now", "in older references"])
+def test_it_is_found_in_a_home_that_was_moved(folder: Path, wheel: WheelRef, before: str):
+    # given
+    moved = WheelBuilder(folder=str(folder.with_name("moved")))
+
+    # then
+    assert moved.file_of(replace(wheel, path=before + wheel.path)) == folder.with_name("moved") / wheel.path
+
+
+def test_it_holds_the_model_package_and_nothing_else(file: Path):
     # when
-    names = {name for name in zipfile.ZipFile(wheel.path).namelist() if ".dist-info/" not in name}
+    names = {name for name in zipfile.ZipFile(file).namelist() if ".dist-info/" not in name}
 
     # then
     model = {str(file.relative_to(PROJECT_ROOT)) for file in (PROJECT_ROOT / "marvel_assets" / "model").rglob("*.py")}
@@ -82,7 +97,7 @@ def test_it_holds_the_model_package_and_nothing_else(wheel: WheelRef):
 
 
 @pytest.mark.integration
-def test_a_model_is_loaded_and_answers_with_the_wheel_alone(wheel: WheelRef, fitted: Pipeline, tmp_path: Path):
+def test_a_model_is_loaded_and_answers_with_the_wheel_alone(file: Path, fitted: Pipeline, tmp_path: Path):
     # given: the custom model's files, and nothing of the package but what the wheel holds
     mlflow.sklearn.save_model(
         fitted, tmp_path / "basic", serialization_format="skops", skops_trusted_types=list(TRUSTED_TYPES),
@@ -95,7 +110,7 @@ def test_a_model_is_loaded_and_answers_with_the_wheel_alone(wheel: WheelRef, fit
         model_config={"answer": "Survival prediction", "labels": ["dead", "alive"]},
         pip_requirements=[],
     )
-    zipfile.ZipFile(wheel.path).extractall(tmp_path / "installed")
+    zipfile.ZipFile(file).extractall(tmp_path / "installed")
 
     # when
     done = succeeded(python("-c", ANSWER_ALONE, str(tmp_path), cwd=tmp_path, PYTHONPATH=str(tmp_path / "installed")))
@@ -104,9 +119,9 @@ def test_a_model_is_loaded_and_answers_with_the_wheel_alone(wheel: WheelRef, fit
     assert done.stdout.splitlines()[-1] in ("['alive']", "['dead']")
 
 
-def test_it_requires_the_base_dependencies_and_neither_dagster_nor_an_engine(wheel: WheelRef):
+def test_it_requires_the_base_dependencies_and_neither_dagster_nor_an_engine(file: Path):
     # given
-    archive = zipfile.ZipFile(wheel.path)
+    archive = zipfile.ZipFile(file)
     [metadata] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
 
     # when
@@ -148,4 +163,4 @@ def test_other_sources_or_requirements_make_a_wheel_under_another_name(wheel: Wh
 
     # then
     assert other.content != wheel.content
-    assert Path(other.path).name != Path(wheel.path).name
+    assert other.path != wheel.path
