@@ -58,8 +58,9 @@ class DataSet:
     def as_mlflow(self) -> PandasDataset | MetaDataset:
         """The data set as MLflow records it.
 
-        The version is part of the digest: MLflow stores an input once per name and digest, and would keep the first
-        version's record if a table is overwritten with equal rows. It is a string, since MLflow ignores version 0.
+        MLflow stores an input once per name and digest. So the name is the whole one, since other environments have
+        equal tables, and the version is part of the digest, since a table may be overwritten with equal rows. The
+        version is a string, since MLflow ignores version 0.
         """
         import warnings
 
@@ -77,7 +78,7 @@ class DataSet:
             if self.path
             else DeltaDatasetSource(delta_table_name=self.table, delta_table_version=version)
         )
-        name, digest = self.table.rpartition(".")[2], f"v{self.version}-{self.content[:16]}"
+        name, digest = self.table, f"v{self.version}-{self.content[:16]}"
         with warnings.catch_warnings():
             # MLflow's warning is about inferred signatures; the models' are declared.
             warnings.filterwarnings("ignore", message=".*Inferred schema contains integer column")

@@ -71,7 +71,7 @@ def test_metrics_are_linked_to_the_model_and_the_data_set(first_run: ProjectPath
 
     # then
     assert {metric.key for metric in model.metrics} >= METRICS
-    assert {metric.dataset_name for metric in model.metrics} == {"test_set"}
+    assert {metric.dataset_name for metric in model.metrics} == {"marvel_dev.marvel_characters.test_set"}
 
 
 def test_parameters_tags_and_plots_are_there(client: mlflow.MlflowClient, run: mlflow.entities.Run):
