@@ -81,7 +81,7 @@ def _reason(error: Exception) -> str:
     from requests import RequestException
 
     chain = list(causes(error))
-    innermost = str(chain[-1]).strip().splitlines()[0]
+    innermost = (str(chain[-1]).strip() or type(chain[-1]).__name__).splitlines()[0]
     if isinstance(error, ImportError):
         package = (error.name or innermost).partition(".")[0]
         return f"needs the Python package {package}. Install it beside this project's, in .venv."

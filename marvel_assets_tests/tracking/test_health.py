@@ -56,6 +56,20 @@ def test_a_server_that_is_away_is_named_with_the_reason(home: ProjectPaths, uri:
     )
 
 
+def test_a_reason_without_a_text_is_named_by_its_type(home: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
+    # given
+    def time_out(*_: object, **__: object) -> None:
+        raise mlflow.MlflowException("no answer") from TimeoutError()
+
+    monkeypatch.setattr(mlflow.MlflowClient, "search_logged_models", time_out)
+
+    # when
+    [message] = check_health("http://127.0.0.1:1", home.locks)
+
+    # then
+    assert message == "MLflow's tracking server at http://127.0.0.1:1 can't be used: TimeoutError"
+
+
 @pytest.mark.parametrize("module", ["botocore", "psycopg"])
 def test_the_package_that_a_store_lacks_is_named(home: ProjectPaths, monkeypatch: pytest.MonkeyPatch, module: str):
     # given
