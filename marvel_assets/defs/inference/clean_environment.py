@@ -40,7 +40,7 @@ def predict_in_clean_environment(
         The parsed JSON of the answer.
 
     Raises:
-        CleanEnvironmentError: the command failed.
+        CleanEnvironmentError: the command failed, or took too long.
     """
     with tempfile.TemporaryDirectory() as folder:
         question, answer = Path(folder, "input.json"), Path(folder, "answer.json")
@@ -58,9 +58,15 @@ def predict_in_clean_environment(
             "MLFLOW_REGISTRY_URI": registry_uri or tracking_uri,
             "PATH": os.pathsep.join(folders),
         }
-        done = subprocess.run(  # noqa: S603
-            command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=MINUTES * 60
-        )
+        try:
+            done = subprocess.run(  # noqa: S603
+                command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=MINUTES * 60
+            )
+        except subprocess.TimeoutExpired as error:
+            raise CleanEnvironmentError(
+                f"{model_uri} did not predict in a new environment within {MINUTES} minutes. Is the package index "
+                "reachable? Run again; packages that were downloaded are kept."
+            ) from error
         if done.returncode != 0 or not answer.exists():
             printed = (done.stdout + done.stderr)[-4000:]
             raise CleanEnvironmentError(

@@ -60,9 +60,12 @@ class WheelBuilder(dg.ConfigurableResource):  # type: ignore[type-arg]
             (tree / "pyproject.toml").write_text(pyproject, encoding="utf-8")
             options = ["--wheel", "--offline", "--no-cache", "--quiet", "--out-dir", "out"]
             command = [uv.find_uv_bin(), "build", *options, str(tree)]
-            done = subprocess.run(  # noqa: S603
-                command, cwd=tree, capture_output=True, text=True, check=False, timeout=BUILD_SECONDS
-            )
+            try:
+                done = subprocess.run(  # noqa: S603
+                    command, cwd=tree, capture_output=True, text=True, check=False, timeout=BUILD_SECONDS
+                )
+            except subprocess.TimeoutExpired as error:
+                raise dg.Failure(f"uv build took more than {BUILD_SECONDS} s for {wheel.name}; run again.") from error
             if done.returncode != 0:
                 raise dg.Failure(f"uv build failed for {wheel.name}: {done.stderr.strip()}", allow_retries=False)
             (tree / "out" / wheel.name).replace(wheel)

@@ -9,6 +9,7 @@ import mlflow
 import pandas as pd
 import pytest
 
+from marvel_assets.defs.inference import clean_environment
 from marvel_assets.defs.inference.clean_environment import CleanEnvironmentError, predict_in_clean_environment
 from marvel_assets.defs.inference.wheel import WheelBuilder
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
@@ -40,6 +41,15 @@ def log(folder: Path, script: str, requirements: list[str], code_paths: list[str
             name="probe", python_model=str(path), code_paths=code_paths, pip_requirements=requirements
         ).model_uri
     )
+
+
+def test_a_model_that_takes_too_long_is_named(home: ProjectPaths, monkeypatch: pytest.MonkeyPatch):
+    # given
+    monkeypatch.setattr(clean_environment, "MINUTES", 0.001)
+
+    # then
+    with pytest.raises(CleanEnvironmentError, match=r"^models:/m-616 did not predict in .* within 0.001 minutes"):
+        predict_in_clean_environment("models:/m-616", pd.DataFrame({"any": [1]}), home.mlflow_uri)
 
 
 @pytest.mark.slow(reason="installs a scoring environment")

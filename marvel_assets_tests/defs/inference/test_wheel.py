@@ -7,6 +7,7 @@ from dataclasses import replace
 from email import message_from_string
 from pathlib import Path
 
+import dagster as dg
 import mlflow
 import pytest
 from packaging.requirements import Requirement
@@ -145,6 +146,15 @@ def test_in_a_copy_elsewhere_what_scoring_does_not_need_does_not_change_the_cont
 
     # then
     assert build(copied).content == wheel.content
+
+
+def test_a_build_that_takes_too_long_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # given
+    monkeypatch.setattr("marvel_assets.defs.inference.wheel.BUILD_SECONDS", 0.001)
+
+    # then
+    with pytest.raises(dg.Failure, match=r"^uv build took more than 0.001 s for marvel_assets-.*\.whl; run again"):
+        WheelBuilder(folder=str(tmp_path)).wheel()
 
 
 @pytest.mark.parametrize("changed", ["a source", "a requirement"])
