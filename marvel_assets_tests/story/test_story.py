@@ -137,7 +137,7 @@ def test_every_check_is_green(pages_after_a_run: tuple[str, str], page: Page):
     page.goto(f"{pages_after_a_run[0]}/assets/basic_model?view=checks")
 
     # then
-    for check in ("loads_by_model_id_and_by_run", "is_found_by_git_sha", "training_rows_are_read_again"):
+    for check in ("loads_by_model_id_and_by_run", "training_rows_are_read_again"):
         expect(page.get_by_text(check).first).to_be_visible()
     expect(page.get_by_text("Failed", exact=True)).to_have_count(0)
 

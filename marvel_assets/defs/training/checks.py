@@ -13,7 +13,6 @@ from marvel_assets.tracking.mlflow_resource import INSPECTED_IN, INSPECTION, PAS
 from marvel_assets.utils.code_versions import code_version
 
 LOADS = "loads_by_model_id_and_by_run"
-FOUND = "is_found_by_git_sha"
 SAME_ROWS = "training_rows_are_read_again"
 
 INSPECTION_CODE_VERSION = code_version("marvel_assets.tracking.artifacts", "marvel_assets.training.dataset")
@@ -29,9 +28,6 @@ INSPECTED_BY = "inspected_by"
             asset="basic_model",
             blocking=True,
             description="Loading it as models:/MODEL_ID and as runs:/RUN_ID/NAME gives the same predictions.",
-        ),
-        dg.AssetCheckSpec(
-            FOUND, asset="basic_model", blocking=True, description="Its MLflow run can be found by the tag git_sha."
         ),
         dg.AssetCheckSpec(
             SAME_ROWS,
@@ -56,11 +52,10 @@ def basic_model_inspection(
     tags = tracking.tags_of(basic_model)
     is_part_of_a_run = bool(context.job_def.asset_layer.selected_asset_keys)
     if is_part_of_a_run and (tags.get(INSPECTION), tags.get(INSPECTED_BY)) == (PASSED, INSPECTION_CODE_VERSION):
-        yield from (_result(name, passed=True, inspected_in=tags[INSPECTED_IN]) for name in (LOADS, FOUND, SAME_ROWS))
+        yield from (_result(name, passed=True, inspected_in=tags[INSPECTED_IN]) for name in (LOADS, SAME_ROWS))
         return
     verdicts = [
         _loads(basic_model),
-        _is_found(basic_model, project, tracking),
         _has_same_rows(basic_model, project, tables, tracking),
     ]
     failed = [str(verdict.check_name) for verdict in verdicts if not verdict.passed]
@@ -78,14 +73,6 @@ def _loads(model: LoggedModelRef) -> dg.AssetCheckResult:
 
     by_id, by_run = predictions_of(model.uri), predictions_of(f"runs:/{model.run_id}/{model.name}")
     return _result(LOADS, passed=by_id == by_run, by_model_id=str(by_id), by_run=str(by_run))
-
-
-def _is_found(model: LoggedModelRef, project: Project, tracking: MlflowTracking) -> dg.AssetCheckResult:
-    client = tracking.client()
-    git_sha = client.get_run(model.run_id).data.tags.get("git_sha", "")
-    experiment = tracking.experiment_id(project.config.experiment_name_basic)
-    found = client.search_runs([experiment], f"tags.git_sha = '{git_sha}' and attributes.run_id = '{model.run_id}'")
-    return _result(FOUND, passed=bool(git_sha) and len(found) == 1, git_sha=git_sha, mlflow_run=model.run_id)
 
 
 def _has_same_rows(

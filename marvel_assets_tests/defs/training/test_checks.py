@@ -31,7 +31,7 @@ def test_a_model_that_passed_is_not_inspected_again_by_the_next_run(
 
     # then
     handed_on = [check for check in second.get_asset_check_evaluations() if check.asset_key == basic_model.key]
-    assert len(handed_on) == 3
+    assert len(handed_on) == 2
     for check in handed_on:
         assert check.passed
         assert check.metadata["inspected_in"].value == first.run_id
