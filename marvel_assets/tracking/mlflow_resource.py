@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from marvel_assets.tracking.artifacts import FILES_DIGEST, checked_files, datase
 from marvel_assets.tracking.health import check_health
 from marvel_assets.tracking.mlflow_store import artifact_root_of, connect
 from marvel_assets.tracking.run_tags import DAGSTER_RUN_ID, RunTags
+from marvel_assets.utils.databricks import databricks_config
 from marvel_assets.utils.locks import exclusive, home_id
 from marvel_assets.utils.run_heartbeat import heartbeat, is_running
 
@@ -224,10 +226,17 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         """MLflow's page of a logged model."""
         return self._page(f"experiments/{self.experiment_id(model.experiment)}/models/{model.model_id}")
 
+    @cached_property
+    def pages_url(self) -> str:
+        """The URL of MLflow's pages without a slash at its end; on Databricks, of the workspace."""
+        if self._is_databricks:
+            return str(databricks_config(self.tracking_uri.partition("://")[2] or None).host)
+        return self.ui_url.rstrip("/")
+
     def version_url(self, name: str, version: int) -> str:
         """The page of a model version, in MLflow or in Databricks' catalog explorer."""
         if self._is_databricks:
-            return f"{self.ui_url}/explore/data/models/{name.replace('.', '/')}/version/{version}"
+            return f"{self.pages_url}/explore/data/models/{name.replace('.', '/')}/version/{version}"
         return self._page(f"models/{name}/versions/{version}")
 
     @property
@@ -236,7 +245,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def _page(self, path: str) -> str:
         """The URL of an MLflow page; without ``workflowType`` it would open on the traces of language models."""
-        root = self.ui_url.rstrip("/")
+        root = self.pages_url
         return f"{root}/ml/{path}" if self._is_databricks else f"{root}/#/{path}?workflowType=machine_learning"
 
     def _find_or_create_run(self, experiment_id: str, tags: RunTags, name: str, page: str) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 import dagster as dg
 import mlflow
@@ -215,6 +216,22 @@ def test_of_two_models_that_two_machines_logged_at_once_both_find_that_of_the_la
 
     # then
     assert tracking.find_model(BASIC, "one") == logged[0]
+
+
+@pytest.mark.parametrize("host", ["https://127.0.0.1:1", "127.0.0.1:1", "https://127.0.0.1:1/"])
+def test_on_databricks_links_lead_to_the_workspace_of_the_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+):
+    # given
+    profiles = tmp_path / "databrickscfg"
+    profiles.write_text(f"[avengers]\nhost = {host}\ntoken = a token\n")
+    monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(profiles))
+
+    # when
+    tracking = MlflowTracking(tracking_uri="databricks://avengers", locks=str(tmp_path), ui_url="")
+
+    # then
+    assert tracking.version_url("c.s.model", 1) == "https://127.0.0.1:1/explore/data/models/c/s/model/version/1"
 
 
 def test_a_model_whose_run_was_deleted_is_not_found(home: ProjectPaths):

@@ -225,7 +225,7 @@ def version_metadata(version: ModelVersion, tracking: MlflowTracking) -> dict[st
         "status": version.status,
         "model_id": version.model_id,
         "mlflow_version": dg.MetadataValue.url(tracking.version_url(version.name, version.version)),
-        "model_card": dg.MetadataValue.md(with_full_links(version.description, tracking.ui_url)),
+        "model_card": dg.MetadataValue.md(with_full_links(version.description, tracking.pages_url)),
         "tags": dg.MetadataValue.json(dict(version.tags)),
     }
 

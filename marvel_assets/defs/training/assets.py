@@ -90,7 +90,7 @@ def basic_model(
             "metrics": markdown_table(
                 ["metric", "on the test rows"], [(name, f"{value:.3f}") for name, value in labelled(metrics).items()]
             ),
-            "plots": dg.MetadataValue.md(with_full_links(picture_links(plots, logged.run_id), tracking.ui_url)),
+            "plots": dg.MetadataValue.md(with_full_links(picture_links(plots, logged.run_id), tracking.pages_url)),
             **{name: dg.MetadataValue.float(value) for name, value in metrics.items()},
             **{name: picture(png, name) for name, png in plots.items()},
             "model_id": logged.model_id,
