@@ -194,12 +194,13 @@ def _score(
     session.create_view(rows_to_score_sql(dataset, "delivered", columns, touched), "raw_characters")
     session.create_view(cleaning_sql(dataset), "cleaned_characters")
     session.create_table_as(scorable_rows_sql(dataset), "to_score")
-    [(read, scored)] = session.fetchall("SELECT (SELECT count(*) FROM raw_characters), (SELECT count(*) FROM to_score)")
+    [(read, scored)] = session.fetchall("SELECT (SELECT count(*) FROM delivered), (SELECT count(*) FROM to_score)")
     log.info(f"Scoring {scored:,} rows of {table} with {model[0]} version {model[1]}")
     session.score("to_score", files, "scored")
     session.create_view(predictions_sql(dataset, *model, table.version, touched), "predictions")
-    counts: dict[str, Any] = {"scored": int(str(scored)), "unusable": int(str(read)) - int(str(scored))}
-    share = f"SELECT avg(CASE WHEN prediction = {text(dataset.target.labels[1])} THEN 1 ELSE 0 END) FROM predictions"  # noqa: S608
-    if (found := session.fetchall(share)[0][0]) is not None:
-        counts[SHARE] = round(float(str(found)), 4)
+    second = f"CASE WHEN prediction = {text(dataset.target.labels[1])} THEN 1 ELSE 0 END"
+    [(predicted, share)] = session.fetchall(f"SELECT count(*), avg({second}) FROM predictions")  # noqa: S608
+    counts: dict[str, Any] = {"scored": int(str(scored)), "unusable": int(str(read)) - int(str(predicted))}
+    if share is not None:
+        counts[SHARE] = round(float(str(share)), 4)
     return counts

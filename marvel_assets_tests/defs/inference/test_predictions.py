@@ -247,15 +247,18 @@ def test_predictions_are_kept_by_the_table_that_was_scored(served: ProjectPaths)
     assert reported(again, "unchanged", "survival_predictions")
 
 
-def test_rows_that_can_not_be_scored_are_counted(served: ProjectPaths):
+def test_all_rows_that_can_not_be_scored_are_counted_whenever_they_came(served: ProjectPaths):
     # given
     put(served, pa.concat_tables([characters("Anna"), characters("Ben", Identity="known to a few")]))
+    first = score(served)
 
     # when
-    result = score(served)
+    put(served, characters("Cleo"), mode="append")
+    second = score(served)
 
     # then
-    assert (reported(result, "scored_now"), reported(result, "unusable")) == (1, 1)
+    for result in (first, second):
+        assert (reported(result, "scored_now"), reported(result, "unusable")) == (1, 1)
 
 
 def test_a_missing_table_is_named(served: ProjectPaths):
