@@ -17,6 +17,9 @@ ARTIFACT = "lightgbm-pipeline"
 PROBABILITY, EXPLAIN = "probability", "explain"
 """The parameters of ``predict`` that add to the answer."""
 
+ADDED = {PROBABILITY: (PROBABILITY,), EXPLAIN: ("base_value", "contributions", "why")}
+"""The keys that each of them adds."""
+
 
 def adjust_predictions(classes: Iterable[int], answer: str, labels: Sequence[str]) -> dict[str, list[Any]]:
     """Predicted classes as labels.
@@ -58,15 +61,17 @@ class MarvelModelWrapper(PythonModel):
             ValueError: naming the column that is absent, or holds unusable values.
         """
         features = self.model.named_steps["coerce"].transform(model_input)
+        asked = {name for name, is_asked in (params or {}).items() if is_asked}
         if features.empty:  # LightGBM needs a row
-            return {self.answer: []}
-        if params and params.get(PROBABILITY):
+            added = [key for name, keys in ADDED.items() if name in asked for key in keys]
+            return {key: [] for key in (self.answer, *added)}
+        if PROBABILITY in asked:
             probabilities = predict_unique_rows(self.model, features)
             answer = adjust_predictions(probabilities.argmax(axis=1), self.answer, self.labels)
             answer[PROBABILITY] = probabilities[:, 1].tolist()
         else:
             classes = predict_unique_rows(self.model, features, self.model[-1].predict)
             answer = adjust_predictions(classes, self.answer, self.labels)
-        if params and params.get(EXPLAIN):
+        if EXPLAIN in asked:
             answer |= explain(self.model, features, self.labels)
         return answer

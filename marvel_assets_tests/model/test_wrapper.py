@@ -80,8 +80,18 @@ def test_absent_measures_are_missing_measures(wrapper: MarvelModelWrapper, sets:
     pd.testing.assert_frame_equal(without, before)  # the caller's rows stay as they are
 
 
-def test_no_rows_are_answered_with_no_rows(wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame]):
-    assert wrapper.predict(None, sets["test"][FEATURE_NAMES].head(0)) == {"Survival prediction": []}
+@pytest.mark.parametrize("asked", [{}, {"probability": True}, {"probability": True, "explain": True}])
+def test_no_rows_are_answered_with_no_rows_under_the_same_keys(
+    wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame], asked: dict[str, bool]
+):
+    # given
+    rows = sets["test"][FEATURE_NAMES]
+
+    # when
+    answer = wrapper.predict(None, rows.head(0), asked)
+
+    # then
+    assert answer == {key: [] for key in wrapper.predict(None, rows.head(1), asked)}
 
 
 @pytest.mark.parametrize("column", [name for name in FEATURE_NAMES if name not in NUMERIC_FEATURES])
