@@ -199,8 +199,8 @@ def _do(chosen: argparse.Namespace, home: ProjectPaths) -> int:
 
 def _new_dataset(name: str, file: Path, target: str | None, identifier: str | None) -> None:
     from marvel_assets import datasets
-    from marvel_assets.datasets.columns import ScaffoldError
-    from marvel_assets.datasets.scaffold import new_dataset
+    from marvel_assets.cli.columns import ScaffoldError
+    from marvel_assets.cli.scaffold import new_dataset
 
     try:
         folder = new_dataset(name, file, Path(datasets.__path__[0]), target, identifier)

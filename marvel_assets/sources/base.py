@@ -58,7 +58,7 @@ def check_columns(found: list[str], columns: Iterable[str], label: str) -> None:
 
 def expected(columns: Iterable[str]) -> str:
     """The columns, as errors list them."""
-    return "the columns " + ", ".join(columns)
+    return "the columns " + (", ".join(columns) or "with their names")
 
 
 def number_rows(batches: Iterable[pa.RecordBatch], columns: Mapping[str, str]) -> Iterator[pa.RecordBatch]:

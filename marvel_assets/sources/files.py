@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import hashlib
@@ -9,10 +10,11 @@ import io
 import re
 import zlib
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from marvel_assets.sources.base import NoRowsError, SourceError, check_columns, expected, number_rows
-from marvel_assets.sources.parquet import parquet_batches
+from marvel_assets.sources.parquet import parquet_batches, parquet_names
 from marvel_assets.utils.redaction import escape_control
 
 if TYPE_CHECKING:
@@ -91,6 +93,25 @@ def hashed(path: Path, label: str) -> InputFile:
         return InputFile(path, label, _sha256(content))
 
 
+def names_and_encoding(path: Path, label: str) -> tuple[list[str], str]:
+    """The names of a file's columns, and its encoding: UTF-8, or cp1252 for a CSV file that isn't.
+
+    Raises:
+        SourceError: it can't be read, or is neither CSV nor Parquet.
+    """
+    with open_source(path, label) as packed:
+        content, head = _begin(packed, label, [])
+        if head.startswith(PARQUET_MARK):
+            return parquet_names(packed, label), "utf-8"
+        encoding = "utf-8"
+        try:
+            for _ in codecs.iterdecode(iter(partial(content.read, HEAD_BYTES), b""), encoding):
+                pass
+        except UnicodeDecodeError:
+            encoding = "cp1252"
+        return _dialect_of(head, label, [], encoding).header, encoding
+
+
 def read_files(files: Iterable[InputFile], dataset: Dataset) -> Iterator[pa.RecordBatch]:
     """Read the source's columns as text, in the order of the files and of their rows.
 
@@ -121,18 +142,9 @@ def _batches_of_all(files: Iterable[InputFile], dataset: Dataset) -> Iterator[pa
 def _batches_of(file: InputFile, dataset: Dataset) -> Iterator[pa.RecordBatch]:
     label, rows = file.label, 0
     with _verified(file) as packed:
-        content = _unpacked(packed)
-        head = content.read(HEAD_BYTES)
-        content.seek(0)
-        if not head:
-            raise NoRowsError(
-                f"{label}: the file is empty; expected CSV or Parquet with {expected(dataset.source_columns)}."
-            )
-        for mark, problem in REFUSED_MARKS.items():
-            if head.startswith(mark):
-                raise SourceError(f"{label}: {problem}. Expected CSV or Parquet.")
-        is_parquet = head.startswith(PARQUET_MARK)
         columns = list(dataset.source_columns)
+        content, head = _begin(packed, label, columns)
+        is_parquet = head.startswith(PARQUET_MARK)
         for batch in (
             parquet_batches(packed, columns, label) if is_parquet else _csv_batches(content, head, label, dataset)
         ):
@@ -164,11 +176,23 @@ def _verified(file: InputFile) -> Iterator[BufferedReader]:
             raise problem
 
 
-def _unpacked(content: BufferedReader) -> BufferedReader | gzip.GzipFile:
-    """The file's bytes, unpacked if it is a gzip file."""
-    is_packed = content.read(len(GZIP_MARK)) == GZIP_MARK
+def _begin(packed: BufferedReader, label: str, columns: list[str]) -> tuple[BufferedReader | gzip.GzipFile, bytes]:
+    """The file's bytes, unpacked if it is a gzip file, and the first of them.
+
+    Raises:
+        SourceError: it is empty, or neither CSV nor Parquet.
+    """
+    is_packed = packed.read(len(GZIP_MARK)) == GZIP_MARK
+    packed.seek(0)
+    content = gzip.GzipFile(fileobj=packed) if is_packed else packed
+    head = content.read(HEAD_BYTES)
     content.seek(0)
-    return gzip.GzipFile(fileobj=content) if is_packed else content
+    if not head:
+        raise NoRowsError(f"{label}: the file is empty; expected CSV or Parquet with {expected(columns)}.")
+    for mark, problem in REFUSED_MARKS.items():
+        if head.startswith(mark):
+            raise SourceError(f"{label}: {problem}. Expected CSV or Parquet.")
+    return content, head
 
 
 def _sha256(content: BufferedReader) -> str:
@@ -182,7 +206,7 @@ def _csv_batches(
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    dialect = _dialect_of(head, label, dataset)
+    dialect = _dialect_of(head, label, list(dataset.source_columns), dataset.encoding)
     check_columns(dialect.header, dataset.source_columns, label)
     try:
         yield from arrow_csv.open_csv(
@@ -211,24 +235,24 @@ def _csv_batches(
         raise SourceError(f"{label}: {_explain(str(error), dialect)}") from error
 
 
-def _dialect_of(head: bytes, label: str, dataset: Dataset) -> Dialect:
-    """The delimiter under which the first line has most of the data set's columns, and how quotes are escaped.
+def _dialect_of(head: bytes, label: str, columns: list[str], encoding: str) -> Dialect:
+    """The delimiter under which the first line has most of these columns, else most cells, and how quotes are escaped.
 
     A closing quote is followed by a delimiter or the line's end, and a doubled one by a quote: a backslash and a quote
     before anything else mean that backslashes escape.
     """
     # What follows the names is left to Arrow, which reports the column that isn't in this encoding.
-    encoding = dataset.encoding.upper()
-    begin = head.decode("utf-8-sig" if encoding == "UTF-8" else encoding, errors="replace")
+    is_utf8 = codecs.lookup(encoding).name == "utf-8"
+    begin = head.decode("utf-8-sig" if is_utf8 else encoding, errors="replace").lstrip("\r\n")
     try:
         headers = {
             delimiter: next(csv.reader(io.StringIO(begin, newline=""), delimiter=delimiter), [])
             for delimiter in DELIMITERS
         }
     except csv.Error as error:
-        columns = expected(dataset.source_columns)
-        raise SourceError(f"{label}: the first line is not CSV in {encoding}; expected {columns}.") from error
-    delimiter = max(headers, key=lambda each: len(set(dataset.source_columns) & set(headers[each])))
+        problem = f"the first line is not CSV in {encoding.upper()}; expected {expected(columns)}"
+        raise SourceError(f"{label}: {problem}.") from error
+    delimiter = max(headers, key=lambda each: (len(set(columns) & set(headers[each])), len(headers[each])))
     has_backslashes = re.search(rf'\\"[^"\r\n{re.escape(delimiter)}]', begin) is not None
     return Dialect(headers[delimiter], delimiter, has_backslashes)
 

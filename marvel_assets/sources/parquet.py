@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -17,20 +18,39 @@ if TYPE_CHECKING:
 ROWS_PER_BATCH = 65_536
 
 
+def parquet_names(content: BufferedReader, label: str) -> list[str]:
+    """The names of a Parquet file's columns.
+
+    Raises:
+        SourceError: the file is broken.
+    """
+    from pyarrow import parquet
+
+    with _plain_errors(label):
+        return list(parquet.ParquetFile(content).schema_arrow.names)
+
+
 def parquet_batches(content: BufferedReader, columns: list[str], label: str) -> Iterator[pa.RecordBatch]:
     """These columns of a Parquet file as text.
 
     Raises:
         SourceError: the file is broken, lacks a column, or has one that can't be text.
     """
-    import pyarrow as pa
     from pyarrow import parquet
 
-    try:
+    with _plain_errors(label):
         file = parquet.ParquetFile(content)
         check_columns(file.schema_arrow.names, columns, label)
         for batch in file.iter_batches(ROWS_PER_BATCH, columns=columns, use_threads=False):
             yield cast_to_strings(batch, columns, label)
+
+
+@contextmanager
+def _plain_errors(label: str) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
     except (pa.ArrowException, OSError) as error:
         reason = escape_control(str(error))
         raise SourceError(f"{label}: the file begins as Parquet and can't be read as such: {reason}") from error

@@ -12,8 +12,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from marvel_assets.cli.columns import SHOWN, Column, ScaffoldError, read_columns
 from marvel_assets.datasets.base import IDENTIFIER, SOURCE_ROW, dataset_names
-from marvel_assets.datasets.columns import SHOWN, Column, ScaffoldError, read_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

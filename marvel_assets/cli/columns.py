@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marvel_assets.datasets.base import BLANKS, IDENTIFIER, PANDAS_MISSING, SOURCE_ROW, WRITTEN_AT
+from marvel_assets.datasets.base import BLANKS, IDENTIFIER, PANDAS_MISSING, SOURCE_ROW, WRITTEN_AT, Dataset, Target
 from marvel_assets.datasets.scoring import PREDICTION_COLUMNS
 from marvel_assets.datasets.statements import is_number, texts
+from marvel_assets.sources.base import SourceError
+from marvel_assets.sources.files import InputFile, names_and_encoding, read_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     import duckdb
 
@@ -61,31 +62,46 @@ class Column:
 
 
 def read_columns(file: Path) -> tuple[int, list[Column], str]:
-    """The number of rows, the profiles of the columns, and the file's encoding."""
+    """The number of rows, the profiles of the columns that have a name, and the encoding: of what a run will read.
+
+    Raises:
+        ScaffoldError: no run could read the file.
+    """
     import duckdb
 
-    encoding = "utf-8"
-    with duckdb.connect() as connection, tempfile.TemporaryDirectory() as folder:
+    label = str(file)
+    with duckdb.connect() as connection:
         try:
-            with file.open("rb") as content:
-                is_parquet = content.read(4) == b"PAR1"
-            if is_parquet:
-                relation = connection.read_parquet(str(file))
-            else:
-                encoding, path = _in_utf8(file, Path(folder))
-                relation = connection.read_csv(str(path), header=True, all_varchar=True)
-            delivered = relation.columns
-            names = safe_names(delivered)
-            cells = [
-                duckdb.ColumnExpression(old).cast("VARCHAR").alias(new)
-                for old, new in zip(delivered, names, strict=True)
-            ]
-            relation.select(*cells).to_table("delivered")
-        except (OSError, duckdb.Error) as error:
-            raise ScaffoldError(f"{file}: can't be read as CSV or Parquet: {str(error).splitlines()[0]}") from error
+            delivered, encoding = names_and_encoding(file, label)
+            names = {old: new for old, new in zip(delivered, safe_names(delivered), strict=True) if old}
+            if not names:
+                raise ScaffoldError(f"{label}: the first line must hold the names of the columns.")
+            connection.execute(f"CREATE TABLE delivered ({', '.join(f'{name} VARCHAR' for name in names.values())})")
+            for batch in read_files([InputFile(file, label)], _as_dataset(file, names, encoding)):
+                connection.register("batch", batch)
+                connection.execute(f"INSERT INTO delivered SELECT * EXCLUDE {SOURCE_ROW} FROM batch")  # noqa: S608
+                connection.unregister("batch")
+        except SourceError as error:
+            raise ScaffoldError(str(error)) from error
         [(rows,)] = connection.execute("SELECT count(*) FROM delivered").fetchall()
-        columns = [_known(connection, old, new) for old, new in zip(delivered, names, strict=True)]
+        columns = [_known(connection, old, new) for old, new in names.items()]
     return int(rows), columns, encoding
+
+
+def _as_dataset(file: Path, names: Mapping[str, str], encoding: str) -> Dataset:
+    """As much of a data set as it takes to read the file."""
+    target = Target(name="", source="", values=("", ""), labels=("", ""), answer="")
+    return Dataset(
+        package=file.stem,
+        schema_name="",
+        source_columns=names,
+        identifier="",
+        display_name="",
+        description="",
+        features=(),
+        target=target,
+        encoding=encoding,
+    )
 
 
 def _known(connection: duckdb.DuckDBPyConnection, delivered: str, name: str) -> Column:
@@ -101,18 +117,6 @@ def _known(connection: duckdb.DuckDBPyConnection, delivered: str, name: str) -> 
         f"SELECT cell FROM cells GROUP BY cell ORDER BY count(*) DESC, cell LIMIT {SHOWN}"  # noqa: S608
     ).fetchall()
     return Column(delivered, name, present, distinct, numbers, commas, tuple(str(cell) for (cell,) in commonest))
-
-
-def _in_utf8(file: Path, folder: Path) -> tuple[str, Path]:
-    """A file's encoding, and the same text as UTF-8, the only encoding that DuckDB reads without an extension."""
-    try:
-        for _ in file.open(encoding="utf-8"):
-            pass
-    except UnicodeDecodeError:
-        copy = folder / file.name
-        copy.write_text(file.read_text(encoding="cp1252", errors="replace"), encoding="utf-8")
-        return "cp1252", copy
-    return "utf-8", file
 
 
 def safe_names(delivered: Iterable[str]) -> list[str]:

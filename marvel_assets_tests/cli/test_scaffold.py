@@ -1,5 +1,6 @@
 """A table of one's own: from a file to a folder, and from the folder to a model that answers."""
 
+import gzip
 import random
 import re
 import subprocess
@@ -12,11 +13,14 @@ import pytest
 from sklearn.datasets import load_wine
 
 from marvel_assets import datasets
+from marvel_assets.cli.columns import ScaffoldError
+from marvel_assets.cli.scaffold import new_dataset
 from marvel_assets.datasets.base import load_dataset
-from marvel_assets.datasets.columns import ScaffoldError
-from marvel_assets.datasets.scaffold import new_dataset
+from marvel_assets.datasets.statements import cleaning_sql
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.sources.files import InputFile, read_files
+from marvel_assets.sources.locate import FileSource
+from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets_tests.commands import reference
 from marvel_assets_tests.graph import failure_of, run_graph, succeeded
 
@@ -53,6 +57,16 @@ def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setattr(datasets, "__path__", [*datasets.__path__, str(folder)])
     return folder
+
+
+def cleaned(file: Path, name: str, scratch: Path) -> pd.DataFrame:
+    """The file's rows as a run cleans them."""
+    dataset = load_dataset(name)
+    with DuckDBEngine(scratch=str(scratch)).session() as session:
+        session.read_source(FileSource("rows", file, dataset), "raw_characters")
+        columns = ["Id", *dataset.by_name, dataset.target.name, "reason"]
+        found = session.fetchall(f"SELECT {', '.join(columns)} FROM ({cleaning_sql(dataset)})")
+    return pd.DataFrame(found, columns=columns)
 
 
 @pytest.mark.integration
@@ -126,6 +140,58 @@ def test_numbers_whose_commonest_text_is_a_word_have_a_number_as_their_example(p
     # then
     [feature] = load_dataset("with_unknown_ages").features
     assert (feature.kind, feature.examples) == ("number", (0.0, None))
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda rows: rows.to_csv().encode(),
+        lambda rows: rows.to_csv(index=False).replace(",age,", ", age,").encode(),
+        lambda rows: b"\n\n" + rows.to_csv(index=False).encode(),
+        lambda rows: rows.to_csv(index=False, sep=";").encode("utf-8-sig"),
+        lambda rows: gzip.compress(rows.to_csv(index=False).encode()),
+        lambda rows: rows.to_parquet(index=False),
+    ],
+    ids=["an unnamed column", "a blank in a name", "blank lines first", "byte order mark", "gzip", "Parquet"],
+)
+def test_a_run_can_use_all_rows_of_the_file_that_the_folder_was_written_from(
+    encode, parent: Path, tmp_path: Path, request: pytest.FixtureRequest
+):
+    # given: names that differ in case alone, and a target that Parquet stores as double
+    rows = pd.DataFrame({"id": [f"r{n}" for n in range(40)], "age": [30, 40] * 20, "AGE": list("xy") * 20})
+    (tmp_path / "rows").write_bytes(encode(rows.assign(died=[0.0, 1.0, 0.0, 0.0] * 10)))
+    name = f"mine_{request.node.callspec.indices['encode']}"
+
+    # when
+    new_dataset(name, tmp_path / "rows", parent)
+
+    # then
+    used = cleaned(tmp_path / "rows", name, tmp_path)
+    assert list(used.columns) == ["Id", "age", "AGE_2", "died", "reason"]
+    assert (len(used), int(used["died"].sum()), set(used["reason"])) == (40, 10, {None})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is empty"),
+        ("id,x\n1,a\n".encode("utf-16"), "the file is UTF-16; save it as UTF-8"),
+        (b"PK\x03\x04", "the file is a zip archive or a spreadsheet"),
+        (b"sep=;\nid;x;died\n1;a;0\n", "Expected 2 columns, got 3"),
+        (b"My table\nid,x,died\n1,a,0\n", "Expected 1 columns, got 3"),
+        (b",,\n1,a,0\n", "the first line must hold the names of the columns"),
+        (b"id,x,x\n1,a,0\n", "column 'x' is there more than once; keep one"),
+        (b"id,x,died\n", "the file has columns and no rows"),
+    ],
+    ids=["empty", "UTF-16", "spreadsheet", "sep=", "title", "no names", "a name twice", "no rows"],
+)
+def test_a_file_that_no_run_could_read_is_refused(content: bytes, message: str, parent: Path, tmp_path: Path):
+    # given
+    (tmp_path / "rows.csv").write_bytes(content)
+
+    # then
+    with pytest.raises(ScaffoldError, match=message):
+        new_dataset("mine", tmp_path / "rows.csv", parent)
 
 
 @pytest.mark.parametrize(
