@@ -9,9 +9,11 @@ import contextlib
 import json
 import re
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from marvel_assets import datasets
 from marvel_assets.cli.columns import SHOWN, Column, ScaffoldError, read_columns
 from marvel_assets.datasets.base import IDENTIFIER, SOURCE_ROW, dataset_names
 
@@ -46,6 +48,8 @@ def new_dataset(name: str, file: Path, parent: Path, target: str | None = None, 
         )
     if name in dataset_names():
         raise ScaffoldError(f"{name!r} is there already: choose another name, or delete {parent / name} first.")
+    if find_spec(f"{datasets.__name__}.{name}"):
+        raise ScaffoldError(f"{name!r} names another part of marvel_assets.datasets: choose another name.")
     rows, columns, encoding = read_columns(file)
     row_name = _identifier(columns, rows, file) if identifier is None else _named(columns, identifier, file)
     predicted = _target(columns, row_name, target, file)

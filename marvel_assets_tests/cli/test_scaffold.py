@@ -220,6 +220,7 @@ def test_what_a_table_lacks_is_named(columns: dict, target: str | None, message:
     ("name", "message"),
     [
         *((name, "choose another name, of 1 to 61") for name in ("", "Mine", "my-table", "../mine")),
+        ("scoring", "names another part of marvel_assets.datasets"),
         ("marvel_kaggle", "is there already.*or delete .*marvel_kaggle first"),
     ],
 )
