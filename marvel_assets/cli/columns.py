@@ -22,6 +22,9 @@ OWN_COLUMNS = {IDENTIFIER, SOURCE_ROW, WRITTEN_AT, *PREDICTION_COLUMNS, "split",
 OWN_COLUMNS |= {"rejected_column", "unusable_column"}
 """Columns that the project's tables have besides the data set's."""
 
+THOUSANDS = r"[+-]?[1-9]\d{0,2}(,\d{3})+([.]\d+)?"
+"""A number with a comma between thousands, which may also be a decimal comma with three digits behind it."""
+
 NUMBERS_AT_LEAST = 0.95
 """Share of the non-missing cells that are numbers, for a column to count as numeric."""
 
@@ -42,8 +45,8 @@ class Column:
         name: letters, digits and underscores; unique, ignoring case.
         present: how many rows have a value.
         distinct: how many values there are.
-        numbers: how many values are plain decimal numbers, once a decimal comma is a point.
-        commas: how many of these have a decimal comma.
+        numbers: how many values are decimal numbers, once their commas are replaced.
+        comma: what a number's comma stands for: a point, or nothing where all separate thousands. None: there is none.
         commonest: the most frequent values, the most frequent first.
     """
 
@@ -52,7 +55,7 @@ class Column:
     present: int
     distinct: int
     numbers: int
-    commas: int
+    comma: str | None
     commonest: tuple[str, ...]
 
     @property
@@ -106,17 +109,19 @@ def _as_dataset(file: Path, names: Mapping[str, str], encoding: str) -> Dataset:
 
 def _known(connection: duckdb.DuckDBPyConnection, delivered: str, name: str) -> Column:
     connection.execute(
-        f"""CREATE OR REPLACE TEMP VIEW cells AS SELECT cell, replace(cell, ',', '.') AS plain
+        f"""CREATE OR REPLACE TEMP VIEW cells AS
+        SELECT cell, regexp_full_match(cell, '{THOUSANDS}') AS has_thousands,
+            replace(cell, ',', CASE WHEN has_thousands THEN '' ELSE '.' END) AS plain
         FROM (SELECT trim("{name}", '{BLANKS}') AS cell FROM delivered) WHERE cell NOT IN {texts(PANDAS_MISSING)}"""  # noqa: S608
     )
-    [(present, distinct, numbers, commas)] = connection.execute(
+    [(present, distinct, numbers, comma)] = connection.execute(
         f"""SELECT count(*), count(DISTINCT cell), count(*) FILTER ({is_number("plain")}),
-        count(*) FILTER ({is_number("plain")} AND cell <> plain) FROM cells"""  # noqa: S608
+        max(CASE WHEN has_thousands THEN '' ELSE '.' END) FILTER ({is_number("plain")} AND cell <> plain) FROM cells"""  # noqa: S608
     ).fetchall()
     commonest = connection.execute(
         f"SELECT cell FROM cells GROUP BY cell ORDER BY count(*) DESC, cell LIMIT {SHOWN}"  # noqa: S608
     ).fetchall()
-    return Column(delivered, name, present, distinct, numbers, commas, tuple(str(cell) for (cell,) in commonest))
+    return Column(delivered, name, present, distinct, numbers, comma, tuple(str(cell) for (cell,) in commonest))
 
 
 def safe_names(delivered: Iterable[str]) -> list[str]:

@@ -18,7 +18,7 @@ from marvel_assets.cli.columns import SHOWN, Column, ScaffoldError, read_columns
 from marvel_assets.datasets.base import IDENTIFIER, SOURCE_ROW, dataset_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,60}")
@@ -151,7 +151,7 @@ DATASET = Dataset(
 def _feature(column: Column) -> str:
     values = ", ".join(_literal(value[:40]) for value in column.commonest[:3])
     kind, ending = "number", ""
-    examples: tuple[object, ...] = (_first_number(column.commonest), None)
+    examples: tuple[object, ...] = (_first_number(column), None)
     if not column.is_number:
         kind, examples = "text", (*column.commonest, *column.commonest)[:2]
         ending = '            missing="Unknown",\n'
@@ -176,18 +176,18 @@ def _literal(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _first_number(cells: Iterable[str]) -> float:
+def _first_number(column: Column) -> float:
     """The first cell that is a number: the most common cell of a numeric column may be a word, such as 'unknown'."""
-    for cell in cells:
+    for cell in column.commonest:
         with contextlib.suppress(ValueError):
-            return float(cell.replace(",", "."))
+            return float(cell.replace(",", column.comma or ""))
     return 0.0
 
 
 def _cleaning_sql(identifier: Column, target: Column, features: Sequence[Column]) -> str:
     def rule(column: Column) -> str:
-        if column.is_number and column.commas:
-            return f"replace({column.name}, ',', '.') AS {column.name}"
+        if column.is_number and column.comma is not None:
+            return f"replace({column.name}, ',', '{column.comma}') AS {column.name}"
         return column.name
 
     selected = [SOURCE_ROW, f"{identifier.name} AS {IDENTIFIER}", *map(rule, features), target.name]

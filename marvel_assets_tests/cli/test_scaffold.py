@@ -143,6 +143,30 @@ def test_numbers_whose_commonest_text_is_a_word_have_a_number_as_their_example(p
 
 
 @pytest.mark.parametrize(
+    ("cells", "numbers"),
+    [
+        (["969", "9,652", "1,000,000", "-1,234.5"], [969.0, 9652.0, 1_000_000.0, -1234.5]),
+        (["1,850", "0,969", "2,100", "3"], [1.85, 0.969, 2.1, 3.0]),
+        (["1,234", "1,5", "2", "7,25"], [1.234, 1.5, 2.0, 7.25]),
+    ],
+    ids=["thousands", "three decimals", "decimals"],
+)
+def test_commas_that_can_all_separate_thousands_are_no_decimal_commas(
+    cells: list[str], numbers: list[float], parent: Path, tmp_path: Path, request: pytest.FixtureRequest
+):
+    # given
+    name = f"commas_{request.node.callspec.indices['cells']}"
+    pd.DataFrame({"id": list("abcd"), "x": cells, "y": list("nynn")}).to_csv(tmp_path / "rows.csv", index=False)
+
+    # when
+    new_dataset(name, tmp_path / "rows.csv", parent)
+
+    # then
+    assert sorted(cleaned(tmp_path / "rows.csv", name, tmp_path)["x"]) == sorted(numbers)
+    assert load_dataset(name).by_name["x"].examples[0] in numbers
+
+
+@pytest.mark.parametrize(
     "encode",
     [
         lambda rows: rows.to_csv().encode(),
