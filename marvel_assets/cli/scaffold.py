@@ -156,6 +156,9 @@ def _feature(column: Column) -> str:
         kind, examples = "text", (*column.commonest, *column.commonest)[:2]
         ending = '            missing="Unknown",\n'
         ending += "            has_slices=True,\n" if column.distinct <= MAX_SLICES else ""
+        if {cell.lower() for cell in column.commonest} == {"true", "false"}:
+            examples = ("True", "False")
+            ending += '            values=("True", "False", "Unknown"),\n            others="missing",\n'
     return f"""        Feature(
             name={_literal(column.name)},
             # {column.distinct:,} values, such as {values}

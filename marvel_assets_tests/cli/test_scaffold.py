@@ -142,6 +142,21 @@ def test_numbers_whose_commonest_text_is_a_word_have_a_number_as_their_example(p
     assert (feature.kind, feature.examples) == ("number", (0.0, None))
 
 
+def test_a_row_with_booleans_is_the_same_in_csv_and_parquet(parent: Path, tmp_path: Path):
+    # given: True in the CSV file, and a column of booleans in the other
+    rows = pd.DataFrame({"id": list("abcd"), "member": [True, False] * 2, "y": list("nnyn")})
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    rows.to_parquet(tmp_path / "rows.parquet")
+
+    # when
+    new_dataset("with_booleans", tmp_path / "rows.csv", parent)
+
+    # then
+    read = [cleaned(tmp_path / name, "with_booleans", tmp_path) for name in ("rows.csv", "rows.parquet")]
+    assert sorted(read[0]["member"]) == ["False", "False", "True", "True"]
+    pd.testing.assert_frame_equal(*(rows.sort_values("Id", ignore_index=True) for rows in read))
+
+
 @pytest.mark.parametrize(
     ("cells", "numbers"),
     [
