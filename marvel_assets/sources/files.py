@@ -11,6 +11,7 @@ import re
 import zlib
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from marvel_assets.sources.base import NoRowsError, SourceError, check_columns, expected, number_rows
@@ -30,7 +31,7 @@ BLOCK_BYTES = 16 << 20
 """How much of a CSV file is parsed at once; a row must fit into it. Arrow reads 32 of them ahead."""
 
 HEAD_BYTES = 1 << 20
-"""How much of a file is inspected before it is parsed; it must hold the names of the columns."""
+"""How much of a file is inspected at once before it is parsed; the first piece must hold the names of the columns."""
 
 DELIMITERS = ",;\t|"
 PARQUET_MARK = b"PAR1"
@@ -109,7 +110,7 @@ def names_and_encoding(path: Path, label: str) -> tuple[list[str], str]:
                 pass
         except UnicodeDecodeError:
             encoding = "cp1252"
-        return _dialect_of(head, label, [], encoding).header, encoding
+        return _header_of(head, label, [], encoding)[0], encoding
 
 
 def read_files(files: Iterable[InputFile], dataset: Dataset) -> Iterator[pa.RecordBatch]:
@@ -206,8 +207,9 @@ def _csv_batches(
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    dialect = _dialect_of(head, label, list(dataset.source_columns), dataset.encoding)
-    check_columns(dialect.header, dataset.source_columns, label)
+    header, delimiter = _header_of(head, label, list(dataset.source_columns), dataset.encoding)
+    check_columns(header, dataset.source_columns, label)
+    dialect = Dialect(header, delimiter, _has_backslashes(content, delimiter, dataset.encoding))
     try:
         yield from arrow_csv.open_csv(
             content,
@@ -235,12 +237,8 @@ def _csv_batches(
         raise SourceError(f"{label}: {_explain(str(error), dialect)}") from error
 
 
-def _dialect_of(head: bytes, label: str, columns: list[str], encoding: str) -> Dialect:
-    """The delimiter under which the first line has most of these columns, else most cells, and how quotes are escaped.
-
-    A closing quote is followed by a delimiter or the line's end, and a doubled one by a quote: a backslash and a quote
-    before anything else mean that backslashes escape.
-    """
+def _header_of(head: bytes, label: str, columns: list[str], encoding: str) -> tuple[list[str], str]:
+    """The first line's cells, and the delimiter under which it has most of these columns, else most cells."""
     # What follows the names is left to Arrow, which reports the column that isn't in this encoding.
     is_utf8 = codecs.lookup(encoding).name == "utf-8"
     begin = head.decode("utf-8-sig" if is_utf8 else encoding, errors="replace").lstrip("\r\n")
@@ -253,8 +251,20 @@ def _dialect_of(head: bytes, label: str, columns: list[str], encoding: str) -> D
         problem = f"the first line is not CSV in {encoding.upper()}; expected {expected(columns)}"
         raise SourceError(f"{label}: {problem}.") from error
     delimiter = max(headers, key=lambda each: (len(set(columns) & set(headers[each])), len(headers[each])))
-    has_backslashes = re.search(rf'\\"[^"\r\n{re.escape(delimiter)}]', begin) is not None
-    return Dialect(headers[delimiter], delimiter, has_backslashes)
+    return headers[delimiter], delimiter
+
+
+def _has_backslashes(content: BufferedReader | gzip.GzipFile, delimiter: str, encoding: str) -> bool:
+    """Whether backslashes escape quotes, anywhere in the file.
+
+    A closing quote is followed by a delimiter or the line's end, and a doubled one by a quote: a backslash and a quote
+    before anything else mean that backslashes escape.
+    """
+    escape = re.compile(rf'\\"[^"\r\n{re.escape(delimiter)}]')
+    pieces = codecs.iterdecode(iter(partial(content.read, HEAD_BYTES), b""), encoding, errors="replace")
+    found = any(escape.search(before[-2:] + piece) for before, piece in pairwise(chain([""], pieces)))
+    content.seek(0)
+    return found
 
 
 def _explain(problem: str, dialect: Dialect) -> str:

@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.sources.base import SourceError
-from marvel_assets.sources.files import InputFile, read_files
+from marvel_assets.sources.files import HEAD_BYTES, InputFile, read_files
 from marvel_assets_tests.conftest import SAMPLE_ROWS
 from marvel_assets_tests.kaggle import SOURCE_COLUMNS
 
@@ -233,6 +233,24 @@ def test_quotes_may_be_escaped_by_backslashes(tmp_path: Path, separator: str):
 
     # then
     assert_holds(read(tmp_path, content), frame)
+
+
+@pytest.mark.parametrize("packed", [bytes, gzip.compress], ids=["CSV", "gzip"])
+@pytest.mark.parametrize("moved", range(4))
+def test_the_first_quote_that_a_backslash_escapes_may_stand_far_below(
+    tmp_path: Path, packed: Callable[[bytes], bytes], moved: int
+):
+    # given: the backslash before, at and behind the end of the first piece that is searched
+    name = 'Wolverine (James "Logan" Howlett)'
+    first, second = as_csv(characters(Name=["x", name]), quoting=1).replace(b'""', b'\\"').split(b'"x"')
+    padding = HEAD_BYTES - len(first) - second.index(b"\\") - 5 + moved
+    content = first + b'"' + b"x" * padding + b'"' + second
+
+    # when
+    rows = read(tmp_path, packed(content))
+
+    # then
+    assert list(rows["Name"]) == ["x" * padding, name]
 
 
 def test_rows_are_numbered_through_all_batches(tmp_path: Path):
