@@ -6,15 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from marvel_assets.datasets.base import SOURCE_ROW
-from marvel_assets.datasets.statements import text
+from marvel_assets.datasets.statements import text, used_columns
 
 if TYPE_CHECKING:
     from marvel_assets.datasets.base import Dataset
 
 
 def columns_to_score(dataset: Dataset) -> Dataset:
-    """The data set with only the columns that a file to be scored must have: id, name, and what the features need."""
-    needed = {dataset.identifier, dataset.display_name, *(feature.source for feature in dataset.features)}
+    """The data set with only the columns that a file to be scored must have: id, name, and what the rules use."""
+    needed = {dataset.identifier, dataset.display_name, *used_columns(dataset)} - {dataset.target.source}
     columns = {delivered: stored for delivered, stored in dataset.source_columns.items() if stored in needed}
     return replace(dataset, source_columns=columns)
 

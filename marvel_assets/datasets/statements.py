@@ -58,8 +58,7 @@ FROM decided"""  # noqa: S608
 
 def _ruled(dataset: Dataset) -> str:
     """The beginning of a statement: ``ruled`` is ``raw_characters`` after the data set's rules."""
-    rules = rules_sql(dataset)
-    used = [stored for stored in dataset.source_columns.values() if re.search(rf"\b{stored}\b", rules)]
+    used = used_columns(dataset)
     return f"""
 WITH trimmed AS (
     SELECT {SOURCE_ROW}, {", ".join(_trimmed(stored, dataset) for stored in used)} FROM raw_characters
@@ -68,13 +67,19 @@ cells AS (
     SELECT {SOURCE_ROW}, {", ".join(_cell(stored, dataset) for stored in used)} FROM trimmed
 ),
 ruled AS (
-{rules}
+{rules_sql(dataset)}
 )"""  # noqa: S608
 
 
 def cleaning_version(dataset: Dataset) -> str:
     """A hash of everything that decides the cleaned tables; comments and layout don't count."""
     return sql_version(cleaning_sql(dataset), split_sql(dataset, "train"), rejected_sql(dataset))
+
+
+def used_columns(dataset: Dataset) -> list[str]:
+    """The stored columns that the data set's rules name."""
+    rules = rules_sql(dataset)
+    return [stored for stored in dataset.source_columns.values() if re.search(rf"\b{stored}\b", rules)]
 
 
 def rules_sql(dataset: Dataset) -> str:
