@@ -26,7 +26,8 @@ def cleaning_sql(dataset: Dataset) -> str:
     """
     target = dataset.target
     digested = ", ".join(
-        name if dataset.by_name[name].missing is not None else f"coalesce({name}, {ABSENT})" for name in dataset.by_name
+        name if feature.missing is not None else f"coalesce(CAST({name} AS STRING), {ABSENT})"
+        for name, feature in dataset.by_name.items()
     )
     return f"""{_ruled(dataset)},
 spelled AS (
@@ -116,7 +117,12 @@ def _spelled_feature(feature: Feature, dataset: Dataset) -> str:
     if feature.kind == "number":
         cell = _number_text(name)
         expression = f"CASE WHEN {is_number(cell)} THEN {cell} END"
-    elif feature.kind == "text":
+    elif feature.kind == "flag":
+        # By way of a double, since engines differ on '1.0'.
+        expression = f"try_cast(try_cast({name} AS DOUBLE) AS INTEGER)"
+        if feature.missing is not None:
+            expression = f"coalesce({expression}, {feature.missing})"
+    else:
         if feature.others is not None:
             expression = _spelled(name, dataset.spellings[name])
         if feature.others == "missing":
