@@ -139,8 +139,10 @@ def _spelled(name: str, spellings: dict[str, str]) -> str:
 
 
 def is_number(cell: str) -> str:
-    """A plain decimal number, and short enough for a double: casts alone differ (1_000, 1e400, a line break)."""
-    return f"length({cell}) <= 300 AND regexp_extract({cell}, '^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)$', 0) = {cell}"
+    """A decimal number, plain or as 5e-05, within a double's range: casts alone differ (1_000, 1e400, a line break)."""
+    exponent = "[0-9]([.][0-9]+)?[eE][+-]?[0-9][0-9]?"
+    number = f"^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+|{exponent})$"
+    return f"length({cell}) <= 300 AND regexp_extract({cell}, '{number}', 0) = {cell}"
 
 
 def _typed(feature: Feature) -> str:

@@ -1,5 +1,6 @@
 """Every rule of the cleaning, on DuckDB, against the same rules written once more in Python."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,9 +80,25 @@ def test_the_list_of_missing_texts_is_that_of_pandas():
 
 NUMBERS = (
     *("1.85", "304.8", "2", "+1.5", "-1.5", ".5", "5.", "-.5", "0", "007", "9" * 300, " 1.85", "1.85 \t", "\n1.85"),
-    *("1.85\r\n", "1.85\u00a0", "\u202f1.85"),
+    *("1.85\r\n", "1.85\u00a0", "\u202f1.85", "5e-05", "-1.25E+16", "1e3", "9.9e99", "1e-99"),
     # none of these is a plain decimal number
-    *("1_000", "1e3", "1e400", "inf", "Infinity", "0x1f", "1,85", "1,000.5", "1.85\x00", "1.8\n5", "1.85\n1.90"),
+    *(
+        "1_000",
+        "12e3",
+        ".5e3",
+        "1e",
+        "1e1.5",
+        "1e100",
+        "1e400",
+        "inf",
+        "Infinity",
+        "0x1f",
+        "1,85",
+        "1,000.5",
+        "1.85\x00",
+        "1.8\n5",
+        "1.85\n1.90",
+    ),
     *("1.85 m", "1.8.5", "++1", "+-1", "1-", ".", "+", "-.", "½", "true", "9" * 400),
     *("\u0663", "\u0661\u066b\u0668\u0665", "\uff11"),
 )
@@ -291,9 +308,11 @@ def named(cell: str | None, *values: str) -> str | None:
 
 
 def measure(cell: str | None) -> float | None:
-    """The number that a cell of ASCII digits, at most one point and at most one sign means."""
+    """The number that a cell of ASCII digits, at most one point, one sign and one short exponent means."""
     if present(cell) is None:
         return None
+    if re.fullmatch(r"[+-]?\d(\.\d+)?[eE][+-]?\d{1,2}", cell, re.ASCII):
+        return float(cell)
     whole, _, fraction = (cell[1:] if cell[0] in "+-" else cell).partition(".")
     digits = whole + fraction
     return float(cell) if digits.isascii() and digits.isdecimal() and len(cell) <= MAX_DIGITS else None

@@ -50,6 +50,7 @@ GOOD = {
     "Creators": "Nobody",
 }
 NUMBERS = ["1_000", "1e400", "1.5\n", " 1.5", "1.5\u00a0\t", "+.5", "5.", "-0", "½", "٣", "0x1F", "1,5", "9" * 400]
+NUMBERS += ["5e-05", "1.25E+16", "9.9e99", "1e-99", "1e100"]
 TEXTS = ['a "quoted" one', "a, comma", "two\nlines", "\x1f\x01", "🦸 emoji", "e\u0301 combined", "'; DROP", "\\n", "%_"]
 SPELLINGS = ["PUBLIC", "\u00a0Male\u202f", "\tfemale", "unknown\r\n", "WIDOW ", "Un\u212anown", "PublİC", "FALSE", " 0"]
 BLANKS_ALONE = [" ", "\u00a0\u2007", "\x0b", "\u2003"]
