@@ -40,13 +40,17 @@ def check_fits_in_memory(table: str, rows: int, columns: int) -> None:
 
 
 def available_bytes() -> int:
-    """Memory that this process can still use: the smaller of what the machine and its container have free."""
+    """Memory that this process can still use: the smaller of what the machine and its container have free.
+
+    A container counts the cache of files as used, which the system gives up when memory is needed.
+    """
     import psutil
 
     free = int(psutil.virtual_memory().available)
     limit, used = CGROUP / "memory.max", CGROUP / "memory.current"
     if limit.exists() and (allowed := limit.read_text().strip()).isdigit():
-        free = min(free, int(allowed) - int(used.read_text()))
+        cached = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())["inactive_file"]
+        free = min(free, int(allowed) - int(used.read_text()) + int(cached))
     return max(free, 0)
 
 

@@ -24,12 +24,16 @@ def test_rows_that_do_not_fit_are_refused_with_the_share_that_would(allow_memory
         check_fits_in_memory("c.s.t", rows=1_000_000, columns=10)
 
 
-@pytest.mark.parametrize(("limit", "expected"), [("5000", 2000), ("max", None)])
+@pytest.mark.parametrize(
+    ("limit", "cached", "expected"),
+    [("5000", 0, 2000), ("5000", 800, 2800), ("max", 0, None)],
+    ids=["a limit", "used in part by the cache of files", "no limit"],
+)
 def test_a_container_that_allows_less_than_the_machine_has_counts(
-    allow_memory: Callable[..., None], limit: str, expected: int | None
+    allow_memory: Callable[..., None], limit: str, cached: int, expected: int | None
 ):
     # given
-    allow_memory(limit, used=3000)
+    allow_memory(limit, used=3000, cached=cached)
 
     # then
     assert available_bytes() == expected if expected else available_bytes() > 10_000_000
