@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
-from urllib3.exceptions import HTTPError, LocationParseError
+from urllib3.exceptions import HTTPError, LocationParseError, ProtocolError
 
 from marvel_assets.sources.base import SourceError
 from marvel_assets.utils.errors import root_cause
@@ -108,6 +108,7 @@ def _plain_errors(problem: str) -> Iterator[None]:
 
 def _plain_reason(error: BaseException) -> str:
     """The innermost error, which does not quote the URL as those around it do."""
+    broke_off = isinstance(error, ProtocolError)
     error = root_cause(error)
     if isinstance(error, _RefusedError | requests.TooManyRedirects):
         return str(error).rstrip(".")
@@ -115,6 +116,8 @@ def _plain_reason(error: BaseException) -> str:
         return "no answer in time"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    if broke_off:
+        return "the connection broke off"
     if isinstance(error, requests.RequestException | LocationParseError | ValueError):
         return "the address can't be parsed"
     return f"{type(error).__name__} {error}"

@@ -142,6 +142,23 @@ def test_a_server_that_sends_a_byte_now_and_then_is_given_up(tmp_path: Path):
     assert "it took more than 1 seconds" in message
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(headers={"Content-Length": "9"}, body=b"x"),
+        Answer(headers={"Transfer-Encoding": "chunked"}, body=b"9\r\nx"),
+        Answer(headers={"Transfer-Encoding": "chunked"}, body=b"1\r\nx\r\n"),
+    ],
+    ids=["of an announced size", "within a chunk", "between chunks"],
+)
+def test_a_download_that_breaks_off_is_reported_as_such(servers: ExitStack, tmp_path: Path, answer: Answer):
+    # given
+    served = servers.enter_context(serving(lambda _: answer))
+
+    # then
+    assert "x.csv: can't be downloaded: the connection broke off" in refusal(f"{served.url}/x.csv", tmp_path)
+
+
 def test_a_disk_that_is_full_is_reported_with_the_url(servers: ExitStack, tmp_path: Path):
     # given: a device that is full
     (tmp_path / "download").symlink_to("/dev/full")
