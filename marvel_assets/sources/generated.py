@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.files import InputFile, read_files
+from marvel_assets.utils.code_versions import code_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from types import ModuleType
 
     import pyarrow as pa
@@ -41,10 +42,9 @@ class GeneratedSource:
 
     @property
     def digest(self) -> str:
-        """Of size, seed and the code in the data set's folder: together they decide every byte."""
-        folder = Path(str(self._generator().__file__)).parent
-        code = b"".join(file.read_bytes() for file in sorted(folder.glob("*.py")))
-        return "generated:" + hashlib.sha256(f"{self.rows},{self.seed},".encode() + code).hexdigest()
+        """Of size, seed and the code that the generator runs: together they decide every byte."""
+        code = code_version(self._generator().__name__)
+        return "generated:" + hashlib.sha256(f"{self.rows},{self.seed},{code}".encode()).hexdigest()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Generate the rows, and read them like those of any other file."""
@@ -53,9 +53,12 @@ class GeneratedSource:
         return read_files([InputFile(path, self.label)], self.dataset)
 
     def _generator(self) -> ModuleType:
+        module = f"{self.dataset.package}.generator"
         try:
-            return import_module(f"{self.dataset.package}.generator")
+            return import_module(module)
         except ModuleNotFoundError as error:
+            if error.name != module:
+                raise
             raise SourceError(
                 f"The data set {self.dataset.name} has no generator: set MARVEL_SOURCE to a file or address with "
                 f"{len(self.dataset.source_columns)} columns, from {next(iter(self.dataset.source_columns))} on."
