@@ -84,9 +84,9 @@ def used_columns(dataset: Dataset) -> list[str]:
 
 
 def rules_sql(dataset: Dataset) -> str:
-    """The data set's ``cleaning.sql`` without its comments."""
+    """The data set's ``cleaning.sql`` without its comments and a last semicolon."""
     content = files(dataset.package).joinpath("cleaning.sql").read_text(encoding="utf-8")
-    return "\n".join(line for line in content.splitlines() if not line.lstrip().startswith("--")).strip()
+    return "\n".join(line for line in content.splitlines() if not line.lstrip().startswith("--")).strip("; \t\n")
 
 
 def text(value: str) -> str:

@@ -52,3 +52,12 @@ def test_a_plain_column_of_zeros_and_ones_can_be_a_flag(folder: Path, missing: i
 
     # then
     assert rows["card"].astype("Int64").tolist() == [pd.NA if flag is None else flag for flag in flags]
+
+
+@pytest.mark.parametrize("ending", [";", "\n;\n-- The end.\n"])
+def test_the_rules_may_end_with_a_semicolon(folder: Path, ending: str):
+    # when
+    rows = cleaned(folder, ["1"], rules=RULES + ending)
+
+    # then
+    assert rows["card"].tolist() == [1]
