@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import duckdb
 
 OWN_COLUMNS = {IDENTIFIER, SOURCE_ROW, WRITTEN_AT, *PREDICTION_COLUMNS, "split", "reason", "row_digest", "first_row"}
-OWN_COLUMNS |= {"rejected_column", "unusable_column"}
-"""Columns that the project's tables have besides the data set's."""
+OWN_COLUMNS |= {"rejected_column", "unusable_column", "name", "why"}
+"""Columns that the project's tables and the answers of ``marvel score`` have besides the data set's."""
 
 THOUSANDS = r"[+-]?[1-9]\d{0,2}(,\d{3})+([.]\d+)?"
 """A number with a comma between thousands, which may also be a decimal comma with three digits behind it."""
@@ -127,8 +127,8 @@ def _known(connection: duckdb.DuckDBPyConnection, delivered: str, name: str) -> 
 def safe_names(delivered: Iterable[str]) -> list[str]:
     """Names that SQL, Delta and LightGBM take unquoted: one for each column, none twice.
 
-    >>> safe_names(["Height (m)", "select", "Größe", "größe", "Id", ""])
-    ['Height_m', 'select_', 'Gr_e', 'gr_e_2', 'Id_', 'column_6']
+    >>> safe_names(["Height (m)", "select", "Größe", "größe", "Id", "why", ""])
+    ['Height_m', 'select_', 'Gr_e', 'gr_e_2', 'Id_', 'why_', 'column_7']
     """
     import duckdb
 
