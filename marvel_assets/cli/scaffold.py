@@ -89,6 +89,8 @@ def _target(columns: Sequence[Column], identifier: Column, named: str | None, fi
             raise ScaffoldError(f"{file}: no column has exactly two values; a binary classifier needs one.")
         return binary[-1]
     chosen = _named(columns, named, file)
+    if chosen is identifier:
+        raise ScaffoldError(f"{file}: column {named!r} names the rows; choose another target, or another --identifier.")
     if chosen.distinct != 2:  # noqa: PLR2004
         values = [*chosen.commonest, *(["…"] if chosen.distinct > SHOWN else [])]
         raise ScaffoldError(

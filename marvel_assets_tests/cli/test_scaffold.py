@@ -238,11 +238,12 @@ def test_a_file_that_no_run_could_read_is_refused(content: bytes, message: str, 
     [
         ({"id": [1, 2, 3, 4], "kind": list("abca"), "x": [1, 2, 1, 2]}, "kind", "column 'kind' has 3 values (a, b, c"),
         ({"id": [1, 2, 3, 4], "kind": list("abca")}, "species", "there is no column 'species'; it has id, kind"),
+        ({"id": [1, 2], "kind": list("ab"), "x": [1, 2]}, "id", "column 'id' names the rows; choose another target"),
         ({"id": [1, 2, 3, 4], "kind": list("abca")}, None, "no column has exactly two values"),
         ({"id": [1, 2, 2, 4], "kind": list("abba")}, None, "'id' has 3 values: --identifier id takes it"),
         ({"id": [1, 2, 3, 4], "kind": list("abba")}, None, "besides 'id' and 'kind' no column is usable"),
     ],
-    ids=["three classes", "no such target", "no target", "no identifier", "no features"],
+    ids=["three classes", "no such target", "the id as target", "no target", "no identifier", "no features"],
 )
 def test_what_a_table_lacks_is_named(columns: dict, target: str | None, message: str, parent: Path, tmp_path: Path):
     # given
