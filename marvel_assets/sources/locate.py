@@ -143,7 +143,7 @@ def path_of(setting: str) -> Path:
             f"{redact_url(setting)}: sources are read from a file, http://, https://, kaggle:<owner>/<dataset>, "
             "'generated', a folder of files or the folder of a Delta table."
         )
-    path = Path(setting).expanduser()
+    path = Path(os.path.expanduser(setting))  # noqa: PTH111 - keeps the ~ of a user who isn't there
     try:
         if path.is_file() or path.is_dir():
             return path

@@ -52,14 +52,17 @@ def test_a_url_is_downloaded_and_keeps_its_address_as_its_label(tmp_path: Path):
     assert source.path.read_bytes() == CONTENT
 
 
-def test_a_missing_path_is_reported_with_where_it_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("name", ["absent.csv", "~nobody-here/x.csv"])
+def test_a_missing_path_is_reported_with_where_it_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
     # given
     monkeypatch.chdir(tmp_path)
-    message = f"absent.csv: no such file or folder (looked for {tmp_path}/absent.csv)"
+    message = f"{name}: no such file or folder (looked for {tmp_path}/{name})"
 
     # then
     with pytest.raises(SourceError, match=re.escape(message)):
-        located("absent.csv", tmp_path)
+        located(name, tmp_path)
 
 
 def rows_of(source: Source) -> pd.DataFrame:
