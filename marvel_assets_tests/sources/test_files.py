@@ -4,6 +4,7 @@ import gzip
 import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -189,6 +190,18 @@ def test_the_column_that_is_latin_1_is_named(tmp_path: Path, rows_before: int):
 def test_what_can_not_be_read_is_refused_with_what_to_do(tmp_path: Path, content: bytes, problem: str):
     # then
     assert problem in refusal(tmp_path, content)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "UTF8", "utf_8"])
+def test_the_byte_order_mark_is_no_part_of_a_name_whatever_the_encoding_is_called(tmp_path: Path, encoding: str):
+    # given
+    (tmp_path / "source").write_bytes(b"\xef\xbb\xbf" + as_csv(characters()))
+
+    # when
+    batches = read_files([InputFile(tmp_path / "source", LABEL)], replace(DATASET, encoding=encoding))
+
+    # then
+    assert_holds(pa.Table.from_batches(batches).to_pandas(), characters())
 
 
 def test_csv_packed_by_gzip_is_read(tmp_path: Path):
