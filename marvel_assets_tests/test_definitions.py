@@ -93,9 +93,9 @@ def test_tables_have_columns_lineage_place_and_code_on_their_pages():
 
 
 def test_every_column_is_described():
-    assert tuple(descriptions.character_columns(DATASET)) == CHARACTER_COLUMNS
-    assert tuple(descriptions.rejected_columns(DATASET)) == REJECTED_COLUMNS
-    assert tuple(descriptions.prediction_columns(DATASET)) == PREDICTION_COLUMNS
+    assert tuple(descriptions.table_columns(DATASET, "train_set")) == CHARACTER_COLUMNS
+    assert tuple(descriptions.table_columns(DATASET, "rejected_characters")) == REJECTED_COLUMNS
+    assert tuple(descriptions.table_columns(DATASET, "survival_predictions")) == PREDICTION_COLUMNS
 
 
 def test_checks_that_guard_what_is_downstream_are_blocking():

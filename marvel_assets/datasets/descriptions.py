@@ -29,47 +29,32 @@ TABLES = {
 }
 
 
-def raw_columns(dataset: Dataset) -> dict[str, str]:
-    """The columns of ``raw_characters``, and what they mean."""
-    delivered = {stored: f"{name}, as delivered." for name, stored in dataset.source_columns.items()}
-    return {SOURCE_ROW: "The row's place in the source, from 1.", **delivered}
-
-
-def character_columns(dataset: Dataset) -> dict[str, str]:
-    """The columns of ``train_set`` and ``test_set``, and what they mean."""
-    zero, one = dataset.target.labels
-    return {**_identified(dataset), dataset.target.name: f"1 {one}, 0 {zero}.", **WRITTEN}
-
-
-def rejected_columns(dataset: Dataset) -> dict[str, str]:
-    """The columns of ``rejected_characters``, and what they mean."""
-    return {
-        **raw_columns(dataset),
-        "rejected_column": "The column that the row failed on; the first in the order of the rules.",
-        "reason": "What was found there, and what was expected.",
-        **WRITTEN,
-    }
-
-
-def prediction_columns(dataset: Dataset) -> dict[str, str]:
-    """The columns of ``survival_predictions``, and what they mean."""
-    return {
-        **_identified(dataset),
-        **PREDICTION_COLUMNS,
-        "display_name": f"{dataset.delivered_names[dataset.display_name]}, as delivered.",
-        "prediction": " or ".join(reversed(dataset.target.labels)) + ".",
-        "probability": f"The model's probability of {dataset.target.labels[1]}.",
-    }
-
-
 def table_columns(dataset: Dataset, asset: str) -> dict[str, str]:
     """The columns of an asset that is a table, and what they mean."""
-    described = {
-        "raw_characters": raw_columns,
-        "rejected_characters": rejected_columns,
-        "survival_predictions": prediction_columns,
-    }
-    return described.get(asset, character_columns)(dataset)
+    zero, one = dataset.target.labels
+    delivered = {stored: f"{name}, as delivered." for name, stored in dataset.source_columns.items()}
+    raw = {SOURCE_ROW: "The row's place in the source, from 1.", **delivered}
+    identified = {IDENTIFIER: f"{dataset.delivered_names[dataset.identifier]} of the source; unique."}
+    identified |= {feature.name: feature.description for feature in dataset.features}
+    match asset:
+        case "raw_characters":
+            return raw
+        case "rejected_characters":
+            return {
+                **raw,
+                "rejected_column": "The column that the row failed on; the first in the order of the rules.",
+                "reason": "What was found there, and what was expected.",
+                **WRITTEN,
+            }
+        case "survival_predictions":
+            return {
+                **identified,
+                **PREDICTION_COLUMNS,
+                "display_name": delivered[dataset.display_name],
+                "prediction": f"{one} or {zero}.",
+                "probability": f"The model's probability of {one}.",
+            }
+    return {**identified, dataset.target.name: f"1 {one}, 0 {zero}.", **WRITTEN}
 
 
 def column_types(dataset: Dataset) -> dict[str, str]:
@@ -83,8 +68,3 @@ def lineage(dataset: Dataset) -> dict[str, list[str]]:
     """For each cleaned column, the columns of ``raw_characters`` that it comes from."""
     sources = {feature.name: [feature.source] for feature in dataset.features}
     return {IDENTIFIER: [dataset.identifier], **sources, dataset.target.name: [dataset.target.source]}
-
-
-def _identified(dataset: Dataset) -> dict[str, str]:
-    named = f"{dataset.delivered_names[dataset.identifier]} of the source; unique."
-    return {IDENTIFIER: named, **{feature.name: feature.description for feature in dataset.features}}

@@ -40,7 +40,7 @@ from marvel_assets.tracking.mlflow_resource import MlflowTracking
 PREDICTIONS = "survival_predictions"
 BOTH_ANSWERS = "gives_both_answers"
 DATASET = configured_dataset()
-COLUMN_SCHEMA = column_schema(descriptions.prediction_columns(DATASET), descriptions.column_types(DATASET))
+COLUMN_SCHEMA = column_schema(descriptions.table_columns(DATASET, PREDICTIONS), descriptions.column_types(DATASET))
 
 
 @dg.asset(

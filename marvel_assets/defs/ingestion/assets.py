@@ -94,7 +94,11 @@ class RawCharactersConfig(dg.Config):
     io_manager_key="references",
     pool=POOL,
     deps=[characters_source],
-    metadata={"dagster/column_schema": column_schema(descriptions.raw_columns(DATASET), descriptions.TYPES)},
+    metadata={
+        "dagster/column_schema": column_schema(
+            descriptions.table_columns(DATASET, "raw_characters"), descriptions.TYPES
+        )
+    },
 )
 def raw_characters(
     context: dg.AssetExecutionContext,
@@ -156,7 +160,7 @@ def _cleaned_table(name: str, schema: dg.TableSchema, lineage: dg.TableColumnLin
     ).with_io_manager_key("references")
 
 
-CHARACTER_COLUMNS = descriptions.character_columns(DATASET)
+CHARACTER_COLUMNS = descriptions.table_columns(DATASET, "train_set")
 CHARACTER_SCHEMA = column_schema(CHARACTER_COLUMNS, descriptions.column_types(DATASET))
 CHARACTER_LINEAGE = column_lineage(CHARACTER_COLUMNS, descriptions.lineage(DATASET), raw_characters.key)
 
@@ -168,7 +172,7 @@ CHARACTER_LINEAGE = column_lineage(CHARACTER_COLUMNS, descriptions.lineage(DATAS
         _cleaned_table("test_set", CHARACTER_SCHEMA, CHARACTER_LINEAGE),
         _cleaned_table(
             "rejected_characters",
-            column_schema(descriptions.rejected_columns(DATASET), descriptions.TYPES),
+            column_schema(descriptions.table_columns(DATASET, "rejected_characters"), descriptions.TYPES),
             column_lineage(DATASET.source_columns.values(), {}, raw_characters.key),
         ),
     ],
