@@ -89,6 +89,8 @@ def promote_pair(
     reuses the copies.
     """
     environment = config.to or _next_environment(project.config.environment)
+    if environment == project.config.environment:
+        raise _failure(f"{environment} is this run's own environment; promote to another one, or start the job approve.")
     target = ProjectConfig.from_yaml(project.config_path, environment, project.dataset)
     pairs, target_pairs = unity_catalog.pairs(project.config), unity_catalog.pairs(target)
     pair = pairs.for_basic_version(config.basic_version) if config.basic_version else pairs.current()
@@ -100,8 +102,8 @@ def promote_pair(
         tags = {**kept, PROMOTED_FROM: f"{version.name}/{version.version}", PROMOTED_BY: context.run_id}
         copies.append(unity_catalog.registry().register(name, version.model_id, tags, version.description))
     target_pairs.set_aliases(ModelPair(*copies), target_pairs.champion_model_id(), decision={})
-    for copy in copies:
-        context.log.info(f"{copy.name} version {copy.version} is {ALIAS}, from {copy.tags[PROMOTED_FROM]}")
+    for version, copy in zip((pair.basic, pair.custom), copies, strict=True):
+        context.log.info(f"{copy.name} version {copy.version} is {ALIAS}, from {version.name}/{version.version}")
     context.add_output_metadata({copy.name: copy.version for copy in copies})
 
 

@@ -73,6 +73,23 @@ def test_the_pair_goes_from_one_environment_to_the_next(unity_catalog: UnityCata
     assert copy.tags["promoted_from"] == f"{ACC}.{BASIC}/1"
 
 
+def test_a_model_that_the_target_has_registered_by_its_own_run_is_promoted(
+    unity_catalog: UnityCatalog, small_project: Path
+):
+    # given: versions without the tags of a promotion
+    registry = unity_catalog.registry()
+    for model in (BASIC, CUSTOM):
+        version = registry.get_version(f"{DEV}.{model}", 1)
+        registry.register(f"{ACC}.{model}", version.model_id, version.tags, "")
+
+    # when
+    result = run(unity_catalog, small_project)
+
+    # then
+    assert result.success
+    assert served(registry, ACC) == served(registry, DEV)
+
+
 def test_another_data_set_goes_to_its_own_schema(unity_catalog: UnityCatalog, small_project: Path):
     # given: dev serves a pair of the data set that a variable chooses
     registry = unity_catalog.registry()
@@ -111,12 +128,13 @@ def test_the_copy_keeps_what_a_version_is_and_not_what_happened_to_it_in_its_own
 @pytest.mark.parametrize(
     ("environment", "settings", "message"),
     [
+        ("dev", {"to": "dev"}, "dev is this run's own environment; promote to another one"),
         ("prd", {}, "prd is the last environment; there is nowhere to promote to"),
         ("acc", {}, f"{ACC}.{CUSTOM} has no version under latest-model; materialise custom_model_version first"),
         ("dev", {"basic_version": 9}, f"{DEV}.{BASIC} has no version 9"),
     ],
 )
 def test_what_can_not_be_promoted_is_reported(
-    unity_catalog: UnityCatalog, small_project: Path, environment: str, settings: dict[str, int], message: str
+    unity_catalog: UnityCatalog, small_project: Path, environment: str, settings: dict[str, Any], message: str
 ):
     assert message in failure_of(run(unity_catalog, small_project, environment, **settings))
