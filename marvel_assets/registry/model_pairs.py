@@ -6,7 +6,8 @@ the moves, the custom alias still determines the pair that is served.
 
 A killed run must not look like a person who moved the alias in MLflow's pages. ``set_aliases`` tags the version before
 it moves the alias, and points a second alias, ``last-promoted``, at it afterwards; a person does neither.
-``reconcile_aliases`` completes the former, and treats the latter as a rollback.
+``reconcile_aliases`` completes the former, and treats the latter as a rollback. A rollback that was killed is completed
+in the same way as a person's move.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ REPLACED_VERSION = "replaces"
 """Tag of a custom version: the version that it replaced, to which ``rollback`` returns."""
 
 SERVING_STATUS = "serving_status"
-"""Tag of a custom version: PROMOTING before the alias is moved to it, PROMOTED when both aliases have moved."""
+"""Tag of a custom version: PROMOTING or RESTORING (a rollback) before the alias is moved to it, then PROMOTED."""
 
-PROMOTING, PROMOTED = "promoting", "promoted"
+PROMOTING, RESTORING, PROMOTED = "promoting", "restoring", "promoted"
 
 ROLLBACK_REASON = "rollback_reason"
 """Tag of both versions of a pair that a person took out of service. No run restores it; the job approve does."""
@@ -160,7 +161,7 @@ class ModelPairs:
                 if decision is None:
                     self._check_not_rolled_back(pair)
                 replaced = current if current and current.tags.get(BASIC_MODEL_ID) != pair.basic.model_id else None
-                intent = {SERVING_STATUS: PROMOTING}
+                intent = {SERVING_STATUS: RESTORING if rollback_reason else PROMOTING}
                 if replaced and not rollback_reason:
                     intent[REPLACED_VERSION] = str(replaced.version)
                 self._registry.set_tags(self.custom_name, pair.custom.version, intent)

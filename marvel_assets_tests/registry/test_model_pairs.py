@@ -152,6 +152,25 @@ def test_what_was_rolled_back_comes_back_by_a_persons_decision_alone(
     assert notes(registry, pairs) == [""] * 4
 
 
+def test_a_rollback_that_failed_after_the_first_move_is_completed_and_not_undone(
+    registry: ModelRegistry, pairs: ModelPairs, served: Two, embedded: Backend
+):
+    # given: the pair that is left can't be noted
+    embedded.set_status(pairs.basic_name, 2, "FAILED_REGISTRATION")
+    with pytest.raises(RegistryError, match="version 2 of .* which is FAILED_REGISTRATION"):
+        pairs.set_aliases(served[0], served[1].basic.model_id, {}, "it calls Uatu dead")
+    embedded.set_status(pairs.basic_name, 2, "READY")
+    assert aliases(registry, pairs) == (2, 1)
+
+    # when
+    pairs.reconcile_aliases()
+
+    # then
+    assert aliases(registry, pairs) == (1, 1)
+    with pytest.raises(StalePairError, match="version 2 was rolled back: somebody moved"):
+        pairs.set_aliases(served[1], served[0].basic.model_id)
+
+
 @pytest.mark.parametrize("moved", [("custom",), ("custom", "basic")], ids=["the custom alias", "both aliases"])
 def test_an_alias_that_a_person_moved_back_is_a_rollback(
     registry: ModelRegistry, pairs: ModelPairs, served: Two, moved: tuple[str, ...]
