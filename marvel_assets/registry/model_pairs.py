@@ -37,7 +37,7 @@ BASIC_MODEL_ID = "basic_model_id"
 """Tag of a custom version: the logged model that it wraps."""
 
 REPLACED_VERSION = "replaces"
-"""Tag of a custom version: the version that it replaced, to which ``rollback`` returns."""
+"""Tag of a custom version: the last version of another basic model before it, to which ``rollback`` returns."""
 
 SERVING_STATUS = "serving_status"
 """Tag of a custom version: PROMOTING or RESTORING (a rollback) before the alias is moved to it, then PROMOTED."""
@@ -164,6 +164,8 @@ class ModelPairs:
                 intent = {SERVING_STATUS: RESTORING if rollback_reason else PROMOTING}
                 if replaced and not rollback_reason:
                     intent[REPLACED_VERSION] = str(replaced.version)
+                elif current and not replaced and REPLACED_VERSION in current.tags:  # a new wrapper of the same model
+                    intent[REPLACED_VERSION] = current.tags[REPLACED_VERSION]
                 self._registry.set_tags(self.custom_name, pair.custom.version, intent)
                 self._registry.set_alias(self.custom_name, ALIAS, pair.custom.version)
                 if replaced and rollback_reason:

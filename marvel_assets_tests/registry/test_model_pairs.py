@@ -137,6 +137,22 @@ def test_what_a_pair_replaced_is_found_again(pairs: ModelPairs, served: Two):
         pairs.previous(earlier)
 
 
+def test_a_new_wrapper_has_replaced_what_the_wrapper_before_it_had_replaced(
+    registry: ModelRegistry, pairs: ModelPairs, served: Two, embedded: Backend
+):
+    # given
+    basic = served[1].basic
+    custom = registry.register(
+        pairs.custom_name, embedded.models[0].model_id, {BASIC_MODEL_ID: basic.model_id}, "custom"
+    )
+
+    # when
+    pairs.set_aliases(ModelPair(basic, custom), basic.model_id)
+
+    # then
+    assert pairs.previous(pairs.current()).basic.version == 1
+
+
 def test_what_was_rolled_back_comes_back_by_a_persons_decision_alone(
     registry: ModelRegistry, pairs: ModelPairs, served: Two
 ):
