@@ -96,7 +96,7 @@ class ModelPairs:
         return _wrapped_by(self._registry.get_version_by_alias(self.custom_name, ALIAS))
 
     def for_basic_version(self, version: int) -> ModelPair:
-        """The newest pair of a basic version, by its number.
+        """The newest pair of a basic version, by its number; without a wrapper that was itself rolled back, if possible.
 
         Raises:
             RegistryError: there is no such version, or no READY version wraps it.
@@ -104,13 +104,16 @@ class ModelPairs:
         basic = self._registry.get_version(self.basic_name, version)
         if basic is None:
             raise RegistryError(f"{self.basic_name} has no version {version}; materialise basic_model_version first.")
-        for custom in self._registry.search_versions(self.custom_name):  # not every registry searches by a tag
-            if custom.status == READY and _wrapped_by(custom) == basic.model_id:
-                return ModelPair(basic, custom)
-        raise RegistryError(
-            f"No version of {self.custom_name} wraps {self.basic_name} version {version}; materialise "
-            "custom_model_version."
-        )
+        known = self._registry.search_versions(self.custom_name)  # not every registry searches by a tag
+        wrappers = [custom for custom in known if custom.status == READY and _wrapped_by(custom) == basic.model_id]
+        if not wrappers:
+            raise RegistryError(
+                f"No version of {self.custom_name} wraps {self.basic_name} version {version}; materialise "
+                "custom_model_version."
+            )
+        as_the_basic = {None, "", basic.tags.get(ROLLBACK_REASON)}
+        in_service = (custom for custom in wrappers if custom.tags.get(ROLLBACK_REASON) in as_the_basic)
+        return ModelPair(basic, next(in_service, wrappers[0]))
 
     def for_custom_version(self, version: int) -> ModelPair:
         """The pair of a custom version, by its number.

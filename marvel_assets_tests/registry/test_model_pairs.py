@@ -254,6 +254,7 @@ def test_a_wrapper_that_a_person_went_back_from_leaves_the_basic_version_in_serv
 
     # then
     assert aliases(registry, pairs) == (1, 1)
+    assert pairs.for_basic_version(1).custom.version == 1
     assert notes(registry, pairs)[0] == ""
     with pytest.raises(StalePairError, match=rf"{CUSTOM_MODEL} version 2 was rolled back"):
         pairs.set_aliases(new, first)
