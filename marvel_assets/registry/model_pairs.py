@@ -103,9 +103,10 @@ class ModelPairs:
         """
         basic = self._registry.get_version(self.basic_name, version)
         if basic is None:
-            raise RegistryError(f"{self.basic_name} has no version {version}; materialise basic_model_version first.")
-        known = self._registry.search_versions(self.custom_name)  # not every registry searches by a tag
-        wrappers = [custom for custom in known if custom.status == READY and _wrapped_by(custom) == basic.model_id]
+            known = [str(each.version) for each in self._registry.search_versions(self.basic_name)]
+            raise RegistryError(f"{self.basic_name} has no version {version}; it has {', '.join(known) or 'none'}.")
+        customs = self._registry.search_versions(self.custom_name)  # not every registry searches by a tag
+        wrappers = [custom for custom in customs if custom.status == READY and _wrapped_by(custom) == basic.model_id]
         if not wrappers:
             raise RegistryError(
                 f"No version of {self.custom_name} wraps {self.basic_name} version {version}; materialise "
@@ -273,8 +274,8 @@ class ModelPairs:
                 return ModelPair(basic, custom)
             problem = f"is {custom.status}, and wraps version {basic.version} of {basic.name}, which is {basic.status}"
         raise RegistryError(
-            f"{custom.name} version {custom.version} {problem}; put a version of this project under {ALIAS} with the "
-            "job approve, or remove the alias"
+            f"{custom.name} version {custom.version} {problem}; put another pair under {ALIAS}: the jobs approve and "
+            "rollback take a basic_version."
         )
 
     def _lock(self) -> AbstractContextManager[None]:

@@ -137,6 +137,11 @@ def test_what_a_pair_replaced_is_found_again(pairs: ModelPairs, served: Two):
         pairs.previous(earlier)
 
 
+def test_a_number_that_no_version_has_is_reported_with_those_there_are(pairs: ModelPairs, served: Two):
+    with pytest.raises(RegistryError, match=rf"{BASIC_MODEL} has no version 9; it has 2, 1\."):
+        pairs.for_basic_version(9)
+
+
 def test_a_new_wrapper_has_replaced_what_the_wrapper_before_it_had_replaced(
     registry: ModelRegistry, pairs: ModelPairs, served: Two, embedded: Backend
 ):
@@ -267,7 +272,7 @@ def test_a_pair_that_is_not_ready_is_named_with_a_way_out(pairs: ModelPairs, ser
     # then
     with pytest.raises(
         RegistryError,
-        match=r"version 2 is READY, and wraps version 2 of .* which is FAILED_REGISTRATION; put a version",
+        match=r"version 2 is READY, and wraps version 2 of .* which is FAILED_REGISTRATION; put another pair",
     ):
         pairs.reconcile_aliases()
 

@@ -65,5 +65,5 @@ def test_what_is_no_whole_pair_fails_the_tick_with_a_way_out(home: ProjectPaths,
     pairs._registry.set_tags(pairs.custom_name, 2, {BASIC_MODEL_ID: "nothing"})
 
     # then
-    with pytest.raises(RegistryError, match="with the job approve"):
+    with pytest.raises(RegistryError, match="the jobs approve and rollback take a basic_version"):
         tick(home)
