@@ -163,7 +163,7 @@ class ModelPairs:
             if is_new:
                 self._check_expected(current, pair, expected)
                 if decision is None:
-                    self._check_not_rolled_back(pair)
+                    self._check_not_rolled_back(current, pair)
                 replaced = current if current and current.tags.get(BASIC_MODEL_ID) != pair.basic.model_id else None
                 intent = {SERVING_STATUS: RESTORING if rollback_reason else PROMOTING}
                 if replaced and not rollback_reason:
@@ -215,8 +215,9 @@ class ModelPairs:
                 "compared with that one."
             )
 
-    def _check_not_rolled_back(self, pair: ModelPair) -> None:
-        last = self._registry.get_version_by_alias(self.custom_name, LAST_PROMOTED)
+    def _check_not_rolled_back(self, current: ModelVersion | None, pair: ModelPair) -> None:
+        # A person who removed the alias has not moved it to another version.
+        last = current and self._registry.get_version_by_alias(self.custom_name, LAST_PROMOTED)
         for version in (pair.basic, pair.custom):
             # Fetched again: it may have been taken out of service in the meantime.
             reason = (self._registry.get_version(version.name, version.version) or version).tags.get(ROLLBACK_REASON)

@@ -226,6 +226,17 @@ def test_an_alias_that_a_person_moved_back_is_a_rollback(
     assert notes(registry, pairs) == ["", reason.replace("2 to 1", "1 to 2"), "", reason.replace("2 to 1", "1 to 2")]
 
 
+def test_a_removed_alias_is_set_again(registry: ModelRegistry, pairs: ModelPairs, served: Two):
+    # given
+    registry._client.delete_registered_model_alias(pairs.custom_name, ALIAS)
+
+    # when
+    pairs.set_aliases(served[1], pairs.champion_model_id())
+
+    # then
+    assert aliases(registry, pairs) == (2, 2)
+
+
 def test_a_basic_alias_that_a_person_moved_alone_is_put_back_with_the_reason(
     registry: ModelRegistry, pairs: ModelPairs, served: Two
 ):
