@@ -156,7 +156,14 @@ class ModelPairs:
 
         Raises:
             StalePairError: another pair than the expected one is served, or this pair was rolled back.
+            RegistryError: the pair belongs to another environment.
         """
+        if (pair.basic.name, pair.custom.name) != (self.basic_name, self.custom_name):
+            raise RegistryError(
+                f"{pair.basic.name} and {pair.custom.name} can't be served as {self.basic_name} and "
+                f"{self.custom_name}; the aliases were not moved. Materialise basic_model_version and "
+                "custom_model_version in this environment."
+            )
         with self._lock():
             current = self._registry.get_version_by_alias(self.custom_name, ALIAS)
             is_new = current is None or current.version != pair.custom.version

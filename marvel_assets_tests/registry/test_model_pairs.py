@@ -1,5 +1,6 @@
 """The pair of aliases: moved in order, completed after a kill, never taken back by a run that came too late."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,16 @@ def test_both_aliases_move(registry: ModelRegistry, pairs: ModelPairs, two: Two)
     assert is_new
     assert aliases(registry, pairs) == (1, 1)
     assert pairs.current().basic.model_id == pairs.champion_model_id() == two[0].basic.model_id
+
+
+def test_a_pair_of_another_environment_is_refused(registry: ModelRegistry, pairs: ModelPairs, two: Two):
+    # given
+    basic = replace(two[0].basic, name=f"marvel_acc.characters.{BASIC_MODEL}")
+
+    # then
+    with pytest.raises(RegistryError, match=f"marvel_acc.characters.{BASIC_MODEL} and .* can't be served as .* in this"):
+        pairs.set_aliases(replace(two[0], basic=basic), expected="")
+    assert aliases(registry, pairs) == (None, None)
 
 
 def test_promoting_what_is_served_changes_nothing(pairs: ModelPairs, served: Two):
