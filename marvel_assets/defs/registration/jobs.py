@@ -16,6 +16,7 @@ from marvel_assets.registry.model_pairs import (
     ROLLBACK_REASON,
     SERVING_STATUS,
     ModelPair,
+    StalePairError,
 )
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.io_managers import ReferenceIOManager
@@ -101,7 +102,10 @@ def promote_pair(
         kept = {key: value for key, value in version.tags.items() if key not in ENVIRONMENT_TAGS}
         tags = {**kept, PROMOTED_FROM: f"{version.name}/{version.version}", PROMOTED_BY: context.run_id}
         copies.append(unity_catalog.registry().register(name, version.model_id, tags, version.description))
-    target_pairs.set_aliases(ModelPair(*copies), target_pairs.champion_model_id(), decision={})
+    try:
+        target_pairs.set_aliases(ModelPair(*copies), target_pairs.champion_model_id())
+    except StalePairError as error:
+        raise _failure(str(error)) from error
     for version, copy in zip((pair.basic, pair.custom), copies, strict=True):
         context.log.info(f"{copy.name} version {copy.version} is {ALIAS}, from {version.name}/{version.version}")
     context.add_output_metadata({copy.name: copy.version for copy in copies})

@@ -90,6 +90,23 @@ def test_a_model_that_the_target_has_registered_by_its_own_run_is_promoted(
     assert served(registry, ACC) == served(registry, DEV)
 
 
+def test_a_pair_that_was_rolled_back_in_the_target_stays_out_of_service_there(
+    unity_catalog: UnityCatalog, small_project: Path
+):
+    # given
+    registry = unity_catalog.registry()
+    run(unity_catalog, small_project)
+    registry._client.delete_registered_model_alias(f"{ACC}.{CUSTOM}", ALIAS)
+    registry.set_tags(f"{ACC}.{BASIC}", 1, {"rollback_reason": "too gloomy"})
+
+    # when
+    result = run(unity_catalog, small_project)
+
+    # then
+    assert f"{ACC}.{BASIC} version 1 was rolled back: too gloomy; the aliases were not moved" in failure_of(result)
+    assert registry.get_version_by_alias(f"{ACC}.{CUSTOM}", ALIAS) is None
+
+
 def test_another_data_set_goes_to_its_own_schema(unity_catalog: UnityCatalog, small_project: Path):
     # given: dev serves a pair of the data set that a variable chooses
     registry = unity_catalog.registry()
