@@ -71,8 +71,9 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
     if served is not None:
         for kind, version in (("basic", served.basic), ("custom", served.custom)):
             yield f"  {kind:<12} {MODELS_URI}{version.name}/{version.version}, alias {ALIAS}"
-    if registered and (served is None or registered.version > served.basic.version):
-        yield f"  waiting      {registered.name} version {registered.version}, for the job approve"
+    if registered and (served is None or registered.model_id != served.basic.model_id):
+        approve = f"`marvel approve --set basic_version={registered.version}`"
+        yield f"  waiting      {registered.name} version {registered.version}, for {approve}"
     test_set, predictions = done.get("test_set"), done.get("survival_predictions")
     if with_predictions and served and test_set and predictions:
         tables = resources["tables"]

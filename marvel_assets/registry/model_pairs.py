@@ -183,8 +183,8 @@ class ModelPairs:
                     self._tag(self._pair_of(replaced), {ROLLBACK_REASON: rollback_reason})
             self._point(self.basic_name, ALIAS, pair.basic.version)
             self._complete(pair, PROMOTING if is_new or current is None else current.tags.get(SERVING_STATUS))
-            if decision is not None:
-                self._tag(pair, {**decision, **self._restored(pair)})
+            if is_new and decision:
+                self._tag(pair, decision)
         return is_new
 
     def reconcile_aliases(self) -> Reconciled | None:
@@ -242,12 +242,13 @@ class ModelPairs:
         basics = self._registry.search_versions(self.basic_name, model_id=wrapped)
         for version in (*(basics if wrapped != pair.basic.model_id else ()), left):
             self._registry.set_tags(version.name, version.version, {ROLLBACK_REASON: reason})
-        self._tag(pair, self._restored(pair))
         if pair.custom.version > left.version and REPLACED_VERSION not in pair.custom.tags:
             self._registry.set_tags(self.custom_name, pair.custom.version, {REPLACED_VERSION: str(left.version)})
         return f"{reason}. No run restores it; the job approve does"
 
     def _complete(self, pair: ModelPair, status: str | None) -> None:
+        if any(version.tags.get(ROLLBACK_REASON) for version in (pair.basic, pair.custom)):
+            self._tag(pair, {ROLLBACK_REASON: ""})
         self._point(self.custom_name, LAST_PROMOTED, pair.custom.version)
         if status != PROMOTED:
             self._registry.set_tags(self.custom_name, pair.custom.version, {SERVING_STATUS: PROMOTED})
@@ -261,14 +262,8 @@ class ModelPairs:
         return True
 
     def _tag(self, pair: ModelPair, tags: Mapping[str, str]) -> None:
-        for version in (pair.custom, pair.basic) if tags else ():
+        for version in (pair.custom, pair.basic):
             self._registry.set_tags(version.name, version.version, tags)
-
-    @staticmethod
-    def _restored(pair: ModelPair) -> Mapping[str, str]:
-        return (
-            {ROLLBACK_REASON: ""} if any(each.tags.get(ROLLBACK_REASON) for each in (pair.basic, pair.custom)) else {}
-        )
 
     def _pair_of(self, custom: ModelVersion) -> ModelPair:
         wrapped = custom.tags.get(BASIC_MODEL_ID)

@@ -138,7 +138,7 @@ def _release(context: dg.AssetExecutionContext, pair: ModelPair, project: Projec
         context.log.warning(f"{pairs.current()} stay {ALIAS}: custom version {pair.custom.version}: {reason}")
         return f"not {ALIAS}: {reason}"
     if project.config.gate.approval == "manual" and not is_served:
-        context.log.info(f"{pair} wait for approval: dg launch --job approve")
+        context.log.info(f"{pair} wait for approval: marvel approve --set basic_version={pair.basic.version}")
         return f"waits for approval to be {ALIAS}"
     try:
         is_new = pairs.set_aliases(pair, pair.basic.tags.get(JUDGED_AGAINST, ""))

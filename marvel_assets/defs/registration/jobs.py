@@ -168,7 +168,11 @@ def approve_models(
             f"{', '.join(map(str, own)) or 'none'}."
         )
     approved = pairs.for_basic_version(asked[0])
-    pairs.set_aliases(approved, pairs.champion_model_id(), {APPROVED_BY: config.actor})
+    if not pairs.set_aliases(approved, pairs.champion_model_id(), {APPROVED_BY: config.actor}):
+        raise _failure(
+            f"{approved} are {ALIAS} already; choose another: marvel approve --set basic_version=<number>. "
+            f"{pairs.basic_name} has {', '.join(map(str, own))}."
+        )
     message = f"{ALIAS}: {approved} (approved by {config.actor})"
     _report_served(context, message, pairs.for_custom_version(approved.custom.version), tracking, references)
 

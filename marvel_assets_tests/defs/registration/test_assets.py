@@ -198,7 +198,7 @@ def test_approve_takes_no_version_that_somebody_else_has_registered(
 
     # then
     assert "has no version 2 that basic_model_version has registered; it has 1." in failure_of(by_number)
-    assert newest.success
+    assert "basic version 1 and custom version 1 are latest-model already; choose another" in failure_of(newest)
     assert served(home, config) == (1, 1)
 
 
@@ -236,6 +236,27 @@ def test_with_manual_approval_a_version_waits_until_a_person_approves(
     assert approved.success
     assert served(home, config) == (1, 1)
     assert pairs_in(home, config).current().custom.tags["approved_by"] == "Ororo"
+
+
+def test_an_earlier_version_that_waits_again_is_named_and_not_taken_for_the_served_one(
+    home: ProjectPaths,
+    sources: dict[float, Path],
+    gate: Callable[..., None],
+    given_runs: Callable[..., ProjectPaths],
+):
+    # given
+    given_runs(FAIR, GOOD)
+    gate(approval="manual", mode="report")
+
+    # when
+    run_graph(home, sources[FAIR])
+
+    # then
+    lines = "\n".join(summary(home, with_predictions=False))
+    assert f"{BASIC} version 1, for `marvel approve --set basic_version=1`" in lines
+    assert "version 2 are latest-model already" in failure_of(run_job(home, "approve", "approve_models"))
+    assert run_job(home, "approve", "approve_models", basic_version=1).success
+    assert "waiting" not in "\n".join(summary(home, with_predictions=False))
 
 
 def test_a_rollback_puts_the_earlier_pair_back_with_who_and_why(
