@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from http import HTTPStatus
 
 from marvel_assets.defs.disk_space import add_disk_hint
 from marvel_assets.paths import ProjectPaths
@@ -63,5 +64,5 @@ def post(address: str, message: dict[str, str]) -> None:
     except requests.RequestException as error:
         # Its text holds the address.
         raise WebhookError(f"The webhook of {WEBHOOK} can't be reached: {type(error).__name__}.") from None
-    if not answer.ok:
+    if answer.status_code >= HTTPStatus.MULTIPLE_CHOICES:  # a redirect does not deliver it, either
         raise WebhookError(f"The webhook of {WEBHOOK} answers with HTTP {answer.status_code}.")

@@ -87,8 +87,9 @@ def test_a_webhook_that_is_gone_is_reported_without_its_address():
     assert ADDRESS_PART not in str(error.getrepr(chain=True))
 
 
-def test_a_webhook_that_refuses_is_reported():
+@pytest.mark.parametrize("status", [301, 403])
+def test_a_webhook_that_refuses_or_redirects_is_reported(status: int):
     # given
-    with serving(lambda _: Answer(403)) as webhook, pytest.raises(WebhookError, match="answers with HTTP 403"):
+    with serving(lambda _: Answer(status)) as webhook, pytest.raises(WebhookError, match=f"answers with HTTP {status}"):
         # when
         post(webhook.url, {})
