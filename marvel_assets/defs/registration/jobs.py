@@ -1,6 +1,7 @@
 """Jobs that move the aliases: promote to the next environment, roll back, approve."""
 
 import getpass
+from contextlib import suppress
 from typing import get_args
 
 import dagster as dg
@@ -10,6 +11,7 @@ from marvel_assets.config import Environment, ProjectConfig
 from marvel_assets.defs.registration.assets import JUDGED_AGAINST, MODEL_ID, report_served
 from marvel_assets.defs.registration.challenger import BEST_SERVED
 from marvel_assets.defs.resources import Project
+from marvel_assets.registry.base import RegistryError
 from marvel_assets.registry.model_pairs import (
     ALIAS,
     REPLACED_VERSION,
@@ -158,6 +160,8 @@ def approve_models(
 ) -> None:
     """Move both aliases to a pair that a person approves, among the versions that this project registered."""
     pairs = unity_catalog.pairs(project.config)
+    with suppress(RegistryError):  # approving is the way out if the alias is not at a complete pair
+        pairs.reconcile_aliases()
     versions = unity_catalog.registry().search_versions(pairs.basic_name)
     own = [version.version for version in versions if version.tags.get(MODEL_ID) == version.model_id]
     asked = [number for number in own if config.basic_version in {None, number}]

@@ -202,6 +202,25 @@ def test_approve_takes_no_version_that_somebody_else_has_registered(
     assert served(home, config) == (1, 1)
 
 
+def test_approve_notes_first_what_a_person_has_moved_the_alias_from(
+    home: ProjectPaths, config: ProjectConfig, given_runs: Callable[..., ProjectPaths]
+):
+    # given: a third pair, and the alias moved from the second to the first
+    given_runs(FAIR, GOOD)
+    pairs = pairs_in(home, config)
+    basic, custom = pairs.current().custom.model_id, pairs.current().basic.model_id
+    pairs._registry.register(pairs.basic_name, basic, {"model_id": basic}, "third")
+    pairs._registry.register(pairs.custom_name, custom, {"basic_model_id": basic}, "third")
+    pairs._registry.set_alias(pairs.custom_name, "latest-model", 1)
+
+    # when
+    succeeded(run_job(home, "approve", "approve_models", basic_version=3))
+
+    # then
+    assert served(home, config) == (3, 3)
+    assert "from version 2 to 1" in pairs.for_basic_version(2).basic.tags["rollback_reason"]
+
+
 def test_report_only_shows_the_verdict_and_lets_the_model_through(
     home: ProjectPaths,
     config: ProjectConfig,
