@@ -11,7 +11,7 @@ from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.evaluation.gate import GateResult
 from marvel_assets.registry.base import ModelVersion
-from marvel_assets.registry.model_pairs import ALIAS, BASIC_MODEL, ROLLBACK_REASON, ModelPair
+from marvel_assets.registry.model_pairs import ALIAS, BASIC_MODEL, ROLLBACK_REASON, ModelPair, ModelPairs
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.io_managers import ReferenceIOManager
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef
@@ -83,10 +83,8 @@ def basic_model_version(
         )
     name, gate = project.config.qualified(BASIC_MODEL), project.config.gate
     registry, pairs = unity_catalog.registry(), unity_catalog.pairs(project.config)
-    if reconciled := pairs.reconcile_aliases():
-        context.log.warning(str(reconciled))
-        for event in report_served(reconciled.pair, str(reconciled), tracking, references):
-            context.log_event(event)
+    for event in reconcile_and_report(context, pairs, tracking, references):
+        context.log_event(event)
     baselines = Baselines.find(pairs, registry)
     known = next(iter(registry.search_versions(name, model_id=basic_model.model_id)), None)
     result = evaluate_challenger_cached(
@@ -228,6 +226,33 @@ def version_metadata(version: ModelVersion, tracking: MlflowTracking) -> dict[st
         "model_card": dg.MetadataValue.md(with_full_links(version.description, tracking.pages_url)),
         "tags": dg.MetadataValue.json(dict(version.tags)),
     }
+
+
+def reconcile_and_report(
+    context: dg.AssetExecutionContext | dg.SensorEvaluationContext,
+    pairs: ModelPairs,
+    tracking: MlflowTracking,
+    references: ReferenceIOManager,
+) -> list[dg.AssetMaterialization]:
+    """Reconcile the aliases; returns events if that, or a move that was not reported here, changed the served pair.
+
+    Not reported here are moves by another home, by the job promote, and by a job that was killed before it reported.
+    """
+    reconciled, served = pairs.reconcile_aliases(), pairs.current()
+    if served is None:
+        return []
+    event = context.instance.get_latest_materialization_event(dg.AssetKey("custom_model_version"))
+    metadata = event.asset_materialization.metadata if event and event.asset_materialization else {}
+    shown = {name: value.value for name, value in metadata.items()}
+    is_shown_as_served = shown.get("alias") == ALIAS and shown["model"] == served.custom.name
+    if reconciled:
+        message = str(reconciled)
+    elif is_shown_as_served and shown["version"] != served.custom.version:
+        message = f"{ALIAS} is at {served} now: another home or a promotion moved it, or a job was killed"
+    else:
+        return []
+    context.log.warning(message)
+    return report_served(served, message, tracking, references)
 
 
 def report_served(

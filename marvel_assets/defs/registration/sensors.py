@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from marvel_assets.defs.registration.assets import report_served
+from marvel_assets.defs.registration.assets import reconcile_and_report
 from marvel_assets.defs.resources import Project
 from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.registry.resource import UnityCatalog
@@ -16,7 +16,7 @@ SECONDS_BETWEEN_LOOKS = 60
     minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
     description=(
         "Moves the basic alias to match the custom one, after a run was killed between the two moves or a person moved "
-        "the custom one, and reports the served pair on both version assets."
+        "the custom one, and reports the served pair on both version assets, also after a move elsewhere."
     ),
 )
 def alias_reconciliation_sensor(
@@ -32,10 +32,7 @@ def alias_reconciliation_sensor(
         RegistryError: the aliases can't be read, or don't point at a complete pair; the tick fails and shows why.
     """
     pairs = unity_catalog.pairs(project.config)
-    reconciled = pairs.reconcile_aliases()
-    if reconciled is None:
-        current = pairs.current()
-        return dg.SensorResult(skip_reason=f"Both aliases are at {current}." if current else f"Nothing is {ALIAS} yet.")
-    context.log.warning(str(reconciled))
-    events = report_served(reconciled.pair, str(reconciled), tracking, references)
-    return dg.SensorResult(skip_reason=str(reconciled), asset_events=events)
+    if events := reconcile_and_report(context, pairs, tracking, references):
+        return dg.SensorResult(skip_reason=events[0].description, asset_events=events)
+    current = pairs.current()
+    return dg.SensorResult(skip_reason=f"Both aliases are at {current}." if current else f"Nothing is {ALIAS} yet.")

@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from marvel_assets.config import ProjectConfig
+from marvel_assets.defs.registration.assets import report_served
 from marvel_assets.defs.registration.sensors import alias_reconciliation_sensor
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.paths import ProjectPaths
@@ -35,10 +36,14 @@ def pairs(embedded_registry: Backend, home: ProjectPaths, small_project: Path) -
     return pairs
 
 
-def tick(home: ProjectPaths) -> dg.SensorResult:
+def tick(home: ProjectPaths, instance: dg.DagsterInstance | None = None) -> dg.SensorResult:
     resources = {name: profile_resources(home)[name] for name in NEEDED}
-    with dg.build_sensor_context(resources=resources) as context:
-        return alias_reconciliation_sensor(context)
+    instance = instance or dg.DagsterInstance.ephemeral()
+    with dg.build_sensor_context(instance=instance, resources=resources) as context:
+        result = alias_reconciliation_sensor(context)
+    for event in result.asset_events:
+        instance.report_runless_asset_event(event)
+    return result
 
 
 def test_an_alias_that_a_person_moved_is_followed_and_reported(home: ProjectPaths, pairs: ModelPairs):
@@ -58,6 +63,33 @@ def test_an_alias_that_a_person_moved_is_followed_and_reported(home: ProjectPath
     ]
     assert reference(home, "custom_model_version").version == 1
     assert tick(home).skip_reason.skip_message == "Both aliases are at basic version 1 and custom version 1."
+
+
+def test_a_move_that_another_home_made_is_reported_once(home: ProjectPaths, pairs: ModelPairs):
+    # given: this home shows version 2
+    instance, resources = dg.DagsterInstance.ephemeral(), profile_resources(home)
+    left = pairs.current()
+    for event in report_served(left, "served", resources["tracking"], resources["references"]):
+        instance.report_runless_asset_event(event)
+    pairs.set_aliases(pairs.previous(left), left.basic.model_id, {}, "it calls Uatu dead")
+
+    # when
+    result = tick(home, instance)
+
+    # then
+    assert result.skip_reason.skip_message.startswith("latest-model is at basic version 1 and custom version 1 now: an")
+    assert [event.metadata["version"].value for event in result.asset_events] == [1, 1]
+    assert reference(home, "custom_model_version").version == 1
+    assert tick(home, instance).asset_events == []
+
+
+def test_a_pair_that_waits_for_approval_stays_on_the_page(home: ProjectPaths, pairs: ModelPairs):
+    # given
+    instance, metadata = dg.DagsterInstance.ephemeral(), {"model": pairs.custom_name, "version": 1, "alias": "waits"}
+    instance.report_runless_asset_event(dg.AssetMaterialization("custom_model_version", metadata=metadata))
+
+    # then
+    assert tick(home, instance).asset_events == []
 
 
 def test_what_is_no_whole_pair_fails_the_tick_with_a_way_out(home: ProjectPaths, pairs: ModelPairs):
