@@ -112,7 +112,7 @@ def _model(logged: LoggedModel, registered: ModelVersionRef | None, model: Logge
     result = GateResult.from_json(logged.tags[RESULT])
     is_registered = registered is not None and registered.model_id == model.model_id
     if not is_registered and result.passed:
-        yield "  not served   it passed the gate; a rollback has put another pair in its place"
+        yield "  not served   it passed the gate; `make run` registers it, or says why it is not registered"
     elif not is_registered:
         yield f"  refused      {result.reason}"
     elif result.warnings:

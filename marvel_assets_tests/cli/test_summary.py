@@ -65,6 +65,16 @@ def test_predictions_of_other_rows_than_the_test_rows_are_left_out(materialised:
     assert not any("it answers" in line for line in summary(materialised, with_predictions=True))
 
 
+def test_a_model_that_passed_and_is_not_registered_yet_is_not_taken_for_one_that_was_rolled_back(ran: ProjectPaths):
+    # given: as after `--select '*basic_model'` with a trial's parameters
+    (ran.references / "basic_model_version.json").unlink()
+
+    # then
+    lines = "\n".join(summary(ran, with_predictions=False))
+    assert "not served   it passed the gate; `make run` registers it, or says why it is not registered" in lines
+    assert "rollback" not in lines
+
+
 @pytest.mark.usefixtures("ran")
 def test_what_another_profile_made_elsewhere_is_not_mixed_in(monkeypatch: pytest.MonkeyPatch):
     # given
