@@ -9,7 +9,7 @@ from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS
 from marvel_assets.defs.registration.challenger import BEST_SERVED, Baselines, evaluate_challenger_cached
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
-from marvel_assets.evaluation.gate import GateResult
+from marvel_assets.evaluation.gate import CHAMPION, GateResult
 from marvel_assets.registry.base import ModelVersion
 from marvel_assets.registry.model_pairs import ALIAS, BASIC_MODEL, ROLLBACK_REASON, ModelPair, ModelPairs
 from marvel_assets.registry.resource import UnityCatalog
@@ -86,6 +86,7 @@ def basic_model_version(
     for event in reconcile_and_report(context, pairs, tracking, references):
         context.log_event(event)
     baselines = Baselines.find(pairs, registry)
+    champion_id = baselines.champion.basic.model_id if baselines.champion else ""
     known = next(iter(registry.search_versions(name, model_id=basic_model.model_id)), None)
     result = evaluate_challenger_cached(
         context, basic_model, known, baselines, project, tables, tracking, unity_catalog
@@ -95,7 +96,7 @@ def basic_model_version(
         "gate": dg.MetadataValue.md(gate_report(result)),
         "champion": str(baselines.champion.basic.version) if baselines.champion else "none",
         "mode": gate.mode,
-        **_figures(result),
+        **({} if champion_id == basic_model.model_id else _figures(result)),
     }
     yield dg.AssetCheckResult(
         asset_key="basic_model_version",
@@ -119,7 +120,6 @@ def basic_model_version(
     if known is None:
         tracking.client().log_text(basic_model.run_id, card, CARD_FILE)
     tags: dict[str, str] = {}
-    champion_id = baselines.champion.basic.model_id if baselines.champion else ""
     if champion_id != basic_model.model_id:
         tags = {
             "gate": verdict,
@@ -156,9 +156,9 @@ def _refused(context: dg.AssetExecutionContext, description: str, metadata: Meta
 
 def _figures(result: GateResult) -> dict[str, float]:
     """The numbers of the comparison with the champion, which Dagster plots over time."""
-    if not result.comparisons:
+    comparison = next((each for each in result.comparisons if each.baseline_name == CHAMPION), None)
+    if comparison is None:
         return {}
-    comparison = result.comparisons[0]
     return {
         "challenger_roc_auc": comparison.candidate,
         "champion_roc_auc": comparison.baseline,

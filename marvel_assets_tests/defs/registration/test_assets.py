@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import yaml
 
 from marvel_assets.cli.summary import summary
 from marvel_assets.config import ProjectConfig
+from marvel_assets.defs.registration.assets import _figures
 from marvel_assets.defs.resources import profile_resources
+from marvel_assets.evaluation.gate import CHAMPION, Comparison, GateResult
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.mlflow import MlflowRegistry
 from marvel_assets.registry.model_pairs import ModelPairs
@@ -113,6 +116,29 @@ def test_a_worse_challenger_is_refused_in_a_green_run_with_the_reason_and_compar
     # then
     assert observed(again) == [reason]
     assert not any("against" in str(event.message) for event in again.all_events)
+
+
+def test_a_champion_shows_no_figures_of_the_comparison_with_the_one_before(
+    home: ProjectPaths, sources: dict[float, Path], given_runs: Callable[..., ProjectPaths]
+):
+    # given
+    instance = dg.DagsterInstance.ephemeral()
+    given_runs(FAIR, GOOD)
+
+    # when
+    run_graph(home, sources[GOOD], instance)
+
+    # then
+    assert "champion_roc_auc" not in shown_on(instance, "basic_model_version")
+
+
+def test_figures_are_of_the_champion_and_not_of_the_best_model():
+    # given: the champion can't be loaded
+    comparison = Comparison(0.7, 0.8, -0.15, -0.05, 100, "best model served (version 2)")
+
+    # then
+    assert _figures(GateResult(comparisons=(comparison,))) == {}
+    assert _figures(GateResult(comparisons=(replace(comparison, baseline_name=CHAMPION),)))["champion_roc_auc"] == 0.8
 
 
 def test_the_verdict_stands_on_the_version_and_in_the_model_card(
@@ -302,7 +328,7 @@ def test_a_rollback_puts_the_earlier_pair_back_with_who_and_why(
         assert materialization.tags["dagster/data_version"] == reference(home, name).data_version
     lines = "\n".join(summary(home, with_predictions=False))
     assert f"custom       models:/{config.qualified(CUSTOM)}/1, alias latest-model" in lines
-    assert "not served   it passed the gate" in lines
+    assert "not served   it passed the gate; `make run` registers it, or says why" in lines
     assert "refused" not in lines
 
 
