@@ -96,7 +96,7 @@ class ModelPairs:
         return _wrapped_by(self._registry.get_version_by_alias(self.custom_name, ALIAS))
 
     def for_basic_version(self, version: int) -> ModelPair:
-        """The newest pair of a basic version, by its number; without a wrapper that was itself rolled back, if possible.
+        """The newest pair of a basic version, by its number; a wrapper that was rolled back only if there is no other.
 
         Raises:
             RegistryError: there is no such version, or no READY version wraps it.

@@ -86,7 +86,9 @@ def test_a_pair_of_another_environment_is_refused(registry: ModelRegistry, pairs
     basic = replace(two[0].basic, name=f"marvel_acc.characters.{BASIC_MODEL}")
 
     # then
-    with pytest.raises(RegistryError, match=f"marvel_acc.characters.{BASIC_MODEL} and .* can't be served as .* in this"):
+    with pytest.raises(
+        RegistryError, match=f"marvel_acc.characters.{BASIC_MODEL} and .* can't be served as .* in this"
+    ):
         pairs.set_aliases(replace(two[0], basic=basic), expected="")
     assert aliases(registry, pairs) == (None, None)
 
@@ -148,7 +150,8 @@ def test_what_a_pair_replaced_is_found_again(pairs: ModelPairs, served: Two):
         pairs.previous(earlier)
 
 
-def test_a_number_that_no_version_has_is_reported_with_those_there_are(pairs: ModelPairs, served: Two):
+@pytest.mark.usefixtures("two")
+def test_a_number_that_no_version_has_is_reported_with_those_there_are(pairs: ModelPairs):
     with pytest.raises(RegistryError, match=rf"{BASIC_MODEL} has no version 9; it has 2, 1\."):
         pairs.for_basic_version(9)
 
@@ -189,7 +192,7 @@ def test_a_rollback_that_failed_after_the_first_move_is_completed_and_not_undone
 ):
     # given: the pair that is left can't be noted
     embedded.set_status(pairs.basic_name, 2, "FAILED_REGISTRATION")
-    with pytest.raises(RegistryError, match="version 2 of .* which is FAILED_REGISTRATION"):
+    with pytest.raises(RegistryError, match=r"version 2 of .* which is FAILED_REGISTRATION"):
         pairs.set_aliases(served[0], served[1].basic.model_id, {}, "it calls Uatu dead")
     embedded.set_status(pairs.basic_name, 2, "READY")
     assert aliases(registry, pairs) == (2, 1)

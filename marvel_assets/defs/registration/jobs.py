@@ -93,7 +93,9 @@ def promote_pair(
     """
     environment = config.to or _next_environment(project.config.environment)
     if environment == project.config.environment:
-        raise _failure(f"{environment} is this run's own environment; promote to another one, or start the job approve.")
+        raise _failure(
+            f"{environment} is this run's own environment; promote to another one, or start the job approve."
+        )
     target = ProjectConfig.from_yaml(project.config_path, environment, project.dataset)
     pairs, target_pairs = unity_catalog.pairs(project.config), unity_catalog.pairs(target)
     pair = pairs.for_basic_version(config.basic_version) if config.basic_version else pairs.current()
