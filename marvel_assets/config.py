@@ -27,9 +27,7 @@ from marvel_assets.utils.strict_yaml import read_yaml
 
 Environment = Literal["dev", "acc", "prd"]
 
-NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_-]*$"
-MAX_NAME_LENGTH = 100
-ObjectName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=MAX_NAME_LENGTH)]
+ObjectName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$", max_length=100)]
 """A catalog's or schema's name: also a folder, and three of them fit into the name of a lock file."""
 
 DEFAULT_DATASET = "marvel_kaggle"
@@ -37,7 +35,7 @@ DEFAULT_KIND = "lightgbm"
 
 ExperimentName = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f`]+$", max_length=500)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Share = Annotated[float, Field(ge=0, le=1)]
+ColumnNames = Annotated[tuple[str, ...], Field(strict=False)]
 
 
 class ConfigError(ValueError):
@@ -78,7 +76,7 @@ class Gate(_Strict):
     mode: Literal["enforce", "report"] = "enforce"
     approval: Literal["automatic", "manual"] = "automatic"
     thresholds: dict[str, float] = {"roc_auc": 0.6, "balanced_accuracy_score": 0.5, "log_loss_gain": 0.0}
-    minimum_slice_roc_auc: Share = 0.5
+    minimum_slice_roc_auc: Annotated[float, Field(ge=0, le=1)] = 0.5
     min_slice_rows: Annotated[int, Field(ge=4)] = 500
     max_roc_auc_loss: Annotated[float, Field(gt=0, le=1)] = 0.005
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
@@ -101,6 +99,12 @@ class Drift(_Strict):
     windows: PositiveInt = 5
     drifted_windows: PositiveInt = 2
 
+    @model_validator(mode="after")
+    def _can_alert(self) -> Self:
+        if self.drifted_windows > self.windows:
+            raise ValueError(f"drifted_windows is {self.drifted_windows}; expected at most windows, {self.windows}")
+        return self
+
 
 class Generator(_Strict):
     """Size and seed of the generated source."""
@@ -113,7 +117,7 @@ def _dataset(named: object) -> Dataset:
     return named if isinstance(named, Dataset) else load_dataset(str(named))
 
 
-class _Schema(_Strict):
+class _EnvironmentKeys(_Strict):
     catalog_name: ObjectName
     schema_name: ObjectName | None = None
 
@@ -125,8 +129,8 @@ class ProjectConfig(_Strict):
     dataset: Annotated[InstanceOf[Dataset], BeforeValidator(_dataset), PlainSerializer(attrgetter("name"))]
     catalog_name: ObjectName
     schema_name: ObjectName
-    num_features: Annotated[tuple[str, ...], Field(strict=False)]
-    cat_features: Annotated[tuple[str, ...], Field(strict=False)]
+    num_features: ColumnNames
+    cat_features: ColumnNames
     target: str
     model: AnyEstimator
     min_frequency: PositiveInt = 50
@@ -155,14 +159,14 @@ class ProjectConfig(_Strict):
         if env not in get_args(Environment):
             raise ConfigError(f"{path}: environment {env!r} is unknown; choose dev, acc or prd (MARVEL_ENV).")
         content = _read_mapping(Path(path))
-        schemas = {name: content.pop(name) for name in get_args(Environment) if name in content}
-        if env not in schemas:
+        environments = {name: content.pop(name) for name in get_args(Environment) if name in content}
+        if env not in environments:
             raise ConfigError(f"{path}: the key {env!r} is missing; add it with a catalog_name.")
-        own_keys = {"environment", "catalog_name", "schema_name"} & content.keys()
-        problems = [f"{key}: unknown key at the top level" for key in sorted(own_keys)]
-        for name, schema in schemas.items():
+        misplaced = {"environment", "catalog_name", "schema_name"} & content.keys()
+        problems = [f"{key}: unknown key at the top level; expected under {env}" for key in sorted(misplaced)]
+        for name, keys in environments.items():
             try:
-                _Schema.model_validate(schema)
+                _EnvironmentKeys.model_validate(keys)
             except ValidationError as error:
                 problems += describe_problems(error, prefix=f"{name}.")
         if problems:
@@ -170,7 +174,7 @@ class ProjectConfig(_Strict):
         spelled = "model" if "model" in content or "parameters" not in content else "parameters"
         try:
             content["dataset"] = _dataset(dataset or content.get("dataset", DEFAULT_DATASET))
-            config = cls.model_validate({**content, "environment": env, **schemas[env]})
+            config = cls.model_validate({**content, "environment": env, **environments[env]})
         except ValidationError as error:
             problems = [_MODEL_KEY.sub(spelled, line) for line in describe_problems(error)]
             raise ConfigError(f"{path}: {'; '.join(problems)}") from error

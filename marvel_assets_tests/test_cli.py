@@ -90,7 +90,7 @@ def test_the_pages_are_not_served_on_a_port_that_is_taken(monkeypatch: pytest.Mo
     message = end_of(monkeypatch, "ui", "--mlflow-port", str(taken))
 
     # then
-    assert message.startswith(f"Port {taken} is in use. Choose another with MLFLOW_PORT=…")
+    assert message.startswith(f"Port {taken} is in use. Choose another: make … MLFLOW_PORT=…")
 
 
 @pytest.mark.usefixtures("home")
@@ -99,7 +99,7 @@ def test_one_port_is_not_enough_for_two_servers(monkeypatch: pytest.MonkeyPatch)
     message = end_of(monkeypatch, "ui", "--port", "3999", "--mlflow-port", "3999")
 
     # then
-    assert "Port 3999 is in use" in message
+    assert "Port 3999 was given twice" in message
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_what_a_terminal_cannot_show_does_not_end_a_command(tmp_path: Path, monk
 
     # then
     sys.stdout.flush()
-    assert b"?vo yet; `make run` does" in shown.getvalue()
+    assert b"?vo yet; run `make run`" in shown.getvalue()
 
 
 @pytest.mark.usefixtures("home")
@@ -256,10 +256,11 @@ def test_a_new_data_set_without_a_usable_name_is_refused(monkeypatch: pytest.Mon
         (["rollback"], "reason: missing key"),
         (["rollback", "--set", "reason=why", "--set", "why=reason"], "why: unknown key; choose from actor"),
         (["approve", "--set", "basic_version=zero"], "basic_version: Input should be a valid integer"),
+        (["trial", "--set", "n_trees=3"], "model.n_trees: unknown key"),
         (["promote", "--set", "to=moon"], "to: 'moon' does not match ^(dev|acc|prd)$"),
         (
             ["tune", "--set", "trials=0", "--set", "folds=1"],
-            "trials: Input should be greater than or equal to 1 (found 0); folds: Input should be ",
+            "trials: Input should be greater than or equal to 1 (found '0'); folds: Input should be ",
         ),
     ],
 )

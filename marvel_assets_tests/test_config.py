@@ -135,6 +135,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("model.learning_rate", float("nan"), ""),
     ("model.n_estimators", 10.5, ""),
     ("early_stopping.share", 0.6, ""),
+    ("drift.drifted_windows", 6, "drift: drifted_windows is 6; expected at most windows, 5"),
     ("gate.thresholds", {"roc_auc": "high"}, "gate.thresholds.roc_auc: "),
     ("prd.catalog_name", "no name", ""),
     ("acc.schema_name", "../etc", ""),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import json
 import os
 import shlex
 import signal
@@ -16,7 +15,6 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from marvel_assets.cli.run import EVERYTHING, JOBS, QuickExit, check_selection, materialize, print_summary, run_job
 from marvel_assets.cli.servers import (
@@ -40,7 +38,7 @@ EXAMPLES = """examples:
   marvel run --select '*basic_model'      one asset and everything upstream
   marvel trial --set n_estimators=300     compare a model with the champion; no alias moves
   marvel score new.csv -o scored.csv      your own rows; - is standard input or output
-  marvel explain "A Friend (Earth-616)"   why the model predicts this for a row
+  marvel explain NAME-OR-ID               why the model predicts this for a row
   marvel serve                            the model over HTTP
 """
 READ_ONLY = ("summary", "doctor", "score", "explain")
@@ -49,14 +47,11 @@ READ_ONLY = ("summary", "doctor", "score", "explain")
 
 def main() -> None:
     """Parse the command line and run the command; exits with its code."""
-    chosen = _parser().parse_args()
     for stream in (sys.stdout, sys.stderr):
         # Names and other texts may contain characters that the terminal's encoding lacks.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    if chosen.command == "new-dataset":
-        _new_dataset(chosen.name, chosen.file, chosen.target, chosen.identifier)
-        return
+    chosen = _parser().parse_args()
     ending = QuickExit() if chosen.command == "run" else None
     try:
         home = ProjectPaths.from_environment()
@@ -70,16 +65,22 @@ def main() -> None:
     except (ConfigError, ProjectPathsError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    except Exception:
-        # A full disk may cause any error in what is written or read next, such as SQLite's I/O errors.
-        if not (problems := disk_space.check(home)):
-            raise
-        traceback.print_exc()
-        sys.exit("\n".join(problems))
+        sys.exit("Interrupted." if chosen.command in READ_ONLY else INTERRUPTED)
+    except Exception as error:
+        _exit_with_reason(error, home)
+        raise
     if ending is not None:
         ending.code = code
     sys.exit(code)
+
+
+def _exit_with_reason(error: Exception, home: ProjectPaths) -> None:
+    """End the command if the disk is full, which may cause any error, or a file can't be read or written."""
+    if problems := disk_space.check(home):
+        traceback.print_exc()
+        sys.exit("\n".join(problems))
+    if isinstance(error, OSError) and error.filename:
+        sys.exit(f"{error.filename}: {error.strerror}.")
 
 
 @contextlib.contextmanager
@@ -110,16 +111,18 @@ def _parser() -> argparse.ArgumentParser:
     ui.add_argument("--port", type=_port, default=UI_PORT, help=f"port of Dagster's pages (default: {UI_PORT})")
     ui.add_argument("--mlflow-port", type=_port, default=MLFLOW_PORT, help=f"of MLflow's (default: {MLFLOW_PORT})")
     score = commands.add_parser("score", help="predict for the rows of a CSV or Parquet file")
-    score.add_argument("file", metavar="FILE", help="has the data set's columns; - is standard input")
-    score.add_argument("-o", "--output", metavar="OUT", default="-", help="*.csv or *.parquet (default: -, CSV shown)")
+    score.add_argument("subject", metavar="FILE", help="CSV or Parquet with the data set's columns; -: standard input")
+    score.add_argument(
+        "-o", "--output", metavar="OUT", default="-", help="*.csv or *.parquet (default: -, CSV printed)"
+    )
     explain = commands.add_parser("explain", help="show why the model predicts as it does for one row")
-    explain.add_argument("name_or_id", metavar="NAME-OR-ID", help="as in the source")
+    explain.add_argument("subject", metavar="NAME-OR-ID", help="as in the source")
     explain.add_argument("-o", "--output", metavar="PNG", help="also write a plot to this file")
     for name, job_command in JOBS.items():
         job = commands.add_parser(name, help=job_command.purpose)
         job.add_argument(
             "--set", dest="settings", action="append", type=_setting, default=[], metavar="NAME=VALUE",
-            help="as in the job's Launchpad, such as n_estimators=300; may be repeated",
+            help="a setting as in the job's Launchpad; may be repeated",
         )  # fmt: skip
     serve = commands.add_parser("serve", help="serve the custom model at latest-model over HTTP")
     serve.add_argument("--port", type=_port, default=SERVE_PORT, help=f"port on this machine (default: {SERVE_PORT})")
@@ -137,6 +140,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _prepare(home: ProjectPaths, command: str, selection: str) -> None:
     """Prepare the home; the command ends if it can't be written to or a setting is wrong."""
+    if command == "new-dataset":
+        return
     mode = os.R_OK if command in READ_ONLY else os.R_OK | os.W_OK
     problems = disk_space.check(home) if command == "run" else disk_space.check_access(home, mode)
     if command != "doctor" and problems:
@@ -174,14 +179,10 @@ def _do(chosen: argparse.Namespace, home: ProjectPaths) -> int:
             code = materialize(home, chosen.select)
         case "ui":
             code = serve_pages(home, chosen.port, chosen.mlflow_port)
-        case "score":
-            from marvel_assets.cli.answers import score
+        case "score" | "explain" as command:
+            from marvel_assets.cli import answers
 
-            score(home, chosen.file, chosen.output)
-        case "explain":
-            from marvel_assets.cli.answers import explain
-
-            explain(home, chosen.name_or_id, chosen.output)
+            getattr(answers, command)(home, chosen.subject, chosen.output)
         case "serve":
             check_ports(PORT=chosen.port)
             code = serve_model(home, chosen.port)
@@ -191,6 +192,8 @@ def _do(chosen: argparse.Namespace, home: ProjectPaths) -> int:
             code = run_job(job, dict(chosen.settings))
         case "doctor":
             code = _doctor(home)
+        case "new-dataset":
+            _new_dataset(chosen.name, chosen.file, chosen.target, chosen.identifier)
         case "spark-server":
             check_ports(PORT=chosen.port)
             serve_spark(home, chosen.port)
@@ -210,15 +213,12 @@ def _new_dataset(name: str, file: Path, target: str | None, identifier: str | No
     print(f"  export MARVEL_DATASET={name}\n  MARVEL_SOURCE={shlex.quote(str(file.resolve()))} make run")
 
 
-def _setting(text: str) -> tuple[str, Any]:
-    """A name and its value, which is JSON or a string: an argparse type."""
+def _setting(text: str) -> tuple[str, str]:
+    """A name and its value: an argparse type."""
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise argparse.ArgumentTypeError(f"{text[:50]!r} is not a setting; expected NAME=VALUE.")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
+    return name, value
 
 
 def _port(text: str) -> int:
@@ -237,7 +237,7 @@ def _doctor(home: ProjectPaths) -> int:
     print(f"Profile {profile_name()}, environment {config.environment} ({config.catalog_name}.{config.schema_name})")
     checks = readiness_checks(config, resources["engine"], resources["tracking"], resources["unity_catalog"])
     for part, problems in checks.items():
-        print(f"  {part:<12} {'lacks something:' if problems else 'ready'}")
+        print(f"  {part:<12} {'not ready:' if problems else 'ready'}")
         for problem in problems:
             print(f"               {problem}")
     return int(any(checks.values()))

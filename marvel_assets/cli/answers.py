@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import sys
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from marvel_assets.datasets.base import Dataset
     from marvel_assets.model.wrapper import MarvelModelWrapper
     from marvel_assets.paths import ProjectPaths
-    from marvel_assets.storage.engines.base import EngineSession
+    from marvel_assets.storage.engines.base import Engine, EngineSession
 
 STANDARD = "-"
 ENDINGS = (".csv", ".parquet")
@@ -57,9 +57,11 @@ def score(home: ProjectPaths, source: str, target: str) -> None:
 
     if target != STANDARD and Path(target).suffix.lower() not in ENDINGS:
         sys.exit(f"-o {target}: expected a file name that ends in {' or '.join(ENDINGS)}, or - for standard output.")
+    if STANDARD not in {source, target} and Path(source).resolve() == Path(target).resolve():
+        sys.exit(f"-o {target}: is the file to score; choose another name.")
     resources = profile_resources(home)
     dataset: Dataset = resources["project"].config.dataset
-    delivered = lookup.columns_to_score(dataset)
+    delivered = lookup.dataset_for_scoring(dataset)
     columns = ["name", "id", *dataset.by_name, "reason"]
     rejected = 0
     with _served_model(home, resources) as (name, model), TemporaryDirectory() as scratch:
@@ -79,7 +81,8 @@ def score(home: ProjectPaths, source: str, target: str) -> None:
                     rows = pd.DataFrame(found, columns=columns, dtype=object)
                     write(_answered(rows, answer))
                     rejected += int(rows["reason"].notna().sum())
-    print(f"{count - rejected:,} rows scored, {rejected:,} can't be; the column `reason` says why", file=sys.stderr)
+    rest = f", {rejected:,} can't be; the column `reason` says why" if rejected else ""
+    print(f"Rows scored: {count - rejected:,}{rest}", file=sys.stderr)
 
 
 def explain(home: ProjectPaths, name_or_id: str, picture: str | None) -> None:
@@ -97,7 +100,11 @@ def explain(home: ProjectPaths, name_or_id: str, picture: str | None) -> None:
     raw = read_references(home).get("raw_characters")
     if raw is None:
         sys.exit(f"{home.root} has no {dataset.name} rows yet; `make run` reads them.")
-    with _served_model(home, resources) as (_, model), resources["engine"].session() as session:
+    with (
+        _served_model(home, resources) as (_, model),
+        TemporaryDirectory() as scratch,
+        _reading_session(resources["engine"], scratch) as session,
+    ):
         session.read_table(resources["tables"].location(raw.name), raw.version, "delivered")
         session.create_table_as(lookup.named_rows_sql(dataset, "delivered", name_or_id), "named")
         identifier = _one_id(session, dataset, name_or_id)
@@ -127,6 +134,13 @@ def explain(home: ProjectPaths, name_or_id: str, picture: str | None) -> None:
 
         figure = plots.contributions(f"{who}: P({alive}) {probability:.3f}", answer["contributions"], alive)
         Path(picture).write_bytes(plots.to_png(figure))
+
+
+def _reading_session(engine: Engine, scratch: str) -> AbstractContextManager[EngineSession]:
+    """A session that writes nothing into the home."""
+    from marvel_assets.storage.engines.duckdb import DuckDBEngine
+
+    return DuckDBEngine(scratch=scratch).session() if isinstance(engine, DuckDBEngine) else engine.session()
 
 
 @contextmanager

@@ -6,14 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from marvel_assets.datasets.base import BLANKS, IDENTIFIER, PANDAS_MISSING, SOURCE_ROW, WRITTEN_AT, Dataset, Target
+from marvel_assets.datasets.base import BLANKS, IDENTIFIER, PANDAS_MISSING, SOURCE_ROW, WRITTEN_AT
 from marvel_assets.datasets.scoring import PREDICTION_COLUMNS
 from marvel_assets.datasets.statements import is_number, texts
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.files import InputFile, names_and_encoding, read_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     import duckdb
@@ -80,7 +80,7 @@ def read_columns(file: Path) -> tuple[int, list[Column], str]:
             if not names:
                 raise ScaffoldError(f"{label}: the first line must hold the names of the columns.")
             connection.execute(f"CREATE TABLE delivered ({', '.join(f'{name} VARCHAR' for name in names.values())})")
-            for batch in read_files([InputFile(file, label)], _as_dataset(file, names, encoding)):
+            for batch in read_files([InputFile(file, label)], names, encoding):
                 connection.register("batch", batch)
                 connection.execute(f"INSERT INTO delivered SELECT * EXCLUDE {SOURCE_ROW} FROM batch")  # noqa: S608
                 connection.unregister("batch")
@@ -89,22 +89,6 @@ def read_columns(file: Path) -> tuple[int, list[Column], str]:
         [(rows,)] = connection.execute("SELECT count(*) FROM delivered").fetchall()
         columns = [_known(connection, old, new) for old, new in names.items()]
     return int(rows), columns, encoding
-
-
-def _as_dataset(file: Path, names: Mapping[str, str], encoding: str) -> Dataset:
-    """As much of a data set as it takes to read the file."""
-    target = Target(name="", source="", values=("", ""), labels=("", ""), answer="")
-    return Dataset(
-        package=file.stem,
-        schema_name="",
-        source_columns=names,
-        identifier="",
-        display_name="",
-        description="",
-        features=(),
-        target=target,
-        encoding=encoding,
-    )
 
 
 def _known(connection: duckdb.DuckDBPyConnection, delivered: str, name: str) -> Column:

@@ -84,7 +84,7 @@ JOBS = {
 }
 
 
-def run_job(name: str, settings: dict[str, Any]) -> int:
+def run_job(name: str, settings: dict[str, str]) -> int:
     """Run a job with settings of its op; returns the exit code.
 
     Raises:
@@ -93,18 +93,33 @@ def run_job(name: str, settings: dict[str, Any]) -> int:
     job = JOBS[name]
     config_class = resolve_name(job.config)
     fields = config_class.model_fields
-    given = {"parameters": settings} if name == "trial" else settings
+    given: dict[str, Any] = dict(settings)
+    if name == "trial":
+        given = {"parameters": {key: _number_or_text(value) for key, value in settings.items()}}
     # Dagster's Config sets missing fields to None, and ignores unknown ones.
     problems = [f"{key}: unknown key; choose from {', '.join(fields)}" for key in given if key not in fields]
     problems += [f"{key}: missing key" for key, field in fields.items() if field.is_required() and key not in given]
     try:
         config = {} if problems else config_class(**given).model_dump(exclude_unset=True)
+        if "parameters" in config:
+            from marvel_assets.defs.resources import Project
+
+            Project.from_environment().config.with_parameters(config["parameters"])
+    except ConfigError as error:
+        problems = [str(error)]
     except ValidationError as error:
         problems = describe_problems(error)
     if problems:
         raise ConfigError(f"marvel {name} --set: {'; '.join(problems)}")
     content = {**BRIEF, "ops": {job.op: {"config": config}}}
     return _launch("-m", MODULE, "--job", name, "--config-json", json.dumps(content))
+
+
+def _number_or_text(value: str) -> object:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def check_selection(selection: str) -> None:
@@ -157,17 +172,18 @@ def _restored_output() -> Iterator[None]:
 def print_summary(home: ProjectPaths, *, with_predictions: bool) -> None:
     """Print the summary of the home, and what to do next."""
     from marvel_assets.cli.summary import summary
+    from marvel_assets.defs.resources import profile_resources
+    from marvel_assets.registry.model_pairs import ALIAS
 
     with in_one_line():
-        for line in summary(home, with_predictions=with_predictions):
-            print(line)
-    from marvel_assets.defs.resources import profile_resources
-
+        lines = list(summary(home, with_predictions=with_predictions))
+    print("\n".join(lines))
     mlflow_pages = profile_resources(home)["tracking"].ui_url or "your Databricks workspace"
     dagster_pages = f"http://{LOOPBACK}:{UI_PORT}/asset-groups"
     chosen = f"MARVEL_DATASET={name} " if (name := os.environ.get("MARVEL_DATASET")) else ""
-    asked = ("marvel explain NAME-OR-ID", "marvel score FILE -o OUT", "make serve")
-    print(f"  ask next     {', '.join(f'`{chosen}{command}`' for command in asked)} (in .venv/bin)")
+    if any(f"alias {ALIAS}" in line for line in lines):
+        asked = ("make serve", ".venv/bin/marvel explain NAME-OR-ID", ".venv/bin/marvel score FILE -o OUT")
+        print(f"  ask next     {', '.join(f'`{chosen}{command}`' for command in asked)}")
     print(f"  look next    `make ui`, then {dagster_pages} (lineage, checks, plots) and {mlflow_pages} (MLflow)")
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import pkgutil
 import re
 import shlex
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,8 +47,8 @@ def new_dataset(name: str, file: Path, parent: Path, target: str | None = None, 
             f"{name!r}: choose another name, of 1 to 61 lowercase letters, digits and underscores, a letter first."
         )
     if name in dataset_names():
-        raise ScaffoldError(f"{name!r} is there already: choose another name, or delete {parent / name} first.")
-    if find_spec(f"{datasets.__name__}.{name}"):
+        raise ScaffoldError(f"{name!r} already exists: choose another name, or delete {parent / name} first.")
+    if name in {module.name for module in pkgutil.iter_modules(datasets.__path__)}:
         raise ScaffoldError(f"{name!r} names another part of marvel_assets.datasets: choose another name.")
     rows, columns, encoding = read_columns(file)
     row_name = _identifier(columns, rows, file) if identifier is None else _named(columns, identifier, file)

@@ -35,9 +35,8 @@ def check_ports(**ports: int) -> None:
         with socket.socket() as client:
             is_taken = client.connect_ex((LOOPBACK, port)) == 0
         if is_taken or list(ports.values()).count(port) > 1:
-            sys.exit(
-                f"Port {port} is in use. Choose another with {variable}=…, as in: make ui PORT=3001 MLFLOW_PORT=5050"
-            )
+            problem = "is in use" if is_taken else "was given twice"
+            sys.exit(f"Port {port} {problem}. Choose another: make … {variable}=…, or marvel … --help")
 
 
 @contextlib.contextmanager

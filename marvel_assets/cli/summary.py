@@ -50,7 +50,7 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
     done, resources = read_references(home), profile_resources(home)
     dataset = resources["project"].config.dataset
     if not done:
-        yield f"  nothing      of {dataset.name} has been materialised in {home.root} yet; `make run` does"
+        yield f"  nothing      of {dataset.name} has been materialised in {home.root} yet; run `make run`"
         return
     yield from _rows(done)
     registered = done.get("basic_model_version")
@@ -73,7 +73,7 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
             yield f"  {kind:<12} {MODELS_URI}{version.name}/{version.version}, alias {ALIAS}"
     if registered and (served is None or registered.model_id != served.basic.model_id):
         approve = f"`marvel approve --set basic_version={registered.version}`"
-        yield f"  waiting      {registered.name} version {registered.version}, for {approve}"
+        yield f"  waiting      {registered.name} version {registered.version}; approve it with {approve}"
     test_set, predictions = done.get("test_set"), done.get("survival_predictions")
     if with_predictions and served and test_set and predictions:
         tables = resources["tables"]
@@ -82,7 +82,7 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
         if latest is not None and by_it.items() <= latest.provenance.items():
             yield from _predictions(tables, latest.table, test_set, dataset)
         else:
-            yield "  it answers   `marvel run --select survival_predictions` scores with this version"
+            yield "  predictions  are from another version; `marvel run --select survival_predictions` updates them"
 
 
 def _find_model(home: ProjectPaths, tracking: MlflowTracking, model_id: str) -> LoggedModel | None:
@@ -137,7 +137,7 @@ def _predictions(tables: Tables, predictions: TableVersion, test_set: TableVersi
     rows = answers.merge(tables.read(test_set, [IDENTIFIER, target.name], sample).to_pandas(), on=IDENTIFIER)
     shown = rows.groupby("prediction").head(PREDICTIONS_PER_ANSWER)
     names = [escape_control(name)[:MAX_NAME] for name in shown["display_name"].fillna(shown[IDENTIFIER])]
-    if not names:  # the predictions are of other rows, such as those of a source that the gate has refused a model of
+    if not names:  # the predictions are of other rows, such as those of a source whose model the gate refused
         return
     width, states = (max(map(len, column)) for column in (["name", *names], ["actual", *target.labels]))
     yield f"  it answers   {'name':<{width}}  predicted  P({target.labels[1]})  {'actual':<{states}}  id"

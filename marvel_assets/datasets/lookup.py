@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from marvel_assets.datasets.base import Dataset
 
 
-def columns_to_score(dataset: Dataset) -> Dataset:
+def dataset_for_scoring(dataset: Dataset) -> Dataset:
     """The data set with only the columns that a file to be scored must have: id, name, and what the rules use."""
     needed = {dataset.identifier, dataset.display_name, *used_columns(dataset)} - {dataset.target.source}
     columns = {delivered: stored for delivered, stored in dataset.source_columns.items() if stored in needed}

@@ -73,7 +73,7 @@ ruled AS (
 
 
 def cleaning_version(dataset: Dataset) -> str:
-    """A hash of everything that decides the cleaned tables; comments and layout don't count."""
+    """A hash of everything that decides the cleaned tables; lines of comment and layout don't count."""
     return sql_version(cleaning_sql(dataset), split_sql(dataset, "train"), rejected_sql(dataset))
 
 
@@ -84,7 +84,7 @@ def used_columns(dataset: Dataset) -> list[str]:
 
 
 def rules_sql(dataset: Dataset) -> str:
-    """The data set's ``cleaning.sql`` without its comments and a last semicolon."""
+    """The data set's ``cleaning.sql`` without lines of comment and a last semicolon."""
     content = files(dataset.package).joinpath("cleaning.sql").read_text(encoding="utf-8")
     return "\n".join(line for line in content.splitlines() if not line.lstrip().startswith("--")).strip("; \t\n")
 
@@ -134,6 +134,7 @@ def _spelled_feature(feature: Feature, dataset: Dataset) -> str:
 
 def _spelled(name: str, spellings: dict[str, str]) -> str:
     """The value of a closed list that a cell names, in any case; other cells unchanged."""
+    # The engines differ on lower('İ').
     cases = " ".join(f"WHEN {text(spelling)} THEN {text(value)}" for spelling, value in spellings.items())
     return f"CASE lower(replace({name}, 'İ', '?')) {cases} ELSE {name} END"
 

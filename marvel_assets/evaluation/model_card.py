@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 CARD_FILE = "model_card.md"
 
-PICTURE = "get-artifact?path=plots%2F"
+PLOT_URL_PREFIX = "get-artifact?path=plots%2F"
 """MLflow's URL of a file in a run's folder ``plots``."""
 
-LIMITS = "It predicts what is usual among similar rows, not what is true of any one of them."
+LIMITS = "The model predicts what is usual among similar rows, not what is true of any one of them."
 
 
 @dataclass(frozen=True)
@@ -51,43 +51,43 @@ class ModelCardData:
     run_id: str
 
 
-def model_card(facts: ModelCardData, result: GateResult | None = None) -> str:
+def model_card(data: ModelCardData, result: GateResult | None = None) -> str:
     """The card: purpose, limits, metrics, data, and the gate's result if there is one.
 
     Images are links that only MLflow's pages resolve; see ``with_full_links`` for other pages.
     """
-    figures = [f"| {label} | {value:.4f} |" for label, value in labelled(facts.metrics).items()]
+    metrics = [f"| {label} | {value:.4f} |" for label, value in labelled(data.metrics).items()]
     parts = [
-        f"# {facts.dataset.target.answer}: model {facts.model_id}",
-        facts.dataset.description,
-        f"{LIMITS} {facts.dataset.limits}".rstrip(),
+        f"# {data.dataset.target.answer}: model {data.model_id}",
+        data.dataset.description,
+        f"{LIMITS} {data.dataset.limits}".rstrip(),
         "## Metrics on the test rows",
-        "\n".join(["| metric | value |", "|---|---|", *figures]),
+        "\n".join(["| metric | value |", "|---|---|", *metrics]),
         "## Training",
         "\n".join(
             [
-                f"- fitted on {facts.trained_on}, tested on {facts.tested_on}",
-                f"- features: {', '.join(facts.features)}",
-                f"- parameters: {', '.join(f'{name} {value}' for name, value in facts.parameters.items())}",
-                *[f"- {name}: {escape_markdown(value)}" for name, value in facts.traces.items()],
+                f"- fitted on {data.trained_on}, tested on {data.tested_on}",
+                f"- features: {', '.join(data.features)}",
+                f"- parameters: {', '.join(f'{name} {value}' for name, value in data.parameters.items())}",
+                *[f"- {name}: {escape_markdown(value)}" for name, value in data.traces.items()],
             ]
         ),
     ]
     if result is not None:
-        parts += ["## The gate", gate_report(result)]
-    if facts.plots:
-        parts += ["## Plots", picture_links(facts.plots, facts.run_id)]
+        parts += ["## Gate", gate_report(result)]
+    if data.plots:
+        parts += ["## Plots", plot_links(data.plots, data.run_id)]
     return "\n\n".join(parts) + "\n"
 
 
-def picture_links(plots: Iterable[str], run_id: str) -> str:
+def plot_links(plots: Iterable[str], run_id: str) -> str:
     """Images of an MLflow run's plots, with links that only MLflow's pages resolve."""
-    return "\n".join(f"![{name}]({PICTURE}{name}.png&run_uuid={run_id})" for name in plots)
+    return "\n".join(f"![{name}]({PLOT_URL_PREFIX}{name}.png&run_uuid={run_id})" for name in plots)
 
 
 def with_full_links(card: str, mlflow_pages: str) -> str:
     """The card with links that other pages than MLflow's resolve, too."""
-    return card.replace(f"]({PICTURE}", f"]({mlflow_pages.rstrip('/')}/{PICTURE}")
+    return card.replace(f"]({PLOT_URL_PREFIX}", f"]({mlflow_pages.rstrip('/')}/{PLOT_URL_PREFIX}")
 
 
 def gate_report(result: GateResult) -> str:

@@ -35,7 +35,8 @@ def roc_auc_interval(y_true: Labels, probability: Probabilities, confidence: flo
         probability: of 1, shape (n,).
         confidence: of the interval, such as 0.95.
     """
-    return _interval(*_placements(y_true, probability), confidence)
+    estimate, low, high = _interval(*_placements(y_true, probability), confidence)
+    return Interval(estimate, max(low, 0.0), min(high, 1.0))
 
 
 def paired_difference(
@@ -75,6 +76,6 @@ def _interval(positive: Probabilities, negative: Probabilities, confidence: floa
     import numpy as np
     from scipy.stats import norm
 
-    error = np.sqrt(positive.var(ddof=1) / len(positive) + negative.var(ddof=1) / len(negative))
-    estimate, reach = float(positive.mean()), float(norm.ppf((1 + confidence) / 2) * error)
-    return Interval(estimate, estimate - reach, estimate + reach)
+    standard_error = np.sqrt(positive.var(ddof=1) / len(positive) + negative.var(ddof=1) / len(negative))
+    estimate, margin = float(positive.mean()), float(norm.ppf((1 + confidence) / 2) * standard_error)
+    return Interval(estimate, estimate - margin, estimate + margin)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 PLAIN_NUMBERS = "biuf"
-"""NumPy's and pandas' kinds of booleans, integers and floats."""
+"""``dtype.kind`` codes of booleans, integers and floats."""
 
 
 class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -31,7 +31,7 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         spellings: for each column with a closed list, the value of each spelling in lower case.
         required: numeric columns that must be present, although their missing cells stay missing.
         known_values: for each column with a closed list, its values.
-        unknown_as_missing: columns of these in which other values count as missing; in the rest they are an error.
+        unknown_as_missing: those of these columns in which another value counts as missing; elsewhere it is an error.
 
     Attributes:
         feature_names_in_: the columns, in order.
@@ -42,7 +42,7 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
     feature_names_in_: Any
     n_features_in_: int
     numeric_features_: list[str]
-    # Models that were logged earlier have neither.
+    # Defaults of the class, since models that were logged earlier lack them.
     known_values: Mapping[str, Sequence[str | int]] | None = None
     unknown_as_missing: Sequence[str] = ()
 
@@ -80,7 +80,8 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
                 absent if its missing cells stay missing and it is not required.
 
         Raises:
-            ValueError: naming the column that is absent, or holds something other than numbers or text.
+            ValueError: naming the column that is absent or repeated, or holds something other than numbers or text, or
+                a value that is not in its closed list.
             TypeError: X is not a table with named columns.
         """
         check_is_fitted(self)

@@ -19,13 +19,12 @@ from marvel_assets.sources.parquet import parquet_batches, parquet_names
 from marvel_assets.utils.redaction import escape_control
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from io import BufferedReader
     from pathlib import Path
 
     import pyarrow as pa
 
-    from marvel_assets.datasets.base import Dataset
 
 BLOCK_BYTES = 16 << 20
 """How much of a CSV file is parsed at once; a row must fit into it. Arrow reads 32 of them ahead."""
@@ -113,25 +112,31 @@ def names_and_encoding(path: Path, label: str) -> tuple[list[str], str]:
         return _header_of(head, label, [], encoding)[0], encoding
 
 
-def read_files(files: Iterable[InputFile], dataset: Dataset) -> Iterator[pa.RecordBatch]:
+def read_files(
+    files: Iterable[InputFile], columns: Mapping[str, str], encoding: str = "utf-8"
+) -> Iterator[pa.RecordBatch]:
     """Read the source's columns as text, in the order of the files and of their rows.
 
-    Each batch holds ``source_row`` (int64, from 1, continued over all files) and the columns of the data set under
-    their stored names. Cells are as delivered; other columns are left out. Files without rows, which Spark may write,
-    add none.
+    Each batch holds ``source_row`` (int64, from 1, continued over all files) and the columns under their stored names.
+    Cells are as delivered; other columns are left out. Files without rows, which Spark may write, add none.
+
+    Args:
+        files: CSV or Parquet files.
+        columns: their columns, and the names that these are stored by.
+        encoding: of CSV files, as Python names it.
 
     Raises:
         SourceError: no file has rows, or one is neither CSV nor Parquet, is in another encoding, lacks a column, or
             no longer has the expected content. Raised before the file's first batch, at a batch, or after the last.
     """
-    return number_rows(_batches_of_all(files, dataset), dataset.source_columns)
+    return number_rows(_batches_of_all(files, list(columns), encoding), columns)
 
 
-def _batches_of_all(files: Iterable[InputFile], dataset: Dataset) -> Iterator[pa.RecordBatch]:
+def _batches_of_all(files: Iterable[InputFile], columns: list[str], encoding: str) -> Iterator[pa.RecordBatch]:
     rows, empty = 0, None
     for file in files:
         try:
-            for batch in _batches_of(file, dataset):
+            for batch in _batches_of(file, columns, encoding):
                 rows += batch.num_rows
                 yield batch
         except NoRowsError as error:
@@ -140,15 +145,15 @@ def _batches_of_all(files: Iterable[InputFile], dataset: Dataset) -> Iterator[pa
         raise empty
 
 
-def _batches_of(file: InputFile, dataset: Dataset) -> Iterator[pa.RecordBatch]:
+def _batches_of(file: InputFile, columns: list[str], encoding: str) -> Iterator[pa.RecordBatch]:
     label, rows = file.label, 0
     with _verified(file) as packed:
-        columns = list(dataset.source_columns)
         content, head = _begin(packed, label, columns)
-        is_parquet = head.startswith(PARQUET_MARK)
-        for batch in (
-            parquet_batches(packed, columns, label) if is_parquet else _csv_batches(content, head, label, dataset)
-        ):
+        if head.startswith(PARQUET_MARK):
+            batches = parquet_batches(packed, columns, label)
+        else:
+            batches = _csv_batches(content, head, label, columns, encoding)
+        for batch in batches:
             rows += batch.num_rows
             yield batch
         if rows == 0:
@@ -202,34 +207,34 @@ def _sha256(content: BufferedReader) -> str:
 
 
 def _csv_batches(
-    content: BufferedReader | gzip.GzipFile, head: bytes, label: str, dataset: Dataset
+    content: BufferedReader | gzip.GzipFile, head: bytes, label: str, columns: list[str], encoding: str
 ) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    header, delimiter = _header_of(head, label, list(dataset.source_columns), dataset.encoding)
-    check_columns(header, dataset.source_columns, label)
-    dialect = Dialect(header, delimiter, _has_backslashes(content, delimiter, dataset.encoding))
+    header, delimiter = _header_of(head, label, columns, encoding)
+    check_columns(header, columns, label)
+    dialect = Dialect(header, delimiter, _has_backslashes(content, delimiter, encoding))
     try:
         yield from arrow_csv.open_csv(
             content,
             # In one thread, which is as fast here, Arrow knows the number of the row at fault.
-            read_options=arrow_csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False, encoding=dataset.encoding),
+            read_options=arrow_csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False, encoding=encoding),
             parse_options=arrow_csv.ParseOptions(
                 delimiter=dialect.delimiter,
                 escape_char="\\" if dialect.has_backslashes else False,
                 newlines_in_values=True,
             ),
             convert_options=arrow_csv.ConvertOptions(
-                include_columns=list(dataset.source_columns),
-                column_types=dict.fromkeys(dataset.source_columns, pa.string()),
+                include_columns=columns,
+                column_types=dict.fromkeys(columns, pa.string()),
                 strings_can_be_null=False,
             ),
         )
     except UnicodeDecodeError as error:
         raise SourceError(
-            f"{label}: the file holds bytes that are not {dataset.encoding}: {error.reason}. Correct `encoding` in the "
-            f"data set {dataset.name}, or save the file as UTF-8."
+            f"{label}: the file holds bytes that are not {encoding}: {error.reason}. Correct `encoding` of the data "
+            "set, or save the file as UTF-8."
         ) from error
     except pa.ArrowException as error:
         if "Empty CSV file" in str(error):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from marvel_assets.sources.base import SourceError
+from marvel_assets.sources.base import SourceError, expected
 from marvel_assets.sources.files import InputFile, read_files
 from marvel_assets.utils.code_versions import code_version
 
@@ -50,7 +50,7 @@ class GeneratedSource:
         """Generate the rows, and read them like those of any other file."""
         path = self.folder / "generated.parquet"
         self._generator().generate(self.rows, self.seed).to_parquet(path, index=False)
-        return read_files([InputFile(path, self.label)], self.dataset)
+        return read_files([InputFile(path, self.label)], self.dataset.source_columns)
 
     def _generator(self) -> ModuleType:
         module = f"{self.dataset.package}.generator"
@@ -60,6 +60,6 @@ class GeneratedSource:
             if error.name != module:
                 raise
             raise SourceError(
-                f"The data set {self.dataset.name} has no generator: set MARVEL_SOURCE to a file or address with "
-                f"{len(self.dataset.source_columns)} columns, from {next(iter(self.dataset.source_columns))} on."
+                f"The data set {self.dataset.name} has no generator: set MARVEL_SOURCE to a file or URL with "
+                f"{expected(self.dataset.source_columns)}."
             ) from error

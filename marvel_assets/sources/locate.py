@@ -62,7 +62,7 @@ class FileSource:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows of all files, numbered consecutively; an error at the end if they don't match the digest."""
-        return read_files(self._hashed, self.dataset)
+        return read_files(self._hashed, self.dataset.source_columns, self.dataset.encoding)
 
     @cached_property
     def _hashed(self) -> list[InputFile]:

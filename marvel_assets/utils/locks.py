@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SECONDS = 3600
+TIMEOUT_SECONDS = 3600
 """How long to wait for another process, which may be fitting."""
 
 
 @contextmanager
 def exclusive(locks: Path, name: str) -> Iterator[None]:
-    """Do what only one process may do at a time.
+    """Hold a lock that only one process can hold at a time.
 
     Args:
         locks: folder of the lock files; created if missing.
@@ -30,12 +30,12 @@ def exclusive(locks: Path, name: str) -> Iterator[None]:
     import filelock
 
     locks.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(locks / f"{name}.lock", timeout=SECONDS):
+    with filelock.FileLock(locks / f"{name}.lock", timeout=TIMEOUT_SECONDS):
         yield
 
 
 def home_id(locks: Path) -> str:
-    """A unique id of the home, created at the first call."""
+    """A random id of this ``MARVEL_HOME``, created at the first call."""
     file = locks / "home-id"
     if not file.exists():
         with exclusive(locks, "home-id"):

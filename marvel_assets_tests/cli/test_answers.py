@@ -81,7 +81,27 @@ def test_rows_come_through_standard_input_and_output_and_those_that_can_not_be_s
     assert (anna["name"], anna["id"], anna["prediction"]) == ("Anna", "anna", "alive")
     assert anna["why"].count("(") == 3
     assert ben["reason"].startswith('Identity is "known to a few"')
-    assert "1 rows scored, 1 can't be; the column `reason` says why" in done.stderr
+    assert "Rows scored: 1, 1 can't be; the column `reason` says why" in done.stderr
+
+
+@pytest.mark.usefixtures("ran")
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [("new.csv", "-o new.csv: is the file to score; choose another name."), ("new.csv/out.csv", "new.csv: File exists.")],
+)
+def test_a_file_that_can_not_be_the_output_is_refused_and_the_input_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, marvel_here: Command, target: str, message: str
+):
+    # given
+    monkeypatch.chdir(tmp_path)
+    Path("new.csv").write_text(NEW)
+
+    # when
+    done = marvel_here("score", "new.csv", "-o", target)
+
+    # then
+    assert (done.returncode, message in done.stderr, "Traceback" in done.stderr) == (1, True, False)
+    assert Path("new.csv").read_text() == NEW
 
 
 @pytest.mark.usefixtures("ran")

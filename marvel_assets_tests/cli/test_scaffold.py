@@ -114,17 +114,17 @@ def test_a_rule_that_drops_rows_fails_the_run_before_anything_is_written(
 
 def test_the_guesses_of_a_hostile_table(parent: Path, tmp_path: Path):
     # when
-    new_dataset("hostile_of_mine", hostile(tmp_path), parent)
+    new_dataset("guesses_of_mine", hostile(tmp_path), parent)
 
     # then
-    dataset = load_dataset("hostile_of_mine")
+    dataset = load_dataset("guesses_of_mine")
     assert list(dataset.source_columns) == HOSTILE
     assert dataset.identifier == "select_"
     assert dataset.numeric_features == ("a_quoted_name", "from_")
     assert dataset.target.name == "reason_"
     assert dataset.target.labels == ("no", "yes")
     assert (
-        "replace(a_quoted_name, ',', '.') AS a_quoted_name" in (parent / "hostile_of_mine" / "cleaning.sql").read_text()
+        "replace(a_quoted_name, ',', '.') AS a_quoted_name" in (parent / "guesses_of_mine" / "cleaning.sql").read_text()
     )
 
 
@@ -261,7 +261,7 @@ def test_what_a_table_lacks_is_named(columns: dict, target: str | None, message:
     [
         *((name, "choose another name, of 1 to 61") for name in ("", "Mine", "my-table", "../mine")),
         ("scoring", "names another part of marvel_assets.datasets"),
-        ("marvel_kaggle", "is there already.*or delete .*marvel_kaggle first"),
+        ("marvel_kaggle", "already exists.*or delete .*marvel_kaggle first"),
     ],
 )
 def test_a_name_that_no_folder_can_have_is_refused(name: str, message: str, parent: Path, tmp_path: Path):
@@ -302,5 +302,5 @@ def test_a_file_that_is_not_utf8_is_declared_so(parent: Path, tmp_path: Path):
     # then
     dataset = load_dataset("mine")
     assert (dataset.encoding, dataset.by_name["Gr_e"].examples) == ("cp1252", ("groß", "klein"))
-    [batch] = read_files([InputFile(tmp_path / "rows.csv", "rows")], dataset)
+    [batch] = read_files([InputFile(tmp_path / "rows.csv", "rows")], dataset.source_columns, dataset.encoding)
     assert batch["Gr_e"].to_pylist()[:3] == ["groß", "klein", "mäßig"]

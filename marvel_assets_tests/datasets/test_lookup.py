@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from marvel_assets.datasets.lookup import columns_to_score
+from marvel_assets.datasets.lookup import dataset_for_scoring
 from marvel_assets.datasets.marvel_kaggle import DATASET
 
 
@@ -11,7 +11,7 @@ def test_a_file_to_score_has_the_columns_that_rules_use_also_where_no_feature_co
     without = replace(DATASET, features=tuple(each for each in DATASET.features if each.name != "Height"))
 
     # then
-    assert list(columns_to_score(without).source_columns) == [
+    assert list(dataset_for_scoring(without).source_columns) == [
         *("PageID", "Name", "Universe", "Identity", "Gender", "Marital Status", "Teams"),
         *("Height (m)", "Weight (kg)", "Origin"),
     ]

@@ -27,7 +27,7 @@ def cleaned(tmp_path: Path) -> pd.DataFrame:
     file = tmp_path / "rows.csv"
     file.write_text(f"{HEADER}\n{ROWS.strip()}\n")
     with duckdb.connect() as connection:
-        [batch] = read_files([InputFile(file, "rows")], DATASET)
+        [batch] = read_files([InputFile(file, "rows")], DATASET.source_columns)
         connection.register("raw_characters", batch)
         rows: pd.DataFrame = connection.sql(cleaning_sql(DATASET)).df()
     return rows.set_index("Id").sort_index()

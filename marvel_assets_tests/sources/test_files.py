@@ -4,7 +4,6 @@ import gzip
 import io
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -47,7 +46,7 @@ WRITERS = [as_csv, lambda frame: as_parquet(pa.Table.from_pandas(frame, preserve
 def read(folder: Path, content: bytes) -> pd.DataFrame:
     path = folder / "source"
     path.write_bytes(content)
-    return pa.Table.from_batches(read_files([InputFile(path, LABEL)], DATASET)).to_pandas()
+    return pa.Table.from_batches(read_files([InputFile(path, LABEL)], DATASET.source_columns)).to_pandas()
 
 
 def refusal(folder: Path, content: bytes) -> str:
@@ -198,7 +197,7 @@ def test_the_byte_order_mark_is_no_part_of_a_name_whatever_the_encoding_is_calle
     (tmp_path / "source").write_bytes(b"\xef\xbb\xbf" + as_csv(characters()))
 
     # when
-    batches = read_files([InputFile(tmp_path / "source", LABEL)], replace(DATASET, encoding=encoding))
+    batches = read_files([InputFile(tmp_path / "source", LABEL)], DATASET.source_columns, encoding)
 
     # then
     assert_holds(pa.Table.from_batches(batches).to_pandas(), characters())
@@ -273,7 +272,7 @@ def test_rows_are_numbered_through_all_batches(tmp_path: Path):
     frame.to_csv(path, index=False)
 
     # when
-    batches = list(read_files([InputFile(path, LABEL)], DATASET))
+    batches = list(read_files([InputFile(path, LABEL)], DATASET.source_columns))
 
     # then
     assert len(batches) > 1
@@ -286,7 +285,7 @@ def test_the_genuine_rows_are_read_as_pandas_reads_them(sample: Path):
     expected = pd.read_csv(sample, dtype=str, keep_default_na=False)
 
     # when
-    rows = pa.Table.from_batches(read_files([InputFile(sample, LABEL)], DATASET)).to_pandas()
+    rows = pa.Table.from_batches(read_files([InputFile(sample, LABEL)], DATASET.source_columns)).to_pandas()
 
     # then
     assert len(rows) == SAMPLE_ROWS

@@ -12,7 +12,7 @@ from dagster._core.scheduler.instigation import InstigatorTick, TickStatus
 from dagster_graphql import DagsterGraphQLClient
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.defs.ingestion.sensors import IN_PROGRESS_STATUSES
+from marvel_assets.defs.ingestion.sensors import UNFINISHED_STATUSES
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.mlflow import MlflowRegistry
 from marvel_assets.registry.model_pairs import ALIAS, ModelPairs
@@ -82,7 +82,7 @@ class Life:
     def wait_for_runs(self, succeeded: int) -> None:
         """Until so many retrainings have ended well, and none is going."""
         wait_until(
-            lambda: self.succeeded() >= succeeded and not self.runs(*IN_PROGRESS_STATUSES),
+            lambda: self.succeeded() >= succeeded and not self.runs(*UNFINISHED_STATUSES),
             lambda: f"{succeeded} runs that succeed; there are {[run.status for run in self.runs()]}",
         )
 

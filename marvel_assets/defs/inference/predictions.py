@@ -29,6 +29,7 @@ from marvel_assets.defs.metadata import (
     share_metadata,
 )
 from marvel_assets.defs.resources import Project, configured_dataset
+from marvel_assets.registry.base import ModelVersion
 from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.commits import Commit
@@ -116,56 +117,55 @@ def predict_table(
         the metadata for the asset's page.
 
     Raises:
-        dagster.Failure: no model is served, or the table lacks columns of raw_characters.
+        dagster.Failure: no model is served, or a column of raw_characters is missing or not text.
     """
     pair = unity_catalog.pairs(project.config).current()
     if pair is None:
         raise dg.Failure(
             f"No model has the alias {ALIAS} yet; materialise custom_model_version first.", allow_retries=False
         )
-    latest = tables.latest(name)
-    made_of = {
+    latest, dataset, custom = tables.latest(name), project.config.dataset, pair.custom
+    inputs = {
         "scored_table": table.name,
         "scored_table_id": tables.table_id(table.name),
-        "model_id": pair.custom.model_id,
-        **scoring_provenance(project.config.dataset, pair.custom.name, pair.custom.version),
+        "model_id": custom.model_id,
+        **scoring_provenance(dataset, custom.name, custom.version),
     }
-    previous = latest if latest is not None and made_of.items() <= latest.provenance.items() else None
+    previous = latest if latest is not None and inputs.items() <= latest.provenance.items() else None
     if previous is not None and previous.provenance["scored_version"] == table.version:
         written, scored = WriteResult(previous, is_new=False), 0
     else:
-        with unity_catalog.files_of(pair.custom) as files, engine.session() as session:
-            counts = _score(
-                log, session, table, tables, previous, project.config.dataset,
-                model=(pair.custom.name, pair.custom.version),
-                files=files,
-            )  # fmt: skip
-            provenance = {**made_of, "scored_version": table.version, **counts}
+        with unity_catalog.files_of(custom) as files, engine.session() as session:
+            counts = _create_predictions(log, session, table, tables, previous, dataset, custom, files)
+            provenance = {**inputs, "scored_version": table.version, **counts}
             written, scored = tables.write_if_changed(session, "predictions", name, provenance), counts["scored"]
-    recorded, dataset = written.commit.provenance, project.config.dataset
+    recorded = written.commit.provenance
     metadata = {
         **share_metadata(recorded, dataset.target.labels[1]),
         **report_table(log, PREDICTIONS, written, dataset, tables, unity_catalog),
         "scored_now": dg.MetadataValue.int(scored),
         "unusable": dg.MetadataValue.int(recorded["unusable"]),
         "scored_table": dg.MetadataValue.text(str(table)),
-        "model_version": dg.MetadataValue.url(tracking.version_url(pair.custom.name, pair.custom.version)),
+        "model_version": dg.MetadataValue.url(tracking.version_url(custom.name, custom.version)),
     }
     return written.commit, metadata
 
 
-def _score(
+def _create_predictions(
     log: dg.DagsterLogManager,
     session: EngineSession,
     table: TableVersion,
     tables: Tables,
     previous: Commit | None,
     dataset: Dataset,
-    *,
-    model: tuple[str, int],
-    files: Path,
+    custom: ModelVersion,
+    model_folder: Path,
 ) -> dict[str, Any]:
-    """Make the relation of all predictions: those of ``previous`` that still hold, and the others scored."""
+    """Create the relation ``predictions``: those of ``previous`` that still hold, and the others scored.
+
+    Returns:
+        The counts for the provenance, and the share of the second label unless there are no predictions.
+    """
     location = tables.location(table.name)
     session.read_table(location, table.version, "delivered")
     types = {str(row[0]): str(row[1]) for row in session.fetchall("DESCRIBE delivered")}
@@ -190,16 +190,17 @@ def _score(
             session.read_table(tables.location(previous.table.name), previous.table.version, "previous")
             touched = "touched"
         except ChangesNotKeptError as error:
-            log.info(f"All rows are scored: {error}")
+            log.info(f"Scoring all rows: {error}")
+    # Under the name that the cleaning statement reads.
     session.create_view(rows_to_score_sql(dataset, "delivered", columns, touched), "raw_characters")
     session.create_view(cleaning_sql(dataset), "cleaned_characters")
     session.create_table_as(scorable_rows_sql(dataset), "to_score")
     [(read, scored)] = session.fetchall("SELECT (SELECT count(*) FROM delivered), (SELECT count(*) FROM to_score)")
-    log.info(f"Scoring {scored:,} rows of {table} with {model[0]} version {model[1]}")
-    session.score("to_score", files, "scored")
-    session.create_view(predictions_sql(dataset, *model, table.version, touched), "predictions")
-    second = f"CASE WHEN prediction = {text(dataset.target.labels[1])} THEN 1 ELSE 0 END"
-    [(predicted, share)] = session.fetchall(f"SELECT count(*), avg({second}) FROM predictions")  # noqa: S608
+    log.info(f"Scoring {scored:,} rows of {table} with {custom.name} version {custom.version}")
+    session.score("to_score", model_folder, "scored")
+    session.create_view(predictions_sql(dataset, custom.name, custom.version, table.version, touched), "predictions")
+    is_second = f"CASE WHEN prediction = {text(dataset.target.labels[1])} THEN 1 ELSE 0 END"
+    [(predicted, share)] = session.fetchall(f"SELECT count(*), avg({is_second}) FROM predictions")  # noqa: S608
     counts: dict[str, Any] = {"scored": int(str(scored)), "unusable": int(str(read)) - int(str(predicted))}
     if share is not None:
         counts[SHARE] = round(float(str(share)), 4)

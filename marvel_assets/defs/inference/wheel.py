@@ -7,7 +7,6 @@ import json
 import shutil
 import subprocess
 import tomllib
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +36,13 @@ class WheelBuilder(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         declared = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))
         name, version = declared["project"]["name"], declared["project"]["version"]
-        content = _content_hash(_pyproject(declared, version))
+        content_hash = _content_hash(_pyproject(declared, version))
         # A letter first: digits alone would be normalised as a number.
-        label = f"{version}+h{content}"
-        wheel = Path(self.folder, f"{name.replace('-', '_')}-{label}-py3-none-any.whl")
+        full_version = f"{version}+h{content_hash}"
+        wheel = Path(self.folder, f"{name.replace('-', '_')}-{full_version}-py3-none-any.whl")
         if not wheel.exists():
-            self._build(_pyproject(declared, label), wheel)
-        return WheelRef(wheel.name, hashlib.sha256(wheel.read_bytes()).hexdigest(), content)
+            self._build(_pyproject(declared, full_version), wheel)
+        return WheelRef(wheel.name, hashlib.sha256(wheel.read_bytes()).hexdigest(), content_hash)
 
     def file_of(self, wheel: WheelRef) -> Path:
         """The wheel's file in this home, which may have been moved since the wheel was built."""
@@ -92,8 +91,7 @@ def _pyproject(declared: dict[str, Any], version: str) -> str:
         "tool.uv.build-backend": {"module-name": "marvel_assets"},
     }
     # Strings and lists of strings are the same in JSON and TOML.
-    lines = [
-        [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
-        for name, table in tables.items()
-    ]
-    return "\n".join(chain.from_iterable(lines)) + "\n"
+    lines: list[str] = []
+    for name, table in tables.items():
+        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
+    return "\n".join(lines) + "\n"

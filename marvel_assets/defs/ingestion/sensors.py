@@ -11,11 +11,11 @@ from marvel_assets.defs.training.assets import basic_model
 from marvel_assets.defs.training.jobs import retrain
 from marvel_assets.sources.resource import SourceResource
 
-SECONDS_BETWEEN_LOOKS = 30
-MODELS_LOOKED_AT = 20
+MINIMUM_INTERVAL_SECONDS = 30
+MAX_MATERIALIZATIONS_SEARCHED = 20
 """How many materialisations of basic_model are searched for the latest whose run also read the source."""
 
-IN_PROGRESS_STATUSES = [
+UNFINISHED_STATUSES = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -26,7 +26,7 @@ IN_PROGRESS_STATUSES = [
 
 @dg.sensor(
     job=retrain,
-    minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
+    minimum_interval_seconds=MINIMUM_INTERVAL_SECONDS,
     description="Watches the source (MARVEL_SOURCE), and retrains once for each new content.",
 )
 def source_change_sensor(
@@ -45,39 +45,39 @@ def source_change_sensor(
             f"Run {run.run_id[:8]} is retraining; changes in the meantime are looked at when it has ended."
         )
     fingerprint, label = sources.fingerprint(None, project.config), sources.label(None, project.config)
-    trained = latest_trained_read(context.instance)
+    trained = source_metadata_of_latest_model(context.instance)
     if trained.get(SOURCE_FINGERPRINT) == fingerprint:
         skip = f"{label} is still the content of version {trained['delta_version']}."
         return dg.SensorResult(skip_reason=skip, cursor=fingerprint)
     if context.cursor == fingerprint:
         return dg.SkipReason(
-            f"The run for this content of {label} did not succeed. When the cause is fixed, re-execute it, or reset "
-            "this sensor's cursor to request it again."
+            f"A run was requested for this content of {label}, and the latest model is not from it. If it failed, fix "
+            "the cause and re-execute it, or reset this sensor's cursor to request it again."
         )
     return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=fingerprint)
 
 
 def retraining_in_progress(instance: dg.DagsterInstance) -> dg.DagsterRun | None:
     """The newest retraining that is queued or in progress."""
-    going = instance.get_runs(dg.RunsFilter(job_name=retrain.name, statuses=IN_PROGRESS_STATUSES), limit=1)
-    return next(iter(going), None)
+    runs = instance.get_runs(dg.RunsFilter(job_name=retrain.name, statuses=UNFINISHED_STATUSES), limit=1)
+    return next(iter(runs), None)
 
 
-def latest_trained_read(instance: dg.DagsterInstance) -> Mapping[str, Any]:
+def source_metadata_of_latest_model(instance: dg.DagsterInstance) -> Mapping[str, Any]:
     """The metadata of raw_characters from the latest run that read the source and made a model.
 
     Empty if that run failed and was not re-executed successfully.
     """
-    for model in instance.fetch_materializations(basic_model.key, limit=MODELS_LOOKED_AT).records:
+    for model in instance.fetch_materializations(basic_model.key, limit=MAX_MATERIALIZATIONS_SEARCHED).records:
         made = instance.get_records_for_run(model.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
         for materialization in (record.event_log_entry.asset_materialization for record in made):
             if materialization and materialization.asset_key == raw_characters.key:
-                found = materialization.metadata if _ended_well(instance, model.run_id) else {}
+                found = materialization.metadata if _succeeded(instance, model.run_id) else {}
                 return {name: value.value for name, value in found.items()}
     return {}
 
 
-def _ended_well(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether a run succeeded, or a re-execution of it."""
+def _succeeded(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether a run, or another of its re-execution group, succeeded."""
     group = instance.get_run_group(run_id)
     return group is not None and any(run.is_success for run in group[1])

@@ -7,20 +7,20 @@ import dagster as dg
 
 from marvel_assets.defs.alerts import WEBHOOK, cause_of, post
 from marvel_assets.defs.ingestion.assets import SOURCE_FINGERPRINT
-from marvel_assets.defs.ingestion.sensors import latest_trained_read, retraining_in_progress
+from marvel_assets.defs.ingestion.sensors import retraining_in_progress, source_metadata_of_latest_model
 from marvel_assets.defs.monitoring.assets import DRIFTED, MODEL, WINDOW, drift_report
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.training.jobs import retrain
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.resource import SourceResource
 
-SECONDS_BETWEEN_LOOKS = 60
-REPORTS_LOOKED_AT = 100
+MINIMUM_INTERVAL_SECONDS = 60
+MAX_REPORTS = 100
 
 
 @dg.sensor(
     job=retrain,
-    minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
+    minimum_interval_seconds=MINIMUM_INTERVAL_SECONDS,
     description=(
         "Raises an alert when the latest window of scored rows and enough earlier ones have drifted; "
         "retrains if the source has new data."
@@ -68,7 +68,7 @@ def _obstacle(instance: dg.DagsterInstance, project: Project, sources: SourceRes
         fingerprint = sources.fingerprint(None, project.config)
     except SourceError as error:
         return f"the source can't be found: {error}"
-    read = latest_trained_read(instance).get(SOURCE_FINGERPRINT)
+    read = source_metadata_of_latest_model(instance).get(SOURCE_FINGERPRINT)
     if read is None:
         return "no run has recorded the source's fingerprint with a trained model; start the job retrain once."
     if read == fingerprint:
@@ -81,7 +81,7 @@ def _obstacle(instance: dg.DagsterInstance, project: Project, sources: SourceRes
 
 def latest_windows(instance: dg.DagsterInstance, count: int) -> list[Mapping[str, object]]:
     """The latest reports of the model version that scored last, one per window, the latest first."""
-    records = instance.fetch_materializations(drift_report.key, limit=REPORTS_LOOKED_AT).records
+    records = instance.fetch_materializations(drift_report.key, limit=MAX_REPORTS).records
     windows: dict[object, Mapping[str, object]] = {}
     for record in records:
         materialization = record.asset_materialization

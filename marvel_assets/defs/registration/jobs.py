@@ -28,7 +28,7 @@ RESTORED_BY, RESTORE_REASON, APPROVED_BY = "restored_by", "restore_reason", "app
 PROMOTED_FROM, PROMOTED_BY = "promoted_from", "promoted_by"
 """Tags of versions."""
 
-ENVIRONMENT_TAGS = {
+NOT_PROMOTED_TAGS = {
     JUDGED_AGAINST,
     BEST_SERVED,
     REPLACED_VERSION,
@@ -103,7 +103,7 @@ def promote_pair(
         raise _failure(f"{pairs.custom_name} has no version under {ALIAS}; materialise custom_model_version first.")
     copies = []
     for version, name in ((pair.basic, target_pairs.basic_name), (pair.custom, target_pairs.custom_name)):
-        kept = {key: value for key, value in version.tags.items() if key not in ENVIRONMENT_TAGS}
+        kept = {key: value for key, value in version.tags.items() if key not in NOT_PROMOTED_TAGS}
         tags = {**kept, PROMOTED_FROM: f"{version.name}/{version.version}", PROMOTED_BY: context.run_id}
         copies.append(unity_catalog.registry().register(name, version.model_id, tags, version.description))
     try:
@@ -117,7 +117,7 @@ def promote_pair(
 
 @dg.job(description="Copy the pair of versions, with tags and lineage, to the next environment's catalog.")
 def promote() -> None:
-    """From dev to acc, or from acc to prd."""
+    """From dev to acc, or from acc to prd, unless ``to`` names another environment."""
     promote_pair()
 
 
@@ -177,7 +177,7 @@ def approve_models(
     if not pairs.set_aliases(approved, pairs.champion_model_id(), {APPROVED_BY: config.actor}):
         raise _failure(
             f"{approved} are {ALIAS} already; choose another: marvel approve --set basic_version=<number>. "
-            f"{pairs.basic_name} has {', '.join(map(str, own))}."
+            f"Versions of {pairs.basic_name}: {', '.join(map(str, own))}."
         )
     message = f"{ALIAS}: {approved} (approved by {config.actor})"
     _report_served(context, message, pairs.for_custom_version(approved.custom.version), tracking, references)

@@ -9,11 +9,11 @@ from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.io_managers import ReferenceIOManager
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
-SECONDS_BETWEEN_LOOKS = 60
+MINIMUM_INTERVAL_SECONDS = 60
 
 
 @dg.sensor(
-    minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
+    minimum_interval_seconds=MINIMUM_INTERVAL_SECONDS,
     description=(
         "Moves the basic alias to match the custom one, after a run was killed between the two moves or a person moved "
         "the custom one, and reports the served pair on both version assets, also after a move elsewhere."

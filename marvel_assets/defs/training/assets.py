@@ -77,7 +77,7 @@ def basic_model(
     retraining_lock: RetrainingLock,
 ) -> dg.MaterializeResult[LoggedModelRef]:
     """The pipeline logged in MLflow: signature, example, both data sets at their versions, metrics and plots."""
-    from marvel_assets.evaluation.model_card import picture_links, with_full_links
+    from marvel_assets.evaluation.model_card import plot_links, with_full_links
 
     retraining_lock.acquire(context)
     wheel = wheel_builder.file_of(inference_wheel)
@@ -90,7 +90,7 @@ def basic_model(
             "metrics": markdown_table(
                 ["metric", "on the test rows"], [(name, f"{value:.3f}") for name, value in labelled(metrics).items()]
             ),
-            "plots": dg.MetadataValue.md(with_full_links(picture_links(plots, logged.run_id), tracking.pages_url)),
+            "plots": dg.MetadataValue.md(with_full_links(plot_links(plots, logged.run_id), tracking.pages_url)),
             **{name: dg.MetadataValue.float(value) for name, value in metrics.items()},
             **{name: picture(png, name) for name, png in plots.items()},
             "model_id": logged.model_id,

@@ -106,7 +106,7 @@ class TuneConfig(dg.Config):
         le=0.5,
         description="Share of the rows held out before the search; the best parameters are compared with yours there.",
     )
-    seed: int = Field(default=616, ge=0, description="Of the folds and of the search.")
+    seed: int = Field(default=616, ge=0, lt=2**32, description="Of the folds and of the search.")
     sample: float = Field(default=1.0, gt=0, le=1, description="Share of the training rows, by a hash of their ids.")
     threads: int | None = Field(default=None, ge=1, description="Threads that a fit uses. Default: one per core.")
 

@@ -121,8 +121,8 @@ def test_a_content_whose_run_failed_is_asked_for_again_when_the_cursor_is_reset(
 
     # then
     assert watch.tick() == (
-        f"The run for this content of {source} did not succeed. When the cause is fixed, re-execute it, or reset "
-        "this sensor's cursor to request it again."
+        f"A run was requested for this content of {source}, and the latest model is not from it. If it failed, fix "
+        "the cause and re-execute it, or reset this sensor's cursor to request it again."
     )
     watch.cursor = None
     assert watch.tick() == ""
@@ -158,7 +158,7 @@ def test_many_changes_while_a_run_is_going_make_one_follow_up(watch: Watch, sour
 
     # then
     assert watch.tick() == ""
-    assert watch.tick().startswith("The run for this content")
+    assert watch.tick().startswith("A run was requested for this content")
 
 
 def test_the_sensor_asks_a_server_for_the_version_and_leaves_reading_to_the_run(
