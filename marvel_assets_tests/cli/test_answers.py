@@ -87,7 +87,10 @@ def test_rows_come_through_standard_input_and_output_and_those_that_can_not_be_s
 @pytest.mark.usefixtures("ran")
 @pytest.mark.parametrize(
     ("target", "message"),
-    [("new.csv", "-o new.csv: is the file to score; choose another name."), ("new.csv/out.csv", "new.csv: File exists.")],
+    [
+        ("new.csv", "-o new.csv: is the file to score; choose another name."),
+        ("new.csv/out.csv", "new.csv: File exists."),
+    ],
 )
 def test_a_file_that_can_not_be_the_output_is_refused_and_the_input_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, marvel_here: Command, target: str, message: str
