@@ -122,7 +122,7 @@ def test_the_summary_names_characters_and_shows_no_predictions_of_earlier_code(s
     answers = [line.strip().rsplit(maxsplit=4) for line in shown.partition("  it answers   name")[2].splitlines()]
     assert {name for name, *_ in answers[1:]} <= names
     assert {predicted for _, predicted, *_ in answers[1:]} == {"alive", "dead"}
-    assert "`marvel run --select survival_predictions` scores with this version" in outdated
+    assert "`marvel run --select survival_predictions` updates them" in outdated
     assert again == shown
 
 

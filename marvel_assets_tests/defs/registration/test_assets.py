@@ -298,7 +298,7 @@ def test_an_earlier_version_that_waits_again_is_named_and_not_taken_for_the_serv
 
     # then
     lines = "\n".join(summary(home, with_predictions=False))
-    assert f"{BASIC} version 1, for `marvel approve --set basic_version=1`" in lines
+    assert f"{BASIC} version 1; approve it with `marvel approve --set basic_version=1`" in lines
     assert "version 2 are latest-model already" in failure_of(run_job(home, "approve", "approve_models"))
     assert run_job(home, "approve", "approve_models", basic_version=1).success
     assert "waiting" not in "\n".join(summary(home, with_predictions=False))
