@@ -46,22 +46,13 @@ def evaluate(y_true: Labels, probability: Probabilities) -> dict[str, float]:
     Raises:
         ValueError: a class has fewer than two rows, for which ROC AUC has no interval.
     """
-    check_classes(y_true)
-    return {name: float(metric.function(y_true, probability)) for name, metric in METRICS.items()}
-
-
-def check_classes(y_true: Labels) -> None:
-    """Check that there are at least two rows of each class.
-
-    Raises:
-        ValueError: with the number of rows of each.
-    """
     ones = int((y_true == 1).sum())
     if min(ones, len(y_true) - ones) < 2:  # noqa: PLR2004
         raise ValueError(
             f"The test rows hold {len(y_true) - ones:,} of class 0 and {ones:,} of class 1; metrics need at least two "
             "of each. Add rows: a fifth of all ids are test ids."
         )
+    return {name: float(metric.function(y_true, probability)) for name, metric in METRICS.items()}
 
 
 def labelled(values: Mapping[str, float]) -> dict[str, float]:

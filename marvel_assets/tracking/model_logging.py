@@ -127,14 +127,16 @@ def log_basic_model(
     import pandas as pd
 
     from marvel_assets.evaluation import plots
-    from marvel_assets.evaluation.metrics import check_classes, evaluate
+    from marvel_assets.evaluation.metrics import evaluate
     from marvel_assets.model.batching import predict_unique_rows
     from marvel_assets.model.estimators import kind_of
     from marvel_assets.model.pipeline import TRUSTED_TYPES
     from marvel_assets.tracking.signature import basic_signature, example_frame
 
     y_true = testing.rows[testing.target].to_numpy()
-    check_classes(y_true)
+    rows = testing.rows[list(features)]
+    probability = predict_unique_rows(pipeline, rows)[:, 1]
+    metrics = evaluate(y_true, probability)
     training_input, testing_input = training.as_mlflow(), testing.as_mlflow()
     kind = kind_of(pipeline)
     trees = kind.count_trees(pipeline[-1])
@@ -154,10 +156,7 @@ def log_basic_model(
     model = mlflow.entities.LoggedModelInput(model_id=logged.model_id)
     mlflow.log_input(training_input, context="training", model=model)
     mlflow.log_input(testing_input, context="testing", model=model)
-
-    rows = testing.rows[list(features)]
-    probability = predict_unique_rows(pipeline, rows)[:, 1]
-    mlflow.log_metrics(evaluate(y_true, probability), model_id=logged.model_id, dataset=testing_input)
+    mlflow.log_metrics(metrics, model_id=logged.model_id, dataset=testing_input)
     # Through a client: MLflow's fluent functions would log them as the model's metrics.
     curves = [
         mlflow.entities.Metric("training_seconds", seconds, int(time.time() * 1000), 0),
