@@ -13,13 +13,12 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 
 from marvel_assets.model.coercion import FeatureCoercer
-from marvel_assets.model.encoder import CatToIntTransformer
 from marvel_assets.model.estimators import LightGBM
 from marvel_assets.model.pipeline import TRUSTED_TYPES, build_pipeline, fit_pipeline
 from marvel_assets.storage.table_scan import TableScan
 from marvel_assets.training.dask_cluster import Workers, dask_workers
 from marvel_assets.training.dataset import dataset_columns, rows_digest, sum_of_rows, to_frame
-from marvel_assets.training.distributed import DistributedFit, EncodedPart, PartSummary, fit_on_workers, recoded
+from marvel_assets.training.distributed import DistributedFit, fit_on_workers
 from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
 from marvel_assets_tests.kaggle import FILL_VALUES, TARGET
@@ -160,22 +159,6 @@ def test_a_part_that_lacks_a_class_is_refused_before_the_fit(
     # then
     with pytest.raises(ValueError, match=f"column Alive: each worker needs .*{found}.* Fit with fewer workers"):
         fit(workers, scan)
-
-
-def test_codes_of_a_part_are_put_right_and_missing_cells_stay_missing():
-    # given: what the part calls 0, 1 and 2 is infrequent, 1 and 0 among all
-    found = {"Universe": {"Earth-3": 1, "Earth-9": 1, "Earth-1": 1}}
-    matrix = np.array([[0, 1.5], [1, np.nan], [2, 1.7], [-1, 2.5]])
-    rows = pd.DataFrame({"Universe": ["a"]})
-    part = EncodedPart(matrix, np.zeros(4, np.int32), PartSummary(found, [0], sum_of_rows(rows), rows.head(0)))
-    encoder = CatToIntTransformer(columns=["Universe"], min_frequency=2)
-    encoder.fit_counts(["Universe", "Height"], {"Universe": {"Earth-1": 2, "Earth-3": 1, "Earth-9": 2}})
-
-    # when
-    right = recoded(part, ["Universe", "Height"], encoder)
-
-    # then
-    np.testing.assert_array_equal(right, [[2, 1.5], [1, np.nan], [0, 1.7], [-1, 2.5]])
 
 
 def test_a_table_that_is_gone_is_named_by_the_worker_that_looked_for_it(workers: Workers, tmp_path: Path):
