@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 PLAIN_NUMBERS = "biuf"
 """``dtype.kind`` codes of booleans, integers and floats."""
@@ -32,19 +31,7 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         required: numeric columns that must be present, although their missing cells stay missing.
         known_values: for each column with a closed list, its values.
         unknown_as_missing: those of these columns in which another value counts as missing; elsewhere it is an error.
-
-    Attributes:
-        feature_names_in_: the columns, in order.
-        n_features_in_: how many there are.
-        numeric_features_: those that held numbers in ``fit``; all others hold text.
     """
-
-    feature_names_in_: Any
-    n_features_in_: int
-    numeric_features_: list[str]
-    # Defaults of the class, since models that were logged earlier lack them.
-    known_values: Mapping[str, Sequence[str | int]] | None = None
-    unknown_as_missing: Sequence[str] = ()
 
     def __init__(
         self,
@@ -82,7 +69,6 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         Raises:
             ValueError: naming the column that is absent or repeated, or holds something other than numbers or text, or
                 a value that is not in its closed list.
-            TypeError: X is not a table with named columns.
         """
         check_is_fitted(self)
         frame = _as_frame(X)
@@ -96,7 +82,7 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
             return np.full(len(frame), np.nan)
         if name not in self.numeric_features_:
             return self._texts(frame[name], name, fill)
-        numbers = _numbers(frame[name], name, np.nan if fill is None else float(fill))
+        numbers = _numbers(frame[name], name, np.nan if fill is None else fill)
         known = (self.known_values or {}).get(name)
         if known is not None and not (is_known := np.isin(numbers, known)).all():
             raise _unknown(np.asarray(numbers)[~is_known][0], name, known)
@@ -118,30 +104,28 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         return column if is_plain else np.array([*texts, fill], dtype=object)[places]
 
     def _check_columns(self, frame: pd.DataFrame) -> None:
-        features = list(self.feature_names_in_)
         needed = {*(self.fill_values or {}), *self.required}
         optional = [name for name in self.numeric_features_ if name not in needed]
-        absent = [name for name in features if name not in frame.columns and name not in optional]
-        if absent:
-            left_out = f", of which {' and '.join(optional)} may be left out" if optional else ""
-            raise ValueError(f"column {', '.join(absent)} is missing; expected {', '.join(features)}{left_out}.")
-        repeated = [name for name in features if (frame.columns == name).sum() > 1]
-        if repeated:
-            raise ValueError(f"column {', '.join(repeated)} is there more than once; expected {', '.join(features)}.")
+        left_out = f", of which {' and '.join(optional)} may be left out" if optional else ""
+        expected = f"expected {', '.join(self.feature_names_in_)}{left_out}"
+        counts = {name: int((frame.columns == name).sum()) for name in self.feature_names_in_}
+        if absent := [name for name, count in counts.items() if count == 0 and name not in optional]:
+            raise ValueError(f"column {', '.join(absent)} is missing; {expected}.")
+        if repeated := [name for name, count in counts.items() if count > 1]:
+            raise ValueError(f"column {', '.join(repeated)} is there more than once; {expected}.")
 
 
 def _as_frame(table: Any) -> pd.DataFrame:  # noqa: ANN401
     if isinstance(table, pd.DataFrame):
         return table
     if hasattr(table, "to_pandas"):  # of Arrow and Polars
-        frame: pd.DataFrame = table.to_pandas()
-        return frame
+        return table.to_pandas()  # type: ignore[no-any-return]
     raise TypeError(f"expected a table of pandas, pyarrow or Polars, found {type(table).__name__}.")
 
 
 def _numbers(column: pd.Series, name: str, fill: float) -> Any:  # noqa: ANN401
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf":
-        return column.fillna(fill) if column.dtype.kind == "f" and not np.isnan(fill) else column
+        return column.fillna(fill)
     places, distinct = _factorized(column, name, "a number")
     values = [*(_number(value, name) for value in distinct), fill]
     return np.array(values, dtype=np.float64)[places]  # index -1, a missing cell, picks the last
@@ -149,10 +133,8 @@ def _numbers(column: pd.Series, name: str, fill: float) -> Any:  # noqa: ANN401
 
 def _number(value: object, name: str) -> float:
     if isinstance(value, bool | np.bool_ | int | float | np.integer | np.floating | Decimal):
-        try:
+        with suppress(OverflowError):
             return float(value)
-        except OverflowError:
-            pass
     raise _unusable(value, name, "a number")
 
 
