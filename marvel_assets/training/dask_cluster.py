@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from distributed import Client
-
-    from marvel_assets.training.ordered_client import OrderedClient
+try:
+    from distributed import Client, LocalCluster
+except ImportError as error:
+    raise ImportError(
+        "dask and distributed are not installed; install the extra: uv pip install 'marvel-assets[distributed]', or "
+        "remove fitted_pipeline's setting `distribution`."
+    ) from error
 
 Result = TypeVar("Result")
 
-LOCALHOST = "127.0.0.1"
 CONNECT_SECONDS = 10
 """How long to wait for the scheduler's answer."""
 JOIN_SECONDS = 60
@@ -33,11 +32,29 @@ class WorkersError(RuntimeError):
     """Workers are missing, lost or unsuitable; the text names the address and what to do."""
 
 
-@dataclass(frozen=True)
-class Workers:
+class OrderedClient(Client):  # type: ignore[misc]
+    """Returns ``who_has`` in the order of the workers.
+
+    ``lightgbm.dask`` numbers its machines in the order of ``who_has``, which Dask answers from a set: it would differ
+    between processes, and with it the last bits of the trees.
+    """
+
+    order: tuple[str, ...] = ()
+    """The workers' addresses."""
+
+    def who_has(self, futures: Any = None, **options: Any) -> dict[str, tuple[str, ...]]:  # noqa: ANN401
+        """The workers that hold each result, ordered by worker."""
+        found: dict[str, tuple[str, ...]] = super().who_has(futures, **options)
+        rank = {address: place for place, address in enumerate(self.order)}
+        return dict(
+            sorted(found.items(), key=lambda held: min((rank.get(who, len(rank)) for who in held[1]), default=0))
+        )
+
+
+class Workers(NamedTuple):
     """The workers of one fit, in the order of their parts, at the scheduler's address ``where``."""
 
-    client: Client
+    client: OrderedClient
     addresses: tuple[str, ...]
     where: str
 
@@ -96,49 +113,32 @@ def dask_workers(
     Raises:
         WorkersError: there are too few, or their versions differ from this process's.
     """
-    _needs_dask()
     with ExitStack() as stack:
-        address = stack.enter_context(_own_cluster(number, threads)) if scheduler is None else scheduler
-        client = stack.enter_context(_connected(address))
-        client.order = _joined(client, number, address, join_seconds)
-        _check_versions(client, address)
-        yield Workers(client, client.order, address)
+        if scheduler is None:
+            # Without Dask's memory limit, which would spill or kill a running fit.
+            cluster = LocalCluster(
+                number, host="127.0.0.1", threads_per_worker=threads, processes=True, memory_limit=0,
+                dashboard_address=None, worker_dashboard_address=None,
+            )  # fmt: skip
+            scheduler = str(stack.enter_context(cluster).scheduler_address)
+        client = stack.enter_context(_connected(scheduler))
+        client.order = _joined(client, number, scheduler, join_seconds)
+        _check_versions(client, scheduler)
+        yield Workers(client, client.order, scheduler)
 
 
-@contextmanager
-def _own_cluster(number: int, threads: int) -> Iterator[str]:
-    from distributed import LocalCluster
-
-    # Without Dask's memory limit, which would spill or kill a running fit.
-    with LocalCluster(
-        host=LOCALHOST,
-        n_workers=number,
-        threads_per_worker=threads,
-        processes=True,
-        memory_limit=0,
-        dashboard_address=None,
-        worker_dashboard_address=None,
-    ) as cluster:
-        yield str(cluster.scheduler_address)
-
-
-@contextmanager
-def _connected(address: str) -> Iterator[OrderedClient]:
-    from marvel_assets.training.ordered_client import OrderedClient
-
+def _connected(address: str) -> OrderedClient:
     try:
-        client = OrderedClient(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        return OrderedClient(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise WorkersError(
             f"No Dask scheduler answers at {address} within {CONNECT_SECONDS} s: {error or 'timeout'}. Start one with "
             "`dask scheduler`, or remove `scheduler` from fitted_pipeline's setting `distribution` to use this "
             "machine's cores."
         ) from error
-    with client:
-        yield client
 
 
-def _joined(client: Client, number: int, address: str, join_seconds: float) -> tuple[str, ...]:
+def _joined(client: OrderedClient, number: int, address: str, join_seconds: float) -> tuple[str, ...]:
     """The workers in the order of their names, which in a local cluster are numbers."""
     try:
         client.wait_for_workers(number, timeout=join_seconds)
@@ -152,7 +152,7 @@ def _joined(client: Client, number: int, address: str, join_seconds: float) -> t
     return tuple(named[:number])
 
 
-def _check_versions(client: Client, address: str) -> None:
+def _check_versions(client: OrderedClient, address: str) -> None:
     versions = client.get_versions(packages=list(SAME_VERSIONS))
     here = versions["client"]["packages"]
     for worker, found in versions["workers"].items():
@@ -165,13 +165,3 @@ def _check_versions(client: Client, address: str) -> None:
                 f"Worker {worker} of {address} has different packages from this process: {', '.join(different)}. Start "
                 "the workers in the same environment (constraints.txt) and the same checkout."
             )
-
-
-def _needs_dask() -> None:
-    from importlib.util import find_spec
-
-    if any(find_spec(module) is None for module in ("dask", "distributed")):
-        raise WorkersError(
-            "dask and distributed are not installed; install the extra: uv pip install 'marvel-assets[distributed]', "
-            "or remove fitted_pipeline's setting `distribution`."
-        )
