@@ -1,22 +1,18 @@
 """Dagster's definitions: all assets, checks, jobs, schedules and sensors, with the profile's resources."""
 
-import warnings
-from typing import Any
-
 import dagster as dg
 
 from marvel_assets import defs as stages
+from marvel_assets.defs.alerts import brief_console
 from marvel_assets.defs.inference.jobs import score, verify_scoring_environment
 from marvel_assets.defs.ingestion.sensors import source_change_sensor
-from marvel_assets.defs.logger import brief_console
 from marvel_assets.defs.metadata import with_place
 from marvel_assets.defs.monitoring.sensors import drift_sensor, run_failure_alert
 from marvel_assets.defs.registration.jobs import approve, promote, rollback
 from marvel_assets.defs.registration.sensors import alias_reconciliation_sensor
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.defs.run_monitoring import monitored_in_process_executor
-from marvel_assets.defs.schedules import weekly_retraining
-from marvel_assets.defs.training.jobs import retrain, trial, tune
+from marvel_assets.defs.training.jobs import retrain, trial, tune, weekly_retraining
 from marvel_assets.paths import ProjectPaths
 
 resources = profile_resources(ProjectPaths.from_environment())
@@ -26,12 +22,11 @@ automation = dg.AutomationConditionSensorDefinition(
     description="Scores and reports drift when their inputs have changed; builds the wheel if there is none.",
 )
 
-assets: Any = dg.load_assets_from_package_module(stages, include_specs=True)
-with warnings.catch_warnings(action="ignore", category=dg.BetaWarning):
-    assets = dg.with_source_code_references(assets)
-
 defs = dg.Definitions(
-    assets=dg.map_asset_specs(lambda spec: with_place(spec, resources["tables"]), assets),
+    assets=dg.map_asset_specs(
+        lambda spec: with_place(spec, resources["tables"]),
+        dg.load_assets_from_package_module(stages, include_specs=True),
+    ),
     asset_checks=dg.load_asset_checks_from_package_module(stages),
     jobs=[retrain, score, promote, rollback, approve, trial, tune, verify_scoring_environment],
     # All are off by default; the README says how to turn them on.

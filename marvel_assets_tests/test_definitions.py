@@ -28,14 +28,14 @@ GROUPS = {
 
 
 @pytest.mark.integration
-def test_loading_them_imports_nothing_heavy():
+def test_loading_them_imports_nothing_heavy_and_warns_of_nothing():
     # when
     done = succeeded(
         python("-c", f"import sys, marvel_assets.definitions; print([m for m in {HEAVY!r} if m in sys.modules])")
     )
 
     # then
-    assert done.stdout.strip() == "[]"
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
 def test_every_asset_has_group_owner_kind_description_and_code_version():
@@ -72,7 +72,7 @@ def test_the_page_of_resources_has_a_sentence_for_each():
     assert [text for text in sentences.values() if not text.endswith(".") or "\n" in text] == []
 
 
-def test_tables_have_columns_lineage_place_and_code_on_their_pages():
+def test_tables_have_columns_lineage_and_place_on_their_pages():
     # when
     specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
 
@@ -86,10 +86,8 @@ def test_tables_have_columns_lineage_place_and_code_on_their_pages():
 
     # and
     metadata = specs["train_set"].metadata
-    assert metadata["dagster/table_name"] == dg.MetadataValue.text("marvel_dev.marvel_characters.train_set")
-    assert str(metadata["dagster/uri"].value).endswith("marvel_dev/marvel_characters/train_set")
-    [code] = metadata["dagster/code_references"].code_references
-    assert code.file_path.endswith("defs/ingestion/assets.py")
+    assert metadata["dagster/table_name"] == "marvel_dev.marvel_characters.train_set"
+    assert metadata["dagster/uri"].endswith("marvel_dev/marvel_characters/train_set")
 
 
 def test_every_column_is_described():

@@ -1,8 +1,11 @@
-"""Alerts of failures: the cause in a sentence, and a message to the webhook."""
+"""What a person is told of a run: the cause of a failure in a sentence, short log lines, a message to the webhook."""
 
+import logging
 import re
+import sys
 from collections.abc import Iterator
-from http import HTTPStatus
+
+import dagster as dg
 
 from marvel_assets.defs.disk_space import add_disk_hint
 from marvel_assets.paths import ProjectPaths
@@ -28,15 +31,16 @@ def cause_of(error: object) -> str:
     error, such as a bare "timed out". Libraries may wrap the project's error as cause or as context. If the disk is
     full, the text says what to do.
     """
-    while str(getattr(error, "cls_name", "")).startswith("Dagster") and getattr(error, "cause", None) is not None:
-        error = error.cause  # type: ignore[attr-defined]
     chain = list(_chain(error))
     if any(getattr(cause, "cls_name", "") in INTERRUPTIONS for cause in chain):
         return "interrupted; run it again, finished work is kept"
-    own = next((cause for cause in chain if SELF_EXPLAINING.match(_text(cause))), None)
-    message = _text(chain[0]) if own is None else SELF_EXPLAINING.sub("", _text(own))
-    if own is None and _text(chain[-1]) not in message:
-        message = f"{message} ({_text(chain[-1])})"
+    while len(chain) > 1 and str(getattr(chain[0], "cls_name", "")).startswith("Dagster"):
+        del chain[0]
+    texts = [str(getattr(cause, "message", cause)).strip() for cause in chain]
+    own = next((text for text in texts if SELF_EXPLAINING.match(text)), None)
+    message = texts[0] if own is None else SELF_EXPLAINING.sub("", own)
+    if own is None and texts[-1] not in message:
+        message = f"{message} ({texts[-1]})"
     return add_disk_hint(add_outage_hint(message), ProjectPaths.from_environment())
 
 
@@ -45,10 +49,6 @@ def _chain(error: object) -> Iterator[object]:
     while error is not None:
         yield error
         error = getattr(error, "cause", None) or getattr(error, "context", None)
-
-
-def _text(error: object) -> str:
-    return str(getattr(error, "message", error)).strip()
 
 
 def post(address: str, message: dict[str, str]) -> None:
@@ -64,5 +64,37 @@ def post(address: str, message: dict[str, str]) -> None:
     except requests.RequestException as error:
         # Its text holds the address.
         raise WebhookError(f"The webhook of {WEBHOOK} can't be reached: {type(error).__name__}.") from None
-    if answer.status_code >= HTTPStatus.MULTIPLE_CHOICES:  # a redirect does not deliver it, either
+    if answer.status_code >= requests.codes.multiple_choices:  # a redirect does not deliver it, either
         raise WebhookError(f"The webhook of {WEBHOOK} answers with HTTP {answer.status_code}.")
+
+
+class _Brief(logging.Formatter):
+    """Time, step and message; for a failure, its cause without a stack trace."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        metadata = getattr(record, "dagster_meta", {})
+        event = metadata.get("dagster_event")
+        message = metadata.get("orig_message") or record.getMessage()
+        if event is not None and event.is_step_failure:
+            message = f"failed: {cause_of(event.step_failure_data.error)}"
+        return f"{self.formatTime(record, '%H:%M:%S')}  {metadata.get('step_key') or 'run':<24} {message}"
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Whether a record is a step's message or failure; steps that a failure prevented are left out."""
+    metadata = getattr(record, "dagster_meta", {})
+    event = metadata.get("dagster_event")
+    if event is not None:
+        return bool(event.is_step_failure)
+    return not str(metadata.get("orig_message", "")).startswith("Dependencies for step")
+
+
+@dg.logger(description="Short lines for the command line; Dagster's pages have the full log.")
+def brief_console(_: dg.InitLoggerContext) -> logging.Logger:
+    """Log without Dagster's events."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_Brief())
+    handler.addFilter(_is_worth_a_line)
+    logger = logging.Logger("brief", level=logging.INFO)  # noqa: LOG001
+    logger.addHandler(handler)
+    return logger

@@ -38,13 +38,10 @@ def with_place(spec: dg.AssetSpec, tables: Tables) -> dg.AssetSpec:
     config = configured_project()
     if config is None or "deltalake" not in spec.kinds:
         return spec
-    return spec.merge_attributes(metadata=_place(config.qualified(spec.key.path[-1]), tables))
-
-
-def _place(table: str, tables: Tables) -> dict[str, dg.MetadataValue]:
+    table = config.qualified(spec.key.path[-1])
     location = tables.location(table)
-    folder = {"dagster/uri": dg.MetadataValue.text(str(location))} if isinstance(location, Path) else {}
-    return {"dagster/table_name": dg.MetadataValue.text(table), **folder}
+    folder = {"dagster/uri": str(location)} if isinstance(location, Path) else {}
+    return spec.merge_attributes(metadata={"dagster/table_name": table, **folder})
 
 
 def share_metadata(provenance: Mapping[str, Any], label: str) -> dict[str, dg.MetadataValue]:
@@ -53,25 +50,19 @@ def share_metadata(provenance: Mapping[str, Any], label: str) -> dict[str, dg.Me
 
 
 def report_table(
-    log: dg.DagsterLogManager,
-    asset: str,
-    written: WriteResult,
-    dataset: Dataset,
-    tables: Tables,
-    unity_catalog: UnityCatalog,
+    log: dg.DagsterLogManager, asset: str, written: WriteResult, dataset: Dataset, tables: Tables, catalog: UnityCatalog
 ) -> dict[str, dg.MetadataValue]:
     """Log a table's version, register the table in the catalog, and return the metadata for the asset's page."""
     table = written.commit.table
     log.info(f"{table}: {table.rows:,} rows, {'written' if written.is_new else 'unchanged'}")
     location = tables.location(table.name)
     if isinstance(location, Path):
-        column_comments = descriptions.table_columns(dataset, asset)
-        if problem := unity_catalog.register_table(table.name, location, descriptions.TABLES[asset], column_comments):
+        comments = descriptions.TABLES[asset], descriptions.table_columns(dataset, asset)
+        if problem := catalog.register_table(table.name, location, *comments):
             log.warning(problem)
     preview = tables.preview(table, PREVIEW_ROWS)
     return {
         "preview": markdown_table(preview.column_names, zip(*preview.to_pydict().values(), strict=True)),
-        **_place(table.name, tables),
         "dagster/row_count": dg.MetadataValue.int(table.rows),
         "delta_version": dg.MetadataValue.int(table.version),
         "content_hash": dg.MetadataValue.text(table.content),
@@ -81,9 +72,7 @@ def report_table(
 
 def column_schema(columns: Mapping[str, str], types: Mapping[str, str]) -> dg.TableSchema:
     """Dagster's table schema from descriptions and types by column; the default type is string."""
-    return dg.TableSchema(
-        columns=[dg.TableColumn(name, types.get(name, "string"), meaning) for name, meaning in columns.items()]
-    )
+    return dg.TableSchema([dg.TableColumn(name, types.get(name, "string"), text) for name, text in columns.items()])
 
 
 def column_lineage(
@@ -91,7 +80,7 @@ def column_lineage(
 ) -> dg.TableColumnLineage:
     """The upstream columns of each column: the one with the same name, unless ``renamed`` has it."""
     return dg.TableColumnLineage(
-        deps_by_column={
+        {
             column: [dg.TableColumnDep(upstream, source) for source in renamed.get(column, [column])]
             for column in columns
             if column != WRITTEN_AT

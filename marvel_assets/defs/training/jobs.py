@@ -38,6 +38,14 @@ retrain = dg.define_asset_job(
     },
 )
 
+weekly_retraining = dg.ScheduleDefinition(
+    name="weekly_retraining",
+    job=retrain,
+    cron_schedule="0 6 * * 1",
+    execution_timezone="Europe/Amsterdam",
+    description="Mondays at 06:00 in Amsterdam, whether or not the source has changed.",
+)
+
 STUDY_CODE_VERSION = code_version("marvel_assets.training.search", "marvel_assets.training.dataset")
 
 
