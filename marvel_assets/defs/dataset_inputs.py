@@ -1,17 +1,14 @@
 """Finds the rows that a logged model was fitted or tested on."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from marvel_assets.defs.resources import Project
+from marvel_assets.storage.engines.base import TablePath
 from marvel_assets.storage.table_scan import TableNotFoundError
-
-if TYPE_CHECKING:
-    from marvel_assets.defs.resources import Project
-    from marvel_assets.storage.engines.base import TablePath
-    from marvel_assets.storage.tables import Tables
-    from marvel_assets.tracking.mlflow_resource import MlflowTracking
+from marvel_assets.storage.tables import Tables
+from marvel_assets.tracking.artifacts import dataset_source
+from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
 
 def find_dataset_input(
@@ -25,13 +22,11 @@ def find_dataset_input(
     Raises:
         LookupError: the run has no such input, or its rows are in neither place.
     """
-    from marvel_assets.tracking.artifacts import dataset_source
-
     source = dataset_source(tracking.client().get_run(run_id), context)
     recorded = Path(source.path) if source.path else tables.location(source.table)
     name = source.table.rpartition(".")[2]
-    own = tables.location(project.config.qualified(name))
     try:
+        own = tables.location(project.config.qualified(name))
         return tables.find_content([recorded, own], source.version, source.content)
     except TableNotFoundError as error:
         raise TableNotFoundError(

@@ -1,20 +1,16 @@
 """Checks before a run trains anything: settings, servers, disk."""
 
-from __future__ import annotations
-
 from itertools import chain
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from marvel_assets.config import ProjectConfig
 from marvel_assets.defs import disk_space
+from marvel_assets.defs.resources import profile_resources
 from marvel_assets.paths import ProjectPaths
-
-if TYPE_CHECKING:
-    from marvel_assets.config import ProjectConfig
-    from marvel_assets.registry.resource import UnityCatalog
-    from marvel_assets.storage.engines.base import Engine
-    from marvel_assets.tracking.mlflow_resource import MlflowTracking
+from marvel_assets.registry.resource import UnityCatalog
+from marvel_assets.storage.engines.base import Engine
+from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
 
 def check_settings(home: ProjectPaths) -> None:
@@ -23,8 +19,6 @@ def check_settings(home: ProjectPaths) -> None:
     Raises:
         ConfigError: naming the file and the key, or the variable.
     """
-    from marvel_assets.defs.resources import profile_resources
-
     _ = profile_resources(home)["project"].config
 
 
@@ -49,8 +43,7 @@ def check_ready(config: ProjectConfig, engine: Engine, tracking: MlflowTracking,
     from marvel_assets.registry.base import RegistryError
     from marvel_assets.registry.model_pairs import BASIC_MODEL
 
-    problems = [*chain.from_iterable(readiness_checks(config, engine, tracking, unity_catalog).values())]
-    if problems:
+    if problems := [*chain.from_iterable(readiness_checks(config, engine, tracking, unity_catalog).values())]:
         raise dg.Failure(" ".join(problems), allow_retries=False)
     try:
         unity_catalog.ensure_model(config.qualified(BASIC_MODEL))

@@ -1,20 +1,19 @@
 """The resources of each profile. ``MARVEL_PROFILE`` selects one; the graph is the same in each."""
 
-from __future__ import annotations
-
 import os
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from marvel_assets.config import DEFAULT_DATASET, ConfigError, ProjectConfig
-from marvel_assets.datasets.base import load_dataset
+from marvel_assets.datasets.base import Dataset, load_dataset
 from marvel_assets.defs.inference.wheel import WheelBuilder
 from marvel_assets.defs.retraining_lock import RetrainingLock
-from marvel_assets.paths import PROJECT_ROOT
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.sources.resource import SourceResource
 from marvel_assets.spark.session import Spark
@@ -27,16 +26,7 @@ from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.utils.redaction import WEB_SCHEMES, address_problem, connect_url_problem, may_hold_secret
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-
-    from marvel_assets.datasets.base import Dataset
-    from marvel_assets.paths import ProjectPaths
-
-
-STORES = frozenset({*WEB_SCHEMES, "sqlite", "postgresql", "mysql", "mssql"})
-"""URI schemes of MLflow's stores."""
-
+MLFLOW_STORES = frozenset({*WEB_SCHEMES, "sqlite", "postgresql", "mysql", "mssql"})
 STORAGES = frozenset({"file", "s3", "gs", "abfs", "abfss"})
 FOR_MLFLOW = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the database's own variables"
 
@@ -55,14 +45,10 @@ class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
     )
 
     @classmethod
-    def from_environment(cls) -> Project:
+    def from_environment(cls) -> "Project":
         """The project that MARVEL_ENV, MARVEL_DATASET and MARVEL_CONFIG describe."""
-        chosen = {
-            "environment": os.environ.get("MARVEL_ENV"),
-            "dataset": os.environ.get("MARVEL_DATASET"),
-            "config_path": os.environ.get("MARVEL_CONFIG"),
-        }
-        return cls(**{name: value for name, value in chosen.items() if value})
+        variables = {"environment": "MARVEL_ENV", "dataset": "MARVEL_DATASET", "config_path": "MARVEL_CONFIG"}
+        return cls(**{name: os.environ[variable] for name, variable in variables.items() if os.environ.get(variable)})
 
     @cached_property
     def config(self) -> ProjectConfig:
@@ -81,14 +67,18 @@ class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
         return config
 
 
-@cache
 def configured_project() -> ProjectConfig | None:
     """The settings that Dagster's pages describe, or None if they can't be read.
 
     A run reads the configuration again, and reports what is wrong.
     """
+    return _read_once(Project.from_environment())
+
+
+@cache
+def _read_once(project: Project) -> ProjectConfig | None:
     try:
-        return Project.from_environment().config
+        return project.config
     except ConfigError:
         return None
 
@@ -101,9 +91,8 @@ def configured_dataset() -> Dataset:
 
 def configured_home(home: ProjectPaths) -> ProjectPaths:
     """The home with the environment and data set that the configuration selects; unchanged if it can't be read."""
-    try:
-        config = Project.from_environment().config
-    except ConfigError:
+    config = configured_project()
+    if config is None:
         return home
     environment, dataset = config.environment, config.dataset.name
     return replace(
@@ -113,8 +102,13 @@ def configured_home(home: ProjectPaths) -> ProjectPaths:
     )
 
 
+def profile_name() -> str:
+    """The value of MARVEL_PROFILE, else embedded."""
+    return os.environ.get("MARVEL_PROFILE") or "embedded"
+
+
 def profile_resources(home: ProjectPaths) -> dict[str, Any]:
-    """The resources of the profile that ``MARVEL_PROFILE`` names (default: embedded).
+    """The resources of the profile that ``MARVEL_PROFILE`` names.
 
     Raises:
         ConfigError: the profile does not exist.
@@ -125,19 +119,21 @@ def profile_resources(home: ProjectPaths) -> dict[str, Any]:
     return PROFILES[name](configured_home(home))
 
 
-def profile_name() -> str:
-    """The value of MARVEL_PROFILE, else embedded."""
-    return os.environ.get("MARVEL_PROFILE") or "embedded"
-
-
 def embedded(home: ProjectPaths) -> dict[str, Any]:
     """Everything in this process and in one folder: no JVM, no server, no account."""
+    server = _checked("MARVEL_SPARK_URL", connect_url_problem)
     return {
         **_common(home),
         **_models(home),
         "engine": DuckDBEngine(scratch=str(home.scratch)),
         "tables": Tables(warehouse=str(home.warehouse), locks=str(home.locks), provenance=str(home.provenance)),
-        "spark": _spark(home),
+        "spark": Spark(
+            mode="connect" if server else "local",
+            url=server,
+            folder=str(home.spark),
+            locks=str(home.locks),
+            settings=_spark_settings(),
+        ),
     }
 
 
@@ -151,24 +147,16 @@ def databricks(home: ProjectPaths) -> dict[str, Any]:
     """Tables, runs and models on Databricks: Databricks Connect, its tracking server, Unity Catalog."""
     profile = os.environ.get("DATABRICKS_CONFIG_PROFILE")
     suffix = f"://{profile}" if profile else ""
-    locks = str(home.locks)
+    stores = {"tracking_uri": f"databricks{suffix}", "registry_uri": f"databricks-uc{suffix}"}
+    locks, workspace = str(home.locks), _address("DATABRICKS_HOST", "DATABRICKS_TOKEN", {*WEB_SCHEMES, ""})
     session = Spark(mode="databricks", profile=profile, folder=str(home.spark), locks=locks, settings=_spark_settings())
-    tracking_uri, registry_uri = f"databricks{suffix}", f"databricks-uc{suffix}"
     return {
         **_common(home),
         "engine": SparkEngine(spark=session),
         "tables": CatalogTables(spark=session, warehouse="", locks=locks, provenance=str(home.provenance)),
         "spark": session,
-        "tracking": MlflowTracking(
-            tracking_uri=tracking_uri,
-            registry_uri=registry_uri,
-            dagster_url=_dagster_url(),
-            locks=locks,
-            ui_url=_address("DATABRICKS_HOST", "DATABRICKS_TOKEN", {*WEB_SCHEMES, ""}) or "",
-        ),
-        "unity_catalog": UnityCatalog(
-            backend="databricks", tracking_uri=tracking_uri, registry_uri=registry_uri, locks=locks
-        ),
+        "tracking": MlflowTracking(**stores, dagster_url=_dagster_url(), locks=locks, ui_url=workspace or ""),
+        "unity_catalog": UnityCatalog(backend="databricks", **stores, locks=locks),
     }
 
 
@@ -181,72 +169,57 @@ PROFILES: dict[str, Callable[[ProjectPaths], dict[str, Any]]] = {
 
 def _common(home: ProjectPaths) -> dict[str, Any]:
     """Resources that all profiles share."""
-    pipeline_cache = PipelineCache(folder=str(home.pipelines), locks=str(home.locks))
+    locks, references = str(home.locks), str(home.references)
+    pipeline_cache = PipelineCache(folder=str(home.pipelines), locks=locks)
     return {
         "project": Project.from_environment(),
         "sources": SourceResource(scratch=str(home.scratch), last_read=str(home.last_source)),
         "pipeline_cache": pipeline_cache,
-        "retraining_lock": RetrainingLock(locks=str(home.locks)),
+        "retraining_lock": RetrainingLock(locks=locks),
         "wheel_builder": WheelBuilder(folder=str(home.wheels)),
-        "references": ReferenceIOManager(folder=str(home.references)),
-        "pipelines": PipelineIOManager(cache=pipeline_cache, folder=str(home.references)),
+        "references": ReferenceIOManager(folder=references),
+        "pipelines": PipelineIOManager(cache=pipeline_cache, folder=references),
     }
 
 
 def _models(home: ProjectPaths) -> dict[str, Any]:
     """MLflow in the home or on a server; the registry in the same store, or on a Unity Catalog server."""
-    store = _address("MLFLOW_TRACKING_URI", FOR_MLFLOW, STORES) or home.mlflow_uri
+    store = _address("MLFLOW_TRACKING_URI", FOR_MLFLOW, MLFLOW_STORES) or home.mlflow_uri
     pages = store if store.startswith("http") else "http://127.0.0.1:5000"
     server = _address("MARVEL_UC_URL", "MLFLOW_UC_OSS_TOKEN")
-    registry_uri = f"uc:{server}" if server else store
-    locks = str(home.locks)
+    shared = {"tracking_uri": store, "registry_uri": f"uc:{server}" if server else store, "locks": str(home.locks)}
     return {
         "tracking": MlflowTracking(
-            tracking_uri=store,
-            registry_uri=registry_uri,
+            **shared,
             dagster_url=_dagster_url(),
             artifact_root=str(home.mlflow_artifacts) if store == home.mlflow_uri else None,
-            locks=locks,
             ui_url=_address("MARVEL_MLFLOW_URL", FOR_MLFLOW) or pages,
         ),
         "unity_catalog": UnityCatalog(
+            **shared,
             backend="oss" if server else "embedded",
-            tracking_uri=store,
-            registry_uri=registry_uri,
             storage_root=_address("MARVEL_UC_STORAGE_ROOT", "the storage client's own variables", STORAGES),
-            locks=locks,
         ),
     }
 
 
-def _spark(home: ProjectPaths) -> Spark:
-    server = _checked("MARVEL_SPARK_URL", connect_url_problem)
-    return Spark(
-        mode="connect" if server else "local",
-        url=server,
-        folder=str(home.spark),
-        locks=str(home.locks),
-        settings=_spark_settings(),
-    )
-
-
 def _spark_settings() -> dict[str, str]:
     """``MARVEL_SPARK_SETTINGS``: Spark's settings as ``key=value``, separated by spaces."""
-    variable = "MARVEL_SPARK_SETTINGS"
-    pairs = [setting.partition("=") for setting in os.environ.get(variable, "").split()]
-    for key, _, value in pairs:
+    variable, settings = "MARVEL_SPARK_SETTINGS", {}
+    for setting in os.environ.get(variable, "").split():
+        key, equals, value = setting.partition("=")
         if may_hold_secret(key, value):
             raise ConfigError(
                 f"{variable}: {key.partition('://')[0]!r} holds a secret, which would be shown; put it into the "
                 "storage client's own variables (such as AWS_SECRET_ACCESS_KEY), or into a spark-defaults.conf under "
                 "SPARK_CONF_DIR."
             )
-    for key, equals, _ in pairs:
         if not key.startswith("spark.") or not equals:
             raise ConfigError(
                 f"{variable}: {key!r} is not a setting; expected key=value, such as spark.driver.memory=8g."
             )
-    return {key: value for key, _, value in pairs}
+        settings[key] = value
+    return settings
 
 
 def _dagster_url() -> str:

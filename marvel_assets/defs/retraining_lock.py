@@ -4,11 +4,7 @@ Dagster's pool serialises queued runs; `dagster asset materialize` and `marvel r
 holds a lock from its first asset to its end.
 """
 
-from __future__ import annotations
-
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,17 +27,12 @@ class RetrainingLock(dg.ConfigurableResource):  # type: ignore[type-arg]
         default=3600, ge=0, description="How long a run waits for another to end before it fails. Default: an hour."
     )
 
-    _held: FileLock | None = PrivateAttr(default=None)
+    _held: "FileLock | None" = PrivateAttr(default=None)
 
-    @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[RetrainingLock]:  # noqa: ARG002
-        """Yield the resource, and release the lock when the run (or its step's process) ends."""
-        try:
-            yield self
-        finally:
-            if self._held is not None:
-                self._held.release()
-                self._held = None
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
+        """Release the lock when the run (or its step's process) ends."""
+        if self._held is not None:
+            self._held.release()
 
     def acquire(self, context: dg.AssetExecutionContext) -> None:
         """Wait until no other run is retraining, and hold the lock until this run ends or is killed.

@@ -5,8 +5,6 @@ the pool, so that no queued retraining could start. So each run has a heartbeat,
 those whose heartbeat has stopped. A run that hangs is ended by ``max_runtime_seconds`` in ``dagster.yaml``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,11 +26,10 @@ KILLED = (
 )
 
 
-class MonitoredExecutor(InProcessExecutor):
+class _MonitoredExecutor(InProcessExecutor):
     """Runs the steps in this process with a heartbeat, after cleaning up after dead runs."""
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:  # noqa: ANN401 - not public
-        """Execute the plan as Dagster's in-process executor does."""
         home, instance = configured_home(ProjectPaths.from_environment()), plan_context.instance
         with run_heartbeat.heartbeat(home.locks, plan_context.run_id):
             # Not for an instance that other machines share: their heartbeats can't be seen from here.
@@ -47,9 +44,9 @@ class MonitoredExecutor(InProcessExecutor):
 
 
 @dg.executor(name="monitored_in_process")
-def monitored_in_process_executor(_: dg.InitExecutorContext) -> MonitoredExecutor:
+def monitored_in_process_executor(_: dg.InitExecutorContext) -> _MonitoredExecutor:
     """One process per run: heavy imports and a Spark session start only once."""
-    return MonitoredExecutor(RetryMode.ENABLED)
+    return _MonitoredExecutor(RetryMode.ENABLED)
 
 
 class MonitoredRunLauncher(dg.DefaultRunLauncher):
@@ -62,7 +59,7 @@ class MonitoredRunLauncher(dg.DefaultRunLauncher):
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Check the run's heartbeat, whether this launcher started the run or the command line did."""
-        if is_worker_alive(self._instance, ProjectPaths.from_environment().locks, run.run_id):
+        if _is_alive(self._instance, ProjectPaths.from_environment().locks, run.run_id):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         return CheckRunHealthResult(WorkerStatus.FAILED, KILLED)
 
@@ -71,7 +68,7 @@ def fail_orphaned_runs(instance: dg.DagsterInstance, locks: Path) -> None:
     """Report every run whose process is gone as failed."""
     started = [dg.DagsterRunStatus.STARTED]
     for run in instance.get_runs(dg.RunsFilter(statuses=started)):
-        if is_worker_alive(instance, locks, run.run_id):
+        if _is_alive(instance, locks, run.run_id):
             continue
         # It may have ended in the meantime.
         if instance.get_runs(dg.RunsFilter(run_ids=[run.run_id], statuses=started)):
@@ -79,13 +76,11 @@ def fail_orphaned_runs(instance: dg.DagsterInstance, locks: Path) -> None:
     run_heartbeat.remove_stale(locks)
 
 
-def is_worker_alive(instance: dg.DagsterInstance, locks: Path, run_id: str) -> bool:
+def _is_alive(instance: dg.DagsterInstance, locks: Path, run_id: str) -> bool:
     """Whether the process of a started run is alive; if it has no heartbeat yet, by the process id in Dagster's log."""
     import psutil
 
-    is_running = run_heartbeat.is_running(locks, run_id)
-    if is_running is not None:
+    if (is_running := run_heartbeat.is_running(locks, run_id)) is not None:
         return is_running
-    started = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.RUN_START).records
-    events = [record.event_log_entry.dagster_event for record in started]
-    return any(event is not None and event.pid is not None and psutil.pid_exists(event.pid) for event in events)
+    started = instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_START)
+    return any(psutil.pid_exists(entry.get_dagster_event().pid or -1) for entry in started)

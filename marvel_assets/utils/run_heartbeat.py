@@ -1,15 +1,10 @@
 """Heartbeats of the runs on this machine: each run holds a lock, which the system releases when its process dies."""
 
-from __future__ import annotations
-
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from marvel_assets.utils.files import list_files
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 
 @contextmanager
@@ -44,10 +39,8 @@ def is_running(locks: Path, run_id: str) -> bool | None:
 
 def remove_stale(locks: Path) -> None:
     """Remove the heartbeats of runs that are dead."""
-    import filelock
-
     for file in list_files(locks / "runs", "*.lock"):
-        with suppress(filelock.Timeout), filelock.FileLock(file).acquire(timeout=0):
+        if not is_running(locks, file.stem):
             file.unlink(missing_ok=True)
 
 
