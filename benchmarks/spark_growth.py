@@ -15,7 +15,7 @@ from benchmarks.graph import fresh_home
 from benchmarks.measuring import peak_of_this_process
 from marvel_assets.config import Generator
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
-from marvel_assets.spark.local import LocalJvm
+from marvel_assets.spark.local import local_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +68,7 @@ def main(rows: int) -> None:
 def with_spark(home: ProjectPaths, own: Mapping[str, str]) -> None:
     """Let a home find the jars and the class-data archive of this checkout, and Spark its settings."""
     kept = ProjectPaths(PROJECT_ROOT / ".marvel")
-    LocalJvm.prepare(kept.spark, kept.locks).build_cds_archive()
+    local_settings(kept.spark, kept.locks)
     if not home.spark.exists():
         home.spark.symlink_to(kept.spark, target_is_directory=True)
     os.environ["MARVEL_SPARK_SETTINGS"] = " ".join(f"{name}={value}" for name, value in own.items())

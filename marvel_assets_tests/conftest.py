@@ -75,8 +75,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no worker is left alone with one of them in the end.
 
-    README.md's also makes Spark's class-data archive, for which others would wait: of the slow files, those with Spark
-    come last, and of the quicker ones first.
+    Of the slow files, those with Spark come last, and of the quicker ones first: one of README.md's runs leaves the
+    class-data archive with which JVMs start faster.
     """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     spark = {item.path for item in items if item.get_closest_marker("spark")}
@@ -146,12 +146,11 @@ def templates(tmp_path_factory: pytest.TempPathFactory, empty_home: ProjectPaths
 
 @pytest.fixture(scope="session")
 def spark_folder() -> Path:
-    """Delta's jars and the class-data archive, fetched and made once by `make test` or here."""
-    from marvel_assets.spark.local import LocalJvm
+    """Delta's jars, downloaded once; the first session that ends puts the class-data archive beside them."""
+    from marvel_assets.spark.local import local_settings
 
     made = ProjectPaths(PROJECT_ROOT / ".marvel")
-    jvm = LocalJvm.prepare(made.spark, made.locks)
-    jvm.build_cds_archive()
+    local_settings(made.spark, made.locks)
     return made.spark
 
 

@@ -154,22 +154,6 @@ def _prepare(home: ProjectPaths, command: str, selection: str) -> None:
         check_settings(home)
         if selection != EVERYTHING:
             check_selection(selection)
-    if command not in READ_ONLY:
-        _prepare_spark(home, command)
-
-
-def _prepare_spark(home: ProjectPaths, command: str) -> None:
-    """Download Delta's jars and make the class-data archive, once, if Spark will run on this machine."""
-    from marvel_assets.defs.resources import profile_name
-
-    if command == "spark-server" or (profile_name() == "spark" and not os.environ.get("MARVEL_SPARK_URL")):
-        from marvel_assets.spark.java import SparkError
-        from marvel_assets.spark.local import LocalJvm
-
-        try:
-            LocalJvm.prepare(home.spark, home.locks).build_cds_archive()
-        except SparkError as error:
-            sys.exit(str(error))
 
 
 def _do(chosen: argparse.Namespace, home: ProjectPaths) -> int:

@@ -95,8 +95,7 @@ def question(example: pd.DataFrame, port: int) -> str:
 
 def serve_spark(home: ProjectPaths, port: int) -> None:
     """Run a Spark Connect server until the process ends."""
-    from marvel_assets.spark.connect_server import serve
-    from marvel_assets.spark.java import SparkError
+    from marvel_assets.spark.local import SparkError, serve
 
     use = "MARVEL_SPARK_URL=… make run PROFILE=spark"
     print(f"Spark Connect: sc://{LOOPBACK}:{port}   (Ctrl+C stops it; to use it: {use})", flush=True)

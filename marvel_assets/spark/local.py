@@ -1,28 +1,34 @@
-"""A local JVM for Spark: its class path, its settings, and its class-data sharing archive."""
+"""Spark on this machine: Java, Delta's jars, settings, and a Spark Connect server."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
+import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+import tempfile
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from marvel_assets.spark.delta_jars import provide_jars
-from marvel_assets.spark.java import Java, JavaError, find_java
 from marvel_assets.utils.locks import exclusive
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+OLDEST_JAVA = 17
+INSTALL = "On Debian: apt-get install default-jre-headless; elsewhere set JAVA_HOME to any JDK from 17 on."
+IVY_SECONDS = 120
+SERVER_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
 
-DELTA = {
+DELTA_JARS = {
+    "delta-spark_4.2_2.13-4.4.0.jar": "27d4fd8b1f879535c573ed1c718177d6a27f24d3e626ba02e216369725721ead",
+    "delta-storage-4.4.0.jar": "c46735481fa8e326b0957be02b4420cbcab4b325bb08009b7f2045a95133f1cc",
+}
+"""The jars of ``io.delta`` on Maven Central that a local JVM needs, and their SHA-256."""
+
+SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-}
-SMALL_MACHINE = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.shuffle.partitions": "2",
@@ -32,100 +38,153 @@ SMALL_MACHINE = {
     "spark.driver.memory": "2g",
     "spark.sql.session.timeZone": "UTC",
 }
-"""Settings for one small machine; the user's take precedence."""
+"""Delta, on one small machine."""
 
 FAST_START = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto -Xlog:disable -Xlog:all=error:stderr"
-"""Short runs end before the optimising compiler pays off. An archive that can't be used is ignored."""
-
-ARCHIVE_SECONDS = 600
+"""Short runs end before the optimising compiler pays off. A class-data archive that can't be used is ignored."""
 
 
-@dataclass(frozen=True)
-class LocalJvm:
-    """What starts a local session or server.
+class SparkError(RuntimeError):
+    """Spark can't be started or reached; the text says what to do."""
 
-    Attributes:
-        folder: holds the jars, the archive, and Spark's scratch files.
+
+def local_settings(folder: Path, locks: Path, *, archives_classes: bool = True) -> dict[str, str]:
+    """Spark's settings for a JVM on this machine. Missing jars are downloaded.
+
+    Args:
+        folder: keeps the jars, a class-data archive, and Spark's scratch files.
         locks: folder of the lock files.
-        java: the runtime.
-        jars: Delta's.
+        archives_classes: if there is no archive yet, the JVM writes its classes into one when it ends, which takes
+            some seconds; later ones start faster with it.
+
+    Raises:
+        SparkError: no usable Java was found, or a jar is missing and can't be downloaded.
     """
+    import pyspark
 
-    folder: Path
-    locks: Path
-    java: Java
-    jars: tuple[Path, ...]
+    java, version = find_java()
+    folder = folder.resolve()  # the archive is only valid for the same class path, to the letter
+    class_path = os.pathsep.join(map(str, provide_jars(folder / "jars", locks, java)))
+    made_of = f"{version}|{pyspark.__version__}|{pyspark.__file__}|{class_path}"
+    archive = folder / f"classes-{hashlib.sha256(made_of.encode()).hexdigest()[:12]}.jsa"
+    java_options = [FAST_START, f"-Dlog4j2.configurationFile={files('marvel_assets.spark') / 'log4j2.properties'}"]
+    if archive.exists():
+        java_options.append(f"-XX:SharedArchiveFile={archive}")
+    elif archives_classes:
+        java_options.append(f"-XX:ArchiveClassesAtExit={archive}")
+    scratch = folder / "scratch"
+    scratch.mkdir(parents=True, exist_ok=True)
+    return {
+        **SETTINGS,
+        "spark.driver.extraClassPath": class_path,
+        "spark.executor.extraClassPath": class_path,
+        "spark.driver.extraJavaOptions": " ".join(java_options),
+        "spark.local.dir": str(scratch),
+        "spark.sql.warehouse.dir": str(scratch / "warehouse"),
+    }
 
-    @classmethod
-    def prepare(cls, folder: Path, locks: Path) -> LocalJvm:
-        """Find Java, and download missing jars.
 
-        Raises:
-            JavaError: no usable Java was found.
-            JarsError: the jars are missing and can't be downloaded.
-        """
-        java = find_java()
-        # The archive is only valid for the same class path, to the letter.
-        folder = folder.resolve()
-        return cls(folder, locks, java, tuple(provide_jars(folder / "jars", locks, java)))
+def python_of_workers() -> dict[str, str]:
+    """The environment variable that has Python functions run with this interpreter."""
+    return {"PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON") or sys.executable}
 
-    @staticmethod
-    def workers() -> dict[str, str]:
-        """The environment variable that has Python functions run with this interpreter."""
-        return {"PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON") or sys.executable}
 
-    @property
-    def archive(self) -> Path:
-        """The class-data sharing archive for this Java, this Spark and these jars."""
-        import pyspark
+def serve(folder: Path, locks: Path, port: int) -> None:
+    """Replace this process by the server of ``sc://127.0.0.1:<port>``, so that ending the process ends the JVM.
 
-        made_of = [self.java.version, pyspark.__version__, pyspark.__file__, *map(str, self.jars)]
-        return self.folder / f"classes-{hashlib.sha256('|'.join(made_of).encode()).hexdigest()[:12]}.jsa"
+    It listens on the loopback interface only: anyone who can reach it may run code.
 
-    def settings(self, own: Mapping[str, str], java_options: str = "") -> dict[str, str | int | float | bool | None]:
-        """All of Spark's settings.
+    Raises:
+        SparkError: no usable Java was found, or a jar is missing and can't be downloaded.
+    """
+    import pyspark
 
-        Args:
-            own: the user's, which take precedence.
-            java_options: replace the option that uses the archive.
-        """
-        scratch = self.folder / "scratch"
-        scratch.mkdir(parents=True, exist_ok=True)
-        archive = f"-XX:SharedArchiveFile={self.archive}" if self.archive.exists() else ""
-        log = f"-Dlog4j2.configurationFile={files('marvel_assets.spark') / 'log4j2.properties'}"
-        return {
-            **DELTA,
-            **SMALL_MACHINE,
-            "spark.driver.extraClassPath": os.pathsep.join(map(str, self.jars)),
-            "spark.executor.extraClassPath": os.pathsep.join(map(str, self.jars)),
-            "spark.driver.extraJavaOptions": " ".join(f"{FAST_START} {log} {java_options or archive}".split()),
-            "spark.local.dir": str(scratch),
-            "spark.sql.warehouse.dir": str(scratch / "warehouse"),
-            **own,
-        }
+    settings = local_settings(folder, locks, archives_classes=False)
+    # spark-submit starts the JVM with these two; as --conf they would come too late.
+    java_options = settings.pop("spark.driver.extraJavaOptions")
+    class_path = settings.pop("spark.driver.extraClassPath")
+    settings["spark.connect.grpc.binding.address"] = "127.0.0.1"
+    settings["spark.connect.grpc.binding.port"] = str(port)
+    home = Path(pyspark.__file__).parent
+    command = [
+        str(home / "bin" / "spark-submit"), "--driver-java-options", java_options, "--driver-class-path", class_path,
+        *(part for key, value in settings.items() for part in ("--conf", f"{key}={value}")),
+        "--class", SERVER_CLASS, "spark-internal",
+    ]  # fmt: skip
+    environment = {**os.environ, **python_of_workers(), "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
+    # Importing Dagster may have SIGTERM ignored in a background job of a shell, where Ctrl+C is ignored, too. The JVM
+    # would inherit that, and only SIGKILL would end it.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.execve(command[0], command, environment)  # noqa: S606
 
-    def build_cds_archive(self) -> None:
-        """Run a session once, at whose end the JVM writes its classes into the archive.
 
-        If the JVM can't, sessions start without one.
+def find_java() -> tuple[str, str]:
+    """The runtime that PySpark uses, that of ``JAVA_HOME`` or else the first on the PATH, and what it says it is.
 
-        Raises:
-            JavaError: Spark does not start.
-        """
-        if self.archive.exists():
-            return
-        with exclusive(self.locks, "class-data"):
-            if self.archive.exists():
-                return
-            print("* Making the class-data archive with which Spark starts faster (half a minute, once)", flush=True)  # noqa: T201
-            unfinished = self.archive.with_suffix(".unfinished")
-            unfinished.unlink(missing_ok=True)
-            command = [sys.executable, "-m", "marvel_assets.spark.cds_archive"]
-            arguments = [str(self.folder), str(self.locks), str(unfinished)]
-            done = subprocess.run(  # noqa: S603
-                [*command, *arguments], capture_output=True, text=True, check=False, timeout=ARCHIVE_SECONDS
+    Raises:
+        SparkError: there is none, it does not run, or it is too old.
+    """
+    needed = f"Spark needs Java {OLDEST_JAVA} or newer"
+    home = os.environ.get("JAVA_HOME")
+    command = str(Path(home, "bin", "java")) if home else shutil.which("java")
+    if command is None:
+        raise SparkError(f"{needed} and no 'java' is on the PATH. {INSTALL}")
+    try:
+        answer = subprocess.run([command, "-version"], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603
+    except (OSError, subprocess.SubprocessError) as error:
+        raise SparkError(f"{needed}, and {command} does not run: {error}. {INSTALL}") from error
+    version = answer.stderr.strip()
+    found = re.search(r'version "(?:1\.)?(\d+)', version)
+    if found is None or int(found[1]) < OLDEST_JAVA:
+        raise SparkError(f"{needed}; {command} prints {version.partition(os.linesep)[0]}. {INSTALL}")
+    return command, version
+
+
+def provide_jars(folder: Path, locks: Path, java: str) -> list[Path]:
+    """The files of Delta's jars; missing ones are downloaded, by one process at a time.
+
+    Raises:
+        SparkError: a jar can't be downloaded, or has another SHA-256.
+    """
+    jars = [folder / name for name in DELTA_JARS]
+    if not all(jar.exists() for jar in jars):
+        with exclusive(locks, "delta-jars"):
+            for jar in jars:
+                if not jar.exists():
+                    _download(jar, java)
+    return jars
+
+
+def _download(jar: Path, java: str) -> None:
+    """Let Ivy, which comes with Spark, download a jar without its dependencies: tables in folders don't need them.
+
+    (``spark.jars.packages`` would download 33 jars, and query a repository at every start.)
+    """
+    import pyspark
+
+    [ivy] = Path(pyspark.__file__).parent.joinpath("jars").glob("ivy-*.jar")
+    artifact, _, version = jar.stem.rpartition("-")
+    jar.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=jar.parent, prefix="ivy-") as folder:
+        command = [
+            java, "-jar", str(ivy), "-dependency", "io.delta", artifact, version, "-confs", "default", "-notransitive",
+            "-cache", f"{folder}/cache", "-retrieve", f"{folder}/[artifact]-[revision].[ext]",
+        ]  # fmt: skip
+        try:
+            printed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=IVY_SECONDS).stdout  # noqa: S603
+        except subprocess.TimeoutExpired as error:
+            printed = str(error)
+        downloaded = Path(folder, jar.name)
+        if not downloaded.exists():
+            lines = [line.strip(" :\t") for line in printed.splitlines()]
+            reasons = [line for line in lines if re.search("Exception|not found$|^Server", line)] or lines[-1:]
+            raise SparkError(
+                f"io.delta:{artifact}:{version} can't be downloaded from Maven Central: {' '.join(reasons[:1])}. "
+                f"With a network, run again; without one, put {jar.name} into {jar.parent}."
             )
-            if done.returncode != 0:
-                raise JavaError(f"Spark does not start with {self.java.command}: {done.stderr[-2000:]}")
-            if unfinished.exists():
-                unfinished.replace(self.archive)
+        digest = hashlib.sha256(downloaded.read_bytes()).hexdigest()
+        if digest != DELTA_JARS[jar.name]:
+            raise SparkError(
+                f"{jar.name} was downloaded with SHA-256 {digest}, expected {DELTA_JARS[jar.name]}; it is not used."
+            )
+        downloaded.replace(jar)

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from marvel_assets.spark.java import SparkError, find_java
-from marvel_assets.spark.local import LocalJvm
+from marvel_assets.spark.local import SparkError, find_java, local_settings, python_of_workers
 from marvel_assets.utils.databricks import databricks_config
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 APPLICATION = "marvel_assets"
-INSTALL = "python3 tools/bootstrap.py"
-CONNECT_SETTINGS = {"spark.sql.session.timeZone": "UTC"}
 CONNECT_SECONDS = 10
 """How long to wait for the server's answer."""
 
@@ -50,15 +45,11 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     _session: SparkSession | None = PrivateAttr(default=None)
 
-    @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Spark]:  # noqa: ARG002
-        """Yield the resource, and stop its session at the end."""
-        try:
-            yield self
-        finally:
-            if self._session is not None:
-                self._session.stop()
-                self._session = None
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
+        """Stop the session at the end of the run."""
+        if self._session is not None:
+            self._session.stop()
+            self._session = None
 
     def session(self) -> SparkSession:
         """The session, started on the first call.
@@ -72,7 +63,7 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
                 start = {"local": self._local, "connect": self._connect, "databricks": self._databricks}[self.mode]
                 self._session = start()
                 if self.mode != "local":
-                    for key, value in {**CONNECT_SETTINGS, **self.settings}.items():
+                    for key, value in {"spark.sql.session.timeZone": "UTC", **self.settings}.items():
                         self._session.conf.set(key, value)
             except SparkError as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
@@ -87,23 +78,29 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
         return []
 
     def _check(self) -> None:
+        from importlib.util import find_spec
+
         module, extra = ("databricks.connect", "databricks") if self.mode == "databricks" else ("pyspark", "spark")
-        _needs(module, extra)
-        if self.mode == "databricks":
-            check_compute(self.profile)
-        elif self.mode == "local":
-            find_java()
-        elif self.mode == "connect":
-            _check_reachable(self.url or "")
+        if find_spec(module) is None:
+            raise SparkError(
+                f"{module} is not installed; install the extra: python3 tools/bootstrap.py {extra}, or run: make run "
+                f"PROFILE={extra}"
+            )
+        match self.mode:
+            case "local":
+                find_java()
+            case "connect":
+                _check_reachable(self.url or "")
+            case "databricks":
+                check_compute(self.profile)
 
     def _local(self) -> SparkSession:
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        jvm = LocalJvm.prepare(Path(self.folder), Path(self.locks))
-        os.environ.update(jvm.workers())
-        settings = jvm.settings(self.settings)
+        os.environ.update(python_of_workers())
+        settings = {**local_settings(Path(self.folder), Path(self.locks)), **self.settings}
         from pyspark.sql import SparkSession
 
-        return SparkSession.builder.master(self.master).appName(APPLICATION).config(map=settings).getOrCreate()
+        return SparkSession.builder.master(self.master).appName(APPLICATION).config(map={**settings}).getOrCreate()
 
     def _connect(self) -> SparkSession:
         from pyspark.sql import SparkSession
@@ -114,15 +111,13 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
         from databricks.connect import DatabricksSession
 
         builder = DatabricksSession.builder
-        if self.profile:
-            builder = builder.profile(self.profile)
         try:
-            session: SparkSession = builder.getOrCreate()
+            session: SparkSession = (builder.profile(self.profile) if self.profile else builder).getOrCreate()
         except Exception as error:
-            where = (
+            host = (
                 f"profile {self.profile}" if self.profile else os.environ.get("DATABRICKS_HOST", "no DATABRICKS_HOST")
             )
-            raise SparkError(f"Databricks Connect ({where}) can't start a session: {error}.") from error
+            raise SparkError(f"Databricks Connect ({host}) can't start a session: {error}.") from error
         return session
 
 
@@ -169,17 +164,4 @@ def check_compute(profile: str | None) -> None:
         raise SparkError(
             f"No compute on {config.host} is configured. Set DATABRICKS_CLUSTER_ID to a cluster's id, or "
             "DATABRICKS_SERVERLESS_COMPUTE_ID=auto; in a profile these are cluster_id and serverless_compute_id."
-        )
-
-
-def _needs(module: str, extra: str) -> None:
-    from importlib.util import find_spec
-
-    try:
-        is_there = find_spec(module) is not None
-    except ModuleNotFoundError:
-        is_there = False
-    if not is_there:
-        raise SparkError(
-            f"{module} is not installed; install the extra: {INSTALL} {extra}, or run: make run PROFILE={extra}"
         )

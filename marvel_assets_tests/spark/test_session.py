@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from marvel_assets.spark.java import SparkError
+from marvel_assets.spark.local import SparkError
 from marvel_assets.spark.session import Spark, check_compute
 from marvel_assets_tests.commands import python, succeeded
 from marvel_assets_tests.servers.scripted import Answer, serving
