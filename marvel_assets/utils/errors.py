@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
     from pydantic import ValidationError
 
+SHORT = reprlib.Repr()
+SHORT.maxstring = SHORT.maxother = 100
+
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
     """An error, then its cause or context, and so on to the innermost."""
@@ -20,32 +23,25 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def root_cause(error: BaseException) -> BaseException:
     """The innermost cause or context of an error."""
-    *_, innermost = causes(error)
-    return innermost
+    return list(causes(error))[-1]
 
 
 def describe_problems(error: ValidationError, prefix: str = "") -> list[str]:
     """One line for each problem, beginning with the key at fault."""
     lines = []
     for problem in error.errors():
-        key = (prefix + ".".join(str(part) for part in problem["loc"])).rstrip(".")
-        given = shorten(problem["input"])
+        given, context = SHORT.repr(problem["input"]), problem.get("ctx", {})
         match problem["type"]:
             case "extra_forbidden":
-                lines.append(f"{key}: unknown key")
+                text = "unknown key"
             case "missing":
-                lines.append(f"{key}: missing key")
+                text = "missing key"
             case "string_pattern_mismatch":
-                lines.append(f"{key}: {given} does not match {problem['ctx']['pattern']}")
+                text = f"{given} does not match {context['pattern']}"
             case "value_error":
-                lines.append(f"{key}: {problem['ctx']['error']}" if key else str(problem["ctx"]["error"]))
+                text = str(context["error"])
             case _:
-                lines.append(f"{key}: {problem['msg']} (found {given})")
+                text = f"{problem['msg']} (found {given})"
+        key = (prefix + ".".join(str(part) for part in problem["loc"])).rstrip(".")
+        lines.append(f"{key}: {text}" if key else text)
     return lines
-
-
-def shorten(value: object) -> str:
-    """A value as errors show it: never longer than a line."""
-    brief = reprlib.Repr()
-    brief.maxstring = brief.maxother = 100
-    return brief.repr(value)

@@ -18,22 +18,15 @@ class Progress:
         report: called with each line.
         what: is counted, such as ``trees``.
         total: how many there will be; None if unknown.
-        clock: monotonic seconds.
     """
 
-    def __init__(
-        self,
-        report: Callable[[str], object],
-        what: str,
-        total: int | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._report, self._what, self._total, self._clock = report, what, total, clock
-        self._started = self._last = clock()
+    def __init__(self, report: Callable[[str], object], what: str, total: int | None = None) -> None:
+        self._report, self._what, self._total = report, what, total
+        self._started = self._last = time.monotonic()
 
     def __call__(self, done: int) -> None:
         """Report that ``done`` are done, unless the last report was just now."""
-        now = self._clock()
+        now = time.monotonic()
         if now - self._last < SECONDS:
             return
         self._last = now

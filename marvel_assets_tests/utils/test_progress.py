@@ -1,5 +1,7 @@
 """Lines for a person who waits for a fit."""
 
+import time
+
 import pytest
 
 from marvel_assets.utils.progress import Progress
@@ -13,11 +15,14 @@ from marvel_assets.utils.progress import Progress
     ],
     ids=["known total", "unknown total"],
 )
-def test_every_ten_seconds_a_line_reports_the_progress(total: int | None, expected: list[str]):
+def test_every_ten_seconds_a_line_reports_the_progress(
+    total: int | None, expected: list[str], monkeypatch: pytest.MonkeyPatch
+):
     # given
     lines: list[str] = []
     seconds = 0.0
-    progress = Progress(lines.append, "trees", total, clock=lambda: seconds)
+    monkeypatch.setattr(time, "monotonic", lambda: seconds)
+    progress = Progress(lines.append, "trees", total)
 
     # when: ten trees a second
     for grown in range(1, 251):
