@@ -1,21 +1,20 @@
-"""The project's configuration, validated when it is read."""
+"""The project's configuration, validated when it is read. ``config/project.yml`` says what each key means."""
 
 from __future__ import annotations
 
 import re
-from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
+    AliasChoices,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     InstanceOf,
-    PlainSerializer,
     PositiveInt,
     StringConstraints,
+    TypeAdapter,
     ValidationError,
     model_validator,
 )
@@ -32,6 +31,8 @@ ObjectName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_
 
 DEFAULT_DATASET = "marvel_kaggle"
 DEFAULT_KIND = "lightgbm"
+MODEL_KEYS = ("model", "parameters")
+"""The key of the classifier's arguments, and its other name in the course's flat file."""
 
 ExperimentName = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f`]+$", max_length=500)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -47,31 +48,14 @@ class _Strict(BaseModel):
 
 
 class EarlyStopping(_Strict):
-    """Finds the number of trees on held-out training rows; then all training rows are fitted with it.
-
-    Attributes:
-        rounds: stop after so many trees without a smaller log loss on the held-out rows.
-        share: of the training rows to hold out, by a hash of their ids.
-    """
+    """Finds the number of trees on held-out training rows; then all training rows are fitted with it."""
 
     rounds: PositiveInt = 50
     share: Annotated[float, Field(gt=0, le=0.5)] = 0.1
 
 
 class Gate(_Strict):
-    """What a challenger must reach on the test rows to replace the champion.
-
-    Attributes:
-        mode: ``enforce`` withholds a refused challenger; ``report`` reports the result, but registers every model.
-        approval: ``automatic``, or ``manual``: a version that passed waits for the job ``approve``.
-        thresholds: for metrics, by their names in MLflow: each metric must be better than its threshold.
-            ``log_loss_gain`` is the base rate's log loss minus the model's, in nats.
-        minimum_slice_roc_auc: for every slice with ``min_slice_rows`` test rows or more; a challenger is refused if the
-            whole interval is below it.
-        max_roc_auc_loss: how much lower the ROC AUC may be than that of the champion, and of the best model served so
-            far, on the same rows.
-        confidence: of the intervals.
-    """
+    """What a challenger must reach on the test rows to replace the champion; ``thresholds`` has MLflow's names."""
 
     mode: Literal["enforce", "report"] = "enforce"
     approval: Literal["automatic", "manual"] = "automatic"
@@ -83,15 +67,7 @@ class Gate(_Strict):
 
 
 class Drift(_Strict):
-    """When scored rows count as different from the test rows.
-
-    Attributes:
-        psi: the smallest population stability index of a column that has drifted.
-        p_value: the chi-square test's p-value must be below it, too.
-        min_window_rows: windows with fewer scored rows are not compared.
-        windows: how many of the latest windows count.
-        drifted_windows: how many of these, including the latest, must have drifted to raise an alert.
-    """
+    """When scored rows count as different from the test rows, and how many of the latest windows must agree."""
 
     psi: Annotated[float, Field(gt=0)] = 0.25
     p_value: Annotated[float, Field(gt=0, lt=1)] = 0.01
@@ -113,10 +89,6 @@ class Generator(_Strict):
     seed: Seed = 616
 
 
-def _dataset(named: object) -> Dataset:
-    return named if isinstance(named, Dataset) else load_dataset(str(named))
-
-
 class _EnvironmentKeys(_Strict):
     catalog_name: ObjectName
     schema_name: ObjectName | None = None
@@ -126,13 +98,13 @@ class ProjectConfig(_Strict):
     """The project's settings in one environment."""
 
     environment: Environment
-    dataset: Annotated[InstanceOf[Dataset], BeforeValidator(_dataset), PlainSerializer(attrgetter("name"))]
+    dataset: InstanceOf[Dataset]
     catalog_name: ObjectName
     schema_name: ObjectName
     num_features: ColumnNames
     cat_features: ColumnNames
     target: str
-    model: AnyEstimator
+    model: Annotated[AnyEstimator, Field(validation_alias=AliasChoices(*MODEL_KEYS))]
     min_frequency: PositiveInt = 50
     native_categories: bool = False
     early_stopping: EarlyStopping | None = None
@@ -158,43 +130,38 @@ class ProjectConfig(_Strict):
         """
         if env not in get_args(Environment):
             raise ConfigError(f"{path}: environment {env!r} is unknown; choose dev, acc or prd (MARVEL_ENV).")
-        content = _read_mapping(Path(path))
+        try:
+            content = read_yaml(Path(path))
+        except FileNotFoundError as error:
+            raise ConfigError(f"{path}: no such file; MARVEL_CONFIG names the project's configuration.") from error
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{path}: can't be read as YAML: {error} (MARVEL_CONFIG).") from error
+        if not isinstance(content, dict):
+            raise ConfigError(f"{path}: expected keys and values, found {type(content).__name__}.")
         environments = {name: content.pop(name) for name in get_args(Environment) if name in content}
         if env not in environments:
             raise ConfigError(f"{path}: the key {env!r} is missing; add it with a catalog_name.")
-        misplaced = {"environment", "catalog_name", "schema_name"} & content.keys()
-        problems = [f"{key}: unknown key at the top level; expected under {env}" for key in sorted(misplaced)]
-        for name, keys in environments.items():
-            try:
-                _EnvironmentKeys.model_validate(keys)
-            except ValidationError as error:
-                problems += describe_problems(error, prefix=f"{name}.")
-        if problems:
-            raise ConfigError(f"{path}: {'; '.join(problems)}")
-        spelled = "model" if "model" in content or "parameters" not in content else "parameters"
+        for key in ("environment", *_EnvironmentKeys.model_fields):
+            if key in content:
+                raise ConfigError(f"{path}: {key}: unknown key at the top level; expected under {env}")
         try:
-            content["dataset"] = _dataset(dataset or content.get("dataset", DEFAULT_DATASET))
-            config = cls.model_validate({**content, "environment": env, **environments[env]})
+            _ENVIRONMENTS.validate_python(environments)
+            content["dataset"] = load_dataset(str(dataset or content.get("dataset", DEFAULT_DATASET)))
+            return cls.model_validate({**content, "environment": env, **environments[env]})
         except ValidationError as error:
-            problems = [_MODEL_KEY.sub(spelled, line) for line in describe_problems(error)]
-            raise ConfigError(f"{path}: {'; '.join(problems)}") from error
+            raise ConfigError(f"{path}: {_problems(error)}") from error
         except ValueError as error:
             named_by = "MARVEL_DATASET" if dataset else f"{path}: dataset"
             raise ConfigError(f"{named_by}: {error}") from error
-        return config
 
     @model_validator(mode="before")
     @classmethod
     def _fill_in_defaults(cls, content: dict[str, Any]) -> dict[str, Any]:
-        content = {"dataset": DEFAULT_DATASET, **content}
-        if "model" not in content and "parameters" in content:
-            content["model"] = content.pop("parameters")
-        if isinstance(content.get("model"), dict):
-            content["model"] = {"kind": DEFAULT_KIND, **content["model"]}
-        dataset = _dataset(content["dataset"])
+        dataset = content["dataset"]
         schema = content.get("schema_name") or dataset.schema_name
         folder = f"/Shared/{str(schema).replace('_', '-')}"
         numbers = dataset.numeric_features
+        models = {key: content[key] for key in MODEL_KEYS if isinstance(content.get(key), dict)}
         return {
             "num_features": numbers,
             "cat_features": tuple(name for name in dataset.feature_names if name not in numbers),
@@ -202,29 +169,24 @@ class ProjectConfig(_Strict):
             "experiment_name_basic": f"{folder}-basic",
             "experiment_name_custom": f"{folder}-custom",
             **content,
-            "dataset": dataset,
+            **{key: {"kind": DEFAULT_KIND, **model} for key, model in models.items()},
             "schema_name": schema,
         }
 
     @model_validator(mode="after")
     def _features_exist_once(self) -> Self:
-        features, known = self.features, self.dataset.feature_names
-        repeated = sorted({name for name in features if features.count(name) > 1})
-        if repeated:
-            raise ValueError(f"num_features and cat_features name {', '.join(repeated)} more than once")
-        if unknown := [name for name in features if name not in known]:
-            raise ValueError(
-                f"num_features and cat_features name {', '.join(unknown)}; the data set {self.dataset.name} has "
-                f"{', '.join(known)}"
-            )
-        if texts := [name for name in self.num_features if name not in self.dataset.numeric_features]:
-            raise ValueError(f"num_features names {', '.join(texts)}, which the data set declares as text or flag")
+        features, dataset, named = self.features, self.dataset, "num_features and cat_features"
         if not features:
-            raise ValueError("num_features and cat_features are both empty; a model needs at least one feature")
-        if self.target != self.dataset.target.name:
-            raise ValueError(
-                f"target is {self.target!r}; the data set {self.dataset.name} has {self.dataset.target.name!r}"
-            )
+            raise ValueError(f"{named} are both empty; a model needs at least one feature")
+        if repeated := sorted({name for name in features if features.count(name) > 1}):
+            raise ValueError(f"{named} name {', '.join(repeated)} more than once")
+        if unknown := [name for name in features if name not in dataset.by_name]:
+            known = ", ".join(dataset.feature_names)
+            raise ValueError(f"{named} name {', '.join(unknown)}; the data set {dataset.name} has {known}")
+        if texts := [name for name in self.num_features if name not in dataset.numeric_features]:
+            raise ValueError(f"num_features names {', '.join(texts)}, which the data set declares as text or flag")
+        if self.target != dataset.target.name:
+            raise ValueError(f"target is {self.target!r}; the data set {dataset.name} has {dataset.target.name!r}")
         return self
 
     @property
@@ -251,34 +213,22 @@ class ProjectConfig(_Strict):
         return settings
 
     def with_parameters(self, parameters: dict[str, Any]) -> Self:
-        """The settings with other arguments of the classifier.
-
-        Raises:
-            ConfigError: naming the arguments that can't be used.
-        """
+        """The settings with other arguments of the classifier; a ConfigError names those that can't be used."""
         own = self.model.model_dump(exclude_none=True)
         model = parameters if parameters.get("kind", self.model.kind) != self.model.kind else {**own, **parameters}
         try:
             return self.model_validate({**dict(self), "model": model})
         except ValidationError as error:
-            raise ConfigError("; ".join(_MODEL_KEY.sub("model", line) for line in describe_problems(error))) from error
+            raise ConfigError(_problems(error)) from error
 
     def qualified(self, name: str) -> str:
         """The three-level name of a table or model in this environment."""
         return f"{self.catalog_name}.{self.schema_name}.{name}"
 
 
-_MODEL_KEY = re.compile(r"^model(\.\w+(?=\.))?")
-"""Pydantic puts the kind between model and its keys."""
+_ENVIRONMENTS = TypeAdapter(dict[str, _EnvironmentKeys])
 
 
-def _read_mapping(path: Path) -> dict[str, Any]:
-    try:
-        content = read_yaml(path)
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such file; MARVEL_CONFIG names the project's configuration.") from error
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: can't be read as YAML: {error} (MARVEL_CONFIG).") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected keys and values, found {type(content).__name__}.")
-    return content
+def _problems(error: ValidationError) -> str:
+    """Each key at fault with its problem; pydantic puts the kind of model between ``model`` and its keys."""
+    return "; ".join(re.sub(r"^(model|parameters)\.\w+(?=\.)", r"\1", line) for line in describe_problems(error))
