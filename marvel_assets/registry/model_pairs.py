@@ -6,21 +6,18 @@ the moves, the custom alias still determines the pair that is served.
 
 A killed run must not look like a person who moved the alias in MLflow's pages. ``set_aliases`` tags the version before
 it moves the alias, and points a second alias, ``last-promoted``, at it afterwards; a person does neither.
-``reconcile_aliases`` completes the former, and treats the latter as a rollback. A rollback that was killed is completed
-in the same way as a person's move.
+``reconcile_aliases`` completes a promotion or a rollback that was killed, and treats a person's move as a rollback.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from marvel_assets.registry.base import READY, ModelVersion, RegistryError
 from marvel_assets.utils.locks import exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from marvel_assets.config import ProjectConfig
@@ -40,9 +37,9 @@ REPLACED_VERSION = "replaces"
 """Tag of a custom version: the last version of another basic model before it, to which ``rollback`` returns."""
 
 SERVING_STATUS = "serving_status"
-"""Tag of a custom version: PROMOTING or RESTORING (a rollback) before the alias is moved to it, then PROMOTED."""
+"""Tag of a custom version: before the alias is moved to it PROMOTING, or RESTORING and the reason; then PROMOTED."""
 
-PROMOTING, RESTORING, PROMOTED = "promoting", "restoring", "promoted"
+PROMOTING, RESTORING, PROMOTED = "promoting", "restoring: ", "promoted"
 
 ROLLBACK_REASON = "rollback_reason"
 """Tag of both versions of a pair that a person took out of service. No run restores it; the job approve does."""
@@ -52,8 +49,7 @@ class StalePairError(RegistryError):
     """The aliases have moved since the pair was evaluated, or it was rolled back."""
 
 
-@dataclass(frozen=True)
-class ModelPair:
+class ModelPair(NamedTuple):
     """A basic version and the custom version that wraps it."""
 
     basic: ModelVersion
@@ -61,17 +57,6 @@ class ModelPair:
 
     def __str__(self) -> str:
         return f"basic version {self.basic.version} and custom version {self.custom.version}"
-
-
-@dataclass(frozen=True)
-class Reconciled:
-    """The served pair, and why the aliases differed from the last promotion."""
-
-    pair: ModelPair
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{ALIAS} is at {self.pair} now: {self.reason}"
 
 
 class ModelPairs:
@@ -89,7 +74,7 @@ class ModelPairs:
             RegistryError: the custom version under the alias has no basic version, or one of the two is not READY.
         """
         custom = self._registry.get_version_by_alias(self.custom_name, ALIAS)
-        return None if custom is None else self._pair_of(custom)
+        return self._pair_of(custom) if custom else None
 
     def champion_model_id(self) -> str:
         """The id of the basic model that the custom version under the alias wraps; '' if there is none."""
@@ -164,54 +149,64 @@ class ModelPairs:
                 f"{self.custom_name}; the aliases were not moved. Materialise basic_model_version and "
                 "custom_model_version in this environment."
             )
-        with self._lock():
+        with exclusive(self._locks, f"pair-{self.custom_name}"):
             current = self._registry.get_version_by_alias(self.custom_name, ALIAS)
             is_new = current is None or current.version != pair.custom.version
+            status = current.tags.get(SERVING_STATUS, "") if current else ""
             if is_new:
                 self._check_expected(current, pair, expected)
                 if decision is None:
                     self._check_not_rolled_back(current, pair)
-                replaced = current if current and current.tags.get(BASIC_MODEL_ID) != pair.basic.model_id else None
-                intent = {SERVING_STATUS: RESTORING if rollback_reason else PROMOTING}
-                if replaced and not rollback_reason:
-                    intent[REPLACED_VERSION] = str(replaced.version)
-                elif current and not replaced and REPLACED_VERSION in current.tags:  # a new wrapper of the same model
-                    intent[REPLACED_VERSION] = current.tags[REPLACED_VERSION]
+                status = f"{RESTORING}{rollback_reason}" if rollback_reason else PROMOTING
+                intent = {SERVING_STATUS: status}
+                if current and not rollback_reason:
+                    # A new wrapper of the same model has replaced what the wrapper before it had replaced.
+                    is_same = _wrapped_by(current) == pair.basic.model_id
+                    before = current.tags.get(REPLACED_VERSION) if is_same else str(current.version)
+                    intent[REPLACED_VERSION] = before or ""
                 self._registry.set_tags(self.custom_name, pair.custom.version, intent)
                 self._registry.set_alias(self.custom_name, ALIAS, pair.custom.version)
-                if replaced and rollback_reason:
-                    self._tag(self._pair_of(replaced), {ROLLBACK_REASON: rollback_reason})
+                if current and rollback_reason:
+                    self._take_out_of_service(current, pair, rollback_reason)
             self._point(self.basic_name, ALIAS, pair.basic.version)
-            self._complete(pair, PROMOTING if is_new or current is None else current.tags.get(SERVING_STATUS))
+            self._complete(pair, status)
             if is_new and decision:
                 self._tag(pair, decision)
         return is_new
 
-    def reconcile_aliases(self) -> Reconciled | None:
+    def reconcile_aliases(self) -> str | None:
         """Move the basic alias to match the custom one, which decides what is served.
 
         If a person moved the custom alias, the pair that it left is tagged as rolled back, so that no run restores it.
 
         Returns:
-            The served pair and the reason, or None if nothing had to be done.
+            What is served now and why, or None if nothing had to be done.
 
         Raises:
             RegistryError: the custom alias does not point at a complete pair that is READY.
         """
-        with self._lock():
+        with exclusive(self._locks, f"pair-{self.custom_name}"):
             pair = self.current()
             if pair is None:
                 return None
-            status = pair.custom.tags.get(SERVING_STATUS)
+            status, reason = pair.custom.tags.get(SERVING_STATUS, ""), ""
             last = self._registry.get_version_by_alias(self.custom_name, LAST_PROMOTED)
-            left = last if last and last.version != pair.custom.version and status != PROMOTING else None
-            reason = self._note_rolled_back(left, pair) if left else ""
-            if self._point(self.basic_name, ALIAS, pair.basic.version) and not left:
+            if last and last.version != pair.custom.version and status != PROMOTING:
+                why = self._why_left(last, pair.custom)
+                self._take_out_of_service(last, pair, why)
+                if status.startswith(RESTORING):
+                    why = f"a rollback was killed and is complete now: {why}"
+                elif pair.custom.version > last.version and not pair.custom.tags.get(REPLACED_VERSION):
+                    self._registry.set_tags(
+                        self.custom_name, pair.custom.version, {REPLACED_VERSION: str(last.version)}
+                    )
+                reason = f"{why}. No run restores version {last.version}; the job approve does"
+            if self._point(self.basic_name, ALIAS, pair.basic.version) and not reason:
                 reason = "a run was killed between the two moves"
                 if status != PROMOTING:
                     reason = f"somebody moved the alias of {self.basic_name}, but that of {self.custom_name} decides"
             self._complete(pair, status)
-            return Reconciled(pair, reason) if reason else None
+            return f"{ALIAS} is at {pair} now: {reason}" if reason else None
 
     def _check_expected(self, current: ModelVersion | None, pair: ModelPair, expected: str) -> None:
         served = _wrapped_by(current)
@@ -225,29 +220,33 @@ class ModelPairs:
     def _check_not_rolled_back(self, current: ModelVersion | None, pair: ModelPair) -> None:
         # A person who removed the alias has not moved it to another version.
         last = current and self._registry.get_version_by_alias(self.custom_name, LAST_PROMOTED)
-        for version in (pair.basic, pair.custom):
+        for version in pair:
             # Fetched again: it may have been taken out of service in the meantime.
             reason = (self._registry.get_version(version.name, version.version) or version).tags.get(ROLLBACK_REASON)
-            if not reason and last and (last.name, last.version) == (version.name, version.version):
-                reason = f"somebody moved {ALIAS} to another version"
+            if not reason and current and last and (last.name, last.version) == (version.name, version.version):
+                reason = self._why_left(last, current)
             if reason:
                 raise StalePairError(
                     f"{version.name} version {version.version} was rolled back: {reason}; the aliases were not moved. "
                     "Put it back with the job approve, or fit another model."
                 )
 
-    def _note_rolled_back(self, left: ModelVersion, pair: ModelPair) -> str:
-        reason = f"somebody moved {ALIAS} of {self.custom_name} from version {left.version} to {pair.custom.version}"
-        wrapped = left.tags.get(BASIC_MODEL_ID, "")
-        basics = self._registry.search_versions(self.basic_name, model_id=wrapped)
-        for version in (*(basics if wrapped != pair.basic.model_id else ()), left):
-            self._registry.set_tags(version.name, version.version, {ROLLBACK_REASON: reason})
-        if pair.custom.version > left.version and REPLACED_VERSION not in pair.custom.tags:
-            self._registry.set_tags(self.custom_name, pair.custom.version, {REPLACED_VERSION: str(left.version)})
-        return f"{reason}. No run restores it; the job approve does"
+    def _why_left(self, left: ModelVersion, served: ModelVersion) -> str:
+        """Why another version is served than the one that the last completed promotion left under the alias."""
+        status = served.tags.get(SERVING_STATUS, "")
+        if status.startswith(RESTORING):
+            return status.removeprefix(RESTORING)
+        return f"somebody moved {ALIAS} of {self.custom_name} from version {left.version} to {served.version}"
 
-    def _complete(self, pair: ModelPair, status: str | None) -> None:
-        if any(version.tags.get(ROLLBACK_REASON) for version in (pair.basic, pair.custom)):
+    def _take_out_of_service(self, left: ModelVersion, served: ModelPair, reason: str) -> None:
+        wrapped = _wrapped_by(left)
+        if wrapped != served.basic.model_id:
+            for basic in self._registry.search_versions(self.basic_name, model_id=wrapped):
+                self._registry.set_tags(basic.name, basic.version, {ROLLBACK_REASON: reason})
+        self._registry.set_tags(left.name, left.version, {ROLLBACK_REASON: reason})
+
+    def _complete(self, pair: ModelPair, status: str) -> None:
+        if any(version.tags.get(ROLLBACK_REASON) for version in pair):
             self._tag(pair, {ROLLBACK_REASON: ""})
         self._point(self.custom_name, LAST_PROMOTED, pair.custom.version)
         if status != PROMOTED:
@@ -262,7 +261,7 @@ class ModelPairs:
         return True
 
     def _tag(self, pair: ModelPair, tags: Mapping[str, str]) -> None:
-        for version in (pair.custom, pair.basic):
+        for version in pair:
             self._registry.set_tags(version.name, version.version, tags)
 
     def _pair_of(self, custom: ModelVersion) -> ModelPair:
@@ -280,9 +279,6 @@ class ModelPairs:
             f"{custom.name} version {custom.version} {problem}; put another pair under {ALIAS}: the jobs approve and "
             "rollback take a basic_version."
         )
-
-    def _lock(self) -> AbstractContextManager[None]:
-        return exclusive(self._locks, f"pair-{self.custom_name}")
 
 
 def _wrapped_by(custom: ModelVersion | None) -> str:

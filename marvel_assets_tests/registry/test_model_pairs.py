@@ -1,5 +1,7 @@
 """The pair of aliases: moved in order, completed after a kill, never taken back by a run that came too late."""
 
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +13,7 @@ from marvel_assets.registry.model_pairs import (
     BASIC_MODEL,
     BASIC_MODEL_ID,
     CUSTOM_MODEL,
-    PROMOTING,
-    REPLACED_VERSION,
     ROLLBACK_REASON,
-    SERVING_STATUS,
     ModelPair,
     ModelPairs,
     StalePairError,
@@ -22,6 +21,7 @@ from marvel_assets.registry.model_pairs import (
 from marvel_assets_tests.registry.backends import Backend, pairs_of
 
 Two = tuple[ModelPair, ModelPair]
+UATU = "it calls Uatu dead (pat)"
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_a_pair_of_another_environment_is_refused(registry: ModelRegistry, pairs
     with pytest.raises(
         RegistryError, match=f"marvel_acc.characters.{BASIC_MODEL} and .* can't be served as .* in this"
     ):
-        pairs.set_aliases(replace(two[0], basic=basic), expected="")
+        pairs.set_aliases(two[0]._replace(basic=basic), expected="")
     assert aliases(registry, pairs) == (None, None)
 
 
@@ -110,34 +110,76 @@ def test_who_was_compared_with_another_champion_does_not_take_the_newer_ones_pla
     assert aliases(registry, pairs) == (2, 2)
 
 
-@pytest.mark.parametrize(
-    ("moved", "message"),
-    [
-        ([], ""),
-        ([CUSTOM_MODEL], "basic version 2 and custom version 2 now: a run was killed between the two moves"),
-        ([CUSTOM_MODEL, BASIC_MODEL], ""),
-    ],
-    ids=["before the moves", "between the moves", "after the moves"],
-)
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def killed_after(writes: int, pairs: ModelPairs, act: Callable[[], object]) -> None:
+    """Act until the registry is written to once more than so many times."""
+    left = writes
+
+    def counted(write: Callable[..., None]) -> Callable[..., None]:
+        def write_or_die(*arguments: object) -> None:
+            nonlocal left
+            if left == 0:
+                raise Killed
+            left -= 1
+            write(*arguments)
+
+        return write_or_die
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("set_tags", "set_alias"):
+            patch.setattr(pairs._registry, name, counted(getattr(pairs._registry, name)))
+        with pytest.raises(Killed):
+            act()
+
+
+@pytest.mark.parametrize("writes", range(5))
 def test_a_promotion_that_was_killed_is_completed_or_done_again(
-    registry: ModelRegistry, pairs: ModelPairs, two: Two, moved: list[str], message: str
+    registry: ModelRegistry, pairs: ModelPairs, two: Two, writes: int
 ):
-    # given: what a promotion does, as far as it came
+    # given
     pairs.set_aliases(two[0], expected="")
-    registry.set_tags(pairs.custom_name, 2, {SERVING_STATUS: PROMOTING, REPLACED_VERSION: "1"})
-    for model in moved:
-        registry.set_alias(pairs.custom_name if model == CUSTOM_MODEL else pairs.basic_name, ALIAS, 2)
-    assert pairs.current().basic.version == (2 if moved else 1)  # a whole pair for whoever follows the custom alias
+    killed_after(writes, pairs, lambda: pairs.set_aliases(two[1], two[0].basic.model_id))
+    assert pairs.current().basic.version == (1 if writes < 2 else 2)  # for whoever follows the custom alias
 
     # when
     found = pairs.reconcile_aliases()
 
     # then: it is not taken for a person's move
-    assert str(found or "").endswith(message)
+    moved = "latest-model is at basic version 2 and custom version 2 now: a run was killed between the two moves"
+    assert found == (moved if writes == 2 else None)
     assert pairs.reconcile_aliases() is None
     pairs.set_aliases(two[1], two[0].basic.model_id)
     assert aliases(registry, pairs) == (2, 2)
     assert notes(registry, pairs) == [""] * 4
+
+
+@pytest.mark.parametrize("writes", range(9))
+def test_a_rollback_that_was_killed_is_completed_with_its_reason_or_did_not_begin(
+    registry: ModelRegistry, pairs: ModelPairs, served: Two, writes: int
+):
+    # given
+    decision = {"restored_by": "pat"}
+    killed_after(writes, pairs, lambda: pairs.set_aliases(served[0], served[1].basic.model_id, decision, UATU))
+
+    # when: a run comes before the rollback is completed, or after that
+    if writes == 2:
+        with pytest.raises(StalePairError, match=rf"version 2 was rolled back: {re.escape(UATU)}; the aliases were"):
+            pairs.set_aliases(served[1], served[0].basic.model_id)
+    found = pairs.reconcile_aliases()
+
+    # then
+    if writes < 2:
+        assert (found, aliases(registry, pairs), notes(registry, pairs)) == (None, (2, 2), [""] * 4)
+        return
+    assert found is None or f"now: a rollback was killed and is complete now: {UATU}. No run" in found
+    assert (found is None) == (writes >= 6)
+    assert pairs.reconcile_aliases() is None
+    assert (aliases(registry, pairs), notes(registry, pairs)) == ((1, 1), [UATU, "", UATU, ""])
+    with pytest.raises(StalePairError, match=rf"version 2 was rolled back: {re.escape(UATU)}"):
+        pairs.set_aliases(served[1], served[0].basic.model_id)
 
 
 def test_what_a_pair_replaced_is_found_again(pairs: ModelPairs, served: Two):
@@ -187,25 +229,6 @@ def test_what_was_rolled_back_comes_back_by_a_persons_decision_alone(
     assert notes(registry, pairs) == [""] * 4
 
 
-def test_a_rollback_that_failed_after_the_first_move_is_completed_and_not_undone(
-    registry: ModelRegistry, pairs: ModelPairs, served: Two, embedded: Backend
-):
-    # given: the pair that is left can't be noted
-    embedded.set_status(pairs.basic_name, 2, "FAILED_REGISTRATION")
-    with pytest.raises(RegistryError, match=r"version 2 of .* which is FAILED_REGISTRATION"):
-        pairs.set_aliases(served[0], served[1].basic.model_id, {}, "it calls Uatu dead")
-    embedded.set_status(pairs.basic_name, 2, "READY")
-    assert aliases(registry, pairs) == (2, 1)
-
-    # when
-    pairs.reconcile_aliases()
-
-    # then
-    assert aliases(registry, pairs) == (1, 1)
-    with pytest.raises(StalePairError, match="version 2 was rolled back: somebody moved"):
-        pairs.set_aliases(served[1], served[0].basic.model_id)
-
-
 @pytest.mark.parametrize("moved", [("custom",), ("custom", "basic")], ids=["the custom alias", "both aliases"])
 def test_an_alias_that_a_person_moved_back_is_a_rollback(
     registry: ModelRegistry, pairs: ModelPairs, served: Two, moved: tuple[str, ...]
@@ -215,16 +238,14 @@ def test_an_alias_that_a_person_moved_back_is_a_rollback(
         registry.set_alias(getattr(pairs, f"{kind}_name"), ALIAS, 1)
 
     # when: a run comes before it was noted, then it is noted
-    with pytest.raises(StalePairError, match="version 2 was rolled back: somebody moved latest-model to another"):
+    with pytest.raises(StalePairError, match="version 2 was rolled back: somebody moved"):
         pairs.set_aliases(served[1], served[0].basic.model_id)
     found = pairs.reconcile_aliases()
 
     # then
     reason = f"somebody moved latest-model of {pairs.custom_name} from version 2 to 1"
-    assert str(found) == (
-        f"latest-model is at basic version 1 and custom version 1 now: {reason}. No run restores it; the job approve "
-        "does"
-    )
+    moved = "latest-model is at basic version 1 and custom version 1 now"
+    assert found == f"{moved}: {reason}. No run restores version 2; the job approve does"
     assert aliases(registry, pairs) == (1, 1)
     assert notes(registry, pairs) == [reason, "", reason, ""]
     assert pairs.reconcile_aliases() is None
@@ -251,8 +272,9 @@ def test_a_removed_alias_is_set_again(registry: ModelRegistry, pairs: ModelPairs
     assert aliases(registry, pairs) == (2, 2)
 
 
+@pytest.mark.usefixtures("served")
 def test_a_basic_alias_that_a_person_moved_alone_is_put_back_with_the_reason(
-    registry: ModelRegistry, pairs: ModelPairs, served: Two
+    registry: ModelRegistry, pairs: ModelPairs
 ):
     # given
     registry.set_alias(pairs.basic_name, ALIAS, 1)
@@ -261,8 +283,9 @@ def test_a_basic_alias_that_a_person_moved_alone_is_put_back_with_the_reason(
     found = pairs.reconcile_aliases()
 
     # then
-    assert found.reason == f"somebody moved the alias of {pairs.basic_name}, but that of {pairs.custom_name} decides"
-    assert (found.pair.basic.version, aliases(registry, pairs)) == (served[1].basic.version, (2, 2))
+    reason = f"somebody moved the alias of {pairs.basic_name}, but that of {pairs.custom_name} decides"
+    assert found == f"latest-model is at basic version 2 and custom version 2 now: {reason}"
+    assert aliases(registry, pairs) == (2, 2)
 
 
 def test_a_wrapper_that_a_person_went_back_from_leaves_the_basic_version_in_service(
