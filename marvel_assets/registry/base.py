@@ -22,22 +22,11 @@ class RegistryError(RuntimeError):
     """The registry can't do what was asked; the text names the object and what to do."""
 
 
-class RegistryUnavailableError(RegistryError):
-    """The registry does not answer, or is overloaded."""
-
-
 @dataclass(frozen=True)
 class ModelVersion:
-    """One version of a registered model.
+    """One version of a registered model, ``catalog.schema.model``; it can be loaded if its status is READY.
 
-    Attributes:
-        name: ``catalog.schema.model``.
-        version: its number.
-        model_id: MLflow's id of its logged model.
-        run_id: the MLflow run that logged that model.
-        status: ``READY`` if it can be loaded.
-        tags: by name.
-        description: for people.
+    ``model_id`` is MLflow's id of its logged model, and ``run_id`` the MLflow run that logged that.
     """
 
     name: str
@@ -46,7 +35,7 @@ class ModelVersion:
     run_id: str
     status: str
     tags: Mapping[str, str]
-    description: str = ""
+    description: str
 
 
 class ModelRegistry(ABC):
@@ -66,9 +55,6 @@ class ModelRegistry(ABC):
             model_id: MLflow's id of a logged model.
             tags: of a new version.
             description: of a new version.
-
-        Returns:
-            A version that is READY.
 
         Raises:
             RegistryError: the registry refuses, or the version is not READY.
@@ -94,8 +80,7 @@ class ModelRegistry(ABC):
         Raises:
             RegistryError: there is no such version, or it is not READY.
         """
-        found = self.get_version(name, version)
-        if found is None:
+        if (found := self.get_version(name, version)) is None:
             raise RegistryError(f"{name} version {version} does not exist; the alias {alias} was not moved.")
         _check_ready(found)
         self._set_alias(name, alias, version)
@@ -121,8 +106,8 @@ class ModelRegistry(ABC):
         """All versions of a model, or only those of one logged model, the newest first; empty if there is no model."""
 
     @abstractmethod
-    def set_tags(self, name: str, version: int, tags: Mapping[str, str]) -> None:
-        """Add or change tags of a version."""
+    def set_tags(self, name: str, version: int, tags: Mapping[str, str], description: str | None = None) -> None:
+        """Add or change tags of a version, and replace its description if one is given."""
 
     @abstractmethod
     def _create_version(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> ModelVersion:

@@ -49,10 +49,12 @@ class MlflowRegistry(ModelRegistry):
         wanted = [self._searched(version) for version in found if model_id in {None, _model_id(version)}]
         return sorted(wanted, key=lambda version: version.version, reverse=True)
 
-    def set_tags(self, name: str, version: int, tags: Mapping[str, str]) -> None:
+    def set_tags(self, name: str, version: int, tags: Mapping[str, str], description: str | None = None) -> None:
         """Set the tags one by one: MLflow has no call for several at once."""
         for key, value in tags.items():
             self._client.set_model_version_tag(name, str(version), key, value)
+        if description is not None:
+            self._client.update_model_version(name, str(version), description)
 
     def _create_version(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> ModelVersion:
         from mlflow.exceptions import MlflowException

@@ -15,39 +15,25 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
-    import mlflow
-
     from marvel_assets.config import ProjectConfig
     from marvel_assets.registry.base import ModelRegistry, ModelVersion
     from marvel_assets.registry.model_pairs import ModelPairs
+    from marvel_assets.registry.unity_catalog_api import UnityCatalogApi
 
 
 class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
     """The model registry of the profile: MLflow's own, an open-source Unity Catalog server, or Databricks."""
 
     backend: Literal["embedded", "oss", "databricks"] = Field(
-        default="embedded",
-        description=(
-            "embedded: MLflow's own database or server, under three-level names. oss: an open-source Unity Catalog "
-            "server. databricks: Unity Catalog on Databricks."
-        ),
+        default="embedded", description="MLflow's own, an open-source Unity Catalog server, or Databricks."
     )
     tracking_uri: str = Field(description="MLflow's tracking store, where the logged models are.")
     registry_uri: str = Field(description="The registry: the tracking store, uc:<URL>, or databricks-uc.")
     storage_root: str | None = Field(
         default=None,
-        description=(
-            "Where a new catalog stores its models' files, in a folder with its name (oss): file:///…, s3://…"
-        ),
+        description="Where a new catalog stores its models' files, in a folder with its name: file:///…, s3://…",
     )
     locks: str = Field(description="Folder of the lock files that prevent concurrent registrations of one model.")
-
-    def _connect(self) -> mlflow.MlflowClient:
-        return connect(self.tracking_uri, Path(self.locks), self.registry_uri)
-
-    @property
-    def _server(self) -> str:
-        return self.registry_uri.removeprefix("uc:")
 
     def problems(self, catalog: str, schema: str) -> list[str]:
         """What prevents registration under ``catalog.schema``; a missing schema doesn't, since a run creates it.
@@ -59,10 +45,7 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
         try:
             match self.backend:
                 case "oss":
-                    from marvel_assets.registry.unity_catalog import missing_securables
-                    from marvel_assets.registry.unity_catalog_api import UnityCatalogApi
-
-                    missing_securables(UnityCatalogApi(self._server), catalog, schema, self.storage_root)
+                    self._api().missing_securables(catalog, schema)
                 case "databricks":
                     from marvel_assets.registry.databricks import has_schema, workspace_of
 
@@ -83,12 +66,6 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
     def register_table(self, name: str, folder: Path, comment: str, column_comments: Mapping[str, str]) -> str:
         """Register a Delta table on an open-source Unity Catalog server; does nothing for the other backends.
 
-        Args:
-            name: ``catalog.schema.table``.
-            folder: of the Delta table.
-            comment: of the table.
-            column_comments: by column.
-
         Returns:
             Why the server's table was not changed although it differs; '' otherwise.
 
@@ -97,26 +74,30 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         if self.backend != "oss":
             return ""
-        from marvel_assets.registry.unity_catalog_api import UnityCatalogApi
         from marvel_assets.registry.unity_catalog_tables import register_table
 
-        api = UnityCatalogApi(self._server)
-        return register_table(api, Path(self.locks), self.storage_root, name, folder, comment, column_comments)
+        return register_table(self._api(), Path(self.locks), name, folder, comment, column_comments)
 
-    def pairs(self, config: ProjectConfig) -> ModelPairs:
-        """The pairs of basic and custom versions of an environment."""
+    def pairs(self, config: ProjectConfig, *, read_only: bool = False) -> ModelPairs:
+        """The pairs of basic and custom versions of an environment; see ``registry``."""
         from marvel_assets.registry.model_pairs import ModelPairs
 
-        return ModelPairs(self.registry(), config, Path(self.locks))
+        return ModelPairs(self.registry(read_only=read_only), config, Path(self.locks))
 
     def files_of(self, version: ModelVersion) -> AbstractContextManager[Path]:
         """A copy of a version's files, verified against the digest in its tags; see ``checked_files``."""
         uri, digest = f"models:/{version.name}/{version.version}", version.tags.get(FILES_DIGEST)
-        return checked_files(self._connect(), version.model_id, uri, digest)
+        client = connect(self.tracking_uri, Path(self.locks), self.registry_uri)
+        return checked_files(client, version.model_id, uri, digest)
 
-    def registry(self) -> ModelRegistry:
-        """The configured backend."""
-        locks, client = Path(self.locks), self._connect()
+    def registry(self, *, read_only: bool = False) -> ModelRegistry:
+        """The configured backend.
+
+        Args:
+            read_only: don't create MLflow's database, or update it after the home was moved.
+        """
+        locks = Path(self.locks)
+        client = connect(self.tracking_uri, locks, self.registry_uri, read_only=read_only)
         match self.backend:
             case "embedded":
                 from marvel_assets.registry.mlflow import MlflowRegistry
@@ -125,8 +106,13 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
             case "oss":
                 from marvel_assets.registry.unity_catalog import UnityCatalogRegistry
 
-                return UnityCatalogRegistry(client, locks, self._server, self.storage_root)
+                return UnityCatalogRegistry(client, locks, self._api())
             case "databricks":
                 from marvel_assets.registry.databricks import DatabricksRegistry
 
                 return DatabricksRegistry(client, locks, self.registry_uri)
+
+    def _api(self) -> UnityCatalogApi:
+        from marvel_assets.registry.unity_catalog_api import UnityCatalogApi
+
+        return UnityCatalogApi(self.registry_uri.removeprefix("uc:"), self.storage_root)

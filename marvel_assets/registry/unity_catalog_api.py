@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from marvel_assets.registry.base import RegistryError, RegistryUnavailableError
+from marvel_assets.registry.base import RegistryError
 from marvel_assets.utils.errors import root_cause
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 TOKEN = "MLFLOW_UC_OSS_TOKEN"  # noqa: S105 - the variable's name, which MLflow's client reads as well
 PREFIX = "/api/2.1/unity-catalog"
 SECONDS = 10
 """Timeout of a request: to connect, and between two parts of an answer."""
 
-NOT_FOUND, TOO_MANY, SERVER_ERRORS = 404, 429, 500
 PAGE = 50
 LONGEST_REASON = 500
 
@@ -24,7 +23,7 @@ Json = dict[str, Any]
 
 
 class RefusedError(RegistryError):
-    """The server refuses a request, with its HTTP ``status`` and error ``code``."""
+    """The server answers a request with an error, which has an HTTP ``status`` and a ``code``."""
 
     def __init__(self, text: str, status: int, code: str) -> None:
         super().__init__(text)
@@ -32,65 +31,69 @@ class RefusedError(RegistryError):
 
 
 class UnityCatalogApi:
-    """A client of one server that returns its JSON unchanged."""
+    """A client of one server that returns its JSON unchanged.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: of the server.
+        storage_root: where a new catalog stores its models' files, in a folder with its name.
+    """
+
+    def __init__(self, url: str, storage_root: str | None = None) -> None:
         self.url = url.rstrip("/")
+        self._storage_root = storage_root
 
-    def call(
-        self, method: str, path: str, *, query: Mapping[str, str | int | None] | None = None, body: Json | None = None
-    ) -> Json:
+    def call(self, method: str, path: str, body: Json | None = None, **query: str | int | None) -> Json:
         """Make one request.
 
         Args:
             method: ``GET``, ``POST``, ``PATCH`` or ``DELETE``.
             path: below ``PREFIX``, such as ``models/catalog.schema.model``.
-            query: parameters; those that are None are left out.
             body: sent as JSON.
+            query: parameters; those that are None are left out.
 
         Raises:
-            RefusedError: the server refuses; the text has its URL and message.
-            RegistryUnavailableError: it can't be reached, is too slow, or reports that it can't answer.
+            RegistryError: the server can't be reached, is too slow, or refuses; the text has its URL and message.
         """
         import requests
 
         token = os.environ.get(TOKEN)
+        headers = {"Authorization": f"Bearer {token}"} if token else None
+        url = f"{self.url}{PREFIX}/{path}"
         try:
-            answer = requests.request(
-                method,
-                f"{self.url}{PREFIX}/{path}",
-                params=query,
-                json=body,
-                headers={"Authorization": f"Bearer {token}"} if token else None,
-                timeout=SECONDS,
-            )
+            answer = requests.request(method, url, params=query, json=body, headers=headers, timeout=SECONDS)
             if answer.ok:
                 return {} if method == "DELETE" else dict(answer.json())
         except requests.RequestException as error:
             reason = f"no answer within {SECONDS} s" if isinstance(error, requests.Timeout) else str(root_cause(error))
-            raise RegistryUnavailableError(
+            raise RegistryError(
                 f"The Unity Catalog server at {self.url} can't be reached: {reason}. Is it running, and is "
                 "MARVEL_UC_URL its address?"
             ) from error
-        code, words = _reason(answer)
-        text = f"The Unity Catalog server at {self.url} refused {method} {path}: {answer.status_code} {words}"
-        if answer.status_code >= SERVER_ERRORS or answer.status_code == TOO_MANY:
-            raise RegistryUnavailableError(text)
-        raise RefusedError(text, answer.status_code, code)
+        try:
+            content = answer.json()
+            code, reason = content["error_code"], f"{content['error_code']}: {content.get('message', '')}"
+        except (ValueError, TypeError, KeyError):
+            code, reason = "", answer.text
+        raise RefusedError(
+            f"The Unity Catalog server at {self.url} refused {method} {path}: {answer.status_code} "
+            f"{reason[:LONGEST_REASON]}",
+            answer.status_code,
+            code,
+        )
 
     def find(self, path: str, **query: str | int | None) -> Json | None:
         """The object at a path, or None."""
         try:
-            return self.call("GET", path, query=query)
+            return self.call("GET", path, None, **query)
         except RefusedError as error:
-            if error.status == NOT_FOUND:
+            if error.status == 404:  # noqa: PLR2004
                 return None
             raise
 
     def create(self, path: str, body: Json) -> None:
         """Create an object, unless another client has just created it."""
         try:
-            self.call("POST", path, body=body)
+            self.call("POST", path, body)
         except RefusedError as error:
             if not error.code.endswith("ALREADY_EXISTS"):
                 raise
@@ -104,11 +107,24 @@ class UnityCatalogApi:
             if not token:
                 return
 
+    def missing_securables(self, catalog: str, schema: str) -> list[tuple[str, Json]]:
+        """Path and body of the requests that would create a missing catalog or schema; none is sent.
 
-def _reason(answer: Any) -> tuple[str, str]:  # noqa: ANN401 - a response of requests
-    """The code of an error and its message, without the server's stack trace."""
-    try:
-        content = answer.json()
-        return content["error_code"], f"{content['error_code']}: {content.get('message', '')}"[:LONGEST_REASON]
-    except (ValueError, TypeError, KeyError):
-        return "", answer.text[:LONGEST_REASON]
+        Raises:
+            RegistryError: the catalog is missing, and there is no storage root to create it with.
+        """
+        new_schema = "schemas", {"name": schema, "catalog_name": catalog}
+        if self.find(f"catalogs/{catalog}") is not None:
+            return [] if self.find(f"schemas/{catalog}.{schema}") else [new_schema]
+        if not self._storage_root:
+            raise RegistryError(
+                f"There is no catalog {catalog} on {self.url}. Create it with a storage root, or set "
+                "MARVEL_UC_STORAGE_ROOT (file:///…, s3://…) and it will be created."
+            )
+        storage_root = f"{self._storage_root.rstrip('/')}/{catalog}"
+        return [("catalogs", {"name": catalog, "storage_root": storage_root}), new_schema]
+
+    def ensure_schema(self, catalog: str, schema: str) -> None:
+        """Create what is missing of catalog and schema."""
+        for path, body in self.missing_securables(catalog, schema):
+            self.create(path, body)

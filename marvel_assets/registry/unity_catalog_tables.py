@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from marvel_assets.registry.unity_catalog import missing_securables
 from marvel_assets.utils.locks import exclusive
 
 if TYPE_CHECKING:
@@ -25,38 +24,15 @@ SQL_TYPES = {"long": "bigint", "integer": "int", "short": "smallint", "byte": "t
 
 
 def register_table(
-    api: UnityCatalogApi,
-    locks: Path,
-    storage_root: str | None,
-    name: str,
-    folder: Path,
-    comment: str,
-    column_comments: Mapping[str, str],
+    api: UnityCatalogApi, locks: Path, name: str, folder: Path, comment: str, column_comments: Mapping[str, str]
 ) -> str:
-    """Make the server's entry match a Delta table.
-
-    Args:
-        api: of the server.
-        locks: folder of the lock files.
-        storage_root: for a new catalog.
-        name: ``catalog.schema.table``.
-        folder: of the Delta table.
-        comment: of the table.
-        column_comments: by column.
-
-    Returns:
-        Why the server's table was not changed although it differs; '' otherwise.
-
-    Raises:
-        RegistryError: the server refuses, or does not answer.
-    """
+    """Make the server's entry match a Delta table; see ``UnityCatalog.register_table``."""
     catalog, schema, table = name.split(".")
     wanted = {"columns": _columns(folder, column_comments), "comment": comment}
     with exclusive(locks, f"external-table-{name}"):
         found = api.find(f"tables/{name}")
         if found is None:
-            for path, body in missing_securables(api, catalog, schema, storage_root):
-                api.create(path, body)
+            api.ensure_schema(catalog, schema)
         elif (place := _folder_of(found["storage_location"])) != folder:
             return (
                 f"The table {name} on {api.url} is at {place}, not at {folder}, and was not changed. To register this "
@@ -66,16 +42,8 @@ def register_table(
             return ""
         else:
             api.call("DELETE", f"tables/{name}")
-        body = {
-            "name": table,
-            "catalog_name": catalog,
-            "schema_name": schema,
-            "table_type": "EXTERNAL",
-            "data_source_format": "DELTA",
-            "storage_location": folder.as_uri(),
-            **wanted,
-        }
-        api.create("tables", body)
+        stored = {"storage_location": folder.as_uri(), "table_type": "EXTERNAL", "data_source_format": "DELTA"}
+        api.create("tables", {"name": table, "catalog_name": catalog, "schema_name": schema, **stored, **wanted})
     return ""
 
 

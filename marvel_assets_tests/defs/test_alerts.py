@@ -5,7 +5,7 @@ import pytest
 from dagster_shared.error import SerializableErrorInfo
 
 from marvel_assets.defs.alerts import cause_of
-from marvel_assets.registry.base import RegistryUnavailableError
+from marvel_assets.registry.base import RegistryError
 
 UNAVAILABLE = "The Unity Catalog server at http://there can't be reached."
 
@@ -18,14 +18,14 @@ def caused(error: Exception) -> Exception:
 
 def hiding(error: Exception) -> Exception:
     """The error as it is when a library raised it while it handled the project's own."""
-    error.__context__ = RegistryUnavailableError(UNAVAILABLE)
+    error.__context__ = RegistryError(UNAVAILABLE)
     return error
 
 
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (caused(RegistryUnavailableError(UNAVAILABLE)), UNAVAILABLE),
+        (caused(RegistryError(UNAVAILABLE)), UNAVAILABLE),
         (caused(dg.Failure("Nothing is under the alias.")), "Nothing is under the alias."),
         (caused(RuntimeError("it did not work")), "RuntimeError: it did not work (TimeoutError: timed out)"),
         (hiding(RuntimeError("please ensure that the path is correct")), UNAVAILABLE),

@@ -142,7 +142,7 @@ def oss_registry(
     }
     yield Backend(settings, embedded_registry.models, None if real else unity_catalog_server.set_status)
     if real:
-        UnityCatalogApi(real).call("DELETE", f"catalogs/{CATALOG}", query={"force": "true"})
+        UnityCatalogApi(real).call("DELETE", f"catalogs/{CATALOG}", force="true")
 
 
 @pytest.fixture(scope="session")

@@ -147,15 +147,17 @@ def test_a_version_is_found_by_its_number_and_by_its_logged_model_and_no_other(
         assert registry.get_version_by_alias(name, ALIAS) is None
 
 
-def test_tags_of_one_version_can_be_added_and_changed_later(backend: Backend, registry: ModelRegistry):
+def test_tags_and_description_of_one_version_can_be_changed_later(backend: Backend, registry: ModelRegistry):
     # given
     for model in backend.models[:2]:
         register(registry, model, backend.name, kept="as it was", changed="before")
 
     # when
-    registry.set_tags(backend.name, 1, {"changed": "after", "key with blanks": AWKWARD})
+    registry.set_tags(backend.name, 1, {"changed": "after"}, AWKWARD)
+    registry.set_tags(backend.name, 1, {"key with blanks": AWKWARD})
 
     # then
     second, first = registry.search_versions(backend.name)
     assert first.tags == {"kept": "as it was", "changed": "after", "key with blanks": AWKWARD}
     assert second.tags == {"kept": "as it was", "changed": "before"}
+    assert (first.description, second.description) == (AWKWARD, "made by a test")

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import mlflow
 import pytest
 
 from marvel_assets.registry.base import RegistryError
@@ -94,19 +93,22 @@ def test_a_token_that_is_refused_is_reported_and_not_shown(
 
 
 def test_of_two_machines_that_register_the_same_model_the_first_version_stays(
-    machine: Machine, databricks: Backend, monkeypatch: pytest.MonkeyPatch
+    workspace: DatabricksWorkspace, machine: Machine, databricks: Backend
 ):
-    # given: another machine registers while this one is about to
-    registry, model_id = machine("second"), databricks.models[0].model_id
-    registry.ensure_model(databricks.name)
-    monkeypatch.setattr(registry, "ensure_model", lambda name: mlflow.register_model(f"models:/{model_id}", name))
+    # given: another machine registers between this one's search and its request
+    def overtake(path: str) -> None:
+        if path.endswith("model-versions/create"):
+            workspace.before = lambda _: None
+            register(machine("first"), databricks.models[0], databricks.name)
+
+    workspace.before = overtake
 
     # when
-    made = register(registry, databricks.models[0], databricks.name)
+    made = register(machine("second"), databricks.models[0], databricks.name)
 
     # then
     assert made.version == 1
-    assert [version.version for version in registry.search_versions(databricks.name)] == [1]
+    assert [version.version for version in databricks.registry.search_versions(databricks.name)] == [1]
 
 
 def test_a_pair_is_registered_and_served_while_the_search_lags_behind(
@@ -145,36 +147,27 @@ def test_of_many_versions_only_the_one_that_is_wanted_is_asked_for(
     assert (found.version, asked) == (1, ["search", "get"])
 
 
-def test_a_service_principal_registers_with_oauth(
-    workspace: DatabricksWorkspace, machine: Machine, databricks: Backend, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("profile", ["", "://of-the-tests"])
+def test_a_service_principal_registers_and_so_does_a_profile_of_the_configuration_file(
+    workspace: DatabricksWorkspace, databricks: Backend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, profile: str
 ):
     # given
     monkeypatch.delenv("DATABRICKS_TOKEN")
-    monkeypatch.setenv("DATABRICKS_CLIENT_ID", workspace.client_id)
-    monkeypatch.setenv("DATABRICKS_CLIENT_SECRET", workspace.client_secret)
-
-    # when
-    made = register(machine("first"), databricks.models[0], databricks.name)
-
-    # then
-    assert (made.version, made.status) == (1, "READY")
-    assert ("POST", "/oidc/v1/token") in workspace.requests
-
-
-def test_a_profile_of_the_configuration_file_is_used(
-    workspace: DatabricksWorkspace, databricks: Backend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
-    # given
-    for name in ("DATABRICKS_HOST", "DATABRICKS_TOKEN"):
-        monkeypatch.delenv(name)
-    (tmp_path / "databrickscfg").write_text(f"[of-the-tests]\nhost = {workspace.url}\ntoken = {workspace.token}\n")
-    monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "databrickscfg"))
-    monkeypatch.setenv("DATABRICKS_CONFIG_PROFILE", "of-the-tests")  # some of MLflow's artifact stores read this alone
-    client = connect("databricks://of-the-tests", tmp_path / "locks", "databricks-uc://of-the-tests")
-    registry = DatabricksRegistry(client, tmp_path / "locks", "databricks-uc://of-the-tests")
+    if profile:
+        monkeypatch.delenv("DATABRICKS_HOST")
+        (tmp_path / "databrickscfg").write_text(f"[of-the-tests]\nhost = {workspace.url}\ntoken = {workspace.token}\n")
+        monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "databrickscfg"))
+        monkeypatch.setenv("DATABRICKS_CONFIG_PROFILE", "of-the-tests")  # some of MLflow's stores read this alone
+    else:
+        monkeypatch.setenv("DATABRICKS_CLIENT_ID", workspace.client_id)
+        monkeypatch.setenv("DATABRICKS_CLIENT_SECRET", workspace.client_secret)
+    client = connect(f"databricks{profile}", tmp_path / "locks", f"databricks-uc{profile}")
+    registry = DatabricksRegistry(client, tmp_path / "locks", f"databricks-uc{profile}")
+    asked_before = len(workspace.requests)
 
     # when
     made = register(registry, databricks.models[0], databricks.name)
 
     # then
     assert (made.version, made.status) == (1, "READY")
+    assert (("POST", "/oidc/v1/token") in workspace.requests[asked_before:]) == (not profile)

@@ -45,8 +45,8 @@ def name(request: pytest.FixtureRequest) -> str:
 def home(embedded_registry: Backend, tmp_path: Path, server: UnityCatalogServer) -> Home:
     """Makes registries of homes that share nothing but the servers."""
     client = connect(embedded_registry.settings["tracking_uri"], tmp_path / "locks", f"uc:{server.url}")
-    root = (tmp_path / "files").as_uri()
-    return lambda home: UnityCatalogRegistry(client, tmp_path / home, server.url, root)
+    api = UnityCatalogApi(server.url, (tmp_path / "files").as_uri())
+    return lambda home: UnityCatalogRegistry(client, tmp_path / home, api)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def models(embedded_registry: Backend) -> Models:
 def create_a_foreign_version(api: UnityCatalogApi, name: str) -> None:
     catalog, schema, model = name.split(".")
     body = {"model_name": model, "catalog_name": catalog, "schema_name": schema, "source": "theirs"}
-    api.call("POST", "models/versions", body=body)
+    api.call("POST", "models/versions", body)
 
 
 def test_a_number_that_a_foreign_client_was_given_before_is_an_error_until_somebody_deletes_it(
@@ -96,7 +96,8 @@ def test_a_version_whose_answer_was_lost_is_there_once(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     with FaultProxy(server.url) as proxy:
         client = connect(embedded_registry.settings["tracking_uri"], tmp_path / "locks", f"uc:{proxy.url}")
-        registry = UnityCatalogRegistry(client, tmp_path / "locks", proxy.url, (tmp_path / "files").as_uri())
+        api = UnityCatalogApi(proxy.url, (tmp_path / "files").as_uri())
+        registry = UnityCatalogRegistry(client, tmp_path / "locks", api)
         registry.ensure_model(name)
         proxy.fail(kind, call)
 
@@ -146,7 +147,7 @@ def test_an_edited_alias_is_named_with_what_was_expected(home: Home, models: Mod
 
     # then
     for comment in ("the first one", "", "7"):
-        api.call("PATCH", f"models/{name}@{ALIAS}", body={"comment": comment})
+        api.call("PATCH", f"models/{name}@{ALIAS}", {"comment": comment})
         with pytest.raises(RegistryError, match=f"{name}@{ALIAS} on .*its comment is '{comment}', expected the number"):
             registry.get_version_by_alias(name, ALIAS)
 
@@ -157,8 +158,8 @@ def test_an_edited_comment_is_named_with_its_version(home: Home, models: Models,
     register(registry, models[0], name)
 
     # then
-    for edited in ('{"model_id": ', '{"model_id": 1}', "[]", ""):
-        api.call("PATCH", f"models/{name}/versions/1", body={"comment": f"a model\nmarvel_assets: {edited}"})
+    for edited in ('{"git_sha": ', "[1]", ""):
+        api.call("PATCH", f"models/{name}/versions/1", {"comment": f"a model\nmarvel_assets: {edited}"})
         with pytest.raises(RegistryError, match=f"The comment of {name} version 1 on .* was edited: its last line is"):
             registry.search_versions(name)
 
@@ -185,7 +186,7 @@ def test_a_catalog_that_can_not_be_used_is_named_before_anything_is_registered(
 ):
     # given
     api.create("catalogs", {"name": "marvel_rootless"})
-    registry = UnityCatalogRegistry(mlflow.MlflowClient(), tmp_path, server.url, None)
+    registry = UnityCatalogRegistry(mlflow.MlflowClient(), tmp_path, api)
 
     # then
     with pytest.raises(RegistryError, match=problem.format(url=server.url)):

@@ -17,7 +17,7 @@ COMMENTS = {"Id": "The id.", "Height": "In metres."}
 
 @pytest.fixture
 def api(unity_catalog_server: UnityCatalogServer) -> UnityCatalogApi:
-    return UnityCatalogApi(unity_catalog_server.url)
+    return UnityCatalogApi(unity_catalog_server.url, "file:///tmp/not-written-to")
 
 
 @pytest.fixture
@@ -34,8 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def register(api: UnityCatalogApi, name: str, folder: Path, comment: str = "To learn from.") -> str:
-    locks = folder.parent.parent / "locks"
-    return register_table(api, locks, locks.as_uri(), name, folder, comment, COMMENTS)
+    return register_table(api, folder.parent.parent / "locks", name, folder, comment, COMMENTS)
 
 
 def columns_of(api: UnityCatalogApi, name: str) -> list[tuple[str, str, str, str]]:

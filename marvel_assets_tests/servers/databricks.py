@@ -7,7 +7,7 @@ OAuth for service principals. Tracking is MLflow's own server behind the same to
 
 As in the service: version numbers are given one by one and never again, a version is READY when it is finalized,
 searches take a name alone, find neither tags nor aliases, and know nothing new while `is_search_behind`. Unlike it: no
-TLS, one user, who owns what exists and lacks the privileges in `denied`.
+TLS, one user, who owns what exists and lacks the privileges in `denied`. `before` is called before each request.
 """
 
 import re
@@ -130,12 +130,14 @@ class Registry:
     def search_versions(self, asked: Json) -> Json:
         named = NAME_FILTER.fullmatch(asked.get("filter", ""))
         if named is None:
-            way_out = "Please specify your filter parameter in the format `name = 'model_name'`"
-            message = f"Unsupported filter query : `{asked.get('filter')}`. {way_out}"
-            raise Refusal(400, "INVALID_PARAMETER_VALUE", message)
+            raise Refusal(400, "INVALID_PARAMETER_VALUE", f"Unsupported filter query : `{asked.get('filter')}`.")
         known = {} if self.is_search_behind else self.models
         versions = known.get(named[1], {"versions": {}})["versions"].values()
         return {"model_versions": [{**version, "tags": []} for version in versions]}
+
+    def update_version(self, asked: Json) -> Json:
+        self._version(asked)["description"] = asked["description"]
+        return self.get_version(asked)
 
     def set_version_tag(self, asked: Json) -> Json:
         self._version(asked)["tags"][asked["key"]] = asked["value"]
@@ -191,6 +193,7 @@ CALLS: dict[str, Callable[[Registry, Json], Json]] = {
     f"POST {VERSIONS}/finalize": Registry.finalize_version,
     f"DELETE {VERSIONS}/delete": Registry.delete_version,
     f"GET {VERSIONS}/search": Registry.search_versions,
+    f"PATCH {VERSIONS}/update": Registry.update_version,
     f"POST {VERSIONS}/set-tag": Registry.set_version_tag,
     f"GET {VERSIONS}/get-download-uri": Registry.download_uri,
 }
@@ -204,6 +207,7 @@ class DatabricksWorkspace:
         self.url, self.folder, self.registry = "", folder, Registry()
         self.token, self.client_id, self.client_secret = f"dapi{secrets.token_hex(16)}", "tests", secrets.token_hex(16)
         self.requests: list[tuple[str, str]] = []
+        self.before: Callable[[str], object] = lambda _: None
         self._lock, self._serving = Lock(), ExitStack()
 
     def __enter__(self) -> Self:
@@ -234,6 +238,7 @@ class DatabricksWorkspace:
 
     def _admit(self) -> None:
         self.requests.append((request.method, request.path))
+        self.before(request.path)
         is_open = request.path.startswith(("/.well-known/", "/oidc/"))
         if not is_open and request.headers.get("Authorization") != f"Bearer {self.token}":
             raise Refusal(403, "403", "Invalid access token.")
@@ -244,10 +249,7 @@ class DatabricksWorkspace:
 
     def _track(self, **_: str) -> Response:
         answer = mlflow_server.test_client().open(
-            request.full_path,
-            method=request.method,
-            data=request.get_data(),
-            content_type="application/json",
+            request.full_path, method=request.method, data=request.get_data(), content_type="application/json"
         )
         content = OSS_MODELS.sub(rb"\1/logged_models/", answer.data)
         return Response(content, answer.status_code, mimetype="application/json")
@@ -272,10 +274,7 @@ class DatabricksWorkspace:
         return jsonify({"contents": [dict(zip(ENTRY, entry, strict=True)) for entry in found]})
 
     def _oidc(self) -> Json:
-        return {
-            name: f"{self.url}/oidc/v1/{name.partition('_')[0]}"
-            for name in ("authorization_endpoint", "token_endpoint")
-        }
+        return {f"{name}_endpoint": f"{self.url}/oidc/v1/{name}" for name in ("authorization", "token")}
 
     def _token(self) -> Response:
         asked = request.authorization
