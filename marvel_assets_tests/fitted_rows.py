@@ -12,7 +12,7 @@ from marvel_assets.model.coercion import FeatureCoercer
 from marvel_assets.model.estimators import LightGBM
 from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
 from marvel_assets.paths import PROJECT_ROOT
-from marvel_assets.sources.generated import GeneratedSource
+from marvel_assets.sources.locate import GeneratedSource
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.kaggle import (
@@ -31,7 +31,7 @@ CATEGORICAL = [name for name in FEATURE_NAMES if name not in NUMERIC_FEATURES]
 
 def cleaned(folder: Path, rows: int) -> dict[str, pd.DataFrame]:
     with DuckDBEngine(scratch=str(folder)).session() as session:
-        session.read_source(GeneratedSource(rows, 7, folder, DATASET), "delivered")
+        session.read_source(GeneratedSource(rows, 7, DATASET), "delivered")
         session.create_table_as(digested_source_sql("delivered"), "raw_characters")
         session.create_table_as(cleaning_sql(), "cleaned_characters")
         columns = [*FEATURE_NAMES, TARGET]

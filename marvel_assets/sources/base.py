@@ -1,10 +1,12 @@
-"""The protocol of sources, the check of their columns, and their errors."""
+"""The protocol of sources, their errors, and what they all do with their columns."""
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
 
 from marvel_assets.datasets.base import SOURCE_ROW
+from marvel_assets.utils.redaction import escape_control
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,10 +16,6 @@ if TYPE_CHECKING:
 
 class SourceError(ValueError):
     """The source can't be read; the text names the source, the column if there is one, and what to do."""
-
-
-class NoRowsError(SourceError):
-    """A file can be read, and holds no rows."""
 
 
 class Source(Protocol):
@@ -45,20 +43,55 @@ def check_columns(found: list[str], columns: Iterable[str], label: str) -> None:
     Raises:
         SourceError: naming the columns that are missing or repeated.
     """
-    missing = [column for column in columns if column not in found]
-    if missing:
+    if missing := [column for column in columns if column not in found]:
         raise SourceError(
             f"{label}: {_named(missing)} missing; expected {expected(columns)}; "
             f"found {', '.join(repr(name[:40]) for name in found[:20]) or 'none'}."
         )
-    repeated = [column for column in columns if found.count(column) > 1]
-    if repeated:
+    if repeated := [column for column in columns if found.count(column) > 1]:
         raise SourceError(f"{label}: {_named(repeated)} there more than once; keep one.")
 
 
 def expected(columns: Iterable[str]) -> str:
-    """The columns, as errors list them."""
-    return "the columns " + (", ".join(columns) or "with their names")
+    """The columns, as errors list them; none where any columns will do."""
+    return f"the columns {', '.join(columns)}" if columns else "the names of the columns"
+
+
+def _named(columns: list[str]) -> str:
+    names = ", ".join(repr(column) for column in columns)
+    return f"column {names} is" if len(columns) == 1 else f"columns {names} are"
+
+
+def cast_to_strings(batch: pa.RecordBatch, columns: Iterable[str], label: str) -> pa.RecordBatch:
+    """The columns of those names as text.
+
+    Raises:
+        SourceError: naming the column whose cells are not text, numbers or times, or not UTF-8.
+    """
+    import pyarrow as pa
+
+    texts = {}
+    for column in columns:
+        try:
+            texts[column] = _cast_to_string(batch.column(column))
+            texts[column].validate(full=True)  # writers may mark as UTF-8 what is not
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            reason = escape_control(str(error))
+            raise SourceError(f"{label}: column {column!r} can't be read as text: {reason}") from error
+    return pa.RecordBatch.from_pydict(texts)
+
+
+def _cast_to_string(cells: pa.Array) -> pa.StringArray:
+    """Cells as a person would write them: numbers without an exponent."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    texts = compute.cast(cells, pa.string())
+    if pa.types.is_floating(cells.type) or pa.types.is_decimal(cells.type):
+        has_exponent = compute.fill_null(compute.match_substring(texts, "e", ignore_case=True), fill_value=False)
+        plain = [format(Decimal(text), "f") for text in texts.filter(has_exponent).to_pylist()]
+        return compute.replace_with_mask(texts, has_exponent, pa.array(plain, pa.string()))
+    return texts
 
 
 def number_rows(batches: Iterable[pa.RecordBatch], columns: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
@@ -70,8 +103,3 @@ def number_rows(batches: Iterable[pa.RecordBatch], columns: Mapping[str, str]) -
         numbers = pa.array(range(rows + 1, rows + 1 + batch.num_rows), pa.int64())
         rows += batch.num_rows
         yield pa.RecordBatch.from_arrays([numbers, *batch.columns], names=[SOURCE_ROW, *columns.values()])
-
-
-def _named(columns: list[str]) -> str:
-    names = ", ".join(repr(column) for column in columns)
-    return f"column {names} is" if len(columns) == 1 else f"columns {names} are"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from marvel_assets.sources.base import SourceError, check_columns, number_rows
-from marvel_assets.sources.parquet import cast_to_strings
+from marvel_assets.sources.base import SourceError, cast_to_strings, check_columns, number_rows
 from marvel_assets.utils.redaction import escape_control
 
 if TYPE_CHECKING:
@@ -23,18 +22,17 @@ SORTING_MEMORY = "1GB"
 ROWS_PER_BATCH = 50_000
 
 
-def is_delta_table(path: Path) -> bool:
-    """Whether a folder has Delta's log."""
-    return (path / "_delta_log").is_dir()
-
-
 @dataclass(frozen=True)
 class DeltaSource:
-    """One version of a Delta table; later ones are ignored."""
+    """One version of a Delta table; later ones are ignored.
 
-    setting: str
+    Attributes:
+        digest: the table's identity and version, which decide every row.
+    """
+
+    label: str
+    digest: str
     path: Path
-    table_id: str
     version: int
     scratch: Path
     dataset: Dataset
@@ -52,19 +50,10 @@ class DeltaSource:
 
         try:
             table = DeltaTable(path)
-            return cls(setting, path, str(table.metadata().id), table.version(), scratch, dataset)
+            digest, version = f"delta:{table.metadata().id}@{table.version()}", table.version()
         except (DeltaError, OSError) as error:
             raise SourceError(f"{setting}: the Delta table can't be opened: {error}") from error
-
-    @property
-    def label(self) -> str:
-        """The source's name in logs and metadata: the path with the version."""
-        return f"{self.setting}@v{self.version}"
-
-    @property
-    def digest(self) -> str:
-        """The table's identity and version: together they decide every row."""
-        return f"delta:{self.table_id}@{self.version}"
+        return cls(f"{setting}@v{version}", digest, path, version, scratch, dataset)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The version's rows, sorted by their texts.
@@ -79,14 +68,11 @@ class DeltaSource:
         import duckdb
 
         with duckdb.connect(config={"memory_limit": SORTING_MEMORY, "temp_directory": str(self.scratch)}) as sorting:
-            columns = ", ".join(f"{column} VARCHAR" for column in self.dataset.source_columns.values())
-            sorting.execute(f"CREATE TABLE delivered ({columns})")
-            rows = 0
+            create, rows = "CREATE TABLE delivered AS", 0
             for batch in self._texts():
-                rows += batch.num_rows
                 sorting.register("batch", batch)
-                sorting.execute("INSERT INTO delivered SELECT * FROM batch")
-                sorting.unregister("batch")
+                sorting.execute(f"{create} SELECT * FROM batch")  # noqa: S608
+                create, rows = "INSERT INTO delivered", rows + batch.num_rows
             if rows == 0:
                 raise SourceError(f"{self.label}: the table has columns and no rows.")
             ordered = sorting.sql("SELECT * FROM delivered ORDER BY ALL").to_arrow_reader(ROWS_PER_BATCH)

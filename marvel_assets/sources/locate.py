@@ -8,17 +8,19 @@ import os
 import textwrap
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marvel_assets.sources.base import Source, SourceError
-from marvel_assets.sources.delta import DeltaSource, is_delta_table
+from marvel_assets.sources.base import Source, SourceError, cast_to_strings, check_columns, expected, number_rows
+from marvel_assets.sources.delta import DeltaSource
 from marvel_assets.sources.files import InputFile, hashed, read_files
-from marvel_assets.sources.generated import GeneratedSource
+from marvel_assets.utils.code_versions import code_version
 from marvel_assets.utils.redaction import escape_control, redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
     import pyarrow as pa
 
@@ -33,17 +35,12 @@ FILE_ENDINGS = (".csv", ".csv.gz", ".parquet")
 
 MAX_NAMES_LENGTH = 200
 
-_NOT_WRITTEN_TO = Path(os.devnull)
-
 
 @dataclass(frozen=True)
 class FileSource:
     """A CSV or Parquet file on this machine, or those of a folder, read one after another.
 
     Attributes:
-        label: the file or folder.
-        path: where it is.
-        dataset: names the columns.
         of_folder: the files of the folder that are read, in order; files added later are ignored.
         notes: what else is in the folder, but for hidden files and markers such as ``_SUCCESS``.
     """
@@ -64,10 +61,61 @@ class FileSource:
         """The rows of all files, numbered consecutively; an error at the end if they don't match the digest."""
         return read_files(self._hashed, self.dataset.source_columns, self.dataset.encoding)
 
+    def states(self) -> list[tuple[object, ...]]:
+        """What changes when a file changes, without reading it."""
+        files = [(file.name, file.stat()) for file in self.of_folder or (self.path,)]
+        return [(name, state.st_size, state.st_mtime_ns, state.st_ino) for name, state in files]
+
     @cached_property
     def _hashed(self) -> list[InputFile]:
         named = [(path, escape_control(str(Path(self.label) / path.name))) for path in self.of_folder]
         return [hashed(path, label) for path, label in named or [(self.path, self.label)]]
+
+
+@dataclass(frozen=True)
+class GeneratedSource:
+    """Rows of the data set's seeded generator, so that a first run needs no download.
+
+    Raises:
+        SourceError: on use, where the data set has no generator.
+    """
+
+    rows: int
+    seed: int
+    dataset: Dataset
+    notes: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The source's name in logs and metadata, with size and seed."""
+        return f"generated ({self.rows:,} rows, seed {self.seed})"
+
+    @property
+    def digest(self) -> str:
+        """Of size, seed and the code that the generator runs: together they decide every byte."""
+        code = code_version(self._generator().__name__)
+        return "generated:" + hashlib.sha256(f"{self.rows},{self.seed},{code}".encode()).hexdigest()
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Generate the rows, as text."""
+        import pyarrow as pa
+
+        columns = self.dataset.source_columns
+        rows = pa.Table.from_pandas(self._generator().generate(self.rows, self.seed), preserve_index=False)
+        check_columns(rows.column_names, columns, self.label)
+        return number_rows((cast_to_strings(batch, columns, self.label) for batch in rows.to_batches()), columns)
+
+    def _generator(self) -> ModuleType:
+        module = f"{self.dataset.package}.generator"
+        try:
+            return import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name != module:
+                raise
+            raise SourceError(
+                f"The data set {self.dataset.name} has no generator: set MARVEL_SOURCE to a file or URL with "
+                f"{expected(self.dataset.source_columns)}."
+            ) from error
 
 
 def locate(setting: str, scratch: Path, dataset: Dataset, generator: Generator) -> Source:
@@ -75,29 +123,22 @@ def locate(setting: str, scratch: Path, dataset: Dataset, generator: Generator) 
 
     Args:
         setting: the path of a file, of a folder of files or of a Delta table, an ``http(s)://`` URL,
-            ``kaggle:<owner>/<dataset>``, or ``generated``.
-        scratch: an existing folder for what is downloaded or generated.
-        dataset: names the columns, and the sources that have a short name.
+            ``kaggle:<owner>/<dataset>``, ``generated``, or a short name that the data set declares.
+        scratch: an existing folder for what is downloaded or sorted.
+        dataset: names the columns.
         generator: how many rows ``generated`` makes, and from which seed.
 
     Raises:
         SourceError: there is nothing to read under that name.
     """
     setting = dataset.sources.get(setting, setting)
-    if setting == GENERATED:
-        return GeneratedSource(generator.rows, generator.seed, scratch, dataset)
-    if setting.startswith(URL_PREFIXES):
-        from marvel_assets.sources.http import download
+    if not setting.startswith((*URL_PREFIXES, KAGGLE_PREFIX)):
+        return _local(setting, scratch, dataset, generator)
+    from marvel_assets.sources import remote  # requests takes its time to load
 
-        return FileSource(redact_url(setting), download(setting, scratch), dataset)
     if setting.startswith(KAGGLE_PREFIX):
-        from marvel_assets.sources.kaggle import download_dataset
-
-        return FileSource(setting, download_dataset(setting.removeprefix(KAGGLE_PREFIX)), dataset)
-    path, label = path_of(setting), escape_control(setting)
-    if is_delta_table(path):
-        return DeltaSource.newest(label, path, scratch, dataset)
-    return _folder(path, label, dataset) if path.is_dir() else FileSource(label, path, dataset)
+        return FileSource(setting, remote.download_kaggle(setting.removeprefix(KAGGLE_PREFIX)), dataset)
+    return FileSource(redact_url(setting), remote.download(setting, scratch), dataset)
 
 
 def fingerprint(setting: str, dataset: Dataset, generator: Generator) -> str | None:
@@ -106,11 +147,6 @@ def fingerprint(setting: str, dataset: Dataset, generator: Generator) -> str | N
     Equal fingerprints mean that nothing points to a change. Different ones mean that the source may have changed: its
     digest shows whether it has.
 
-    Args:
-        setting: what ``locate`` takes.
-        dataset: names the sources that have a short name.
-        generator: how many rows ``generated`` makes, and from which seed.
-
     Returns:
         A hash, since addresses may hold secrets and folders many files; None where only reading the source can tell.
 
@@ -118,7 +154,16 @@ def fingerprint(setting: str, dataset: Dataset, generator: Generator) -> str | N
         SourceError: there is nothing under that name any more, or no answer in time.
     """
     setting = dataset.sources.get(setting, setting)
-    state = _state_of(setting, dataset, generator)
+    state: object
+    if setting.startswith(KAGGLE_PREFIX):
+        state = "pinned" if "/versions/" in setting else None
+    elif setting.startswith(URL_PREFIXES):
+        from marvel_assets.sources.remote import remote_version
+
+        state = remote_version(setting)
+    else:
+        source = _local(setting, Path(os.devnull), dataset, generator)
+        state = source.states() if isinstance(source, FileSource) else source.digest
     return None if state is None else hashlib.sha256(json.dumps([setting, state]).encode()).hexdigest()
 
 
@@ -143,39 +188,27 @@ def path_of(setting: str) -> Path:
             f"{redact_url(setting)}: sources are read from a file, http://, https://, kaggle:<owner>/<dataset>, "
             "'generated', a folder of files or the folder of a Delta table."
         )
-    path = Path(os.path.expanduser(setting))  # noqa: PTH111 - keeps the ~ of a user who isn't there
+    path, label = Path(os.path.expanduser(setting)), escape_control(setting)  # noqa: PTH111 - keeps an unknown user's ~
     try:
         if path.is_file() or path.is_dir():
             return path
-        is_there = path.exists()
     except OSError as error:  # such as a parent folder that this user may not enter
         raise SourceError(
-            f"{escape_control(setting)}: can't be opened: {error.strerror}. Give this user read permission, or set "
-            "MARVEL_SOURCE to another source."
+            f"{label}: can't be opened: {error.strerror}. Give this user read permission, or set MARVEL_SOURCE to "
+            "another source."
         ) from error
-    problem = "is neither a file nor a folder" if is_there else "no such file or folder"
-    raise SourceError(
-        f"{escape_control(setting)}: {problem} (looked for {escape_control(str(path.absolute()))}); set MARVEL_SOURCE "
-        "to one."
-    )
+    where = escape_control(str(path.absolute()))
+    raise SourceError(f"{label}: no such file or folder (looked for {where}); set MARVEL_SOURCE to one.")
 
 
-def _state_of(setting: str, dataset: Dataset, generator: Generator) -> object:
-    """What changes when the source changes, or None where only reading shows it."""
+def _local(setting: str, scratch: Path, dataset: Dataset, generator: Generator) -> Source:
+    """A source for which nothing has to be downloaded."""
     if setting == GENERATED:
-        return GeneratedSource(generator.rows, generator.seed, _NOT_WRITTEN_TO, dataset).digest
-    if setting.startswith(URL_PREFIXES):
-        from marvel_assets.sources.http import remote_version
-
-        return remote_version(setting)
-    if setting.startswith(KAGGLE_PREFIX):
-        return "pinned" if "/versions/" in setting else None
-    path = path_of(setting)
-    if is_delta_table(path):
-        return DeltaSource.newest(setting, path, _NOT_WRITTEN_TO, dataset).digest
-    files = _folder(path, setting, dataset).of_folder if path.is_dir() else (path,)
-    states = [(file.name, file.stat()) for file in files]
-    return [(name, state.st_size, state.st_mtime_ns, state.st_ino) for name, state in states]
+        return GeneratedSource(generator.rows, generator.seed, dataset)
+    path, label = path_of(setting), escape_control(setting)
+    if (path / "_delta_log").is_dir():
+        return DeltaSource.newest(label, path, scratch, dataset)
+    return _folder(path, label, dataset) if path.is_dir() else FileSource(label, path, dataset)
 
 
 def _folder(folder: Path, label: str, dataset: Dataset) -> FileSource:

@@ -31,10 +31,9 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             "was last read, else the data set's default."
         ),
     )
-    scratch: str = Field(description="Folder for what is downloaded or generated, emptied afterwards.")
+    scratch: str = Field(description="Folder for what is downloaded or sorted, emptied afterwards.")
     last_read: str | None = Field(
-        default=None,
-        description="File that keeps which source was last read: it is read again where none is named.",
+        default=None, description="File that keeps which source was last read: it is read again where none is named."
     )
 
     @contextmanager
@@ -71,25 +70,28 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return redact_source(self._named(setting, config))
 
     def _named(self, setting: str | None, config: ProjectConfig) -> str:
-        named = setting or self.default or os.environ.get("MARVEL_SOURCE") or self._last_read()
-        if named or config.dataset.default_source:
-            return str(named or config.dataset.default_source)
-        raise SourceError(
-            f"MARVEL_SOURCE is not set, and the data set {config.dataset.name} has no default source; set it to a "
-            "CSV or Parquet file, a folder, an address or a Delta table."
+        dataset = config.dataset
+        named = (
+            setting or self.default or os.environ.get("MARVEL_SOURCE") or self._last_read() or dataset.default_source
         )
+        if named is None:
+            raise SourceError(
+                f"MARVEL_SOURCE is not set, and the data set {dataset.name} has no default source; set it to a CSV or "
+                "Parquet file, a folder, an address or a Delta table."
+            )
+        return named
 
     def _last_read(self) -> str | None:
         """The source that was last read, so that a forgotten MARVEL_SOURCE doesn't train on synthetic rows."""
         if self.last_read is None or not Path(self.last_read).exists():
             return None
-        kept = json.loads(Path(self.last_read).read_text(encoding="utf-8"))
+        kept: dict[str, str | None] = json.loads(Path(self.last_read).read_text(encoding="utf-8"))
         if kept["setting"] is None:
             raise SourceError(
                 f"{kept['label']}: this home's rows come from there, and its address is not stored since it may "
                 "hold a secret. Set MARVEL_SOURCE to it again, or to 'generated' for synthetic characters."
             )
-        return str(kept["setting"])
+        return kept["setting"]
 
     def _keep(self, named: str, config: ProjectConfig) -> None:
         """Store which source was read: absolute paths, and addresses only where they hold no secret."""

@@ -132,7 +132,7 @@ def test_other_columns_are_left_out_also_where_they_repeat_or_are_no_utf8(tmp_pa
             lambda frame: frame.rename(columns={"Alive": "alive", "Teams": "Team"}),
             "columns 'Alive', 'Teams' are missing; expected .*; found .*'alive'",
         ),
-        (lambda frame: frame[:0], "the file has columns and no rows"),
+        (lambda frame: frame[:0], "the file has no rows; expected CSV or Parquet with the columns PageID, "),
     ],
     ids=["a column less", "other names", "no rows"],
 )
@@ -178,7 +178,7 @@ def test_the_column_that_is_latin_1_is_named(tmp_path: Path, rows_before: int):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "the file is empty"),
+        (b"", "the file has no rows; expected CSV or Parquet with the columns PageID, Name"),
         (characters().to_csv().encode("utf-16"), "the file is UTF-16; save it as UTF-8"),
         (b"PK\x03\x04 and more", "the file is a zip archive or a spreadsheet; unpack it, or save it as CSV"),
         (gzip.compress(as_csv(characters()))[:-20], "the file can't be read: Compressed file ended"),

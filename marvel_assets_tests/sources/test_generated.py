@@ -10,7 +10,7 @@ import pytest
 from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets.sources.base import SourceError
-from marvel_assets.sources.generated import GeneratedSource
+from marvel_assets.sources.locate import GeneratedSource
 from marvel_assets_tests.kaggle import SOURCE_COLUMNS
 
 
@@ -19,7 +19,7 @@ def test_the_file_holds_the_generators_rows(tmp_path: Path):
     expected = generate(300, 7)[list(SOURCE_COLUMNS)].rename(columns=SOURCE_COLUMNS)
 
     # when
-    source = GeneratedSource(300, 7, tmp_path, DATASET)
+    source = GeneratedSource(300, 7, DATASET)
     rows = pa.Table.from_batches(source.batches()).to_pandas()
 
     # then
@@ -48,4 +48,4 @@ def test_a_generator_that_is_not_there_differs_from_one_that_can_not_be_imported
 
     # then
     with pytest.raises(error, match=message):
-        _ = GeneratedSource(300, 7, tmp_path, replace(DATASET, package=package)).digest
+        _ = GeneratedSource(300, 7, replace(DATASET, package=package)).digest

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from marvel_assets.sources.base import SourceError
-from marvel_assets.sources.kaggle import download_dataset
+from marvel_assets.sources.remote import download_kaggle
 
 HANDLE = "mohitbansal31s/marvel-characters"
 
@@ -26,7 +26,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_error_names_the_data_set_the_credentials_and_the_reason(handle: str, reason: str):
     # when
     with pytest.raises(SourceError) as error:
-        download_dataset(handle)
+        download_kaggle(handle)
 
     # then
     assert str(error.value).startswith(f"kaggle:{handle}: can't be downloaded ({reason}")
@@ -49,7 +49,7 @@ def test_the_one_csv_file_of_a_data_set_is_taken(tmp_path: Path):
     files = cached(tmp_path, "marvel.csv", "readme.txt")
 
     # then
-    assert download_dataset(f"{HANDLE}/versions/1") == files / "marvel.csv"
+    assert download_kaggle(f"{HANDLE}/versions/1") == files / "marvel.csv"
 
 
 @pytest.mark.parametrize("names", [[], ["a.csv", "b.csv"]], ids=["none", "two"])
@@ -59,4 +59,4 @@ def test_a_data_set_without_exactly_one_csv_file_is_refused(tmp_path: Path, name
 
     # then
     with pytest.raises(SourceError, match=f"expected one CSV file, found {len(names)}"):
-        download_dataset(f"{HANDLE}/versions/1")
+        download_kaggle(f"{HANDLE}/versions/1")

@@ -10,8 +10,7 @@ import pytest
 from marvel_assets.config import Generator
 from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.sources.base import Source, SourceError
-from marvel_assets.sources.generated import GeneratedSource
-from marvel_assets.sources.locate import locate
+from marvel_assets.sources.locate import GeneratedSource, locate
 from marvel_assets_tests.servers.scripted import Answer, serving
 from marvel_assets_tests.sources.conftest import CONTENT, characters, folder_of
 
@@ -22,7 +21,7 @@ def located(setting: str, folder: Path) -> Source:
 
 def test_generated_is_the_generator_with_its_rows_and_seed(tmp_path: Path):
     # then
-    assert located("generated", tmp_path) == GeneratedSource(100, 5, tmp_path, DATASET)
+    assert located("generated", tmp_path) == GeneratedSource(100, 5, DATASET)
 
 
 @pytest.mark.parametrize("folder", ["~", "{home}"])
@@ -119,7 +118,7 @@ def test_a_folder_of_empty_parts_is_refused(tmp_path: Path):
     folder = folder_of(tmp_path / "folder", {"part-0.csv": b"", "part-1.csv": part()})
 
     # then
-    with pytest.raises(SourceError, match=r"part-1.csv: the file has columns and no rows"):
+    with pytest.raises(SourceError, match=r"part-1.csv: the file has no rows; expected CSV or"):
         rows_of(located(str(folder), tmp_path))
 
 

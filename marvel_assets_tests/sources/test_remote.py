@@ -11,7 +11,7 @@ from threading import Event, Thread
 import pytest
 
 from marvel_assets.sources.base import SourceError
-from marvel_assets.sources.http import download, remote_version
+from marvel_assets.sources.remote import download, remote_version
 from marvel_assets_tests.servers.scripted import Answer, Served, own_certificate, redirect, serving
 from marvel_assets_tests.sources.conftest import CONTENT
 

@@ -1,4 +1,4 @@
-"""Sources behind http(s) URLs: bounded in size and time, and never redirected into a private network.
+"""Sources behind http(s) URLs, bounded in size and time and never redirected into a private network, and on Kaggle.
 
 Imported where it is used: requests takes its time to load.
 """
@@ -11,8 +11,9 @@ import time
 from contextlib import contextmanager
 from http import HTTPStatus
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import requests
 from urllib3.exceptions import HTTPError, LocationParseError, ProtocolError
@@ -23,8 +24,6 @@ from marvel_assets.utils.redaction import redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
-    from urllib.parse import SplitResult
 
 HOSTS, MAX_BYTES, MAX_SECONDS = "MARVEL_SOURCE_HOSTS", "MARVEL_SOURCE_MAX_BYTES", "MARVEL_SOURCE_MAX_SECONDS"
 DEFAULT_MAX_BYTES, DEFAULT_MAX_SECONDS = 2 << 30, 1800
@@ -46,12 +45,7 @@ def download(url: str, folder: Path) -> Path:
     max_bytes = _positive_integer(MAX_BYTES, DEFAULT_MAX_BYTES)
     max_seconds = _positive_integer(MAX_SECONDS, DEFAULT_MAX_SECONDS)
     target, ends = folder / "download", time.monotonic() + max_seconds
-    with (
-        _plain_errors(f"{redact_url(url)}: can't be downloaded"),
-        _Session() as session,
-        session.ask("GET", url) as response,
-        target.open("wb") as file,
-    ):
+    with _answer("GET", url, "can't be downloaded") as response, target.open("wb") as file:
         _check_ok(response)
         announced = response.headers.get("Content-Length", "")
         size = int(announced) if announced.isdigit() else 0
@@ -67,28 +61,47 @@ def download(url: str, folder: Path) -> Path:
 
 
 def remote_version(url: str) -> list[str] | None:
-    """What a HEAD request says about the file's version.
-
-    Returns:
-        The entity tag, else the time of the last change with the size; None where the server names neither.
+    """The file's entity tag, else the time of its last change with its size; None where the server names neither.
 
     Raises:
         SourceError: the server is not allowed, can't be reached or answers with an error.
     """
-    with (
-        _plain_errors(f"{redact_url(url)}: can't be reached"),
-        _Session() as session,
-        session.ask("HEAD", url) as response,
-    ):
+    with _answer("HEAD", url, "can't be reached") as response:
         if response.status_code in HEAD_REFUSED:
             return None
         _check_ok(response)
-        headers = response.headers
-    if "ETag" in headers:
-        return [headers["ETag"]]
-    if "Last-Modified" in headers and "Content-Length" in headers:
-        return [headers["Last-Modified"], headers["Content-Length"]]
+        found = response.headers
+    for names in (["ETag"], ["Last-Modified", "Content-Length"]):
+        if all(name in found for name in names):
+            return [found[name] for name in names]
     return None
+
+
+def download_kaggle(handle: str) -> Path:
+    """Download the one CSV file of a Kaggle data set (kagglehub keeps it in its own cache).
+
+    Args:
+        handle: ``<owner>/<dataset>``.
+
+    Raises:
+        SourceError: Kaggle can't be reached or refuses, or the data set has no single CSV file.
+    """
+    import kagglehub
+
+    try:
+        folder = Path(kagglehub.dataset_download(handle))
+    except Exception as error:  # kagglehub lets every error of its HTTP stack through
+        raise SourceError(
+            f"kaggle:{handle}: can't be downloaded ({type(error).__name__}: {error}). Check the network and the "
+            "credentials (KAGGLE_API_TOKEN, or ~/.kaggle/kaggle.json), or download the CSV file by hand and set "
+            "MARVEL_SOURCE to its path."
+        ) from error
+    files = sorted(folder.rglob("*.csv"))
+    if len(files) != 1:
+        raise SourceError(
+            f"kaggle:{handle}: expected one CSV file, found {len(files)} in {folder}; set MARVEL_SOURCE to one of them."
+        )
+    return files[0]
 
 
 class _RefusedError(Exception):
@@ -96,31 +109,33 @@ class _RefusedError(Exception):
 
 
 @contextmanager
-def _plain_errors(problem: str) -> Iterator[None]:
-    """Raise errors without secrets: those of requests quote the whole URL."""
+def _answer(method: str, url: str, problem: str) -> Iterator[requests.Response]:
+    """The answer at the end of all redirects, its body not read yet; errors are raised without the URL's secrets."""
     try:
-        yield
+        with _Session() as session, session.request(method, url, stream=True, timeout=TIMEOUT_SECONDS) as response:
+            yield response
     except (_RefusedError, requests.RequestException, HTTPError, ValueError, OSError) as error:
         raise SourceError(
-            f"{problem}: {_plain_reason(error)}. Check the address and the network, or set MARVEL_SOURCE to another."
+            f"{redact_url(url)}: {problem}: {_plain_reason(error)}. Check the address and the network, or set "
+            "MARVEL_SOURCE to another."
         ) from None
 
 
 def _plain_reason(error: BaseException) -> str:
     """The innermost error, which does not quote the URL as those around it do."""
-    broke_off = isinstance(error, ProtocolError)
-    error = root_cause(error)
-    if isinstance(error, _RefusedError | requests.TooManyRedirects):
-        return str(error).rstrip(".")
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    if broke_off:
-        return "the connection broke off"
-    if isinstance(error, requests.RequestException | LocationParseError | ValueError):
-        return "the address can't be parsed"
-    return f"{type(error).__name__} {error}"
+    match root_cause(error):
+        case _RefusedError() | requests.TooManyRedirects() as cause:
+            return str(cause).rstrip(".")
+        case TimeoutError():
+            return "no answer in time"
+        case OSError(strerror=str(reason)):
+            return reason
+        case _ if isinstance(error, ProtocolError):
+            return "the connection broke off"
+        case requests.RequestException() | LocationParseError() | ValueError():
+            return "the address can't be parsed"
+        case cause:
+            return f"{type(cause).__name__} {cause}"
 
 
 class _Session(requests.Session):
@@ -130,10 +145,6 @@ class _Session(requests.Session):
         super().__init__()
         self._hosts = {host for name in os.environ.get(HOSTS, "").split(",") if (host := _normalize_host(name))}
         self._origin: SplitResult | None = None
-
-    def ask(self, method: str, url: str) -> requests.Response:
-        """The response at the end of all redirects, its body not read yet."""
-        return self.request(method, url, stream=True, timeout=TIMEOUT_SECONDS)
 
     def send(self, request: requests.PreparedRequest, **settings: Any) -> requests.Response:  # noqa: ANN401 - as given
         """Check the address as it will be requested, then send the request."""
@@ -160,7 +171,7 @@ def _is_public(host: str) -> bool:
         found = socket.getaddrinfo(host, None)
     except OSError:
         return True
-    return all(ip_address(str(address[0]).partition("%")[0]).is_global for *_, address in found)
+    return all(ip_address(str(address[0])).is_global for *_, address in found)
 
 
 def _check_ok(response: requests.Response) -> None:
@@ -170,7 +181,6 @@ def _check_ok(response: requests.Response) -> None:
 
 
 def _normalize_host(name: str) -> str:
-    """The form that names are compared in."""
     return name.strip().lower().rstrip(".").strip("[]")
 
 
