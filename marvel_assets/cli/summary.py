@@ -14,7 +14,6 @@ from marvel_assets.registry.base import MODELS_URI
 from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.storage.references import from_json
 from marvel_assets.tracking.mlflow_store import connect
-from marvel_assets.utils.files import list_files
 from marvel_assets.utils.redaction import escape_control
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ MAX_NAME = 40
 
 def read_references(home: ProjectPaths) -> dict[str, Any]:
     """The latest reference of each materialised asset, by its name."""
-    files = list_files(configured_home(home).references, "*.json")
+    files = sorted(configured_home(home).references.glob("*.json"))
     return {file.stem: from_json(file.read_text(encoding="utf-8")) for file in files}
 
 
@@ -62,12 +61,13 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
             return
         yield from _model(logged, registered, model)
     unity_catalog = resources["unity_catalog"]
-    if registered and unity_catalog.registry().get_version(registered.name, registered.version) is None:
+    registry = unity_catalog.registry(read_only=True)
+    if registered and registry.get_version(registered.name, registered.version) is None:
         version = f"{registered.name} version {registered.version}"
         yield f"  registered   {version} is not in {unity_catalog.registry_uri}; set"
         yield "               MARVEL_UC_URL to the Unity Catalog server that it was registered on"
         return
-    served = unity_catalog.pairs(resources["project"].config).current()
+    served = unity_catalog.pairs(resources["project"].config, read_only=True).current()
     if served is not None:
         for kind, version in (("basic", served.basic), ("custom", served.custom)):
             yield f"  {kind:<12} {MODELS_URI}{version.name}/{version.version}, alias {ALIAS}"

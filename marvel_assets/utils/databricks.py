@@ -8,16 +8,15 @@ if TYPE_CHECKING:
     from databricks.sdk.config import Config
 
 HTTP_SECONDS = 10
-"""How long to wait for an answer."""
 
 
 def databricks_config(profile: str | None = None, retry_seconds: int = 1) -> Config:
-    """The workspace, credentials and compute that a profile or the ``DATABRICKS_…`` variables name.
+    """The workspace, credentials and compute of a profile, or else of the variables or the file's default profile.
 
     A workspace that does not answer is not an error here: the credentials are not tried.
 
     Args:
-        profile: of the configuration file. Default: the variables, then the file's default profile.
+        profile: of the configuration file.
         retry_seconds: how long later requests are retried while the workspace does not answer.
 
     Raises:

@@ -11,18 +11,6 @@ from pathlib import Path
 TEMPORARY_PREFIX = ".unfinished-"
 
 
-def list_files(folder: Path, pattern: str) -> list[Path]:
-    """The files of a folder whose names match a pattern, sorted; none if there is no such folder.
-
-    Raises:
-        OSError: the folder can't be read, which ``Path.glob`` ignores.
-    """
-    try:
-        return sorted(path for path in folder.iterdir() if path.match(pattern))
-    except FileNotFoundError:
-        return []
-
-
 @contextmanager
 def temporary_folder(parent: Path) -> Iterator[Path]:
     """A new folder, removed when the block ends.
@@ -48,7 +36,7 @@ def remove_abandoned_folders(parent: Path) -> None:
     """Remove the temporary folders in a folder whose owners have died."""
     import filelock
 
-    for lock in list_files(parent, f"{TEMPORARY_PREFIX}*.lock"):
+    for lock in parent.glob(f"{TEMPORARY_PREFIX}*.lock"):
         # A process that waits for a lock file which is removed here creates it again.
         with suppress(filelock.Timeout), filelock.FileLock(lock).acquire(timeout=0):
             shutil.rmtree(lock.with_suffix(""), ignore_errors=True)

@@ -11,35 +11,26 @@ if TYPE_CHECKING:
 
 WEB_SCHEMES = frozenset({"http", "https"})
 MAX_NAME_LENGTH = 80
-
-PUBLIC_CONNECT_PARAMETERS = frozenset(
-    {"use_ssl", "user_id", "user_agent", "session_id", "x-databricks-cluster-id", "grpc_max_message_size"}
+CONNECT_URL = re.compile(
+    r"[^@?;]*(;(use_ssl|user_id|user_agent|session_id|x-databricks-cluster-id|grpc_max_message_size)=[^;]*)*;?"
 )
-"""Parameters of a Spark Connect address that hold no secret. All others are sent as headers, and may."""
+"""A Spark Connect address without a secret. Other parameters are sent as headers, and may hold one."""
 
-_SECRET_KEY = re.compile(
-    r"secret|password|passwd|token|credential|access[._-]?key|account[._-]?key|sas[._-]", re.IGNORECASE
-)
+SECRET_KEY = re.compile(r"secret|passw|token|credential|(access|account)[._-]?key|sas[._-]", re.IGNORECASE)
 """Settings that Spark redacts, and those of storage clients."""
 
-_CREDENTIALS = re.compile(r"://[^/\s@]*@")
-_MARKDOWN_SYNTAX = re.compile(r"[\\`*\[\]<>&|~$@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.", re.IGNORECASE)
-_NOT_IN_LABELS = re.compile(r"[^\w .,'?+-]|(?<![^\W_])_|_(?![^\W_])")
+MARKDOWN_SYNTAX = re.compile(r"[\\`*\[\]<>&|~$@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.", re.IGNORECASE)
+NOT_IN_LABELS = re.compile(r"[^\w .,'?+-]|(?<![^\W_])_|_(?![^\W_])")
 
 
 def redact_url(url: str) -> str:
-    """A URL without user, password, query and fragment.
-
-    >>> redact_url("https://me:secret@example.com/x.csv?token=secret")
-    'https://example.com/x.csv?…'
-    """
+    """A URL without user, password, query and fragment, such as ``https://example.com/x.csv?…``."""
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises where it is not a number, as in http://user:p/ssword@host
     except ValueError:
         return f"{url.partition('://')[0]}://… (an address that can't be parsed)"
-    query = "?…" if parts.query else ""
-    scheme = f"{parts.scheme}://" if parts.scheme else ""
+    scheme, query = f"{parts.scheme}://" if parts.scheme else "", "?…" if parts.query else ""
     return f"{scheme}{parts.netloc.rpartition('@')[2]}{parts.path}{query}"
 
 
@@ -68,37 +59,30 @@ def address_problem(address: str, secrets_belong_in: str, schemes: Collection[st
 
 def connect_url_problem(url: str) -> str | None:
     """Why the address of a Spark Connect server may hold a secret; None if not. The text doesn't repeat it."""
-    address, *parameters = url.split(";")
-    if PUBLIC_CONNECT_PARAMETERS.issuperset(part.partition("=")[0] for part in parameters) and not {"@", "?"} & {
-        *address
-    }:
-        return None
     return (
-        "may hold a password or token, which would be shown in logs and pages; put a token into "
-        "SPARK_CONNECT_AUTHENTICATE_TOKEN. Expected sc://host:port, with no parameters but these: "
-        f"{', '.join(sorted(PUBLIC_CONNECT_PARAMETERS))}."
+        None
+        if CONNECT_URL.fullmatch(url)
+        else (
+            "may hold a password or token, which would be shown in logs and pages; put a token into "
+            "SPARK_CONNECT_AUTHENTICATE_TOKEN. Expected sc://host:port, with no parameters but use_ssl, user_id, "
+            "user_agent, session_id, x-databricks-cluster-id and grpc_max_message_size."
+        )
     )
 
 
 def may_hold_secret(key: str, value: str) -> bool:
     """Whether a Spark setting may hold a secret, by its name or by a URL with credentials in its value."""
-    return bool(_SECRET_KEY.search(key) or _CREDENTIALS.search(value))
+    return bool(SECRET_KEY.search(key) or re.search(r"://[^/\s@]*@", value))
 
 
 def escape_control(text: str) -> str:
-    r"""For logs, errors and terminals: unprintable characters become Python's escapes, such as ``\n``.
-
-    >>> escape_control("red\x1b[31m")
-    'red\\x1b[31m'
-    """
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
-    )
+    r"""For logs, errors and terminals: unprintable characters become Python's escapes, such as ``\n``."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def sanitize_label(name: str) -> str:
     """For sentences that are shown both as text and as Markdown: characters that may be Markdown become a dot."""
-    return _NOT_IN_LABELS.sub("·", name[:MAX_NAME_LENGTH])
+    return NOT_IN_LABELS.sub("·", name[:MAX_NAME_LENGTH])
 
 
 def escape_markdown(text: str) -> str:
@@ -107,4 +91,4 @@ def escape_markdown(text: str) -> str:
     Characters that could begin a tag, a link, an image, code, a formula or the next cell become character references.
     Unlike backslashes, every Markdown renderer and HTML understand them.
     """
-    return _MARKDOWN_SYNTAX.sub(lambda sign: f"&#{ord(sign[0])};", escape_control(text))
+    return MARKDOWN_SYNTAX.sub(lambda sign: f"&#{ord(sign[0])};", escape_control(text))

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from marvel_assets.utils.files import list_files
-
 
 @contextmanager
 def heartbeat(locks: Path, run_id: str) -> Iterator[None]:
@@ -27,19 +25,18 @@ def is_running(locks: Path, run_id: str) -> bool | None:
     import filelock
 
     file = _file(locks, run_id)
+    if not file.exists():
+        return None
     try:
-        file.stat()  # raises if the folder can't be read, which Path.exists ignores
         with filelock.FileLock(file).acquire(timeout=0):
             return False
-    except FileNotFoundError:
-        return None
     except filelock.Timeout:
         return True
 
 
 def remove_stale(locks: Path) -> None:
     """Remove the heartbeats of runs that are dead."""
-    for file in list_files(locks / "runs", "*.lock"):
+    for file in locks.glob("runs/*.lock"):
         if not is_running(locks, file.stem):
             file.unlink(missing_ok=True)
 

@@ -1,13 +1,9 @@
 """YAML settings files in which a repeated key or an alias is an error."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import yaml
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -17,21 +13,15 @@ class _StrictLoader(yaml.SafeLoader):
         raise yaml.scanner.ScannerError(None, None, "found an alias; write out its value", self.get_mark())
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
-        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for place, key in enumerate(keys):
-            if key.value in [earlier.value for earlier in keys[:place]]:
-                problem = f"found the key {key.value!r} a second time; keep one of them"
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+        names = [key.value for key, _ in node.value]
+        if twice := [key for key, _ in node.value if names.count(key.value) > 1]:
+            problem = f"found the key {twice[-1].value!r} a second time; keep one of them"
+            raise yaml.constructor.ConstructorError(None, None, problem, twice[-1].start_mark)
         return super().construct_mapping(node, deep)
 
 
 def read_yaml(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
-    """Read a YAML file of plain values.
-
-    Raises:
-        OSError: the file can't be read.
-        ValueError: it isn't valid; the text says what is wrong, and where.
-    """
+    """Read a YAML file of plain values; a ValueError says what is wrong, and where."""
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506 - accepts less than safe
     except yaml.YAMLError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from marvel_assets.utils.files import atomic_write, list_files, remove_abandoned_folders, temporary_folder
+from marvel_assets.utils.files import atomic_write, remove_abandoned_folders, temporary_folder
 
 OWNER = """
 import sys
@@ -86,15 +86,3 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path, error: ty
     # then
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
-
-
-def test_files_are_listed_by_name_where_their_folder_can_be_read(tmp_path: Path):
-    # given
-    for name in ("b.json", "a.json", "a.txt"):
-        (tmp_path / name).touch()
-
-    # then
-    assert list_files(tmp_path, "*.json") == [tmp_path / "a.json", tmp_path / "b.json"]
-    assert list_files(tmp_path / "nowhere", "*") == []
-    with pytest.raises(NotADirectoryError):
-        list_files(tmp_path / "a.txt", "*")
