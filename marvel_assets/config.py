@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
+import yaml
 from pydantic import (
     AliasChoices,
     BaseModel,
@@ -22,7 +23,7 @@ from pydantic import (
 from marvel_assets.datasets.base import Dataset, load_dataset
 from marvel_assets.model.estimators import AnyEstimator
 from marvel_assets.utils.errors import describe_problems
-from marvel_assets.utils.strict_yaml import read_yaml
+from marvel_assets.utils.strict_yaml import StrictLoader
 
 Environment = Literal["dev", "acc", "prd"]
 
@@ -131,10 +132,10 @@ class ProjectConfig(_Strict):
         if env not in get_args(Environment):
             raise ConfigError(f"{path}: environment {env!r} is unknown; choose dev, acc or prd (MARVEL_ENV).")
         try:
-            content = read_yaml(Path(path))
+            content = yaml.load(Path(path).read_text(encoding="utf-8"), StrictLoader)  # noqa: S506 - stricter than safe
         except FileNotFoundError as error:
             raise ConfigError(f"{path}: no such file; MARVEL_CONFIG names the project's configuration.") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, yaml.YAMLError) as error:
             raise ConfigError(f"{path}: can't be read as YAML: {error} (MARVEL_CONFIG).") from error
         if not isinstance(content, dict):
             raise ConfigError(f"{path}: expected keys and values, found {type(content).__name__}.")
