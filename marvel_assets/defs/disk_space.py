@@ -34,9 +34,10 @@ def check_access(home: ProjectPaths, mode: int = os.R_OK | os.W_OK) -> list[str]
     """The first folder or database of the home that this user may not read (or write to, by default)."""
     if home.root.exists() and not home.root.is_dir():
         return [f"MARVEL_HOME is {str(home.root)!r}, which is not a folder; name another."]
-    databases = [path for path in (home.mlflow_database, home.dagster / "history" / "runs.db") if path.exists()]
+    databases = (home.mlflow_database, home.dagster / "history" / "runs.db")
+    there = [path for path in databases if os.access(path, os.F_OK)]
     # In this order: what is inside an unreadable folder can't be checked.
-    for path in (_existing(home.root), *sorted(home.root.glob("*/")), *databases):
+    for path in (_existing(home.root), *sorted(home.root.glob("*/")), *there):
         if not os.access(path, mode | (os.X_OK if path.is_dir() else 0)):
             what = "written to" if mode & os.W_OK else "read"
             reason = f"user {os.geteuid()} has no permission, or its file system is mounted read-only"
