@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
-from types import MappingProxyType
 from typing import Any, Literal
 
 IDENTIFIER = "Id"
@@ -57,7 +56,7 @@ class Feature:
     description: str
     examples: tuple[Any, Any]
     values: tuple[str, ...] = ()
-    spellings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    spellings: Mapping[str, str] = field(default_factory=dict)
     missing: str | int | None = None
     others: Literal["reject", "missing"] | None = None
     has_slices: bool = False
@@ -115,7 +114,7 @@ class Dataset:
     target: Target
     missing_texts: tuple[str, ...] = PANDAS_MISSING
     encoding: str = "utf-8"
-    sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    sources: Mapping[str, str] = field(default_factory=dict)
     default_source: str | None = None
     limits: str = ""
 
@@ -142,7 +141,7 @@ class Dataset:
     @cached_property
     def required_numbers(self) -> tuple[str, ...]:
         """Features that are numbers, and have a column in every request to the model."""
-        return tuple(feature.name for feature in self.features if feature.kind == "number" and not feature.optional)
+        return tuple(name for name in self.numeric_features if not self.by_name[name].optional)
 
     @cached_property
     def slice_columns(self) -> tuple[str, ...]:
@@ -157,11 +156,8 @@ class Dataset:
     @cached_property
     def spellings(self) -> dict[str, dict[str, str]]:
         """For each closed list: every spelling in lower case, and the value that it means."""
-        return {
-            feature.name: {value.lower(): value for value in feature.values} | dict(feature.spellings)
-            for feature in self.features
-            if feature.values
-        }
+        closed = [feature for feature in self.features if feature.values]
+        return {each.name: {value.lower(): value for value in each.values} | dict(each.spellings) for each in closed}
 
     @cached_property
     def known_values(self) -> dict[str, tuple[str | int, ...]]:

@@ -60,12 +60,19 @@ FROM decided"""  # noqa: S608
 def _ruled(dataset: Dataset) -> str:
     """The beginning of a statement: ``ruled`` is ``raw_characters`` after the data set's rules."""
     used = used_columns(dataset)
+    trimmed = [f"trim(BOTH '{BLANKS}' FROM {stored}) AS {stored}" for stored in used if stored != dataset.identifier]
+    cells = [
+        f"coalesce({stored}, '') AS {stored}"
+        if stored == dataset.target.source
+        else f"CASE WHEN {stored} IN {texts(dataset.missing_texts)} THEN NULL ELSE {stored} END AS {stored}"
+        for stored in used
+    ]
     return f"""
 WITH trimmed AS (
-    SELECT {SOURCE_ROW}, {", ".join(_trimmed(stored, dataset) for stored in used)} FROM raw_characters
+    SELECT {SOURCE_ROW}, {dataset.identifier}, {", ".join(trimmed)} FROM raw_characters
 ),
 cells AS (
-    SELECT {SOURCE_ROW}, {", ".join(_cell(stored, dataset) for stored in used)} FROM trimmed
+    SELECT {SOURCE_ROW}, {", ".join(cells)} FROM trimmed
 ),
 ruled AS (
 {rules_sql(dataset)}
@@ -97,38 +104,27 @@ def text(value: str) -> str:
 
 def texts(values: Iterable[object]) -> str:
     """The list of an IN."""
-    return "(" + ", ".join(text(value) if isinstance(value, str) else str(value) for value in values) + ")"
+    return "(" + ", ".join(map(_literal, values)) + ")"
 
 
-def _trimmed(stored: str, dataset: Dataset) -> str:
-    # Ids are compared exactly.
-    return stored if stored == dataset.identifier else f"trim(BOTH '{BLANKS}' FROM {stored}) AS {stored}"
-
-
-def _cell(stored: str, dataset: Dataset) -> str:
-    if stored == dataset.target.source:
-        return f"coalesce({stored}, '') AS {stored}"
-    return f"CASE WHEN {stored} IN {texts(dataset.missing_texts)} THEN NULL ELSE {stored} END AS {stored}"
+def _literal(value: object) -> str:
+    return text(value) if isinstance(value, str) else str(value)
 
 
 def _spelled_feature(feature: Feature, dataset: Dataset) -> str:
     """The feature with the values of its closed list, and with its value for missing cells."""
-    name, expression = feature.name, feature.name
-    if feature.kind == "number":
-        cell = _number_text(name)
-        expression = f"CASE WHEN {is_number(cell)} THEN {cell} END"
-    elif feature.kind == "flag":
-        # By way of a double, since engines differ on '1.0'.
-        expression = f"try_cast(try_cast({name} AS DOUBLE) AS INTEGER)"
-        if feature.missing is not None:
-            expression = f"coalesce({expression}, {feature.missing})"
-    else:
-        if feature.others is not None:
+    name = expression = feature.name
+    match feature.kind:
+        case "number":
+            expression = f"CASE WHEN {is_number(_as_text(name))} THEN {_as_text(name)} END"
+        case "flag":  # by way of a double, since engines differ on '1.0'
+            expression = f"try_cast(try_cast({name} AS DOUBLE) AS INTEGER)"
+        case "text" if feature.others is not None:
             expression = _spelled(name, dataset.spellings[name])
-        if feature.others == "missing":
-            expression = f"CASE WHEN {expression} IN {texts(feature.values)} THEN {expression} END"
-        if feature.missing is not None:
-            expression = f"coalesce({expression}, {text(str(feature.missing))})"
+    if feature.others == "missing":
+        expression = f"CASE WHEN {expression} IN {texts(feature.values)} THEN {expression} END"
+    if feature.missing is not None:
+        expression = f"coalesce({expression}, {_literal(feature.missing)})"
     return f"{expression} AS {name}" if expression != name else name
 
 
@@ -146,37 +142,39 @@ def is_number(cell: str) -> str:
     return f"length({cell}) <= 300 AND regexp_extract({cell}, '{number}', 0) = {cell}"
 
 
+def _as_text(name: str) -> str:
+    return f"CAST({name} AS STRING)"
+
+
 def _typed(feature: Feature) -> str:
     return f"try_cast({feature.name} AS DOUBLE) AS {feature.name}" if feature.kind == "number" else feature.name
 
 
-def _rejecting(dataset: Dataset) -> list[Feature]:
-    return [feature for feature in dataset.features if feature.others == "reject"]
+def _closed_lists(dataset: Dataset) -> list[tuple[str, str, tuple[str, ...], str]]:
+    """The columns in which another value rejects a row, each with its source, its values, and these in words."""
+    target = dataset.target
+    rejecting = [each for each in dataset.features if each.others == "reject"]
+    lists = [(each.name, each.source, each.values, _accepted(each)) for each in rejecting]
+    return [*lists, (target.name, target.source, target.values, " or ".join(reversed(target.values)))]
 
 
 def _unusable(dataset: Dataset) -> str:
     """The first column that a row fails on."""
-    closed = {feature.name: feature.values for feature in _rejecting(dataset)}
-    closed[dataset.target.name] = dataset.target.values
-    cases = [f"WHEN {name} NOT IN {texts(values)} THEN '{name}'" for name, values in closed.items()]
+    cases = [f"WHEN {name} NOT IN {texts(values)} THEN '{name}'" for name, _, values, _ in _closed_lists(dataset)]
     return "\n        ".join([*cases, f"WHEN {IDENTIFIER} IS NULL THEN '{IDENTIFIER}'"])
 
 
 def _reasons(dataset: Dataset) -> str:
     """What was found in the column that a row fails on, and what was expected."""
-    target, identifier = dataset.target, dataset.delivered_names[dataset.identifier]
-    cases = [_reason(feature.name, feature.source, _accepted(feature), dataset) for feature in _rejecting(dataset)]
-    cases.append(_reason(target.name, target.source, " or ".join(reversed(target.values)), dataset))
+    cases, identifier = [], dataset.delivered_names[dataset.identifier]
+    for name, source, _, accepted in _closed_lists(dataset):
+        before, after = f'{dataset.delivered_names[source]} is "', f'", expected {accepted}'
+        cases.append(f"WHEN '{name}' THEN {text(before)} || substr({name}, 1, 80) || {text(after)}")
     cases.append(f"""WHEN '{IDENTIFIER}' THEN CASE
             WHEN {IDENTIFIER} IS NULL THEN {text(f"{identifier} is missing")}
             ELSE {text(f'{identifier} "')} || substr({IDENTIFIER}, 1, 80) || '" repeats an earlier usable row'
         END""")
     return "\n        ".join(cases)
-
-
-def _reason(column: str, source: str, accepted: str, dataset: Dataset) -> str:
-    before, after = f'{dataset.delivered_names[source]} is "', f'", expected {accepted}'
-    return f"WHEN '{column}' THEN {text(before)} || substr({column}, 1, 80) || {text(after)}"
 
 
 def _accepted(feature: Feature) -> str:
@@ -190,17 +188,12 @@ def _accepted(feature: Feature) -> str:
 
 def unreadable_numbers_sql(dataset: Dataset, feature: Feature, examples: int) -> tuple[str, str]:
     """Two statements: the counts of a feature's non-missing cells and of those that aren't numbers, and examples."""
-    cell = _number_text(feature.name)
+    cell, ruled = _as_text(feature.name), _ruled(dataset)
     lost = f"{cell} IS NOT NULL AND NOT coalesce({is_number(cell)}, false)"
-    ruled = _ruled(dataset)
     return (
         f"{ruled} SELECT count({cell}), coalesce(sum(CASE WHEN {lost} THEN 1 ELSE 0 END), 0) FROM ruled",  # noqa: S608
         f"{ruled} SELECT DISTINCT {cell} AS cell FROM ruled WHERE {lost} ORDER BY cell LIMIT {examples}",  # noqa: S608
     )
-
-
-def _number_text(name: str) -> str:
-    return f"CAST({name} AS STRING)"
 
 
 def digested_source_sql(dataset: Dataset, relation: str) -> str:

@@ -6,23 +6,20 @@ the four basic operations: ``exp`` and ``log`` differ in the last bit between ma
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import fsum
-from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
 from marvel_assets.datasets.marvel_kaggle import generator_values as values
 from marvel_assets.datasets.marvel_kaggle.generator_values import Choice
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
-    import numpy.typing as npt
-    import pandas as pd
-
-    Texts = npt.NDArray[np.object_]
-    Integers = npt.NDArray[np.int64]
-    Odds = npt.NDArray[np.float64]
+Texts = npt.NDArray[np.object_]
+Integers = npt.NDArray[np.int64]
+Odds = npt.NDArray[np.float64]
 
 
 def generate(rows: int, seed: int) -> pd.DataFrame:
@@ -36,9 +33,6 @@ def generate(rows: int, seed: int) -> pd.DataFrame:
         The source's columns in the source's order, rows sorted by name; all cells are text, as in the CSV: heights in
         metres, weights in kilograms, missing cells empty.
     """
-    import numpy as np
-    import pandas as pd
-
     rng = np.random.Generator(np.random.PCG64(seed))
 
     universe, universe_odds, universe_code = _drawn(rng, _universes(), rows)
@@ -91,19 +85,15 @@ def generate(rows: int, seed: int) -> pd.DataFrame:
 
 def _universes() -> list[Choice]:
     """All universes: the main one, the frequent ones, the rare ones and the missing one."""
-    rare_percent = (
-        100.0 - values.MAIN_UNIVERSE.percent - values.MISSING_UNIVERSE.percent - values.FREQUENT_UNIVERSES_PERCENT
-    )
     universes = [values.MAIN_UNIVERSE, values.MISSING_UNIVERSE]
-    number = 0
+    rare_percent = 100.0 - universes[0].percent - universes[1].percent - values.FREQUENT_UNIVERSES_PERCENT
     for count, percent, flatness, odds in (
         (values.FREQUENT_UNIVERSES, values.FREQUENT_UNIVERSES_PERCENT, 10, values.UNIVERSE_ODDS),
         (values.RARE_UNIVERSES, rare_percent, 1000, (values.RARE_UNIVERSE_ODDS,)),
     ):
         shares = [1.0 / (place + flatness) for place in range(count)]
         total = fsum(shares)  # the built-in sum rounds differently from one Python to the next
-        for share in shares:
-            number += 1
+        for number, share in enumerate(shares, start=len(universes) - 1):
             # A multiple of 7919 modulo a larger prime: scattered, and never the same twice.
             label = f"Earth-{'TRN' if number % 9 == 0 else ''}{300_000 + number * 7919 % 99991}"
             universes.append(Choice(label, percent * share / total, odds[number % len(odds)]))
@@ -112,8 +102,6 @@ def _universes() -> list[Choice]:
 
 def _drawn(rng: np.random.Generator, choices: Sequence[Choice], rows: int) -> tuple[Texts, Odds, Integers]:
     """Texts drawn by their percentages, their factors of the odds, their places among the choices; each (rows,)."""
-    import numpy as np
-
     upper_ends = np.cumsum([choice.percent for choice in choices])
     codes = np.searchsorted(upper_ends[:-1], rng.random(rows) * upper_ends[-1], side="right")
     texts = np.array([choice.text for choice in choices], dtype=object)
@@ -123,9 +111,6 @@ def _drawn(rng: np.random.Generator, choices: Sequence[Choice], rows: int) -> tu
 
 def _pages(rng: np.random.Generator, universe: Texts, universe_code: Integers) -> tuple[Texts, Texts, Texts]:
     """Names, page ids without repeats, and the ids as URLs hold them; each (rows,), the names in order."""
-    import numpy as np
-    import pandas as pd
-
     rows = len(universe)
     given = sorted(start + middle + end for start in values.STARTS for middle in values.MIDDLES for end in values.ENDS)
     bynames = sorted(values.BYNAMES)
@@ -157,8 +142,6 @@ def _pages(rng: np.random.Generator, universe: Texts, universe_code: Integers) -
 
 def _listed(rng: np.random.Generator, parts: Sequence[str], rows: int) -> Texts:
     """One to three different parts per cell, with semicolons between them; (rows,)."""
-    import numpy as np
-
     place = rng.integers(0, len(parts), rows, dtype=np.int64)
     cells = np.array(parts, dtype=object)[place]
     following = np.array([f"; {part}" for part in parts], dtype=object)
@@ -172,8 +155,6 @@ def _listed(rng: np.random.Generator, parts: Sequence[str], rows: int) -> Texts:
 
 def _measures(rng: np.random.Generator, hundredths: tuple[int, int], unparseable: Sequence[str], rows: int) -> Texts:
     """Decimal numbers between two bounds (in hundredths of the unit), a few replaced by free text; (rows,)."""
-    import numpy as np
-
     low, high = hundredths
     half = (high - low) // 2
     # The sum of two: the middle is likelier than the ends.
@@ -185,8 +166,6 @@ def _measures(rng: np.random.Generator, hundredths: tuple[int, int], unparseable
 
 def _with_missing_markers(rng: np.random.Generator, cells: Texts) -> Texts:
     """The cells, some of the empty ones replaced by a text that means 'missing'; (rows,)."""
-    import numpy as np
-
     markers = np.array(values.MISSING_MARKERS, dtype=object)
     marker = markers[rng.integers(0, len(markers), len(cells), dtype=np.int64)]
     return np.where((cells == "") & (rng.random(len(cells)) < values.MISSING_MARKER_RATE), marker, cells)
