@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.storage.tables import Tables
-from marvel_assets.tracking.mlflow_store import connect, rename_home
+from marvel_assets.tracking.mlflow_store import connect, prepare_database
 from marvel_assets_tests.graph import run_graph, succeeded
 from marvel_assets_tests.planted import spoilt_characters
 
@@ -53,7 +53,7 @@ def copy_of(template: ProjectPaths, root: Path) -> ProjectPaths:
     shutil.copytree(template.root, root, symlinks=True, dirs_exist_ok=True)
     for reference in copy.references.glob("*.json"):
         reference.write_text(reference.read_text().replace(str(template.root), str(root)))
-    rename_home(template, copy)
+    prepare_database(copy.mlflow_database, copy)
     return copy
 
 

@@ -192,7 +192,6 @@ def _models(home: ProjectPaths) -> dict[str, Any]:
         "tracking": MlflowTracking(
             **shared,
             dagster_url=_dagster_url(),
-            artifact_root=str(home.mlflow_artifacts) if store == home.mlflow_uri else None,
             ui_url=_address("MARVEL_MLFLOW_URL", FOR_MLFLOW) or pages,
         ),
         "unity_catalog": UnityCatalog(

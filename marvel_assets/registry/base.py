@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marvel_assets.utils.locks import exclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     import mlflow
 
 READY = "READY"
@@ -75,11 +74,7 @@ class ModelRegistry(ABC):
             return first
 
     def set_alias(self, name: str, alias: str, version: int) -> None:
-        """Point an alias at a version that is READY.
-
-        Raises:
-            RegistryError: there is no such version, or it is not READY.
-        """
+        """Point an alias at a version, if there is one and it is READY."""
         if (found := self.get_version(name, version)) is None:
             raise RegistryError(f"{name} version {version} does not exist; the alias {alias} was not moved.")
         _check_ready(found)
@@ -87,11 +82,7 @@ class ModelRegistry(ABC):
 
     @abstractmethod
     def ensure_model(self, name: str) -> None:
-        """Create what is missing of catalog, schema and model, so that versions can be registered.
-
-        Raises:
-            RegistryError: naming what is refused.
-        """
+        """Create what is missing of catalog, schema and model; a RegistryError names what is refused."""
 
     @abstractmethod
     def get_version(self, name: str, version: int) -> ModelVersion | None:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marvel_assets.registry.base import RegistryError
+from marvel_assets.registry.base import ModelVersion, RegistryError
 from marvel_assets.registry.mlflow import MlflowRegistry, to_model_version
 from marvel_assets.utils.databricks import databricks_config
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     import mlflow
     from databricks.sdk import WorkspaceClient
     from mlflow.entities import model_registry
-
-    from marvel_assets.registry.base import ModelVersion
 
 RETRY_SECONDS = 20
 
@@ -34,8 +31,8 @@ class DatabricksRegistry(MlflowRegistry):
         catalog, schema, _ = name.split(".")
         workspace = workspace_of(self._registry_uri)
         if not has_schema(workspace, catalog, schema):
-            host = str(workspace.config.host)
-            with _explain_refusal(host, f"to create the schema {catalog}.{schema}", f"CREATE SCHEMA on {catalog}"):
+            what, grant = f"to create the schema {catalog}.{schema}", f"CREATE SCHEMA on {catalog}"
+            with _explain_refusal(str(workspace.config.host), what, grant):
                 workspace.schemas.create(schema, catalog)
         super().ensure_model(name)
 
@@ -44,11 +41,7 @@ class DatabricksRegistry(MlflowRegistry):
 
 
 def workspace_of(registry_uri: str) -> WorkspaceClient:
-    """Databricks' client of the workspace that ``databricks-uc[://profile]`` names.
-
-    Raises:
-        RegistryError: there are no credentials.
-    """
+    """Databricks' client of the workspace that ``databricks-uc[://profile]`` names."""
     from databricks.sdk import WorkspaceClient
 
     try:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from marvel_assets.registry.base import MODELS_URI, ModelRegistry, ModelVersion, RegistryError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from mlflow.entities import model_registry
 
 ALREADY_EXISTS = {"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"}

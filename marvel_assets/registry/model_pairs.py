@@ -11,17 +11,13 @@ it moves the alias, and points a second alias, ``last-promoted``, at it afterwar
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
 
-from marvel_assets.registry.base import READY, ModelVersion, RegistryError
+from marvel_assets.config import ProjectConfig
+from marvel_assets.registry.base import READY, ModelRegistry, ModelVersion, RegistryError
 from marvel_assets.utils.locks import exclusive
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from marvel_assets.config import ProjectConfig
-    from marvel_assets.registry.base import ModelRegistry
 
 BASIC_MODEL = "marvel_character_model_basic"
 CUSTOM_MODEL = "marvel_character_model_custom"
@@ -60,7 +56,10 @@ class ModelPair(NamedTuple):
 
 
 class ModelPairs:
-    """The pairs of one environment."""
+    """The pairs of one environment.
+
+    A RegistryError says that there is no such version, that it has no counterpart, or that one is not READY.
+    """
 
     def __init__(self, registry: ModelRegistry, config: ProjectConfig, locks: Path) -> None:
         self._registry = registry
@@ -68,11 +67,7 @@ class ModelPairs:
         self.basic_name, self.custom_name = config.qualified(BASIC_MODEL), config.qualified(CUSTOM_MODEL)
 
     def current(self) -> ModelPair | None:
-        """The pair that is served: the custom version under the alias, and the basic version that it wraps.
-
-        Raises:
-            RegistryError: the custom version under the alias has no basic version, or one of the two is not READY.
-        """
+        """The pair that is served: the custom version under the alias, and the basic version that it wraps."""
         custom = self._registry.get_version_by_alias(self.custom_name, ALIAS)
         return self._pair_of(custom) if custom else None
 
@@ -81,11 +76,7 @@ class ModelPairs:
         return _wrapped_by(self._registry.get_version_by_alias(self.custom_name, ALIAS))
 
     def for_basic_version(self, version: int) -> ModelPair:
-        """The newest pair of a basic version, by its number; a wrapper that was rolled back only if there is no other.
-
-        Raises:
-            RegistryError: there is no such version, or no READY version wraps it.
-        """
+        """The newest pair of a basic version; a wrapper that was rolled back only if there is no other."""
         basic = self._registry.get_version(self.basic_name, version)
         if basic is None:
             known = [str(each.version) for each in self._registry.search_versions(self.basic_name)]
@@ -102,21 +93,13 @@ class ModelPairs:
         return ModelPair(basic, next(in_service, wrappers[0]))
 
     def for_custom_version(self, version: int) -> ModelPair:
-        """The pair of a custom version, by its number.
-
-        Raises:
-            RegistryError: there is no such version, or it has no basic version.
-        """
+        """The pair of a custom version, by its number."""
         if custom := self._registry.get_version(self.custom_name, version):
             return self._pair_of(custom)
         raise RegistryError(f"{self.custom_name} has no version {version}; materialise survival_predictions again.")
 
     def previous(self, pair: ModelPair) -> ModelPair:
-        """The pair that a pair replaced.
-
-        Raises:
-            RegistryError: it did not replace another.
-        """
+        """The pair that a pair replaced."""
         number = pair.custom.tags.get(REPLACED_VERSION)
         if number and (custom := self._registry.get_version(self.custom_name, int(number))):
             return self._pair_of(custom)
@@ -181,9 +164,6 @@ class ModelPairs:
 
         Returns:
             What is served now and why, or None if nothing had to be done.
-
-        Raises:
-            RegistryError: the custom alias does not point at a complete pair that is READY.
         """
         with exclusive(self._locks, f"pair-{self.custom_name}"):
             pair = self.current()

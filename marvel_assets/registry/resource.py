@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import dagster as dg
 from pydantic import Field
 
+from marvel_assets.config import ProjectConfig
+from marvel_assets.registry.base import ModelRegistry, ModelVersion, RegistryError
+from marvel_assets.registry.databricks import DatabricksRegistry, has_schema, workspace_of
+from marvel_assets.registry.mlflow import MlflowRegistry
+from marvel_assets.registry.model_pairs import ModelPairs
+from marvel_assets.registry.unity_catalog import UnityCatalogRegistry, register_table
+from marvel_assets.registry.unity_catalog_api import UnityCatalogApi
 from marvel_assets.tracking.artifacts import FILES_DIGEST, checked_files
 from marvel_assets.tracking.mlflow_store import connect
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from contextlib import AbstractContextManager
-
-    from marvel_assets.config import ProjectConfig
-    from marvel_assets.registry.base import ModelRegistry, ModelVersion
-    from marvel_assets.registry.model_pairs import ModelPairs
-    from marvel_assets.registry.unity_catalog_api import UnityCatalogApi
 
 
 class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -40,26 +40,18 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
 
         Nothing is created here. MLflow's own registry needs nothing.
         """
-        from marvel_assets.registry.base import RegistryError
-
         try:
             match self.backend:
                 case "oss":
                     self._api().missing_securables(catalog, schema)
                 case "databricks":
-                    from marvel_assets.registry.databricks import has_schema, workspace_of
-
                     has_schema(workspace_of(self.registry_uri), catalog, schema)
         except RegistryError as error:
             return [str(error)]
         return []
 
     def ensure_model(self, name: str) -> None:
-        """Create what is missing of ``catalog.schema.model``; MLflow's own registry needs nothing in advance.
-
-        Raises:
-            RegistryError: naming what is refused.
-        """
+        """Create what is missing of ``catalog.schema.model``; MLflow's own registry needs nothing in advance."""
         if self.backend != "embedded":
             self.registry().ensure_model(name)
 
@@ -68,27 +60,20 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
 
         Returns:
             Why the server's table was not changed although it differs; '' otherwise.
-
-        Raises:
-            RegistryError: naming what is refused.
         """
         if self.backend != "oss":
             return ""
-        from marvel_assets.registry.unity_catalog_tables import register_table
-
         return register_table(self._api(), Path(self.locks), name, folder, comment, column_comments)
-
-    def pairs(self, config: ProjectConfig, *, read_only: bool = False) -> ModelPairs:
-        """The pairs of basic and custom versions of an environment; see ``registry``."""
-        from marvel_assets.registry.model_pairs import ModelPairs
-
-        return ModelPairs(self.registry(read_only=read_only), config, Path(self.locks))
 
     def files_of(self, version: ModelVersion) -> AbstractContextManager[Path]:
         """A copy of a version's files, verified against the digest in its tags; see ``checked_files``."""
-        uri, digest = f"models:/{version.name}/{version.version}", version.tags.get(FILES_DIGEST)
-        client = connect(self.tracking_uri, Path(self.locks), self.registry_uri)
-        return checked_files(client, version.model_id, uri, digest)
+        connect(self.tracking_uri, Path(self.locks), self.registry_uri)
+        uri = f"models:/{version.name}/{version.version}"
+        return checked_files(uri, version.model_id, version.tags.get(FILES_DIGEST, ""))
+
+    def pairs(self, config: ProjectConfig, *, read_only: bool = False) -> ModelPairs:
+        """The pairs of basic and custom versions of an environment; see ``registry``."""
+        return ModelPairs(self.registry(read_only=read_only), config, Path(self.locks))
 
     def registry(self, *, read_only: bool = False) -> ModelRegistry:
         """The configured backend.
@@ -100,19 +85,11 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
         client = connect(self.tracking_uri, locks, self.registry_uri, read_only=read_only)
         match self.backend:
             case "embedded":
-                from marvel_assets.registry.mlflow import MlflowRegistry
-
                 return MlflowRegistry(client, locks)
             case "oss":
-                from marvel_assets.registry.unity_catalog import UnityCatalogRegistry
-
                 return UnityCatalogRegistry(client, locks, self._api())
             case "databricks":
-                from marvel_assets.registry.databricks import DatabricksRegistry
-
                 return DatabricksRegistry(client, locks, self.registry_uri)
 
     def _api(self) -> UnityCatalogApi:
-        from marvel_assets.registry.unity_catalog_api import UnityCatalogApi
-
         return UnityCatalogApi(self.registry_uri.removeprefix("uc:"), self.storage_root)

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from marvel_assets.registry.base import RegistryError
 from marvel_assets.utils.errors import root_cause
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 TOKEN = "MLFLOW_UC_OSS_TOKEN"  # noqa: S105 - the variable's name, which MLflow's client reads as well
 PREFIX = "/api/2.1/unity-catalog"
 SECONDS = 10
 """Timeout of a request: to connect, and between two parts of an answer."""
-
-PAGE = 50
-LONGEST_REASON = 500
 
 Json = dict[str, Any]
 
@@ -43,13 +38,7 @@ class UnityCatalogApi:
         self._storage_root = storage_root
 
     def call(self, method: str, path: str, body: Json | None = None, **query: str | int | None) -> Json:
-        """Make one request.
-
-        Args:
-            method: ``GET``, ``POST``, ``PATCH`` or ``DELETE``.
-            path: below ``PREFIX``, such as ``models/catalog.schema.model``.
-            body: sent as JSON.
-            query: parameters; those that are None are left out.
+        """Make one request to a path such as ``models/catalog.schema.model``.
 
         Raises:
             RegistryError: the server can't be reached, is too slow, or refuses; the text has its URL and message.
@@ -74,12 +63,8 @@ class UnityCatalogApi:
             code, reason = content["error_code"], f"{content['error_code']}: {content.get('message', '')}"
         except (ValueError, TypeError, KeyError):
             code, reason = "", answer.text
-        raise RefusedError(
-            f"The Unity Catalog server at {self.url} refused {method} {path}: {answer.status_code} "
-            f"{reason[:LONGEST_REASON]}",
-            answer.status_code,
-            code,
-        )
+        text = f"The Unity Catalog server at {self.url} refused {method} {path}: {answer.status_code} {reason[:500]}"
+        raise RefusedError(text, answer.status_code, code)
 
     def find(self, path: str, **query: str | int | None) -> Json | None:
         """The object at a path, or None."""
@@ -100,12 +85,11 @@ class UnityCatalogApi:
 
     def rows(self, path: str, key: str) -> Iterator[Json]:
         """All rows of a list, page by page; none if the parent does not exist."""
-        token: str | None = None
-        while (page := self.find(path, max_results=PAGE, page_token=token)) is not None:
+        page = self.find(path, max_results=50)
+        while page is not None:
             yield from page.get(key) or []
             token = page.get("next_page_token")
-            if not token:
-                return
+            page = self.find(path, max_results=50, page_token=token) if token else None
 
     def missing_securables(self, catalog: str, schema: str) -> list[tuple[str, Json]]:
         """Path and body of the requests that would create a missing catalog or schema; none is sent.

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 from marvel_assets.model.safe_loading import digest_of_files, load_trusted
 
 if TYPE_CHECKING:
-    import mlflow
     import pandas as pd
     from mlflow.entities import Run
 
@@ -25,22 +24,17 @@ class ModelFilesChangedError(RuntimeError):
 
 
 @contextmanager
-def checked_files(
-    client: mlflow.MlflowClient, model_id: str, uri: str | None = None, digest: str | None = None
-) -> Iterator[Path]:
-    """A temporary copy of a logged model's files, verified against the digest from when it was logged.
+def checked_files(uri: str, model_id: str, digest: str) -> Iterator[Path]:
+    """A temporary copy of a model's files, verified against the digest from when it was logged.
 
     Args:
-        client: of the tracking store, which has the digest.
+        uri: where to download the files from: a logged model, or a registered version.
         model_id: of the logged model.
-        uri: where to download the files from, such as a registered version. Default: the logged model.
-        digest: the expected one. Default: that of the logged model's tag.
+        digest: the value of its tag ``FILES_DIGEST``.
 
     Raises:
-        ModelFilesChangedError: the files differ, or there is no expected digest.
+        ModelFilesChangedError: the files are missing, or differ.
     """
-    uri = uri or f"models:/{model_id}"
-    recorded = digest or client.get_logged_model(model_id).tags.get(FILES_DIGEST)
     with _downloaded(uri) as folder:
         if not any(folder.iterdir()):
             raise ModelFilesChangedError(
@@ -48,10 +42,10 @@ def checked_files(
                 "model and materialise again."
             )
         found = digest_of_files(folder)
-        if found != recorded:
+        if found != digest:
             raise ModelFilesChangedError(
                 f"{uri}: the files are not those that were logged as {model_id}: SHA-256 {found}, expected "
-                f"{recorded or 'the one on its tag ' + FILES_DIGEST + ', which it lacks'}. They were not loaded. "
+                f"{digest or 'the one on its tag ' + FILES_DIGEST + ', which it lacks'}. They were not loaded. "
                 f"Restore an earlier pair with the job rollback, or delete the logged model {model_id} and "
                 "materialise again."
             )

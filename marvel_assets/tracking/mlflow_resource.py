@@ -5,6 +5,7 @@ A run has the tag ``dagster_run_id`` from its creation, so that it is found even
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.storage.references import LoggedModelRef
 from marvel_assets.tracking.artifacts import FILES_DIGEST, checked_files, dataset_source, digest_at
 from marvel_assets.tracking.health import check_health
@@ -25,7 +27,6 @@ from marvel_assets.utils.run_heartbeat import heartbeat, is_running
 
 if TYPE_CHECKING:
     import mlflow
-    from mlflow.entities import Run
 
     from marvel_assets.datasets.base import Dataset
     from marvel_assets.evaluation.model_card import ModelCardData
@@ -37,17 +38,13 @@ CACHE_KEY = "cache_key"
 """Tag of a logged model: a hash of everything that decides it. Set last, so that it marks complete models."""
 
 VERSION = "registered_version"
-"""Tag of a logged model: the number of its registered version."""
+"""Tag of a logged model, followed by the name of a registered model: the number of its version there."""
+
+INSPECTION, PASSED, INSPECTED_IN = "inspection", "passed", "inspected_in"
+"""Tag of a logged model, its value if all checks have passed, and the tag of the Dagster run of that."""
 
 NOTE = "mlflow.note.content"
 """Tag that MLflow's pages show as the description, in Markdown."""
-
-INSPECTION = "inspection"
-PASSED = "passed"
-"""Tag of a logged model, and its value if all its checks have passed."""
-
-INSPECTED_IN = "inspected_in"
-"""Tag of a logged model: the Dagster run in which it was inspected."""
 
 
 class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -55,10 +52,6 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     tracking_uri: str = Field(description="Tracking store. Default: SQLite under MARVEL_HOME.")
     registry_uri: str | None = Field(default=None, description="Model registry, if it is another store.")
-    artifact_root: str | None = Field(
-        default=None,
-        description="Folder for the artifacts of new experiments. Default: the store's.",
-    )
     locks: str = Field(description="Folder of the lock files, which show which Dagster runs are alive.")
     ui_url: str = Field(default="http://127.0.0.1:5000", description="URL of MLflow's pages, for links.")
     dagster_url: str = Field(default="http://127.0.0.1:3000", description="URL of Dagster's pages, for links.")
@@ -72,15 +65,17 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         self._instance = context.instance
         self._dagster_run_id = context.run.run_id if context.run else ""
 
+    @property
+    def _home(self) -> ProjectPaths:
+        return ProjectPaths(Path(self.locks).parent)
+
     def problems(self) -> list[str]:
-        """What prevents the tracking store from being used; a database in the home needs nothing."""
-        if self.artifact_root is not None:
-            return []
-        return check_health(self.tracking_uri, Path(self.locks), self.registry_uri)
+        """What prevents the tracking store from being used."""
+        return check_health(self.tracking_uri, self._home.locks, self.registry_uri)
 
     def client(self) -> mlflow.MlflowClient:
         """A client of the store; the first call also ends the runs of killed processes."""
-        client = connect(self.tracking_uri, Path(self.locks), self.registry_uri)
+        client = connect(self.tracking_uri, self._home.locks, self.registry_uri)
         if not self._is_reaped:
             self._is_reaped = True
             self._end_abandoned_runs(client)
@@ -101,12 +96,12 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         import mlflow
 
         experiment_id = self.experiment_id(experiment)
-        with heartbeat(Path(self.locks), self._dagster_run_id):
+        with heartbeat(self._home.locks, self._dagster_run_id):
+            mlflow.set_experiment(experiment_id=experiment_id)  # MLflow starts runs only in the active experiment
             run_id = self._find_or_create_run(experiment_id, tags, name, page)
             if self._instance is not None:  # shown in Dagster's list of runs
                 named = {"git_sha": tags.short_sha, "branch": tags.branch, f"mlflow{experiment}": run_id}
                 self._instance.add_run_tags(self._dagster_run_id, named)
-            mlflow.set_experiment(experiment_id=experiment_id)  # MLflow starts runs only in the active experiment
             with mlflow.start_run(run_id=run_id, nested=True) as active:
                 yield active
 
@@ -115,27 +110,25 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         from mlflow.exceptions import MlflowException
 
         client = self.client()
-        experiment = client.get_experiment_by_name(name)
-        if experiment is None:
-            try:
-                about = f"Runs of the Dagster project marvel_assets: [its lineage]({self.dagster_url}/asset-groups)."
-                return str(client.create_experiment(name, self._artifact_location(client, name), {NOTE: about}))
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                    raise
-                experiment = client.get_experiment_by_name(name)
-        if experiment is None or experiment.lifecycle_stage != "active":
-            raise RuntimeError(f"MLflow's experiment {name} is deleted; restore it, or change it in project.yml.")
-        return str(experiment.experiment_id)
+        if found := client.get_experiment_by_name(name):
+            return str(found.experiment_id)
+        about = f"Runs of the Dagster project marvel_assets: [its lineage]({self.dagster_url}/asset-groups)."
+        try:
+            return str(client.create_experiment(name, self._artifact_location(client, name), {NOTE: about}))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            return self.experiment_id(name)  # another process has just created it
 
-    def find_model(self, experiment: str, cache_key: str) -> LoggedModelRef | None:
+    def find_model(self, experiment: str, cache_key: str, registered_name: str) -> LoggedModelRef | None:
         """The complete model with this cache key whose run was not deleted, or None.
 
-        If two machines logged one at the same time, both find the one with the higher version number.
+        If two machines logged one at the same time, both find the one with the higher version number under that name.
         """
         client, experiment_id = self.client(), self.experiment_id(experiment)
         found = client.search_logged_models([experiment_id], filter_string=f"tags.{CACHE_KEY} = '{cache_key}'")
-        by_version = sorted(found, key=lambda model: (int(model.tags.get(VERSION, "0")), model.model_id))
+        tag = f"{VERSION}.{registered_name}"
+        by_version = sorted(found, key=lambda model: (int(model.tags.get(tag, "0")), model.model_id))
         for model in reversed(by_version):
             # Without the run, the model has no metrics, plots and inputs.
             if client.search_runs([experiment_id], f"attributes.run_id = '{model.source_run_id}'"):
@@ -144,7 +137,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def lock(self, cache_key: str) -> AbstractContextManager[None]:
         """Held while a model is looked up and logged: of two concurrent runs, the second finds the first's."""
-        return exclusive(Path(self.locks), f"model-{cache_key}")
+        return exclusive(self._home.locks, f"model-{cache_key}")
 
     def mark_complete(self, model: LoggedModelRef, cache_key: str) -> LoggedModelRef:
         """Tag a model with its cache key and digest, the last step of logging: from now on it is found and reused."""
@@ -153,34 +146,30 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def files_of(self, model_id: str) -> AbstractContextManager[Path]:
         """A verified copy of a logged model's files; see ``checked_files``."""
-        return checked_files(self.client(), model_id)
-
-    def digest_of(self, model_id: str) -> str:
-        """The digest of a logged model's files from when it was logged; '' if there is none."""
-        return str(self.client().get_logged_model(model_id).tags.get(FILES_DIGEST, ""))
-
-    def tag_registered_version(self, model: LoggedModelRef, version: int) -> None:
-        """Tag a logged model with its registered version."""
-        if self.tags_of(model).get(VERSION) != str(version):
-            self.tag_model(model, {VERSION: str(version)})
+        return checked_files(f"models:/{model_id}", model_id, self.digest_of(model_id))
 
     def tag_model(self, model: LoggedModelRef, tags: dict[str, str]) -> None:
         """Set tags on a logged model."""
         self.client().set_logged_model_tags(model.model_id, tags)
 
-    def metrics_of(self, model_id: str) -> dict[str, float]:
-        """The metrics that were logged with a model."""
-        logged = self.client().get_logged_model(model_id)
-        return {metric.key: metric.value for metric in logged.metrics or []}
-
     def tags_of(self, model: LoggedModelRef) -> dict[str, str]:
         """The current tags of a logged model."""
         return dict(self.client().get_logged_model(model.model_id).tags)
 
+    def digest_of(self, model_id: str) -> str:
+        """The digest of a logged model's files from when it was logged; '' if there is none."""
+        return str(self.client().get_logged_model(model_id).tags.get(FILES_DIGEST, ""))
+
+    def tag_registered_version(self, model: LoggedModelRef, name: str, version: int) -> None:
+        """Tag a logged model with its registered version, by which ``find_model`` chooses."""
+        self.tag_model(model, {f"{VERSION}.{name}": str(version)})
+
+    def metrics_of(self, model_id: str) -> dict[str, float]:
+        """The metrics that were logged with a model."""
+        return {metric.key: metric.value for metric in self.client().get_logged_model(model_id).metrics or []}
+
     def plots_of(self, model: LoggedModelRef) -> dict[str, bytes]:
         """The plots of a model's run: PNG files by name."""
-        import tempfile
-
         from marvel_assets.tracking.model_logging import PLOTS_FOLDER
 
         with tempfile.TemporaryDirectory() as folder:
@@ -192,31 +181,27 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         from marvel_assets.evaluation.model_card import ModelCardData
         from marvel_assets.tracking.model_logging import PLOTS_FOLDER
 
-        client = self.client()
-        run, logged = client.get_run(model.run_id), client.get_logged_model(model.model_id)
+        client, tags = self.client(), self.tags_of(model)
+        run = client.get_run(model.run_id)
         parameters = dict(run.data.params)
-        features = parameters.pop("features", "").split(",")
-        traces = {name: logged.tags[name] for name in (*RunTags._fields, DAGSTER_RUN_ID) if name in logged.tags}
-        plots = [Path(file.path).stem for file in client.list_artifacts(model.run_id, PLOTS_FOLDER)]
         return ModelCardData(
             model_id=model.model_id,
             dataset=dataset,
-            trained_on=f"{dataset_source(run, 'training')} ({logged.tags.get('training_rows', 'unknown')} rows)",
+            trained_on=f"{dataset_source(run, 'training')} ({tags.get('training_rows', 'unknown')} rows)",
             tested_on=str(dataset_source(run, "testing")),
-            features=features,
+            features=parameters.pop("features", "").split(","),
             parameters=parameters,
-            metrics={metric.key: metric.value for metric in logged.metrics or []},
-            traces=traces,
-            plots=sorted(plots),
+            metrics=self.metrics_of(model.model_id),
+            traces={name: tags[name] for name in (*RunTags._fields, DAGSTER_RUN_ID) if name in tags},
+            plots=sorted(Path(file.path).stem for file in client.list_artifacts(model.run_id, PLOTS_FOLDER)),
             run_id=model.run_id,
         )
 
     def description(self, page: str) -> dict[str, str]:
         """The tag with the description on MLflow's pages: links to an asset's or job's page, and to the Dagster run."""
         pages, run = self.dagster_url, self._dagster_run_id
-        return {
-            NOTE: f"Made by [{page.rpartition('/')[2]}]({pages}/{page}) in [Dagster run {run[:8]}]({pages}/runs/{run})"
-        }
+        made_by = f"Made by [{page.rpartition('/')[2]}]({pages}/{page})"
+        return {NOTE: f"{made_by} in [Dagster run {run[:8]}]({pages}/runs/{run})"}
 
     def run_url(self, model: LoggedModelRef) -> str:
         """MLflow's page of the run that logged a model."""
@@ -249,14 +234,14 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         return f"{root}/ml/{path}" if self._is_databricks else f"{root}/#/{path}?workflowType=machine_learning"
 
     def _find_or_create_run(self, experiment_id: str, tags: RunTags, name: str, page: str) -> str:
-        if found := self._runs_of_the_dagster_run(experiment_id):
-            return str(found[0].info.run_id)
-        client = self.client()
+        client, condition = self.client(), f"tags.{DAGSTER_RUN_ID} = '{self._dagster_run_id}'"
+        for found in client.search_runs([experiment_id], condition):
+            return str(found.info.run_id)
         run = client.create_run(
             experiment_id,
             tags={
                 **tags.as_tags(self._dagster_run_id),
-                HOME_ID: home_id(Path(self.locks)),
+                HOME_ID: home_id(self._home.locks),
                 "mlflow.runName": name,
                 **self.description(page),
                 "mlflow.source.name": "marvel_assets.definitions",
@@ -264,33 +249,24 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
                 "mlflow.source.git.branch": tags.branch,
             },
         )
-        for made in self._runs_of_the_dagster_run(experiment_id):
+        for made in client.search_runs([experiment_id], condition):
             if made.info.run_id != run.info.run_id:  # MLflow repeated a request whose answer was lost
                 client.delete_run(made.info.run_id)
         return str(run.info.run_id)
 
-    def _runs_of_the_dagster_run(self, experiment_id: str) -> list[Run]:
-        condition = f"tags.{DAGSTER_RUN_ID} = '{self._dagster_run_id}'"
-        return list(self.client().search_runs([experiment_id], condition))
-
     def _end_abandoned_runs(self, client: mlflow.MlflowClient) -> None:
         """End the runs that killed processes of this home left RUNNING."""
-        running = client.search_runs(
-            [experiment.experiment_id for experiment in client.search_experiments()],
-            filter_string=f"attributes.status = 'RUNNING' and tags.{HOME_ID} = '{home_id(Path(self.locks))}'",
-        )
-        for run in running:
-            if is_running(Path(self.locks), run.data.tags.get(DAGSTER_RUN_ID, "")):
-                continue
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        own = f"attributes.status = 'RUNNING' and tags.{HOME_ID} = '{home_id(self._home.locks)}'"
+        for run in client.search_runs(experiments, own):
+            is_alive = is_running(self._home.locks, run.data.tags.get(DAGSTER_RUN_ID, ""))
             # It may have ended in the meantime.
-            if client.get_run(run.info.run_id).info.status == "RUNNING":
+            if not is_alive and client.get_run(run.info.run_id).info.status == "RUNNING":
                 client.set_terminated(run.info.run_id, "KILLED")
 
     def _artifact_location(self, client: mlflow.MlflowClient, experiment: str) -> str | None:
         """The artifact location of a new experiment; None if the server decides."""
-        if self.artifact_root is not None:
-            return Path(self.artifact_root, experiment.strip("/")).as_uri()
-        if self.tracking_uri.startswith(("http", "databricks")):
-            return None
-        root = artifact_root_of(client, self.tracking_uri)
+        if self.tracking_uri == self._home.mlflow_uri:
+            return (self._home.mlflow_artifacts / experiment.strip("/")).as_uri()
+        root = None if self.tracking_uri.startswith(("http", "databricks")) else artifact_root_of(client)
         return root and f"{root}/{experiment.strip('/')}"

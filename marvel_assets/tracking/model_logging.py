@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+import warnings
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from marvel_assets.tracking.requirements import requirements_with
+import pandas as pd
+
+from marvel_assets.datasets.base import Dataset
+from marvel_assets.evaluation import plots
+from marvel_assets.evaluation.metrics import evaluate
+from marvel_assets.tracking.signature import basic_signature, example_frame, requirements_with
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    import pandas as pd
     from mlflow import MlflowClient
     from mlflow.data.meta_dataset import MetaDataset
     from mlflow.data.pandas_dataset import PandasDataset
     from mlflow.entities import Metric
     from sklearn.pipeline import Pipeline
 
-    from marvel_assets.datasets.base import Dataset
     from marvel_assets.evaluation.gate import Slice
 
 BASIC_MODEL_NAME = "lightgbm-pipeline-model"
@@ -33,13 +35,12 @@ EXPLAINED_ROWS = 100
 """Test rows in the summary of SHAP values: each takes 8 ms with 1,000 trees."""
 
 
-@dataclass(frozen=True)
-class DataSet:
-    """Rows of one table version, and their origin.
+class DataSet(NamedTuple):
+    """Features and target of one version of a Delta table, and their origin.
 
     Attributes:
         table: ``catalog.schema.table``.
-        path: the Delta table's folder, or None for a table in the session's catalog.
+        path: the table's folder, or None for a table in the session's catalog.
         version: the Delta version of the rows.
         content: hash of the rows.
         rows: features and target.
@@ -62,8 +63,6 @@ class DataSet:
         equal tables, and the version is part of the digest, since a table may be overwritten with equal rows. The
         version is a string, since MLflow ignores version 0.
         """
-        import warnings
-
         from mlflow.data.delta_dataset_source import DeltaDatasetSource
         from mlflow.data.meta_dataset import MetaDataset
         from mlflow.data.pandas_dataset import from_pandas
@@ -124,21 +123,16 @@ def log_basic_model(
         The logged model's id.
     """
     import mlflow
-    import pandas as pd
 
-    from marvel_assets.evaluation import plots
-    from marvel_assets.evaluation.metrics import evaluate
     from marvel_assets.model.batching import predict_unique_rows
     from marvel_assets.model.estimators import kind_of
     from marvel_assets.model.pipeline import TRUSTED_TYPES
-    from marvel_assets.tracking.signature import basic_signature, example_frame
 
     y_true = testing.rows[testing.target].to_numpy()
     rows = testing.rows[list(features)]
     probability = predict_unique_rows(pipeline, rows)[:, 1]
     metrics = evaluate(y_true, probability)
-    training_input, testing_input = training.as_mlflow(), testing.as_mlflow()
-    kind = kind_of(pipeline)
+    kind, testing_input = kind_of(pipeline), testing.as_mlflow()
     trees = kind.count_trees(pipeline[-1])
     mlflow.log_params({**parameters, "trees": trees, "features": ",".join(features)})
     logged = mlflow.sklearn.log_model(
@@ -154,7 +148,7 @@ def log_basic_model(
         tags=dict(tags),
     )
     model = mlflow.entities.LoggedModelInput(model_id=logged.model_id)
-    mlflow.log_input(training_input, context="training", model=model)
+    mlflow.log_input(training.as_mlflow(), context="training", model=model)
     mlflow.log_input(testing_input, context="testing", model=model)
     mlflow.log_metrics(metrics, model_id=logged.model_id, dataset=testing_input)
     # Through a client: MLflow's fluent functions would log them as the model's metrics.
@@ -185,8 +179,6 @@ def log_basic_model(
 
 def log_slices(client: MlflowClient, run_id: str, slices: Sequence[Slice]) -> None:
     """Log the weakest slices of a model's test rows as a table, once: MLflow would append to an existing one."""
-    import pandas as pd
-
     if slices and SLICES_FILE not in {file.path for file in client.list_artifacts(run_id)}:
         client.log_table(run_id, pd.DataFrame(slices), SLICES_FILE)
 

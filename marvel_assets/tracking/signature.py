@@ -1,16 +1,18 @@
-"""The models' signatures, declared by hand: inferred ones would refuse valid input."""
+"""What a logged model declares: its signature, an example of its input, and its requirements."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from importlib.metadata import requires, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from marvel_assets.datasets.base import Dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pandas as pd
     from mlflow.models import ModelSignature
-
-    from marvel_assets.datasets.base import Dataset
+    from mlflow.types import Schema
 
 
 def basic_signature(features: Sequence[str], target: str) -> ModelSignature:
@@ -36,6 +38,19 @@ def custom_signature(features: Sequence[str], answer: str) -> ModelSignature:
     )
 
 
+def _inputs(features: Sequence[str]) -> Schema:
+    """The features by name, of any type: the pipeline's first step checks and converts them.
+
+    MLflow's types are stricter than their names, and would refuse valid input: a double column refuses integers and
+    booleans, a string column refuses categories and columns of NaN only, and both refuse nullable and Arrow types.
+    """
+    from mlflow.types import ColSpec, Schema
+    from mlflow.types.schema import AnyType
+
+    any_type = AnyType()  # type: ignore[no-untyped-call]
+    return Schema([ColSpec(any_type, name, required=False) for name in features])
+
+
 def example_frame(dataset: Dataset, features: Sequence[str]) -> pd.DataFrame:
     """The data set's two examples, as a caller would send them."""
     import pandas as pd
@@ -43,14 +58,12 @@ def example_frame(dataset: Dataset, features: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame({name: list(dataset.by_name[name].examples) for name in features})
 
 
-def _inputs(features: Sequence[str]) -> Any:  # noqa: ANN401
-    """The features by name, of any type: the pipeline's first step checks and converts them.
+def requirements_with(wheel: Path) -> list[str]:
+    """What a scoring environment installs: this package's base dependencies at the installed versions, and its wheel.
 
-    MLflow's types are stricter than their names: a double column refuses integers and booleans, a string column refuses
-    categories and columns of NaN only, and both refuse nullable and Arrow types.
+    The wheel must also be in the model's ``code_paths``, from where it is installed.
     """
-    from mlflow.types import ColSpec, Schema
-    from mlflow.types.schema import AnyType
+    from packaging.requirements import Requirement
 
-    any_type = AnyType()  # type: ignore[no-untyped-call]
-    return Schema([ColSpec(any_type, name, required=False) for name in features])
+    names = sorted(Requirement(line).name for line in requires("marvel-assets") or [] if "extra ==" not in line)
+    return [*(f"{name}=={version(name)}" for name in names), f"code/{wheel.name}"]

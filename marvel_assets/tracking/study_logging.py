@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from marvel_assets.training.search import trials_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from marvel_assets.tracking.model_logging import DataSet
-    from marvel_assets.training.holdout import HoldoutComparison
-    from marvel_assets.training.search import SearchResult
-
-TRIALS_FILE, BLOCK_FILE = "trials.json", "parameters.yml"
+    from marvel_assets.training.search import HoldoutComparison, SearchResult
 
 
 def log_study(
@@ -38,19 +34,12 @@ def log_study(
         mlflow.log_metrics(course, step=number)
     mlflow.log_input(rows.as_mlflow(), context="tuning")
     mlflow.log_params({**settings, **result.best.config.fit_settings})
-    mlflow.log_metrics(
-        {
-            "best_log_loss": result.best.log_loss,
-            "best_roc_auc": result.best.roc_auc,
-            "configured_log_loss": result.configured.log_loss,
-            "configured_roc_auc": result.configured.roc_auc,
-            "holdout_rows": comparison.rows,
-            **{
-                f"{name}_difference{suffix}": value
-                for name, interval in (("log_loss", comparison.log_loss), ("roc_auc", comparison.roc_auc))
-                for suffix, value in zip(("", "_low", "_high"), interval, strict=True)
-            },
-        }
-    )
-    mlflow.log_table(trials_table(result), TRIALS_FILE)
-    mlflow.log_text(block, BLOCK_FILE)
+    metrics = {"holdout_rows": float(comparison.rows)}
+    for kind, score in (("best", result.best), ("configured", result.configured)):
+        metrics |= {f"{kind}_log_loss": score.log_loss, f"{kind}_roc_auc": score.roc_auc}
+    for name, interval in (("log_loss", comparison.log_loss), ("roc_auc", comparison.roc_auc)):
+        suffixes = ("difference", "difference_low", "difference_high")
+        metrics |= {f"{name}_{suffix}": value for suffix, value in zip(suffixes, interval, strict=True)}
+    mlflow.log_metrics(metrics)
+    mlflow.log_table(trials_table(result), "trials.json")
+    mlflow.log_text(block, "parameters.yml")

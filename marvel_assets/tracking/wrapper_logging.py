@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+import mlflow
+from mlflow.entities import LoggedModelInput, Metric
 
-    from marvel_assets.datasets.base import Dataset
+from marvel_assets import model
+from marvel_assets.datasets.base import Dataset
+from marvel_assets.model.wrapper import ARTIFACT
+from marvel_assets.tracking.artifacts import example_of
+from marvel_assets.tracking.signature import custom_signature, requirements_with
 
 CUSTOM_MODEL_NAME = "pyfunc-marvel-character-model"
 
 
 def log_custom_model(
-    basic_model_id: str,
-    basic_files: Path,
-    wheel: Path,
-    *,
-    run_id: str,
-    dataset: Dataset,
-    tags: Mapping[str, str],
+    basic_model_id: str, basic_files: Path, wheel: Path, *, run_id: str, dataset: Dataset, tags: Mapping[str, str]
 ) -> str:
     """Log the wrapper around a basic model.
 
@@ -38,14 +36,6 @@ def log_custom_model(
     Returns:
         The logged model's id.
     """
-    import mlflow
-
-    from marvel_assets import model
-    from marvel_assets.model.wrapper import ARTIFACT
-    from marvel_assets.tracking.artifacts import example_of
-    from marvel_assets.tracking.requirements import requirements_with
-    from marvel_assets.tracking.signature import custom_signature
-
     target, example = dataset.target, example_of(basic_files)
     logged = mlflow.pyfunc.log_model(
         name=CUSTOM_MODEL_NAME,
@@ -58,21 +48,15 @@ def log_custom_model(
         input_example=example,
         tags=dict(tags),
     )
-    _copy_metrics_and_inputs(basic_model_id, str(logged.model_id), run_id)
-    return str(logged.model_id)
-
-
-def _copy_metrics_and_inputs(basic_model_id: str, model_id: str, run_id: str) -> None:
-    """Log the basic model's metrics and data sets with the custom model, which predicts the same."""
-    import mlflow
-    from mlflow.entities import LoggedModelInput, Metric
-
-    client, names = mlflow.MlflowClient(), ("key", "value", "timestamp", "step", "dataset_name", "dataset_digest")
+    # It predicts the same as the basic model, so it has the same metrics and data sets.
+    client, copied = mlflow.MlflowClient(), ("key", "value", "timestamp", "step", "dataset_name", "dataset_digest")
     basic = client.get_logged_model(basic_model_id)
+    model_id = str(logged.model_id)
     metrics = [
-        Metric(**{name: getattr(metric, name) for name in names}, model_id=model_id, run_id=run_id)
+        Metric(**{name: getattr(metric, name) for name in copied}, model_id=model_id, run_id=run_id)
         for metric in basic.metrics or []
     ]
     client.log_batch(run_id, metrics=metrics)
     inputs = client.get_run(str(basic.source_run_id)).inputs
     client.log_inputs(run_id, inputs.dataset_inputs if inputs else None, [LoggedModelInput(model_id)])
+    return model_id

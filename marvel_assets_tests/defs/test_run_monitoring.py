@@ -17,7 +17,7 @@ from marvel_assets.defs.run_monitoring import KILLED, MonitoredRunLauncher, fail
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.utils.run_heartbeat import is_running
 from marvel_assets_tests.commands import materialize, succeeded
-from marvel_assets_tests.tracking.logging_assets import mark, waiting_run
+from marvel_assets_tests.defs.waiting_runs import mark, waiting_run
 
 pytestmark = pytest.mark.integration
 
@@ -26,7 +26,7 @@ SECONDS = 700
 WAITS = """
 import dagster as dg
 from marvel_assets.defs.run_monitoring import monitored_in_process_executor
-from marvel_assets_tests.tracking.logging_assets import mark, wait_for
+from marvel_assets_tests.defs.waiting_runs import mark, wait_for
 
 @dg.asset(pool="retraining")
 def waiting() -> None:
@@ -42,7 +42,7 @@ def waiting(home: ProjectPaths, tmp_path: Path) -> Iterator[subprocess.Popen[byt
     """A run at the command line that has started, and goes on until it is killed or let go."""
     module = tmp_path / "waits.py"
     module.write_text(WAITS)
-    with waiting_run("-f", str(module)) as process:
+    with waiting_run(module) as process:
         yield process
 
 

@@ -7,8 +7,8 @@ from deltalake import write_deltalake
 from pyarrow import array, table
 
 from marvel_assets.paths import ProjectPaths
+from marvel_assets.registry.unity_catalog import register_table
 from marvel_assets.registry.unity_catalog_api import UnityCatalogApi
-from marvel_assets.registry.unity_catalog_tables import register_table
 from marvel_assets_tests.graph import run_graph, succeeded
 from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
 

@@ -2,29 +2,27 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import mlflow
 import pytest
 import yaml
 
-from marvel_assets.defs.training.checks import SAME_ROWS
+from marvel_assets.defs.training.assets import SAME_ROWS
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.artifacts import dataset_source
-from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import reference
 from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.graph import checks_of, metadata_of, run_graph, succeeded
 from marvel_assets_tests.homes import copy_of
 from marvel_assets_tests.planted import spoilt_characters
-from marvel_assets_tests.servers.mlflow_server import mlflow_server
+from marvel_assets_tests.servers.starting import mlflow_server
 
 pytestmark = pytest.mark.slow(reason="starts a tracking server, and runs the graph")
 
 
-@dataclass(frozen=True)
-class Server:
+class Server(NamedTuple):
     """A tracking server that a home has logged to, which is gone."""
 
     url: str
@@ -38,8 +36,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, empty_home: ProjectPaths, s
     folder = tmp_path_factory.mktemp("server")
     first, source = copy_of(empty_home, folder / "first"), spoilt_characters(folder, 0.1)
     with mlflow_server(folder) as url:
+        settings = {"MARVEL_HOME": str(first.root), "MARVEL_CONFIG": str(small_project), "MLFLOW_TRACKING_URI": url}
         with pytest.MonkeyPatch.context() as environment:
-            settings = {"MARVEL_HOME": str(first.root), "MARVEL_CONFIG": str(small_project), "MLFLOW_TRACKING_URI": url}
             for name, value in settings.items():
                 environment.setenv(name, value)
             succeeded(run_graph(first, source, select="*custom_model_version"))
@@ -74,16 +72,3 @@ def test_a_second_home_goes_on_when_the_first_one_is_gone(
     assert (version["version"], version["champion"]) == (2, "1")
     assert "tested on marvel_dev.marvel_characters.test_set@v0" in version["model_card"]
     assert metadata_of(result, "drift_report")["reason"] == "nothing has drifted"
-
-
-def test_the_rows_that_trained_a_model_are_had_from_mlflow_without_spark(materialised: ProjectPaths):
-    # given
-    run = connect(materialised.mlflow_uri, materialised.locks).get_run(reference(materialised, "basic_model").run_id)
-    [training] = [given for given in run.inputs.dataset_inputs if given.tags[0].value == "training"]
-
-    # when
-    rows = mlflow.data.get_source(training).load()
-
-    # then
-    assert len(rows) == reference(materialised, "train_set").rows
-    assert {"Id", "Alive"} <= set(rows.columns)

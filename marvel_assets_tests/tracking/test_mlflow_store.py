@@ -1,27 +1,18 @@
-"""MLflow's store on a first start."""
+"""MLflow's store on a first start, and in a home that was moved."""
 
-import json
 from pathlib import Path
 
 import mlflow
-import pandas as pd
-import pytest
-from mlflow.data.delta_dataset_source import DeltaDatasetSource
-from mlflow.data.pandas_dataset import from_pandas
-from mlflow.entities import DatasetInput
 
+from marvel_assets.cli.summary import summary
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
+from marvel_assets_tests.commands import reference
 
 
-@pytest.fixture
-def fresh(tmp_path: Path) -> ProjectPaths:
-    """A home in which MLflow was never started."""
-    return ProjectPaths(tmp_path / "fresh")
-
-
-def test_what_a_broken_off_start_left_behind_is_in_nobodys_way(fresh: ProjectPaths):
+def test_what_a_broken_off_start_left_behind_is_in_nobodys_way(tmp_path: Path):
     # given
+    fresh = ProjectPaths(tmp_path / "fresh")
     fresh.mlflow_database.parent.mkdir(parents=True)
     fresh.mlflow_database.with_suffix(".unfinished").write_bytes(b"half a data")
 
@@ -33,53 +24,32 @@ def test_what_a_broken_off_start_left_behind_is_in_nobodys_way(fresh: ProjectPat
     assert sorted(file.name for file in fresh.mlflow_database.parent.iterdir() if file.is_file()) == ["mlflow.db"]
 
 
-def test_the_database_of_a_home_that_was_moved_names_the_files_where_they_are_now(home: ProjectPaths, tmp_path: Path):
+def test_a_moved_home_is_summarised_without_a_write_and_then_has_its_files_and_rows(
+    materialised: ProjectPaths, tmp_path: Path
+):
     # given: a blank in the new path, since addresses of files write it as %20
-    client = connect(home.mlflow_uri, home.locks)
-    experiment = client.create_experiment("/e", f"{home.mlflow_artifacts.as_uri()}/e")
-    run = client.create_run(experiment)
-    model = client.create_logged_model(experiment, "model", run.info.run_id)
-    table = home.warehouse / "marvel_dev" / "raw"
-    source = DeltaDatasetSource(path=str(table), delta_table_version="0")
-    dataset = from_pandas(pd.DataFrame({"any": [1.0]}), source, name="raw", digest="v0")
-    client.log_inputs(run.info.run_id, [DatasetInput(dataset._to_mlflow_entity())])
-    moved = ProjectPaths(home.root.rename(tmp_path / "moved home"))
-
-    # when
-    client = connect(moved.mlflow_uri, moved.locks)
-
-    # then
-    artifacts = moved.mlflow_artifacts.as_uri()
-    assert client.get_experiment(experiment).artifact_location == f"{artifacts}/e"
-    assert str(client.get_run(run.info.run_id).info.artifact_uri).startswith(f"{artifacts}/e/")
-    assert client.get_logged_model(model.model_id).artifact_location.startswith(f"{artifacts}/e/")
-    [read] = client.get_run(run.info.run_id).inputs.dataset_inputs
-    assert json.loads(read.dataset.source)["path"] == str(moved.warehouse / "marvel_dev" / "raw")
-
-
-def test_who_only_reads_leaves_the_database_of_a_moved_home_as_it_is(home: ProjectPaths, tmp_path: Path):
-    # given
-    connect(home.mlflow_uri, home.locks)
-    moved = ProjectPaths(home.root.rename(tmp_path / "moved"))
+    moved = ProjectPaths(materialised.root.rename(tmp_path / "moved home"))
     before = moved.mlflow_database.read_bytes()
 
     # when
-    connect(moved.mlflow_uri, moved.locks, read_only=True).search_experiments()
+    lines = list(summary(moved, with_predictions=True))
 
     # then
+    assert any("alias latest-model" in line for line in lines)
     assert moved.mlflow_database.read_bytes() == before
 
-
-def test_connecting_elsewhere_leaves_the_first_store(home: ProjectPaths, mlflow_database: Path):
-    # given
-    connect(home.mlflow_uri, home.locks)
-
-    # when
-    elsewhere = connect(f"sqlite:///{mlflow_database}", home.locks)
-    back = connect(home.mlflow_uri, home.locks)
-    back.create_experiment("/only-here")
+    # and when
+    client = connect(moved.mlflow_uri, moved.locks)
 
     # then
-    assert mlflow.get_tracking_uri() == home.mlflow_uri
-    assert back.get_experiment_by_name("/only-here") is not None
-    assert elsewhere.tracking_uri != back.tracking_uri
+    model, version = reference(moved, "basic_model"), reference(moved, "basic_model_version")
+    run = client.get_run(model.run_id)
+    for uri in (model.uri, f"models:/{version.name}/{version.version}", str(run.info.artifact_uri)):
+        files = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(tmp_path)))
+        assert any(files.iterdir())
+    experiment = client.get_experiment(run.info.experiment_id)
+    assert str(experiment.artifact_location).startswith(moved.mlflow_artifacts.as_uri())
+    [training] = [given for given in run.inputs.dataset_inputs if given.tags[0].value == "training"]
+    rows = mlflow.data.get_source(training).load()  # without Spark
+    assert len(rows) == reference(moved, "train_set").rows
+    assert {"Id", "Alive"} <= set(rows.columns)
