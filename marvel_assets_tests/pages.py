@@ -1,12 +1,11 @@
 """Dagster's and MLflow's pages as `marvel ui` serves them, over a home of the test's own."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from marvel_assets.paths import ProjectPaths
-from marvel_assets_tests.servers.starting import answers, marvel_server
+from marvel_assets_tests.servers.starting import answers, free_port, marvel_server
 
 
 class Pages(NamedTuple):
@@ -25,9 +24,3 @@ def served(home: ProjectPaths, **environment: str) -> Iterator[Pages]:
     settings = {"MARVEL_HOME": str(home.root), **environment}
     with marvel_server(lambda: all(map(answers, pages)), *command, **settings):
         yield pages
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

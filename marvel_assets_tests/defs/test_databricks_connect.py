@@ -11,7 +11,7 @@ from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets_tests.commands import INTERPRETED, users_environment
 from marvel_assets_tests.databricks_python import databricks_python
 from marvel_assets_tests.servers.databricks import DatabricksWorkspace
-from marvel_assets_tests.servers.spark_connect import spark_connect_server
+from marvel_assets_tests.servers.starting import spark_connect_server
 
 pytestmark = [
     pytest.mark.spark,

@@ -4,12 +4,14 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
 import urllib3
+
+from marvel_assets_tests.servers.scripted import print_nothing
 
 HOST = "127.0.0.1"
 SECONDS_OF_SLOW_BUT_FINE = 0.8
@@ -18,55 +20,15 @@ IDS = re.compile(r"\b(m-)?[0-9a-f]{32}\b|(?<=/)\d+(?=/|$)")
 
 
 class Kind(StrEnum):
-    """How a call fails."""
+    """How a call fails, before anything is done or with its answer."""
 
     RESET = "connection reset"
-    """The connection ends before anything is done."""
-
-    BLACK_HOLE = "black hole"
-    """The call is taken and nothing is ever done or answered."""
-
-    LOST = "answer lost"
-    """The call is done; the connection ends without an answer."""
-
-    CUT = "cut"
-    """The call is done; its answer ends in the middle of the body, short of the length that it announced."""
-
+    BLACK_HOLE = "taken, and never done or answered"
+    LOST = "done, and not answered"
+    CUT = "done, and answered with half of the body"
     ERROR = "500"
     BUSY = "503, Retry-After 3600"
-
-    SLOW = "slow"
-    """The call is done; its answer takes most of the time that a client allows."""
-
-
-Fault = Callable[[str], Kind | None]
-"""How a call such as ``POST /runs/create`` is to fail, if it is."""
-
-
-def once_each(kinds: Sequence[Kind]) -> Fault:
-    """Fails the first of each kind of call, in these ways in turn."""
-    met: set[str] = set()
-
-    def fault(call: str) -> Kind | None:
-        if call in met:
-            return None
-        met.add(call)
-        return kinds[len(met) % len(kinds)]
-
-    return fault
-
-
-def from_first(kind: Kind, pattern: str, *, lasting: bool) -> Fault:
-    """Fails the first call that matches, and where it lasts all that follow."""
-    met = False
-
-    def fault(call: str) -> Kind | None:
-        nonlocal met
-        fails = lasting if met else re.search(pattern, call)
-        met = met or bool(fails)
-        return kind if fails else None
-
-    return fault
+    SLOW = "done, and answered within most of the time that a client allows"
 
 
 class FaultProxy:
@@ -80,16 +42,21 @@ class FaultProxy:
     def fail(self, kind: Kind, pattern: str = "", *, lasting: bool = False) -> None:
         """Let the first call fail that matches, or all from there on."""
         self.back()
-        self._fault = from_first(kind, pattern, lasting=lasting)
+
+        def fault(call: str) -> Kind | None:
+            fails = lasting if self.failed else re.search(pattern, call)
+            return kind if fails else None
+
+        self._fault = fault
 
     def fail_each_once(self, *kinds: Kind) -> None:
         """Let the first of each kind of call fail, in these ways in turn."""
         self.back()
-        self._fault = once_each(kinds)
+        self._fault = lambda call: None if call in self.failed else kinds[len(self.failed) % len(kinds)]
 
     def back(self) -> None:
         """Be whole again; whoever is kept waiting is let go."""
-        self._fault: Fault = lambda _: None
+        self._fault: Callable[[str], Kind | None] = lambda _: None
         self.failed: list[str] = []
         self.until_back.set()
         self.until_back = threading.Event()
@@ -107,7 +74,7 @@ class FaultProxy:
         self._server.server_close()
 
     def meet(self, call: str) -> Kind | None:
-        """How a call is to fail, if it is."""
+        """How a call such as ``POST /runs/create`` is to fail, if it is."""
         with self._lock:
             kind = self._fault(call)
             if kind is not None:
@@ -122,10 +89,8 @@ _NOT_HANDED_ON = {"connection", "content-length", "date", "host", "keep-alive", 
 class _Listener(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 50
+    handle_error = print_nothing
     proxy: FaultProxy
-
-    def handle_error(self, *_: object) -> None:
-        """A client that goes away is no error here."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -175,5 +140,4 @@ class _Handler(BaseHTTPRequestHandler):
         lines += [f"Content-Length: {len(answer.data)}", "", ""]
         return "\r\n".join(lines).encode(), answer.data
 
-    def log_message(self, *_: object) -> None:
-        """Be quiet."""
+    log_message = print_nothing

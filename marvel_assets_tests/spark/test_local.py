@@ -7,7 +7,7 @@ import pytest
 
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.spark.local import DELTA_JARS, SparkError, find_java, local_settings, provide_jars
-from marvel_assets_tests.servers.spark_connect import spark_connect_server
+from marvel_assets_tests.servers.starting import spark_connect_server
 from marvel_assets_tests.sockets import LOOPBACK, listening
 
 

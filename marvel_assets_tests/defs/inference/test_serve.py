@@ -15,7 +15,7 @@ from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.signature import example_frame
 from marvel_assets_tests.kaggle import EXAMPLE
-from marvel_assets_tests.servers.marvel_serve import marvel_serve
+from marvel_assets_tests.servers.starting import marvel_serve
 from marvel_assets_tests.sockets import LOOPBACK, listening
 
 pytestmark = pytest.mark.integration
