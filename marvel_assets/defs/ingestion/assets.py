@@ -29,7 +29,6 @@ from marvel_assets.defs.resources import Project, configured_dataset
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.sources.resource import SourceResource
-from marvel_assets.storage.commits import Commit
 from marvel_assets.storage.engines.base import Engine
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import Tables, WriteResult
@@ -42,24 +41,17 @@ READING_CODE_VERSION = code_version("marvel_assets.sources.files", "marvel_asset
 DATASET = configured_dataset()
 """The data set that the pages describe; a run uses that of its own configuration."""
 
-SOURCE_DIGEST = "source_digest"
-"""Digest of the source's content, in the commit and the materialisation of raw_characters."""
+SOURCE_DIGEST, SOURCE_FINGERPRINT = "source_digest", "source_fingerprint"
+"""Metadata of raw_characters: the digest of the source's content, and its fingerprint when it was read."""
 
-SOURCE_FINGERPRINT = "source_fingerprint"
-"""The source's fingerprint when it was read, in the materialisation of raw_characters."""
-
-MAX_REASONS, MAX_REASON = 10, 200
-"""How many of the most common reasons for rejections are recorded, and how many characters of each."""
-
-SHOWN = 3
-"""How many reasons a log line or failure names."""
+MAX_REASONS, MAX_REASON, SHOWN = 10, 200, 3
+"""How many of the most common reasons for rejections are recorded, how many characters of each, how many are logged."""
 
 REASONS = "reasons"
 """Key of a commit's provenance: the reasons for rejections, each with its number of rows."""
 
 ROW_COUNT_CHECK = "accepted_and_rejected_add_up"
 CLEANED_TABLES = ("train_set", "test_set", "rejected_characters")
-
 
 characters_source = dg.AssetSpec(
     "characters_source",
@@ -85,6 +77,9 @@ class RawCharactersConfig(dg.Config):
     generator_rows: int | None = Field(default=None, ge=1, description="Rows of 'generated'. Default: project.yml.")
 
 
+RAW_SCHEMA = column_schema(descriptions.table_columns(DATASET, "raw_characters"), descriptions.TYPES)
+
+
 @dg.asset(
     group_name=GROUP,
     kinds={"deltalake", "table"},
@@ -94,11 +89,7 @@ class RawCharactersConfig(dg.Config):
     io_manager_key="references",
     pool=POOL,
     deps=[characters_source],
-    metadata={
-        "dagster/column_schema": column_schema(
-            descriptions.table_columns(DATASET, "raw_characters"), descriptions.TYPES
-        )
-    },
+    metadata={"dagster/column_schema": RAW_SCHEMA},
 )
 def raw_characters(
     context: dg.AssetExecutionContext,
@@ -116,9 +107,8 @@ def raw_characters(
     check_ready(project.config, engine, tracking, unity_catalog)
     name, dataset = project.config.qualified("raw_characters"), project.config.dataset
     generator = project.config.generator
-    if config.generator_rows is not None:
-        generator = generator.model_copy(update={"rows": config.generator_rows})
-    settings = project.config.model_copy(update={"generator": generator})
+    rows = config.generator_rows or generator.rows
+    settings = project.config.model_copy(update={"generator": generator.model_copy(update={"rows": rows})})
     fingerprint = sources.fingerprint(config.source, settings)
     with sources.located(config.source, settings) as source:
         reader = make_cache_key(READING_CODE_VERSION, dataset.source_columns, dataset.encoding)
@@ -145,6 +135,13 @@ def raw_characters(
         )
 
 
+CHARACTER_COLUMNS = descriptions.table_columns(DATASET, "train_set")
+CHARACTER_SCHEMA = column_schema(CHARACTER_COLUMNS, descriptions.column_types(DATASET))
+CHARACTER_LINEAGE = column_lineage(CHARACTER_COLUMNS, descriptions.lineage(DATASET), raw_characters.key)
+REJECTED_SCHEMA = column_schema(descriptions.table_columns(DATASET, "rejected_characters"), descriptions.TYPES)
+REJECTED_LINEAGE = column_lineage(DATASET.source_columns.values(), {}, raw_characters.key)
+
+
 def _cleaned_table(name: str, schema: dg.TableSchema, lineage: dg.TableColumnLineage) -> dg.AssetSpec:
     return dg.AssetSpec(
         name,
@@ -160,21 +157,12 @@ def _cleaned_table(name: str, schema: dg.TableSchema, lineage: dg.TableColumnLin
     ).with_io_manager_key("references")
 
 
-CHARACTER_COLUMNS = descriptions.table_columns(DATASET, "train_set")
-CHARACTER_SCHEMA = column_schema(CHARACTER_COLUMNS, descriptions.column_types(DATASET))
-CHARACTER_LINEAGE = column_lineage(CHARACTER_COLUMNS, descriptions.lineage(DATASET), raw_characters.key)
-
-
 @dg.multi_asset(
     name="characters",
     specs=[
         _cleaned_table("train_set", CHARACTER_SCHEMA, CHARACTER_LINEAGE),
         _cleaned_table("test_set", CHARACTER_SCHEMA, CHARACTER_LINEAGE),
-        _cleaned_table(
-            "rejected_characters",
-            column_schema(descriptions.table_columns(DATASET, "rejected_characters"), descriptions.TYPES),
-            column_lineage(DATASET.source_columns.values(), {}, raw_characters.key),
-        ),
+        _cleaned_table("rejected_characters", REJECTED_SCHEMA, REJECTED_LINEAGE),
     ],
     ins={"raw_characters": dg.AssetIn("raw_characters")},
     check_specs=[
@@ -199,24 +187,58 @@ def characters(
 ) -> Iterator[dg.MaterializeResult[TableVersion]]:
     """Clean and split the raw characters in one pass; each table is one atomic commit."""
     retraining_lock.acquire(context)
-    selected = [key.to_user_string() for key in sorted(context.selected_asset_keys)]
     dataset = project.config.dataset
+    selected = [key.to_user_string() for key in sorted(context.selected_asset_keys)]
     made_of = {"raw_content": raw_characters.content, "cleaned_by": cleaning_version(dataset)}
-    latest_by_asset = {asset: tables.latest(project.config.qualified(asset)) for asset in selected}
-    current = {
-        asset: latest
-        for asset, latest in latest_by_asset.items()
+    found = {asset: tables.latest(project.config.qualified(asset)) for asset in selected}
+    current = [
+        (asset, WriteResult(latest, is_new=False))
+        for asset, latest in found.items()
         if latest and made_of.items() <= latest.provenance.items()
-    }
-    if current.keys() == latest_by_asset.keys():
-        for asset, latest in current.items():
-            yield _character_result(context, asset, WriteResult(latest, is_new=False), project, tables, unity_catalog)
-        _fail_if_all_rejected(raw_characters, next(iter(current.values())), project, tables)
-        return
+    ]
+    is_current = len(current) == len(selected)
+    results = current if is_current else _clean(context, raw_characters, made_of, project, engine, tables)
+    for asset, written in results:
+        provenance = written.commit.provenance
+        counts = {name: provenance[name] for name in CLEANED_TABLES}
+        at_a_glance, check_results = share_metadata(provenance, dataset.target.labels[1]), []
+        if asset == "rejected_characters":
+            at_a_glance = {REASONS: markdown_table(["reason", "rows"], provenance[REASONS])}
+            read = provenance["read"]
+            adds_up, numbers = read == sum(counts.values()), {"read": read, **counts}
+            check_results = [dg.AssetCheckResult(check_name=ROW_COUNT_CHECK, passed=adds_up, metadata=numbers)]
+        yield dg.MaterializeResult(
+            asset_key=asset,
+            value=written.commit.table,
+            data_version=dg.DataVersion(written.commit.table.data_version),
+            metadata={
+                **at_a_glance,
+                **report_table(context.log, asset, written, dataset, tables, unity_catalog),
+                "made_from": provenance["raw_characters"],
+            },
+            check_results=check_results,
+        )
+    if not provenance["train_set"] + provenance["test_set"]:
+        raise dg.Failure(
+            f"All {raw_characters.rows:,} rows of {raw_characters} were rejected. Most common reasons: "
+            f"{_in_words(provenance[REASONS])}. rejected_characters has all rows, each with its reason.",
+            allow_retries=False,
+        )
 
-    context.log.info(f"Cleaning and splitting the {raw_characters.rows:,} rows of {raw_characters}")
+
+def _clean(
+    context: dg.AssetExecutionContext,
+    raw: TableVersion,
+    made_of: dict[str, str],
+    project: Project,
+    engine: Engine,
+    tables: Tables,
+) -> Iterator[tuple[str, WriteResult]]:
+    """Write the selected tables."""
+    dataset = project.config.dataset
+    context.log.info(f"Cleaning and splitting the {raw.rows:,} rows of {raw}")
     with engine.session() as session:
-        session.read_table(tables.location(raw_characters.name), raw_characters.version, "raw_characters")
+        session.read_table(tables.location(raw.name), raw.version, "raw_characters")
         session.create_table_as(cleaning_sql(dataset), "cleaned_characters")
         session.create_view(split_sql(dataset, "train"), "train_set")
         session.create_view(split_sql(dataset, "test"), "test_set")
@@ -226,72 +248,25 @@ def characters(
             asset: int(str(session.fetchall(f"SELECT count(*) FROM {asset}")[0][0]))  # noqa: S608
             for asset in CLEANED_TABLES
         }
-        if sum(counts.values()) != raw_characters.rows:
+        if sum(counts.values()) != raw.rows:
             raise dg.Failure(
-                f"{raw_characters} has {raw_characters.rows:,} rows, but accepted and rejected rows add up to "
-                f"{sum(counts.values()):,} ({counts}); nothing was written. A rule in "
-                f"{dataset.package}'s cleaning.sql duplicates or drops rows.",
+                f"{raw} has {raw.rows:,} rows, but accepted and rejected rows add up to {sum(counts.values()):,} "
+                f"({counts}); nothing was written. A rule in {dataset.package}'s cleaning.sql duplicates or drops "
+                "rows.",
                 allow_retries=False,
             )
-        for asset in selected:
-            provenance = {"raw_characters": str(raw_characters), **made_of, "read": raw_characters.rows, **counts}
-            if asset == "rejected_characters":
-                commonest = session.fetchall(top_rejection_reasons_sql(asset, MAX_REASONS))
-                provenance[REASONS] = reasons = [(str(why)[:MAX_REASON], int(str(rows))) for why, rows in commonest]
-                if reasons:
-                    context.log.info(f"Rejected, mostly: {_in_words(reasons)}")
-            elif counts[asset]:
+        commonest = session.fetchall(top_rejection_reasons_sql("rejected_characters", MAX_REASONS))
+        reasons = [(str(why)[:MAX_REASON], int(str(rows))) for why, rows in commonest]
+        if reasons:
+            context.log.info(f"Rejected, mostly: {_in_words(reasons)}")
+        for asset in sorted(key.to_user_string() for key in context.selected_asset_keys):
+            provenance = {"raw_characters": str(raw), **made_of, "read": raw.rows, **counts, REASONS: reasons}
+            if asset != "rejected_characters" and counts[asset]:
                 [(share,)] = session.fetchall(f"SELECT avg({project.config.target}) FROM {asset}")  # noqa: S608
                 provenance[SHARE] = round(float(str(share)), 4)
-            written = tables.write_if_changed(session, asset, project.config.qualified(asset), provenance)
-            yield _character_result(context, asset, written, project, tables, unity_catalog)
-    _fail_if_all_rejected(raw_characters, written.commit, project, tables)
-
-
-def _fail_if_all_rejected(raw: TableVersion, commit: Commit, project: Project, tables: Tables) -> None:
-    """Fail with the most common reasons if every row was rejected."""
-    rejections = tables.latest(project.config.qualified("rejected_characters"))
-    if commit.provenance["train_set"] + commit.provenance["test_set"] > 0 or rejections is None:
-        return
-    if rejections.provenance["raw_content"] != raw.content:
-        return  # that table was not selected, and holds other rows
-    reasons = _in_words(rejections.provenance.get(REASONS, []))
-    raise dg.Failure(
-        f"All {raw.rows:,} rows of {raw} were rejected. Most common reasons: {reasons}. {rejections.table} has all "
-        "rows, each with its reason.",
-        allow_retries=False,
-    )
+            yield asset, tables.write_if_changed(session, asset, project.config.qualified(asset), provenance)
 
 
 def _in_words(reasons: Sequence[tuple[str, int]]) -> str:
     """The most common reasons for rejections, for a log or an error."""
     return "; ".join(f"{rows:,} rows: {escape_control(reason)}" for reason, rows in reasons[:SHOWN])
-
-
-def _character_result(
-    context: dg.AssetExecutionContext,
-    asset: str,
-    written: WriteResult,
-    project: Project,
-    tables: Tables,
-    unity_catalog: UnityCatalog,
-) -> dg.MaterializeResult[TableVersion]:
-    provenance, dataset = written.commit.provenance, project.config.dataset
-    metadata = report_table(context.log, asset, written, dataset, tables, unity_catalog)
-    counts = {name: provenance[name] for name in CLEANED_TABLES}
-    adds_up = dg.AssetCheckResult(
-        check_name=ROW_COUNT_CHECK,
-        asset_key="rejected_characters",
-        passed=provenance["read"] == sum(counts.values()),
-        metadata={"read": provenance["read"], **counts},
-    )
-    at_a_glance = share_metadata(provenance, dataset.target.labels[1])
-    if REASONS in provenance:
-        at_a_glance = {"reasons": markdown_table(["reason", "rows"], provenance[REASONS])}
-    return dg.MaterializeResult(
-        asset_key=asset,
-        value=written.commit.table,
-        data_version=dg.DataVersion(written.commit.table.data_version),
-        metadata={**at_a_glance, **metadata, "made_from": provenance["raw_characters"]},
-        check_results=[adds_up] if asset == "rejected_characters" else [],
-    )

@@ -47,8 +47,6 @@ def raw_numbers_are_readable(
 
 
 def _contract_check(split: Literal["train", "test"]) -> dg.AssetChecksDefinition:
-    """The check of a cleaned table: one query over all rows of the version, where the rows are."""
-
     @dg.asset_check(
         asset=f"{split}_set",
         name=CONTRACT,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from marvel_assets.defs.ingestion.assets import SOURCE_FINGERPRINT, raw_characters
 from marvel_assets.defs.resources import Project
@@ -11,22 +12,13 @@ from marvel_assets.defs.training.assets import basic_model
 from marvel_assets.defs.training.jobs import retrain
 from marvel_assets.sources.resource import SourceResource
 
-MINIMUM_INTERVAL_SECONDS = 30
 MAX_MATERIALIZATIONS_SEARCHED = 20
 """How many materialisations of basic_model are searched for the latest whose run also read the source."""
-
-UNFINISHED_STATUSES = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 @dg.sensor(
     job=retrain,
-    minimum_interval_seconds=MINIMUM_INTERVAL_SECONDS,
+    minimum_interval_seconds=30,
     description="Watches the source (MARVEL_SOURCE), and retrains once for each new content.",
 )
 def source_change_sensor(
@@ -59,7 +51,7 @@ def source_change_sensor(
 
 def retraining_in_progress(instance: dg.DagsterInstance) -> dg.DagsterRun | None:
     """The newest retraining that is queued or in progress."""
-    runs = instance.get_runs(dg.RunsFilter(job_name=retrain.name, statuses=UNFINISHED_STATUSES), limit=1)
+    runs = instance.get_runs(dg.RunsFilter(job_name=retrain.name, statuses=NOT_FINISHED_STATUSES), limit=1)
     return next(iter(runs), None)
 
 
@@ -72,12 +64,7 @@ def source_metadata_of_latest_model(instance: dg.DagsterInstance) -> Mapping[str
         made = instance.get_records_for_run(model.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
         for materialization in (record.event_log_entry.asset_materialization for record in made):
             if materialization and materialization.asset_key == raw_characters.key:
-                found = materialization.metadata if _succeeded(instance, model.run_id) else {}
-                return {name: value.value for name, value in found.items()}
+                _, group = instance.get_run_group(model.run_id) or (None, [])
+                has_succeeded = any(run.is_success for run in group)
+                return {name: found.value for name, found in materialization.metadata.items() if has_succeeded}
     return {}
-
-
-def _succeeded(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether a run, or another of its re-execution group, succeeded."""
-    group = instance.get_run_group(run_id)
-    return group is not None and any(run.is_success for run in group[1])

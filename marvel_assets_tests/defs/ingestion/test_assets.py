@@ -7,9 +7,7 @@ import pandas as pd
 import pytest
 
 from marvel_assets.datasets.marvel_kaggle.generator import generate
-from marvel_assets.definitions import defs
 from marvel_assets.defs.metadata import markdown_table
-from marvel_assets.defs.resources import profile_resources
 from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.graph import failure_of, metadata_of, run_graph, work_of
 
@@ -18,18 +16,12 @@ pytestmark = pytest.mark.integration
 TABLES = ("raw_characters", "train_set", "test_set", "rejected_characters")
 
 
-def ingest(home: ProjectPaths, source: Path, *assets: str) -> tuple[list[str], dict[str, object]]:
-    """What a run says that it did, and which version each table has after it."""
+def ingest(home: ProjectPaths, *parts: pd.DataFrame) -> tuple[list[str], dict[str, object]]:
+    """What a run says that it did with these rows, and which version each table has after it."""
     with dg.DagsterInstance.ephemeral() as instance:
-        result = dg.materialize(
-            list(defs.assets), selection=list(assets or TABLES), resources=profile_resources(home),
-            run_config={"ops": {"raw_characters": {"config": {"source": str(source)}}}}, instance=instance,
-            raise_on_error=False,
-        )  # fmt: skip
-        assert result.success, failure_of(result)
-        return work_of(result, instance), {
-            name: metadata_of(result, name)["delta_version"] for name in assets or TABLES
-        }
+        result = run_graph(home, save(home.root.parent, *parts), instance, select=",".join(TABLES))
+        versions = {name: metadata_of(result, name)["delta_version"] for name in TABLES}
+        return work_of(result, instance), versions
 
 
 def rows(number: int) -> pd.DataFrame:
@@ -65,25 +57,15 @@ def test_a_cell_is_shown_letter_by_letter_and_no_more_than_a_line_of_it():
     assert shown[3:] == [f"| {'a' * 60} |", "|  |"]
 
 
-@pytest.fixture
-def usable(home: ProjectPaths, tmp_path: Path) -> pd.DataFrame:
-    """Rows of which none is rejected."""
-    ingest(home, save(tmp_path, rows(300)))
-    rejected = pd.read_parquet(
-        next((home.warehouse / "marvel_dev/marvel_characters/rejected_characters").glob("*.parquet"))
-    )
-    made = rows(300)[~rows(300)["PageID"].isin(rejected["PageID"])].dropna(subset="PageID")
-    return made.assign(PageID="more-" + made["PageID"])
-
-
-def test_more_rows_of_which_none_more_is_rejected_are_cleaned_once(
-    home: ProjectPaths, tmp_path: Path, usable: pd.DataFrame
-):
+def test_more_rows_of_which_none_more_is_rejected_are_cleaned_once(home: ProjectPaths):
     # given
-    more = save(tmp_path, rows(300), usable)
+    ingest(home, rows(300))
+    [rejected] = (home.warehouse / "marvel_dev/marvel_characters/rejected_characters").glob("*.parquet")
+    usable = rows(300)[~rows(300)["PageID"].isin(pd.read_parquet(rejected)["PageID"])].dropna(subset="PageID")
+    more = usable.assign(PageID="more-" + usable["PageID"])
 
     # when
-    second, third, fourth = (ingest(home, more) for _ in range(3))
+    second, third, fourth = (ingest(home, rows(300), more) for _ in range(3))
 
     # then: the rejected rows are those of before, and the next runs know of what they were made again
     assert second[1] == {"raw_characters": 1, "train_set": 1, "test_set": 1, "rejected_characters": 0}
@@ -91,13 +73,12 @@ def test_more_rows_of_which_none_more_is_rejected_are_cleaned_once(
     assert third == fourth == ([], second[1])
 
 
-def test_a_file_saved_again_with_equal_rows_is_read_once(home: ProjectPaths, tmp_path: Path):
+def test_a_file_saved_again_with_equal_rows_is_read_once(home: ProjectPaths):
     # given
-    _, versions = ingest(home, save(tmp_path, rows(300)))
+    _, versions = ingest(home, rows(300))
 
     # when
-    shuffled = save(tmp_path, rows(300).sample(frac=1, random_state=1))
-    second, third = ingest(home, shuffled), ingest(home, shuffled)
+    second, third = (ingest(home, rows(300).sample(frac=1, random_state=1)) for _ in range(2))
 
     # then
     assert (len(second[0]), second[1]) == (1, versions)
