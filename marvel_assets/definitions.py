@@ -1,5 +1,7 @@
 """Dagster's definitions: all assets, checks, jobs, schedules and sensors, with the profile's resources."""
 
+from typing import Any
+
 import dagster as dg
 
 from marvel_assets import defs as stages
@@ -22,11 +24,9 @@ automation = dg.AutomationConditionSensorDefinition(
     description="Scores and reports drift when their inputs have changed; builds the wheel if there is none.",
 )
 
+assets: Any = dg.load_assets_from_package_module(stages, include_specs=True)
 defs = dg.Definitions(
-    assets=dg.map_asset_specs(
-        lambda spec: with_place(spec, resources["tables"]),
-        dg.load_assets_from_package_module(stages, include_specs=True),
-    ),
+    assets=dg.map_asset_specs(lambda spec: with_place(spec, resources["tables"]), assets),
     asset_checks=dg.load_asset_checks_from_package_module(stages),
     jobs=[retrain, score, promote, rollback, approve, trial, tune, verify_scoring_environment],
     # All are off by default; the README says how to turn them on.

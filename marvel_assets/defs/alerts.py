@@ -1,6 +1,7 @@
 """What a person is told of a run: the cause of a failure in a sentence, short log lines, a message to the webhook."""
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -51,16 +52,18 @@ def _chain(error: object) -> Iterator[object]:
         error = getattr(error, "cause", None) or getattr(error, "context", None)
 
 
-def post(address: str, message: dict[str, str]) -> None:
-    """Post a message as JSON.
+def post(text: str) -> None:
+    """Post a text to the webhook that MARVEL_WEBHOOK_URL names, if it names one.
 
     Raises:
         WebhookError: it was not accepted; the tick fails and shows it.
     """
     import requests
 
+    if not (address := os.environ.get(WEBHOOK)):
+        return
     try:
-        answer = requests.post(address, json=message, timeout=SECONDS, allow_redirects=False)
+        answer = requests.post(address, json={"text": text}, timeout=SECONDS, allow_redirects=False)
     except requests.RequestException as error:
         # Its text holds the address.
         raise WebhookError(f"The webhook of {WEBHOOK} can't be reached: {type(error).__name__}.") from None
@@ -89,7 +92,7 @@ def _is_worth_a_line(record: logging.LogRecord) -> bool:
     return not str(metadata.get("orig_message", "")).startswith("Dependencies for step")
 
 
-@dg.logger(description="Short lines for the command line; Dagster's pages have the full log.")
+@dg.logger(config_schema=None, description="Short lines for the command line; Dagster's pages have the full log.")
 def brief_console(_: dg.InitLoggerContext) -> logging.Logger:
     """Log without Dagster's events."""
     handler = logging.StreamHandler(sys.stdout)

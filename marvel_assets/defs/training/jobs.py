@@ -1,7 +1,6 @@
 """Jobs that train: the whole graph, a trial, and a search for better parameters; the last two move no alias."""
 
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -11,7 +10,7 @@ from marvel_assets.datasets.base import IDENTIFIER
 from marvel_assets.defs.inference.wheel import WheelBuilder
 from marvel_assets.defs.registration.challenger import Baselines, evaluate_challenger_cached
 from marvel_assets.defs.resources import Project
-from marvel_assets.defs.training.fitting import PARAMETERS, FitConfig, fit_once, log_once
+from marvel_assets.defs.training.fitting import PARAMETERS, FitConfig, data_set, fit_once, log_once
 from marvel_assets.evaluation.metrics import labelled
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.base import ModelVersion
@@ -79,10 +78,9 @@ def try_parameters(
     champion = baselines.champion.basic if baselines.champion else None
     tried = labelled(tracking.metrics_of(logged.model_id))
     served = labelled(_metrics_on_same_rows(champion, logged, tracking)) if champion else {}
-    lines = [f"{'':<18} {'trial':>8} {f'basic version {champion.version}' if champion and served else '':>18}"]
-    lines += [
-        f"{name:<18} {value:>8.4f} {f'{served[name]:.4f}' if served else '':>18}" for name, value in tried.items()
-    ]
+    rows = {"": ("trial", f"basic version {champion.version}" if champion and served else "")}
+    rows |= {name: (f"{value:.4f}", f"{served[name]:.4f}" if served else "") for name, value in tried.items()}
+    lines = [f"{name:<18} {ours:>8} {theirs:>18}" for name, (ours, theirs) in rows.items()]
     verdict = f"The gate would {'let it through' if result.passed else 'refuse it'}: {result.reason}"
     context.log.info("\n".join(["On the test rows:", *lines, verdict, f"In MLflow: {tracking.run_url(logged)}"]))
     context.add_output_metadata(
@@ -105,14 +103,11 @@ class TuneConfig(dg.Config):
 
     trials: int = Field(default=40, ge=1, description="Sets of parameters to try, including those of earlier runs.")
     minutes: float = Field(
-        default=30.0, gt=0, description="No new trial starts after so many minutes; run again to resume."
+        default=30.0, gt=0, description="No trial starts after so many minutes; run again to resume."
     )
     folds: int = Field(default=5, ge=2, description="Folds of the cross-validation.")
     holdout: float = Field(
-        default=0.2,
-        gt=0,
-        le=0.5,
-        description="Share of the rows held out before the search; the best parameters are compared with yours there.",
+        default=0.2, gt=0, le=0.5, description="Share of the rows held out to compare the best parameters with yours."
     )
     seed: int = Field(default=616, ge=0, lt=2**32, description="Of the folds and of the search.")
     sample: float = Field(default=1.0, gt=0, le=1, description="Share of the training rows, by a hash of their ids.")
@@ -121,25 +116,20 @@ class TuneConfig(dg.Config):
 
 @dg.op
 def tune_hyperparameters(
-    context: dg.OpExecutionContext,
-    config: TuneConfig,
-    project: Project,
-    tables: Tables,
-    tracking: MlflowTracking,
+    context: dg.OpExecutionContext, config: TuneConfig, project: Project, tables: Tables, tracking: MlflowTracking
 ) -> None:
     """Cross-validate parameters on the training rows, and print the best as a block for project.yml."""
     from marvel_assets.model.pipeline import default_threads
-    from marvel_assets.tracking.model_logging import DataSet
     from marvel_assets.tracking.study_logging import log_study
     from marvel_assets.training.cross_validation import TrainingRows
-    from marvel_assets.training.dataset import dataset_columns, to_frame
-    from marvel_assets.training.holdout import compare_on_holdout, split_holdout
-    from marvel_assets.training.search import SearchBudget, search, to_yaml
+    from marvel_assets.training.dataset import dataset_columns
+    from marvel_assets.training.search import SearchBudget, compare_on_holdout, search, split_holdout, to_yaml
 
     settings, home = project.config, ProjectPaths.from_environment()
     table = _newest(settings.qualified("train_set"), tables)
     read = tables.read(table, dataset_columns(settings.features, settings.target), config.sample)
-    training = TrainingRows(to_frame(read, settings.features, settings.target), read[IDENTIFIER].to_pandas())
+    rows = data_set(table, read, settings, tables)
+    training = TrainingRows(rows.rows, read[IDENTIFIER].to_pandas())
     del read
     budget = SearchBudget(config.trials, config.minutes, config.folds, config.seed, config.threads or default_threads())
     # A run with the same key continues where the last one ended; the number of trials is not part of the key.
@@ -156,10 +146,8 @@ def tune_hyperparameters(
         STUDY_CODE_VERSION,
         *(version(library) for library in (settings.model.library, "optuna", "scikit-learn")),
     )
-    context.log.info(
-        f"Study {cache_key[:12]} on {len(training.ids):,} rows of {table}: up to {budget.trials} trials in "
-        f"{budget.minutes:g} minutes"
-    )
+    limits = f"up to {budget.trials} trials in {budget.minutes:g} minutes"
+    context.log.info(f"Study {cache_key[:12]} on {len(training.ids):,} rows of {table}: {limits}")
     try:
         # One process at a time works on a study.
         with exclusive(home.locks, f"study-{cache_key}"):
@@ -169,34 +157,21 @@ def tune_hyperparameters(
     except ValueError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     proposal = to_yaml(result, comparison, f"{len(searched.ids):,} rows of {table}")
-    location = tables.location(table.name)
-    path = str(location) if isinstance(location, Path) else None
     name, page = f"{len(result.trials)} trials on {table}", "locations/marvel_assets/jobs/tune"
     with tracking.run(f"{settings.experiment_name_basic}-tuning", RunTags.collect(context.run_id), name, page):
-        log_study(
-            result,
-            comparison,
-            DataSet(table.name, path, table.version, table.content, training.rows, settings.target),
-            {"study": cache_key, "trials": len(result.trials), "folds": budget.splits, "seed": budget.seed},
-            proposal,
-        )
+        given = {"study": cache_key, "trials": len(result.trials), "folds": budget.splits, "seed": budget.seed}
+        log_study(result, comparison, rows, given, proposal)
     context.log.info(f"To use these parameters, paste this into {project.config_path}:\n{proposal}")
     context.add_output_metadata({"parameters": dg.MetadataValue.md(f"```yaml\n{proposal}```")})
 
 
 def _metrics_on_same_rows(champion: ModelVersion, logged: LoggedModelRef, tracking: MlflowTracking) -> dict[str, float]:
-    """The champion's metrics, if it was tested on the same rows as the logged model and is still in MLflow."""
-    from mlflow.exceptions import MlflowException
-
-    client = tracking.client()
-    rows = {metric.dataset_digest for metric in client.get_logged_model(logged.model_id).metrics or []}
-    try:
-        metrics = client.get_logged_model(champion.model_id).metrics or []
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return {}
-    return {metric.key: metric.value for metric in metrics if metric.dataset_digest in rows}
+    """The champion's metrics, if it was tested on the same rows as the logged model."""
+    theirs, ours = (
+        tracking.client().get_logged_model(model_id).metrics or [] for model_id in (champion.model_id, logged.model_id)
+    )
+    rows = {metric.dataset_digest for metric in ours}
+    return {metric.key: metric.value for metric in theirs if metric.dataset_digest in rows}
 
 
 def _newest(name: str, tables: Tables) -> TableVersion:

@@ -7,8 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from marvel_assets.defs.training.assets import basic_model
-from marvel_assets.defs.training.checks import SAME_ROWS
+from marvel_assets.defs.training.assets import SAME_ROWS, basic_model
 from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.graph import checks_of, inspect_alone, run_graph
 from marvel_assets_tests.homes import Templates
