@@ -32,7 +32,6 @@ IN_ONE_JVM = {
     f"marvel_assets_tests/{file}"
     for file in (
         "defs/inference/test_one_answer.py",
-        "defs/test_profiles.py",
         "spark/test_session.py",
         "storage/engines/test_spark.py",
         "storage/test_catalog_tables.py",
@@ -45,10 +44,10 @@ FEW_TREES = {"learning_rate": 0.1, "n_estimators": 20, "max_depth": 4}
 
 
 def pytest_configure() -> None:
-    """Have Ctrl+C end us where a shell started us in the background, which has it ignored.
+    """Let Ctrl+C end the tests also if a shell started them in the background, where it is ignored.
 
     Dagster handles SIGTERM as Ctrl+C: servers that are started after a run in this process would ignore it, too.
-    And have the hundred processes of the tests keep what they compile of this package: half a second each.
+    The tests' processes cache the bytecode of this package, which saves half a second in each.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -61,7 +60,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 class OneWorkerForSpark(LoadFileScheduling):
-    """A file at a time, but those with a session of their own to one worker: each other would start a JVM as well."""
+    """A file at a time, but all files with a local Spark session to one worker, which starts one JVM for them."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
@@ -177,9 +176,9 @@ def home(
 
 @pytest.fixture(scope="session")
 def first_run(tmp_path_factory: pytest.TempPathFactory, small_project: Path) -> ProjectPaths:
-    """The whole graph, materialised by `marvel run` into a fresh home. To be looked at only.
+    """The whole graph, materialised by `marvel run` into a fresh home. Read only.
 
-    Beside it are what the command printed, and the folder that it had for temporary files.
+    Beside it are what the command printed, and its folder for temporary files.
     """
 
     def make(folder: Path) -> None:
@@ -214,7 +213,7 @@ def given_runs(home: ProjectPaths, templates: Templates) -> Callable[..., Projec
 def marvel_here(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., CompletedProcess[str]]:
-    """Gives the project's command in this process, for the seconds that imports take in another."""
+    """Runs the project's command in this process, which saves the imports of another one."""
 
     def give(*arguments: str, **settings: str) -> CompletedProcess[str]:
         capfd.readouterr()

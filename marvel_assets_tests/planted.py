@@ -1,4 +1,4 @@
-"""Characters whose training labels are spoilt on purpose: the more, the worse the model that is fitted on them."""
+"""Characters with wrong training labels: the more, the worse the model that is fitted on them."""
 
 import hashlib
 from pathlib import Path
@@ -16,14 +16,13 @@ SEED = 7
 def spoilt_characters(folder: Path, share: float, rows: int = ROWS) -> Path:
     """A CSV file of generated characters, of whose training rows this share has the other label.
 
-    The test rows are the same for every share, so that models are judged alike.
+    The test rows are the same for every share, so that models can be compared.
     """
     characters = generate(rows, SEED)
     digests = characters["PageID"].map(lambda name: hashlib.md5(str(name).encode()).hexdigest())
     drawn = np.random.default_rng(SEED).random(len(characters)) < share
-    turned = (digests >= TEST_HASH_BOUND) & drawn & characters["Alive"].isin(["Alive", "Dead"])
-    other: pd.Series = characters["Alive"].map({"Alive": "Dead", "Dead": "Alive"})
-    characters["Alive"] = characters["Alive"].mask(turned, other)
+    flipped: pd.Series = characters["Alive"].replace({"Alive": "Dead", "Dead": "Alive"})
+    characters["Alive"] = characters["Alive"].mask((digests >= TEST_HASH_BOUND) & drawn, flipped)
     file = folder / f"spoilt_{share:g}.csv"
     characters.to_csv(file, index=False)
     return file

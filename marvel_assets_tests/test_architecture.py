@@ -10,7 +10,7 @@ from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets_tests.kaggle import CHARACTER_COLUMNS, SOURCE_COLUMNS
 
 PACKAGE = PROJECT_ROOT / "marvel_assets"
-FLOORS = (
+LAYERS = (
     "cli",
     "definitions",
     "defs",
@@ -27,7 +27,7 @@ FLOORS = (
     "paths",
     "utils",
 )
-"""A module imports from its own floor and those after it, never from one before."""
+"""A module imports from its own layer and those below it."""
 
 MAX_LINES = 300
 MAX_FILES = 12
@@ -54,13 +54,10 @@ def imports_of(module: str) -> set[str]:
     return (named & FILES.keys()) - {module, "marvel_assets"}
 
 
-def floor_of(module: str) -> int:
-    return FLOORS.index(module.split(".")[1])
-
-
 @pytest.mark.parametrize("module", [name for name in FILES if name != "marvel_assets"])
 def test_a_module_imports_downwards_and_no_module_that_imports_it(module: str):
-    upwards = [other for other in imports_of(module) if floor_of(other) < floor_of(module)]
+    layer_of = {name: LAYERS.index(name.split(".")[1]) for name in (module, *imports_of(module))}
+    upwards = [other for other in imports_of(module) if layer_of[other] < layer_of[module]]
     mutual = [other for other in imports_of(module) if module in imports_of(other)]
     assert (upwards, mutual) == ([], [])
 
@@ -76,7 +73,7 @@ def test_only_data_sets_name_columns():
     assert named == set()
 
 
-def test_files_fit_a_few_screens_and_folders_one():
+def test_files_and_folders_are_small():
     too_long = [module for module, file in FILES.items() if len(file.read_text().splitlines()) > MAX_LINES]
     folders = {file.parent for file in FILES.values()}
     too_full = [folder.name for folder in folders if len(list(folder.glob("*.py"))) > MAX_FILES]
