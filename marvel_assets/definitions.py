@@ -6,12 +6,12 @@ import dagster as dg
 
 from marvel_assets import defs as stages
 from marvel_assets.defs.alerts import brief_console
-from marvel_assets.defs.inference.jobs import score, verify_scoring_environment
+from marvel_assets.defs.inference.assets import verify_scoring_environment
+from marvel_assets.defs.inference.predictions import score
 from marvel_assets.defs.ingestion.sensors import source_change_sensor
 from marvel_assets.defs.metadata import with_place
 from marvel_assets.defs.monitoring.sensors import drift_sensor, run_failure_alert
-from marvel_assets.defs.registration.jobs import approve, promote, rollback
-from marvel_assets.defs.registration.sensors import alias_reconciliation_sensor
+from marvel_assets.defs.registration.aliases import alias_reconciliation_sensor, approve, promote, rollback
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.defs.run_monitoring import monitored_in_process_executor
 from marvel_assets.defs.training.jobs import retrain, trial, tune, weekly_retraining

@@ -60,7 +60,7 @@ class JobCommand(NamedTuple):
     purpose: str
 
 
-TRAINING, REGISTRATION = "marvel_assets.defs.training.jobs", "marvel_assets.defs.registration.jobs"
+TRAINING, REGISTRATION = "marvel_assets.defs.training.jobs", "marvel_assets.defs.registration.aliases"
 JOBS = {
     "trial": JobCommand(
         "try_parameters",

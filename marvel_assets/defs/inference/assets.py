@@ -1,7 +1,13 @@
 """From a registered basic version to a custom model that any worker can load."""
 
+import json
+import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -10,20 +16,14 @@ from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS
 from marvel_assets.defs.registration.assets import GROUP, JUDGED_AGAINST, READABLE_TAGS, register, version_result
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
-from marvel_assets.registry.base import ModelVersion
-from marvel_assets.registry.model_pairs import (
-    ALIAS,
-    BASIC_MODEL_ID,
-    CUSTOM_MODEL,
-    ROLLBACK_REASON,
-    ModelPair,
-    StalePairError,
-)
+from marvel_assets.registry.model_pairs import ALIAS, BASIC_MODEL_ID, CUSTOM_MODEL, ROLLBACK_REASON, ModelPair
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, WheelRef
+from marvel_assets.tracking.artifacts import answers_of
 from marvel_assets.tracking.mlflow_resource import INSPECTED_IN, INSPECTION, PASSED, MlflowTracking
 from marvel_assets.tracking.run_tags import RunTags
 from marvel_assets.utils.code_versions import code_version, make_cache_key
+from marvel_assets.utils.uv_settings import uv_settings
 
 WRAP_CODE_VERSION = code_version("marvel_assets.model.serving_script", "marvel_assets.tracking.wrapper_logging")
 
@@ -42,15 +42,8 @@ def inference_wheel(context: dg.AssetExecutionContext, wheel_builder: WheelBuild
     wheel = wheel_builder.wheel()
     file = wheel_builder.file_of(wheel)
     context.log.info(f"Wheel {file.name}")
-    return dg.MaterializeResult(
-        value=wheel,
-        data_version=dg.DataVersion(wheel.data_version),
-        metadata={
-            "dagster/uri": dg.MetadataValue.path(file),
-            "sha256": wheel.sha256,
-            "size_bytes": file.stat().st_size,
-        },
-    )
+    metadata = {"dagster/uri": dg.MetadataValue.path(file), "sha256": wheel.sha256, "size_bytes": file.stat().st_size}
+    return dg.MaterializeResult(value=wheel, data_version=dg.DataVersion(wheel.data_version), metadata=metadata)
 
 
 @dg.asset(
@@ -62,11 +55,7 @@ def inference_wheel(context: dg.AssetExecutionContext, wheel_builder: WheelBuild
     io_manager_key="references",
     pool=POOL,
     check_specs=[
-        dg.AssetCheckSpec(
-            UNWRAPPED,
-            asset="custom_model_version",
-            description="unwrap_python_model().predict(context=None, …) and pyfunc.predict(…) agree.",
-        )
+        dg.AssetCheckSpec(UNWRAPPED, asset="custom_model_version", description="As pyfunc, and unwrapped by MLflow.")
     ],
 )
 def custom_model_version(
@@ -81,33 +70,52 @@ def custom_model_version(
 ) -> Iterator[dg.MaterializeResult[ModelVersionRef] | dg.AssetCheckResult]:
     """The basic version wrapped in MarvelModelWrapper, which answers with labels; the pair gets `latest-model`."""
     retraining_lock.acquire(context)
-    experiment, dataset = project.config.experiment_name_custom, project.config.dataset
-    cache_key = make_cache_key(basic_model_version.model_id, inference_wheel.content, dataset.target, WRAP_CODE_VERSION)
+    reference, config, page = basic_model_version, project.config, "assets/custom_model_version"
+    name, experiment, dataset = config.qualified(CUSTOM_MODEL), config.experiment_name_custom, config.dataset
+    cache_key = make_cache_key(reference.model_id, inference_wheel.content, dataset.target, WRAP_CODE_VERSION)
     with tracking.lock(cache_key):
-        logged = tracking.find_model(experiment, cache_key)
+        logged = tracking.find_model(experiment, cache_key, name)
         is_new = logged is None
         if logged is None:
-            context.log.info(f"Wrapping {basic_model_version.name} version {basic_model_version.version}")
-            wheel = wheel_builder.file_of(inference_wheel)
-            logged = _wrap(context, basic_model_version, wheel, project, tracking, cache_key)
+            from marvel_assets.model.safe_loading import load_trusted
+            from marvel_assets.tracking.wrapper_logging import CUSTOM_MODEL_NAME, log_custom_model
 
-    verdict = _inspected(context, logged, tracking)
+            context.log.info(f"Wrapping {reference.name} version {reference.version}")
+            run_tags, wheel = RunTags.collect(context.run.run_id), wheel_builder.file_of(inference_wheel)
+            tags = {
+                **run_tags.as_tags(context.run.run_id),
+                **tracking.description(page),
+                "basic_model": f"{reference.name}/{reference.version}",
+                "wheel": wheel.name,
+            }
+            with (
+                tracking.files_of(reference.model_id) as files,
+                tracking.run(experiment, run_tags, f"wraps basic version {reference.version}", page) as run,
+            ):
+                load_trusted(files)  # fails before a model is wrapped that can't be served
+                run_id = run.info.run_id
+                model_id = log_custom_model(reference.model_id, files, wheel, run_id=run_id, dataset=dataset, tags=tags)
+                logged = LoggedModelRef(CUSTOM_MODEL_NAME, model_id, run_id, experiment)
+                tracking.mark_complete(logged, cache_key)
+
+    verdict = _inspect(context, logged, tracking)
     yield verdict
     if not verdict.passed:
         raise dg.Failure(
-            f"{logged.model_id} is not registered: {UNWRAPPED} failed; see the checks of custom_model_version.",
-            allow_retries=False,
+            f"{logged.model_id} is not registered: {UNWRAPPED} failed; see the checks of custom_model_version."
         )
-    basic = _basic_version(basic_model_version, unity_catalog)
+    basic = unity_catalog.registry().get_version(reference.name, reference.version)
+    if basic is None:
+        gone = f"{reference.name} version {reference.version}"
+        raise dg.Failure(f"{gone} is no longer in the catalog; materialise basic_model_version.")
     card = f"Wraps {basic.name} version {basic.version}; answers with labels.\n\n{basic.description}"
     wraps = {BASIC_MODEL_ID: basic.model_id} | {tag: basic.tags[tag] for tag in READABLE_TAGS if tag in basic.tags}
-    custom = register(context, logged, project.config.qualified(CUSTOM_MODEL), tracking, unity_catalog, wraps, card)
-    tracking.tag_registered_version(logged, custom.version)
+    custom = register(context, logged, name, tracking, unity_catalog, wraps, card)
     released = _release(context, ModelPair(basic, custom), project, unity_catalog)
-    yield version_result(context, logged, custom, tracking, is_new=is_new, metadata={"alias": released})
+    yield version_result(context, custom, tracking, is_new=is_new, metadata={"alias": released})
 
 
-def _inspected(
+def _inspect(
     context: dg.AssetExecutionContext, logged: LoggedModelRef, tracking: MlflowTracking
 ) -> dg.AssetCheckResult:
     """The check of a custom model: each run verifies its files, and predicts with them until it passed once."""
@@ -115,19 +123,11 @@ def _inspected(
     with tracking.files_of(logged.model_id) as files:
         if tags.get(INSPECTION) == PASSED:
             return dg.AssetCheckResult(check_name=UNWRAPPED, passed=True, metadata={INSPECTED_IN: tags[INSPECTED_IN]})
-        verdict = _answers_the_same(files)
-    if verdict.passed:
+        wrapped, unwrapped = answers_of(files)
+    if wrapped == unwrapped:
         tracking.tag_model(logged, {INSPECTION: PASSED, INSPECTED_IN: context.run.run_id})
-    return verdict
-
-
-def _basic_version(reference: ModelVersionRef, unity_catalog: UnityCatalog) -> ModelVersion:
-    if version := unity_catalog.registry().get_version(reference.name, reference.version):
-        return version
-    raise dg.Failure(
-        f"{reference.name} version {reference.version} is no longer in the catalog; materialise basic_model_version.",
-        allow_retries=False,
-    )
+    answers = {"pyfunc": dg.MetadataValue.json(wrapped), "unwrapped": dg.MetadataValue.json(unwrapped)}
+    return dg.AssetCheckResult(check_name=UNWRAPPED, passed=wrapped == unwrapped, metadata=answers)
 
 
 def _release(context: dg.AssetExecutionContext, pair: ModelPair, project: Project, unity_catalog: UnityCatalog) -> str:
@@ -140,53 +140,71 @@ def _release(context: dg.AssetExecutionContext, pair: ModelPair, project: Projec
     if project.config.gate.approval == "manual" and not is_served:
         context.log.info(f"{pair} wait for approval: marvel approve --set basic_version={pair.basic.version}")
         return f"waits for approval to be {ALIAS}"
-    try:
-        is_new = pairs.set_aliases(pair, pair.basic.tags.get(JUDGED_AGAINST, ""))
-    except StalePairError as error:
-        raise dg.Failure(str(error)) from error
+    is_new = pairs.set_aliases(pair, pair.basic.tags.get(JUDGED_AGAINST, ""))
     context.log.info(f"{ALIAS}: {pair} ({'new' if is_new else 'unchanged'})")
     return ALIAS
 
 
-def _wrap(
-    context: dg.AssetExecutionContext,
-    basic: ModelVersionRef,
-    wheel: Path,
-    project: Project,
-    tracking: MlflowTracking,
-    cache_key: str,
-) -> LoggedModelRef:
-    from marvel_assets.model.safe_loading import load_trusted
-    from marvel_assets.tracking.wrapper_logging import CUSTOM_MODEL_NAME, log_custom_model
-
-    experiment, tags = project.config.experiment_name_custom, RunTags.collect(context.run.run_id)
-    page = "assets/custom_model_version"
-    with (
-        tracking.files_of(basic.model_id) as files,
-        tracking.run(experiment, tags, f"wraps basic version {basic.version}", page) as run,
-    ):
-        load_trusted(files)  # fails before a model is wrapped that can't be served
-        model_id = log_custom_model(
-            basic.model_id,
-            files,
-            wheel,
-            run_id=run.info.run_id,
-            dataset=project.config.dataset,
-            tags={
-                **tags.as_tags(context.run.run_id),
-                **tracking.description(page),
-                "basic_model": f"{basic.name}/{basic.version}",
-                "wheel": wheel.name,
-            },
+@dg.op
+def verify_environment(context: dg.OpExecutionContext, project: Project, unity_catalog: UnityCatalog) -> None:
+    """Install the custom model's requirements into a new environment, and compare its predictions there and here."""
+    name = project.config.qualified(CUSTOM_MODEL)
+    version = unity_catalog.registry().get_version_by_alias(name, ALIAS)
+    if version is None:
+        raise dg.Failure(f"{name} has no version under {ALIAS}; materialise custom_model_version first.")
+    uri = f"models:/{name}/{version.version}"
+    context.log.info(f"Creating an environment with the requirements of {uri}")
+    with unity_catalog.files_of(version) as files:
+        there, (here, _) = predict_in_own_environment(files), answers_of(files)
+    if there != here:
+        raise dg.Failure(
+            f"{uri} answers {there} in an environment with its own requirements, and {here} in this one; compare the "
+            "versions in its requirements.txt with those installed here."
         )
-        return tracking.mark_complete(
-            LoggedModelRef(CUSTOM_MODEL_NAME, model_id, run.info.run_id, experiment), cache_key
+    context.log.info(f"{uri} answers {there} there, and the same here")
+    context.add_output_metadata({"model": uri, "answer": dg.MetadataValue.json(there)})
+
+
+def predict_in_own_environment(files: Path) -> Any:  # noqa: ANN401 - the model's answer
+    """A model's answer for its input example, in a new environment that has only its own requirements.
+
+    The command runs in an empty folder and without PYTHONPATH, so that neither this project nor its installed packages
+    can be imported.
+
+    Raises:
+        dagster.Failure: the requirements can't be installed, or the model does not predict there.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Path(folder, "answer.json")
+        command = [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "models",
+            "predict",
+            "--env-manager",
+            "uv",
+            "--model-uri",
+            str(files),
+        ]
+        command += ["--input-path", str(files / "serving_input_example.json"), "--output-path", str(answer)]
+        # uv creates environments only from a base Python, which need not be on the PATH.
+        path = [str(Path(sys.executable).parent), str(Path(sys.base_prefix, "bin")), os.environ.get("PATH", "")]
+        settings = uv_settings(Path(sys.executable), Path(folder, "uv"))
+        environment = {**os.environ, **settings, "PATH": os.pathsep.join(path)}
+        environment.pop("PYTHONPATH", None)
+        done = subprocess.run(  # noqa: S603
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=600
         )
+        if done.returncode != 0:
+            printed = (done.stdout + done.stderr)[-4000:]
+            raise dg.Failure(
+                f"The model can't be installed from its own requirements, or does not predict there:\n{printed}"
+            )
+        return json.loads(answer.read_text(encoding="utf-8"))["predictions"]
 
 
-def _answers_the_same(files: Path) -> dg.AssetCheckResult:
-    from marvel_assets.tracking.artifacts import answers_of
-
-    wrapped, unwrapped = answers_of(files)
-    answers = {"pyfunc": dg.MetadataValue.json(wrapped), "unwrapped": dg.MetadataValue.json(unwrapped)}
-    return dg.AssetCheckResult(check_name=UNWRAPPED, passed=wrapped == unwrapped, metadata=answers)
+@dg.job(description="Predict with the custom model in a clean environment made from its own requirements.")
+def verify_scoring_environment() -> None:
+    """Run it on demand: creating the environment takes a minute."""
+    verify_environment()

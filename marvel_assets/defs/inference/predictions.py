@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from marvel_assets.datasets import descriptions
 from marvel_assets.datasets.base import Dataset
@@ -20,14 +21,7 @@ from marvel_assets.datasets.scoring import (
 )
 from marvel_assets.datasets.statements import cleaning_sql, text
 from marvel_assets.defs.inference.assets import custom_model_version
-from marvel_assets.defs.metadata import (
-    FRESHNESS_POLICY,
-    OWNERS,
-    SHARE,
-    column_schema,
-    report_table,
-    share_metadata,
-)
+from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS, SHARE, column_schema, report_table, share_metadata
 from marvel_assets.defs.resources import Project, configured_dataset
 from marvel_assets.registry.base import ModelVersion
 from marvel_assets.registry.model_pairs import ALIAS
@@ -35,6 +29,7 @@ from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.commits import Commit
 from marvel_assets.storage.engines.base import ChangesNotKeptError, Engine, EngineSession
 from marvel_assets.storage.references import TableVersion
+from marvel_assets.storage.table_scan import TableNotFoundError
 from marvel_assets.storage.tables import Tables, WriteResult
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
@@ -55,11 +50,7 @@ COLUMN_SCHEMA = column_schema(descriptions.table_columns(DATASET, PREDICTIONS), 
     deps=[custom_model_version],
     automation_condition=dg.AutomationCondition.eager(),
     metadata={"dagster/column_schema": COLUMN_SCHEMA},
-    check_specs=[
-        dg.AssetCheckSpec(
-            BOTH_ANSWERS, asset=PREDICTIONS, description="The model does not give all rows the same answer."
-        )
-    ],
+    check_specs=[dg.AssetCheckSpec(BOTH_ANSWERS, asset=PREDICTIONS, description="Not every row gets the same answer.")],
 )
 def survival_predictions(
     context: dg.AssetExecutionContext,
@@ -71,26 +62,22 @@ def survival_predictions(
     unity_catalog: UnityCatalog,
 ) -> Iterator[dg.MaterializeResult[TableVersion]]:
     """Batch predictions from the custom model at alias `latest-model`. Only new or changed characters are re-scored."""
-    name = project.config.qualified(PREDICTIONS)
-    commit, metadata = predict_table(
+    name, label = project.config.qualified(PREDICTIONS), project.config.dataset.target.labels[1]
+    commit, metadata = _predict_table(
         context.log, raw_characters, name, project, engine, tables, tracking, unity_catalog
     )
-    share, label = commit.provenance.get(SHARE), project.config.dataset.target.labels[1]
+    share = commit.provenance.get(SHARE)
     check = dg.AssetCheckResult(
         check_name=BOTH_ANSWERS,
         passed=share is not None and 0 < share < 1,
         severity=dg.AssetCheckSeverity.WARN,
         description="No row could be scored." if share is None else f"{share:.2%} of the predictions are {label!r}.",
     )
-    yield dg.MaterializeResult(
-        value=commit.table,
-        data_version=dg.DataVersion(commit.table.data_version),
-        metadata=metadata,
-        check_results=[check],
-    )
+    version = dg.DataVersion(commit.table.data_version)
+    yield dg.MaterializeResult(value=commit.table, data_version=version, metadata=metadata, check_results=[check])
 
 
-def predict_table(
+def _predict_table(
     log: dg.DagsterLogManager,
     table: TableVersion,
     name: str,
@@ -100,30 +87,10 @@ def predict_table(
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
 ) -> tuple[Commit, dict[str, dg.MetadataValue]]:
-    """Bring the predictions for a table up to date.
-
-    Args:
-        log: of the run.
-        table: characters as delivered.
-        name: ``catalog.schema.table`` of the predictions.
-        project: names the model.
-        engine: computes the predictions.
-        tables: both tables.
-        tracking: links to the model's pages.
-        unity_catalog: the served model and its files.
-
-    Returns:
-        The commit of the predictions, whose provenance has the share of the second label unless there are none; and
-        the metadata for the asset's page.
-
-    Raises:
-        dagster.Failure: no model is served, or a column of raw_characters is missing or not text.
-    """
+    """Bring the predictions for a table of characters as delivered up to date; returns their commit and metadata."""
     pair = unity_catalog.pairs(project.config).current()
     if pair is None:
-        raise dg.Failure(
-            f"No model has the alias {ALIAS} yet; materialise custom_model_version first.", allow_retries=False
-        )
+        raise dg.Failure(f"No model has the alias {ALIAS} yet; materialise custom_model_version first.")
     latest, dataset, custom = tables.latest(name), project.config.dataset, pair.custom
     inputs = {
         "scored_table": table.name,
@@ -161,11 +128,7 @@ def _create_predictions(
     custom: ModelVersion,
     model_folder: Path,
 ) -> dict[str, Any]:
-    """Create the relation ``predictions``: those of ``previous`` that still hold, and the others scored.
-
-    Returns:
-        The counts for the provenance, and the share of the second label unless there are no predictions.
-    """
+    """Create the relation ``predictions``: what still holds of ``previous``, and the rest scored; return the counts."""
     location = tables.location(table.name)
     session.read_table(location, table.version, "delivered")
     types = {str(row[0]): str(row[1]) for row in session.fetchall("DESCRIBE delivered")}
@@ -173,14 +136,12 @@ def _create_predictions(
     if missing := missing_columns(dataset, columns):
         raise dg.Failure(
             f"{table}: column {', '.join(missing)} is missing; a table to be scored has the columns of raw_characters, "
-            f"of which {dataset.target.source} may be left out.",
-            allow_retries=False,
+            f"of which {dataset.target.source} may be left out."
         )
     if other := columns_of_other_types(dataset, types):
         raise dg.Failure(
             f"{table}: column {', '.join(other)}, expected text; a table to be scored holds every cell as it was "
-            "delivered, as raw_characters does. Cast the column to a string.",
-            allow_retries=False,
+            "delivered, as raw_characters does. Cast the column to a string."
         )
     touched = None
     if previous is not None:
@@ -205,3 +166,41 @@ def _create_predictions(
     if share is not None:
         counts[SHARE] = round(float(str(share)), 4)
     return counts
+
+
+class ScoreConfig(dg.Config):
+    """Configuration of the op ``score_table``."""
+
+    table: str = Field(
+        description=(
+            "catalog.schema.table of characters as delivered, with the column names of raw_characters; Alive may be "
+            "absent. The predictions are written to <table>_predictions beside it."
+        )
+    )
+
+
+@dg.op
+def score_table(
+    context: dg.OpExecutionContext,
+    config: ScoreConfig,
+    project: Project,
+    engine: dg.ResourceParam[Engine],
+    tables: Tables,
+    tracking: MlflowTracking,
+    unity_catalog: UnityCatalog,
+) -> None:
+    """Bring the predictions for one table up to date, as survival_predictions does for raw_characters."""
+    latest = tables.latest(config.table)
+    if latest is None:
+        raise TableNotFoundError(
+            f"{config.table}: there is no such table at {tables.location(config.table)}; expected catalog.schema.table."
+        )
+    name = f"{config.table}_predictions"
+    _, metadata = _predict_table(context.log, latest.table, name, project, engine, tables, tracking, unity_catalog)
+    context.log_event(dg.AssetMaterialization(name.split("."), metadata=metadata))
+
+
+@dg.job(description="Score a table with the served model, into <table>_predictions beside it.")
+def score() -> None:
+    """The predictions for raw_characters are an asset, survival_predictions."""
+    score_table()

@@ -1,12 +1,11 @@
 """The drift report: the characters that are scored now, compared with the model's test rows."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
 from marvel_assets.datasets.base import IDENTIFIER
-from marvel_assets.defs.dataset_inputs import find_dataset_input
 from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS, picture
 from marvel_assets.defs.resources import Project
 from marvel_assets.registry.resource import UnityCatalog
@@ -16,17 +15,9 @@ from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.utils.code_versions import code_version, make_cache_key
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from sklearn.pipeline import Pipeline
-
-DRIFTED, WINDOW, MODEL = "drifted", "window", "model_version"
-"""Metadata of a report, read by the sensor."""
-
 NOT_DRIFTED = "has_not_drifted"
-
-CACHE_KEY = "cache_key"
-"""Metadata of a report, read by the next one: a hash of everything that decides it."""
+DRIFTED, WINDOW, MODEL, CACHE_KEY = "drifted", "window", "model_version", "cache_key"
+"""Metadata of a report: the sensor reads the first three, the next report the hash of everything that decides it."""
 
 MAX_ROWS = 200_000
 """Approximate maximum of compared rows, of a window and of the reference: larger ones are sampled."""
@@ -42,11 +33,7 @@ DRIFT_CODE_VERSION = code_version("marvel_assets.evaluation.drift", "marvel_asse
     code_version=DRIFT_CODE_VERSION,
     automation_condition=dg.AutomationCondition.eager(),
     check_specs=[
-        dg.AssetCheckSpec(
-            NOT_DRIFTED,
-            asset="drift_report",
-            description="The latest window of scored rows resembles the model's test rows.",
-        )
+        dg.AssetCheckSpec(NOT_DRIFTED, asset="drift_report", description="What was scored resembles the test rows.")
     ],
 )
 def drift_report(
@@ -58,15 +45,18 @@ def drift_report(
     unity_catalog: UnityCatalog,
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # with a check, Dagster takes no other annotation
     """Compares the most recently scored characters with the test rows of the model that scored them."""
-    from marvel_assets.defs.registration.challenger import load_pipeline
+    from marvel_assets.defs.registration.challenger import load_pipeline, read_test_rows
     from marvel_assets.evaluation.drift import PREDICTION, drift_plot, drift_table, shifts
     from marvel_assets.evaluation.plots import to_png
+    from marvel_assets.model.batching import predict_unique_rows
 
-    thresholds = project.config.drift
+    thresholds, labels = project.config.drift, project.config.dataset.target.labels
     cache_key = make_cache_key(
         survival_predictions, survival_predictions.content, thresholds.model_dump_json(), DRIFT_CODE_VERSION
     )
-    if (before := _reported(context)).get(CACHE_KEY) == dg.MetadataValue.text(cache_key):
+    event = context.instance.get_latest_materialization_event(drift_report.key)
+    before = event.asset_materialization.metadata if event and event.asset_materialization else {}
+    if before.get(CACHE_KEY) == dg.MetadataValue.text(cache_key):
         context.log.info(f"{survival_predictions}: as reported before")
         return _result(before)
     recorded = tables.commit_of(survival_predictions).provenance
@@ -74,38 +64,29 @@ def drift_report(
     basic = unity_catalog.pairs(project.config).for_custom_version(number).basic
     pipeline = load_pipeline(unity_catalog.files_of(basic))
     features = list(pipeline.feature_names_in_)
-    window = tables.read(
-        survival_predictions,
-        [IDENTIFIER, *features, PREDICTION],
-        _share_of(recorded["scored"]),
-        f"source_version = {int(recorded['scored_version'])}",
-    ).to_pandas()
-    facts: dict[str, int | str] = {
-        WINDOW: survival_predictions.version,
-        MODEL: number,
-        "rows": len(window),
-        "scored": str(survival_predictions),
-    }
+    share, condition = min(1.0, MAX_ROWS / max(recorded["scored"], 1)), f"source_version = {recorded['scored_version']}"
+    window = tables.read(survival_predictions, [IDENTIFIER, *features, PREDICTION], share, condition).to_pandas()
+    report: dict[str, Any] = {WINDOW: survival_predictions.version, MODEL: number, "rows": len(window)}
+    report |= {"scored": str(survival_predictions), CACHE_KEY: cache_key}
     if len(window) < thresholds.min_window_rows:
         reason = f"{len(window):,} rows are too few to compare; {thresholds.min_window_rows:,} are needed."
         context.log.info(reason)
-        return _result({**facts, CACHE_KEY: cache_key, "reason": reason})
+        return _result({**report, "reason": reason})
     try:
-        reference = _reference(project, tables, tracking, basic.run_id, pipeline)
+        reference = read_test_rows(basic.run_id, features, project, tables, tracking, MAX_ROWS)
     except TableNotFoundError as error:
-        reason = f"nothing to compare with: {error}"
-        context.log.warning(reason)
-        return _result(
-            {**facts, "reason": reason}, is_measurable=False
-        )  # no cache key: the rows may be back in the next run
+        context.log.warning(reason := f"nothing to compare with: {error}")
+        del report[CACHE_KEY]  # the rows may be back in the next run
+        return _result({**report, "reason": reason}, is_measurable=False)
+    answers = predict_unique_rows(pipeline, reference[features], pipeline[-1].predict)
+    reference[PREDICTION] = [labels[int(answer)] for answer in answers]
     found = shifts(reference, window, [*features, PREDICTION], thresholds)
     moved = [shift.column for shift in found if shift.drifted]
     reason = f"{', '.join(moved)} drifted" if moved else "nothing has drifted"
     context.log.info(f"{survival_predictions}: {reason}")
     return _result(
         {
-            **facts,
-            CACHE_KEY: cache_key,
+            **report,
             DRIFTED: bool(moved),
             "reason": reason,
             "largest_psi": found[0].psi,
@@ -125,30 +106,3 @@ def _result(metadata: Mapping[str, Any], *, is_measurable: bool = True) -> dg.Ma
         description=str(values["reason"]),
     )
     return dg.MaterializeResult(metadata=metadata, check_results=[check])
-
-
-def _share_of(rows: int) -> float:
-    return min(1.0, MAX_ROWS / max(rows, 1))
-
-
-def _reported(context: dg.AssetExecutionContext) -> Mapping[str, dg.MetadataValue[Any]]:
-    """The metadata of the last report."""
-    event = context.instance.get_latest_materialization_event(drift_report.key)
-    materialization = event.asset_materialization if event else None
-    return materialization.metadata if materialization else {}
-
-
-def _reference(
-    project: Project, tables: Tables, tracking: MlflowTracking, run_id: str, pipeline: "Pipeline"
-) -> "pd.DataFrame":
-    """The model's test rows with its predictions for them."""
-    from marvel_assets.evaluation.drift import PREDICTION
-    from marvel_assets.model.batching import predict_unique_rows
-    from marvel_assets.training.dataset import dataset_columns, to_frame
-
-    source = find_dataset_input(run_id, "testing", project, tables, tracking)
-    features, target = list(pipeline.feature_names_in_), project.config.target
-    share = _share_of(tables.count_at(*source))
-    rows = to_frame(tables.read_at(*source, dataset_columns(features, target), share), features, target)
-    answers = predict_unique_rows(pipeline, rows[features], pipeline[-1].predict)
-    return rows.assign(**{PREDICTION: [project.config.dataset.target.labels[int(answer)] for answer in answers]})

@@ -8,13 +8,12 @@ from pydantic import Field
 
 from marvel_assets.datasets.base import IDENTIFIER
 from marvel_assets.defs.inference.wheel import WheelBuilder
-from marvel_assets.defs.registration.challenger import Baselines, evaluate_challenger_cached
+from marvel_assets.defs.registration.challenger import judge
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.training.fitting import PARAMETERS, FitConfig, data_set, fit_once, log_once
 from marvel_assets.evaluation.metrics import labelled
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.base import ModelVersion
-from marvel_assets.registry.model_pairs import BASIC_MODEL
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.pipeline_cache import PipelineCache
 from marvel_assets.storage.references import LoggedModelRef, TableVersion
@@ -71,11 +70,8 @@ def try_parameters(
     fitted, _ = fit_once(context, FitConfig(), train_set, settings, tables, pipeline_cache)
     wheel = wheel_builder.file_of(wheel_builder.wheel())
     logged, _ = log_once(context, fitted, test_set, wheel, settings, tables, tracking)
-    registry = unity_catalog.registry()
-    baselines = Baselines.find(unity_catalog.pairs(project.config), registry)
-    known = next(iter(registry.search_versions(settings.qualified(BASIC_MODEL), model_id=logged.model_id)), None)
-    result = evaluate_challenger_cached(context, logged, known, baselines, project, tables, tracking, unity_catalog)
-    champion = baselines.champion.basic if baselines.champion else None
+    judged = judge(context.log, logged, project, tables, tracking, unity_catalog)
+    result, champion = judged.result, judged.champion and judged.champion.basic
     tried = labelled(tracking.metrics_of(logged.model_id))
     served = labelled(_metrics_on_same_rows(champion, logged, tracking)) if champion else {}
     rows = {"": ("trial", f"basic version {champion.version}" if champion and served else "")}

@@ -1,6 +1,7 @@
 """What is loaded is what was logged: files that were changed in between are noticed, and nothing of them runs."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -9,10 +10,10 @@ import mlflow
 import pytest
 
 from marvel_assets.config import ProjectConfig
+from marvel_assets.defs.resources import profile_resources
 from marvel_assets.model.safe_loading import digest_of_files
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.registry.mlflow import MlflowRegistry
-from marvel_assets.registry.model_pairs import ModelPair, ModelPairs
+from marvel_assets.registry.model_pairs import ModelPairs
 from marvel_assets.tracking.artifacts import FILES_DIGEST
 from marvel_assets.tracking.mlflow_resource import CACHE_KEY
 from marvel_assets.tracking.mlflow_store import connect
@@ -30,15 +31,7 @@ CHANGED = "the files are not those that were logged as"
 @pytest.fixture
 def pairs(given_runs: Callable[..., ProjectPaths], small_project: Path) -> ModelPairs:
     """A home in which version 1 is served."""
-    home = given_runs(FAIR)
-    catalog = MlflowRegistry(connect(home.mlflow_uri, home.locks), home.locks)
-    return ModelPairs(catalog, ProjectConfig.from_yaml(small_project), home.locks)
-
-
-def served(pairs: ModelPairs) -> ModelPair:
-    pair = pairs.current()
-    assert pair is not None
-    return pair
+    return profile_resources(given_runs(FAIR))["unity_catalog"].pairs(ProjectConfig.from_yaml(small_project))
 
 
 def folder_of(home: ProjectPaths, model_id: str) -> Path:
@@ -47,28 +40,11 @@ def folder_of(home: ProjectPaths, model_id: str) -> Path:
     return folder
 
 
-def plant(home: ProjectPaths, model_id: str, marker: Path) -> None:
-    """Let the custom model write a file when it is loaded."""
-    script = folder_of(home, model_id) / "serving_script.py"
-    script.write_text(f"open({str(marker)!r}, 'w').close()\n" + script.read_text())
-
-
-def test_a_custom_model_holds_exactly_the_files_of_its_basic_version(home: ProjectPaths, pairs: ModelPairs):
-    # given
-    pair = served(pairs)
-
-    # when
-    inside = digest_of_files(folder_of(home, pair.custom.model_id) / "artifacts" / "model")
-
-    # then
-    assert inside == pair.basic.tags[FILES_DIGEST]
-
-
-def test_a_custom_model_takes_the_features_of_its_basic_version_after_the_configured_ones_have_changed(
+def test_a_custom_model_holds_exactly_the_files_of_its_basic_version_after_the_configured_features_have_changed(
     home: ProjectPaths, pairs: ModelPairs, without_magic: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given: it has to be wrapped again
-    before = served(pairs).custom
+    before = pairs.current().custom
     connect(home.mlflow_uri, home.locks).delete_logged_model_tag(before.model_id, CACHE_KEY)
     monkeypatch.setenv("MARVEL_CONFIG", str(without_magic))
 
@@ -76,60 +52,59 @@ def test_a_custom_model_takes_the_features_of_its_basic_version_after_the_config
     succeeded(run_graph(home, select="custom_model_version"))
 
     # then
-    after = served(pairs).custom
-    assert after.model_id != before.model_id
-    info = mlflow.models.get_model_info(f"models:/{after.model_id}")
+    basic, custom = pairs.current()
+    assert custom.model_id != before.model_id
+    info = mlflow.models.get_model_info(f"models:/{custom.model_id}")
     assert "Magic" in info.signature.inputs.input_names()
+    inside = folder_of(home, custom.model_id) / "artifacts" / "model"
+    assert digest_of_files(inside) == basic.tags[FILES_DIGEST]
 
 
-def test_a_custom_model_that_was_changed_scores_no_row(home: ProjectPaths, pairs: ModelPairs, tmp_path: Path):
-    # given
-    marker = tmp_path / "marker"
-    plant(home, served(pairs).custom.model_id, marker)
+def test_a_custom_model_that_was_changed_is_neither_scored_with_nor_served(
+    home: ProjectPaths, pairs: ModelPairs, tmp_path: Path, marvel_here: Callable[..., CompletedProcess[str]]
+):
+    # given: it would write a file when it is loaded
+    marker, model_id = tmp_path / "marker", pairs.current().custom.model_id
+    script = folder_of(home, model_id) / "serving_script.py"
+    script.write_text(f"open({str(marker)!r}, 'w').close()\n" + script.read_text())
 
     # when
     result = run_job(home, "score", "score_table", table="marvel_dev.marvel_characters.raw_characters")
-
-    # then
-    assert CHANGED in failure_of(result)
-    assert not marker.exists()
-    mlflow.pyfunc.load_model(f"models:/{served(pairs).custom.model_id}")
-    assert marker.exists(), "the planted model is harmless, so that this test can't fail"
-
-
-def test_serve_loads_nothing_that_was_changed(
-    home: ProjectPaths, pairs: ModelPairs, tmp_path: Path, marvel_here: Callable[..., CompletedProcess[str]]
-):
-    # given
-    marker = tmp_path / "marker"
-    plant(home, served(pairs).custom.model_id, marker)
-
-    # when
     done = marvel_here("serve", "--port", str(free_port()))
 
     # then
+    assert CHANGED in failure_of(result)
     assert done.returncode != 0
     assert CHANGED in done.stderr
     assert not marker.exists()
+    mlflow.pyfunc.load_model(f"models:/{model_id}")
+    assert marker.exists(), "the planted model is harmless, so that this test can't fail"
 
 
-def test_a_champion_that_was_changed_refuses_the_challenger_with_the_reason(
-    home: ProjectPaths, pairs: ModelPairs, templates: Templates
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (lambda files: (files / "model.skops").write_bytes(os.urandom(8)), "the files are not those that were logged"),
+        (shutil.rmtree, ""),
+    ],
+    ids=["changed", "gone"],
+)
+def test_a_champion_that_can_not_be_loaded_refuses_the_challenger_with_the_reason(
+    home: ProjectPaths, pairs: ModelPairs, templates: Templates, spoil: Callable[[Path], object], problem: str
 ):
     # given
-    before = served(pairs)
-    with (folder_of(home, before.basic.model_id) / "model.skops").open("ab") as file:
-        file.write(os.urandom(8))
+    before = pairs.current()
+    spoil(folder_of(home, before.basic.model_id))
 
     # when
-    result = run_graph(home, templates.source(GOOD))
+    result = succeeded(run_graph(home, templates.source(GOOD)))
 
     # then
-    assert result.success
     [reason] = observed(result)
-    assert "can't be loaded: models:/" in reason
-    assert "the files are not those that were logged" in reason
-    assert served(pairs) == before
+    assert "no comparison with the champion: basic version 1 can't be scored: models:/" in reason
+    assert problem in reason
+    assert "set gate.mode to report" in reason
+    assert pairs.current() == before
 
 
 def test_the_graph_works_where_mlflow_may_unpickle_nothing(

@@ -12,13 +12,13 @@ import requests
 from deltalake import DeltaTable, write_deltalake
 
 from marvel_assets.datasets.marvel_kaggle.generator import generate
-from marvel_assets.defs.registration.challenger import probabilities
+from marvel_assets.model.batching import predict_unique_rows
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import INTERPRETED
 from marvel_assets_tests.graph import run_job, succeeded
 from marvel_assets_tests.kaggle import EXAMPLE, REQUIRED_COLUMNS, SOURCE_COLUMNS
-from marvel_assets_tests.servers.marvel_serve import marvel_serve
+from marvel_assets_tests.servers.starting import marvel_serve
 
 SCHEMA = "marvel_dev.marvel_characters"
 MODEL = f"models:/{SCHEMA}.marvel_character_model_custom@latest-model"
@@ -57,7 +57,8 @@ def test_a_character_gets_one_answer_in_batches_in_python_over_http_on_spark_and
     connect(materialised.mlflow_uri, materialised.locks)
     model = mlflow.pyfunc.load_model(MODEL)
     in_python = model.predict(asked)["Survival prediction"]
-    by_the_gate = probabilities(model.unwrap_python_model().model, stored, "the model")
+    pipeline = model.unwrap_python_model().model
+    by_the_gate = predict_unique_rows(pipeline, stored[list(pipeline.feature_names_in_)])[:, 1]
     with marvel_serve(materialised, small_project) as url:
         answer = requests.post(f"{url}/invocations", json=body, timeout=300).json()
     shutil.rmtree(folder / "characters_predictions")

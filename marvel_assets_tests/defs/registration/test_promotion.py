@@ -7,13 +7,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from marvel_assets.defs.registration.jobs import promote
+from marvel_assets.defs.registration.aliases import promote
 from marvel_assets.defs.resources import Project
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.base import ModelRegistry
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets_tests.commands import BASIC, CUSTOM
-from marvel_assets_tests.graph import failure_of
+from marvel_assets_tests.graph import failure_of, succeeded
 from marvel_assets_tests.registry.backends import Backend
 
 pytestmark = pytest.mark.integration
@@ -39,14 +39,19 @@ def unity_catalog(embedded_registry: Backend, home: ProjectPaths) -> UnityCatalo
 def run(
     unity_catalog: UnityCatalog, config: Path, environment: str = "dev", dataset: str | None = None, **settings: Any
 ) -> dg.ExecuteInProcessResult:
+    project = Project(environment=environment, dataset=dataset, config_path=str(config))
     return promote.execute_in_process(
-        resources={
-            "project": Project(environment=environment, dataset=dataset, config_path=str(config)),
-            "unity_catalog": unity_catalog,
-        },
-        run_config={"ops": {"promote_pair": {"config": settings}}},
+        {"ops": {"promote_pair": {"config": settings}}},
+        resources={"project": project, "unity_catalog": unity_catalog},
         raise_on_error=False,
     )
+
+
+def copy_to(registry: ModelRegistry, schema: str) -> None:
+    """Register what dev serves in another schema as well."""
+    for model in (BASIC, CUSTOM):
+        version = registry.get_version(f"{DEV}.{model}", 1)
+        registry.register(f"{schema}.{model}", version.model_id, version.tags, "")
 
 
 def served(catalog: ModelRegistry, schema: str) -> list[str | None]:
@@ -78,15 +83,12 @@ def test_a_model_that_the_target_has_registered_by_its_own_run_is_promoted(
 ):
     # given: versions without the tags of a promotion
     registry = unity_catalog.registry()
-    for model in (BASIC, CUSTOM):
-        version = registry.get_version(f"{DEV}.{model}", 1)
-        registry.register(f"{ACC}.{model}", version.model_id, version.tags, "")
+    copy_to(registry, ACC)
 
     # when
-    result = run(unity_catalog, small_project)
+    succeeded(run(unity_catalog, small_project))
 
     # then
-    assert result.success
     assert served(registry, ACC) == served(registry, DEV)
 
 
@@ -111,17 +113,14 @@ def test_another_data_set_goes_to_its_own_schema(unity_catalog: UnityCatalog, sm
     # given: dev serves a pair of the data set that a variable chooses
     registry = unity_catalog.registry()
     other = "marvel_dev.marvel_wikia_2014"
-    for model in (BASIC, CUSTOM):
-        version = registry.get_version(f"{DEV}.{model}", 1)
-        registry.register(f"{other}.{model}", version.model_id, version.tags, "")
-        registry.set_alias(f"{other}.{model}", ALIAS, 1)
+    copy_to(registry, other)
+    registry.set_alias(f"{other}.{CUSTOM}", ALIAS, 1)
 
     # when
-    result = run(unity_catalog, small_project, dataset="marvel_wikia_2014")
+    succeeded(run(unity_catalog, small_project, dataset="marvel_wikia_2014"))
 
     # then
-    assert result.success
-    assert served(registry, "marvel_acc.marvel_wikia_2014") == served(registry, other)
+    assert served(registry, "marvel_acc.marvel_wikia_2014") == served(registry, DEV)
     assert served(registry, ACC) == [None, None]
 
 
@@ -145,8 +144,8 @@ def test_the_copy_keeps_what_a_version_is_and_not_what_happened_to_it_in_its_own
 @pytest.mark.parametrize(
     ("environment", "settings", "message"),
     [
-        ("dev", {"to": "dev"}, "dev is this run's own environment; promote to another one"),
-        ("prd", {}, "prd is the last environment; there is nowhere to promote to"),
+        ("dev", {"to": "dev"}, "A promotion from dev needs another environment: set `to` to acc or prd."),
+        ("prd", {}, "A promotion from prd needs another environment: set `to` to dev or acc."),
         ("acc", {}, f"{ACC}.{CUSTOM} has no version under latest-model; materialise custom_model_version first"),
         ("dev", {"basic_version": 9}, f"{DEV}.{BASIC} has no version 9"),
     ],

@@ -1,68 +1,52 @@
 """The sensor of the aliases: it reconciles at once, and what it can't reconcile fails its tick."""
 
-import shutil
-from pathlib import Path
+from collections.abc import Callable
 
 import dagster as dg
 import pytest
 
-from marvel_assets.config import ProjectConfig
+from marvel_assets.defs.registration.aliases import alias_reconciliation_sensor
 from marvel_assets.defs.registration.assets import report_served
-from marvel_assets.defs.registration.sensors import alias_reconciliation_sensor
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.base import RegistryError
-from marvel_assets.registry.model_pairs import ALIAS, BASIC_MODEL_ID, ModelPair, ModelPairs
+from marvel_assets.registry.model_pairs import ALIAS, BASIC_MODEL_ID, ModelPairs
 from marvel_assets_tests.commands import reference
-from marvel_assets_tests.registry.backends import Backend
 
-NEEDED = ("project", "unity_catalog", "tracking", "references")
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def pairs(embedded_registry: Backend, home: ProjectPaths, small_project: Path) -> ModelPairs:
+def pairs(given_runs: Callable[..., ProjectPaths]) -> ModelPairs:
     """Two pairs, of which the second is served."""
-    shutil.copyfile(embedded_registry.settings["tracking_uri"].removeprefix("sqlite:///"), home.mlflow_database)
-    pairs = profile_resources(home)["unity_catalog"].pairs(ProjectConfig.from_yaml(small_project))
-    first, second, third = (model.model_id for model in embedded_registry.models)
-    expected = ""
-    for basic, custom in ((first, second), (second, third)):
-        pair = ModelPair(
-            pairs._registry.register(pairs.basic_name, basic, {}, "basic"),
-            pairs._registry.register(pairs.custom_name, custom, {BASIC_MODEL_ID: basic}, "custom"),
-        )
-        pairs.set_aliases(pair, expected)
-        expected = basic
-    return pairs
+    resources = profile_resources(given_runs(0.1, 0.0))
+    return resources["unity_catalog"].pairs(resources["project"].config)
 
 
-def tick(home: ProjectPaths, instance: dg.DagsterInstance | None = None) -> dg.SensorResult:
-    resources = {name: profile_resources(home)[name] for name in NEEDED}
-    instance = instance or dg.DagsterInstance.ephemeral()
-    with dg.build_sensor_context(instance=instance, resources=resources) as context:
+def tick(home: ProjectPaths, instance: dg.DagsterInstance) -> tuple[str, list[dg.AssetMaterialization]]:
+    """Why the tick asked for no run, and what it reported."""
+    resources = profile_resources(home)
+    needed = {name: resources[name] for name in ("project", "unity_catalog", "tracking", "references")}
+    with dg.build_sensor_context(instance=instance, resources=needed) as context:
         result = alias_reconciliation_sensor(context)
     for event in result.asset_events:
         instance.report_runless_asset_event(event)
-    return result
+    return result.skip_reason.skip_message, result.asset_events
 
 
 def test_an_alias_that_a_person_moved_is_followed_and_reported(home: ProjectPaths, pairs: ModelPairs):
     # given
+    instance = dg.DagsterInstance.ephemeral()
     pairs._registry.set_alias(pairs.custom_name, ALIAS, 1)
 
     # when
-    result = tick(home)
+    message, events = tick(home, instance)
 
     # then
-    assert result.skip_reason.skip_message.startswith(
-        "latest-model is at basic version 1 and custom version 1 now: somebody moved"
-    )
-    assert [event.asset_key.path[-1] for event in result.asset_events] == [
-        "basic_model_version",
-        "custom_model_version",
-    ]
+    assert message.startswith("latest-model is at basic version 1 and custom version 1 now: somebody moved")
+    assert [event.asset_key.path[-1] for event in events] == ["basic_model_version", "custom_model_version"]
     assert reference(home, "custom_model_version").version == 1
-    assert tick(home).skip_reason.skip_message == "Both aliases are at basic version 1 and custom version 1."
+    assert tick(home, instance)[0] == "Both aliases are at basic version 1 and custom version 1."
 
 
 def test_a_move_that_another_home_made_is_reported_once(home: ProjectPaths, pairs: ModelPairs):
@@ -74,13 +58,13 @@ def test_a_move_that_another_home_made_is_reported_once(home: ProjectPaths, pair
     pairs.set_aliases(pairs.previous(left), left.basic.model_id, {}, "it calls Uatu dead")
 
     # when
-    result = tick(home, instance)
+    message, events = tick(home, instance)
 
     # then
-    assert result.skip_reason.skip_message.startswith("latest-model is at basic version 1 and custom version 1 now: an")
-    assert [event.metadata["version"].value for event in result.asset_events] == [1, 1]
+    assert message.startswith("latest-model is at basic version 1 and custom version 1 now: another home")
+    assert [event.metadata["version"].value for event in events] == [1, 1]
     assert reference(home, "custom_model_version").version == 1
-    assert tick(home, instance).asset_events == []
+    assert tick(home, instance)[1] == []
 
 
 def test_a_pair_that_waits_for_approval_stays_on_the_page(home: ProjectPaths, pairs: ModelPairs):
@@ -89,7 +73,7 @@ def test_a_pair_that_waits_for_approval_stays_on_the_page(home: ProjectPaths, pa
     instance.report_runless_asset_event(dg.AssetMaterialization("custom_model_version", metadata=metadata))
 
     # then
-    assert tick(home, instance).asset_events == []
+    assert tick(home, instance)[1] == []
 
 
 def test_what_is_no_whole_pair_fails_the_tick_with_a_way_out(home: ProjectPaths, pairs: ModelPairs):
@@ -98,4 +82,4 @@ def test_what_is_no_whole_pair_fails_the_tick_with_a_way_out(home: ProjectPaths,
 
     # then
     with pytest.raises(RegistryError, match="the jobs approve and rollback take a basic_version"):
-        tick(home)
+        tick(home, dg.DagsterInstance.ephemeral())

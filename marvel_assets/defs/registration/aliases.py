@@ -1,44 +1,27 @@
-"""Jobs that move the aliases: promote to the next environment, roll back, approve."""
+"""The jobs that move the aliases (promote, rollback, approve), and the sensor that reconciles them."""
 
 import getpass
 from contextlib import suppress
+from itertools import pairwise
 from typing import get_args
 
 import dagster as dg
 from pydantic import Field
 
 from marvel_assets.config import Environment, ProjectConfig
-from marvel_assets.defs.registration.assets import JUDGED_AGAINST, MODEL_ID, report_served
+from marvel_assets.defs.registration.assets import JUDGED_AGAINST, reconcile_and_report, report_served
 from marvel_assets.defs.registration.challenger import BEST_SERVED
 from marvel_assets.defs.resources import Project
 from marvel_assets.registry.base import RegistryError
-from marvel_assets.registry.model_pairs import (
-    ALIAS,
-    REPLACED_VERSION,
-    ROLLBACK_REASON,
-    SERVING_STATUS,
-    ModelPair,
-    StalePairError,
-)
+from marvel_assets.registry.model_pairs import ALIAS, REPLACED_VERSION, ROLLBACK_REASON, SERVING_STATUS, ModelPair
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.io_managers import ReferenceIOManager
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
 RESTORED_BY, RESTORE_REASON, APPROVED_BY = "restored_by", "restore_reason", "approved_by"
-PROMOTED_FROM, PROMOTED_BY = "promoted_from", "promoted_by"
-"""Tags of versions."""
-
-NOT_PROMOTED_TAGS = {
-    JUDGED_AGAINST,
-    BEST_SERVED,
-    REPLACED_VERSION,
-    SERVING_STATUS,
-    ROLLBACK_REASON,
-    RESTORED_BY,
-    RESTORE_REASON,
-    APPROVED_BY,
-}
-"""Tags that are about one environment, and are not copied to the next."""
+OF_ONE_ENVIRONMENT = {JUDGED_AGAINST, BEST_SERVED, REPLACED_VERSION, SERVING_STATUS, ROLLBACK_REASON}
+OF_ONE_ENVIRONMENT |= {RESTORED_BY, RESTORE_REASON, APPROVED_BY}
+"""Tags of versions that are not copied to the next environment."""
 
 ENVIRONMENTS = get_args(Environment)
 
@@ -57,60 +40,50 @@ class PromoteConfig(dg.Config):
     to: str | None = Field(
         default=None,
         pattern=f"^({'|'.join(ENVIRONMENTS)})$",
-        description="Environment to promote to. Default: the one after this run's (dev, acc, prd).",
+        description="Environment. Default: the next (dev, acc, prd).",
     )
-    basic_version: int | None = Field(
-        default=None, ge=1, description="Version of the basic model. Default: the one under the alias."
-    )
+    basic_version: int | None = Field(default=None, ge=1, description="Of the basic model. Default: the served one.")
 
 
 class ApproveConfig(dg.Config):
     """The pair to approve, and who approves it."""
 
     actor: str = Field(default_factory=_account, description="Who decides. Default: the account that runs the job.")
-    basic_version: int | None = Field(
-        default=None, ge=1, description="Version of the basic model. Default: the newest."
-    )
+    basic_version: int | None = Field(default=None, ge=1, description="Of the basic model. Default: the newest.")
 
 
 class RollbackConfig(ApproveConfig):
     """The pair to restore, who decides it, and why."""
 
     reason: str = Field(min_length=1, description="The reason in one line, stored on the versions.")
-    basic_version: int | None = Field(
-        default=None, ge=1, description="Version of the basic model. Default: the one that the current pair replaced."
-    )
+    basic_version: int | None = Field(default=None, ge=1, description="Of the basic model. Default: the one before.")
 
 
 @dg.op
 def promote_pair(
     context: dg.OpExecutionContext, config: PromoteConfig, project: Project, unity_catalog: UnityCatalog
 ) -> None:
-    """Copy both versions, then move both aliases.
+    """Copy both versions, which keep their logged models and so their runs and data versions; then move both aliases.
 
-    The copies refer to the same logged models, and so to the same run, metrics and data versions. A second promotion
-    reuses the copies.
+    A second promotion reuses the copies.
     """
-    environment = config.to or _next_environment(project.config.environment)
-    if environment == project.config.environment:
-        raise _failure(
-            f"{environment} is this run's own environment; promote to another one, or start the job approve."
-        )
-    target = ProjectConfig.from_yaml(project.config_path, environment, project.dataset)
-    pairs, target_pairs = unity_catalog.pairs(project.config), unity_catalog.pairs(target)
+    own = project.config.environment
+    environment = config.to or dict(pairwise(ENVIRONMENTS)).get(own, own)
+    if environment == own:
+        others = " or ".join(each for each in ENVIRONMENTS if each != own)
+        raise dg.Failure(f"A promotion from {own} needs another environment: set `to` to {others}.")
+    target = unity_catalog.pairs(ProjectConfig.from_yaml(project.config_path, environment, project.dataset))
+    pairs = unity_catalog.pairs(project.config)
     pair = pairs.for_basic_version(config.basic_version) if config.basic_version else pairs.current()
     if pair is None:
-        raise _failure(f"{pairs.custom_name} has no version under {ALIAS}; materialise custom_model_version first.")
+        raise dg.Failure(f"{pairs.custom_name} has no version under {ALIAS}; materialise custom_model_version first.")
     copies = []
-    for version, name in ((pair.basic, target_pairs.basic_name), (pair.custom, target_pairs.custom_name)):
-        kept = {key: value for key, value in version.tags.items() if key not in NOT_PROMOTED_TAGS}
-        tags = {**kept, PROMOTED_FROM: f"{version.name}/{version.version}", PROMOTED_BY: context.run_id}
+    for version, name in zip(pair, (target.basic_name, target.custom_name), strict=True):
+        kept = {key: value for key, value in version.tags.items() if key not in OF_ONE_ENVIRONMENT}
+        tags = {**kept, "promoted_from": f"{version.name}/{version.version}", "promoted_by": context.run_id}
         copies.append(unity_catalog.registry().register(name, version.model_id, tags, version.description))
-    try:
-        target_pairs.set_aliases(ModelPair(*copies), target_pairs.champion_model_id())
-    except StalePairError as error:
-        raise _failure(str(error)) from error
-    for version, copy in zip((pair.basic, pair.custom), copies, strict=True):
+    target.set_aliases(ModelPair(*copies), target.champion_model_id())
+    for version, copy in zip(pair, copies, strict=True):
         context.log.info(f"{copy.name} version {copy.version} is {ALIAS}, from {version.name}/{version.version}")
     context.add_output_metadata({copy.name: copy.version for copy in copies})
 
@@ -130,19 +103,19 @@ def rollback_models(
     tracking: MlflowTracking,
     references: dg.ResourceParam[ReferenceIOManager],
 ) -> None:
-    """Move both aliases back, and store the reason. Later runs don't restore the replaced pair."""
+    """Move both aliases back, and store the reason."""
     pairs = unity_catalog.pairs(project.config)
     pairs.reconcile_aliases()
     left = pairs.current()
     if left is None:
-        raise _failure(f"{pairs.custom_name} has no version under {ALIAS}; there is nothing to roll back.")
+        raise dg.Failure(f"{pairs.custom_name} has no version under {ALIAS}; there is nothing to roll back.")
     restored = pairs.for_basic_version(config.basic_version) if config.basic_version else pairs.previous(left)
     if restored.basic.model_id == left.basic.model_id:
-        raise _failure(f"{pairs.basic_name} version {restored.basic.version} is {ALIAS} already.")
+        raise dg.Failure(f"{pairs.basic_name} version {restored.basic.version} is {ALIAS} already.")
     tags = {RESTORED_BY: config.actor, RESTORE_REASON: config.reason}
     pairs.set_aliases(restored, left.basic.model_id, tags, rollback_reason=f"{config.reason} ({config.actor})")
     message = f"{ALIAS}: {restored} again, in place of {left} ({config.actor}: {config.reason})"
-    _report_served(context, message, pairs.for_custom_version(restored.custom.version), tracking, references)
+    _report_moved(context, message, pairs.for_custom_version(restored.custom.version), tracking, references)
 
 
 @dg.job(description="Put an earlier pair of versions back under the alias, with a reason.")
@@ -160,27 +133,21 @@ def approve_models(
     tracking: MlflowTracking,
     references: dg.ResourceParam[ReferenceIOManager],
 ) -> None:
-    """Move both aliases to a pair that a person approves, among the versions that this project registered."""
+    """Move both aliases to a pair that a person approves."""
     pairs = unity_catalog.pairs(project.config)
     with suppress(RegistryError):  # approving is the way out if the alias is not at a complete pair
         pairs.reconcile_aliases()
-    versions = unity_catalog.registry().search_versions(pairs.basic_name)
-    own = [version.version for version in versions if version.tags.get(MODEL_ID) == version.model_id]
-    asked = [number for number in own if config.basic_version in {None, number}]
-    if not asked:
-        named = f"version {config.basic_version}" if config.basic_version else "version"
-        raise _failure(
-            f"{pairs.basic_name} has no {named} that basic_model_version has registered; it has "
-            f"{', '.join(map(str, own)) or 'none'}."
-        )
-    approved = pairs.for_basic_version(asked[0])
+    versions = [version.version for version in unity_catalog.registry().search_versions(pairs.basic_name)]
+    if not versions:
+        raise dg.Failure(f"{pairs.basic_name} has no version; materialise basic_model_version first.")
+    approved = pairs.for_basic_version(config.basic_version or versions[0])
     if not pairs.set_aliases(approved, pairs.champion_model_id(), {APPROVED_BY: config.actor}):
-        raise _failure(
+        raise dg.Failure(
             f"{approved} are {ALIAS} already; choose another: marvel approve --set basic_version=<number>. "
-            f"Versions of {pairs.basic_name}: {', '.join(map(str, own))}."
+            f"Versions of {pairs.basic_name}: {', '.join(map(str, versions))}."
         )
     message = f"{ALIAS}: {approved} (approved by {config.actor})"
-    _report_served(context, message, pairs.for_custom_version(approved.custom.version), tracking, references)
+    _report_moved(context, message, pairs.for_custom_version(approved.custom.version), tracking, references)
 
 
 @dg.job(description="Put a registered pair under the alias: if gate.approval is manual, or after a rollback.")
@@ -189,25 +156,14 @@ def approve() -> None:
     approve_models()
 
 
-def _next_environment(environment: str) -> str:
-    following = ENVIRONMENTS[ENVIRONMENTS.index(environment) + 1 :]
-    if not following:
-        raise _failure(f"{environment} is the last environment; there is nowhere to promote to.")
-    return str(following[0])
-
-
-def _failure(message: str) -> dg.Failure:
-    return dg.Failure(message, allow_retries=False)
-
-
-def _report_served(
+def _report_moved(
     context: dg.OpExecutionContext,
     message: str,
     pair: ModelPair,
     tracking: MlflowTracking,
     references: ReferenceIOManager,
 ) -> None:
-    """Report the pair that is served now: on both assets' pages, in their references and in the log."""
+    """Report the pair that is served now on both assets' pages, in their references and in the log."""
     for event in report_served(pair, message, tracking, references):
         context.log_event(event)
     context.log.info(
@@ -215,3 +171,25 @@ def _report_served(
         "otherwise materialise it."
     )
     context.add_output_metadata({"basic": pair.basic.version, "custom": pair.custom.version})
+
+
+@dg.sensor(
+    minimum_interval_seconds=60,
+    description=(
+        "Moves the basic alias to match the custom one, after a run was killed between the two moves or a person moved "
+        "the custom one, and reports the served pair on both version assets, also after a move elsewhere."
+    ),
+)
+def alias_reconciliation_sensor(
+    context: dg.SensorEvaluationContext,
+    project: Project,
+    unity_catalog: UnityCatalog,
+    tracking: MlflowTracking,
+    references: dg.ResourceParam[ReferenceIOManager],
+) -> dg.SensorResult:
+    """Reconcile in the tick itself: moving one alias needs no run."""
+    pairs = unity_catalog.pairs(project.config)
+    if events := reconcile_and_report(context, pairs, tracking, references):
+        return dg.SensorResult(skip_reason=events[0].description, asset_events=events)
+    current = pairs.current()
+    return dg.SensorResult(skip_reason=f"Both aliases are at {current}." if current else f"Nothing is {ALIAS} yet.")
