@@ -17,9 +17,6 @@ from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.storage.references import WheelRef
 from marvel_assets.utils.files import temporary_folder
 
-PACKAGE = PROJECT_ROOT / "marvel_assets"
-BUILD_SECONDS = 120
-
 
 class WheelBuilder(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Builds the wheel that scoring environments install, once per content, whose hash is in the file's name."""
@@ -35,63 +32,46 @@ class WheelBuilder(dg.ConfigurableResource):  # type: ignore[type-arg]
             dagster.Failure: uv can't build it.
         """
         declared = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-        name, version = declared["project"]["name"], declared["project"]["version"]
-        content_hash = _content_hash(_pyproject(declared, version))
+        version, package = declared["project"]["version"], PROJECT_ROOT / "marvel_assets"
+        sources = sorted([package / "__init__.py", package / "py.typed", *(package / "model").rglob("*.py")])
+        digest = hashlib.sha256(_pyproject(declared, version).encode())
+        for file in sources:
+            digest.update(f"\0{file.relative_to(PROJECT_ROOT)}\0".encode() + file.read_bytes())
+        content = digest.hexdigest()[:16]
         # A letter first: digits alone would be normalised as a number.
-        full_version = f"{version}+h{content_hash}"
-        wheel = Path(self.folder, f"{name.replace('-', '_')}-{full_version}-py3-none-any.whl")
+        full_version = f"{version}+h{content}"
+        wheel = Path(self.folder, f"marvel_assets-{full_version}-py3-none-any.whl")
         if not wheel.exists():
-            self._build(_pyproject(declared, full_version), wheel)
-        return WheelRef(wheel.name, hashlib.sha256(wheel.read_bytes()).hexdigest(), content_hash)
+            _build(_pyproject(declared, full_version), sources, wheel)
+        return WheelRef(wheel.name, hashlib.sha256(wheel.read_bytes()).hexdigest(), content)
 
     def file_of(self, wheel: WheelRef) -> Path:
         """The wheel's file in this home, which may have been moved since the wheel was built."""
-        return Path(self.folder, Path(wheel.path).name)
-
-    def _build(self, pyproject: str, wheel: Path) -> None:
-        import uv
-
-        with temporary_folder(wheel.parent) as tree:
-            for file in _sources():
-                target = tree / "src" / file.relative_to(PROJECT_ROOT)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file, target)
-            (tree / "pyproject.toml").write_text(pyproject, encoding="utf-8")
-            options = ["--wheel", "--offline", "--no-cache", "--quiet", "--out-dir", "out"]
-            command = [uv.find_uv_bin(), "build", *options, str(tree)]
-            try:
-                done = subprocess.run(  # noqa: S603
-                    command, cwd=tree, capture_output=True, text=True, check=False, timeout=BUILD_SECONDS
-                )
-            except subprocess.TimeoutExpired as error:
-                raise dg.Failure(f"uv build took more than {BUILD_SECONDS} s for {wheel.name}; run again.") from error
-            if done.returncode != 0:
-                raise dg.Failure(f"uv build failed for {wheel.name}: {done.stderr.strip()}", allow_retries=False)
-            (tree / "out" / wheel.name).replace(wheel)
+        return Path(self.folder, wheel.path)
 
 
-def _sources() -> list[Path]:
-    return sorted([PACKAGE / "__init__.py", PACKAGE / "py.typed", *(PACKAGE / "model").rglob("*.py")])
+def _build(pyproject: str, sources: list[Path], wheel: Path) -> None:
+    import uv
 
-
-def _content_hash(pyproject: str) -> str:
-    digest = hashlib.sha256(pyproject.encode())
-    for file in _sources():
-        content = file.read_bytes()
-        digest.update(f"\0{file.relative_to(PROJECT_ROOT)}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()[:16]
+    with temporary_folder(wheel.parent) as tree:
+        for file in sources:
+            target = tree / "src" / file.relative_to(PROJECT_ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+        (tree / "pyproject.toml").write_text(pyproject, encoding="utf-8")
+        command = [uv.find_uv_bin(), "build", "--wheel", "--offline", "--no-cache", "--quiet", "--out-dir", "out"]
+        done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603
+        if done.returncode != 0:
+            raise dg.Failure(f"uv build failed for {wheel.name}: {done.stderr.strip()}")
+        (tree / "out" / wheel.name).replace(wheel)
 
 
 def _pyproject(declared: dict[str, Any], version: str) -> str:
     """The wheel's project file: what this project declares, without extras and commands."""
     project = {key: declared["project"][key] for key in ("name", "requires-python", "dependencies")}
-    tables = {
-        "project": {**project, "version": version},
-        "build-system": declared["build-system"],
-        "tool.uv.build-backend": {"module-name": "marvel_assets"},
-    }
-    # Strings and lists of strings are the same in JSON and TOML.
+    tables = {"project": {**project, "version": version}, "build-system": declared["build-system"]}
+    tables["tool.uv.build-backend"] = {"module-name": "marvel_assets"}
     lines: list[str] = []
-    for name, table in tables.items():
+    for name, table in tables.items():  # strings and lists of strings are the same in JSON and TOML
         lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
     return "\n".join(lines) + "\n"

@@ -3,11 +3,9 @@
 import shutil
 import tomllib
 import zipfile
-from dataclasses import replace
 from email import message_from_string
 from pathlib import Path
 
-import dagster as dg
 import mlflow
 import pytest
 from packaging.requirements import Requirement
@@ -51,18 +49,11 @@ def file(folder: Path, wheel: WheelRef) -> Path:
 @pytest.fixture
 def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The project's sources, to be changed at will, and the ones that wheels are made of."""
-    shutil.copytree(
-        PROJECT_ROOT / "marvel_assets", tmp_path / "marvel_assets", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(PROJECT_ROOT / "marvel_assets", tmp_path / "marvel_assets", ignore=ignored)
     shutil.copyfile(PROJECT_ROOT / "pyproject.toml", tmp_path / "pyproject.toml")
     monkeypatch.setattr("marvel_assets.defs.inference.wheel.PROJECT_ROOT", tmp_path)
-    monkeypatch.setattr("marvel_assets.defs.inference.wheel.PACKAGE", tmp_path / "marvel_assets")
     return tmp_path
-
-
-def build(project: Path) -> WheelRef:
-    """The wheel of a copy of the project."""
-    return WheelBuilder(folder=str(project / "wheels")).wheel()
 
 
 def test_the_same_content_is_built_once(folder: Path, wheel: WheelRef, file: Path):
@@ -78,23 +69,27 @@ def test_the_same_content_is_built_once(folder: Path, wheel: WheelRef, file: Pat
     assert list(folder.iterdir()) == [file]
 
 
-@pytest.mark.parametrize("before", ["", "/the/home/before/wheels/"], ids=["now", "in older references"])
-def test_it_is_found_in_a_home_that_was_moved(folder: Path, wheel: WheelRef, before: str):
+def test_it_is_found_in_a_home_that_was_moved(folder: Path, wheel: WheelRef):
     # given
-    moved = WheelBuilder(folder=str(folder.with_name("moved")))
+    moved = folder.with_name("moved")
 
     # then
-    assert moved.file_of(replace(wheel, path=before + wheel.path)) == folder.with_name("moved") / wheel.path
+    assert WheelBuilder(folder=str(moved)).file_of(wheel) == moved / wheel.path
 
 
-def test_it_holds_the_model_package_and_nothing_else(file: Path):
+def test_it_holds_the_model_package_and_requires_the_base_dependencies_alone(file: Path):
     # when
-    names = {name for name in zipfile.ZipFile(file).namelist() if ".dist-info/" not in name}
+    archive = zipfile.ZipFile(file)
+    files = {name for name in archive.namelist() if ".dist-info/" not in name and not name.endswith("/")}
+    [metadata] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+    required = message_from_string(archive.read(metadata).decode()).get_all("Requires-Dist")
 
     # then
     model = {str(file.relative_to(PROJECT_ROOT)) for file in (PROJECT_ROOT / "marvel_assets" / "model").rglob("*.py")}
-    files = {name for name in names if not name.endswith("/")}
     assert files == model | {"marvel_assets/__init__.py", "marvel_assets/py.typed"}
+    declared = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert set(map(Requirement, required)) == set(map(Requirement, declared))
+    assert {Requirement(line).name for line in declared}.isdisjoint({"dagster", "duckdb", "deltalake", "pyspark"})
 
 
 @pytest.mark.integration
@@ -120,57 +115,26 @@ def test_a_model_is_loaded_and_answers_with_the_wheel_alone(file: Path, fitted: 
     assert done.stdout.splitlines()[-1] in ("['alive']", "['dead']")
 
 
-def test_it_requires_the_base_dependencies_and_neither_dagster_nor_an_engine(file: Path):
+@pytest.mark.parametrize(
+    ("file", "before", "after", "is_same"),
+    [
+        ("marvel_assets/model/wrapper.py", "\nclass ", "\n# more\nclass ", False),
+        ("pyproject.toml", '  "lightgbm",', '  "lightgbm>=4",', False),
+        ("marvel_assets/datasets/marvel_kaggle/cleaning.sql", "SELECT", "SELECT /* more */", True),
+        ("marvel_assets/evaluation/plots.py", "\ndef ", "\n# more\ndef ", True),
+    ],
+    ids=["a source", "a requirement", "a statement", "what scoring does not need"],
+)
+def test_a_change_of_what_scoring_needs_makes_a_wheel_under_another_name(
+    wheel: WheelRef, copied: Path, file: str, before: str, after: str, *, is_same: bool
+):
     # given
-    archive = zipfile.ZipFile(file)
-    [metadata] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+    content = (copied / file).read_text()
+    assert before in content
+    (copied / file).write_text(content.replace(before, after, 1))
 
-    # when
-    lines = message_from_string(archive.read(metadata).decode()).get_all("Requires-Dist")
-    required = {Requirement(line).name for line in lines}
+    # when: in a copy elsewhere
+    other = WheelBuilder(folder=str(copied / "wheels")).wheel()
 
     # then
-    declared = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    assert required == {Requirement(line).name for line in declared}
-    assert required.isdisjoint({"dagster", "duckdb", "deltalake", "pyspark", "databricks-connect"})
-    assert not any("extra ==" in line for line in lines)
-
-
-def test_in_a_copy_elsewhere_what_scoring_does_not_need_does_not_change_the_content(wheel: WheelRef, copied: Path):
-    # given
-    data_set = "datasets/marvel_kaggle"
-    for name in (f"{data_set}/generator.py", f"{data_set}/cleaning.sql", "evaluation/plots.py", "training/search.py"):
-        file = copied / "marvel_assets" / name
-        file.write_text(file.read_text() + "\n")
-    (copied / "marvel_assets" / "model" / "notes.txt").write_text("not a source")
-
-    # then
-    assert build(copied).content == wheel.content
-
-
-def test_a_build_that_takes_too_long_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    # given
-    monkeypatch.setattr("marvel_assets.defs.inference.wheel.BUILD_SECONDS", 0.001)
-
-    # then
-    with pytest.raises(dg.Failure, match=r"^uv build took more than 0.001 s for marvel_assets-.*\.whl; run again"):
-        WheelBuilder(folder=str(tmp_path)).wheel()
-
-
-@pytest.mark.parametrize("changed", ["a source", "a requirement"])
-def test_other_sources_or_requirements_make_a_wheel_under_another_name(wheel: WheelRef, copied: Path, changed: str):
-    # given
-    wrapper = copied / "marvel_assets" / "model" / "wrapper.py"
-    match changed:
-        case "a source":
-            wrapper.write_text(wrapper.read_text() + "# more\n")
-        case "a requirement":
-            project = copied / "pyproject.toml"
-            project.write_text(project.read_text().replace('  "lightgbm",', '  "lightgbm>=4",', 1))
-
-    # when
-    other = build(copied)
-
-    # then
-    assert other.content != wheel.content
-    assert other.path != wheel.path
+    assert (other.content == wheel.content, other.path == wheel.path) == (is_same, is_same)
