@@ -1,6 +1,5 @@
 """Sensors that raise alerts: when a run failed, and when scored rows have drifted."""
 
-import os
 from collections.abc import Mapping
 
 import dagster as dg
@@ -14,13 +13,12 @@ from marvel_assets.defs.training.jobs import retrain
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.resource import SourceResource
 
-MINIMUM_INTERVAL_SECONDS = 60
 MAX_REPORTS = 100
 
 
 @dg.sensor(
     job=retrain,
-    minimum_interval_seconds=MINIMUM_INTERVAL_SECONDS,
+    minimum_interval_seconds=60,
     description=(
         "Raises an alert when the latest window of scored rows and enough earlier ones have drifted; "
         "retrains if the source has new data."
@@ -33,12 +31,9 @@ def drift_sensor(
 
     Each window raises one alert: the cursor is the latest window that did. The same rows would give the same model, so
     a run is requested only if the source has changed.
-
-    Raises:
-        WebhookError: the webhook did not accept the alert; the next tick raises it again.
     """
     thresholds = project.config.drift
-    windows = latest_windows(context.instance, thresholds.windows)
+    windows = _latest_windows(context.instance, thresholds.windows)
     if not windows:
         return dg.SkipReason("No drift report yet; materialise drift_report.")
     latest, drifted = windows[0], sum(1 for window in windows if window[DRIFTED])
@@ -47,14 +42,12 @@ def drift_sensor(
         return dg.SkipReason(f"{found}; the latest one did not.")
     if drifted < thresholds.drifted_windows:
         return dg.SkipReason(f"{found}; {thresholds.drifted_windows} are needed for an alert.")
-    message = f"{found} ({latest.get('reason', '')})"
-    window = f"drift:{latest[MODEL]}:{latest[WINDOW]}"
+    message, window = f"{found} ({latest['reason']})", f"drift:{latest[MODEL]}:{latest[WINDOW]}"
     obstacle = _obstacle(context.instance, project, sources)
     text = f"{message}: {obstacle or 'the source has new data, and a run retrains.'}"
     if context.cursor != window:
         context.log.warning(text)
-        if address := os.environ.get(WEBHOOK):
-            post(address, {"text": text})
+        post(text)
     if obstacle:
         return dg.SensorResult(skip_reason=text, cursor=window)
     return dg.SensorResult(run_requests=[dg.RunRequest(window, tags={"marvel/drift": message})], cursor=window)
@@ -79,15 +72,12 @@ def _obstacle(instance: dg.DagsterInstance, project: Project, sources: SourceRes
     return ""
 
 
-def latest_windows(instance: dg.DagsterInstance, count: int) -> list[Mapping[str, object]]:
+def _latest_windows(instance: dg.DagsterInstance, count: int) -> list[Mapping[str, object]]:
     """The latest reports of the model version that scored last, one per window, the latest first."""
-    records = instance.fetch_materializations(drift_report.key, limit=MAX_REPORTS).records
     windows: dict[object, Mapping[str, object]] = {}
-    for record in records:
-        materialization = record.asset_materialization
-        if materialization is None:
-            continue
-        metadata = {name: value.value for name, value in materialization.metadata.items()}
+    for record in instance.fetch_materializations(drift_report.key, limit=MAX_REPORTS).records:
+        reported = record.asset_materialization.metadata if record.asset_materialization else {}
+        metadata = {name: value.value for name, value in reported.items()}
         if metadata.keys() >= {MODEL, WINDOW, DRIFTED}:
             windows.setdefault((metadata[MODEL], metadata[WINDOW]), metadata)
     latest = list(windows.values())
@@ -101,16 +91,10 @@ def latest_windows(instance: dg.DagsterInstance, count: int) -> list[Mapping[str
 )
 def run_failure_alert(context: dg.RunFailureSensorContext) -> None:
     """Send one message per failed run: job, step, reason."""
-    text = failure_text(context)
+    text = f"Run {context.dagster_run.run_id[:8]} of {context.dagster_run.job_name} failed"
+    if steps := context.get_step_failure_events():
+        text += f" in {steps[0].step_key}: {cause_of(steps[0].step_failure_data.error)}"
+    else:
+        text += f": {context.failure_event.message or 'the worker exited without reporting an error'}"
     context.log.error(text)
-    if address := os.environ.get(WEBHOOK):
-        post(address, {"text": text})
-
-
-def failure_text(context: dg.RunFailureSensorContext) -> str:
-    """Which run failed in which step, and why."""
-    run = context.dagster_run
-    started = f"Run {run.run_id[:8]} of {run.job_name} failed"
-    for event in context.get_step_failure_events():
-        return f"{started} in {event.step_key}: {cause_of(event.step_failure_data.error)}"
-    return f"{started}: {context.failure_event.message or 'the worker exited without reporting an error'}"
+    post(text)

@@ -1,4 +1,4 @@
-"""The drift sensor: enough windows, the latest among them, and never twice for one window."""
+"""The alerts: of drift in enough windows, the latest among them, never twice for one; and of runs that failed."""
 
 import json
 from collections.abc import Iterator
@@ -6,27 +6,23 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.test_utils import create_run_for_test
 
-from marvel_assets.defs.alerts import WEBHOOK, WebhookError
-from marvel_assets.defs.monitoring.sensors import drift_sensor
+from marvel_assets.defs.alerts import WEBHOOK, WebhookError, post
+from marvel_assets.defs.monitoring.sensors import drift_sensor, run_failure_alert
 from marvel_assets.defs.resources import Project
 from marvel_assets.sources.resource import SourceResource
 from marvel_assets_tests.defs.recorded import record_run
 from marvel_assets_tests.servers.scripted import Answer, Served, serving
 
 STABLE, MOVED = False, True
+ADDRESS_PART = "known-to-nobody"
 
 
 @pytest.fixture
 def instance() -> dg.DagsterInstance:
     return dg.DagsterInstance.ephemeral()
-
-
-def report(instance: dg.DagsterInstance, *windows: bool, model: int = 1, first: int = 0) -> None:
-    for number, is_drifted in enumerate(windows, start=first):
-        metadata = {"drifted": is_drifted, "window": number, "model_version": model, "reason": "Universe drifted"}
-        instance.report_runless_asset_event(dg.AssetMaterialization("drift_report", metadata=metadata))
 
 
 @pytest.fixture
@@ -50,30 +46,26 @@ def texts(webhook: Served) -> list[str]:
     return [json.loads(body)["text"] for body in webhook.bodies]
 
 
-def was_trained_on(instance: dg.DagsterInstance, project: Path) -> None:
-    """Record a run that trained on the source as it is now."""
-    look = sources_of(project).fingerprint(None, Project(config_path=str(project)).config)
-    record_run(instance, look, "basic_model", status=dg.DagsterRunStatus.SUCCESS)
+def report(instance: dg.DagsterInstance, *windows: bool, model: int = 1, first: int = 0) -> None:
+    for number, is_drifted in enumerate(windows, start=first):
+        metadata = {"drifted": is_drifted, "window": number, "model_version": model, "reason": "Universe drifted"}
+        instance.report_runless_asset_event(dg.AssetMaterialization("drift_report", metadata=metadata))
 
 
 def sources_of(project: Path) -> SourceResource:
     return SourceResource(scratch=str(project.parent / "scratch"))
 
 
-def evaluate(instance: dg.DagsterInstance, project: Path, cursor: str | None = None) -> dg.SensorResult | dg.SkipReason:
+def was_trained_on(instance: dg.DagsterInstance, project: Path) -> None:
+    """Record a run that trained on the source as it is now."""
+    look = sources_of(project).fingerprint(None, Project(config_path=str(project)).config)
+    record_run(instance, look, "basic_model", status=dg.DagsterRunStatus.SUCCESS)
+
+
+def tick(instance: dg.DagsterInstance, project: Path, cursor: str | None = None) -> dg.SensorResult:
     resources = {"project": Project(config_path=str(project)), "sources": sources_of(project)}
-    return drift_sensor(dg.build_sensor_context(instance, cursor=cursor, resources=resources))
-
-
-def tick(instance: dg.DagsterInstance, project: Path) -> dg.RunRequest | str:
-    result = evaluate(instance, project)
-    if isinstance(result, dg.SkipReason):
-        return str(result.skip_message)
-    return result.run_requests[0] if result.run_requests else str(result.skip_reason.skip_message)
-
-
-def test_without_a_report_it_says_what_to_materialise(instance: dg.DagsterInstance, small_project: Path):
-    assert tick(instance, small_project) == "No drift report yet; materialise drift_report."
+    result = drift_sensor(dg.build_sensor_context(instance, cursor=cursor, resources=resources))
+    return dg.SensorResult(skip_reason=result) if isinstance(result, dg.SkipReason) else result
 
 
 @pytest.mark.usefixtures("source")
@@ -85,15 +77,14 @@ def test_two_of_five_and_the_latest_raise_an_alert_and_no_run_where_the_source_i
     report(instance, MOVED, STABLE, STABLE, STABLE, MOVED)
 
     # when
-    result = evaluate(instance, small_project)
-    evaluate(instance, small_project, result.cursor)
+    result = tick(instance, small_project)
+    tick(instance, small_project, result.cursor)
 
     # then: one alert for one window
     assert not result.run_requests
     [text] = texts(webhook)
-    assert text.startswith(
-        "2 of the last 5 window(s) of version 1 drifted (Universe drifted): no run, since the source"
-    )
+    found = "2 of the last 5 window(s) of version 1 drifted (Universe drifted)"
+    assert text.startswith(f"{found}: no run, since the source")
     assert result.skip_reason.skip_message == text
 
 
@@ -106,7 +97,7 @@ def test_drift_retrains_where_the_source_has_new_data(
     source.write_text("PageID\n1\n2\n")
 
     # when
-    result = evaluate(instance, small_project)
+    result = tick(instance, small_project)
 
     # then
     assert [request.run_key for request in result.run_requests] == ["drift:1:1"]
@@ -123,8 +114,8 @@ def test_an_alert_that_no_webhook_took_fails_the_tick_and_is_raised_again(
 
     # then
     for _ in range(2):
-        with pytest.raises(WebhookError, match="The webhook of MARVEL_WEBHOOK_URL can't be reached"):
-            evaluate(instance, small_project)
+        with pytest.raises(WebhookError):
+            tick(instance, small_project)
 
 
 def test_a_source_that_stays_away_is_named_in_one_alert(
@@ -135,8 +126,8 @@ def test_a_source_that_stays_away_is_named_in_one_alert(
     source.unlink()
 
     # when
-    cursor = evaluate(instance, small_project).cursor
-    evaluate(instance, small_project, cursor)
+    cursor = tick(instance, small_project).cursor
+    tick(instance, small_project, cursor)
 
     # then
     [text] = texts(webhook)
@@ -146,11 +137,12 @@ def test_a_source_that_stays_away_is_named_in_one_alert(
 @pytest.mark.parametrize(
     ("windows", "said"),
     [
+        ([], "No drift report yet; materialise drift_report."),
         ([STABLE, MOVED], "1 of the last 2 window(s) of version 1 drifted; 2 are needed for an alert."),
         ([MOVED, MOVED, STABLE], "2 of the last 3 window(s) of version 1 drifted; the latest one did not."),
         ([MOVED, STABLE, STABLE, STABLE, STABLE, MOVED], "1 of the last 5 window(s) of version 1 drifted; 2"),
     ],
-    ids=["too few", "not the latest", "before the last five"],
+    ids=["none", "too few", "not the latest", "before the last five"],
 )
 def test_two_of_the_last_five_windows_are_needed_and_the_latest(
     instance: dg.DagsterInstance, small_project: Path, windows: list[bool], said: str
@@ -159,7 +151,7 @@ def test_two_of_the_last_five_windows_are_needed_and_the_latest(
     report(instance, *windows)
 
     # then
-    assert tick(instance, small_project).startswith(said)
+    assert tick(instance, small_project).skip_reason.skip_message.startswith(said)
 
 
 @pytest.mark.parametrize(("model", "first"), [(1, 0), (2, 2)], ids=["the same window again", "of another version"])
@@ -171,7 +163,8 @@ def test_a_window_counts_once_and_for_its_version_alone(
     report(instance, MOVED, model=model, first=first)
 
     # then
-    assert f"1 of the last 1 window(s) of version {model}" in tick(instance, small_project)
+    said = tick(instance, small_project).skip_reason.skip_message
+    assert f"1 of the last 1 window(s) of version {model}" in said
 
 
 def test_while_a_retraining_is_going_nothing_is_asked_for(instance: dg.DagsterInstance, small_project: Path):
@@ -180,4 +173,74 @@ def test_while_a_retraining_is_going_nothing_is_asked_for(instance: dg.DagsterIn
     create_run_for_test(instance, job_name="retrain", status=dg.DagsterRunStatus.STARTED)
 
     # then
-    assert "is retraining already" in tick(instance, small_project)
+    assert "is retraining already" in tick(instance, small_project).skip_reason.skip_message
+
+
+@dg.op
+def breaks() -> None:
+    raise dg.Failure("characters.csv: the file is empty.")
+
+
+@dg.job
+def broken() -> None:
+    breaks()
+
+
+def test_runs_that_were_started_at_the_command_line_are_seen(instance: dg.DagsterInstance):
+    # given: the first tick notes where the sensor begins
+    repository = dg.Definitions(jobs=[broken], sensors=[run_failure_alert]).get_repository_def()
+
+    def evaluate(cursor: str | None) -> SensorExecutionData:
+        context = dg.build_sensor_context(
+            instance, cursor, repository_def=repository, sensor_name=run_failure_alert.name, last_sensor_start_time=1.0
+        )
+        return run_failure_alert.evaluate_tick(context)
+
+    first = evaluate(None)
+    broken.execute_in_process(instance=instance, raise_on_error=False)
+
+    # when
+    second = evaluate(first.cursor)
+
+    # then
+    assert len(second.dagster_run_reactions) == 1
+
+
+@pytest.mark.parametrize("is_named", [True, False], ids=["named", "not named"])
+def test_a_webhook_that_is_named_gets_a_message_with_run_job_step_and_reason(
+    instance: dg.DagsterInstance, webhook: Served, monkeypatch: pytest.MonkeyPatch, *, is_named: bool
+):
+    # given
+    result = broken.execute_in_process(instance=instance, raise_on_error=False)
+    if not is_named:
+        monkeypatch.delenv(WEBHOOK)
+
+    # when
+    context = dg.build_run_status_sensor_context(
+        run_failure_alert.name, result.get_run_failure_event(), instance, result.dagster_run
+    )
+    run_failure_alert(context.for_run_failure())
+
+    # then
+    text = f"Run {result.run_id[:8]} of broken failed in breaks: characters.csv: the file is empty."
+    assert texts(webhook) == [text] * is_named
+
+
+def test_a_webhook_that_is_gone_is_reported_without_its_address(monkeypatch: pytest.MonkeyPatch):
+    # given
+    monkeypatch.setenv(WEBHOOK, f"http://127.0.0.1:1/{ADDRESS_PART}")
+
+    # when
+    with pytest.raises(WebhookError, match="The webhook of MARVEL_WEBHOOK_URL can't be reached") as error:
+        post("text")
+
+    # then
+    assert ADDRESS_PART not in str(error.getrepr(chain=True))
+
+
+@pytest.mark.parametrize("status", [301, 403])
+def test_a_webhook_that_refuses_or_redirects_is_reported(status: int, monkeypatch: pytest.MonkeyPatch):
+    with serving(lambda _: Answer(status)) as webhook:
+        monkeypatch.setenv(WEBHOOK, webhook.url)
+        with pytest.raises(WebhookError, match=f"answers with HTTP {status}"):
+            post("text")
