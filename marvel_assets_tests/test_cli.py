@@ -16,6 +16,7 @@ import pytest
 from marvel_assets import cli
 from marvel_assets.cli import run, servers
 from marvel_assets.cli.run import check_selection
+from marvel_assets.cli.summary import print_summary
 from marvel_assets.config import ConfigError
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 
@@ -151,7 +152,7 @@ def test_the_summary_does_not_send_people_of_databricks_to_this_machine(
     monkeypatch.delenv("DATABRICKS_HOST", raising=False)
 
     # when
-    run.print_summary(home, with_predictions=False)
+    print_summary(home)
 
     # then
     assert "and your Databricks workspace (MLflow)" in capsys.readouterr().out
@@ -253,7 +254,7 @@ def test_a_new_data_set_without_a_usable_name_is_refused(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("command", "problem"),
     [
-        (["rollback"], "reason: missing key"),
+        (["rollback"], "reason is missing; add --set reason=…"),
         (["rollback", "--set", "reason=why", "--set", "why=reason"], "why: unknown key; choose from actor"),
         (["approve", "--set", "basic_version=zero"], "basic_version: Input should be a valid integer"),
         (["trial", "--set", "n_trees=3"], "model.n_trees: unknown key"),

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 import shutil
 import sys
-from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from marvel_assets.cli.servers import in_one_line, served_pair
+from marvel_assets.cli.servers import served_pair
 from marvel_assets.cli.summary import read_references
 from marvel_assets.datasets import lookup
 from marvel_assets.datasets.scoring import rows_to_score_sql
 from marvel_assets.datasets.statements import cleaning_sql
 from marvel_assets.defs.resources import profile_resources
+from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.utils.redaction import escape_control
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from marvel_assets.datasets.base import Dataset
     from marvel_assets.model.wrapper import MarvelModelWrapper
     from marvel_assets.paths import ProjectPaths
-    from marvel_assets.storage.engines.base import Engine, EngineSession
+    from marvel_assets.storage.engines.base import EngineSession
 
 STANDARD = "-"
 ENDINGS = (".csv", ".parquet")
@@ -48,12 +48,8 @@ def score(home: ProjectPaths, source: str, target: str) -> None:
         source: a file with the data set's columns, or ``-`` for standard input.
         target: a file name that ends in ``.csv`` or ``.parquet``, or ``-`` for CSV to standard output.
     """
-    import pandas as pd
-
     from marvel_assets.model.estimators import kind_of
-    from marvel_assets.sources.base import SourceError
     from marvel_assets.sources.locate import FileSource
-    from marvel_assets.storage.engines.duckdb import DuckDBEngine
 
     if target != STANDARD and Path(target).suffix.lower() not in ENDINGS:
         sys.exit(f"-o {target}: expected a file name that ends in {' or '.join(ENDINGS)}, or - for standard output.")
@@ -62,25 +58,23 @@ def score(home: ProjectPaths, source: str, target: str) -> None:
     resources = profile_resources(home)
     dataset: Dataset = resources["project"].config.dataset
     delivered = lookup.dataset_for_scoring(dataset)
-    columns = ["name", "id", *dataset.by_name, "reason"]
-    rejected = 0
-    with _served_model(home, resources) as (name, model), TemporaryDirectory() as scratch:
-        asked = {"probability": True, "explain": kind_of(model.model).explains}
-        answer = partial(model.predict, None, params=asked)
-        file = FileSource("standard input" if source == STANDARD else source, _file(source, Path(scratch)), delivered)
-        with DuckDBEngine(scratch=scratch).session() as session:
-            try:
-                session.read_source(file, "delivered")
-            except SourceError as error:
-                sys.exit(str(error))
-            count = _clean(session, dataset, delivered, "delivered")
-            print(f"Scoring {count:,} rows of {file.label} with {name}", file=sys.stderr)
-            with _writer(target) as write:
-                for first in range(1, count + 1, ROWS_AT_ONCE):
-                    found = session.fetchall(lookup.cleaned_rows_sql(dataset, first, first + ROWS_AT_ONCE - 1))
-                    rows = pd.DataFrame(found, columns=columns, dtype=object)
-                    write(_answered(rows, answer))
-                    rejected += int(rows["reason"].notna().sum())
+    name, model = _served_model(home, resources)
+    with TemporaryDirectory() as scratch, DuckDBEngine(scratch=scratch).session() as session:
+        label, path = source, Path(source)
+        if source == STANDARD:
+            label, path = "standard input", Path(scratch, "input")
+            with path.open("wb") as copy:
+                shutil.copyfileobj(sys.stdin.buffer, copy)
+        session.read_source(FileSource(label, path, delivered), "delivered")
+        count = _clean(session, dataset, delivered, "delivered")
+        print(f"Scoring {count:,} rows of {label} with {name}", file=sys.stderr)
+        asked, rejected = {"probability": True, "explain": kind_of(model.model).explains}, 0
+        with _writer(target) as write:
+            for first in range(1, count + 1, ROWS_AT_ONCE):
+                rows = _cleaned_rows(session, dataset, first, first + ROWS_AT_ONCE - 1)
+                usable = rows[rows["reason"].isna()]
+                write(_answered(rows, usable, model.predict(None, usable, asked)))
+                rejected += len(rows) - len(usable)
     rest = f", {rejected:,} can't be; the column `reason` says why" if rejected else ""
     print(f"Rows scored: {count - rejected:,}{rest}", file=sys.stderr)
 
@@ -93,67 +87,53 @@ def explain(home: ProjectPaths, name_or_id: str, picture: str | None) -> None:
         name_or_id: of the character, as in the source.
         picture: a PNG file to write a plot to, or None.
     """
-    import pandas as pd
-
     resources = profile_resources(home)
     dataset: Dataset = resources["project"].config.dataset
     raw = read_references(home).get("raw_characters")
     if raw is None:
         sys.exit(f"{home.root} has no {dataset.name} rows yet; `make run` reads them.")
-    with (
-        _served_model(home, resources) as (_, model),
-        TemporaryDirectory() as scratch,
-        _reading_session(resources["engine"], scratch) as session,
-    ):
-        session.read_table(resources["tables"].location(raw.name), raw.version, "delivered")
-        session.create_table_as(lookup.named_rows_sql(dataset, "delivered", name_or_id), "named")
-        identifier = _one_id(session, dataset, name_or_id)
-        session.create_view(f"SELECT * FROM named WHERE {lookup.has_id(dataset, identifier)}", "wanted")  # noqa: S608
-        _clean(session, dataset, dataset, "wanted")
-        found = session.fetchall(lookup.cleaned_rows_sql(dataset, 1, raw.rows))
-        rows = pd.DataFrame(found, columns=["name", "id", *dataset.by_name, "reason"], dtype=object)
-        usable = rows[rows["reason"].isna()]
-        if usable.empty:
-            sys.exit(f"{identifier} can't be scored: {rows['reason'].iloc[0]}.")
-        try:
-            answer = {
-                key: values[0]
-                for key, values in model.predict(None, usable, {"probability": True, "explain": True}).items()
-            }
-        except ValueError as error:  # this kind of model has no contributions
-            sys.exit(str(error))
-    label, probability = answer[dataset.target.answer], answer["probability"]
-    alive = dataset.target.labels[1]
+    _, model = _served_model(home, resources)
+    engine = resources["engine"]
+    with TemporaryDirectory() as scratch:
+        if isinstance(engine, DuckDBEngine):
+            engine = DuckDBEngine(scratch=scratch)  # nothing is written into the home
+        with engine.session() as session:
+            session.read_table(resources["tables"].location(raw.name), raw.version, "delivered")
+            session.create_table_as(lookup.named_rows_sql(dataset, "delivered", name_or_id), "named")
+            identifier = _one_id(session, dataset, name_or_id)
+            session.create_view(f"SELECT * FROM named WHERE {lookup.has_id(dataset, identifier)}", "wanted")  # noqa: S608
+            _clean(session, dataset, dataset, "wanted")
+            rows = _cleaned_rows(session, dataset, 1, raw.rows)
+    usable = rows[rows["reason"].isna()]
+    if usable.empty:
+        sys.exit(f"{identifier} can't be scored: {rows['reason'].iloc[0]}.")
+    try:
+        answers = model.predict(None, usable, {"probability": True, "explain": True})
+    except ValueError as error:  # this kind of model has no contributions
+        sys.exit(str(error))
+    answer = {key: values[0] for key, values in answers.items()}
+    contributions, labels = answer["contributions"], dataset.target.labels
+    probability = f"P({labels[1]}) {answer['probability']:.3f}"
     average = 1 / (1 + math.exp(-answer["base_value"]))
     who = escape_control(f"{usable['name'].iloc[0]} ({identifier})")
-    print(f"{who}: {label}, P({alive}) {probability:.3f}; on average {average:.3f}\n")
-    for line in _table(usable.iloc[0].to_dict(), answer["contributions"], dataset.target.labels):
-        print(line)
+    print(f"{who}: {answer[dataset.target.answer]}, {probability}; on average {average:.3f}\n")
+    print("\n".join(_table(usable.iloc[0].to_dict(), contributions, labels)))
     if picture:
         from marvel_assets.evaluation import plots
 
-        figure = plots.contributions(f"{who}: P({alive}) {probability:.3f}", answer["contributions"], alive)
+        figure = plots.contributions(f"{who}: {probability}", contributions, labels[1])
         Path(picture).write_bytes(plots.to_png(figure))
+        print(f"Wrote {picture}", file=sys.stderr)
 
 
-def _reading_session(engine: Engine, scratch: str) -> AbstractContextManager[EngineSession]:
-    """A session that writes nothing into the home."""
-    from marvel_assets.storage.engines.duckdb import DuckDBEngine
-
-    return DuckDBEngine(scratch=scratch).session() if isinstance(engine, DuckDBEngine) else engine.session()
-
-
-@contextmanager
-def _served_model(home: ProjectPaths, resources: dict[str, Any]) -> Iterator[tuple[str, MarvelModelWrapper]]:
+def _served_model(home: ProjectPaths, resources: dict[str, Any]) -> tuple[str, MarvelModelWrapper]:
     """The custom version under the alias, by name and loaded."""
     import mlflow
 
-    with in_one_line():
-        custom = served_pair(home, resources).custom
-        with resources["unity_catalog"].files_of(custom) as files:
-            # Unwrapped: the signatures of older versions have no parameters.
-            model = mlflow.pyfunc.load_model(str(files)).unwrap_python_model()
-            yield f"{custom.name} version {custom.version}", model
+    custom = served_pair(home, resources).custom
+    with resources["unity_catalog"].files_of(custom) as files:
+        model: MarvelModelWrapper = mlflow.pyfunc.load_model(str(files)).unwrap_python_model()
+    return f"{custom.name} version {custom.version}", model
 
 
 def _clean(session: EngineSession, dataset: Dataset, delivered: Dataset, relation: str) -> int:
@@ -165,13 +145,18 @@ def _clean(session: EngineSession, dataset: Dataset, delivered: Dataset, relatio
     return int(str(count))
 
 
-def _answered(rows: pd.DataFrame, answer: Callable[[pd.DataFrame], dict[str, list[Any]]]) -> pa.Table:
+def _cleaned_rows(session: EngineSession, dataset: Dataset, first: int, last: int) -> pd.DataFrame:
+    import pandas as pd
+
+    found = session.fetchall(lookup.cleaned_rows_sql(dataset, first, last))
+    return pd.DataFrame(found, columns=["name", "id", *dataset.by_name, "reason"], dtype=object)
+
+
+def _answered(rows: pd.DataFrame, usable: pd.DataFrame, answers: dict[str, list[Any]]) -> pa.Table:
     """The rows with the model's answers for those that can be scored."""
     import pandas as pd
     import pyarrow as pa
 
-    usable = rows[rows["reason"].isna()]
-    answers = answer(usable)
     answers["prediction"] = next(iter(answers.values()))
     answered = pd.DataFrame(answers, index=usable.index).reindex(columns=list(ANSWERS))
     return pa.Table.from_pandas(rows.join(answered), _schema(), preserve_index=False)
@@ -182,15 +167,6 @@ def _schema() -> pa.Schema:
 
     texts = dict.fromkeys(["name", "id", *ANSWERS, "reason"], pa.string())
     return pa.schema(texts | {"probability": pa.float64()})
-
-
-def _file(source: str, scratch: Path) -> Path:
-    """The file to read; standard input is copied to a file first."""
-    if source != STANDARD:
-        return Path(source)
-    with (scratch / "input").open("wb") as copy:
-        shutil.copyfileobj(sys.stdin.buffer, copy)
-    return scratch / "input"
 
 
 @contextmanager
@@ -228,7 +204,7 @@ def _one_id(session: EngineSession, dataset: Dataset, name_or_id: str) -> str:
 
 def _table(cells: Mapping[Any, Any], contributions: dict[str, float], labels: tuple[str, str]) -> Iterator[str]:
     """A line with a bar for each feature with a contribution, the strongest first."""
-    from marvel_assets.model.explanation import strongest_first
+    from marvel_assets.model.wrapper import strongest_first
 
     order = strongest_first(contributions)
     shown = {name: "missing" if cells[name] is None else escape_control(str(cells[name]))[:30] for name in order}

@@ -2,40 +2,50 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import json
 import os
 import sys
 import time
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from pydantic import ValidationError
-
-from marvel_assets.cli.servers import LOOPBACK, UI_PORT, in_one_line
-from marvel_assets.config import ConfigError
-from marvel_assets.defs import disk_space
-from marvel_assets.utils.errors import describe_problems
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from marvel_assets.paths import ProjectPaths
 
-MODULE = "marvel_assets.definitions"
-BRIEF: dict[str, object] = {"loggers": {"brief": {}}}
 EVERYTHING = "*"
+BRIEF: dict[str, Any] = {"loggers": {"brief": {}}}
+TRAINING, REGISTRATION = "marvel_assets.defs.training.jobs", "marvel_assets.defs.registration.aliases"
+JOBS = {
+    "trial": (
+        "try_parameters",
+        f"{TRAINING}:TrialConfig",
+        "train with other parameters, and compare with the champion; no alias moves",
+    ),
+    "tune": ("tune_hyperparameters", f"{TRAINING}:TuneConfig", "search for better parameters, and propose them"),
+    "rollback": (
+        "rollback_models",
+        f"{REGISTRATION}:RollbackConfig",
+        "put an earlier pair of models back under the alias; needs --set reason=…",
+    ),
+    "approve": ("approve_models", f"{REGISTRATION}:ApproveConfig", "put a waiting pair of models under the alias"),
+    "promote": ("promote_pair", f"{REGISTRATION}:PromoteConfig", "copy the pair of models to the next environment"),
+}
+"""Dagster's jobs that are also commands: the op with the settings, their class (imported when it is used), the help."""
 
 
 def materialize(home: ProjectPaths, selection: str) -> int:
     """Materialise the selected assets and print the summary; returns the exit code."""
-    from marvel_assets.cli.summary import read_references
+    from marvel_assets.cli.summary import print_summary, read_references
+    from marvel_assets.defs import disk_space
 
+    if selection != EVERYTHING:
+        check_selection(selection)
     before, started = read_references(home), time.monotonic()
     target = ("--job", "retrain") if selection == EVERYTHING else ("--assets", selection)
-    failed = _launch("-m", MODULE, *target, "--config-json", json.dumps(BRIEF))
-    if failed:
+    if failed := _launch(*target, config=BRIEF):
         for problem in disk_space.check(home):
             print(problem, file=sys.stderr)
         return failed
@@ -44,82 +54,6 @@ def materialize(home: ProjectPaths, selection: str) -> int:
     print(f"\nDone in {seconds:.0f} s{': nothing has changed since the last run' if is_same else ''}.")
     print_summary(home, with_predictions=not is_same)  # unchanged ones were shown before
     return 0
-
-
-class JobCommand(NamedTuple):
-    """A Dagster job that is also a command.
-
-    Attributes:
-        op: has the settings.
-        config: their class, as ``module:name``; imported only when the command runs.
-        purpose: the command's help text.
-    """
-
-    op: str
-    config: str
-    purpose: str
-
-
-TRAINING, REGISTRATION = "marvel_assets.defs.training.jobs", "marvel_assets.defs.registration.aliases"
-JOBS = {
-    "trial": JobCommand(
-        "try_parameters",
-        f"{TRAINING}:TrialConfig",
-        "train with other parameters, and compare with the champion; no alias moves",
-    ),
-    "tune": JobCommand(
-        "tune_hyperparameters", f"{TRAINING}:TuneConfig", "search for better parameters, and propose them"
-    ),
-    "rollback": JobCommand(
-        "rollback_models",
-        f"{REGISTRATION}:RollbackConfig",
-        "put an earlier pair of models back under the alias; needs --set reason=…",
-    ),
-    "approve": JobCommand(
-        "approve_models", f"{REGISTRATION}:ApproveConfig", "put a waiting pair of models under the alias"
-    ),
-    "promote": JobCommand(
-        "promote_pair", f"{REGISTRATION}:PromoteConfig", "copy the pair of models to the next environment"
-    ),
-}
-
-
-def run_job(name: str, settings: dict[str, str]) -> int:
-    """Run a job with settings of its op; returns the exit code.
-
-    Raises:
-        ConfigError: naming each setting that is unknown, missing or unusable.
-    """
-    job = JOBS[name]
-    config_class = resolve_name(job.config)
-    fields = config_class.model_fields
-    given: dict[str, Any] = dict(settings)
-    if name == "trial":
-        given = {"parameters": {key: _number_or_text(value) for key, value in settings.items()}}
-    # Dagster's Config sets missing fields to None, and ignores unknown ones.
-    problems = [f"{key}: unknown key; choose from {', '.join(fields)}" for key in given if key not in fields]
-    problems += [f"{key}: missing key" for key, field in fields.items() if field.is_required() and key not in given]
-    try:
-        config = {} if problems else config_class(**given).model_dump(exclude_unset=True)
-        if "parameters" in config:
-            from marvel_assets.defs.resources import Project
-
-            Project.from_environment().config.with_parameters(config["parameters"])
-    except ConfigError as error:
-        problems = [str(error)]
-    except ValidationError as error:
-        problems = describe_problems(error)
-    if problems:
-        raise ConfigError(f"marvel {name} --set: {'; '.join(problems)}")
-    content = {**BRIEF, "ops": {job.op: {"config": config}}}
-    return _launch("-m", MODULE, "--job", name, "--config-json", json.dumps(content))
-
-
-def _number_or_text(value: str) -> object:
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
 
 
 def check_selection(selection: str) -> None:
@@ -131,6 +65,7 @@ def check_selection(selection: str) -> None:
     import dagster as dg
     from dagster_shared.check import CheckError
 
+    from marvel_assets.config import ConfigError
     from marvel_assets.definitions import defs
 
     try:
@@ -141,13 +76,55 @@ def check_selection(selection: str) -> None:
         raise ConfigError(f"--select {selection!r}: there are no such assets.")
 
 
-def _launch(*arguments: str) -> int:
+def run_job(name: str, settings: dict[str, str]) -> int:
+    """Run a job with settings of its op; returns the exit code.
+
+    Raises:
+        ConfigError: naming each setting that is unknown, missing or unusable.
+    """
+    from pydantic import ValidationError
+
+    from marvel_assets.config import ConfigError
+    from marvel_assets.defs.resources import Project
+    from marvel_assets.utils.errors import describe_problems
+
+    op, config_class, _ = JOBS[name]
+    settings_class = resolve_name(config_class)
+    fields, given = settings_class.model_fields, dict[str, Any](settings)
+    if name == "trial":
+        given = {"parameters": {key: _number_or_text(value) for key, value in settings.items()}}
+    # Dagster's Config sets missing fields to None, and ignores unknown ones.
+    problems = [f"{key}: unknown key; choose from {', '.join(fields)}" for key in given if key not in fields]
+    missing = [key for key, field in fields.items() if field.is_required() and key not in given]
+    problems += [f"{key} is missing; add --set {key}=…" for key in missing]
+    try:
+        config = {} if problems else settings_class(**given).model_dump(exclude_unset=True)
+        if name == "trial":
+            Project.from_environment().config.with_parameters(given["parameters"])
+    except ConfigError as error:
+        problems = [str(error)]
+    except ValidationError as error:
+        problems = describe_problems(error)
+    if problems:
+        raise ConfigError(f"marvel {name} --set: {'; '.join(problems)}")
+    return _launch("--job", name, config={**BRIEF, "ops": {op: {"config": config}}})
+
+
+def _number_or_text(value: str) -> object:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _launch(*target: str, config: dict[str, Any]) -> int:
     """Run ``dg launch`` in this process: another one would import everything again."""
     from dagster_dg_cli.cli.launch import launch_command
 
+    arguments = ["-m", "marvel_assets.definitions", *target, "--config-json", json.dumps(config)]
     try:
         with _restored_output():
-            launch_command.main(args=list(arguments), prog_name="dg launch")
+            launch_command.main(args=arguments, prog_name="dg launch")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
@@ -167,39 +144,3 @@ def _restored_output() -> Iterator[None]:
         for descriptor, copy in copies.items():
             os.dup2(copy, descriptor)
             os.close(copy)
-
-
-def print_summary(home: ProjectPaths, *, with_predictions: bool) -> None:
-    """Print the summary of the home, and what to do next."""
-    from marvel_assets.cli.summary import summary
-    from marvel_assets.defs.resources import profile_resources
-    from marvel_assets.registry.model_pairs import ALIAS
-
-    with in_one_line():
-        lines = list(summary(home, with_predictions=with_predictions))
-    print("\n".join(lines))
-    mlflow_pages = profile_resources(home)["tracking"].ui_url or "your Databricks workspace"
-    dagster_pages = f"http://{LOOPBACK}:{UI_PORT}/asset-groups"
-    chosen = f"MARVEL_DATASET={name} " if (name := os.environ.get("MARVEL_DATASET")) else ""
-    if any(f"alias {ALIAS}" in line for line in lines):
-        asked = ("make serve", ".venv/bin/marvel explain NAME-OR-ID", ".venv/bin/marvel score FILE -o OUT")
-        print(f"  ask next     {', '.join(f'`{chosen}{command}`' for command in asked)}")
-    print(f"  look next    `make ui`, then {dagster_pages} (lineage, checks, plots) and {mlflow_pages} (MLflow)")
-
-
-class QuickExit:
-    """Ends the process after its exit handlers.
-
-    Otherwise Python would free half a million objects one by one, which takes more than a second, a quarter of a run
-    that changes nothing.
-    """
-
-    def __init__(self) -> None:
-        self.code: int | None = None
-        atexit.register(self._end)  # registered first, called last
-
-    def _end(self) -> None:
-        if self.code is not None:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(self.code)

@@ -1,33 +1,73 @@
-"""The folder that ``marvel new-dataset`` writes for a table of your own.
-
-Every guess is a line that you can edit: what names a row, what is predicted, which columns are numbers.
-"""
+"""``marvel new-dataset``: the folder of your own table, guessed from a file. Each guess is a line that you can edit."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import pkgutil
 import re
 import shlex
-from pathlib import Path
-from typing import TYPE_CHECKING
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, NamedTuple
 
-from marvel_assets import datasets
-from marvel_assets.cli.columns import SHOWN, Column, ScaffoldError, read_columns
-from marvel_assets.datasets.base import IDENTIFIER, SOURCE_ROW, dataset_names
+from marvel_assets.config import ConfigError
+from marvel_assets.datasets.base import BLANKS, IDENTIFIER, PANDAS_MISSING, SOURCE_ROW, WRITTEN_AT
+from marvel_assets.datasets.scoring import PREDICTION_COLUMNS
+from marvel_assets.datasets.statements import is_number, texts
+from marvel_assets.sources.base import SourceError
+from marvel_assets.sources.files import InputFile, names_and_encoding, read_files
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
+    import duckdb
+
+OWN_COLUMNS = {
+    IDENTIFIER, SOURCE_ROW, WRITTEN_AT, *PREDICTION_COLUMNS, "split", "reason", "row_digest", "first_row",
+    "rejected_column", "unusable_column", "name", "why",
+}  # fmt: skip
+"""Columns that the project's tables and the answers of ``marvel score`` have besides the data set's."""
+
+THOUSANDS = r"[+-]?[1-9]\d{0,2}(,\d{3})+([.]\d+)?"
+"""A number with a comma between thousands, which may also be a decimal comma with three digits behind it."""
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,60}")
-MAX_CATEGORIES = 1000
-MAX_SLICES = 6
+MAX_CATEGORIES, MAX_SLICES, SHOWN = 1000, 6, 5
+BINARY = 2
+NUMBERS_AT_LEAST = 0.95
+"""Share of the non-missing cells that are numbers, for a column to count as numeric."""
+
+
+class Column(NamedTuple):
+    """The profile of a column. Cells are trimmed; those that count as missing are left out.
+
+    Attributes:
+        delivered: its name in the file.
+        name: letters, digits and underscores; unique, ignoring case.
+        present: how many rows have a value.
+        distinct: how many values there are.
+        numbers: how many values are decimal numbers, once their commas are replaced.
+        comma: what a number's comma stands for: a point, or nothing where all separate thousands. None: there is none.
+        number: the most frequent value that is a number.
+        commonest: the most frequent values, the most frequent first.
+    """
+
+    delivered: str
+    name: str
+    present: int
+    distinct: int
+    numbers: int
+    comma: str | None
+    number: str | None
+    commonest: list[str]
+
+    @property
+    def is_number(self) -> bool:
+        """Whether nearly all non-missing cells are numbers."""
+        return self.present > 0 and self.numbers >= NUMBERS_AT_LEAST * self.present
 
 
 def new_dataset(name: str, file: Path, parent: Path, target: str | None = None, identifier: str | None = None) -> Path:
-    """Write the folder of a data set.
+    """Write the folder of a data set, and return it.
 
     Args:
         name: of the folder: 1 to 61 lowercase letters, digits and underscores, a letter first.
@@ -36,86 +76,128 @@ def new_dataset(name: str, file: Path, parent: Path, target: str | None = None, 
         target: the column to predict. Default: the last one that has two values.
         identifier: the column that names a row. Default: one with a different value in each row.
 
-    Returns:
-        The folder.
-
     Raises:
-        ScaffoldError: there is a data set of that name, or the file lacks what a data set needs.
+        ConfigError: no data set can have that name.
+        SourceError: the file can't be read, or lacks what a data set needs.
     """
     if not NAME.fullmatch(name):
-        raise ScaffoldError(
+        raise ConfigError(
             f"{name!r}: choose another name, of 1 to 61 lowercase letters, digits and underscores, a letter first."
         )
-    if name in dataset_names():
-        raise ScaffoldError(f"{name!r} already exists: choose another name, or delete {parent / name} first.")
-    if name in {module.name for module in pkgutil.iter_modules(datasets.__path__)}:
-        raise ScaffoldError(f"{name!r} names another part of marvel_assets.datasets: choose another name.")
-    rows, columns, encoding = read_columns(file)
-    row_name = _identifier(columns, rows, file) if identifier is None else _named(columns, identifier, file)
+    if find_spec(f"marvel_assets.datasets.{name}"):
+        raise ConfigError(f"marvel_assets/datasets has {name!r} already: choose another name, or delete that folder.")
+    rows, columns, encoding = _read_columns(file)
+    row_name = _named(columns, identifier, file) if identifier else _identifier(columns, rows, file)
     predicted = _target(columns, row_name, target, file)
+    # Names and free texts are no features: their values don't repeat often enough to learn from.
+    most_categories = min(MAX_CATEGORIES, max(rows // 10, 2))
     others = [column for column in columns if column not in (row_name, predicted)]
-    features = [column for column in others if column.present and (column.is_number or _is_category(column, rows))]
+    features = [each for each in others if each.present and (each.is_number or each.distinct <= most_categories)]
     if not features:
-        raise ScaffoldError(f"{file}: besides {row_name.delivered!r} and {predicted.delivered!r} no column is usable.")
+        raise SourceError(f"{file}: besides {row_name.delivered!r} and {predicted.delivered!r} no column is usable.")
     folder = parent / name
-    files = {
-        "__init__.py": _declaration(file, columns, row_name, predicted, features, encoding),
-        "cleaning.sql": _cleaning_sql(row_name, predicted, features),
-    }
     folder.mkdir(parents=True)
-    for file_name, text in files.items():
-        (folder / file_name).write_text(text, encoding="utf-8")
+    declaration = _declaration(file, columns, row_name, predicted, features, encoding)
+    (folder / "__init__.py").write_text(declaration, encoding="utf-8")
+    (folder / "cleaning.sql").write_text(_cleaning_sql(row_name, predicted, features), encoding="utf-8")
     return folder
+
+
+def _read_columns(file: Path) -> tuple[int, list[Column], str]:
+    """The number of rows, the profiles of the columns that have a name, and the encoding: of what a run will read."""
+    import duckdb
+    import pyarrow as pa
+
+    header, encoding = names_and_encoding(file, str(file))
+    names = {old: new for old, new in zip(header, safe_names(header), strict=True) if old}
+    if not names:
+        raise SourceError(f"{file}: the first line must hold the names of the columns.")
+    delivered = pa.Table.from_batches(read_files([InputFile(file, str(file))], names, encoding))
+    with duckdb.connect() as connection:
+        connection.register("delivered", delivered)
+        return len(delivered), [_profile(connection, old, new) for old, new in names.items()], encoding
+
+
+def _profile(connection: duckdb.DuckDBPyConnection, delivered: str, name: str) -> Column:
+    [profile] = connection.execute(
+        f"""WITH trimmed AS (SELECT trim("{name}", '{BLANKS}') AS cell FROM delivered),
+        cells AS (
+            SELECT cell, count(*) AS times, if(regexp_full_match(cell, '{THOUSANDS}'), '', '.') AS comma,
+                replace(cell, ',', comma) AS plain, {is_number("plain")} AS is_number
+            FROM trimmed WHERE cell NOT IN {texts(PANDAS_MISSING)} GROUP BY cell
+        )
+        SELECT coalesce(sum(times), 0), count(*), coalesce(sum(times) FILTER (is_number), 0),
+            max(comma) FILTER (is_number AND cell <> plain), first(cell ORDER BY times DESC, cell) FILTER (is_number),
+            coalesce(list(cell ORDER BY times DESC, cell)[:{SHOWN}], [])
+        FROM cells"""  # noqa: S608
+    ).fetchall()
+    return Column(delivered, name, *profile)
+
+
+def safe_names(delivered: Iterable[str]) -> list[str]:
+    """Names that SQL, Delta and LightGBM take unquoted: one for each column, none twice.
+
+    >>> safe_names(["Height (m)", "select", "Größe", "größe", "Id", "why", "", "2nd"])
+    ['Height_m', 'select_', 'Gr_e', 'gr_e_', 'Id_', 'why_', 'column_7', 'column_2nd']
+    """
+    import duckdb
+
+    keywords = duckdb.execute("SELECT keyword_name FROM duckdb_keywords()").fetchall()
+    taken = {str(word) for (word,) in keywords} | {name.lower() for name in OWN_COLUMNS}
+    names = []
+    for place, column in enumerate(delivered, start=1):
+        name = re.sub(r"[^A-Za-z0-9]+", "_", column).strip("_") or str(place)
+        if name[0].isdigit():
+            name = f"column_{name}"
+        while name.lower() in taken:
+            name += "_"
+        taken.add(name.lower())
+        names.append(name)
+    return names
+
+
+def _named(columns: Sequence[Column], name: str, file: Path) -> Column:
+    found = {column.delivered: column for column in columns}
+    if name not in found:
+        raise SourceError(f"{file}: there is no column {name!r}; it has {', '.join(found)}.")
+    return found[name]
 
 
 def _identifier(columns: Sequence[Column], rows: int, file: Path) -> Column:
     unique = [column for column in columns if column.present == column.distinct == rows]
-    unique.sort(key=lambda column: "id" not in re.split(r"[^a-z]+", column.delivered.lower()))
     if not unique:
         nearest = max(columns, key=lambda column: column.distinct)
-        raise ScaffoldError(
+        raise SourceError(
             f"{file}: no column has a different value in each of the {rows:,} rows; such an id decides whether a row "
             f"is a test row. {nearest.delivered!r} has {nearest.distinct:,} values: --identifier "
             f"{shlex.quote(nearest.delivered)} takes it, and a run keeps the first row of each. Or add a column with a "
             "stable, unique id."
         )
-    return unique[0]
+    return next((column for column in unique if "id" in re.split(r"[^a-z]+", column.delivered.lower())), unique[0])
 
 
 def _target(columns: Sequence[Column], identifier: Column, named: str | None, file: Path) -> Column:
     if named is None:
-        binary = [column for column in columns if column.distinct == 2 and column is not identifier]  # noqa: PLR2004
+        binary = [column for column in columns if column.distinct == BINARY and column is not identifier]
         if not binary:
-            raise ScaffoldError(f"{file}: no column has exactly two values; a binary classifier needs one.")
+            raise SourceError(f"{file}: no column has exactly two values; a binary classifier needs one.")
         return binary[-1]
     chosen = _named(columns, named, file)
     if chosen is identifier:
-        raise ScaffoldError(f"{file}: column {named!r} names the rows; choose another target, or another --identifier.")
-    if chosen.distinct != 2:  # noqa: PLR2004
-        values = [*chosen.commonest, *(["…"] if chosen.distinct > SHOWN else [])]
-        raise ScaffoldError(
-            f"{file}: column {named!r} has {chosen.distinct:,} values ({', '.join(values)}); a target has two. Put "
-            "them into two groups, or choose another column."
+        raise SourceError(f"{file}: column {named!r} names the rows; choose another target, or another --identifier.")
+    if chosen.distinct != BINARY:
+        values = ", ".join(chosen.commonest) + (", …" if chosen.distinct > SHOWN else "")
+        raise SourceError(
+            f"{file}: column {named!r} has {chosen.distinct:,} values ({values}); a target has two. Put them into two "
+            "groups, or choose another column."
         )
     return chosen
-
-
-def _named(columns: Sequence[Column], name: str, file: Path) -> Column:
-    named = [column for column in columns if column.delivered == name]
-    if not named:
-        raise ScaffoldError(f"{file}: there is no column {name!r}; it has {', '.join(c.delivered for c in columns)}.")
-    return named[0]
-
-
-def _is_category(column: Column, rows: int) -> bool:
-    """Whether values repeat often enough to learn from: names and free texts don't."""
-    return column.distinct <= min(MAX_CATEGORIES, max(rows // 10, 2))
 
 
 def _declaration(
     file: Path, columns: Sequence[Column], identifier: Column, target: Column, features: Sequence[Column], encoding: str
 ) -> str:
-    zero, one = sorted(target.commonest)
+    classes = tuple(sorted(target.commonest))
     others = [column.delivered for column in columns if column not in (identifier, target, *features)]
     left_out = f"    # Left out, since they have no values or few that repeat: {', '.join(map(_literal, others))}.\n"
     encoded = f"    encoding={_literal(encoding)},  # guessed: the file is not UTF-8\n"
@@ -142,8 +224,8 @@ DATASET = Dataset(
         name={_literal(target.name)},
         source={_literal(target.name)},
         # Guessed: the model predicts the probability of the second value.
-        values={_literal((zero, one))},
-        labels={_literal((zero, one))},
+        values={_literal(classes)},
+        labels={_literal(classes)},
         answer={_literal(f"{target.delivered} prediction")},
     ),
 {encoded if encoding != "utf-8" else ""})
@@ -152,10 +234,11 @@ DATASET = Dataset(
 
 def _feature(column: Column) -> str:
     values = ", ".join(_literal(value[:40]) for value in column.commonest[:3])
-    kind, ending = "number", ""
-    examples: tuple[object, ...] = (_first_number(column), None)
-    if not column.is_number:
-        kind, examples = "text", (*column.commonest, *column.commonest)[:2]
+    examples: tuple[object, ...] = (*column.commonest, *column.commonest)[:2]
+    ending = ""
+    if column.is_number:
+        examples = (float(str(column.number).replace(",", column.comma or "")), None)
+    else:
         ending = '            missing="Unknown",\n'
         ending += "            has_slices=True,\n" if column.distinct <= MAX_SLICES else ""
         if {cell.lower() for cell in column.commonest} == {"true", "false"}:
@@ -164,7 +247,7 @@ def _feature(column: Column) -> str:
     return f"""        Feature(
             name={_literal(column.name)},
             # {column.distinct:,} values, such as {values}
-            kind={_literal(kind)},
+            kind={_literal("number" if column.is_number else "text")},
             source={_literal(column.name)},
             description={_literal(f"{column.delivered}, as delivered.")},
             examples={_literal(examples)},
@@ -181,23 +264,18 @@ def _literal(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _first_number(column: Column) -> float:
-    """The first cell that is a number: the most common cell of a numeric column may be a word, such as 'unknown'."""
-    for cell in column.commonest:
-        with contextlib.suppress(ValueError):
-            return float(cell.replace(",", column.comma or ""))
-    return 0.0
-
-
 def _cleaning_sql(identifier: Column, target: Column, features: Sequence[Column]) -> str:
-    def rule(column: Column) -> str:
-        if column.is_number and column.comma is not None:
-            return f"replace({column.name}, ',', '{column.comma}') AS {column.name}"
-        return column.name
-
-    selected = [SOURCE_ROW, f"{identifier.name} AS {IDENTIFIER}", *map(rule, features), target.name]
-    return (
-        "-- One row for each row of `cells`: the columns of raw_characters, trimmed, and NULL where missing. Write\n"
-        "-- rules in the SQL that DuckDB and Spark share; numbers may stay strings.\n"
-        "SELECT\n    " + ",\n    ".join(selected) + "\nFROM cells\n"
-    )
+    rules = [
+        f"replace({each.name}, ',', '{each.comma}') AS {each.name}"
+        if each.is_number and each.comma is not None
+        else each.name
+        for each in features
+    ]
+    selected = ",\n    ".join([SOURCE_ROW, f"{identifier.name} AS {IDENTIFIER}", *rules, target.name])
+    return f"""\
+-- One row for each row of `cells`: the columns of raw_characters, trimmed, and NULL where missing. Write
+-- rules in the SQL that DuckDB and Spark share; numbers may stay strings.
+SELECT
+    {selected}
+FROM cells
+"""  # noqa: S608

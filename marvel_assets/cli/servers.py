@@ -11,15 +11,18 @@ import socket
 import subprocess
 import sys
 import time
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.paths import PROJECT_ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable
 
     import pandas as pd
+    from fastapi import FastAPI, Request
+    from starlette.responses import Response, StreamingResponse
 
     from marvel_assets.paths import ProjectPaths
     from marvel_assets.registry.model_pairs import ModelPair
@@ -27,31 +30,8 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 UI_PORT, MLFLOW_PORT, SERVE_PORT, SPARK_PORT = 3000, 5000, 5001, 15002
 SECONDS_TO_END, SECONDS_BETWEEN_LOOKS = 20, 0.2
-
-
-def check_ports(**ports: int) -> None:
-    """End the command if a port is in use: the printed URL would lead to another program's page."""
-    for variable, port in ports.items():
-        with socket.socket() as client:
-            is_taken = client.connect_ex((LOOPBACK, port)) == 0
-        if is_taken or list(ports.values()).count(port) > 1:
-            problem = "is in use" if is_taken else "was given twice"
-            sys.exit(f"Port {port} {problem}. Choose another: make … {variable}=…, or marvel … --help")
-
-
-@contextlib.contextmanager
-def in_one_line() -> Iterator[None]:
-    """End the command with a sentence if a server fails, or a model's files have changed."""
-    from mlflow.exceptions import MlflowException
-
-    from marvel_assets.registry.base import RegistryError
-    from marvel_assets.tracking.artifacts import ModelFilesChangedError
-    from marvel_assets.tracking.health import add_outage_hint
-
-    try:
-        yield
-    except (RegistryError, MlflowException, ModelFilesChangedError) as error:
-        sys.exit(add_outage_hint(" ".join(str(error).split())))
+MAX_MESSAGE = 1000
+"""In characters: MLflow repeats the whole body in an error if it can't be parsed."""
 
 
 def served_pair(home: ProjectPaths, resources: dict[str, Any]) -> ModelPair:
@@ -68,22 +48,46 @@ def served_pair(home: ProjectPaths, resources: dict[str, Any]) -> ModelPair:
     return pair
 
 
-def serve_model(home: ProjectPaths, port: int) -> int:
-    """Run MLflow's scoring server for the version under the alias; after the alias moves, restart it."""
+def serve_model(home: ProjectPaths, port: int) -> None:
+    """Serve the version under the alias over HTTP; after the alias moves, restart it."""
+    import uvicorn
+
     from marvel_assets.defs.resources import profile_resources
     from marvel_assets.tracking.artifacts import example_of
 
+    _check_ports(PORT=port)
     resources = profile_resources(home)
-    catalog = resources["unity_catalog"]
-    with in_one_line():
-        pair = served_pair(home, resources)
-    uri = f"models:/{pair.custom.name}/{pair.custom.version}"
-    # The server gets the verified files, and downloads nothing itself.
-    with in_one_line(), catalog.files_of(pair.custom) as files:
-        print(f"{uri}: http://{LOOPBACK}:{port}/invocations   (Ctrl+C stops it). In another terminal:\n")
+    custom = served_pair(home, resources).custom
+    _end_on_signals()
+    with resources["unity_catalog"].files_of(custom) as files:
+        app = application(str(files))
+        print(f"models:/{custom.name}/{custom.version}: http://{LOOPBACK}:{port}/invocations", end="")
+        print("   (Ctrl+C stops it). In another terminal:\n")
         print(question(example_of(files), port), flush=True)
-        command = [sys.executable, "-m", "marvel_assets.cli.scoring_server", str(files), str(port)]
-        return _run_until_first_ends([command], {})
+        uvicorn.run(app, host=LOOPBACK, port=port)
+
+
+def application(model: str) -> FastAPI:
+    """MLflow's scoring server for a model, with a sentence instead of a stack trace in its errors."""
+    from fastapi.responses import JSONResponse
+    from mlflow.pyfunc import scoring_server
+
+    app: FastAPI = scoring_server.init(scoring_server.load_model_with_mlflow_config(model))  # type: ignore[no-untyped-call]
+
+    @app.middleware("http")
+    async def answer_errors_in_a_sentence(
+        request: Request, forward: Callable[[Request], Awaitable[StreamingResponse]]
+    ) -> Response:
+        answer = await forward(request)
+        if answer.status_code < HTTPStatus.BAD_REQUEST:
+            return answer
+        body = b"".join([bytes(part) async for part in answer.body_iterator])  # type: ignore[arg-type]
+        with contextlib.suppress(ValueError):  # some errors are plain text
+            error = json.loads(body)
+            body = (error.get("stack_trace") or error.get("message") or str(error)).strip().splitlines()[-1].encode()
+        return JSONResponse({"message": body.decode()[:MAX_MESSAGE]}, answer.status_code)
+
+    return app
 
 
 def question(example: pd.DataFrame, port: int) -> str:
@@ -95,14 +99,12 @@ def question(example: pd.DataFrame, port: int) -> str:
 
 def serve_spark(home: ProjectPaths, port: int) -> None:
     """Run a Spark Connect server until the process ends."""
-    from marvel_assets.spark.local import SparkError, serve
+    from marvel_assets.spark.local import serve
 
+    _check_ports(PORT=port)
     use = "MARVEL_SPARK_URL=… make run PROFILE=spark"
     print(f"Spark Connect: sc://{LOOPBACK}:{port}   (Ctrl+C stops it; to use it: {use})", flush=True)
-    try:
-        serve(home.spark, home.locks, port)
-    except SparkError as error:
-        sys.exit(str(error))
+    serve(home.spark, home.locks, port)
 
 
 def serve_pages(home: ProjectPaths, port: int, mlflow_port: int) -> int:
@@ -119,26 +121,43 @@ def serve_pages(home: ProjectPaths, port: int, mlflow_port: int) -> int:
     commands = [_tool("dg", "dev", "--workspace", "workspace.yaml", "--host", LOOPBACK, "--port", str(port))]
     mlflow_page = tracking.ui_url
     if tracking.tracking_uri == home.mlflow_uri:
-        check_ports(PORT=port, MLFLOW_PORT=mlflow_port)
+        _check_ports(PORT=port, MLFLOW_PORT=mlflow_port)
         connect(home.mlflow_uri, home.locks)
-        mlflow_page = f"http://{LOOPBACK}:{mlflow_port}"
+        environment["MARVEL_MLFLOW_URL"] = mlflow_page = f"http://{LOOPBACK}:{mlflow_port}"
         address = ["--host", LOOPBACK, "--port", str(mlflow_port), "--workers", "1"]
         logs = ["--uvicorn-opts", "--log-level=warning"]  # no line per request
         artifacts = ["--default-artifact-root", home.mlflow_artifacts.as_uri()]
         commands.append(_tool("mlflow", "server", "--backend-store-uri", home.mlflow_uri, *artifacts, *address, *logs))
-        environment["MARVEL_MLFLOW_URL"] = mlflow_page
     else:
-        check_ports(PORT=port)
+        _check_ports(PORT=port)
     print(f"Dagster: http://{LOOPBACK}:{port}   MLflow: {mlflow_page}   (Ctrl+C stops them)", flush=True)
     return _run_until_first_ends(commands, environment)
 
 
-def _run_until_first_ends(commands: list[list[str]], environment: dict[str, str]) -> int:
-    """Start servers, and end all when one of them ends, or when this process gets a signal."""
-    # SIGTERM ends the servers like Ctrl+C. A background job of a shell ignores Ctrl+C, and so would its children, and
-    # Dagster would then ignore SIGTERM as well.
+def _tool(name: str, *arguments: str) -> list[str]:
+    """A command of this environment, which may not be on the PATH."""
+    return [str(Path(sys.executable).with_name(name)), *arguments]
+
+
+def _check_ports(**ports: int) -> None:
+    """End the command if a port is in use: the printed URL would lead to another program's page."""
+    for variable, port in ports.items():
+        with socket.socket() as client:
+            is_taken = client.connect_ex((LOOPBACK, port)) == 0
+        if is_taken or list(ports.values()).count(port) > 1:
+            problem = "is in use" if is_taken else "was given twice"
+            sys.exit(f"Port {port} {problem}. Choose another: make … {variable}=…, or marvel … --help")
+
+
+def _end_on_signals() -> None:
+    """Have SIGTERM end this process in order, and Ctrl+C, which a shell's background job and its children ignore."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _run_until_first_ends(commands: list[list[str]], environment: dict[str, str]) -> int:
+    """Start servers, and end all, with their process groups, when one of them ends or this process gets a signal."""
+    _end_on_signals()
     # workspace.yaml and .env are found in this folder.
     servers = [
         subprocess.Popen(command, cwd=PROJECT_ROOT, env={**os.environ, **environment}, start_new_session=True)  # noqa: S603
@@ -147,28 +166,17 @@ def _run_until_first_ends(commands: list[list[str]], environment: dict[str, str]
     try:
         while all(server.poll() is None for server in servers):
             time.sleep(SECONDS_BETWEEN_LOOKS)
-    except KeyboardInterrupt:
-        return 0
-    else:
         ended = next(server for server in servers if server.poll() is not None)
         print(f"A server ended with exit code {ended.returncode}: {ended.args!r}", file=sys.stderr)
         return int(ended.returncode)
+    except KeyboardInterrupt:
+        return 0
     finally:
-        _terminate(servers)
-
-
-def _terminate(servers: list[subprocess.Popen[bytes]]) -> None:
-    """End the servers, and kill what is left of their process groups."""
-    for server in servers:
-        server.terminate()
-    for server in servers:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            server.wait(SECONDS_TO_END)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-
-
-def _tool(name: str, *arguments: str) -> list[str]:
-    """A command of this environment, which may not be on the PATH."""
-    return [str(Path(sys.executable).with_name(name)), *arguments]
+        for server in servers:
+            server.terminate()
+        for server in servers:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                server.wait(SECONDS_TO_END)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGKILL)
+            server.wait()

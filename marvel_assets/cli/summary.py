@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
+from marvel_assets.cli.servers import LOOPBACK, UI_PORT
 from marvel_assets.datasets.base import IDENTIFIER
 from marvel_assets.datasets.scoring import scoring_provenance
 from marvel_assets.defs.registration.challenger import RESULT
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from marvel_assets.datasets.base import Dataset
     from marvel_assets.paths import ProjectPaths
+    from marvel_assets.registry.base import ModelVersion
     from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, TableVersion
     from marvel_assets.storage.tables import Tables
     from marvel_assets.tracking.mlflow_resource import MlflowTracking
@@ -31,12 +34,21 @@ METRICS_PER_LINE = 3
 PREDICTIONS_PER_ANSWER = 3
 ROWS_TO_CHOOSE_FROM = 1_000
 MAX_NAME = 40
+HINTS = ("make serve", ".venv/bin/marvel explain NAME-OR-ID", ".venv/bin/marvel score FILE -o OUT")
 
 
 def read_references(home: ProjectPaths) -> dict[str, Any]:
     """The latest reference of each materialised asset, by its name."""
     files = sorted(configured_home(home).references.glob("*.json"))
     return {file.stem: from_json(file.read_text(encoding="utf-8")) for file in files}
+
+
+def print_summary(home: ProjectPaths, *, with_predictions: bool = True) -> None:
+    """Print the summary of the home, and what to do next."""
+    print("\n".join(summary(home, with_predictions=with_predictions)))
+    mlflow_pages = profile_resources(home)["tracking"].ui_url or "your Databricks workspace"
+    dagster_pages = f"http://{LOOPBACK}:{UI_PORT}/asset-groups"
+    print(f"  look next    `make ui`, then {dagster_pages} (lineage, checks, plots) and {mlflow_pages} (MLflow)")
 
 
 def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
@@ -47,7 +59,7 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
         with_predictions: whether to show the served model's predictions for a few test rows.
     """
     done, resources = read_references(home), profile_resources(home)
-    dataset = resources["project"].config.dataset
+    dataset, unity_catalog = resources["project"].config.dataset, resources["unity_catalog"]
     if not done:
         yield f"  nothing      of {dataset.name} has been materialised in {home.root} yet; run `make run`"
         return
@@ -60,7 +72,6 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
             yield "               server that it was logged on"
             return
         yield from _model(logged, registered, model)
-    unity_catalog = resources["unity_catalog"]
     registry = unity_catalog.registry(read_only=True)
     if registered and registry.get_version(registered.name, registered.version) is None:
         version = f"{registered.name} version {registered.version}"
@@ -68,7 +79,7 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
         yield "               MARVEL_UC_URL to the Unity Catalog server that it was registered on"
         return
     served = unity_catalog.pairs(resources["project"].config, read_only=True).current()
-    if served is not None:
+    if served:
         for kind, version in (("basic", served.basic), ("custom", served.custom)):
             yield f"  {kind:<12} {MODELS_URI}{version.name}/{version.version}, alias {ALIAS}"
     if registered and (served is None or registered.model_id != served.basic.model_id):
@@ -76,13 +87,10 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
         yield f"  waiting      {registered.name} version {registered.version}; approve it with {approve}"
     test_set, predictions = done.get("test_set"), done.get("survival_predictions")
     if with_predictions and served and test_set and predictions:
-        tables = resources["tables"]
-        latest = tables.latest(predictions.name)
-        by_it = scoring_provenance(dataset, served.custom.name, served.custom.version)
-        if latest is not None and by_it.items() <= latest.provenance.items():
-            yield from _predictions(tables, latest.table, test_set, dataset)
-        else:
-            yield "  predictions  are from another version; `marvel run --select survival_predictions` updates them"
+        yield from _predictions(resources["tables"], predictions.name, served.custom, test_set, dataset)
+    if served:
+        chosen = f"MARVEL_DATASET={name} " if (name := os.environ.get("MARVEL_DATASET")) else ""
+        yield f"  ask next     {', '.join(f'`{chosen}{command}`' for command in HINTS)}"
 
 
 def _find_model(home: ProjectPaths, tracking: MlflowTracking, model_id: str) -> LoggedModel | None:
@@ -130,10 +138,17 @@ def _rows(done: Mapping[str, Any]) -> Iterator[str]:
         yield f"  rejected     {rejected.rows:>7,}  {rejected}"
 
 
-def _predictions(tables: Tables, predictions: TableVersion, test_set: TableVersion, dataset: Dataset) -> Iterator[str]:
+def _predictions(
+    tables: Tables, name: str, custom: ModelVersion, test_set: TableVersion, dataset: Dataset
+) -> Iterator[str]:
     """A table of a few test characters, with some of each answer in the table of predictions."""
+    latest = tables.latest(name)
+    by_it = scoring_provenance(dataset, custom.name, custom.version)
+    if latest is None or not by_it.items() <= latest.provenance.items():
+        yield "  predictions  are from another version; `marvel run --select survival_predictions` updates them"
+        return
     target, sample = dataset.target, min(1.0, ROWS_TO_CHOOSE_FROM / max(test_set.rows, 1))
-    answers = tables.read(predictions, [IDENTIFIER, "display_name", "prediction", "probability"], sample).to_pandas()
+    answers = tables.read(latest.table, [IDENTIFIER, "display_name", "prediction", "probability"], sample).to_pandas()
     rows = answers.merge(tables.read(test_set, [IDENTIFIER, target.name], sample).to_pandas(), on=IDENTIFIER)
     shown = rows.groupby("prediction").head(PREDICTIONS_PER_ANSWER)
     names = [escape_control(name)[:MAX_NAME] for name in shown["display_name"].fillna(shown[IDENTIFIER])]
@@ -141,7 +156,7 @@ def _predictions(tables: Tables, predictions: TableVersion, test_set: TableVersi
         return
     width, states = (max(map(len, column)) for column in (["name", *names], ["actual", *target.labels]))
     yield f"  it answers   {'name':<{width}}  predicted  P({target.labels[1]})  {'actual':<{states}}  id"
-    for name, row in zip(names, shown.itertuples(), strict=True):
+    for shown_name, row in zip(names, shown.itertuples(), strict=True):
         actual = target.labels[getattr(row, target.name)]
         answer = f"{row.prediction:<9}  {row.probability:<8.3f}  {actual:<{states}}"
-        yield f"{'':<15}{name:<{width}}  {answer}  {escape_control(getattr(row, IDENTIFIER))}"
+        yield f"{'':<15}{shown_name:<{width}}  {answer}  {escape_control(getattr(row, IDENTIFIER))}"
