@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.measuring import ROUNDS, Comparison
 from marvel_assets.config import EarlyStopping, Generator, ProjectConfig
-from marvel_assets.evaluation.roc_auc import Interval
+from marvel_assets.evaluation.metrics import Interval
 from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.training.cross_validation import Score, TrainingRows, folds, scores
 from marvel_assets.training.fit import fit_from_config

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from marvel_assets.evaluation.gate import Comparison
-    from marvel_assets.evaluation.roc_auc import Probabilities
+    from marvel_assets.evaluation.metrics import Probabilities
 
 RELEASES = 20
 START = 0.73

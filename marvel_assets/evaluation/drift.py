@@ -8,20 +8,22 @@ as drifted only if a chi-square test of the same counts finds a difference, too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.figure import Figure
+from scipy.special import rel_entr
+from scipy.stats import chi2_contingency
+
+from marvel_assets.evaluation.plots import canvas
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
-    import numpy.typing as npt
-    import pandas as pd
-    from matplotlib.figure import Figure
-
     from marvel_assets.config import Drift
 
-    Counts = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.float64]
 
 BINS = 10
 FEWEST = 0.5
@@ -34,8 +36,7 @@ rare values would add up to a shift by chance."""
 PREDICTION = "prediction"
 
 
-@dataclass(frozen=True)
-class Shift:
+class Shift(NamedTuple):
     """How far one column has moved.
 
     Attributes:
@@ -55,39 +56,27 @@ def shifts(reference: pd.DataFrame, window: pd.DataFrame, columns: Sequence[str]
     """Compare a window with the reference, column by column; the most shifted column first."""
     found = []
     for column in columns:
-        expected, actual = _counts(reference[column], window[column], is_measure=reference[column].dtype.kind == "f")
-        psi, p_value = population_stability(expected, actual), _p_value(expected, actual)
-        drifted = psi >= thresholds.psi and p_value < thresholds.p_value
-        found.append(Shift(column, psi, p_value, drifted))
+        expected, actual = _counts(reference[column], window[column])
+        # A chi-square test needs two bins.
+        p_value = float(chi2_contingency(np.vstack([expected, actual])).pvalue) if len(expected) > 1 else 1.0
+        psi = population_stability(expected, actual)
+        found.append(Shift(column, psi, p_value, psi >= thresholds.psi and p_value < thresholds.p_value))
     return sorted(found, key=lambda shift: -shift.psi)
 
 
 def population_stability(expected: Counts, actual: Counts) -> float:
     """The population stability index of two samples' counts over the same bins; 0 if the shares are equal."""
-    from scipy.special import rel_entr
-
     e = (expected + FEWEST) / (expected + FEWEST).sum()
     a = (actual + FEWEST) / (actual + FEWEST).sum()
     return float((rel_entr(a, e) + rel_entr(e, a)).sum())
 
 
-def _p_value(expected: Counts, actual: Counts) -> float:
-    import numpy as np
-    from scipy.stats import chi2_contingency
-
-    if len(expected) < 2:  # noqa: PLR2004 - all rows of both are in one bin
-        return 1.0
-    return float(chi2_contingency(np.vstack([expected, actual])).pvalue)
-
-
-def _counts(reference: pd.Series, window: pd.Series, *, is_measure: bool) -> tuple[Counts, Counts]:
-    """Counts of both samples in the same bins: deciles of the reference for measures, else a bin per value.
+def _counts(reference: pd.Series, window: pd.Series) -> tuple[Counts, Counts]:
+    """Counts of both samples in the same bins: deciles of the reference for floats, else a bin per value.
 
     Missing cells have a bin. Values that are rare or absent in the reference share one.
     """
-    import numpy as np
-
-    if is_measure:
+    if reference.dtype.kind == "f":
         tenths = np.linspace(0, 1, BINS + 1)[1:-1]
         edges = np.unique(np.nanquantile(reference, tenths)) if reference.notna().any() else np.empty(0)
         bins = len(edges) + 2  # below and above all edges, and missing
@@ -106,12 +95,10 @@ def _counts(reference: pd.Series, window: pd.Series, *, is_measure: bool) -> tup
 
 def drift_plot(found: Sequence[Shift], threshold: float) -> Figure:
     """A bar for each column's index, and the threshold."""
-    from marvel_assets.evaluation.plots import canvas
-
     figure, axes = canvas("Population stability index (dashed: the threshold)")
-    ordered = list(reversed(found))
-    colours = ["#b5534a" if shift.drifted else "#4a7fb5" for shift in ordered]
-    axes.barh([shift.column for shift in ordered], [shift.psi for shift in ordered], color=colours)
+    colors = ["#b5534a" if shift.drifted else "#4a7fb5" for shift in found]
+    axes.barh([shift.column for shift in found], [shift.psi for shift in found], color=colors)
+    axes.invert_yaxis()
     axes.axvline(threshold, linestyle="--", color="grey")
     return figure
 

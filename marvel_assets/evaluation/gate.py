@@ -11,24 +11,29 @@ slices (Bonferroni), so that a dozen of them don't refuse a sound model by chanc
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
+from marvel_assets.evaluation.metrics import (
+    METRICS,
+    THRESHOLD,
+    evaluate,
+    paired_difference,
+    roc_auc_interval,
+    smaller_class,
+)
 from marvel_assets.utils.redaction import sanitize_label
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    import numpy as np
     import pandas as pd
 
     from marvel_assets.config import Gate
-    from marvel_assets.evaluation.roc_auc import Labels, Probabilities
+    from marvel_assets.evaluation.metrics import Labels, Probabilities
 
-MINUS = "\N{MINUS SIGN}"
 CHAMPION = "champion"
 MAX_SLICES_REPORTED = 10
 """How many of the weakest slices a result keeps: there may be hundreds of universes."""
@@ -47,7 +52,7 @@ class Comparison:
 
     @property
     def difference(self) -> float:
-        """The candidate's ROC AUC minus the baseline's."""
+        """The candidate's minus the baseline's."""
         return self.candidate - self.baseline
 
     def failure(self, max_loss: float) -> str | None:
@@ -65,16 +70,15 @@ class Comparison:
         """
         if self.low >= -max_loss:
             return None
-        text = (
-            f"{self.rows:,} test rows can't rule out a loss of more than {max_loss:g} against the {self.baseline_name}"
-        )
+        loss = f"a loss of more than {max_loss:g} against the {self.baseline_name}"
+        text = f"{self.rows:,} test rows can't rule out {loss}"
         if (margin := max_loss + min(self.difference, 0)) <= 0:
             return text
         needed = float(f"{self.rows * ((self.difference - self.low) / margin) ** 2:.2g}")
         return f"{text}; about {needed:,.0f} could"
 
     def __str__(self) -> str:
-        difference = f"{self.difference:+.3f} [{self.low:+.3f}, {self.high:+.3f}]".replace("-", MINUS)
+        difference = f"{self.difference:+.3f} [{self.low:+.3f}, {self.high:+.3f}]".replace("-", "\N{MINUS SIGN}")
         return f"ROC AUC {self.candidate:.3f}, {self.baseline_name} {self.baseline:.3f}, difference {difference}"
 
 
@@ -90,10 +94,8 @@ class Slice:
     high: float
 
     def __str__(self) -> str:
-        return (
-            f"ROC AUC {self.roc_auc:.3f} [{self.low:.3f}, {self.high:.3f}] where {self.column} is "
-            f"{sanitize_label(self.value)} ({self.rows:,} rows)"
-        )
+        rows = f"where {self.column} is {sanitize_label(self.value)} ({self.rows:,} rows)"
+        return f"ROC AUC {self.roc_auc:.3f} [{self.low:.3f}, {self.high:.3f}] {rows}"
 
 
 @dataclass(frozen=True)
@@ -132,8 +134,8 @@ class GateResult:
     @property
     def reason(self) -> str:
         """The result in a line or two: the failures, or the thresholds that the candidate exceeds."""
-        warnings = [f"warning: {text}" for text in self.warnings]
-        parts = [*(self.failures or self.cleared), *self.other_comparisons, *warnings, self.note]
+        warnings = (f"warning: {text}" for text in self.warnings)
+        parts = (*(self.failures or self.cleared), *self.other_comparisons, *warnings, self.note)
         text = "; ".join(filter(None, parts))
         return f"{text}. {self.advice}" if self.advice else text
 
@@ -170,75 +172,63 @@ def evaluate_gate(
         note: reported with the result.
 
     Raises:
-        ValueError: the rows have only one class.
+        ValueError: a class has fewer than two rows.
     """
-    comparisons = [compare(y_true, candidate, scores, thresholds, name) for name, scores in baselines.items()]
-    slices = sorted(_slices(rows, y_true, candidate, thresholds), key=attrgetter("roc_auc"))
     margin, floor = thresholds.max_roc_auc_loss, thresholds.minimum_slice_roc_auc
-    failures = [comparison.failure(margin) for comparison in comparisons]
-    judged = list(_judged_by_thresholds(y_true, candidate, thresholds))
-    failures += [sentence for is_cleared, sentence in judged if not is_cleared]
-    failures += [
-        f"{part}: the whole interval is below {floor:g} (gate.minimum_slice_roc_auc)"
-        for part in slices
-        if part.high < floor
-    ]
-    warnings = [comparison.warning(margin) for comparison in comparisons if comparison.failure(margin) is None]
-    warnings += [
-        f"{part}: below {floor:g}, but its interval is not" for part in slices if part.roc_auc < floor <= part.high
-    ]
-    return GateResult(
-        tuple(filter(None, failures)),
-        tuple(filter(None, warnings)),
-        tuple(comparisons),
-        tuple(slices[:MAX_SLICES_REPORTED]),
-        note,
-        cleared=tuple(sentence for is_cleared, sentence in judged if is_cleared),
-    )
+    failures, warnings = [], []
+    comparisons = [compare(y_true, candidate, scores, thresholds, name) for name, scores in baselines.items()]
+    for comparison in comparisons:
+        if failure := comparison.failure(margin):
+            failures.append(failure)
+        elif warning := comparison.warning(margin):
+            warnings.append(warning)
+    cleared, missed = _judged_by_thresholds(y_true, candidate, thresholds)
+    failures += missed
+    slices = sorted(_slices(rows, y_true, candidate, thresholds), key=attrgetter("roc_auc"))
+    for part in slices:
+        if part.high < floor:
+            failures.append(f"{part}: the whole interval is below {floor:g} (gate.minimum_slice_roc_auc)")
+        elif part.roc_auc < floor:
+            warnings.append(f"{part}: below {floor:g}, but its interval is not")
+    weakest = tuple(slices[:MAX_SLICES_REPORTED])
+    return GateResult(tuple(failures), tuple(warnings), tuple(comparisons), weakest, note, cleared=tuple(cleared))
 
 
 def compare(
     y_true: Labels, candidate: Probabilities, baseline: Probabilities, thresholds: Gate, name: str = CHAMPION
 ) -> Comparison:
     """Both ROC AUCs, and the interval of their difference as DeLong's."""
-    from marvel_assets.evaluation.roc_auc import paired_difference
-
     first, second, interval = paired_difference(y_true, candidate, baseline, thresholds.confidence)
     return Comparison(first, second, interval.low, interval.high, len(y_true), name)
 
 
-def _judged_by_thresholds(true: Labels, candidate: Probabilities, thresholds: Gate) -> Iterator[tuple[bool, str]]:
-    """Whether each metric exceeds its threshold, with a sentence. Equal is not enough: guessing reaches that."""
-    from marvel_assets.evaluation.metrics import METRICS, THRESHOLD, evaluate
-
-    metrics = evaluate(true, candidate)
+def _judged_by_thresholds(y_true: Labels, candidate: Probabilities, thresholds: Gate) -> tuple[list[str], list[str]]:
+    """A sentence for each metric: cleared, or not. Equal is not enough: guessing reaches that."""
+    cleared, missed = [], []
+    metrics = evaluate(y_true, candidate)
     for name, threshold in thresholds.thresholds.items():
-        is_higher = METRICS[name].higher_is_better
+        value, is_higher = metrics[name], METRICS[name].higher_is_better
         side = "above" if is_higher else "below"
-        if metrics[name] > threshold if is_higher else metrics[name] < threshold:
-            yield True, f"{name} {metrics[name]:.4f} is {side} {threshold:g}"
+        if value > threshold if is_higher else value < threshold:
+            cleared.append(f"{name} {value:.4f} is {side} {threshold:g}")
             continue
-        failure = f"{name} {metrics[name]:.4f} must be {side} {threshold:g} (gate.thresholds.{name})"
+        missed.append(f"{name} {value:.4f} must be {side} {threshold:g} (gate.thresholds.{name})")
         if name == "balanced_accuracy_score" and len(set((candidate > THRESHOLD).tolist())) == 1:
-            failure += ": it gives every test row the same answer"
-        yield False, failure
+            missed[-1] += ": it gives every test row the same answer"
+    return cleared, missed
 
 
 def _slices(rows: pd.DataFrame, y_true: Labels, probability: Probabilities, thresholds: Gate) -> list[Slice]:
     """The slices that are large enough and have both classes: others have no ROC AUC."""
-    from marvel_assets.evaluation.roc_auc import roc_auc_interval
-
-    masks: list[tuple[str, object, np.ndarray]] = []
+    masks = {}
     for column in rows.columns:
-        values = rows[column].to_numpy()
         sizes = rows[column].value_counts()
-        for value, size in sizes[sizes >= thresholds.min_slice_rows].items():
-            inside = values == value
-            if 1 < y_true[inside].sum() < size - 1:
-                masks.append((column, value, inside))
+        for value in sizes.index[sizes >= thresholds.min_slice_rows]:
+            inside = (rows[column] == value).to_numpy()
+            if smaller_class(y_true[inside]) > 1:
+                masks[column, value] = inside
     confidence = 1 - (1 - thresholds.confidence) / max(1, len(masks))
-    found = []
-    for column, value, inside in masks:
-        interval = roc_auc_interval(y_true[inside], probability[inside], confidence)
-        found.append(Slice(column, str(value), int(inside.sum()), *interval))
-    return found
+    return [
+        Slice(column, str(value), int(inside.sum()), *roc_auc_interval(y_true[inside], probability[inside], confidence))
+        for (column, value), inside in masks.items()
+    ]

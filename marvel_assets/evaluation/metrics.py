@@ -3,20 +3,25 @@
 Names and definitions are those of MLflow's classifier evaluator (scikit-learn's metrics; ``precision_recall_auc`` is
 the average precision), so that models logged by either can be compared. The metrics that MLflow lacks don't reward
 giving every row the same answer.
+
+The intervals of ROC AUC, of one model and of the difference between two models on the same rows, are those of DeLong,
+DeLong and Clarke-Pearson, Comparing the Areas under Two or More Correlated Receiver Operating Characteristic Curves
+(1988); computed from ranks, after Sun and Xu (2014).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     import numpy as np
     import numpy.typing as npt
 
     Labels = npt.NDArray[np.int_]
+    """1 or 0, shape (n,)."""
     Probabilities = npt.NDArray[np.float64]
+    """Of 1, shape (n,)."""
 
 THRESHOLD = 0.5
 """The probability above which the class is 1, as in LGBMClassifier.predict."""
@@ -26,7 +31,7 @@ class Metric(NamedTuple):
     """A metric of a binary classifier.
 
     Attributes:
-        function: of the true classes (1 or 0) and the probabilities of 1, both of shape (n,).
+        function: of the true classes and the probabilities.
         label: its name in summary and card; '' if it is only logged.
         higher_is_better: whether the gate requires more than the threshold, or less.
     """
@@ -36,23 +41,36 @@ class Metric(NamedTuple):
     higher_is_better: bool = True
 
 
+class Interval(NamedTuple):
+    """An estimate with its confidence interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.estimate:+.4f} [{self.low:+.4f}, {self.high:+.4f}]".replace("-", "\N{MINUS SIGN}")
+
+
 def evaluate(y_true: Labels, probability: Probabilities) -> dict[str, float]:
     """All metrics, by name.
-
-    Args:
-        y_true: 1 or 0, shape (n,).
-        probability: of 1, shape (n,).
 
     Raises:
         ValueError: a class has fewer than two rows, for which ROC AUC has no interval.
     """
-    ones = int((y_true == 1).sum())
-    if min(ones, len(y_true) - ones) < 2:  # noqa: PLR2004
+    if (rows := smaller_class(y_true)) < 2:  # noqa: PLR2004
         raise ValueError(
-            f"The test rows hold {len(y_true) - ones:,} of class 0 and {ones:,} of class 1; metrics need at least two "
-            "of each. Add rows: a fifth of all ids are test ids."
+            f"{rows} of {len(y_true):,} test rows are of the rarer class; metrics need at least two of each. Add rows: "
+            "a fifth of all ids are test ids."
         )
     return {name: float(metric.function(y_true, probability)) for name, metric in METRICS.items()}
+
+
+def smaller_class(y_true: npt.ArrayLike) -> int:
+    """How many rows the rarer class has."""
+    import numpy as np
+
+    return int(np.bincount(y_true, minlength=2).min())
 
 
 def labelled(values: Mapping[str, float]) -> dict[str, float]:
@@ -60,13 +78,48 @@ def labelled(values: Mapping[str, float]) -> dict[str, float]:
     return {metric.label: values[name] for name, metric in METRICS.items() if metric.label and name in values}
 
 
-def log_loss_gain(y_true: Labels, probability: Probabilities) -> float:
+def roc_auc_interval(y_true: Labels, probability: Probabilities, confidence: float) -> Interval:
+    """ROC AUC with its interval; each class needs at least two rows."""
+    estimate, low, high = _interval(*_placements(y_true, probability), confidence)
+    return Interval(estimate, max(low, 0.0), min(high, 1.0))
+
+
+def paired_difference(
+    y_true: Labels, candidate: Probabilities, baseline: Probabilities, confidence: float
+) -> tuple[float, float, Interval]:
+    """Both ROC AUCs, and the interval of the candidate's minus the baseline's; each class needs at least two rows."""
+    ours, theirs = _placements(y_true, candidate), _placements(y_true, baseline)
+    difference = _interval(ours[0] - theirs[0], ours[1] - theirs[1], confidence)
+    return float(ours[0].mean()), float(theirs[0].mean()), difference
+
+
+def _placements(y_true: Labels, probability: Probabilities) -> tuple[Probabilities, Probabilities]:
+    """For each positive, the share of negatives ranked below it, and for each negative, of positives ranked above."""
+    import numpy as np
+    from scipy.stats import rankdata
+
+    positive, negative = probability[y_true == 1], probability[y_true == 0]
+    ranks = rankdata(np.r_[positive, negative])
+    below = (ranks[: len(positive)] - rankdata(positive)) / len(negative)
+    above = 1 - (ranks[len(positive) :] - rankdata(negative)) / len(positive)
+    return below, above
+
+
+def _interval(positive: Probabilities, negative: Probabilities, confidence: float) -> Interval:
+    """The mean placement, which is the ROC AUC or the difference of two, with its normal interval."""
+    from scipy.stats import norm
+
+    standard_error = (positive.var(ddof=1) / len(positive) + negative.var(ddof=1) / len(negative)) ** 0.5
+    estimate, margin = float(positive.mean()), float(norm.ppf((1 + confidence) / 2) * standard_error)
+    return Interval(estimate, estimate - margin, estimate + margin)
+
+
+def _log_loss_gain(y_true: Labels, probability: Probabilities) -> float:
     """How much lower the log loss is than that of always predicting the share of 1, in nats."""
     import numpy as np
+    from sklearn.metrics import log_loss
 
-    share = float(np.mean(y_true))
-    base_rate = -(share * np.log(share) + (1 - share) * np.log(1 - share))
-    return float(base_rate - _sklearn("log_loss")(y_true, probability))
+    return float(log_loss(y_true, np.full(len(y_true), y_true.mean())) - log_loss(y_true, probability))
 
 
 def _sklearn(name: str, *, of_classes: bool = False, **settings: float) -> Callable[[Labels, Probabilities], float]:
@@ -97,7 +150,7 @@ METRICS = {
     "f1_score": Metric(_sklearn("f1_score", of_classes=True), "F1"),
     "precision_score": Metric(_sklearn("precision_score", of_classes=True, zero_division=0.0), "precision"),
     "recall_score": Metric(_sklearn("recall_score", of_classes=True), "recall"),
-    "log_loss_gain": Metric(log_loss_gain),
+    "log_loss_gain": Metric(_log_loss_gain),
     "example_count": Metric(lambda y_true, _: float(len(y_true))),
     "true_positives": Metric(_count(1, 1)),
     "false_negatives": Metric(_count(1, 0), higher_is_better=False),

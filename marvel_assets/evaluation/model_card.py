@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from marvel_assets.evaluation.metrics import labelled
 from marvel_assets.utils.redaction import escape_markdown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from marvel_assets.datasets.base import Dataset
     from marvel_assets.evaluation.gate import GateResult
 
@@ -22,8 +20,7 @@ PLOT_URL_PREFIX = "get-artifact?path=plots%2F"
 LIMITS = "The model predicts what is usual among similar rows, not what is true of any one of them."
 
 
-@dataclass(frozen=True)
-class ModelCardData:
+class ModelCardData(NamedTuple):
     """The content of a model card.
 
     Attributes:
@@ -57,6 +54,12 @@ def model_card(data: ModelCardData, result: GateResult | None = None) -> str:
     Images are links that only MLflow's pages resolve; see ``with_full_links`` for other pages.
     """
     metrics = [f"| {label} | {value:.4f} |" for label, value in labelled(data.metrics).items()]
+    training = [
+        f"- fitted on {data.trained_on}, tested on {data.tested_on}",
+        f"- features: {', '.join(data.features)}",
+        f"- parameters: {', '.join(f'{name} {value}' for name, value in data.parameters.items())}",
+        *[f"- {name}: {escape_markdown(value)}" for name, value in data.traces.items()],
+    ]
     parts = [
         f"# {data.dataset.target.answer}: model {data.model_id}",
         data.dataset.description,
@@ -64,14 +67,7 @@ def model_card(data: ModelCardData, result: GateResult | None = None) -> str:
         "## Metrics on the test rows",
         "\n".join(["| metric | value |", "|---|---|", *metrics]),
         "## Training",
-        "\n".join(
-            [
-                f"- fitted on {data.trained_on}, tested on {data.tested_on}",
-                f"- features: {', '.join(data.features)}",
-                f"- parameters: {', '.join(f'{name} {value}' for name, value in data.parameters.items())}",
-                *[f"- {name}: {escape_markdown(value)}" for name, value in data.traces.items()],
-            ]
-        ),
+        "\n".join(training),
     ]
     if result is not None:
         parts += ["## Gate", gate_report(result)]
@@ -93,14 +89,10 @@ def with_full_links(card: str, mlflow_pages: str) -> str:
 def gate_report(result: GateResult) -> str:
     """The gate's result with its reasons, comparisons and weakest slices, as Markdown."""
     passed = "Passed, with a warning." if result.warnings else "Passed."
-    lines = [
-        f"**{passed if result.passed else 'Refused.'}**",
-        *(f"- {escape_markdown(failure)}" for failure in result.failures),
-    ]
-    lines += [f"- {sentence}" for sentence in (*result.cleared, *result.other_comparisons)]
-    lines += [f"- warning: {escape_markdown(warning)}" for warning in result.warnings]
-    if result.note:
-        lines.append(f"- {escape_markdown(result.note)}")
+    warnings = (f"warning: {warning}" for warning in result.warnings)
+    sentences = (*result.failures, *result.cleared, *result.other_comparisons, *warnings, result.note)
+    lines = [f"**{passed if result.passed else 'Refused.'}**"]
+    lines += [f"- {escape_markdown(sentence)}" for sentence in sentences if sentence]
     if result.advice:
         lines += ["", escape_markdown(result.advice)]
     if result.slices:

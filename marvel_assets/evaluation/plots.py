@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from marvel_assets.evaluation.metrics import THRESHOLD
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from marvel_assets.evaluation.metrics import Labels, Probabilities
 
-    import numpy as np
-    import numpy.typing as npt
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    Labels = npt.NDArray[np.int_]
-    Probabilities = npt.NDArray[np.float64]
-
-CALIBRATION_BINS = 10
 TITLES = {
     "roc_curve": "ROC curve",
     "precision_recall_curve": "Precision and recall",
@@ -29,26 +28,19 @@ TITLES = {
 def probability_plots(y_true: Labels, probability: Probabilities, names: Sequence[str]) -> dict[str, Figure]:
     """ROC curve, precision against recall, confusion matrix and calibration, by the names of their files.
 
-    Args:
-        y_true: 1 or 0, shape (n,).
-        probability: of 1, shape (n,).
-        names: of the classes 0 and 1.
+    ``names`` are those of the classes 0 and 1.
     """
     from sklearn.calibration import CalibrationDisplay
     from sklearn.metrics import ConfusionMatrixDisplay, PrecisionRecallDisplay, RocCurveDisplay
 
-    from marvel_assets.evaluation.metrics import THRESHOLD
-
     drawn = {name: canvas(title) for name, title in TITLES.items()}
-    roc, precision_recall, confusion, calibration = (axes for _, axes in drawn.values())
+    roc, precision, confusion, calibration = (axes for _, axes in drawn.values())
     RocCurveDisplay.from_predictions(y_true, probability, ax=roc, name="model", plot_chance_level=True)
-    PrecisionRecallDisplay.from_predictions(
-        y_true, probability, ax=precision_recall, name="model", plot_chance_level=True
-    )
+    PrecisionRecallDisplay.from_predictions(y_true, probability, ax=precision, name="model", plot_chance_level=True)
     classes = (probability > THRESHOLD).astype(int)
     style = {"cmap": "Blues", "values_format": ",", "colorbar": False}
     ConfusionMatrixDisplay.from_predictions(y_true, classes, labels=[0, 1], display_labels=names, ax=confusion, **style)
-    bins = {"n_bins": CALIBRATION_BINS, "strategy": "quantile"}  # of equal size
+    bins = {"n_bins": 10, "strategy": "quantile"}  # of equal size
     CalibrationDisplay.from_predictions(y_true, probability, ax=calibration, name="model", **bins)
     return {name: figure for name, (figure, _) in drawn.items()}
 
@@ -76,10 +68,6 @@ def shap_summary(contributions: pd.DataFrame, values: pd.DataFrame, label: str) 
 
     Both frames have a row per explained row and a column per feature; the ranks of ``values`` colour the dots.
     """
-    import matplotlib as mpl
-    import numpy as np
-    from matplotlib.figure import Figure
-
     average = contributions.abs().mean().sort_values()
     figure = Figure(figsize=(11.0, 4.0), dpi=100, layout="constrained")
     bars, dots = figure.subplots(1, 2, sharey=True)
@@ -108,8 +96,6 @@ def to_png(figure: Figure) -> bytes:
 
 def canvas(title: str) -> tuple[Figure, Axes]:
     """A figure without pyplot: no global state, no GUI, quick to import."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(5.5, 4.0), dpi=100, layout="constrained")
     axes = figure.subplots()
     axes.set_title(title)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.pipeline import Pipeline
 
 from marvel_assets.model.estimators import kind_of
 from marvel_assets.model.pipeline import default_threads
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import numpy.typing as npt
-    import pandas as pd
-    from sklearn.pipeline import Pipeline
 
 MIN_ROWS = 256
 """With fewer rows, finding duplicates and starting threads cost more than they save."""
@@ -24,15 +23,9 @@ def predict_unique_rows(
     """A fitted pipeline's predictions, one for each row in the order of the rows.
 
     Rows are compared after encoding, so that values with a shared code, such as rare ones, count as equal.
-
-    Args:
-        pipeline: of ``build_pipeline``, fitted.
-        rows: its input.
-        ask: predicts encoded rows, independently of each other; it takes the arguments of ``predict``. Default: the
-            classifier's ``predict_proba``.
+    ``ask`` predicts encoded rows, independently of each other; it takes the arguments of ``predict``. Default: the
+    classifier's ``predict_proba``.
     """
-    import numpy as np
-
     ask = ask or pipeline[-1].predict_proba
     encoded = pipeline[:-1].transform(rows)
     if len(encoded) < MIN_ROWS:

@@ -82,7 +82,7 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
             return np.full(len(frame), np.nan)
         if name not in self.numeric_features_:
             return self._texts(frame[name], name, fill)
-        numbers = _numbers(frame[name], name, np.nan if fill is None else fill)
+        numbers = _numbers(frame[name], name, np.nan if fill is None else float(fill))
         known = (self.known_values or {}).get(name)
         if known is not None and not (is_known := np.isin(numbers, known)).all():
             raise _unknown(np.asarray(numbers)[~is_known][0], name, known)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
+import joblib
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from marvel_assets.model.coercion import FeatureCoercer
+from marvel_assets.model.encoder import CatToIntTransformer
 from marvel_assets.model.estimators import KINDS, kind_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    import pandas as pd
-    from sklearn.pipeline import Pipeline
-
-    from marvel_assets.model.coercion import FeatureCoercer
-    from marvel_assets.model.estimators.base import Estimator
+from marvel_assets.model.estimators.base import Estimator
 
 TRUSTED_TYPES = (
     "marvel_assets.model.coercion.FeatureCoercer",
@@ -25,8 +23,6 @@ TRUSTED_TYPES = (
 
 def default_threads() -> int:
     """One for each core that this process may use; ``GOMP_SPINCOUNT`` bounds how long OpenMP's threads spin."""
-    import joblib
-
     return int(joblib.cpu_count())
 
 
@@ -47,14 +43,9 @@ def build_pipeline(
         min_frequency: values of an encoded column that occur in fewer training rows share one code.
         coercer: the first step, unfitted. Default: one that fills no missing cells.
     """
-    from sklearn.pipeline import Pipeline
-
-    from marvel_assets.model.coercion import FeatureCoercer
-    from marvel_assets.model.encoder import CatToIntTransformer
-
-    classifier = estimator.build(threads)
     encoder = CatToIntTransformer(columns=list(cat_features), min_frequency=min_frequency)
-    return Pipeline([("coerce", coercer or FeatureCoercer()), ("encode", encoder), ("classify", classifier)])
+    steps = [("coerce", coercer or FeatureCoercer()), ("encode", encoder), ("classify", estimator.build(threads))]
+    return Pipeline(steps)
 
 
 def fit_pipeline(
@@ -66,10 +57,10 @@ def fit_pipeline(
     native_categories: bool = False,
     report: Callable[[int], None] | None = None,
 ) -> Pipeline:
-    """Fit on training rows.
+    """Fit a pipeline in place on training rows.
 
     Args:
-        pipeline: fitted in place.
+        pipeline: unfitted.
         rows: features and target.
         features: the model's columns, in order.
         target: the column to predict.
@@ -85,21 +76,18 @@ def fit_pipeline(
     if len(classes) < 2:  # noqa: PLR2004
         found = f"{len(rows)} rows, {target} always {classes[0]}" if classes else "no rows"
         raise ValueError(f"column {target}: a classifier needs both classes among the training rows; found {found}.")
-    categories = pipeline.named_steps["encode"].columns if native_categories else ()
-    kind = kind_of(pipeline)
+    kind, classifier = kind_of(pipeline), pipeline[-1]
     empty = [name for name in features if rows[name].isna().all()]
     if empty and not kind.takes_empty_columns:
         raise ValueError(
             f"{', '.join(empty)}: missing in all {len(rows):,} training rows, which {kind.classifier_name} does not "
             "allow. Remove it from the features, or choose a model of kind lightgbm (config/project.yml)."
         )
-    arguments = kind.fit_arguments(pipeline[-1], categories)
+    arguments = kind.fit_arguments(classifier, pipeline.named_steps["encode"].columns if native_categories else ())
     if report is not None:
         arguments |= kind.progress_arguments(report)
-    pipeline.fit(
-        rows[list(features)], rows[target], **{f"classify__{name}": value for name, value in arguments.items()}
-    )
-    if "n_jobs" in pipeline[-1].get_params():
-        # For small requests; batching.predict_unique_rows scores large ones on every core.
-        pipeline[-1].set_params(n_jobs=1)
+    named = {f"classify__{name}": value for name, value in arguments.items()}
+    pipeline.fit(rows[list(features)], rows[target], **named)
+    if "n_jobs" in classifier.get_params():
+        classifier.set_params(n_jobs=1)  # for small requests; predict_unique_rows scores large ones on every core
     return pipeline

@@ -1,14 +1,16 @@
-"""The custom model: wraps the basic model and answers with labels."""
+"""The custom model: wraps the basic model, and answers with labels, probabilities and reasons."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
+from sklearn.pipeline import Pipeline
 
 from marvel_assets.model.batching import predict_unique_rows
-from marvel_assets.model.explanation import explain
+from marvel_assets.model.estimators import kind_of
 from marvel_assets.model.safe_loading import load_trusted
 
 ARTIFACT = "lightgbm-pipeline"
@@ -19,6 +21,9 @@ PROBABILITY, EXPLAIN = "probability", "explain"
 
 ADDED = {PROBABILITY: (PROBABILITY,), EXPLAIN: ("base_value", "contributions", "why")}
 """The keys that each of them adds."""
+
+STRONGEST = 3
+"""How many features ``why`` names."""
 
 
 def adjust_predictions(classes: Iterable[int], answer: str, labels: Sequence[str]) -> dict[str, list[Any]]:
@@ -44,18 +49,18 @@ class MarvelModelWrapper(PythonModel):
 
     def predict(
         self,
-        context: PythonModelContext | None,  # noqa: ARG002
+        context: PythonModelContext | None,  # noqa: ARG002 - load_context has loaded the model
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> dict[str, list[Any]]:
         """Predict the label of each row.
 
         Args:
-            context: unused; ``load_context`` has loaded the model.
+            context: unused.
             model_input: a table with the features by name. Other columns are ignored; optional numeric ones may be
                 absent.
             params: ``probability`` adds that of the second label; ``explain`` adds ``base_value``, ``contributions``
-                and ``why``, as ``explanation.explain`` describes them. Others are ignored.
+                and ``why``. Others are ignored.
 
         Raises:
             ValueError: naming the column that is absent, or holds unusable values.
@@ -72,6 +77,44 @@ class MarvelModelWrapper(PythonModel):
         else:
             classes = predict_unique_rows(self.model, features, self.model[-1].predict)
             answer = adjust_predictions(classes, self.answer, self.labels)
-        if EXPLAIN in asked:
-            answer |= explain(self.model, features, self.labels)
-        return answer
+        return answer | (explain(self.model, features, self.labels) if EXPLAIN in asked else {})
+
+
+def explain(pipeline: Pipeline, features: pd.DataFrame, labels: Sequence[str]) -> dict[str, list[Any]]:
+    """What each feature contributes to the raw score of each row, the log odds of the second label.
+
+    Args:
+        pipeline: of ``build_pipeline``, fitted.
+        features: the rows, as its first step returns them.
+        labels: of the classes 0 and 1.
+
+    Returns:
+        ``base_value``, the same for all rows; ``contributions`` by feature, which sum with it to the raw score; and
+        ``why``, the strongest of them in words.
+
+    Raises:
+        ValueError: the pipeline's kind of classifier has no exact contributions.
+    """
+    values = predict_unique_rows(pipeline, features, partial(kind_of(pipeline).contributions, pipeline[-1]))
+    contributions = [dict(zip(features.columns, row, strict=True)) for row in values[:, :-1].tolist()]
+    cells = features.astype(object).where(features.notna(), "missing").to_dict("records")
+    return {
+        "base_value": values[:, -1].tolist(),
+        "contributions": contributions,
+        "why": [_in_words(*each, labels) for each in zip(contributions, cells, strict=True)],
+    }
+
+
+def strongest_first(contributions: dict[str, float]) -> list[str]:
+    """The features with a contribution other than 0, the strongest first."""
+    return sorted(filter(contributions.get, contributions), key=lambda name: -abs(contributions[name]))
+
+
+def _in_words(contributions: dict[str, float], cells: Mapping[Any, object], labels: Sequence[str]) -> str:
+    """Such as ``Identity=Secret (dead), Teams=1 (alive), Height=missing (alive)``."""
+    strongest = strongest_first(contributions)[:STRONGEST]
+    return ", ".join(f"{name}={_shown(cells[name])} ({labels[contributions[name] > 0]})" for name in strongest)
+
+
+def _shown(cell: object) -> str:
+    return f"{cell:g}" if isinstance(cell, float) else str(cell)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.model_selection import RepeatedStratifiedKFold
+
+from marvel_assets.evaluation.metrics import smaller_class
+from marvel_assets.training.fit import fit_from_config
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    import numpy as np
-    import numpy.typing as npt
-    import pandas as pd
-
     from marvel_assets.config import ProjectConfig
 
-    Places = npt.NDArray[np.int_]
+Places = npt.NDArray[np.int_]
 
 
 class TrainingRows(NamedTuple):
@@ -28,8 +31,7 @@ class TrainingRows(NamedTuple):
         return TrainingRows(self.rows.iloc[places], self.ids.iloc[places])
 
 
-@dataclass(frozen=True)
-class Score:
+class Score(NamedTuple):
     """A fit's metrics on its held-out fold."""
 
     roc_auc: float
@@ -42,11 +44,8 @@ def folds(training: TrainingRows, target: str, splits: int, repeats: int, seed: 
     Raises:
         ValueError: a class has fewer rows than there are folds.
     """
-    from sklearn.model_selection import RepeatedStratifiedKFold
-
     y_true = training.rows[target]
-    rarest = min(int((y_true == value).sum()) for value in (0, 1))
-    if rarest < splits:
+    if (rarest := smaller_class(y_true)) < splits:
         raise ValueError(
             f"column {target}: {splits} folds need {splits} rows of each class; of {len(y_true):,} training rows "
             f"{rarest} are of the rarer one. Use fewer folds or more rows."
@@ -59,10 +58,6 @@ def scores(
     config: ProjectConfig, training: TrainingRows, parts: Sequence[tuple[Places, Places]], threads: int
 ) -> Iterator[Score]:
     """Fit as configured on each of the ``folds``, and score it on the held-out rows."""
-    from sklearn.metrics import log_loss, roc_auc_score
-
-    from marvel_assets.training.fit import fit_from_config
-
     for fitted, held_out in parts:
         train, test = training.at(fitted), training.at(held_out)
         pipeline = fit_from_config(config, train.rows, train.ids, threads)

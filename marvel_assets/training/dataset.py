@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+import pyarrow as pa
 
 from marvel_assets.datasets.base import IDENTIFIER
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    import pandas as pd
-    import pyarrow as pa
 
 
 def dataset_columns(features: Sequence[str], target: str) -> list[str]:
@@ -29,13 +27,7 @@ def to_frame(table: pa.Table, features: Sequence[str], target: str) -> pd.DataFr
 
 
 class RowsSum(NamedTuple):
-    """The part of the rows' digest that some of the rows contribute.
-
-    Attributes:
-        columns: their names and types.
-        rows: how many there are.
-        total: sum of the rows' 64-bit hashes.
-    """
+    """The part of the rows' digest that some of the rows contribute: ``total`` is the sum of their 64-bit hashes."""
 
     columns: str
     rows: int
@@ -44,10 +36,9 @@ class RowsSum(NamedTuple):
 
 def sum_of_rows(frame: pd.DataFrame) -> RowsSum:
     """The sum of a frame's row hashes, regardless of the rows' order."""
-    import pandas as pd
-
     hashes = pd.util.hash_pandas_object(frame, index=False).to_numpy()
-    return RowsSum(_described(frame), len(frame), int(hashes.sum(dtype="uint64")))
+    columns = ",".join(f"{name}:{frame[name].dtype}" for name in frame.columns)
+    return RowsSum(columns, len(frame), int(hashes.sum(dtype="uint64")))
 
 
 def rows_digest(sums: Iterable[RowsSum]) -> str:
@@ -56,7 +47,3 @@ def rows_digest(sums: Iterable[RowsSum]) -> str:
     total = sum(part.total for part in known) % 2**64
     columns = sorted({part.columns for part in known if part.rows})
     return hashlib.sha256(f"{columns} {sum(part.rows for part in known)} {total}".encode()).hexdigest()[:32]
-
-
-def _described(frame: pd.DataFrame) -> str:
-    return ",".join(f"{name}:{frame[name].dtype}" for name in frame.columns)

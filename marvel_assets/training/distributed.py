@@ -21,10 +21,10 @@ from marvel_assets.training.dataset import RowsSum, rows_digest, sum_of_rows, to
 
 if TYPE_CHECKING:
     from distributed import Client, Future
-    from lightgbm import LGBMClassifier
     from sklearn.pipeline import Pipeline
 
     from marvel_assets.model.encoder import CatToIntTransformer
+    from marvel_assets.model.estimators.base import Classifier
     from marvel_assets.storage.table_scan import TableScan
 
 NETWORK_LINES = re.compile(
@@ -123,22 +123,20 @@ def _read(part: TableScan, pipeline: Pipeline, features: list[str], target: str)
 
 def _encoded(part: Part, encoder: CatToIntTransformer) -> npt.NDArray[np.float64]:
     """Runs on the worker."""
-    matrix: npt.NDArray[np.float64] = encoder.transform(part.rows).to_numpy(np.float64)
-    return matrix
+    return encoder.transform(part.rows).to_numpy(np.float64)  # type: ignore[no-any-return]
 
 
 def _fit_classifier(
     client: Client,
-    classifier: LGBMClassifier,
+    classifier: Classifier,
     matrices: Sequence[Future],
     targets: Sequence[Future],
     rows: Sequence[int],
     features: Sequence[str],
-) -> LGBMClassifier:
+) -> Classifier:
     """The classifier as if fitted in one process, without the workers' addresses."""
     import dask.array as da
-    from lightgbm import Booster, DaskLGBMClassifier
-    from sklearn.base import clone
+    from lightgbm import Booster, DaskLGBMClassifier, LGBMClassifier
 
     sized = list(zip(matrices, targets, rows, strict=True))
     matrix = da.concatenate([da.from_delayed(part, (count, len(features)), np.float64) for part, _, count in sized])
@@ -148,7 +146,7 @@ def _fit_classifier(
     distributed = DaskLGBMClassifier(**parameters, client=client)
     with client.as_current():  # LightGBM waits for the parts with the current client
         distributed.fit(matrix, target, feature_name=list(features))
-    fitted, alone = distributed.to_local(), clone(classifier)
+    fitted, alone = distributed.to_local(), LGBMClassifier(**classifier.get_params())
     for name, value in vars(fitted).items():
         # Without the arguments, and without `_other_params`: they hold the network's.
         if (name.startswith("_") or name.endswith("_")) and name != "_other_params":

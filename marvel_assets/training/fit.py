@@ -1,34 +1,43 @@
-"""A fit as the configuration describes it."""
+"""A fit as the configuration describes it.
+
+With ``early_stopping``, the number of trees is found on held-out training rows, never on the test rows; then all
+training rows are fitted. The rows are held out by a hash of their ids, like the test rows: it needs no seed, and a row
+stays on its side when the table grows.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
+
 from marvel_assets.datasets.base import BLANKS
+from marvel_assets.model.coercion import FeatureCoercer
+from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
+from marvel_assets.utils.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import pandas as pd
-    from sklearn.pipeline import Pipeline
-
-    from marvel_assets.config import ProjectConfig
+    from marvel_assets.config import EarlyStopping, ProjectConfig
 
 
 def pipeline_from_config(config: ProjectConfig, threads: int) -> Pipeline:
     """The unfitted pipeline that a configuration describes."""
-    from marvel_assets.model.coercion import FeatureCoercer
-    from marvel_assets.model.pipeline import build_pipeline
-
     dataset = config.dataset
     coercer = FeatureCoercer(
-        {name: value for name, value in dataset.fill_values.items() if name in config.features},
+        dataset.fill_values,
         blanks=BLANKS,
-        missing_texts=list(dataset.missing_texts),
-        spellings={name: values for name, values in dataset.spellings.items() if name in config.features},
-        required=[name for name in dataset.required_numbers if name in config.features],
-        known_values={name: values for name, values in dataset.known_values.items() if name in config.features},
-        unknown_as_missing=[name for name in dataset.unknown_as_missing if name in config.features],
+        missing_texts=dataset.missing_texts,
+        spellings=dataset.spellings,
+        required=dataset.required_numbers,
+        known_values=dataset.known_values,
+        unknown_as_missing=dataset.unknown_as_missing,
     )
     return build_pipeline(
         config.cat_features, config.model, threads, min_frequency=config.min_frequency, coercer=coercer
@@ -54,21 +63,42 @@ def fit_from_config(
     Raises:
         ValueError: the rows can't be fitted; the text names the column or key.
     """
-    from threadpoolctl import threadpool_limits
-
-    from marvel_assets.model.pipeline import fit_pipeline
-    from marvel_assets.training.early_stopping import find_best_iteration
-    from marvel_assets.utils.progress import Progress
-
-    pipeline = pipeline_from_config(config, threads)
+    pipeline, trees = pipeline_from_config(config, threads), config.model.max_trees
     with threadpool_limits(threads, user_api="openmp"):  # scikit-learn's trees have no argument for it
         if config.early_stopping is not None:
             assert ids is not None, "early_stopping needs the ids of the training rows"  # noqa: S101
-            trees = find_best_iteration(pipeline, rows, ids, config, config.early_stopping)
+            trees = _best_iteration(pipeline, rows, ids, config, config.early_stopping)
             pipeline.set_params(**{f"classify__{config.model.trees_argument}": trees})
-        trees = pipeline[-1].get_params()[config.model.trees_argument]
-        return fit_pipeline(
-            pipeline, rows, config.features, config.target,
-            native_categories=config.native_categories,
-            report=Progress(report, "trees", trees) if report else None,
-        )  # fmt: skip
+        progress = Progress(report, "trees", trees) if report else None
+        native = config.native_categories
+        return fit_pipeline(pipeline, rows, config.features, config.target, native_categories=native, report=progress)
+
+
+def _best_iteration(
+    pipeline: Pipeline, rows: pd.DataFrame, ids: Iterable[str], config: ProjectConfig, settings: EarlyStopping
+) -> int:
+    """The number of trees with the smallest log loss on the held-out rows; the pipeline's is the upper bound."""
+    target, columns = config.target, list(config.features)
+    held_out = is_held_out(ids, settings.share)
+    validation, train = rows[held_out], rows[~held_out]
+    for part, which in ((validation, f"the {len(validation):,} held out"), (train, f"the {len(train):,} left")):
+        if part[target].nunique() < 2:  # noqa: PLR2004
+            raise ValueError(
+                f"early_stopping.share is {settings.share:g}: of {len(rows):,} training rows, {which} don't hold both "
+                f"classes of {target}. Choose another share, fit on more rows, or remove early_stopping."
+            )
+    prepare, classify = clone(pipeline[:-1]), clone(pipeline[-1])
+    return config.model.find_best_iteration(
+        classify,
+        (prepare.fit_transform(train[columns]), train[target]),
+        (prepare.transform(validation[columns]), validation[target]),
+        settings.rounds,
+        config.cat_features if config.native_categories else (),
+    )
+
+
+def is_held_out(ids: Iterable[str], share: float) -> npt.NDArray[np.bool_]:
+    """Which rows are held out, by a hash of their ids that is independent of the train/test split."""
+    bound = int(share * 2**32)
+    digests = (hashlib.md5(f"held out{name}".encode(), usedforsecurity=False).digest() for name in ids)
+    return np.fromiter((int.from_bytes(digest[:4]) < bound for digest in digests), dtype=bool)

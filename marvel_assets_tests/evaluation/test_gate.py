@@ -10,9 +10,9 @@ from sklearn.metrics import roc_auc_score
 
 from marvel_assets.config import Gate
 from marvel_assets.evaluation.gate import Comparison, GateResult, compare, evaluate_gate
+from marvel_assets.evaluation.metrics import paired_difference, roc_auc_interval
 from marvel_assets.evaluation.model_card import gate_report
-from marvel_assets.evaluation.roc_auc import paired_difference, roc_auc_interval
-from marvel_assets_tests.faults.scale import amount
+from marvel_assets_tests.faults import amount
 
 SEEDS = range(amount(4, 20))
 ROWS = 4000

@@ -14,10 +14,9 @@ from threadpoolctl import threadpool_limits
 from marvel_assets.config import EarlyStopping, ProjectConfig
 from marvel_assets.model.estimators import KINDS, HistGradientBoosting, LightGBM, kind_of
 from marvel_assets.model.estimators.base import Estimator
-from marvel_assets.model.explanation import explain
 from marvel_assets.model.pipeline import TRUSTED_TYPES, build_pipeline, fit_pipeline
-from marvel_assets.training.early_stopping import is_held_out
-from marvel_assets.training.fit import fit_from_config
+from marvel_assets.model.wrapper import explain
+from marvel_assets.training.fit import fit_from_config, is_held_out
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
 from marvel_assets_tests.kaggle import TARGET
 

@@ -11,8 +11,7 @@ from sklearn.pipeline import Pipeline
 from marvel_assets.config import EarlyStopping, ProjectConfig
 from marvel_assets.model.estimators import LightGBM
 from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
-from marvel_assets.training.early_stopping import is_held_out
-from marvel_assets.training.fit import fit_from_config
+from marvel_assets.training.fit import fit_from_config, is_held_out
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
 from marvel_assets_tests.kaggle import TARGET, split_of
 

@@ -20,11 +20,6 @@ AnyEstimator = Annotated[LightGBM | HistGradientBoosting, Field(discriminator="k
 
 
 def kind_of(pipeline: Pipeline) -> type[Estimator]:
-    """The kind of a pipeline's classifier.
-
-    >>> from marvel_assets.model.pipeline import build_pipeline
-    >>> kind_of(build_pipeline([], HistGradientBoosting(max_iter=10), threads=1)).__name__
-    'HistGradientBoosting'
-    """
+    """The kind of a pipeline's classifier."""
     name = type(pipeline[-1]).__name__
     return next(kind for kind in KINDS if kind.classifier_name == name)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     import numpy as np
     import numpy.typing as npt
-    import optuna
     import pandas as pd
+    from optuna.trial import BaseTrial
 
-    Classifier = Any
-    """Of scikit-learn's protocol; each kind knows its own class."""
+    Rows = tuple[pd.DataFrame, pd.Series]
+    """Features and target."""
+
+Classifier = Any
+"""Of scikit-learn's protocol; each kind knows its own class."""
 
 DIGITS = 3
 """Significant digits of a fractional parameter: a search tries the value that is written into the configuration."""
@@ -35,6 +37,7 @@ class Estimator(BaseModel, ABC):
         explains: whether it has ``contributions``.
         distributes: whether several processes can fit it together.
         takes_empty_columns: whether it can be fitted if a feature is missing in all rows.
+        max_categories: of a column whose codes are treated as categories; None for any number.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -48,6 +51,7 @@ class Estimator(BaseModel, ABC):
     explains: ClassVar[bool] = False
     distributes: ClassVar[bool] = False
     takes_empty_columns: ClassVar[bool] = True
+    max_categories: ClassVar[int | None] = None
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -76,25 +80,16 @@ class Estimator(BaseModel, ABC):
     @classmethod
     @abstractmethod
     def find_best_iteration(
-        cls,
-        classifier: Classifier,
-        train: tuple[pd.DataFrame, pd.Series],
-        validation: tuple[pd.DataFrame, pd.Series],
-        rounds: int,
-        categories: Sequence[str],
+        cls, classifier: Classifier, train: Rows, validation: Rows, rounds: int, categories: Sequence[str]
     ) -> int:
         """The number of trees with the smallest log loss on the validation rows.
 
-        Args:
-            classifier: of ``build``, unfitted; it is fitted.
-            train: features and target.
-            validation: the same for the held-out rows.
-            rounds: stop after so many trees without a smaller log loss.
-            categories: as in ``fit_arguments``.
+        Fits the classifier, until so many ``rounds`` have not made the log loss smaller; ``categories`` are as in
+        ``fit_arguments``.
         """
 
     @abstractmethod
-    def suggest(self, trial: optuna.Trial, *, trees: bool) -> Self:
+    def suggest(self, trial: BaseTrial, *, trees: bool) -> Self:
         """A copy with the arguments that the trial suggests; ``trees``: whether their number is one of them."""
 
     @staticmethod
@@ -110,10 +105,7 @@ class Estimator(BaseModel, ABC):
     @staticmethod
     @abstractmethod
     def staged_probabilities(
-        classifier: Classifier,
-        steps: Sequence[int],
-        rows: pd.DataFrame,
-        **arguments: Any,  # noqa: ANN401
+        classifier: Classifier, steps: Sequence[int], rows: pd.DataFrame, **arguments: object
     ) -> npt.NDArray[np.float64]:
         """The probabilities of class 1 with only the first trees, for each number of trees in ``steps``: (n, steps)."""
 
@@ -123,7 +115,7 @@ class Estimator(BaseModel, ABC):
         """How important each feature is to a fitted classifier, by name, on encoded test rows."""
 
     @staticmethod
-    def contributions(classifier: Classifier, rows: pd.DataFrame, **arguments: Any) -> npt.NDArray[np.float64]:  # noqa: ANN401, ARG004
+    def contributions(classifier: Classifier, rows: pd.DataFrame, **arguments: object) -> npt.NDArray[np.float64]:  # noqa: ARG004
         """Contributions of each feature to the raw score of each encoded row, and the base value: (n, features + 1).
 
         Raises:
@@ -135,6 +127,6 @@ class Estimator(BaseModel, ABC):
         )
 
 
-def suggest_fraction(trial: optuna.Trial, name: str, low: float, high: float, *, log: bool = False) -> float:
+def suggest_fraction(trial: BaseTrial, name: str, low: float, high: float, *, log: bool = False) -> float:
     """A fraction that the trial suggests, rounded to ``DIGITS``."""
     return float(f"{trial.suggest_float(name, low, high, log=log):.{DIGITS}g}")

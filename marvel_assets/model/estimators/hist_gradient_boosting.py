@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field
 
-from marvel_assets.model.estimators.base import Estimator, suggest_fraction
+from marvel_assets.model.estimators.base import Classifier, Estimator, suggest_fraction
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     import numpy as np
     import numpy.typing as npt
-    import optuna
     import pandas as pd
+    from optuna.trial import BaseTrial
     from sklearn.ensemble import HistGradientBoostingClassifier
+
+    from marvel_assets.model.estimators.base import Rows
 
 IMPORTANCE_ROWS = 5000
 """Rows for the permutation importance: enough to rank ten features, and quick."""
@@ -44,6 +45,7 @@ class HistGradientBoosting(Estimator):
     )
     importance_label = "increase in log loss when shuffled"
     takes_empty_columns = False
+    max_categories = 255
 
     def build(self, threads: int) -> HistGradientBoostingClassifier:  # noqa: ARG002
         from sklearn.ensemble import HistGradientBoostingClassifier
@@ -51,18 +53,13 @@ class HistGradientBoosting(Estimator):
         return HistGradientBoostingClassifier(**self.parameters, early_stopping=False)
 
     @staticmethod
-    def fit_arguments(classifier: HistGradientBoostingClassifier, categories: Sequence[str]) -> dict[str, Any]:
+    def fit_arguments(classifier: Classifier, categories: Sequence[str]) -> dict[str, Any]:
         classifier.set_params(categorical_features=list(categories) or None)
         return {}
 
     @classmethod
     def find_best_iteration(
-        cls,
-        classifier: HistGradientBoostingClassifier,
-        train: tuple[pd.DataFrame, pd.Series],
-        validation: tuple[pd.DataFrame, pd.Series],
-        rounds: int,
-        categories: Sequence[str],
+        cls, classifier: Classifier, train: Rows, validation: Rows, rounds: int, categories: Sequence[str]
     ) -> int:
         classifier.set_params(early_stopping=True, n_iter_no_change=rounds, tol=0, scoring="loss")
         arguments = cls.fit_arguments(classifier, categories)
@@ -70,7 +67,7 @@ class HistGradientBoosting(Estimator):
         # The first score is without trees.
         return max(1, int(classifier.validation_score_.argmax()))
 
-    def suggest(self, trial: optuna.Trial, *, trees: bool) -> Self:
+    def suggest(self, trial: BaseTrial, *, trees: bool) -> Self:
         chosen: dict[str, int | float] = {
             "learning_rate": suggest_fraction(trial, "learning_rate", 0.005, 0.2, log=True),
             "max_depth": trial.suggest_int("max_depth", 2, 12),
@@ -84,15 +81,15 @@ class HistGradientBoosting(Estimator):
         return self.model_copy(update=chosen)
 
     @staticmethod
-    def count_trees(classifier: HistGradientBoostingClassifier) -> int:
+    def count_trees(classifier: Classifier) -> int:
         return int(classifier.n_iter_)
 
     @staticmethod
     def staged_probabilities(
-        classifier: HistGradientBoostingClassifier,
+        classifier: Classifier,
         steps: Sequence[int],
         rows: pd.DataFrame,
-        **arguments: Any,  # noqa: ANN401, ARG004
+        **arguments: object,  # noqa: ARG004
     ) -> npt.NDArray[np.float64]:
         import numpy as np
 
@@ -100,16 +97,13 @@ class HistGradientBoosting(Estimator):
         return np.column_stack([probability[:, 1] for step, probability in stages if step in steps])
 
     @staticmethod
-    def importances(
-        classifier: HistGradientBoostingClassifier, rows: pd.DataFrame, target: pd.Series
-    ) -> Mapping[str, float]:
+    def importances(classifier: Classifier, rows: pd.DataFrame, target: pd.Series) -> Mapping[str, float]:
         """Permutation importance: the increase in log loss when a feature's cells are shuffled."""
         from sklearn.inspection import permutation_importance
         from threadpoolctl import threadpool_limits
 
         some = rows.sample(min(len(rows), IMPORTANCE_ROWS), random_state=0)
         with threadpool_limits(1, user_api="openmp"):  # many small predictions, for which threads only cost time
-            found = permutation_importance(
-                classifier, some, target.loc[some.index], scoring="neg_log_loss", random_state=0
-            )
+            wanted = target.loc[some.index]
+            found = permutation_importance(classifier, some, wanted, scoring="neg_log_loss", random_state=0)
         return dict(zip(rows.columns, found.importances_mean.tolist(), strict=True))

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field
 
-from marvel_assets.model.estimators.base import Estimator, suggest_fraction
+from marvel_assets.model.estimators.base import Classifier, Estimator, suggest_fraction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     import numpy as np
     import numpy.typing as npt
-    import optuna
     import pandas as pd
     from lightgbm import LGBMClassifier
+    from optuna.trial import BaseTrial
+
+    from marvel_assets.model.estimators.base import Rows
 
 Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 """LightGBM's integers have 32 bits, signed."""
@@ -58,7 +59,7 @@ class LightGBM(Estimator):
         )
 
     @staticmethod
-    def fit_arguments(classifier: LGBMClassifier, categories: Sequence[str]) -> dict[str, Any]:  # noqa: ARG004
+    def fit_arguments(classifier: Classifier, categories: Sequence[str]) -> dict[str, Any]:  # noqa: ARG004
         return {"categorical_feature": list(categories) or "auto"}
 
     @staticmethod
@@ -67,26 +68,16 @@ class LightGBM(Estimator):
 
     @classmethod
     def find_best_iteration(
-        cls,
-        classifier: LGBMClassifier,
-        train: tuple[pd.DataFrame, pd.Series],
-        validation: tuple[pd.DataFrame, pd.Series],
-        rounds: int,
-        categories: Sequence[str],
+        cls, classifier: Classifier, train: Rows, validation: Rows, rounds: int, categories: Sequence[str]
     ) -> int:
         import lightgbm
 
-        classifier.fit(
-            *train,
-            eval_X=validation[0],
-            eval_y=validation[1],
-            eval_metric="binary_logloss",
-            callbacks=[lightgbm.early_stopping(rounds, verbose=False)],
-            **cls.fit_arguments(classifier, categories),
-        )
+        stop = lightgbm.early_stopping(rounds, verbose=False)
+        evaluated = {"eval_X": validation[0], "eval_y": validation[1], "eval_metric": "binary_logloss"}
+        classifier.fit(*train, **evaluated, callbacks=[stop], **cls.fit_arguments(classifier, categories))
         return int(classifier.best_iteration_)
 
-    def suggest(self, trial: optuna.Trial, *, trees: bool) -> Self:
+    def suggest(self, trial: BaseTrial, *, trees: bool) -> Self:
         chosen: dict[str, int | float] = {
             "learning_rate": suggest_fraction(trial, "learning_rate", 0.005, 0.2, log=True),
             "max_depth": trial.suggest_int("max_depth", 2, 12),
@@ -102,7 +93,7 @@ class LightGBM(Estimator):
         return self.model_copy(update=chosen)
 
     @staticmethod
-    def count_trees(classifier: LGBMClassifier) -> int:
+    def count_trees(classifier: Classifier) -> int:
         return int(classifier.booster_.num_trees())
 
     @staticmethod
@@ -111,10 +102,7 @@ class LightGBM(Estimator):
 
     @staticmethod
     def staged_probabilities(
-        classifier: LGBMClassifier,
-        steps: Sequence[int],
-        rows: pd.DataFrame,
-        **arguments: Any,  # noqa: ANN401
+        classifier: Classifier, steps: Sequence[int], rows: pd.DataFrame, **arguments: object
     ) -> npt.NDArray[np.float64]:
         import numpy as np
 
@@ -125,7 +113,7 @@ class LightGBM(Estimator):
         return np.asarray(1 / (1 + np.exp(-np.cumsum(raw, axis=0)))).T
 
     @staticmethod
-    def importances(classifier: LGBMClassifier, rows: pd.DataFrame, target: pd.Series) -> Mapping[str, float]:  # noqa: ARG004
+    def importances(classifier: Classifier, rows: pd.DataFrame, target: pd.Series) -> Mapping[str, float]:  # noqa: ARG004
         """Each feature's share of the total gain of all splits."""
         import numpy as np
 
@@ -134,7 +122,7 @@ class LightGBM(Estimator):
         return dict(zip(classifier.booster_.feature_name(), shares, strict=True))
 
     @staticmethod
-    def contributions(classifier: LGBMClassifier, rows: pd.DataFrame, **arguments: Any) -> npt.NDArray[np.float64]:  # noqa: ANN401
+    def contributions(classifier: Classifier, rows: pd.DataFrame, **arguments: object) -> npt.NDArray[np.float64]:
         """Exact SHAP values, computed by LightGBM."""
         import numpy as np
 
