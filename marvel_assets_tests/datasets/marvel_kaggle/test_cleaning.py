@@ -17,7 +17,7 @@ from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.sources.locate import FileSource
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.training.fit import pipeline_from_config
-from marvel_assets_tests.faults.scale import amount
+from marvel_assets_tests.faults import amount
 from marvel_assets_tests.kaggle import (
     CATEGORY_LEVELS,
     CHARACTER_COLUMNS,
