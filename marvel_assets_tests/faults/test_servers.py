@@ -1,7 +1,7 @@
-"""The tracking server or the catalog fails while a run asks it; when it is back, a run finds all that was done.
+"""The tracking server or the catalog fails during a run; when it is back, a run finds the finished work.
 
-Runs in this process talk to real servers through a proxy that fails calls. MLflow's timeout is one second here, and it
-tries twice.
+Runs in this process talk to real servers through a proxy that fails calls. MLflow's timeout is two seconds here, and
+it tries twice.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,15 +16,19 @@ from marvel_assets.defs.registration.assets import GATE
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_resource import CACHE_KEY
-from marvel_assets.tracking.mlflow_store import DEFAULTS, connect
-from marvel_assets_tests.faults.scale import amount
+from marvel_assets.tracking.mlflow_store import DEFAULTS
+from marvel_assets_tests.faults import amount
 from marvel_assets_tests.graph import run_graph, succeeded
 from marvel_assets_tests.pages import free_port
 from marvel_assets_tests.servers.fault_proxy import FaultProxy, Kind
-from marvel_assets_tests.servers.mlflow_server import mlflow_server
+from marvel_assets_tests.servers.starting import mlflow_server
 from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
 
-TIMEOUT, TRIES = 1, 2
+TRIES = 2
+SECONDS_A_CALL = 5 + int(DEFAULTS["MLFLOW_HTTP_REQUEST_TIMEOUT"]) * (
+    int(DEFAULTS["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]) + 1
+)
+"""How long a call that fails holds a run with the settings that users have; 5 s are between the tries."""
 SECONDS_IN_ALL = 120
 
 Faults = list[tuple[Kind, str, bool]]
@@ -39,7 +43,7 @@ TRACKING_FAULTS: Faults = [
     (Kind.CUT, "model-versions/create", False),
     (Kind.BLACK_HOLE, "registered-models/alias", True),
 ]
-"""How the server fails, at which call, and whether for good: each run meets the next one, and comes further."""
+"""How the server fails, at which call, and whether permanently: each run meets the next one, and comes further."""
 
 CATALOG_FAULTS: Faults = [
     (Kind.RESET, "GET", True),
@@ -53,15 +57,14 @@ CATALOG_FAULTS: Faults = [
 ]
 
 
-def doubled_or_lost(home: ProjectPaths) -> list[str]:
+def duplicates_and_losses(home: ProjectPaths) -> list[str]:
     """What is there twice, half, not at all, or without its end."""
     resources = profile_resources(home)
-    config, tracking, unity_catalog = resources["project"].config, resources["tracking"], resources["unity_catalog"]
-    client, pairs = connect(tracking.tracking_uri, home.locks, tracking.registry_uri), unity_catalog.pairs(config)
-    names = (config.experiment_name_basic, config.experiment_name_custom)
+    config, catalog, client = resources["project"].config, resources["unity_catalog"], resources["tracking"].client()
+    names, pairs = (config.experiment_name_basic, config.experiment_name_custom), catalog.pairs(config)
     experiments = [client.get_experiment_by_name(name).experiment_id for name in names]
     models = [model.name for model in client.search_logged_models(experiments) if CACHE_KEY in model.tags]
-    versions = [len(unity_catalog.registry().search_versions(name)) for name in (pairs.basic_name, pairs.custom_name)]
+    versions = [len(catalog.registry().search_versions(name)) for name in (pairs.basic_name, pairs.custom_name)]
     runs = client.search_runs(experiments)
     by_origin = {(run.info.experiment_id, run.data.tags["dagster_run_id"]) for run in runs}
     wrong = {
@@ -81,16 +84,10 @@ def tracking_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultP
         yield proxy
 
 
-@pytest.fixture(scope="module")
-def catalog_server() -> Iterator[FaultProxy]:
-    with UnityCatalogServer() as server, FaultProxy(server.url) as proxy:
-        yield proxy
-
-
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, small_project: Path, home: ProjectPaths, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose names are the test's own, so that the servers serve it as if it were alone."""
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", str(TIMEOUT))
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(TRIES - 1))
     monkeypatch.delenv("MARVEL_UC_URL", raising=False)
     own = tmp_path.name.replace("-", "_")
@@ -112,12 +109,12 @@ def tracking(tracking_server: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> Fa
 
 
 @pytest.fixture
-def catalog(catalog_server: FaultProxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FaultProxy:
+def catalog(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FaultProxy]:
     """Where the test's versions are."""
-    catalog_server.back()
-    monkeypatch.setenv("MARVEL_UC_URL", catalog_server.url)
-    monkeypatch.setenv("MARVEL_UC_STORAGE_ROOT", (tmp_path / "catalog").as_uri())
-    return catalog_server
+    with UnityCatalogServer() as server, FaultProxy(server.url) as proxy:
+        monkeypatch.setenv("MARVEL_UC_URL", proxy.url)
+        monkeypatch.setenv("MARVEL_UC_STORAGE_ROOT", (tmp_path / "catalog").as_uri())
+        yield proxy
 
 
 NOT_DONE = (Kind.RESET, Kind.BUSY, Kind.SLOW, Kind.ERROR)
@@ -133,7 +130,7 @@ def test_a_run_outlives_one_failure_of_every_call(kinds: tuple[Kind, ...], home:
 
     # then
     assert len(tracking.failed) > 30
-    assert doubled_or_lost(home) == []
+    assert duplicates_and_losses(home) == []
 
 
 @pytest.mark.slow(reason="the graph is run once for each failure")
@@ -147,52 +144,38 @@ def test_nothing_is_made_twice_where_the_answer_to_every_call_was_lost_once(home
 
     # then
     assert len(tracking.failed) > 30
-    assert doubled_or_lost(home) == []
+    assert duplicates_and_losses(home) == []
 
 
-def fail_one_after_another(
-    home: ProjectPaths, proxy: FaultProxy, faults: list[tuple[Kind, str, bool]]
-) -> Iterator[str]:
-    """Make a run for each fault, and a last one that nothing fails; what the failed ones give as the reason."""
+@pytest.mark.slow(reason="the graph is run once for each failure")
+@pytest.mark.timeout(1_200)
+@pytest.mark.parametrize(("server", "faults"), [("tracking", TRACKING_FAULTS), ("catalog", CATALOG_FAULTS)])
+def test_work_that_was_finished_before_a_server_failed_is_found_by_the_next_run(
+    home: ProjectPaths, request: pytest.FixtureRequest, server: str, faults: Faults
+):
+    # given
+    proxy: FaultProxy = request.getfixturevalue(server)
     for kind, pattern, lasting in faults:
         proxy.fail(kind, pattern, lasting=lasting)
+
+        # when
         result = run_graph(home, "generated")
+
+        # then
         assert proxy.failed, f"no call matched {pattern}"
         [failure] = [event for event in result.all_events if event.is_step_failure]
-        yield cause_of(failure.step_failure_data.error)
+        reason = cause_of(failure.step_failure_data.error)
+        assert proxy.url in reason
+        if server == "tracking":
+            assert "Run again" in reason or "Is it running" in reason
+            assert len(proxy.failed) / TRIES * SECONDS_A_CALL < SECONDS_IN_ALL, proxy.failed
+
+    # and when
     proxy.back()
     succeeded(run_graph(home, "generated"))
 
-
-@pytest.mark.slow(reason="the graph is run once for each failure")
-@pytest.mark.timeout(1_200)
-def test_what_was_done_before_the_tracking_server_failed_is_found_by_the_next_run(
-    home: ProjectPaths, tracking: FaultProxy
-):
-    # when
-    for reason in fail_one_after_another(home, tracking, TRACKING_FAULTS):
-        # then
-        assert tracking.url in reason
-        assert "Run again" in reason or "Is it running" in reason
-        assert seconds_by_default(tracking) < SECONDS_IN_ALL, tracking.failed
-    assert doubled_or_lost(home) == []
-
-
-def seconds_by_default(proxy: FaultProxy) -> float:
-    """How long the calls that failed would hold a run with the settings that users have."""
-    retries, backoff = int(DEFAULTS["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]), 5
-    seconds_a_call = int(DEFAULTS["MLFLOW_HTTP_REQUEST_TIMEOUT"]) * (retries + 1) + backoff
-    return len(proxy.failed) / TRIES * seconds_a_call
-
-
-@pytest.mark.slow(reason="the graph is run once for each failure")
-@pytest.mark.timeout(1_200)
-def test_what_was_done_before_the_catalog_failed_is_found_by_the_next_run(home: ProjectPaths, catalog: FaultProxy):
-    # when
-    for reason in fail_one_after_another(home, catalog, CATALOG_FAULTS):
-        # then
-        assert catalog.url in reason
-    assert doubled_or_lost(home) == []
+    # then
+    assert duplicates_and_losses(home) == []
 
 
 @pytest.mark.slow(reason="the graph is run once for each failure")
@@ -207,10 +190,10 @@ def test_a_server_that_fails_while_the_champion_is_loaded_decides_nothing_about_
     # when
     result = run_graph(home, "generated", select="*basic_model_version")
 
-    # then: it is the run that failed, not the champion
+    # then: the run failed, not the champion
     assert not result.success
 
-    # and when the server is back, the challenger is judged against it
+    # and when the server is back, the challenger is compared with it
     tracking.back()
     checks = run_graph(home, "generated").get_asset_check_evaluations()
     assert [check.metadata["champion"].value for check in checks if check.check_name == GATE] == ["1"]
