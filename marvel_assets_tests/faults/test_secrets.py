@@ -1,7 +1,7 @@
-"""Secrets are where they were put, and nowhere else: not in files, output, logs, events or traces.
+"""Secrets are nowhere but where they were set: not in files, output, logs, events or traces.
 
-Every place that a secret may stand in has a canary of its own; what remains of a run is searched for all of them.
-The pages are searched where they are served anyway, in the story.
+Every variable that holds a secret has a canary of its own; what remains of a run is searched for all of them.
+story/test_story.py searches the pages.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,8 +12,8 @@ import pytest
 
 from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.commands import marvel, materialize, succeeded
+from marvel_assets_tests.faults import amount
 from marvel_assets_tests.faults.canaries import BASIC, SECRETS, places_of_secrets
-from marvel_assets_tests.faults.scale import amount
 from marvel_assets_tests.graph import run_graph
 from marvel_assets_tests.pages import free_port
 from marvel_assets_tests.servers.scripted import Answer, serving
@@ -21,17 +21,14 @@ from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
 
 
 @pytest.fixture
-def tracking() -> Iterator[str]:
-    """A server that is healthy, and lets nobody in."""
-    with serving(lambda path: Answer(body=b"OK") if path == "/health" else Answer(401, body=b"Who are you?")) as server:
-        yield server.url
+def addresses() -> Iterator[dict[str, str]]:
+    """A tracking server that is healthy and refuses everyone, a catalog with another token, and a closed port."""
 
+    def refuse(path: str) -> Answer:
+        return Answer(body=b"OK") if path == "/health" else Answer(401, body=b"Who are you?")
 
-@pytest.fixture
-def catalog() -> Iterator[str]:
-    """A server that asks for another token."""
-    with UnityCatalogServer(token="another") as server:
-        yield server.url
+    with serving(refuse) as tracking, UnityCatalogServer(token="another") as catalog:
+        yield {"tracking": tracking.url, "catalog": catalog.url, "closed": f"127.0.0.1:{free_port()}"}
 
 
 def test_the_search_finds_what_is_there(home: ProjectPaths):
@@ -44,7 +41,7 @@ def test_the_search_finds_what_is_there(home: ProjectPaths):
 
 
 @pytest.mark.slow(reason="two runs in processes of their own")
-def test_a_run_that_ends_well_and_one_that_fails_keep_and_print_none(home: ProjectPaths):
+def test_a_run_that_succeeds_and_one_that_fails_keep_and_print_none(home: ProjectPaths):
     # given: the models are on a server that asks for a token
     with UnityCatalogServer(token=SECRETS["MLFLOW_UC_OSS_TOKEN"]) as catalog:
         root = (home.root / "catalog").as_uri()
@@ -55,31 +52,31 @@ def test_a_run_that_ends_well_and_one_that_fails_keep_and_print_none(home: Proje
 
     # then
     assert "no such file" in failed.stderr
-    assert places_of_secrets(home, *(text for each in (done, failed) for text in (each.stdout, each.stderr))) == []
+    assert places_of_secrets(home, done.stdout, done.stderr, failed.stdout, failed.stderr) == []
 
 
 SERVICES = {
     "MLflow": {"MLFLOW_TRACKING_URI": "{tracking}"},
     "Unity Catalog": {"MARVEL_UC_URL": "{catalog}", "MARVEL_UC_STORAGE_ROOT": "file:///nowhere"},
-    "Kaggle": {"MARVEL_SOURCE": "kaggle:nobody/nothing", "HTTPS_PROXY": "{dead}", "HTTP_PROXY": "{dead}"},
-    "Spark Connect": {"MARVEL_PROFILE": "spark", "MARVEL_SPARK_URL": "sc://127.0.0.1:{port}"},
-    "Databricks": {"MARVEL_PROFILE": "databricks", "DATABRICKS_HOST": "https://127.0.0.1:{port}"},
-}
+    "Kaggle": {
+        "MARVEL_SOURCE": "kaggle:nobody/nothing", "HTTPS_PROXY": "http://{closed}", "HTTP_PROXY": "http://{closed}",
+    },
+    "Spark Connect": {"MARVEL_PROFILE": "spark", "MARVEL_SPARK_URL": "sc://{closed}"},
+    "Databricks": {"MARVEL_PROFILE": "databricks", "DATABRICKS_HOST": "https://{closed}"},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("service", [*SERVICES][: amount(3, 5)])
-def test_a_service_that_fails_does_not_make_them_known(
+def test_a_service_that_fails_does_not_reveal_them(
     home: ProjectPaths,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
-    tracking: str,
-    catalog: str,
+    addresses: dict[str, str],
     service: str,
 ):
     # given
-    urls = {"tracking": tracking, "catalog": catalog, "port": (port := free_port()), "dead": f"http://127.0.0.1:{port}"}
     for name, value in (SECRETS | SERVICES[service]).items():
-        monkeypatch.setenv(name, value.format(**urls))
+        monkeypatch.setenv(name, value.format(**addresses))
 
     # when
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
@@ -91,11 +88,11 @@ def test_a_service_that_fails_does_not_make_them_known(
 
 
 @pytest.mark.parametrize("command", ["serve", "doctor"][: amount(1, 2)])
-def test_a_command_that_is_refused_does_not_make_them_known(
-    home: ProjectPaths, marvel_here: Callable[..., CompletedProcess[str]], tracking: str, command: str
+def test_a_command_that_is_refused_does_not_reveal_them(
+    home: ProjectPaths, marvel_here: Callable[..., CompletedProcess[str]], addresses: dict[str, str], command: str
 ):
     # when
-    done = marvel_here(command, MLFLOW_TRACKING_URI=tracking, **SECRETS)
+    done = marvel_here(command, MLFLOW_TRACKING_URI=addresses["tracking"], **SECRETS)
 
     # then
     assert done.returncode != 0
