@@ -20,6 +20,16 @@ class ProjectPathsError(ValueError):
     """The folder that MARVEL_HOME names can't be used."""
 
 
+class _InHome:
+    """The path of a file or folder in the home."""
+
+    def __init__(self, *parts: str) -> None:
+        self._parts = parts
+
+    def __get__(self, home: ProjectPaths, _: type[ProjectPaths]) -> Path:
+        return home.root.joinpath(*self._parts)
+
+
 @dataclass(frozen=True)
 class ProjectPaths:
     """The paths of all local state, under ``MARVEL_HOME`` (default ``.marvel`` in the project).
@@ -39,18 +49,26 @@ class ProjectPaths:
     environment: str = ""
     profile: str = ""
 
+    warehouse = _InHome("warehouse")  # Delta tables, at <catalog>/<schema>/<table>
+    provenance = _InHome("provenance")  # a JSON file per table that was made again with equal rows
+    mlflow_database = _InHome("mlflow", "mlflow.db")  # MLflow's tracking store and model registry
+    mlflow_artifacts = _InHome("mlflow", "artifacts")  # of MLflow's runs and logged models
+    dagster = _InHome("dagster")  # Dagster's instance (DAGSTER_HOME)
+    pipelines = _InHome("pipelines")  # fitted pipelines as skops files, named by the cache key of the fit
+    studies = _InHome("studies")  # of searches for better parameters, named by their cache keys
+    wheels = _InHome("wheels")  # inference wheels, whose names hold a hash of their content
+    spark = _InHome("spark")  # Delta's jars and the class-data archive for local Spark sessions
+    scratch = _InHome("scratch")  # for rows that don't fit into memory; empty between runs
+    locks = _InHome("locks")  # for creating the database, committing to a table, registering a version
+
     @classmethod
     def from_environment(cls) -> ProjectPaths:
         """The home that ``MARVEL_HOME`` names, else ``.marvel`` beside the package.
 
         Raises:
-            ProjectPathsError: that folder can't be used.
+            ProjectPathsError: its name has characters that it can't have.
         """
-        named = os.environ.get("MARVEL_HOME") or PROJECT_ROOT / ".marvel"
-        try:
-            root = Path(named).expanduser().resolve()
-        except (RuntimeError, OSError) as error:
-            raise ProjectPathsError(f"MARVEL_HOME is {str(named)[:300]!r}: {error}") from error
+        root = Path(os.environ.get("MARVEL_HOME") or PROJECT_ROOT / ".marvel").expanduser().resolve()
         unusable = sorted({letter for letter in str(root) if letter in READ_BY_URLS or not letter.isprintable()})
         if unusable:
             raise ProjectPathsError(
@@ -59,60 +77,15 @@ class ProjectPaths:
         return cls(root, profile=os.environ.get("MARVEL_PROFILE") or "")
 
     @property
-    def warehouse(self) -> Path:
-        """Delta tables, at ``<catalog>/<schema>/<table>``."""
-        return self.root / "warehouse"
-
-    @property
-    def mlflow_database(self) -> Path:
-        """MLflow's tracking store and model registry (SQLite)."""
-        return self.root / "mlflow" / "mlflow.db"
-
-    @property
     def mlflow_uri(self) -> str:
-        """MLflow's URI of that database."""
+        """MLflow's URI of its database."""
         return f"sqlite:///{self.mlflow_database}"
-
-    @property
-    def mlflow_artifacts(self) -> Path:
-        """Artifacts of MLflow's runs and logged models."""
-        return self.root / "mlflow" / "artifacts"
 
     @property
     def references(self) -> Path:
         """A JSON file per asset: the latest reference that it returned."""
         profile = "databricks" if self.profile == "databricks" else ""
         return self.root / "references" / profile / self.environment / self.dataset
-
-    @property
-    def provenance(self) -> Path:
-        """A JSON file per table that was made again with equal rows: its latest provenance."""
-        return self.root / "provenance"
-
-    @property
-    def pipelines(self) -> Path:
-        """Fitted pipelines as skops files, named by the cache key of the fit."""
-        return self.root / "pipelines"
-
-    @property
-    def studies(self) -> Path:
-        """Studies of searches for better parameters, named by their cache keys."""
-        return self.root / "studies"
-
-    @property
-    def wheels(self) -> Path:
-        """Inference wheels, whose names hold a hash of their content."""
-        return self.root / "wheels"
-
-    @property
-    def spark(self) -> Path:
-        """Delta's jars and the class-data archive for local Spark sessions."""
-        return self.root / "spark"
-
-    @property
-    def scratch(self) -> Path:
-        """Scratch space for rows that don't fit into memory; empty between runs."""
-        return self.root / "scratch"
 
     @property
     def last_source(self) -> Path:
@@ -123,16 +96,6 @@ class ProjectPaths:
     def written_to_by_runs(self) -> tuple[Path, ...]:
         """Folders in which a killed run may leave temporary files."""
         return self.scratch, self.pipelines, self.wheels, self.references, self.provenance
-
-    @property
-    def locks(self) -> Path:
-        """Lock files: for creating the database, committing to a table, registering a version."""
-        return self.root / "locks"
-
-    @property
-    def dagster(self) -> Path:
-        """Dagster's instance (``DAGSTER_HOME``)."""
-        return self.root / "dagster"
 
     def prepare(self) -> None:
         """Create Dagster's instance if there is none, and update its settings.
@@ -150,10 +113,9 @@ class ProjectPaths:
                 f"MARVEL_HOME is {str(self.root)[:300]!r}, which can't be created: {error.strerror}; choose another "
                 "folder."
             ) from error
-        is_made = self.dagster / ".is_made"
+        is_made, instance_settings = self.dagster / ".is_made", self.dagster / "dagster.yaml"
         with exclusive(self.locks, "dagster-instance"):
             settings = (PROJECT_ROOT / "config" / "dagster.yaml").read_bytes()
-            instance_settings = self.dagster / "dagster.yaml"
             if not (instance_settings.exists() and instance_settings.read_bytes() == settings):
                 with atomic_write(instance_settings) as aside:  # other processes may be reading it
                     aside.write_bytes(settings)

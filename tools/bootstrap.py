@@ -1,9 +1,8 @@
 """Make this checkout's virtual environment, with only the standard library.
 
 ``python3 tools/bootstrap.py PROFILE COMMAND…`` installs what the profile needs at the versions that its constraints
-file pins, then becomes the command, with ``MARVEL_PROFILE`` set. If nothing has changed, it installs nothing.
-What only the system can provide (an OpenMP runtime, Java for Spark, Chromium for the tests) is named, and installed
-with apt if ``MARVEL_INSTALL=1`` or ``CI`` is set.
+file pins, then becomes the command, with ``MARVEL_PROFILE`` set. What only the system can provide is named, and
+installed with apt if ``MARVEL_INSTALL=1`` or ``CI`` is set.
 """
 
 from __future__ import annotations
@@ -29,22 +28,22 @@ NEWEST = (3, 13)
 
 
 class Environment(NamedTuple):
-    """A virtual environment: its folder, the file that pins its versions, the extras that a profile needs in it."""
+    """A virtual environment: the extras that a profile needs in it, its folder, the file that pins its versions."""
 
-    folder: str
-    constraints: str
     extras: frozenset[str]
+    folder: str = ".venv"
+    constraints: str = "constraints.txt"
     oldest: tuple[int, int] = (3, 11)
 
 
 DEVELOPMENT = "development"
 PROFILES = {
-    "embedded": Environment(".venv", "constraints.txt", frozenset({"pipeline"})),
-    "spark": Environment(".venv", "constraints.txt", frozenset({"pipeline", "spark"})),
+    "embedded": Environment(frozenset({"pipeline"})),
+    "spark": Environment(frozenset({"pipeline", "spark"})),
     "databricks": Environment(
-        ".venv-databricks", "constraints-databricks.txt", frozenset({"pipeline", "databricks"}), oldest=(3, 12)
+        frozenset({"pipeline", "databricks"}), ".venv-databricks", "constraints-databricks.txt", oldest=(3, 12)
     ),
-    DEVELOPMENT: Environment(".venv", "constraints.txt", frozenset({"pipeline", "spark", "distributed", "dev"})),
+    DEVELOPMENT: Environment(frozenset({"pipeline", "spark", "distributed", "dev"})),
 }
 
 
@@ -60,12 +59,7 @@ def main(profile: str = "embedded", *command: str) -> None:
         )
     if missing := missing_system_parts(environment.extras):
         install_system_parts(missing)
-    lock = os.open(ROOT, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        print("* Waiting: another make is setting up this folder", flush=True)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    fcntl.flock(os.open(ROOT, os.O_RDONLY), fcntl.LOCK_EX)  # another make may be setting up this folder
     install_environment(environment)
     write_env_file()
     if command:
@@ -78,33 +72,35 @@ def missing_system_parts(extras: frozenset[str]) -> dict[str, str]:
     """What this machine lacks and no Python package provides, each with its Debian packages."""
     is_mac = sys.platform == "darwin"
     openmp = _loads("libomp.dylib") or Path("/opt/homebrew/opt/libomp").exists() if is_mac else _loads("libgomp.so.1")
-    parts: dict[tuple[str, str], object] = {
-        ("the OpenMP runtime that LightGBM loads", "libgomp1"): openmp,
-        ("Python's venv module", "python3-venv"): importlib.util.find_spec("ensurepip"),
-    }
+    browsers = ("chromium", "chromium-browser", "google-chrome")
+    parts: list[tuple[str, str, bool]] = [
+        ("the OpenMP runtime that LightGBM loads", "libgomp1", openmp),
+        ("Python's venv module", "python3-venv", importlib.util.find_spec("ensurepip") is not None),
+    ]
     if extras & {"spark", "dev"}:
-        parts["a Java runtime (17 or newer) for Spark", "default-jre-headless"] = shutil.which("java")
+        parts += [("a Java runtime (17 or newer) for Spark", "default-jre-headless", shutil.which("java") is not None)]
     if "dev" in extras:
-        browsers = ("chromium", "chromium-browser", "google-chrome")
-        parts["Chromium for the browser tests", "chromium fonts-dejavu-core"] = any(map(shutil.which, browsers))
-        parts["libatomic, which Playwright's driver loads", "libatomic1"] = is_mac or _loads("libatomic.so.1")
-    return {what: packages for (what, packages), is_there in parts.items() if not is_there}
+        parts += [
+            ("Chromium for the browser tests", "chromium fonts-dejavu-core", any(map(shutil.which, browsers))),
+            ("libatomic, which Playwright's driver loads", "libatomic1", is_mac or _loads("libatomic.so.1")),
+        ]
+    return {what: packages for what, packages, is_there in parts if not is_there}
 
 
 def install_system_parts(missing: dict[str, str]) -> None:
     """Install them with apt if that is allowed, else end with what to install."""
-    packages = sorted({package for names in missing.values() for package in names.split()})
-    apt, is_asked_for = shutil.which("apt-get"), os.environ.get("MARVEL_INSTALL") == "1" or os.environ.get("CI")
-    if apt is None or os.geteuid() != 0 or not is_asked_for:
+    packages = " ".join(sorted(missing.values()))
+    is_asked_for = os.environ.get("MARVEL_INSTALL") == "1" or os.environ.get("CI")
+    if not (is_asked_for and shutil.which("apt-get") and os.geteuid() == 0):
         sys.exit(
             f"Missing on this machine: {'; '.join(missing)}. Install it with the system's package manager (on Debian "
-            f"or Ubuntu: sudo apt-get install {' '.join(packages)}), then run make again. As root on Debian, "
-            "MARVEL_INSTALL=1 make … installs it."
+            f"or Ubuntu: sudo apt-get install {packages}), then run make again. As root on Debian, MARVEL_INSTALL=1 "
+            "make … installs it."
         )
-    print(f"* Installing {' '.join(packages)} with apt-get ({'; '.join(missing)})", flush=True)
+    print(f"* Installing {packages} with apt-get ({'; '.join(missing)})", flush=True)
     noninteractive = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    run([apt, "update", "-qq"], noninteractive)
-    run([apt, "install", "-y", "-qq", "--no-install-recommends", *packages], noninteractive)
+    run(["apt-get", "update", "-qq"], noninteractive)
+    run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages.split()], noninteractive)
 
 
 def install_environment(environment: Environment) -> None:
@@ -120,33 +116,28 @@ def install_environment(environment: Environment) -> None:
         pip = [str(python), "-m", "pip", "install", "-qq", "--retries", "1", "--no-cache-dir"]
         run([*pip, "--constraint", constraints, "uv"])
         installed = {"extras": []}
-    digest = digest_of_requirements(environment)
+    requirements = (ROOT / "pyproject.toml").read_bytes() + (ROOT / constraints).read_bytes()
+    digest = hashlib.sha256(requirements).hexdigest()
     if installed.get("digest") == digest and environment.extras <= set(installed["extras"]):
         return
     extras = sorted(environment.extras | set(installed["extras"]))
-    project = f".[{','.join(extras)}]"
-    print(f"* Installing marvel-assets{project[1:]} at the versions of {constraints} (a minute, once)", flush=True)
+    project = f"[{','.join(extras)}]"
+    print(f"* Installing marvel-assets{project} at the versions of {constraints} (a minute, once)", flush=True)
     uv = [str(folder / "bin" / "uv"), "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python)]
     settings = {**os.environ, **uv_settings(python, ROOT / ".cache" / "uv")}
-    run([*uv, "--constraint", constraints, "--editable", project], settings)
+    run([*uv, "--constraint", constraints, "--editable", f".{project}"], settings)
     stamp.write_text(json.dumps({"made_by": made_by, "digest": digest, "extras": extras}, indent=2))
-
-
-def digest_of_requirements(environment: Environment) -> str:
-    """A hash of everything that decides which packages an environment has."""
-    files = (ROOT / "pyproject.toml", ROOT / environment.constraints)
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def write_env_file() -> None:
     """Set DAGSTER_HOME in ``.env``, which every dagster command reads from its folder; create the default one."""
-    file, variable = ROOT / ".env", "DAGSTER_HOME="
+    file, home = ROOT / ".env", ROOT / ".marvel"
     before = file.read_text() if file.exists() else ""
-    kept = [line for line in before.splitlines() if not line.startswith(variable)]
-    after = "".join(f"{line}\n" for line in [*kept, f"{variable}${{MARVEL_HOME:-{ROOT / '.marvel'}}}/dagster"])
+    kept = [line for line in before.splitlines() if not line.startswith("DAGSTER_HOME=")]
+    after = "".join(f"{line}\n" for line in [*kept, f"DAGSTER_HOME=${{MARVEL_HOME:-{home}}}/dagster"])
     if after != before:
         file.write_text(after)
-    instance = ROOT / ".marvel" / "dagster" / "dagster.yaml"
+    instance = home / "dagster" / "dagster.yaml"
     if not os.environ.get("MARVEL_HOME") and not instance.exists():
         # Dagster's commands don't create the folder; this project's commands create a home elsewhere.
         instance.parent.mkdir(parents=True, exist_ok=True)

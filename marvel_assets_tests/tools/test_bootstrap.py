@@ -1,7 +1,6 @@
 """How a checkout's environment is made, without making one."""
 
 import importlib.util
-import json
 import signal
 import subprocess
 import sys
@@ -44,29 +43,41 @@ def bootstrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def test_an_environment_that_is_up_to_date_is_left_alone(bootstrap: ModuleType, tmp_path: Path):
-    # given: what a finished set-up leaves, with programs that would fail if they were called
-    environment = bootstrap.PROFILES["embedded"]
-    python = tmp_path / ".venv" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.write_text("#!/bin/false")
-    stamp = {
-        "made_by": [sys.version, str(tmp_path)],
-        "digest": bootstrap.digest_of_requirements(environment),
-        "extras": sorted(environment.extras),
-    }
-    (tmp_path / ".venv" / "installed.json").write_text(json.dumps(stamp))
+def test_an_environment_is_made_once_and_extended_for_another_profile(
+    bootstrap: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given: a folder in place of the environment that commands would make
+    commands = []
+
+    def run(command: list[str], *_: object) -> None:
+        commands.append(" ".join(command))
+        (tmp_path / ".venv" / "bin").mkdir(parents=True, exist_ok=True)
+        (tmp_path / ".venv" / "bin" / "python").touch()
+
+    monkeypatch.setattr(bootstrap, "run", run)
+    monkeypatch.setattr(bootstrap, "uv_settings", lambda *_: {})
+
+    # when
+    for profile in ("embedded", "embedded", "spark", "embedded"):
+        bootstrap.install_environment(bootstrap.PROFILES[profile])
 
     # then
-    bootstrap.install_environment(environment)
+    made, with_uv, installed, extended = commands
+    assert f"venv --clear {tmp_path / '.venv'}" in made
+    assert with_uv.endswith("--constraint constraints.txt uv")
+    assert installed.endswith("--constraint constraints.txt --editable .[pipeline]")
+    assert extended.endswith("--editable .[pipeline,spark]")
 
 
-def test_of_the_env_file_one_line_is_written_and_dagster_finds_its_instance_there(
-    bootstrap: ModuleType, tmp_path: Path
+@pytest.mark.parametrize("home", [None, "elsewhere"])
+def test_of_the_env_file_one_line_is_written_and_only_the_default_home_is_made(
+    bootstrap: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str | None
 ):
     # given
     file = tmp_path / ".env"
     file.write_text("MARVEL_WEBHOOK_URL=https://example.org/x\nDAGSTER_HOME=/old\n# mine")
+    if home:
+        monkeypatch.setenv("MARVEL_HOME", str(tmp_path / home))
 
     # when
     bootstrap.write_env_file()
@@ -77,21 +88,8 @@ def test_of_the_env_file_one_line_is_written_and_dagster_finds_its_instance_ther
         "# mine",
         f"DAGSTER_HOME=${{MARVEL_HOME:-{tmp_path / '.marvel'}}}/dagster",
     ]
-    assert (tmp_path / ".marvel" / "dagster" / "dagster.yaml").exists()
-
-
-def test_a_home_elsewhere_is_not_made_by_setting_up(
-    bootstrap: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    # given
-    monkeypatch.setenv("MARVEL_HOME", str(tmp_path / "home"))
-
-    # when
-    bootstrap.write_env_file()
-
-    # then
-    assert not (tmp_path / "home").exists()
-    assert not (tmp_path / ".marvel").exists()
+    assert (tmp_path / ".marvel" / "dagster" / "dagster.yaml").exists() == (home is None)
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_what_the_system_lacks_is_named_and_not_installed_unless_that_is_asked_for(
