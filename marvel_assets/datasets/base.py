@@ -36,10 +36,8 @@ class Feature:
 
     Attributes:
         name: in the cleaned tables and in requests to the model.
-        kind: ``number`` (double, missing stays missing), ``text``, or ``flag`` (0 or 1). Texts and flags are
-            categorical.
+        kind: ``number`` (double, missing stays missing), ``text``, or ``flag`` (0 or 1); the last two are categorical.
         source: the stored column of the source that it comes from.
-        description: shown on Dagster's pages.
         examples: its values in the two rows of the model's input example.
         values: all that it can hold, where that list is closed; in the source, in any case.
         spellings: other spellings in lower case, and the value that each means.
@@ -95,7 +93,6 @@ class Dataset:
         display_name: the stored column that a person knows a row by.
         description: what its model predicts, in one sentence.
         features: in the order of the cleaned tables.
-        target: what is predicted.
         missing_texts: cells that count as missing.
         encoding: of its CSV files, as Python names it.
         sources: short names for ``MARVEL_SOURCE``, each with its address.
@@ -125,7 +122,7 @@ class Dataset:
 
     @cached_property
     def by_name(self) -> dict[str, Feature]:
-        """The features by name."""
+        """The features, as declared."""
         return {feature.name: feature for feature in self.features}
 
     @cached_property

@@ -16,21 +16,15 @@ MISPLACED = {"train": f"md5({IDENTIFIER}) < '{TEST_HASH_BOUND}'", "test": f"md5(
 
 
 def contract_violations(
-    dataset: Dataset,
-    ask: Callable[[str], list[tuple[Any, ...]]],
-    relation: str,
-    split: Literal["train", "test"],
+    dataset: Dataset, ask: Callable[[str], list[tuple[Any, ...]]], relation: str, split: Literal["train", "test"]
 ) -> list[str]:
-    """What is wrong with a cleaned table; empty where nothing is. One query, run where the rows are.
+    """What is wrong with a cleaned table: a sentence for each rule that is broken, with a count and an example.
 
     Args:
         dataset: what the columns may hold.
-        ask: runs a SELECT, and returns its few rows.
+        ask: runs a SELECT, and returns its few rows; it is asked once.
         relation: holds the columns of ``train_set``.
         split: which of the two tables it is; each id belongs to one of them by its MD5 alone.
-
-    Returns:
-        A sentence for each rule that is broken: the column, how many rows break it, and one of their cells.
     """
     closed = {**dataset.known_values, dataset.target.name: (0, 1)}
     promises = [

@@ -11,14 +11,8 @@ if TYPE_CHECKING:
     from marvel_assets.datasets.base import Dataset
 
 WRITTEN = {WRITTEN_AT: "When the row was written."}
-TYPES = {
-    SOURCE_ROW: "bigint",
-    "probability": "double",
-    "model_version": "bigint",
-    "source_version": "bigint",
-    WRITTEN_AT: "timestamp",
-    "scored_at_utc": "timestamp",
-}
+TYPES = dict.fromkeys((SOURCE_ROW, "model_version", "source_version"), "bigint") | {"probability": "double"}
+TYPES |= dict.fromkeys((WRITTEN_AT, "scored_at_utc"), "timestamp")
 
 TABLES = {
     "raw_characters": "The characters as delivered: every cell as text, one Delta version per distinct content.",
@@ -40,12 +34,9 @@ def table_columns(dataset: Dataset, asset: str) -> dict[str, str]:
         case "raw_characters":
             return raw
         case "rejected_characters":
-            return {
-                **raw,
-                "rejected_column": "The column that the row failed on; the first in the order of the rules.",
-                "reason": "What was found there, and what was expected.",
-                **WRITTEN,
-            }
+            failed_on = "The column that the row failed on; the first in the order of the rules."
+            reason = "What was found there, and what was expected."
+            return {**raw, "rejected_column": failed_on, "reason": reason, **WRITTEN}
         case "survival_predictions":
             return {
                 **identified,

@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 
     from marvel_assets.datasets.base import Dataset
 
-INSERTED = "('insert', 'update_postimage')"
-TEXT = frozenset({"VARCHAR", "STRING"})
-"""DuckDB's and Spark's names for the type."""
-
 PREDICTION_COLUMNS: dict[str, str] = {
     "display_name": "The row's name for people, as delivered.",
     "prediction": "The custom model's answer.",
@@ -55,11 +51,9 @@ def missing_columns(dataset: Dataset, found: Sequence[str]) -> list[str]:
 
 
 def columns_of_other_types(dataset: Dataset, types: Mapping[str, str]) -> list[str]:
-    """The columns to be scored that don't hold text, each with its type of DESCRIBE.
-
-    DuckDB and Spark write the same number as different texts.
-    """
-    return [f"{name} ({types[name]})" for name in required_columns(dataset) if types[name].upper() not in TEXT]
+    """The columns to be scored that don't hold text, with their types: as texts, numbers differ between engines."""
+    names = required_columns(dataset)
+    return [f"{name} ({types[name]})" for name in names if types[name].upper() not in ("VARCHAR", "STRING")]
 
 
 def changed_ids_sql(dataset: Dataset, changes: str) -> str:
@@ -67,8 +61,7 @@ def changed_ids_sql(dataset: Dataset, changes: str) -> str:
     columns = ", ".join(required_columns(dataset))
     return f"""
         SELECT {dataset.identifier} AS {IDENTIFIER} FROM (
-            SELECT {columns}, sum(CASE WHEN _change_type IN {INSERTED} THEN 1
-                WHEN _change_type = 'update_preimage' OR _change_type = 'delete' THEN -1 ELSE 0 END) AS net
+            SELECT {columns}, sum(CASE WHEN _change_type IN ('insert', 'update_postimage') THEN 1 ELSE -1 END) AS net
             FROM {changes} GROUP BY {columns}
         ) AS netted
         WHERE net <> 0 AND {dataset.identifier} IS NOT NULL GROUP BY {dataset.identifier}"""  # noqa: S608

@@ -86,8 +86,7 @@ def cleaning_version(dataset: Dataset) -> str:
 
 def used_columns(dataset: Dataset) -> list[str]:
     """The stored columns that the data set's rules name."""
-    rules = rules_sql(dataset)
-    return [stored for stored in dataset.source_columns.values() if re.search(rf"\b{stored}\b", rules)]
+    return [stored for stored in dataset.source_columns.values() if re.search(rf"\b{stored}\b", rules_sql(dataset))]
 
 
 def rules_sql(dataset: Dataset) -> str:
@@ -104,7 +103,7 @@ def text(value: str) -> str:
 
 def texts(values: Iterable[object]) -> str:
     """The list of an IN."""
-    return "(" + ", ".join(map(_literal, values)) + ")"
+    return f"({', '.join(map(_literal, values))})"
 
 
 def _literal(value: object) -> str:

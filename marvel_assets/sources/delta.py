@@ -19,16 +19,10 @@ if TYPE_CHECKING:
 SORTING_MEMORY = "1GB"
 """How much memory sorting takes before it spills to the scratch folder."""
 
-ROWS_PER_BATCH = 50_000
-
 
 @dataclass(frozen=True)
 class DeltaSource:
-    """One version of a Delta table; later ones are ignored.
-
-    Attributes:
-        digest: the table's identity and version, which decide every row.
-    """
+    """One version of a Delta table; later ones are ignored. Its digest is of the table's identity and the version."""
 
     label: str
     digest: str
@@ -75,7 +69,7 @@ class DeltaSource:
                 create, rows = "INSERT INTO delivered", rows + batch.num_rows
             if rows == 0:
                 raise SourceError(f"{self.label}: the table has columns and no rows.")
-            ordered = sorting.sql("SELECT * FROM delivered ORDER BY ALL").to_arrow_reader(ROWS_PER_BATCH)
+            ordered = sorting.sql("SELECT * FROM delivered ORDER BY ALL").to_arrow_reader(50_000)
             yield from number_rows(ordered, self.dataset.source_columns)
 
     def _texts(self) -> Iterator[pa.RecordBatch]:

@@ -43,13 +43,7 @@ REFUSED_MARKS = {
 
 
 class InputFile(NamedTuple):
-    """A file to read.
-
-    Attributes:
-        path: where it is.
-        label: its name in errors.
-        sha256: the expected one; None accepts any content.
-    """
+    """A file to read, its name in errors, and the expected SHA-256; None accepts any content."""
 
     path: Path
     label: str
@@ -57,14 +51,9 @@ class InputFile(NamedTuple):
 
 
 def hashed(path: Path, label: str) -> InputFile:
-    """The file with the SHA-256 of what it holds now.
-
-    Raises:
-        SourceError: it can't be read.
-    """
-    file = InputFile(path, label)
-    with _opened(file) as content:
-        return file._replace(sha256=_sha256(content))
+    """The file with the SHA-256 of what it holds now."""
+    with _opened(InputFile(path, label)) as content:
+        return InputFile(path, label, _sha256(content))
 
 
 def names_and_encoding(path: Path, label: str) -> tuple[list[str], str]:
@@ -78,8 +67,7 @@ def names_and_encoding(path: Path, label: str) -> tuple[list[str], str]:
     with _opened(InputFile(path, label)) as packed:
         content, head = _begin(packed, label)
         if head.startswith(PARQUET_MARK):
-            with _parquet_errors(label):
-                return parquet.ParquetFile(packed).schema_arrow.names, "utf-8"
+            return parquet.ParquetFile(packed).schema_arrow.names, "utf-8"
         encoding = "utf-8"
         try:
             for _ in codecs.iterdecode(_pieces(content), encoding):
@@ -110,22 +98,25 @@ def read_files(
 
 
 def _batches_of_all(files: Iterable[InputFile], columns: list[str], encoding: str) -> Iterator[pa.RecordBatch]:
+    from pyarrow import parquet
+
     rows = 0
     for file in files:
-        for batch in _batches_of(file, columns, encoding):
-            rows += batch.num_rows
-            yield batch
+        with _opened(file) as packed:
+            content, head = _begin(packed, file.label)
+            batches: Iterable[pa.RecordBatch] = ()
+            if head.startswith(PARQUET_MARK):
+                table = parquet.ParquetFile(packed)
+                check_columns(table.schema_arrow.names, columns, file.label)
+                typed = table.iter_batches(PARQUET_ROWS, columns=columns, use_threads=False)
+                batches = (cast_to_strings(batch, columns, file.label) for batch in typed)
+            elif head:
+                batches = _csv_batches(content, head, columns, encoding, file.label)
+            for batch in batches:
+                rows += batch.num_rows
+                yield batch
     if rows == 0:
         raise SourceError(f"{file.label}: the file has no rows; expected CSV or Parquet with {expected(columns)}.")
-
-
-def _batches_of(file: InputFile, columns: list[str], encoding: str) -> Iterator[pa.RecordBatch]:
-    with _opened(file) as packed:
-        content, head = _begin(packed, file.label)
-        if head.startswith(PARQUET_MARK):
-            yield from _parquet_batches(packed, columns, file.label)
-        elif head:
-            yield from _csv_batches(content, head, columns, encoding, file.label)
 
 
 @contextmanager
@@ -135,12 +126,14 @@ def _opened(file: InputFile) -> Iterator[BufferedReader]:
     Raises:
         SourceError: the file can't be opened, read or unpacked, or was changed, which explains whatever went wrong.
     """
+    import pyarrow as pa
+
     problem: Exception | None = None
     try:
         with file.path.open("rb") as content:
             try:
                 yield content
-            except (SourceError, OSError, EOFError, zlib.error) as error:
+            except (SourceError, OSError, EOFError, zlib.error, pa.ArrowException) as error:
                 problem = error
             if file.sha256 is not None and _sha256(content) != file.sha256:
                 raise SourceError(
@@ -149,9 +142,9 @@ def _opened(file: InputFile) -> Iterator[BufferedReader]:
                 ) from problem
             if problem is not None:
                 raise problem
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SourceError(f"{file.label}: the file can't be read: {reason}.") from error
+    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
+        reason = escape_control(getattr(error, "strerror", None) or str(error))
+        raise SourceError(f"{file.label}: the file can't be read: {reason.rstrip('.')}.") from error
 
 
 def _sha256(content: BufferedReader) -> str:
@@ -160,11 +153,7 @@ def _sha256(content: BufferedReader) -> str:
 
 
 def _begin(packed: BufferedReader, label: str) -> tuple[BufferedReader | gzip.GzipFile, bytes]:
-    """The file's bytes, unpacked if it is a gzip file, and the first of them.
-
-    Raises:
-        SourceError: it is neither CSV nor Parquet.
-    """
+    """The file's bytes, unpacked if it is a gzip file, and the first of them."""
     content = gzip.GzipFile(fileobj=packed) if packed.peek(2).startswith(GZIP_MARK) else packed
     head = content.read(HEAD_BYTES)
     content.seek(0)
@@ -176,27 +165,6 @@ def _begin(packed: BufferedReader, label: str) -> tuple[BufferedReader | gzip.Gz
 
 def _pieces(content: BufferedReader | gzip.GzipFile) -> Iterator[bytes]:
     return iter(partial(content.read, HEAD_BYTES), b"")
-
-
-def _parquet_batches(content: BufferedReader, columns: list[str], label: str) -> Iterator[pa.RecordBatch]:
-    from pyarrow import parquet
-
-    with _parquet_errors(label):
-        file = parquet.ParquetFile(content)
-        check_columns(file.schema_arrow.names, columns, label)
-        for batch in file.iter_batches(PARQUET_ROWS, columns=columns, use_threads=False):
-            yield cast_to_strings(batch, columns, label)
-
-
-@contextmanager
-def _parquet_errors(label: str) -> Iterator[None]:
-    import pyarrow as pa
-
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        reason = escape_control(str(error))
-        raise SourceError(f"{label}: the file begins as Parquet and can't be read as such: {reason}") from error
 
 
 def _csv_batches(
@@ -235,9 +203,8 @@ def _header_of(head: bytes, label: str, columns: list[str], encoding: str) -> tu
     try:
         headers = {sign: next(csv.reader(io.StringIO(begin, newline=""), delimiter=sign), []) for sign in DELIMITERS}
     except csv.Error as error:
-        raise SourceError(
-            f"{label}: the first line is not CSV in {encoding.upper()}; expected {expected(columns)}."
-        ) from error
+        problem = f"the first line is not CSV in {encoding.upper()}; expected {expected(columns)}"
+        raise SourceError(f"{label}: {problem}.") from error
     delimiter = max(headers, key=lambda sign: (len(set(columns) & set(headers[sign])), len(headers[sign])))
     return headers[delimiter], delimiter
 
@@ -260,10 +227,7 @@ def _explain(problem: str, header: list[str], dialect: arrow_csv.ParseOptions) -
         row = f" in row {invalid_utf8[2]} (the header is the first)" if invalid_utf8[2] else ""
         return f"column {header[int(invalid_utf8[1])]!r} holds text that isn't UTF-8{row}; save the file as UTF-8."
     if "straddle" in problem:
-        return (
-            f"a row is longer than {BLOCK_BYTES >> 20} MB, perhaps since a quotation mark is never closed; correct "
-            "that row."
-        )
+        return f"a row is longer than {BLOCK_BYTES >> 20} MB; is a quotation mark never closed? Correct that row."
     quotes = "escaped by backslashes" if dialect.escape_char else "doubled within cells"
     return (
         f"the file can't be read as CSV with {dialect.delimiter!r} between cells and quotes {quotes}: "

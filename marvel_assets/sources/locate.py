@@ -9,6 +9,7 @@ import textwrap
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ class FileSource:
     """A CSV or Parquet file on this machine, or those of a folder, read one after another.
 
     Attributes:
-        of_folder: the files of the folder that are read, in order; files added later are ignored.
+        of_folder: those files, in order; files added later are ignored.
         notes: what else is in the folder, but for hidden files and markers such as ``_SUCCESS``.
     """
 
@@ -53,9 +54,8 @@ class FileSource:
 
     @cached_property
     def digest(self) -> str:
-        """Of each file's SHA-256 and, in a folder, its name."""
-        contents = [(file.path.name if self.of_folder else "", file.sha256) for file in self._hashed]
-        return "files:" + hashlib.sha256(json.dumps(contents).encode()).hexdigest()
+        """Of the files' contents, in their order."""
+        return "files:" + hashlib.sha256(json.dumps([file.sha256 for file in self._hashed]).encode()).hexdigest()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows of all files, numbered consecutively; an error at the end if they don't match the digest."""
@@ -68,17 +68,13 @@ class FileSource:
 
     @cached_property
     def _hashed(self) -> list[InputFile]:
-        named = [(path, escape_control(str(Path(self.label) / path.name))) for path in self.of_folder]
-        return [hashed(path, label) for path, label in named or [(self.path, self.label)]]
+        named = {path: escape_control(str(Path(self.label) / path.name)) for path in self.of_folder}
+        return [hashed(path, label) for path, label in (named or {self.path: self.label}).items()]
 
 
 @dataclass(frozen=True)
 class GeneratedSource:
-    """Rows of the data set's seeded generator, so that a first run needs no download.
-
-    Raises:
-        SourceError: on use, where the data set has no generator.
-    """
+    """Rows of the data set's seeded generator, so that a first run needs no download."""
 
     rows: int
     seed: int
@@ -107,15 +103,12 @@ class GeneratedSource:
 
     def _generator(self) -> ModuleType:
         module = f"{self.dataset.package}.generator"
-        try:
-            return import_module(module)
-        except ModuleNotFoundError as error:
-            if error.name != module:
-                raise
+        if find_spec(module) is None:
             raise SourceError(
                 f"The data set {self.dataset.name} has no generator: set MARVEL_SOURCE to a file or URL with "
                 f"{expected(self.dataset.source_columns)}."
-            ) from error
+            )
+        return import_module(module)
 
 
 def locate(setting: str, scratch: Path, dataset: Dataset, generator: Generator) -> Source:
@@ -144,11 +137,9 @@ def locate(setting: str, scratch: Path, dataset: Dataset, generator: Generator) 
 def fingerprint(setting: str, dataset: Dataset, generator: Generator) -> str | None:
     """Look at a source, as ``locate`` would find it, without reading it whole.
 
-    Equal fingerprints mean that nothing points to a change. Different ones mean that the source may have changed: its
-    digest shows whether it has.
-
     Returns:
-        A hash, since addresses may hold secrets and folders many files; None where only reading the source can tell.
+        A hash, since addresses may hold secrets and folders many files; where it is another than before, the source's
+        digest shows whether its rows have changed. None where only reading can tell.
 
     Raises:
         SourceError: there is nothing under that name any more, or no answer in time.
@@ -212,11 +203,7 @@ def _local(setting: str, scratch: Path, dataset: Dataset, generator: Generator) 
 
 
 def _folder(folder: Path, label: str, dataset: Dataset) -> FileSource:
-    """The CSV and Parquet files directly in the folder, and a note of what else is there.
-
-    Raises:
-        SourceError: there is no such file, or the folder can't be listed.
-    """
+    """The CSV and Parquet files directly in the folder, and a note of what else is there."""
     try:
         visible = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "_")))
         files = tuple(path for path in visible if path.name.lower().endswith(FILE_ENDINGS) and not path.is_dir())
@@ -227,8 +214,8 @@ def _folder(folder: Path, label: str, dataset: Dataset) -> FileSource:
     if not files:
         raise SourceError(
             f"{label}: the folder holds no *.csv, *.csv.gz or *.parquet and is not a Delta table (looked in "
-            f"{folder.absolute()}, not in its subfolders; found {left_out or 'nothing'}); put files there, "
-            "unpacked, or set MARVEL_SOURCE to another place."
+            f"{folder.absolute()}, not in its subfolders; found {left_out or 'nothing'}); put files there, unpacked, "
+            "or set MARVEL_SOURCE to another place."
         )
     note = (
         f"{label}: {left_out} not read; only *.csv, *.csv.gz and *.parquet files directly in the folder are. Unpack "

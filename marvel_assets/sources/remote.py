@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HOSTS, MAX_BYTES, MAX_SECONDS = "MARVEL_SOURCE_HOSTS", "MARVEL_SOURCE_MAX_BYTES", "MARVEL_SOURCE_MAX_SECONDS"
-DEFAULT_MAX_BYTES, DEFAULT_MAX_SECONDS = 2 << 30, 1800
 TIMEOUT_SECONDS = 10, 45
 """To connect, and between two pieces of an answer."""
 
@@ -42,11 +41,9 @@ def download(url: str, folder: Path) -> Path:
         SourceError: the server or one that it redirects to is not allowed, can't be reached, answers with an error,
             sends too much, takes too long, or breaks off.
     """
-    max_bytes = _positive_integer(MAX_BYTES, DEFAULT_MAX_BYTES)
-    max_seconds = _positive_integer(MAX_SECONDS, DEFAULT_MAX_SECONDS)
+    max_bytes, max_seconds = _limit(MAX_BYTES, 2 << 30), _limit(MAX_SECONDS, 1800)
     target, ends = folder / "download", time.monotonic() + max_seconds
     with _answer("GET", url, "can't be downloaded") as response, target.open("wb") as file:
-        _check_ok(response)
         announced = response.headers.get("Content-Length", "")
         size = int(announced) if announced.isdigit() else 0
         # Reads what has arrived, so that a slow trickle is noticed; unpacked a chunk at a time.
@@ -67,21 +64,14 @@ def remote_version(url: str) -> list[str] | None:
         SourceError: the server is not allowed, can't be reached or answers with an error.
     """
     with _answer("HEAD", url, "can't be reached") as response:
-        if response.status_code in HEAD_REFUSED:
-            return None
-        _check_ok(response)
-        found = response.headers
-    for names in (["ETag"], ["Last-Modified", "Content-Length"]):
-        if all(name in found for name in names):
-            return [found[name] for name in names]
+        for names in (["ETag"], ["Last-Modified", "Content-Length"]):
+            if response.ok and all(name in response.headers for name in names):
+                return [response.headers[name] for name in names]
     return None
 
 
 def download_kaggle(handle: str) -> Path:
-    """Download the one CSV file of a Kaggle data set (kagglehub keeps it in its own cache).
-
-    Args:
-        handle: ``<owner>/<dataset>``.
+    """Download the one CSV file of the data set ``<owner>/<dataset>`` (kagglehub keeps it in its own cache).
 
     Raises:
         SourceError: Kaggle can't be reached or refuses, or the data set has no single CSV file.
@@ -110,9 +100,9 @@ class _RefusedError(Exception):
 
 @contextmanager
 def _answer(method: str, url: str, problem: str) -> Iterator[requests.Response]:
-    """The answer at the end of all redirects, its body not read yet; errors are raised without the URL's secrets."""
+    """The server's answer; errors are raised without the URL's secrets."""
     try:
-        with _Session() as session, session.request(method, url, stream=True, timeout=TIMEOUT_SECONDS) as response:
+        with _Session() as session, session.ask(method, url) as response:
             yield response
     except (_RefusedError, requests.RequestException, HTTPError, ValueError, OSError) as error:
         raise SourceError(
@@ -146,6 +136,14 @@ class _Session(requests.Session):
         self._hosts = {host for name in os.environ.get(HOSTS, "").split(",") if (host := _normalize_host(name))}
         self._origin: SplitResult | None = None
 
+    def ask(self, method: str, url: str) -> requests.Response:
+        """The answer at the end of all redirects, its body not read yet."""
+        response = self.request(method, url, stream=True, timeout=TIMEOUT_SECONDS)
+        # Whatever else comes with a body is not the file.
+        if response.status_code not in (HTTPStatus.OK, *(HEAD_REFUSED if method == "HEAD" else ())):
+            raise _RefusedError(f"the server answered {response.status_code}")
+        return response
+
     def send(self, request: requests.PreparedRequest, **settings: Any) -> requests.Response:  # noqa: ANN401 - as given
         """Check the address as it will be requested, then send the request."""
         address = urlsplit(str(request.url))
@@ -174,17 +172,11 @@ def _is_public(host: str) -> bool:
     return all(ip_address(str(address[0])).is_global for *_, address in found)
 
 
-def _check_ok(response: requests.Response) -> None:
-    """Accept status 200 alone: whatever else comes with a body is not the file."""
-    if response.status_code != HTTPStatus.OK:
-        raise _RefusedError(f"the server answered {response.status_code}")
-
-
 def _normalize_host(name: str) -> str:
     return name.strip().lower().rstrip(".").strip("[]")
 
 
-def _positive_integer(variable: str, default: int) -> int:
+def _limit(variable: str, default: int) -> int:
     given = os.environ.get(variable) or str(default)
     if not (given.isdecimal() and int(given)):
         raise SourceError(f"{variable} is {given!r}; expected a whole number above 0.")

@@ -57,9 +57,6 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """A cheap look at the source named by the setting, or the default; equal where nothing points to a change.
 
         Where only reading could show a change (the server reports neither a version nor a time), it differs each day.
-
-        Raises:
-            SourceError: there is nothing under that name any more, or no answer in time.
         """
         named = self._named(setting, config)
         found = fingerprint(named, config.dataset, config.generator)

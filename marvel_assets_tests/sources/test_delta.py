@@ -1,6 +1,7 @@
 """Real Delta tables as sources."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -63,22 +64,11 @@ def test_rows_of_several_files_are_numbered_alike_at_every_reading(table: Path):
     readings = [rows_of(source) for _ in range(3)]
 
     # then
+    assert source.label == "the table@v3"
+    assert source.digest == f"delta:{DeltaTable(table).metadata().id}@3"
     for reading in readings:
         assert list(reading["source_row"]) == list(range(1, 40_001))
         assert list(reading["Name"]) == [f"{name:05}" for name in range(40_000)]
-
-
-def test_label_and_digest_hold_the_version(table: Path):
-    # given
-    for name in ("a", "b"):
-        write_deltalake(table, characters(name), mode="append")
-
-    # when
-    source = newest(table)
-
-    # then
-    assert source.label == "the table@v1"
-    assert source.digest == f"delta:{DeltaTable(table).metadata().id}@1"
 
 
 def test_rows_that_were_deleted_are_not_read(table: Path):
@@ -90,40 +80,39 @@ def test_rows_that_were_deleted_are_not_read(table: Path):
     assert list(rows_of(newest(table))["Name"]) == ["b"]
 
 
-def test_a_missing_column_is_named_with_the_version(table: Path):
-    # given
+def without_a_column(table: Path) -> None:
     write_deltalake(table, characters("a").drop(columns="Marital Status"))
 
-    # then
-    with pytest.raises(SourceError, match=re.escape("the table@v0: column 'Marital Status' is missing; expected")):
-        rows_of(newest(table))
+
+def without_rows(table: Path) -> None:
+    write_deltalake(table, characters("a")[:0])
 
 
-def test_a_table_without_rows_is_refused(table: Path):
-    # given
-    write_deltalake(table, characters("a"))
-    DeltaTable(table).delete()
-
-    # then
-    with pytest.raises(SourceError, match="the table@v1: the table has columns and no rows"):
-        rows_of(newest(table))
-
-
-def test_a_table_whose_files_are_gone_is_reported(table: Path):
-    # given
+def without_files(table: Path) -> None:
     write_deltalake(table, characters("a"))
     for file in table.glob("*.parquet"):
         file.unlink()
 
-    # then
-    with pytest.raises(SourceError, match="the table@v0: the Delta table can't be read"):
-        rows_of(newest(table))
 
-
-def test_a_log_without_commits_is_reported(table: Path):
-    # given
+def without_commits(table: Path) -> None:
     (table / "_delta_log").mkdir(parents=True)
 
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (without_a_column, "the table@v0: column 'Marital Status' is missing; expected"),
+        (without_rows, "the table@v0: the table has columns and no rows"),
+        (without_files, "the table@v0: the Delta table can't be read"),
+        (without_commits, "the table: the Delta table can't be opened"),
+    ],
+)
+def test_a_table_that_can_not_be_read_is_reported_with_its_version(
+    table: Path, make: Callable[[Path], None], message: str
+):
+    # given
+    make(table)
+
     # then
-    with pytest.raises(SourceError, match="the table: the Delta table can't be opened"):
-        newest(table)
+    with pytest.raises(SourceError, match=re.escape(message)):
+        rows_of(newest(table))

@@ -1,6 +1,7 @@
 """From the one setting to a source."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,19 +10,51 @@ import pytest
 
 from marvel_assets.config import Generator
 from marvel_assets.datasets.marvel_kaggle import DATASET
+from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets.sources.base import Source, SourceError
 from marvel_assets.sources.locate import GeneratedSource, locate
+from marvel_assets_tests.kaggle import SOURCE_COLUMNS
 from marvel_assets_tests.servers.scripted import Answer, serving
 from marvel_assets_tests.sources.conftest import CONTENT, characters, folder_of
 
 
-def located(setting: str, folder: Path) -> Source:
-    return locate(setting, folder, DATASET, Generator(rows=100, seed=5))
+def located(setting: object, scratch: Path) -> Source:
+    return locate(str(setting), scratch, DATASET, Generator(rows=300, seed=7))
+
+
+def rows_of(source: Source) -> pd.DataFrame:
+    return pa.Table.from_batches(source.batches()).to_pandas()
 
 
 def test_generated_is_the_generator_with_its_rows_and_seed(tmp_path: Path):
+    # given
+    expected = generate(300, 7)[list(SOURCE_COLUMNS)].rename(columns=SOURCE_COLUMNS)
+
+    # when
+    source = located("generated", tmp_path)
+
     # then
-    assert located("generated", tmp_path) == GeneratedSource(100, 5, DATASET)
+    assert source.label == "generated (300 rows, seed 7)"
+    pd.testing.assert_frame_equal(rows_of(source).drop(columns="source_row"), expected, check_dtype=False)
+
+
+@pytest.mark.parametrize(
+    ("generator", "error", "message"),
+    [(None, SourceError, "has no generator"), ("import absent_library", ModuleNotFoundError, "absent_library")],
+    ids=["none", "one that lacks a library"],
+)
+def test_a_generator_that_is_not_there_differs_from_one_that_can_not_be_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, generator: str | None, error: type[Exception], message: str
+):
+    # given
+    package = folder_of(tmp_path / f"generated_{error.__name__}", {"__init__.py": b""})
+    if generator is not None:
+        (package / "generator.py").write_text(generator)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    # then
+    with pytest.raises(error, match=message):
+        _ = GeneratedSource(300, 7, replace(DATASET, package=package.name)).digest
 
 
 @pytest.mark.parametrize("folder", ["~", "{home}"])
@@ -64,36 +97,23 @@ def test_a_missing_path_is_reported_with_where_it_was_looked_for(
         located(name, tmp_path)
 
 
-def rows_of(source: Source) -> pd.DataFrame:
-    return pa.Table.from_batches(source.batches()).to_pandas()
-
-
-def test_a_folder_is_its_files_one_after_another_with_the_rows_numbered_through(tmp_path: Path):
+def test_a_folder_is_its_visible_csv_and_parquet_files_one_after_another_with_the_rows_numbered_through(tmp_path: Path):
     # given
-    characters("c").to_csv(tmp_path / "c.csv", index=False)
-    characters("a", "b").to_parquet(tmp_path / "a.parquet", index=False)
+    folder = folder_of(tmp_path / "deliveries", dict.fromkeys((".hidden.csv", "c.csv.bz2", "_SUCCESS"), CONTENT))
+    for below in ("below", "folder.parquet"):
+        folder_of(folder / below, {"c.csv": CONTENT})
+    characters("d").to_csv(folder / "d.csv.gz", index=False)
+    characters("c").to_csv(folder / "c.CSV", index=False)
+    characters("a", "b").to_parquet(folder / "a.parquet", index=False)
 
     # when
-    rows = rows_of(located(str(tmp_path), tmp_path))
+    source = located(folder, tmp_path)
+    rows = rows_of(source)
 
     # then
-    assert list(zip(rows["source_row"], rows["Name"], strict=True)) == [(1, "a"), (2, "b"), (3, "c")]
-
-
-def test_of_a_folder_only_its_own_visible_csv_and_parquet_files_are_read(tmp_path: Path):
-    # given
-    (tmp_path / "below").mkdir()
-    (tmp_path / "folder.parquet").mkdir()
-    for name in ("b.csv", "a.CSV", "d.csv.gz", ".hidden.csv", "c.csv.bz2", "_SUCCESS", "below/c.csv"):
-        (tmp_path / name).write_bytes(CONTENT)
-
-    # when
-    source = located(str(tmp_path), tmp_path)
-
-    # then
-    assert [file.name for file in source.of_folder] == ["a.CSV", "b.csv", "d.csv.gz"]
-    assert source.label == str(tmp_path)
-    assert source.notes[0].startswith(f"{tmp_path}: below, c.csv.bz2, folder.parquet not read; ")
+    assert source.label == str(folder)
+    assert list(zip(rows["source_row"], rows["Name"], strict=True)) == [(1, "a"), (2, "b"), (3, "c"), (4, "d")]
+    assert source.notes[0].startswith(f"{folder}: below, c.csv.bz2, folder.parquet not read; ")
 
 
 def part(*names: str) -> bytes:
@@ -110,7 +130,7 @@ def test_an_empty_part_of_a_folder_adds_no_rows(tmp_path: Path, empty: bytes):
     folder = folder_of(tmp_path / "folder", {"part-00000.csv": empty, "part-00001.csv": part("a", "b")})
 
     # then
-    assert list(rows_of(located(str(folder), tmp_path))["Name"]) == ["a", "b"]
+    assert list(rows_of(located(folder, tmp_path))["Name"]) == ["a", "b"]
 
 
 def test_a_folder_of_empty_parts_is_refused(tmp_path: Path):
@@ -119,7 +139,7 @@ def test_a_folder_of_empty_parts_is_refused(tmp_path: Path):
 
     # then
     with pytest.raises(SourceError, match=r"part-1.csv: the file has no rows; expected CSV or"):
-        rows_of(located(str(folder), tmp_path))
+        rows_of(located(folder, tmp_path))
 
 
 @pytest.mark.parametrize("content", [{}, {"readme.txt": b"x"}], ids=["empty", "other files"])
@@ -128,30 +148,30 @@ def test_a_folder_without_files_of_rows_is_reported_with_what_was_expected(tmp_p
     folder = folder_of(tmp_path / "deliveries", content)
 
     # then
-    with pytest.raises(
-        SourceError, match=r"deliveries: the folder holds no \*.csv, \*.csv.gz or \*.parquet and is not a Delta"
-    ):
-        located(str(folder), tmp_path)
+    expected = r"deliveries: the folder holds no \*.csv, \*.csv.gz or \*.parquet and is not a Delta"
+    with pytest.raises(SourceError, match=expected):
+        located(folder, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("other", "is_equal"),
     [
-        ({"a.csv": b"x", "b.csv": b"y"}, True),
+        ({"a.csv": b"x", "c.csv": b"y"}, True),
         ({"a.csv": b"x"}, False),
         ({"a.csv": b"x", "b.csv": b"z"}, False),
-        ({"a.csv": b"x", "c.csv": b"y"}, False),
         ({"a.csv": b"y", "b.csv": b"x"}, False),
     ],
-    ids=["the same", "a file less", "other content", "another name", "swapped"],
+    ids=["equal files", "a file less", "other content", "swapped"],
 )
-def test_folders_of_equal_files_alone_have_equal_digests(tmp_path: Path, other: dict[str, bytes], *, is_equal: bool):
+def test_folders_of_equal_files_in_the_same_order_alone_have_equal_digests(
+    tmp_path: Path, other: dict[str, bytes], *, is_equal: bool
+):
     # given
     one = folder_of(tmp_path / "one", {"a.csv": b"x", "b.csv": b"y"})
     another = folder_of(tmp_path / "other", other)
 
     # then
-    assert (located(str(one), tmp_path).digest == located(str(another), tmp_path).digest) is is_equal
+    assert (located(one, tmp_path).digest == located(another, tmp_path).digest) is is_equal
 
 
 @pytest.mark.parametrize("setting", ["s3://bucket/x.csv", "file:///etc/passwd"])
