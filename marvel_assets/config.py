@@ -76,12 +76,6 @@ class Drift(_Strict):
     windows: PositiveInt = 5
     drifted_windows: PositiveInt = 2
 
-    @model_validator(mode="after")
-    def _can_alert(self) -> Self:
-        if self.drifted_windows > self.windows:
-            raise ValueError(f"drifted_windows is {self.drifted_windows}; expected at most windows, {self.windows}")
-        return self
-
 
 class Generator(_Strict):
     """Size and seed of the generated source."""
