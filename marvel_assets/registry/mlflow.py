@@ -34,11 +34,11 @@ class MlflowRegistry(ModelRegistry):
 
     def get_version(self, name: str, version: int) -> ModelVersion | None:
         """Fetch the version itself: a search may not find it yet."""
-        return _find(lambda: self._client.get_model_version(name, str(version)))
+        return _find(self._client.get_model_version, name, str(version))
 
     def get_version_by_alias(self, name: str, alias: str) -> ModelVersion | None:
         """Fetch by alias: the aliases in search results are not reliable."""
-        return _find(lambda: self._client.get_model_version_by_alias(name, alias))
+        return _find(self._client.get_model_version_by_alias, name, alias)
 
     def search_versions(self, name: str, *, model_id: str | None = None) -> list[ModelVersion]:
         """Search by name, and filter by the logged model: not every registry can."""
@@ -82,11 +82,11 @@ class MlflowRegistry(ModelRegistry):
         self._client.set_registered_model_alias(name, alias, str(version))
 
 
-def _find(ask: Callable[[], model_registry.ModelVersion]) -> ModelVersion | None:
+def _find(ask: Callable[..., model_registry.ModelVersion], name: str, key: str) -> ModelVersion | None:
     from mlflow.exceptions import MlflowException
 
     try:
-        return to_model_version(ask())
+        return to_model_version(ask(name, key))
     except MlflowException as error:
         if error.error_code in UNKNOWN:
             return None
@@ -95,14 +95,9 @@ def _find(ask: Callable[[], model_registry.ModelVersion]) -> ModelVersion | None
 
 def to_model_version(version: model_registry.ModelVersion) -> ModelVersion:
     """MLflow's version as this project's."""
+    number, tags = int(version.version), dict(version.tags)
     return ModelVersion(
-        version.name,
-        int(version.version),
-        _model_id(version),
-        version.run_id or "",
-        version.status,
-        dict(version.tags),
-        version.description or "",
+        version.name, number, _model_id(version), version.run_id or "", version.status, tags, version.description or ""
     )
 
 

@@ -98,19 +98,12 @@ def answers_of(files: Path) -> tuple[Any, Any]:
 
 
 class DatasetSource(NamedTuple):
-    """The table version that a run's input was read from, as MLflow recorded it.
-
-    Attributes:
-        table: ``catalog.schema.table``.
-        path: the table's folder in the home that logged it, or None for a table in a catalog.
-        version: the Delta version.
-        content: the beginning of the content's hash.
-    """
+    """The table version that a run's input was read from, as MLflow recorded it."""
 
     table: str
-    path: str | None
+    path: str | None  # the folder in the home that logged it; None for a table in a catalog
     version: int
-    content: str
+    content: str  # the beginning of the hash
 
     def __str__(self) -> str:
         return f"{self.table}@v{self.version}"
@@ -124,10 +117,7 @@ def dataset_source(run: Run, context: Literal["training", "testing"]) -> Dataset
     """
     for data_set in run.inputs.dataset_inputs if run.inputs else []:
         if any(tag.key == "mlflow.data.context" and tag.value == context for tag in data_set.tags):
-            source = json.loads(data_set.dataset.source)
-            path = source.get("path")
-            # A folder is WAREHOUSE/catalog/schema/table.
-            table = source.get("delta_table_name") or ".".join(Path(path).parts[-3:])
-            content = data_set.dataset.digest.rpartition("-")[2]
-            return DatasetSource(table, path, int(source["delta_table_version"]), content)
+            read, source = data_set.dataset, json.loads(data_set.dataset.source)
+            content = read.digest.rpartition("-")[2]
+            return DatasetSource(read.name, source.get("path"), int(source["delta_table_version"]), content)
     raise LookupError(f"run {run.info.run_id} has no input in the context '{context}'")

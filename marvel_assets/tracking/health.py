@@ -58,7 +58,7 @@ def _reason(error: Exception) -> str:
     chain = list(causes(error))
     innermost = str(chain[-1]).partition("\n")[0]
     if isinstance(error, ImportError):
-        package = str(error.name).partition(".")[0]
+        package = (error.name or innermost).partition(".")[0]
         return f"needs the Python package {package}. Install it beside this project's, in .venv."
     match getattr(error, "get_http_status_code", int)():
         case 401 | 403 as status:

@@ -124,9 +124,8 @@ def log_basic_model(
     """
     import mlflow
 
-    from marvel_assets.model.batching import predict_unique_rows
     from marvel_assets.model.estimators import kind_of
-    from marvel_assets.model.pipeline import TRUSTED_TYPES
+    from marvel_assets.model.pipeline import TRUSTED_TYPES, predict_unique_rows
 
     y_true = testing.rows[testing.target].to_numpy()
     rows = testing.rows[list(features)]
@@ -188,8 +187,8 @@ def _learning_curves(pipeline: Pipeline, data: DataSet, features: Sequence[str],
     from mlflow.entities import Metric
     from sklearn.metrics import log_loss, roc_auc_score
 
-    from marvel_assets.model.batching import predict_unique_rows
     from marvel_assets.model.estimators import kind_of
+    from marvel_assets.model.pipeline import predict_unique_rows
 
     kind, rows = kind_of(pipeline), data.rows.sample(min(len(data.rows), CURVE_ROWS), random_state=0)
     trees, y_true = kind.count_trees(pipeline[-1]), rows[data.target].to_numpy()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,15 +26,8 @@ CATALOG = "marvel_contract_suite"
 ALIAS = "latest-model"
 
 
-@dataclass(frozen=True)
-class Logged:
-    """A model that a run has logged."""
-
-    model_id: str
-    run_id: str
-
-
-Models = tuple[Logged, Logged, Logged]
+Models = list[Any]
+"""What MLflow returns for logged models: their ids, and the runs' ids."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +57,8 @@ class Backend:
         """Of a model that is not there yet."""
         return f"{CATALOG}.{self.schema}.some_model"
 
-    @property
-    def other(self) -> str:
-        """Of another one."""
-        return f"{CATALOG}.{self.schema}.other_model"
 
-
-def register(registry: ModelRegistry, model: Logged, name: str, **tags: str) -> ModelVersion:
+def register(registry: ModelRegistry, model: Any, name: str, **tags: str) -> ModelVersion:
     return registry.register(name, model.model_id, tags, description="made by a test")
 
 
@@ -89,15 +78,14 @@ def log_models(experiment: str) -> Models:
     import numpy as np
     from sklearn.linear_model import LogisticRegression
 
-    def log() -> Logged:
-        with mlflow.start_run(experiment_id=experiment) as run:
-            fitted = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
-            signature = mlflow.models.infer_signature(np.array([[0.0]]), np.array([0]))
-            info = mlflow.sklearn.log_model(fitted, name="model", pip_requirements=[], signature=signature)
-            return Logged(info.model_id, run.info.run_id)
-
     mlflow.set_experiment(experiment_id=experiment)
-    return log(), log(), log()
+    rows, models = np.array([[0.0], [1.0]]), []
+    signature = mlflow.models.infer_signature(rows, np.array([0, 1]))
+    for _ in range(3):
+        with mlflow.start_run():
+            fitted = LogisticRegression().fit(rows, [0, 1])
+            models.append(mlflow.sklearn.log_model(fitted, name="model", pip_requirements=[], signature=signature))
+    return models
 
 
 @pytest.fixture(scope="session")
@@ -111,10 +99,8 @@ def embedded_registry(tmp_path_factory: pytest.TempPathFactory, mlflow_database:
 
     def set_status(name: str, version: int, status: str) -> None:
         with closing(sqlite3.connect(home.mlflow_database)) as database, database:
-            changed = database.execute(
-                "UPDATE model_versions SET status = ? WHERE name = ? AND version = ?", (status, name, version)
-            )
-            assert changed.rowcount == 1
+            statement = "UPDATE model_versions SET status = ? WHERE name = ? AND version = ?"
+            assert database.execute(statement, (status, name, version)).rowcount == 1
 
     settings = {"tracking_uri": home.mlflow_uri, "registry_uri": home.mlflow_uri, "locks": str(home.locks)}
     return Backend(settings, models, set_status)

@@ -8,7 +8,7 @@ import mlflow
 import pytest
 
 from marvel_assets.registry.base import ModelRegistry, ModelVersion, RegistryError
-from marvel_assets_tests.registry.backends import ALIAS, Backend, Logged, register
+from marvel_assets_tests.registry.backends import ALIAS, Backend, register
 
 AWKWARD = """it's "so": `x` = 'y' and \\ % ✓"""
 
@@ -59,7 +59,7 @@ def test_threads_that_register_at_once_make_a_version_for_each_model(backend: Ba
 def test_a_model_that_was_never_logged_is_refused_and_makes_no_version(backend: Backend, registry: ModelRegistry):
     # when
     with pytest.raises(RegistryError, match=f"{backend.name}: m-0000 can't be registered"):
-        register(registry, Logged("m-0000", ""), backend.name)
+        registry.register(backend.name, "m-0000", {}, "")
 
     # then
     assert numbers(registry, backend.name) == []
@@ -106,7 +106,7 @@ def test_an_alias_is_only_set_to_a_version_that_is_ready(backend: Backend, regis
     for name, version, problem in (
         (backend.name, 2, "is FAILED_REGISTRATION, expected READY; the alias was not moved"),
         (backend.name, 7, "does not exist; the alias latest-model was not moved"),
-        (backend.other, 1, "does not exist"),
+        (f"{backend.name}_other", 1, "does not exist"),
     ):
         with pytest.raises(RegistryError, match=f"{name} version {version} {problem}"):
             registry.set_alias(name, ALIAS, version)
@@ -141,8 +141,8 @@ def test_a_version_is_found_by_its_number_and_by_its_logged_model_and_no_other(
     # then
     assert registry.get_version(backend.name, 1) == first
     assert registry.search_versions(backend.name, model_id=first.model_id) == [first]
-    assert registry.search_versions(backend.other) == []
-    for name in (backend.name, backend.other):
+    assert registry.search_versions(f"{backend.name}_other") == []
+    for name in (backend.name, f"{backend.name}_other"):
         assert registry.get_version(name, 3) is None
         assert registry.get_version_by_alias(name, ALIAS) is None
 

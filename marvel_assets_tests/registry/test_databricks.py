@@ -130,23 +130,6 @@ def test_a_pair_is_registered_and_served_while_the_search_lags_behind(
     assert pairs.for_custom_version(custom.version).basic == basic
 
 
-def test_of_many_versions_only_the_one_that_is_wanted_is_asked_for(
-    workspace: DatabricksWorkspace, machine: Machine, databricks: Backend
-):
-    # given
-    registry = machine("first")
-    for model in databricks.models:
-        register(registry, model, databricks.name)
-    asked_before = len(workspace.requests)
-
-    # when
-    [found] = registry.search_versions(databricks.name, model_id=databricks.models[0].model_id)
-
-    # then
-    asked = [path.rpartition("/")[2] for _, path in workspace.requests[asked_before:] if "model-versions" in path]
-    assert (found.version, asked) == (1, ["search", "get"])
-
-
 @pytest.mark.parametrize("profile", ["", "://of-the-tests"])
 def test_a_service_principal_registers_and_so_does_a_profile_of_the_configuration_file(
     workspace: DatabricksWorkspace, databricks: Backend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, profile: str

@@ -1,28 +1,30 @@
-"""What is special to an open-source server: doubled numbers, rows that somebody edited, and its failures."""
+"""What is special to an open-source server: doubled numbers, edited rows, its failures, and the graph's tables."""
 
 import contextlib
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import mlflow
 import pytest
+from deltalake import write_deltalake
+from pyarrow import array, table
 
 from marvel_assets.model.safe_loading import digest_of_files
+from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.base import RegistryError
 from marvel_assets.registry.resource import UnityCatalog
-from marvel_assets.registry.unity_catalog import UnityCatalogRegistry
+from marvel_assets.registry.unity_catalog import UnityCatalogRegistry, register_table
 from marvel_assets.registry.unity_catalog_api import UnityCatalogApi
 from marvel_assets.tracking.artifacts import FILES_DIGEST, ModelFilesChangedError, digest_at
 from marvel_assets.tracking.mlflow_store import connect
+from marvel_assets_tests.graph import run_graph, succeeded
 from marvel_assets_tests.registry.backends import ALIAS, Backend, Models, register
 from marvel_assets_tests.servers.fault_proxy import FaultProxy, Kind
 from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
 
 CATALOG = "marvel_machines"
-
-Home = Callable[[str], UnityCatalogRegistry]
+COMMENTS = {"Id": "The id.", "Height": "In metres."}
 
 
 @pytest.fixture
@@ -42,11 +44,10 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def home(embedded_registry: Backend, tmp_path: Path, server: UnityCatalogServer) -> Home:
-    """Makes registries of homes that share nothing but the servers."""
+def registry(embedded_registry: Backend, tmp_path: Path, server: UnityCatalogServer) -> UnityCatalogRegistry:
     client = connect(embedded_registry.settings["tracking_uri"], tmp_path / "locks", f"uc:{server.url}")
     api = UnityCatalogApi(server.url, (tmp_path / "files").as_uri())
-    return lambda home: UnityCatalogRegistry(client, tmp_path / home, api)
+    return UnityCatalogRegistry(client, tmp_path / "home", api)
 
 
 @pytest.fixture
@@ -54,26 +55,29 @@ def models(embedded_registry: Backend) -> Models:
     return embedded_registry.models
 
 
-def create_a_foreign_version(api: UnityCatalogApi, name: str) -> None:
-    catalog, schema, model = name.split(".")
-    body = {"model_name": model, "catalog_name": catalog, "schema_name": schema, "source": "theirs"}
-    api.call("POST", "models/versions", body)
+def resource_in(folder: Path, server: UnityCatalogServer) -> UnityCatalog:
+    return UnityCatalog(
+        backend="oss",
+        tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
+        registry_uri=f"uc:{server.url}",
+        storage_root=folder.as_uri(),
+        locks=str(folder / "locks"),
+    )
 
 
 def test_a_number_that_a_foreign_client_was_given_before_is_an_error_until_somebody_deletes_it(
-    home: Home, models: Models, server: UnityCatalogServer, api: UnityCatalogApi, name: str
+    registry: UnityCatalogRegistry, models: Models, server: UnityCatalogServer, api: UnityCatalogApi, name: str
 ):
     # given
-    registry = home("first")
     register(registry, models[0], name)
-    create_a_foreign_version(api, name)
+    catalog, schema, model = name.split(".")
+    theirs = {"model_name": model, "catalog_name": catalog, "schema_name": schema, "source": "theirs"}
+    api.call("POST", "models/versions", theirs)
     server.set_back(name)
 
     # then: also at the next try, which deletes nothing that is not its own
     for _ in range(2):
-        with pytest.raises(
-            RegistryError, match=rf"{name}: version 2 exists twice on {server.url}: .* Delete that version"
-        ):
+        with pytest.raises(RegistryError, match=f"{name}: version 2 exists twice on {server.url}: .* Delete that"):
             register(registry, models[1], name)
     assert api.call("GET", f"models/{name}/versions/2")["source"] == "theirs"
 
@@ -83,22 +87,12 @@ def test_a_number_that_a_foreign_client_was_given_before_is_an_error_until_someb
     [(Kind.CUT, "POST .*/models/versions"), (Kind.LOST, "POST .*/models/versions"), (Kind.LOST, "PATCH .*/finalize")],
 )
 def test_a_version_whose_answer_was_lost_is_there_once(
-    embedded_registry: Backend,
-    server: UnityCatalogServer,
-    models: Models,
-    name: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    kind: Kind,
-    call: str,
+    registry: UnityCatalogRegistry, server: UnityCatalogServer, models: Models, name: str, kind: Kind, call: str
 ):
     # given
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    registry.ensure_model(name)
     with FaultProxy(server.url) as proxy:
-        client = connect(embedded_registry.settings["tracking_uri"], tmp_path / "locks", f"uc:{proxy.url}")
-        api = UnityCatalogApi(proxy.url, (tmp_path / "files").as_uri())
-        registry = UnityCatalogRegistry(client, tmp_path / "locks", api)
-        registry.ensure_model(name)
+        registry._api.url = proxy.url
         proxy.fail(kind, call)
 
         # when: MLflow can't repeat every call, so that the first try may fail
@@ -114,18 +108,18 @@ def test_a_version_whose_answer_was_lost_is_there_once(
 
 
 def test_another_home_gets_a_versions_files_from_the_catalog_alone(
-    home: Home, models: Models, name: str, server: UnityCatalogServer, mlflow_database: Path, tmp_path: Path
+    registry: UnityCatalogRegistry,
+    models: Models,
+    name: str,
+    server: UnityCatalogServer,
+    mlflow_database: Path,
+    tmp_path: Path,
 ):
     # given: a version of a model that the other home's MLflow does not know
     digest = digest_at(f"models:/{models[0].model_id}")
-    version = register(home("first"), models[0], name, **{FILES_DIGEST: digest})
+    version = register(registry, models[0], name, **{FILES_DIGEST: digest})
     shutil.copyfile(mlflow_database, tmp_path / "mlflow.db")
-    other = UnityCatalog(
-        backend="oss",
-        tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}",
-        registry_uri=f"uc:{server.url}",
-        locks=str(tmp_path / "locks"),
-    )
+    other = resource_in(tmp_path, server)
 
     # when
     with other.files_of(version) as files:
@@ -138,9 +132,10 @@ def test_another_home_gets_a_versions_files_from_the_catalog_alone(
         pass
 
 
-def test_an_edited_alias_is_named_with_what_was_expected(home: Home, models: Models, api: UnityCatalogApi, name: str):
+def test_an_edited_alias_is_named_with_what_was_expected(
+    registry: UnityCatalogRegistry, models: Models, api: UnityCatalogApi, name: str
+):
     # given
-    registry = home("first")
     register(registry, models[0], name)
     registry.set_alias(name, ALIAS, 1)
     assert api.call("GET", f"models/{name}@{ALIAS}")["comment"] == "1"  # as other clients of the server see it
@@ -152,9 +147,10 @@ def test_an_edited_alias_is_named_with_what_was_expected(home: Home, models: Mod
             registry.get_version_by_alias(name, ALIAS)
 
 
-def test_an_edited_comment_is_named_with_its_version(home: Home, models: Models, api: UnityCatalogApi, name: str):
+def test_an_edited_comment_is_named_with_its_version(
+    registry: UnityCatalogRegistry, models: Models, api: UnityCatalogApi, name: str
+):
     # given
-    registry = home("first")
     register(registry, models[0], name)
 
     # then
@@ -164,9 +160,11 @@ def test_an_edited_comment_is_named_with_its_version(home: Home, models: Models,
             registry.search_versions(name)
 
 
-def test_each_catalog_that_is_created_has_a_folder_of_its_own(home: Home, api: UnityCatalogApi, tmp_path: Path):
+def test_each_catalog_that_is_created_has_a_folder_of_its_own(
+    registry: UnityCatalogRegistry, api: UnityCatalogApi, tmp_path: Path
+):
     # when
-    home("first").ensure_model("marvel_own_folder.characters.some_model")
+    registry.ensure_model("marvel_own_folder.characters.some_model")
 
     # then
     root = api.call("GET", "catalogs/marvel_own_folder")["storage_root"]
@@ -197,13 +195,7 @@ def test_what_is_missing_and_would_be_created_is_not_created_by_a_look(
     server: UnityCatalogServer, api: UnityCatalogApi, tmp_path: Path
 ):
     # given
-    resource = UnityCatalog(
-        backend="oss",
-        tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}",
-        registry_uri=f"uc:{server.url}",
-        storage_root=tmp_path.as_uri(),
-        locks=str(tmp_path / "locks"),
-    )
+    resource = resource_in(tmp_path, server)
 
     # when
     problems = resource.problems("looked_at", "characters")
@@ -227,24 +219,108 @@ def test_a_token_that_is_refused_is_reported_and_not_shown(monkeypatch: pytest.M
     assert "canary-token" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("status", [500, 503, 403])
-def test_a_server_that_refuses_is_named_with_its_answer(status: int):
+@pytest.mark.parametrize("status", [500, 503, 403, None])
+def test_a_server_that_refuses_or_is_gone_is_named_with_the_reason(status: int | None):
     # given
     with UnityCatalogServer() as server:
-        server.fail_with = status
+        api, server.fail_with = UnityCatalogApi(server.url), status
+        reason = f"refused GET models/a.b.c: {status}"
+        if status is None:
+            server.__exit__()
+            reason = r"can't be reached: \[Errno 111\] Connection refused\. Is"
 
         # then
-        with pytest.raises(RegistryError, match=f"{server.url} refused GET models/a.b.c: {status}"):
-            UnityCatalogApi(server.url).find("models/a.b.c")
+        with pytest.raises(RegistryError, match=f"server at {server.url} {reason}"):
+            api.find("models/a.b.c")
 
 
-def test_a_server_that_is_gone_is_named():
-    # given
-    with UnityCatalogServer() as server:
-        url = server.url
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A Delta table, in a folder whose name a URL spells otherwise."""
+    made = tmp_path / "a warehouse" / "train_set"
+    write_deltalake(made, table({"Id": ["anna"], "Height": [1.7], "Alive": array([1], "int32"), "row": [1]}))
+    return made
+
+
+def registered_table(api: UnityCatalogApi, name: str, folder: Path, comment: str = "To learn from.") -> str:
+    locks = folder.parent.parent / "locks"
+    return register_table(UnityCatalogApi(api.url, locks.as_uri()), locks, name, folder, comment, COMMENTS)
+
+
+def columns_of(api: UnityCatalogApi, name: str) -> list[tuple[str, str, str, str]]:
+    found = api.call("GET", f"tables/{name}")["columns"]
+    return [(row["name"], row["type_name"], row["type_text"], row["comment"]) for row in found]
+
+
+def test_a_table_is_there_with_its_place_columns_types_and_comments(api: UnityCatalogApi, name: str, folder: Path):
+    # when: also what is missing of catalog and schema
+    assert registered_table(api, name, folder) == ""
 
     # then
-    with pytest.raises(
-        RegistryError, match=rf"server at {url} can't be reached: \[Errno 111\] Connection refused\. Is"
-    ):
-        UnityCatalogApi(url).find("models/a.b.c")
+    found = api.call("GET", f"tables/{name}")
+    assert (found["table_type"], found["data_source_format"]) == ("EXTERNAL", "DELTA")
+    assert (found["comment"], found["storage_location"]) == ("To learn from.", folder.as_uri())
+    assert columns_of(api, name) == [
+        ("Id", "STRING", "string", "The id."),
+        ("Height", "DOUBLE", "double", "In metres."),
+        ("Alive", "INT", "int", ""),
+        ("row", "LONG", "bigint", ""),
+    ]
+
+
+def test_it_is_made_anew_where_its_columns_or_comments_change_and_only_there(
+    api: UnityCatalogApi, name: str, folder: Path
+):
+    # given
+    def id_after(comment: str = "To learn from.") -> str:
+        registered_table(api, name, folder, comment)
+        return str(api.call("GET", f"tables/{name}")["id"])
+
+    first, again, described_anew = id_after(), id_after(), id_after("To fit on.")
+
+    # when
+    write_deltalake(folder, table({"Id": ["anna"], "Magic": [True]}), mode="overwrite", schema_mode="overwrite")
+    widened = id_after("To fit on.")
+
+    # then
+    assert first == again
+    assert len({first, described_anew, widened}) == 3
+    assert columns_of(api, name) == [("Id", "STRING", "string", "The id."), ("Magic", "BOOLEAN", "boolean", "")]
+
+
+def test_a_table_of_somebody_else_under_that_name_is_left_as_it_is(
+    api: UnityCatalogApi, name: str, folder: Path, tmp_path: Path
+):
+    # given
+    write_deltalake(tmp_path / "theirs", table({"Id": ["ben"]}))
+    registered_table(api, name, tmp_path / "theirs")
+
+    # when
+    reason = registered_table(api, name, folder)
+
+    # then
+    assert f"The table {name} on {api.url} is at {tmp_path / 'theirs'}, not at {folder}" in reason
+    assert api.call("GET", f"tables/{name}")["storage_location"] == (tmp_path / "theirs").as_uri()
+
+
+@pytest.mark.integration
+def test_a_run_registers_each_of_its_tables_also_those_that_it_finds_unchanged(
+    home: ProjectPaths, api: UnityCatalogApi, monkeypatch: pytest.MonkeyPatch
+):
+    # given: tables that were made without a server
+    tables = ("raw_characters", "train_set", "test_set", "rejected_characters")
+    select = ",".join(tables)
+    succeeded(run_graph(home, select=select))
+    monkeypatch.setenv("MARVEL_UC_URL", api.url)
+    monkeypatch.setenv("MARVEL_UC_STORAGE_ROOT", (home.root / "models").as_uri())
+
+    # when
+    succeeded(run_graph(home, select=select))
+
+    # then
+    for table_name in tables:
+        found = api.call("GET", f"tables/marvel_dev.marvel_characters.{table_name}")
+        assert found["comment"]
+        assert all(column["comment"] for column in found["columns"])
+        place = home.warehouse / "marvel_dev" / "marvel_characters" / table_name
+        assert found["storage_location"] == place.as_uri()

@@ -32,19 +32,8 @@ from marvel_assets_tests.servers.wsgi import serving
 PREFIX = "/api/2.1/unity-catalog/"
 PAGE_SIZE = 100
 PENDING = "PENDING_REGISTRATION"
-STATUSES = {
-    "INVALID_ARGUMENT": 400,
-    "FAILED_PRECONDITION": 400,
-    "CATALOG_ALREADY_EXISTS": 400,
-    "SCHEMA_ALREADY_EXISTS": 400,
-    "TABLE_ALREADY_EXISTS": 400,
-    "UNAUTHENTICATED": 401,
-    "NOT_FOUND": 404,
-    "CATALOG_NOT_FOUND": 404,
-    "SCHEMA_NOT_FOUND": 404,
-    "TABLE_NOT_FOUND": 404,
-    "ALREADY_EXISTS": 409,
-}
+STATUSES = {"UNAUTHENTICATED": 401, "ALREADY_EXISTS": 409}
+"""HTTP statuses of error codes; of others it is 404 where something is not found, else 400."""
 
 Json = dict[str, Any]
 
@@ -54,7 +43,7 @@ class Refusal(Exception):  # noqa: N818 - an answer of the server, not an error 
 
     def __init__(self, code: str, message: str, status: int | None = None) -> None:
         super().__init__(message)
-        self.status = status or STATUSES[code]
+        self.status = status or STATUSES.get(code, 404 if code.endswith("NOT_FOUND") else 400)
         details = [{"@type": "google.rpc.ErrorInfo", "reason": code}]
         self.body = {"error_code": code, "message": message, "details": details}
 
@@ -78,9 +67,9 @@ def _first(rows: list[Json], **columns: object) -> Json | None:
 
 def _found(rows: list[Json], error_code: str, kind: str, **key: str) -> Json:
     """The row with this one key; a refusal that names it where there is none."""
-    if (row := _first(rows, **key)) is None:
-        raise Refusal(error_code, f"{kind} not found: {', '.join(key.values())}")
-    return row
+    if row := _first(rows, **key):
+        return row
+    raise Refusal(error_code, f"{kind} not found: {', '.join(key.values())}")
 
 
 def _make_directory(location: str) -> None:
@@ -92,16 +81,11 @@ class UnityCatalogServer:
     """The server, at ``url`` within a ``with`` block; with a status in ``fail_with`` it answers that alone."""
 
     def __init__(self, token: str | None = None, race_seconds: float = 0.0) -> None:
-        self.url = ""
-        self.race_seconds = race_seconds
+        self.url, self.race_seconds, self._token = "", race_seconds, token
         self.fail_with: int | None = None
-        self._token = token
         self._serving = ExitStack()
-        self._catalogs: list[Json] = []
-        self._schemas: list[Json] = []
-        self._tables: list[Json] = []
-        self._models: list[Json] = []
-        self._versions: list[Json] = []
+        rows: list[list[Json]] = [[], [], [], [], []]
+        self._catalogs, self._schemas, self._tables, self._models, self._versions = rows
         self._last_numbers: dict[str, int] = {}
 
     def __enter__(self) -> Self:
@@ -206,9 +190,9 @@ class UnityCatalogServer:
         return {"model_versions": page, "next_page_token": str(page[-1]["version"]) if len(page) == size else None}
 
     def get_version(self, full_name: str, version: str) -> Json:
-        if (row := _first(self._versions, model_id=self.get_model(full_name)["id"], version=int(version))) is None:
-            raise Refusal("NOT_FOUND", f"Model version not found: {full_name}/{version}")
-        return row
+        if row := _first(self._versions, model_id=self.get_model(full_name)["id"], version=int(version)):
+            return row
+        raise Refusal("NOT_FOUND", f"Model version not found: {full_name}/{version}")
 
     def update_version(self, full_name: str, version: str) -> Json:
         return self._update(self.get_version(full_name, version))

@@ -48,28 +48,13 @@ def test_what_means_nothing_is_refused_with_the_column(model: PyFuncModel, sent:
         model.predict(example_frame(DATASET, FEATURE_NAMES).assign(**sent))
 
 
-NULLABLE_NUMBERS = [
-    "float64",
-    "object",
-    "Int64",
-    "Float64",
-    "category",
-    "Sparse[float64]",
-    pd.ArrowDtype(pa.int64()),
-    pd.ArrowDtype(pa.float64()),
-    pd.ArrowDtype(pa.decimal128(9, 2)),
-]
+ARROW_NUMBERS = [pd.ArrowDtype(number) for number in (pa.int64(), pa.float64(), pa.decimal128(9, 2))]
+NULLABLE_NUMBERS = ["float64", "object", "Int64", "Float64", "category", "Sparse[float64]", *ARROW_NUMBERS]
 NUMBERS = [*NULLABLE_NUMBERS, "int8", "uint16", "int64", "float32", "Sparse[int64]"]
 NULLABLE_FLAGS = [*NULLABLE_NUMBERS, "boolean", pd.ArrowDtype(pa.bool_())]
 FLAG_TYPES = [*NUMBERS, *NULLABLE_FLAGS, "bool"]
-TEXTS = [
-    "object",
-    "string",
-    "string[pyarrow]",
-    "category",
-    pd.ArrowDtype(pa.string()),
-    pd.ArrowDtype(pa.large_string()),
-]
+ARROW_TEXTS = [pd.ArrowDtype(text) for text in (pa.string(), pa.large_string())]
+TEXTS = ["object", "string", "string[pyarrow]", "category", *ARROW_TEXTS]
 
 
 @st.composite
