@@ -1,10 +1,13 @@
-"""The pipeline: coercion of the input, encoding of categories, and a classifier."""
+"""The pipeline: coercion of the input, encoding of categories, and a classifier; how it is fitted, and predicts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import joblib
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
@@ -19,6 +22,9 @@ TRUSTED_TYPES = (
     *(name for kind in KINDS for name in kind.trusted_types),
 )
 """Types that skops may construct when it loads a pipeline, besides those it trusts by default."""
+
+MIN_ROWS = 256
+"""With fewer rows to predict, finding duplicates and starting threads cost more than they save."""
 
 
 def default_threads() -> int:
@@ -39,7 +45,7 @@ def build_pipeline(
     Args:
         cat_features: columns to encode. All others reach the classifier unchanged; missing values stay missing.
         estimator: the kind of classifier, and its arguments.
-        threads: how many it uses. The fit is the same for any number.
+        threads: how many the fit uses; it is the same for any number.
         min_frequency: values of an encoded column that occur in fewer training rows share one code.
         coercer: the first step, unfitted. Default: one that fills no missing cells.
     """
@@ -64,8 +70,7 @@ def fit_pipeline(
         rows: features and target.
         features: the model's columns, in order.
         target: the column to predict.
-        native_categories: whether the classifier treats the codes as categories, with -1 as missing, instead of as
-            numbers.
+        native_categories: whether the classifier treats the codes as categories, with -1 as missing.
         report: called with the number of trees grown so far, if the classifier supports it.
 
     Raises:
@@ -91,3 +96,24 @@ def fit_pipeline(
     if "n_jobs" in classifier.get_params():
         classifier.set_params(n_jobs=1)  # for small requests; predict_unique_rows scores large ones on every core
     return pipeline
+
+
+def predict_unique_rows(
+    pipeline: Pipeline, rows: pd.DataFrame, ask: Callable[..., npt.NDArray[Any]] | None = None
+) -> npt.NDArray[Any]:
+    """A fitted pipeline's predictions, one for each row in the order of the rows.
+
+    Rows are compared after encoding, so that values with a shared code, such as rare ones, count as equal.
+    ``ask`` predicts encoded rows, independently of each other; it takes the arguments of ``predict``. Default: the
+    classifier's ``predict_proba``.
+    """
+    ask = ask or pipeline[-1].predict_proba
+    encoded = pipeline[:-1].transform(rows)
+    if len(encoded) < MIN_ROWS:
+        return np.asarray(ask(encoded))
+    # Without the caller's index, whose name may be that of a column.
+    groups = encoded.reset_index(drop=True).groupby(list(encoded.columns), dropna=False, sort=False).ngroup().to_numpy()
+    _, firsts = np.unique(groups, return_index=True)
+    answers = ask(encoded.iloc[firsts], **kind_of(pipeline).predict_arguments(default_threads()))
+    in_order: npt.NDArray[Any] = np.asarray(answers)[groups]
+    return in_order

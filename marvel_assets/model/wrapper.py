@@ -9,8 +9,8 @@ import pandas as pd
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from sklearn.pipeline import Pipeline
 
-from marvel_assets.model.batching import predict_unique_rows
 from marvel_assets.model.estimators import kind_of
+from marvel_assets.model.pipeline import predict_unique_rows
 from marvel_assets.model.safe_loading import load_trusted
 
 ARTIFACT = "lightgbm-pipeline"

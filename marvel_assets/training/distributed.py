@@ -42,19 +42,14 @@ class DistributedFit(NamedTuple):
 
 
 class PartSummary(NamedTuple):
-    """What the fit needs to know about a part.
-
-    Attributes:
-        counts: for each encoded column, how often each category occurs.
-        classes: of the target.
-        rows_sum: for the digest of all rows.
-        no_rows: an empty frame with the features' names and types.
-    """
+    """What the fit needs to know about a part."""
 
     counts: dict[str, dict[Any, int]]
+    """For each encoded column, how often each category occurs."""
     classes: list[int]
     rows_sum: RowsSum
     no_rows: pd.DataFrame
+    """The features' names and types."""
 
 
 class Part(NamedTuple):
@@ -73,17 +68,10 @@ def fit_on_workers(
     features: Sequence[str],
     target: str,
 ) -> DistributedFit:
-    """Fit a pipeline of ``build_pipeline``, the n-th part on the n-th worker.
+    """Fit a pipeline of ``build_pipeline``, the n-th part on the worker at the n-th address.
 
-    The fit is reproducible bit for bit for the same parts in the same order, wherever the workers are.
-
-    Args:
-        client: an ``OrderedClient`` of the Dask cluster.
-        workers: addresses.
-        parts: what each worker reads.
-        pipeline: unfitted.
-        features: its columns, in order.
-        target: the column to learn.
+    With an ``OrderedClient``, the fit is the same bit for bit for the same parts in the same order, wherever the
+    workers are.
 
     Raises:
         ValueError: a part has no rows, or only one class.

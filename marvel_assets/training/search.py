@@ -37,15 +37,7 @@ CONFIDENCE = 0.95
 
 
 class SearchBudget(NamedTuple):
-    """The limits and settings of a search.
-
-    Attributes:
-        trials: sets of parameters to try, including those of earlier runs of the same study.
-        minutes: after which no further trial starts.
-        splits: folds of the cross-validation.
-        seed: of the folds and of the search.
-        threads: how many a fit uses.
-    """
+    """The limits and settings of a search: no trial starts after ``minutes``, and ``trials`` include earlier runs'."""
 
     trials: int
     minutes: float
@@ -101,11 +93,7 @@ def split_holdout(training: TrainingRows, target: str, share: float) -> tuple[Tr
 
 
 def search(
-    config: ProjectConfig,
-    training: TrainingRows,
-    budget: SearchBudget,
-    storage: Path,
-    log: Callable[[str], None],
+    config: ProjectConfig, training: TrainingRows, budget: SearchBudget, storage: Path, log: Callable[[str], None]
 ) -> SearchResult:
     """Try parameters until the budget is used up; at least one set.
 
@@ -113,7 +101,7 @@ def search(
         config: features, and the parameters to compare with; with early stopping, the number of trees is not searched.
         training: the rows to cross-validate on.
         budget: trials and time.
-        storage: SQLite file of the study; an earlier study of the same rows and settings is continued.
+        storage: SQLite file of the study, which is continued if it is there.
         log: called with a line for each trial.
 
     Raises:
@@ -213,16 +201,11 @@ def to_yaml(result: SearchResult, comparison: HoldoutComparison, rows: str) -> s
 
 def trials_table(result: SearchResult) -> pd.DataFrame:
     """All finished trials: one row each, with scores, seconds and parameters."""
-    return pd.DataFrame(
-        [
-            {
-                "trial": number,
-                "log_loss": trial.log_loss,
-                "roc_auc": trial.roc_auc,
-                "seconds": round(trial.seconds, 2),
-                **trial.config.model.parameters,
-                "native_categories": trial.config.native_categories,
-            }
-            for number, trial in enumerate(result.trials)
-        ]
+    scores = pd.DataFrame(result.trials, columns=Trial._fields)[["log_loss", "roc_auc", "seconds"]].round(
+        {"seconds": 2}
     )
+    parameters = pd.DataFrame(
+        {**trial.config.model.parameters, "native_categories": trial.config.native_categories}
+        for trial in result.trials
+    )
+    return pd.concat([scores, parameters], axis=1).rename_axis("trial").reset_index()

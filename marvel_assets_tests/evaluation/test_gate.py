@@ -84,20 +84,19 @@ def test_an_equal_challenger_is_wholly_below_zero_as_seldom_as_the_interval_says
 @pytest.mark.parametrize(
     ("comparison", "failure"),
     [
-        (
-            Comparison(0.694, 0.700, -0.020, 0.008, rows=300),
-            "ROC AUC 0.694, champion 0.700, difference \N{MINUS SIGN}0.006 [\N{MINUS SIGN}0.020, +0.008]: a loss of more than 0.005 "
-            "(gate.max_roc_auc_loss)",
-        ),
-        (
-            Comparison(0.698, 0.700, -0.003, -0.001, rows=90_000),
-            "ROC AUC 0.698, champion 0.700, difference \N{MINUS SIGN}0.002 [\N{MINUS SIGN}0.003, \N{MINUS SIGN}0.001]: the whole interval is below zero",
-        ),
+        (Comparison(0.694, 0.700, -0.020, 0.008, rows=300), "a loss of more than 0.005 (gate.max_roc_auc_loss)"),
+        (Comparison(0.698, 0.700, -0.003, -0.001, rows=90_000), "the whole interval is below zero"),
         (Comparison(0.696, 0.700, -0.020, 0.012, rows=300), None),
     ],
 )
 def test_a_loss_beyond_the_margin_and_a_certain_loss_are_refused(comparison: Comparison, failure: str | None):
-    assert comparison.failure(0.005) == failure
+    assert comparison.failure(0.005) == (failure and f"{comparison}: {failure}")
+
+
+def test_a_comparison_reads_as_a_sentence():
+    assert str(Comparison(0.691, 0.699, -0.013, -0.003, rows=18_000)) == (
+        "ROC AUC 0.691, champion 0.699, difference \N{MINUS SIGN}0.008 [\N{MINUS SIGN}0.013, \N{MINUS SIGN}0.003]"
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,11 +110,8 @@ def test_a_loss_beyond_the_margin_and_a_certain_loss_are_refused(comparison: Com
 def test_a_loss_that_the_rows_can_not_rule_out_is_a_warning_that_says_how_many_could(
     comparison: Comparison, needed: str | None
 ):
-    assert comparison.warning(0.005) == (
-        needed
-        and f"{comparison.rows:,} test rows can't rule out a loss of more than 0.005 against the champion; about "
-        f"{needed} could"
-    )
+    loss = f"{comparison.rows:,} test rows can't rule out a loss of more than 0.005 against the champion"
+    assert comparison.warning(0.005) == (needed and f"{loss}; about {needed} could")
 
 
 def test_small_losses_against_the_champion_end_at_the_best_model_served():
@@ -177,10 +173,9 @@ def test_each_threshold_refuses(metric: str, threshold: float, side: str):
     world = World(0)
 
     # when
-    result = world.gate(world.model(SURE), Gate(thresholds={metric: threshold}))
+    [failure] = world.gate(world.model(SURE), Gate(thresholds={metric: threshold})).failures
 
     # then
-    [failure] = result.failures
     assert failure.startswith(f"{metric} 0.")
     assert failure.endswith(f"must be {side} {threshold:g} (gate.thresholds.{metric})")
 
@@ -191,14 +186,11 @@ def test_a_model_that_answers_alive_for_everybody_is_refused_whatever_its_rankin
     cautious = 0.5 + world.model(SURE) / 2
 
     # when
-    result = world.gate(cautious, Gate(thresholds={"roc_auc": 0.6, "balanced_accuracy_score": 0.5}))
+    [failure] = world.gate(cautious, Gate(thresholds={"roc_auc": 0.6, "balanced_accuracy_score": 0.5})).failures
 
     # then
-    [failure] = result.failures
-    assert failure == (
-        "balanced_accuracy_score 0.5000 must be above 0.5 (gate.thresholds.balanced_accuracy_score): it gives every "
-        "test row the same answer"
-    )
+    assert failure.startswith("balanced_accuracy_score 0.5000 must be above 0.5 (gate.thresholds.balanced_")
+    assert failure.endswith(": it gives every test row the same answer")
 
 
 def test_a_slice_below_the_floor_by_chance_passes_with_a_warning():

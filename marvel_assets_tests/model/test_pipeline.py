@@ -1,8 +1,9 @@
-"""The pipeline: the same rows and parameters give the same model."""
+"""The pipeline: the same rows and parameters give the same model, which is asked once for each distinct row."""
 
-import hashlib
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 from lightgbm import LGBMClassifier
@@ -12,39 +13,20 @@ from sklearn.pipeline import Pipeline
 from marvel_assets.config import ProjectConfig
 from marvel_assets.model.encoder import CatToIntTransformer
 from marvel_assets.model.estimators import LightGBM
-from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
+from marvel_assets.model.pipeline import MIN_ROWS, build_pipeline, default_threads, fit_pipeline, predict_unique_rows
 from marvel_assets.training.fit import fit_from_config
-from marvel_assets_tests.commands import python, succeeded
 from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
 from marvel_assets_tests.kaggle import TARGET
 
-
-def probabilities(pipeline: Pipeline, rows: pd.DataFrame) -> bytes:
-    return np.ascontiguousarray(pipeline.predict_proba(rows[FEATURE_NAMES])).tobytes()
-
-
-@pytest.mark.integration
-def test_another_process_predicts_the_same_bit_for_bit(
-    fitted: Pipeline, sets: dict[str, pd.DataFrame], tmp_path_factory: pytest.TempPathFactory
-):
-    # given
-    folder = tmp_path_factory.mktemp("elsewhere")
-    sets["train"].to_pickle(folder / "train.pkl")
-    sets["test"].to_pickle(folder / "test.pkl")
-    script = (
-        "import hashlib, sys; import pandas as pd;"
-        "from marvel_assets_tests.model.test_pipeline import *;"
-        "train, test = pd.read_pickle(sys.argv[1] + '/train.pkl'), pd.read_pickle(sys.argv[1] + '/test.pkl');"
-        "pipeline = fit_pipeline(build_pipeline(CATEGORICAL, LightGBM(**FEW_TREES), 1), train, FEATURE_NAMES, TARGET);"
-        "print(hashlib.sha256(probabilities(pipeline, test)).hexdigest())"
-    )
-
-    # when
-    done = succeeded(python("-c", script, str(folder), PYTHONHASHSEED="1"))
-
-    # then
-    assert done.stdout.strip() == hashlib.sha256(probabilities(fitted, sets["test"])).hexdigest()
+COLUMNS = ["Height", "Universe", "Teams"]
+KINDS = (
+    (1.8, "Earth-616", 1),
+    (np.nan, "Earth-616", 1),
+    (np.nan, None, 0),
+    (1.8, "Earth-1", 0),
+    (-0.5, "Earth-616", 1),
+)
 
 
 def test_the_features_alone_are_learned_from_and_threads_are_not_kept(sets: dict[str, pd.DataFrame]):
@@ -53,7 +35,6 @@ def test_the_features_alone_are_learned_from_and_threads_are_not_kept(sets: dict
 
     # when
     pipeline = build_pipeline(["Gender", "Teams"], LightGBM(**FEW_TREES), 3)
-    assert pipeline[-1].n_jobs == 3
     fit_pipeline(pipeline, sets["train"], features, TARGET)
 
     # then
@@ -119,11 +100,8 @@ def test_an_order_of_names_that_means_nothing_is_seen_through_by_native_categori
     )
 
     # then
-    areas = [
-        roc_auc_score(rows[TARGET], fitted.predict_proba(rows[["Universe"]])[:, 1]) for fitted in (by_number, by_name)
-    ]
-    assert areas[0] < 0.6
-    assert areas[1] > 0.9
+    assert roc_auc_score(rows[TARGET], by_number.predict_proba(rows[["Universe"]])[:, 1]) < 0.6
+    assert roc_auc_score(rows[TARGET], by_name.predict_proba(rows[["Universe"]])[:, 1]) > 0.9
 
 
 def test_native_categories_take_the_unknown_for_missing(natively_fitted: Pipeline, sets: dict[str, pd.DataFrame]):
@@ -138,3 +116,54 @@ def test_native_categories_take_the_unknown_for_missing(natively_fitted: Pipelin
     # then
     assert (codes == -1).to_numpy().any()
     np.testing.assert_array_equal(classify.predict_proba(codes), classify.predict_proba(without))
+
+
+def many(*kinds: tuple[object, ...], rows: int = 4 * MIN_ROWS) -> pd.DataFrame:
+    """Rows of these kinds, in an order of chance."""
+    drawn = np.random.default_rng(7).integers(0, len(kinds), rows)
+    return pd.DataFrame([kinds[kind] for kind in drawn], columns=COLUMNS)
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Pipeline:
+    """Knows the universes of KINDS, and calls all others rare."""
+    rare = [(1.8, f"Earth-{number}", 0) for number in range(100, 120)]
+    rows = pd.concat([many(*KINDS), many(*rare, rows=20)], ignore_index=True)
+    unfitted = build_pipeline(["Universe"], LightGBM(**FEW_TREES), 1, min_frequency=20)
+    return fit_pipeline(unfitted, rows.assign(Alive=np.arange(len(rows)) % 2), COLUMNS, "Alive")
+
+
+@pytest.mark.parametrize(
+    ("rows", "asked", "arguments"),
+    [
+        (many(*KINDS), len(KINDS), {"num_threads": default_threads()}),
+        (many(*((1.8, f"Earth-{number}", 0) for number in range(1000, 1500))), 1, {"num_threads": default_threads()}),
+        *((many(*KINDS).head(few), few, {}) for few in (0, 1, MIN_ROWS - 1)),
+    ],
+    ids=["missing cells", "rare values share a code", "no row", "one row", "few rows"],
+)
+def test_every_row_gets_its_own_answer_and_equal_rows_are_asked_once_on_every_core(
+    pipeline: Pipeline, rows: pd.DataFrame, asked: int, arguments: dict[str, Any]
+):
+    # given: what answers each row with what it is
+    questions = []
+
+    def ask(encoded: pd.DataFrame, **given: Any) -> npt.NDArray[np.float64]:
+        questions.append((len(encoded), given))
+        return encoded.to_numpy(np.float64)
+
+    # when
+    answers = predict_unique_rows(pipeline, rows, ask)
+
+    # then
+    np.testing.assert_array_equal(answers, pipeline[:-1].transform(rows).to_numpy(np.float64))
+    assert questions == [(asked, arguments)]
+
+
+def test_a_fitted_pipelines_probabilities_are_the_same_to_the_last_bit(fitted: Pipeline, sets: dict[str, pd.DataFrame]):
+    # given: an index with the name of a column
+    rows = pd.concat([sets["train"], sets["test"]])[FEATURE_NAMES].set_index("Universe", drop=False)
+    assert len(rows) > MIN_ROWS
+
+    # then
+    assert (predict_unique_rows(fitted, rows) == fitted.predict_proba(rows)).all()

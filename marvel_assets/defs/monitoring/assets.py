@@ -48,7 +48,7 @@ def drift_report(
     from marvel_assets.defs.registration.challenger import load_pipeline, read_test_rows
     from marvel_assets.evaluation.drift import PREDICTION, drift_plot, drift_table, shifts
     from marvel_assets.evaluation.plots import to_png
-    from marvel_assets.model.batching import predict_unique_rows
+    from marvel_assets.model.pipeline import predict_unique_rows
 
     thresholds, labels = project.config.drift, project.config.dataset.target.labels
     cache_key = make_cache_key(

@@ -103,7 +103,7 @@ def _evaluate(
     unity_catalog: UnityCatalog,
 ) -> tuple[GateResult, bool]:
     """The result, and whether it may be cached: not if the comparison with a baseline failed."""
-    from marvel_assets.model.batching import predict_unique_rows
+    from marvel_assets.model.pipeline import predict_unique_rows
 
     dataset, pipelines = project.config.dataset, {}
     challenger = load_pipeline(tracking.files_of(model.model_id))

@@ -12,7 +12,7 @@ import requests
 from deltalake import DeltaTable, write_deltalake
 
 from marvel_assets.datasets.marvel_kaggle.generator import generate
-from marvel_assets.model.batching import predict_unique_rows
+from marvel_assets.model.pipeline import predict_unique_rows
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import INTERPRETED
