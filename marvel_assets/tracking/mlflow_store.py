@@ -60,7 +60,8 @@ def connect(uri: str, locks: Path, registry_uri: str | None = None, *, read_only
     if uri.startswith(SQLITE) and not read_only:
         prepare_database(Path(uri.removeprefix(SQLITE)), ProjectPaths(locks.parent))
     mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(registry_uri or uri)
+    if mlflow.get_registry_uri() != (registry_uri or uri):  # unless it follows the tracking URI
+        mlflow.set_registry_uri(registry_uri or uri)
     return mlflow.MlflowClient()
 
 
