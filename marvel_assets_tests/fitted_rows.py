@@ -10,7 +10,7 @@ from marvel_assets.config import ProjectConfig
 from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.model.coercion import FeatureCoercer
 from marvel_assets.model.estimators import LightGBM
-from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
+from marvel_assets.model.pipeline import TRUSTED_TYPES, build_pipeline, fit_pipeline
 from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.sources.locate import GeneratedSource
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
@@ -54,6 +54,18 @@ def fitted(sets: dict[str, pd.DataFrame]) -> Pipeline:
     """A small pipeline, fitted on the train rows."""
     pipeline = build_pipeline(CATEGORICAL, LightGBM(**FEW_TREES), 1, coercer=FeatureCoercer(FILL_VALUES))
     return fit_pipeline(pipeline, sets["train"], FEATURE_NAMES, TARGET)
+
+
+@pytest.fixture(scope="session")
+def basic_model(fitted: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of that pipeline as a basic model. Not to be changed."""
+    import mlflow
+
+    folder = tmp_path_factory.mktemp("basic_model") / "model"
+    mlflow.sklearn.save_model(
+        fitted, folder, serialization_format="skops", skops_trusted_types=list(TRUSTED_TYPES), pip_requirements=[]
+    )
+    return folder
 
 
 @pytest.fixture(scope="session")
