@@ -84,7 +84,8 @@ def application(model: str) -> FastAPI:
         body = b"".join([bytes(part) async for part in answer.body_iterator])  # type: ignore[arg-type]
         with contextlib.suppress(ValueError):  # some errors are plain text
             error = json.loads(body)
-            body = (error.get("stack_trace") or error.get("message") or str(error)).strip().splitlines()[-1].encode()
+            trace = error.get("stack_trace")
+            body = (trace.strip().splitlines()[-1] if trace else error.get("message") or str(error)).encode()
         return JSONResponse({"message": body.decode()[:MAX_MESSAGE]}, answer.status_code)
 
     return app
