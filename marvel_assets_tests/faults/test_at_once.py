@@ -1,10 +1,12 @@
-"""Runs that start at the same moment: everything is made once, and retrainings come one after the other."""
+"""Runs that start at the same moment, and readers while aliases move.
+
+Everything is made once, retrainings run one after the other, and every read sees a consistent pair of READY versions.
+"""
 
 import json
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,126 +14,89 @@ import pytest
 from deltalake import DeltaTable
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
-from marvel_assets.registry.mlflow import MlflowRegistry
-from marvel_assets.registry.model_pairs import ModelPairs
-from marvel_assets.tracking.artifacts import dataset_source
+from marvel_assets.paths import ProjectPaths
+from marvel_assets.registry.base import READY
+from marvel_assets.registry.model_pairs import BASIC_MODEL_ID, ModelPair, ModelPairs
 from marvel_assets.tracking.mlflow_store import connect
-from marvel_assets_tests.commands import BASIC, users_environment
-from marvel_assets_tests.faults.conftest import Undisturbed
-from marvel_assets_tests.faults.inventory import differences, inventory
-from marvel_assets_tests.faults.kills import settings_of
-from marvel_assets_tests.faults.scale import amount
+from marvel_assets_tests.commands import BASIC, state_of, succeeded
+from marvel_assets_tests.faults import amount
+from marvel_assets_tests.faults.conftest import Differences
+from marvel_assets_tests.faults.runs import run
 from marvel_assets_tests.planted import spoilt_characters
-
-pytestmark = pytest.mark.slow(reason="every run is a process of its own")
+from marvel_assets_tests.registry.backends import Backend, pairs_of
 
 AT_ONCE = amount(2, 4)
 GOOD, WORSE = 0.0, 0.1
 """Shares of training rows with the wrong label. Alone, either passes the gate; against the good one, not the worse."""
 
-SECONDS = 500
 WAITING_RUN = """
-import sys
+import os, sys, time
+from pathlib import Path
 import deltalake, duckdb, lightgbm, matplotlib.pyplot, mlflow.pyfunc, mlflow.sklearn, skops.io
 import marvel_assets.definitions
 from dagster._cli import main
 from marvel_assets.paths import ProjectPaths
 
-print("ready", flush=True)
-sys.stdin.read()
+barrier, runs = Path(os.environ["BARRIER"]), int(os.environ["RUNS"])
+(barrier / str(os.getpid())).touch()
+while len(list(barrier.iterdir())) < runs:
+    time.sleep(0.01)
 ProjectPaths.from_environment().prepare()
 sys.argv = ["dagster", "asset", "materialize", "-m", "marvel_assets.definitions", "--select", "*"]
 main()
 """
-"""Has imported everything, and waits for the word."""
+"""Imports everything, and waits for the others."""
 
 
-def run_at_once(home: ProjectPaths, folder: Path, environments: Sequence[Mapping[str, str]]) -> list[str]:
-    """Start a run with each environment at the same moment in one home; returns what went wrong in those that failed.
-
-    Args:
-        home: need not be there yet.
-        folder: for what the runs print.
-        environments: one for each run, added to the test's own.
-    """
-    printed = [folder / f"run-{number}.txt" for number in range(len(environments))]
-    with ExitStack() as stack:
-        runs = [
-            stack.enter_context(
-                subprocess.Popen(
-                    [sys.executable, "-c", WAITING_RUN],
-                    cwd=PROJECT_ROOT,
-                    env={**users_environment(), **settings_of(home), **environment},
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=stack.enter_context(file.open("w")),
-                    text=True,
-                )
-            )
-            for file, environment in zip(printed, environments, strict=True)
-        ]
-        stack.callback(lambda: [run.kill() for run in runs])
-        for run in runs:
-            assert run.stdout.readline() == "ready\n"
-        for run in runs:
-            run.stdin.close()
-        codes = [run.wait(SECONDS) for run in runs]
-    return [file.read_text()[-4000:] for code, file in zip(codes, printed, strict=True) if code != 0]
+def run_at_once(home: ProjectPaths, *environments: dict[str, str]) -> None:
+    """Let a run with each environment start at the same moment and succeed; the home need not exist yet."""
+    (barrier := home.root.with_name("barrier")).mkdir()
+    shared = {"command": ("-c", WAITING_RUN), "BARRIER": str(barrier), "RUNS": str(len(environments))}
+    with ThreadPoolExecutor() as pool:
+        for done in list(pool.map(lambda environment: run(home, **shared, **environment), environments)):
+            succeeded(done)
 
 
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[float, Path]:
-    folder = tmp_path_factory.mktemp("planted")
-    return {share: spoilt_characters(folder, share) for share in (GOOD, WORSE)}
-
-
+@pytest.mark.slow(reason="every run is a process of its own")
 @pytest.mark.parametrize("_round", range(amount(1, 20)))
-def test_runs_at_once_from_a_fresh_home_end_well_and_make_everything_once(
-    tmp_path: Path,
-    config: ProjectConfig,
-    undisturbed: Undisturbed,
-    _round: int,
+def test_runs_at_once_from_a_fresh_home_succeed_and_make_everything_once(
+    tmp_path: Path, differences: Differences, _round: int
 ):
     # given
     home = ProjectPaths(tmp_path / "home")
 
     # when
-    failed = run_at_once(home, tmp_path, [{}] * AT_ONCE)
+    run_at_once(home, *[{}] * AT_ONCE)
 
     # then
-    assert failed == []
-    assert differences(undisturbed.holds, inventory(home, config)) == []
+    assert differences(home) == []
 
 
+@pytest.mark.slow(reason="every run is a process of its own")
 @pytest.mark.parametrize("number", range(amount(0, 20)))
-def test_two_retrainings_on_different_data_come_one_after_the_other_and_the_gates_winner_is_served(
-    tmp_path: Path,
-    config: ProjectConfig,
-    sources: dict[float, Path],
-    number: int,
+def test_two_retrainings_on_different_data_run_one_after_the_other_and_the_gates_winner_is_served(
+    tmp_path: Path, config: ProjectConfig, small_project: Path, number: int
 ):
-    # given: whoever is started first may come first
+    # given: whichever is started first may run first
     home = ProjectPaths(tmp_path / "home")
-    order = [GOOD, WORSE] if number % 2 else [WORSE, GOOD]
+    good, worse = (str(spoilt_characters(tmp_path, share)) for share in (GOOD, WORSE))
+    order = (good, worse) if number % 2 else (worse, good)
 
     # when
-    failed = run_at_once(home, tmp_path, [{"MARVEL_SOURCE": str(sources[share])} for share in order])
+    run_at_once(home, *({"MARVEL_SOURCE": source} for source in order))
 
-    # then: each run made its tables of its own rows, none between the other's, and the later was judged by the gate
-    assert failed == []
-    came_first = Path(provenance(home, config, "raw_characters")[0]["source"]).name
-    found = {
-        "train_set": [commit["raw_characters"].rpartition("@v")[2] for commit in provenance(home, config, "train_set")],
-        "served": served_source(home, config),
-        "versions": len(registry_in(home).search_versions(config.qualified(BASIC))),
-    }
-    expected = {
-        "train_set": ["0", "1"],
-        "served": sources[GOOD].name,
-        "versions": 2 if came_first == sources[WORSE].name else 1,
-    }
-    assert found == expected
+    # then: each run made its tables of its own rows, none between the other's
+    raw, train = provenance(home, config, "raw_characters"), provenance(home, config, "train_set")
+    made_of = [int(commit["raw_characters"].rpartition("@v")[2]) for commit in train]
+    assert made_of == [0, 1]
+
+    # and the later one was compared with the earlier one
+    versions = 2 if raw[0]["source"] == worse else 1
+    state = state_of(home, small_project)
+    assert [len(numbers) for numbers in state.versions.values()] == [versions] * 2
+    assert list(state.aliases.values()) == [versions] * 2
+    served = connect(home.mlflow_uri, home.locks).get_model_version_by_alias(config.qualified(BASIC), "latest-model")
+    assert raw[made_of[int(served.tags["train_set"].removeprefix("v"))]]["source"] == good
 
 
 def provenance(home: ProjectPaths, config: ProjectConfig, table: str) -> list[dict[str, Any]]:
@@ -140,16 +105,57 @@ def provenance(home: ProjectPaths, config: ProjectConfig, table: str) -> list[di
     return [json.loads(entry["userMetadata"])["provenance"] for entry in reversed(history)]
 
 
-def registry_in(home: ProjectPaths) -> MlflowRegistry:
-    return MlflowRegistry(connect(home.mlflow_uri, home.locks), home.locks)
+MOVES = amount({"embedded": 6, "oss": 4}, {"embedded": 800, "oss": 100, "databricks": 100})
+THREADS = 2
+BETWEEN_READS_SECONDS = 0.05
+"""So that the moves, in the same process, get processor time."""
 
 
-def served_source(home: ProjectPaths, config: ProjectConfig) -> str:
-    """The file that the served pair was trained on."""
-    client = connect(home.mlflow_uri, home.locks)
-    pairs = ModelPairs(registry_in(home), config, home.locks)
+def read_until(stop: threading.Event, pairs: ModelPairs) -> list[str]:
+    """For each read of the served pair what was wrong with it, or nothing."""
+    problems = []
+    while not stop.wait(BETWEEN_READS_SECONDS):
+        try:
+            pair = pairs.current()
+            statuses = (pair.basic.status, pair.custom.status)
+            is_whole = statuses == (READY, READY) and pair.custom.tags[BASIC_MODEL_ID] == pair.basic.model_id
+            problems.append("" if is_whole else f"{pair}")
+        except Exception as error:  # noqa: BLE001 - whatever reaches a reader is a finding
+            problems.append(f"{type(error).__name__}: {error}")
+    return problems
+
+
+@pytest.mark.parametrize(("kind", "moves"), MOVES.items())
+def test_every_read_during_the_moves_sees_a_ready_pair_that_belongs_together(
+    made_backend: Callable[[str], Backend], small_project: Path, kind: str, moves: int
+):
+    # given: two pairs, one of them served, and readers that have begun
+    backend = made_backend(kind)
+    pairs, registry = pairs_of(backend, small_project), backend.registry
+    first, second, third = (model.model_id for model in backend.models)
+    made = [
+        ModelPair(
+            registry.register(pairs.basic_name, basic, {}, "made by a test"),
+            registry.register(pairs.custom_name, custom, {BASIC_MODEL_ID: basic}, "made by a test"),
+        )
+        for basic, custom in ((first, second), (second, third))
+    ]
+    pairs.set_aliases(made[0], expected="")
+    stop = threading.Event()
+    with ThreadPoolExecutor(THREADS) as pool:
+        readers = [pool.submit(read_until, stop, pairs_of(backend, small_project)) for _ in range(THREADS)]
+
+        # when
+        try:
+            for move in range(1, moves + 1):
+                served, to = made[(move - 1) % 2], made[move % 2]
+                pairs.set_aliases(to, served.basic.model_id, {}, "a move of the test" if move % 3 else "")
+        finally:
+            stop.set()
+
+    # then
+    for reader in readers:
+        assert reader.result()
+        assert [problem for problem in reader.result() if problem] == []
     assert pairs.reconcile_aliases() is None
-    run = client.get_run(client.get_logged_model(pairs.current().basic.model_id).source_run_id)
-    trained_on = dataset_source(run, "training").version
-    raw = provenance(home, config, "train_set")[trained_on]["raw_characters"].rpartition("@v")[2]
-    return Path(provenance(home, config, "raw_characters")[int(raw)]["source"]).name
+    assert pairs.current().custom.version == to.custom.version

@@ -106,7 +106,7 @@ ODD_CELLS = ("x" * 5_000_000, "a\0b", '=HYPERLINK("http://x")', "'; DROP TABLE s
 
 
 def test_each_row_of_odd_cells_gets_the_answer_that_the_model_gives_to_it_alone(served: ProjectPaths):
-    # given: also somebody of whom nothing is known
+    # given: also a row without any feature
     rows = [
         character(f"{column} of kind {kind}") | {column: cell}
         for column in ("PageID", "Universe", "Height_m", "Origin", "Teams")

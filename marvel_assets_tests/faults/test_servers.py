@@ -121,7 +121,7 @@ NOT_DONE = (Kind.RESET, Kind.BUSY, Kind.SLOW, Kind.ERROR)
 
 
 @pytest.mark.parametrize("kinds", [NOT_DONE, *((kind,) for kind in NOT_DONE if amount(0, 1))], ids=", ".join)
-def test_a_run_outlives_one_failure_of_every_call(kinds: tuple[Kind, ...], home: ProjectPaths, tracking: FaultProxy):
+def test_a_run_survives_one_failure_of_every_call(kinds: tuple[Kind, ...], home: ProjectPaths, tracking: FaultProxy):
     # given
     tracking.fail_each_once(*kinds)
 

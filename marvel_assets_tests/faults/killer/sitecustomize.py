@@ -1,8 +1,7 @@
-"""Loaded by Python's own start where this folder is on PYTHONPATH: counts what a run does for good, and dies at it.
+"""Loaded when Python starts with this folder on PYTHONPATH: counts a run's lasting writes, and kills it at one of them.
 
-The variable ``KILLER`` says what to do, as JSON: ``{"record": file}`` writes down each boundary that is passed, and
-``{"boundary": name, "occurrence": n, "when": "before" or "after" or "within", "seconds": s}`` ends this process there
-by SIGKILL: before the action, after it, or so many seconds after its beginning, whatever goes on then.
+The variable ``KILLER`` holds JSON: ``{"record": file}`` writes down each boundary that is passed, and a Moment of
+runs.py ends this process there by SIGKILL: before the action, after it, or ``seconds`` after its beginning.
 
 A boundary is a write that lasts: a Delta commit, a change in MLflow's store, a commit of a database, a file that is
 moved into place or opened for writing, an event of Dagster's. Its name begins with the step in which it happens.
@@ -16,7 +15,6 @@ import re
 import signal
 import sys
 import threading
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -27,7 +25,7 @@ WRITES = os.O_WRONLY | os.O_RDWR
 CHANGES = ("create_", "log_", "set_", "update_", "delete_", "finalize_", "record_")
 EVENTS = {"PIPELINE_START", "STEP_START", "ASSET_MATERIALIZATION", "STEP_SUCCESS", "PIPELINE_SUCCESS"}
 
-seen = Counter()
+passed = Counter()
 step = "start"
 inside = threading.local()
 
@@ -36,87 +34,65 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def die_later():
-    time.sleep(PLAN["seconds"])
-    die()
-
-
 def passes(name):
-    """Count a boundary, and return whether this process ends at it."""
+    """Count a boundary, and return when this process dies at it, if it does."""
     boundary = f"{step}: {name}"
-    seen[boundary] += 1
+    passed[boundary] += 1
     if "record" in PLAN:
         with Path(PLAN["record"]).open("a") as file:
             file.write(f"{boundary}\n")
-    return boundary == PLAN.get("boundary") and seen[boundary] == PLAN["occurrence"]
+    return PLAN["when"] if (boundary, passed[boundary]) == (PLAN.get("boundary"), PLAN.get("occurrence")) else ""
 
 
 def at(name, action):
-    """Do what lasts, or die before, within or after it. What it does inside is a part of it."""
-    if getattr(inside, "a_boundary", False):
+    """Perform the action, or die before, within or after it. What it does inside is a part of it."""
+    if name is None or getattr(inside, "a_boundary", False):
         return action()
     inside.a_boundary = True
     try:
-        is_the_end = passes(name)
-        if is_the_end and PLAN["when"] == "before":
+        when = passes(name)
+        if when == "before":
             die()
-        if is_the_end and PLAN["when"] == "within":
-            threading.Thread(target=die_later, daemon=True).start()
+        if when == "within":
+            threading.Timer(PLAN["seconds"], die).start()
         result = action()
-        if is_the_end and PLAN["when"] == "after":
+        if when == "after":
             die()
         return result
     finally:
         inside.a_boundary = False
 
 
-def bounded(function, name_of):
+def bound(owner, attribute, name_of):
+    """Put a boundary around a function; ``name_of`` its arguments is None where a call writes nothing that lasts."""
+    function = getattr(owner, attribute)
+
     @functools.wraps(function)
     def call(*arguments, **keywords):
-        name = name_of(*arguments, **keywords)
-        if name is None:
-            return function(*arguments, **keywords)
-        return at(name, lambda: function(*arguments, **keywords))
+        return at(name_of(*arguments, **keywords), lambda: function(*arguments, **keywords))
 
-    return call
+    setattr(owner, attribute, call)
 
 
-def in_home(path):
-    """A path within the home without what is random in it, else nothing."""
+def in_home(verb, path):
+    """A boundary's name with a path in the home, without what is random in it; None for other paths."""
     text = os.fsdecode(path) if isinstance(path, (str, bytes, os.PathLike)) else ""
     if not HOME or not text.startswith(f"{HOME}/") or "/locks/" in text or "/compute_logs/" in text:
         return None
-    return RANDOM.sub("*", text.removeprefix(f"{HOME}/"))
-
-
-def named_move(verb):
-    def name_of(_, target, *__, **___):
-        where = in_home(target)
-        return where and f"{verb} {where}"
-
-    return name_of
+    return f"{verb} {RANDOM.sub('*', text.removeprefix(f'{HOME}/'))}"
 
 
 def opened(event, arguments):
     """A file that is opened for writing. An audit hook does not see its end: there is no 'after'."""
-    if event != "open" or getattr(inside, "a_boundary", False):
-        return
-    path, _, flags = arguments
-    where = in_home(path) if isinstance(flags, int) and flags & WRITES else None
-    if where is not None:
-        at(f"open {where}", lambda: None)
-
-
-def named(name):
-    return lambda *_, **__: name
+    if event == "open" and not getattr(inside, "a_boundary", False):
+        path, _, flags = arguments
+        at(in_home("open", path) if isinstance(flags, int) and flags & WRITES else None, lambda: None)
 
 
 def database_of(_, connection):
     driver = getattr(connection, "driver_connection", connection)
-    if not driver.in_transaction:  # nothing but reads: SQLite's driver opens a transaction for changes alone
-        return None
-    where = in_home(driver.execute("PRAGMA database_list").fetchone()[2])
-    return where and f"commit {where}"
+    # SQLite's driver opens a transaction for changes alone.
+    return in_home("commit", driver.execute("PRAGMA database_list").fetchone()[2]) if driver.in_transaction else None
 
 
 def event_of(_, entry, *__, **___):
@@ -137,21 +113,19 @@ def install():
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Tracking
     from sqlalchemy.engine.default import DefaultDialect
 
-    deltalake.write_deltalake = bounded(
-        deltalake.write_deltalake, lambda location, *_, **__: f"delta {Path(location).name}"
-    )
+    bound(deltalake, "write_deltalake", lambda location, *_, **__: f"delta {Path(location).name}")
     for store in (Registry, Tracking):
         for name in [name for name in vars(store) if name.startswith(CHANGES)]:
-            setattr(store, name, bounded(vars(store)[name], named(f"mlflow {name}")))
-    DefaultDialect.do_commit = bounded(DefaultDialect.do_commit, database_of)
-    SqliteEventLogStorage.store_event = bounded(SqliteEventLogStorage.store_event, event_of)
+            bound(store, name, lambda *_, name=name, **__: f"mlflow {name}")
+    bound(DefaultDialect, "do_commit", database_of)
+    bound(SqliteEventLogStorage, "store_event", event_of)
     if os.environ.get("MARVEL_PROFILE") == "spark":
         from pyspark.sql.readwriter import DataFrameWriter
 
-        DataFrameWriter.save = bounded(DataFrameWriter.save, lambda _, path, *__, **___: f"delta {Path(path).name}")
+        bound(DataFrameWriter, "save", lambda _, path, *__, **___: f"delta {Path(path).name}")
     sys.addaudithook(opened)
     for verb in ("replace", "rename", "link"):
-        setattr(os, verb, bounded(getattr(os, verb), named_move(verb)))
+        bound(os, verb, lambda _, target, *__, verb=verb, **___: in_home(verb, target))
 
 
 if PLAN:
