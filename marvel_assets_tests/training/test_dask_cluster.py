@@ -30,13 +30,9 @@ def scheduler() -> Iterator[str]:
         yield cluster.scheduler_address
 
 
-def processes_of(workers: Workers) -> dict[str, int]:
-    return dict(workers.client.run(os.getpid, workers=list(workers.addresses)))
-
-
 def test_as_many_processes_as_asked_for_are_started_and_listen_on_the_loopback_interface_alone(workers: Workers):
     # when
-    processes = processes_of(workers)
+    processes = workers.client.run(os.getpid, workers=list(workers.addresses))
     listening = [
         connection.laddr.ip
         for process in (psutil.Process(), *map(psutil.Process, processes.values()))
@@ -66,16 +62,6 @@ def test_who_has_what_is_reported_in_the_order_of_the_workers(workers: Workers):
     assert holders == [workers.addresses[0]] * 10 + [workers.addresses[1]] * 10
 
 
-def test_the_processes_end_with_the_context():
-    # given
-    with dask_workers(1, scheduler=None, threads=1) as started:
-        [process] = map(psutil.Process, processes_of(started).values())
-        assert process.is_running()
-
-    # then
-    process.wait(timeout=30)
-
-
 def test_a_scheduler_that_is_there_already_is_used_and_left_running(scheduler: str):
     # when
     for _ in range(2):
@@ -87,10 +73,8 @@ def test_a_scheduler_that_is_there_already_is_used_and_left_running(scheduler: s
 
 
 def test_too_few_workers_are_reported_with_the_command_that_adds_some(scheduler: str):
-    with (
-        pytest.raises(WorkersError, match=rf"{scheduler} has 1 of 3 workers after 1 s. .*`dask worker {scheduler}`"),
-        dask_workers(3, scheduler, threads=1, join_seconds=1),
-    ):
+    missing = rf"{scheduler} has 1 of 3 workers after 1 s. .*`dask worker {scheduler}`"
+    with pytest.raises(WorkersError, match=missing), dask_workers(3, scheduler, threads=1, join_seconds=1):
         pass
 
 
@@ -108,10 +92,8 @@ def test_a_worker_with_other_packages_is_refused_by_name(tmp_path: Path):
         )  # fmt: skip
         try:
             # then
-            with (
-                pytest.raises(WorkersError, match=r"Worker tcp://127.* different packages .*: lightgbm 0.1 there and "),
-                dask_workers(1, cluster.scheduler_address, threads=1),
-            ):
+            different = r"Worker tcp://127.* different packages .*: lightgbm 0.1 there and "
+            with pytest.raises(WorkersError, match=different), dask_workers(1, cluster.scheduler_address, threads=1):
                 pass
         finally:
             worker.terminate()

@@ -50,9 +50,6 @@ CHANGES = {
     "last bit": lambda frame: frame.assign(Height=[np.nextafter(1.8, 2), np.nan]),
     "blank": lambda frame: frame.assign(Universe=["Earth-616", "Other "]),
     "values of two rows": lambda frame: frame.assign(Universe=["Other", "Earth-616"]),
-    "values of two columns": lambda frame: frame.assign(
-        **dict.fromkeys(["Teams", "Alive"], np.array([0, 1], np.int32))
-    ),
     "repeated row": lambda frame: pd.concat([frame, frame.tail(1)]),
 }
 
