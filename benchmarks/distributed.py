@@ -16,9 +16,7 @@ from benchmarks.measuring import Comparison, in_a_child, peak_of_this_process
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from marvel_assets.config import ProjectConfig
     from marvel_assets.storage.references import TableVersion
-    from marvel_assets.storage.tables import Tables
 
 ROWS = 100_000
 TREES = 100
@@ -77,23 +75,24 @@ def _clean(folder: Path) -> None:
 def _fit(folder: Path, workers: str) -> None:
     import skops.io
 
+    from benchmarks.tables import rows_of
     from marvel_assets.model.pipeline import fit_pipeline
     from marvel_assets.training.dask_cluster import dask_workers
-    from marvel_assets.training.dataset import dataset_columns, to_frame
+    from marvel_assets.training.dataset import dataset_columns
     from marvel_assets.training.distributed import fit_on_workers
     from marvel_assets.training.fit import pipeline_from_config
 
-    config, tables, train_set = _cleaned(folder, "train_set")
-    columns = dataset_columns(config.features, config.target)
+    resources, train_set = _cleaned(folder, "train_set")
+    config, tables = resources["project"].config, resources["tables"]
     pipeline = pipeline_from_config(config, 1)
-    number, where = int(workers), tables.location(train_set.name)
+    number = int(workers)
     started = time.perf_counter()
     if number == 1:
-        rows = to_frame(tables.read(train_set, columns), config.features, config.target)
-        fit_pipeline(pipeline, rows, config.features, config.target)
+        fit_pipeline(pipeline, rows_of(resources, train_set), config.features, config.target)
         peaks = [peak_of_this_process()]
     else:
-        scan = tables.scan_at(where, train_set.version, columns)
+        columns = dataset_columns(config.features, config.target)
+        scan = tables.scan_at(tables.location(train_set.name), train_set.version, columns)
         with dask_workers(number, None, 1) as cluster:
             pipeline = fit_on_workers(
                 cluster.client, cluster.addresses, scan.parts(number), pipeline, config.features, config.target
@@ -108,21 +107,15 @@ def _compare(folder: Path) -> None:
     """ROC AUC on the test rows, and the gate's interval of the difference."""
     import skops.io
 
+    from benchmarks.tables import rows_of
     from marvel_assets.config import Gate
     from marvel_assets.evaluation.gate import compare
     from marvel_assets.model.pipeline import TRUSTED_TYPES
-    from marvel_assets.training.dataset import dataset_columns, to_frame
 
-    config, tables, test_set = _cleaned(folder, "test_set")
-    rows = to_frame(
-        tables.read(test_set, dataset_columns(config.features, config.target)), config.features, config.target
-    )
-    alone, together = (
-        skops.io.load(folder / f"{workers}.skops", trusted=list(TRUSTED_TYPES)).predict_proba(
-            rows[list(config.features)]
-        )[:, 1]
-        for workers in (1, WORKERS)
-    )
+    resources, test_set = _cleaned(folder, "test_set")
+    config, rows = resources["project"].config, rows_of(resources, test_set)
+    models = [skops.io.load(folder / f"{workers}.skops", trusted=list(TRUSTED_TYPES)) for workers in (1, WORKERS)]
+    alone, together = (model.predict_proba(rows[list(config.features)])[:, 1] for model in models)
     compared = compare(rows[config.target].to_numpy(), together, alone, Gate())
     print(
         f"{compared.candidate:.4f} and {compared.baseline:.4f}, "
@@ -130,15 +123,14 @@ def _compare(folder: Path) -> None:
     )
 
 
-def _cleaned(folder: Path, asset: str) -> tuple[ProjectConfig, Tables, TableVersion]:
+def _cleaned(folder: Path, asset: str) -> tuple[dict[str, Any], TableVersion]:
     from marvel_assets.defs.resources import embedded
     from marvel_assets.paths import ProjectPaths
     from marvel_assets.storage.references import TableVersion, from_json
 
-    resources: dict[str, Any] = embedded(ProjectPaths.from_environment())
     table = from_json((folder / f"{asset}.json").read_text())
     assert isinstance(table, TableVersion)  # noqa: S101
-    return resources["project"].config, resources["tables"], table
+    return embedded(ProjectPaths.from_environment()), table
 
 
 if __name__ == "__main__":

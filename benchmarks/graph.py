@@ -80,23 +80,18 @@ def encoded_matrix(home: ProjectPaths, folder: Path) -> tuple[Path, Path, str]:
     """What the classifier of a home's fitted pipeline was fitted on, and its settings: two files and JSON."""
     import numpy as np
 
-    from marvel_assets.config import ProjectConfig
+    from benchmarks.tables import rows_of
+    from marvel_assets.defs.resources import embedded
     from marvel_assets.model.pipeline import default_threads
-    from marvel_assets.storage.pipeline_cache import PipelineCache
     from marvel_assets.storage.references import TableVersion, from_json
-    from marvel_assets.storage.tables import Tables
-    from marvel_assets.training.dataset import dataset_columns, to_frame
 
-    config = ProjectConfig.from_yaml(PROJECT_ROOT / "config" / "project.yml")
+    resources = embedded(home)
+    config = resources["project"].config
     cache_key = json.loads((home.references / "fitted_pipeline.json").read_text())["cache_key"]
-    fitted = PipelineCache(folder=str(home.pipelines), locks=str(home.locks)).find(cache_key)
+    fitted = resources["pipeline_cache"].find(cache_key)
     train_set = from_json((home.references / "train_set.json").read_text())
-    assert fitted is not None  # noqa: S101
     assert isinstance(train_set, TableVersion)  # noqa: S101
-    tables = Tables(warehouse=str(home.warehouse), locks=str(home.locks), provenance=str(home.provenance))
-    rows = to_frame(
-        tables.read(train_set, dataset_columns(config.features, config.target)), config.features, config.target
-    )
+    rows = rows_of(resources, train_set)
     prepare, classify = fitted.pipeline[:-1], fitted.pipeline[-1]
     files = folder / "matrix.npy", folder / "alive.npy"
     np.save(files[0], prepare.transform(rows[list(config.features)]).to_numpy(np.float64))

@@ -37,9 +37,8 @@ def growth() -> Iterator[str]:
 
 def main(rows: int) -> None:
     """Read a CSV of so many rows, clean it, fit on it; print what each took."""
-    from benchmarks.tables import clean, with_raw_table
+    from benchmarks.tables import clean, rows_of, with_raw_table
     from marvel_assets.model.pipeline import build_pipeline, default_threads, fit_pipeline
-    from marvel_assets.training.dataset import dataset_columns, to_frame
 
     with fresh_home(rows, TREES) as (home, environment):
         started = time.perf_counter()
@@ -49,9 +48,7 @@ def main(rows: int) -> None:
         peak = peak_of_this_process()
         config = resources["project"].config
         began = time.perf_counter()
-        read = resources["tables"].read(train_set, dataset_columns(config.features, config.target))
-        frame = to_frame(read, config.features, config.target)
-        del read
+        frame = rows_of(resources, train_set)
         model = config.model.model_copy(update={"n_estimators": TREES})
         pipeline = build_pipeline(config.cat_features, model, default_threads())
         fit_pipeline(pipeline, frame, config.features, config.target)

@@ -19,10 +19,12 @@ from marvel_assets.datasets.statements import digested_source_sql
 from marvel_assets.defs.ingestion.assets import characters
 from marvel_assets.defs.resources import embedded
 from marvel_assets.sources.locate import locate
-from marvel_assets.training.dataset import dataset_columns
+from marvel_assets.training.dataset import dataset_columns, to_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    import pandas as pd
 
     from marvel_assets.paths import ProjectPaths
     from marvel_assets.storage.references import TableVersion
@@ -72,6 +74,13 @@ def clean(home: ProjectPaths, resources: dict[str, Any], raw: TableVersion) -> d
     context = dg.build_asset_context(instance=instance())
     results: Iterable[dg.MaterializeResult[TableVersion]] = characters(context, raw_characters=raw, **needed)  # type: ignore[assignment]
     return {result.asset_key.path[-1]: result.value for result in results if result.asset_key is not None}
+
+
+def rows_of(resources: dict[str, Any], table: TableVersion) -> pd.DataFrame:
+    """A table's features and target, as a fit reads them."""
+    config = resources["project"].config
+    read = resources["tables"].read(table, dataset_columns(config.features, config.target))
+    return to_frame(read, config.features, config.target)
 
 
 def pinned_read() -> Iterator[str]:
