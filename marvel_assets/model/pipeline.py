@@ -86,7 +86,7 @@ def fit_pipeline(
     if empty and not kind.takes_empty_columns:
         raise ValueError(
             f"{', '.join(empty)}: missing in all {len(rows):,} training rows, which {kind.classifier_name} does not "
-            "allow. Remove it from the features, or choose a model of kind lightgbm (config/project.yml)."
+            "allow. Remove it from the features, or choose a model of kind lightgbm (model.kind)."
         )
     arguments = kind.fit_arguments(classifier, pipeline.named_steps["encode"].columns if native_categories else ())
     if report is not None:

@@ -64,7 +64,7 @@ def has_schema(workspace: WorkspaceClient, catalog: str, schema: str) -> bool:
             workspace.catalogs.get(catalog)
         except NotFound as error:
             raise RegistryError(
-                f"There is no catalog {catalog} on {host}; have it created, or change catalog_name in project.yml."
+                f"There is no catalog {catalog} on {host}; have it created, or change catalog_name."
             ) from error
     with _explain_refusal(host, f"the schema {full_name}", "USE SCHEMA on it"):
         try:

@@ -122,8 +122,7 @@ class Estimator(BaseModel, ABC):
             ValueError: this kind has no exact contributions.
         """
         raise ValueError(
-            f"{type(classifier).__name__} does not explain its answers; a model of kind lightgbm does (config/"
-            "project.yml: model.kind)."
+            f"{type(classifier).__name__} does not explain its answers; a model of kind lightgbm does (model.kind)."
         )
 
 
