@@ -1,12 +1,17 @@
 """The code location: quick to load, and whole."""
 
+import warnings
+
 import dagster as dg
 import pytest
-from dagster._core.execution.build_resources import wrap_resource_for_execution
+import yaml
 
+from marvel_assets.cli.run import with_group_patterns
 from marvel_assets.datasets import descriptions
 from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.definitions import defs
+from marvel_assets.defs.retraining_lock import POOL
+from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets_tests.commands import python, succeeded
 from marvel_assets_tests.kaggle import CHARACTER_COLUMNS, PREDICTION_COLUMNS, REJECTED_COLUMNS
 
@@ -30,9 +35,8 @@ GROUPS = {
 @pytest.mark.integration
 def test_loading_them_imports_nothing_heavy_and_warns_of_nothing():
     # when
-    done = succeeded(
-        python("-c", f"import sys, marvel_assets.definitions; print([m for m in {HEAVY!r} if m in sys.modules])")
-    )
+    heavy = f"[module for module in {HEAVY!r} if module in sys.modules]"
+    done = succeeded(python("-c", f"import sys, marvel_assets.definitions; print({heavy})"))
 
     # then
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
@@ -44,10 +48,7 @@ def test_every_asset_has_group_owner_kind_description_and_code_version():
 
     # then
     assert {name: spec.group_name for name, spec in specs.items()} == GROUPS | EXTERNAL
-    for spec in specs.values():
-        assert spec.owners
-        assert spec.kinds
-        assert spec.description
+    assert all(spec.owners and spec.kinds and spec.description for spec in specs.values())
     versioned = [name for name, spec in specs.items() if spec.code_version]
     assert set(versioned) == GROUPS.keys() - {"inference_wheel"}
 
@@ -61,15 +62,6 @@ def test_the_source_and_the_mlflow_server_are_shown_and_no_run_makes_them():
     assert graph.get(dg.AssetKey("raw_characters")).parent_keys == {dg.AssetKey("characters_source")}
     made = defs.resolve_job_def("retrain").asset_layer.selected_asset_keys
     assert {key.to_user_string() for key in made} == GROUPS.keys()
-
-
-def test_the_page_of_resources_has_a_sentence_for_each():
-    # when
-    resources = {name: wrap_resource_for_execution(resource) for name, resource in defs.resources.items()}
-
-    # then: an indented second paragraph would be shown as code
-    sentences = {name: str(resource.description) for name, resource in resources.items()}
-    assert [text for text in sentences.values() if not text.endswith(".") or "\n" in text] == []
 
 
 def test_tables_have_columns_lineage_and_place_on_their_pages():
@@ -98,14 +90,11 @@ def test_every_column_is_described():
 
 def test_checks_that_guard_what_is_downstream_are_blocking():
     # when
-    checks = {
-        (key.asset_key.to_user_string(), key.name): defs.resolve_asset_graph().get(key).blocking
-        for key in defs.resolve_asset_graph().asset_check_keys
-    }
+    graph = defs.resolve_asset_graph()
 
     # then
-    blocking = {key for key, is_blocking in checks.items() if is_blocking}
-    assert blocking == {
+    blocking = {key for key in graph.asset_check_keys if graph.get(key).blocking}
+    assert {(key.asset_key.to_user_string(), key.name) for key in blocking} == {
         ("train_set", "keeps_the_contract"),
         ("test_set", "keeps_the_contract"),
         ("rejected_characters", "accepted_and_rejected_add_up"),
@@ -115,8 +104,31 @@ def test_checks_that_guard_what_is_downstream_are_blocking():
 
 
 def test_one_click_needs_no_configuration():
+    dg.validate_run_config(defs.resolve_job_def("retrain"))
+
+
+def test_a_group_is_selected_without_a_warning():
     # when
-    job = defs.resolve_job_def("retrain")
+    with warnings.catch_warnings(action="error"):
+        selection = dg.AssetSelection.from_coercible(with_group_patterns("group:training,raw_characters").split(","))
 
     # then
-    dg.validate_run_config(job)
+    found = selection.resolve(defs.resolve_asset_graph())
+    assert {key.to_user_string() for key in found} == {"fitted_pipeline", "basic_model", "raw_characters"}
+
+
+def test_sensors_and_schedules_ship_switched_off():
+    repository = defs.get_repository_def()
+    started = {starter.default_status for starter in (*repository.sensor_defs, *repository.schedule_defs)}
+    assert started == {dg.DefaultSensorStatus.STOPPED, dg.DefaultScheduleStatus.STOPPED}
+
+
+def test_what_retrains_shares_a_pool_that_one_run_holds():
+    # given
+    settings = yaml.safe_load((PROJECT_ROOT / "config" / "dagster.yaml").read_text())
+
+    # then
+    assert settings["concurrency"]["pools"] == {"granularity": "run", "default_limit": 1}
+    pooled = {node.name for node in defs.resolve_job_def("retrain").all_node_defs if POOL in node.pools}
+    tables = {"raw_characters", "characters"}
+    assert pooled == tables | {"fitted_pipeline", "basic_model", "basic_model_version", "custom_model_version"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 import time
 from pkgutil import resolve_name
@@ -36,6 +37,15 @@ JOBS = {
 """Dagster's jobs that are also commands: the op with the settings, their class (imported when it is used), the help."""
 
 
+def with_group_patterns(selection: str) -> str:
+    """A selection in which groups are patterns: for a name, Dagster shows a warning about a parameter of its own.
+
+    >>> with_group_patterns("group:training,raw_characters")
+    'group:"training*",raw_characters'
+    """
+    return re.sub(r"\bgroup:(\w+)", r'group:"\1*"', selection)
+
+
 def materialize(home: ProjectPaths, selection: str) -> int:
     """Materialise the selected assets and print the summary; returns the exit code."""
     import dagster as dg
@@ -46,7 +56,7 @@ def materialize(home: ProjectPaths, selection: str) -> int:
     from marvel_assets.defs import disk_space
 
     before, started = read_references(home), time.monotonic()
-    target = ("--job", "retrain") if selection == EVERYTHING else ("--assets", selection)
+    target = ("--job", "retrain") if selection == EVERYTHING else ("--assets", with_group_patterns(selection))
     try:
         failed = _launch(*target, config=BRIEF)
     except (dg.DagsterError, CheckError) as error:
