@@ -23,8 +23,7 @@ CONNECT_SECONDS = 10
 class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
     """A Spark session with Delta: local, on a Spark Connect server or on Databricks."""
 
-    # Secrets are only read from the environment: SPARK_CONNECT_AUTHENTICATE_TOKEN for a Connect server, and
-    # DATABRICKS_TOKEN or Databricks' other means of authentication.
+    # Secrets are only read from the environment, by the clients of Spark Connect and Databricks.
 
     mode: Literal["local", "connect", "databricks"] = Field(
         default="local",
@@ -37,10 +36,7 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
     locks: str = Field(description="Folder of the lock files, so that one process downloads the jars.")
     master: str = Field(default="local[*]", description="Spark master (local).")
     url: str | None = Field(default=None, description="sc://host:port of the server (connect), without a token.")
-    profile: str | None = Field(
-        default=None,
-        description="Profile of the Databricks configuration. Default: the DATABRICKS_… variables.",
-    )
+    profile: str | None = Field(default=None, description="Databricks' profile. Default: the DATABRICKS_… variables.")
     settings: dict[str, str] = Field(default_factory=dict, description="Spark settings that replace the defaults.")
 
     _session: SparkSession | None = PrivateAttr(default=None)

@@ -38,8 +38,16 @@ class CatalogTables(Tables):
         """Count the rows of a version where they are."""
         return self._version(location, version).count()
 
+    def table_id(self, name: str) -> str:
+        """Delta's id; a table that was dropped and created again has a new one."""
+        return "".join(row["id"] for row in self._described("DETAIL", self.location(name)))
+
+    def history(self, location: TablePath) -> Sequence[Mapping[str, Any]]:
+        """Delta's log; empty for a folder, which another home may have recorded and the catalog doesn't have."""
+        return [] if isinstance(location, Path) else self._described("HISTORY", location)
+
     def _read_version(
-        self, location: TablePath, version: int, columns: list[str] | None, predicate: str | None
+        self, location: TablePath, version: int, columns: tuple[str, ...] | None, predicate: str | None
     ) -> pa.Table:
         """Count the rows before they are fetched."""
         from pyspark.errors import PySparkException
@@ -51,24 +59,15 @@ class CatalogTables(Tables):
             check_fits_in_memory(str(location), rows.count(), len(rows.columns))
             return rows.toArrow().sort_by(IDENTIFIER)
 
-    def table_id(self, name: str) -> str:
-        """Delta's id; a table that was dropped and created again has a new one."""
-        session, location = self.spark.session(), self.location(name)
-        if not session.catalog.tableExists(str(location)):
-            return ""
-        return str(session.sql(f"DESCRIBE DETAIL {location}").select("id").collect()[0][0])
-
     def _version(self, location: TablePath, version: int) -> DataFrame:
         return self.spark.session().read.format("delta").option("versionAsOf", str(version)).table(str(location))
 
-    def history(self, location: TablePath) -> Sequence[Mapping[str, Any]]:
-        """Delta's log; empty for a folder, which another home may have recorded and the catalog doesn't have."""
-        if isinstance(location, Path):
-            return []
+    def _described(self, what: str, location: TablePath) -> list[dict[str, Any]]:
+        """What Delta says about a table; nothing if there is none."""
         session = self.spark.session()
         if not session.catalog.tableExists(str(location)):
             return []
-        return [row.asDict() for row in session.sql(f"DESCRIBE HISTORY {location}").collect()]
+        return [row.asDict() for row in session.sql(f"DESCRIBE {what} {location}").collect()]
 
 
 def quoted(name: str) -> str:

@@ -3,68 +3,45 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from marvel_assets.storage.references import TableVersion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
-OPERATIONS_THAT_KEEP_ROWS = frozenset(
-    {
-        "OPTIMIZE",
-        "VACUUM START",
-        "VACUUM END",
-        "SET TBLPROPERTIES",
-        "UNSET TBLPROPERTIES",
-        "ADD CONSTRAINT",
-        "DROP CONSTRAINT",
-        "ADD FEATURE",
-        "UPGRADE PROTOCOL",
-        "UPDATE TABLE METADATA",
-        "UPDATE FIELD METADATA",
-        "ANALYZE TABLE",
-        "COMPUTE STATS",
-        "CLUSTER BY",
-    }
-)
+OPERATIONS_THAT_KEEP_ROWS = {
+    *("OPTIMIZE", "VACUUM START", "VACUUM END", "ANALYZE TABLE", "COMPUTE STATS", "CLUSTER BY"),
+    *("SET TBLPROPERTIES", "UNSET TBLPROPERTIES", "ADD CONSTRAINT", "DROP CONSTRAINT"),
+    *("ADD FEATURE", "UPGRADE PROTOCOL", "UPDATE TABLE METADATA", "UPDATE FIELD METADATA"),
+}
 """Delta operations that leave a table's rows as they were; any other may change them."""
 
 
-@dataclass(frozen=True)
-class Commit:
+class Commit(NamedTuple):
     """A version of a table and its ``provenance``: the versions and the code that the rows were made from."""
 
     table: TableVersion
     provenance: dict[str, Any]
 
 
-def newest_of_equal_content(history: Sequence[Mapping[str, Any]], version: int) -> int | None:
-    """The newest other version with the same recorded content, or None."""
-    contents = contents_of(history)
-    wanted = contents.pop(version, "")
-    return max((other for other, held in contents.items() if held == wanted), default=None) if wanted else None
+def commits_by_version(name: str, history: Iterable[Mapping[str, Any]]) -> dict[int, Commit]:
+    """For each version of a table, oldest first, the commit that made its rows.
 
-
-def contents_of(history: Sequence[Mapping[str, Any]]) -> dict[int, str]:
-    """The content hash of each version, '' where another writer made it."""
-    contents, content = dict[int, str](), ""
-    for entry in reversed(history):
-        if entry.get("operation") not in OPERATIONS_THAT_KEEP_ROWS:
-            content = _recorded(entry.get("userMetadata")).get("content", "")
-        contents[entry["version"]] = content
-    return contents
-
-
-def newest_commit(name: str, history: Iterable[Mapping[str, Any]]) -> Commit | None:
-    """The newest commit that changed the table's rows."""
-    for entry in history:
+    Args:
+        name: of the table.
+        history: its log as Delta describes it, in any order.
+    """
+    found: dict[int, Commit] = {}
+    commit = None
+    for entry in sorted(history, key=lambda entry: entry["version"]):
         if entry.get("operation") not in OPERATIONS_THAT_KEEP_ROWS:
             recorded = _recorded(entry.get("userMetadata"))
             table = TableVersion(name, entry["version"], recorded.get("rows", -1), recorded.get("content", ""))
-            return Commit(table, recorded.get("provenance", {}))
-    return None
+            commit = Commit(table, recorded.get("provenance", {}))
+        if commit is not None:
+            found[entry["version"]] = commit
+    return found
 
 
 def _recorded(user_metadata: str | None) -> dict[str, Any]:

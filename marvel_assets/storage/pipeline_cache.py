@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from marvel_assets.storage.io_managers import ReferenceIOManager, not_materialised
 from marvel_assets.storage.references import FittedPipelineRef, TableVersion
@@ -37,7 +37,6 @@ class FittedPipeline:
         seconds: duration of the fit.
         threads: of each process that fitted it.
         file: the skops file, once it is stored.
-        sha256: of that file.
     """
 
     cache_key: str
@@ -50,26 +49,15 @@ class FittedPipeline:
     seconds: float = 0.0
     threads: int = 0
     file: str = ""
-    sha256: str = ""
 
     @cached_property
     def pipeline(self) -> Pipeline:
-        """The pipeline.
-
-        Raises:
-            dagster.Failure: the file isn't the one that was written.
-        """
+        """The pipeline."""
         import skops.io
 
         from marvel_assets.model.pipeline import TRUSTED_TYPES
 
-        content = Path(self.file).read_bytes()
-        if hashlib.sha256(content).hexdigest() != self.sha256:
-            raise dg.Failure(
-                f"{self.file} has changed since it was written; delete it and materialise fitted_pipeline again.",
-                allow_retries=False,
-            )
-        return skops.io.loads(content, trusted=list(TRUSTED_TYPES))
+        return skops.io.load(self.file, trusted=list(TRUSTED_TYPES))
 
 
 class PipelineCache(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -84,28 +72,26 @@ class PipelineCache(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def find(self, cache_key: str) -> FittedPipeline | None:
         """The pipeline that was fitted with this cache key, or None."""
-        description = Path(self.folder, f"{cache_key}.json")
-        file = description.with_suffix(".skops")
+        file = self.file(cache_key)
+        description = file.with_suffix(".json")
         if not (description.exists() and file.exists()):
             return None
-        content = json.loads(description.read_text(encoding="utf-8"))
-        trained_on = TableVersion(**content.pop("trained_on"))
-        return FittedPipeline(**content, trained_on=trained_on, file=str(file))
+        return replace(FittedPipeline(**json.loads(description.read_text(encoding="utf-8"))), file=str(file))
 
     def keep(self, pipeline: Pipeline, fitted: FittedPipeline) -> FittedPipeline:
         """Store a pipeline. Its description is written last: if it exists, the pipeline is complete."""
         import skops.io
 
-        content = skops.io.dumps(pipeline)
-        file = Path(self.folder, f"{fitted.cache_key}.skops")
-        with atomic_write(file) as aside:
-            aside.write_bytes(content)
-        kept = replace(fitted, file=str(file), sha256=hashlib.sha256(content).hexdigest())
-        description = asdict(kept)
-        del description["file"]
-        with atomic_write(file.with_suffix(".json")) as aside:
-            aside.write_text(json.dumps(description, indent=2), encoding="utf-8")
+        kept = replace(fitted, file=str(self.file(fitted.cache_key)))
+        with atomic_write(Path(kept.file)) as aside:
+            skops.io.dump(pipeline, aside)
+        with atomic_write(Path(kept.file).with_suffix(".json")) as aside:
+            aside.write_text(json.dumps(asdict(kept), indent=2), encoding="utf-8")
         return kept
+
+    def file(self, cache_key: str) -> Path:
+        """The skops file of the pipeline with this cache key."""
+        return Path(self.folder, f"{cache_key}.skops")
 
 
 class PipelineIOManager(ReferenceIOManager):
@@ -124,7 +110,7 @@ class PipelineIOManager(ReferenceIOManager):
             dagster.Failure: the asset has not been materialised, or its pipeline is gone.
         """
         reference = super().load_input(context)
-        found = self.cache.find(reference.cache_key) if isinstance(reference, FittedPipelineRef) else None
-        if found is None:
-            raise not_materialised(context.asset_key, Path(self.cache.folder, f"{reference.data_version}.skops"))
+        cache_key = reference.cache_key if isinstance(reference, FittedPipelineRef) else ""
+        if (found := self.cache.find(cache_key)) is None:
+            raise not_materialised(context.asset_key, self.cache.file(cache_key))
         return found

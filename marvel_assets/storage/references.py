@@ -6,16 +6,11 @@ the same, so that Dagster knows what is unchanged.
 
 from __future__ import annotations
 
-from dataclasses import field
-from typing import Annotated, Literal
-
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
-FORBID_EXTRA = ConfigDict(extra="forbid")
 
-
-@dataclass(frozen=True, config=FORBID_EXTRA)
+@dataclass(frozen=True)
 class TableVersion:
     """One immutable version of a Delta table.
 
@@ -30,7 +25,6 @@ class TableVersion:
     version: int
     rows: int
     content: str
-    kind: Literal["TableVersion"] = field(default="TableVersion", kw_only=True, repr=False)
 
     @property
     def data_version(self) -> str:
@@ -41,22 +35,14 @@ class TableVersion:
         return f"{self.name}@v{self.version}"
 
 
-@dataclass(frozen=True, config=FORBID_EXTRA)
+@dataclass(frozen=True)
 class LoggedModelRef:
-    """A model logged in MLflow.
-
-    Attributes:
-        name: the model's name within its run.
-        model_id: MLflow's id (``m-…``).
-        run_id: the MLflow run that logged it.
-        experiment: the experiment's name.
-    """
+    """A model logged in MLflow: its name within its run, its id (``m-…``), the run, and the experiment's name."""
 
     name: str
     model_id: str
     run_id: str
     experiment: str
-    kind: Literal["LoggedModelRef"] = field(default="LoggedModelRef", kw_only=True, repr=False)
 
     @property
     def data_version(self) -> str:
@@ -69,22 +55,14 @@ class LoggedModelRef:
         return f"models:/{self.model_id}"
 
 
-@dataclass(frozen=True, config=FORBID_EXTRA)
+@dataclass(frozen=True)
 class ModelVersionRef:
-    """A registered model version.
-
-    Attributes:
-        name: ``catalog.schema.model``.
-        version: its number in the registry.
-        model_id: the logged model that it was registered from.
-        alias: the alias that was set to it.
-    """
+    """A version of the model ``catalog.schema.model``, the logged model that it was registered from, and its alias."""
 
     name: str
     version: int
     model_id: str
     alias: str
-    kind: Literal["ModelVersionRef"] = field(default="ModelVersionRef", kw_only=True, repr=False)
 
     @property
     def data_version(self) -> str:
@@ -92,12 +70,12 @@ class ModelVersionRef:
         return f"{self.name}/{self.version}"
 
 
-@dataclass(frozen=True, config=FORBID_EXTRA)
+@dataclass(frozen=True)
 class WheelRef:
     """The wheel that scoring environments install.
 
     Attributes:
-        path: the file's name in the folder of the wheels; older references have the absolute path.
+        path: the file's name in the folder of the wheels.
         sha256: of the file.
         content: hash of the sources and requirements that it was built from; part of the file's name.
     """
@@ -105,7 +83,6 @@ class WheelRef:
     path: str
     sha256: str
     content: str
-    kind: Literal["WheelRef"] = field(default="WheelRef", kw_only=True, repr=False)
 
     @property
     def data_version(self) -> str:
@@ -113,30 +90,21 @@ class WheelRef:
         return self.content
 
 
-@dataclass(frozen=True, config=FORBID_EXTRA)
+@dataclass(frozen=True)
 class FittedPipelineRef:
-    """A fitted pipeline in the cache.
-
-    Attributes:
-        cache_key: hash of all that decided the fit.
-    """
+    """A fitted pipeline in the cache, by the hash of all that decided the fit."""
 
     cache_key: str
-    kind: Literal["FittedPipeline"] = field(default="FittedPipeline", kw_only=True, repr=False)
-
-    @property
-    def data_version(self) -> str:
-        """The cache key."""
-        return self.cache_key
 
 
 Reference = TableVersion | FittedPipelineRef | LoggedModelRef | ModelVersionRef | WheelRef
 
-_REFERENCES: TypeAdapter[Reference] = TypeAdapter(Annotated[Reference, Field(discriminator="kind")])
+_REFERENCES: TypeAdapter[Reference] = TypeAdapter(Reference)
+"""Which kind a reference in JSON is, its fields show."""
 
 
 def to_json(reference: Reference) -> str:
-    """The reference as JSON, its kind included."""
+    """The reference as JSON."""
     return _REFERENCES.dump_json(reference, indent=2).decode()
 
 
@@ -144,6 +112,6 @@ def from_json(text: str) -> Reference:
     """The reference that ``to_json`` wrote.
 
     Raises:
-        pydantic.ValidationError: the text isn't a reference of a known kind; a ``ValueError`` that names the field.
+        pydantic.ValidationError: the text isn't a reference; a ``ValueError`` that names the fields.
     """
     return _REFERENCES.validate_json(text, strict=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from marvel_assets.datasets.base import IDENTIFIER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import pyarrow as pa
     from deltalake import DeltaTable
@@ -94,25 +94,25 @@ class TableScan:
             columns = None if self.columns is None else list(self.columns)
             yield from pa.RecordBatchReader.from_stream(self._table().scan(columns, predicate=self.condition))
 
-    def excerpt(self) -> pa.Table:
-        """The first rows of the first batch, at most ``EXCERPT``."""
-        first = next(self.batches(), None)
-        return self._sorted([] if first is None else [first.slice(length=EXCERPT)])
+    def excerpt(self, rows: int = EXCERPT) -> pa.Table:
+        """The first rows of the first batch."""
+        return self._together(itertools.islice(self.batches(), 1)).slice(0, rows)
 
     def read(self) -> pa.Table:
         """Read all rows of the scan into memory, ordered by the identifier."""
-        return self._sorted(list(self.batches()))
+        return self._together(self.batches()).sort_by(IDENTIFIER)
 
-    def _sorted(self, batches: list[pa.RecordBatch]) -> pa.Table:
+    def _together(self, batches: Iterable[pa.RecordBatch]) -> pa.Table:
         import pyarrow as pa
 
-        rows = pa.Table.from_batches(batches, batches[0].schema if batches else self.schema())
+        read = list(batches)
+        rows = pa.Table.from_batches(read, read[0].schema if read else self.schema())
         rows = rows if self.columns is None else rows.select(list(self.columns))
         # delta-rs returns string views, which Arrow can't sort by yet.
-        plain = [
-            field.with_type(pa.string()) if pa.types.is_string_view(field.type) else field for field in rows.schema
+        fields = [
+            pa.field(field.name, pa.string()) if field.type == pa.string_view() else field for field in rows.schema
         ]
-        return rows.cast(pa.schema(plain)).sort_by(IDENTIFIER)
+        return rows.cast(pa.schema(fields))
 
     def _table(self) -> DeltaTable:
         from deltalake import DeltaTable
@@ -120,12 +120,14 @@ class TableScan:
         return DeltaTable(self.location, version=self.version)
 
 
-def sampled(sample: float) -> str:
-    """The condition that a row belongs to the sample, for DuckDB, DataFusion and Spark.
+def sampled(sample: float) -> str | None:
+    """The condition that a row belongs to the sample, for DataFusion and Spark; None if all rows do.
 
     The hash is salted: the plain hash of the ids decides the split.
     """
-    return f"md5(concat('sample', {IDENTIFIER})) < '{min(int(sample * HASHES), HASHES - 1):08x}'"
+    if sample >= 1.0:
+        return None
+    return f"md5(concat('sample', {IDENTIFIER})) < '{int(sample * HASHES):08x}'"
 
 
 def all_of(*conditions: str | None) -> str | None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.storage.commits import Commit, contents_of, newest_commit, newest_of_equal_content
+from marvel_assets.storage.commits import Commit, commits_by_version
 from marvel_assets.storage.engines.base import TablePath
 from marvel_assets.storage.memory import check_fits_in_memory
 from marvel_assets.storage.references import TableVersion
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from marvel_assets.storage.engines.base import EngineSession
+
+    Columns = Iterable[str] | None
 
 
 class WriteResult(NamedTuple):
@@ -50,13 +51,16 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         If another writer changed the rows since, it has no content hash, so that the next write replaces them. If equal
         rows were made again from other inputs, its provenance is the latest.
         """
-        commit = newest_commit(name, self.history(self.location(name)))
-        file = self._latest_provenance(name)
-        if commit is None or not file.exists():
-            return commit
-        latest = json.loads(file.read_text(encoding="utf-8"))
-        is_of_these_rows = (latest["version"], latest["content"]) == (commit.table.version, commit.table.content)
-        return replace(commit, provenance=latest["provenance"]) if is_of_these_rows else commit
+        commits = self._commits(name)
+        if not commits:
+            return None
+        commit, file = commits[max(commits)], self._latest_provenance(name)
+        latest = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        is_of_these_rows = (latest.get("version"), latest.get("content")) == (
+            commit.table.version,
+            commit.table.content,
+        )
+        return Commit(commit.table, latest["provenance"]) if is_of_these_rows else commit
 
     def write_if_changed(
         self, session: EngineSession, relation: str, name: str, provenance: dict[str, Any]
@@ -77,8 +81,10 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
             latest = self.latest(name)
             if latest is not None and (latest.table.rows, latest.table.content) == (content.rows, content.digest):
                 if latest.provenance != provenance:
-                    self._keep_provenance(latest.table, provenance)
-                return WriteResult(replace(latest, provenance=provenance), is_new=False)
+                    kept = {"version": latest.table.version, "content": content.digest, "provenance": provenance}
+                    with atomic_write(self._latest_provenance(name)) as aside:
+                        aside.write_text(json.dumps(kept, indent=2), encoding="utf-8")
+                return WriteResult(Commit(latest.table, provenance), is_new=False)
             recorded = {"rows": content.rows, "content": content.digest, "provenance": provenance}
             session.write(relation, self.location(name), json.dumps(recorded))
             written = self.latest(name)
@@ -87,11 +93,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         return WriteResult(written, is_new=True)
 
     def read(
-        self,
-        table: TableVersion,
-        columns: Iterable[str] | None = None,
-        sample: float = 1.0,
-        condition: str | None = None,
+        self, table: TableVersion, columns: Columns = None, sample: float = 1.0, condition: str | None = None
     ) -> pa.Table:
         """Read one version, ordered by ``Id``.
 
@@ -105,29 +107,24 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
             TableNotFoundError: naming the table and version that can't be read.
             TooManyRowsError: the rows would not fit into memory.
         """
-        return self.read_at(self.location(table.name), table.version, columns, sample, condition)
+        return self._read(self.location(table.name), table.version, columns, all_of(sampled(sample), condition))
 
-    def read_at(
-        self,
-        location: TablePath,
-        version: int,
-        columns: Iterable[str] | None = None,
-        sample: float = 1.0,
-        condition: str | None = None,
-    ) -> pa.Table:
-        """Read one version of the table at a location, ordered by ``Id``.
+    def read_at(self, location: TablePath, version: int, columns: Columns = None, sample: float = 1.0) -> pa.Table:
+        """Read one version of the table at a location, as ``read`` does."""
+        return self._read(location, version, columns, sampled(sample))
 
-        If its files are gone, as after VACUUM, another version with the same content is read.
-        """
-        wanted = None if columns is None else list(columns)
-        predicate = all_of(sampled(sample) if sample < 1.0 else None, condition)
+    def _read(self, location: TablePath, version: int, columns: Columns, predicate: str | None) -> pa.Table:
+        """If its files are gone, as after VACUUM, another version with the same content is read."""
+        wanted = None if columns is None else tuple(columns)
         try:
             return self._read_version(location, version, wanted, predicate)
         except TableNotFoundError:
-            equal = newest_of_equal_content(self.history(location), version)
-            if equal is None:
+            contents = self._contents(location)
+            content = contents.pop(version, "")
+            equal = [other for other, held in contents.items() if content and held == content]
+            if not equal:
                 raise
-            return self._read_version(location, equal, wanted, predicate)
+            return self._read_version(location, max(equal), wanted, predicate)
 
     def find_content(self, locations: Iterable[TablePath], version: int, content: str) -> tuple[TablePath, int]:
         """Find rows by their content: the first location that holds them, and the version.
@@ -142,27 +139,23 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         places = list(dict.fromkeys(locations))
         for location in places:
-            contents = contents_of(self.history(location))
-            if versions := [number for number, held in contents.items() if content and held.startswith(content)]:
+            contents = self._contents(location).items()
+            if versions := [number for number, held in contents if content and held.startswith(content)]:
                 return location, version if version in versions else max(versions)
         raise TableNotFoundError(f"the rows with content {content} are not at {' or '.join(map(str, places))}.")
 
     def preview(self, table: TableVersion, rows: int) -> pa.Table:
         """A few rows of a version, in no order."""
-        import pyarrow as pa
-
-        scan = TableScan(Path(self.location(table.name)), table.version)
-        first = next(scan.batches(), None)
-        return scan.schema().empty_table() if first is None else pa.Table.from_batches([first]).slice(0, rows)
+        return TableScan(Path(self.location(table.name)), table.version).excerpt(rows)
 
     def count_at(self, location: TablePath, version: int) -> int:
         """How many rows a version has."""
         return TableScan(Path(location), version).count()
 
     def _read_version(
-        self, location: TablePath, version: int, columns: list[str] | None, predicate: str | None
+        self, location: TablePath, version: int, columns: tuple[str, ...] | None, predicate: str | None
     ) -> pa.Table:
-        scan = TableScan(Path(location), version, None if columns is None else tuple(columns), predicate)
+        scan = TableScan(Path(location), version, columns, predicate)
         check_fits_in_memory(str(location), scan.count(), len(columns or scan.schema()))
         return scan.read()
 
@@ -177,7 +170,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
                 f"{location} is a table in the catalog of a Spark session, which other processes can't read: fit in "
                 "one process (no `distribution`), on a `sample` if the rows don't fit."
             )
-        return TableScan(location, version, tuple(columns), sampled(sample) if sample < 1.0 else None)
+        return TableScan(location, version, tuple(columns), sampled(sample))
 
     def commit_of(self, table: TableVersion) -> Commit:
         """The commit of this version.
@@ -185,9 +178,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             TableNotFoundError: naming the table and version that can't be found.
         """
-        history = [entry for entry in self.history(self.location(table.name)) if entry["version"] <= table.version]
-        is_there = any(entry["version"] == table.version for entry in history)
-        commit = newest_commit(table.name, history) if is_there else None
+        commit = self._commits(table.name).get(table.version)
         if commit is None:
             raise TableNotFoundError(f"{table}: its commit is not in the table's log. Materialise the table again.")
         return commit
@@ -200,18 +191,19 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         return str(DeltaTable(location).metadata().id) if DeltaTable.is_deltatable(location) else ""
 
     def history(self, location: TablePath) -> Sequence[Mapping[str, Any]]:
-        """The commits of a table as Delta describes them, newest first; empty if there is no table."""
+        """The commits of a table as Delta describes them; empty if there is no table."""
         from deltalake import DeltaTable
 
-        if not DeltaTable.is_deltatable(str(location)):
-            return []
         # From the newest version: loaded at an earlier one, delta-rs numbers the history wrong.
-        return DeltaTable(location).history()
+        return DeltaTable(location).history() if DeltaTable.is_deltatable(str(location)) else []
+
+    def _commits(self, name: str) -> dict[int, Commit]:
+        return commits_by_version(name, self.history(self.location(name)))
+
+    def _contents(self, location: TablePath) -> dict[int, str]:
+        """The content hash of each version, '' where another writer made it."""
+        commits = commits_by_version("", self.history(location))
+        return {version: commit.table.content for version, commit in commits.items()}
 
     def _latest_provenance(self, name: str) -> Path:
         return Path(self.provenance, f"{name}.json")
-
-    def _keep_provenance(self, table: TableVersion, provenance: dict[str, Any]) -> None:
-        kept = {"version": table.version, "content": table.content, "provenance": provenance}
-        with atomic_write(self._latest_provenance(table.name)) as aside:
-            aside.write_text(json.dumps(kept, indent=2), encoding="utf-8")

@@ -1,25 +1,16 @@
 """References: small, frozen, and the same again after JSON."""
 
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from marvel_assets.storage.references import (
-    FittedPipelineRef,
-    LoggedModelRef,
-    ModelVersionRef,
-    Reference,
-    TableVersion,
-    WheelRef,
-    from_json,
-    to_json,
-)
-
-KINDS = (TableVersion, FittedPipelineRef, LoggedModelRef, ModelVersionRef, WheelRef)
+from marvel_assets.storage.references import Reference, TableVersion, from_json, to_json
 
 
-@given(st.one_of([st.builds(kind) for kind in KINDS]))
+@given(st.one_of([st.builds(kind) for kind in get_args(Reference)]))
 def test_a_reference_comes_back_from_json_as_it_was(reference: Reference):
     # when
     back = from_json(to_json(reference))
@@ -29,14 +20,7 @@ def test_a_reference_comes_back_from_json_as_it_was(reference: Reference):
     assert type(back) is type(reference)
 
 
-@pytest.mark.parametrize(
-    ("text", "named"),
-    [
-        ("", "Invalid JSON"),
-        ('{"kind": "Path"}', "'TableVersion', 'FittedPipeline'"),
-        ('{"kind": "TableVersion"}', "name"),
-    ],
-)
+@pytest.mark.parametrize(("text", "named"), [("", "Invalid JSON"), ('{"cache": "0"}', "FittedPipelineRef.cache_key")])
 def test_what_is_not_a_reference_is_refused_by_name(text: str, named: str):
     # then
     with pytest.raises(ValidationError, match=named):

@@ -1,6 +1,5 @@
 """Rows that are read where they are needed: all of them, once, however they are divided."""
 
-import pickle
 from pathlib import Path
 
 import pyarrow as pa
@@ -65,31 +64,12 @@ def test_a_sample_is_the_same_rows_whether_they_are_read_at_once_or_in_parts(loc
     assert sorted(in_parts) == at_once
 
 
-def test_a_scan_is_small_and_reads_the_same_after_it_was_sent(location: Path):
-    # given
-    [part, _] = TableScan(location, 1, COLUMNS).parts(2)
-
-    # when
-    sent = pickle.dumps(part)
-
-    # then
-    assert len(sent) < 1000
-    assert pickle.loads(sent).read() == part.read()  # noqa: S301
-
-
 def test_a_part_without_rows_has_its_columns(location: Path):
     # when
     rows = TableScan(location, 1, COLUMNS, condition="Id = 'nobody'").read()
 
     # then
     assert (rows.num_rows, rows.schema.field("Teams").type) == (0, pa.int64())
-
-
-def test_what_cannot_be_read_is_named_with_its_version(tmp_path: Path, location: Path):
-    with pytest.raises(TableNotFoundError, match=rf"(?s){tmp_path / 'gone'} has no readable version 0: .* Materialise"):
-        TableScan(tmp_path / "gone", 0, COLUMNS).read()
-    with pytest.raises(TableNotFoundError, match=rf"{location} has no readable version 7: "):
-        TableScan(location, 7, COLUMNS).read()
 
 
 def test_a_table_that_only_a_catalog_knows_is_refused_with_the_way_out(tmp_path: Path):

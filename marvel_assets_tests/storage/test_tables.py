@@ -2,13 +2,14 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.schema import Field, PrimitiveType
 
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.storage.references import TableVersion
@@ -70,11 +71,8 @@ def test_equal_content_is_written_once_whatever_the_row_order(tables: Tables, or
     # given
     first = publish(tables, ANNA_BEN)
 
-    # when
-    again = publish(tables, ANNA_BEN[::order])
-
     # then
-    assert again == WriteResult(first.commit, is_new=False)
+    assert publish(tables, ANNA_BEN[::order]) == WriteResult(first.commit, is_new=False)
     assert delta(tables).version() == 0
 
 
@@ -101,16 +99,24 @@ def vacuum(tables: Tables) -> None:
     delta(tables).vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
 
 
-def test_after_optimize_and_vacuum_the_version_before_is_read_from_the_files_that_took_its_place(tables: Tables):
+def test_a_version_whose_files_vacuum_removed_is_read_from_an_equal_one_or_named_in_plain_words(tables: Tables):
     # given
     first = publish(tables, ANNA_BEN)
+    delta(tables).optimize.z_order(["number"])
 
     # when
-    delta(tables).optimize.z_order(["number"])
     vacuum(tables)
 
-    # then
+    # then: the files that took the place of its own have the same rows
     assert rows_of(tables.read(first.commit.table)) == ANNA_BEN
+
+    # and without them
+    publish(tables, ANNA_CLEO)
+    vacuum(tables)
+    with pytest.raises(
+        TableNotFoundError, match=rf"{tables.location(NAME)} has no readable version \d: .* VACUUM removes the files"
+    ):
+        tables.read(first.commit.table)
 
 
 @pytest.mark.parametrize("rows_there", [None, ANNA_CLEO], ids=["nothing", "other rows"])
@@ -131,21 +137,6 @@ def test_content_that_is_not_where_it_was_recorded_is_found_elsewhere(
         tables.find_content(places, 0, "abcdef")
 
 
-def test_after_vacuum_content_that_is_nowhere_any_more_is_named_in_plain_words(tables: Tables):
-    # given
-    first = publish(tables, ANNA_BEN)
-    publish(tables, ANNA_CLEO)
-
-    # when
-    vacuum(tables)
-
-    # then
-    with pytest.raises(
-        TableNotFoundError, match=f"{tables.location(NAME)} has no readable version 0: .* VACUUM removes the files"
-    ):
-        tables.read(first.commit.table)
-
-
 def test_every_version_has_the_provenance_of_its_own_commit(tables: Tables):
     # given
     for number in range(4):
@@ -155,12 +146,8 @@ def test_every_version_has_the_provenance_of_its_own_commit(tables: Tables):
     commits = [tables.commit_of(TableVersion(NAME, number, 1, "")) for number in range(4)]
 
     # then
-    assert [(commit.table.version, commit.provenance["raw"]) for commit in commits] == [
-        (0, "v0"),
-        (1, "v1"),
-        (2, "v2"),
-        (3, "v3"),
-    ]
+    expected = [(number, f"v{number}") for number in range(4)]
+    assert [(commit.table.version, commit.provenance["raw"]) for commit in commits] == expected
 
 
 def test_equal_content_has_the_provenance_that_it_was_last_made_of_without_a_commit(tables: Tables):
@@ -198,63 +185,47 @@ def test_a_table_keeps_its_id_and_its_successor_has_another(tables: Tables):
     assert tables.table_id(NAME) not in {before, ""}
 
 
-@pytest.mark.parametrize("metadata", [None, "a note"])
-def test_rows_that_others_wrote_have_no_known_content_and_are_replaced(tables: Tables, metadata: str | None):
-    from deltalake import CommitProperties
-
-    # given
-    publish(tables, ANNA_BEN)
+def overwrite(tables: Tables, note: str | None = None) -> None:
+    properties = None if note is None else CommitProperties(custom_metadata={"userMetadata": note})
     theirs = pa.table(delta(tables).scan())
-    properties = None if metadata is None else CommitProperties(custom_metadata={"userMetadata": metadata})
     write_deltalake(tables.location(NAME), theirs, mode="overwrite", commit_properties=properties)
-
-    # when
-    head = tables.latest(NAME)
-    published = publish(tables, ANNA_BEN)
-
-    # then
-    assert (head.table.version, head.table.content) == (1, "")
-    assert (published.is_new, published.commit.table.version) == (True, 2)
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda table: table.delete("Id = 'anna'"),
-        lambda table: table.alter.add_columns([_new_column()]),
+        overwrite,
+        lambda tables: overwrite(tables, "a note"),
+        lambda tables: delta(tables).delete("Id = 'anna'"),
+        lambda tables: delta(tables).alter.add_columns([Field("added", PrimitiveType("string"))]),
     ],
-    ids=["delete", "add a column"],
+    ids=["equal rows", "equal rows with a note", "delete", "add a column"],
 )
-def test_a_table_that_others_changed_is_written_again(tables: Tables, change: Any):
+def test_a_table_that_others_changed_has_no_known_content_and_is_written_again(
+    tables: Tables, change: Callable[[Tables], object]
+):
     # given
     publish(tables, ANNA_CLEO)
     publish(tables, ANNA_BEN)
-    change(delta(tables))
+    change(tables)
+    assert (tables.latest(NAME).table.version, tables.latest(NAME).table.content) == (2, "")
 
     # when
     published = publish(tables, ANNA_BEN)
 
     # then
-    assert published.is_new
+    assert (published.is_new, published.commit.table.version) == (True, 3)
     read = tables.read(published.commit.table)
     assert rows_of(read) == ANNA_BEN
     assert read.column_names == ["Id", "number", "update_timestamp_utc"]
 
 
-def _new_column() -> Any:
-    from deltalake.schema import Field, PrimitiveType
-
-    return Field("added", PrimitiveType("string"))
-
-
 def test_commits_that_keep_the_rows_do_not_count(tables: Tables):
     # given
     published = publish(tables, ANNA_BEN)
-    two_files = delta(tables)
-    two_files.optimize.compact()
-    two_files.optimize.z_order(["number"])
-    two_files.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
-    two_files.alter.set_table_properties({"delta.logRetentionDuration": "interval 30 days"})
+    delta(tables).optimize.z_order(["number"])
+    vacuum(tables)
+    delta(tables).alter.set_table_properties({"delta.logRetentionDuration": "interval 30 days"})
     assert delta(tables).version() > 0
 
     # when

@@ -1,28 +1,15 @@
 """How a checkout's environment is made, without making one."""
 
 import importlib.util
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 from types import ModuleType
 
-import psutil
 import pytest
 
 from marvel_assets.paths import PROJECT_ROOT
 
 SCRIPT = PROJECT_ROOT / "tools" / "bootstrap.py"
-WAITING = f"""
-import runpy
-bootstrap = runpy.run_path({str(SCRIPT)!r})
-try:
-    print("started", flush=True)
-    bootstrap["run"](["sleep", "60"])
-except KeyboardInterrupt:
-    raise SystemExit("one line")
-"""
 
 
 @pytest.fixture
@@ -125,20 +112,3 @@ def test_without_a_network_that_is_said_and_not_what_pip_makes_of_it(bootstrap: 
     # then
     assert text.startswith("The package index can't be reached ([Errno 111] Connection refused)")
     assert "conflicting" not in text
-
-
-def test_ctrl_c_while_a_command_runs_prints_nothing_of_that_command():
-    # given
-    process = subprocess.Popen(
-        [sys.executable, "-c", WAITING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "started\n"
-    while not psutil.Process(process.pid).children():
-        time.sleep(0.05)
-
-    # when
-    process.send_signal(signal.SIGINT)
-
-    # then
-    assert process.communicate(timeout=60) == ("", "one line\n")

@@ -17,18 +17,12 @@ with heartbeat(Path(sys.argv[1]), "some-run"):
 """
 
 
-def living(locks: Path) -> subprocess.Popen[str]:
-    """A process of the run, until it gets a signal to end or is killed."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HAS_A_HEARTBEAT, str(locks)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "alive\n"
-    return process
-
-
 def test_a_run_is_running_as_long_as_its_process_lives(tmp_path: Path):
     # given
-    process = living(tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HAS_A_HEARTBEAT, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "alive\n"
     assert is_running(tmp_path, "some-run") is True
 
     # when

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import dagster as dg
 
+from marvel_assets.utils.progress import Progress
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+
     from marvel_assets.sources.base import Source
 
 TablePath = Path | str
@@ -22,6 +28,9 @@ versions that models were fitted on; a clock that is set forward would delete al
 
 ROW_DIGEST = "row_digest"
 """The column that a relation's fingerprint is computed from; it is never written to a table."""
+
+BATCH_ROWS = 100_000
+"""How many distinct rows are scored at once."""
 
 
 class ChangesNotKeptError(LookupError):
@@ -42,15 +51,12 @@ class Content(NamedTuple):
     rows: int
     digest: str
 
-    @classmethod
-    def of(cls, columns: list[str], rows: int, sums: tuple[int, ...]) -> Content:
-        """Combine the sums of the four words of all row digests: an additive multiset hash."""
-        text = ",".join(str(part) for part in (*columns, rows, *sums))
-        return cls(rows, hashlib.sha256(text.encode()).hexdigest()[:32])
-
 
 class EngineSession(ABC):
     """A session of one engine. Relations have names, and last as long as the session."""
+
+    hexadecimal: str
+    """The engine's SQL for the number that the text ``{}`` is in hexadecimal."""
 
     @abstractmethod
     def read_source(self, source: Source, into: str) -> None:
@@ -73,16 +79,6 @@ class EngineSession(ABC):
         """
 
     @abstractmethod
-    def score(self, relation: str, model: Path, into: str) -> None:
-        """Add the custom model's answer for each row: ``prediction``, its label, and ``probability``.
-
-        Args:
-            relation: rows with the model's features.
-            model: folder of the model's files, already downloaded and verified.
-            into: the name of the result.
-        """
-
-    @abstractmethod
     def create_table_as(self, statement: str, into: str) -> None:
         """Run a SELECT once, and store its rows under a name."""
 
@@ -95,10 +91,6 @@ class EngineSession(ABC):
         """Run a SELECT and fetch all its rows; for results that fit into memory."""
 
     @abstractmethod
-    def fingerprint(self, relation: str) -> Content:
-        """Count and hash a relation that has a ``row_digest``."""
-
-    @abstractmethod
     def write(self, relation: str, location: TablePath, metadata: str) -> None:
         """Replace a Delta table's rows by a relation's, without its ``row_digest``, in one commit.
 
@@ -107,6 +99,61 @@ class EngineSession(ABC):
             location: the table; created where there is none, with change data feed on.
             metadata: the commit's ``userMetadata``.
         """
+
+    @abstractmethod
+    def _fetch_parts(self, relation: str, rows: int) -> Iterator[pa.Table]:
+        """Fetch a relation with so many rows in parts of about ``BATCH_ROWS``."""
+
+    @abstractmethod
+    def _append(self, parts: Iterator[pa.Table], relation: str) -> None:
+        """Add rows to a relation that ``create_table_as`` made."""
+
+    def fingerprint(self, relation: str) -> Content:
+        """Count and hash a relation that has a ``row_digest``: an additive hash of the digests' four 32-bit words."""
+        words = (self.hexadecimal.format(f"substr({ROW_DIGEST}, {start}, 8)") for start in (1, 9, 17, 25))
+        sums = ", ".join(f"coalesce(sum({word}), 0)" for word in words)
+        [counted] = self.fetchall(f"SELECT count(*), {sums} FROM {relation}")  # noqa: S608
+        rows, *totals = (int(str(number)) for number in counted)
+        columns = [column[0] for column in self.fetchall(f"DESCRIBE {relation}")]
+        text = ",".join(str(part) for part in (*columns, rows, *totals))
+        return Content(rows, hashlib.sha256(text.encode()).hexdigest()[:32])
+
+    def score(self, relation: str, model: Path, into: str) -> None:
+        """Add the custom model's answer for each row: ``prediction``, its label, and ``probability``.
+
+        The model answers once for each combination of its features: most characters share theirs with others.
+
+        Args:
+            relation: rows with the model's features.
+            model: folder of the model's files, already downloaded and verified.
+            into: the name of the result.
+        """
+        import mlflow
+        import pyarrow as pa
+
+        from marvel_assets.model.wrapper import PROBABILITY
+
+        loaded = mlflow.pyfunc.load_model(str(model))
+        # Unwrapped: MLflow's check of every cell takes longer than the predictions.
+        wrapper, features = loaded.unwrap_python_model(), loaded.metadata.get_input_schema().input_names()
+        self.create_table_as(f"SELECT DISTINCT {', '.join(features)} FROM {relation}", "asked")  # noqa: S608
+        empty = "SELECT *, '' AS prediction, CAST(0 AS DOUBLE) AS probability FROM asked LIMIT 0"
+        self.create_table_as(empty, "answered")
+        rows = int(str(self.fetchall("SELECT count(*) FROM asked")[0][0]))
+        progress = Progress(dg.get_dagster_logger().info, "distinct rows scored", rows)
+
+        def answered() -> Iterator[pa.Table]:
+            done = 0
+            for part in self._fetch_parts("asked", rows):
+                labels, probabilities = wrapper.predict(None, part.to_pandas(), {PROBABILITY: True}).values()
+                part_answered = part.append_column("prediction", pa.array(labels, pa.string()))
+                yield part_answered.append_column("probability", pa.array(probabilities, pa.float64()))
+                progress(done := done + part.num_rows)
+
+        self._append(answered(), "answered")
+        is_same = " AND ".join(f"{relation}.{name} IS NOT DISTINCT FROM answered.{name}" for name in features)
+        answers = f"SELECT {relation}.*, prediction, probability FROM {relation} JOIN answered ON {is_same}"  # noqa: S608
+        self.create_view(answers, into)
 
 
 class Engine(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]

@@ -13,10 +13,10 @@ import dagster as dg
 from pydantic import Field
 
 from marvel_assets.storage.engines.base import (
+    BATCH_ROWS,
     ROW_DIGEST,
     TABLE_PROPERTIES,
     ChangesNotKeptError,
-    Content,
     Engine,
     EngineSession,
     ScratchSpaceError,
@@ -48,11 +48,7 @@ class DuckDBEngine(Engine):
 
     scratch: str = Field(description="Folder for rows that do not fit into memory.")
     memory_limit: str | None = Field(
-        default=None,
-        description=(
-            "How much memory DuckDB uses before it spills to the scratch folder. Default: 600MB, or half of the free "
-            "memory if that is less."
-        ),
+        default=None, description="Memory before DuckDB spills to that folder. Default: 600MB, or half of what is free."
     )
 
     @contextmanager
@@ -81,6 +77,8 @@ class DuckDBEngine(Engine):
 class DuckDBSession(EngineSession):
     """An in-memory DuckDB database, for one step."""
 
+    hexadecimal = "CAST('0x' || {} AS BIGINT)"
+
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
 
@@ -88,7 +86,7 @@ class DuckDBSession(EngineSession):
         """Insert the source batch by batch, so that it is never in memory as a whole."""
         progress, rows = Progress(dg.get_dagster_logger().info, "rows read"), 0
         for place, batch in enumerate(source.batches()):
-            self._keep(batch, f"INSERT INTO {into}" if place else f"CREATE TABLE {into} AS")
+            self._insert(batch, f"INSERT INTO {into}" if place else f"CREATE TABLE {into} AS")
             progress(rows := rows + batch.num_rows)
 
     def read_table(self, location: TablePath, version: int, into: str) -> None:
@@ -98,20 +96,13 @@ class DuckDBSession(EngineSession):
 
         with named_when_unreadable(location, version, duckdb.IOException, duckdb.InvalidInputException):
             table = DeltaTable(location, version=version)
-            if self._view_of_files(table, into):
-                return
+            if files := _files_that_are_the_rows(table):
+                rows = self._connection.read_parquet(files, union_by_name=True)
+                if rows.columns == [field.name for field in table.schema().fields]:
+                    rows.create_view(into)
+                    return  # otherwise a column was added after the first file
         with named_when_unreadable(location, version, duckdb.InvalidInputException):
-            self._keep(table.scan(), f"CREATE TABLE {into} AS")
-
-    def _view_of_files(self, table: DeltaTable, into: str) -> bool:
-        """Create a view of the table's files, and return True, if they alone define its rows."""
-        if (files := _files_that_are_the_rows(table)) is None:
-            return False
-        rows = self._connection.read_parquet(files, union_by_name=True)
-        if rows.columns != [field.name for field in table.schema().fields]:
-            return False  # a column was added after the first file
-        rows.create_view(into)
-        return True
+            self._insert(table.scan(), f"CREATE TABLE {into} AS")
 
     def read_changes(self, location: TablePath, first: int, last: int, into: str) -> None:
         """Scan the feed once with delta-rs."""
@@ -123,30 +114,7 @@ class DuckDBSession(EngineSession):
             changes = pa.table(DeltaTable(location).load_cdf(starting_version=first, ending_version=last))
         except (DeltaError, OSError, pa.ArrowException) as error:
             raise ChangesNotKeptError(f"{location}: no changes from version {first} to {last}: {error}") from error
-        self._keep(changes, f"CREATE TABLE {into} AS")
-
-    def score(self, relation: str, model: Path, into: str) -> None:
-        """Score the distinct rows, batch by batch and on every core, and join the answers by the features."""
-        import pyarrow as pa
-
-        from marvel_assets.storage.engines.local_model import BATCH_ROWS, LocalModel
-
-        served = LocalModel(model)
-        self._connection.execute(f"CREATE TABLE asked AS {served.asked_sql(relation)}")
-        self._connection.execute(f"CREATE TABLE answered AS {served.unanswered_sql('asked')}")
-        [(total,)] = self._connection.execute("SELECT count(*) FROM asked").fetchall()
-        progress, rows = Progress(dg.get_dagster_logger().info, "distinct rows scored", total), 0
-        reading = self._connection.cursor()
-        for batch in reading.sql("FROM asked").to_arrow_reader(BATCH_ROWS):
-            self._keep(served.answer(pa.Table.from_batches([batch])), "INSERT INTO answered")
-            progress(rows := rows + batch.num_rows)
-        self.create_view(served.answered_sql(relation, "answered"), into)
-
-    def _keep(self, rows: object, into: str) -> None:
-        """Insert Arrow rows into a table."""
-        self._connection.register("arrow_rows", rows)
-        self._connection.execute(f"{into} SELECT * FROM arrow_rows")  # noqa: S608
-        self._connection.unregister("arrow_rows")
+        self._insert(changes, f"CREATE TABLE {into} AS")
 
     def create_table_as(self, statement: str, into: str) -> None:
         """Keep the rows in a table of the session."""
@@ -159,15 +127,6 @@ class DuckDBSession(EngineSession):
     def fetchall(self, statement: str) -> list[tuple[object, ...]]:
         """Run the SELECT and fetch all its rows."""
         return self._connection.execute(statement).fetchall()
-
-    def fingerprint(self, relation: str) -> Content:
-        """Sum the digests' four 32-bit words."""
-        words = ", ".join(
-            f"coalesce(sum(CAST('0x' || substr({ROW_DIGEST}, {start}, 8) AS BIGINT)), 0)" for start in (1, 9, 17, 25)
-        )
-        [(rows, *sums)] = self._connection.execute(f"SELECT count(*), {words} FROM {relation}").fetchall()  # noqa: S608
-        columns = [str(column[0]) for column in self._connection.execute(f"DESCRIBE {relation}").fetchall()]
-        return Content.of(columns, rows, tuple(int(number) for number in sums))
 
     def write(self, relation: str, location: TablePath, metadata: str) -> None:
         """Stream the rows from DuckDB to delta-rs as Arrow batches."""
@@ -191,29 +150,42 @@ class DuckDBSession(EngineSession):
                 f"{location}: the table can't be written: {error}. It is unchanged, and can be read."
             ) from error
 
+    def _fetch_parts(self, relation: str, rows: int) -> Iterator[pa.Table]:  # noqa: ARG002
+        import pyarrow as pa
 
-def _files_that_are_the_rows(table: DeltaTable) -> list[str] | None:
-    """Patterns that each match one of the table's files, or None where the files alone don't define the rows.
+        for batch in self._connection.cursor().sql(f"FROM {relation}").to_arrow_reader(BATCH_ROWS):
+            yield pa.Table.from_batches([batch])
+
+    def _append(self, parts: Iterator[pa.Table], relation: str) -> None:
+        for part in parts:
+            self._insert(part, f"INSERT INTO {relation}")
+
+    def _insert(self, rows: object, into: str) -> None:
+        """Insert Arrow rows into a table."""
+        self._connection.register("arrow_rows", rows)
+        self._connection.execute(f"{into} SELECT * FROM arrow_rows")  # noqa: S608
+        self._connection.unregister("arrow_rows")
+
+
+def _files_that_are_the_rows(table: DeltaTable) -> list[str]:
+    """Patterns that each match one of the table's files; none if the files alone don't define the rows.
 
     The first version of Delta's reader protocol has neither deletion vectors nor mapped columns; values of partition
     columns are in no file; and Spark's timestamps aren't marked as UTC in the files.
     """
     from deltalake.schema import PrimitiveType
 
-    files, fields = table.file_uris(), table.schema().fields
-    if not files or table.protocol().min_reader_version > 1 or table.metadata().partition_columns:
-        return None
-    if not all(isinstance(field.type, PrimitiveType) and field.type.type in ALIKE_IN_FILES for field in fields):
-        return None
-    return [glob.escape(unquote(file)) for file in files]
+    types = [field.type for field in table.schema().fields]
+    are_alike = all(isinstance(each, PrimitiveType) and each.type in ALIKE_IN_FILES for each in types)
+    if not are_alike or table.protocol().min_reader_version > 1 or table.metadata().partition_columns:
+        return []
+    return [glob.escape(unquote(file)) for file in table.file_uris()]
 
 
 def _in_utc(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
     """The same instants in UTC, as Delta stores them; DuckDB returns them in the machine's time zone."""
     import pyarrow as pa
 
-    fields = [
-        field.with_type(pa.timestamp("us", "UTC")) if pa.types.is_timestamp(field.type) else field
-        for field in rows.schema
-    ]
+    utc = pa.timestamp("us", "UTC")
+    fields = [field.with_type(utc) if pa.types.is_timestamp(field.type) else field for field in rows.schema]
     return rows.cast(pa.schema(fields))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager, nullcontext
+from functools import reduce
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +15,10 @@ from pydantic import Field
 
 from marvel_assets.spark.session import Spark
 from marvel_assets.storage.engines.base import (
+    BATCH_ROWS,
     ROW_DIGEST,
     TABLE_PROPERTIES,
     ChangesNotKeptError,
-    Content,
     Engine,
     EngineSession,
     TablePath,
@@ -24,6 +26,7 @@ from marvel_assets.storage.engines.base import (
 from marvel_assets.utils.files import temporary_folder
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 
     from marvel_assets.sources.base import Source
@@ -34,11 +37,7 @@ class SparkEngine(Engine):
 
     spark: Spark
     scratch: str | None = Field(
-        default=None,
-        description=(
-            "Folder that this process and Spark share, for staging sources. Default: none, and the rows are sent "
-            "through the session."
-        ),
+        default=None, description="Folder that Spark shares, for staging sources. Default: none, and rows are sent."
     )
 
     def problems(self) -> list[str]:
@@ -48,17 +47,15 @@ class SparkEngine(Engine):
     @contextmanager
     def session(self) -> Iterator[EngineSession]:
         """The run's Spark session; its relations end with the step."""
-        with ExitStack() as stack:
-            shared = None
-            if self.scratch is not None:
-                shared = stack.enter_context(temporary_folder(Path(self.scratch)))
-            at_work = SparkEngineSession(self.spark.session(), shared)
-            stack.callback(at_work.close)
-            yield at_work
+        folder = nullcontext() if self.scratch is None else temporary_folder(Path(self.scratch))
+        with folder as shared, closing(SparkEngineSession(self.spark.session(), shared)) as session:
+            yield session
 
 
 class SparkEngineSession(EngineSession):
     """Relations are temporary views over rows that Spark persists in memory, and on disk where they don't fit."""
+
+    hexadecimal = "CAST(conv({}, 16, 10) AS DECIMAL(38, 0))"
 
     def __init__(self, spark: SparkSession, shared: Path | None) -> None:
         self._spark = spark
@@ -75,24 +72,35 @@ class SparkEngineSession(EngineSession):
         self._views.clear()
 
     def read_source(self, source: Source, into: str) -> None:
-        """Read the source batch by batch, as every engine does: Spark's own CSV reader has other quoting rules."""
-        if self._shared is not None:
-            self._view(self._staged(source, self._shared / "source.parquet"), into)
-        else:
-            self._keep(self._sent(source), into)  # otherwise they would be sent again at each read
+        """Read the source batch by batch, as every engine does: Spark's own CSV reader has other quoting rules.
+
+        The batches become a Parquet file that Spark reads in parallel, or are sent one by one without a shared folder.
+        """
+        import pyarrow as pa
+        from pyarrow.parquet import ParquetWriter
+
+        batches = source.batches()
+        if self._shared is None:
+            sent = [self._spark.createDataFrame(pa.Table.from_batches([batch])) for batch in batches]
+            self._keep(_union(sent), into)  # otherwise they would be sent again at each read
+            return
+        file, first = self._shared / "source.parquet", next(batches)
+        with ParquetWriter(file, first.schema) as writer:
+            for batch in chain([first], batches):
+                writer.write_batch(batch)
+        self._view(self._spark.read.parquet(str(file)), into)
 
     def read_table(self, location: TablePath, version: int, into: str) -> None:
         """Read the version; rows are persisted, since later steps read them more than once."""
-        self._keep(at(self._spark.read.option("versionAsOf", str(version)), location), into)
+        self._keep(_at(self._spark.read.option("versionAsOf", str(version)), location), into)
 
     def read_changes(self, location: TablePath, first: int, last: int, into: str) -> None:
         """Read the feed, and count it: only that shows whether Delta still has it."""
         from pyspark.errors import PySparkException
 
-        reader = self._spark.read.option("readChangeFeed", "true")
-        reader = reader.option("startingVersion", str(first)).option("endingVersion", str(last))
+        reader = self._spark.read.options(readChangeFeed="true", startingVersion=str(first), endingVersion=str(last))
         try:
-            changes = at(reader, location)
+            changes = _at(reader, location)
             self._keep(changes, into)
             changes.count()
         except PySparkException as error:
@@ -109,7 +117,10 @@ class SparkEngineSession(EngineSession):
         from marvel_assets.model.wrapper import PROBABILITY
 
         if is_databricks_connect(self._spark):  # type: ignore[no-untyped-call]
-            self._score_here(relation, model, into)
+            # MLflow's function for workers needs an environment on Databricks, which can be built only there.
+            dg.get_dagster_logger().info("On Databricks, this machine scores: it fetches the distinct rows in parts.")
+            super().score(relation, model, "scored_here")
+            self.create_table_as("SELECT * FROM scored_here", into)
             return
         signature = mlflow.models.get_model_info(str(model)).signature
         [word] = signature.outputs.input_names()
@@ -124,30 +135,6 @@ class SparkEngineSession(EngineSession):
         rows = rows.withColumns({"prediction": answer.getField(word), "probability": answer.getField(PROBABILITY)})
         self._keep(rows.drop("answer"), into)
 
-    def _score_here(self, relation: str, model: Path, into: str) -> None:
-        """Fetch the distinct rows part by part, and send their answers back.
-
-        MLflow's function for workers needs an environment on Databricks, which can be built only there.
-        """
-        from marvel_assets.storage.engines.local_model import BATCH_ROWS, LocalModel
-
-        served = LocalModel(model)
-        self.create_table_as(served.asked_sql(relation), "asked")
-        asked = self._spark.table("asked")
-        rows = asked.count()
-        dg.get_dagster_logger().info(
-            f"{rows:,} distinct rows are scored on this machine, in parts of {BATCH_ROWS:,}: on Databricks, MLflow "
-            "runs models on workers only in an environment that was built there."
-        )
-        parts = -(-rows // BATCH_ROWS)
-        answered = self._spark.sql(served.unanswered_sql("asked"))
-        for part in range(parts):
-            batch = asked.where(f"pmod(xxhash64({', '.join(asked.columns)}), {parts}) = {part}").toArrow()
-            if batch.num_rows:
-                answered = answered.unionByName(self._spark.createDataFrame(served.answer(batch)))
-        self._keep(answered, "answered")
-        self.create_table_as(served.answered_sql(relation, "answered"), into)
-
     def create_table_as(self, statement: str, into: str) -> None:
         """Compute the rows once, and persist them until the session ends."""
         self._keep(self._spark.sql(statement), into)
@@ -160,53 +147,24 @@ class SparkEngineSession(EngineSession):
         """Run the SELECT and collect all its rows."""
         return [tuple(row) for row in self._spark.sql(statement).collect()]
 
-    def fingerprint(self, relation: str) -> Content:
-        """Sum the digests' four 32-bit words; they leave Spark as strings, since the sums may exceed 64 bits."""
-        words = ", ".join(
-            f"CAST(coalesce(sum(CAST(conv(substr({ROW_DIGEST}, {start}, 8), 16, 10) AS DECIMAL(38, 0))), 0) AS STRING)"
-            for start in (1, 9, 17, 25)
-        )
-        [(rows, *sums)] = self.fetchall(f"SELECT count(*), {words} FROM {relation}")  # noqa: S608
-        columns = self._spark.table(relation).columns
-        return Content.of(columns, int(str(rows)), tuple(int(str(number)) for number in sums))
-
     def write(self, relation: str, location: TablePath, metadata: str) -> None:
         """Let Spark write the rows."""
-        writer = (
-            self._spark.table(relation)
-            .drop(ROW_DIGEST)
-            .write.format("delta")
-            .mode("overwrite")
-            .option("overwriteSchema", "true")
-            .options(**TABLE_PROPERTIES)
-            .option("userMetadata", metadata)
-        )
+        writer = self._spark.table(relation).drop(ROW_DIGEST).write.format("delta").mode("overwrite")
+        writer = writer.options(overwriteSchema="true", userMetadata=metadata, **TABLE_PROPERTIES)
         if isinstance(location, Path):
             writer.save(str(location))
         else:
             writer.saveAsTable(location)
 
-    def _staged(self, source: Source, file: Path) -> DataFrame:
-        """Write the batches to a Parquet file that Spark reads in parallel."""
-        import pyarrow.parquet
+    def _fetch_parts(self, relation: str, rows: int) -> Iterator[pa.Table]:
+        frame, parts = self._spark.table(relation), -(-rows // BATCH_ROWS)
+        for part in range(parts):
+            fetched = frame.where(f"pmod(xxhash64({', '.join(frame.columns)}), {parts}) = {part}").toArrow()
+            if fetched.num_rows:
+                yield fetched
 
-        batches = source.batches()
-        first = next(batches)
-        with pyarrow.parquet.ParquetWriter(file, first.schema) as writer:
-            writer.write_batch(first)
-            for batch in batches:
-                writer.write_batch(batch)
-        return self._spark.read.parquet(str(file))
-
-    def _sent(self, source: Source) -> DataFrame:
-        """Send the batches to the server one by one."""
-        import pyarrow as pa
-
-        frames = [self._spark.createDataFrame(pa.Table.from_batches([batch])) for batch in source.batches()]
-        together = frames[0]
-        for frame in frames[1:]:
-            together = together.unionByName(frame)
-        return together
+    def _append(self, parts: Iterator[pa.Table], relation: str) -> None:
+        self._keep(_union([self._views[relation], *map(self._spark.createDataFrame, parts)]), relation)
 
     def _keep(self, frame: DataFrame, into: str) -> None:
         """Persist the rows; serverless compute can't, so that they are computed again at each read."""
@@ -227,7 +185,11 @@ class SparkEngineSession(EngineSession):
         self._views[into] = frame
 
 
-def at(reader: DataFrameReader, location: TablePath) -> DataFrame:
+def _union(frames: list[DataFrame]) -> DataFrame:
+    return reduce(lambda together, frame: together.unionByName(frame), frames)
+
+
+def _at(reader: DataFrameReader, location: TablePath) -> DataFrame:
     """The Delta table in a folder, or with that name in the session's catalog."""
     reader = reader.format("delta")
     return reader.load(str(location)) if isinstance(location, Path) else reader.table(location)

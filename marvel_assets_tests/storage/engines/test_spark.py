@@ -252,7 +252,7 @@ def test_on_databricks_where_workers_can_not_load_a_model_every_row_is_scored_he
 ):
     # given: what MLflow says of a session with a cluster's id in its headers, and more rows than fit into a part
     monkeypatch.setattr("mlflow.utils.databricks_utils.is_databricks_connect", lambda _: True)
-    monkeypatch.setattr("marvel_assets.storage.engines.local_model.BATCH_ROWS", 2)
+    monkeypatch.setattr("marvel_assets.storage.engines.spark.BATCH_ROWS", 2)
     values = "('a', 1.5D), ('b', NULL), (NULL, 1.5D), (NULL, NULL), ('a', 1.5D), ('c', 3.0D)"
 
     # when
