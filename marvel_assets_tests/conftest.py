@@ -28,15 +28,7 @@ SAMPLE = PROJECT_ROOT.parent / "shared" / "data" / "marvel_characters_sample.csv
 SAMPLE_ROWS = 673
 
 LONGEST = ("test_readme.py", "test_types.py")
-IN_ONE_JVM = {
-    f"marvel_assets_tests/{file}"
-    for file in (
-        "defs/inference/test_one_answer.py",
-        "spark/test_session.py",
-        "storage/engines/test_spark.py",
-        "storage/test_catalog_tables.py",
-    )
-}
+IN_ONE_JVM = ("test_one_answer.py", "spark/test_session.py", "engines/test_spark.py", "test_catalog_tables.py")
 """Files whose tests start a local session of Spark in the worker's own process."""
 
 SMALL_GENERATOR = {"rows": 1500, "seed": 7}
@@ -64,7 +56,7 @@ class OneWorkerForSpark(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        return "spark" if file in IN_ONE_JVM else file
+        return "spark" if file.endswith(IN_ONE_JVM) else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
