@@ -37,14 +37,7 @@ PREDICTION = "prediction"
 
 
 class Shift(NamedTuple):
-    """How far one column has moved.
-
-    Attributes:
-        column: a feature, or ``prediction``.
-        psi: the population stability index.
-        p_value: of the chi-square test that both samples have the same distribution.
-        drifted: whether both exceed their thresholds.
-    """
+    """How far a feature or the prediction has moved; it has drifted if PSI and p-value exceed their thresholds."""
 
     column: str
     psi: float

@@ -28,16 +28,11 @@ THRESHOLD = 0.5
 
 
 class Metric(NamedTuple):
-    """A metric of a binary classifier.
-
-    Attributes:
-        function: of the true classes and the probabilities.
-        label: its name in summary and card; '' if it is only logged.
-        higher_is_better: whether the gate requires more than the threshold, or less.
-    """
+    """A metric of a binary classifier."""
 
     function: Callable[[Labels, Probabilities], float]
     label: str = ""
+    """In summary and card; '' if it is only logged."""
     higher_is_better: bool = True
 
 

@@ -21,38 +21,24 @@ LIMITS = "The model predicts what is usual among similar rows, not what is true 
 
 
 class ModelCardData(NamedTuple):
-    """The content of a model card.
-
-    Attributes:
-        model_id: MLflow's id of the logged model.
-        dataset: describes the prediction and its limits.
-        trained_on: the table version of the fit, and how many rows.
-        tested_on: the table version of the test rows.
-        features: the model's columns.
-        parameters: the kind of classifier, and its arguments.
-        metrics: on the test rows.
-        traces: commit, branch and run.
-        plots: names of the images in the run's folder ``plots``.
-        run_id: of that MLflow run.
-    """
+    """The content of a model card."""
 
     model_id: str
     dataset: Dataset
     trained_on: str
+    """The table version, and how many rows."""
     tested_on: str
     features: Sequence[str]
     parameters: Mapping[str, object]
     metrics: Mapping[str, float]
     traces: Mapping[str, str]
+    """Commit, branch and run."""
     plots: Sequence[str]
     run_id: str
 
 
-def model_card(data: ModelCardData, result: GateResult | None = None) -> str:
-    """The card: purpose, limits, metrics, data, and the gate's result if there is one.
-
-    Images are links that only MLflow's pages resolve; see ``with_full_links`` for other pages.
-    """
+def model_card(data: ModelCardData, result: GateResult) -> str:
+    """The card, with images that only MLflow's pages resolve; see ``with_full_links`` for other pages."""
     metrics = [f"| {label} | {value:.4f} |" for label, value in labelled(data.metrics).items()]
     training = [
         f"- fitted on {data.trained_on}, tested on {data.tested_on}",
@@ -68,9 +54,9 @@ def model_card(data: ModelCardData, result: GateResult | None = None) -> str:
         "\n".join(["| metric | value |", "|---|---|", *metrics]),
         "## Training",
         "\n".join(training),
+        "## Gate",
+        gate_report(result),
     ]
-    if result is not None:
-        parts += ["## Gate", gate_report(result)]
     if data.plots:
         parts += ["## Plots", plot_links(data.plots, data.run_id)]
     return "\n\n".join(parts) + "\n"

@@ -52,8 +52,6 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         """Learn the categories of a frame or array of shape (n_samples, n_features), with at least one row.
 
         Raises:
-            ValueError: X has no rows or isn't a table.
-            KeyError: one of ``columns`` isn't in it.
             TypeError: a column to encode holds a value that can't be a category.
         """
         frame = self._as_frame(X, reset=True)
@@ -71,18 +69,12 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         return {name: _counted(frame[name]) for name in (frame.columns if self.columns is None else self.columns)}
 
     def transform(self, X: pd.DataFrame | npt.ArrayLike) -> Any:  # noqa: ANN401, N803
-        """Replace the values of the encoded columns by their codes.
+        """A new frame or array, like X: the encoded columns as int32, the others unchanged.
 
-        Args:
-            X: frame or array of shape (n_samples, n_features) with the columns of ``fit``, in order; not modified.
-
-        Returns:
-            A new frame or array, like X: the encoded columns as int32, the others unchanged. A code is the value's
-            position in ``categories_``; values that aren't there get the column's ``infrequent_codes_``, and missing
-            cells -1.
+        A code is the value's position in ``categories_``; values that aren't there get the column's
+        ``infrequent_codes_``, and missing cells -1.
 
         Raises:
-            NotFittedError: before ``fit``.
             ValueError: the columns aren't those of ``fit``; the message names them.
         """
         check_is_fitted(self)

@@ -7,17 +7,16 @@ this package decides both.
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sklearn.pipeline import Pipeline
 
 MODEL_FILE = "model.skops"
 
-WRITTEN_ON_DOWNLOAD = frozenset({"registered_model_meta"})
-"""Files that MLflow adds when it downloads a registered version."""
+WRITTEN_ON_DOWNLOAD = "registered_model_meta"
+"""The file that MLflow adds when it downloads a registered version."""
 
 
 class UntrustedModelError(RuntimeError):
@@ -43,9 +42,8 @@ def load_trusted(folder: Path) -> Pipeline:
 def digest_of_files(folder: Path) -> str:
     """SHA-256 over the names and contents of a model's files."""
     digest = hashlib.sha256()
-    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+    for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
-        if name not in WRITTEN_ON_DOWNLOAD:
-            digest.update(f"{name}\0".encode())
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        if file.is_file() and name != WRITTEN_ON_DOWNLOAD:
+            digest.update(f"{name}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()

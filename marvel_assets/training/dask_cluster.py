@@ -46,9 +46,7 @@ class OrderedClient(Client):  # type: ignore[misc]
         """The workers that hold each result, ordered by worker."""
         found: dict[str, tuple[str, ...]] = super().who_has(futures, **options)
         rank = {address: place for place, address in enumerate(self.order)}
-        return dict(
-            sorted(found.items(), key=lambda held: min((rank.get(who, len(rank)) for who in held[1]), default=0))
-        )
+        return dict(sorted(found.items(), key=lambda held: min(rank.get(who, len(rank)) for who in held[1])))
 
 
 class Workers(NamedTuple):
@@ -103,12 +101,8 @@ def dask_workers(
 ) -> Iterator[Workers]:
     """Connect to workers, and check their package versions.
 
-    Args:
-        number: of worker processes.
-        scheduler: the address of a Dask scheduler; None starts a cluster on this machine's loopback interface, which
-            ends with the context.
-        threads: of each worker, if they are started here.
-        join_seconds: how long to wait until all workers have joined.
+    Without the address of a Dask ``scheduler``, start a cluster with so many ``threads`` in each worker, on this
+    machine's loopback interface; it ends with the context.
 
     Raises:
         WorkersError: there are too few, or their versions differ from this process's.

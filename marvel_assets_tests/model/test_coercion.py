@@ -1,18 +1,22 @@
 """What callers send is read by the rules of the cleaned tables."""
 
+from collections.abc import Callable
+
 import pandas as pd
 import pytest
 
 from marvel_assets.config import ProjectConfig
 from marvel_assets.model.coercion import FeatureCoercer
 from marvel_assets.training.fit import pipeline_from_config
-from marvel_assets_tests.fitted_rows import FEATURE_NAMES
+from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
+from marvel_assets_tests.kaggle import FILL_VALUES
+
+Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 @pytest.fixture
 def coercer(way: ProjectConfig, sets: dict[str, pd.DataFrame]) -> FeatureCoercer:
-    first: FeatureCoercer = pipeline_from_config(way, 1).named_steps["coerce"]
-    return first.fit(sets["train"][FEATURE_NAMES])
+    return pipeline_from_config(way, 1).named_steps["coerce"].fit(sets["train"][FEATURE_NAMES])
 
 
 @pytest.fixture
@@ -20,27 +24,42 @@ def row(sets: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return sets["test"][FEATURE_NAMES].head(1)
 
 
-def test_another_value_of_a_closed_list_counts_as_missing_where_the_tables_have_it_so(
-    coercer: FeatureCoercer, row: pd.DataFrame
+@pytest.mark.parametrize(
+    ("column", "value", "read"),
+    [("Gender", "Agender", "Other"), ("Gender", " FEMALE\u00a0", "Female"), ("Teams", True, 1)],
+    ids=["a closed list's other value, where it counts as missing", "another spelling", "a truth value"],
+)
+def test_values_are_read_as_the_tables_have_them(
+    coercer: FeatureCoercer, row: pd.DataFrame, column: str, value: object, read: object
 ):
-    assert coercer.transform(row.assign(Gender="Agender"))["Gender"].tolist() == ["Other"]
+    assert coercer.transform(row.assign(**{column: value}))[column].tolist() == [read]
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "known"),
+    ("change", "problem"),
     [
-        ("Identity", "Known to Authorities", "Public, Secret, Unknown"),
-        ("Origin", "Human Mutate", "Human, Mutant, "),
-        ("Teams", 2, "0, 1"),
-        ("Teams", 0.5, "0, 1"),
+        (lambda row: row.assign(Identity="Public Enemy"), "Identity: 'Public Enemy' is not one of Public, Secret, "),
+        (lambda row: row.assign(Origin="Human Mutate"), "Origin: 'Human Mutate' is not one of Human, Mutant, "),
+        (lambda row: row.assign(Teams=2), "Teams: '2' is not one of 0, 1"),
+        (lambda row: row.assign(Teams=0.5), "Teams: '0.5' is not one of 0, 1"),
+        (lambda row: row.assign(Universe=[["Earth-616"]]), "Universe: expected text, found cells of another kind"),
+        (lambda row: row.drop(columns=CATEGORICAL), f"{', '.join(CATEGORICAL)} is missing; expected Height, "),
+        (lambda row: row.join(row["Gender"].rename("again")).rename(columns={"again": "Gender"}), "Gender is there mo"),
     ],
+    ids=["value", "other value", "flag", "fraction", "lists", "absent", "repeated"],
 )
-def test_other_values_are_errors_that_name_column_and_values(
-    coercer: FeatureCoercer, row: pd.DataFrame, column: str, value: object, known: str
+def test_other_values_and_columns_are_errors_that_name_them(
+    coercer: FeatureCoercer, row: pd.DataFrame, change: Change, problem: str
 ):
-    with pytest.raises(ValueError, match=rf"^column {column}: '{value}(\.0)?' is not one of {known}"):
-        coercer.transform(row.assign(**{column: value}))
+    with pytest.raises(ValueError, match=f"^column {problem}"):
+        coercer.transform(change(row))
 
 
-def test_a_truth_value_is_the_number_that_it_equals(coercer: FeatureCoercer, row: pd.DataFrame):
-    assert coercer.transform(row.assign(Teams=True))["Teams"].tolist() == [1]
+def test_a_required_measure_may_not_be_absent(row: pd.DataFrame):
+    # given
+    coercer = FeatureCoercer(FILL_VALUES, required=["Height"]).fit(row)
+
+    # then
+    coercer.transform(row.drop(columns="Weight"))
+    with pytest.raises(ValueError, match=r"^column Height is missing; .* of which Weight may be left out"):
+        coercer.transform(row.drop(columns="Height"))

@@ -29,20 +29,6 @@ KINDS = (
 )
 
 
-def test_the_features_alone_are_learned_from_and_threads_are_not_kept(sets: dict[str, pd.DataFrame]):
-    # given
-    features = ["Height", "Gender", "Teams"]
-
-    # when
-    pipeline = build_pipeline(["Gender", "Teams"], LightGBM(**FEW_TREES), 3)
-    fit_pipeline(pipeline, sets["train"], features, TARGET)
-
-    # then
-    assert list(pipeline.feature_names_in_) == features
-    assert pipeline[-1].booster_.feature_name() == features
-    assert pipeline[-1].n_jobs == 1, "prediction is spread over the cores by parts of the rows"
-
-
 @pytest.mark.parametrize("alive", [0, 1])
 def test_one_class_only_is_refused_by_name(sets: dict[str, pd.DataFrame], alive: int):
     # given
@@ -71,21 +57,6 @@ def test_with_nothing_set_the_fit_is_lightgbms_own_bit_for_bit(sets: dict[str, p
     assert actual.tobytes() == expected.tobytes()
 
 
-@pytest.fixture(scope="module")
-def natively_fitted(sets: dict[str, pd.DataFrame], way: ProjectConfig) -> Pipeline:
-    return fit_from_config(way.model_copy(update={"native_categories": True}), sets["train"], None, 1)
-
-
-def test_native_categories_are_split_by_name_and_measures_by_size(natively_fitted: Pipeline):
-    # when
-    trees = natively_fitted.named_steps["classify"].booster_.trees_to_dataframe().dropna(subset="split_feature")
-
-    # then
-    kinds = trees.groupby("split_feature")["decision_type"].unique().map(list).to_dict()
-    assert {column: kind for column, kind in kinds.items() if column in CATEGORICAL and kind != ["=="]} == {}
-    assert (kinds["Universe"], kinds["Height"]) == (["=="], ["<="])
-
-
 def test_an_order_of_names_that_means_nothing_is_seen_through_by_native_categories_alone(way: ProjectConfig):
     # given: sixty universes of which every other one, in the order of their names, ends badly; and one split
     rows = pd.DataFrame({"Universe": [f"Earth-{number % 60:02}" for number in range(6000)]})
@@ -104,18 +75,17 @@ def test_an_order_of_names_that_means_nothing_is_seen_through_by_native_categori
     assert roc_auc_score(rows[TARGET], by_name.predict_proba(rows[["Universe"]])[:, 1]) > 0.9
 
 
-def test_native_categories_take_the_unknown_for_missing(natively_fitted: Pipeline, sets: dict[str, pd.DataFrame]):
-    # given: codes as LightGBM gets them, -1 for the unknown, and the same with the unknown left out
-    rows = sets["test"][FEATURE_NAMES].copy()
-    rows[CATEGORICAL] = rows[CATEGORICAL].astype(object)
-    rows.loc[rows.index[::2], CATEGORICAL] = None
-    _, encode, classify = natively_fitted.named_steps.values()
-    codes = encode.transform(rows)
+def test_native_categories_take_the_unknown_for_missing(sets: dict[str, pd.DataFrame], way: ProjectConfig):
+    # given: codes as LightGBM gets them, some of them -1
+    fitted = fit_from_config(way.model_copy(update={"native_categories": True}), sets["train"], None, 1)
+    codes = fitted[:-1].transform(sets["test"][FEATURE_NAMES])
+    codes.loc[codes.index[::2], CATEGORICAL] = -1
+
+    # when
     without = codes.astype(float).mask(codes == -1)
 
     # then
-    assert (codes == -1).to_numpy().any()
-    np.testing.assert_array_equal(classify.predict_proba(codes), classify.predict_proba(without))
+    np.testing.assert_array_equal(fitted[-1].predict_proba(codes), fitted[-1].predict_proba(without))
 
 
 def many(*kinds: tuple[object, ...], rows: int = 4 * MIN_ROWS) -> pd.DataFrame:
