@@ -50,24 +50,22 @@ def drift_report(
     from marvel_assets.evaluation.plots import to_png
     from marvel_assets.model.pipeline import predict_unique_rows
 
-    thresholds, labels = project.config.drift, project.config.dataset.target.labels
-    cache_key = make_cache_key(
-        survival_predictions, survival_predictions.content, thresholds.model_dump_json(), DRIFT_CODE_VERSION
-    )
+    table, thresholds, labels = survival_predictions, project.config.drift, project.config.dataset.target.labels
+    cache_key = make_cache_key(table, table.content, thresholds.model_dump_json(), DRIFT_CODE_VERSION)
     event = context.instance.get_latest_materialization_event(drift_report.key)
     before = event.asset_materialization.metadata if event and event.asset_materialization else {}
     if before.get(CACHE_KEY) == dg.MetadataValue.text(cache_key):
-        context.log.info(f"{survival_predictions}: as reported before")
+        context.log.info(f"{table}: as reported before")
         return _result(before)
-    recorded = tables.commit_of(survival_predictions).provenance
+    recorded = tables.commit_of(table).provenance
     number = int(str(recorded["model"]).rpartition("/")[2])
     basic = unity_catalog.pairs(project.config).for_custom_version(number).basic
     pipeline = load_pipeline(unity_catalog.files_of(basic))
     features = list(pipeline.feature_names_in_)
     share, condition = min(1.0, MAX_ROWS / max(recorded["scored"], 1)), f"source_version = {recorded['scored_version']}"
-    window = tables.read(survival_predictions, [IDENTIFIER, *features, PREDICTION], share, condition).to_pandas()
-    report: dict[str, Any] = {WINDOW: survival_predictions.version, MODEL: number, "rows": len(window)}
-    report |= {"scored": str(survival_predictions), CACHE_KEY: cache_key}
+    window = tables.read(table, [IDENTIFIER, *features, PREDICTION], share, condition).to_pandas()
+    report: dict[str, Any] = {WINDOW: table.version, MODEL: number, "rows": len(window)}
+    report |= {"scored": str(table), CACHE_KEY: cache_key}
     if len(window) < thresholds.min_window_rows:
         reason = f"{len(window):,} rows are too few to compare; {thresholds.min_window_rows:,} are needed."
         context.log.info(reason)
@@ -83,7 +81,7 @@ def drift_report(
     found = shifts(reference, window, [*features, PREDICTION], thresholds)
     moved = [shift.column for shift in found if shift.drifted]
     reason = f"{', '.join(moved)} drifted" if moved else "nothing has drifted"
-    context.log.info(f"{survival_predictions}: {reason}")
+    context.log.info(f"{table}: {reason}")
     return _result(
         {
             **report,

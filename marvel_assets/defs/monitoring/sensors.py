@@ -19,10 +19,7 @@ MAX_REPORTS = 100
 @dg.sensor(
     job=retrain,
     minimum_interval_seconds=60,
-    description=(
-        "Raises an alert when the latest window of scored rows and enough earlier ones have drifted; "
-        "retrains if the source has new data."
-    ),
+    description="Raises an alert when enough windows of scored rows have drifted; retrains if the source has new data.",
 )
 def drift_sensor(
     context: dg.SensorEvaluationContext, project: Project, sources: SourceResource

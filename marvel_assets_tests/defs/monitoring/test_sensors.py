@@ -16,7 +16,8 @@ from marvel_assets.sources.resource import SourceResource
 from marvel_assets_tests.defs.recorded import record_run
 from marvel_assets_tests.servers.scripted import Answer, Served, serving
 
-STABLE, MOVED = False, True
+STABLE, MOVED = {"drifted": False}, {"drifted": True}
+AGAIN, OF_VERSION_2 = {"drifted": True, "window": 0}, {"drifted": True, "model_version": 2}
 ADDRESS_PART = "known-to-nobody"
 
 
@@ -46,9 +47,9 @@ def texts(webhook: Served) -> list[str]:
     return [json.loads(body)["text"] for body in webhook.bodies]
 
 
-def report(instance: dg.DagsterInstance, *windows: bool, model: int = 1, first: int = 0) -> None:
-    for number, is_drifted in enumerate(windows, start=first):
-        metadata = {"drifted": is_drifted, "window": number, "model_version": model, "reason": "Universe drifted"}
+def report(instance: dg.DagsterInstance, *windows: dict[str, int]) -> None:
+    for number, window in enumerate(windows):
+        metadata = {"window": number, "model_version": 1, "reason": "Universe drifted", **window}
         instance.report_runless_asset_event(dg.AssetMaterialization("drift_report", metadata=metadata))
 
 
@@ -141,30 +142,19 @@ def test_a_source_that_stays_away_is_named_in_one_alert(
         ([STABLE, MOVED], "1 of the last 2 window(s) of version 1 drifted; 2 are needed for an alert."),
         ([MOVED, MOVED, STABLE], "2 of the last 3 window(s) of version 1 drifted; the latest one did not."),
         ([MOVED, STABLE, STABLE, STABLE, STABLE, MOVED], "1 of the last 5 window(s) of version 1 drifted; 2"),
+        ([MOVED, AGAIN], "1 of the last 1 window(s) of version 1 drifted; 2"),
+        ([MOVED, OF_VERSION_2], "1 of the last 1 window(s) of version 2 drifted; 2"),
     ],
-    ids=["none", "too few", "not the latest", "before the last five"],
+    ids=["none", "too few", "not the latest", "before the last five", "the same window again", "of another version"],
 )
-def test_two_of_the_last_five_windows_are_needed_and_the_latest(
-    instance: dg.DagsterInstance, small_project: Path, windows: list[bool], said: str
+def test_two_of_the_last_five_windows_of_a_version_are_needed_and_the_latest(
+    instance: dg.DagsterInstance, small_project: Path, windows: list[dict[str, int]], said: str
 ):
     # given
     report(instance, *windows)
 
     # then
     assert tick(instance, small_project).skip_reason.skip_message.startswith(said)
-
-
-@pytest.mark.parametrize(("model", "first"), [(1, 0), (2, 2)], ids=["the same window again", "of another version"])
-def test_a_window_counts_once_and_for_its_version_alone(
-    instance: dg.DagsterInstance, small_project: Path, model: int, first: int
-):
-    # given
-    report(instance, MOVED)
-    report(instance, MOVED, model=model, first=first)
-
-    # then
-    said = tick(instance, small_project).skip_reason.skip_message
-    assert f"1 of the last 1 window(s) of version {model}" in said
 
 
 def test_while_a_retraining_is_going_nothing_is_asked_for(instance: dg.DagsterInstance, small_project: Path):
