@@ -5,36 +5,37 @@ from __future__ import annotations
 import math
 import shutil
 import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pyarrow as pa
+from pyarrow import csv, parquet
 
 from marvel_assets.cli.servers import served_pair
 from marvel_assets.cli.summary import read_references
-from marvel_assets.datasets import lookup
-from marvel_assets.datasets.scoring import rows_to_score_sql
+from marvel_assets.datasets import scoring
+from marvel_assets.datasets.base import Dataset
 from marvel_assets.datasets.statements import cleaning_sql
 from marvel_assets.defs.resources import profile_resources
+from marvel_assets.model.estimators import kind_of
+from marvel_assets.model.wrapper import MarvelModelWrapper, strongest_first
+from marvel_assets.paths import ProjectPaths
+from marvel_assets.sources.locate import FileSource
+from marvel_assets.storage.engines.base import EngineSession
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
+from marvel_assets.utils.files import atomic_write
 from marvel_assets.utils.redaction import escape_control
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    import pandas as pd
-    import pyarrow as pa
-
-    from marvel_assets.datasets.base import Dataset
-    from marvel_assets.model.wrapper import MarvelModelWrapper
-    from marvel_assets.paths import ProjectPaths
-    from marvel_assets.storage.engines.base import EngineSession
 
 STANDARD = "-"
 ENDINGS = (".csv", ".parquet")
 ANSWERS = ("prediction", "probability", "why")
 """Columns of the output, after name and id; empty if the last column, ``reason``, says why there is no prediction."""
-
+SCHEMA = pa.schema(dict.fromkeys(["name", "id", *ANSWERS, "reason"], pa.string()) | {"probability": pa.float64()})
 ROWS_AT_ONCE = 50_000
 MAX_LISTED = 10
 BAR_LENGTH = 20
@@ -48,16 +49,13 @@ def score(home: ProjectPaths, source: str, target: str) -> None:
         source: a file with the data set's columns, or ``-`` for standard input.
         target: a file name that ends in ``.csv`` or ``.parquet``, or ``-`` for CSV to standard output.
     """
-    from marvel_assets.model.estimators import kind_of
-    from marvel_assets.sources.locate import FileSource
-
     if target != STANDARD and Path(target).suffix.lower() not in ENDINGS:
         sys.exit(f"-o {target}: expected a file name that ends in {' or '.join(ENDINGS)}, or - for standard output.")
     if STANDARD not in {source, target} and Path(source).resolve() == Path(target).resolve():
         sys.exit(f"-o {target}: is the file to score; choose another name.")
     resources = profile_resources(home)
     dataset: Dataset = resources["project"].config.dataset
-    delivered = lookup.dataset_for_scoring(dataset)
+    delivered = scoring.dataset_for_scoring(dataset)
     name, model = _served_model(home, resources)
     with TemporaryDirectory() as scratch, DuckDBEngine(scratch=scratch).session() as session:
         label, path = source, Path(source)
@@ -99,9 +97,9 @@ def explain(home: ProjectPaths, name_or_id: str, picture: str | None) -> None:
             engine = DuckDBEngine(scratch=scratch)  # nothing is written into the home
         with engine.session() as session:
             session.read_table(resources["tables"].location(raw.name), raw.version, "delivered")
-            session.create_table_as(lookup.named_rows_sql(dataset, "delivered", name_or_id), "named")
+            session.create_table_as(scoring.named_rows_sql(dataset, "delivered", name_or_id), "named")
             identifier = _one_id(session, dataset, name_or_id)
-            session.create_view(f"SELECT * FROM named WHERE {lookup.has_id(dataset, identifier)}", "wanted")  # noqa: S608
+            session.create_view(f"SELECT * FROM named WHERE {scoring.has_id(dataset, identifier)}", "wanted")  # noqa: S608
             _clean(session, dataset, dataset, "wanted")
             rows = _cleaned_rows(session, dataset, 1, raw.rows)
     usable = rows[rows["reason"].isna()]
@@ -128,8 +126,6 @@ def explain(home: ProjectPaths, name_or_id: str, picture: str | None) -> None:
 
 def _served_model(home: ProjectPaths, resources: dict[str, Any]) -> tuple[str, MarvelModelWrapper]:
     """The custom version under the alias, by name and loaded."""
-    import mlflow
-
     custom = served_pair(home, resources).custom
     with resources["unity_catalog"].files_of(custom) as files:
         model: MarvelModelWrapper = mlflow.pyfunc.load_model(str(files)).unwrap_python_model()
@@ -139,55 +135,39 @@ def _served_model(home: ProjectPaths, resources: dict[str, Any]) -> tuple[str, M
 def _clean(session: EngineSession, dataset: Dataset, delivered: Dataset, relation: str) -> int:
     """Clean a relation's rows by the data set's rules, whatever their target; returns how many there are."""
     types = [str(row[0]) for row in session.fetchall(f"DESCRIBE {relation}")]
-    session.create_view(rows_to_score_sql(delivered, relation, types, None), "raw_characters")
+    session.create_view(scoring.rows_to_score_sql(delivered, relation, types, None), "raw_characters")
     session.create_table_as(cleaning_sql(dataset), "cleaned_characters")
     [(count,)] = session.fetchall("SELECT count(*) FROM cleaned_characters")
     return int(str(count))
 
 
 def _cleaned_rows(session: EngineSession, dataset: Dataset, first: int, last: int) -> pd.DataFrame:
-    import pandas as pd
-
-    found = session.fetchall(lookup.cleaned_rows_sql(dataset, first, last))
+    found = session.fetchall(scoring.cleaned_rows_sql(dataset, first, last))
     return pd.DataFrame(found, columns=["name", "id", *dataset.by_name, "reason"], dtype=object)
 
 
 def _answered(rows: pd.DataFrame, usable: pd.DataFrame, answers: dict[str, list[Any]]) -> pa.Table:
     """The rows with the model's answers for those that can be scored."""
-    import pandas as pd
-    import pyarrow as pa
-
     answers["prediction"] = next(iter(answers.values()))
     answered = pd.DataFrame(answers, index=usable.index).reindex(columns=list(ANSWERS))
-    return pa.Table.from_pandas(rows.join(answered), _schema(), preserve_index=False)
-
-
-def _schema() -> pa.Schema:
-    import pyarrow as pa
-
-    texts = dict.fromkeys(["name", "id", *ANSWERS, "reason"], pa.string())
-    return pa.schema(texts | {"probability": pa.float64()})
+    return pa.Table.from_pandas(rows.join(answered), SCHEMA, preserve_index=False)
 
 
 @contextmanager
 def _writer(target: str) -> Iterator[Callable[[pa.Table], None]]:
     """A function that writes tables of answers; a file is replaced atomically."""
-    from pyarrow import csv, parquet
-
-    from marvel_assets.utils.files import atomic_write
-
     if target == STANDARD:
-        with csv.CSVWriter(sys.stdout.buffer, _schema()) as writer:
+        with csv.CSVWriter(sys.stdout.buffer, SCHEMA) as writer:
             yield writer.write_table
         return
     make = csv.CSVWriter if Path(target).suffix.lower() == ".csv" else parquet.ParquetWriter
-    with atomic_write(Path(target)) as unfinished, make(unfinished, _schema()) as writer:
+    with atomic_write(Path(target)) as unfinished, make(unfinished, SCHEMA) as writer:
         yield writer.write_table
 
 
 def _one_id(session: EngineSession, dataset: Dataset, name_or_id: str) -> str:
     """The id of the named row; the command ends if there is none or more than one."""
-    ids = session.fetchall(lookup.ids_sql(dataset, "named"))
+    ids = session.fetchall(scoring.ids_sql(dataset, "named"))
     if len(ids) == 1:
         return str(ids[0][0])
     if any(identifier == name_or_id for identifier, _ in ids):
@@ -195,7 +175,7 @@ def _one_id(session: EngineSession, dataset: Dataset, name_or_id: str) -> str:
     message = f"{len(ids)} rows have the name {name_or_id!r}; choose one by its id:"
     if not ids:
         message = f"No row of this home has the name or id {name_or_id!r}"
-        ids = session.fetchall(lookup.ids_sql(dataset, "delivered", lookup.holds_name(dataset, name_or_id)))
+        ids = session.fetchall(scoring.ids_sql(dataset, "delivered", name_or_id))
         message += "; similar names:" if ids else ", and none has a similar name."
     listed = [f"  {escape_control(f'{identifier}  ({name})')}" for identifier, name in ids[:MAX_LISTED]]
     more = [f"  and {len(ids) - MAX_LISTED:,} more"] if len(ids) > MAX_LISTED else []
@@ -204,8 +184,6 @@ def _one_id(session: EngineSession, dataset: Dataset, name_or_id: str) -> str:
 
 def _table(cells: Mapping[Any, Any], contributions: dict[str, float], labels: tuple[str, str]) -> Iterator[str]:
     """A line with a bar for each feature with a contribution, the strongest first."""
-    from marvel_assets.model.wrapper import strongest_first
-
     order = strongest_first(contributions)
     shown = {name: "missing" if cells[name] is None else escape_control(str(cells[name]))[:30] for name in order}
     widths = [max(map(len, column)) for column in (["feature", *order], ["value", *shown.values()], labels)]

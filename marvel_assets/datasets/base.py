@@ -66,8 +66,6 @@ class Target:
     """The column to learn: 1 for one of two values of the source, 0 for the other.
 
     Attributes:
-        name: in the cleaned tables.
-        source: the stored column of the source.
         values: what the source holds for 0 and for 1, in any case; other rows are rejected.
         labels: the words that the custom model answers for 0 and for 1.
         answer: the key of its answer.
@@ -92,8 +90,6 @@ class Dataset:
         identifier: the stored column whose value names a row, compared exactly; ``cleaning.sql`` returns it as ``Id``.
         display_name: the stored column that a person knows a row by.
         description: what its model predicts, in one sentence.
-        features: in the order of the cleaned tables.
-        missing_texts: cells that count as missing.
         encoding: of its CSV files, as Python names it.
         sources: short names for ``MARVEL_SOURCE``, each with its address.
         default_source: what is read where ``MARVEL_SOURCE`` is not set: ``generated``, where the folder has a module

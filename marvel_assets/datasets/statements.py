@@ -29,6 +29,10 @@ def cleaning_sql(dataset: Dataset) -> str:
         name if feature.missing is not None else f"coalesce(CAST({name} AS STRING), {ABSENT})"
         for name, feature in dataset.by_name.items()
     )
+    typed = [
+        f"try_cast({name} AS DOUBLE) AS {name}" if feature.kind == "number" else name
+        for name, feature in dataset.by_name.items()
+    ]
     return f"""{_ruled(dataset)},
 spelled AS (
     SELECT {SOURCE_ROW}, {IDENTIFIER}, {", ".join(_spelled_feature(feature, dataset) for feature in dataset.features)},
@@ -47,7 +51,7 @@ decided AS (
         AS rejected_column
     FROM checked LEFT JOIN repeated USING ({IDENTIFIER})
 )
-SELECT {SOURCE_ROW}, {IDENTIFIER}, {", ".join(_typed(feature) for feature in dataset.features)},
+SELECT {SOURCE_ROW}, {IDENTIFIER}, {", ".join(typed)},
     CASE WHEN {target.name} = {text(target.values[1])} THEN 1 ELSE 0 END AS {target.name},
     CASE WHEN rejected_column IS NULL
         THEN CASE WHEN md5({IDENTIFIER}) < '{TEST_HASH_BOUND}' THEN 'test' ELSE 'train' END END AS split,
@@ -115,7 +119,8 @@ def _spelled_feature(feature: Feature, dataset: Dataset) -> str:
     name = expression = feature.name
     match feature.kind:
         case "number":
-            expression = f"CASE WHEN {is_number(_as_text(name))} THEN {_as_text(name)} END"
+            cell = f"CAST({name} AS STRING)"
+            expression = f"CASE WHEN {is_number(cell)} THEN {cell} END"
         case "flag":  # by way of a double, since engines differ on '1.0'
             expression = f"try_cast(try_cast({name} AS DOUBLE) AS INTEGER)"
         case "text" if feature.others is not None:
@@ -139,14 +144,6 @@ def is_number(cell: str) -> str:
     exponent = "[0-9]([.][0-9]+)?[eE][+-]?[0-9][0-9]?"
     number = f"^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+|{exponent})$"
     return f"length({cell}) <= 300 AND regexp_extract({cell}, '{number}', 0) = {cell}"
-
-
-def _as_text(name: str) -> str:
-    return f"CAST({name} AS STRING)"
-
-
-def _typed(feature: Feature) -> str:
-    return f"try_cast({feature.name} AS DOUBLE) AS {feature.name}" if feature.kind == "number" else feature.name
 
 
 def _closed_lists(dataset: Dataset) -> list[tuple[str, str, tuple[str, ...], str]]:
@@ -187,7 +184,7 @@ def _accepted(feature: Feature) -> str:
 
 def unreadable_numbers_sql(dataset: Dataset, feature: Feature, examples: int) -> tuple[str, str]:
     """Two statements: the counts of a feature's non-missing cells and of those that aren't numbers, and examples."""
-    cell, ruled = _as_text(feature.name), _ruled(dataset)
+    cell, ruled = f"CAST({feature.name} AS STRING)", _ruled(dataset)
     lost = f"{cell} IS NOT NULL AND NOT coalesce({is_number(cell)}, false)"
     return (
         f"{ruled} SELECT count({cell}), coalesce(sum(CASE WHEN {lost} THEN 1 ELSE 0 END), 0) FROM ruled",  # noqa: S608
@@ -211,12 +208,11 @@ def split_sql(dataset: Dataset, split: str) -> str:
 
 def rejected_sql(dataset: Dataset) -> str:
     """The statement that selects the rejected rows, as delivered and with the reason."""
-    columns = ", ".join(f"raw.{column}" for column in dataset.source_columns.values())
-    cells = ", ".join(f"coalesce(raw.{column}, {ABSENT})" for column in dataset.source_columns.values())
+    columns = [f"raw.{column}" for column in dataset.source_columns.values()]
+    cells = ", ".join(f"coalesce({column}, {ABSENT})" for column in columns)
     return f"""
-        SELECT cleaned.{SOURCE_ROW}, {columns}, cleaned.rejected_column, cleaned.reason,
-            current_timestamp AS {WRITTEN_AT},
-            md5(concat_ws({SEPARATOR}, {cells}, cleaned.reason)) AS row_digest
+        SELECT cleaned.{SOURCE_ROW}, {", ".join(columns)}, cleaned.rejected_column, cleaned.reason,
+            current_timestamp AS {WRITTEN_AT}, md5(concat_ws({SEPARATOR}, {cells}, cleaned.reason)) AS row_digest
         FROM cleaned_characters AS cleaned JOIN raw_characters AS raw ON raw.{SOURCE_ROW} = cleaned.{SOURCE_ROW}
         WHERE cleaned.rejected_column IS NOT NULL ORDER BY cleaned.{SOURCE_ROW}"""  # noqa: S608
 

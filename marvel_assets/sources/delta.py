@@ -34,11 +34,7 @@ class DeltaSource:
 
     @classmethod
     def newest(cls, setting: str, path: Path, scratch: Path, dataset: Dataset) -> DeltaSource:
-        """The newest version now.
-
-        Raises:
-            SourceError: the table's log can't be read.
-        """
+        """The newest version now."""
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
@@ -54,10 +50,6 @@ class DeltaSource:
 
         A Delta table keeps no order, and delta-rs returns the rows in a different one each time. Since the first row
         of an id counts, equal versions must be numbered equally.
-
-        Raises:
-            SourceError: a column of the data set is missing or can't be text, a file of the table can't be read, or
-                there are no rows.
         """
         import duckdb
 

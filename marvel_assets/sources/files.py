@@ -57,11 +57,7 @@ def hashed(path: Path, label: str) -> InputFile:
 
 
 def names_and_encoding(path: Path, label: str) -> tuple[list[str], str]:
-    """The names of a file's columns, and its encoding: UTF-8, or cp1252 for a CSV file that isn't.
-
-    Raises:
-        SourceError: it can't be read, or is neither CSV nor Parquet.
-    """
+    """The names of a file's columns, and its encoding: UTF-8, or cp1252 for a CSV file that isn't."""
     from pyarrow import parquet
 
     with _opened(InputFile(path, label)) as packed:
@@ -187,10 +183,8 @@ def _csv_batches(
             arrow_csv.ConvertOptions(include_columns=columns, column_types=types, strings_can_be_null=False),
         )
     except UnicodeDecodeError as error:
-        raise SourceError(
-            f"{label}: the file holds bytes that are not {encoding}: {error.reason}. Correct `encoding` of the data "
-            "set, or save the file as UTF-8."
-        ) from error
+        advice = "Correct `encoding` of the data set, or save the file as UTF-8."
+        raise SourceError(f"{label}: the file holds bytes that are not {encoding}: {error.reason}. {advice}") from error
     except pa.ArrowException as error:
         raise SourceError(f"{label}: {_explain(str(error), header, dialect)}") from error
 

@@ -83,7 +83,7 @@ class GeneratedSource:
 
     @property
     def label(self) -> str:
-        """The source's name in logs and metadata, with size and seed."""
+        """The size and the seed."""
         return f"generated ({self.rows:,} rows, seed {self.seed})"
 
     @property
@@ -119,7 +119,7 @@ def locate(setting: str, scratch: Path, dataset: Dataset, generator: Generator) 
             ``kaggle:<owner>/<dataset>``, ``generated``, or a short name that the data set declares.
         scratch: an existing folder for what is downloaded or sorted.
         dataset: names the columns.
-        generator: how many rows ``generated`` makes, and from which seed.
+        generator: the size and seed of ``generated``.
 
     Raises:
         SourceError: there is nothing to read under that name.
@@ -140,9 +140,6 @@ def fingerprint(setting: str, dataset: Dataset, generator: Generator) -> str | N
     Returns:
         A hash, since addresses may hold secrets and folders many files; where it is another than before, the source's
         digest shows whether its rows have changed. None where only reading can tell.
-
-    Raises:
-        SourceError: there is nothing under that name any more, or no answer in time.
     """
     setting = dataset.sources.get(setting, setting)
     state: object
@@ -169,11 +166,7 @@ def redact_source(setting: str) -> str:
 
 
 def path_of(setting: str) -> Path:
-    """The file or folder that the setting names.
-
-    Raises:
-        SourceError: the setting has an unknown scheme, there is nothing at that path, or it can't be opened.
-    """
+    """The file or folder that the setting names, or a SourceError that says why there is none."""
     if "://" in setting:
         raise SourceError(
             f"{redact_url(setting)}: sources are read from a file, http://, https://, kaggle:<owner>/<dataset>, "

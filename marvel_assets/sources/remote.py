@@ -35,12 +35,7 @@ HEAD_REFUSED = (HTTPStatus.FORBIDDEN, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.
 
 
 def download(url: str, folder: Path) -> Path:
-    """Download the file behind a URL into a folder.
-
-    Raises:
-        SourceError: the server or one that it redirects to is not allowed, can't be reached, answers with an error,
-            sends too much, takes too long, or breaks off.
-    """
+    """Download the file behind a URL into a folder, or raise a SourceError that says why it can't be."""
     max_bytes, max_seconds = _limit(MAX_BYTES, 2 << 30), _limit(MAX_SECONDS, 1800)
     target, ends = folder / "download", time.monotonic() + max_seconds
     with _answer("GET", url, "can't be downloaded") as response, target.open("wb") as file:
@@ -58,11 +53,7 @@ def download(url: str, folder: Path) -> Path:
 
 
 def remote_version(url: str) -> list[str] | None:
-    """The file's entity tag, else the time of its last change with its size; None where the server names neither.
-
-    Raises:
-        SourceError: the server is not allowed, can't be reached or answers with an error.
-    """
+    """The file's entity tag, else the time of its last change with its size; None where the server names neither."""
     with _answer("HEAD", url, "can't be reached") as response:
         for names in (["ETag"], ["Last-Modified", "Content-Length"]):
             if response.ok and all(name in response.headers for name in names):
@@ -71,11 +62,7 @@ def remote_version(url: str) -> list[str] | None:
 
 
 def download_kaggle(handle: str) -> Path:
-    """Download the one CSV file of the data set ``<owner>/<dataset>`` (kagglehub keeps it in its own cache).
-
-    Raises:
-        SourceError: Kaggle can't be reached or refuses, or the data set has no single CSV file.
-    """
+    """Download the one CSV file of the data set ``<owner>/<dataset>``; kagglehub keeps it in its own cache."""
     import kagglehub
 
     try:
@@ -148,8 +135,8 @@ class _Session(requests.Session):
         """Check the address as it will be requested, then send the request."""
         address = urlsplit(str(request.url))
         host = _normalize_host(address.hostname or "")
-        leads = "it is at" if self._origin is None else "the server redirects to"
         if self._hosts and host not in self._hosts:
+            leads = "the server redirects to" if self._origin else "it is at"
             raise _RefusedError(f"{leads} {host}, and {HOSTS} allows only {', '.join(sorted(self._hosts))}")
         if self._origin is None:
             self._origin = address

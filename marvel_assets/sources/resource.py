@@ -41,9 +41,6 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """The source named by the setting, or the default; downloads are deleted at the end.
 
         A source that was read without an error is the default of later runs that name none.
-
-        Raises:
-            SourceError: there is nothing to read under that name.
         """
         with temporary_folder(Path(self.scratch)) as folder:
             named = self._named(setting, config)

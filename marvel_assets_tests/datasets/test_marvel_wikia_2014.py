@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import duckdb
-import pandas as pd
 import pytest
 
 from marvel_assets.config import Generator
@@ -22,18 +21,17 @@ ROWS = r"""
 """
 
 
-@pytest.fixture
-def cleaned(tmp_path: Path) -> pd.DataFrame:
+def test_cells_are_cleaned_by_the_contract_and_who_is_neither_living_nor_deceased_is_rejected(tmp_path: Path):
+    # given
     file = tmp_path / "rows.csv"
     file.write_text(f"{HEADER}\n{ROWS.strip()}\n")
+
+    # when
     with duckdb.connect() as connection:
         [batch] = read_files([InputFile(file, "rows")], DATASET.source_columns)
         connection.register("raw_characters", batch)
-        rows: pd.DataFrame = connection.sql(cleaning_sql(DATASET)).df()
-    return rows.set_index("Id").sort_index()
+        cleaned = connection.sql(cleaning_sql(DATASET)).df().set_index("Id").sort_index()
 
-
-def test_cells_are_cleaned_by_the_contract(cleaned: pd.DataFrame):
     # then: values lose what their column is called, and numbers alone may be missing
     names = ["Identity", "Align", "Eye", "Hair", "Sex", "GSM", "Appearances", "Year", "Alive"]
     assert cleaned.loc["1", names].tolist() == [
@@ -41,9 +39,6 @@ def test_cells_are_cleaned_by_the_contract(cleaned: pd.DataFrame):
     ]  # fmt: skip
     assert cleaned.loc["2", names[:6]].tolist() == ["Unknown", "Bad", "Unknown", "Grey", "Unknown", "Unknown"]
     assert cleaned.loc["2", ["Appearances", "Year"]].isna().all()
-
-
-def test_who_is_neither_living_nor_deceased_is_rejected_with_the_reason(cleaned: pd.DataFrame):
     assert cleaned["reason"].notna().tolist() == [False, False, True]
     assert cleaned.loc["3", "reason"] == 'ALIVE is "", expected Living Characters or Deceased Characters'
 

@@ -1,5 +1,6 @@
-"""The statement that cleans, over a data set of one flag."""
+"""The statements of a data set of one flag, and what a file to be scored must have."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -7,6 +8,8 @@ import pandas as pd
 import pytest
 
 from marvel_assets.datasets.base import Dataset, Feature, Target
+from marvel_assets.datasets.marvel_kaggle import DATASET
+from marvel_assets.datasets.scoring import dataset_for_scoring
 from marvel_assets.datasets.statements import cleaning_sql
 
 RULES = "SELECT source_row, id AS Id, card, died FROM cells"
@@ -22,8 +25,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
     return folder
 
 
-def cleaned(folder: Path, cells: list[str | None], missing: int | None = 0, rules: str = RULES) -> pd.DataFrame:
-    """Rows with these cells in the column of the flag, cleaned by these rules."""
+def cleaned(folder: Path, cells: list[str | None], missing: int | None = 0, rules: str = RULES) -> pd.Series:
+    """The flags of rows with these cells, cleaned by these rules."""
     (folder / "cleaning.sql").write_text(rules)
     flag = Feature(name="card", kind="flag", source="card", description="", examples=(1, 0), missing=missing)
     dataset = Dataset(
@@ -40,7 +43,7 @@ def cleaned(folder: Path, cells: list[str | None], missing: int | None = 0, rule
     raw = pd.DataFrame(rows | {"card": pd.Series(cells, dtype="string"), "died": "1"})
     with duckdb.connect() as connection:
         connection.register("raw_characters", raw)
-        return connection.sql(cleaning_sql(dataset)).order("source_row").to_arrow_table().to_pandas()
+        return connection.sql(cleaning_sql(dataset)).order("source_row").to_arrow_table().to_pandas()["card"]
 
 
 @pytest.mark.parametrize(
@@ -48,16 +51,24 @@ def cleaned(folder: Path, cells: list[str | None], missing: int | None = 0, rule
 )
 def test_a_plain_column_of_zeros_and_ones_can_be_a_flag(folder: Path, missing: int | None, flags: list[int | None]):
     # when: as pandas writes ones and zeros, alone and beside missing cells
-    rows = cleaned(folder, ["1", "0", "1.0", None, "x"], missing)
+    found = cleaned(folder, ["1", "0", "1.0", None, "x"], missing)
 
     # then
-    assert rows["card"].astype("Int64").tolist() == [pd.NA if flag is None else flag for flag in flags]
+    assert found.astype("Int64").tolist() == [pd.NA if flag is None else flag for flag in flags]
 
 
 @pytest.mark.parametrize("ending", [";", "\n;\n-- The end.\n"])
 def test_the_rules_may_end_with_a_semicolon(folder: Path, ending: str):
-    # when
-    rows = cleaned(folder, ["1"], rules=RULES + ending)
+    # then
+    assert cleaned(folder, ["1"], rules=RULES + ending).tolist() == [1]
+
+
+def test_a_file_to_score_has_the_columns_that_rules_use_also_where_no_feature_comes_from_them():
+    # given: the rules name the height still
+    without = replace(DATASET, features=tuple(each for each in DATASET.features if each.name != "Height"))
 
     # then
-    assert rows["card"].tolist() == [1]
+    assert list(dataset_for_scoring(without).source_columns) == [
+        *("PageID", "Name", "Universe", "Identity", "Gender", "Marital Status", "Teams"),
+        *("Height (m)", "Weight (kg)", "Origin"),
+    ]

@@ -15,11 +15,7 @@ from marvel_assets.sources.delta import DeltaSource
 from marvel_assets_tests.kaggle import SOURCE_COLUMNS
 from marvel_assets_tests.sources.conftest import characters
 
-COLUMN_MAPPING = {
-    "delta.columnMapping.mode": "name",
-    "delta.minReaderVersion": "2",
-    "delta.minWriterVersion": "5",
-}
+COLUMN_MAPPING = {"delta.columnMapping.mode": "name", "delta.minReaderVersion": "2", "delta.minWriterVersion": "5"}
 
 
 @pytest.fixture

@@ -88,14 +88,6 @@ def test_the_ways_in_which_a_file_is_sent_make_no_difference_to_what_is_read_and
         assert "raise MARVEL_SOURCE_MAX_BYTES" in message
 
 
-def test_a_file_that_is_announced_as_too_large_is_not_waited_for(serve: Serve, tmp_path: Path):
-    # given: a server that would send nothing
-    served = serve(Answer(headers={"Content-Length": str(10**12)}))
-
-    # then
-    assert "it is larger than 2,147,483,648 bytes" in refusal(f"{served.url}/x.csv", tmp_path)
-
-
 @pytest.mark.parametrize("ask", [download, remote_version])
 @pytest.mark.parametrize("status", [404, 203])
 def test_an_answer_that_is_an_error_is_reported_with_the_url(

@@ -20,6 +20,7 @@ from marvel_assets_tests.sources.conftest import characters, folder_of
 CONFIG = ProjectConfig.from_yaml(PROJECT_ROOT / "config" / "project.yml").model_copy(
     update={"generator": Generator(rows=100, seed=5)}
 )
+WITHOUT_SOURCE = CONFIG.model_copy(update={"dataset": replace(load_dataset("marvel_wikia_2014"), default_source=None)})
 
 
 @pytest.fixture(autouse=True)
@@ -29,13 +30,14 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
-WITHOUT_SOURCE = CONFIG.model_copy(update={"dataset": replace(load_dataset("marvel_wikia_2014"), default_source=None)})
+@pytest.fixture
+def deliveries(tmp_path: Path) -> Path:
+    return folder_of(tmp_path / "deliveries", {"a.csv": b"a", "b.csv": b"b"})
 
 
 @pytest.fixture
-def sources(tmp_path: Path) -> SourceResource:
-    folder = folder_of(tmp_path / "deliveries", {"a.csv": b"a", "b.csv": b"b"})
-    return SourceResource(default=str(folder), scratch=str(tmp_path / "scratch"))
+def sources(tmp_path: Path, deliveries: Path) -> SourceResource:
+    return SourceResource(default=str(deliveries), scratch=str(tmp_path / "scratch"))
 
 
 def test_the_fingerprint_is_that_of_the_default_where_no_source_is_named(sources: SourceResource):
@@ -51,22 +53,14 @@ def test_the_fingerprint_is_that_of_the_default_where_no_source_is_named(sources
     ],
 )
 def test_a_data_set_without_a_source_of_its_own_asks_for_one(tmp_path: Path, setting: str | None, message: str):
-    # given
-    sources = SourceResource(scratch=str(tmp_path))
-
     # then
     with pytest.raises(SourceError, match=message):
-        # when
-        sources.fingerprint(setting, WITHOUT_SOURCE)
+        SourceResource(scratch=str(tmp_path)).fingerprint(setting, WITHOUT_SOURCE)
 
 
 def test_what_was_brought_is_deleted(sources: SourceResource):
-    # given
-    with (
-        serving(lambda _: Answer(200, {}, b"a")) as served,
-        # when
-        sources.located(f"{served.url}/a.csv", CONFIG) as source,
-    ):
+    # when
+    with serving(lambda _: Answer(body=b"a")) as served, sources.located(f"{served.url}/a.csv", CONFIG) as source:
         assert source.digest
 
     # then
@@ -75,15 +69,13 @@ def test_what_was_brought_is_deleted(sources: SourceResource):
 
 def test_a_source_without_a_named_version_looks_new_each_day(sources: SourceResource, monkeypatch: pytest.MonkeyPatch):
     # given
-    with serving(lambda _: Answer(200, {}, b"a")) as served:
+    with serving(lambda _: Answer(body=b"a")) as served:
         looks = []
 
         # when
         for day in (25, 25, 26):
-            today = type(
-                "Today", (datetime,), {"now": staticmethod(lambda _, day=day: datetime(2026, 11, day, tzinfo=UTC))}
-            )
-            monkeypatch.setattr("marvel_assets.sources.resource.datetime", today)
+            now = {"now": staticmethod(lambda _, day=day: datetime(2026, 11, day, tzinfo=UTC))}
+            monkeypatch.setattr("marvel_assets.sources.resource.datetime", type("Today", (datetime,), now))
             looks.append(sources.fingerprint(f"{served.url}/a.csv", CONFIG))
 
     # then
@@ -98,26 +90,19 @@ def read_once(home: ProjectPaths, setting: str | None) -> str:
 
 
 def test_where_no_source_is_named_the_last_one_is_read_again_from_wherever_it_is_called(
-    home: ProjectPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: ProjectPaths, deliveries: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given
-    folder_of(tmp_path / "deliveries", {"a.csv": b"a"})
-    monkeypatch.chdir(tmp_path)
-    read_once(home, "deliveries/a.csv")
+    monkeypatch.chdir(deliveries)
+    read_once(home, "a.csv")
 
     # when
     monkeypatch.chdir("/")
 
     # then
-    assert read_once(home, None) == f"{tmp_path}/deliveries/a.csv"
+    assert read_once(home, None) == f"{deliveries}/a.csv"
 
-
-def test_a_home_goes_over_to_generated_characters_where_they_are_asked_for(home: ProjectPaths, tmp_path: Path):
-    # given
-    folder_of(tmp_path / "deliveries", {"a.csv": b"a"})
-    read_once(home, f"{tmp_path}/deliveries/a.csv")
-
-    # when
+    # when: generated characters are asked for
     read_once(home, "generated")
 
     # then
@@ -135,24 +120,25 @@ def test_a_source_that_could_not_be_read_is_not_kept(home: ProjectPaths):
 
 def test_an_address_that_may_hold_a_secret_is_asked_for_again(home: ProjectPaths):
     # given
-    with serving(lambda _: Answer(200, {}, b"a")) as served:
+    with serving(lambda _: Answer(body=b"a")) as served:
         read_once(home, f"{served.url}/a.csv?token=c4n4ry")
 
-        # then
-        assert "c4n4ry" not in home.last_source.read_text()
-        with pytest.raises(SourceError, match=r"/a.csv\?…: .* Set MARVEL_SOURCE to it again, or to 'generated'"):
-            read_once(home, None)
+    # then
+    assert "c4n4ry" not in home.last_source.read_text()
+    with pytest.raises(SourceError, match=r"/a.csv\?…: .* Set MARVEL_SOURCE to it again, or to 'generated'"):
+        read_once(home, None)
 
 
-def test_the_default_is_what_the_environment_names_and_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_default_is_what_the_environment_names_and_is_not_kept(
+    tmp_path: Path, deliveries: Path, monkeypatch: pytest.MonkeyPatch
+):
     # given: pages show a resource's settings, and an address may hold secrets
-    folder = folder_of(tmp_path / "named", {"a.csv": b"a"})
-    monkeypatch.setenv("MARVEL_SOURCE", str(folder))
+    monkeypatch.setenv("MARVEL_SOURCE", str(deliveries))
     sources = SourceResource(scratch=str(tmp_path / "scratch"))
 
     # then
-    assert sources.label(None, CONFIG) == str(folder)
-    assert str(folder) not in repr(sources)
+    assert sources.label(None, CONFIG) == str(deliveries)
+    assert str(deliveries) not in repr(sources)
 
 
 def test_the_secrets_of_an_address_are_nowhere_in_what_a_run_leaves(
@@ -162,9 +148,7 @@ def test_the_secrets_of_an_address_are_nowhere_in_what_a_run_leaves(
     canary = "c4n4ry"
     rows = characters("a", "b").to_csv(index=False).encode()
     with serving(lambda _: Answer(200, {"ETag": '"1"'}, rows)) as served:
-        address = f"http://user:{canary}@127.0.0.1:{served.port}/x.csv?token={canary}"
-
-        monkeypatch.setenv("MARVEL_SOURCE", address)
+        monkeypatch.setenv("MARVEL_SOURCE", f"http://user:{canary}@127.0.0.1:{served.port}/x.csv?token={canary}")
 
         # when
         with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
@@ -174,6 +158,6 @@ def test_the_secrets_of_an_address_are_nowhere_in_what_a_run_leaves(
     printed = "".join(capfd.readouterr())
     assert f"http://127.0.0.1:{served.port}/x.csv?…" in printed
     assert canary not in printed
-    files = [file for file in home.root.rglob("*") if file.is_file()]
-    assert any(served.url.encode() in file.read_bytes() for file in files)
-    assert [file for file in files if canary.encode() in file.read_bytes()] == []
+    files = [file.read_bytes() for file in home.root.rglob("*") if file.is_file()]
+    assert any(served.url.encode() in content for content in files)
+    assert not any(canary.encode() in content for content in files)

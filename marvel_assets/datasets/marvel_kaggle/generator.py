@@ -8,18 +8,124 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import fsum
+from typing import NamedTuple
 from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from marvel_assets.datasets.marvel_kaggle import generator_values as values
-from marvel_assets.datasets.marvel_kaggle.generator_values import Choice
-
 Texts = npt.NDArray[np.object_]
 Integers = npt.NDArray[np.int64]
 Odds = npt.NDArray[np.float64]
+
+
+class Choice(NamedTuple):
+    """A value of a cell.
+
+    Attributes:
+        text: the cell; empty where it is missing.
+        percent: of the rows.
+        odds: factor of the odds of being alive. With factors a logistic model needs no logarithm.
+    """
+
+    text: str
+    percent: float
+    odds: float = 1.0
+
+
+# fmt: off
+BASE_ODDS = 6.8
+"""Set so that three quarters of the usable rows are alive, as in the source."""
+
+IDENTITIES = (
+    Choice("", 20, 1.8), Choice("Public", 48.4), Choice("Secret", 31, 0.55),
+    # Not accepted, so that some rows are rejected for their identity.
+    Choice("Known to Authorities", 0.4), Choice("No Dual Identity", 0.2),
+)
+GENDERS = (
+    Choice("", 4, 2.4), Choice("Male", 77, 0.85), Choice("Female", 17, 1.5), Choice("Agender", 1.5, 0.5),
+    # Some free text contains 'Male': only the whole cell may match.
+    Choice("Male, formerly Female", 0.2), Choice("Fluid (shape-changer)", 0.2), Choice('"Neither"', 0.1),
+)
+MARITAL_STATUSES = (
+    Choice("", 59, 1.3), Choice("Single", 32.5), Choice("Married", 6.5, 0.4), Choice("Widowed", 0.8, 0.4),
+    # 'Widow' is corrected by the rules; rows with the two after it are rejected.
+    Choice("Engaged", 0.3, 1.5), Choice("Widow", 0.2, 0.4), Choice("Divorced", 0.4), Choice("Separated", 0.3),
+)
+SPECIES = ("Ulvaran", "Quorrish", "Mersk", "Tölvian", "Ishkari", "Drûn", "Pelagon", "Ovarri", "Zémite", "Kaldrun")
+CONDITIONS = (
+    Choice(" hybrid", 2, 1.9), Choice(" / Human hybrid", 0.8), Choice(", raised by Aliens", 0.7, 0.6),
+    Choice(' "star-fed"', 1, 1.9), Choice(" (altered)", 1, 1.9), Choice("; Mutant", 0.9, 0.4),
+    Choice(" by magic", 0.6, 0.5),
+)
+"""Combined with species they are free text: each is rare, and some contain a word that a rule looks for."""
+
+ORIGINS = (
+    Choice("", 18, 1.9), Choice("Human", 35), Choice("human", 0.5), Choice("Human Mutate", 3, 0.6),
+    Choice("Human mutate, altered by radiation", 1, 0.6), Choice("Human (magic user)", 1.2, 0.4),
+    Choice("Human with Magical gifts", 0.6, 0.4), Choice("Inhuman", 2, 1.2), Choice("Mutant", 18, 0.4),
+    Choice("Mutate", 1.5, 0.4), Choice("Mutant / Alien hybrid", 0.8, 0.4), Choice("Asgardian", 1.3, 2.8),
+    Choice("Asgardian, schooled in MAGIC", 0.3, 1.1), Choice("Alien", 3, 0.6), Choice("Alien Symbiote", 0.4, 0.6),
+    Choice("Symbiote", 0.7, 0.35), Choice("Robot", 2, 0.35), Choice("Cosmic Being", 0.8, 4.0),
+    Choice("Demon", 1.6, 2.0), Choice("Construct, born of magic", 0.3, 0.8), Choice('"Something else"', 1, 1.9),
+    *(
+        Choice(species + condition.text, condition.percent / len(SPECIES), condition.odds)
+        for species in SPECIES
+        for condition in CONDITIONS
+    ),
+)
+"""Every rule of the column has a match, alone and where an earlier rule must win."""
+
+ODD_FATES = (
+    Choice("Alive (in exile)", 45), Choice("Alive (lost between worlds)", 20), Choice("Dead (by own account)", 15),
+    Choice("Unknown", 15), Choice("", 5),
+)
+ODD_FATE_RATE = 0.003
+"""Rare, as in the source. Most begin with 'Alive': only the whole cell may match."""
+
+MAIN_UNIVERSE, MISSING_UNIVERSE = Choice("Earth-616", 33.3, 1.1), Choice("", 0.5)
+FREQUENT_UNIVERSES, FREQUENT_UNIVERSES_PERCENT = 40, 20.0
+"""Enough rows each to keep their names under the rule of 50, at 92,000 rows."""
+RARE_UNIVERSES, RARE_UNIVERSE_ODDS = 6000, 0.8
+"""They share the remaining rows, far below 50 each: together the largest category, 'Other'."""
+UNIVERSE_ODDS = (0.25, 0.6, 1.0, 1.8, 4.0)
+"""Assigned to the frequent universes in a cycle: survival depends on the universe, so its name must be kept."""
+
+TEAM_RATE, TEAM_ODDS = 0.52, 0.5
+"""Team members are less likely to be alive; half of the rows have the flag, so that it matters to the model."""
+HEIGHT_RATE, WEIGHT_RATE, MEASURED_ODDS = 0.06, 0.05, 0.4
+"""Every row with a weight has a height. Both are informative: such characters are less likely to be alive."""
+CREATORS_RATE = 0.99
+GIANT_RATE, GIANT_HEIGHT = 0.02, "304.8"
+"""Of the heights. The source has it too: cleaning must not clip it."""
+UNPARSEABLE_RATE = 0.02
+UNPARSEABLE_HEIGHTS = ("Varies", "1,85", "6 ft", "~2.1", "1.9 m")
+UNPARSEABLE_WEIGHTS = ("Varies", "90,5", "210 lbs", "~80", "1_000")
+"""Of the heights and weights: texts that the engines' casts read differently."""
+
+MISSING_MARKERS, MISSING_MARKER_RATE = ("N/A", "None", "NULL", "nan"), 0.01
+"""Of the missing cells: enough to show a reader that takes only empty cells as missing."""
+MISSING_ID_RATE = 0.0005
+REPEATED_ID_RATE = 0.002
+"""A repeated id has other cells the second time: it matters which row is kept."""
+NAMES_PER_ROW = 0.8
+"""Fewer names than rows, some far more frequent than others: one name occurs in many universes."""
+SECOND_PART_RATE = 0.35
+"""Chance that a cell lists a second team or creator, and then a third."""
+
+STARTS = ("Arv", "Bresk", "Célu", "Dral", "Évo", "Fenth", "Ghor", "Ilm", "Jask", "Kov", "Lurr", "Mýr", "Nesk", "O'Dre",
+          "Prov", "Quel", "Ravsk", "Sørl", "T'Vel", "Ulth", "Vrax", "Wend", "Yss", "Zhul")
+MIDDLES = ("a", "e", "i", "o", "u", "ae", "ou", "ö")
+ENDS = ("bek", "dran", "fir", "gost", "lim", "mar", "neth", "pax", "rusk", "sil", "tov", "vand")
+FAMILIES = tuple(f"{start.replace(chr(39), '')}{end}ev" for start in STARTS for end in ENDS)
+BYNAMES = ("", ", the Elder", ", Keeper of Tides", ' "Ash"', ' "Two-Moons"', " (Clone)",
+           *(f" {name}" for name in FAMILIES))
+TEAM_COLOURS = ("Amber", "Basalt", "Cinder", "Dusk", "Ébène", "Frost", "Gilt", "Hollow", '"Ivory"', "Jade")
+TEAM_BODIES = ("Accord", "Brigade", "Choir", "Dynasty", "Envoys, Inc.", "Foundry", "Guard's Own", "Hunters",
+               "Institute")
+TEAMS = tuple(f"{colour} {body}" for colour in TEAM_COLOURS for body in TEAM_BODIES)
+# fmt: on
 
 
 def generate(rows: int, seed: int) -> pd.DataFrame:
@@ -36,30 +142,30 @@ def generate(rows: int, seed: int) -> pd.DataFrame:
     rng = np.random.Generator(np.random.PCG64(seed))
 
     universe, universe_odds, universe_code = _drawn(rng, _universes(), rows)
-    identity, identity_odds, _ = _drawn(rng, values.IDENTITIES, rows)
-    gender, gender_odds, _ = _drawn(rng, values.GENDERS, rows)
-    marital_status, marital_odds, _ = _drawn(rng, values.MARITAL_STATUSES, rows)
-    origin, origin_odds, _ = _drawn(rng, values.ORIGINS, rows)
-    in_team = rng.random(rows) < values.TEAM_RATE
+    identity, identity_odds, _ = _drawn(rng, IDENTITIES, rows)
+    gender, gender_odds, _ = _drawn(rng, GENDERS, rows)
+    marital_status, marital_odds, _ = _drawn(rng, MARITAL_STATUSES, rows)
+    origin, origin_odds, _ = _drawn(rng, ORIGINS, rows)
+    in_team = rng.random(rows) < TEAM_RATE
     how_well_known = rng.random(rows)
-    measured, weighed = how_well_known < values.HEIGHT_RATE, how_well_known < values.WEIGHT_RATE
+    measured, weighed = how_well_known < HEIGHT_RATE, how_well_known < WEIGHT_RATE
 
-    odds = values.BASE_ODDS * universe_odds * identity_odds * gender_odds * marital_odds * origin_odds
-    odds = odds * np.where(in_team, values.TEAM_ODDS, 1.0) * np.where(measured, values.MEASURED_ODDS, 1.0)
+    odds = BASE_ODDS * universe_odds * identity_odds * gender_odds * marital_odds * origin_odds
+    odds = odds * np.where(in_team, TEAM_ODDS, 1.0) * np.where(measured, MEASURED_ODDS, 1.0)
     fate = np.where(rng.random(rows) * (1.0 + odds) < odds, "Alive", "Dead").astype(object)
-    fate = np.where(rng.random(rows) < values.ODD_FATE_RATE, _drawn(rng, values.ODD_FATES, rows)[0], fate)
+    fate = np.where(rng.random(rows) < ODD_FATE_RATE, _drawn(rng, ODD_FATES, rows)[0], fate)
 
     name, page_id, page_in_url = _pages(rng, universe, universe_code)
-    repeated = np.flatnonzero(rng.random(rows - 1) < values.REPEATED_ID_RATE)
+    repeated = np.flatnonzero(rng.random(rows - 1) < REPEATED_ID_RATE)
     for cells in (name, page_id, page_in_url):
         cells[repeated + 1] = cells[repeated]
-    lost_id = rng.random(rows) < values.MISSING_ID_RATE
+    lost_id = rng.random(rows) < MISSING_ID_RATE
 
-    teams = _listed(rng, values.TEAMS, rows)
-    creators = _listed(rng, [f"{family[:4]}a {family}" for family in values.FAMILIES], rows)
-    height = _measures(rng, (120, 230), values.UNPARSEABLE_HEIGHTS, rows)
-    height[rng.random(rows) < values.GIANT_RATE] = values.GIANT_HEIGHT
-    weight = _measures(rng, (4000, 16000), values.UNPARSEABLE_WEIGHTS, rows)
+    teams = _listed(rng, TEAMS, rows)
+    creators = _listed(rng, [f"{family[:4]}a {family}" for family in FAMILIES], rows)
+    height = _measures(rng, (120, 230), UNPARSEABLE_HEIGHTS, rows)
+    height[rng.random(rows) < GIANT_RATE] = GIANT_HEIGHT
+    weight = _measures(rng, (4000, 16000), UNPARSEABLE_WEIGHTS, rows)
 
     columns = {
         "": np.arange(rows).astype(str),
@@ -75,7 +181,7 @@ def generate(rows: int, seed: int) -> pd.DataFrame:
         "Height (m)": np.where(measured, height, ""),
         "Weight (kg)": np.where(weighed, weight, ""),
         "Origin": origin,
-        "Creators": np.where(rng.random(rows) < values.CREATORS_RATE, creators, ""),
+        "Creators": np.where(rng.random(rows) < CREATORS_RATE, creators, ""),
     }
     for column, cells in columns.items():
         if column not in ("", "Name", "URL", "Alive"):  # these have no gaps
@@ -85,11 +191,11 @@ def generate(rows: int, seed: int) -> pd.DataFrame:
 
 def _universes() -> list[Choice]:
     """All universes: the main one, the frequent ones, the rare ones and the missing one."""
-    universes = [values.MAIN_UNIVERSE, values.MISSING_UNIVERSE]
-    rare_percent = 100.0 - universes[0].percent - universes[1].percent - values.FREQUENT_UNIVERSES_PERCENT
+    universes = [MAIN_UNIVERSE, MISSING_UNIVERSE]
+    rare_percent = 100.0 - universes[0].percent - universes[1].percent - FREQUENT_UNIVERSES_PERCENT
     for count, percent, flatness, odds in (
-        (values.FREQUENT_UNIVERSES, values.FREQUENT_UNIVERSES_PERCENT, 10, values.UNIVERSE_ODDS),
-        (values.RARE_UNIVERSES, rare_percent, 1000, (values.RARE_UNIVERSE_ODDS,)),
+        (FREQUENT_UNIVERSES, FREQUENT_UNIVERSES_PERCENT, 10, UNIVERSE_ODDS),
+        (RARE_UNIVERSES, rare_percent, 1000, (RARE_UNIVERSE_ODDS,)),
     ):
         shares = [1.0 / (place + flatness) for place in range(count)]
         total = fsum(shares)  # the built-in sum rounds differently from one Python to the next
@@ -112,11 +218,11 @@ def _drawn(rng: np.random.Generator, choices: Sequence[Choice], rows: int) -> tu
 def _pages(rng: np.random.Generator, universe: Texts, universe_code: Integers) -> tuple[Texts, Texts, Texts]:
     """Names, page ids without repeats, and the ids as URLs hold them; each (rows,), the names in order."""
     rows = len(universe)
-    given = sorted(start + middle + end for start in values.STARTS for middle in values.MIDDLES for end in values.ENDS)
-    bynames = sorted(values.BYNAMES)
+    given = sorted(start + middle + end for start in STARTS for middle in MIDDLES for end in ENDS)
+    bynames = sorted(BYNAMES)
     names = len(given) * len(bynames)
     # The code of a name is its place in the order of names: distinct codes, sorted, are names in order.
-    pool = np.unique(rng.integers(0, names, max(1, int(rows * values.NAMES_PER_ROW)), dtype=np.int64))
+    pool = np.unique(rng.integers(0, names, max(1, int(rows * NAMES_PER_ROW)), dtype=np.int64))
     popularity = rng.permutation(len(pool))
     chance = rng.random(rows)
     code = np.sort(pool[popularity[(chance * chance * len(pool)).astype(np.int64)]])
@@ -148,7 +254,7 @@ def _listed(rng: np.random.Generator, parts: Sequence[str], rows: int) -> Texts:
     more = np.ones(rows, dtype=bool)
     for _ in range(2):
         place = (place + rng.integers(1, len(parts) // 3, rows, dtype=np.int64)) % len(parts)
-        more &= rng.random(rows) < values.SECOND_PART_RATE
+        more &= rng.random(rows) < SECOND_PART_RATE
         cells = np.where(more, cells + following[place], cells)
     return cells
 
@@ -161,11 +267,11 @@ def _measures(rng: np.random.Generator, hundredths: tuple[int, int], unparseable
     value = rng.integers(0, half, rows, dtype=np.int64) + rng.integers(0, half, rows, dtype=np.int64)
     cells = np.array([str(number / 100) for number in range(low, high)], dtype=object)[value]
     other = np.array(unparseable, dtype=object)[rng.integers(0, len(unparseable), rows, dtype=np.int64)]
-    return np.where(rng.random(rows) < values.UNPARSEABLE_RATE, other, cells)
+    return np.where(rng.random(rows) < UNPARSEABLE_RATE, other, cells)
 
 
 def _with_missing_markers(rng: np.random.Generator, cells: Texts) -> Texts:
     """The cells, some of the empty ones replaced by a text that means 'missing'; (rows,)."""
-    markers = np.array(values.MISSING_MARKERS, dtype=object)
+    markers = np.array(MISSING_MARKERS, dtype=object)
     marker = markers[rng.integers(0, len(markers), len(cells), dtype=np.int64)]
-    return np.where((cells == "") & (rng.random(len(cells)) < values.MISSING_MARKER_RATE), marker, cells)
+    return np.where((cells == "") & (rng.random(len(cells)) < MISSING_MARKER_RATE), marker, cells)

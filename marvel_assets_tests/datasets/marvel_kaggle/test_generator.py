@@ -1,4 +1,4 @@
-"""The built-in generator: reproducible, shaped and soiled like the source, and worth learning from."""
+"""The built-in generator: reproducible, and shaped and soiled like the source."""
 
 import hashlib
 import io
@@ -7,24 +7,21 @@ from urllib.parse import unquote
 
 import pandas as pd
 import pytest
-from lightgbm import LGBMClassifier
-from sklearn.metrics import roc_auc_score
 
 from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets_tests.kaggle import MISSING_TEXT, SOURCE_COLUMNS
 
 ROWS = 50_000
 SEED = 616
+SHARES = [("Identity", 0.20), ("Gender", 0.04), ("Marital Status", 0.59), ("Teams", 0.48), ("Height (m)", 0.94),
+          ("Weight (kg)", 0.95), ("Origin", 0.18)]  # fmt: skip
+"""Of missing cells in the source."""
 
 
 @pytest.fixture(scope="module")
 def characters() -> pd.DataFrame:
     """A table that's large enough for every rare thing to occur; not to be changed."""
     return generate(ROWS, SEED)
-
-
-def digest(frame: pd.DataFrame) -> str:
-    return hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +38,8 @@ def test_the_rows_are_the_same_in_any_process_and_on_any_machine_and_others_with
     rows = generate(3000, 7)
 
     # then
-    assert digest(rows) == "23045b8b8b34f6a7781420788475ca067d1259c2935319944e5b5f742d03fc1c"
+    digest = hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
+    assert digest == "23045b8b8b34f6a7781420788475ca067d1259c2935319944e5b5f742d03fc1c"
     differing = (rows != generate(3000, 8)).mean()
     assert differing["Name"] > 0.9
     assert 0.2 < differing["Alive"] < 0.6
@@ -58,23 +56,11 @@ def test_a_csv_file_of_it_has_the_sources_columns_and_the_same_text(characters: 
 
     # then
     assert list(characters.columns) == ["", *SOURCE_COLUMNS]
-    assert list(characters[""]) == [str(number) for number in range(ROWS)]
     assert {type(cell) for column in characters for cell in characters[column]} == {str}
     assert read.iloc[:, 1:].equals(characters.iloc[:, 1:])
 
 
-@pytest.mark.parametrize(
-    ("column", "share"),
-    [
-        ("Identity", 0.20),
-        ("Gender", 0.04),
-        ("Marital Status", 0.59),
-        ("Teams", 0.48),
-        ("Height (m)", 0.94),
-        ("Weight (kg)", 0.95),
-        ("Origin", 0.18),
-    ],
-)
+@pytest.mark.parametrize(("column", "share"), SHARES)
 def test_as_many_cells_are_missing_as_in_the_source_and_survival_is_another_there(
     characters: pd.DataFrame, usable: pd.DataFrame, column: str, share: float
 ):
@@ -110,38 +96,28 @@ def test_a_third_is_of_the_main_universe_dozens_are_frequent_and_thousands_rare(
     assert (counts < 50).sum() > 2_000
 
 
+ORIGINS = {"Human", "Human Mutate", "Inhuman", "Mutant", "Asgardian", "Alien", "Symbiote", "Robot", "Cosmic Being"}
+
+
 @pytest.mark.parametrize(
-    ("column", "accepted", "others"),
+    ("column", "accepted", "others", "most"),
     [
-        ("Identity", {"Public", "Secret"}, {"Known to Authorities"}),
-        ("Marital Status", {"Single", "Married", "Widowed", "Engaged", "Widow"}, {"Divorced", "Separated"}),
-        ("Gender", {"Male", "Female"}, {"Agender", "Male, formerly Female"}),
+        ("Identity", {"Public", "Secret"}, {"Known to Authorities"}, 0.03),
+        ("Marital Status", {"Single", "Married", "Widowed", "Engaged", "Widow"}, {"Divorced", "Separated"}, 0.03),
+        ("Gender", {"Male", "Female"}, {"Agender", "Male, formerly Female"}, 0.03),
+        ("Origin", ORIGINS, {"Demon", "Mutant / Alien hybrid", "Asgardian, schooled in MAGIC"}, 0.2),
     ],
 )
-def test_values_outside_the_closed_lists_occur_and_are_rare(
-    characters: pd.DataFrame, column: str, accepted: set[str], others: set[str]
+def test_each_rule_has_rows_to_work_on_and_values_outside_the_lists_are_rare(
+    characters: pd.DataFrame, column: str, accepted: set[str], others: set[str], most: float
 ):
     # when
     present = characters.loc[~missing(characters[column]), column]
     outside = present[~present.isin(accepted)]
 
     # then
-    assert accepted <= set(present)
-    assert others <= set(outside)
-    assert len(outside) / ROWS < 0.03
-
-
-def test_each_rule_of_origin_and_their_order_have_rows_to_work_on(characters: pd.DataFrame):
-    # given
-    kinds = ["Human", "Human Mutate", "Inhuman", "Mutant", "Asgardian", "Alien", "Symbiote", "Robot", "Cosmic Being"]
-
-    # when
-    origin = characters["Origin"]
-
-    # then
-    assert (origin.value_counts()[[*kinds, "Demon", "Human (magic user)"]] >= 50).all()
-    assert origin.str.contains("Mutant / Alien").any()
-    assert origin.str.contains("Asgardian, schooled in MAGIC").any()
+    assert (present.value_counts()[[*accepted, *others]] >= 50).all()
+    assert len(outside) / ROWS < most
 
 
 @pytest.mark.parametrize(("column", "low", "high"), [("Height (m)", 1.0, 2.5), ("Weight (kg)", 40, 160)])
@@ -174,18 +150,3 @@ def test_ids_repeat_with_other_cells_and_names_stand_under_several_ids(character
 @pytest.mark.parametrize("pattern", [r"[^\x00-\x7f]", ",", '"'], ids=["non-ASCII", "comma", "quote"])
 def test_cells_hold_the_letters_that_parsers_stumble_over(characters: pd.DataFrame, pattern: str):
     assert all(characters[column].str.contains(pattern).any() for column in ("Name", "Teams", "Origin"))
-
-
-def test_a_model_that_learns_from_some_rows_ranks_the_others(usable: pd.DataFrame):
-    # given
-    rows = usable.head(20_000).reset_index(drop=True)
-    columns = ["Universe", "Identity", "Gender", "Marital Status", "Origin"]
-    features = rows[columns].apply(lambda column: pd.factorize(column, sort=True)[0])
-    alive, held_out = rows["Alive"] == "Alive", rows.index % 5 == 0
-
-    # when
-    model = LGBMClassifier(n_estimators=150, learning_rate=0.05, max_depth=6, n_jobs=1, verbosity=-1)
-    model.fit(features[~held_out], alive[~held_out])
-
-    # then
-    assert 0.6 < roc_auc_score(alive[held_out], model.predict_proba(features[held_out])[:, 1]) < 0.85
