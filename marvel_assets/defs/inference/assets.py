@@ -42,8 +42,11 @@ def inference_wheel(context: dg.AssetExecutionContext, wheel_builder: WheelBuild
     wheel = wheel_builder.wheel()
     file = wheel_builder.file_of(wheel)
     context.log.info(f"Wheel {file.name}")
-    metadata = {"dagster/uri": dg.MetadataValue.path(file), "sha256": wheel.sha256, "size_bytes": file.stat().st_size}
-    return dg.MaterializeResult(value=wheel, data_version=dg.DataVersion(wheel.data_version), metadata=metadata)
+    return dg.MaterializeResult(
+        value=wheel,
+        data_version=dg.DataVersion(wheel.data_version),
+        metadata={"dagster/uri": file, "sha256": wheel.sha256, "size_bytes": file.stat().st_size},
+    )
 
 
 @dg.asset(
@@ -148,13 +151,12 @@ def _release(context: dg.AssetExecutionContext, pair: ModelPair, project: Projec
 @dg.op
 def verify_environment(context: dg.OpExecutionContext, project: Project, unity_catalog: UnityCatalog) -> None:
     """Install the custom model's requirements into a new environment, and compare its predictions there and here."""
-    name = project.config.qualified(CUSTOM_MODEL)
-    version = unity_catalog.registry().get_version_by_alias(name, ALIAS)
-    if version is None:
-        raise dg.Failure(f"{name} has no version under {ALIAS}; materialise custom_model_version first.")
-    uri = f"models:/{name}/{version.version}"
+    pair = unity_catalog.pairs(project.config).current()
+    if pair is None:
+        raise dg.Failure(f"No model has the alias {ALIAS} yet; materialise custom_model_version first.")
+    uri = f"models:/{pair.custom.name}/{pair.custom.version}"
     context.log.info(f"Creating an environment with the requirements of {uri}")
-    with unity_catalog.files_of(version) as files:
+    with unity_catalog.files_of(pair.custom) as files:
         there, (here, _) = predict_in_own_environment(files), answers_of(files)
     if there != here:
         raise dg.Failure(

@@ -220,13 +220,17 @@ def test_a_missing_table_is_named(served: ProjectPaths):
     assert f"{TABLE}: there is no such table" in failure_of(run_job(served, "score", "score_table", table=TABLE))
 
 
-def test_with_nothing_served_it_says_what_to_do(home: ProjectPaths):
+@pytest.mark.parametrize(
+    ("job", "op", "config"),
+    [("score", "score_table", {"table": TABLE}), ("verify_scoring_environment", "verify_environment", {})],
+)
+def test_with_nothing_served_a_job_says_what_to_do(home: ProjectPaths, job: str, op: str, config: dict[str, str]):
     # given
     put(home, characters("Anna"))
 
     # then
-    failure = failure_of(run_job(home, "score", "score_table", table=TABLE))
-    assert "No model has the alias latest-model yet; materialise custom_model_version first." in failure
+    failure = failure_of(run_job(home, job, op, **config))
+    assert re.search("No .* alias latest-model yet; materialise custom_model_version first.", failure)
 
 
 def drift(home: ProjectPaths, instance: dg.DagsterInstance | None = None) -> dict[str, object]:

@@ -4,8 +4,9 @@ import json
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 import requests
@@ -15,6 +16,7 @@ from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.signature import example_frame
 from marvel_assets_tests.kaggle import EXAMPLE
+from marvel_assets_tests.pages import free_port
 from marvel_assets_tests.servers.starting import marvel_serve
 from marvel_assets_tests.sockets import LOOPBACK, listening
 
@@ -64,3 +66,18 @@ def test_it_is_reached_from_this_machine_alone(server: str):
     assert server
     assert "127.0.0.1" in listening()
     assert listening() <= LOOPBACK
+
+
+@pytest.mark.usefixtures("home")
+def test_without_a_model_nothing_is_served_and_the_command_says_how_to_make_one(
+    marvel_here: Callable[..., CompletedProcess[str]],
+):
+    # when
+    done = marvel_here("serve", "--port", str(free_port()))
+
+    # then
+    assert done.returncode == 1
+    assert done.stderr == (
+        "No model has the alias latest-model yet. `make run` trains one; if the gate refused it, `marvel summary` "
+        "says why.\n"
+    )

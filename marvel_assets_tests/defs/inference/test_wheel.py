@@ -1,21 +1,25 @@
 """The inference wheel: built by uv, once for each content, with what scoring needs and nothing more."""
 
+import json
+import os
+import re
 import shutil
 import tomllib
 import zipfile
 from email import message_from_string
 from pathlib import Path
 
+import dagster as dg
 import mlflow
+import pandas as pd
 import pytest
 from packaging.requirements import Requirement
-from sklearn.pipeline import Pipeline
 
+from marvel_assets.defs.inference.assets import predict_in_own_environment
 from marvel_assets.defs.inference.wheel import WheelBuilder
-from marvel_assets.model.pipeline import TRUSTED_TYPES
-from marvel_assets.model.wrapper import ARTIFACT
-from marvel_assets.paths import PROJECT_ROOT
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.storage.references import WheelRef
+from marvel_assets.tracking.signature import requirements_with
 from marvel_assets_tests.commands import python, succeeded
 
 ANSWER_ALONE = """
@@ -26,8 +30,24 @@ import pandas as pd
 assert marvel_assets.__file__.startswith(sys.argv[1])
 example = {"Universe": "Earth-616", "Identity": "Secret", "Gender": "Male", "Marital_Status": None, "Teams": 1,
     "Origin": "Human", "Magic": False, "Mutant": 0}
-model = mlflow.pyfunc.load_model(sys.argv[1] + "/custom")
+model = mlflow.pyfunc.load_model(sys.argv[2])
 print(model.predict(pd.DataFrame([example]))["Survival prediction"])
+"""
+
+
+PROBE = """
+import importlib.util, json
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel
+
+class Probe(PythonModel):
+    def predict(self, context, model_input, params=None):
+        import marvel_assets
+        names = ("dagster", "duckdb", "pyspark", "marvel_assets.defs")
+        there = [name for name in names if importlib.util.find_spec(name) is not None]
+        raise RuntimeError("found " + json.dumps([there, marvel_assets.__file__]))
+
+set_model(Probe())
 """
 
 
@@ -56,24 +76,14 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_same_content_is_built_once(folder: Path, wheel: WheelRef, file: Path):
+def test_the_same_content_is_built_once_and_found_in_a_home_that_was_moved(folder: Path, wheel: WheelRef, file: Path):
     # given
-    written = file.stat().st_mtime_ns
-
-    # when
-    again = WheelBuilder(folder=str(folder)).wheel()
+    written, moved = file.stat().st_mtime_ns, folder.with_name("moved")
 
     # then
-    assert again == wheel
+    assert WheelBuilder(folder=str(folder)).wheel() == wheel
     assert file.stat().st_mtime_ns == written
     assert list(folder.iterdir()) == [file]
-
-
-def test_it_is_found_in_a_home_that_was_moved(folder: Path, wheel: WheelRef):
-    # given
-    moved = folder.with_name("moved")
-
-    # then
     assert WheelBuilder(folder=str(moved)).file_of(wheel) == moved / wheel.path
 
 
@@ -93,23 +103,15 @@ def test_it_holds_the_model_package_and_requires_the_base_dependencies_alone(fil
 
 
 @pytest.mark.integration
-def test_a_model_is_loaded_and_answers_with_the_wheel_alone(file: Path, fitted: Pipeline, tmp_path: Path):
+def test_a_model_is_loaded_and_answers_with_the_wheel_alone(file: Path, first_run: ProjectPaths, tmp_path: Path):
     # given: the custom model's files, and nothing of the package but what the wheel holds
-    mlflow.sklearn.save_model(
-        fitted, tmp_path / "basic", serialization_format="skops", skops_trusted_types=list(TRUSTED_TYPES),
-        pip_requirements=[],
-    )  # fmt: skip
-    mlflow.pyfunc.save_model(
-        tmp_path / "custom",
-        python_model=str(PROJECT_ROOT / "marvel_assets" / "model" / "serving_script.py"),
-        artifacts={ARTIFACT: str(tmp_path / "basic")},
-        model_config={"answer": "Survival prediction", "labels": ["dead", "alive"]},
-        pip_requirements=[],
-    )
-    zipfile.ZipFile(file).extractall(tmp_path / "installed")
+    [script] = first_run.mlflow_artifacts.rglob("serving_script.py")
+    zipfile.ZipFile(file).extractall(tmp_path)
 
     # when
-    done = succeeded(python("-c", ANSWER_ALONE, str(tmp_path), cwd=tmp_path, PYTHONPATH=str(tmp_path / "installed")))
+    done = succeeded(
+        python("-c", ANSWER_ALONE, str(tmp_path), str(script.parent), cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    )
 
     # then
     assert done.stdout.splitlines()[-1] in ("['alive']", "['dead']")
@@ -138,3 +140,28 @@ def test_a_change_of_what_scoring_needs_makes_a_wheel_under_another_name(
 
     # then
     assert (other.content == wheel.content, other.path == wheel.path) == (is_same, is_same)
+
+
+@pytest.mark.slow(reason="installs a scoring environment")
+def test_neither_this_project_nor_dagster_can_be_imported_where_it_is_installed_and_a_model_that_fails_says_why(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # given: a model with exactly the custom model's requirements, which fails with what it can import; and a PATH that
+    # lacks the Python that this environment was made of
+    monkeypatch.setenv("PATH", os.defpath)
+    (tmp_path / "probe_model.py").write_text(PROBE)
+    mlflow.pyfunc.save_model(
+        tmp_path / "probe", python_model=str(tmp_path / "probe_model.py"), code_paths=[str(file)],
+        pip_requirements=requirements_with(file), input_example=pd.DataFrame({"any": [1]}),
+    )  # fmt: skip
+
+    # when
+    with pytest.raises(dg.Failure, match="can't be installed from its own requirements, or does not") as raised:
+        predict_in_own_environment(tmp_path / "probe")
+
+    # then
+    [found] = re.findall(r"^RuntimeError: found (.+)$", str(raised.value), re.MULTILINE)
+    there, package = json.loads(found)
+    assert there == []
+    assert "site-packages" in package
+    assert not package.startswith(str(PROJECT_ROOT))
