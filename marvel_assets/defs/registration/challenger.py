@@ -65,12 +65,10 @@ def judge(
         return Judgement(result, known, champion, model.model_id)
     if champion is not None and champion.basic.model_id == model.model_id:
         before = GateResult.from_json(tags[RESULT]) if RESULT in tags else GateResult()
-        note, warnings = (
-            f"it is the champion, basic version {champion.basic.version}",
-            (*before.failures, *before.warnings),
-        )
+        warnings = before.failures + before.warnings
+        note = f"it is the champion, basic version {champion.basic.version}"
         result = replace(before, failures=(), warnings=warnings, note=note, advice="")
-        return Judgement(result, known, champion, model.model_id)
+        return Judgement(result, champion.basic, champion, model.model_id)
     baselines = {CHAMPION: champion.basic} if champion else {}
     if champion and (best_id := champion.basic.tags.get(BEST_SERVED)) not in {None, champion.basic.model_id}:
         for best in registry.search_versions(pairs.basic_name, model_id=best_id):

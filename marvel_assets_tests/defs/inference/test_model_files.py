@@ -101,7 +101,7 @@ def test_a_champion_that_can_not_be_loaded_refuses_the_challenger_with_the_reaso
 
     # then
     [reason] = observed(result)
-    assert "no comparison with the champion: basic version 1 can't be scored: models:/" in reason
+    assert "no comparison with the champion: basic version 1 can't be scored: " in reason
     assert problem in reason
     assert "set gate.mode to report" in reason
     assert pairs.current() == before
