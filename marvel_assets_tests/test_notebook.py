@@ -34,14 +34,5 @@ def test_it_loads_predicts_explains_compares_and_finds_the_rows_of_a_fit(given_r
     shown = "\n".join(
         output.data["text/plain"] for cell in done.cells for output in cell.get("outputs", []) if "data" in output
     )
-    for expected in (
-        "models:/m-",
-        "alive",
-        "why",
-        "version 1",
-        "version 2",
-        "roc_auc",
-        "Marital_Status",
-        "display_name",
-    ):
-        assert expected in shown
+    expected = "models:/m-", "alive", "why", "version 1", "version 2", "roc_auc", "Marital_Status", "display_name"
+    assert [text for text in expected if text not in shown] == []

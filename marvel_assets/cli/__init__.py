@@ -12,8 +12,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from marvel_assets.cli.run import EVERYTHING, JOBS
-from marvel_assets.cli.servers import MLFLOW_PORT, SERVE_PORT, SPARK_PORT, UI_PORT
+from marvel_assets.cli.run import EVERYTHING, JOBS, materialize, run_job
 from marvel_assets.paths import ProjectPaths, ProjectPathsError
 
 LAST_PORT = 65_535
@@ -113,14 +112,14 @@ def _parser() -> argparse.ArgumentParser:
             help="a setting as in the job's Launchpad; may be repeated",
         )  # fmt: skip
     for name, port, purpose in (
-        ("ui", UI_PORT, "serve Dagster's and MLflow's pages"),
-        ("serve", SERVE_PORT, "serve the custom model at latest-model over HTTP"),
-        ("spark-server", SPARK_PORT, "start a Spark Connect server with Delta"),
+        ("ui", 3000, "serve Dagster's and MLflow's pages"),
+        ("serve", 5001, "serve the custom model at latest-model over HTTP"),
+        ("spark-server", 15002, "start a Spark Connect server with Delta"),
     ):
         server = commands.add_parser(name, help=purpose)
         server.add_argument("--port", type=_port, default=port, help=f"port on this machine (default: {port})")
         if name == "ui":
-            server.add_argument("--mlflow-port", type=_port, default=MLFLOW_PORT, help=f"(default: {MLFLOW_PORT})")
+            server.add_argument("--mlflow-port", type=_port, default=5000, help="(default: 5000)")
     commands.add_parser("summary", help="show the home's tables, model and predictions")
     commands.add_parser("doctor", help="show what the profile still lacks")
     new = commands.add_parser("new-dataset", help="write the folder of your own table from a file")
@@ -166,12 +165,12 @@ def _prepare(home: ProjectPaths, command: str) -> None:
 
 def _do(chosen: argparse.Namespace, home: ProjectPaths) -> int:
     """Run the command; returns the exit code."""
-    from marvel_assets.cli import run, servers
+    from marvel_assets.cli import servers
 
     code = 0
     match chosen.command:
         case "run":
-            code = run.materialize(home, chosen.select)
+            code = materialize(home, chosen.select)
         case "summary":
             from marvel_assets.cli.summary import print_summary
 
@@ -195,7 +194,7 @@ def _do(chosen: argparse.Namespace, home: ProjectPaths) -> int:
         case "new-dataset":
             _new_dataset(chosen)
         case job:
-            code = run.run_job(job, dict(chosen.settings))
+            code = run_job(job, dict(chosen.settings))
     return code
 
 

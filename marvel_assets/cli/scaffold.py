@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
+
+import duckdb
+import pyarrow as pa
 
 from marvel_assets.config import ConfigError
 from marvel_assets.datasets.base import BLANKS, IDENTIFIER, PANDAS_MISSING, SOURCE_ROW, WRITTEN_AT
@@ -14,12 +19,6 @@ from marvel_assets.datasets.scoring import PREDICTION_COLUMNS
 from marvel_assets.datasets.statements import is_number, texts
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.files import InputFile, names_and_encoding, read_files
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
-
-    import duckdb
 
 OWN_COLUMNS = {
     IDENTIFIER, SOURCE_ROW, WRITTEN_AT, *PREDICTION_COLUMNS, "split", "reason", "row_digest", "first_row",
@@ -41,14 +40,11 @@ class Column(NamedTuple):
     """The profile of a column. Cells are trimmed; those that count as missing are left out.
 
     Attributes:
-        delivered: its name in the file.
-        name: letters, digits and underscores; unique, ignoring case.
-        present: how many rows have a value.
-        distinct: how many values there are.
-        numbers: how many values are decimal numbers, once their commas are replaced.
+        delivered: its name in the file; ``name`` is the one in the tables.
+        numbers: how many of the ``present`` cells are decimal numbers, once their commas are replaced.
         comma: what a number's comma stands for: a point, or nothing where all separate thousands. None: there is none.
-        number: the most frequent value that is a number.
-        commonest: the most frequent values, the most frequent first.
+        number: the most frequent cell that is a number.
+        commonest: the most frequent cells, the most frequent first.
     """
 
     delivered: str
@@ -87,8 +83,12 @@ def new_dataset(name: str, file: Path, parent: Path, target: str | None = None, 
     if find_spec(f"marvel_assets.datasets.{name}"):
         raise ConfigError(f"marvel_assets/datasets has {name!r} already: choose another name, or delete that folder.")
     rows, columns, encoding = _read_columns(file)
-    row_name = _named(columns, identifier, file) if identifier else _identifier(columns, rows, file)
-    predicted = _target(columns, row_name, target, file)
+    by_name = {column.delivered: column for column in columns}
+    for named in (target, identifier):
+        if named and named not in by_name:
+            raise SourceError(f"{file}: there is no column {named!r}; it has {', '.join(by_name)}.")
+    row_name = by_name[identifier] if identifier else _identifier(columns, rows, file)
+    predicted = _checked(by_name[target], row_name, file) if target else _target(columns, row_name, file)
     # Names and free texts are no features: their values don't repeat often enough to learn from.
     most_categories = min(MAX_CATEGORIES, max(rows // 10, 2))
     others = [column for column in columns if column not in (row_name, predicted)]
@@ -105,9 +105,6 @@ def new_dataset(name: str, file: Path, parent: Path, target: str | None = None, 
 
 def _read_columns(file: Path) -> tuple[int, list[Column], str]:
     """The number of rows, the profiles of the columns that have a name, and the encoding: of what a run will read."""
-    import duckdb
-    import pyarrow as pa
-
     header, encoding = names_and_encoding(file, str(file))
     names = {old: new for old, new in zip(header, safe_names(header), strict=True) if old}
     if not names:
@@ -140,8 +137,6 @@ def safe_names(delivered: Iterable[str]) -> list[str]:
     >>> safe_names(["Height (m)", "select", "Größe", "größe", "Id", "why", "", "2nd"])
     ['Height_m', 'select_', 'Gr_e', 'gr_e_', 'Id_', 'why_', 'column_7', 'column_2nd']
     """
-    import duckdb
-
     keywords = duckdb.execute("SELECT keyword_name FROM duckdb_keywords()").fetchall()
     taken = {str(word) for (word,) in keywords} | {name.lower() for name in OWN_COLUMNS}
     names = []
@@ -154,13 +149,6 @@ def safe_names(delivered: Iterable[str]) -> list[str]:
         taken.add(name.lower())
         names.append(name)
     return names
-
-
-def _named(columns: Sequence[Column], name: str, file: Path) -> Column:
-    found = {column.delivered: column for column in columns}
-    if name not in found:
-        raise SourceError(f"{file}: there is no column {name!r}; it has {', '.join(found)}.")
-    return found[name]
 
 
 def _identifier(columns: Sequence[Column], rows: int, file: Path) -> Column:
@@ -176,22 +164,25 @@ def _identifier(columns: Sequence[Column], rows: int, file: Path) -> Column:
     return next((column for column in unique if "id" in re.split(r"[^a-z]+", column.delivered.lower())), unique[0])
 
 
-def _target(columns: Sequence[Column], identifier: Column, named: str | None, file: Path) -> Column:
-    if named is None:
-        binary = [column for column in columns if column.distinct == BINARY and column is not identifier]
-        if not binary:
-            raise SourceError(f"{file}: no column has exactly two values; a binary classifier needs one.")
-        return binary[-1]
-    chosen = _named(columns, named, file)
-    if chosen is identifier:
-        raise SourceError(f"{file}: column {named!r} names the rows; choose another target, or another --identifier.")
-    if chosen.distinct != BINARY:
-        values = ", ".join(chosen.commonest) + (", …" if chosen.distinct > SHOWN else "")
+def _target(columns: Sequence[Column], identifier: Column, file: Path) -> Column:
+    binary = [column for column in columns if column.distinct == BINARY and column is not identifier]
+    if not binary:
+        raise SourceError(f"{file}: no column has exactly two values; a binary classifier needs one.")
+    return binary[-1]
+
+
+def _checked(target: Column, identifier: Column, file: Path) -> Column:
+    """The target that was asked for."""
+    named = f"{file}: column {target.delivered!r}"
+    if target is identifier:
+        raise SourceError(f"{named} names the rows; choose another target, or another --identifier.")
+    if target.distinct != BINARY:
+        values = ", ".join(target.commonest) + (", …" if target.distinct > SHOWN else "")
         raise SourceError(
-            f"{file}: column {named!r} has {chosen.distinct:,} values ({values}); a target has two. Put them into two "
-            "groups, or choose another column."
+            f"{named} has {target.distinct:,} values ({values}); a target has two. Put them into two groups, or choose "
+            "another column."
         )
-    return chosen
+    return target
 
 
 def _declaration(

@@ -11,24 +11,23 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marvel_assets.paths import PROJECT_ROOT
+from marvel_assets.defs.resources import profile_resources
+from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
+from marvel_assets.registry.model_pairs import ModelPair
+from marvel_assets.tracking.artifacts import example_of
+from marvel_assets.tracking.mlflow_store import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     import pandas as pd
     from fastapi import FastAPI, Request
     from starlette.responses import Response, StreamingResponse
 
-    from marvel_assets.paths import ProjectPaths
-    from marvel_assets.registry.model_pairs import ModelPair
-
 LOOPBACK = "127.0.0.1"
-UI_PORT, MLFLOW_PORT, SERVE_PORT, SPARK_PORT = 3000, 5000, 5001, 15002
 SECONDS_TO_END, SECONDS_BETWEEN_LOOKS = 20, 0.2
 MAX_MESSAGE = 1000
 """In characters: MLflow repeats the whole body in an error if it can't be parsed."""
@@ -51,9 +50,6 @@ def served_pair(home: ProjectPaths, resources: dict[str, Any]) -> ModelPair:
 def serve_model(home: ProjectPaths, port: int) -> None:
     """Serve the version under the alias over HTTP; after the alias moves, restart it."""
     import uvicorn
-
-    from marvel_assets.defs.resources import profile_resources
-    from marvel_assets.tracking.artifacts import example_of
 
     _check_ports(PORT=port)
     resources = profile_resources(home)
@@ -110,9 +106,6 @@ def serve_spark(home: ProjectPaths, port: int) -> None:
 
 def serve_pages(home: ProjectPaths, port: int, mlflow_port: int) -> int:
     """Run Dagster's webserver and daemon, and MLflow's server if the runs are in the home."""
-    from marvel_assets.defs.resources import profile_resources
-    from marvel_assets.tracking.mlflow_store import connect
-
     tracking = profile_resources(home)["tracking"]
     # MLflow's background jobs, seven processes, are for features that are not used here.
     environment = {

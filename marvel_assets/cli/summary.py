@@ -3,37 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from marvel_assets.cli.servers import LOOPBACK, UI_PORT
-from marvel_assets.datasets.base import IDENTIFIER
+from marvel_assets.datasets.base import IDENTIFIER, Dataset
 from marvel_assets.datasets.scoring import scoring_provenance
 from marvel_assets.defs.registration.challenger import RESULT
 from marvel_assets.defs.resources import configured_home, profile_resources
 from marvel_assets.evaluation.gate import GateResult
 from marvel_assets.evaluation.metrics import labelled
-from marvel_assets.registry.base import MODELS_URI
+from marvel_assets.paths import ProjectPaths
+from marvel_assets.registry.base import MODELS_URI, ModelVersion
 from marvel_assets.registry.model_pairs import ALIAS
-from marvel_assets.storage.references import from_json
+from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, TableVersion, from_json
+from marvel_assets.storage.tables import Tables
+from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.utils.redaction import escape_control
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from mlflow.entities import LoggedModel
 
-    from marvel_assets.datasets.base import Dataset
-    from marvel_assets.paths import ProjectPaths
-    from marvel_assets.registry.base import ModelVersion
-    from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, TableVersion
-    from marvel_assets.storage.tables import Tables
-    from marvel_assets.tracking.mlflow_resource import MlflowTracking
-
-METRICS_PER_LINE = 3
-PREDICTIONS_PER_ANSWER = 3
-ROWS_TO_CHOOSE_FROM = 1_000
-MAX_NAME = 40
+METRICS_PER_LINE, PREDICTIONS_PER_ANSWER = 3, 3
+ROWS_TO_CHOOSE_FROM, MAX_NAME = 1_000, 40
 HINTS = ("make serve", ".venv/bin/marvel explain NAME-OR-ID", ".venv/bin/marvel score FILE -o OUT")
 
 
@@ -46,18 +38,14 @@ def read_references(home: ProjectPaths) -> dict[str, Any]:
 def print_summary(home: ProjectPaths, *, with_predictions: bool = True) -> None:
     """Print the summary of the home, and what to do next."""
     print("\n".join(summary(home, with_predictions=with_predictions)))
-    mlflow_pages = profile_resources(home)["tracking"].ui_url or "your Databricks workspace"
-    dagster_pages = f"http://{LOOPBACK}:{UI_PORT}/asset-groups"
-    print(f"  look next    `make ui`, then {dagster_pages} (lineage, checks, plots) and {mlflow_pages} (MLflow)")
+    tracking = profile_resources(home)["tracking"]
+    dagster_pages = f"{tracking.dagster_url}/asset-groups (lineage, checks, plots)"
+    mlflow_pages = f"{tracking.ui_url or 'your Databricks workspace'} (MLflow)"
+    print(f"  look next    `make ui`, then {dagster_pages} and {mlflow_pages}")
 
 
 def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
-    """The lines of the summary: rows, Delta versions, metrics, models.
-
-    Args:
-        home: the home to summarise.
-        with_predictions: whether to show the served model's predictions for a few test rows.
-    """
+    """The lines of the summary: rows, Delta versions, metrics, models, and predictions for a few test rows."""
     done, resources = read_references(home), profile_resources(home)
     dataset, unity_catalog = resources["project"].config.dataset, resources["unity_catalog"]
     if not done:

@@ -86,45 +86,30 @@ def test_rows_come_through_standard_input_and_output_and_those_that_can_not_be_s
 
 @pytest.mark.usefixtures("ran")
 @pytest.mark.parametrize(
-    ("target", "message"),
+    ("rows", "target", "message"),
     [
-        ("new.csv", "-o new.csv: is the file to score; choose another name."),
-        ("new.csv/out.csv", "new.csv: File exists."),
+        (NEW, "new.csv", "-o new.csv: is the file to score; choose another name."),
+        (NEW, "new.csv/out.csv", "new.csv: File exists."),
+        *(
+            (NEW.replace("Gender", "Sex"), target, "new.csv: column 'Gender' is missing; expected the columns PageID, ")
+            for target in ("out.csv", "out.parquet", "-")
+        ),
     ],
 )
-def test_a_file_that_can_not_be_the_output_is_refused_and_the_input_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, marvel_here: Command, target: str, message: str
+def test_what_can_not_be_read_or_written_is_refused_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, marvel_here: Command, rows: str, target: str, message: str
 ):
     # given
-    monkeypatch.chdir(tmp_path)
-    Path("new.csv").write_text(NEW)
-
-    # when
-    done = marvel_here("score", "new.csv", "-o", target)
-
-    # then
-    assert (done.returncode, message in done.stderr, "Traceback" in done.stderr) == (1, True, False)
-    assert Path("new.csv").read_text() == NEW
-
-
-@pytest.mark.usefixtures("ran")
-@pytest.mark.parametrize("target", ["out.csv", "out.parquet", "-"])
-def test_a_file_without_a_column_is_refused_with_its_name_and_nothing_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, marvel_here: Command, target: str
-):
-    # given
-    folder = tmp_path / "files"
-    folder.mkdir()
+    (folder := tmp_path / "files").mkdir()
     monkeypatch.chdir(folder)
-    Path("new.csv").write_text(NEW.replace("Gender", "Sex"))
+    Path("new.csv").write_text(rows)
 
     # when
     done = marvel_here("score", "new.csv", "-o", target)
 
     # then
-    assert done.stderr.startswith("new.csv: column 'Gender' is missing; expected the columns PageID, Name, Universe, ")
-    assert done.stdout == ""
-    assert [file.name for file in folder.iterdir()] == ["new.csv"]
+    assert (done.returncode, message in done.stderr, "Traceback" in done.stderr, done.stdout) == (1, True, False, "")
+    assert {file.name: file.read_text() for file in folder.iterdir()} == {"new.csv": rows}
 
 
 def test_a_character_is_explained_by_its_name_or_its_id(ran: ProjectPaths, tmp_path: Path, marvel_here: Command):

@@ -29,18 +29,12 @@ def checkout(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def every_model_passes(small_project: Path, tmp_path: Path) -> Path:
-    """A project in which a second run always makes a second pair of versions."""
+def terminal(tmp_path: Path, small_project: Path, spark_folder: Path) -> dict[str, str]:
+    """The variables of a user who has opened a terminal, over a fresh home in which every model passes the gate."""
     content = yaml.safe_load(small_project.read_text())
     content["gate"]["mode"] = "report"
     project = tmp_path / "project.yml"
     project.write_text(yaml.safe_dump(content))
-    return project
-
-
-@pytest.fixture
-def terminal(tmp_path: Path, every_model_passes: Path, spark_folder: Path) -> dict[str, str]:
-    """The variables of a user who has opened a terminal, over a fresh home."""
     home = ProjectPaths(tmp_path / "home")
     home.root.mkdir()
     home.spark.symlink_to(spark_folder, target_is_directory=True)
@@ -56,7 +50,7 @@ def terminal(tmp_path: Path, every_model_passes: Path, spark_folder: Path) -> di
         "PATH": os.pathsep.join(path),
         "PYTHON": str(Path(sys.executable).resolve()),
         "MARVEL_HOME": str(home.root),
-        "MARVEL_CONFIG": str(every_model_passes),
+        "MARVEL_CONFIG": str(project),
         "MARVEL_SPARK_SETTINGS": INTERPRETED,
         "SERVERS": str(tmp_path / "servers"),
     }
