@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.storage.commits import Commit, commits_by_version
 from marvel_assets.storage.engines.base import TablePath
 from marvel_assets.storage.memory import check_fits_in_memory
 from marvel_assets.storage.references import TableVersion
@@ -25,6 +24,21 @@ if TYPE_CHECKING:
     from marvel_assets.storage.engines.base import EngineSession
 
     Columns = Iterable[str] | None
+
+
+OPERATIONS_THAT_KEEP_ROWS = {
+    *("OPTIMIZE", "VACUUM START", "VACUUM END", "ANALYZE TABLE", "COMPUTE STATS", "CLUSTER BY"),
+    *("SET TBLPROPERTIES", "UNSET TBLPROPERTIES", "ADD CONSTRAINT", "DROP CONSTRAINT"),
+    *("ADD FEATURE", "UPGRADE PROTOCOL", "UPDATE TABLE METADATA", "UPDATE FIELD METADATA"),
+}
+"""Delta operations that leave a table's rows as they were; any other may change them."""
+
+
+class Commit(NamedTuple):
+    """A version of a table and its ``provenance``: the versions and the code that the rows were made from."""
+
+    table: TableVersion
+    provenance: dict[str, Any]
 
 
 class WriteResult(NamedTuple):
@@ -51,7 +65,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         If another writer changed the rows since, it has no content hash, so that the next write replaces them. If equal
         rows were made again from other inputs, its provenance is the latest.
         """
-        commits = self._commits(name)
+        commits = self._commits(self.location(name), name)
         if not commits:
             return None
         commit, file = commits[max(commits)], self._latest_provenance(name)
@@ -178,7 +192,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             TableNotFoundError: naming the table and version that can't be found.
         """
-        commit = self._commits(table.name).get(table.version)
+        commit = self._commits(self.location(table.name), table.name).get(table.version)
         if commit is None:
             raise TableNotFoundError(f"{table}: its commit is not in the table's log. Materialise the table again.")
         return commit
@@ -197,13 +211,31 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         # From the newest version: loaded at an earlier one, delta-rs numbers the history wrong.
         return DeltaTable(location).history() if DeltaTable.is_deltatable(str(location)) else []
 
-    def _commits(self, name: str) -> dict[int, Commit]:
-        return commits_by_version(name, self.history(self.location(name)))
+    def _commits(self, location: TablePath, name: str = "") -> dict[int, Commit]:
+        """For each version of a table, oldest first, the commit that made its rows."""
+        found: dict[int, Commit] = {}
+        commit = None
+        for entry in sorted(self.history(location), key=lambda entry: entry["version"]):
+            if entry.get("operation") not in OPERATIONS_THAT_KEEP_ROWS:
+                recorded = _recorded(entry.get("userMetadata"))
+                table = TableVersion(name, entry["version"], recorded.get("rows", -1), recorded.get("content", ""))
+                commit = Commit(table, recorded.get("provenance", {}))
+            if commit is not None:
+                found[entry["version"]] = commit
+        return found
 
     def _contents(self, location: TablePath) -> dict[int, str]:
         """The content hash of each version, '' where another writer made it."""
-        commits = commits_by_version("", self.history(location))
-        return {version: commit.table.content for version, commit in commits.items()}
+        return {version: commit.table.content for version, commit in self._commits(location).items()}
 
     def _latest_provenance(self, name: str) -> Path:
         return Path(self.provenance, f"{name}.json")
+
+
+def _recorded(user_metadata: str | None) -> dict[str, Any]:
+    """The metadata that this project recorded in a commit; {} for another writer's."""
+    try:
+        recorded = json.loads(user_metadata or "{}")
+    except ValueError:
+        return {}
+    return recorded if isinstance(recorded, dict) else {}

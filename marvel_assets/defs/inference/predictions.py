@@ -26,11 +26,10 @@ from marvel_assets.defs.resources import Project, configured_dataset
 from marvel_assets.registry.base import ModelVersion
 from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.registry.resource import UnityCatalog
-from marvel_assets.storage.commits import Commit
 from marvel_assets.storage.engines.base import ChangesNotKeptError, Engine, EngineSession
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.table_scan import TableNotFoundError
-from marvel_assets.storage.tables import Tables, WriteResult
+from marvel_assets.storage.tables import Commit, Tables, WriteResult
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
 PREDICTIONS = "survival_predictions"
