@@ -1,8 +1,4 @@
-"""What moves between assets: a name and a version, never "latest".
-
-Every reference is a small frozen value that is stored as JSON. Equal ``data_version``s mean that what they refer to is
-the same, so that Dagster knows what is unchanged.
-"""
+"""What moves between assets: a name and a version, never "latest", as small frozen values that are stored as JSON."""
 
 from __future__ import annotations
 
@@ -28,7 +24,7 @@ class TableVersion:
 
     @property
     def data_version(self) -> str:
-        """The content: equal also where a later version restored it."""
+        """By which Dagster knows what is unchanged: equal also where a later version restored the content."""
         return self.content
 
     def __str__(self) -> str:
@@ -43,11 +39,6 @@ class LoggedModelRef:
     model_id: str
     run_id: str
     experiment: str
-
-    @property
-    def data_version(self) -> str:
-        """The logged model's id."""
-        return self.model_id
 
     @property
     def uri(self) -> str:
@@ -83,11 +74,6 @@ class WheelRef:
     path: str
     sha256: str
     content: str
-
-    @property
-    def data_version(self) -> str:
-        """The hash of the wheel's content."""
-        return self.content
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def inference_wheel(context: dg.AssetExecutionContext, wheel_builder: WheelBuild
     context.log.info(f"Wheel {file.name}")
     return dg.MaterializeResult(
         value=wheel,
-        data_version=dg.DataVersion(wheel.data_version),
+        data_version=dg.DataVersion(wheel.content),
         metadata={"dagster/uri": file, "sha256": wheel.sha256, "size_bytes": file.stat().st_size},
     )
 

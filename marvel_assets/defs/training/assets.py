@@ -94,7 +94,7 @@ def basic_model(
     shown = [(name, f"{value:.3f}") for name, value in labelled(metrics).items()]
     return dg.MaterializeResult(
         value=logged,
-        data_version=dg.DataVersion(logged.data_version),
+        data_version=dg.DataVersion(logged.model_id),
         metadata={
             "metrics": markdown_table(["metric", "on the test rows"], shown),
             "plots": dg.MetadataValue.md(with_full_links(plot_links(plots, logged.run_id), tracking.pages_url)),
