@@ -109,7 +109,7 @@ def embedded_registry(tmp_path_factory: pytest.TempPathFactory, mlflow_database:
 @pytest.fixture(scope="session")
 def unity_catalog_server() -> Iterator[UnityCatalogServer]:
     """The tests' own server, without a token."""
-    with UnityCatalogServer(race_seconds=0.005) as server:
+    with UnityCatalogServer() as server:
         yield server
 
 

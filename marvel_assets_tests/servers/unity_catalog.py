@@ -8,7 +8,7 @@ It keeps these weaknesses of the real server on purpose:
 
 - Nothing is locked between a look and the insert that follows, and no name or number is unique: creations in parallel
   give two versions one number, or make two models of one name. Whatever asks by a doubled name or number gets the row
-  that was inserted first. `race_seconds` widens the gap between the look and the insert.
+  that was inserted first. `RACE_SECONDS` widen the gap between the look and the insert.
 - The model's highest number is written after that gap, so a version created in parallel can set it back.
 - Versions are paged by their number. A page that is exactly full names a next page even where that one is empty.
 - Fields it does not know are dropped: there are no tags and no aliases.
@@ -32,6 +32,7 @@ from marvel_assets_tests.servers.wsgi import serving
 PREFIX = "/api/2.1/unity-catalog/"
 PAGE_SIZE = 100
 PENDING = "PENDING_REGISTRATION"
+RACE_SECONDS = 0.005
 STATUSES = {"UNAUTHENTICATED": 401, "ALREADY_EXISTS": 409}
 """HTTP statuses of error codes; of others it is 404 where something is not found, else 400."""
 
@@ -80,8 +81,8 @@ def _make_directory(location: str) -> None:
 class UnityCatalogServer:
     """The server, at ``url`` within a ``with`` block; with a status in ``fail_with`` it answers that alone."""
 
-    def __init__(self, token: str | None = None, race_seconds: float = 0.0) -> None:
-        self.url, self.race_seconds, self._token = "", race_seconds, token
+    def __init__(self, token: str | None = None) -> None:
+        self.url, self._token = "", token
         self.fail_with: int | None = None
         self._serving = ExitStack()
         rows: list[list[Json]] = [[], [], [], [], []]
@@ -218,7 +219,7 @@ class UnityCatalogServer:
         self.get_version(full_name, str(number))["status"] = status
 
     def _insert(self, rows: list[Json], row: Json) -> Json:
-        time.sleep(self.race_seconds)
+        time.sleep(RACE_SECONDS)
         rows.append(row)
         return row
 
