@@ -10,6 +10,8 @@ from marvel_assets.defs.resources import profile_resources
 from marvel_assets.defs.training.assets import basic_model
 from marvel_assets.paths import ProjectPaths
 
+WORK = ("Reading", "Cleaning", "Fitting", "Evaluating", "Comparing", "Wrapping", "Scoring")
+
 
 def run_graph(
     home: ProjectPaths,
@@ -25,15 +27,39 @@ def run_graph(
     Resources are made anew, so that assets hand one another what is stored, as from process to process.
     """
     configured = {"raw_characters": source and {"source": str(source)}, "fitted_pipeline": parameters}
+    job = dg.define_asset_job("retrain", dg.AssetSelection.from_coercible(select.split(",")))
+    return _execute(home, job, configured, resources, instance)
+
+
+def run_job(
+    home: ProjectPaths,
+    name: str,
+    op: str,
+    instance: dg.DagsterInstance | None = None,
+    resources: dict[str, Any] | None = None,
+    **config: Any,
+) -> dg.ExecuteInProcessResult:
+    """One of the jobs that a person starts by name."""
+    [job] = [job for job in defs.jobs if job.name == name]
+    return _execute(home, job, {op: config}, resources, instance)
+
+
+def inspect_alone(home: ProjectPaths) -> dg.ExecuteInProcessResult:
+    """The checks of basic_model without the asset, as *Execute* on its page does."""
+    return _execute(home, dg.define_asset_job("inspect", dg.AssetSelection.checks_for_assets(basic_model)), {})
+
+
+def _execute(
+    home: ProjectPaths,
+    job: Any,
+    configured: dict[str, Any],
+    resources: dict[str, Any] | None = None,
+    instance: dg.DagsterInstance | None = None,
+) -> dg.ExecuteInProcessResult:
+    resources = resources or profile_resources(home)
+    graph = dg.Definitions(assets=defs.assets, asset_checks=defs.asset_checks, jobs=[job], resources=resources)
     settings = {"ops": {op: {"config": config} for op, config in configured.items() if config}}
-    graph = dg.Definitions(
-        assets=defs.assets,
-        asset_checks=defs.asset_checks,
-        jobs=[dg.define_asset_job("retrain", dg.AssetSelection.from_coercible(select.split(",")))],
-        resources=resources or profile_resources(home),
-    )
-    job = graph.resolve_job_def("retrain")
-    return job.execute_in_process(run_config=settings, raise_on_error=False, instance=instance)
+    return graph.resolve_job_def(job.name).execute_in_process(settings, instance, raise_on_error=False)
 
 
 def succeeded(result: dg.ExecuteInProcessResult) -> dg.ExecuteInProcessResult:
@@ -42,54 +68,25 @@ def succeeded(result: dg.ExecuteInProcessResult) -> dg.ExecuteInProcessResult:
     return result
 
 
-def run_job(
-    home: ProjectPaths, name: str, op: str, instance: dg.DagsterInstance | None = None, **config: Any
-) -> dg.ExecuteInProcessResult:
-    """One of the jobs that a person starts by name."""
-    graph = dg.Definitions(
-        assets=defs.assets,
-        jobs=[job for job in defs.jobs if job.name == name],
-        resources=profile_resources(home),
-    )
-    settings = {"ops": {op: {"config": config}}}
-    job = graph.resolve_job_def(name)
-    return job.execute_in_process(run_config=settings, raise_on_error=False, instance=instance)
+def failure_of(result: dg.ExecuteInProcessResult) -> str:
+    """What the one step that failed gives as the reason."""
+    [failure] = [event for event in result.all_events if event.is_step_failure]
+    error = failure.step_failure_data.error
+    return str((error.cause or error).message)
 
 
 def metadata_of(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, object]:
     """What the one materialisation of an asset reports, whether the asset itself or a job logged it."""
-    assert result.success, failure_of(result)
-    made = [event.step_materialization_data.materialization for event in result.all_events
-            if event.is_step_materialization]  # fmt: skip
+    events = [event for event in succeeded(result).all_events if event.is_step_materialization]
+    made = [event.step_materialization_data.materialization for event in events]
     [metadata] = [each.metadata for each in made if each.asset_key.path[-1] == asset]
     return {name: value.value for name, value in metadata.items()}
-
-
-WORK = ("Reading", "Cleaning", "Fitting", "Evaluating", "Comparing", "Wrapping", "Scoring")
 
 
 def work_of(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance) -> list[str]:
     """What a run says that it does, where it does not find it done."""
     messages = [entry.user_message for entry in instance.all_logs(result.run_id)]
     return [message for message in messages if message.startswith(WORK)]
-
-
-def inspect_alone(home: ProjectPaths) -> dg.ExecuteInProcessResult:
-    """The checks of basic_model without the asset, as *Execute* on its page does."""
-    graph = dg.Definitions(
-        assets=defs.assets,
-        asset_checks=defs.asset_checks,
-        jobs=[dg.define_asset_job("inspect", selection=dg.AssetSelection.checks_for_assets(basic_model))],
-        resources=profile_resources(home),
-    )
-    return graph.resolve_job_def("inspect").execute_in_process(raise_on_error=False)
-
-
-def failure_of(result: dg.ExecuteInProcessResult) -> str:
-    """What the one step that failed gives as the reason."""
-    [failure] = [event for event in result.all_events if event.is_step_failure]
-    error = failure.step_failure_data.error
-    return str((error.cause or error).message)
 
 
 def observed(result: dg.ExecuteInProcessResult) -> list[str]:

@@ -72,9 +72,7 @@ class Templates:
     """Homes in which the graph has been run, in this process, from one source or several."""
 
     def __init__(self, factory: pytest.TempPathFactory, empty: ProjectPaths, config: Path) -> None:
-        self._factory = factory
-        self._empty = empty
-        self._config = config
+        self._factory, self._empty, self._config = factory, empty, config
 
     def source(self, share: float) -> Path:
         """Characters of whose training rows this share has the wrong label."""
@@ -90,13 +88,12 @@ class Templates:
 
         def make(folder: Path) -> None:
             home = copy_of(self.after(*earlier) if earlier else self._empty, folder / "home")
+            settings = {"HOME": home.root, "CONFIG": self._config, "PROFILE": "embedded", "ENV": "dev"}
             with pytest.MonkeyPatch.context() as environment:
-                settings = {"HOME": home.root, "CONFIG": self._config, "PROFILE": "embedded", "ENV": "dev"}
                 for name, value in settings.items():
                     environment.setenv(f"MARVEL_{name}", str(value))
                 with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
                     succeeded(run_graph(home, self.source(last), instance))
 
-        return ProjectPaths(
-            made_once(self._factory, f"after-{'-'.join(f'{share:g}' for share in shares)}", make) / "home"
-        )
+        name = "-".join(["after", *(f"{share:g}" for share in shares)])
+        return ProjectPaths(made_once(self._factory, name, make) / "home")

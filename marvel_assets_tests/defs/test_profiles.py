@@ -4,34 +4,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Any
 
 import pytest
 
-from marvel_assets.defs.resources import databricks, spark
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.storage.catalog_tables import CatalogTables
-from marvel_assets.storage.engines.spark import SparkEngine
-from marvel_assets_tests.commands import BASIC, CUSTOM, INTERPRETED, reference
-from marvel_assets_tests.databricks_python import databricks_python
-from marvel_assets_tests.graph import failure_of, run_graph, succeeded
+from marvel_assets_tests.graph import failure_of, run_graph
 from marvel_assets_tests.pages import free_port
-from marvel_assets_tests.servers.databricks import DatabricksWorkspace
 
 Command = Callable[..., CompletedProcess[str]]
-
-
-def on_databricks(home: ProjectPaths) -> dict[str, Any]:
-    """The databricks profile, with a local session (and its catalog) in the place of Databricks Connect."""
-    session = spark(home)["spark"]
-    session.session().sql(
-        f"CREATE SCHEMA IF NOT EXISTS spark_catalog.marvel_characters LOCATION '{home.root / 'catalog'}'"
-    )
-    return databricks(home) | {
-        "spark": session,
-        "engine": SparkEngine(spark=session),
-        "tables": CatalogTables(spark=session, warehouse="", locks=str(home.locks), provenance=str(home.provenance)),
-    }
 
 
 @pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_URI", "MARVEL_UC_URL"])
@@ -76,36 +56,3 @@ def test_the_doctor_finds_a_fresh_home_ready(marvel_here: Command):
     first, *checks = done.stdout.splitlines()
     assert first == "Profile embedded, environment dev (marvel_dev.marvel_characters)"
     assert [line.split()[-1] for line in checks] == ["ready"] * 4
-
-
-@pytest.mark.spark
-@pytest.mark.slow(reason="starts a JVM and runs the graph")
-@pytest.mark.skipif(databricks_python() is not None, reason="the real client runs here: test_databricks_connect.py")
-def test_the_whole_graph_on_the_parts_of_databricks(
-    databricks_workspace: DatabricksWorkspace,
-    spark_home: ProjectPaths,
-    small_project: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-):
-    # given: MLflow takes the session for one of Databricks, where workers can't load a model
-    monkeypatch.setattr("mlflow.utils.databricks_utils.is_databricks_connect", lambda _: True)
-    project = tmp_path / "project.yml"
-    project.write_text(small_project.read_text().replace("marvel_dev", "spark_catalog"))
-    databricks_workspace.registry.catalogs.add("spark_catalog")
-    monkeypatch.setenv("MARVEL_SPARK_SETTINGS", INTERPRETED)
-    monkeypatch.setenv("DATABRICKS_HOST", databricks_workspace.url)
-    monkeypatch.setenv("DATABRICKS_TOKEN", databricks_workspace.token)
-    monkeypatch.setenv("MARVEL_CONFIG", str(project))
-
-    # when
-    succeeded(run_graph(spark_home, resources=on_databricks(spark_home)))
-
-    # then: tables by name, runs in the workspace, both models under the alias there
-    assert not spark_home.warehouse.exists()
-    assert not spark_home.mlflow_database.with_suffix(".db-wal").exists()
-    names = [f"spark_catalog.marvel_characters.{model}" for model in (BASIC, CUSTOM)]
-    aliases = [databricks_workspace.registry.models[name]["aliases"] for name in names]
-    assert aliases == [{"latest-model": "1"}, {"latest-model": "1", "last-promoted": "1"}]
-    assert ("POST", "/api/2.0/mlflow/runs/create") in databricks_workspace.requests
-    assert reference(spark_home, "train_set").name == "spark_catalog.marvel_characters.train_set"
