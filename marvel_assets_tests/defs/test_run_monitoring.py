@@ -1,10 +1,12 @@
 """Runs whose process was killed are distinguished from those that go on, by the next run and by the daemon."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
@@ -16,7 +18,7 @@ from marvel_assets.defs.retraining_lock import POOL
 from marvel_assets.defs.run_monitoring import KILLED, MonitoredRunLauncher, fail_orphaned_runs
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.utils.run_heartbeat import is_running
-from marvel_assets_tests.commands import materialize, succeeded
+from marvel_assets_tests.commands import materialize, python, succeeded
 from marvel_assets_tests.defs.waiting_runs import mark, waiting_run
 
 pytestmark = pytest.mark.integration
@@ -65,25 +67,12 @@ def heartbeat_of(home: ProjectPaths, run: dg.DagsterRun) -> Path:
     return home.locks / "runs" / f"{run.run_id}.lock"
 
 
-def set_monitoring(home: ProjectPaths, **seconds: int) -> None:
-    """Have the daemon look this often, and not begin a failed run again, which would be a further run here."""
-    settings = home.dagster / "dagster.yaml"
-    content = yaml.safe_load(settings.read_text())
-    content["run_monitoring"] |= seconds
-    content["run_retries"]["enabled"] = False
-    settings.write_text(yaml.safe_dump(content))
-
-
 def launch(module: Path, instance: dg.DagsterInstance, until: Callable[[], bool]) -> None:
     """Queue a run of the job ``hang``, and let a daemon go on until the condition holds."""
-    queue = [sys.executable, "-m", "dagster", "job", "launch", "-f", str(module), "-j", "hang"]
-    succeeded(subprocess.run(queue, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False, timeout=SECONDS))
-    daemon = subprocess.Popen(
-        [sys.executable, "-m", "dagster._daemon", "run", "-f", str(module)],
-        cwd=PROJECT_ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    succeeded(python("-m", "dagster", "job", "launch", "-f", str(module), "-j", "hang"))
+    command = [sys.executable, "-m", "dagster._daemon", "run", "-f", str(module)]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    daemon = subprocess.Popen(command, cwd=PROJECT_ROOT, start_new_session=True, **quiet)
     try:
         deadline = time.monotonic() + SECONDS
         while not until():
@@ -93,6 +82,9 @@ def launch(module: Path, instance: dg.DagsterInstance, until: Callable[[], bool]
     finally:
         daemon.send_signal(signal.SIGINT)
         daemon.wait(SECONDS)
+        # Its code server ends only after the runs that it started, and the daemon does not wait for it.
+        with suppress(ProcessLookupError):
+            os.killpg(daemon.pid, signal.SIGKILL)
 
 
 def test_the_daemon_learns_that_a_killed_run_is_dead_and_the_next_run_notes_it_and_why(
@@ -152,7 +144,12 @@ def test_a_queued_retraining_starts_although_one_was_killed_and_is_ended_where_i
     instance.event_log_storage.initialize_concurrency_limit_to_default(POOL)
     [killed] = instance.get_runs()
     kill(waiting)
-    set_monitoring(home, poll_interval_seconds=1, max_runtime_seconds=2)
+
+    # and: the daemon looks often, and does not begin a failed run again, which would be a further run here
+    settings = yaml.safe_load((home.dagster / "dagster.yaml").read_text())
+    settings["run_monitoring"] |= {"poll_interval_seconds": 1, "max_runtime_seconds": 2}
+    settings["run_retries"]["enabled"] = False
+    (home.dagster / "dagster.yaml").write_text(yaml.safe_dump(settings))
 
     # when
     launch(tmp_path / "waits.py", instance, until=lambda: set(statuses(instance)) <= {"FAILURE", "CANCELED"})
