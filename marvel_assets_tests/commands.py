@@ -23,23 +23,24 @@ INTERPRETED = "spark.sql.codegen.wholeStage=false spark.sql.codegen.factoryMode=
 TABLES = ("raw_characters", "train_set", "test_set", "rejected_characters")
 
 
-def materialize(select: str, *, cwd: Path = PROJECT_ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+def materialize(select: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """`dagster asset materialize` for a selection."""
-    return python("-m", "dagster", "asset", "materialize", "-m", "marvel_assets.definitions", "--select", select,
-                  cwd=cwd, **environment)  # fmt: skip
+    selected = "-m", "marvel_assets.definitions", "--select", select
+    return python("-m", "dagster", "asset", "materialize", *selected, **environment)
 
 
-def marvel(*arguments: str, cwd: Path = PROJECT_ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+def marvel(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """The project's own command."""
-    return python("-c", "from marvel_assets.cli import main; main()", *arguments, cwd=cwd, **environment)
+    return python("-c", "from marvel_assets.cli import main; main()", *arguments, **environment)
 
 
 def python(*arguments: str, cwd: Path = PROJECT_ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     """This environment's Python; the environment given is added to the test's own."""
+    settings = {**users_environment(), **environment}
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=cwd,
-        env={**users_environment(), **environment},
+        env=settings,
         capture_output=True,
         text=True,
         check=False,
@@ -71,9 +72,9 @@ class State:
     aliases: dict[str, int | None]
 
 
-def state_of(home: ProjectPaths, config_path: Path, environment: str = "dev") -> State:
+def state_of(home: ProjectPaths, config_path: Path) -> State:
     """Read everything from where it is stored, not from what was said of it."""
-    config = ProjectConfig.from_yaml(config_path, environment)
+    config = ProjectConfig.from_yaml(config_path)
     client = connect(home.mlflow_uri, home.locks)
     catalog = MlflowRegistry(client, home.locks)
     tables = {name: DeltaTable(home.warehouse.joinpath(*config.qualified(name).split("."))) for name in TABLES}

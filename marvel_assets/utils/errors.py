@@ -26,7 +26,7 @@ def root_cause(error: BaseException) -> BaseException:
     return list(causes(error))[-1]
 
 
-def describe_problems(error: ValidationError, prefix: str = "") -> list[str]:
+def describe_problems(error: ValidationError) -> list[str]:
     """One line for each problem, beginning with the key at fault."""
     lines = []
     for problem in error.errors():
@@ -42,6 +42,6 @@ def describe_problems(error: ValidationError, prefix: str = "") -> list[str]:
                 text = str(context["error"])
             case _:
                 text = f"{problem['msg']} (found {given})"
-        key = (prefix + ".".join(str(part) for part in problem["loc"])).rstrip(".")
+        key = ".".join(str(part) for part in problem["loc"])
         lines.append(f"{key}: {text}" if key else text)
     return lines
