@@ -3,7 +3,7 @@
 import hashlib
 from functools import partial
 
-from marvel_assets.datasets import base, contract, scoring, statements
+from marvel_assets.datasets import base, scoring, statements
 from marvel_assets.datasets.marvel_kaggle import DATASET
 
 SOURCE_COLUMNS = DATASET.source_columns
@@ -28,7 +28,7 @@ cleaning_sql = partial(statements.cleaning_sql, DATASET)
 digested_source_sql = partial(statements.digested_source_sql, DATASET)
 rejected_sql = partial(statements.rejected_sql, DATASET)
 split_sql = partial(statements.split_sql, DATASET)
-contract_violations = partial(contract.contract_violations, DATASET)
+contract_violations = partial(statements.contract_violations, DATASET)
 
 
 def split_of(identifier: str) -> str:

@@ -38,11 +38,7 @@ class Source(Protocol):
 
 
 def check_columns(found: list[str], columns: Iterable[str], label: str) -> None:
-    """Check that each column of the data set is there once.
-
-    Raises:
-        SourceError: naming the columns that are missing or repeated.
-    """
+    """Raise a SourceError that names the columns of the data set that are missing, or there more than once."""
     if missing := [column for column in columns if column not in found]:
         raise SourceError(
             f"{label}: {_named(missing)} missing; expected {expected(columns)}; "
@@ -63,11 +59,7 @@ def _named(columns: list[str]) -> str:
 
 
 def cast_to_strings(batch: pa.RecordBatch, columns: Iterable[str], label: str) -> pa.RecordBatch:
-    """The columns of those names as text.
-
-    Raises:
-        SourceError: naming the column whose cells are not text, numbers or times, or not UTF-8.
-    """
+    """The columns of those names as text; a SourceError names one that isn't text, numbers or times, or not UTF-8."""
     import pyarrow as pa
 
     texts = {}

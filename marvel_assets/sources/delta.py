@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from marvel_assets.datasets.base import Dataset
 
-SORTING_MEMORY = "1GB"
-"""How much memory sorting takes before it spills to the scratch folder."""
-
 
 @dataclass(frozen=True)
 class DeltaSource:
@@ -53,7 +50,8 @@ class DeltaSource:
         """
         import duckdb
 
-        with duckdb.connect(config={"memory_limit": SORTING_MEMORY, "temp_directory": str(self.scratch)}) as sorting:
+        # Sorting takes this much memory before it spills to the scratch folder.
+        with duckdb.connect(config={"memory_limit": "1GB", "temp_directory": str(self.scratch)}) as sorting:
             create, rows = "CREATE TABLE delivered AS", 0
             for batch in self._texts():
                 sorting.register("batch", batch)

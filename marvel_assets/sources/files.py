@@ -31,7 +31,6 @@ BLOCK_BYTES = 16 << 20
 HEAD_BYTES = 1 << 20
 """How much of a file is inspected at once before it is parsed; the first piece must hold the names of the columns."""
 
-PARQUET_ROWS = 65_536
 DELIMITERS = ",;\t|"
 PARQUET_MARK = b"PAR1"
 GZIP_MARK = b"\x1f\x8b"
@@ -104,7 +103,7 @@ def _batches_of_all(files: Iterable[InputFile], columns: list[str], encoding: st
             if head.startswith(PARQUET_MARK):
                 table = parquet.ParquetFile(packed)
                 check_columns(table.schema_arrow.names, columns, file.label)
-                typed = table.iter_batches(PARQUET_ROWS, columns=columns, use_threads=False)
+                typed = table.iter_batches(columns=columns, use_threads=False)
                 batches = (cast_to_strings(batch, columns, file.label) for batch in typed)
             elif head:
                 batches = _csv_batches(content, head, columns, encoding, file.label)

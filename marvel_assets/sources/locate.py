@@ -32,8 +32,6 @@ GENERATED = "generated"
 KAGGLE_PREFIX = "kaggle:"
 URL_PREFIXES = ("http://", "https://")
 FILE_ENDINGS = (".csv", ".csv.gz", ".parquet")
-"""Which files of a folder are read."""
-
 MAX_NAMES_LENGTH = 200
 
 
@@ -120,9 +118,6 @@ def locate(setting: str, scratch: Path, dataset: Dataset, generator: Generator) 
         scratch: an existing folder for what is downloaded or sorted.
         dataset: names the columns.
         generator: the size and seed of ``generated``.
-
-    Raises:
-        SourceError: there is nothing to read under that name.
     """
     setting = dataset.sources.get(setting, setting)
     if not setting.startswith((*URL_PREFIXES, KAGGLE_PREFIX)):
@@ -135,12 +130,7 @@ def locate(setting: str, scratch: Path, dataset: Dataset, generator: Generator) 
 
 
 def fingerprint(setting: str, dataset: Dataset, generator: Generator) -> str | None:
-    """Look at a source, as ``locate`` would find it, without reading it whole.
-
-    Returns:
-        A hash, since addresses may hold secrets and folders many files; where it is another than before, the source's
-        digest shows whether its rows have changed. None where only reading can tell.
-    """
+    """A hash of what a cheap look at a source shows, or None where only reading it can tell whether it has changed."""
     setting = dataset.sources.get(setting, setting)
     state: object
     if setting.startswith(KAGGLE_PREFIX):

@@ -21,13 +21,7 @@ Odds = npt.NDArray[np.float64]
 
 
 class Choice(NamedTuple):
-    """A value of a cell.
-
-    Attributes:
-        text: the cell; empty where it is missing.
-        percent: of the rows.
-        odds: factor of the odds of being alive. With factors a logistic model needs no logarithm.
-    """
+    """A value of a cell, how frequent it is, and its factor of the odds of being alive, which needs no logarithm."""
 
     text: str
     percent: float

@@ -4,15 +4,13 @@ from typing import Literal
 
 import dagster as dg
 
-from marvel_assets.datasets.contract import contract_violations
-from marvel_assets.datasets.statements import unreadable_numbers_sql
+from marvel_assets.datasets.statements import contract_violations, unreadable_numbers_sql
 from marvel_assets.defs.resources import Project
 from marvel_assets.storage.engines.base import Engine
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import Tables
 from marvel_assets.utils.redaction import escape_control
 
-CONTRACT = "keeps_the_contract"
 EXAMPLES = 3
 
 
@@ -49,7 +47,7 @@ def raw_numbers_are_readable(
 def _contract_check(split: Literal["train", "test"]) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=f"{split}_set",
-        name=CONTRACT,
+        name="keeps_the_contract",
         blocking=True,
         description="Ids are unique and in the right split; columns hold only what the data contract allows.",
     )
