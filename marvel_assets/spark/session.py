@@ -144,9 +144,6 @@ def _check_reachable(url: str) -> None:
 def check_compute(profile: str | None) -> None:
     """Check that compute is configured: Databricks Connect would only find out after a minute of imports.
 
-    Args:
-        profile: of the Databricks configuration; without one, SPARK_REMOTE takes precedence.
-
     Raises:
         SparkError: there are no credentials, or no compute is configured.
     """

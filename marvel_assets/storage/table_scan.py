@@ -44,14 +44,7 @@ def named_when_unreadable(location: Path | str, version: int, *errors: type[Exce
 
 @dataclass(frozen=True)
 class TableScan:
-    """Rows of a Delta table in a folder, read lazily and in any process.
-
-    Attributes:
-        location: the table's folder.
-        version: of the table.
-        columns: those to read; ``Id`` is one of them. None for all.
-        condition: a filter in SQL; None for all rows.
-    """
+    """Rows of a Delta table in a folder, read lazily and in any process. The condition is SQL; ``Id`` is a column."""
 
     location: Path
     version: int

@@ -83,12 +83,6 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
 
         Equal rows make no commit, but their provenance is stored: the next run finds that its inputs are unchanged.
         The comparison and the commit share one lock, so that two concurrent runs make one version.
-
-        Args:
-            session: the engine's session with the relation.
-            relation: rows with their ``row_digest``.
-            name: ``catalog.schema.table``.
-            provenance: recorded with the commit.
         """
         content = session.fingerprint(relation)
         with exclusive(Path(self.locks), f"table-{name}"):
@@ -109,13 +103,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
     def read(
         self, table: TableVersion, columns: Columns = None, sample: float = 1.0, condition: str | None = None
     ) -> pa.Table:
-        """Read one version, ordered by ``Id``.
-
-        Args:
-            table: what to read.
-            columns: all where not given.
-            sample: share of the rows, chosen by a hash of the id: the same ones at every call.
-            condition: a filter in SQL.
+        """Read one version, ordered by ``Id``. A sample's rows are chosen by a hash of the id, the same at every call.
 
         Raises:
             TableNotFoundError: naming the table and version that can't be read.

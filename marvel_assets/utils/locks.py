@@ -18,11 +18,7 @@ TIMEOUT_SECONDS = 3600
 
 @contextmanager
 def exclusive(locks: Path, name: str) -> Iterator[None]:
-    """Hold a lock that only one process can hold at a time.
-
-    Args:
-        locks: folder of the lock files; created if missing.
-        name: what is guarded; part of the file's name.
+    """Hold a lock that only one process can hold at a time: ``<name>.lock`` in the folder ``locks``.
 
     Raises:
         TimeoutError: another process has held the lock for an hour.

@@ -12,13 +12,7 @@ SECONDS = 10.0
 
 
 class Progress:
-    """Reports every ten seconds how much is done and, if the total is known, how long the rest will take.
-
-    Args:
-        report: called with each line.
-        what: is counted, such as ``trees``.
-        total: how many there will be; None if unknown.
-    """
+    """Reports every ten seconds how much is done and, if the total is known, how long the rest will take."""
 
     def __init__(self, report: Callable[[str], object], what: str, total: int | None = None) -> None:
         self._report, self._what, self._total = report, what, total

@@ -94,10 +94,7 @@ class EngineSession(ABC):
     def write(self, relation: str, location: TablePath, metadata: str) -> None:
         """Replace a Delta table's rows by a relation's, without its ``row_digest``, in one commit.
 
-        Args:
-            relation: the rows.
-            location: the table; created where there is none, with change data feed on.
-            metadata: the commit's ``userMetadata``.
+        A missing table is created with ``TABLE_PROPERTIES``; ``metadata`` becomes the commit's ``userMetadata``.
         """
 
     @abstractmethod
@@ -121,12 +118,8 @@ class EngineSession(ABC):
     def score(self, relation: str, model: Path, into: str) -> None:
         """Add the custom model's answer for each row: ``prediction``, its label, and ``probability``.
 
-        The model answers once for each combination of its features: most characters share theirs with others.
-
-        Args:
-            relation: rows with the model's features.
-            model: folder of the model's files, already downloaded and verified.
-            into: the name of the result.
+        The model, a folder of verified files, answers once for each combination of its features: most characters share
+        theirs with others.
         """
         import mlflow
         import pyarrow as pa
