@@ -17,8 +17,8 @@ from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from marvel_assets.defs.resources import configured_home
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.storage.memory import release_freed_memory
-from marvel_assets.utils import run_heartbeat
 from marvel_assets.utils.files import remove_abandoned_folders
+from marvel_assets.utils.locks import heartbeat, is_running, remove_stale_heartbeats
 
 KILLED = (
     "The process of this run is gone: it was killed, or its machine stopped. Everything that it committed is complete; "
@@ -31,7 +31,7 @@ class _MonitoredExecutor(InProcessExecutor):
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:  # noqa: ANN401 - not public
         home, instance = configured_home(ProjectPaths.from_environment()), plan_context.instance
-        with run_heartbeat.heartbeat(home.locks, plan_context.run_id):
+        with heartbeat(home.locks, plan_context.run_id):
             # Not for an instance that other machines share: their heartbeats can't be seen from here.
             if instance.is_persistent and Path(instance.root_directory).resolve() == home.dagster:
                 fail_orphaned_runs(instance, home.locks)
@@ -73,14 +73,14 @@ def fail_orphaned_runs(instance: dg.DagsterInstance, locks: Path) -> None:
         # It may have ended in the meantime.
         if instance.get_runs(dg.RunsFilter(run_ids=[run.run_id], statuses=started)):
             instance.report_run_failed(run, KILLED)
-    run_heartbeat.remove_stale(locks)
+    remove_stale_heartbeats(locks)
 
 
 def _is_alive(instance: dg.DagsterInstance, locks: Path, run_id: str) -> bool:
     """Whether the process of a started run is alive; if it has no heartbeat yet, by the process id in Dagster's log."""
     import psutil
 
-    if (is_running := run_heartbeat.is_running(locks, run_id)) is not None:
-        return is_running
+    if (is_alive := is_running(locks, run_id)) is not None:
+        return is_alive
     started = instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_START)
     return any(psutil.pid_exists(entry.get_dagster_event().pid or -1) for entry in started)

@@ -22,8 +22,7 @@ from marvel_assets.tracking.health import check_health
 from marvel_assets.tracking.mlflow_store import artifact_root_of, connect
 from marvel_assets.tracking.run_tags import DAGSTER_RUN_ID, RunTags
 from marvel_assets.utils.databricks import databricks_config
-from marvel_assets.utils.locks import exclusive, home_id
-from marvel_assets.utils.run_heartbeat import heartbeat, is_running
+from marvel_assets.utils.locks import exclusive, heartbeat, home_id, is_running
 
 if TYPE_CHECKING:
     import mlflow

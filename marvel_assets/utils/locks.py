@@ -1,4 +1,4 @@
-"""Locks between processes on one machine. The system releases the locks of a process that died."""
+"""Locks between processes on one machine, and heartbeats of runs: the system releases the locks of a dead process."""
 
 from __future__ import annotations
 
@@ -39,3 +39,43 @@ def home_id(locks: Path) -> str:
                 with atomic_write(file) as unfinished:
                     unfinished.write_text(str(uuid.uuid4()))
     return file.read_text()
+
+
+@contextmanager
+def heartbeat(locks: Path, run_id: str) -> Iterator[None]:
+    """Mark a run as running until the outermost block ends or its process dies."""
+    import filelock
+
+    file = _heartbeat_file(locks, run_id)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(file, is_singleton=True, thread_local=False) as lock:
+        try:
+            yield
+        finally:
+            if lock.lock_counter == 1:
+                file.unlink(missing_ok=True)
+
+
+def is_running(locks: Path, run_id: str) -> bool | None:
+    """Whether the process of a run is alive; None if the run has no heartbeat."""
+    import filelock
+
+    file = _heartbeat_file(locks, run_id)
+    if not file.exists():
+        return None
+    try:
+        with filelock.FileLock(file).acquire(timeout=0):
+            return False
+    except filelock.Timeout:
+        return True
+
+
+def remove_stale_heartbeats(locks: Path) -> None:
+    """Remove the heartbeats of runs that are dead."""
+    for file in locks.glob("runs/*.lock"):
+        if not is_running(locks, file.stem):
+            file.unlink(missing_ok=True)
+
+
+def _heartbeat_file(locks: Path, run_id: str) -> Path:
+    return locks / "runs" / f"{run_id}.lock"

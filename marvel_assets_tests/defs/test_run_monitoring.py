@@ -17,7 +17,7 @@ from dagster._core.launcher import WorkerStatus
 from marvel_assets.defs.retraining_lock import POOL
 from marvel_assets.defs.run_monitoring import KILLED, MonitoredRunLauncher, fail_orphaned_runs
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
-from marvel_assets.utils.run_heartbeat import is_running
+from marvel_assets.utils.locks import is_running
 from marvel_assets_tests.commands import materialize, python, succeeded
 from marvel_assets_tests.defs.waiting_runs import mark, waiting_run
 

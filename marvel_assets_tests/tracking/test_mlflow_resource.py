@@ -17,8 +17,7 @@ from marvel_assets.tracking.mlflow_resource import DAGSTER_RUN_ID, HOME_ID, Mlfl
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.tracking.model_logging import log_slices
 from marvel_assets.tracking.run_tags import RunTags
-from marvel_assets.utils.locks import home_id
-from marvel_assets.utils.run_heartbeat import heartbeat
+from marvel_assets.utils.locks import heartbeat, home_id
 
 BASIC, CUSTOM = "/Shared/basic", "/Shared/custom"
 NAME = "marvel_dev.schema.model"

@@ -4,12 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from marvel_assets.utils.run_heartbeat import heartbeat, is_running, remove_stale
+from marvel_assets.utils.locks import heartbeat, is_running, remove_stale_heartbeats
 
 HAS_A_HEARTBEAT = """
 import sys
 from pathlib import Path
-from marvel_assets.utils.run_heartbeat import heartbeat
+from marvel_assets.utils.locks import heartbeat
 
 with heartbeat(Path(sys.argv[1]), "some-run"):
     print("alive", flush=True)
@@ -34,7 +34,7 @@ def test_a_run_is_running_as_long_as_its_process_lives(tmp_path: Path):
 
     # and the heartbeats of the dead alone are removed
     with heartbeat(tmp_path, "another-run"):
-        remove_stale(tmp_path)
+        remove_stale_heartbeats(tmp_path)
         assert is_running(tmp_path, "another-run") is True
     assert is_running(tmp_path, "some-run") is None
 
