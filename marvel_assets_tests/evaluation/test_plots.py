@@ -36,18 +36,6 @@ def test_plots_of_probabilities_are_pictures_of_something_whatever_the_model(pro
         assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 10
 
 
-def test_importances_are_bars_the_largest_on_top():
-    # given
-    importances = {"Height": 0.1, "Gender": 0.7, "Teams": 0.2, "Weight": 0.0}
-
-    # when
-    [axes] = plots.feature_importance(importances, "share of gain").axes
-
-    # then
-    shown = {label.get_text(): bar.get_width() for label, bar in zip(axes.get_yticklabels(), axes.patches, strict=True)}
-    assert list(shown.items()) == [("Weight", 0.0), ("Height", 0.1), ("Teams", 0.2), ("Gender", 0.7)]
-
-
 def test_shap_values_are_summed_up_by_feature_and_shown_row_by_row_in_the_color_of_the_value():
     # given: of Height the larger value speaks for one, and one value is missing
     contributions = pd.DataFrame({"Height": [-1.0, 2.0, 0.0], "Teams": [0.5, 0.5, 0.5]})

@@ -83,17 +83,16 @@ def test_a_trials_figures_are_those_of_its_written_parameters(
     assert fmean(score.log_loss for score in judged) == result.best.log_loss
 
 
-def test_with_early_stopping_the_number_of_trees_is_no_part_of_the_search(
-    way: ProjectConfig, training: TrainingRows, tmp_path: Path
-):
+def test_with_early_stopping_the_number_of_trees_is_no_part_of_the_search(way: ProjectConfig):
     # given
-    stopping = way.model_copy(update={"early_stopping": EarlyStopping(rounds=5, share=0.3)})
+    trial = optuna.create_study().ask()
 
     # when
-    found = search(stopping, training, EFFORT._replace(trials=2), tmp_path / "study.db", print)
+    suggested(trial, way.model_copy(update={"early_stopping": EarlyStopping()}), [False, True])
 
     # then
-    assert {trial.config.model.n_estimators for trial in found.trials} == {way.model.n_estimators}
+    assert {*trial.params} >= {"learning_rate", "native_categories"}
+    assert "n_estimators" not in trial.params
 
 
 @pytest.mark.parametrize(("universes", "tried"), [(255, {False, True}), (256, {False})])

@@ -29,7 +29,6 @@ class Estimator(BaseModel, ABC):
 
     Attributes:
         kind: its name in the project's configuration.
-        classifier_name: of its class.
         trees_argument: the argument that limits the number of trees.
         library: the distribution whose version decides a fit.
         trusted_types: what skops may construct when it loads a fitted classifier, besides what it trusts by default.
