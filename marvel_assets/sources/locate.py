@@ -97,7 +97,8 @@ class GeneratedSource:
         columns = self.dataset.source_columns
         rows = pa.Table.from_pandas(self._generator().generate(self.rows, self.seed), preserve_index=False)
         check_columns(rows.column_names, columns, self.label)
-        return number_rows((cast_to_strings(batch, columns, self.label) for batch in rows.to_batches()), columns)
+        batches = rows.to_batches(max_chunksize=50_000)
+        return number_rows((cast_to_strings(batch, columns, self.label) for batch in batches), columns)
 
     def _generator(self) -> ModuleType:
         module = f"{self.dataset.package}.generator"

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
@@ -13,7 +12,7 @@ from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.delta import DeltaSource
 from marvel_assets_tests.kaggle import SOURCE_COLUMNS
-from marvel_assets_tests.sources.conftest import characters
+from marvel_assets_tests.sources.conftest import characters, rows_of
 
 COLUMN_MAPPING = {"delta.columnMapping.mode": "name", "delta.minReaderVersion": "2", "delta.minWriterVersion": "5"}
 
@@ -27,10 +26,6 @@ def newest(table: Path) -> DeltaSource:
     scratch = table.parent / "scratch"
     scratch.mkdir(exist_ok=True)
     return DeltaSource.newest("the table", table, scratch, DATASET)
-
-
-def rows_of(source: DeltaSource) -> pd.DataFrame:
-    return pa.Table.from_batches(source.batches()).to_pandas()
 
 
 @pytest.mark.parametrize(

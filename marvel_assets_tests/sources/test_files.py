@@ -17,7 +17,7 @@ from pyarrow import parquet
 
 from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.sources.base import SourceError
-from marvel_assets.sources.files import HEAD_BYTES, InputFile, read_files
+from marvel_assets.sources.files import HEAD_BYTES, InputFile, names_and_encoding, read_files
 from marvel_assets_tests.kaggle import SOURCE_COLUMNS
 
 LABEL = "the source"
@@ -35,8 +35,8 @@ def as_csv(frame: pd.DataFrame, **options: object) -> bytes:
     return frame.to_csv(index=False, **options).encode()
 
 
-def with_backslashes(frame: pd.DataFrame, separator: str = ",") -> bytes:
-    return as_csv(frame, sep=separator, quoting=csv.QUOTE_ALL).replace(b'""', b'\\"')
+def with_backslashes(frame: pd.DataFrame, **options: object) -> bytes:
+    return as_csv(frame, quoting=csv.QUOTE_ALL, **options).replace(b'""', b'\\"')
 
 
 def as_parquet(table: pa.Table | pd.DataFrame) -> bytes:
@@ -45,6 +45,12 @@ def as_parquet(table: pa.Table | pd.DataFrame) -> bytes:
     buffer = io.BytesIO()
     parquet.write_table(table, buffer)
     return buffer.getvalue()
+
+
+def typed(column: str, values: pa.Array) -> bytes:
+    """Parquet in which a column has a type."""
+    table = pa.Table.from_pandas(characters(), preserve_index=False)
+    return as_parquet(table.set_column(COLUMNS.index(column), column, values))
 
 
 def read(folder: Path, content: bytes, encoding: str = "utf-8") -> pd.DataFrame:
@@ -166,11 +172,14 @@ def test_the_column_that_is_latin_1_is_named(tmp_path: Path, rows_before: int):
         (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 10, "expected the columns PageID, Name"),
         (b"<html>" + b"x" * 300_000, "expected the columns PageID, Name"),
         (b"\n\n\n", "expected the columns PageID, Name"),
+        (typed("Name", pa.array([{"a": 1}] * 2)), "column 'Name' can't be read as text"),
+        (typed("Name", pa.array([[1], [2]])), "column 'Name' can't be read as text"),
+        (typed("Name", pa.array([b"\xff", b"a"])), "column 'Name' can't be read as text"),
     ],
     ids=[
         *("empty", "UTF-16", "zip", "gzip that is cut off", "the beginning of Parquet", "Parquet that is cut off"),
         *("a quote that is never closed", "a short row", "a long row", "CSV with a column twice"),
-        *("Parquet with a column twice", "PNG", "HTML in one line", "blank"),
+        *("Parquet with a column twice", "PNG", "HTML in one line", "blank", "records", "lists", "bytes"),
     ],
 )
 def test_what_can_not_be_read_is_refused_with_what_to_do(tmp_path: Path, content: bytes, problem: str):
@@ -178,22 +187,18 @@ def test_what_can_not_be_read_is_refused_with_what_to_do(tmp_path: Path, content
     assert problem in refusal(tmp_path, content)
 
 
-@pytest.mark.parametrize("separator", [";", "\t", "|"])
-def test_another_separator_is_found(tmp_path: Path, separator: str):
+@pytest.mark.parametrize(
+    ("separator", "write"),
+    [(";", as_csv), ("\t", as_csv), ("|", as_csv), (",", with_backslashes), (";", with_backslashes)],
+)
+def test_another_separator_and_quotes_that_are_escaped_by_backslashes_are_found(
+    tmp_path: Path, separator: str, write: Callable[..., bytes]
+):
     # given: commas in cells, as they are written where commas separate nothing
-    frame = characters(Name=["Howlett, James", "x"]).assign(**{"Height (m)": ["1,85", "2,1"]})
+    frame = characters(Name=['Jonathan "Johnny" Storm, the torch', 'He said "no"'], Teams=["1,85", "2,1"])
 
     # then
-    assert_holds(read(tmp_path, as_csv(frame, sep=separator)), frame)
-
-
-@pytest.mark.parametrize("separator", [",", ";"])
-def test_quotes_may_be_escaped_by_backslashes(tmp_path: Path, separator: str):
-    # given
-    frame = characters(Name=['Jonathan "Johnny" Storm, the torch', 'He said "no"'])
-
-    # then
-    assert_holds(read(tmp_path, with_backslashes(frame, separator)), frame)
+    assert_holds(read(tmp_path, write(frame, sep=separator)), frame)
 
 
 @pytest.mark.parametrize("packed", [bytes, gzip.compress], ids=["CSV", "gzip"])
@@ -244,22 +249,19 @@ def test_rows_are_numbered_through_all_batches(tmp_path: Path):
     ids=["integers", "floats", "exponents", "decimals", "booleans", "large text", "categories", "bytes", "nothing"],
 )
 def test_typed_columns_of_parquet_become_text(tmp_path: Path, values: pa.Array, texts: list[str | None]):
-    # given
-    table = pa.Table.from_pandas(characters(), preserve_index=False)
-    typed = table.set_column(COLUMNS.index("Height (m)"), "Height (m)", values)
-
     # when
-    rows = read(tmp_path, as_parquet(typed))
+    rows = read(tmp_path, typed("Height (m)", values))
 
     # then
     assert rows["Height_m"].tolist() == texts
     assert list(rows["Name"]) == ["Name 1", "Name 2"]
 
 
-@pytest.mark.parametrize("values", [pa.array([{"a": 1}] * 2), pa.array([[1], [2]]), pa.array([b"\xff", b"a"])])
-def test_a_column_of_parquet_that_is_no_text_is_named(tmp_path: Path, values: pa.Array):
+def test_where_any_columns_will_do_their_names_are_expected(tmp_path: Path):
     # given
-    table = pa.Table.from_pandas(characters(), preserve_index=False).set_column(1, "Name", values)
+    (tmp_path / "page.csv").write_bytes(b"<html>" + b"x" * 300_000)
 
     # then
-    assert "column 'Name' can't be read as text" in refusal(tmp_path, as_parquet(table))
+    message = f"^{LABEL}: the first line is not CSV in UTF-8; expected the names of the columns.$"
+    with pytest.raises(SourceError, match=message):
+        names_and_encoding(tmp_path / "page.csv", LABEL)

@@ -30,25 +30,18 @@ def deliveries(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def touch(file: Path) -> None:
-    """Give the file another time of change, however fast the test runs."""
-    state = file.stat()
-    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
+def touch(file: Path, content: bytes | None = None, later: int = 1) -> None:
+    """Give the file another time of change, however fast the test runs, or other content at the same time."""
+    time = file.stat().st_mtime_ns + later
+    if content is not None:
+        file.write_bytes(content)
+    os.utime(file, ns=(time, time))
 
 
 def replace(file: Path) -> None:
     """Put another file of the same size and time in the file's place."""
-    state, other = file.stat(), file.with_suffix(".new")
-    other.write_bytes(b"x" * state.st_size)
-    os.utime(other, ns=(state.st_atime_ns, state.st_mtime_ns))
+    other = Path(shutil.copy2(file, file.with_suffix(".new")))
     other.replace(file)
-
-
-def lengthen(file: Path) -> None:
-    """Append to the file and leave its time of change as it was."""
-    state = file.stat()
-    file.write_bytes(file.read_bytes() + b"more")
-    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
 
 
 def make_anew(table: Path) -> None:
@@ -59,7 +52,7 @@ def make_anew(table: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        *[("file", change) for change in (touch, replace, lengthen)],
+        *[("file", change) for change in (touch, replace, lambda file: touch(file, b"longer", later=0))],
         ("folder", lambda folder: touch(folder / "b.csv")),
         ("folder", lambda folder: (folder / "c.csv").write_bytes(b"c")),
         ("folder", lambda folder: (folder / "a.csv").unlink()),

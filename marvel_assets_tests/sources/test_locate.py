@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from marvel_assets.config import Generator
@@ -15,15 +14,11 @@ from marvel_assets.sources.base import Source, SourceError
 from marvel_assets.sources.locate import GeneratedSource, locate
 from marvel_assets_tests.kaggle import SOURCE_COLUMNS
 from marvel_assets_tests.servers.scripted import Answer, serving
-from marvel_assets_tests.sources.conftest import CONTENT, characters, folder_of
+from marvel_assets_tests.sources.conftest import CONTENT, characters, folder_of, rows_of
 
 
 def located(setting: object, scratch: Path) -> Source:
     return locate(str(setting), scratch, DATASET, Generator(rows=300, seed=7))
-
-
-def rows_of(source: Source) -> pd.DataFrame:
-    return pa.Table.from_batches(source.batches()).to_pandas()
 
 
 def test_generated_is_the_generator_with_its_rows_and_seed(tmp_path: Path):
@@ -116,30 +111,21 @@ def test_a_folder_is_its_visible_csv_and_parquet_files_one_after_another_with_th
     assert source.notes[0].startswith(f"{folder}: below, c.csv.bz2, folder.parquet not read; ")
 
 
-def part(*names: str) -> bytes:
-    """As Spark writes it: with a header also where there are no rows."""
-    return characters("a", *names)[1:].to_csv(index=False).encode()
+def test_an_empty_part_of_a_folder_adds_no_rows_and_a_folder_of_empty_parts_is_refused(tmp_path: Path):
+    # given: parts as Spark writes them, with a header also where there are no rows
+    rows = characters("a", "b")
+    empty = {"part-0.csv": b"", "part-1.parquet": rows[:0].to_parquet(), "part-2.csv": rows[:0].to_csv().encode()}
+    folder = folder_of(tmp_path / "folder", empty)
 
+    # then
+    with pytest.raises(SourceError, match=r"part-2.csv: the file has no rows; expected CSV or"):
+        rows_of(located(folder, tmp_path))
 
-EMPTY_PARTS = {"0 bytes": b"", "CSV": part(), "Parquet": characters("a")[:0].to_parquet()}
-
-
-@pytest.mark.parametrize("empty", EMPTY_PARTS.values(), ids=EMPTY_PARTS)
-def test_an_empty_part_of_a_folder_adds_no_rows(tmp_path: Path, empty: bytes):
-    # given
-    folder = folder_of(tmp_path / "folder", {"part-00000.csv": empty, "part-00001.csv": part("a", "b")})
+    # when
+    rows.to_csv(folder / "part-0.csv", index=False)
 
     # then
     assert list(rows_of(located(folder, tmp_path))["Name"]) == ["a", "b"]
-
-
-def test_a_folder_of_empty_parts_is_refused(tmp_path: Path):
-    # given
-    folder = folder_of(tmp_path / "folder", {"part-0.csv": b"", "part-1.csv": part()})
-
-    # then
-    with pytest.raises(SourceError, match=r"part-1.csv: the file has no rows; expected CSV or"):
-        rows_of(located(folder, tmp_path))
 
 
 @pytest.mark.parametrize("content", [{}, {"readme.txt": b"x"}], ids=["empty", "other files"])

@@ -11,7 +11,6 @@ from marvel_assets.config import Generator, ProjectConfig
 from marvel_assets.datasets.base import load_dataset
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.sources.base import SourceError
-from marvel_assets.sources.locate import fingerprint
 from marvel_assets.sources.resource import SourceResource
 from marvel_assets_tests.graph import run_graph, succeeded
 from marvel_assets_tests.servers.scripted import Answer, serving
@@ -38,11 +37,6 @@ def deliveries(tmp_path: Path) -> Path:
 @pytest.fixture
 def sources(tmp_path: Path, deliveries: Path) -> SourceResource:
     return SourceResource(default=str(deliveries), scratch=str(tmp_path / "scratch"))
-
-
-def test_the_fingerprint_is_that_of_the_default_where_no_source_is_named(sources: SourceResource):
-    # then
-    assert sources.fingerprint(None, CONFIG) == fingerprint(sources.default, CONFIG.dataset, CONFIG.generator)
 
 
 @pytest.mark.parametrize(

@@ -100,8 +100,7 @@ UNPARSEABLE_WEIGHTS = ("Varies", "90,5", "210 lbs", "~80", "1_000")
 
 MISSING_MARKERS, MISSING_MARKER_RATE = ("N/A", "None", "NULL", "nan"), 0.01
 """Of the missing cells: enough to show a reader that takes only empty cells as missing."""
-MISSING_ID_RATE = 0.0005
-REPEATED_ID_RATE = 0.002
+MISSING_ID_RATE, REPEATED_ID_RATE = 0.0005, 0.002
 """A repeated id has other cells the second time: it matters which row is kept."""
 NAMES_PER_ROW = 0.8
 """Fewer names than rows, some far more frequent than others: one name occurs in many universes."""

@@ -35,20 +35,10 @@ from marvel_assets_tests.kaggle import (
 
 STORED = list(SOURCE_COLUMNS.values())
 GOOD = {
-    "PageID": "Somebody_(Earth-616)",
-    "Name": "Somebody",
-    "Universe": "Earth-616",
-    "URL": "https://example.org",
-    "Identity": "Public",
-    "Gender": "Female",
-    "Alive": "Alive",
-    "Marital_Status": "Single",
-    "Teams": "A Team",
-    "Height_m": "1.85",
-    "Weight_kg": "90.5",
-    "Origin": "Human",
-    "Creators": "Nobody",
-}
+    "PageID": "Somebody_(Earth-616)", "Name": "Somebody", "Universe": "Earth-616", "URL": "https://example.org",
+    "Identity": "Public", "Gender": "Female", "Alive": "Alive", "Marital_Status": "Single", "Teams": "A Team",
+    "Height_m": "1.85", "Weight_kg": "90.5", "Origin": "Human", "Creators": "Nobody",
+}  # fmt: skip
 MISSING = [None, *MISSING_TEXT]
 EXAMPLES = amount(5, 100)
 Row = dict[str, str | None]
