@@ -4,7 +4,6 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator
 
 import dagster as dg
 
@@ -32,7 +31,10 @@ def cause_of(error: object) -> str:
     error, such as a bare "timed out". Libraries may wrap the project's error as cause or as context. If the disk is
     full, the text says what to do.
     """
-    chain = list(_chain(error))
+    chain = []
+    while error is not None:
+        chain.append(error)
+        error = getattr(error, "cause", None) or getattr(error, "context", None)
     if any(getattr(cause, "cls_name", "") in INTERRUPTIONS for cause in chain):
         return "interrupted; run it again, finished work is kept"
     while len(chain) > 1 and str(getattr(chain[0], "cls_name", "")).startswith("Dagster"):
@@ -43,13 +45,6 @@ def cause_of(error: object) -> str:
     if own is None and texts[-1] not in message:
         message = f"{message} ({texts[-1]})"
     return add_disk_hint(add_outage_hint(message), ProjectPaths.from_environment())
-
-
-def _chain(error: object) -> Iterator[object]:
-    """An error, then its cause or context, and so on."""
-    while error is not None:
-        yield error
-        error = getattr(error, "cause", None) or getattr(error, "context", None)
 
 
 def post(text: str) -> None:

@@ -20,7 +20,6 @@ FRESHNESS_POLICY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8),
 """Refreshed every week, with a day to fix failures."""
 
 PREVIEW_ROWS, MAX_CELL = 5, 60
-
 SHARE = "share"
 """Key of a commit's provenance: the share of the rows whose target, or prediction, is 1."""
 

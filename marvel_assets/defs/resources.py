@@ -35,13 +35,9 @@ class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
     """The project's settings: environment, names, features, parameters, thresholds of the gate."""
 
     environment: str = Field(default="dev", description="dev, acc or prd. Default: $MARVEL_ENV, else dev.")
-    dataset: str | None = Field(
-        default=None,
-        description="A folder of marvel_assets/datasets. Default: $MARVEL_DATASET, else the configuration's.",
-    )
+    dataset: str | None = Field(default=None, description="Default: $MARVEL_DATASET, else the configuration's.")
     config_path: str = Field(
-        default=str(PROJECT_ROOT / "config" / "project.yml"),
-        description="The project's YAML file. Default: $MARVEL_CONFIG, else config/project.yml.",
+        default=str(PROJECT_ROOT / "config" / "project.yml"), description="Default: $MARVEL_CONFIG, else the project's."
     )
 
     @classmethod
@@ -68,10 +64,7 @@ class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 def configured_project() -> ProjectConfig | None:
-    """The settings that Dagster's pages describe, or None if they can't be read.
-
-    A run reads the configuration again, and reports what is wrong.
-    """
+    """The settings that Dagster's pages describe, or None if they can't be read: a run reports what is wrong."""
     return _read_once(Project.from_environment())
 
 
@@ -91,15 +84,11 @@ def configured_dataset() -> Dataset:
 
 def configured_home(home: ProjectPaths) -> ProjectPaths:
     """The home with the environment and data set that the configuration selects; unchanged if it can't be read."""
-    config = configured_project()
-    if config is None:
+    if (config := configured_project()) is None:
         return home
-    environment, dataset = config.environment, config.dataset.name
-    return replace(
-        home,
-        environment="" if environment == "dev" else environment,
-        dataset="" if dataset == DEFAULT_DATASET else dataset,
-    )
+    environment = "" if config.environment == "dev" else config.environment
+    dataset = "" if config.dataset.name == DEFAULT_DATASET else config.dataset.name
+    return replace(home, environment=environment, dataset=dataset)
 
 
 def profile_name() -> str:
@@ -160,11 +149,7 @@ def databricks(home: ProjectPaths) -> dict[str, Any]:
     }
 
 
-PROFILES: dict[str, Callable[[ProjectPaths], dict[str, Any]]] = {
-    "embedded": embedded,
-    "spark": spark,
-    "databricks": databricks,
-}
+PROFILES = {profile.__name__: profile for profile in (embedded, spark, databricks)}
 
 
 def _common(home: ProjectPaths) -> dict[str, Any]:

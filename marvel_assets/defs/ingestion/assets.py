@@ -5,15 +5,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.datasets import descriptions
-from marvel_assets.datasets.statements import (
-    cleaning_sql,
-    cleaning_version,
-    digested_source_sql,
-    rejected_sql,
-    split_sql,
-    top_rejection_reasons_sql,
-)
+from marvel_assets.datasets import descriptions, statements
 from marvel_assets.defs.metadata import (
     FRESHNESS_POLICY,
     OWNERS,
@@ -45,7 +37,7 @@ SOURCE_DIGEST, SOURCE_FINGERPRINT = "source_digest", "source_fingerprint"
 """Metadata of raw_characters: the digest of the source's content, and its fingerprint when it was read."""
 
 MAX_REASONS, MAX_REASON, SHOWN = 10, 200, 3
-"""How many of the most common reasons for rejections are recorded, how many characters of each, how many are logged."""
+"""Of the most common reasons for rejections: how many are recorded, the characters of each, how many are logged."""
 
 REASONS = "reasons"
 """Key of a commit's provenance: the reasons for rejections, each with its number of rows."""
@@ -69,9 +61,8 @@ class RawCharactersConfig(dg.Config):
         default=None,
         description=(
             "A CSV or Parquet file, a folder of such files or of a Delta table, an http(s) URL, "
-            "kaggle:<owner>/<dataset>, or 'generated'. "
-            "Default: that of the sources resource (MARVEL_SOURCE, else the source that was last read). "
-            "It is shown with the run: put addresses that contain a password or token in MARVEL_SOURCE."
+            "kaggle:<owner>/<dataset>, or 'generated'. Default: MARVEL_SOURCE, else the source that was last read. It "
+            "is shown with the run: put addresses that contain a password or token in MARVEL_SOURCE."
         ),
     )
     generator_rows: int | None = Field(default=None, ge=1, description="Rows of 'generated'. Default: project.yml.")
@@ -120,7 +111,7 @@ def raw_characters(
             context.log.info(f"Reading {source.label}")
             with engine.session() as session:
                 session.read_source(source, "delivered")
-                session.create_view(digested_source_sql(dataset, "delivered"), "raw_characters")
+                session.create_view(statements.digested_source_sql(dataset, "delivered"), "raw_characters")
                 provenance = {"source": source.label, **read_from}
                 written = tables.write_if_changed(session, "raw_characters", name, provenance)
         return dg.MaterializeResult(
@@ -151,7 +142,7 @@ def _cleaned_table(name: str, schema: dg.TableSchema, lineage: dg.TableColumnLin
         kinds={"deltalake", "table"},
         owners=OWNERS,
         freshness_policy=FRESHNESS_POLICY,
-        code_version=cleaning_version(DATASET),
+        code_version=statements.cleaning_version(DATASET),
         skippable=True,
         metadata={"dagster/column_schema": schema, "dagster/column_lineage": lineage},
     ).with_io_manager_key("references")
@@ -189,7 +180,7 @@ def characters(
     retraining_lock.acquire(context)
     dataset = project.config.dataset
     selected = [key.to_user_string() for key in sorted(context.selected_asset_keys)]
-    made_of = {"raw_content": raw_characters.content, "cleaned_by": cleaning_version(dataset)}
+    made_of = {"raw_content": raw_characters.content, "cleaned_by": statements.cleaning_version(dataset)}
     found = {asset: tables.latest(project.config.qualified(asset)) for asset in selected}
     current = [
         (asset, WriteResult(latest, is_new=False))
@@ -239,15 +230,13 @@ def _clean(
     context.log.info(f"Cleaning and splitting the {raw.rows:,} rows of {raw}")
     with engine.session() as session:
         session.read_table(tables.location(raw.name), raw.version, "raw_characters")
-        session.create_table_as(cleaning_sql(dataset), "cleaned_characters")
-        session.create_view(split_sql(dataset, "train"), "train_set")
-        session.create_view(split_sql(dataset, "test"), "test_set")
+        session.create_table_as(statements.cleaning_sql(dataset), "cleaned_characters")
+        session.create_view(statements.split_sql(dataset, "train"), "train_set")
+        session.create_view(statements.split_sql(dataset, "test"), "test_set")
         # Stored: the rejected rows are few, but every raw cell is read to find them.
-        session.create_table_as(rejected_sql(dataset), "rejected_characters")
-        counts = {
-            asset: int(str(session.fetchall(f"SELECT count(*) FROM {asset}")[0][0]))  # noqa: S608
-            for asset in CLEANED_TABLES
-        }
+        session.create_table_as(statements.rejected_sql(dataset), "rejected_characters")
+        numbers = [session.fetchall(f"SELECT count(*) FROM {asset}")[0][0] for asset in CLEANED_TABLES]  # noqa: S608
+        counts = {asset: int(str(number)) for asset, number in zip(CLEANED_TABLES, numbers, strict=True)}
         if sum(counts.values()) != raw.rows:
             raise dg.Failure(
                 f"{raw} has {raw.rows:,} rows, but accepted and rejected rows add up to {sum(counts.values()):,} "
@@ -255,7 +244,7 @@ def _clean(
                 "rows.",
                 allow_retries=False,
             )
-        commonest = session.fetchall(top_rejection_reasons_sql("rejected_characters", MAX_REASONS))
+        commonest = session.fetchall(statements.top_rejection_reasons_sql("rejected_characters", MAX_REASONS))
         reasons = [(str(why)[:MAX_REASON], int(str(rows))) for why, rows in commonest]
         if reasons:
             context.log.info(f"Rejected, mostly: {_in_words(reasons)}")

@@ -68,18 +68,11 @@ def fit_once(
     from marvel_assets.model.pipeline import default_threads
 
     parameters, workers = settings.fit_settings, config.distribution.workers if config.distribution else 0
-    cache_key = make_cache_key(
-        train_set.content,
-        settings.features,
-        settings.fit_rules,
-        sorted(parameters.items()),
-        FIT_CODE_VERSION,
-        version(settings.model.library),
-        version("scikit-learn"),
-        f"sample {config.sample}",
-        # The number of workers matters, not where they are.
-        *((workers, DISTRIBUTED_FIT_CODE_VERSION) if workers else ()),
-    )
+    rules = settings.features, settings.fit_rules, sorted(parameters.items())
+    code = FIT_CODE_VERSION, version(settings.model.library), version("scikit-learn")
+    # The number of workers matters, not where they are.
+    distributed = (workers, DISTRIBUTED_FIT_CODE_VERSION) if workers else ()
+    cache_key = make_cache_key(train_set.content, *rules, *code, f"sample {config.sample}", *distributed)
     # In a Dask worker, one thread unless more are configured.
     threads = config.threads or (1 if workers else default_threads())
     with pipeline_cache.lock(cache_key):
@@ -93,8 +86,7 @@ def fit_once(
             if rare := [name for name, code in codes.items() if code == 0]:  # no value has its own code
                 context.log.warning(
                     f"{', '.join(rare)}: every value has fewer than {settings.min_frequency} training rows, so that "
-                    "all share one code and the model learns nothing from them; lower min_frequency in "
-                    "config/project.yml"
+                    "all share one code and the model learns nothing from them; lower min_frequency"
                 )
             seconds = time.monotonic() - started
             fitted = FittedPipeline(
@@ -135,8 +127,8 @@ def _fit_on_workers(
     number, features, target = config.distribution.workers, settings.features, settings.target
     if not settings.model.distributes or settings.early_stopping is not None or settings.native_categories:
         raise dg.Failure(
-            "A distributed fit needs model.kind lightgbm, without early_stopping and native_categories; change that "
-            "in config/project.yml, or remove `distribution` from the configuration of fitted_pipeline.",
+            "A distributed fit needs model.kind lightgbm, without early_stopping and native_categories; change that, "
+            "or remove `distribution` from the configuration of fitted_pipeline.",
             allow_retries=False,
         )
     location, columns = tables.location(train_set.name), dataset_columns(features, target)
@@ -188,6 +180,8 @@ def log_once(
                 "train_set": f"v{trained_on.version}",
                 "test_set": f"v{test_set.version}",
             }
+            fit_tags = {"rows_digest": fitted.rows_digest, "training_rows": str(fitted.rows)}
+            fit_tags |= {"training_sample": str(fitted.sample), "training_workers": str(fitted.workers)}
             tags, page = RunTags.collect(context.run.run_id), "assets/basic_model"
             tried = [f"{name} {value}" for name, value in fitted.parameters.items()]
             name = ", ".join([*tried, f"train_set v{trained_on.version}"])
@@ -202,14 +196,7 @@ def log_once(
                     features=settings.features,
                     parameters={**fitted.parameters, **circumstances},
                     seconds=fitted.seconds,
-                    tags={
-                        **tags.as_tags(context.run.run_id),
-                        **tracking.description(page),
-                        "rows_digest": fitted.rows_digest,
-                        "training_rows": str(fitted.rows),
-                        "training_sample": str(fitted.sample),
-                        "training_workers": str(fitted.workers),
-                    },
+                    tags={**tags.as_tags(context.run.run_id), **tracking.description(page), **fit_tags},
                 )
                 logged = LoggedModelRef(BASIC_MODEL_NAME, model_id, run.info.run_id, experiment)
                 tracking.mark_complete(logged, cache_key)

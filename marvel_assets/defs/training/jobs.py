@@ -78,14 +78,10 @@ def try_parameters(
     rows |= {name: (f"{value:.4f}", f"{served[name]:.4f}" if served else "") for name, value in tried.items()}
     lines = [f"{name:<18} {ours:>8} {theirs:>18}" for name, (ours, theirs) in rows.items()]
     verdict = f"The gate would {'let it through' if result.passed else 'refuse it'}: {result.reason}"
-    context.log.info("\n".join(["On the test rows:", *lines, verdict, f"In MLflow: {tracking.run_url(logged)}"]))
-    context.add_output_metadata(
-        {
-            "comparison": dg.MetadataValue.md("\n".join(["```", *lines, "```"])),
-            "verdict": verdict,
-            "mlflow_run": dg.MetadataValue.url(tracking.run_url(logged)),
-        }
-    )
+    url = tracking.run_url(logged)
+    context.log.info("\n".join(["On the test rows:", *lines, verdict, f"In MLflow: {url}"]))
+    comparison, page = dg.MetadataValue.md("\n".join(["```", *lines, "```"])), dg.MetadataValue.url(url)
+    context.add_output_metadata({"comparison": comparison, "verdict": verdict, "mlflow_run": page})
 
 
 @dg.job(description="Train with other parameters, and compare the model with the champion; no alias moves.")
@@ -129,19 +125,10 @@ def tune_hyperparameters(
     del read
     budget = SearchBudget(config.trials, config.minutes, config.folds, config.seed, config.threads or default_threads())
     # A run with the same key continues where the last one ended; the number of trials is not part of the key.
-    cache_key = make_cache_key(
-        table,
-        table.content,
-        settings.features,
-        settings.fit_rules,
-        sorted(settings.fit_settings.items()),
-        budget.splits,
-        budget.seed,
-        f"sample {config.sample}",
-        f"holdout {config.holdout}",
-        STUDY_CODE_VERSION,
-        *(version(library) for library in (settings.model.library, "optuna", "scikit-learn")),
-    )
+    fit = settings.features, settings.fit_rules, sorted(settings.fit_settings.items())
+    rows_used = f"sample {config.sample}", f"holdout {config.holdout}"
+    code = STUDY_CODE_VERSION, *(version(library) for library in (settings.model.library, "optuna", "scikit-learn"))
+    cache_key = make_cache_key(table, table.content, *fit, budget.splits, budget.seed, *rows_used, *code)
     limits = f"up to {budget.trials} trials in {budget.minutes:g} minutes"
     context.log.info(f"Study {cache_key[:12]} on {len(training.ids):,} rows of {table}: {limits}")
     try:
