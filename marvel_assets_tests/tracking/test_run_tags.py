@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from marvel_assets.tracking.run_tags import RunTags
-from marvel_assets.utils.git import head_of
+from marvel_assets.tracking.run_tags import RunTags, head_of
 
 
 def git(folder: Path, *arguments: str) -> str:
