@@ -1,5 +1,8 @@
 """What the environment makes of a profile's resources."""
 
+from operator import attrgetter
+from types import SimpleNamespace
+
 import pytest
 
 from marvel_assets.config import ConfigError
@@ -49,25 +52,19 @@ def test_what_is_no_setting_is_named(home: ProjectPaths, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "resource", "field", "expected"),
+    ("variable", "value", "field", "expected"),
     [
-        ("MARVEL_UC_URL", "http://unity:8080", "unity_catalog", "backend", "oss"),
-        ("MARVEL_UC_URL", "http://unity:8080", "tracking", "registry_uri", "uc:http://unity:8080"),
-        ("MARVEL_SPARK_URL", "sc://spark:15002", "spark", "mode", "connect"),
-        ("MLFLOW_TRACKING_URI", "http://mlflow:5000", "tracking", "tracking_uri", "http://mlflow:5000"),
+        ("MARVEL_UC_URL", "http://unity:8080", "unity_catalog.backend", "oss"),
+        ("MARVEL_UC_URL", "http://unity:8080", "tracking.registry_uri", "uc:http://unity:8080"),
+        ("MARVEL_SPARK_URL", "sc://spark:15002", "spark.mode", "connect"),
+        ("MLFLOW_TRACKING_URI", "http://mlflow:5000", "tracking.tracking_uri", "http://mlflow:5000"),
     ],
 )
 def test_an_address_moves_its_part_alone(
-    home: ProjectPaths,
-    monkeypatch: pytest.MonkeyPatch,
-    variable: str,
-    value: str,
-    resource: str,
-    field: str,
-    expected: str,
+    home: ProjectPaths, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, field: str, expected: str
 ):
     # given
     monkeypatch.setenv(variable, value)
 
     # then
-    assert getattr(PROFILES["spark"](home)[resource], field) == expected
+    assert attrgetter(field)(SimpleNamespace(**PROFILES["spark"](home))) == expected

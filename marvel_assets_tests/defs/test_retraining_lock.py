@@ -3,14 +3,12 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from marvel_assets.defs.retraining_lock import RetrainingLock
-from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.graph import failure_of
 
 pytestmark = pytest.mark.integration
@@ -30,16 +28,6 @@ dg.materialize([first], resources={"retraining_lock": RetrainingLock(locks=sys.a
 """
 
 
-def holder(locks: Path) -> subprocess.Popen[str]:
-    """A run in a process of its own that holds the lock."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDS, str(locks)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    assert process.stdout.readline() == "holds\n"
-    return process
-
-
 def take(locks: Path, instance: dg.DagsterInstance, wait_seconds: int) -> dg.ExecuteInProcessResult:
     """Acquire the lock in a run of this process."""
 
@@ -52,34 +40,24 @@ def take(locks: Path, instance: dg.DagsterInstance, wait_seconds: int) -> dg.Exe
     return dg.materialize([second], resources={"retraining_lock": lock}, instance=instance, raise_on_error=False)
 
 
-def logged(instance: dg.DagsterInstance) -> list[str]:
-    """What the instance's runs have logged."""
-    return [entry.user_message for run in instance.get_runs() for entry in instance.all_logs(run.run_id)]
+def test_a_second_run_waits_names_the_first_where_it_hangs_and_goes_on_when_that_is_killed(tmp_path: Path):
+    # given: a run in a process of its own that holds the lock
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([sys.executable, "-c", HOLDS, str(tmp_path)], text=True, **pipes) as first:
+        assert first.stdout.readline() == "holds\n"
+        with dg.DagsterInstance.ephemeral() as instance:
+            # when
+            waited = take(tmp_path, instance, wait_seconds=1)
 
+            # then
+            logged = [entry.user_message for entry in instance.all_logs(waited.run_id)]
+            assert any(line.startswith("Waiting until run ") for line in logged)
+            named = rf"run \w{{8}} \(process {first.pid}, since .* UTC\) is still retraining after 1 seconds"
+            assert re.search(named, failure_of(waited))
 
-@pytest.fixture
-def instance(home: ProjectPaths) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.from_config(str(home.dagster)) as found:
-        yield found
+            # and when
+            first.kill()
+            first.wait()
 
-
-def test_a_second_run_waits_names_the_first_where_it_hangs_and_goes_on_when_that_is_killed(
-    tmp_path: Path, instance: dg.DagsterInstance
-):
-    # given
-    first = holder(tmp_path)
-
-    # when
-    waited = take(tmp_path, instance, wait_seconds=1)
-
-    # then
-    assert any(line.startswith("Waiting until run ") for line in logged(instance))
-    named = rf"run \w{{8}} \(process {first.pid}, since .* UTC\) is still retraining after 1 seconds"
-    assert re.search(named, failure_of(waited))
-
-    # and when
-    first.kill()
-    first.communicate()
-
-    # then
-    assert take(tmp_path, instance, wait_seconds=0).success
+            # then
+            assert take(tmp_path, instance, wait_seconds=0).success

@@ -14,7 +14,6 @@ from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.resource import SourceResource
 from marvel_assets_tests.defs.recorded import record_run
 from marvel_assets_tests.homes import Templates
-from marvel_assets_tests.servers.scripted import Answer, serving
 
 FAIR = 0.1
 
@@ -125,11 +124,9 @@ def test_a_run_that_another_went_on_with_after_a_kill_has_succeeded(watch: Watch
     killed = watch.ran(dg.DagsterRunStatus.FAILURE, "basic_model")
 
     # when
-    create_run_for_test(
-        watch.instance, job_name="retrain", status=dg.DagsterRunStatus.SUCCESS,
-        root_run_id=killed.run_id, parent_run_id=killed.run_id,
-        tags={"dagster/root_run_id": killed.run_id, "dagster/parent_run_id": killed.run_id},
-    )  # fmt: skip
+    kin = {"root_run_id": killed.run_id, "parent_run_id": killed.run_id}
+    tags = {f"dagster/{name}": run_id for name, run_id in kin.items()}
+    create_run_for_test(watch.instance, job_name="retrain", status=dg.DagsterRunStatus.SUCCESS, tags=tags, **kin)
 
     # then
     assert watch.tick() == f"{source} is still the content of version 0."
@@ -150,20 +147,6 @@ def test_many_changes_while_a_run_is_going_make_one_follow_up(watch: Watch, sour
     # then
     assert watch.tick() == ""
     assert watch.tick().startswith("A run was requested for this content")
-
-
-def test_the_sensor_asks_a_server_for_the_version_and_leaves_reading_to_the_run(
-    tmp_path: Path, small_project: Path, monkeypatch: pytest.MonkeyPatch
-):
-    # given: a server that would break off, if the file were asked for
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with serving(lambda _: Answer(200, {"ETag": '"1"', "Content-Length": "1000000"})) as served:
-        # when
-        watch = Watch(tmp_path, f"{served.url}/characters.csv", small_project, dg.DagsterInstance.ephemeral())
-
-        # then
-        assert watch.tick() == ""
-        assert served.asked == ["/characters.csv"]
 
 
 def test_a_source_that_is_gone_fails_the_tick_with_its_name(watch: Watch, source: Path):

@@ -20,25 +20,13 @@ from marvel_assets_tests.graph import failure_of, metadata_of, run_graph, succee
 pytestmark = pytest.mark.integration
 
 PLOTS = {
-    "calibration_curve",
-    "confusion_matrix",
-    "feature_importance",
-    "precision_recall_curve",
-    "roc_curve",
+    "calibration_curve", "confusion_matrix", "feature_importance", "precision_recall_curve", "roc_curve",
     "shap_summary",
-}
+}  # fmt: skip
 METRICS = {
-    "accuracy_score",
-    "f1_score",
-    "precision_score",
-    "recall_score",
-    "roc_auc",
-    "log_loss",
-    "precision_recall_auc",
-    "balanced_accuracy_score",
-    "matthews_corrcoef",
-    "brier_score_loss",
-}
+    "accuracy_score", "f1_score", "precision_score", "recall_score", "roc_auc", "log_loss", "precision_recall_auc",
+    "balanced_accuracy_score", "matthews_corrcoef", "brier_score_loss",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -122,14 +110,8 @@ def test_the_model_is_stored_as_skops_with_given_requirements(first_run: Project
     *requirements, wheel = (folder / "requirements.txt").read_text().splitlines()
     assert wheel.startswith("code/marvel_assets-")
     assert (folder / wheel).is_file()
-    assert {line.split("==")[0] for line in requirements} == {
-        "lightgbm",
-        "mlflow",
-        "numpy",
-        "pandas",
-        "scikit-learn",
-        "skops",
-    }
+    installed = {line.split("==")[0] for line in requirements}
+    assert installed == {"lightgbm", "mlflow", "numpy", "pandas", "scikit-learn", "skops"}
 
 
 def test_a_model_that_fails_its_inspection_is_never_registered(home: ProjectPaths):
@@ -184,30 +166,24 @@ def test_each_kind_of_model_with_early_stopping_and_native_categories_is_checked
 ):
     # given
     settings = yaml.safe_load(small_project.read_text()) | {"native_categories": True, "early_stopping": {"rounds": 5}}
-    settings["model"] = model
     config = tmp_path / "project.yml"
-    config.write_text(yaml.safe_dump(settings))
+    config.write_text(yaml.safe_dump(settings | {"model": model}))
     monkeypatch.setenv("MARVEL_CONFIG", str(config))
 
     # when
     succeeded(run_graph(home))
 
     # then: MLflow shows what was asked for and what was found
-    client = connect(home.mlflow_uri, home.locks)
-    params = client.get_run(reference(home, "basic_model").run_id).data.params
-    asked = {
-        "model": model["kind"],
-        "native_categories": "True",
-        "early_stopping_rounds": "5",
-        "early_stopping_share": "0.1",
-    }
-    assert params.items() >= asked.items()
+    client, run_id = connect(home.mlflow_uri, home.locks), reference(home, "basic_model").run_id
+    params = client.get_run(run_id).data.params
+    stopped = {"early_stopping_rounds": "5", "early_stopping_share": "0.1"}
+    assert params.items() >= {"model": model["kind"], "native_categories": "True", **stopped}.items()
     assert 0 < int(params["trees"]) < 400
-    pictures = {file.path for file in client.list_artifacts(reference(home, "basic_model").run_id, "plots")}
+    pictures = {file.path for file in client.list_artifacts(run_id, "plots")}
     assert ("plots/shap_summary.png" in pictures) == (model["kind"] == "lightgbm")
 
     # and the pair is under its aliases, and has scored everybody
-    assert state_of(home, config).aliases == dict.fromkeys(state_of(home, config).aliases, 1)
+    assert set(state_of(home, config).aliases.values()) == {1}
     assert reference(home, "survival_predictions").rows > 0
 
 
