@@ -1,6 +1,7 @@
 """The embedded engine's session: what it reads, how it distinguishes contents, what it leaves behind."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,21 +12,18 @@ from marvel_assets.storage.engines.base import Content
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.storage.table_scan import TableNotFoundError
 
+ROWS = pa.table({"value": ["a", "b"], "kind": ["x", "y"]})
+
 
 @pytest.fixture
 def engine(tmp_path: Path) -> DuckDBEngine:
     return DuckDBEngine(scratch=str(tmp_path / "scratch"))
 
 
-def digested(*values: str) -> str:
-    """A relation of one column, in the order given."""
-    rows = ", ".join("('" + value.replace("'", "''") + "')" for value in values)
-    return f"SELECT value, md5(value) AS row_digest FROM (VALUES {rows}) AS given(value)"
-
-
 def content_of(engine: DuckDBEngine, *values: str) -> Content:
+    rows = ", ".join(f"('{value}')" for value in values)
     with engine.session() as session:
-        session.create_table_as(digested(*values), "made")
+        session.create_table_as(f"SELECT value, md5(value) AS row_digest FROM (VALUES {rows}) AS given(value)", "made")
         return session.fingerprint("made")
 
 
@@ -39,39 +37,27 @@ def test_other_rows_have_another_content(engine: DuckDBEngine, other: tuple[str,
     assert content_of(engine, *other).digest != content.digest
 
 
-def partitioned(folder: Path) -> Path:
-    rows = pa.table({"value": ["a", "b"], "kind": ["x", "y"]})
-    write_deltalake(folder / "partitioned", rows, partition_by="kind")
-    return folder / "partitioned"
-
-
-def with_an_added_column(folder: Path) -> Path:
-    location = folder / "added"
-    write_deltalake(location, pa.table({"value": ["a"]}))
-    write_deltalake(location, pa.table({"value": ["b"], "kind": ["y"]}), mode="append", schema_mode="merge")
-    return location
-
-
-def in_a_folder_with_a_pattern_for_a_name(folder: Path) -> Path:
-    location = folder / "a* ?b 'quoted'"
-    location.mkdir()
-    write_deltalake(location, pa.table({"value": ["a", "b"], "kind": ["x", "y"]}))
-    return location
+def write_with_an_added_column(location: Path) -> None:
+    write_deltalake(location, ROWS.select(["value"]).slice(0, 1))
+    write_deltalake(location, ROWS.slice(1), mode="append", schema_mode="merge")
 
 
 @pytest.mark.parametrize(
-    ("made", "kinds"),
+    ("folder", "write", "kinds"),
     [
-        (partitioned, ["x", "y"]),
-        (with_an_added_column, [None, "y"]),
-        (in_a_folder_with_a_pattern_for_a_name, ["x", "y"]),
+        ("partitioned", partial(write_deltalake, data=ROWS, partition_by="kind"), ["x", "y"]),
+        ("added", write_with_an_added_column, [None, "y"]),
+        ("a* ?b 'quoted'", partial(write_deltalake, data=ROWS), ["x", "y"]),
     ],
+    ids=["partitioned", "an added column", "a folder with a pattern for a name"],
 )
 def test_the_rows_are_the_table_s_and_not_just_those_of_its_files(
-    engine: DuckDBEngine, tmp_path: Path, made: Callable[[Path], Path], kinds: list[str | None]
+    engine: DuckDBEngine, tmp_path: Path, folder: str, write: Callable[[Path], None], kinds: list[str | None]
 ):
     # given
-    location = made(tmp_path)
+    location = tmp_path / folder
+    location.mkdir()
+    write(location)
 
     # when
     with engine.session() as session:
