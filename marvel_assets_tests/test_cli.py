@@ -176,6 +176,7 @@ def test_bare_make_lists_every_target_with_its_help():
     [
         ("new-dataset Wines --from wines.csv", "'Wines': choose another name"),
         ("run --select nonsense", "--select 'nonsense': AssetKey(s) ['nonsense'] were selected, but no "),
+        ("run --select tag:none=no", "--select 'tag:none=no': there are no such assets."),
         ("run --select code_location:marvel_assets", "--select 'code_location:marvel_assets': "),
         ("rollback", "marvel rollback --set: reason is missing; add --set reason=…"),
         ("rollback --set reason=x --set why=y", "marvel rollback --set: why: unknown key; choose from actor"),

@@ -48,22 +48,15 @@ def with_group_patterns(selection: str) -> str:
 
 def materialize(home: ProjectPaths, selection: str) -> int:
     """Materialise the selected assets and print the summary; returns the exit code."""
-    import dagster as dg
-    from dagster_shared.check import CheckError
-
     from marvel_assets.cli.summary import print_summary, read_references
-    from marvel_assets.config import ConfigError
     from marvel_assets.defs import disk_space
 
+    target = ("--job", "retrain")
+    if selection != EVERYTHING:
+        _check_selection(selection)
+        target = ("--assets", selection)
     before, started = read_references(home), time.monotonic()
-    target = ("--job", "retrain") if selection == EVERYTHING else ("--assets", with_group_patterns(selection))
-    try:
-        failed = _launch(*target, config=BRIEF)
-    except (dg.DagsterError, CheckError) as error:
-        if selection == EVERYTHING:
-            raise
-        raise ConfigError(f"--select {selection!r}: {error}") from error
-    if failed:
+    if failed := _launch(*target, config=BRIEF):
         for problem in disk_space.check(home):
             print(problem, file=sys.stderr)
         return failed
@@ -72,6 +65,22 @@ def materialize(home: ProjectPaths, selection: str) -> int:
     print(f"\nDone in {seconds:.0f} s{': nothing has changed since the last run' if is_same else ''}.")
     print_summary(home, with_predictions=not is_same)  # unchanged ones were shown before
     return 0
+
+
+def _check_selection(selection: str) -> None:
+    """Raise a ConfigError if the selection is not valid or selects nothing, for which ``dg launch`` runs everything."""
+    import dagster as dg
+    from dagster_shared.check import CheckError
+
+    from marvel_assets.config import ConfigError
+    from marvel_assets.definitions import defs
+
+    try:
+        found = dg.AssetSelection.from_coercible(selection.split(",")).resolve(defs.resolve_asset_graph())
+    except (dg.DagsterError, CheckError) as error:
+        raise ConfigError(f"--select {selection!r}: {error}") from error
+    if not found:
+        raise ConfigError(f"--select {selection!r}: there are no such assets.")
 
 
 def run_job(name: str, settings: dict[str, str]) -> int:

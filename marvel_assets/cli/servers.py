@@ -77,12 +77,12 @@ def application(model: str) -> FastAPI:
         answer = await forward(request)
         if answer.status_code < HTTPStatus.BAD_REQUEST:
             return answer
-        body = b"".join([bytes(part) async for part in answer.body_iterator])  # type: ignore[arg-type]
+        text = b"".join([bytes(part) async for part in answer.body_iterator]).decode()  # type: ignore[arg-type]
         with contextlib.suppress(ValueError):  # some errors are plain text
-            error = json.loads(body)
+            error = json.loads(text)
             trace = error.get("stack_trace")
-            body = (trace.strip().splitlines()[-1] if trace else error.get("message") or str(error)).encode()
-        return JSONResponse({"message": body.decode()[:MAX_MESSAGE]}, answer.status_code)
+            text = trace.strip().splitlines()[-1] if trace else error.get("message", text)
+        return JSONResponse({"message": text[:MAX_MESSAGE]}, answer.status_code)
 
     return app
 
