@@ -137,16 +137,11 @@ def test_the_engines_make_the_same_rows_and_leave_nothing_of_the_source_behind(
     assert list((tmp_path / "spark").iterdir()) == []
 
 
-def relation(*rows: tuple[str, int]) -> str:
-    values = ", ".join(f"('{key}', {number})" for key, number in rows)
-    return (
-        f"SELECT Id, number, md5(concat_ws('|', Id, number)) AS row_digest FROM (VALUES {values}) AS given(Id, number)"
-    )
-
-
 def publish(engine: Engine, tables: Tables, *rows: tuple[str, int]) -> tuple[int, bool]:
+    values = ", ".join(f"('{key}', {number})" for key, number in rows)
+    digest = "md5(concat_ws('|', Id, number)) AS row_digest"
     with engine.session() as session:
-        session.create_table_as(relation(*rows), "made")
+        session.create_table_as(f"SELECT Id, number, {digest} FROM (VALUES {values}) AS given(Id, number)", "made")
         published = tables.write_if_changed(session, "made", "c.s.t", {"made_by": "a test"})
         return published.commit.table.version, published.is_new
 
@@ -192,9 +187,8 @@ def test_what_spark_records_beside_the_files_counts_for_the_embedded_engine(
     table = f"delta.`{location}`"
     session = spark.session()
     session.sql(f"CREATE TABLE {table} (Id STRING, number INT) USING delta TBLPROPERTIES ({properties})")
-    session.sql("SELECT * FROM VALUES ('anna', 1), ('ben', 2), ('cleo', 3)").coalesce(1).toDF(
-        "Id", "number"
-    ).write.insertInto(table)
+    rows = session.sql("SELECT * FROM VALUES ('anna', 1), ('ben', 2), ('cleo', 3) AS given(Id, number)")
+    rows.coalesce(1).write.insertInto(table)
     for statement in statements:
         session.sql(statement.format(table=table))
 
@@ -210,19 +204,16 @@ def test_an_instant_that_spark_wrote_is_one_for_the_embedded_engine(
     engines: dict[str, Engine], spark: Spark, tmp_path: Path
 ):
     # given
-    location = tmp_path / "table"
-    spark.session().sql("SELECT TIMESTAMP '2020-02-29 12:00:00 UTC' AS moment").write.format("delta").save(
-        str(location)
-    )
+    rows = spark.session().sql("SELECT TIMESTAMP '2020-02-29 12:00:00 UTC' AS moment")
+    rows.write.format("delta").save(str(tmp_path / "table"))
 
     # when
     with engines["duckdb"].session() as reader:
-        reader.read_table(location, 0, "found")
+        reader.read_table(tmp_path / "table", 0, "found")
 
         # then
-        assert reader.fetchall("SELECT typeof(moment), epoch(moment) FROM found") == [
-            ("TIMESTAMP WITH TIME ZONE", 1582977600.0)
-        ]
+        found = reader.fetchall("SELECT typeof(moment), epoch(moment) FROM found")
+        assert found == [("TIMESTAMP WITH TIME ZONE", 1582977600.0)]
 
 
 ECHO = """
