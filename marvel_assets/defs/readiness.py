@@ -44,8 +44,8 @@ def check_ready(config: ProjectConfig, engine: Engine, tracking: MlflowTracking,
     from marvel_assets.registry.model_pairs import BASIC_MODEL
 
     if problems := [*chain.from_iterable(readiness_checks(config, engine, tracking, unity_catalog).values())]:
-        raise dg.Failure(" ".join(problems), allow_retries=False)
+        raise dg.Failure(" ".join(problems))
     try:
         unity_catalog.ensure_model(config.qualified(BASIC_MODEL))
     except RegistryError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+        raise dg.Failure(str(error)) from error

@@ -58,7 +58,6 @@ class RetrainingLock(dg.ConfigurableResource):  # type: ignore[type-arg]
                 raise dg.Failure(
                     f"{other} is still retraining after {self.wait_seconds:,} seconds of waiting; retrainings don't "
                     "overlap. If it hangs, terminate it on its page, or end its process; then run again.",
-                    allow_retries=False,
                 ) from None
         self._held = lock
         run_id, now = context.op_execution_context.run_id[:8], f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"

@@ -62,7 +62,7 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
                     for key, value in {"spark.sql.session.timeZone": "UTC", **self.settings}.items():
                         self._session.conf.set(key, value)
             except SparkError as error:
-                raise dg.Failure(str(error), allow_retries=False) from error
+                raise dg.Failure(str(error)) from error
         return self._session
 
     def problems(self) -> list[str]:

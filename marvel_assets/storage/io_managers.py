@@ -47,5 +47,4 @@ def not_materialised(key: dg.AssetKey, file: Path) -> dg.Failure:
         f"{key.to_user_string()} has not been materialised in this home (no {file}); materialise it first, "
         f"or everything upstream with: dagster asset materialize -m marvel_assets.definitions "
         f"--select '*{key.to_user_string()}'",
-        allow_retries=False,
     )

@@ -179,17 +179,9 @@ def predict_in_own_environment(files: Path) -> Any:  # noqa: ANN401 - the model'
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder, "answer.json")
         command = [
-            sys.executable,
-            "-m",
-            "mlflow",
-            "models",
-            "predict",
-            "--env-manager",
-            "uv",
-            "--model-uri",
-            str(files),
-        ]
-        command += ["--input-path", str(files / "serving_input_example.json"), "--output-path", str(answer)]
+            sys.executable, "-m", "mlflow", "models", "predict", "--env-manager", "uv", "--model-uri", str(files),
+            "--input-path", str(files / "serving_input_example.json"), "--output-path", str(answer),
+        ]  # fmt: skip
         # uv creates environments only from a base Python, which need not be on the PATH.
         path = [str(Path(sys.executable).parent), str(Path(sys.base_prefix, "bin")), os.environ.get("PATH", "")]
         settings = uv_settings(Path(sys.executable), Path(folder, "uv"))

@@ -213,7 +213,6 @@ def characters(
         raise dg.Failure(
             f"All {raw_characters.rows:,} rows of {raw_characters} were rejected. Most common reasons: "
             f"{_in_words(provenance[REASONS])}. rejected_characters has all rows, each with its reason.",
-            allow_retries=False,
         )
 
 
@@ -242,7 +241,6 @@ def _clean(
                 f"{raw} has {raw.rows:,} rows, but accepted and rejected rows add up to {sum(counts.values()):,} "
                 f"({counts}); nothing was written. A rule in {dataset.package}'s cleaning.sql duplicates or drops "
                 "rows.",
-                allow_retries=False,
             )
         commonest = session.fetchall(statements.top_rejection_reasons_sql("rejected_characters", MAX_REASONS))
         reasons = [(str(why)[:MAX_REASON], int(str(rows))) for why, rows in commonest]

@@ -129,7 +129,6 @@ def _fit_on_workers(
         raise dg.Failure(
             "A distributed fit needs model.kind lightgbm, without early_stopping and native_categories; change that, "
             "or remove `distribution` from the configuration of fitted_pipeline.",
-            allow_retries=False,
         )
     location, columns = tables.location(train_set.name), dataset_columns(features, target)
     parts = tables.scan_at(location, train_set.version, columns, config.sample).parts(number)

@@ -138,7 +138,7 @@ def tune_hyperparameters(
             result = search(settings, searched, budget, home.studies / f"{cache_key}.db", context.log.info)
         comparison = compare_on_holdout(settings, result.best.config, searched, holdout, budget.threads)
     except ValueError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+        raise dg.Failure(str(error)) from error
     proposal = to_yaml(result, comparison, f"{len(searched.ids):,} rows of {table}")
     name, page = f"{len(result.trials)} trials on {table}", "locations/marvel_assets/jobs/tune"
     with tracking.run(f"{settings.experiment_name_basic}-tuning", RunTags.collect(context.run_id), name, page):
@@ -161,7 +161,7 @@ def _newest(name: str, tables: Tables) -> TableVersion:
     newest = tables.latest(name)
     if newest is None:
         asset = name.rpartition(".")[2]
-        raise dg.Failure(f"{name} does not exist; materialise {asset} first.", allow_retries=False)
+        raise dg.Failure(f"{name} does not exist; materialise {asset} first.")
     return newest.table
 
 
