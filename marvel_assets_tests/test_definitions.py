@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from marvel_assets.cli.run import with_group_patterns
+from marvel_assets.cli.run import checked_selection
 from marvel_assets.datasets import descriptions
 from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.definitions import defs
@@ -110,10 +110,10 @@ def test_one_click_needs_no_configuration():
 def test_a_group_is_selected_without_a_warning():
     # when
     with warnings.catch_warnings(action="error"):
-        selection = dg.AssetSelection.from_coercible(with_group_patterns("group:training,raw_characters").split(","))
+        accepted = checked_selection("group:training,raw_characters")
 
     # then
-    found = selection.resolve(defs.resolve_asset_graph())
+    found = dg.AssetSelection.from_coercible(accepted.split(",")).resolve(defs.resolve_asset_graph())
     assert {key.to_user_string() for key in found} == {"fitted_pipeline", "basic_model", "raw_characters"}
 
 

@@ -37,15 +37,6 @@ JOBS = {
 """Dagster's jobs that are also commands: the op with the settings, their class (imported when it is used), the help."""
 
 
-def with_group_patterns(selection: str) -> str:
-    """A selection in which groups are patterns: for a name, Dagster shows a warning about a parameter of its own.
-
-    >>> with_group_patterns("group:training,raw_characters")
-    'group:"training*",raw_characters'
-    """
-    return re.sub(r"\bgroup:(\w+)", r'group:"\1*"', selection)
-
-
 def materialize(home: ProjectPaths, selection: str) -> int:
     """Materialise the selected assets and print the summary; returns the exit code."""
     from marvel_assets.cli.summary import print_summary, read_references
@@ -53,8 +44,7 @@ def materialize(home: ProjectPaths, selection: str) -> int:
 
     target = ("--job", "retrain")
     if selection != EVERYTHING:
-        _check_selection(selection)
-        target = ("--assets", selection)
+        target = ("--assets", checked_selection(selection))
     before, started = read_references(home), time.monotonic()
     if failed := _launch(*target, config=BRIEF):
         for problem in disk_space.check(home):
@@ -67,20 +57,28 @@ def materialize(home: ProjectPaths, selection: str) -> int:
     return 0
 
 
-def _check_selection(selection: str) -> None:
-    """Raise a ConfigError if the selection is not valid or selects nothing, for which ``dg launch`` runs everything."""
+def checked_selection(selection: str) -> str:
+    """A selection as ``dg launch`` takes it without a warning.
+
+    Groups become patterns, ``group:"training*"``: for a group's name, Dagster warns of a parameter of its own.
+
+    Raises:
+        ConfigError: it is not valid, or selects nothing, for which ``dg launch`` would run everything.
+    """
     import dagster as dg
     from dagster_shared.check import CheckError
 
     from marvel_assets.config import ConfigError
     from marvel_assets.definitions import defs
 
+    accepted = re.sub(r"\bgroup:(\w+)", r'group:"\1*"', selection)
     try:
-        found = dg.AssetSelection.from_coercible(selection.split(",")).resolve(defs.resolve_asset_graph())
+        found = dg.AssetSelection.from_coercible(accepted.split(",")).resolve(defs.resolve_asset_graph())
     except (dg.DagsterError, CheckError) as error:
         raise ConfigError(f"--select {selection!r}: {error}") from error
     if not found:
         raise ConfigError(f"--select {selection!r}: there are no such assets.")
+    return accepted
 
 
 def run_job(name: str, settings: dict[str, str]) -> int:
