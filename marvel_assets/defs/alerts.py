@@ -1,4 +1,4 @@
-"""What a person is told of a run: the cause of a failure in a sentence, short log lines, a message to the webhook."""
+"""What a run reports to people: the cause of a failure in a sentence, short log lines, a message to the webhook."""
 
 import logging
 import os
