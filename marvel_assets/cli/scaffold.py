@@ -42,7 +42,7 @@ class Column(NamedTuple):
     Attributes:
         delivered: its name in the file; ``name`` is the one in the tables.
         numbers: how many of the ``present`` cells are decimal numbers, once their commas are replaced.
-        comma: what a number's comma stands for: a point, or nothing where all separate thousands. None: there is none.
+        comma: what a number's comma means: a point, or nothing where all separate thousands. None: there is none.
         number: the most frequent cell that is a number.
         commonest: the most frequent cells, the most frequent first.
     """

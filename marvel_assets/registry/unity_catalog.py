@@ -57,7 +57,7 @@ class UnityCatalogRegistry(ModelRegistry):
         return None if row is None else self._version(name, row)
 
     def get_version_by_alias(self, name: str, alias: str) -> ModelVersion | None:
-        """Follow the row that stands for the alias to the version that it names."""
+        """Follow the row that represents the alias to the version that it names."""
         pointer = self._api.find(f"models/{name}@{alias}")
         if pointer is None:
             return None
