@@ -58,7 +58,11 @@ def inference_wheel(context: dg.AssetExecutionContext, wheel_builder: WheelBuild
     io_manager_key="references",
     pool=POOL,
     check_specs=[
-        dg.AssetCheckSpec(UNWRAPPED, asset="custom_model_version", description="As pyfunc, and unwrapped by MLflow.")
+        dg.AssetCheckSpec(
+            UNWRAPPED,
+            asset="custom_model_version",
+            description="pyfunc.predict(…) and unwrap_python_model().predict(…) give the same answers.",
+        )
     ],
 )
 def custom_model_version(
