@@ -64,27 +64,26 @@ def _end_at_once(codes: list[int]) -> None:
 
 def _exit_with_reason(error: Exception) -> None:
     """End the command with a sentence if that says all; what else fails is shown with its stack trace."""
+    from mlflow.exceptions import MlflowException
+
     from marvel_assets.config import ConfigError
     from marvel_assets.defs import disk_space
+    from marvel_assets.registry.base import RegistryError
     from marvel_assets.sources.base import SourceError
     from marvel_assets.spark.local import SparkError
+    from marvel_assets.tracking.artifacts import ModelFilesChangedError
+    from marvel_assets.tracking.health import add_outage_hint
 
     if isinstance(error, ConfigError | ProjectPathsError | SourceError | SparkError):
         sys.exit(str(error))
-    if problems := disk_space.check(ProjectPaths.from_environment()):  # a full disk may cause any error
+    home = ProjectPaths.from_environment()
+    if isinstance(error, RegistryError | MlflowException | ModelFilesChangedError):
+        sys.exit(disk_space.add_disk_hint(add_outage_hint(" ".join(str(error).split())), home))
+    if problems := disk_space.check(home):  # a full disk may cause any error
         traceback.print_exc()
         sys.exit("\n".join(problems))
     if isinstance(error, OSError) and error.filename:
         sys.exit(f"{error.filename}: {error.strerror}.")
-
-    from mlflow.exceptions import MlflowException
-
-    from marvel_assets.registry.base import RegistryError
-    from marvel_assets.tracking.artifacts import ModelFilesChangedError
-    from marvel_assets.tracking.health import add_outage_hint
-
-    if isinstance(error, RegistryError | MlflowException | ModelFilesChangedError):
-        sys.exit(add_outage_hint(" ".join(str(error).split())))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -137,8 +137,10 @@ def _check_ports(**ports: int) -> None:
     """End the command if a port is in use: the printed URL would lead to another program's page."""
     for variable, port in ports.items():
         with socket.socket() as client:
-            if client.connect_ex((LOOPBACK, port)) == 0:
-                sys.exit(f"Port {port} is in use. Choose another: make … {variable}=…, or marvel … --help")
+            is_taken = client.connect_ex((LOOPBACK, port)) == 0
+        if is_taken or list(ports.values()).count(port) > 1:
+            problem = "is in use" if is_taken else "was given twice"
+            sys.exit(f"Port {port} {problem}. Choose another: make … {variable}=…, or marvel … --help")
 
 
 def _end_on_signals() -> None:
