@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -81,7 +82,8 @@ def new_dataset(name: str, file: Path, parent: Path, target: str | None = None, 
             f"{name!r}: choose another name, of 1 to 61 lowercase letters, digits and underscores, a letter first."
         )
     if find_spec(f"marvel_assets.datasets.{name}"):
-        raise ConfigError(f"marvel_assets/datasets has {name!r} already: choose another name, or delete that folder.")
+        or_delete = ", or delete that folder" if (parent / name).is_dir() else ""
+        raise ConfigError(f"marvel_assets/datasets has {name!r} already: choose another name{or_delete}.")
     rows, columns, encoding = _read_columns(file)
     by_name = {column.delivered: column for column in columns}
     for named in (target, identifier):
@@ -161,7 +163,12 @@ def _identifier(columns: Sequence[Column], rows: int, file: Path) -> Column:
             f"{shlex.quote(nearest.delivered)} takes it, and a run keeps the first row of each. Or add a column with a "
             "stable, unique id."
         )
-    return next((column for column in unique if "id" in re.split(r"[^a-z]+", column.delivered.lower())), unique[0])
+    return next((column for column in unique if "id" in _words(column.delivered)), unique[0])
+
+
+def _words(name: str) -> list[str]:
+    """The words of a name in lower case: ``PageID`` and ``page_id`` have the same."""
+    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
 
 
 def _target(columns: Sequence[Column], identifier: Column, file: Path) -> Column:
@@ -190,7 +197,7 @@ def _declaration(
 ) -> str:
     classes = tuple(sorted(target.commonest))
     others = [column.delivered for column in columns if column not in (identifier, target, *features)]
-    left_out = f"    # Left out, since they have no values or few that repeat: {', '.join(map(_literal, others))}.\n"
+    left_out = f"    # Left out: no values, or texts of which too few repeat: {', '.join(map(_literal, others))}.\n"
     encoded = f"    encoding={_literal(encoding)},  # guessed: the file is not UTF-8\n"
     names = "\n".join(f"        {_literal(column.delivered)}: {_literal(column.name)}," for column in columns)
     title = f'"""The rows of {file.name}."""'.replace("\\", "/")
@@ -228,7 +235,7 @@ def _feature(column: Column) -> str:
     examples: tuple[object, ...] = (*column.commonest, *column.commonest)[:2]
     ending = ""
     if column.is_number:
-        examples = (float(str(column.number).replace(",", column.comma or "")), None)
+        examples = (_first_number(column), None)
     else:
         ending = '            missing="Unknown",\n'
         ending += "            has_slices=True,\n" if column.distinct <= MAX_SLICES else ""
@@ -244,6 +251,13 @@ def _feature(column: Column) -> str:
             examples={_literal(examples)},
 {ending}        ),
 """
+
+
+def _first_number(column: Column) -> float:
+    cell = str(column.number)
+    with suppress(ValueError):
+        return float(cell.replace(",", column.comma or ""))
+    return float(cell.replace(",", ""))  # such as 1,234.5 in a column with decimal commas
 
 
 def _literal(value: object) -> str:

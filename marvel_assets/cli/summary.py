@@ -63,8 +63,8 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
     registry = unity_catalog.registry(read_only=True)
     if registered and registry.get_version(registered.name, registered.version) is None:
         version = f"{registered.name} version {registered.version}"
-        yield f"  registered   {version} is not in {unity_catalog.registry_uri}; set"
-        yield "               MARVEL_UC_URL to the Unity Catalog server that it was registered on"
+        yield f"  registered   {version} is not in {unity_catalog.registry_uri}; `make run` registers"
+        yield "               it again, or set MARVEL_UC_URL to the server that it was registered on"
         return
     served = unity_catalog.pairs(resources["project"].config, read_only=True).current()
     if served:
@@ -142,9 +142,11 @@ def _predictions(
     names = [escape_control(name)[:MAX_NAME] for name in shown["display_name"].fillna(shown[IDENTIFIER])]
     if not names:  # the predictions are of other rows, such as those of a source whose model the gate refused
         return
-    width, states = (max(map(len, column)) for column in (["name", *names], ["actual", *target.labels]))
-    yield f"  it answers   {'name':<{width}}  predicted  P({target.labels[1]})  {'actual':<{states}}  id"
-    for shown_name, row in zip(names, shown.itertuples(), strict=True):
-        actual = target.labels[getattr(row, target.name)]
-        answer = f"{row.prediction:<9}  {row.probability:<8.3f}  {actual:<{states}}"
-        yield f"{'':<15}{shown_name:<{width}}  {answer}  {escape_control(getattr(row, IDENTIFIER))}"
+    columns = ["name", *names], ["predicted", *target.labels], ["actual", *target.labels]
+    width, labels, states = (max(map(len, column)) for column in columns)
+    chance = len(probability := f"P({target.labels[1]})")
+    yield f"  it answers   {'name':<{width}}  {'predicted':<{labels}}  {probability}  {'actual':<{states}}  id"
+    for shown_name, row in zip(names, shown.to_dict("records"), strict=True):
+        actual = target.labels[row[target.name]]
+        answer = f"{row['prediction']:<{labels}}  {row['probability']:<{chance}.3f}  {actual:<{states}}"
+        yield f"{'':<15}{shown_name:<{width}}  {answer}  {escape_control(row[IDENTIFIER])}"

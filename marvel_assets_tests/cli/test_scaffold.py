@@ -14,6 +14,7 @@ from sklearn.datasets import load_wine
 
 from marvel_assets import datasets
 from marvel_assets.cli.scaffold import new_dataset
+from marvel_assets.cli.summary import summary
 from marvel_assets.config import ConfigError
 from marvel_assets.datasets.base import load_dataset
 from marvel_assets.datasets.statements import cleaning_sql
@@ -29,10 +30,10 @@ HOSTILE = ["select", "Größe [cm]", 'a "quoted": {name}', "from", "Id", "reason
 
 
 def wines(folder: Path) -> Path:
-    """Categories in words, as Parquet: whether a wine is of the first cultivar."""
+    """Categories in words, as Parquet: whether a wine is of the first cultivar, under a word of Python."""
     wine = load_wine(as_frame=True)
     rows = wine.data.apply(lambda column: pd.qcut(column, 3, labels=["low", "middle", "high"]).astype(str))
-    rows = pd.concat([rows.assign(first=wine.target == 0)] * 4, ignore_index=True)
+    rows = pd.concat([rows.assign(**{"pass": wine.target == 0})] * 4, ignore_index=True)
     rows["bottle"] = [f"B{place}" for place in range(len(rows))]
     rows.to_parquet(folder / "wines.parquet")
     return folder / "wines.parquet"
@@ -92,6 +93,7 @@ def test_a_table_of_another_subject_becomes_a_model_that_answers(
     model = mlflow.pyfunc.load_model(f"models:/{custom.name}@latest-model")
     examples = pd.DataFrame({feature.name: list(feature.examples) for feature in dataset.features})
     assert set(model.predict(examples)[dataset.target.answer]) <= set(dataset.target.labels)
+    assert any(line.startswith("  it answers") for line in summary(home, with_predictions=True))
 
 
 @pytest.mark.integration
@@ -127,6 +129,20 @@ def test_the_guesses_of_a_hostile_table_are_written_as_ruff_wants_them(parent: P
     ruff = [sys.executable, "-m", "ruff", "check", "--config", str(PROJECT_ROOT / "pyproject.toml"), str(folder)]
     done = subprocess.run(ruff, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_commas_that_mean_both_are_a_number_and_an_id_is_found_in_any_spelling(parent: Path, tmp_path: Path):
+    # given: another column has a different value in each row, too
+    rows = pd.DataFrame({"Name": [f"n{row}" for row in range(100)], "PageID": range(100)})
+    rows = rows.assign(price=["1,234.5"] * 60 + ["3,5"] * 40, won=["a", "b"] * 50)
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+
+    # when
+    new_dataset("with_both_commas", tmp_path / "rows.csv", parent)
+
+    # then
+    dataset = load_dataset("with_both_commas")
+    assert (dataset.identifier, dataset.by_name["price"].examples) == ("PageID", (1234.5, None))
 
 
 def test_numbers_whose_commonest_text_is_a_word_have_a_number_as_their_example(parent: Path, tmp_path: Path):

@@ -49,8 +49,8 @@ def test_without_the_catalog_that_the_version_was_registered_in_it_says_which_va
     # then
     version = reference(ran, "basic_model_version")
     assert lines[-2:] == [
-        f"  registered   {version.name} version 1 is not in uc:{unity_catalog_server.url}; set",
-        "               MARVEL_UC_URL to the Unity Catalog server that it was registered on",
+        f"  registered   {version.name} version 1 is not in uc:{unity_catalog_server.url}; `make run` registers",
+        "               it again, or set MARVEL_UC_URL to the server that it was registered on",
     ]
 
 
