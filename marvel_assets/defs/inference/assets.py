@@ -116,7 +116,8 @@ def custom_model_version(
         gone = f"{reference.name} version {reference.version}"
         raise dg.Failure(f"{gone} is no longer in the catalog; materialise basic_model_version.")
     card = f"Wraps {basic.name} version {basic.version}; answers with labels.\n\n{basic.description}"
-    wraps = {BASIC_MODEL_ID: basic.model_id} | {tag: basic.tags[tag] for tag in READABLE_TAGS if tag in basic.tags}
+    copied = (*READABLE_TAGS, JUDGED_AGAINST)
+    wraps = {BASIC_MODEL_ID: basic.model_id} | {tag: basic.tags[tag] for tag in copied if tag in basic.tags}
     custom = register(context, logged, name, tracking, unity_catalog, wraps, card)
     released = _release(context, ModelPair(basic, custom), project, unity_catalog)
     yield version_result(context, custom, tracking, is_new=is_new, metadata={"alias": released})

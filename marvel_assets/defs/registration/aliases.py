@@ -137,7 +137,8 @@ def approve_models(
     pairs = unity_catalog.pairs(project.config)
     with suppress(RegistryError):  # approving is the way out if the alias is not at a complete pair
         pairs.reconcile_aliases()
-    versions = [version.version for version in unity_catalog.registry().search_versions(pairs.basic_name)]
+    found = unity_catalog.registry().search_versions(pairs.basic_name)
+    versions = [version.version for version in found if version.tags.get("model_id") == version.model_id]  # own ones
     if not versions:
         raise dg.Failure(f"{pairs.basic_name} has no version; materialise basic_model_version first.")
     approved = pairs.for_basic_version(config.basic_version or versions[0])

@@ -161,7 +161,7 @@ def register(
     }
     version = registry.register(name, model.model_id, {**tags, **traces}, description=card)
     tracking.tag_registered_version(model, name, version.version)
-    if tags.items() <= version.tags.items() and card.strip() in version.description:  # people may add to it
+    if tags.items() <= version.tags.items():  # not judged again, and people may have added to the card
         return version
     registry.set_tags(name, version.version, tags, card)
     return registry.get_version(name, version.version) or version
