@@ -35,6 +35,9 @@ FAIR, BAD, BETTER = 0.1, 0.35, 0.0
 """Shares of training rows with the wrong label."""
 
 SECONDS = 700
+FAILURES_SEEN = "EVENT_LOG_CONSUMER_CURSOR-PIPELINE_FAILURE"
+"""The daemon's cursor in the event log, from which it retries failed runs."""
+
 VIEWPORT, WIDE = {"width": 1700, "height": 900}, {"width": 2900, "height": 2100}
 GROUPS = ("ingestion", "training", "registry", "serving", "monitoring")
 EVERY_GROUP = ",".join(f"global@global:{group}" for group in GROUPS)
@@ -179,6 +182,8 @@ def close(page: Page) -> None:
 def after_a_click(life: Life, page: Page) -> Life:
     """One click on "Materialize all", and a run that was killed between the two alias moves."""
     earlier = len(life.runs(dg.DagsterRunStatus.SUCCESS))
+    # The daemon retries only what fails after it has begun to look at failures.
+    wait_until(lambda: bool(life.instance.daemon_cursor_storage.get_cursor_values({FAILURES_SEEN})), life.runs)
     life.kill_order.touch()
     page.goto(f"{life.pages.dagster}/asset-groups")
     page.get_by_role("button", name="Materialize all").click()
