@@ -1,8 +1,8 @@
 """The list of metrics: logged with each model, shown in summary and card, and available to thresholds of the gate.
 
 Names and definitions are those of MLflow's classifier evaluator (scikit-learn's metrics; ``precision_recall_auc`` is
-the average precision), so that models logged by either can be compared. The metrics that MLflow lacks don't reward
-giving every row the same answer.
+the average precision), so that models logged by either can be compared. Of those that MLflow lacks, balanced accuracy,
+MCC and ``log_loss_gain`` don't reward giving every row the same answer.
 
 The intervals of ROC AUC, of one model and of the difference between two models on the same rows, are those of DeLong,
 DeLong and Clarke-Pearson, Comparing the Areas under Two or More Correlated Receiver Operating Characteristic Curves
@@ -51,12 +51,12 @@ def evaluate(y_true: Labels, probability: Probabilities) -> dict[str, float]:
     """All metrics, by name.
 
     Raises:
-        ValueError: a class has fewer than two rows, for which ROC AUC has no interval.
+        ValueError: a class has fewer than two rows; the intervals of ROC AUC need two.
     """
     if (rows := smaller_class(y_true)) < 2:  # noqa: PLR2004
         raise ValueError(
             f"{rows} of {len(y_true):,} test rows are of the rarer class; metrics need at least two of each. Add rows: "
-            "a fifth of all ids are test ids."
+            "about one row in five becomes a test row."
         )
     return {name: float(metric.function(y_true, probability)) for name, metric in METRICS.items()}
 

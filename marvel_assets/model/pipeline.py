@@ -28,7 +28,7 @@ MIN_ROWS = 256
 
 
 def default_threads() -> int:
-    """One for each core that this process may use; ``GOMP_SPINCOUNT`` bounds how long OpenMP's threads spin."""
+    """One for each core that this process may use."""
     return int(joblib.cpu_count())
 
 

@@ -31,7 +31,7 @@ class DatabricksRegistry(MlflowRegistry):
         catalog, schema, _ = name.split(".")
         workspace = workspace_of(self._registry_uri)
         if not has_schema(workspace, catalog, schema):
-            what, grant = f"to create the schema {catalog}.{schema}", f"CREATE SCHEMA on {catalog}"
+            what, grant = f"the creation of the schema {catalog}.{schema}", f"CREATE SCHEMA on {catalog}"
             with _explain_refusal(str(workspace.config.host), what, grant):
                 workspace.schemas.create(schema, catalog)
         super().ensure_model(name)
@@ -84,4 +84,4 @@ def _explain_refusal(host: str, what: str, grant: str) -> Iterator[None]:
     except PermissionDenied as error:
         raise RegistryError(f"{host} refuses {what}: {error} Grant {grant}.") from error
     except (DatabricksError, OSError, TimeoutError) as error:
-        raise RegistryError(f"{host} can't be asked for {what}: {error}") from error
+        raise RegistryError(f"{host} does not answer for {what}: {error}") from error

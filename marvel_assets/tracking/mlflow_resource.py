@@ -115,9 +115,10 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         try:
             return str(client.create_experiment(name, self._artifact_location(client, name), {NOTE: about}))
         except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-            return self.experiment_id(name)  # another process has just created it
+            # Another process may have just created it.
+            if error.error_code == "RESOURCE_ALREADY_EXISTS" and (found := client.get_experiment_by_name(name)):
+                return str(found.experiment_id)
+            raise
 
     def find_model(self, experiment: str, cache_key: str, registered_name: str) -> LoggedModelRef | None:
         """The complete model with this cache key whose run was not deleted, or None.

@@ -37,7 +37,7 @@ def machine(databricks: Backend, tmp_path: Path) -> Machine:
     [
         ("USE_CATALOG", f"refuses the catalog {CATALOG}: .*Grant USE CATALOG on it"),
         ("USE_SCHEMA", "refuses the schema {schema}: .*Grant USE SCHEMA on it"),
-        ("CREATE_SCHEMA", f"refuses to create the schema {{schema}}: .*Grant CREATE SCHEMA on {CATALOG}"),
+        ("CREATE_SCHEMA", f"refuses the creation of the schema {{schema}}: .*Grant CREATE SCHEMA on {CATALOG}"),
         ("CREATE_MODEL", "{schema}.some_model can't be registered: .*CREATE MODEL on Schema '{schema}'"),
     ],
 )

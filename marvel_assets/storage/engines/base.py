@@ -24,7 +24,7 @@ TablePath = Path | str
 
 TABLE_PROPERTIES = {"delta.enableChangeDataFeed": "true", "delta.enableExpiredLogCleanup": "false"}
 """Set on every new table. By default Delta deletes commits that are a month old by the clock, and with them the
-versions that models were fitted on; a clock that is set forward would delete all."""
+versions that models were fitted on; with a clock that is set forward, much earlier."""
 
 ROW_DIGEST = "row_digest"
 """The column that a relation's fingerprint is computed from; it is never written to a table."""
