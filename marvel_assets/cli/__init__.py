@@ -64,18 +64,20 @@ def _end_at_once(codes: list[int]) -> None:
 
 def _exit_with_reason(error: Exception) -> None:
     """End the command with a sentence if that says all; what else fails is shown with its stack trace."""
-    from mlflow.exceptions import MlflowException
-
     from marvel_assets.config import ConfigError
-    from marvel_assets.defs import disk_space
-    from marvel_assets.registry.base import RegistryError
     from marvel_assets.sources.base import SourceError
     from marvel_assets.spark.local import SparkError
-    from marvel_assets.tracking.artifacts import ModelFilesChangedError
-    from marvel_assets.tracking.health import add_outage_hint
 
     if isinstance(error, ConfigError | ProjectPathsError | SourceError | SparkError):
         sys.exit(str(error))
+
+    from mlflow.exceptions import MlflowException
+
+    from marvel_assets.defs import disk_space
+    from marvel_assets.registry.base import RegistryError
+    from marvel_assets.tracking.artifacts import ModelFilesChangedError
+    from marvel_assets.tracking.health import add_outage_hint
+
     home = ProjectPaths.from_environment()
     if isinstance(error, RegistryError | MlflowException | ModelFilesChangedError):
         sys.exit(disk_space.add_disk_hint(add_outage_hint(" ".join(str(error).split())), home))
