@@ -90,7 +90,8 @@ def cleaning_version(dataset: Dataset) -> str:
 
 def used_columns(dataset: Dataset) -> list[str]:
     """The stored columns that the data set's rules name."""
-    return [stored for stored in dataset.source_columns.values() if re.search(rf"\b{stored}\b", rules_sql(dataset))]
+    rules = rules_sql(dataset)
+    return [stored for stored in dataset.source_columns.values() if re.search(rf"\b{stored}\b", rules)]
 
 
 def rules_sql(dataset: Dataset) -> str:

@@ -126,6 +126,7 @@ def raw_characters(
         )
 
 
+CLEANING_VERSION = statements.cleaning_version(DATASET)
 CHARACTER_COLUMNS = descriptions.table_columns(DATASET, "train_set")
 CHARACTER_SCHEMA = column_schema(CHARACTER_COLUMNS, descriptions.column_types(DATASET))
 CHARACTER_LINEAGE = column_lineage(CHARACTER_COLUMNS, descriptions.lineage(DATASET), raw_characters.key)
@@ -142,7 +143,7 @@ def _cleaned_table(name: str, schema: dg.TableSchema, lineage: dg.TableColumnLin
         kinds={"deltalake", "table"},
         owners=OWNERS,
         freshness_policy=FRESHNESS_POLICY,
-        code_version=statements.cleaning_version(DATASET),
+        code_version=CLEANING_VERSION,
         skippable=True,
         metadata={"dagster/column_schema": schema, "dagster/column_lineage": lineage},
     ).with_io_manager_key("references")
@@ -188,7 +189,7 @@ def characters(
         if latest and made_of.items() <= latest.provenance.items()
     ]
     is_current = len(current) == len(selected)
-    results = current if is_current else _clean(context, raw_characters, made_of, project, engine, tables)
+    results = current if is_current else _clean(context.log, selected, raw_characters, made_of, project, engine, tables)
     for asset, written in results:
         provenance = written.commit.provenance
         counts = {name: provenance[name] for name in CLEANED_TABLES}
@@ -217,7 +218,8 @@ def characters(
 
 
 def _clean(
-    context: dg.AssetExecutionContext,
+    log: dg.DagsterLogManager,
+    selected: Sequence[str],
     raw: TableVersion,
     made_of: dict[str, str],
     project: Project,
@@ -226,7 +228,7 @@ def _clean(
 ) -> Iterator[tuple[str, WriteResult]]:
     """Write the selected tables."""
     dataset = project.config.dataset
-    context.log.info(f"Cleaning and splitting the {raw.rows:,} rows of {raw}")
+    log.info(f"Cleaning and splitting the {raw.rows:,} rows of {raw}")
     with engine.session() as session:
         session.read_table(tables.location(raw.name), raw.version, "raw_characters")
         session.create_table_as(statements.cleaning_sql(dataset), "cleaned_characters")
@@ -245,8 +247,8 @@ def _clean(
         commonest = session.fetchall(statements.top_rejection_reasons_sql("rejected_characters", MAX_REASONS))
         reasons = [(str(why)[:MAX_REASON], int(str(rows))) for why, rows in commonest]
         if reasons:
-            context.log.info(f"Rejected, mostly: {_in_words(reasons)}")
-        for asset in sorted(key.to_user_string() for key in context.selected_asset_keys):
+            log.info(f"Rejected, mostly: {_in_words(reasons)}")
+        for asset in selected:
             provenance = {"raw_characters": str(raw), **made_of, "read": raw.rows, **counts, REASONS: reasons}
             if asset != "rejected_characters" and counts[asset]:
                 [(share,)] = session.fetchall(f"SELECT avg({project.config.target}) FROM {asset}")  # noqa: S608
