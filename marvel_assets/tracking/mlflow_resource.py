@@ -162,7 +162,9 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def tag_registered_version(self, model: LoggedModelRef, name: str, version: int) -> None:
         """Tag a logged model with its registered version, by which ``find_model`` chooses."""
-        self.tag_model(model, {f"{VERSION}.{name}": str(version)})
+        tag = f"{VERSION}.{name}"
+        if self.tags_of(model).get(tag) != str(version):
+            self.tag_model(model, {tag: str(version)})
 
     def metrics_of(self, model_id: str) -> dict[str, float]:
         """The metrics that were logged with a model."""
@@ -181,9 +183,9 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         from marvel_assets.evaluation.model_card import ModelCardData
         from marvel_assets.tracking.model_logging import PLOTS_FOLDER
 
-        client, tags = self.client(), self.tags_of(model)
-        run = client.get_run(model.run_id)
-        parameters = dict(run.data.params)
+        client = self.client()
+        run, logged = client.get_run(model.run_id), client.get_logged_model(model.model_id)
+        parameters, tags = dict(run.data.params), logged.tags
         return ModelCardData(
             model_id=model.model_id,
             dataset=dataset,
@@ -191,7 +193,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             tested_on=str(dataset_source(run, "testing")),
             features=parameters.pop("features", "").split(","),
             parameters=parameters,
-            metrics=self.metrics_of(model.model_id),
+            metrics={metric.key: metric.value for metric in logged.metrics or []},
             traces={name: tags[name] for name in (*RunTags._fields, DAGSTER_RUN_ID) if name in tags},
             plots=sorted(Path(file.path).stem for file in client.list_artifacts(model.run_id, PLOTS_FOLDER)),
             run_id=model.run_id,
