@@ -59,14 +59,12 @@ def address_problem(address: str, secrets_belong_in: str, schemes: Collection[st
 
 def connect_url_problem(url: str) -> str | None:
     """Why the address of a Spark Connect server may hold a secret; None if not. The text doesn't repeat it."""
+    if CONNECT_URL.fullmatch(url):
+        return None
     return (
-        None
-        if CONNECT_URL.fullmatch(url)
-        else (
-            "may hold a password or token, which would be shown in logs and pages; put a token into "
-            "SPARK_CONNECT_AUTHENTICATE_TOKEN. Expected sc://host:port, with no parameters but use_ssl, user_id, "
-            "user_agent, session_id, x-databricks-cluster-id and grpc_max_message_size."
-        )
+        "may hold a password or token, which would be shown in logs and pages; put a token into "
+        "SPARK_CONNECT_AUTHENTICATE_TOKEN. Expected sc://host:port, with no parameters but use_ssl, user_id, "
+        "user_agent, session_id, x-databricks-cluster-id and grpc_max_message_size."
     )
 
 

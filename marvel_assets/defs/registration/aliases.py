@@ -13,7 +13,14 @@ from marvel_assets.defs.registration.assets import JUDGED_AGAINST, reconcile_and
 from marvel_assets.defs.registration.challenger import BEST_SERVED
 from marvel_assets.defs.resources import Project
 from marvel_assets.registry.base import RegistryError
-from marvel_assets.registry.model_pairs import ALIAS, REPLACED_VERSION, ROLLBACK_REASON, SERVING_STATUS, ModelPair
+from marvel_assets.registry.model_pairs import (
+    ALIAS,
+    REPLACED_VERSION,
+    ROLLBACK_REASON,
+    SERVING_STATUS,
+    ModelPair,
+    ModelPairs,
+)
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.io_managers import ReferenceIOManager
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
@@ -115,7 +122,7 @@ def rollback_models(
     tags = {RESTORED_BY: config.actor, RESTORE_REASON: config.reason}
     pairs.set_aliases(restored, left.basic.model_id, tags, rollback_reason=f"{config.reason} ({config.actor})")
     message = f"{ALIAS}: {restored} again, in place of {left} ({config.actor}: {config.reason})"
-    _report_moved(context, message, pairs.for_custom_version(restored.custom.version), tracking, references)
+    _report_moved(context, message, pairs, restored, tracking, references)
 
 
 @dg.job(description="Put an earlier pair of versions back under the alias, with a reason.")
@@ -148,7 +155,7 @@ def approve_models(
             f"Versions of {pairs.basic_name}: {', '.join(map(str, versions))}."
         )
     message = f"{ALIAS}: {approved} (approved by {config.actor})"
-    _report_moved(context, message, pairs.for_custom_version(approved.custom.version), tracking, references)
+    _report_moved(context, message, pairs, approved, tracking, references)
 
 
 @dg.job(description="Put a registered pair under the alias: if gate.approval is manual, or after a rollback.")
@@ -160,11 +167,13 @@ def approve() -> None:
 def _report_moved(
     context: dg.OpExecutionContext,
     message: str,
-    pair: ModelPair,
+    pairs: ModelPairs,
+    moved: ModelPair,
     tracking: MlflowTracking,
     references: ReferenceIOManager,
 ) -> None:
     """Report the pair that is served now on both assets' pages, in their references and in the log."""
+    pair = pairs.for_custom_version(moved.custom.version)  # with the tags of the move
     for event in report_served(pair, message, tracking, references):
         context.log_event(event)
     context.log.info(
