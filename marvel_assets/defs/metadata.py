@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +9,9 @@ import dagster as dg
 
 from marvel_assets.datasets import descriptions
 from marvel_assets.datasets.base import WRITTEN_AT, Dataset
-from marvel_assets.defs.resources import configured_project
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.tables import Tables, WriteResult
 from marvel_assets.utils.redaction import escape_markdown
-
-OWNERS = ["team:marvel"]
-FRESHNESS_POLICY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8), warn_window=timedelta(days=7, hours=6))
-"""Refreshed every week, with a day to fix failures."""
 
 PREVIEW_ROWS, MAX_CELL = 5, 60
 SHARE = "share"
@@ -30,17 +24,6 @@ def markdown_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> 
     cells = [["" if cell is None else escape_markdown(str(cell)[:MAX_CELL]) for cell in row] for row in rows]
     lines = [header, ["---"] * len(header), *cells]
     return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
-
-
-def with_place(spec: dg.AssetSpec, tables: Tables) -> dg.AssetSpec:
-    """The spec of a table with its name and location, which Dagster's overview reads from the definition."""
-    config = configured_project()
-    if config is None or "deltalake" not in spec.kinds:
-        return spec
-    table = config.qualified(spec.key.path[-1])
-    location = tables.location(table)
-    folder = {"dagster/uri": str(location)} if isinstance(location, Path) else {}
-    return spec.merge_attributes(metadata={"dagster/table_name": table, **folder})
 
 
 def share_metadata(provenance: Mapping[str, Any], label: str) -> dict[str, dg.MetadataValue]:

@@ -12,7 +12,6 @@ from typing import Any
 import dagster as dg
 
 from marvel_assets.defs.inference.wheel import WheelBuilder
-from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS
 from marvel_assets.defs.registration.assets import GROUP, JUDGED_AGAINST, READABLE_TAGS, register, version_result
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
@@ -33,7 +32,6 @@ UNWRAPPED = "answers_the_same_unwrapped"
 @dg.asset(
     group_name=GROUP,
     kinds={"python"},
-    owners=OWNERS,
     automation_condition=dg.AutomationCondition.on_missing(),
     io_manager_key="references",
 )
@@ -52,8 +50,6 @@ def inference_wheel(context: dg.AssetExecutionContext, wheel_builder: WheelBuild
 @dg.asset(
     group_name=GROUP,
     kinds={"mlflow", "python"},
-    owners=OWNERS,
-    freshness_policy=FRESHNESS_POLICY,
     code_version=WRAP_CODE_VERSION,
     io_manager_key="references",
     pool=POOL,

@@ -21,7 +21,7 @@ from marvel_assets.datasets.scoring import (
 )
 from marvel_assets.datasets.statements import cleaning_sql, text
 from marvel_assets.defs.inference.assets import custom_model_version
-from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS, SHARE, column_schema, report_table, share_metadata
+from marvel_assets.defs.metadata import SHARE, column_schema, report_table, share_metadata
 from marvel_assets.defs.resources import Project, configured_dataset
 from marvel_assets.registry.base import ModelVersion
 from marvel_assets.registry.model_pairs import ALIAS
@@ -42,8 +42,6 @@ COLUMN_SCHEMA = column_schema(descriptions.table_columns(DATASET, PREDICTIONS), 
     name=PREDICTIONS,
     group_name="serving",
     kinds={"deltalake", "table"},
-    owners=OWNERS,
-    freshness_policy=FRESHNESS_POLICY,
     code_version=scoring_version(DATASET),
     io_manager_key="references",
     deps=[custom_model_version],

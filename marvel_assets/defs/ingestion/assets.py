@@ -7,8 +7,6 @@ from pydantic import Field
 
 from marvel_assets.datasets import descriptions, statements
 from marvel_assets.defs.metadata import (
-    FRESHNESS_POLICY,
-    OWNERS,
     SHARE,
     column_lineage,
     column_schema,
@@ -49,7 +47,6 @@ characters_source = dg.AssetSpec(
     "characters_source",
     group_name=GROUP,
     kinds={"csv"},
-    owners=OWNERS,
     description="The file, folder, table, URL or generator that `MARVEL_SOURCE` or a run's configuration names.",
 )
 
@@ -74,8 +71,6 @@ RAW_SCHEMA = column_schema(descriptions.table_columns(DATASET, "raw_characters")
 @dg.asset(
     group_name=GROUP,
     kinds={"deltalake", "table"},
-    owners=OWNERS,
-    freshness_policy=FRESHNESS_POLICY,
     code_version=READING_CODE_VERSION,
     io_manager_key="references",
     pool=POOL,
@@ -141,8 +136,6 @@ def _cleaned_table(name: str, schema: dg.TableSchema, lineage: dg.TableColumnLin
         description=descriptions.TABLES[name],
         group_name=GROUP,
         kinds={"deltalake", "table"},
-        owners=OWNERS,
-        freshness_policy=FRESHNESS_POLICY,
         code_version=CLEANING_VERSION,
         skippable=True,
         metadata={"dagster/column_schema": schema, "dagster/column_lineage": lineage},

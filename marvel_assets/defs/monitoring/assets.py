@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from marvel_assets.datasets.base import IDENTIFIER
-from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS, picture
+from marvel_assets.defs.metadata import picture
 from marvel_assets.defs.resources import Project
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.references import TableVersion
@@ -28,8 +28,6 @@ DRIFT_CODE_VERSION = code_version("marvel_assets.evaluation.drift", "marvel_asse
 @dg.asset(
     group_name="monitoring",
     kinds={"python"},
-    owners=OWNERS,
-    freshness_policy=FRESHNESS_POLICY,
     code_version=DRIFT_CODE_VERSION,
     automation_condition=dg.AutomationCondition.eager(),
     check_specs=[

@@ -5,7 +5,6 @@ from typing import Any
 
 import dagster as dg
 
-from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS
 from marvel_assets.defs.registration.challenger import BEST_SERVED, judge
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
@@ -36,7 +35,6 @@ mlflow_server = dg.AssetSpec(
     deps=["custom_model_version"],
     group_name=GROUP,
     kinds={"mlflow"},
-    owners=OWNERS,
     description="Where runs, models and versions are logged: MLflow in `MARVEL_HOME`, or `MLFLOW_TRACKING_URI`.",
 )
 
@@ -44,8 +42,6 @@ mlflow_server = dg.AssetSpec(
 @dg.asset(
     group_name=GROUP,
     kinds={"mlflow"},
-    owners=OWNERS,
-    freshness_policy=FRESHNESS_POLICY,
     code_version="2",
     io_manager_key="references",
     pool=POOL,

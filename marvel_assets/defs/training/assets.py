@@ -6,7 +6,7 @@ import dagster as dg
 
 from marvel_assets.defs.dataset_inputs import find_dataset_input
 from marvel_assets.defs.inference.wheel import WheelBuilder
-from marvel_assets.defs.metadata import FRESHNESS_POLICY, OWNERS, markdown_table, picture
+from marvel_assets.defs.metadata import markdown_table, picture
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.defs.training.fitting import FIT_CODE_VERSION, LOG_CODE_VERSION, FitConfig, fit_once, log_once
@@ -27,8 +27,6 @@ INSPECTED_BY = "inspected_by"
 @dg.asset(
     group_name=GROUP,
     kinds={"scikitlearn", "lightgbm"},
-    owners=OWNERS,
-    freshness_policy=FRESHNESS_POLICY,
     code_version=FIT_CODE_VERSION,
     io_manager_key="pipelines",
     pool=POOL,
@@ -67,8 +65,6 @@ def fitted_pipeline(
 @dg.asset(
     group_name=GROUP,
     kinds={"mlflow", "lightgbm"},
-    owners=OWNERS,
-    freshness_policy=FRESHNESS_POLICY,
     code_version=LOG_CODE_VERSION,
     io_manager_key="references",
     pool=POOL,
