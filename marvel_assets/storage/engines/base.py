@@ -6,7 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
 
@@ -87,7 +87,7 @@ class EngineSession(ABC):
         """Give a SELECT a name. It runs each time the name is read: for results that are read once, or are cheap."""
 
     @abstractmethod
-    def fetchall(self, statement: str) -> list[tuple[object, ...]]:
+    def fetchall(self, statement: str) -> list[tuple[Any, ...]]:
         """Run a SELECT and fetch all its rows; for results that fit into memory."""
 
     @abstractmethod

@@ -6,7 +6,7 @@ import glob
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import dagster as dg
@@ -124,7 +124,7 @@ class DuckDBSession(EngineSession):
         """Keep the statement in a view of the session."""
         self._connection.execute(f"CREATE VIEW {into} AS {statement}")
 
-    def fetchall(self, statement: str) -> list[tuple[object, ...]]:
+    def fetchall(self, statement: str) -> list[tuple[Any, ...]]:
         """Run the SELECT and fetch all its rows."""
         return self._connection.execute(statement).fetchall()
 

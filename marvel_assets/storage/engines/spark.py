@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager, nullcontext
 from functools import reduce
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
@@ -143,7 +143,7 @@ class SparkEngineSession(EngineSession):
         """Register the SELECT as a temporary view; Spark runs it where the view is read."""
         self._view(self._spark.sql(statement), into)
 
-    def fetchall(self, statement: str) -> list[tuple[object, ...]]:
+    def fetchall(self, statement: str) -> list[tuple[Any, ...]]:
         """Run the SELECT and collect all its rows."""
         return [tuple(row) for row in self._spark.sql(statement).collect()]
 
