@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from typing import NamedTuple
 import duckdb
 import pyarrow as pa
 
+from marvel_assets import datasets
 from marvel_assets.config import ConfigError
 from marvel_assets.datasets.base import BLANKS, IDENTIFIER, PANDAS_MISSING, SOURCE_ROW, WRITTEN_AT
 from marvel_assets.datasets.scoring import PREDICTION_COLUMNS
@@ -21,7 +21,7 @@ from marvel_assets.datasets.statements import is_number, texts
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.files import InputFile, names_and_encoding, read_files
 
-OWN_COLUMNS = {
+RESERVED_COLUMNS = {
     IDENTIFIER, SOURCE_ROW, WRITTEN_AT, *PREDICTION_COLUMNS, "split", "reason", "row_digest", "first_row",
     "rejected_column", "unusable_column", "name", "why",
 }  # fmt: skip
@@ -30,10 +30,9 @@ OWN_COLUMNS = {
 THOUSANDS = r"[+-]?[1-9]\d{0,2}(,\d{3})+([.]\d+)?"
 """A number with a comma between thousands, which may also be a decimal comma with three digits behind it."""
 
-NAME = re.compile(r"[a-z][a-z0-9_]{0,60}")
-MAX_CATEGORIES, MAX_SLICES, SHOWN = 1000, 6, 5
+MAX_CATEGORIES, MAX_SLICES, MAX_SHOWN = 1000, 6, 5
 BINARY = 2
-NUMBERS_AT_LEAST = 0.95
+MIN_NUMERIC_SHARE = 0.95
 """Share of the non-missing cells that are numbers, for a column to count as numeric."""
 
 
@@ -42,9 +41,8 @@ class Column(NamedTuple):
 
     Attributes:
         delivered: its name in the file; ``name`` is the one in the tables.
-        numbers: how many of the ``present`` cells are decimal numbers, once their commas are replaced.
-        comma: what a number's comma means: a point, or nothing where all separate thousands. None: there is none.
-        number: the most frequent cell that is a number.
+        is_numeric: whether nearly all of the ``present`` cells are decimal numbers, such as ``number``.
+        comma: what replaces the commas of the numbers: a point, or nothing where all can separate thousands.
         commonest: the most frequent cells, the most frequent first.
     """
 
@@ -52,24 +50,18 @@ class Column(NamedTuple):
     name: str
     present: int
     distinct: int
-    numbers: int
+    is_numeric: bool
     comma: str | None
-    number: str | None
+    number: float | None
     commonest: list[str]
 
-    @property
-    def is_number(self) -> bool:
-        """Whether nearly all non-missing cells are numbers."""
-        return self.present > 0 and self.numbers >= NUMBERS_AT_LEAST * self.present
 
-
-def new_dataset(name: str, file: Path, parent: Path, target: str | None = None, identifier: str | None = None) -> Path:
-    """Write the folder of a data set, and return it.
+def new_dataset(name: str, file: Path, target: str | None = None, identifier: str | None = None) -> None:
+    """Write the folder of a data set, and print what to do next.
 
     Args:
         name: of the folder: 1 to 61 lowercase letters, digits and underscores, a letter first.
         file: a CSV or Parquet file with the rows.
-        parent: where the folder is written.
         target: the column to predict. Default: the last one that has two values.
         identifier: the column that names a row. Default: one with a different value in each row.
 
@@ -77,32 +69,34 @@ def new_dataset(name: str, file: Path, parent: Path, target: str | None = None, 
         ConfigError: no data set can have that name.
         SourceError: the file can't be read, or lacks what a data set needs.
     """
-    if not NAME.fullmatch(name):
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,60}", name):
         raise ConfigError(
             f"{name!r}: choose another name, of 1 to 61 lowercase letters, digits and underscores, a letter first."
         )
     if find_spec(f"marvel_assets.datasets.{name}"):
-        or_delete = ", or delete that folder" if (parent / name).is_dir() else ""
-        raise ConfigError(f"marvel_assets/datasets has {name!r} already: choose another name{or_delete}.")
+        raise ConfigError(f"marvel_assets/datasets has {name!r} already: choose another name.")
     rows, columns, encoding = _read_columns(file)
     by_name = {column.delivered: column for column in columns}
-    for named in (target, identifier):
-        if named and named not in by_name:
-            raise SourceError(f"{file}: there is no column {named!r}; it has {', '.join(by_name)}.")
-    row_name = by_name[identifier] if identifier else _identifier(columns, rows, file)
-    predicted = _checked(by_name[target], row_name, file) if target else _target(columns, row_name, file)
+    for chosen in (target, identifier):
+        if chosen and chosen not in by_name:
+            raise SourceError(f"{file}: there is no column {chosen!r}; it has {', '.join(by_name)}.")
+    id_column = by_name[identifier] if identifier else _identifier(columns, rows, file)
+    target_column = _target([by_name[target]] if target else columns, id_column, file)
     # Names and free texts are no features: their values don't repeat often enough to learn from.
     most_categories = min(MAX_CATEGORIES, max(rows // 10, 2))
-    others = [column for column in columns if column not in (row_name, predicted)]
-    features = [each for each in others if each.present and (each.is_number or each.distinct <= most_categories)]
+    others = [column for column in columns if column not in (id_column, target_column)]
+    features = [each for each in others if each.present and (each.is_numeric or each.distinct <= most_categories)]
     if not features:
-        raise SourceError(f"{file}: besides {row_name.delivered!r} and {predicted.delivered!r} no column is usable.")
-    folder = parent / name
+        raise SourceError(
+            f"{file}: besides {id_column.delivered!r} and {target_column.delivered!r} no column is usable."
+        )
+    folder = Path(datasets.__path__[0], name)
     folder.mkdir(parents=True)
-    declaration = _declaration(file, columns, row_name, predicted, features, encoding)
+    declaration = _declaration(file, encoding, columns, id_column, target_column, features)
     (folder / "__init__.py").write_text(declaration, encoding="utf-8")
-    (folder / "cleaning.sql").write_text(_cleaning_sql(row_name, predicted, features), encoding="utf-8")
-    return folder
+    (folder / "cleaning.sql").write_text(_cleaning_sql(id_column, target_column, features), encoding="utf-8")
+    print(f"Wrote {folder}: check the guesses in __init__.py and the rules in cleaning.sql, then\n")
+    print(f"  export MARVEL_DATASET={name}\n  MARVEL_SOURCE={shlex.quote(str(file.resolve()))} make run")
 
 
 def _read_columns(file: Path) -> tuple[int, list[Column], str]:
@@ -114,23 +108,28 @@ def _read_columns(file: Path) -> tuple[int, list[Column], str]:
     delivered = pa.Table.from_batches(read_files([InputFile(file, str(file))], names, encoding))
     with duckdb.connect() as connection:
         connection.register("delivered", delivered)
-        return len(delivered), [_profile(connection, old, new) for old, new in names.items()], encoding
+        profiles = {old: connection.execute(_profile_sql(new)).fetchall()[0] for old, new in names.items()}
+    return len(delivered), [Column(old, names[old], *profile) for old, profile in profiles.items()], encoding
 
 
-def _profile(connection: duckdb.DuckDBPyConnection, delivered: str, name: str) -> Column:
-    [profile] = connection.execute(
-        f"""WITH trimmed AS (SELECT trim("{name}", '{BLANKS}') AS cell FROM delivered),
-        cells AS (
-            SELECT cell, count(*) AS times, if(regexp_full_match(cell, '{THOUSANDS}'), '', '.') AS comma,
-                replace(cell, ',', comma) AS plain, {is_number("plain")} AS is_number
-            FROM trimmed WHERE cell NOT IN {texts(PANDAS_MISSING)} GROUP BY cell
+def _profile_sql(name: str) -> str:
+    """The statement that returns the fields of ``Column`` after its names."""
+    return f"""
+        WITH cells AS (
+            SELECT trim("{name}", '{BLANKS}') AS cell, count(*) AS times,
+                if(regexp_full_match(cell, '{THOUSANDS}'), '', '.') AS cell_comma,
+                replace(cell, ',', cell_comma) AS plain, {is_number("plain")} AS is_number
+            FROM delivered GROUP BY cell HAVING cell NOT IN {texts(PANDAS_MISSING)}
+        ), columns AS (
+            SELECT *, max(cell_comma) FILTER (is_number AND contains(cell, ',')) OVER () AS comma FROM cells
         )
-        SELECT coalesce(sum(times), 0), count(*), coalesce(sum(times) FILTER (is_number), 0),
-            max(comma) FILTER (is_number AND cell <> plain), first(cell ORDER BY times DESC, cell) FILTER (is_number),
-            coalesce(list(cell ORDER BY times DESC, cell)[:{SHOWN}], [])
-        FROM cells"""  # noqa: S608
-    ).fetchall()
-    return Column(delivered, name, *profile)
+        SELECT coalesce(sum(times), 0), count(*),
+            coalesce(sum(times) FILTER (is_number) >= {MIN_NUMERIC_SHARE} * sum(times), false) AS is_numeric,
+            if(is_numeric, any_value(comma), NULL),
+            any_value(try_cast(replace(cell, ',', coalesce(comma, '')) AS DOUBLE) ORDER BY times DESC, cell)
+                FILTER (is_number),
+            coalesce(list(cell ORDER BY times DESC, cell)[:{MAX_SHOWN}], [])
+        FROM columns"""  # noqa: S608
 
 
 def safe_names(delivered: Iterable[str]) -> list[str]:
@@ -140,10 +139,10 @@ def safe_names(delivered: Iterable[str]) -> list[str]:
     ['Height_m', 'select_', 'Gr_e', 'gr_e_', 'Id_', 'why_', 'column_7', 'column_2nd']
     """
     keywords = duckdb.execute("SELECT keyword_name FROM duckdb_keywords()").fetchall()
-    taken = {str(word) for (word,) in keywords} | {name.lower() for name in OWN_COLUMNS}
+    taken = {str(word) for (word,) in keywords} | {name.lower() for name in RESERVED_COLUMNS}
     names = []
-    for place, column in enumerate(delivered, start=1):
-        name = re.sub(r"[^A-Za-z0-9]+", "_", column).strip("_") or str(place)
+    for number, column in enumerate(delivered, start=1):
+        name = re.sub(r"[^A-Za-z0-9]+", "_", column).strip("_") or str(number)
         if name[0].isdigit():
             name = f"column_{name}"
         while name.lower() in taken:
@@ -163,48 +162,39 @@ def _identifier(columns: Sequence[Column], rows: int, file: Path) -> Column:
             f"{shlex.quote(nearest.delivered)} takes it, and a run keeps the first row of each. Or add a column with a "
             "stable, unique id."
         )
-    return next((column for column in unique if "id" in _words(column.delivered)), unique[0])
+    return next((column for column in unique if column.delivered.lower().endswith("id")), unique[0])
 
 
-def _words(name: str) -> list[str]:
-    """The words of a name in lower case: ``PageID`` and ``page_id`` have the same."""
-    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
-
-
-def _target(columns: Sequence[Column], identifier: Column, file: Path) -> Column:
-    binary = [column for column in columns if column.distinct == BINARY and column is not identifier]
-    if not binary:
-        raise SourceError(f"{file}: no column has exactly two values; a binary classifier needs one.")
-    return binary[-1]
-
-
-def _checked(target: Column, identifier: Column, file: Path) -> Column:
-    """The target that was asked for."""
-    named = f"{file}: column {target.delivered!r}"
-    if target is identifier:
-        raise SourceError(f"{named} names the rows; choose another target, or another --identifier.")
-    if target.distinct != BINARY:
-        values = ", ".join(target.commonest) + (", …" if target.distinct > SHOWN else "")
-        raise SourceError(
-            f"{named} has {target.distinct:,} values ({values}); a target has two. Put them into two groups, or choose "
-            "another column."
-        )
-    return target
+def _target(candidates: Sequence[Column], identifier: Column, file: Path) -> Column:
+    """The last candidate with two values."""
+    binary = [column for column in candidates if column.distinct == BINARY and column is not identifier]
+    if binary:
+        return binary[-1]
+    problem = "no column has exactly two values; a binary classifier needs one"
+    if candidates == [identifier]:
+        problem = f"column {identifier.delivered!r} names the rows; choose another target, or another --identifier"
+    elif len(candidates) == 1:
+        [chosen] = candidates
+        values = ", ".join(chosen.commonest) + (", …" if chosen.distinct > MAX_SHOWN else "")
+        problem = f"column {chosen.delivered!r} has {chosen.distinct:,} values ({values}); a target has two. Put them "
+        problem += "into two groups, or choose another column"
+    raise SourceError(f"{file}: {problem}.")
 
 
 def _declaration(
-    file: Path, columns: Sequence[Column], identifier: Column, target: Column, features: Sequence[Column], encoding: str
+    file: Path, encoding: str, columns: Sequence[Column], identifier: Column, target: Column, features: Sequence[Column]
 ) -> str:
-    classes = tuple(sorted(target.commonest))
-    others = [column.delivered for column in columns if column not in (identifier, target, *features)]
-    left_out = f"    # Left out: no values, or texts of which too few repeat: {', '.join(map(_literal, others))}.\n"
-    encoded = f"    encoding={_literal(encoding)},  # guessed: the file is not UTF-8\n"
+    classes = ", ".join(_literal(value) for value in sorted(target.commonest))
+    others = [_literal(column.delivered) for column in columns if column not in (identifier, target, *features)]
+    left_out = f"    # Left out: no values, or texts of which too few repeat: {', '.join(others)}.\n" if others else ""
+    encoded = "" if encoding == "utf-8" else f"    encoding={_literal(encoding)},  # guessed: the file is not UTF-8\n"
     names = "\n".join(f"        {_literal(column.delivered)}: {_literal(column.name)}," for column in columns)
     title = f'"""The rows of {file.name}."""'.replace("\\", "/")
     return f"""{title}
 
 from marvel_assets.datasets.base import Dataset, Feature, Target
 
+# fmt: off
 DATASET = Dataset(
     package=__name__,
     schema_name=__name__.rpartition(".")[2],
@@ -212,68 +202,44 @@ DATASET = Dataset(
     source_columns={{
 {names}
     }},
-    # Guessed: it has a different value in each row. A hash of it decides which rows are test rows.
+    # A hash of it decides which rows are test rows; of rows with the same value the first is kept.
     identifier={_literal(identifier.name)},
     display_name={_literal(identifier.name)},
     description={_literal(f"Predicts {target.delivered}.")},
-{left_out if others else ""}    features=(
+{left_out}    features=(
 {"".join(map(_feature, features))}    ),
-    target=Target(
-        name={_literal(target.name)},
-        source={_literal(target.name)},
-        # Guessed: the model predicts the probability of the second value.
-        values={_literal(classes)},
-        labels={_literal(classes)},
-        answer={_literal(f"{target.delivered} prediction")},
-    ),
-{encoded if encoding != "utf-8" else ""})
+    # The model predicts the probability of the second value.
+    target=Target(name={_literal(target.name)}, source={_literal(target.name)}, values=({classes}), labels=({classes}),
+                  answer={_literal(f"{target.delivered} prediction")}),
+{encoded})
 """
 
 
 def _feature(column: Column) -> str:
-    values = ", ".join(_literal(value[:40]) for value in column.commonest[:3])
-    examples: tuple[object, ...] = (*column.commonest, *column.commonest)[:2]
-    ending = ""
-    if column.is_number:
-        examples = (_first_number(column), None)
-    else:
-        ending = '            missing="Unknown",\n'
-        ending += "            has_slices=True,\n" if column.distinct <= MAX_SLICES else ""
+    kind, more, examples = "number", "", f"{column.number}, None"
+    if not column.is_numeric:
+        kind, more = "text", 'missing="Unknown", '
+        examples = ", ".join(_literal(cell) for cell in (column.commonest * 2)[:2])
+        if column.distinct <= MAX_SLICES:
+            more += "has_slices=True, "
         if {cell.lower() for cell in column.commonest} == {"true", "false"}:
-            examples = ("True", "False")
-            ending += '            values=("True", "False", "Unknown"),\n            others="missing",\n'
-    return f"""        Feature(
-            name={_literal(column.name)},
-            # {column.distinct:,} values, such as {values}
-            kind={_literal("number" if column.is_number else "text")},
-            source={_literal(column.name)},
-            description={_literal(f"{column.delivered}, as delivered.")},
-            examples={_literal(examples)},
-{ending}        ),
+            examples = '"True", "False"'
+            more += 'values=("True", "False", "Unknown"), others="missing",\n                '
+    name, values = _literal(column.name), ", ".join(_literal(cell[:20]) for cell in column.commonest[:3])
+    return f"""        # {column.distinct:,} values, such as {values}
+        Feature(name={name}, kind="{kind}", source={name}, examples=({examples}),
+                {more}description={_literal(f"{column.delivered}, as delivered.")}),
 """
 
 
-def _first_number(column: Column) -> float:
-    cell = str(column.number)
-    with suppress(ValueError):
-        return float(cell.replace(",", column.comma or ""))
-    return float(cell.replace(",", ""))  # such as 1,234.5 in a column with decimal commas
-
-
-def _literal(value: object) -> str:
+def _literal(text: str) -> str:
     """As Python code, in the quotes that ruff asks for."""
-    if isinstance(value, tuple):
-        return f"({', '.join(map(_literal, value))})"
-    if not isinstance(value, str) or ('"' in value and "'" not in value):
-        return repr(value)
-    return json.dumps(value, ensure_ascii=False)
+    return repr(text) if '"' in text and "'" not in text else json.dumps(text, ensure_ascii=False)
 
 
 def _cleaning_sql(identifier: Column, target: Column, features: Sequence[Column]) -> str:
     rules = [
-        f"replace({each.name}, ',', '{each.comma}') AS {each.name}"
-        if each.is_number and each.comma is not None
-        else each.name
+        each.name if each.comma is None else f"replace({each.name}, ',', '{each.comma}') AS {each.name}"
         for each in features
     ]
     selected = ",\n    ".join([SOURCE_ROW, f"{identifier.name} AS {IDENTIFIER}", *rules, target.name])

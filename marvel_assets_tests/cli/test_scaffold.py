@@ -20,8 +20,7 @@ from marvel_assets.datasets.base import load_dataset
 from marvel_assets.datasets.statements import cleaning_sql
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.sources.base import SourceError
-from marvel_assets.sources.files import InputFile, read_files
-from marvel_assets.sources.locate import FileSource
+from marvel_assets.sources.files import FileSource
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets_tests.commands import reference
 from marvel_assets_tests.graph import failure_of, run_graph, succeeded
@@ -34,7 +33,7 @@ def wines(folder: Path) -> Path:
     wine = load_wine(as_frame=True)
     rows = wine.data.apply(lambda column: pd.qcut(column, 3, labels=["low", "middle", "high"]).astype(str))
     rows = pd.concat([rows.assign(**{"pass": wine.target == 0})] * 4, ignore_index=True)
-    rows["bottle"] = [f"B{place}" for place in range(len(rows))]
+    rows["bottle"] = [f"B{number}" for number in range(len(rows))]
     rows.to_parquet(folder / "wines.parquet")
     return folder / "wines.parquet"
 
@@ -43,29 +42,40 @@ def hostile(folder: Path) -> Path:
     """Names that SQL, Delta or LightGBM can't take, semicolons, decimal commas, quotes and backslashes."""
     drawn = random.Random(616)  # noqa: S311
     rows = []
-    for place in range(800):
+    for row in range(800):
         kind, number = drawn.choice(["x", "y", 'é "q"', "z\\w", "it's"]), drawn.gauss(0, 1)
         is_one = drawn.random() < 0.2 + 0.4 * (kind in "xy") + 0.3 * (number > 0)
-        cells = [f"k{place}", kind, f"{number:.3f}".replace(".", ","), drawn.choice(["1", "0", ""]), drawn.choice("ab")]
+        cells = [f"k{row}", kind, f"{number:.3f}".replace(".", ","), drawn.choice(["1", "0", ""]), drawn.choice("ab")]
         rows.append([*cells, "yes" if is_one else "no"])
     pd.DataFrame(rows, columns=HOSTILE).to_csv(folder / "hostile.csv", index=False, sep=";")
     return folder / "hostile.csv"
 
 
-@pytest.fixture
+def save(folder: Path, columns: dict[str, object], encoding: str = "utf-8") -> Path:
+    pd.DataFrame(columns).to_csv(folder / "rows.csv", index=False, encoding=encoding)
+    return folder / "rows.csv"
+
+
+@pytest.fixture(autouse=True)
 def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of data sets beside the package's own."""
+    """The folder that data sets are written to, beside the package's own."""
     folder = tmp_path / "datasets"
     folder.mkdir()
-    monkeypatch.setattr(datasets, "__path__", [*datasets.__path__, str(folder)])
+    monkeypatch.setattr(datasets, "__path__", [str(folder), *datasets.__path__])
     return folder
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """A data set's name of the test's own, since modules are imported once."""
+    return f"mine_{abs(hash(request.node.name))}"
 
 
 def cleaned(file: Path, name: str, scratch: Path) -> pd.DataFrame:
     """The file's rows as a run cleans them."""
     dataset = load_dataset(name)
     with DuckDBEngine(scratch=str(scratch)).session() as session:
-        session.read_source(FileSource("rows", file, dataset), "raw_characters")
+        session.read_source(FileSource("rows", {"rows": file}, dataset), "raw_characters")
         columns = ["Id", *dataset.by_name, dataset.target.name, "reason"]
         found = session.fetchall(f"SELECT {', '.join(columns)} FROM ({cleaning_sql(dataset)})")
     return pd.DataFrame(found, columns=columns)
@@ -74,11 +84,11 @@ def cleaned(file: Path, name: str, scratch: Path) -> pd.DataFrame:
 @pytest.mark.integration
 @pytest.mark.parametrize("make", [wines, hostile])
 def test_a_table_of_another_subject_becomes_a_model_that_answers(
-    make, home: ProjectPaths, parent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make, home: ProjectPaths, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given
-    file, name = make(tmp_path), f"{make.__name__}_of_mine"
-    new_dataset(name, file, parent)
+    file = make(tmp_path)
+    new_dataset(name, file)
     monkeypatch.setenv("MARVEL_DATASET", name)
 
     # when
@@ -93,16 +103,17 @@ def test_a_table_of_another_subject_becomes_a_model_that_answers(
     model = mlflow.pyfunc.load_model(f"models:/{custom.name}@latest-model")
     examples = pd.DataFrame({feature.name: list(feature.examples) for feature in dataset.features})
     assert set(model.predict(examples)[dataset.target.answer]) <= set(dataset.target.labels)
-    assert any(line.startswith("  it answers") for line in summary(home, with_predictions=True))
+    *_, answers, commands = "\n".join(summary(home, with_predictions=True)).partition("  ask next  ")
+    assert answers
+    assert commands.count(f"`MARVEL_DATASET={name} ") == 3
 
 
 @pytest.mark.integration
 def test_a_rule_that_drops_rows_fails_the_run_before_anything_is_written(
-    home: ProjectPaths, parent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: ProjectPaths, parent: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given
-    file, name = hostile(tmp_path), "hostile_with_a_filter"
-    new_dataset(name, file, parent)
+    new_dataset(name, file := hostile(tmp_path))
     rules = parent / name / "cleaning.sql"
     rules.write_text(f"{rules.read_text()}\nWHERE source_row > 10")
     monkeypatch.setenv("MARVEL_DATASET", name)
@@ -115,87 +126,62 @@ def test_a_rule_that_drops_rows_fails_the_run_before_anything_is_written(
     assert re.search(r"has 800 rows, but .* add up to 790 \(.* cleaning.sql duplicates or drops rows", message)
 
 
-def test_the_guesses_of_a_hostile_table_are_written_as_ruff_wants_them(parent: Path, tmp_path: Path):
+def test_the_guesses_of_a_hostile_table_are_written_as_ruff_wants_them(parent: Path, name: str, tmp_path: Path):
     # when
-    folder = new_dataset("guesses_of_mine", hostile(tmp_path), parent)
+    new_dataset(name, hostile(tmp_path))
 
     # then
-    dataset = load_dataset("guesses_of_mine")
+    dataset, folder = load_dataset(name), parent / name
     assert list(dataset.source_columns) == HOSTILE
     assert dataset.identifier == "select_"
     assert dataset.numeric_features == ("a_quoted_name", "from_")
     assert (dataset.target.name, dataset.target.labels) == ("reason_", ("no", "yes"))
     assert "replace(a_quoted_name, ',', '.') AS a_quoted_name" in (folder / "cleaning.sql").read_text()
-    ruff = [sys.executable, "-m", "ruff", "check", "--config", str(PROJECT_ROOT / "pyproject.toml"), str(folder)]
-    done = subprocess.run(ruff, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
+    for command in (["check"], ["format", "--check"]):
+        ruff = [sys.executable, "-m", "ruff", *command, "--config", str(PROJECT_ROOT / "pyproject.toml"), str(folder)]
+        done = subprocess.run(ruff, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
 
 
-def test_commas_that_mean_both_are_a_number_and_an_id_is_found_in_any_spelling(parent: Path, tmp_path: Path):
-    # given: another column has a different value in each row, too
-    rows = pd.DataFrame({"Name": [f"n{row}" for row in range(100)], "PageID": range(100)})
-    rows = rows.assign(price=["1,234.5"] * 60 + ["3,5"] * 40, won=["a", "b"] * 50)
-    rows.to_csv(tmp_path / "rows.csv", index=False)
+@pytest.mark.parametrize(
+    ("cells", "numbers", "example"),
+    [
+        (["969", "9,652", "1,000,000", "-1,234.5"], [969.0, 9652.0, 1_000_000.0, -1234.5], -1234.5),
+        (["1,850", "0,969", "2,100", "3"], [1.85, 0.969, 2.1, 3.0], 0.969),
+        (["1,234", "1,5", "2", "7,25"], [1.234, 1.5, 2.0, 7.25], 1.234),
+        (["1,234.5"] * 60 + ["3,5"] * 40, [3.5] * 40, 3.5),
+        (["unknown"] * 4 + [str(number) for number in range(96)], [*range(96)], 0.0),
+    ],
+    ids=["thousands", "three decimals", "decimals", "both", "a word"],
+)
+def test_commas_that_can_all_separate_thousands_are_no_decimal_commas(
+    cells: list[str], numbers: list[float], example: float, name: str, tmp_path: Path
+):
+    # given
+    rows = len(cells)
+    file = save(tmp_path, {"id": range(rows), "x": cells, "y": ["n", "y"] * (rows // 2)})
 
     # when
-    new_dataset("with_both_commas", tmp_path / "rows.csv", parent)
+    new_dataset(name, file)
 
     # then
-    dataset = load_dataset("with_both_commas")
-    assert (dataset.identifier, dataset.by_name["price"].examples) == ("PageID", (1234.5, None))
+    assert sorted(cleaned(file, name, tmp_path)["x"].dropna()) == sorted(numbers)
+    assert load_dataset(name).by_name["x"].examples == (example, None)
 
 
-def test_numbers_whose_commonest_text_is_a_word_have_a_number_as_their_example(parent: Path, tmp_path: Path):
-    # given: 4 of 100 ages are unknown, and no other age is there twice
-    ages = ["unknown"] * 4 + [str(age) for age in range(96)]
-    rows = pd.DataFrame({"id": range(100), "age": ages, "kind": ["a", "b"] * 50})
-    rows.to_csv(tmp_path / "rows.csv", index=False)
-
-    # when
-    new_dataset("with_unknown_ages", tmp_path / "rows.csv", parent)
-
-    # then
-    [feature] = load_dataset("with_unknown_ages").features
-    assert (feature.kind, feature.examples) == ("number", (0.0, None))
-
-
-def test_a_row_with_booleans_is_the_same_in_csv_and_parquet(parent: Path, tmp_path: Path):
+def test_a_row_with_booleans_is_the_same_in_csv_and_parquet(name: str, tmp_path: Path):
     # given: True in the CSV file, and a column of booleans in the other
     rows = pd.DataFrame({"id": list("abcd"), "member": [True, False] * 2, "y": list("nnyn")})
     rows.to_csv(tmp_path / "rows.csv", index=False)
     rows.to_parquet(tmp_path / "rows.parquet")
 
     # when
-    new_dataset("with_booleans", tmp_path / "rows.csv", parent)
+    new_dataset(name, tmp_path / "rows.csv")
 
     # then
-    read = [cleaned(tmp_path / name, "with_booleans", tmp_path) for name in ("rows.csv", "rows.parquet")]
+    read = [cleaned(tmp_path / file, name, tmp_path) for file in ("rows.csv", "rows.parquet")]
     assert sorted(read[0]["member"]) == ["False", "False", "True", "True"]
     pd.testing.assert_frame_equal(*(rows.sort_values("Id", ignore_index=True) for rows in read))
-
-
-@pytest.mark.parametrize(
-    ("cells", "numbers"),
-    [
-        (["969", "9,652", "1,000,000", "-1,234.5"], [969.0, 9652.0, 1_000_000.0, -1234.5]),
-        (["1,850", "0,969", "2,100", "3"], [1.85, 0.969, 2.1, 3.0]),
-        (["1,234", "1,5", "2", "7,25"], [1.234, 1.5, 2.0, 7.25]),
-    ],
-    ids=["thousands", "three decimals", "decimals"],
-)
-def test_commas_that_can_all_separate_thousands_are_no_decimal_commas(
-    cells: list[str], numbers: list[float], parent: Path, tmp_path: Path, request: pytest.FixtureRequest
-):
-    # given
-    name = f"commas_{request.node.callspec.indices['cells']}"
-    pd.DataFrame({"id": list("abcd"), "x": cells, "y": list("nynn")}).to_csv(tmp_path / "rows.csv", index=False)
-
-    # when
-    new_dataset(name, tmp_path / "rows.csv", parent)
-
-    # then
-    assert sorted(cleaned(tmp_path / "rows.csv", name, tmp_path)["x"]) == sorted(numbers)
-    assert load_dataset(name).by_name["x"].examples[0] in numbers
 
 
 @pytest.mark.parametrize(
@@ -210,16 +196,13 @@ def test_commas_that_can_all_separate_thousands_are_no_decimal_commas(
     ],
     ids=["an unnamed column", "a blank in a name", "blank lines first", "byte order mark", "gzip", "Parquet"],
 )
-def test_a_run_can_use_all_rows_of_the_file_that_the_folder_was_written_from(
-    encode, parent: Path, tmp_path: Path, request: pytest.FixtureRequest
-):
+def test_a_run_can_use_all_rows_of_the_file_that_the_folder_was_written_from(encode, name: str, tmp_path: Path):
     # given: names that differ in case alone, and a target that Parquet stores as double
     rows = pd.DataFrame({"id": [f"r{n}" for n in range(40)], "age": [30, 40] * 20, "AGE": list("xy") * 20})
     (tmp_path / "rows").write_bytes(encode(rows.assign(died=[0.0, 1.0, 0.0, 0.0] * 10)))
-    name = f"mine_{request.node.callspec.indices['encode']}"
 
     # when
-    new_dataset(name, tmp_path / "rows", parent)
+    new_dataset(name, tmp_path / "rows")
 
     # then
     used = cleaned(tmp_path / "rows", name, tmp_path)
@@ -236,49 +219,47 @@ def test_a_run_can_use_all_rows_of_the_file_that_the_folder_was_written_from(
         ({"id": [1, 2, 3, 4], "kind": list("abca")}, None, "no column has exactly two values"),
         ({"id": [1, 2, 2, 4], "kind": list("abba")}, None, "'id' has 3 values: --identifier id takes it"),
         ({"id": [1, 2, 3, 4], "kind": list("abba")}, None, "besides 'id' and 'kind' no column is usable"),
-        ({"id": [], "kind": [], "x": []}, None, "the file has no rows"),
+        ({"id": [], "kind": [], "x": []}, None, "no rows"),
         ({"": [1]}, None, "the first line must hold the names of the columns"),
     ],
     ids=["three classes", "no target", "the id as target", "no classes", "no id", "no features", "no rows", "no names"],
 )
 def test_what_a_table_lacks_is_named(columns: dict, target: str | None, message: str, parent: Path, tmp_path: Path):
-    # given
-    pd.DataFrame(columns).to_csv(tmp_path / "rows.csv", index=False)
-
-    # then
     with pytest.raises(SourceError, match=re.escape(message)):
-        new_dataset("mine", tmp_path / "rows.csv", parent, target)
+        new_dataset("mine", save(tmp_path, columns), target)
     assert not list(parent.iterdir())
 
 
 @pytest.mark.parametrize("name", ["", "Mine", "my-table", "../mine", "scoring", "marvel_kaggle"])
-def test_a_name_that_no_folder_can_have_is_refused(name: str, parent: Path, tmp_path: Path):
+def test_a_name_that_no_folder_can_have_is_refused(name: str, tmp_path: Path):
     with pytest.raises(ConfigError, match="choose another name"):
-        new_dataset(name, tmp_path / "rows.csv", parent)
+        new_dataset(name, tmp_path / "rows.csv")
 
 
-def test_a_column_that_repeats_names_rows_where_that_is_asked_for(parent: Path, tmp_path: Path):
-    # given
-    rows = pd.DataFrame({"member": [1, 2, 2, 4], "kind": list("abba"), "x": [1, 2, 1, 2]})
-    rows.to_csv(tmp_path / "rows.csv", index=False)
-
-    # when
-    folder = new_dataset("members_of_mine", tmp_path / "rows.csv", parent, "kind", "member")
-
-    # then
-    assert 'identifier="member"' in (folder / "__init__.py").read_text()
-
-
-def test_a_file_that_is_not_utf8_is_declared_so(parent: Path, tmp_path: Path):
-    # given
-    rows = pd.DataFrame({"id": range(60), "Größe": ["groß", "klein", "mäßig"] * 20, "alive": ["yes", "no"] * 30})
-    rows.to_csv(tmp_path / "rows.csv", index=False, encoding="cp1252")
+def test_an_id_is_found_in_any_spelling_and_one_that_repeats_where_it_is_asked_for(name: str, tmp_path: Path):
+    # given: another column has a different value in each row, too
+    columns = {"Name": list("pqrs"), "PageID": list("1234"), "member": list("1224"), "x": list("abab")}
+    columns["y"] = list("nyny")
 
     # when
-    new_dataset("mine", tmp_path / "rows.csv", parent)
+    new_dataset(name, save(tmp_path, columns))
+    new_dataset(f"{name}_members", save(tmp_path, columns), "x", "member")
 
     # then
-    dataset = load_dataset("mine")
+    assert load_dataset(name).identifier == "PageID"
+    members = load_dataset(f"{name}_members")
+    assert (members.identifier, members.target.name) == ("member", "x")
+
+
+def test_a_file_that_is_not_utf8_is_declared_so(name: str, tmp_path: Path):
+    # given
+    columns = {"id": range(60), "Größe": ["groß", "klein", "mäßig"] * 20, "alive": ["yes", "no"] * 30}
+    file = save(tmp_path, columns, "cp1252")
+
+    # when
+    new_dataset(name, file)
+
+    # then
+    dataset = load_dataset(name)
     assert (dataset.encoding, dataset.by_name["Gr_e"].examples) == ("cp1252", ("groß", "klein"))
-    [batch] = read_files([InputFile(tmp_path / "rows.csv", "rows")], dataset.source_columns, dataset.encoding)
-    assert batch["Gr_e"].to_pylist()[:3] == ["groß", "klein", "mäßig"]
+    assert set(cleaned(file, name, tmp_path)["Gr_e"]) == {"groß", "klein", "mäßig"}
