@@ -12,46 +12,32 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from marvel_assets.paths import ProjectPaths
 
 EVERYTHING = "*"
 BRIEF: dict[str, Any] = {"loggers": {"brief": {}}}
-TRAINING, REGISTRATION = "marvel_assets.defs.training.jobs", "marvel_assets.defs.registration.aliases"
+TRAINING, ALIASES = "marvel_assets.defs.training.jobs", "marvel_assets.defs.registration.aliases"
 JOBS = {
-    "trial": (
-        "try_parameters",
-        f"{TRAINING}:TrialConfig",
-        "train with other parameters, and compare with the champion; no alias moves",
-    ),
+    "trial": ("try_parameters", f"{TRAINING}:TrialConfig", "train with other parameters, compare with the champion"),
     "tune": ("tune_hyperparameters", f"{TRAINING}:TuneConfig", "search for better parameters, and propose them"),
-    "rollback": (
-        "rollback_models",
-        f"{REGISTRATION}:RollbackConfig",
-        "put an earlier pair of models back under the alias; needs --set reason=…",
-    ),
-    "approve": ("approve_models", f"{REGISTRATION}:ApproveConfig", "put a waiting pair of models under the alias"),
-    "promote": ("promote_pair", f"{REGISTRATION}:PromoteConfig", "copy the pair of models to the next environment"),
+    "rollback": ("rollback_models", f"{ALIASES}:RollbackConfig", "put an earlier pair of models back under the alias"),
+    "approve": ("approve_models", f"{ALIASES}:ApproveConfig", "put a waiting pair of models under the alias"),
+    "promote": ("promote_pair", f"{ALIASES}:PromoteConfig", "copy the pair of models to the next environment"),
 }
 """Dagster's jobs that are also commands: the op with the settings, their class (imported when it is used), the help."""
 
 
-def materialize(home: ProjectPaths, selection: str) -> int:
+def materialize(home: ProjectPaths, select: str) -> int:
     """Materialise the selected assets and print the summary; returns the exit code."""
     from marvel_assets.cli.summary import print_summary, read_references
-    from marvel_assets.defs import disk_space
 
-    target = ("--job", "retrain")
-    if selection != EVERYTHING:
-        target = ("--assets", checked_selection(selection))
+    target = ("--job", "retrain") if select == EVERYTHING else ("--assets", checked_selection(select))
     before, started = read_references(home), time.monotonic()
-    if failed := _launch(*target, config=BRIEF):
-        for problem in disk_space.check(home):
-            print(problem, file=sys.stderr)
+    if failed := _launch(home, *target, config=BRIEF):
         return failed
-    seconds = time.monotonic() - started
-    is_same = read_references(home) == before
+    seconds, is_same = time.monotonic() - started, read_references(home) == before
     print(f"\nDone in {seconds:.0f} s{': nothing has changed since the last run' if is_same else ''}.")
     print_summary(home, with_predictions=not is_same)  # unchanged ones were shown before
     return 0
@@ -81,7 +67,7 @@ def checked_selection(selection: str) -> str:
     return accepted
 
 
-def run_job(name: str, settings: dict[str, str]) -> int:
+def run_job(home: ProjectPaths, job: str, settings: Sequence[tuple[str, str]]) -> int:
     """Run a job with settings of its op; returns the exit code.
 
     Raises:
@@ -93,26 +79,26 @@ def run_job(name: str, settings: dict[str, str]) -> int:
     from marvel_assets.defs.resources import Project
     from marvel_assets.utils.errors import describe_problems
 
-    op, config_class, _ = JOBS[name]
-    settings_class = resolve_name(config_class)
-    fields, given = settings_class.model_fields, dict[str, Any](settings)
-    if name == "trial":
-        given = {"parameters": {key: _number_or_text(value) for key, value in settings.items()}}
+    op, config_class, _ = JOBS[job]
+    settings_class, given = resolve_name(config_class), dict[str, Any](settings)
+    fields = settings_class.model_fields
+    if job == "trial":
+        given = {"parameters": {name: _number_or_text(value) for name, value in settings}}
     # Dagster's Config sets missing fields to None, and ignores unknown ones.
-    problems = [f"{key}: unknown key; choose from {', '.join(fields)}" for key in given if key not in fields]
-    missing = [key for key, field in fields.items() if field.is_required() and key not in given]
-    problems += [f"{key} is missing; add --set {key}=…" for key in missing]
+    problems = [f"{name}: unknown key; choose from {', '.join(fields)}" for name in given if name not in fields]
+    missing = [name for name, field in fields.items() if field.is_required() and name not in given]
+    problems += [f"{name} is missing; add --set {name}=…" for name in missing]
     try:
         config = {} if problems else settings_class(**given).model_dump(exclude_unset=True)
-        if name == "trial":
+        if job == "trial":
             Project.from_environment().config.with_parameters(given["parameters"])
     except ConfigError as error:
         problems = [str(error)]
     except ValidationError as error:
         problems = describe_problems(error)
     if problems:
-        raise ConfigError(f"marvel {name} --set: {'; '.join(problems)}")
-    return _launch("--job", name, config={**BRIEF, "ops": {op: {"config": config}}})
+        raise ConfigError(f"marvel {job} --set: {'; '.join(problems)}")
+    return _launch(home, "--job", job, config={**BRIEF, "ops": {op: {"config": config}}})
 
 
 def _number_or_text(value: str) -> object:
@@ -122,8 +108,8 @@ def _number_or_text(value: str) -> object:
         return value
 
 
-def _launch(*target: str, config: dict[str, Any]) -> int:
-    """Run ``dg launch`` in this process: another one would import everything again."""
+def _launch(home: ProjectPaths, *target: str, config: dict[str, Any]) -> int:
+    """Run ``dg launch`` in this process, since another one would import everything again; returns its exit code."""
     from dagster_dg_cli.cli.launch import launch_command
 
     arguments = ["-m", "marvel_assets.definitions", *target, "--config-json", json.dumps(config)]
@@ -131,7 +117,10 @@ def _launch(*target: str, config: dict[str, Any]) -> int:
         with _restored_output():
             launch_command.main(args=arguments, prog_name="dg launch")
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+        failed = end.code if isinstance(end.code, int) else int(end.code is not None)
+        for problem in home.problems() if failed else ():
+            print(problem, file=sys.stderr)
+        return failed
     return 0
 
 
