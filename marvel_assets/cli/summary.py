@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from marvel_assets.datasets.base import IDENTIFIER, Dataset
@@ -13,7 +16,7 @@ from marvel_assets.defs.resources import configured_home, profile_resources
 from marvel_assets.evaluation.gate import GateResult
 from marvel_assets.evaluation.metrics import labelled
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.registry.base import MODELS_URI, ModelVersion
+from marvel_assets.registry.base import ModelVersion
 from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, TableVersion, from_json
 from marvel_assets.storage.tables import Tables
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
 
 METRICS_PER_LINE, PREDICTIONS_PER_ANSWER = 3, 3
 ROWS_TO_CHOOSE_FROM, MAX_NAME = 1_000, 40
-HINTS = ("make serve", ".venv/bin/marvel explain NAME-OR-ID", ".venv/bin/marvel score FILE -o OUT")
 
 
 def read_references(home: ProjectPaths) -> dict[str, Any]:
@@ -41,19 +43,28 @@ def print_summary(home: ProjectPaths, *, with_predictions: bool = True) -> None:
     tracking = profile_resources(home)["tracking"]
     dagster_pages = f"{tracking.dagster_url}/asset-groups (lineage, checks, plots)"
     mlflow_pages = f"{tracking.ui_url or 'your Databricks workspace'} (MLflow)"
-    print(f"  look next    `make ui`, then {dagster_pages} and {mlflow_pages}")
+    print(f"  look next    {_command('make ui')}, then {dagster_pages} and {mlflow_pages}")
+
+
+def _command(command: str) -> str:
+    """A command as it must be typed here: with the data set, and with the folder of ``marvel`` if no PATH has it."""
+    if command.startswith("marvel") and shutil.which("marvel") is None:
+        command = command.replace("marvel", os.path.relpath(Path(sys.executable).with_name("marvel")), 1)
+    dataset = os.environ.get("MARVEL_DATASET")
+    return f"`MARVEL_DATASET={dataset} {command}`" if dataset else f"`{command}`"
 
 
 def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
     """The lines of the summary: rows, Delta versions, metrics, models, and predictions for a few test rows."""
-    done, resources = read_references(home), profile_resources(home)
-    dataset, unity_catalog = resources["project"].config.dataset, resources["unity_catalog"]
-    if not done:
-        yield f"  nothing      of {dataset.name} has been materialised in {home.root} yet; run `make run`"
+    references, resources = read_references(home), profile_resources(home)
+    config, unity_catalog = resources["project"].config, resources["unity_catalog"]
+    dataset = config.dataset
+    if not references:
+        yield f"  nothing      of {dataset.name} has been materialised in {home.root} yet; run {_command('make run')}"
         return
-    yield from _rows(done)
-    registered = done.get("basic_model_version")
-    if model := done.get("basic_model"):
+    yield from _rows(references)
+    registered = references.get("basic_model_version")
+    if model := references.get("basic_model"):
         tracking = resources["tracking"]
         if (logged := _find_model(home, tracking, model.model_id)) is None:
             yield f"  model        {model.model_id} is not in {tracking.tracking_uri}; set MLFLOW_TRACKING_URI to the"
@@ -63,22 +74,33 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
     registry = unity_catalog.registry(read_only=True)
     if registered and registry.get_version(registered.name, registered.version) is None:
         version = f"{registered.name} version {registered.version}"
-        yield f"  registered   {version} is not in {unity_catalog.registry_uri}; `make run` registers"
+        yield f"  registered   {version} is not in {unity_catalog.registry_uri}; {_command('make run')} registers"
         yield "               it again, or set MARVEL_UC_URL to the server that it was registered on"
         return
-    served = unity_catalog.pairs(resources["project"].config, read_only=True).current()
+    served = unity_catalog.pairs(config, read_only=True).current()
     if served:
         for kind, version in (("basic", served.basic), ("custom", served.custom)):
-            yield f"  {kind:<12} {MODELS_URI}{version.name}/{version.version}, alias {ALIAS}"
+            yield f"  {kind:<12} models:/{version.name}/{version.version}, alias {ALIAS}"
     if registered and (served is None or registered.model_id != served.basic.model_id):
-        approve = f"`marvel approve --set basic_version={registered.version}`"
+        approve = _command(f"marvel approve --set basic_version={registered.version}")
         yield f"  waiting      {registered.name} version {registered.version}; approve it with {approve}"
-    test_set, predictions = done.get("test_set"), done.get("survival_predictions")
+    test_set, predictions = references.get("test_set"), references.get("survival_predictions")
     if with_predictions and served and test_set and predictions:
         yield from _predictions(resources["tables"], predictions.name, served.custom, test_set, dataset)
     if served:
-        chosen = f"MARVEL_DATASET={name} " if (name := os.environ.get("MARVEL_DATASET")) else ""
-        yield f"  ask next     {', '.join(f'`{chosen}{command}`' for command in HINTS)}"
+        hints = "make serve", "marvel explain NAME-OR-ID", "marvel score FILE -o OUT"
+        yield f"  ask next     {', '.join(map(_command, hints))}"
+
+
+def _rows(references: Mapping[str, Any]) -> Iterator[str]:
+    names = "raw_characters", "train_set", "test_set", "rejected_characters"
+    raw, train, test, rejected = map(references.get, names)
+    if raw:
+        yield f"  read         {raw.rows:>7,}  {raw}"
+    if train and test:
+        yield f"  accepted     {train.rows + test.rows:>7,}  {train} ({train.rows:,}), {test} ({test.rows:,})"
+    if rejected:
+        yield f"  rejected     {rejected.rows:>7,}  {rejected}"
 
 
 def _find_model(home: ProjectPaths, tracking: MlflowTracking, model_id: str) -> LoggedModel | None:
@@ -106,24 +128,13 @@ def _model(logged: LoggedModel, registered: ModelVersionRef | None, model: Logge
     if RESULT not in logged.tags:
         return
     result = GateResult.from_json(logged.tags[RESULT])
-    is_registered = registered is not None and registered.model_id == model.model_id
-    if not is_registered and result.passed:
-        yield "  not served   it passed the gate; `make run` registers it, or says why it is not registered"
-    elif not is_registered:
+    if registered is not None and registered.model_id == model.model_id:
+        if result.warnings:
+            yield f"  warning      {'; '.join(result.warnings)}"
+    elif result.passed:
+        yield f"  not served   it passed the gate; {_command('make run')} registers it, or says why it does not"
+    else:
         yield f"  refused      {result.reason}"
-    elif result.warnings:
-        yield f"  warning      {'; '.join(result.warnings)}"
-
-
-def _rows(done: Mapping[str, Any]) -> Iterator[str]:
-    raw, train, test = (done.get(asset) for asset in ("raw_characters", "train_set", "test_set"))
-    rejected = done.get("rejected_characters")
-    if raw:
-        yield f"  read         {raw.rows:>7,}  {raw}"
-    if train and test:
-        yield f"  accepted     {train.rows + test.rows:>7,}  {train} ({train.rows:,}), {test} ({test.rows:,})"
-    if rejected:
-        yield f"  rejected     {rejected.rows:>7,}  {rejected}"
 
 
 def _predictions(
@@ -131,22 +142,28 @@ def _predictions(
 ) -> Iterator[str]:
     """A table of a few test characters, with some of each answer in the table of predictions."""
     latest = tables.latest(name)
-    by_it = scoring_provenance(dataset, custom.name, custom.version)
-    if latest is None or not by_it.items() <= latest.provenance.items():
-        yield "  predictions  are from another version; `marvel run --select survival_predictions` updates them"
+    current = scoring_provenance(dataset, custom.name, custom.version)
+    if latest is None or not current.items() <= latest.provenance.items():
+        update = _command("marvel run --select survival_predictions")
+        yield f"  predictions  are from another version; {update} updates them"
         return
     target, sample = dataset.target, min(1.0, ROWS_TO_CHOOSE_FROM / max(test_set.rows, 1))
     answers = tables.read(latest.table, [IDENTIFIER, "display_name", "prediction", "probability"], sample).to_pandas()
     rows = answers.merge(tables.read(test_set, [IDENTIFIER, target.name], sample).to_pandas(), on=IDENTIFIER)
     shown = rows.groupby("prediction").head(PREDICTIONS_PER_ANSWER)
-    names = [escape_control(name)[:MAX_NAME] for name in shown["display_name"].fillna(shown[IDENTIFIER])]
-    if not names:  # the predictions are of other rows, such as those of a source whose model the gate refused
+    if shown.empty:  # the predictions are of other rows, such as those of a source whose model the gate refused
         return
-    columns = ["name", *names], ["predicted", *target.labels], ["actual", *target.labels]
-    width, labels, states = (max(map(len, column)) for column in columns)
-    chance = len(probability := f"P({target.labels[1]})")
-    yield f"  it answers   {'name':<{width}}  {'predicted':<{labels}}  {probability}  {'actual':<{states}}  id"
-    for shown_name, row in zip(names, shown.to_dict("records"), strict=True):
-        actual = target.labels[row[target.name]]
-        answer = f"{row['prediction']:<{labels}}  {row['probability']:<{chance}.3f}  {actual:<{states}}"
-        yield f"{'':<15}{shown_name:<{width}}  {answer}  {escape_control(row[IDENTIFIER])}"
+    names = [escape_control(name)[:MAX_NAME] for name in shown["display_name"].fillna(shown[IDENTIFIER])]
+    chances, actual = shown["probability"].map("{:.3f}".format), shown[target.name].map(target.labels.__getitem__)
+    columns = names, shown["prediction"], chances, actual, map(escape_control, shown[IDENTIFIER])
+    table = [["name", "predicted", f"P({target.labels[1]})", "actual", "id"], *zip(*columns, strict=True)]
+    header, *lines = aligned(table)
+    yield f"  it answers   {header}"
+    yield from (f"{'':<15}{line}" for line in lines)
+
+
+def aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """A table's rows as lines, with two spaces between the columns."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)) for row in table)
+    return [line.rstrip() for line in lines]
