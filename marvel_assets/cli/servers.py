@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response, StreamingResponse
 
 LOOPBACK = "127.0.0.1"
-SECONDS_TO_END, SECONDS_BETWEEN_LOOKS = 20, 0.2
+SECONDS_TO_END, SECONDS_BETWEEN_POLLS = 20, 0.2
 MAX_MESSAGE = 1000
 """In characters: MLflow repeats the whole body in an error if it can't be parsed."""
 
@@ -57,9 +57,9 @@ def serve_model(home: ProjectPaths, port: int) -> None:
     _end_on_signals()
     with resources["unity_catalog"].files_of(custom) as files:
         app = application(str(files))
-        print(f"models:/{custom.name}/{custom.version}: http://{LOOPBACK}:{port}/invocations", end="")
-        print("   (Ctrl+C stops it). In another terminal:\n")
-        print(question(example_of(files), port), flush=True)
+        url = f"http://{LOOPBACK}:{port}/invocations"
+        print(f"models:/{custom.name}/{custom.version}: {url}   (Ctrl+C stops it). In another terminal:\n")
+        print(curl_command(example_of(files), url), flush=True)
         uvicorn.run(app, host=LOOPBACK, port=port)
 
 
@@ -87,11 +87,11 @@ def application(model: str) -> FastAPI:
     return app
 
 
-def question(example: pd.DataFrame, port: int) -> str:
-    """A curl command that scores the first row of a model's input example."""
+def curl_command(example: pd.DataFrame, url: str) -> str:
+    """A command that scores the first row of a model's input example."""
     records = json.loads(example.head(1).to_json(orient="records"))
     body = shlex.quote(json.dumps({"dataframe_records": records}))
-    return f"curl -s http://{LOOPBACK}:{port}/invocations -H 'Content-Type: application/json' -d {body}"
+    return f"curl -s {url} -H 'Content-Type: application/json' -d {body}"
 
 
 def serve_spark(home: ProjectPaths, port: int) -> None:
@@ -108,29 +108,20 @@ def serve_pages(home: ProjectPaths, port: int, mlflow_port: int) -> int:
     """Run Dagster's webserver and daemon, and MLflow's server if the runs are in the home."""
     tracking = profile_resources(home)["tracking"]
     # MLflow's background jobs, seven processes, are for features that are not used here.
-    environment = {
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MARVEL_DAGSTER_URL": os.environ.get("MARVEL_DAGSTER_URL") or f"http://{LOOPBACK}:{port}",
-    }
-    commands = [_tool("dg", "dev", "--workspace", "workspace.yaml", "--host", LOOPBACK, "--port", str(port))]
-    mlflow_page = tracking.ui_url
+    mlflow_page, environment = tracking.ui_url, {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment["MARVEL_DAGSTER_URL"] = os.environ.get("MARVEL_DAGSTER_URL") or f"http://{LOOPBACK}:{port}"
+    commands = [["dg", "dev", "--workspace", "workspace.yaml", "--host", LOOPBACK, "--port", str(port)]]
     if tracking.tracking_uri == home.mlflow_uri:
         _check_ports(PORT=port, MLFLOW_PORT=mlflow_port)
         connect(home.mlflow_uri, home.locks)
         environment["MARVEL_MLFLOW_URL"] = mlflow_page = f"http://{LOOPBACK}:{mlflow_port}"
+        stores = ["--backend-store-uri", home.mlflow_uri, "--default-artifact-root", home.mlflow_artifacts.as_uri()]
         address = ["--host", LOOPBACK, "--port", str(mlflow_port), "--workers", "1"]
-        logs = ["--uvicorn-opts", "--log-level=warning"]  # no line per request
-        artifacts = ["--default-artifact-root", home.mlflow_artifacts.as_uri()]
-        commands.append(_tool("mlflow", "server", "--backend-store-uri", home.mlflow_uri, *artifacts, *address, *logs))
+        commands.append(["mlflow", "server", *stores, *address, "--uvicorn-opts", "--log-level=warning"])
     else:
         _check_ports(PORT=port)
     print(f"Dagster: http://{LOOPBACK}:{port}   MLflow: {mlflow_page}   (Ctrl+C stops them)", flush=True)
     return _run_until_first_ends(commands, environment)
-
-
-def _tool(name: str, *arguments: str) -> list[str]:
-    """A command of this environment, which may not be on the PATH."""
-    return [str(Path(sys.executable).with_name(name)), *arguments]
 
 
 def _check_ports(**ports: int) -> None:
@@ -152,14 +143,15 @@ def _end_on_signals() -> None:
 def _run_until_first_ends(commands: list[list[str]], environment: dict[str, str]) -> int:
     """Start servers, and end all, with their process groups, when one of them ends or this process gets a signal."""
     _end_on_signals()
+    programs = Path(sys.executable).parent  # may not be on the PATH
     # workspace.yaml and .env are found in this folder.
     servers = [
-        subprocess.Popen(command, cwd=PROJECT_ROOT, env={**os.environ, **environment}, start_new_session=True)  # noqa: S603
-        for command in commands
+        subprocess.Popen([str(programs / name), *rest], cwd=PROJECT_ROOT, env=environment, start_new_session=True)  # noqa: S603
+        for name, *rest in commands
     ]
     try:
         while all(server.poll() is None for server in servers):
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            time.sleep(SECONDS_BETWEEN_POLLS)
         ended = next(server for server in servers if server.poll() is not None)
         print(f"A server ended with exit code {ended.returncode}: {ended.args!r}", file=sys.stderr)
         return int(ended.returncode)
