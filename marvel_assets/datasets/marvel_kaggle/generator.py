@@ -148,9 +148,9 @@ def generate(rows: int, seed: int) -> pd.DataFrame:
     fate = np.where(rng.random(rows) * (1.0 + odds) < odds, "Alive", "Dead").astype(object)
     fate = np.where(rng.random(rows) < ODD_FATE_RATE, _drawn(rng, ODD_FATES, rows)[0], fate)
 
-    name, page_id, page_in_url = _pages(rng, universe, universe_code)
+    name, page_id = _pages(rng, universe, universe_code)
     repeated = np.flatnonzero(rng.random(rows - 1) < REPEATED_ID_RATE)
-    for cells in (name, page_id, page_in_url):
+    for cells in (name, page_id):
         cells[repeated + 1] = cells[repeated]
     lost_id = rng.random(rows) < MISSING_ID_RATE
 
@@ -165,7 +165,7 @@ def generate(rows: int, seed: int) -> pd.DataFrame:
         "PageID": np.where(lost_id, "", page_id),
         "Name": name,
         "Universe": universe,
-        "URL": "https://example.org/wiki/" + page_in_url,
+        "URL": np.array([f"https://example.org/wiki/{quote(page, safe='(),')}" for page in page_id], dtype=object),
         "Identity": identity,
         "Gender": gender,
         "Alive": fate,
@@ -208,8 +208,8 @@ def _drawn(rng: np.random.Generator, choices: Sequence[Choice], rows: int) -> tu
     return texts[codes], odds[codes], codes
 
 
-def _pages(rng: np.random.Generator, universe: Texts, universe_code: Integers) -> tuple[Texts, Texts, Texts]:
-    """Names, page ids without repeats, and the ids as URLs hold them; each (rows,), the names in order."""
+def _pages(rng: np.random.Generator, universe: Texts, universe_code: Integers) -> tuple[Texts, Texts]:
+    """Names, in order, and page ids without repeats; each (rows,)."""
     rows = len(universe)
     given = sorted(start + middle + end for start in STARTS for middle in MIDDLES for end in ENDS)
     bynames = sorted(BYNAMES)
@@ -219,24 +219,14 @@ def _pages(rng: np.random.Generator, universe: Texts, universe_code: Integers) -
     popularity = rng.permutation(len(pool))
     chance = rng.random(rows)
     code = np.sort(pool[popularity[(chance * chance * len(pool)).astype(np.int64)]])
-    first, last = code // len(bynames), code % len(bynames)
 
     name_in_universe = pd.Series(universe_code * names + code)
     namesakes = name_in_universe.groupby(name_in_universe).cumcount().to_numpy()
     ordinals = np.array(["", *(f"_{nth}" for nth in range(2, int(namesakes.max()) + 2))], dtype=object)[namesakes]
     bracketed = np.where(universe == "", "", "_(" + universe + ")")
-
-    def put_together(given: list[str], bynames: list[str]) -> Texts:
-        texts: Texts = np.array(given, dtype=object)[first] + np.array(bynames, dtype=object)[last]
-        return texts
-
-    in_id = [[part.replace(" ", "_") for part in parts] for parts in (given, bynames)]
-    in_url = [[quote(part, safe="(),") for part in parts] for parts in in_id]
-    return (
-        put_together(given, bynames),
-        put_together(*in_id) + ordinals + bracketed,
-        put_together(*in_url) + ordinals + bracketed,
-    )
+    first, last = np.divmod(code, len(bynames))
+    name = np.array(given, dtype=object)[first] + np.array(bynames, dtype=object)[last]
+    return name, np.array([each.replace(" ", "_") for each in name], dtype=object) + ordinals + bracketed
 
 
 def _listed(rng: np.random.Generator, parts: Sequence[str], rows: int) -> Texts:
