@@ -6,7 +6,7 @@ the four basic operations: ``exp`` and ``log`` differ in the last bit between ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import fsum
 from typing import NamedTuple
 from urllib.parse import quote
@@ -29,8 +29,7 @@ class Choice(NamedTuple):
 
 
 # fmt: off
-BASE_ODDS = 6.8
-"""Set so that three quarters of the usable rows are alive, as in the source."""
+BASE_ODDS = 6.8  # three quarters of the usable rows are alive, as in the source
 
 IDENTITIES = (
     Choice("", 20, 1.8), Choice("Public", 48.4), Choice("Secret", 31, 0.55),
@@ -48,14 +47,12 @@ MARITAL_STATUSES = (
     Choice("Engaged", 0.3, 1.5), Choice("Widow", 0.2, 0.4), Choice("Divorced", 0.4), Choice("Separated", 0.3),
 )
 SPECIES = ("Ulvaran", "Quorrish", "Mersk", "Tölvian", "Ishkari", "Drûn", "Pelagon", "Ovarri", "Zémite", "Kaldrun")
-CONDITIONS = (
+CONDITIONS = (  # combined with species they are free text: each is rare, and some contain a word that a rule looks for
     Choice(" hybrid", 2, 1.9), Choice(" / Human hybrid", 0.8), Choice(", raised by Aliens", 0.7, 0.6),
     Choice(' "star-fed"', 1, 1.9), Choice(" (altered)", 1, 1.9), Choice("; Mutant", 0.9, 0.4),
     Choice(" by magic", 0.6, 0.5),
 )
-"""Combined with species they are free text: each is rare, and some contain a word that a rule looks for."""
-
-ORIGINS = (
+ORIGINS = (  # every rule of the column has a match, alone and where an earlier rule must win
     Choice("", 18, 1.9), Choice("Human", 35), Choice("human", 0.5), Choice("Human Mutate", 3, 0.6),
     Choice("Human mutate, altered by radiation", 1, 0.6), Choice("Human (magic user)", 1.2, 0.4),
     Choice("Human with Magical gifts", 0.6, 0.4), Choice("Inhuman", 2, 1.2), Choice("Mutant", 18, 0.4),
@@ -69,43 +66,30 @@ ORIGINS = (
         for condition in CONDITIONS
     ),
 )
-"""Every rule of the column has a match, alone and where an earlier rule must win."""
-
-ODD_FATES = (
+ODD_FATES = (  # rare, as in the source; most begin with 'Alive': only the whole cell may match
     Choice("Alive (in exile)", 45), Choice("Alive (lost between worlds)", 20), Choice("Dead (by own account)", 15),
     Choice("Unknown", 15), Choice("", 5),
 )
 ODD_FATE_RATE = 0.003
-"""Rare, as in the source. Most begin with 'Alive': only the whole cell may match."""
 
 MAIN_UNIVERSE, MISSING_UNIVERSE = Choice("Earth-616", 33.3, 1.1), Choice("", 0.5)
-FREQUENT_UNIVERSES, FREQUENT_UNIVERSES_PERCENT = 40, 20.0
-"""Enough rows each to keep their names under the rule of 50, at 92,000 rows."""
-RARE_UNIVERSES, RARE_UNIVERSE_ODDS = 6000, 0.8
-"""They share the remaining rows, far below 50 each: together the largest category, 'Other'."""
-UNIVERSE_ODDS = (0.25, 0.6, 1.0, 1.8, 4.0)
-"""Assigned to the frequent universes in a cycle: survival depends on the universe, so its name must be kept."""
+# Of 92,000 rows each frequent universe has more than the 50 below which names are merged, and a rare one far fewer.
+FREQUENT_UNIVERSES, FREQUENT_UNIVERSES_PERCENT, RARE_UNIVERSES = 40, 20.0, 6000
+UNIVERSE_ODDS, RARE_UNIVERSE_ODDS = (0.25, 0.6, 1.0, 1.8, 4.0), 0.8  # frequent ones take theirs in turn
 
 TEAM_RATE, TEAM_ODDS = 0.52, 0.5
-"""Team members are less likely to be alive; half of the rows have the flag, so that it matters to the model."""
-HEIGHT_RATE, WEIGHT_RATE, MEASURED_ODDS = 0.06, 0.05, 0.4
-"""Every row with a weight has a height. Both are informative: such characters are less likely to be alive."""
-CREATORS_RATE = 0.99
-GIANT_RATE, GIANT_HEIGHT = 0.02, "304.8"
-"""Of the heights. The source has it too: cleaning must not clip it."""
+HEIGHT_RATE, WEIGHT_RATE, MEASURED_ODDS = 0.06, 0.05, 0.4  # every row with a weight has a height
+GIANT_RATE, GIANT_HEIGHT = 0.02, "304.8"  # the source has it too: cleaning must not clip it
 UNPARSEABLE_RATE = 0.02
+# Texts that the engines' casts read differently.
 UNPARSEABLE_HEIGHTS = ("Varies", "1,85", "6 ft", "~2.1", "1.9 m")
 UNPARSEABLE_WEIGHTS = ("Varies", "90,5", "210 lbs", "~80", "1_000")
-"""Of the heights and weights: texts that the engines' casts read differently."""
 
-MISSING_MARKERS, MISSING_MARKER_RATE = ("N/A", "None", "NULL", "nan"), 0.01
-"""Of the missing cells: enough to show a reader that takes only empty cells as missing."""
-MISSING_ID_RATE, REPEATED_ID_RATE = 0.0005, 0.002
-"""A repeated id has other cells the second time: it matters which row is kept."""
-NAMES_PER_ROW = 0.8
-"""Fewer names than rows, some far more frequent than others: one name occurs in many universes."""
-SECOND_PART_RATE = 0.35
-"""Chance that a cell lists a second team or creator, and then a third."""
+CREATORS_RATE = 0.99
+SECOND_PART_RATE = 0.35  # that a cell lists a second team or creator, and then a third
+MISSING_MARKERS, MISSING_MARKER_RATE = ("N/A", "None", "NULL", "nan"), 0.01  # of the missing cells
+MISSING_ID_RATE, REPEATED_ID_RATE = 0.0005, 0.002  # a repeated id has other cells the second time
+NAMES_PER_ROW = 0.8  # one name occurs in many universes
 
 STARTS = ("Arv", "Bresk", "Célu", "Dral", "Évo", "Fenth", "Ghor", "Ilm", "Jask", "Kov", "Lurr", "Mýr", "Nesk", "O'Dre",
           "Prov", "Quel", "Ravsk", "Sørl", "T'Vel", "Ulth", "Vrax", "Wend", "Yss", "Zhul")
@@ -148,9 +132,9 @@ def generate(rows: int, seed: int) -> pd.DataFrame:
     fate = np.where(rng.random(rows) * (1.0 + odds) < odds, "Alive", "Dead").astype(object)
     fate = np.where(rng.random(rows) < ODD_FATE_RATE, _drawn(rng, ODD_FATES, rows)[0], fate)
 
-    name, page_id = _pages(rng, universe, universe_code)
+    name, page_id, page_in_url = _pages(rng, universe, universe_code)
     repeated = np.flatnonzero(rng.random(rows - 1) < REPEATED_ID_RATE)
-    for cells in (name, page_id):
+    for cells in (name, page_id, page_in_url):
         cells[repeated + 1] = cells[repeated]
     lost_id = rng.random(rows) < MISSING_ID_RATE
 
@@ -165,7 +149,7 @@ def generate(rows: int, seed: int) -> pd.DataFrame:
         "PageID": np.where(lost_id, "", page_id),
         "Name": name,
         "Universe": universe,
-        "URL": np.array([f"https://example.org/wiki/{quote(page, safe='(),')}" for page in page_id], dtype=object),
+        "URL": "https://example.org/wiki/" + page_in_url,
         "Identity": identity,
         "Gender": gender,
         "Alive": fate,
@@ -185,7 +169,7 @@ def generate(rows: int, seed: int) -> pd.DataFrame:
 def _universes() -> list[Choice]:
     """All universes: the main one, the frequent ones, the rare ones and the missing one."""
     universes = [MAIN_UNIVERSE, MISSING_UNIVERSE]
-    rare_percent = 100.0 - universes[0].percent - universes[1].percent - FREQUENT_UNIVERSES_PERCENT
+    rare_percent = 100.0 - MAIN_UNIVERSE.percent - MISSING_UNIVERSE.percent - FREQUENT_UNIVERSES_PERCENT
     for count, percent, flatness, odds in (
         (FREQUENT_UNIVERSES, FREQUENT_UNIVERSES_PERCENT, 10, UNIVERSE_ODDS),
         (RARE_UNIVERSES, rare_percent, 1000, (RARE_UNIVERSE_ODDS,)),
@@ -208,8 +192,8 @@ def _drawn(rng: np.random.Generator, choices: Sequence[Choice], rows: int) -> tu
     return texts[codes], odds[codes], codes
 
 
-def _pages(rng: np.random.Generator, universe: Texts, universe_code: Integers) -> tuple[Texts, Texts]:
-    """Names, in order, and page ids without repeats; each (rows,)."""
+def _pages(rng: np.random.Generator, universe: Texts, universe_code: Integers) -> tuple[Texts, Texts, Texts]:
+    """Names in order, page ids without repeats, and the ids as URLs hold them; each (rows,)."""
     rows = len(universe)
     given = sorted(start + middle + end for start in STARTS for middle in MIDDLES for end in ENDS)
     bynames = sorted(BYNAMES)
@@ -224,9 +208,18 @@ def _pages(rng: np.random.Generator, universe: Texts, universe_code: Integers) -
     namesakes = name_in_universe.groupby(name_in_universe).cumcount().to_numpy()
     ordinals = np.array(["", *(f"_{nth}" for nth in range(2, int(namesakes.max()) + 2))], dtype=object)[namesakes]
     bracketed = np.where(universe == "", "", "_(" + universe + ")")
-    first, last = np.divmod(code, len(bynames))
-    name = np.array(given, dtype=object)[first] + np.array(bynames, dtype=object)[last]
-    return name, np.array([each.replace(" ", "_") for each in name], dtype=object) + ordinals + bracketed
+
+    def compose(write: Callable[[str], str]) -> Texts:
+        """The names, their parts as a function writes them."""
+        starts, ends = (np.array([write(part) for part in parts], dtype=object) for parts in (given, bynames))
+        texts: Texts = starts[code // len(bynames)] + ends[code % len(bynames)]
+        return texts
+
+    def in_id(part: str) -> str:
+        return part.replace(" ", "_")
+
+    ending = ordinals + bracketed
+    return compose(str), compose(in_id) + ending, compose(lambda part: quote(in_id(part), safe="(),")) + ending
 
 
 def _listed(rng: np.random.Generator, parts: Sequence[str], rows: int) -> Texts:
