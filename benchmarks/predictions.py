@@ -90,7 +90,7 @@ class Sets:
 
 def predictions() -> Iterator[str]:
     """A table for each source."""
-    from marvel_assets.sources.locate import locate
+    from marvel_assets.sources.resource import locate
 
     rows = _reference().generator.rows
     for source in dict.fromkeys(["generated", os.environ.get("MARVEL_SOURCE") or "generated"]):

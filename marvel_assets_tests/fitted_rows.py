@@ -12,7 +12,7 @@ from marvel_assets.model.coercion import FeatureCoercer
 from marvel_assets.model.estimators import LightGBM
 from marvel_assets.model.pipeline import TRUSTED_TYPES, build_pipeline, fit_pipeline
 from marvel_assets.paths import PROJECT_ROOT
-from marvel_assets.sources.locate import GeneratedSource
+from marvel_assets.sources.resource import GeneratedSource
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.kaggle import (

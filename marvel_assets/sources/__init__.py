@@ -1,1 +1,1 @@
-"""Where the raw characters come from: a file, a URL, Kaggle, or the built-in generator. No Dagster here."""
+"""Where the raw characters come from: a file, a URL, Kaggle, or the built-in generator."""

@@ -1,15 +1,14 @@
-"""The protocol of sources, their errors, and what they all do with their columns."""
+"""The protocol of sources, their error, and what they all do with their columns."""
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
 
 from marvel_assets.datasets.base import SOURCE_ROW
 from marvel_assets.utils.redaction import escape_control
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     import pyarrow as pa
 
@@ -29,10 +28,6 @@ class Source(Protocol):
     def digest(self) -> str:
         """Equal digests mean equal rows, so that an unchanged source need not be read."""
 
-    @property
-    def notes(self) -> Sequence[str]:
-        """Warnings for the log, such as a file that is left out."""
-
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows as text, numbered by ``source_row``, as ``read_files`` describes them."""
 
@@ -41,16 +36,11 @@ def check_columns(found: list[str], columns: Iterable[str], label: str) -> None:
     """Raise a SourceError that names the columns of the data set that are missing, or there more than once."""
     if missing := [column for column in columns if column not in found]:
         raise SourceError(
-            f"{label}: {_named(missing)} missing; expected {expected(columns)}; "
+            f"{label}: {_named(missing)} missing; expected the columns {', '.join(columns)}; "
             f"found {', '.join(repr(name[:40]) for name in found[:20]) or 'none'}."
         )
     if repeated := [column for column in columns if found.count(column) > 1]:
         raise SourceError(f"{label}: {_named(repeated)} there more than once; keep one.")
-
-
-def expected(columns: Iterable[str]) -> str:
-    """The columns, as errors list them; none where any columns will do."""
-    return f"the columns {', '.join(columns)}" if columns else "the names of the columns"
 
 
 def _named(columns: list[str]) -> str:
@@ -65,7 +55,7 @@ def cast_to_strings(batch: pa.RecordBatch, columns: Iterable[str], label: str) -
     texts = {}
     for column in columns:
         try:
-            texts[column] = _cast_to_string(batch.column(column))
+            texts[column] = batch.column(column).cast(pa.string())
             texts[column].validate(full=True)  # writers may mark as UTF-8 what is not
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             reason = escape_control(str(error))
@@ -73,20 +63,7 @@ def cast_to_strings(batch: pa.RecordBatch, columns: Iterable[str], label: str) -
     return pa.RecordBatch.from_pydict(texts)
 
 
-def _cast_to_string(cells: pa.Array) -> pa.StringArray:
-    """Cells as a person would write them: numbers without an exponent."""
-    import pyarrow as pa
-    from pyarrow import compute
-
-    texts = compute.cast(cells, pa.string())
-    if pa.types.is_floating(cells.type) or pa.types.is_decimal(cells.type):
-        has_exponent = compute.fill_null(compute.match_substring(texts, "e", ignore_case=True), fill_value=False)
-        plain = [format(Decimal(text), "f") for text in texts.filter(has_exponent).to_pylist()]
-        return compute.replace_with_mask(texts, has_exponent, pa.array(plain, pa.string()))
-    return texts
-
-
-def number_rows(batches: Iterable[pa.RecordBatch], columns: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
+def number_rows(batches: Iterable[pa.RecordBatch], columns: Mapping[str, str], label: str) -> Iterator[pa.RecordBatch]:
     """Put ``source_row`` before the columns, which come in the data set's order, and name them as they are stored."""
     import pyarrow as pa
 
@@ -95,3 +72,5 @@ def number_rows(batches: Iterable[pa.RecordBatch], columns: Mapping[str, str]) -
         numbers = pa.array(range(rows + 1, rows + 1 + batch.num_rows), pa.int64())
         rows += batch.num_rows
         yield pa.RecordBatch.from_arrays([numbers, *batch.columns], names=[SOURCE_ROW, *columns.values()])
+    if rows == 0:
+        raise SourceError(f"{label}: there are no rows.")

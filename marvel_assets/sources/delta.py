@@ -13,34 +13,36 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
+    from deltalake import DeltaTable
 
     from marvel_assets.datasets.base import Dataset
 
 
 @dataclass(frozen=True)
 class DeltaSource:
-    """One version of a Delta table; later ones are ignored. Its digest is of the table's identity and the version."""
+    """The version of a Delta table that was its newest when it was opened. Sorting its rows may take scratch space."""
 
     label: str
-    digest: str
-    path: Path
-    version: int
+    table: DeltaTable
     scratch: Path
     dataset: Dataset
-    notes: tuple[str, ...] = ()
 
     @classmethod
-    def newest(cls, setting: str, path: Path, scratch: Path, dataset: Dataset) -> DeltaSource:
+    def newest(cls, label: str, path: Path, scratch: Path, dataset: Dataset) -> DeltaSource:
         """The newest version now."""
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
         try:
             table = DeltaTable(path)
-            digest, version = f"delta:{table.metadata().id}@{table.version()}", table.version()
         except (DeltaError, OSError) as error:
-            raise SourceError(f"{setting}: the Delta table can't be opened: {error}") from error
-        return cls(f"{setting}@v{version}", digest, path, version, scratch, dataset)
+            raise SourceError(f"{label}: the Delta table can't be opened: {error}") from error
+        return cls(f"{label}@v{table.version()}", table, scratch, dataset)
+
+    @property
+    def digest(self) -> str:
+        """Of the table's identity and the version."""
+        return f"delta:{self.table.metadata().id}@{self.table.version()}"
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The version's rows, sorted by their texts.
@@ -49,32 +51,28 @@ class DeltaSource:
         of an id counts, equal versions must be numbered equally.
         """
         import duckdb
+        import pyarrow as pa
 
+        columns = self.dataset.source_columns
         # Sorting takes this much memory before it spills to the scratch folder.
-        with duckdb.connect(config={"memory_limit": "1GB", "temp_directory": str(self.scratch)}) as sorting:
-            create, rows = "CREATE TABLE delivered AS", 0
+        with duckdb.connect(config={"memory_limit": "1GB", "temp_directory": str(self.scratch)}) as connection:
+            connection.from_arrow(pa.table(dict.fromkeys(columns, pa.array([], pa.string())))).create("delivered")
             for batch in self._texts():
-                sorting.register("batch", batch)
-                sorting.execute(f"{create} SELECT * FROM batch")  # noqa: S608
-                create, rows = "INSERT INTO delivered", rows + batch.num_rows
-            if rows == 0:
-                raise SourceError(f"{self.label}: the table has columns and no rows.")
-            ordered = sorting.sql("SELECT * FROM delivered ORDER BY ALL").to_arrow_reader(50_000)
-            yield from number_rows(ordered, self.dataset.source_columns)
+                connection.from_arrow(pa.Table.from_batches([batch])).insert_into("delivered")
+            ordered = connection.sql("FROM delivered ORDER BY ALL").to_arrow_reader(50_000)
+            yield from number_rows(ordered, columns, self.label)
 
     def _texts(self) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
-        from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
         try:
-            table = DeltaTable(self.path, version=self.version)
-            found = [field.name for field in table.schema().fields]
+            found = [field.name for field in self.table.schema().fields]
             # As delivered, or as stored where Delta allowed no blanks.
             names = [self.dataset.delivered_names.get(name, name) for name in found]
             check_columns(names, self.dataset.source_columns, self.label)
             columns = [found[names.index(column)] for column in self.dataset.source_columns]
-            for batch in pa.RecordBatchReader.from_stream(table.scan(columns=columns)):
+            for batch in pa.RecordBatchReader.from_stream(self.table.scan(columns=columns)):
                 yield cast_to_strings(batch, columns, self.label)
         except (DeltaError, pa.ArrowException, OSError) as error:
             raise SourceError(f"{self.label}: the Delta table can't be read: {escape_control(str(error))}") from error

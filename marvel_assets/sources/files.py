@@ -7,23 +7,25 @@ import csv
 import gzip
 import hashlib
 import io
+import json
 import re
 import zlib
 from contextlib import contextmanager
-from functools import partial
-from itertools import chain, pairwise
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from marvel_assets.sources.base import SourceError, cast_to_strings, check_columns, expected, number_rows
+from marvel_assets.sources.base import SourceError, cast_to_strings, check_columns, number_rows
 from marvel_assets.utils.redaction import escape_control
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from io import BufferedReader
     from pathlib import Path
 
     import pyarrow as pa
-    from pyarrow import csv as arrow_csv
+
+    from marvel_assets.datasets.base import Dataset
 
 BLOCK_BYTES = 16 << 20
 """How much of a CSV file is parsed at once; a row must fit into it. Arrow reads 32 of them ahead."""
@@ -32,9 +34,9 @@ HEAD_BYTES = 1 << 20
 """How much of a file is inspected at once before it is parsed; the first piece must hold the names of the columns."""
 
 DELIMITERS = ",;\t|"
-PARQUET_MARK = b"PAR1"
-GZIP_MARK = b"\x1f\x8b"
-REFUSED_MARKS = {
+PARQUET_MAGIC = b"PAR1"
+GZIP_MAGIC = b"\x1f\x8b"
+REFUSED_MAGIC = {
     b"\xff\xfe": "the file is UTF-16; save it as UTF-8",
     b"\xfe\xff": "the file is UTF-16; save it as UTF-8",
     b"PK\x03\x04": "the file is a zip archive or a spreadsheet; unpack it, or save it as CSV",
@@ -49,10 +51,41 @@ class InputFile(NamedTuple):
     sha256: str | None = None
 
 
-def hashed(path: Path, label: str) -> InputFile:
-    """The file with the SHA-256 of what it holds now."""
-    with _opened(InputFile(path, label)) as content:
-        return InputFile(path, label, _sha256(content))
+@dataclass(frozen=True)
+class FileSource:
+    """CSV or Parquet files on this machine, read one after another.
+
+    Attributes:
+        files: by their names in errors, in order; files that are added to a folder later are ignored.
+        skipped: the names of the folder's other files.
+    """
+
+    label: str
+    files: Mapping[str, Path]
+    dataset: Dataset
+    skipped: str = ""
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the files' contents, in their order."""
+        return "files:" + hashlib.sha256(json.dumps([file.sha256 for file in self._hashed]).encode()).hexdigest()
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows of all files, numbered consecutively; an error at the end if they don't match the digest."""
+        return read_files(self._hashed, self.dataset.source_columns, self.dataset.encoding)
+
+    def states(self) -> list[tuple[object, ...]]:
+        """What changes when a file changes, without reading it."""
+        files = [(path.name, path.stat()) for path in self.files.values()]
+        return [(name, state.st_size, state.st_mtime_ns, state.st_ino) for name, state in files]
+
+    @cached_property
+    def _hashed(self) -> list[InputFile]:
+        files = []
+        for label, path in self.files.items():
+            with _opened(InputFile(path, label)) as content:
+                files.append(InputFile(path, label, _sha256(content)))
+        return files
 
 
 def names_and_encoding(path: Path, label: str) -> tuple[list[str], str]:
@@ -60,20 +93,20 @@ def names_and_encoding(path: Path, label: str) -> tuple[list[str], str]:
     from pyarrow import parquet
 
     with _opened(InputFile(path, label)) as packed:
-        content, head = _begin(packed, label)
-        if head.startswith(PARQUET_MARK):
+        content, head = _read_head(packed, label)
+        if head.startswith(PARQUET_MAGIC):
             return parquet.ParquetFile(packed).schema_arrow.names, "utf-8"
         encoding = "utf-8"
         try:
-            for _ in codecs.iterdecode(_pieces(content), encoding):
+            for _ in codecs.iterdecode(content, encoding):
                 pass
         except UnicodeDecodeError:
             encoding = "cp1252"
-        return _header_of(head, label, [], encoding)[0], encoding
+        return _sniff(head, [], encoding, label)[0], encoding
 
 
 def read_files(
-    files: Iterable[InputFile], columns: Mapping[str, str], encoding: str = "utf-8"
+    files: Sequence[InputFile], columns: Mapping[str, str], encoding: str = "utf-8"
 ) -> Iterator[pa.RecordBatch]:
     """Read the source's columns as text, in the order of the files and of their rows.
 
@@ -89,29 +122,22 @@ def read_files(
         SourceError: no file has rows, or one is neither CSV nor Parquet, is in another encoding, lacks a column, or
             no longer has the expected content. Raised before the file's first batch, at a batch, or after the last.
     """
-    return number_rows(_batches_of_all(files, list(columns), encoding), columns)
+    batches = (batch for file in files for batch in _batches(file, list(columns), encoding))
+    return number_rows(batches, columns, files[-1].label)
 
 
-def _batches_of_all(files: Iterable[InputFile], columns: list[str], encoding: str) -> Iterator[pa.RecordBatch]:
+def _batches(file: InputFile, columns: list[str], encoding: str) -> Iterator[pa.RecordBatch]:
     from pyarrow import parquet
 
-    rows = 0
-    for file in files:
-        with _opened(file) as packed:
-            content, head = _begin(packed, file.label)
-            batches: Iterable[pa.RecordBatch] = ()
-            if head.startswith(PARQUET_MARK):
-                table = parquet.ParquetFile(packed)
-                check_columns(table.schema_arrow.names, columns, file.label)
-                typed = table.iter_batches(columns=columns, use_threads=False)
-                batches = (cast_to_strings(batch, columns, file.label) for batch in typed)
-            elif head:
-                batches = _csv_batches(content, head, columns, encoding, file.label)
-            for batch in batches:
-                rows += batch.num_rows
-                yield batch
-    if rows == 0:
-        raise SourceError(f"{file.label}: the file has no rows; expected CSV or Parquet with {expected(columns)}.")
+    with _opened(file) as packed:
+        content, head = _read_head(packed, file.label)
+        if head.startswith(PARQUET_MAGIC):
+            table = parquet.ParquetFile(packed)
+            check_columns(table.schema_arrow.names, columns, file.label)
+            for batch in table.iter_batches(columns=columns, use_threads=False):
+                yield cast_to_strings(batch, columns, file.label)
+        elif head:
+            yield from _csv_batches(content, head, columns, encoding, file.label)
 
 
 @contextmanager
@@ -123,21 +149,17 @@ def _opened(file: InputFile) -> Iterator[BufferedReader]:
     """
     import pyarrow as pa
 
-    problem: Exception | None = None
     try:
         with file.path.open("rb") as content:
             try:
                 yield content
-            except (SourceError, OSError, EOFError, zlib.error, pa.ArrowException) as error:
-                problem = error
-            if file.sha256 is not None and _sha256(content) != file.sha256:
-                raise SourceError(
-                    f"{file.label}: the file was changed while it was read, so nothing of it is kept. Run again when "
-                    "it is complete; write new files under another name and rename them at the end."
-                ) from problem
-            if problem is not None:
-                raise problem
-    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
+            finally:
+                if file.sha256 is not None and _sha256(content) != file.sha256:
+                    raise SourceError(
+                        f"{file.label}: the file was changed while it was read, so nothing of it is kept. Run again "
+                        "when it is complete; write new files under another name and rename them at the end."
+                    )
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, pa.ArrowException) as error:
         reason = escape_control(getattr(error, "strerror", None) or str(error))
         raise SourceError(f"{file.label}: the file can't be read: {reason.rstrip('.')}.") from error
 
@@ -147,19 +169,15 @@ def _sha256(content: BufferedReader) -> str:
     return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _begin(packed: BufferedReader, label: str) -> tuple[BufferedReader | gzip.GzipFile, bytes]:
+def _read_head(packed: BufferedReader, label: str) -> tuple[BufferedReader | gzip.GzipFile, bytes]:
     """The file's bytes, unpacked if it is a gzip file, and the first of them."""
-    content = gzip.GzipFile(fileobj=packed) if packed.peek(2).startswith(GZIP_MARK) else packed
+    content = gzip.GzipFile(fileobj=packed) if packed.peek(2).startswith(GZIP_MAGIC) else packed
     head = content.read(HEAD_BYTES)
     content.seek(0)
-    for mark, problem in REFUSED_MARKS.items():
-        if head.startswith(mark):
+    for magic, problem in REFUSED_MAGIC.items():
+        if head.startswith(magic):
             raise SourceError(f"{label}: {problem}. Expected CSV or Parquet.")
     return content, head
-
-
-def _pieces(content: BufferedReader | gzip.GzipFile) -> Iterator[bytes]:
-    return iter(partial(content.read, HEAD_BYTES), b"")
 
 
 def _csv_batches(
@@ -168,35 +186,36 @@ def _csv_batches(
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    header, delimiter = _header_of(head, label, columns, encoding)
+    header, delimiter = _sniff(head, columns, encoding, label)
     check_columns(header, columns, label)
     escape = "\\" if _has_backslashes(content, delimiter) else False
-    dialect = arrow_csv.ParseOptions(delimiter=delimiter, escape_char=escape, newlines_in_values=True)
     types = dict.fromkeys(columns, pa.string())
     try:
         yield from arrow_csv.open_csv(
             content,
             # In one thread, which is as fast here, Arrow knows the number of the row at fault.
             arrow_csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False, encoding=encoding),
-            dialect,
+            arrow_csv.ParseOptions(delimiter=delimiter, escape_char=escape, newlines_in_values=True),
             arrow_csv.ConvertOptions(include_columns=columns, column_types=types, strings_can_be_null=False),
         )
-    except UnicodeDecodeError as error:
-        advice = "Correct `encoding` of the data set, or save the file as UTF-8."
-        raise SourceError(f"{label}: the file holds bytes that are not {encoding}: {error.reason}. {advice}") from error
     except pa.ArrowException as error:
-        raise SourceError(f"{label}: {_explain(str(error), header, dialect)}") from error
+        problem = escape_control(str(error))
+        if invalid := re.search(r"In CSV column #(\d+): Row #(\d+): .*invalid UTF8", problem):
+            column = header[int(invalid[1])]
+            problem = f"column {column!r} holds text that isn't UTF-8 in row {invalid[2]}; save the file as UTF-8"
+        elif "straddle" in problem:
+            problem = f"a row is longer than {BLOCK_BYTES >> 20} MB; is a quotation mark never closed? Correct that row"
+        raise SourceError(f"{label}: {problem} (separated by {delimiter!r}; the header is row 1).") from error
 
 
-def _header_of(head: bytes, label: str, columns: list[str], encoding: str) -> tuple[list[str], str]:
+def _sniff(head: bytes, columns: list[str], encoding: str, label: str) -> tuple[list[str], str]:
     """The first line's cells, and the delimiter under which it has most of these columns, else most cells."""
     # What follows the names is left to Arrow, which reports the column that isn't in this encoding.
-    is_utf8 = codecs.lookup(encoding).name == "utf-8"
-    begin = head.decode("utf-8-sig" if is_utf8 else encoding, errors="replace").lstrip("\r\n")
+    text = head.decode(encoding, errors="replace").lstrip("\ufeff\r\n")
     try:
-        headers = {sign: next(csv.reader(io.StringIO(begin, newline=""), delimiter=sign), []) for sign in DELIMITERS}
+        headers = {sign: next(csv.reader(io.StringIO(text, newline=""), delimiter=sign), []) for sign in DELIMITERS}
     except csv.Error as error:
-        problem = f"the first line is not CSV in {encoding.upper()}; expected {expected(columns)}"
+        problem = f"the first line is not CSV in {encoding.upper()}; expected the names of the columns"
         raise SourceError(f"{label}: {problem}.") from error
     delimiter = max(headers, key=lambda sign: (len(set(columns) & set(headers[sign])), len(headers[sign])))
     return headers[delimiter], delimiter
@@ -209,20 +228,7 @@ def _has_backslashes(content: BufferedReader | gzip.GzipFile, delimiter: str) ->
     before anything else mean that backslashes escape.
     """
     escape = re.compile(rf'\\"[^"\r\n{re.escape(delimiter)}]'.encode())
-    found = any(escape.search(before[-2:] + piece) for before, piece in pairwise(chain([b""], _pieces(content))))
+    pieces = iter(lambda: content.read(HEAD_BYTES) + content.readline(BLOCK_BYTES), b"")  # each ends with a line
+    found = any(escape.search(piece) for piece in pieces)
     content.seek(0)
     return found
-
-
-def _explain(problem: str, header: list[str], dialect: arrow_csv.ParseOptions) -> str:
-    """Arrow's message with the name of the column instead of its number; Arrow counts the header as row 1."""
-    if invalid_utf8 := re.search(r"In CSV column #(\d+): (?:Row #(\d+): )?.*invalid UTF8", problem):
-        row = f" in row {invalid_utf8[2]} (the header is the first)" if invalid_utf8[2] else ""
-        return f"column {header[int(invalid_utf8[1])]!r} holds text that isn't UTF-8{row}; save the file as UTF-8."
-    if "straddle" in problem:
-        return f"a row is longer than {BLOCK_BYTES >> 20} MB; is a quotation mark never closed? Correct that row."
-    quotes = "escaped by backslashes" if dialect.escape_char else "doubled within cells"
-    return (
-        f"the file can't be read as CSV with {dialect.delimiter!r} between cells and quotes {quotes}: "
-        f"{escape_control(problem)} (the header is the first row)"
-    )

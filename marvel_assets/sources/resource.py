@@ -5,36 +5,52 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import textwrap
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.config import ProjectConfig
-from marvel_assets.sources.base import Source, SourceError
-from marvel_assets.sources.locate import fingerprint, is_address, locate, path_of, redact_source
+from marvel_assets.config import Generator, ProjectConfig
+from marvel_assets.datasets.base import Dataset
+from marvel_assets.sources.base import Source, SourceError, cast_to_strings, number_rows
+from marvel_assets.sources.delta import DeltaSource
+from marvel_assets.sources.files import FileSource
+from marvel_assets.utils.code_versions import code_version
 from marvel_assets.utils.files import atomic_write, temporary_folder
+from marvel_assets.utils.redaction import escape_control, redact_url
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import pyarrow as pa
+
+GENERATED = "generated"
+KAGGLE_PREFIX = "kaggle:"
+URL_PREFIXES = ("http://", "https://")
+FILE_ENDINGS = (".csv", ".csv.gz", ".parquet")
+MAX_NAMES_LENGTH = 200
+EXPECTED = (
+    "a CSV or Parquet file, a folder of such files or of a Delta table, an http(s) URL, kaggle:<owner>/<dataset>, or "
+    "'generated'"
+)
 
 
 class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Finds the source that a run asks for, else the default one."""
+    """Finds the source that a run asks for, else that of $MARVEL_SOURCE, the last one, or the data set's default.
 
-    default: str | None = Field(
-        default=None,
-        description=(
-            "A CSV or Parquet file, a folder of such files or of a Delta table, an http(s) URL, "
-            "kaggle:<owner>/<dataset>, a short name that the data set declares, or 'generated' for its generator. "
-            "Default: $MARVEL_SOURCE, which is not shown here since an address may hold secrets, else the source that "
-            "was last read, else the data set's default."
-        ),
-    )
+    The variable is no setting of the resource, since pages show those, and an address may hold secrets.
+    """
+
     scratch: str = Field(description="Folder for what is downloaded or sorted, emptied afterwards.")
-    last_read: str | None = Field(
-        default=None, description="File that keeps which source was last read: it is read again where none is named."
-    )
+    last_read: str = Field(description="File that keeps which source was last read.")
 
     @contextmanager
     def located(self, setting: str | None, config: ProjectConfig) -> Iterator[Source]:
@@ -43,56 +59,159 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         A source that was read without an error is the default of later runs that name none.
         """
         with temporary_folder(Path(self.scratch)) as folder:
-            named = self._named(setting, config)
-            source = locate(named, folder, config.dataset, config.generator)
-            for note in source.notes:
-                dg.get_dagster_logger().warning(note)
+            setting = self._resolve(setting, config)
+            source = locate(setting, folder, config.dataset, config.generator)
+            if isinstance(source, FileSource) and source.skipped:
+                dg.get_dagster_logger().warning(
+                    f"{source.label}: {source.skipped} not read; only *.csv, *.csv.gz and *.parquet files directly in "
+                    "the folder are. Unpack other packed files, and move those of subfolders up."
+                )
             yield source
-            self._keep(named, config)
+            self._remember(setting)
 
     def fingerprint(self, setting: str | None, config: ProjectConfig) -> str:
         """A cheap look at the source named by the setting, or the default; equal where nothing points to a change.
 
         Where only reading could show a change (the server reports neither a version nor a time), it differs each day.
         """
-        named = self._named(setting, config)
-        found = fingerprint(named, config.dataset, config.generator)
-        return found or hashlib.sha256(f"{named} {datetime.now(UTC):%Y-%m-%d}".encode()).hexdigest()
+        setting = self._resolve(setting, config)
+        state: object = None
+        if setting.startswith(URL_PREFIXES):
+            from marvel_assets.sources.remote import remote_version
+
+            state = remote_version(setting)
+        elif not setting.startswith(KAGGLE_PREFIX):
+            source = locate(setting, Path(self.scratch), config.dataset, config.generator)
+            state = source.states() if isinstance(source, FileSource) else source.digest
+        elif "/versions/" in setting:
+            state = "pinned"
+        return hashlib.sha256(json.dumps([setting, state or time.strftime("%Y-%m-%d")]).encode()).hexdigest()
 
     def label(self, setting: str | None, config: ProjectConfig) -> str:
         """The source named by the setting, or the default, as pages may show it."""
-        return redact_source(self._named(setting, config))
+        return redact_source(self._resolve(setting, config))
 
-    def _named(self, setting: str | None, config: ProjectConfig) -> str:
+    def _resolve(self, setting: str | None, config: ProjectConfig) -> str:
         dataset = config.dataset
-        named = (
-            setting or self.default or os.environ.get("MARVEL_SOURCE") or self._last_read() or dataset.default_source
-        )
+        named = setting or os.environ.get("MARVEL_SOURCE") or self._last_setting() or dataset.default_source
         if named is None:
             raise SourceError(
-                f"MARVEL_SOURCE is not set, and the data set {dataset.name} has no default source; set it to a CSV or "
-                "Parquet file, a folder, an address or a Delta table."
+                f"MARVEL_SOURCE is not set, and the data set {dataset.name} has no default source; set it to "
+                f"{EXPECTED}."
             )
-        return named
+        return dataset.sources.get(named, named)
 
-    def _last_read(self) -> str | None:
+    def _last_setting(self) -> str | None:
         """The source that was last read, so that a forgotten MARVEL_SOURCE doesn't train on synthetic rows."""
-        if self.last_read is None or not Path(self.last_read).exists():
+        if not Path(self.last_read).exists():
             return None
-        kept: dict[str, str | None] = json.loads(Path(self.last_read).read_text(encoding="utf-8"))
-        if kept["setting"] is None:
+        last: dict[str, str | None] = json.loads(Path(self.last_read).read_text(encoding="utf-8"))
+        if last["setting"] is None:
             raise SourceError(
-                f"{kept['label']}: this home's rows come from there, and its address is not stored since it may "
+                f"{last['label']}: this home's rows come from there, and its address is not stored since it may "
                 "hold a secret. Set MARVEL_SOURCE to it again, or to 'generated' for synthetic characters."
             )
-        return kept["setting"]
+        return last["setting"]
 
-    def _keep(self, named: str, config: ProjectConfig) -> None:
+    def _remember(self, setting: str) -> None:
         """Store which source was read: absolute paths, and addresses only where they hold no secret."""
-        if self.last_read is None:
-            return
-        label = redact_source(named)
-        setting = named if is_address(named) or named in config.dataset.sources else str(path_of(named).absolute())
-        kept = {"label": label, "setting": None if "://" in named and label != named else setting}
-        with atomic_write(Path(self.last_read)) as aside:
-            aside.write_text(json.dumps(kept), encoding="utf-8")
+        label, kept = redact_source(setting), setting
+        if setting.startswith(URL_PREFIXES):
+            kept = setting if label == setting else None
+        elif setting != GENERATED and not setting.startswith(KAGGLE_PREFIX):
+            kept = str(existing_path(setting).absolute())
+        with atomic_write(Path(self.last_read)) as unfinished:
+            unfinished.write_text(json.dumps({"label": label, "setting": kept}), encoding="utf-8")
+
+
+def redact_source(setting: str) -> str:
+    """The setting as pages and logs may show it."""
+    return redact_url(setting) if "://" in setting else escape_control(setting)
+
+
+def locate(setting: str, scratch: Path, dataset: Dataset, generator: Generator) -> Source:
+    """Find the source that the setting names, and download it if it is remote.
+
+    Args:
+        setting: the path of a file, of a folder of files or of a Delta table, an ``http(s)://`` URL,
+            ``kaggle:<owner>/<dataset>`` or ``generated``.
+        scratch: an existing folder for what is downloaded or sorted.
+        dataset: names the columns.
+        generator: the size and seed of ``generated``.
+    """
+    label = redact_source(setting)
+    if setting == GENERATED:
+        return GeneratedSource(generator.rows, generator.seed, dataset)
+    if setting.startswith(KAGGLE_PREFIX):
+        from marvel_assets.sources.remote import download_kaggle
+
+        return FileSource(label, {label: download_kaggle(setting.removeprefix(KAGGLE_PREFIX))}, dataset)
+    if setting.startswith(URL_PREFIXES):
+        from marvel_assets.sources.remote import download
+
+        return FileSource(label, {label: download(setting, scratch)}, dataset)
+    path = existing_path(setting)
+    if (path / "_delta_log").is_dir():
+        return DeltaSource.newest(label, path, scratch, dataset)
+    return _folder(path, label, dataset) if path.is_dir() else FileSource(label, {label: path}, dataset)
+
+
+def existing_path(setting: str) -> Path:
+    """The file or folder that the setting names, or a SourceError."""
+    path = os.path.expanduser(setting)  # noqa: PTH111 - keeps an unknown user's ~
+    if os.path.isfile(path) or os.path.isdir(path):  # noqa: PTH112, PTH113 - False where this user may not enter
+        return Path(path)
+    raise SourceError(
+        f"{redact_source(setting)}: no such file or folder that this user can read (relative to {Path.cwd()}); set "
+        f"MARVEL_SOURCE to {EXPECTED}."
+    )
+
+
+def _folder(folder: Path, label: str, dataset: Dataset) -> FileSource:
+    """The CSV and Parquet files directly in the folder."""
+    visible = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "_")))
+    paths = [path for path in visible if path.name.lower().endswith(FILE_ENDINGS) and not path.is_dir()]
+    others = ", ".join(escape_control(path.name) for path in visible if path not in paths)
+    skipped = textwrap.shorten(others, MAX_NAMES_LENGTH, placeholder=" …")
+    if not paths:
+        raise SourceError(
+            f"{label}: the folder holds no *.csv, *.csv.gz or *.parquet and is not a Delta table (looked in "
+            f"{folder.absolute()}, not in its subfolders; found {skipped or 'nothing'}); put files there, unpacked, "
+            "or set MARVEL_SOURCE to another place."
+        )
+    return FileSource(label, {escape_control(f"{label}/{path.name}"): path for path in paths}, dataset, skipped)
+
+
+@dataclass(frozen=True)
+class GeneratedSource:
+    """Rows of the data set's seeded generator, so that a first run needs no download."""
+
+    rows: int
+    seed: int
+    dataset: Dataset
+
+    @property
+    def label(self) -> str:
+        """The size and the seed."""
+        return f"generated ({self.rows:,} rows, seed {self.seed})"
+
+    @property
+    def digest(self) -> str:
+        """Of size, seed and the code that the generator runs: together they decide every byte."""
+        code = code_version(self._generator().__name__)
+        return "generated:" + hashlib.sha256(f"{self.rows},{self.seed},{code}".encode()).hexdigest()
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Generate the rows, as text."""
+        import pyarrow as pa
+
+        columns = self.dataset.source_columns
+        rows = pa.Table.from_pandas(self._generator().generate(self.rows, self.seed), preserve_index=False)
+        batches = (cast_to_strings(batch, columns, self.label) for batch in rows.to_batches(max_chunksize=50_000))
+        return number_rows(batches, columns, self.label)
+
+    def _generator(self) -> ModuleType:
+        module = f"{self.dataset.package}.generator"
+        if find_spec(module) is None:
+            raise SourceError(f"The data set {self.dataset.name} has no generator: set MARVEL_SOURCE to a file or URL.")
+        return import_module(module)

@@ -5,12 +5,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from marvel_assets.config import Generator
+from marvel_assets.config import ProjectConfig
 from marvel_assets.datasets.base import dataset_names, load_dataset
 from marvel_assets.datasets.statements import cleaning_sql
+from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.files import InputFile, read_files
-from marvel_assets.sources.locate import locate
+from marvel_assets.sources.resource import SourceResource
 
 DATASET = load_dataset("marvel_wikia_2014")
 HEADER = ",".join(DATASET.source_columns)
@@ -46,10 +47,12 @@ def test_cells_are_cleaned_by_the_contract_and_who_is_neither_living_nor_decease
 def test_its_name_stands_for_its_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     # given: no host is allowed, so that nothing is asked for
     monkeypatch.setenv("MARVEL_SOURCE_HOSTS", "example.org")
+    config = ProjectConfig.from_yaml(PROJECT_ROOT / "config" / "project.yml", dataset=DATASET.name)
+    sources = SourceResource(scratch=str(tmp_path), last_read=str(tmp_path / "source.json"))
 
     # then
     with pytest.raises(SourceError, match=r"raw\.githubusercontent\.com"):
-        locate("wikia2014", tmp_path, DATASET, Generator())
+        sources.fingerprint("wikia2014", config)
 
 
 @pytest.mark.parametrize("name", dataset_names())

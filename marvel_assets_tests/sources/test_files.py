@@ -17,7 +17,7 @@ from pyarrow import parquet
 
 from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.sources.base import SourceError
-from marvel_assets.sources.files import HEAD_BYTES, InputFile, names_and_encoding, read_files
+from marvel_assets.sources.files import HEAD_BYTES, InputFile, read_files
 from marvel_assets_tests.kaggle import SOURCE_COLUMNS
 
 LABEL = "the source"
@@ -112,12 +112,6 @@ def test_the_ways_in_which_a_file_is_written_make_no_difference(tmp_path: Path, 
     assert_holds(read(tmp_path, content), characters())
 
 
-@pytest.mark.parametrize("encoding", ["UTF8", "utf_8"])
-def test_the_byte_order_mark_is_no_part_of_a_name_whatever_the_encoding_is_called(tmp_path: Path, encoding: str):
-    # then
-    assert_holds(read(tmp_path, b"\xef\xbb\xbf" + as_csv(characters()), encoding), characters())
-
-
 @pytest.mark.parametrize("write", [as_csv, as_parquet])
 @pytest.mark.parametrize(
     ("change", "problem"),
@@ -130,7 +124,7 @@ def test_the_byte_order_mark_is_no_part_of_a_name_whatever_the_encoding_is_calle
             lambda frame: frame.rename(columns={"Alive": "alive", "Teams": "Team"}),
             "columns 'Alive', 'Teams' are missing; expected .*; found .*'alive'",
         ),
-        (lambda frame: frame[:0], "the file has no rows; expected CSV or Parquet with the columns PageID, "),
+        (lambda frame: frame[:0], "there are no rows."),
     ],
     ids=["a column less", "other names", "no rows"],
 )
@@ -151,14 +145,14 @@ def test_the_column_that_is_latin_1_is_named(tmp_path: Path, rows_before: int):
     message = refusal(tmp_path, content.assign(first="x").iloc[:, ::-1].to_csv(index=False).encode("latin-1"))
 
     # then
-    row = f"row {rows_before + 2} (the header is the first)"
-    assert message == f"{LABEL}: column 'Origin' holds text that isn't UTF-8 in {row}; save the file as UTF-8."
+    problem = f"column 'Origin' holds text that isn't UTF-8 in row {rows_before + 2}; save the file as UTF-8"
+    assert message == f"{LABEL}: {problem} (separated by ','; the header is row 1)."
 
 
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "the file has no rows; expected CSV or Parquet with the columns PageID, Name"),
+        (b"", "there are no rows."),
         (characters().to_csv().encode("utf-16"), "the file is UTF-16; save it as UTF-8"),
         (b"PK\x03\x04 and more", "the file is a zip archive or a spreadsheet; unpack it, or save it as CSV"),
         (gzip.compress(as_csv(characters()))[:-20], "the file can't be read: Compressed file ended"),
@@ -170,7 +164,7 @@ def test_the_column_that_is_latin_1_is_named(tmp_path: Path, rows_before: int):
         (as_csv(characters().assign(n="x")).replace(b",n\n", b",Name\n"), "column 'Name' is there more than once"),
         (as_parquet(pa.table([["x"]] * 14, [*COLUMNS, "Name"])), "column 'Name' is there more than once"),
         (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 10, "expected the columns PageID, Name"),
-        (b"<html>" + b"x" * 300_000, "expected the columns PageID, Name"),
+        (b"<html>" + b"x" * 300_000, "the first line is not CSV in UTF-8; expected the names of the columns"),
         (b"\n\n\n", "expected the columns PageID, Name"),
         (typed("Name", pa.array([{"a": 1}] * 2)), "column 'Name' can't be read as text"),
         (typed("Name", pa.array([[1], [2]])), "column 'Name' can't be read as text"),
@@ -238,15 +232,14 @@ def test_rows_are_numbered_through_all_batches(tmp_path: Path):
     [
         (pa.array([1, None], pa.int64()), ["1", None]),
         (pa.array([1.75, None], pa.float64()), ["1.75", None]),
-        (pa.array([1e10, -1e-7], pa.float64()), ["10000000000", "-0.0000001"]),
-        (pa.array([Decimal(0), Decimal("1e-7")], pa.decimal128(38, 18)), ["0." + "0" * 18, "0.000000100000000000"]),
+        (pa.array([Decimal("1.5"), None], pa.decimal128(4, 2)), ["1.50", None]),
         (pa.array([True, False]), ["true", "false"]),
         (pa.array(["a", "b"], pa.large_string()), ["a", "b"]),
         (pa.array(["a", "a"]).dictionary_encode(), ["a", "a"]),
         (pa.array([b"a", b"b"], pa.binary()), ["a", "b"]),
         (pa.array([None, None], pa.null()), [None, None]),
     ],
-    ids=["integers", "floats", "exponents", "decimals", "booleans", "large text", "categories", "bytes", "nothing"],
+    ids=["integers", "floats", "decimals", "booleans", "large text", "categories", "bytes", "nothing"],
 )
 def test_typed_columns_of_parquet_become_text(tmp_path: Path, values: pa.Array, texts: list[str | None]):
     # when
@@ -255,13 +248,3 @@ def test_typed_columns_of_parquet_become_text(tmp_path: Path, values: pa.Array, 
     # then
     assert rows["Height_m"].tolist() == texts
     assert list(rows["Name"]) == ["Name 1", "Name 2"]
-
-
-def test_where_any_columns_will_do_their_names_are_expected(tmp_path: Path):
-    # given
-    (tmp_path / "page.csv").write_bytes(b"<html>" + b"x" * 300_000)
-
-    # then
-    message = f"^{LABEL}: the first line is not CSV in UTF-8; expected the names of the columns.$"
-    with pytest.raises(SourceError, match=message):
-        names_and_encoding(tmp_path / "page.csv", LABEL)

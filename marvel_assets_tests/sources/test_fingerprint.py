@@ -3,22 +3,26 @@
 import os
 import re
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from deltalake import write_deltalake
 
-from marvel_assets.config import Generator
-from marvel_assets.datasets.marvel_kaggle import DATASET
+from marvel_assets.config import Generator, ProjectConfig
+from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.sources.base import SourceError
-from marvel_assets.sources.locate import fingerprint
+from marvel_assets.sources.resource import SourceResource
 from marvel_assets_tests.servers.scripted import Answer, serving
 from marvel_assets_tests.sources.conftest import characters, folder_of
 
+CONFIG = ProjectConfig.from_yaml(PROJECT_ROOT / "config" / "project.yml")
 
-def look(setting: object, rows: int = 100, seed: int = 5) -> str | None:
-    return fingerprint(str(setting), DATASET, Generator(rows=rows, seed=seed))
+
+def look(setting: object, rows: int = 100, seed: int = 5) -> str:
+    config = CONFIG.model_copy(update={"generator": Generator(rows=rows, seed=seed)})
+    return SourceResource(scratch=os.devnull, last_read=os.devnull).fingerprint(str(setting), config)
 
 
 @pytest.fixture
@@ -32,10 +36,10 @@ def deliveries(tmp_path: Path) -> Path:
 
 def touch(file: Path, content: bytes | None = None, later: int = 1) -> None:
     """Give the file another time of change, however fast the test runs, or other content at the same time."""
-    time = file.stat().st_mtime_ns + later
+    changed = file.stat().st_mtime_ns + later
     if content is not None:
         file.write_bytes(content)
-    os.utime(file, ns=(time, time))
+    os.utime(file, ns=(changed, changed))
 
 
 def replace(file: Path) -> None:
@@ -65,25 +69,15 @@ def test_what_is_untouched_looks_the_same_and_a_change_is_noticed(
 ):
     # given
     before = look(deliveries / name)
-    assert look(deliveries / name) == before is not None
+    for ignored in ("readme.txt", ".upload.csv"):
+        (deliveries / "folder" / ignored).write_bytes(b"x")
+    assert look(deliveries / name) == before
 
     # when
     change(deliveries / name)
 
     # then
     assert look(deliveries / name) != before
-
-
-def test_files_of_a_folder_that_are_not_read_do_not_count(deliveries: Path):
-    # given
-    before = look(deliveries / "folder")
-
-    # when
-    for name in ("readme.txt", ".upload.csv"):
-        (deliveries / "folder" / name).write_bytes(b"x")
-
-    # then
-    assert look(deliveries / "folder") == before
 
 
 def test_a_url_is_known_by_the_version_that_its_server_names_and_no_secret_is_kept():
@@ -95,7 +89,7 @@ def test_a_url_is_known_by_the_version_that_its_server_names_and_no_secret_is_ke
 
         # then
         assert look(url) == before
-        assert re.fullmatch("[0-9a-f]{64}", str(before))
+        assert re.fullmatch("[0-9a-f]{64}", before)
 
         # when
         headers["ETag"] = '"2"'
@@ -104,17 +98,36 @@ def test_a_url_is_known_by_the_version_that_its_server_names_and_no_secret_is_ke
         assert look(url) != before
 
 
-def test_of_kaggles_data_set_only_a_pinned_version_is_known_without_a_download():
+@pytest.fixture
+def set_time_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    def set_to(zone: str) -> None:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    yield set_to
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_source_without_a_version_looks_new_each_day_and_a_pinned_version_never(
+    set_time_zone: Callable[[str], None],
+):
+    # when: the second time zone is 26 hours ahead, so that it is another day there
+    looks = []
+    for zone in ("UTC+12", "UTC+12", "UTC-14"):
+        set_time_zone(zone)
+        looks.append([look("kaggle:owner/dataset"), look("kaggle:owner/dataset/versions/3")])
+
     # then
-    assert look("kaggle:owner/dataset") is None
-    looks = [look(f"kaggle:owner/dataset/versions/{number}") for number in (3, 3, 4)]
-    assert looks[0] == looks[1] != looks[2]
+    assert looks[0] == looks[1]
+    assert looks[1][0] != looks[2][0]
+    assert looks[1][1] == looks[2][1] != look("kaggle:owner/dataset/versions/4")
 
 
 def test_the_generator_is_known_by_its_rows_and_seed():
     # then
     looks = [look("generated", *given) for given in ((100, 5), (100, 5), (101, 5), (100, 6), (1, 11), (11, 1))]
-    assert looks[0] == looks[1] is not None
+    assert looks[0] == looks[1]
     assert len(set(looks)) == 5
 
 

@@ -88,25 +88,6 @@ def test_the_ways_in_which_a_file_is_sent_make_no_difference_to_what_is_read_and
         assert "raise MARVEL_SOURCE_MAX_BYTES" in message
 
 
-@pytest.mark.parametrize("ask", [download, remote_version])
-@pytest.mark.parametrize("status", [404, 203])
-def test_an_answer_that_is_an_error_is_reported_with_the_url(
-    serve: Serve, tmp_path: Path, ask: Callable[..., object], status: int
-):
-    # given
-    served = serve(Answer(status, {"Content-Length": "0", "ETag": '"1"'}))
-
-    # then
-    with pytest.raises(SourceError, match=rf"{served.url}/x.csv: can't be \w+: the server answered {status}"):
-        ask(f"{served.url}/x.csv", *([tmp_path] if ask is download else []))
-
-
-@pytest.mark.parametrize("url", ["http://", "http://[::1", "http://127.0.0.1:port/x.csv", "http:///x.csv"])
-def test_an_address_that_is_none_is_an_error(tmp_path: Path, url: str):
-    # then
-    assert "can't be downloaded: the address can't be parsed" in refusal(url, tmp_path)
-
-
 def test_a_server_that_sends_a_byte_now_and_then_is_given_up(tmp_path: Path):
     # given
     over = Event()
@@ -129,27 +110,34 @@ def test_a_server_that_sends_a_byte_now_and_then_is_given_up(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "reason"),
     [
-        Answer(headers={"Content-Length": "9"}, body=b"x"),
-        Answer(headers={"Transfer-Encoding": "chunked"}, body=b"9\r\nx"),
-        Answer(headers={"Transfer-Encoding": "chunked"}, body=b"1\r\nx\r\n"),
+        (Answer(404, {"Content-Length": "0", "ETag": '"1"'}), "the server answered 404"),
+        (Answer(203, {"Content-Length": "0", "ETag": '"1"'}), "the server answered 203"),
+        (Answer(headers={"Content-Length": "9"}, body=b"x"), "the connection broke off"),
+        (Answer(headers={"Transfer-Encoding": "chunked"}, body=b"9\r\nx"), "the connection broke off"),
+        (Answer(headers={"Transfer-Encoding": "chunked"}, body=b"1\r\nx\r\n"), "the connection broke off"),
+        (redirect("/x.csv"), "TooManyRedirects"),
+        (redirect("http://a.example/x.csv"), "MARVEL_SOURCE_HOSTS allows only 127.0.0.1, and not a.example"),
     ],
-    ids=["of an announced size", "within a chunk", "between chunks"],
+    ids=[
+        "absent",
+        "another status",
+        "breaks off",
+        "breaks off in a chunk",
+        "breaks off between chunks",
+        "loop",
+        "host",
+    ],
 )
-def test_a_download_that_breaks_off_is_reported_as_such(serve: Serve, tmp_path: Path, answer: Answer):
-    # then
-    message = refusal(f"{serve(answer).url}/x.csv", tmp_path)
-    assert "x.csv: can't be downloaded: the connection broke off" in message
-
-
-def test_a_disk_that_is_full_is_reported_with_the_url(serve: Serve, tmp_path: Path):
-    # given: a device that is full
-    (tmp_path / "download").symlink_to("/dev/full")
+def test_what_can_not_be_downloaded_is_reported_with_the_url_and_the_reason(
+    serve: Serve, tmp_path: Path, answer: Answer, reason: str
+):
+    # given
+    url = f"{serve(answer).url}/x.csv"
 
     # then
-    message = refusal(f"{serve(FILE).url}/x.csv", tmp_path)
-    assert "x.csv: can't be downloaded: No space left on device" in message
+    assert refusal(url, tmp_path, hosts="127.0.0.1").startswith(f"{url}: can't be downloaded: {reason}. Check")
 
 
 @pytest.mark.parametrize(
@@ -159,13 +147,10 @@ def test_a_disk_that_is_full_is_reported_with_the_url(serve: Serve, tmp_path: Pa
         (Answer(headers={"Last-Modified": "yesterday", "Content-Length": "5"}), ["yesterday", "5"]),
         (Answer(headers={"Last-Modified": "yesterday"}), None),
         (Answer(headers={"Content-Length": "5"}), None),
-        *((Answer(refused, {"ETag": '"1"'}), None) for refused in (403, 405, 501)),
     ],
-    ids=["tag", "time and size", "time", "size", "forbidden", "not allowed", "not implemented"],
+    ids=["tag", "time and size", "time", "size"],
 )
-def test_the_version_is_the_tag_else_the_time_with_the_size_where_the_server_answers(
-    serve: Serve, answer: Answer, version: list[str] | None
-):
+def test_the_version_is_the_tag_else_the_time_with_the_size(serve: Serve, answer: Answer, version: list[str] | None):
     # given: a server that redirects to where the file is now
     served = serve(lambda path: answer if path == "/there.csv" else redirect("/there.csv"))
 
@@ -249,19 +234,6 @@ def test_https_is_read_where_the_certificate_is_trusted_and_never_left_for_http(
     assert plain.asked == []
 
 
-@pytest.mark.parametrize(
-    ("location", "problem"),
-    [
-        ("http://a.example/x.csv", "the server redirects to a.example, and MARVEL_SOURCE_HOSTS allows only 127.0.0.1"),
-        ("/x.csv", "Exceeded 30 redirects"),
-    ],
-    ids=["a host that is not allowed", "no end"],
-)
-def test_a_redirect_that_leads_nowhere_is_refused(serve: Serve, tmp_path: Path, location: str, problem: str):
-    # then
-    assert problem in refusal(f"{serve(redirect(location)).url}/x.csv", tmp_path, hosts="127.0.0.1")
-
-
 def test_an_address_that_pretends_to_another_host_does_not_get_by(serve: Serve, tmp_path: Path):
     # given
     served = serve(FILE, "127.0.0.2")
@@ -277,7 +249,7 @@ def test_an_address_that_pretends_to_another_host_does_not_get_by(serve: Serve, 
     ("hosts", "host", "allowed"),
     [
         (" a.example , Data.Example.com,", "data.example.com", True),
-        ("data.example.com", "DATA.example.com.", True),
+        ("data.example.com", "DATA.example.com", True),
         ("data.example.com", "example.com", False),
         ("example.com", "data.example.com", False),
         ("example.com", "notexample.com", False),

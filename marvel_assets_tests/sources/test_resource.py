@@ -1,7 +1,6 @@
 """The resource: which source is meant, and that nothing stays behind."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -35,8 +34,8 @@ def deliveries(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def sources(tmp_path: Path, deliveries: Path) -> SourceResource:
-    return SourceResource(default=str(deliveries), scratch=str(tmp_path / "scratch"))
+def sources(home: ProjectPaths) -> SourceResource:
+    return SourceResource(scratch=str(home.scratch), last_read=str(home.last_source))
 
 
 @pytest.mark.parametrize(
@@ -46,10 +45,12 @@ def sources(tmp_path: Path, deliveries: Path) -> SourceResource:
         ("generated", "The data set marvel_wikia_2014 has no generator"),
     ],
 )
-def test_a_data_set_without_a_source_of_its_own_asks_for_one(tmp_path: Path, setting: str | None, message: str):
+def test_a_data_set_without_a_source_of_its_own_asks_for_one(
+    sources: SourceResource, setting: str | None, message: str
+):
     # then
     with pytest.raises(SourceError, match=message):
-        SourceResource(scratch=str(tmp_path)).fingerprint(setting, WITHOUT_SOURCE)
+        sources.fingerprint(setting, WITHOUT_SOURCE)
 
 
 def test_what_was_brought_is_deleted(sources: SourceResource):
@@ -61,74 +62,57 @@ def test_what_was_brought_is_deleted(sources: SourceResource):
     assert list(Path(sources.scratch).iterdir()) == []
 
 
-def test_a_source_without_a_named_version_looks_new_each_day(sources: SourceResource, monkeypatch: pytest.MonkeyPatch):
-    # given
-    with serving(lambda _: Answer(body=b"a")) as served:
-        looks = []
-
-        # when
-        for day in (25, 25, 26):
-            now = {"now": staticmethod(lambda _, day=day: datetime(2026, 11, day, tzinfo=UTC))}
-            monkeypatch.setattr("marvel_assets.sources.resource.datetime", type("Today", (datetime,), now))
-            looks.append(sources.fingerprint(f"{served.url}/a.csv", CONFIG))
-
-    # then
-    assert looks[0] == looks[1] != looks[2]
-
-
-def read_once(home: ProjectPaths, setting: str | None) -> str:
-    """The label of the source that a run of the home reads."""
-    sources = SourceResource(scratch=str(home.scratch), last_read=str(home.last_source))
+def read_once(sources: SourceResource, setting: str | None) -> str:
+    """The label of the source that a run reads."""
     with sources.located(setting, CONFIG) as source:
         return source.label
 
 
 def test_where_no_source_is_named_the_last_one_is_read_again_from_wherever_it_is_called(
-    home: ProjectPaths, deliveries: Path, monkeypatch: pytest.MonkeyPatch
+    sources: SourceResource, deliveries: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given
     monkeypatch.chdir(deliveries)
-    read_once(home, "a.csv")
+    read_once(sources, "a.csv")
 
     # when
     monkeypatch.chdir("/")
 
     # then
-    assert read_once(home, None) == f"{deliveries}/a.csv"
+    assert read_once(sources, None) == f"{deliveries}/a.csv"
 
     # when: generated characters are asked for
-    read_once(home, "generated")
+    read_once(sources, "generated")
 
     # then
-    assert read_once(home, None).startswith("generated (")
+    assert read_once(sources, None).startswith("generated (")
 
 
-def test_a_source_that_could_not_be_read_is_not_kept(home: ProjectPaths):
+def test_a_source_that_could_not_be_read_is_not_kept(sources: SourceResource):
     # given
     with pytest.raises(SourceError):
-        read_once(home, "/not/there.csv")
+        read_once(sources, "/not/there.csv")
 
     # then
-    assert read_once(home, None).startswith("generated (")
+    assert read_once(sources, None).startswith("generated (")
 
 
-def test_an_address_that_may_hold_a_secret_is_asked_for_again(home: ProjectPaths):
+def test_an_address_that_may_hold_a_secret_is_asked_for_again(sources: SourceResource):
     # given
     with serving(lambda _: Answer(body=b"a")) as served:
-        read_once(home, f"{served.url}/a.csv?token=c4n4ry")
+        read_once(sources, f"{served.url}/a.csv?token=c4n4ry")
 
     # then
-    assert "c4n4ry" not in home.last_source.read_text()
+    assert "c4n4ry" not in Path(sources.last_read).read_text()
     with pytest.raises(SourceError, match=r"/a.csv\?…: .* Set MARVEL_SOURCE to it again, or to 'generated'"):
-        read_once(home, None)
+        read_once(sources, None)
 
 
 def test_the_default_is_what_the_environment_names_and_is_not_kept(
-    tmp_path: Path, deliveries: Path, monkeypatch: pytest.MonkeyPatch
+    sources: SourceResource, deliveries: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given: pages show a resource's settings, and an address may hold secrets
     monkeypatch.setenv("MARVEL_SOURCE", str(deliveries))
-    sources = SourceResource(scratch=str(tmp_path / "scratch"))
 
     # then
     assert sources.label(None, CONFIG) == str(deliveries)

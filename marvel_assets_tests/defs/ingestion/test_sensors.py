@@ -21,11 +21,11 @@ FAIR = 0.1
 class Watch:
     """The sensor over an instance, ticking on demand as the daemon would let it."""
 
-    def __init__(self, folder: Path, source: Path | str, project: Path, instance: dg.DagsterInstance) -> None:
+    def __init__(self, folder: Path, project: Path, instance: dg.DagsterInstance) -> None:
         self.instance = instance
         self.cursor: str | None = None
         self.project = Project(config_path=str(project))
-        self.sources = SourceResource(default=str(source), scratch=str(folder / "scratch"))
+        self.sources = SourceResource(scratch=str(folder / "scratch"), last_read=str(folder / "source.json"))
 
     def tick(self) -> str:
         """Why no run is asked for; nothing where one is."""
@@ -43,27 +43,29 @@ class Watch:
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "characters.csv"
     file.write_text("PageID\n1\n")
+    monkeypatch.setenv("MARVEL_SOURCE", str(file))
     return file
 
 
 @pytest.fixture
-def watch(tmp_path: Path, source: Path, small_project: Path) -> Watch:
-    return Watch(tmp_path, source, small_project, dg.DagsterInstance.ephemeral())
+def watch(tmp_path: Path, source: Path, small_project: Path) -> Watch:  # noqa: ARG001
+    return Watch(tmp_path, small_project, dg.DagsterInstance.ephemeral())
 
 
 @pytest.mark.integration
 def test_content_that_a_model_was_trained_on_is_skipped_with_its_version(
-    given_runs: Callable[..., ProjectPaths], templates: Templates, small_project: Path
+    given_runs: Callable[..., ProjectPaths], templates: Templates, small_project: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given
     home, source = given_runs(FAIR), templates.source(FAIR)
+    monkeypatch.setenv("MARVEL_SOURCE", str(source))
 
     # then
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
-        watch = Watch(home.root, source, small_project, instance)
+        watch = Watch(home.root, small_project, instance)
         assert watch.tick() == f"{source} is still the content of version 0."
 
 

@@ -54,7 +54,8 @@ def report(instance: dg.DagsterInstance, *windows: dict[str, int]) -> None:
 
 
 def sources_of(project: Path) -> SourceResource:
-    return SourceResource(scratch=str(project.parent / "scratch"))
+    folder = project.parent
+    return SourceResource(scratch=str(folder / "scratch"), last_read=str(folder / "source.json"))
 
 
 def was_trained_on(instance: dg.DagsterInstance, project: Path) -> None:
