@@ -192,10 +192,8 @@ class ProjectConfig(_Strict):
     @property
     def fit_rules(self) -> tuple[object, ...]:
         """What decides how the pipeline reads a cell, besides its code."""
-        dataset = self.dataset
-        values = dataset.known_values, dataset.unknown_as_missing
-        cells = dataset.fill_values, dataset.spellings, dataset.missing_texts, dataset.required_numbers
-        return self.cat_features, self.target, *cells, *values
+        names = "fill_values", "spellings", "missing_texts", "required_numbers", "known_values", "unknown_as_missing"
+        return self.cat_features, self.target, *(getattr(self.dataset, name) for name in names)
 
     @property
     def fit_settings(self) -> dict[str, Any]:

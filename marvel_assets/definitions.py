@@ -1,7 +1,6 @@
 """Dagster's definitions: all assets, checks, jobs, schedules and sensors, with the profile's resources."""
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -13,7 +12,7 @@ from marvel_assets.defs.inference.predictions import score
 from marvel_assets.defs.ingestion.sensors import source_change_sensor
 from marvel_assets.defs.monitoring.sensors import drift_sensor, run_failure_alert
 from marvel_assets.defs.registration.aliases import alias_reconciliation_sensor, approve, promote, rollback
-from marvel_assets.defs.resources import configured_project, profile_resources
+from marvel_assets.defs.resources import profile_resources
 from marvel_assets.defs.run_monitoring import monitored_in_process_executor
 from marvel_assets.defs.training.jobs import retrain, trial, tune, weekly_retraining
 from marvel_assets.paths import ProjectPaths
@@ -22,7 +21,6 @@ WEEKLY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8), warn_wind
 """Refreshed every week, with a day to fix failures."""
 
 resources = profile_resources(ProjectPaths.from_environment())
-config = configured_project()
 automation = dg.AutomationConditionSensorDefinition(
     "default_automation_condition_sensor",
     target=dg.AssetSelection.all(),
@@ -31,13 +29,11 @@ automation = dg.AutomationConditionSensorDefinition(
 
 
 def _complete(spec: dg.AssetSpec) -> dg.AssetSpec:
-    """Add the owner, a freshness policy if the asset has a code version, and the name and folder of a table."""
+    """Add the owner, a freshness policy if the asset has a code version, and the name and location of a table."""
     metadata = dict(spec.metadata)
-    if config and "deltalake" in spec.kinds:
-        metadata["dagster/table_name"] = config.qualified(spec.key.path[-1])
-        location = resources["tables"].location(metadata["dagster/table_name"])
-        if isinstance(location, Path):
-            metadata["dagster/uri"] = str(location)
+    if "deltalake" in spec.kinds:
+        table = resources["project"].config.qualified(spec.key.path[-1])
+        metadata |= {"dagster/table_name": table, "dagster/uri": str(resources["tables"].location(table))}
     policy = WEEKLY if spec.code_version else None
     return spec.replace_attributes(owners=["team:marvel"], freshness_policy=policy, metadata=metadata)
 

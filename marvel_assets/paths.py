@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 READ_BY_URLS = frozenset("?%[]")
 """Characters with a meaning in URLs: SQLite would put a database outside the home, and delta-rs would find no table."""
+
+FREE_BYTES = 100 << 20
+"""Free space that a run needs: four times what a run with 92,000 characters writes."""
 
 
 class ProjectPathsError(ValueError):
@@ -92,11 +96,6 @@ class ProjectPaths:
         """A JSON file with the source that was last read."""
         return self.root / f"source{self.dataset and f'-{self.dataset}'}.json"
 
-    @property
-    def written_to_by_runs(self) -> tuple[Path, ...]:
-        """Folders in which a killed run may leave temporary files."""
-        return self.scratch, self.pipelines, self.wheels, self.references, self.provenance
-
     def prepare(self) -> None:
         """Create Dagster's instance if there is none, and update its settings.
 
@@ -113,12 +112,10 @@ class ProjectPaths:
                 f"MARVEL_HOME is {str(self.root)[:300]!r}, which can't be created: {error.strerror}; choose another "
                 "folder."
             ) from error
-        is_made, instance_settings = self.dagster / ".is_made", self.dagster / "dagster.yaml"
+        is_made = self.dagster / ".is_made"
         with exclusive(self.locks, "dagster-instance"):
-            settings = (PROJECT_ROOT / "config" / "dagster.yaml").read_bytes()
-            if not (instance_settings.exists() and instance_settings.read_bytes() == settings):
-                with atomic_write(instance_settings) as aside:  # other processes may be reading it
-                    aside.write_bytes(settings)
+            with atomic_write(self.dagster / "dagster.yaml") as aside:  # other processes may be reading it
+                shutil.copyfile(PROJECT_ROOT / "config" / "dagster.yaml", aside)
             if not is_made.exists():
                 from dagster import AssetKey, DagsterInstance
 
@@ -127,6 +124,34 @@ class ProjectPaths:
                     instance.all_instigator_state()
                     instance.get_latest_materialization_event(AssetKey("raw_characters"))
                 is_made.touch()
+
+    def problems(self) -> list[str]:
+        """What prevents a run from writing into the home; empty if it is ready."""
+        problems = self.access_problems(os.R_OK | os.W_OK)
+        if (free := shutil.disk_usage(_existing(self.root)).free) < FREE_BYTES:
+            problems.append(
+                f"The disk is full, or nearly: {self.root} has {free / 2**20:,.1f} MB free, and a run needs at least "
+                f"{FREE_BYTES >> 20} MB. Free some space, or set MARVEL_HOME to a folder on another disk, and run "
+                "again: existing data is intact, and finished work is reused."
+            )
+        return problems
+
+    def access_problems(self, mode: int) -> list[str]:
+        """The first folder that this user may not read or write to, by a mode of ``os.access``."""
+        if self.root.exists() and not self.root.is_dir():
+            return [f"MARVEL_HOME is {str(self.root)!r}, which is not a folder; name another."]
+        for folder in (_existing(self.root), *sorted(self.root.glob("*/"))):
+            if not os.access(folder, mode | os.X_OK):
+                action = "written to" if mode & os.W_OK else "read"
+                reason = f"user {os.geteuid()} has no permission, or its file system is mounted read-only"
+                advice = "Grant this user access, or set MARVEL_HOME to another folder. Nothing was changed."
+                return [f"{folder} can't be {action}: {reason}. {advice}"]
+        return []
+
+
+def _existing(path: Path) -> Path:
+    """The path itself, else the folder in which it would be created."""
+    return next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
 
 
 if __name__ == "__main__":

@@ -97,7 +97,6 @@ def test_checks_that_guard_what_is_downstream_are_blocking():
     assert {(key.asset_key.to_user_string(), key.name) for key in blocking} == {
         ("train_set", "keeps_the_contract"),
         ("test_set", "keeps_the_contract"),
-        ("rejected_characters", "accepted_and_rejected_add_up"),
         ("basic_model", "loads_by_model_id_and_by_run"),
         ("basic_model", "training_rows_are_read_again"),
     }

@@ -7,8 +7,6 @@ import sys
 
 import dagster as dg
 
-from marvel_assets.defs.disk_space import add_disk_hint
-from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.health import add_outage_hint
 
 WEBHOOK = "MARVEL_WEBHOOK_URL"
@@ -28,8 +26,7 @@ def cause_of(error: object) -> str:
     """The message of the project's own error in the chain, else the asset's error with its root cause.
 
     Dagster's errors around it, which only say where it happened, are left out, and so are the causes of a project's
-    error, such as a bare "timed out". Libraries may wrap the project's error as cause or as context. If the disk is
-    full, the text says what to do.
+    error, such as a bare "timed out". Libraries may wrap the project's error as cause or as context.
     """
     chain = []
     while error is not None:
@@ -44,7 +41,7 @@ def cause_of(error: object) -> str:
     message = texts[0] if own is None else SELF_EXPLAINING.sub("", own)
     if own is None and texts[-1] not in message:
         message = f"{message} ({texts[-1]})"
-    return add_disk_hint(add_outage_hint(message), ProjectPaths.from_environment())
+    return add_outage_hint(message)
 
 
 def post(text: str) -> None:

@@ -1,23 +1,26 @@
 """The resources of each profile. ``MARVEL_PROFILE`` selects one; the graph is the same in each."""
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from marvel_assets.config import DEFAULT_DATASET, ConfigError, ProjectConfig
-from marvel_assets.datasets.base import Dataset, load_dataset
 from marvel_assets.defs.inference.wheel import WheelBuilder
 from marvel_assets.defs.retraining_lock import RetrainingLock
+from marvel_assets.evaluation.metrics import METRICS
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
+from marvel_assets.registry.model_pairs import BASIC_MODEL
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.sources.resource import SourceResource
 from marvel_assets.spark.session import Spark
 from marvel_assets.storage.catalog_tables import CatalogTables
+from marvel_assets.storage.engines.base import Engine
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.storage.engines.spark import SparkEngine
 from marvel_assets.storage.io_managers import ReferenceIOManager
@@ -28,7 +31,7 @@ from marvel_assets.utils.redaction import WEB_SCHEMES, address_problem, connect_
 
 MLFLOW_STORES = frozenset({*WEB_SCHEMES, "sqlite", "postgresql", "mysql", "mssql"})
 STORAGES = frozenset({"file", "s3", "gs", "abfs", "abfss"})
-FOR_MLFLOW = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the database's own variables"
+MLFLOW_CREDENTIALS = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the database's own variables"
 
 
 class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -53,8 +56,6 @@ class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             ConfigError: naming file and key.
         """
-        from marvel_assets.evaluation.metrics import METRICS
-
         config = ProjectConfig.from_yaml(self.config_path, self.environment, self.dataset)
         if unknown := [name for name in config.gate.thresholds if name not in METRICS]:
             raise ConfigError(
@@ -63,29 +64,9 @@ class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
         return config
 
 
-def configured_project() -> ProjectConfig | None:
-    """The settings that Dagster's pages describe, or None if they can't be read: a run reports what is wrong."""
-    return _read_once(Project.from_environment())
-
-
-@cache
-def _read_once(project: Project) -> ProjectConfig | None:
-    try:
-        return project.config
-    except ConfigError:
-        return None
-
-
-def configured_dataset() -> Dataset:
-    """The data set that Dagster's pages describe: the default one if the configuration can't be read."""
-    config = configured_project()
-    return config.dataset if config else load_dataset(DEFAULT_DATASET)
-
-
 def configured_home(home: ProjectPaths) -> ProjectPaths:
-    """The home with the environment and data set that the configuration selects; unchanged if it can't be read."""
-    if (config := configured_project()) is None:
-        return home
+    """The home with the environment and data set that the configuration selects."""
+    config = Project.from_environment().config
     environment = "" if config.environment == "dev" else config.environment
     dataset = "" if config.dataset.name == DEFAULT_DATASET else config.dataset.name
     return replace(home, environment=environment, dataset=dataset)
@@ -100,7 +81,7 @@ def profile_resources(home: ProjectPaths) -> dict[str, Any]:
     """The resources of the profile that ``MARVEL_PROFILE`` names.
 
     Raises:
-        ConfigError: the profile does not exist.
+        ConfigError: naming the file and the key, or the variable, that can't be used.
     """
     name = profile_name()
     if name not in PROFILES:
@@ -109,19 +90,32 @@ def profile_resources(home: ProjectPaths) -> dict[str, Any]:
 
 
 def embedded(home: ProjectPaths) -> dict[str, Any]:
-    """Everything in this process and in one folder: no JVM, no server, no account."""
-    server = _checked("MARVEL_SPARK_URL", connect_url_problem)
+    """Everything in this process and in one folder, or MLflow and Unity Catalog on their servers; no JVM needed."""
+    locks, scratch, spark_server = str(home.locks), str(home.scratch), os.environ.get("MARVEL_SPARK_URL") or None
+    if spark_server and (problem := connect_url_problem(spark_server)):
+        raise ConfigError(f"MARVEL_SPARK_URL {problem}")
+    mlflow = _url("MLFLOW_TRACKING_URI", MLFLOW_CREDENTIALS, MLFLOW_STORES) or home.mlflow_uri
+    catalog = _url("MARVEL_UC_URL", "MLFLOW_UC_OSS_TOKEN")
+    stores = {"tracking_uri": mlflow, "registry_uri": f"uc:{catalog}" if catalog else mlflow, "locks": locks}
+    pages = mlflow if mlflow.startswith("http") else "http://127.0.0.1:5000"
     return {
         **_common(home),
-        **_models(home),
-        "engine": DuckDBEngine(scratch=str(home.scratch)),
-        "tables": Tables(warehouse=str(home.warehouse), locks=str(home.locks), provenance=str(home.provenance)),
+        "engine": DuckDBEngine(scratch=scratch),
+        "tables": Tables(warehouse=str(home.warehouse), locks=locks, provenance=str(home.provenance)),
         "spark": Spark(
-            mode="connect" if server else "local",
-            url=server,
+            mode="connect" if spark_server else "local",
+            url=spark_server,
             folder=str(home.spark),
-            locks=str(home.locks),
+            locks=locks,
             settings=_spark_settings(),
+        ),
+        "tracking": MlflowTracking(
+            **stores, dagster_url=_dagster_url(), ui_url=_url("MARVEL_MLFLOW_URL", MLFLOW_CREDENTIALS) or pages
+        ),
+        "unity_catalog": UnityCatalog(
+            **stores,
+            backend="oss" if catalog else "embedded",
+            storage_root=_url("MARVEL_UC_STORAGE_ROOT", "the storage client's own variables", STORAGES),
         ),
     }
 
@@ -134,18 +128,18 @@ def spark(home: ProjectPaths) -> dict[str, Any]:
 
 def databricks(home: ProjectPaths) -> dict[str, Any]:
     """Tables, runs and models on Databricks: Databricks Connect, its tracking server, Unity Catalog."""
-    profile = os.environ.get("DATABRICKS_CONFIG_PROFILE")
+    profile, locks = os.environ.get("DATABRICKS_CONFIG_PROFILE"), str(home.locks)
     suffix = f"://{profile}" if profile else ""
-    stores = {"tracking_uri": f"databricks{suffix}", "registry_uri": f"databricks-uc{suffix}"}
-    locks, workspace = str(home.locks), _address("DATABRICKS_HOST", "DATABRICKS_TOKEN", {*WEB_SCHEMES, ""})
+    stores = {"tracking_uri": f"databricks{suffix}", "registry_uri": f"databricks-uc{suffix}", "locks": locks}
+    workspace = _url("DATABRICKS_HOST", "DATABRICKS_TOKEN", {*WEB_SCHEMES, ""}) or ""
     session = Spark(mode="databricks", profile=profile, folder=str(home.spark), locks=locks, settings=_spark_settings())
     return {
         **_common(home),
         "engine": SparkEngine(spark=session),
         "tables": CatalogTables(spark=session, warehouse="", locks=locks, provenance=str(home.provenance)),
         "spark": session,
-        "tracking": MlflowTracking(**stores, dagster_url=_dagster_url(), locks=locks, ui_url=workspace or ""),
-        "unity_catalog": UnityCatalog(backend="databricks", **stores, locks=locks),
+        "tracking": MlflowTracking(**stores, dagster_url=_dagster_url(), ui_url=workspace),
+        "unity_catalog": UnityCatalog(**stores, backend="databricks"),
     }
 
 
@@ -164,26 +158,6 @@ def _common(home: ProjectPaths) -> dict[str, Any]:
         "wheel_builder": WheelBuilder(folder=str(home.wheels)),
         "references": ReferenceIOManager(folder=references),
         "pipelines": PipelineIOManager(cache=pipeline_cache, folder=references),
-    }
-
-
-def _models(home: ProjectPaths) -> dict[str, Any]:
-    """MLflow in the home or on a server; the registry in the same store, or on a Unity Catalog server."""
-    store = _address("MLFLOW_TRACKING_URI", FOR_MLFLOW, MLFLOW_STORES) or home.mlflow_uri
-    pages = store if store.startswith("http") else "http://127.0.0.1:5000"
-    server = _address("MARVEL_UC_URL", "MLFLOW_UC_OSS_TOKEN")
-    shared = {"tracking_uri": store, "registry_uri": f"uc:{server}" if server else store, "locks": str(home.locks)}
-    return {
-        "tracking": MlflowTracking(
-            **shared,
-            dagster_url=_dagster_url(),
-            ui_url=_address("MARVEL_MLFLOW_URL", FOR_MLFLOW) or pages,
-        ),
-        "unity_catalog": UnityCatalog(
-            **shared,
-            backend="oss" if server else "embedded",
-            storage_root=_address("MARVEL_UC_STORAGE_ROOT", "the storage client's own variables", STORAGES),
-        ),
     }
 
 
@@ -207,16 +181,31 @@ def _spark_settings() -> dict[str, str]:
 
 
 def _dagster_url() -> str:
-    return (_address("MARVEL_DAGSTER_URL", "the browser's password store") or "http://127.0.0.1:3000").rstrip("/")
+    return (_url("MARVEL_DAGSTER_URL", "the browser's password store") or "http://127.0.0.1:3000").rstrip("/")
 
 
-def _address(variable: str, secrets_belong_in: str, schemes: Collection[str] = WEB_SCHEMES) -> str | None:
-    return _checked(variable, lambda address: address_problem(address, secrets_belong_in, schemes))
-
-
-def _checked(variable: str, find_problem: Callable[[str], str | None]) -> str | None:
+def _url(variable: str, secrets_belong_in: str, schemes: Collection[str] = WEB_SCHEMES) -> str | None:
     """A variable's value, if pages and logs may show it; an error never repeats it."""
-    value = os.environ.get(variable)
-    if value and (problem := find_problem(value)):
+    url = os.environ.get(variable) or None
+    if url and (problem := address_problem(url, secrets_belong_in, schemes)):
         raise ConfigError(f"{variable} {problem}")
-    return value or None
+    return url
+
+
+def problems_by_part(
+    config: ProjectConfig, engine: Engine, tracking: MlflowTracking, unity_catalog: UnityCatalog
+) -> dict[str, list[str]]:
+    """What each part of the profile still lacks for a run, one sentence each; nothing for a part that is ready."""
+    return {
+        "home": ProjectPaths.from_environment().problems(),
+        "tables": engine.problems(),
+        "tracking": tracking.problems(),
+        "catalog": unity_catalog.problems(config.catalog_name, config.schema_name),
+    }
+
+
+def check_ready(config: ProjectConfig, engine: Engine, tracking: MlflowTracking, unity_catalog: UnityCatalog) -> None:
+    """Fail the run if something is missing, and create the registered model, before anything is trained."""
+    if problems := [*chain.from_iterable(problems_by_part(config, engine, tracking, unity_catalog).values())]:
+        raise dg.Failure(" ".join(problems))
+    unity_catalog.ensure_model(config.qualified(BASIC_MODEL))

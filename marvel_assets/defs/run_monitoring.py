@@ -35,7 +35,7 @@ class _MonitoredExecutor(InProcessExecutor):
             # Not for an instance that other machines share: their heartbeats can't be seen from here.
             if instance.is_persistent and Path(instance.root_directory).resolve() == home.dagster:
                 fail_orphaned_runs(instance, home.locks)
-            for folder in home.written_to_by_runs:
+            for folder in (home.scratch, home.pipelines, home.wheels, home.references, home.provenance):
                 remove_abandoned_folders(folder)
             for event in super().execute(plan_context, execution_plan):
                 yield event

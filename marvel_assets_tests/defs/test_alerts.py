@@ -1,14 +1,10 @@
 """The sentence that a person reads of a failed step."""
 
-from pathlib import Path
-
 import dagster as dg
 import pytest
 from dagster_shared.error import SerializableErrorInfo
 
 from marvel_assets.defs.alerts import cause_of
-from marvel_assets.defs.disk_space import add_disk_hint
-from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.base import RegistryError
 
 UNAVAILABLE = "The Unity Catalog server at http://there can't be reached."
@@ -61,15 +57,3 @@ def test_an_interruption_is_reported_as_one(error: BaseException):
 
     # then
     assert cause_of(reported) == "interrupted; run it again, finished work is kept"
-
-
-@pytest.mark.parametrize(
-    "message", ["[Errno 28] No space left on device.", "(sqlite3.OperationalError) disk I/O error", "timed out"]
-)
-def test_an_error_that_may_report_a_full_disk_says_which_and_what_to_do(tmp_path: Path, message: str):
-    # when
-    hint = add_disk_hint(message, ProjectPaths(tmp_path))
-
-    # then
-    assert hint.startswith(message.rstrip("."))
-    assert (f"The disk may be full: {tmp_path} has " in hint) is (message != "timed out")

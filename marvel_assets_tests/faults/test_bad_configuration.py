@@ -10,8 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from marvel_assets.config import ConfigError, ProjectConfig
-from marvel_assets.defs.readiness import check_settings
-from marvel_assets.defs.resources import embedded
+from marvel_assets.defs.resources import embedded, profile_resources
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths, ProjectPathsError
 from marvel_assets_tests.faults import amount
 from marvel_assets_tests.faults.canaries import CANARY
@@ -130,7 +129,7 @@ def test_a_variable_that_can_not_be_used_is_named_without_its_secret(
 
     # when
     with pytest.raises(ConfigError, match=re.escape(problem)) as error:
-        check_settings(ProjectPaths(tmp_path))
+        profile_resources(ProjectPaths(tmp_path))
 
     # then
     assert CANARY not in str(error.value)

@@ -14,8 +14,7 @@ import pytest
 from deltalake import DeltaTable
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.defs.disk_space import FREE_BYTES
-from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
+from marvel_assets.paths import FREE_BYTES, PROJECT_ROOT, ProjectPaths
 from marvel_assets.storage.engines.base import ScratchSpaceError
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.tracking.signature import example_frame

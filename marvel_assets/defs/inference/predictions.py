@@ -7,7 +7,6 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.datasets import descriptions
 from marvel_assets.datasets.base import Dataset
 from marvel_assets.datasets.scoring import (
     changed_ids_sql,
@@ -21,8 +20,8 @@ from marvel_assets.datasets.scoring import (
 )
 from marvel_assets.datasets.statements import cleaning_sql, text
 from marvel_assets.defs.inference.assets import custom_model_version
-from marvel_assets.defs.metadata import SHARE, column_schema, report_table, share_metadata
-from marvel_assets.defs.resources import Project, configured_dataset
+from marvel_assets.defs.metadata import DATASET, POSITIVE_SHARE, report_table, table_schema
+from marvel_assets.defs.resources import Project
 from marvel_assets.registry.base import ModelVersion
 from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.registry.resource import UnityCatalog
@@ -34,8 +33,6 @@ from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
 PREDICTIONS = "survival_predictions"
 BOTH_ANSWERS = "gives_both_answers"
-DATASET = configured_dataset()
-COLUMN_SCHEMA = column_schema(descriptions.table_columns(DATASET, PREDICTIONS), descriptions.column_types(DATASET))
 
 
 @dg.asset(
@@ -46,7 +43,7 @@ COLUMN_SCHEMA = column_schema(descriptions.table_columns(DATASET, PREDICTIONS), 
     io_manager_key="references",
     deps=[custom_model_version],
     automation_condition=dg.AutomationCondition.eager(),
-    metadata={"dagster/column_schema": COLUMN_SCHEMA},
+    metadata={"dagster/column_schema": table_schema(PREDICTIONS)},
     check_specs=[dg.AssetCheckSpec(BOTH_ANSWERS, asset=PREDICTIONS, description="Not every row gets the same answer.")],
 )
 def survival_predictions(
@@ -63,7 +60,7 @@ def survival_predictions(
     commit, metadata = _predict_table(
         context.log, raw_characters, name, project, engine, tables, tracking, unity_catalog
     )
-    share = commit.provenance.get(SHARE)
+    share = commit.provenance.get(POSITIVE_SHARE)
     check = dg.AssetCheckResult(
         check_name=BOTH_ANSWERS,
         passed=share is not None and 0 < share < 1,
@@ -105,7 +102,6 @@ def _predict_table(
             written, scored = tables.write_if_changed(session, "predictions", name, provenance), counts["scored"]
     recorded = written.commit.provenance
     metadata = {
-        **share_metadata(recorded, dataset.target.labels[1]),
         **report_table(log, PREDICTIONS, written, dataset, tables, unity_catalog),
         "scored_now": dg.MetadataValue.int(scored),
         "unusable": dg.MetadataValue.int(recorded["unusable"]),
@@ -161,7 +157,7 @@ def _create_predictions(
     [(predicted, share)] = session.fetchall(f"SELECT count(*), avg({is_second}) FROM predictions")  # noqa: S608
     counts: dict[str, Any] = {"scored": int(str(scored)), "unusable": int(str(read)) - int(str(predicted))}
     if share is not None:
-        counts[SHARE] = round(float(str(share)), 4)
+        counts[POSITIVE_SHARE] = round(float(str(share)), 4)
     return counts
 
 

@@ -1,21 +1,20 @@
 """From the source to the cleaned tables."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 from pydantic import Field
 
 from marvel_assets.datasets import descriptions, statements
 from marvel_assets.defs.metadata import (
-    SHARE,
+    DATASET,
+    POSITIVE_SHARE,
     column_lineage,
-    column_schema,
     markdown_table,
     report_table,
-    share_metadata,
+    table_schema,
 )
-from marvel_assets.defs.readiness import check_ready
-from marvel_assets.defs.resources import Project, configured_dataset
+from marvel_assets.defs.resources import Project, check_ready
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.sources.resource import SourceResource
@@ -28,19 +27,12 @@ from marvel_assets.utils.redaction import escape_control
 
 GROUP = "ingestion"
 READING_CODE_VERSION = code_version("marvel_assets.sources.files", "marvel_assets.sources.delta")
-DATASET = configured_dataset()
-"""The data set that the pages describe; a run uses that of its own configuration."""
+SOURCE_FINGERPRINT = "source_fingerprint"
+"""Metadata of raw_characters: the source's fingerprint when it was read."""
 
-SOURCE_DIGEST, SOURCE_FINGERPRINT = "source_digest", "source_fingerprint"
-"""Metadata of raw_characters: the digest of the source's content, and its fingerprint when it was read."""
+REASONS, MAX_REASONS = "reasons", 10
+"""Key of a commit's provenance: the most common reasons for rejections, each with its number of rows."""
 
-MAX_REASONS, MAX_REASON, SHOWN = 10, 200, 3
-"""Of the most common reasons for rejections: how many are recorded, the characters of each, how many are logged."""
-
-REASONS = "reasons"
-"""Key of a commit's provenance: the reasons for rejections, each with its number of rows."""
-
-ROW_COUNT_CHECK = "accepted_and_rejected_add_up"
 CLEANED_TABLES = ("train_set", "test_set", "rejected_characters")
 
 characters_source = dg.AssetSpec(
@@ -65,9 +57,6 @@ class RawCharactersConfig(dg.Config):
     generator_rows: int | None = Field(default=None, ge=1, description="Rows of 'generated'. Default: project.yml.")
 
 
-RAW_SCHEMA = column_schema(descriptions.table_columns(DATASET, "raw_characters"), descriptions.TYPES)
-
-
 @dg.asset(
     group_name=GROUP,
     kinds={"deltalake", "table"},
@@ -75,7 +64,7 @@ RAW_SCHEMA = column_schema(descriptions.table_columns(DATASET, "raw_characters")
     io_manager_key="references",
     pool=POOL,
     deps=[characters_source],
-    metadata={"dagster/column_schema": RAW_SCHEMA},
+    metadata={"dagster/column_schema": table_schema("raw_characters")},
 )
 def raw_characters(
     context: dg.AssetExecutionContext,
@@ -91,45 +80,36 @@ def raw_characters(
     """The characters as delivered: every cell as text, one Delta version per distinct content."""
     retraining_lock.acquire(context)
     check_ready(project.config, engine, tracking, unity_catalog)
-    name, dataset = project.config.qualified("raw_characters"), project.config.dataset
-    generator = project.config.generator
-    rows = config.generator_rows or generator.rows
-    settings = project.config.model_copy(update={"generator": generator.model_copy(update={"rows": rows})})
+    settings, dataset = project.config, project.config.dataset
+    if config.generator_rows:
+        generator = settings.generator.model_copy(update={"rows": config.generator_rows})
+        settings = settings.model_copy(update={"generator": generator})
     fingerprint = sources.fingerprint(config.source, settings)
     with sources.located(config.source, settings) as source:
         reader = make_cache_key(READING_CODE_VERSION, dataset.source_columns, dataset.encoding)
-        read_from = {SOURCE_DIGEST: source.digest, "read_by": reader}
+        inputs, name = {"source_digest": source.digest, "read_by": reader}, settings.qualified("raw_characters")
         latest = tables.latest(name)
-        if latest is not None and read_from.items() <= latest.provenance.items():
+        if latest is not None and inputs.items() <= latest.provenance.items():
             written = WriteResult(latest, is_new=False)
         else:
             context.log.info(f"Reading {source.label}")
             with engine.session() as session:
                 session.read_source(source, "delivered")
                 session.create_view(statements.digested_source_sql(dataset, "delivered"), "raw_characters")
-                provenance = {"source": source.label, **read_from}
+                provenance = {"source": source.label, **inputs}
                 written = tables.write_if_changed(session, "raw_characters", name, provenance)
+        metadata = report_table(context.log, "raw_characters", written, dataset, tables, unity_catalog)
         return dg.MaterializeResult(
             value=written.commit.table,
             data_version=dg.DataVersion(written.commit.table.data_version),
-            metadata={
-                **report_table(context.log, "raw_characters", written, dataset, tables, unity_catalog),
-                "source": source.label,
-                SOURCE_DIGEST: source.digest,
-                SOURCE_FINGERPRINT: fingerprint,
-            },
+            metadata={**metadata, "source": source.label, SOURCE_FINGERPRINT: fingerprint},
         )
 
 
 CLEANING_VERSION = statements.cleaning_version(DATASET)
-CHARACTER_COLUMNS = descriptions.table_columns(DATASET, "train_set")
-CHARACTER_SCHEMA = column_schema(CHARACTER_COLUMNS, descriptions.column_types(DATASET))
-CHARACTER_LINEAGE = column_lineage(CHARACTER_COLUMNS, descriptions.lineage(DATASET), raw_characters.key)
-REJECTED_SCHEMA = column_schema(descriptions.table_columns(DATASET, "rejected_characters"), descriptions.TYPES)
-REJECTED_LINEAGE = column_lineage(DATASET.source_columns.values(), {}, raw_characters.key)
 
 
-def _cleaned_table(name: str, schema: dg.TableSchema, lineage: dg.TableColumnLineage) -> dg.AssetSpec:
+def _cleaned_table(name: str, sources: Mapping[str, Sequence[str]]) -> dg.AssetSpec:
     return dg.AssetSpec(
         name,
         deps=[raw_characters],
@@ -138,25 +118,18 @@ def _cleaned_table(name: str, schema: dg.TableSchema, lineage: dg.TableColumnLin
         kinds={"deltalake", "table"},
         code_version=CLEANING_VERSION,
         skippable=True,
-        metadata={"dagster/column_schema": schema, "dagster/column_lineage": lineage},
+        metadata={
+            "dagster/column_schema": table_schema(name),
+            "dagster/column_lineage": column_lineage(raw_characters.key, sources),
+        },
     ).with_io_manager_key("references")
 
 
 @dg.multi_asset(
-    name="characters",
     specs=[
-        _cleaned_table("train_set", CHARACTER_SCHEMA, CHARACTER_LINEAGE),
-        _cleaned_table("test_set", CHARACTER_SCHEMA, CHARACTER_LINEAGE),
-        _cleaned_table("rejected_characters", REJECTED_SCHEMA, REJECTED_LINEAGE),
-    ],
-    ins={"raw_characters": dg.AssetIn("raw_characters")},
-    check_specs=[
-        dg.AssetCheckSpec(
-            ROW_COUNT_CHECK,
-            asset="rejected_characters",
-            description="Accepted and rejected rows add up to the rows that were read.",
-            blocking=True,
-        )
+        _cleaned_table("train_set", descriptions.lineage(DATASET)),
+        _cleaned_table("test_set", descriptions.lineage(DATASET)),
+        _cleaned_table("rejected_characters", {column: [column] for column in DATASET.source_columns.values()}),
     ],
     can_subset=True,
     pool=POOL,
@@ -172,56 +145,42 @@ def characters(
 ) -> Iterator[dg.MaterializeResult[TableVersion]]:
     """Clean and split the raw characters in one pass; each table is one atomic commit."""
     retraining_lock.acquire(context)
-    dataset = project.config.dataset
-    selected = [key.to_user_string() for key in sorted(context.selected_asset_keys)]
-    made_of = {"raw_content": raw_characters.content, "cleaned_by": statements.cleaning_version(dataset)}
-    found = {asset: tables.latest(project.config.qualified(asset)) for asset in selected}
-    current = [
-        (asset, WriteResult(latest, is_new=False))
-        for asset, latest in found.items()
-        if latest and made_of.items() <= latest.provenance.items()
-    ]
-    is_current = len(current) == len(selected)
-    results = current if is_current else _clean(context.log, selected, raw_characters, made_of, project, engine, tables)
-    for asset, written in results:
-        provenance = written.commit.provenance
-        counts = {name: provenance[name] for name in CLEANED_TABLES}
-        at_a_glance, check_results = share_metadata(provenance, dataset.target.labels[1]), []
+    dataset, selected = project.config.dataset, sorted(key.to_user_string() for key in context.selected_asset_keys)
+    inputs = {"raw_content": raw_characters.content, "cleaned_by": statements.cleaning_version(dataset)}
+    written = {}
+    for asset in selected:
+        latest = tables.latest(project.config.qualified(asset))
+        if latest is not None and inputs.items() <= latest.provenance.items():
+            written[asset] = WriteResult(latest, is_new=False)
+    if len(written) < len(selected):
+        written = _clean(context, selected, raw_characters, inputs, project, engine, tables)
+    for asset, result in written.items():
+        table, provenance = result.commit
+        metadata = report_table(context.log, asset, result, dataset, tables, unity_catalog)
+        metadata["made_from"] = provenance["raw_characters"]
         if asset == "rejected_characters":
-            at_a_glance = {REASONS: markdown_table(["reason", "rows"], provenance[REASONS])}
-            read = provenance["read"]
-            adds_up, numbers = read == sum(counts.values()), {"read": read, **counts}
-            check_results = [dg.AssetCheckResult(check_name=ROW_COUNT_CHECK, passed=adds_up, metadata=numbers)]
-        yield dg.MaterializeResult(
-            asset_key=asset,
-            value=written.commit.table,
-            data_version=dg.DataVersion(written.commit.table.data_version),
-            metadata={
-                **at_a_glance,
-                **report_table(context.log, asset, written, dataset, tables, unity_catalog),
-                "made_from": provenance["raw_characters"],
-            },
-            check_results=check_results,
-        )
+            metadata["reasons"] = markdown_table(["reason", "rows"], provenance[REASONS])
+        version = dg.DataVersion(table.data_version)
+        yield dg.MaterializeResult(asset_key=asset, value=table, data_version=version, metadata=metadata)
     if not provenance["train_set"] + provenance["test_set"]:
         raise dg.Failure(
             f"All {raw_characters.rows:,} rows of {raw_characters} were rejected. Most common reasons: "
-            f"{_in_words(provenance[REASONS])}. rejected_characters has all rows, each with its reason.",
+            f"{_three_commonest(provenance[REASONS])}. rejected_characters has all rows, each with its reason."
         )
 
 
 def _clean(
-    log: dg.DagsterLogManager,
+    context: dg.AssetExecutionContext,
     selected: Sequence[str],
     raw: TableVersion,
-    made_of: dict[str, str],
+    inputs: Mapping[str, str],
     project: Project,
     engine: Engine,
     tables: Tables,
-) -> Iterator[tuple[str, WriteResult]]:
+) -> dict[str, WriteResult]:
     """Write the selected tables."""
-    dataset = project.config.dataset
-    log.info(f"Cleaning and splitting the {raw.rows:,} rows of {raw}")
+    dataset, written = project.config.dataset, {}
+    context.log.info(f"Cleaning and splitting the {raw.rows:,} rows of {raw}")
     with engine.session() as session:
         session.read_table(tables.location(raw.name), raw.version, "raw_characters")
         session.create_table_as(statements.cleaning_sql(dataset), "cleaned_characters")
@@ -229,26 +188,24 @@ def _clean(
         session.create_view(statements.split_sql(dataset, "test"), "test_set")
         # Stored: the rejected rows are few, but every raw cell is read to find them.
         session.create_table_as(statements.rejected_sql(dataset), "rejected_characters")
-        numbers = [session.fetchall(f"SELECT count(*) FROM {asset}")[0][0] for asset in CLEANED_TABLES]  # noqa: S608
-        counts = {asset: int(str(number)) for asset, number in zip(CLEANED_TABLES, numbers, strict=True)}
-        if sum(counts.values()) != raw.rows:
+        counts = {asset: session.fetchall(f"SELECT count(*) FROM {asset}")[0][0] for asset in CLEANED_TABLES}  # noqa: S608
+        if (total := sum(counts.values())) != raw.rows:
             raise dg.Failure(
-                f"{raw} has {raw.rows:,} rows, but accepted and rejected rows add up to {sum(counts.values()):,} "
-                f"({counts}); nothing was written. A rule in {dataset.package}'s cleaning.sql duplicates or drops "
-                "rows.",
+                f"{raw} has {raw.rows:,} rows, but accepted and rejected rows add up to {total:,} ({counts}); nothing "
+                f"was written. A rule in {dataset.package}'s cleaning.sql duplicates or drops rows."
             )
-        commonest = session.fetchall(statements.top_rejection_reasons_sql("rejected_characters", MAX_REASONS))
-        reasons = [(str(why)[:MAX_REASON], int(str(rows))) for why, rows in commonest]
+        reasons = session.fetchall(statements.top_rejection_reasons_sql("rejected_characters", MAX_REASONS))
         if reasons:
-            log.info(f"Rejected, mostly: {_in_words(reasons)}")
+            context.log.info(f"Rejected, mostly: {_three_commonest(reasons)}")
         for asset in selected:
-            provenance = {"raw_characters": str(raw), **made_of, "read": raw.rows, **counts, REASONS: reasons}
+            provenance = {"raw_characters": str(raw), **inputs, "read": raw.rows, **counts, REASONS: reasons}
             if asset != "rejected_characters" and counts[asset]:
-                [(share,)] = session.fetchall(f"SELECT avg({project.config.target}) FROM {asset}")  # noqa: S608
-                provenance[SHARE] = round(float(str(share)), 4)
-            yield asset, tables.write_if_changed(session, asset, project.config.qualified(asset), provenance)
+                [(share,)] = session.fetchall(f"SELECT avg({dataset.target.name}) FROM {asset}")  # noqa: S608
+                provenance[POSITIVE_SHARE] = round(share, 4)
+            written[asset] = tables.write_if_changed(session, asset, project.config.qualified(asset), provenance)
+    return written
 
 
-def _in_words(reasons: Sequence[tuple[str, int]]) -> str:
-    """The most common reasons for rejections, for a log or an error."""
-    return "; ".join(f"{rows:,} rows: {escape_control(reason)}" for reason, rows in reasons[:SHOWN])
+def _three_commonest(reasons: Sequence[tuple[str, int]]) -> str:
+    """Reasons for rejections, in words for a log or an error."""
+    return "; ".join(f"{rows:,} rows: {escape_control(reason)}" for reason, rows in reasons[:3])

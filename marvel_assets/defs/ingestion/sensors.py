@@ -37,10 +37,10 @@ def source_change_sensor(
             f"Run {run.run_id[:8]} is retraining; changes in the meantime are looked at when it has ended."
         )
     fingerprint, label = sources.fingerprint(None, project.config), sources.label(None, project.config)
-    trained = source_metadata_of_latest_model(context.instance)
-    if trained.get(SOURCE_FINGERPRINT) == fingerprint:
-        skip = f"{label} is still the content of version {trained['delta_version']}."
-        return dg.SensorResult(skip_reason=skip, cursor=fingerprint)
+    source = source_of_latest_model(context.instance)
+    if source.get(SOURCE_FINGERPRINT) == fingerprint:
+        reason = f"{label} is still the content of version {source['delta_version']}."
+        return dg.SensorResult(skip_reason=reason, cursor=fingerprint)
     if context.cursor == fingerprint:
         return dg.SkipReason(
             f"A run was requested for this content of {label}, and the latest model is not from it. If it failed, fix "
@@ -55,7 +55,7 @@ def retraining_in_progress(instance: dg.DagsterInstance) -> dg.DagsterRun | None
     return next(iter(runs), None)
 
 
-def source_metadata_of_latest_model(instance: dg.DagsterInstance) -> Mapping[str, Any]:
+def source_of_latest_model(instance: dg.DagsterInstance) -> Mapping[str, Any]:
     """The metadata of raw_characters from the latest run that read the source and made a model.
 
     Empty if that run failed and was not re-executed successfully.
@@ -64,7 +64,8 @@ def source_metadata_of_latest_model(instance: dg.DagsterInstance) -> Mapping[str
         made = instance.get_records_for_run(model.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
         for materialization in (record.event_log_entry.asset_materialization for record in made):
             if materialization and materialization.asset_key == raw_characters.key:
-                _, group = instance.get_run_group(model.run_id) or (None, [])
-                has_succeeded = any(run.is_success for run in group)
-                return {name: found.value for name, found in materialization.metadata.items() if has_succeeded}
+                _, runs = instance.get_run_group(model.run_id) or (None, [])
+                if not any(run.is_success for run in runs):
+                    return {}
+                return {name: value.value for name, value in materialization.metadata.items()}
     return {}

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from marvel_assets.datasets.base import IDENTIFIER
-from marvel_assets.defs.metadata import picture
+from marvel_assets.defs.metadata import markdown_image
 from marvel_assets.defs.resources import Project
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.references import TableVersion
@@ -51,54 +51,46 @@ def drift_report(
     table, thresholds, labels = survival_predictions, project.config.drift, project.config.dataset.target.labels
     cache_key = make_cache_key(table, table.content, thresholds.model_dump_json(), DRIFT_CODE_VERSION)
     event = context.instance.get_latest_materialization_event(drift_report.key)
-    before = event.asset_materialization.metadata if event and event.asset_materialization else {}
-    if before.get(CACHE_KEY) == dg.MetadataValue.text(cache_key):
+    recorded = event.asset_materialization.metadata if event and event.asset_materialization else {}
+    before = {name: value.value for name, value in recorded.items()}
+    if before.get(CACHE_KEY) == cache_key:
         context.log.info(f"{table}: as reported before")
-        return _result(before)
-    recorded = tables.commit_of(table).provenance
-    number = int(str(recorded["model"]).rpartition("/")[2])
+        return _result(recorded, str(before["reason"]), passed=not before.get(DRIFTED))
+    scoring = tables.commit_of(table).provenance
+    number = int(scoring["model"].rpartition("/")[2])
     basic = unity_catalog.pairs(project.config).for_custom_version(number).basic
     pipeline = load_pipeline(unity_catalog.files_of(basic))
     features = list(pipeline.feature_names_in_)
-    share, condition = min(1.0, MAX_ROWS / max(recorded["scored"], 1)), f"source_version = {recorded['scored_version']}"
+    share, condition = min(1.0, MAX_ROWS / max(scoring["scored"], 1)), f"source_version = {scoring['scored_version']}"
     window = tables.read(table, [IDENTIFIER, *features, PREDICTION], share, condition).to_pandas()
-    report: dict[str, Any] = {WINDOW: table.version, MODEL: number, "rows": len(window)}
-    report |= {"scored": str(table), CACHE_KEY: cache_key}
+    report: dict[str, Any] = {WINDOW: table.version, MODEL: number, "rows": len(window), "scored": str(table)}
     if len(window) < thresholds.min_window_rows:
         reason = f"{len(window):,} rows are too few to compare; {thresholds.min_window_rows:,} are needed."
         context.log.info(reason)
-        return _result({**report, "reason": reason})
+        return _result({**report, CACHE_KEY: cache_key}, reason)
     try:
         reference = read_test_rows(basic.run_id, features, project, tables, tracking, MAX_ROWS)
-    except TableNotFoundError as error:
+    except TableNotFoundError as error:  # not cached: the rows may be back in the next run
         context.log.warning(reason := f"nothing to compare with: {error}")
-        del report[CACHE_KEY]  # the rows may be back in the next run
-        return _result({**report, "reason": reason}, is_measurable=False)
+        return _result(report, reason, passed=False)
     answers = predict_unique_rows(pipeline, reference[features], pipeline[-1].predict)
     reference[PREDICTION] = [labels[int(answer)] for answer in answers]
     found = shifts(reference, window, [*features, PREDICTION], thresholds)
-    moved = [shift.column for shift in found if shift.drifted]
-    reason = f"{', '.join(moved)} drifted" if moved else "nothing has drifted"
+    drifted = [shift.column for shift in found if shift.drifted]
+    reason = f"{', '.join(drifted)} drifted" if drifted else "nothing has drifted"
     context.log.info(f"{table}: {reason}")
-    return _result(
-        {
-            **report,
-            DRIFTED: bool(moved),
-            "reason": reason,
-            "largest_psi": found[0].psi,
-            "shifts": dg.MetadataValue.md(drift_table(found)),
-            "plot": picture(to_png(drift_plot(found, thresholds.psi)), "population stability"),
-        }
-    )
+    report |= {
+        CACHE_KEY: cache_key,
+        DRIFTED: bool(drifted),
+        "largest_psi": found[0].psi,
+        "shifts": dg.MetadataValue.md(drift_table(found)),
+        "plot": markdown_image(to_png(drift_plot(found, thresholds.psi)), "population stability"),
+    }
+    return _result(report, reason, passed=not drifted)
 
 
-def _result(metadata: Mapping[str, Any], *, is_measurable: bool = True) -> dg.MaterializeResult[None]:
+def _result(metadata: Mapping[str, Any], reason: str, *, passed: bool = True) -> dg.MaterializeResult[None]:
     """The report and its check, which warns of drift, and if the reference is missing; small windows pass."""
-    values = {name: getattr(value, "value", value) for name, value in metadata.items()}
-    check = dg.AssetCheckResult(
-        check_name=NOT_DRIFTED,
-        passed=is_measurable and values.get(DRIFTED) is not True,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=str(values["reason"]),
-    )
-    return dg.MaterializeResult(metadata=metadata, check_results=[check])
+    severity = dg.AssetCheckSeverity.WARN
+    check = dg.AssetCheckResult(check_name=NOT_DRIFTED, passed=passed, severity=severity, description=reason)
+    return dg.MaterializeResult(metadata={**metadata, "reason": reason}, check_results=[check])

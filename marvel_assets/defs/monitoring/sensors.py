@@ -1,12 +1,13 @@
 """Sensors that raise alerts: when a run failed, and when scored rows have drifted."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 
 from marvel_assets.defs.alerts import WEBHOOK, cause_of, post
 from marvel_assets.defs.ingestion.assets import SOURCE_FINGERPRINT
-from marvel_assets.defs.ingestion.sensors import retraining_in_progress, source_metadata_of_latest_model
+from marvel_assets.defs.ingestion.sensors import retraining_in_progress, source_of_latest_model
 from marvel_assets.defs.monitoring.assets import DRIFTED, MODEL, WINDOW, drift_report
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.training.jobs import retrain
@@ -33,24 +34,24 @@ def drift_sensor(
     windows = _latest_windows(context.instance, thresholds.windows)
     if not windows:
         return dg.SkipReason("No drift report yet; materialise drift_report.")
-    latest, drifted = windows[0], sum(1 for window in windows if window[DRIFTED])
+    latest, drifted = windows[0], sum(window[DRIFTED] for window in windows)
     found = f"{drifted} of the last {len(windows)} window(s) of version {latest[MODEL]} drifted"
     if not latest[DRIFTED]:
         return dg.SkipReason(f"{found}; the latest one did not.")
     if drifted < thresholds.drifted_windows:
         return dg.SkipReason(f"{found}; {thresholds.drifted_windows} are needed for an alert.")
     message, window = f"{found} ({latest['reason']})", f"drift:{latest[MODEL]}:{latest[WINDOW]}"
-    obstacle = _obstacle(context.instance, project, sources)
-    text = f"{message}: {obstacle or 'the source has new data, and a run retrains.'}"
+    why_not = _why_not_retrain(context.instance, project, sources)
+    text = f"{message}: {why_not or 'the source has new data, and a run retrains.'}"
     if context.cursor != window:
         context.log.warning(text)
         post(text)
-    if obstacle:
+    if why_not:
         return dg.SensorResult(skip_reason=text, cursor=window)
     return dg.SensorResult(run_requests=[dg.RunRequest(window, tags={"marvel/drift": message})], cursor=window)
 
 
-def _obstacle(instance: dg.DagsterInstance, project: Project, sources: SourceResource) -> str:
+def _why_not_retrain(instance: dg.DagsterInstance, project: Project, sources: SourceResource) -> str:
     """Why a retraining would not help now; '' if the source has new data."""
     if run := retraining_in_progress(instance):
         return f"run {run.run_id[:8]} is retraining already."
@@ -58,24 +59,24 @@ def _obstacle(instance: dg.DagsterInstance, project: Project, sources: SourceRes
         fingerprint = sources.fingerprint(None, project.config)
     except SourceError as error:
         return f"the source can't be found: {error}"
-    read = source_metadata_of_latest_model(instance).get(SOURCE_FINGERPRINT)
-    if read is None:
+    trained_on = source_of_latest_model(instance).get(SOURCE_FINGERPRINT)
+    if trained_on is None:
         return "no run has recorded the source's fingerprint with a trained model; start the job retrain once."
-    if read == fingerprint:
-        return (
-            "no run, since the source is unchanged since the model was trained, and the same rows give the same "
-            "model. Provide newer rows, or see drift_report for what has drifted."
-        )
-    return ""
+    if trained_on != fingerprint:
+        return ""
+    return (
+        "no run, since the source is unchanged since the model was trained, and the same rows give the same model. "
+        "Provide newer rows, or see drift_report for what has drifted."
+    )
 
 
-def _latest_windows(instance: dg.DagsterInstance, count: int) -> list[Mapping[str, object]]:
+def _latest_windows(instance: dg.DagsterInstance, count: int) -> list[Mapping[str, Any]]:
     """The latest reports of the model version that scored last, one per window, the latest first."""
-    windows: dict[object, Mapping[str, object]] = {}
+    windows: dict[object, Mapping[str, Any]] = {}
     for record in instance.fetch_materializations(drift_report.key, limit=MAX_REPORTS).records:
         reported = record.asset_materialization.metadata if record.asset_materialization else {}
         metadata = {name: value.value for name, value in reported.items()}
-        if metadata.keys() >= {MODEL, WINDOW, DRIFTED}:
+        if DRIFTED in metadata:
             windows.setdefault((metadata[MODEL], metadata[WINDOW]), metadata)
     latest = list(windows.values())
     return [window for window in latest if window[MODEL] == latest[0][MODEL]][:count]

@@ -6,7 +6,7 @@ import dagster as dg
 
 from marvel_assets.defs.dataset_inputs import find_dataset_input
 from marvel_assets.defs.inference.wheel import WheelBuilder
-from marvel_assets.defs.metadata import markdown_table, picture
+from marvel_assets.defs.metadata import markdown_image, markdown_table
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.defs.training.fitting import FIT_CODE_VERSION, LOG_CODE_VERSION, FitConfig, fit_once, log_once
@@ -95,7 +95,7 @@ def basic_model(
             "metrics": markdown_table(["metric", "on the test rows"], shown),
             "plots": dg.MetadataValue.md(with_full_links(plot_links(plots, logged.run_id), tracking.pages_url)),
             **{name: dg.MetadataValue.float(value) for name, value in metrics.items()},
-            **{name: picture(png, name) for name, png in plots.items()},
+            **{name: markdown_image(png, name) for name, png in plots.items()},
             "model_id": logged.model_id,
             "mlflow_run": dg.MetadataValue.url(tracking.run_url(logged)),
             "mlflow_model": dg.MetadataValue.url(tracking.model_url(logged)),
