@@ -22,8 +22,6 @@ from pydantic import (
 
 from marvel_assets.datasets.base import Dataset, load_dataset
 from marvel_assets.model.estimators import AnyEstimator
-from marvel_assets.utils.errors import describe_problems
-from marvel_assets.utils.strict_yaml import StrictLoader
 
 Environment = Literal["dev", "acc", "prd"]
 
@@ -42,6 +40,20 @@ ColumnNames = Annotated[tuple[str, ...], Field(strict=False)]
 
 class ConfigError(ValueError):
     """The configuration can't be used; the text names the file and the key."""
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses aliases, which no setting needs, and repeated keys, of which PyYAML takes the last."""
+
+    def fetch_alias(self) -> None:
+        raise yaml.scanner.ScannerError(None, None, "found an alias; write out its value", self.get_mark())
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        names = [key.value for key, _ in node.value]
+        if twice := [key for key, _ in node.value if names.count(key.value) > 1]:
+            problem = f"found the key {twice[-1].value!r} a second time; keep one of them"
+            raise yaml.constructor.ConstructorError(None, None, problem, twice[-1].start_mark)
+        return super().construct_mapping(node, deep)
 
 
 class _Strict(BaseModel):
@@ -126,7 +138,7 @@ class ProjectConfig(_Strict):
         if env not in get_args(Environment):
             raise ConfigError(f"{path}: environment {env!r} is unknown; choose dev, acc or prd (MARVEL_ENV).")
         try:
-            content = yaml.load(Path(path).read_text(encoding="utf-8"), StrictLoader)  # noqa: S506 - stricter than safe
+            content = yaml.load(Path(path).read_text(encoding="utf-8"), _StrictLoader)  # noqa: S506 - stricter than safe
         except FileNotFoundError as error:
             raise ConfigError(f"{path}: no such file; MARVEL_CONFIG names the project's configuration.") from error
         except (OSError, ValueError, yaml.YAMLError) as error:
@@ -144,7 +156,7 @@ class ProjectConfig(_Strict):
             content["dataset"] = load_dataset(str(dataset or content.get("dataset", DEFAULT_DATASET)))
             return cls.model_validate({**content, "environment": env, **environments[env]})
         except ValidationError as error:
-            raise ConfigError(f"{path}: {_problems(error)}") from error
+            raise ConfigError(f"{path}: {describe_problems(error)}") from error
         except ValueError as error:
             named_by = "MARVEL_DATASET" if dataset else f"{path}: dataset"
             raise ConfigError(f"{named_by}: {error}") from error
@@ -212,7 +224,7 @@ class ProjectConfig(_Strict):
         try:
             return self.model_validate({**dict(self), "model": model})
         except ValidationError as error:
-            raise ConfigError(_problems(error)) from error
+            raise ConfigError(describe_problems(error)) from error
 
     def qualified(self, name: str) -> str:
         """The three-level name of a table or model in this environment."""
@@ -222,6 +234,19 @@ class ProjectConfig(_Strict):
 _ENVIRONMENTS = TypeAdapter(dict[str, _EnvironmentKeys])
 
 
-def _problems(error: ValidationError) -> str:
+def describe_problems(error: ValidationError) -> str:
     """Each key at fault with its problem; pydantic puts the kind of model between ``model`` and its keys."""
-    return "; ".join(re.sub(r"^(model|parameters)\.\w+(?=\.)", r"\1", line) for line in describe_problems(error))
+    problems = []
+    for problem in error.errors():
+        key = re.sub(r"^(model|parameters)\.\w+(?=\.)", r"\1", ".".join(map(str, problem["loc"])))
+        match problem["type"]:
+            case "extra_forbidden":
+                text = "unknown key"
+            case "missing":
+                text = "missing key"
+            case "value_error":
+                text = str(problem["ctx"]["error"])
+            case _:
+                text = f"{problem['msg']} (found {problem['input']!r:.100})"
+        problems.append(f"{key}: {text}" if key else text)
+    return "; ".join(problems)

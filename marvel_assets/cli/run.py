@@ -44,12 +44,9 @@ def materialize(home: ProjectPaths, select: str) -> int:
 
 
 def checked_selection(selection: str) -> str:
-    """A selection as ``dg launch`` takes it without a warning.
+    """A selection as ``dg launch`` takes it; a ConfigError if it is not valid, or selects nothing.
 
     Groups become patterns, ``group:"training*"``: for a group's name, Dagster warns of a parameter of its own.
-
-    Raises:
-        ConfigError: it is not valid, or selects nothing, for which ``dg launch`` would run everything.
     """
     import dagster as dg
     from dagster_shared.check import CheckError
@@ -68,16 +65,11 @@ def checked_selection(selection: str) -> str:
 
 
 def run_job(home: ProjectPaths, job: str, settings: Sequence[tuple[str, str]]) -> int:
-    """Run a job with settings of its op; returns the exit code.
-
-    Raises:
-        ConfigError: naming each setting that is unknown, missing or unusable.
-    """
+    """Run a job with settings of its op; a ConfigError names each that is unknown, missing or unusable."""
     from pydantic import ValidationError
 
-    from marvel_assets.config import ConfigError
+    from marvel_assets.config import ConfigError, describe_problems
     from marvel_assets.defs.resources import Project
-    from marvel_assets.utils.errors import describe_problems
 
     op, config_class, _ = JOBS[job]
     settings_class, given = resolve_name(config_class), dict[str, Any](settings)
@@ -95,7 +87,7 @@ def run_job(home: ProjectPaths, job: str, settings: Sequence[tuple[str, str]]) -
     except ConfigError as error:
         problems = [str(error)]
     except ValidationError as error:
-        problems = describe_problems(error)
+        problems = [describe_problems(error)]
     if problems:
         raise ConfigError(f"marvel {job} --set: {'; '.join(problems)}")
     return _launch(home, "--job", job, config={**BRIEF, "ops": {op: {"config": config}}})
