@@ -10,10 +10,10 @@ from importlib import import_module
 from typing import Any, Literal
 
 IDENTIFIER = "Id"
-"""The column of cleaned tables that names a row."""
+"""The column of cleaned tables that identifies a row."""
 
 SOURCE_ROW = "source_row"
-"""The row's place in the source, from 1."""
+"""The row's number in the source, from 1."""
 
 WRITTEN_AT = "update_timestamp_utc"
 
@@ -32,84 +32,53 @@ BLANKS = " \t\r\n\u00a0\u2007\u202f"
 
 @dataclass(frozen=True, kw_only=True)
 class Feature:
-    """A column that a model can learn from.
+    """A column that a model can learn from."""
 
-    Attributes:
-        name: in the cleaned tables and in requests to the model.
-        kind: ``number`` (double, missing stays missing), ``text``, or ``flag`` (0 or 1); the last two are categorical.
-        source: the stored column of the source that it comes from.
-        examples: its values in the two rows of the model's input example.
-        values: all that it can hold, where that list is closed; in the source, in any case.
-        spellings: other spellings in lower case, and the value that each means.
-        missing: the value of a missing cell. Numbers have none.
-        others: what happens to a cell that is not among ``values``: the row is rejected, or the cell counts as
-            missing. None where ``cleaning.sql`` returns no other value.
-        has_slices: whether the gate looks at each of its values.
-        optional: whether requests to the model may leave out this numeric column, as if it were empty.
-    """
-
-    name: str
-    kind: Literal["number", "text", "flag"]
-    source: str
+    name: str  # in the cleaned tables and in requests to the model
+    kind: Literal["number", "text", "flag"]  # a double, missing where it is missing; or categorical; or also 0 or 1
+    source: str  # the stored column of the source that it comes from
     description: str
-    examples: tuple[Any, Any]
-    values: tuple[str, ...] = ()
-    spellings: Mapping[str, str] = field(default_factory=dict)
-    missing: str | int | None = None
+    examples: tuple[Any, Any]  # its values in the two rows of the model's input example
+    values: tuple[str, ...] = ()  # all that it can hold, where that list is closed; in the source, in any case
+    spellings: Mapping[str, str] = field(default_factory=dict)  # others in lower case, with the value that each means
+    missing: str | int | None = None  # the value of a missing cell; numbers have none
+    # What happens to a cell that is not among the values: the row is rejected, or the cell counts as missing. None
+    # where cleaning.sql returns no other value.
     others: Literal["reject", "missing"] | None = None
-    has_slices: bool = False
-    optional: bool = False
+    has_slices: bool = False  # whether the gate looks at each of its values
+    optional: bool = False  # whether requests to the model may leave out this numeric column, as if it were empty
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """The column to learn: 1 for one of two values of the source, 0 for the other.
-
-    Attributes:
-        values: what the source holds for 0 and for 1, in any case; other rows are rejected.
-        labels: the words that the custom model answers for 0 and for 1.
-        answer: the key of its answer.
-    """
+    """The column to learn: 1 for one of two values of the source, 0 for the other."""
 
     name: str
     source: str
-    values: tuple[str, str]
-    labels: tuple[str, str]
-    answer: str
+    values: tuple[str, str]  # what the source holds for 0 and for 1, in any case; other rows are rejected
+    labels: tuple[str, str]  # the words that the custom model answers for 0 and for 1
+    answer: str  # the key of its answer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A table to learn from. Its rules are in ``cleaning.sql``, in the same folder.
+    """A table to learn from. Its rules are in ``cleaning.sql``, in the same folder."""
 
-    Attributes:
-        package: the folder as a module, such as ``marvel_assets.datasets.marvel_kaggle``.
-        schema_name: of its tables and models in each environment's catalog, unless the configuration names another.
-        source_columns: the source's columns in order, and their names in ``raw_characters``: letters, digits and
-            underscores.
-        identifier: the stored column whose value names a row, compared exactly; ``cleaning.sql`` returns it as ``Id``.
-        display_name: the stored column that a person knows a row by.
-        description: what its model predicts, in one sentence.
-        encoding: of its CSV files, as Python names it.
-        sources: short names for ``MARVEL_SOURCE``, each with its address.
-        default_source: what is read where ``MARVEL_SOURCE`` is not set: ``generated``, where the folder has a module
-            ``generator`` with a function ``generate(rows, seed)``, or one of ``sources``. None asks for MARVEL_SOURCE.
-        limits: what to know before its model is used; a sentence or two of the model card.
-    """
-
-    package: str
-    schema_name: str
-    source_columns: Mapping[str, str]
-    identifier: str
-    display_name: str
-    description: str
+    package: str  # the folder as a module, such as marvel_assets.datasets.marvel_kaggle
+    schema_name: str  # of its tables and models in each environment's catalog, unless the configuration names another
+    source_columns: Mapping[str, str]  # in order, with their names in raw_characters: letters, digits and underscores
+    identifier: str  # the stored column that identifies a row, compared exactly; cleaning.sql returns it as Id
+    display_name: str  # the stored column that a person knows a row by
+    description: str  # what its model predicts, in one sentence
     features: tuple[Feature, ...]
     target: Target
     missing_texts: tuple[str, ...] = PANDAS_MISSING
-    encoding: str = "utf-8"
-    sources: Mapping[str, str] = field(default_factory=dict)
+    encoding: str = "utf-8"  # of its CSV files, as Python names it
+    sources: Mapping[str, str] = field(default_factory=dict)  # short names for MARVEL_SOURCE, each with its address
+    # What is read where MARVEL_SOURCE is not set: one of the sources; or "generated", where the folder has a module
+    # generator with a function generate(rows, seed). None asks for MARVEL_SOURCE.
     default_source: str | None = None
-    limits: str = ""
+    limits: str = ""  # what to know before its model is used; a sentence or two of the model card
 
     @property
     def name(self) -> str:
