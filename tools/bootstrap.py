@@ -13,7 +13,6 @@ import hashlib
 import importlib.util
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +24,10 @@ sys.path.insert(0, str(ROOT))
 from marvel_assets.utils.uv_settings import uv_settings  # noqa: E402 - found by the line before
 
 NEWEST = (3, 13)
+NO_INDEX = (
+    "The package index can't be reached: connect this machine, or set an index or a proxy that it can reach, in pip's "
+    "configuration or with PIP_INDEX_URL and PIP_PROXY.\n"
+)
 
 
 class Environment(NamedTuple):
@@ -151,22 +154,11 @@ def run(command: list[str], environment: dict[str, str] | None = None) -> None:
         command, cwd=ROOT, env=environment, start_new_session=True, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
+        printed = (done.stdout + done.stderr).strip()
         sys.exit(
-            f"{explain_failure(done.stdout + done.stderr)}\nThis command failed with exit code {done.returncode}: "
-            f"{' '.join(command)}\nRun make again when that is fixed; finished work is kept."
+            f"{printed}\n{NO_INDEX if 'connection broken by' in printed else ''}This command failed with exit code "
+            f"{done.returncode}: {' '.join(command)}\nRun make again when that is fixed; finished work is kept."
         )
-
-
-def explain_failure(printed: str) -> str:
-    """The output of a command that failed; if pip could not reach its index, a sentence that says so."""
-    broken = re.findall(r"after connection broken by '(.*)': \S+", printed)
-    if not broken:
-        return printed.strip()
-    reason = broken[-1].rpartition(">: ")[2].rstrip("')\"")
-    return (
-        f"The package index can't be reached ({reason}). Packages come from the network: connect this machine, or set "
-        "an index or a proxy that it can reach, in pip's configuration or with PIP_INDEX_URL and PIP_PROXY."
-    )
 
 
 def _loads(library: str) -> bool:
