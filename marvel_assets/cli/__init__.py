@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import atexit
-import io
 import os
 import signal
 import sys
@@ -16,24 +15,12 @@ from marvel_assets.cli.run import EVERYTHING, JOBS
 from marvel_assets.paths import ProjectPaths, ProjectPathsError
 
 LAST_PORT = 65_535
-EXAMPLES = """examples:
-  marvel run                              everything, then a summary
-  marvel run --select '*basic_model'      one asset and everything upstream
-  marvel trial --set n_estimators=300     compare a model with the champion; no alias moves
-  marvel score new.csv -o scored.csv      your own rows; - is standard input or output
-  marvel explain NAME-OR-ID               why the model predicts this for a row
-  marvel serve                            the model over HTTP
-"""
 READ_ONLY = ("summary", "doctor", "score", "explain")
 """Commands that write nothing into the home."""
 
 
 def main() -> None:
     """Parse the command line and run the command; exits with its code."""
-    for stream in (sys.stdout, sys.stderr):
-        # Names and other texts may contain characters that the terminal's encoding lacks.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
     arguments, codes = vars(_parser().parse_args()), list[int]()
     command, function = arguments.pop("command"), arguments.pop("function")
     if command == "run":
@@ -89,9 +76,7 @@ def _exit_with_reason(error: Exception) -> None:
 def _parser() -> argparse.ArgumentParser:
     from importlib.metadata import version
 
-    parser = argparse.ArgumentParser(
-        prog="marvel", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="marvel", description=__doc__)
     parser.add_argument("--version", action="version", version=f"marvel_assets {version('marvel_assets')}")
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -137,15 +122,15 @@ def _setting(text: str) -> tuple[str, str]:
     """A name and its value: an argparse type."""
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise argparse.ArgumentTypeError(f"{text[:50]!r} is not a setting; expected NAME=VALUE.")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a setting; expected NAME=VALUE.")
     return name, value
 
 
 def _port(text: str) -> int:
     """A port number: an argparse type."""
-    if text.isascii() and text.isdecimal() and 0 < int(text[:6]) <= LAST_PORT:
+    if text.isdecimal() and 0 < int(text) <= LAST_PORT:
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a port; choose one from 1 to {LAST_PORT:,}")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a port; choose one from 1 to {LAST_PORT:,}")
 
 
 def _prepared_home(command: str) -> ProjectPaths:
