@@ -37,22 +37,15 @@ MIN_NUMERIC_SHARE = 0.95
 
 
 class Column(NamedTuple):
-    """The profile of a column. Cells are trimmed; those that count as missing are left out.
+    """The profile of a column. Cells are trimmed; those that count as missing are left out."""
 
-    Attributes:
-        delivered: its name in the file; ``name`` is the one in the tables.
-        is_numeric: whether nearly all of the ``present`` cells are decimal numbers, such as ``number``.
-        comma: what replaces the commas of the numbers: a point, or nothing where all can separate thousands.
-        commonest: the most frequent cells, the most frequent first.
-    """
-
-    delivered: str
-    name: str
+    delivered: str  # its name in the file
+    name: str  # in the tables
     present: int
     distinct: int
-    is_numeric: bool
-    comma: str | None
-    number: float | None
+    is_numeric: bool  # nearly all cells are decimal numbers, once their commas are replaced
+    comma: str | None  # what replaces those commas: a point, or nothing where all can separate thousands
+    number: float | None  # the most frequent one
     commonest: list[str]
 
 
@@ -60,21 +53,16 @@ def new_dataset(name: str, file: Path, target: str | None = None, identifier: st
     """Write the folder of a data set, and print what to do next.
 
     Args:
-        name: of the folder: 1 to 61 lowercase letters, digits and underscores, a letter first.
+        name: of the folder.
         file: a CSV or Parquet file with the rows.
         target: the column to predict. Default: the last one that has two values.
         identifier: the column that names a row. Default: one with a different value in each row.
-
-    Raises:
-        ConfigError: no data set can have that name.
-        SourceError: the file can't be read, or lacks what a data set needs.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,60}", name):
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,60}", name) or find_spec(f"marvel_assets.datasets.{name}"):
         raise ConfigError(
-            f"{name!r}: choose another name, of 1 to 61 lowercase letters, digits and underscores, a letter first."
+            f"{name!r}: choose another name, of 1 to 61 lowercase letters, digits and underscores, a letter first, one "
+            "that is not in marvel_assets/datasets yet."
         )
-    if find_spec(f"marvel_assets.datasets.{name}"):
-        raise ConfigError(f"marvel_assets/datasets has {name!r} already: choose another name.")
     rows, columns, encoding = _read_columns(file)
     by_name = {column.delivered: column for column in columns}
     for chosen in (target, identifier):
@@ -102,8 +90,7 @@ def new_dataset(name: str, file: Path, target: str | None = None, identifier: st
 def _read_columns(file: Path) -> tuple[int, list[Column], str]:
     """The number of rows, the profiles of the columns that have a name, and the encoding: of what a run will read."""
     header, encoding = names_and_encoding(file, str(file))
-    names = {old: new for old, new in zip(header, safe_names(header), strict=True) if old}
-    if not names:
+    if not (names := {old: new for old, new in zip(header, safe_names(header), strict=True) if old}):
         raise SourceError(f"{file}: the first line must hold the names of the columns.")
     delivered = pa.Table.from_batches(read_files([InputFile(file, str(file))], names, encoding))
     with duckdb.connect() as connection:

@@ -10,7 +10,6 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
-from sklearn.datasets import load_wine
 
 from marvel_assets import datasets
 from marvel_assets.cli.scaffold import new_dataset
@@ -26,16 +25,6 @@ from marvel_assets_tests.commands import reference
 from marvel_assets_tests.graph import failure_of, run_graph, succeeded
 
 HOSTILE = ["select", "Größe [cm]", 'a "quoted": {name}', "from", "Id", "reason"]
-
-
-def wines(folder: Path) -> Path:
-    """Categories in words, as Parquet: whether a wine is of the first cultivar, under a word of Python."""
-    wine = load_wine(as_frame=True)
-    rows = wine.data.apply(lambda column: pd.qcut(column, 3, labels=["low", "middle", "high"]).astype(str))
-    rows = pd.concat([rows.assign(**{"pass": wine.target == 0})] * 4, ignore_index=True)
-    rows["bottle"] = [f"B{number}" for number in range(len(rows))]
-    rows.to_parquet(folder / "wines.parquet")
-    return folder / "wines.parquet"
 
 
 def hostile(folder: Path) -> Path:
@@ -82,13 +71,11 @@ def cleaned(file: Path, name: str, scratch: Path) -> pd.DataFrame:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("make", [wines, hostile])
 def test_a_table_of_another_subject_becomes_a_model_that_answers(
-    make, home: ProjectPaths, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: ProjectPaths, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given
-    file = make(tmp_path)
-    new_dataset(name, file)
+    new_dataset(name, file := hostile(tmp_path))
     monkeypatch.setenv("MARVEL_DATASET", name)
 
     # when
