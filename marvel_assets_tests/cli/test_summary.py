@@ -1,11 +1,14 @@
 """What `marvel summary` says of a home whose models, or whose other assets, are not where it looks."""
 
+import os
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from marvel_assets.cli.summary import summary
+from marvel_assets.cli.summary import _command, summary
 from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.commands import reference
 from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
@@ -65,16 +68,6 @@ def test_predictions_of_other_rows_than_the_test_rows_are_left_out(materialised:
     assert not any("it answers" in line for line in summary(materialised, with_predictions=True))
 
 
-def test_a_model_that_passed_and_is_not_registered_yet_is_not_taken_for_one_that_was_rolled_back(ran: ProjectPaths):
-    # given: as after `--select '*basic_model'` with a trial's parameters
-    (ran.references / "basic_model_version.json").unlink()
-
-    # then
-    lines = "\n".join(summary(ran, with_predictions=False))
-    assert "not served   it passed the gate; `make run` registers it, or says why it is not registered" in lines
-    assert "rollback" not in lines
-
-
 @pytest.mark.usefixtures("ran")
 def test_what_another_profile_made_elsewhere_is_not_mixed_in(monkeypatch: pytest.MonkeyPatch):
     # given
@@ -83,3 +76,21 @@ def test_what_another_profile_made_elsewhere_is_not_mixed_in(monkeypatch: pytest
     # then
     [line] = summary(ProjectPaths.from_environment(), with_predictions=True)
     assert "of marvel_kaggle has been materialised in" in line
+
+
+def test_a_next_command_is_printed_as_it_must_be_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    # given: as `MARVEL_DATASET=wines make run` leaves it
+    programs = Path(sys.executable).parent
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("MARVEL_DATASET", "wines")
+
+    # then
+    assert _command("make ui") == "`MARVEL_DATASET=wines make ui`"
+    assert _command("marvel explain X") == f"`MARVEL_DATASET=wines {os.path.relpath(programs / 'marvel')} explain X`"
+
+    # and when the environment is activated
+    monkeypatch.setenv("PATH", str(programs))
+    monkeypatch.delenv("MARVEL_DATASET")
+
+    # then
+    assert _command("marvel explain X") == "`marvel explain X`"

@@ -174,7 +174,7 @@ def _universes() -> list[Choice]:
         (FREQUENT_UNIVERSES, FREQUENT_UNIVERSES_PERCENT, 10, UNIVERSE_ODDS),
         (RARE_UNIVERSES, rare_percent, 1000, (RARE_UNIVERSE_ODDS,)),
     ):
-        shares = [1.0 / (place + flatness) for place in range(count)]
+        shares = [1.0 / (rank + flatness) for rank in range(count)]
         total = fsum(shares)  # the built-in sum rounds differently from one Python to the next
         for number, share in enumerate(shares, start=len(universes) - 1):
             # A multiple of 7919 modulo a larger prime: scattered, and never the same twice.
@@ -184,7 +184,7 @@ def _universes() -> list[Choice]:
 
 
 def _drawn(rng: np.random.Generator, choices: Sequence[Choice], rows: int) -> tuple[Texts, Odds, Integers]:
-    """Texts drawn by their percentages, their factors of the odds, their places among the choices; each (rows,)."""
+    """Texts drawn by their percentages, their factors of the odds, their indices among the choices; each (rows,)."""
     upper_ends = np.cumsum([choice.percent for choice in choices])
     codes = np.searchsorted(upper_ends[:-1], rng.random(rows) * upper_ends[-1], side="right")
     texts = np.array([choice.text for choice in choices], dtype=object)
@@ -198,7 +198,7 @@ def _pages(rng: np.random.Generator, universe: Texts, universe_code: Integers) -
     given = sorted(start + middle + end for start in STARTS for middle in MIDDLES for end in ENDS)
     bynames = sorted(BYNAMES)
     names = len(given) * len(bynames)
-    # The code of a name is its place in the order of names: distinct codes, sorted, are names in order.
+    # The code of a name is its rank in the order of names: distinct codes, sorted, are names in order.
     pool = np.unique(rng.integers(0, names, max(1, int(rows * NAMES_PER_ROW)), dtype=np.int64))
     popularity = rng.permutation(len(pool))
     chance = rng.random(rows)
@@ -224,14 +224,14 @@ def _pages(rng: np.random.Generator, universe: Texts, universe_code: Integers) -
 
 def _listed(rng: np.random.Generator, parts: Sequence[str], rows: int) -> Texts:
     """One to three different parts per cell, with semicolons between them; (rows,)."""
-    place = rng.integers(0, len(parts), rows, dtype=np.int64)
-    cells = np.array(parts, dtype=object)[place]
+    index = rng.integers(0, len(parts), rows, dtype=np.int64)
+    cells = np.array(parts, dtype=object)[index]
     following = np.array([f"; {part}" for part in parts], dtype=object)
     more = np.ones(rows, dtype=bool)
     for _ in range(2):
-        place = (place + rng.integers(1, len(parts) // 3, rows, dtype=np.int64)) % len(parts)
+        index = (index + rng.integers(1, len(parts) // 3, rows, dtype=np.int64)) % len(parts)
         more &= rng.random(rows) < SECOND_PART_RATE
-        cells = np.where(more, cells + following[place], cells)
+        cells = np.where(more, cells + following[index], cells)
     return cells
 
 

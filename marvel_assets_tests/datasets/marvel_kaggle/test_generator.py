@@ -24,11 +24,6 @@ def characters() -> pd.DataFrame:
     return generate(ROWS, SEED)
 
 
-@pytest.fixture(scope="module")
-def usable(characters: pd.DataFrame) -> pd.DataFrame:
-    return characters[characters["Alive"].isin(["Alive", "Dead"])]
-
-
 def missing(cells: Any) -> Any:
     return cells.isin(MISSING_TEXT)
 
@@ -58,76 +53,44 @@ def test_a_csv_file_of_it_has_the_sources_columns_and_the_same_text(characters: 
 
 @pytest.mark.parametrize(("column", "share"), SHARES)
 def test_as_many_cells_are_missing_as_in_the_source_and_survival_is_another_there(
-    characters: pd.DataFrame, usable: pd.DataFrame, column: str, share: float
+    characters: pd.DataFrame, column: str, share: float
 ):
     # when
+    usable = characters[characters["Alive"].isin(["Alive", "Dead"])]
     alive = (usable["Alive"] == "Alive").groupby(missing(usable[column])).mean()
 
     # then
     assert missing(characters[column]).mean() == pytest.approx(share, abs=0.01)
     assert alive[True] - alive[False] > 0.03
-
-
-def test_a_few_cells_of_the_other_columns_are_missing_and_a_few_fates_are_neither(
-    characters: pd.DataFrame, usable: pd.DataFrame
-):
-    # when
-    odd = characters.drop(usable.index)["Alive"]
-
-    # then
-    assert missing(characters[["Universe", "PageID", "Creators"]]).mean().between(0.0001, 0.02).all()
     assert (usable["Alive"] == "Alive").mean() == pytest.approx(0.75, abs=0.015)
-    assert 0.0015 < len(odd) / ROWS < 0.005
-    assert odd.str.fullmatch(r"Alive \(.+\)").any()
 
 
-def test_a_third_is_of_the_main_universe_dozens_are_frequent_and_thousands_rare():
+def test_a_third_is_of_the_main_universe_dozens_are_frequent_and_thousands_rare(characters: pd.DataFrame):
     # when
-    universe = generate(92_000, SEED)["Universe"]
-    counts = universe[~missing(universe)].value_counts()
+    counts = characters.loc[~missing(characters["Universe"]), "Universe"].value_counts()
 
     # then
-    assert counts["Earth-616"] / len(universe) == pytest.approx(1 / 3, abs=0.01)
+    assert counts["Earth-616"] / ROWS == pytest.approx(1 / 3, abs=0.01)
     assert 24 <= (counts >= 50).sum() <= 80
     assert (counts < 50).sum() > 2_000
 
 
-ORIGINS = {"Human", "Human Mutate", "Inhuman", "Mutant", "Asgardian", "Alien", "Symbiote", "Robot", "Cosmic Being"}
+ORIGINS = ("Human", "Human Mutate", "Inhuman", "Mutant", "Asgardian", "Alien", "Symbiote", "Robot", "Cosmic Being")
 
 
 @pytest.mark.parametrize(
-    ("column", "accepted", "others", "most"),
+    ("column", "cells"),
     [
-        ("Identity", {"Public", "Secret"}, {"Known to Authorities"}, 0.03),
-        ("Marital Status", {"Single", "Married", "Widowed", "Engaged", "Widow"}, {"Divorced", "Separated"}, 0.03),
-        ("Gender", {"Male", "Female"}, {"Agender", "Male, formerly Female"}, 0.03),
-        ("Origin", ORIGINS, {"Demon", "Mutant / Alien hybrid", "Asgardian, schooled in MAGIC"}, 0.2),
+        ("Identity", ("Public", "Secret", "Known to Authorities")),
+        ("Marital Status", ("Single", "Married", "Widowed", "Engaged", "Widow", "Divorced", "Separated")),
+        ("Gender", ("Male", "Female", "Agender", "Male, formerly Female")),
+        ("Origin", (*ORIGINS, "Demon", "Mutant / Alien hybrid", "Asgardian, schooled in MAGIC")),
+        ("Alive", ("Alive (in exile)",)),
+        ("Height (m)", ("304.8",)),
     ],
 )
-def test_each_rule_has_rows_to_work_on_and_values_outside_the_lists_are_rare(
-    characters: pd.DataFrame, column: str, accepted: set[str], others: set[str], most: float
-):
-    # when
-    present = characters.loc[~missing(characters[column]), column]
-    outside = present[~present.isin(accepted)]
-
-    # then
-    assert (present.value_counts()[[*accepted, *others]] >= 50).all()
-    assert len(outside) / ROWS < most
-
-
-@pytest.mark.parametrize(("column", "low", "high"), [("Height (m)", 1.0, 2.5), ("Weight (kg)", 40, 160)])
-def test_most_measures_are_plausible_numbers_and_a_few_unparseable(
-    characters: pd.DataFrame, column: str, low: float, high: float
-):
-    # when
-    present = characters.loc[~missing(characters[column]), column]
-    plain = present.str.fullmatch(r"[0-9]+(\.[0-9]+)?")
-
-    # then
-    assert 0 < (~plain).mean() < 0.05
-    assert present[plain].astype(float).between(low, high).mean() > 0.95
-    assert (column == "Height (m)") is bool((present == "304.8").any())
+def test_each_rule_has_rows_to_work_on(characters: pd.DataFrame, column: str, cells: tuple[str, ...]):
+    assert (characters[column].value_counts()[[*cells]] >= 50).all()
 
 
 def test_ids_repeat_with_other_cells_and_names_stand_under_several_ids(characters: pd.DataFrame):
@@ -141,8 +104,3 @@ def test_ids_repeat_with_other_cells_and_names_stand_under_several_ids(character
     assert repeated.drop_duplicates(["PageID", "Identity", "Gender", "Alive", "Teams"]).duplicated("PageID").any()
     assert (ids_of_a_name > 1).sum() > 1_000
     assert [unquote(url) for url in with_id["URL"]] == list("https://example.org/wiki/" + with_id["PageID"])
-
-
-@pytest.mark.parametrize("pattern", [r"[^\x00-\x7f]", ",", '"'], ids=["non-ASCII", "comma", "quote"])
-def test_cells_hold_the_letters_that_parsers_stumble_over(characters: pd.DataFrame, pattern: str):
-    assert all(characters[column].str.contains(pattern).any() for column in ("Name", "Teams", "Origin"))
