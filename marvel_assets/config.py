@@ -204,8 +204,7 @@ class ProjectConfig(_Strict):
     @property
     def fit_rules(self) -> tuple[object, ...]:
         """What decides how the pipeline reads a cell, besides its code."""
-        names = "fill_values", "spellings", "missing_texts", "required_numbers", "known_values", "unknown_as_missing"
-        return self.cat_features, self.target, *(getattr(self.dataset, name) for name in names)
+        return self.cat_features, self.target, self.dataset.cell_rules
 
     @property
     def fit_settings(self) -> dict[str, Any]:

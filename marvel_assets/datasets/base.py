@@ -101,11 +101,6 @@ class Dataset:
         return tuple(feature.name for feature in self.features if feature.kind == "number")
 
     @cached_property
-    def required_numbers(self) -> tuple[str, ...]:
-        """Features that are numbers, and have a column in every request to the model."""
-        return tuple(name for name in self.numeric_features if not self.by_name[name].optional)
-
-    @cached_property
     def slice_columns(self) -> tuple[str, ...]:
         """The columns that the gate looks at value by value."""
         return tuple(feature.name for feature in self.features if feature.has_slices)
@@ -128,9 +123,17 @@ class Dataset:
         return {feature.name: feature.values or (0, 1) for feature in closed}
 
     @cached_property
-    def unknown_as_missing(self) -> tuple[str, ...]:
-        """Closed lists in which any other value counts as missing."""
-        return tuple(feature.name for feature in self.features if feature.others == "missing")
+    def cell_rules(self) -> dict[str, Any]:
+        """How the model reads a cell of a request: the arguments of its pipeline's first step."""
+        return {
+            "fill_values": self.fill_values,
+            "blanks": BLANKS,
+            "missing_texts": self.missing_texts,
+            "spellings": self.spellings,
+            "required": tuple(name for name in self.numeric_features if not self.by_name[name].optional),
+            "known_values": self.known_values,
+            "unknown_as_missing": tuple(feature.name for feature in self.features if feature.others == "missing"),
+        }
 
     @property
     def examples(self) -> tuple[tuple[Any, Any], ...]:

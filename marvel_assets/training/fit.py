@@ -18,7 +18,6 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from marvel_assets.datasets.base import BLANKS
 from marvel_assets.model.coercion import FeatureCoercer
 from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
 from marvel_assets.utils.progress import Progress
@@ -29,16 +28,7 @@ if TYPE_CHECKING:
 
 def pipeline_from_config(config: ProjectConfig, threads: int) -> Pipeline:
     """The unfitted pipeline that a configuration describes."""
-    dataset = config.dataset
-    coercer = FeatureCoercer(
-        dataset.fill_values,
-        blanks=BLANKS,
-        missing_texts=dataset.missing_texts,
-        spellings=dataset.spellings,
-        required=dataset.required_numbers,
-        known_values=dataset.known_values,
-        unknown_as_missing=dataset.unknown_as_missing,
-    )
+    coercer = FeatureCoercer(**config.dataset.cell_rules)
     return build_pipeline(
         config.cat_features, config.model, threads, min_frequency=config.min_frequency, coercer=coercer
     )
