@@ -1,8 +1,10 @@
-"""Fixtures that every suite shares: a home of one's own, a small project, the genuine sample."""
+"""Fixtures that every suite shares: a home, a small project, the genuine sample."""
 
+import json
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -10,13 +12,12 @@ from subprocess import CompletedProcess
 import pytest
 import yaml
 from hypothesis import settings
-from xdist.remote import Producer
-from xdist.scheduler import LoadFileScheduling
 
 from marvel_assets import cli
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
-from marvel_assets_tests.commands import marvel, succeeded
-from marvel_assets_tests.homes import STORE, Templates, copy_of, made_once, make_empty
+from marvel_assets_tests.commands import INTERPRETED, marvel, succeeded
+from marvel_assets_tests.homes import Templates, copy_of, made_once, make_empty, restored_store
+from marvel_assets_tests.servers.starting import TrackingServer, mlflow_server, spark_connect_server
 
 pytest_plugins = ["marvel_assets_tests.fitted_rows", "marvel_assets_tests.registry.backends"]
 
@@ -27,9 +28,8 @@ settings.load_profile("unhurried")
 SAMPLE = PROJECT_ROOT.parent / "shared" / "data" / "marvel_characters_sample.csv"
 SAMPLE_ROWS = 673
 
-LONGEST = ("test_readme.py", "test_types.py")
-IN_ONE_JVM = ("test_one_answer.py", "spark/test_session.py", "engines/test_spark.py", "test_catalog_tables.py")
-"""Files whose tests start a local session of Spark in the worker's own process."""
+LONGEST = ("README", "mypy")
+"""Groups of tests that go to one worker, and that the workers begin with."""
 
 SMALL_GENERATOR = {"rows": 1500, "seed": 7}
 FEW_TREES = {"learning_rate": 0.1, "n_estimators": 20, "max_depth": 4}
@@ -51,32 +51,19 @@ def pytest_xdist_auto_num_workers() -> int:
     return cores + cores // 2
 
 
-class OneWorkerForSpark(LoadFileScheduling):
-    """A file at a time, but all files with a local Spark session to one worker, which starts one JVM for them."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = super()._split_scope(nodeid)
-        return "spark" if file.endswith(IN_ONE_JVM) else file
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
-    return OneWorkerForSpark(config, log)
-
-
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, so that no worker is left alone with one of them in the end.
+    """Give each file to one worker, and all tests that share a JVM; the longest first, so that no worker is left alone.
 
-    Of the slow files, those with Spark come last, and of the quicker ones first: one of README.md's runs leaves the
-    class-data archive with which JVMs start faster.
+    Of the slow groups, those with Spark come last: README.md's run leaves the class-data archive with which JVMs start
+    faster.
     """
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    spark = {item.path for item in items if item.get_closest_marker("spark")}
-
-    def rank(item: pytest.Item) -> tuple[bool, bool, bool]:
-        is_slow, has_spark = item.path in slow, item.path in spark
-        return item.path.name not in LONGEST, not is_slow, is_slow == has_spark
-
-    items.sort(key=rank)
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    groups = {item: item.get_closest_marker("xdist_group").args[0] for item in items}
+    slow, spark = ({groups[item] for item in items if item.get_closest_marker(name)} for name in ("slow", "spark"))
+    items.sort(key=lambda item: (groups[item] not in LONGEST, groups[item] not in slow, groups[item] in spark))
 
 
 @pytest.fixture(scope="session")
@@ -89,11 +76,8 @@ def sample() -> Path:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _no_store_is_left_behind() -> Iterator[None]:
-    """MLflow notes its store in the environment, where the next file's tests would find it."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv(STORE, "")
-        environment.delenv(STORE)
+def _restored_store() -> Iterator[None]:
+    with restored_store():
         yield
 
 
@@ -120,7 +104,7 @@ def without_magic(small_project: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def empty_home(tmp_path_factory: pytest.TempPathFactory) -> ProjectPaths:
     """A home with Dagster's instance and MLflow's empty database. To be copied."""
-    return ProjectPaths(made_once(tmp_path_factory, "empty", lambda folder: make_empty(ProjectPaths(folder))))
+    return ProjectPaths(made_once(tmp_path_factory, "empty", make_empty))
 
 
 @pytest.fixture(scope="session")
@@ -145,9 +129,33 @@ def spark_folder() -> Path:
     return made.spark
 
 
+@pytest.fixture(scope="session")
+def _made_by_make() -> None:
+    """Skip where `make` did not make this environment, and would replace it now."""
+    stamp = PROJECT_ROOT / ".venv" / "installed.json"
+    if not (stamp.exists() and json.loads(stamp.read_text()).get("made_by") == [sys.version, str(PROJECT_ROOT)]):
+        pytest.skip("make did not make this environment, and would do so now")
+
+
+@pytest.fixture(scope="session")
+def connect_server(tmp_path_factory: pytest.TempPathFactory, spark_folder: Path, _made_by_make: None) -> Iterator[None]:
+    """`make spark-server`, once for the tests of the group "Spark Connect"."""
+    home = ProjectPaths(tmp_path_factory.mktemp("connect-server"))
+    home.spark.symlink_to(spark_folder, target_is_directory=True)
+    with spark_connect_server(home, MARVEL_SPARK_SETTINGS=INTERPRETED):
+        yield
+
+
+@pytest.fixture(scope="session")
+def tracking_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingServer]:
+    """A real `mlflow server`, once for the tests of the group "MLflow server"."""
+    with mlflow_server(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
 @pytest.fixture
 def spark_home(home: ProjectPaths, spark_folder: Path) -> ProjectPaths:
-    """A home of the test's own, with what Spark needs in it."""
+    """The test's home, with what Spark needs in it."""
     home.spark.symlink_to(spark_folder, target_is_directory=True)
     return home
 
@@ -156,7 +164,7 @@ def spark_home(home: ProjectPaths, spark_folder: Path) -> ProjectPaths:
 def home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_project: Path, empty_home: ProjectPaths
 ) -> ProjectPaths:
-    """A home of the test's own, with MLflow's empty database, that commands and resources find."""
+    """The test's home, with MLflow's empty database: commands and resources find it."""
     made = copy_of(empty_home, tmp_path / "home")
     monkeypatch.setenv("MARVEL_HOME", str(made.root))
     monkeypatch.setenv("MARVEL_CONFIG", str(small_project))
@@ -185,20 +193,20 @@ def first_run(tmp_path_factory: pytest.TempPathFactory, small_project: Path) -> 
 
 @pytest.fixture
 def materialised(home: ProjectPaths, first_run: ProjectPaths) -> ProjectPaths:
-    """The test's own home, with the whole graph materialised: to be changed at will."""
+    """The test's home, with the whole graph materialised."""
     shutil.rmtree(home.root)
     return copy_of(first_run, home.root)
 
 
 @pytest.fixture
 def given_runs(home: ProjectPaths, templates: Templates) -> Callable[..., ProjectPaths]:
-    """Puts the test's home where the graph was run from characters with these shares of wrong labels."""
+    """Makes the test's home one in which the graph was run from characters with these shares of wrong labels."""
 
-    def put(*shares: float) -> ProjectPaths:
+    def replace_home(*shares: float) -> ProjectPaths:
         shutil.rmtree(home.root)
         return copy_of(templates.after(*shares), home.root)
 
-    return put
+    return replace_home
 
 
 @pytest.fixture
@@ -207,7 +215,7 @@ def marvel_here(
 ) -> Callable[..., CompletedProcess[str]]:
     """Runs the project's command in this process, which saves the imports of another one."""
 
-    def give(*arguments: str, **settings: str) -> CompletedProcess[str]:
+    def call(*arguments: str, **settings: str) -> CompletedProcess[str]:
         capfd.readouterr()
         with monkeypatch.context() as patch:
             patch.setattr("sys.argv", ["marvel", *arguments])
@@ -219,4 +227,4 @@ def marvel_here(
         message = f"{code}\n" if isinstance(code, str) else ""
         return CompletedProcess([*arguments], 1 if message else code or 0, printed.out, printed.err + message)
 
-    return give
+    return call

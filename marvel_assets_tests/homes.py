@@ -1,26 +1,38 @@
-"""Homes that are made once a session, for the tests of every worker to copy."""
+"""Homes that are made once a session, for the tests of every worker to copy, and the characters that they read."""
 
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
+import pandas as pd
 import pytest
 from filelock import FileLock
 
+from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_store import connect, prepare_database
 from marvel_assets_tests.graph import run_graph, succeeded
-from marvel_assets_tests.planted import spoilt_characters
-
-STORE = "MLFLOW_TRACKING_URI"
+from marvel_assets_tests.kaggle import TEST_HASH_BOUND
 
 
-def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
-    """A folder that the first worker to need it makes. To be read only."""
+@contextmanager
+def restored_store() -> Iterator[None]:
+    """MLflow sets its store in the environment, where the next test would use it: remove it before and after."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MLFLOW_TRACKING_URI", "")
+        environment.delenv("MLFLOW_TRACKING_URI")
+        yield
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that the first worker to need it makes. Read only."""
     session = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         session = session.parent
@@ -29,25 +41,23 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
         if not is_made.exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            with pytest.MonkeyPatch.context() as environment:
-                # MLflow notes its store there: the test that comes next would write into the template.
-                environment.setenv(STORE, "")
-                environment.delenv(STORE)
+            with restored_store():
                 make(folder)
             is_made.touch()
     return folder
 
 
-def make_empty(home: ProjectPaths) -> None:
+def make_empty(folder: Path) -> None:
     """Dagster's instance and MLflow's database: seconds of processor time."""
+    home = ProjectPaths(folder)
     home.prepare()
     connect(home.mlflow_uri, home.locks)
 
 
 def copy_of(template: ProjectPaths, root: Path) -> ProjectPaths:
-    """A home that holds the same; what was written into it as an absolute path leads into the copy.
+    """A home with the same contents; absolute paths in it lead into the copy.
 
-    Files of models are left as they are: their digests are known.
+    Files of models stay as they are: their digests are stored.
     """
     copy = ProjectPaths(root)
     shutil.copytree(template.root, root, symlinks=True, dirs_exist_ok=True)
@@ -68,6 +78,22 @@ def note_provenance(home: ProjectPaths, table: str, **recorded: str) -> None:
     file.write_text(json.dumps({**kept, "provenance": {**latest.provenance, **recorded}}))
 
 
+def mislabelled_characters(folder: Path, share: float) -> Path:
+    """A CSV file of 4,000 generated characters; this share of the training rows has the other label.
+
+    The more, the worse the model that is fitted on them. The test rows are always the same, so that models can be
+    compared.
+    """
+    characters = generate(4000, 7)
+    digests = characters["PageID"].map(lambda name: hashlib.md5(str(name).encode()).hexdigest())
+    drawn = np.random.default_rng(7).random(len(characters)) < share
+    flipped: pd.Series = characters["Alive"].replace({"Alive": "Dead", "Dead": "Alive"})
+    characters["Alive"] = characters["Alive"].mask((digests >= TEST_HASH_BOUND) & drawn, flipped)
+    file = folder / f"mislabelled_{share:g}.csv"
+    characters.to_csv(file, index=False)
+    return file
+
+
 class Templates:
     """Homes in which the graph has been run, in this process, from one source or several."""
 
@@ -75,12 +101,9 @@ class Templates:
         self._factory, self._empty, self._config = factory, empty, config
 
     def source(self, share: float) -> Path:
-        """Characters of whose training rows this share has the wrong label."""
-
-        def make(folder: Path) -> None:
-            spoilt_characters(folder, share).replace(folder / "characters.csv")
-
-        return made_once(self._factory, f"spoilt-{share:g}", make) / "characters.csv"
+        """Characters with this share of wrong labels among the training rows."""
+        name = f"mislabelled_{share:g}"
+        return made_once(self._factory, name, lambda folder: mislabelled_characters(folder, share)) / f"{name}.csv"
 
     def after(self, *shares: float) -> ProjectPaths:
         """A home after one run for each of these shares of wrong labels. To be copied."""

@@ -1,6 +1,8 @@
-"""The layout: which module may import which, where columns are named, and how large files and folders may be."""
+"""The layout: which module may import which, where columns are named, how large files and folders may be; and types."""
 
 import ast
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -84,3 +86,12 @@ def test_the_wheel_ships_the_model_alone():
     shipped = [module for module in FILES if module.startswith("marvel_assets.model")]
     needed = {other for module in shipped for other in imports_of(module)}
     assert [module for module in needed if not module.startswith("marvel_assets.model")] == []
+
+
+@pytest.mark.xdist_group("mypy")
+def test_mypy_finds_nothing():
+    # when: a minute if mypy has no cache yet, in which other tests go on
+    done = subprocess.run([sys.executable, "-m", "mypy"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+
+    # then
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,10 @@ import yaml
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets_tests.commands import INTERPRETED, users_environment
 from marvel_assets_tests.servers.databricks import DatabricksWorkspace
-from marvel_assets_tests.servers.starting import spark_connect_server
+from marvel_assets_tests.servers.starting import SPARK_CONNECT_PORT, free_port, spark_connect_server
 
 pytestmark = [
+    pytest.mark.xdist_group("Spark Connect"),
     pytest.mark.spark,
     pytest.mark.slow(reason="runs the graph over a Spark Connect server"),
 ]
@@ -40,12 +42,27 @@ def client() -> Path:
     return PROJECT_ROOT / ".venv-databricks" / "bin" / "python"
 
 
+@pytest.fixture
+def port(scorer: str, client: Path, spark_home: ProjectPaths, request: pytest.FixtureRequest) -> Iterator[int]:
+    """The Spark Connect server's: the shared one, or one whose workers have the client's Python, so that they score."""
+    if scorer == "client":
+        request.getfixturevalue("connect_server")
+        yield SPARK_CONNECT_PORT
+    elif databricks_python() is None:
+        pytest.skip("Databricks Connect runs on Python 3.12 or 3.13, and none is on the PATH")
+    else:
+        own = free_port()
+        with spark_connect_server(spark_home, f"PORT={own}", PYSPARK_PYTHON=str(client)):
+            yield own
+
+
 @pytest.mark.parametrize(
     ("scorer", "header", "until"),
     [("workers", "", "rollback"), ("client", ";x-databricks-cluster-id=of-the-tests", "graph")],
 )
 def test_graph_unchanged_run_change_feed_retraining_and_rollback(
     client: Path,
+    port: int,
     scorer: str,
     header: str,
     until: str,
@@ -54,31 +71,27 @@ def test_graph_unchanged_run_change_feed_retraining_and_rollback(
     small_project: Path,
     tmp_path: Path,
 ):
-    # given: the one catalog that this server has; MLflow takes it for Databricks by the header, and workers score
-    # without it, in the client's environment, since a function that is sent needs the Python that it was made by.
-    # What comes after the first scores is the same for both
-    if scorer == "workers" and databricks_python() is None:
-        pytest.skip("Databricks Connect runs on Python 3.12 or 3.13, and none is on the PATH")
+    # given: the one catalog of this server. By the header MLflow takes it for Databricks, and the client scores. What
+    # comes after the first scores is the same for both
     project, content = tmp_path / "project.yml", yaml.safe_load(small_project.read_text())
     content["dev"] = {"catalog_name": "spark_catalog", "schema_name": f"scored_by_{scorer}"}
     project.write_text(yaml.safe_dump(content))
     databricks_workspace.registry.catalogs.add("spark_catalog")
 
     # when
-    with spark_connect_server(spark_home, client) as port:
-        settings = {
-            "MARVEL_HOME": str(spark_home.root),
-            "MARVEL_CONFIG": str(project),
-            "MARVEL_PROFILE": "databricks",
-            "DATABRICKS_HOST": databricks_workspace.url,
-            "DATABRICKS_TOKEN": databricks_workspace.token,
-            "SPARK_REMOTE": f"sc://127.0.0.1:{port}/{header}",
-            "MARVEL_SPARK_SETTINGS": INTERPRETED,
-        }
-        done = subprocess.run(
-            [client, "-m", "marvel_assets_tests.defs.databricks_walk", tmp_path, until],
-            cwd=PROJECT_ROOT, env={**users_environment(), **settings}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+    settings = {
+        "MARVEL_HOME": str(spark_home.root),
+        "MARVEL_CONFIG": str(project),
+        "MARVEL_PROFILE": "databricks",
+        "DATABRICKS_HOST": databricks_workspace.url,
+        "DATABRICKS_TOKEN": databricks_workspace.token,
+        "SPARK_REMOTE": f"sc://127.0.0.1:{port}/{header}",
+        "MARVEL_SPARK_SETTINGS": INTERPRETED,
+    }
+    done = subprocess.run(
+        [client, "-m", "marvel_assets_tests.defs.databricks_walk", tmp_path, until],
+        cwd=PROJECT_ROOT, env={**users_environment(), **settings}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
     # then
     assert done.returncode == 0, done.stderr[-6000:]

@@ -9,7 +9,7 @@ import pytest
 
 from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.graph import failure_of, run_graph
-from marvel_assets_tests.pages import free_port
+from marvel_assets_tests.servers.starting import free_port
 
 Command = Callable[..., CompletedProcess[str]]
 

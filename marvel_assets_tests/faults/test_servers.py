@@ -19,15 +19,15 @@ from marvel_assets.tracking.mlflow_resource import CACHE_KEY
 from marvel_assets.tracking.mlflow_store import DEFAULTS
 from marvel_assets_tests.faults import amount
 from marvel_assets_tests.graph import run_graph, succeeded
-from marvel_assets_tests.pages import free_port
 from marvel_assets_tests.servers.fault_proxy import FaultProxy, Kind
-from marvel_assets_tests.servers.starting import mlflow_server
+from marvel_assets_tests.servers.starting import TrackingServer, free_port
 from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
 
+pytestmark = pytest.mark.xdist_group("MLflow server")
+
 TRIES = 2
-SECONDS_A_CALL = 5 + int(DEFAULTS["MLFLOW_HTTP_REQUEST_TIMEOUT"]) * (
-    int(DEFAULTS["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]) + 1
-)
+TIMEOUT, RETRIES = (int(DEFAULTS[f"MLFLOW_HTTP_REQUEST_{name}"]) for name in ("TIMEOUT", "MAX_RETRIES"))
+SECONDS_A_CALL = 5 + TIMEOUT * (RETRIES + 1)
 """How long a call that fails holds a run with the settings that users have; 5 s are between the tries."""
 SECONDS_IN_ALL = 120
 
@@ -43,7 +43,7 @@ TRACKING_FAULTS: Faults = [
     (Kind.CUT, "model-versions/create", False),
     (Kind.BLACK_HOLE, "registered-models/alias", True),
 ]
-"""How the server fails, at which call, and whether permanently: each run meets the next one, and comes further."""
+"""How the server fails, at which call, and whether permanently. Each run has the next fault, and comes further."""
 
 CATALOG_FAULTS: Faults = [
     (Kind.RESET, "GET", True),
@@ -58,7 +58,7 @@ CATALOG_FAULTS: Faults = [
 
 
 def duplicates_and_losses(home: ProjectPaths) -> list[str]:
-    """What is there twice, half, not at all, or without its end."""
+    """What exists twice, is incomplete or missing, or was not ended."""
     resources = profile_resources(home)
     config, catalog, client = resources["project"].config, resources["unity_catalog"], resources["tracking"].client()
     names, pairs = (config.experiment_name_basic, config.experiment_name_custom), catalog.pairs(config)
@@ -79,14 +79,14 @@ def duplicates_and_losses(home: ProjectPaths) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def tracking_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultProxy]:
-    with mlflow_server(tmp_path_factory.mktemp("server")) as url, FaultProxy(url) as proxy:
+def tracking_proxy(tracking_server: TrackingServer) -> Iterator[FaultProxy]:
+    with FaultProxy(tracking_server.url) as proxy:
         yield proxy
 
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, small_project: Path, home: ProjectPaths, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project whose names are the test's own, so that the servers serve it as if it were alone."""
+    """A project with the test's own names, so that the servers serve it as if it were alone."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(TRIES - 1))
     monkeypatch.delenv("MARVEL_UC_URL", raising=False)
@@ -101,26 +101,26 @@ def project(tmp_path: Path, small_project: Path, home: ProjectPaths, monkeypatch
 
 
 @pytest.fixture
-def tracking(tracking_server: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> FaultProxy:
-    """Where the test's runs, models, versions and artifacts are."""
-    tracking_server.back()
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_server.url)
-    return tracking_server
+def tracking(tracking_proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> FaultProxy:
+    """The server of the test's runs, models, versions and artifacts."""
+    tracking_proxy.back()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_proxy.url)
+    return tracking_proxy
 
 
 @pytest.fixture
 def catalog(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FaultProxy]:
-    """Where the test's versions are."""
+    """The server of the test's versions."""
     with UnityCatalogServer() as server, FaultProxy(server.url) as proxy:
         monkeypatch.setenv("MARVEL_UC_URL", proxy.url)
         monkeypatch.setenv("MARVEL_UC_STORAGE_ROOT", (tmp_path / "catalog").as_uri())
         yield proxy
 
 
-NOT_DONE = (Kind.RESET, Kind.BUSY, Kind.SLOW, Kind.ERROR)
+KINDS = (Kind.RESET, Kind.BUSY, Kind.SLOW, Kind.ERROR)
 
 
-@pytest.mark.parametrize("kinds", [NOT_DONE, *((kind,) for kind in NOT_DONE if amount(0, 1))], ids=", ".join)
+@pytest.mark.parametrize("kinds", [KINDS, *((kind,) for kind in KINDS if amount(0, 1))], ids=", ".join)
 def test_a_run_survives_one_failure_of_every_call(kinds: tuple[Kind, ...], home: ProjectPaths, tracking: FaultProxy):
     # given
     tracking.fail_each_once(*kinds)

@@ -1,4 +1,4 @@
-"""Servers that a test starts, each in a process of its own on loopback, and ended by its process id."""
+"""Servers that a test starts, each in its own process on loopback, and ended with its process group."""
 
 import os
 import signal
@@ -10,14 +10,32 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
+import psutil
 import requests
 
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
-from marvel_assets_tests.commands import users_environment
+from marvel_assets_tests.commands import MARVEL, users_environment
 
 SECONDS_TO_START = 400
-"""A bound for what hangs: on cores that others hold, MLflow's imports alone take minutes."""
+"""A bound for what hangs: on busy cores, MLflow's imports alone take minutes."""
+LOOPBACK = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
+SPARK_CONNECT_PORT = 15002
+
+
+class Pages(NamedTuple):
+    """URLs of Dagster's and MLflow's pages."""
+
+    dagster: str
+    mlflow: str
+
+
+class TrackingServer(NamedTuple):
+    """A tracking server's URL, and the folder of its artifacts."""
+
+    url: str
+    artifacts: Path
 
 
 def free_port() -> int:
@@ -26,8 +44,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def answers(url: str) -> bool:
-    """Whether a URL answers with success."""
+def listening_addresses() -> set[str]:
+    """The hosts that descendants of this process listen on."""
+    return {
+        connection.laddr.ip
+        for process in psutil.Process().children(recursive=True)
+        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+
+def _answers(url: str) -> bool:
     try:
         return requests.get(url, timeout=5).ok
     except requests.RequestException:
@@ -39,30 +67,23 @@ def _listens(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _wait_until(is_up: Callable[[], bool], server: subprocess.Popen[bytes], name: str) -> None:
-    """Return once the server is up; that it ends is a failure."""
-    deadline = time.monotonic() + SECONDS_TO_START
-    while not is_up():
-        assert server.poll() is None, f"{name} ended with exit code {server.returncode}"
-        assert time.monotonic() < deadline, f"{name} is not up after {SECONDS_TO_START} s"
-        time.sleep(0.2)
-
-
 @contextmanager
-def marvel_server(is_up: Callable[[], bool], *arguments: str, **environment: str) -> Iterator[None]:
-    """A command of the project that serves, once it is up."""
-    server = subprocess.Popen(
-        [sys.executable, "-c", "from marvel_assets.cli import main; main()", *arguments],
-        cwd=PROJECT_ROOT,
-        env={**users_environment(), **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def _server(command: list[str], is_up: Callable[[], bool], **environment: str) -> Iterator[None]:
+    """A command that serves, once it is up."""
+    settings = {**users_environment(), **environment}
+    with Path(os.devnull).open("w") as output:
+        server = subprocess.Popen(
+            command, cwd=PROJECT_ROOT, env=settings, stdout=output, stderr=output, start_new_session=True
+        )
+    deadline = time.monotonic() + SECONDS_TO_START
     try:
-        _wait_until(is_up, server, f"`marvel {arguments[0]}`")
+        while not is_up():
+            assert server.poll() is None, f"{command} ended with exit code {server.returncode}"
+            assert time.monotonic() < deadline, f"{command} is not up after {SECONDS_TO_START} s"
+            time.sleep(0.2)
         yield
     finally:
-        server.terminate()
+        os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=60)
 
 
@@ -71,37 +92,37 @@ def marvel_serve(home: ProjectPaths, project: Path) -> Iterator[str]:
     """The URL of `marvel serve` over a home, once it answers."""
     url = f"http://127.0.0.1:{(port := free_port())}"
     settings = {"MARVEL_HOME": str(home.root), "MARVEL_CONFIG": str(project)}
-    with marvel_server(partial(answers, f"{url}/ping"), "serve", "--port", str(port), **settings):
+    with _server([*MARVEL, "serve", "--port", str(port)], partial(_answers, f"{url}/ping"), **settings):
         yield url
 
 
 @contextmanager
-def spark_connect_server(home: ProjectPaths, workers: Path = Path(sys.executable)) -> Iterator[int]:
-    """The port of `marvel spark-server`, once it listens. Functions that are sent to it run in `workers`."""
-    port, settings = free_port(), {"MARVEL_HOME": str(home.root), "PYSPARK_PYTHON": str(workers)}
-    with marvel_server(partial(_listens, port), "spark-server", "--port", str(port), **settings):
-        yield port
+def marvel_ui(home: ProjectPaths, **environment: str) -> Iterator[Pages]:
+    """The pages of `marvel ui` over a home, once they answer."""
+    ports = str(free_port()), str(free_port())
+    pages = Pages(*(f"http://127.0.0.1:{port}" for port in ports))
+    command = [*MARVEL, "ui", "--port", ports[0], "--mlflow-port", ports[1]]
+    with _server(command, lambda: all(map(_answers, pages)), MARVEL_HOME=str(home.root), **environment):
+        yield pages
 
 
 @contextmanager
-def mlflow_server(folder: Path) -> Iterator[str]:
-    """The URL of a real `mlflow server`, with a database and an artifact store of its own, through which artifacts go.
+def spark_connect_server(home: ProjectPaths, *arguments: str, **environment: str) -> Iterator[None]:
+    """`make spark-server`, once it listens, at `PORT=…` or the port of docs/deployment.md."""
+    [port] = [int(given.removeprefix("PORT=")) for given in arguments] or [SPARK_CONNECT_PORT]
+    settings = {"MARVEL_HOME": str(home.root), "PYTHON": str(Path(sys.executable).resolve()), **environment}
+    with _server(["make", "spark-server", *arguments], partial(_listens, port), **settings):
+        yield
 
-    It is ended by its process group's id.
-    """
-    url = f"http://127.0.0.1:{(port := free_port())}"
+
+@contextmanager
+def mlflow_server(folder: Path) -> Iterator[TrackingServer]:
+    """A real `mlflow server`, with its own database and artifact store, through which artifacts go."""
+    server = TrackingServer(f"http://127.0.0.1:{(port := free_port())}", folder / "artifacts")
     command = [
         str(Path(sys.executable).with_name("mlflow")), "server", "--host", "127.0.0.1", "--port", str(port),
         "--workers", "1", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}",
-        "--artifacts-destination", str(folder / "artifacts"),
+        "--artifacts-destination", str(server.artifacts),
     ]  # fmt: skip
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DATABRICKS_"))}
-    environment = {**inherited, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (folder / "server.log").open("w") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    try:
-        _wait_until(partial(answers, f"{url}/health"), server, f"MLflow, see {folder / 'server.log'},")
-        yield url
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=30)
+    with _server(command, partial(_answers, f"{server.url}/health"), MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"):
+        yield server

@@ -5,10 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from marvel_assets.paths import ProjectPaths
 from marvel_assets.spark.local import DELTA_JARS, SparkError, find_java, local_settings, provide_jars
-from marvel_assets_tests.servers.starting import spark_connect_server
-from marvel_assets_tests.sockets import LOOPBACK, listening
 
 
 def java_that_runs(home: Path, script: str) -> Path:
@@ -102,14 +99,3 @@ def test_a_jar_that_can_not_be_had_is_named_and_nothing_is_kept(tmp_path: Path, 
 
     # then
     assert list(folder.iterdir()) == []
-
-
-@pytest.mark.spark
-def test_the_server_listens_at_its_port_on_this_machine_alone(spark_home: ProjectPaths):
-    # when
-    with spark_connect_server(spark_home):
-        addresses = listening()
-
-    # then
-    assert addresses
-    assert addresses <= LOOPBACK

@@ -10,7 +10,7 @@ from marvel_assets.spark.local import SparkError
 from marvel_assets.spark.session import Spark, check_compute
 from marvel_assets_tests.commands import python, succeeded
 from marvel_assets_tests.servers.scripted import Answer, serving
-from marvel_assets_tests.sockets import LOOPBACK, listening
+from marvel_assets_tests.servers.starting import LOOPBACK, listening_addresses
 
 
 def test_without_java_the_failure_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -49,6 +49,7 @@ def test_a_run_that_never_asks_for_the_session_imports_no_spark():
 
 
 @pytest.mark.spark
+@pytest.mark.xdist_group("Spark")
 def test_a_session_counts_on_this_machine_alone_is_one_for_all_assets_of_a_run_and_stopped_afterwards(spark: Spark):
     # given
     seen = []
@@ -59,7 +60,7 @@ def test_a_session_counts_on_this_machine_alone_is_one_for_all_assets_of_a_run_a
         session = spark.session()
         session.range(10).repartition(2).mapInPandas(lambda frames: frames, "id long").count()
         settings = [session.conf.get(f"spark.sql.{name}") for name in ("session.timeZone", "shuffle.partitions")]
-        seen.extend([session, session.range(10).count(), settings, listening()])
+        seen.extend([session, session.range(10).count(), settings, listening_addresses()])
 
     @dg.asset(deps=[asking])
     def asking_again(spark: Spark) -> None:

@@ -19,7 +19,7 @@ from marvel_assets.tracking.mlflow_resource import CACHE_KEY
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.graph import failure_of, observed, run_graph, run_job, succeeded
 from marvel_assets_tests.homes import Templates
-from marvel_assets_tests.pages import free_port
+from marvel_assets_tests.servers.starting import free_port
 
 pytestmark = pytest.mark.integration
 

@@ -11,14 +11,12 @@ from subprocess import CompletedProcess
 import pytest
 import requests
 
-from marvel_assets.cli.servers import question
+from marvel_assets.cli.servers import curl_command
 from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.signature import example_frame
 from marvel_assets_tests.kaggle import EXAMPLE
-from marvel_assets_tests.pages import free_port
-from marvel_assets_tests.servers.starting import marvel_serve
-from marvel_assets_tests.sockets import LOOPBACK, listening
+from marvel_assets_tests.servers.starting import LOOPBACK, free_port, listening_addresses, marvel_serve
 
 pytestmark = pytest.mark.integration
 
@@ -54,7 +52,7 @@ def test_the_command_that_is_shown_asks_it(server: str):
     example = example_frame(DATASET, list(EXAMPLE))
 
     # when
-    command = shlex.split(question(example, int(server.rpartition(":")[2])))
+    command = shlex.split(curl_command(example, f"{server}/invocations"))
     shown = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
 
     # then
@@ -64,8 +62,8 @@ def test_the_command_that_is_shown_asks_it(server: str):
 def test_it_is_reached_from_this_machine_alone(server: str):
     # then
     assert server
-    assert "127.0.0.1" in listening()
-    assert listening() <= LOOPBACK
+    assert "127.0.0.1" in listening_addresses()
+    assert listening_addresses() <= LOOPBACK
 
 
 @pytest.mark.usefixtures("home")

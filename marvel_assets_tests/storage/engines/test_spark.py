@@ -16,7 +16,7 @@ from pyspark.sql.classic.dataframe import DataFrame
 
 from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.datasets.marvel_kaggle.generator import generate
-from marvel_assets.sources.locate import FileSource
+from marvel_assets.sources.files import FileSource
 from marvel_assets.spark.session import Spark
 from marvel_assets.storage.engines.base import Content, Engine
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
@@ -31,7 +31,7 @@ from marvel_assets_tests.kaggle import (
     split_sql,
 )
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("Spark")]
 
 STATEMENTS = {"train": split_sql("train"), "test": split_sql("test"), "rejected": rejected_sql()}
 GOOD = {
@@ -99,7 +99,7 @@ def source(sample: Path, tmp_path: Path) -> FileSource:
     file = tmp_path / "source.csv"
     rows = pd.concat([generate(1500, 7), genuine, pd.DataFrame(edge_cases())])
     rows.to_csv(file, index=False, quoting=csv.QUOTE_ALL)
-    return FileSource("everything", file, DATASET)
+    return FileSource("everything", {"everything": file}, DATASET)
 
 
 def make_tables(engine: Engine, source: FileSource, folder: Path) -> dict[str, Content]:
