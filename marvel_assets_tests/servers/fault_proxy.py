@@ -1,22 +1,23 @@
-"""An HTTP proxy on loopback that hands calls on to a real server, and fails those that a test names."""
+"""An HTTP proxy on loopback that forwards calls to a real server, and fails those that a test names."""
 
 import re
 import socket
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from enum import StrEnum
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
 import urllib3
 
-from marvel_assets_tests.servers.scripted import print_nothing
+from marvel_assets_tests.servers.scripted import Answer, Handler, Listener
 
-HOST = "127.0.0.1"
 SECONDS_OF_SLOW_BUT_FINE = 0.8
 IDS = re.compile(r"\b(m-)?[0-9a-f]{32}\b|(?<=/)\d+(?=/|$)")
 """What differs from run to run in a path."""
+NOT_FORWARDED = {"connection", "content-length", "date", "host", "keep-alive", "server", "transfer-encoding"}
+POOL = urllib3.PoolManager(maxsize=20)
 
 
 class Kind(StrEnum):
@@ -37,7 +38,17 @@ class FaultProxy:
     def __init__(self, upstream: str) -> None:
         self.upstream, self.url, self.until_back = upstream, "", threading.Event()
         self.back()
-        self._lock = threading.Lock()
+        self._lock, self._running = threading.Lock(), ExitStack()
+
+    def __enter__(self) -> Self:
+        server = Listener(self._respond)
+        self.url = f"http://127.0.0.1:{server.server_port}"
+        self._running.enter_context(server.running())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.back()
+        self._running.close()
 
     def fail(self, kind: Kind, pattern: str = "", *, lasting: bool = False) -> None:
         """Let the first call fail that matches, or all from there on."""
@@ -55,89 +66,43 @@ class FaultProxy:
         self._fault = lambda call: None if call in self.failed else kinds[len(self.failed) % len(kinds)]
 
     def back(self) -> None:
-        """Be whole again; whoever is kept waiting is let go."""
+        """Be whole again; calls that wait go on."""
         self._fault: Callable[[str], Kind | None] = lambda _: None
         self.failed: list[str] = []
         self.until_back.set()
         self.until_back = threading.Event()
 
-    def __enter__(self) -> Self:
-        self._server = _Listener((HOST, 0), _Handler)
-        self._server.proxy = self
-        self.url = f"http://{HOST}:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.back()
-        self._server.shutdown()
-        self._server.server_close()
-
-    def meet(self, call: str) -> Kind | None:
-        """How a call such as ``POST /runs/create`` is to fail, if it is."""
+    def _respond(self, handler: Handler, body: bytes) -> Answer | None:
+        """Forward the call, or fail as its fault says, which is found by a name such as ``POST /runs/create``."""
+        call = f"{handler.command} {IDS.sub('…', handler.path.partition('?')[0])}"
         with self._lock:
             kind = self._fault(call)
             if kind is not None:
                 self.failed.append(call)
-            return kind
-
-
-_POOL = urllib3.PoolManager(maxsize=20)
-_NOT_HANDED_ON = {"connection", "content-length", "date", "host", "keep-alive", "server", "transfer-encoding"}
-
-
-class _Listener(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 50
-    handle_error = print_nothing
-    proxy: FaultProxy
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Listener
-
-    def _take(self) -> None:
-        proxy = self.server.proxy
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        kind = proxy.meet(f"{self.command} {IDS.sub('…', self.path.partition('?')[0])}")
-        self.close_connection = kind in {Kind.RESET, Kind.BLACK_HOLE, Kind.LOST, Kind.CUT}
         match kind:
-            case None:
-                self.wfile.write(b"".join(self._answer(body)))
+            case Kind.ERROR:
+                return Answer(500, {"Content-Length": "0"})
+            case Kind.BUSY:
+                return Answer(503, {"Content-Length": "0", "Retry-After": "3600"})
             case Kind.RESET:
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self.connection.close()
+                handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                handler.connection.close()
+                return None
             case Kind.BLACK_HOLE:
-                proxy.until_back.wait()
-            case Kind.LOST:
-                self._answer(body)
-            case Kind.CUT:
-                head, content = self._answer(body)
-                self.wfile.write(head + content[: len(content) // 2] if content else head[: len(head) // 2])
-            case Kind.SLOW:
-                answer = b"".join(self._answer(body))
-                proxy.until_back.wait(SECONDS_OF_SLOW_BUT_FINE)
-                self.wfile.write(answer)
-            case Kind.ERROR | Kind.BUSY:
-                self.send_response(int(kind[:3]))
-                if kind is Kind.BUSY:
-                    self.send_header("Retry-After", "3600")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+                self.until_back.wait()
+                return None
+        answer = self._forward(handler, body)
+        if kind is Kind.SLOW:
+            self.until_back.wait(SECONDS_OF_SLOW_BUT_FINE)
+        if kind is Kind.CUT:
+            answer = answer._replace(body=answer.body[: len(answer.body) // 2])
+        return None if kind is Kind.LOST else answer
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _take  # noqa: N815
-
-    def _answer(self, body: bytes) -> tuple[bytes, bytes]:
-        """The head and the body that the real server answers with."""
-        headers = {name: value for name, value in self.headers.items() if name.lower() not in _NOT_HANDED_ON}
-        answer = _POOL.request(
-            self.command, f"{self.server.proxy.upstream}{self.path}", headers=headers, body=body, retries=False,
+    def _forward(self, handler: Handler, body: bytes) -> Answer:
+        headers = {name: value for name, value in handler.headers.items() if name.lower() not in NOT_FORWARDED}
+        answer = POOL.request(
+            handler.command, f"{self.upstream}{handler.path}", headers=headers, body=body, retries=False,
             redirect=False, decode_content=False, timeout=120,
         )  # fmt: skip
-        lines = [f"HTTP/1.1 {answer.status} {answer.reason or 'OK'}"]
-        lines += [f"{name}: {value}" for name, value in answer.headers.items() if name.lower() not in _NOT_HANDED_ON]
-        lines += [f"Content-Length: {len(answer.data)}", "", ""]
-        return "\r\n".join(lines).encode(), answer.data
-
-    log_message = print_nothing
+        headers = {name: value for name, value in answer.headers.items() if name.lower() not in NOT_FORWARDED}
+        return Answer(answer.status, headers | {"Content-Length": str(len(answer.data))}, answer.data)

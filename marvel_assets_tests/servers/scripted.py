@@ -1,4 +1,4 @@
-"""Web servers on this machine that answer as a test says, and remember what they were asked."""
+"""Web servers on this machine that answer as a test says, and remember the requests."""
 
 import ssl
 import subprocess
@@ -22,7 +22,7 @@ def redirect(location: str) -> Answer:
 
 
 class Served(NamedTuple):
-    """A server at work."""
+    """A server at work, and the paths and bodies that were requested."""
 
     url: str
     port: int
@@ -30,8 +30,51 @@ class Served(NamedTuple):
     bodies: list[bytes]
 
 
-def print_nothing(*_: object) -> None:
-    """Instead of a line per request, and of an error per connection that is closed before anything is asked."""
+class Handler(BaseHTTPRequestHandler):
+    """Answers as the server's ``respond`` says, or closes the connection without an answer."""
+
+    server: "Listener"
+
+    def do_GET(self) -> None:
+        answer = self.server.respond(self, self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        self.close_connection = True
+        if answer is not None:
+            self.send_response(answer.status)
+            for name, value in {**answer.headers, "Connection": "close"}.items():
+                self.send_header(name, value)
+            with suppress(ConnectionError):  # the client has seen enough
+                self.end_headers()
+                self.wfile.write(b"" if self.command == "HEAD" else answer.body)
+
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        """Print no line per request."""
+
+
+class Listener(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 50
+
+    def __init__(self, respond: Callable[[Handler, bytes], Answer | None], host: str = "127.0.0.1") -> None:
+        self.respond, self.address_family = respond, AF_INET6 if ":" in host else AF_INET
+        super().__init__((host, 0), Handler)
+
+    def handle_error(self, *_: object) -> None:
+        """Print nothing for a connection that is closed before its request."""
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Serve until the block ends."""
+        thread = Thread(target=self.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self.shutdown()
+            thread.join()
+            self.server_close()
 
 
 @contextmanager
@@ -40,50 +83,24 @@ def serving(
 ) -> Iterator[Served]:
     """Answer each path, as ``answers`` says, until the block ends."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            served.bodies.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-            served.asked.append(self.path)
-            answer = answers(self.path)
-            self.send_response(answer.status)
-            for name, value in {**answer.headers, "Connection": "close"}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.close_connection = True
-            if self.command != "HEAD":
-                with suppress(ConnectionError):  # whoever asked has had enough
-                    self.wfile.write(answer.body)
+    def respond(handler: Handler, body: bytes) -> Answer:
+        served.bodies.append(body)
+        served.asked.append(handler.path)
+        return answers(handler.path)
 
-        do_HEAD = do_POST = do_GET  # noqa: N815
-
-        log_message = print_nothing
-
-    class Server(ThreadingHTTPServer):
-        address_family = AF_INET6 if ":" in host else AF_INET
-        daemon_threads = True
-        block_on_close = False
-        handle_error = print_nothing
-
-    with Server((host, 0), Handler) as listening:
-        scheme = "http"
-        if certificate is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate)
-            listening.socket = context.wrap_socket(listening.socket, server_side=True)
-            scheme = "https"
-        at = listening.server_port
-        served = Served(f"{scheme}://{f'[{host}]' if ':' in host else host}:{at}", at, [], [])
-        thread = Thread(target=listening.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
-            yield served
-        finally:
-            listening.shutdown()
-            thread.join()
+    server, scheme = Listener(respond, host), "https" if certificate else "http"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{server.server_port}"
+    served = Served(url, server.server_port, [], [])
+    with server.running():
+        yield served
 
 
 def own_certificate(folder: Path) -> Path:
-    """A key and a certificate for 127.0.0.1 that nobody but the test trusts, in one PEM file."""
+    """A key and a self-signed certificate for 127.0.0.1, in one PEM file."""
     file = folder / "certificate.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
     command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(file), "-out", str(file)]
