@@ -1,4 +1,4 @@
-"""A canary in the place of every secret, and the search for them in all that a run and its pages leave and show."""
+"""A canary instead of every secret, and the search for them in all that a run and its pages leave and show."""
 
 import base64
 
@@ -14,18 +14,18 @@ SECRETS = {
     )
 } | {
     "MARVEL_WEBHOOK_URL": f"http://127.0.0.1:9/services/{CANARY}-webhook",
-    "MLFLOW_TRACKING_USERNAME": "somebody",  # not searched for: MLflow tags each run with it
+    "MLFLOW_TRACKING_USERNAME": "a user",  # not searched for: MLflow tags each run with it
 }
 BASIC = base64.b64encode(f"{SECRETS['MLFLOW_TRACKING_USERNAME']}:{SECRETS['MLFLOW_TRACKING_PASSWORD']}".encode())
 """The name and the password as basic authentication encodes them."""
 
 
-def holds_one(content: bytes) -> bool:
+def has_canary(content: bytes) -> bool:
     return CANARY.encode() in content or BASIC in content
 
 
 def places_of_secrets(home: ProjectPaths, *printed: str) -> list[str]:
-    """Where secrets are, in what was printed and in all files of the home."""
-    found = ["what is printed"] if holds_one("".join(printed).encode()) else []
-    files = [file for file in home.root.rglob("*") if file.is_file() and holds_one(file.read_bytes())]
+    """Where secrets are, in the printed texts and in all files of the home."""
+    found = ["what is printed"] if has_canary("".join(printed).encode()) else []
+    files = [file for file in home.root.rglob("*") if file.is_file() and has_canary(file.read_bytes())]
     return found + [str(file.relative_to(home.root)) for file in files]

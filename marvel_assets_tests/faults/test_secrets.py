@@ -1,7 +1,7 @@
-"""Secrets are nowhere but where they were set: not in files, output, logs, events or traces.
+"""Secrets stay in their variables: they are not in files, output, logs, events or traces.
 
-Every variable that holds a secret has a canary of its own; what remains of a run is searched for all of them.
-story/test_story.py searches the pages.
+Every such variable has its own canary, and what remains of a run is searched for all of them. story/test_story.py
+searches the pages.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,8 +15,8 @@ from marvel_assets_tests.commands import marvel, materialize, succeeded
 from marvel_assets_tests.faults import amount
 from marvel_assets_tests.faults.canaries import BASIC, SECRETS, places_of_secrets
 from marvel_assets_tests.graph import run_graph
-from marvel_assets_tests.pages import free_port
 from marvel_assets_tests.servers.scripted import Answer, serving
+from marvel_assets_tests.servers.starting import free_port
 from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
 
 

@@ -14,16 +14,14 @@ import dagster as dg
 import pytest
 import requests
 from dagster_graphql import DagsterGraphQLClient
-from playwright.sync_api import FloatRect, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from marvel_assets.config import ProjectConfig
 from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.commands import BASIC, state_of
-from marvel_assets_tests.faults.canaries import SECRETS, holds_one, places_of_secrets
-from marvel_assets_tests.homes import Templates, copy_of
-from marvel_assets_tests.pages import Pages, served
-from marvel_assets_tests.planted import spoilt_characters
-from marvel_assets_tests.sockets import LOOPBACK, listening
+from marvel_assets_tests.faults.canaries import SECRETS, has_canary, places_of_secrets
+from marvel_assets_tests.homes import Templates, copy_of, mislabelled_characters
+from marvel_assets_tests.servers.starting import LOOPBACK, Pages, listening_addresses, marvel_ui
 
 pytestmark = [
     pytest.mark.browser,
@@ -40,12 +38,7 @@ FAILURES_SEEN = "EVENT_LOG_CONSUMER_CURSOR-PIPELINE_FAILURE"
 
 VIEWPORT, WIDE = {"width": 1700, "height": 900}, {"width": 2900, "height": 2100}
 GROUPS = ("ingestion", "training", "registry", "serving", "monitoring")
-EVERY_GROUP = ",".join(f"global@global:{group}" for group in GROUPS)
 PAGE_MILLISECONDS = 60_000
-SCREENSHOTS = Path(os.environ.get("MARVEL_SCREENSHOTS") or "/nowhere")
-"""Where new pictures for the documentation go; without the variable none are taken."""
-MARGIN = 30
-"""Pixels around the graph that no picture shows."""
 
 KILL_ONCE_AFTER_AN_ALIAS = """
 import os, signal
@@ -63,7 +56,7 @@ def set_alias_and_die(self, name, alias, version):
 
 MlflowRegistry.set_alias = set_alias_and_die
 """
-"""What the server's processes load when they start: a `kill -9` on order, between the two alias moves."""
+"""The server's processes load this when they start: a `kill -9` on order, between the two alias moves."""
 
 EVERYTHING_THAT_IS_SHOWN = """
     query($repository: RepositorySelector!) {
@@ -127,18 +120,16 @@ def life(tmp_path_factory: pytest.TempPathFactory, small_project: Path, template
     (folder / "startup" / "sitecustomize.py").write_text(KILL_ONCE_AFTER_AN_ALIAS)
     home, source, kill_order = ProjectPaths(folder / "home"), folder / "characters.csv", folder / "kill"
     copy_of(templates.after(FAIR), home.root)
-    spoilt_characters(folder, BETTER).replace(source)
+    mislabelled_characters(folder, BETTER).replace(source)
     settings = {
         "MARVEL_CONFIG": str(small_project),
         "MARVEL_SOURCE": str(source),
         "KILL_ORDER": str(kill_order),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(folder / "startup"), os.environ.get("PYTHONPATH")])),
         "DAGSTER_HOME": str(home.dagster),
+        **SECRETS,
     }
-    with (
-        served(home, **settings, **SECRETS) as pages,
-        dg.DagsterInstance.from_config(str(home.dagster)) as instance,
-    ):
+    with marvel_ui(home, **settings) as pages, dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         yield Life(pages, home, small_project, source, kill_order, instance)
 
 
@@ -156,25 +147,8 @@ def page() -> Iterator[Page]:
         browser.close()
 
 
-def keep_picture(page: Page, name: str, *, graph_only: bool = False) -> None:
-    """Of the page once it has loaded and nothing fades or hovers; of the lineage without what is around it."""
-    if not SCREENSHOTS.is_dir():
-        return
-    page.mouse.move(0, 0)
-    page.wait_for_timeout(3000)
-    expect(page.get_by_text("Loading...")).to_have_count(0)
-    if (close_assistant := page.get_by_role("button", name="Close", exact=True)).count():
-        close_assistant.click()
-        page.wait_for_timeout(3000)
-    clip: FloatRect | None = None
-    if graph_only and (box := page.locator("svg:has(> foreignObject)").bounding_box()):
-        x, y, width, height = box["x"], box["y"], box["width"], box["height"]
-        clip = {"x": x + MARGIN, "y": y + MARGIN, "width": width - 2 * MARGIN, "height": height - 2 * MARGIN}
-    page.screenshot(path=SCREENSHOTS / f"{name}.png", clip=clip)
-
-
 def close(page: Page) -> None:
-    """Leave it before a run: an open page continues to ask for news, which takes a third of the time."""
+    """Leave it before a run: an open page polls for news, which takes a third of the time."""
     page.goto("about:blank")
 
 
@@ -197,13 +171,13 @@ def after_a_click(life: Life, page: Page) -> Life:
 
 def test_one_click_materialises_the_whole_graph_although_its_run_is_killed(after_a_click: Life, page: Page):
     # when
+    every_group = ",".join(f"global@global:{group}" for group in GROUPS)
     page.set_viewport_size(WIDE)
-    page.goto(f"{after_a_click.pages.dagster}/asset-groups?expanded={EVERY_GROUP}")
+    page.goto(f"{after_a_click.pages.dagster}/asset-groups?expanded={every_group}")
 
     # then
     for asset in ("raw_characters", "train_set", "fitted_pipeline", "basic_model", "inference_wheel"):
         expect(page.get_by_text(asset, exact=True).first).to_be_visible()
-    keep_picture(page, "lineage", graph_only=True)
     page.set_viewport_size(VIEWPORT)
     assert after_a_click.aliases() == [2, 2]
 
@@ -218,7 +192,6 @@ def test_the_model_shows_its_metrics_and_a_link_leads_to_the_mlflow_run(after_a_
 
     # then
     expect(page.get_by_text("roc_auc").first).to_be_visible()
-    keep_picture(page, "basic_model")
     link = page.locator(f"a[href^='{after_a_click.pages.mlflow}'][href*='/runs/']").first
     link.wait_for()
 
@@ -227,13 +200,12 @@ def test_the_model_shows_its_metrics_and_a_link_leads_to_the_mlflow_run(after_a_
 
     # then
     expect(page.get_by_text("roc_auc").first).to_be_visible()
-    keep_picture(page, "mlflow_run")
 
 
 def test_a_sensor_that_is_switched_on_retrains_and_a_refused_gate_shows_its_reason(after_a_click: Life, page: Page):
     # given
     earlier = len(after_a_click.runs(dg.DagsterRunStatus.SUCCESS))
-    spoilt_characters(after_a_click.source.parent, BAD).replace(after_a_click.source)
+    mislabelled_characters(after_a_click.source.parent, BAD).replace(after_a_click.source)
     sensor = f"{after_a_click.pages.dagster}/locations/marvel_assets/sensors/source_change_sensor"
 
     # when
@@ -245,13 +217,11 @@ def test_a_sensor_that_is_switched_on_retrains_and_a_refused_gate_shows_its_reas
     wait_until(lambda: len(after_a_click.runs(dg.DagsterRunStatus.SUCCESS)) > earlier, after_a_click.runs)
     page.goto(sensor)
     expect(page.get_by_text("1 run requested").first).to_be_visible()
-    keep_picture(page, "source_change_sensor")
     page.goto(f"{after_a_click.pages.dagster}/assets/basic_model_version?view=checks")
 
     # then
     expect(page.get_by_text("passes_the_gate").first).to_be_visible()
     expect(page.get_by_text("ROC AUC 0.").first).to_contain_text(", champion 0.")
-    keep_picture(page, "refused")
     assert after_a_click.aliases() == [2, 2]
 
 
@@ -267,7 +237,6 @@ def test_a_rollback_puts_version_1_back_and_mlflow_shows_why(after_a_click: Life
 
     # then
     expect(page.get_by_text("Uatu is not dead").first).to_be_visible()
-    keep_picture(page, "mlflow_versions")
 
 
 def test_the_pages_and_the_home_show_no_secret_and_only_this_machine_reaches_them(after_a_click: Life):
@@ -289,7 +258,7 @@ def test_the_pages_and_the_home_show_no_secret_and_only_this_machine_reaches_the
     resources = {result["name"] for result in content["data"]["allTopLevelResourceDetailsOrError"]["results"]}
     assert resources >= {"spark", "tracking", "unity_catalog"}
     assert len(content["data"]["runsOrError"]["results"]) == len(after_a_click.runs())
-    assert [place for place, content in shown.items() if holds_one(content)] == []
+    assert [place for place, content in shown.items() if has_canary(content)] == []
     assert places_of_secrets(after_a_click.home) == []
-    assert listening()
-    assert listening() <= LOOPBACK
+    assert listening_addresses()
+    assert listening_addresses() <= LOOPBACK
