@@ -27,25 +27,22 @@ class ProjectPathsError(ValueError):
 class _InHome:
     """The path of a file or folder in the home."""
 
-    def __init__(self, *parts: str) -> None:
-        self._parts = parts
+    def __init__(self, relative: str) -> None:
+        self._relative = relative
 
     def __get__(self, home: ProjectPaths, _: type[ProjectPaths]) -> Path:
-        return home.root.joinpath(*self._parts)
+        return home.root / self._relative
 
 
 @dataclass(frozen=True)
 class ProjectPaths:
     """The paths of all local state, under ``MARVEL_HOME`` (default ``.marvel`` in the project).
 
-    Delete ``root`` for a clean start.
-
     Attributes:
-        root: the folder.
+        root: the folder; delete it for a clean start.
         dataset: each data set has its own references and last source; '' for the default one.
         environment: each environment has its own references; '' for dev.
-        profile: the value of ``MARVEL_PROFILE``: references to tables and models on Databricks are kept apart from
-            those in the home.
+        profile: references to what is on Databricks are kept apart; '' for the other profiles.
     """
 
     root: Path
@@ -55,8 +52,8 @@ class ProjectPaths:
 
     warehouse = _InHome("warehouse")  # Delta tables, at <catalog>/<schema>/<table>
     provenance = _InHome("provenance")  # a JSON file per table that was made again with equal rows
-    mlflow_database = _InHome("mlflow", "mlflow.db")  # MLflow's tracking store and model registry
-    mlflow_artifacts = _InHome("mlflow", "artifacts")  # of MLflow's runs and logged models
+    mlflow_database = _InHome("mlflow/mlflow.db")  # MLflow's tracking store and model registry
+    mlflow_artifacts = _InHome("mlflow/artifacts")  # of MLflow's runs and logged models
     dagster = _InHome("dagster")  # Dagster's instance (DAGSTER_HOME)
     pipelines = _InHome("pipelines")  # fitted pipelines as skops files, named by the cache key of the fit
     studies = _InHome("studies")  # of searches for better parameters, named by their cache keys
@@ -78,7 +75,7 @@ class ProjectPaths:
             raise ProjectPathsError(
                 f"MARVEL_HOME is {str(root)!r}; choose a folder without {', '.join(map(repr, unusable))} in its path."
             )
-        return cls(root, profile=os.environ.get("MARVEL_PROFILE") or "")
+        return cls(root)
 
     @property
     def mlflow_uri(self) -> str:
@@ -88,8 +85,7 @@ class ProjectPaths:
     @property
     def references(self) -> Path:
         """A JSON file per asset: the latest reference that it returned."""
-        profile = "databricks" if self.profile == "databricks" else ""
-        return self.root / "references" / profile / self.environment / self.dataset
+        return self.root / "references" / self.profile / self.environment / self.dataset
 
     @property
     def last_source(self) -> Path:
@@ -97,9 +93,7 @@ class ProjectPaths:
         return self.root / f"source{self.dataset and f'-{self.dataset}'}.json"
 
     def prepare(self) -> None:
-        """Create Dagster's instance if there is none, and update its settings.
-
-        Only one process creates the database: Dagster fails if several start it at the same time.
+        """Create Dagster's instance if there is none (Dagster fails if several processes do), and update its settings.
 
         Raises:
             ProjectPathsError: the folder can't be created.
@@ -108,10 +102,8 @@ class ProjectPaths:
             self.dagster.mkdir(parents=True, exist_ok=True)
             self.locks.mkdir(exist_ok=True)
         except OSError as error:
-            raise ProjectPathsError(
-                f"MARVEL_HOME is {str(self.root)[:300]!r}, which can't be created: {error.strerror}; choose another "
-                "folder."
-            ) from error
+            problem = f"MARVEL_HOME is {str(self.root)[:300]!r}, which can't be created: {error.strerror}"
+            raise ProjectPathsError(f"{problem}; choose another folder.") from error
         is_made = self.dagster / ".is_made"
         with exclusive(self.locks, "dagster-instance"):
             with atomic_write(self.dagster / "dagster.yaml") as aside:  # other processes may be reading it

@@ -10,7 +10,6 @@ import dagster as dg
 from marvel_assets.tracking.health import add_outage_hint
 
 WEBHOOK = "MARVEL_WEBHOOK_URL"
-SECONDS = 10
 
 SELF_EXPLAINING = re.compile(r"^(dagster\._core\.definitions\.events\.Failure|marvel_assets\.[\w.]+Error): ")
 """Errors whose text needs no class name before it."""
@@ -55,7 +54,7 @@ def post(text: str) -> None:
     if not (address := os.environ.get(WEBHOOK)):
         return
     try:
-        answer = requests.post(address, json={"text": text}, timeout=SECONDS, allow_redirects=False)
+        answer = requests.post(address, json={"text": text}, timeout=10, allow_redirects=False)
     except requests.RequestException as error:
         # Its text holds the address.
         raise WebhookError(f"The webhook of {WEBHOOK} can't be reached: {type(error).__name__}.") from None

@@ -65,11 +65,12 @@ class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 def configured_home(home: ProjectPaths) -> ProjectPaths:
-    """The home with the environment and data set that the configuration selects."""
+    """The home with the profile, and the environment and data set that the configuration selects."""
     config = Project.from_environment().config
     environment = "" if config.environment == "dev" else config.environment
     dataset = "" if config.dataset.name == DEFAULT_DATASET else config.dataset.name
-    return replace(home, environment=environment, dataset=dataset)
+    profile = "databricks" if profile_name() == "databricks" else ""
+    return replace(home, environment=environment, dataset=dataset, profile=profile)
 
 
 def profile_name() -> str:

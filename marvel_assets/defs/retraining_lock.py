@@ -23,9 +23,7 @@ class RetrainingLock(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Lets one run at a time write tables, models and versions; others wait."""
 
     locks: str = Field(description="Folder of the lock files.")
-    wait_seconds: int = Field(
-        default=3600, ge=0, description="How long a run waits for another to end before it fails. Default: an hour."
-    )
+    wait_seconds: int = Field(default=3600, ge=0, description="How long a run waits for another before it fails.")
 
     _held: "FileLock | None" = PrivateAttr(default=None)
 
@@ -50,15 +48,15 @@ class RetrainingLock(dg.ConfigurableResource):  # type: ignore[type-arg]
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
-            other = holder.read_text(encoding="utf-8") if holder.exists() else "another run"
+            other = holder.read_text() if holder.exists() else "another run"
             context.log.info(f"Waiting until {other} has ended: retrainings don't overlap")
             try:
                 lock.acquire(timeout=self.wait_seconds)
             except filelock.Timeout:
                 raise dg.Failure(
                     f"{other} is still retraining after {self.wait_seconds:,} seconds of waiting; retrainings don't "
-                    "overlap. If it hangs, terminate it on its page, or end its process; then run again.",
+                    "overlap. If it hangs, terminate it on its page, or end its process; then run again."
                 ) from None
         self._held = lock
-        run_id, now = context.op_execution_context.run_id[:8], f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-        holder.write_text(f"run {run_id} (process {os.getpid()}, since {now})", encoding="utf-8")
+        now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+        holder.write_text(f"run {context.run.run_id[:8]} (process {os.getpid()}, since {now})")
