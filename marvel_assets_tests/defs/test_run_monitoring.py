@@ -15,37 +15,43 @@ import yaml
 from dagster._core.launcher import WorkerStatus
 
 from marvel_assets.defs.retraining_lock import POOL
-from marvel_assets.defs.run_monitoring import KILLED, MonitoredRunLauncher, fail_orphaned_runs
+from marvel_assets.defs.run_monitoring import KILLED, fail_orphaned_runs
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets.utils.locks import is_running
 from marvel_assets_tests.commands import materialize, python, succeeded
-from marvel_assets_tests.defs.waiting_runs import mark, waiting_run
 
 pytestmark = pytest.mark.integration
 
 SECONDS = 700
+QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 WAITS = """
+import time
 import dagster as dg
 from marvel_assets.defs.run_monitoring import monitored_in_process_executor
-from marvel_assets_tests.defs.waiting_runs import mark, wait_for
+from marvel_assets.paths import ProjectPaths
 
 @dg.asset(pool="retraining")
 def waiting() -> None:
-    mark("waiting").touch()
-    wait_for(mark("go"))
+    (ProjectPaths.from_environment().root / "waiting").touch()
+    time.sleep(600)
 
 defs = dg.Definitions(assets=[waiting], jobs=[dg.define_asset_job("hang")], executor=monitored_in_process_executor)
 """
 
 
 @pytest.fixture
-def waiting(home: ProjectPaths, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:  # noqa: ARG001
-    """A run at the command line that has started, and goes on until it is killed or let go."""
+def waiting(home: ProjectPaths, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A run at the command line that has started, and goes on until it is killed."""
     module = tmp_path / "waits.py"
     module.write_text(WAITS)
-    with waiting_run(module) as process:
+    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-f", str(module), "--select", "waiting"]
+    process = subprocess.Popen(command, cwd=PROJECT_ROOT, **QUIET)
+    try:
+        wait_until((home.root / "waiting").exists, process)
         yield process
+    finally:
+        kill(process)
 
 
 @pytest.fixture
@@ -54,8 +60,17 @@ def instance(home: ProjectPaths) -> Iterator[dg.DagsterInstance]:  # noqa: ARG00
         yield found
 
 
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    """Wait for a condition that the process brings about."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, f"{process.args} ended"
+        time.sleep(0.2)
+
+
 def kill(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
 
 
@@ -63,22 +78,13 @@ def statuses(instance: dg.DagsterInstance) -> list[str]:
     return sorted(run.status.value for run in instance.get_runs())
 
 
-def heartbeat_of(home: ProjectPaths, run: dg.DagsterRun) -> Path:
-    return home.locks / "runs" / f"{run.run_id}.lock"
-
-
-def launch(module: Path, instance: dg.DagsterInstance, until: Callable[[], bool]) -> None:
+def launch(module: Path, until: Callable[[], bool]) -> None:
     """Queue a run of the job ``hang``, and let a daemon go on until the condition holds."""
     succeeded(python("-m", "dagster", "job", "launch", "-f", str(module), "-j", "hang"))
     command = [sys.executable, "-m", "dagster._daemon", "run", "-f", str(module)]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    daemon = subprocess.Popen(command, cwd=PROJECT_ROOT, start_new_session=True, **quiet)
+    daemon = subprocess.Popen(command, cwd=PROJECT_ROOT, start_new_session=True, **QUIET)
     try:
-        deadline = time.monotonic() + SECONDS
-        while not until():
-            assert time.monotonic() < deadline, statuses(instance)
-            assert daemon.poll() is None, "the daemon ended"
-            time.sleep(1)
+        wait_until(until, daemon)
     finally:
         daemon.send_signal(signal.SIGINT)
         daemon.wait(SECONDS)
@@ -87,53 +93,41 @@ def launch(module: Path, instance: dg.DagsterInstance, until: Callable[[], bool]
             os.killpg(daemon.pid, signal.SIGKILL)
 
 
-def test_the_daemon_learns_that_a_killed_run_is_dead_and_the_next_run_notes_it_and_why(
+def test_a_run_is_failed_with_the_reason_by_the_next_run_once_its_process_was_killed_and_not_before(
     home: ProjectPaths, waiting: subprocess.Popen[bytes], instance: dg.DagsterInstance
 ):
     # given
-    launcher, [killed] = instance.run_launcher, instance.get_runs()
-    assert isinstance(launcher, MonitoredRunLauncher)
-    assert launcher.check_run_worker_health(killed).status == WorkerStatus.RUNNING
+    launcher, [run] = instance.run_launcher, instance.get_runs()
+    heartbeat = home.locks / "runs" / f"{run.run_id}.lock"
+    before_first = heartbeat.with_suffix(".before")
 
-    # when
+    def health() -> list[WorkerStatus]:
+        """Of the run as it is, and as it would be before its first heartbeat."""
+        statuses = [launcher.check_run_worker_health(run).status]
+        heartbeat.rename(before_first)
+        statuses.append(launcher.check_run_worker_health(run).status)
+        before_first.rename(heartbeat)
+        return statuses
+
+    # then
+    assert health() == [WorkerStatus.RUNNING] * 2
+    fail_orphaned_runs(instance, home.locks)
+    assert statuses(instance) == ["STARTED"]
+
+    # and when
     kill(waiting)
 
     # then
-    assert launcher.check_run_worker_health(killed).status == WorkerStatus.FAILED
-    assert statuses(instance) == ["STARTED"]
-
-    # and as it would be had it been killed before its first heartbeat
-    heartbeat_of(home, killed).unlink()
-    assert launcher.check_run_worker_health(killed).status == WorkerStatus.FAILED
+    assert health() == [WorkerStatus.FAILED] * 2
 
     # and when
     succeeded(materialize("inference_wheel"))
 
     # then
     assert statuses(instance) == ["FAILURE", "SUCCESS"]
-    failures = instance.get_records_for_run(killed.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
+    failures = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
     assert [record.event_log_entry.dagster_event.message for record in failures] == [KILLED]
-    assert is_running(home.locks, killed.run_id) is None
-
-
-def test_the_next_run_leaves_one_that_goes_on_alone(
-    home: ProjectPaths, waiting: subprocess.Popen[bytes], instance: dg.DagsterInstance
-):
-    # when
-    fail_orphaned_runs(instance, home.locks)
-
-    # then
-    assert statuses(instance) == ["STARTED"]
-
-    # and when: as it is before the first heartbeat
-    heartbeat_of(home, instance.get_runs()[0]).unlink()
-    fail_orphaned_runs(instance, home.locks)
-
-    # then
-    assert statuses(instance) == ["STARTED"]
-    mark("go").touch()
-    assert waiting.wait(SECONDS) == 0
-    assert statuses(instance) == ["SUCCESS"]
+    assert is_running(home.locks, run.run_id) is None
 
 
 @pytest.mark.slow(reason="the daemon, its code server and the run import Dagster")
@@ -152,7 +146,7 @@ def test_a_queued_retraining_starts_although_one_was_killed_and_is_ended_where_i
     (home.dagster / "dagster.yaml").write_text(yaml.safe_dump(settings))
 
     # when
-    launch(tmp_path / "waits.py", instance, until=lambda: set(statuses(instance)) <= {"FAILURE", "CANCELED"})
+    launch(tmp_path / "waits.py", until=lambda: set(statuses(instance)) <= {"FAILURE", "CANCELED"})
 
     # then
     [hung] = [run for run in instance.get_runs() if run.run_id != killed.run_id]

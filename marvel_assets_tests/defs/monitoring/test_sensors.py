@@ -1,7 +1,7 @@
 """The alerts: of drift in enough windows, the latest among them, never twice for one; and of runs that failed."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -11,9 +11,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from marvel_assets.defs.alerts import WEBHOOK, WebhookError, post
 from marvel_assets.defs.monitoring.sensors import drift_sensor, run_failure_alert
-from marvel_assets.defs.resources import Project
-from marvel_assets.sources.resource import SourceResource
-from marvel_assets_tests.defs.recorded import record_run
+from marvel_assets_tests.defs.conftest import SensorTicks
 from marvel_assets_tests.servers.scripted import Answer, Served, serving
 
 STABLE, MOVED = {"drifted": False}, {"drifted": True}
@@ -22,17 +20,8 @@ ADDRESS_PART = "known-to-nobody"
 
 
 @pytest.fixture
-def instance() -> dg.DagsterInstance:
-    return dg.DagsterInstance.ephemeral()
-
-
-@pytest.fixture
-def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The source, as it was when raw_characters was read."""
-    file = tmp_path / "characters.csv"
-    file.write_text("PageID\n1\n")
-    monkeypatch.setenv("MARVEL_SOURCE", str(file))
-    return file
+def drift(ticks_of: Callable[[dg.SensorDefinition], SensorTicks], source: Path) -> SensorTicks:  # noqa: ARG001
+    return ticks_of(drift_sensor)
 
 
 @pytest.fixture
@@ -47,89 +36,63 @@ def texts(webhook: Served) -> list[str]:
     return [json.loads(body)["text"] for body in webhook.bodies]
 
 
-def report(instance: dg.DagsterInstance, *windows: dict[str, int]) -> None:
+def report(drift: SensorTicks, *windows: dict[str, int]) -> None:
     for number, window in enumerate(windows):
         metadata = {"window": number, "model_version": 1, "reason": "Universe drifted", **window}
-        instance.report_runless_asset_event(dg.AssetMaterialization("drift_report", metadata=metadata))
+        drift.instance.report_runless_asset_event(dg.AssetMaterialization("drift_report", metadata=metadata))
 
 
-def sources_of(project: Path) -> SourceResource:
-    folder = project.parent
-    return SourceResource(scratch=str(folder / "scratch"), last_read=str(folder / "source.json"))
-
-
-def was_trained_on(instance: dg.DagsterInstance, project: Path) -> None:
-    """Record a run that trained on the source as it is now."""
-    look = sources_of(project).fingerprint(None, Project(config_path=str(project)).config)
-    record_run(instance, look, "basic_model", status=dg.DagsterRunStatus.SUCCESS)
-
-
-def tick(instance: dg.DagsterInstance, project: Path, cursor: str | None = None) -> dg.SensorResult:
-    resources = {"project": Project(config_path=str(project)), "sources": sources_of(project)}
-    result = drift_sensor(dg.build_sensor_context(instance, cursor=cursor, resources=resources))
-    return dg.SensorResult(skip_reason=result) if isinstance(result, dg.SkipReason) else result
-
-
-@pytest.mark.usefixtures("source")
-def test_two_of_five_and_the_latest_raise_an_alert_and_no_run_where_the_source_is_as_it_was(
-    instance: dg.DagsterInstance, small_project: Path, webhook: Served
+def test_two_of_five_and_the_latest_raise_one_alert_and_no_run_if_the_source_is_unchanged(
+    drift: SensorTicks, webhook: Served
 ):
     # given
-    was_trained_on(instance, small_project)
-    report(instance, MOVED, STABLE, STABLE, STABLE, MOVED)
+    drift.record_run("basic_model")
+    report(drift, MOVED, STABLE, STABLE, STABLE, MOVED)
 
     # when
-    result = tick(instance, small_project)
-    tick(instance, small_project, result.cursor)
+    first, _ = drift.skips(), drift.skips()
 
-    # then: one alert for one window
-    assert not result.run_requests
-    [text] = texts(webhook)
+    # then
     found = "2 of the last 5 window(s) of version 1 drifted (Universe drifted)"
-    assert text.startswith(f"{found}: no run, since the source")
-    assert result.skip_reason.skip_message == text
+    assert first.startswith(f"{found}: no run, since the source")
+    assert texts(webhook) == [first]
 
 
-def test_drift_retrains_where_the_source_has_new_data(
-    instance: dg.DagsterInstance, small_project: Path, source: Path, webhook: Served
-):
+def test_drift_retrains_if_the_source_has_new_data(drift: SensorTicks, source: Path, webhook: Served):
     # given
-    was_trained_on(instance, small_project)
-    report(instance, MOVED, MOVED)
+    drift.record_run("basic_model")
+    report(drift, MOVED, MOVED)
     source.write_text("PageID\n1\n2\n")
 
     # when
-    result = tick(instance, small_project)
+    result = drift.tick()
 
     # then
     assert [request.run_key for request in result.run_requests] == ["drift:1:1"]
     assert texts(webhook)[0].endswith("(Universe drifted): the source has new data, and a run retrains.")
 
 
-@pytest.mark.usefixtures("source")
 def test_an_alert_that_no_webhook_took_fails_the_tick_and_is_raised_again(
-    instance: dg.DagsterInstance, small_project: Path, monkeypatch: pytest.MonkeyPatch
+    drift: SensorTicks, monkeypatch: pytest.MonkeyPatch
 ):
     # given: nothing listens there
     monkeypatch.setenv(WEBHOOK, "http://127.0.0.1:9")
-    report(instance, MOVED, MOVED)
+    report(drift, MOVED, MOVED)
 
     # then
     for _ in range(2):
         with pytest.raises(WebhookError):
-            tick(instance, small_project)
+            drift.tick()
 
 
-def test_a_source_that_stays_away_is_named_in_one_alert(
-    instance: dg.DagsterInstance, small_project: Path, source: Path, webhook: Served
-):
+def test_a_source_that_stays_away_is_named_in_one_alert(drift: SensorTicks, source: Path, webhook: Served):
     # given
-    report(instance, MOVED, MOVED)
+    report(drift, MOVED, MOVED)
     source.unlink()
 
     # when
-    cursor = tick(instance, small_project).cursor
-    tick(instance, small_project, cursor)
+    drift.tick()
+    drift.tick()
 
     # then
     [text] = texts(webhook)
@@ -137,7 +100,7 @@ def test_a_source_that_stays_away_is_named_in_one_alert(
 
 
 @pytest.mark.parametrize(
-    ("windows", "said"),
+    ("windows", "reason"),
     [
         ([], "No drift report yet; materialise drift_report."),
         ([STABLE, MOVED], "1 of the last 2 window(s) of version 1 drifted; 2 are needed for an alert."),
@@ -149,22 +112,22 @@ def test_a_source_that_stays_away_is_named_in_one_alert(
     ids=["none", "too few", "not the latest", "before the last five", "the same window again", "of another version"],
 )
 def test_two_of_the_last_five_windows_of_a_version_are_needed_and_the_latest(
-    instance: dg.DagsterInstance, small_project: Path, windows: list[dict[str, int]], said: str
+    drift: SensorTicks, windows: list[dict[str, int]], reason: str
 ):
     # given
-    report(instance, *windows)
+    report(drift, *windows)
 
     # then
-    assert tick(instance, small_project).skip_reason.skip_message.startswith(said)
+    assert drift.skips().startswith(reason)
 
 
-def test_while_a_retraining_is_going_nothing_is_asked_for(instance: dg.DagsterInstance, small_project: Path):
+def test_while_a_retraining_is_going_nothing_is_requested(drift: SensorTicks):
     # given
-    report(instance, MOVED, MOVED)
-    create_run_for_test(instance, job_name="retrain", status=dg.DagsterRunStatus.STARTED)
+    report(drift, MOVED, MOVED)
+    create_run_for_test(drift.instance, job_name="retrain", status=dg.DagsterRunStatus.STARTED)
 
     # then
-    assert "is retraining already" in tick(instance, small_project).skip_reason.skip_message
+    assert "is retraining already" in drift.skips()
 
 
 @dg.op
@@ -177,8 +140,9 @@ def broken() -> None:
     breaks()
 
 
-def test_runs_that_were_started_at_the_command_line_are_seen(instance: dg.DagsterInstance):
+def test_runs_that_were_started_at_the_command_line_are_seen():
     # given: the first tick notes where the sensor begins
+    instance = dg.DagsterInstance.ephemeral()
     repository = dg.Definitions(jobs=[broken], sensors=[run_failure_alert]).get_repository_def()
 
     def evaluate(cursor: str | None) -> SensorExecutionData:
@@ -199,9 +163,10 @@ def test_runs_that_were_started_at_the_command_line_are_seen(instance: dg.Dagste
 
 @pytest.mark.parametrize("is_named", [True, False], ids=["named", "not named"])
 def test_a_webhook_that_is_named_gets_a_message_with_run_job_step_and_reason(
-    instance: dg.DagsterInstance, webhook: Served, monkeypatch: pytest.MonkeyPatch, *, is_named: bool
+    webhook: Served, monkeypatch: pytest.MonkeyPatch, *, is_named: bool
 ):
     # given
+    instance = dg.DagsterInstance.ephemeral()
     result = broken.execute_in_process(instance=instance, raise_on_error=False)
     if not is_named:
         monkeypatch.delenv(WEBHOOK)
