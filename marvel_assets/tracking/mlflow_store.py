@@ -1,10 +1,11 @@
-"""Connects to MLflow's store, and creates its database."""
+"""Connects to MLflow's store, creates its database, and says what prevents a run from using it."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from marvel_assets.paths import ProjectPaths
+from marvel_assets.utils.databricks import databricks_config
+from marvel_assets.utils.errors import causes, root_cause
 from marvel_assets.utils.locks import exclusive
 
 if TYPE_CHECKING:
@@ -40,17 +43,18 @@ PATH_COLUMNS = {
 
 DEFAULT_EXPERIMENT = "0"
 
+OUTAGE = re.compile(r"API request to https?://\S+ failed with (timeout )?exception")
+"""The beginning of MLflow's error when a server does not answer."""
+
 
 def connect(uri: str, locks: Path, registry_uri: str | None = None, *, read_only: bool = False) -> mlflow.MlflowClient:
-    """A client of the store.
-
-    It also sets MLflow's global URIs, which its logging functions use.
+    """A client of the store, which MLflow's logging functions use from now on, too.
 
     Args:
-        uri: ``sqlite:///<path>``, a server's URL, or ``databricks``. A missing SQLite file is created.
+        uri: ``sqlite:///<path>``, a server's URL, or ``databricks``.
         locks: folder of the lock files.
         registry_uri: of the model registry, if it is another store.
-        read_only: don't create the database, or update it after the home was moved.
+        read_only: don't create a missing SQLite database, or update it after the home was moved.
     """
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
@@ -75,6 +79,71 @@ def artifact_root_of(client: mlflow.MlflowClient) -> str | None:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise
+
+
+def store_problems(uri: str, locks: Path, registry_uri: str | None = None) -> list[str]:
+    """What prevents a run from using a store, which is asked for logged models and the location of the artifacts.
+
+    ``GET /health`` is not enough: it succeeds without credentials, and with servers of MLflow 2 and proxies.
+    """
+    if uri.startswith("databricks"):
+        try:
+            # MLflow would retry an unreachable workspace for minutes; the registry's check reports it in seconds.
+            databricks_config(uri.partition("://")[2] or None)
+        except ValueError as error:
+            return [str(error)]
+        return []
+    is_server, root = uri.startswith("http"), None
+    try:
+        if uri != ProjectPaths(locks.parent).mlflow_uri and (is_server or _has_tables(uri)):
+            import mlflow
+
+            client = connect(uri, locks, registry_uri)
+            client.search_logged_models([DEFAULT_EXPERIMENT], max_results=1)
+            if root := artifact_root_of(client):
+                mlflow.artifacts.list_artifacts(artifact_uri=root)
+    except Exception as error:  # noqa: BLE001 - clients of databases and stores have no exception in common
+        reason = str(root_cause(error)).partition("\n")[0]
+        if root:
+            return [f"MLflow's artifact store at {root} can't be used: {reason}"]
+        problem = _tracking_problem(error, reason)
+        return [f"MLflow's tracking {'server' if is_server else 'database'} at {uri} {problem}"]
+    return []
+
+
+def _has_tables(uri: str) -> bool:
+    """Whether a database has MLflow's tables; MLflow itself would create them."""
+    import sqlalchemy
+
+    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
+        return False
+    return sqlalchemy.inspect(sqlalchemy.create_engine(uri)).has_table("experiments")
+
+
+def _tracking_problem(error: Exception, reason: str) -> str:
+    import mlflow
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+
+    match error.get_http_status_code() if isinstance(error, MlflowException) else None:
+        case 401 | 403 as status:
+            return (
+                f"refuses the credentials ({status}): set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+                "MLFLOW_TRACKING_TOKEN, to those of a user who may write to it."
+            )
+        case 404:
+            return (
+                f"has no logged models: it is older than MLflow 3, and {mlflow.__version__} is used here. Upgrade the "
+                "server, or correct MLFLOW_TRACKING_URI."
+            )
+    if any(isinstance(cause, RequestException) for cause in causes(error)):
+        return f"can't be reached: {reason}. Is it running, and is MLFLOW_TRACKING_URI its address?"
+    return f"can't be used: {reason}"
+
+
+def add_outage_hint(text: str) -> str:
+    """An error's text, with what to do if it reports that MLflow's server did not answer."""
+    return f"{text} Run again when the server is back; finished work is kept." if OUTAGE.search(text) else text
 
 
 def prepare_database(database: Path, home: ProjectPaths) -> None:

@@ -1,13 +1,17 @@
-"""MLflow's store on a first start, and in a home that was moved."""
+"""MLflow's store on a first start, in a home that was moved, and where a run could not use it."""
 
+import json
+import re
 from pathlib import Path
 
 import mlflow
+import pytest
 
 from marvel_assets.cli.summary import summary
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.tracking.mlflow_store import connect
+from marvel_assets.tracking.mlflow_store import connect, store_problems
 from marvel_assets_tests.commands import reference
+from marvel_assets_tests.servers.scripted import Answer, serving
 
 
 def test_what_a_broken_off_start_left_behind_is_in_nobodys_way(tmp_path: Path):
@@ -53,3 +57,74 @@ def test_a_moved_home_is_summarised_without_a_write_and_then_has_its_files_and_r
     rows = mlflow.data.get_source(training).load()  # without Spark
     assert len(rows) == reference(moved, "train_set").rows
     assert {"Id", "Alive"} <= set(rows.columns)
+
+
+@pytest.mark.parametrize(
+    ("status", "problem"),
+    [
+        (401, "refuses the credentials (401): set MLFLOW_TRACKING_USERNAME"),
+        (404, f"has no logged models: it is older than MLflow 3, and {mlflow.__version__} is used here. Upgrade the"),
+    ],
+)
+def test_an_answer_that_is_an_error_is_distinguished_from_a_server_that_is_away(
+    home: ProjectPaths, status: int, problem: str
+):
+    # given
+    with serving(lambda _: Answer(status, {"Content-Length": "0"})) as server:
+        # when
+        [message] = store_problems(server.url, home.locks)
+
+    # then
+    assert message.startswith(f"MLflow's tracking server at {server.url} {problem}")
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_an_artifact_store_that_refuses_is_not_taken_for_the_tracking_server(home: ProjectPaths, status: int):
+    # given
+    experiment = {"experiment_id": "0", "name": "Default", "artifact_location": "mlflow-artifacts:/0"}
+    body = json.dumps({"models": [], "experiment": experiment}).encode()
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    with serving(lambda path: Answer(status if "mlflow-artifacts" in path else 200, headers, body)) as server:
+        # when
+        [message] = store_problems(server.url, home.locks)
+
+    # then
+    assert re.match(rf"MLflow's artifact store at mlflow-artifacts: can't be used: {status} Client Error", message)
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("http://127.0.0.1:1", "Connection refused"),
+        ("http://nowhere.invalid", "(Name or service not known|failure in name resolution)"),
+    ],
+)
+def test_a_server_that_is_away_is_named_with_the_reason(home: ProjectPaths, uri: str, reason: str):
+    # when
+    [message] = store_problems(uri, home.locks)
+
+    # then
+    ending = re.escape("Is it running, and is MLFLOW_TRACKING_URI its address?")
+    assert re.fullmatch(rf"MLflow's tracking server at {uri} can't be reached: .*{reason}. {ending}", message)
+
+
+def test_a_database_that_was_not_made_yet_is_not_made_by_the_look(home: ProjectPaths, tmp_path: Path):
+    # then
+    assert store_problems(f"sqlite:///{tmp_path / 'mlflow.db'}", home.locks) == []
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_credentials_that_nothing_names_are_missing_before_a_workspace_is_asked(
+    home: ProjectPaths, monkeypatch: pytest.MonkeyPatch
+):
+    # given
+    monkeypatch.setenv("HOME", str(home.root))  # where a configuration file would be
+    [message] = store_problems("databricks", home.locks)
+
+    # when
+    monkeypatch.setenv("DATABRICKS_HOST", "http://127.0.0.1:1")
+    monkeypatch.setenv("DATABRICKS_TOKEN", "a token")
+
+    # then
+    assert message.startswith("Databricks has no credentials to use: ")
+    assert store_problems("databricks", home.locks) == []
