@@ -9,7 +9,6 @@ import yaml
 
 from marvel_assets.config import ConfigError, ProjectConfig
 from marvel_assets.paths import PROJECT_ROOT
-from marvel_assets.tracking.run_tags import RunTags
 
 PROJECT_YAML = PROJECT_ROOT / "config" / "project.yml"
 COURSE_YAML = """
@@ -198,16 +197,6 @@ def test_what_a_variable_names_and_is_not_there_is_refused_with_the_variable_or_
 ):
     with pytest.raises(ConfigError, match=problem):
         ProjectConfig.from_yaml(*arguments)
-
-
-def test_the_environment_overrides_what_git_says(monkeypatch: pytest.MonkeyPatch):
-    # given
-    monkeypatch.setenv("MARVEL_GIT_SHA", "0123abc")
-    monkeypatch.setenv("MARVEL_GIT_BRANCH", "release")
-    monkeypatch.setenv("MARVEL_RUN_ID", "")
-
-    # then: an empty one is none
-    assert RunTags.collect("run") == RunTags(git_sha="0123abc", branch="release", run_id="run")
 
 
 @pytest.mark.parametrize("model", [{"n_estimators": 300}, {"kind": "hist_gradient_boosting", "max_iter": 30}])

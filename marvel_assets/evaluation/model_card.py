@@ -31,7 +31,7 @@ class ModelCardData(NamedTuple):
     features: Sequence[str]
     parameters: Mapping[str, object]
     metrics: Mapping[str, float]
-    traces: Mapping[str, str]
+    run_tags: Mapping[str, str]
     """Commit, branch and run."""
     plots: Sequence[str]
     run_id: str
@@ -44,7 +44,7 @@ def model_card(data: ModelCardData, result: GateResult) -> str:
         f"- fitted on {data.trained_on}, tested on {data.tested_on}",
         f"- features: {', '.join(data.features)}",
         f"- parameters: {', '.join(f'{name} {value}' for name, value in data.parameters.items())}",
-        *[f"- {name}: {escape_markdown(value)}" for name, value in data.traces.items()],
+        *[f"- {name}: {escape_markdown(value)}" for name, value in data.run_tags.items()],
     ]
     parts = [
         f"# {data.dataset.target.answer}: model {data.model_id}",

@@ -18,10 +18,9 @@ from pydantic import Field, PrivateAttr
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.storage.references import LoggedModelRef
 from marvel_assets.tracking.artifacts import FILES_DIGEST, checked_files, dataset_source, digest_at
-from marvel_assets.tracking.health import check_health
-from marvel_assets.tracking.mlflow_store import artifact_root_of, connect
-from marvel_assets.tracking.run_tags import DAGSTER_RUN_ID, RunTags
-from marvel_assets.utils.databricks import databricks_config
+from marvel_assets.tracking.mlflow_store import artifact_root_of, connect, store_problems
+from marvel_assets.tracking.run_tags import DAGSTER_RUN_ID, RUN_TAGS, run_tags
+from marvel_assets.spark.session import databricks_config
 from marvel_assets.utils.locks import exclusive, heartbeat, home_id, is_running
 
 if TYPE_CHECKING:
@@ -36,13 +35,13 @@ HOME_ID = "marvel_home"
 CACHE_KEY = "cache_key"
 """Tag of a logged model: a hash of everything that decides it. Set last, so that it marks complete models."""
 
-VERSION = "registered_version"
+REGISTERED_VERSION = "registered_version"
 """Tag of a logged model, followed by the name of a registered model: the number of its version there."""
 
 INSPECTION, PASSED, INSPECTED_IN = "inspection", "passed", "inspected_in"
 """Tag of a logged model, its value if all checks have passed, and the tag of the Dagster run of that."""
 
-NOTE = "mlflow.note.content"
+DESCRIPTION_TAG = "mlflow.note.content"
 """Tag that MLflow's pages show as the description, in Markdown."""
 
 
@@ -57,7 +56,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     _dagster_run_id: str = PrivateAttr(default="")
     _instance: dg.DagsterInstance | None = PrivateAttr(default=None)
-    _is_reaped: bool = PrivateAttr(default=False)
+    _experiment_ids: dict[str, str] = PrivateAttr(default_factory=dict)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Remember the Dagster run."""
@@ -70,25 +69,20 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def problems(self) -> list[str]:
         """What prevents the tracking store from being used."""
-        return check_health(self.tracking_uri, self._home.locks, self.registry_uri)
+        return store_problems(self.tracking_uri, self._home.locks, self.registry_uri)
 
     def client(self) -> mlflow.MlflowClient:
-        """A client of the store; the first call also ends the runs of killed processes."""
-        client = connect(self.tracking_uri, self._home.locks, self.registry_uri)
-        if not self._is_reaped:
-            self._is_reaped = True
-            self._end_abandoned_runs(client)
-        return client
+        """A client of the store; MLflow's own functions use the same store."""
+        return connect(self.tracking_uri, self._home.locks, self.registry_uri)
 
     @contextmanager
-    def run(self, experiment: str, tags: RunTags, name: str, page: str) -> Iterator[mlflow.ActiveRun]:
+    def run(self, experiment: str, name: str, page: str) -> Iterator[mlflow.ActiveRun]:
         """Activate this Dagster run's MLflow run in an experiment; it ends with the block.
 
         A retried step resumes the run of its first attempt. A run that the caller has open stays open.
 
         Args:
             experiment: its name.
-            tags: of the run.
             name: of the run, for MLflow's list of runs.
             page: Dagster's page of the asset or job that logs, such as ``assets/basic_model``.
         """
@@ -97,28 +91,33 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         experiment_id = self.experiment_id(experiment)
         with heartbeat(self._home.locks, self._dagster_run_id):
             mlflow.set_experiment(experiment_id=experiment_id)  # MLflow starts runs only in the active experiment
-            run_id = self._find_or_create_run(experiment_id, tags, name, page)
+            run_id = self._find_or_create_run(experiment_id, name, page)
             if self._instance is not None:  # shown in Dagster's list of runs
-                named = {"git_sha": tags.short_sha, "branch": tags.branch, f"mlflow{experiment}": run_id}
-                self._instance.add_run_tags(self._dagster_run_id, named)
+                tags = run_tags(self._dagster_run_id)
+                sha, dash, state = tags["git_sha"].partition("-")
+                shown = {"git_sha": f"{sha[:7]}{dash}{state}", "branch": tags["branch"], f"mlflow{experiment}": run_id}
+                self._instance.add_run_tags(self._dagster_run_id, shown)
             with mlflow.start_run(run_id=run_id, nested=True) as active:
                 yield active
 
     def experiment_id(self, name: str) -> str:
-        """The id of the experiment with this name, created if there is none."""
+        """The id of an experiment, created if there is none; the first call ends its runs of killed processes."""
         from mlflow.exceptions import MlflowException
 
-        client = self.client()
-        if found := client.get_experiment_by_name(name):
-            return str(found.experiment_id)
-        about = f"Runs of the Dagster project marvel_assets: [its lineage]({self.dagster_url}/asset-groups)."
-        try:
-            return str(client.create_experiment(name, self._artifact_location(client, name), {NOTE: about}))
-        except MlflowException as error:
-            # Another process may have just created it.
-            if error.error_code == "RESOURCE_ALREADY_EXISTS" and (found := client.get_experiment_by_name(name)):
-                return str(found.experiment_id)
-            raise
+        if name not in self._experiment_ids:
+            client = self.client()
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                about = f"Runs of the Dagster project marvel_assets: [its lineage]({self.dagster_url}/asset-groups)."
+                try:
+                    client.create_experiment(name, self._artifact_location(client, name), {DESCRIPTION_TAG: about})
+                except MlflowException as error:
+                    if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another process has just created it
+                        raise
+                found = client.get_experiment_by_name(name)
+            self._experiment_ids[name] = str(found.experiment_id)
+            self._end_abandoned_runs(client, str(found.experiment_id))
+        return self._experiment_ids[name]
 
     def find_model(self, experiment: str, cache_key: str, registered_name: str) -> LoggedModelRef | None:
         """The complete model with this cache key whose run was not deleted, or None.
@@ -127,7 +126,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         client, experiment_id = self.client(), self.experiment_id(experiment)
         found = client.search_logged_models([experiment_id], filter_string=f"tags.{CACHE_KEY} = '{cache_key}'")
-        tag = f"{VERSION}.{registered_name}"
+        tag = f"{REGISTERED_VERSION}.{registered_name}"
         by_version = sorted(found, key=lambda model: (int(model.tags.get(tag, "0")), model.model_id))
         for model in reversed(by_version):
             # Without the run, the model has no metrics, plots and inputs.
@@ -139,14 +138,14 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Held while a model is looked up and logged: of two concurrent runs, the second finds the first's."""
         return exclusive(self._home.locks, f"model-{cache_key}")
 
-    def mark_complete(self, model: LoggedModelRef, cache_key: str) -> LoggedModelRef:
+    def mark_complete(self, model: LoggedModelRef, cache_key: str) -> None:
         """Tag a model with its cache key and digest, the last step of logging: from now on it is found and reused."""
         self.tag_model(model, {CACHE_KEY: cache_key, FILES_DIGEST: digest_at(model.uri)})
-        return model
 
     def files_of(self, model_id: str) -> AbstractContextManager[Path]:
         """A verified copy of a logged model's files; see ``checked_files``."""
-        return checked_files(f"models:/{model_id}", model_id, self.digest_of(model_id))
+        digest = self.client().get_logged_model(model_id).tags.get(FILES_DIGEST, "")
+        return checked_files(f"models:/{model_id}", model_id, digest)
 
     def tag_model(self, model: LoggedModelRef, tags: dict[str, str]) -> None:
         """Set tags on a logged model."""
@@ -156,13 +155,9 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         """The current tags of a logged model."""
         return dict(self.client().get_logged_model(model.model_id).tags)
 
-    def digest_of(self, model_id: str) -> str:
-        """The digest of a logged model's files from when it was logged; '' if there is none."""
-        return str(self.client().get_logged_model(model_id).tags.get(FILES_DIGEST, ""))
-
     def tag_registered_version(self, model: LoggedModelRef, name: str, version: int) -> None:
         """Tag a logged model with its registered version, by which ``find_model`` chooses."""
-        tag = f"{VERSION}.{name}"
+        tag = f"{REGISTERED_VERSION}.{name}"
         if self.tags_of(model).get(tag) != str(version):
             self.tag_model(model, {tag: str(version)})
 
@@ -189,21 +184,21 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         return ModelCardData(
             model_id=model.model_id,
             dataset=dataset,
-            trained_on=f"{dataset_source(run, 'training')} ({tags.get('training_rows', 'unknown')} rows)",
+            trained_on=f"{dataset_source(run, 'training')} ({tags['training_rows']} rows)",
             tested_on=str(dataset_source(run, "testing")),
-            features=parameters.pop("features", "").split(","),
+            features=parameters.pop("features").split(","),
             parameters=parameters,
             metrics={metric.key: metric.value for metric in logged.metrics or []},
-            traces={name: tags[name] for name in (*RunTags._fields, DAGSTER_RUN_ID) if name in tags},
+            run_tags={name: tags[name] for name in RUN_TAGS if name in tags},
             plots=sorted(Path(file.path).stem for file in client.list_artifacts(model.run_id, PLOTS_FOLDER)),
             run_id=model.run_id,
         )
 
-    def description(self, page: str) -> dict[str, str]:
-        """The tag with the description on MLflow's pages: links to an asset's or job's page, and to the Dagster run."""
+    def provenance_tags(self, page: str) -> dict[str, str]:
+        """The tags of a run or logged model: commit, Dagster run, and a description for MLflow's pages with links."""
         pages, run = self.dagster_url, self._dagster_run_id
-        made_by = f"Made by [{page.rpartition('/')[2]}]({pages}/{page})"
-        return {NOTE: f"{made_by} in [Dagster run {run[:8]}]({pages}/runs/{run})"}
+        made_by = f"Made by [{page.rpartition('/')[2]}]({pages}/{page}) in [Dagster run {run[:8]}]({pages}/runs/{run})"
+        return {**run_tags(run), DESCRIPTION_TAG: made_by}
 
     def run_url(self, model: LoggedModelRef) -> str:
         """MLflow's page of the run that logged a model."""
@@ -221,10 +216,12 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self.ui_url.rstrip("/")
 
     def version_url(self, name: str, version: int) -> str:
-        """The page of a model version, in MLflow or in Databricks' catalog explorer."""
+        """The page of a model version: MLflow's, Databricks' catalog explorer, or a Unity Catalog server's answer."""
         if self._is_databricks:
             return f"{self.pages_url}/explore/data/models/{name.replace('.', '/')}/version/{version}"
-        return self._page(f"models/{name}/versions/{version}")
+        path = f"models/{name}/versions/{version}"
+        scheme, _, server = (self.registry_uri or "").partition(":")
+        return f"{server.rstrip('/')}/api/2.1/unity-catalog/{path}" if scheme == "uc" else self._page(path)
 
     @property
     def _is_databricks(self) -> bool:
@@ -235,32 +232,28 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         root = self.pages_url
         return f"{root}/ml/{path}" if self._is_databricks else f"{root}/#/{path}?workflowType=machine_learning"
 
-    def _find_or_create_run(self, experiment_id: str, tags: RunTags, name: str, page: str) -> str:
+    def _find_or_create_run(self, experiment_id: str, name: str, page: str) -> str:
         client, condition = self.client(), f"tags.{DAGSTER_RUN_ID} = '{self._dagster_run_id}'"
         for found in client.search_runs([experiment_id], condition):
             return str(found.info.run_id)
+        tags = self.provenance_tags(page)
+        source = {
+            "mlflow.source.name": "marvel_assets.definitions",
+            "mlflow.source.git.commit": tags["git_sha"],
+            "mlflow.source.git.branch": tags["branch"],
+        }
         run = client.create_run(
-            experiment_id,
-            tags={
-                **tags.as_tags(self._dagster_run_id),
-                HOME_ID: home_id(self._home.locks),
-                "mlflow.runName": name,
-                **self.description(page),
-                "mlflow.source.name": "marvel_assets.definitions",
-                "mlflow.source.git.commit": tags.git_sha,
-                "mlflow.source.git.branch": tags.branch,
-            },
+            experiment_id, tags={**tags, **source, HOME_ID: home_id(self._home.locks)}, run_name=name
         )
         for made in client.search_runs([experiment_id], condition):
             if made.info.run_id != run.info.run_id:  # MLflow repeated a request whose answer was lost
                 client.delete_run(made.info.run_id)
         return str(run.info.run_id)
 
-    def _end_abandoned_runs(self, client: mlflow.MlflowClient) -> None:
+    def _end_abandoned_runs(self, client: mlflow.MlflowClient, experiment_id: str) -> None:
         """End the runs that killed processes of this home left RUNNING."""
-        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
         own = f"attributes.status = 'RUNNING' and tags.{HOME_ID} = '{home_id(self._home.locks)}'"
-        for run in client.search_runs(experiments, own):
+        for run in client.search_runs([experiment_id], own):
             is_alive = is_running(self._home.locks, run.data.tags.get(DAGSTER_RUN_ID, ""))
             # It may have ended in the meantime.
             if not is_alive and client.get_run(run.info.run_id).info.status == "RUNNING":

@@ -1,4 +1,4 @@
-"""Tags with the commit and the Dagster run of an MLflow run or a model version."""
+"""Tags of MLflow's runs, logged models and versions: the commit and the Dagster run that made them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import os
 import subprocess
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from marvel_assets.paths import PROJECT_ROOT
 
@@ -14,40 +14,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DAGSTER_RUN_ID = "dagster_run_id"
+RUN_TAGS = ("git_sha", "branch", "run_id", DAGSTER_RUN_ID)
 GIT_SECONDS = 10
 UNKNOWN = "unknown"
 
 
-class RunTags(NamedTuple):
-    """The code and the run that made an MLflow run or a model version."""
+def run_tags(dagster_run_id: str) -> dict[str, str]:
+    """The commit and the branch of the checkout, and the Dagster run.
 
-    git_sha: str
-    branch: str
-    run_id: str
-
-    @classmethod
-    def collect(cls, dagster_run_id: str) -> RunTags:
-        """Read the tags from git and the Dagster run.
-
-        ``MARVEL_GIT_SHA``, ``MARVEL_GIT_BRANCH`` and ``MARVEL_RUN_ID`` override them, for deployments without a
-        checkout. Without Git they are ``unknown``; with uncommitted changes the commit ends in ``-dirty``.
-        """
-        sha, branch, run_id = (os.environ.get(f"MARVEL_{name}") for name in ("GIT_SHA", "GIT_BRANCH", "RUN_ID"))
-        if not (sha and branch):
-            found_sha, found_branch = head_of(PROJECT_ROOT)
-            sha, branch = sha or found_sha, branch or found_branch
-        return cls(sha, branch, run_id or dagster_run_id)
-
-    @property
-    def short_sha(self) -> str:
-        """The first seven characters of the commit, and ``-dirty`` if it has that."""
-        sha, dash, state = self.git_sha.partition("-")
-        return f"{sha[:7]}{dash}{state}"
-
-    def as_tags(self, dagster_run_id: str) -> dict[str, str]:
-        """The tags of a Dagster run; ``run_id`` only if ``MARVEL_RUN_ID`` overrides it."""
-        own = {"run_id": self.run_id} if self.run_id != dagster_run_id else {}
-        return {"git_sha": self.git_sha, "branch": self.branch, **own, DAGSTER_RUN_ID: dagster_run_id}
+    ``MARVEL_GIT_SHA`` and ``MARVEL_GIT_BRANCH`` replace the first two, for deployments without a checkout;
+    ``MARVEL_RUN_ID`` adds the tag ``run_id``.
+    """
+    sha, branch, run_id = (os.environ.get(f"MARVEL_{name}") for name in ("GIT_SHA", "GIT_BRANCH", "RUN_ID"))
+    if not (sha and branch):
+        found_sha, found_branch = head_of(PROJECT_ROOT)
+        sha, branch = sha or found_sha, branch or found_branch
+    tags = {"git_sha": sha, "branch": branch, DAGSTER_RUN_ID: dagster_run_id}
+    return {**tags, "run_id": run_id} if run_id else tags
 
 
 @cache
@@ -57,9 +40,8 @@ def head_of(checkout: Path) -> tuple[str, str]:
     With uncommitted changes or untracked files the commit ends in ``-dirty``.
     """
     try:
-        top, commit, branch = _git(
-            checkout, "rev-parse", "--show-toplevel", "HEAD", "--abbrev-ref", "HEAD"
-        ).splitlines()
+        names = _git(checkout, "rev-parse", "--show-toplevel", "HEAD", "--abbrev-ref", "HEAD")
+        top, commit, branch = names.splitlines()
         if checkout.samefile(top):
             return f"{commit}-dirty" if _git(checkout, "status", "--porcelain") else commit, branch
         reason = f"it is inside another repository, {top}"

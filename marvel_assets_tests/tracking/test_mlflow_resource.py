@@ -16,7 +16,6 @@ from marvel_assets.storage.references import LoggedModelRef
 from marvel_assets.tracking.mlflow_resource import DAGSTER_RUN_ID, HOME_ID, MlflowTracking
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.tracking.model_logging import log_slices
-from marvel_assets.tracking.run_tags import RunTags
 from marvel_assets.utils.locks import heartbeat, home_id
 
 BASIC, CUSTOM = "/Shared/basic", "/Shared/custom"
@@ -36,7 +35,7 @@ def tracking(home: ProjectPaths) -> MlflowTracking:
 def log(context: dg.AssetExecutionContext, tracking: MlflowTracking, experiment: str) -> None:
     """Log a metric under the asset's own name."""
     name = context.asset_key.to_user_string()
-    with tracking.run(experiment, RunTags.collect(context.run.run_id), f"run of {name}", f"assets/{name}"):
+    with tracking.run(experiment, f"run of {name}", f"assets/{name}"):
         mlflow.log_metric(name, 1)
 
 
@@ -51,9 +50,9 @@ def second(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None:
 
 
 @dg.asset(deps=[first], retry_policy=dg.RetryPolicy(max_retries=1))
-def broken(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None:
+def broken(tracking: MlflowTracking) -> None:
     """Fails while it logs, and again when it is tried again."""
-    with tracking.run(CUSTOM, RunTags.collect(context.run.run_id), "broken", "assets/broken"):
+    with tracking.run(CUSTOM, "broken", "assets/broken"):
         raise ValueError("broken on purpose")
 
 
@@ -108,8 +107,8 @@ def test_system_metrics_are_logged_where_mlflow_is_asked_for_them(
 
     # when: a run goes on until they are there
     @dg.asset
-    def working(context: dg.AssetExecutionContext, tracking: MlflowTracking) -> None:
-        with tracking.run(BASIC, RunTags.collect(context.run.run_id), "working", "assets/working") as run:
+    def working(tracking: MlflowTracking) -> None:
+        with tracking.run(BASIC, "working", "assets/working") as run:
             deadline = time.monotonic() + 120
             while not tracking.client().get_run(run.info.run_id).data.metrics and time.monotonic() < deadline:
                 time.sleep(0.05)
@@ -188,11 +187,13 @@ def test_the_next_run_ends_what_killed_processes_of_its_home_left_running_and_no
     home: ProjectPaths,
     client: mlflow.MlflowClient,
     tracking: MlflowTracking,
+    monkeypatch: pytest.MonkeyPatch,
     home_of_it: dict[str, str],
     living: str,
     status: str,
 ):
-    # given
+    # given: a store with so many experiments that a list of them begins with others
+    monkeypatch.setattr(mlflow.MlflowClient, "search_experiments", lambda *_, **__: [])
     tags = {HOME_ID: home_id(home.locks), DAGSTER_RUN_ID: "earlier", **home_of_it}
     left = client.create_run(client.create_experiment(BASIC, home.mlflow_artifacts.as_uri()), tags=tags)
 
@@ -230,8 +231,9 @@ def test_a_model_is_found_by_its_cache_key_once_it_is_complete_and_until_its_run
 
 def test_of_two_models_that_two_machines_logged_at_once_both_find_that_of_the_later_version(tracking: MlflowTracking):
     # given: both have one cache key, and the one of the later version was logged first, by every clock
-    logged = [tracking.mark_complete(logged_model(tracking), "one") for _ in range(2)]
+    logged = [logged_model(tracking) for _ in range(2)]
     for number, model in zip((2, 1), logged, strict=True):
+        tracking.mark_complete(model, "one")
         tracking.tag_registered_version(model, NAME, number)
 
     # and another environment numbers its versions differently
@@ -255,3 +257,15 @@ def test_on_databricks_links_lead_to_the_workspace_of_the_profile(
 
     # then
     assert tracking.version_url("c.s.model", 1) == "https://127.0.0.1:1/explore/data/models/c/s/model/version/1"
+
+
+@pytest.mark.parametrize(
+    ("registry", "url"),
+    [
+        (None, "http://127.0.0.1:5000/#/models/c.s.model/versions/1?workflowType=machine_learning"),
+        ("uc:http://127.0.0.1:8080/", "http://127.0.0.1:8080/api/2.1/unity-catalog/models/c.s.model/versions/1"),
+    ],
+)
+def test_links_to_versions_lead_to_the_registry_that_has_them(home: ProjectPaths, registry: str | None, url: str):
+    tracking = MlflowTracking(tracking_uri=home.mlflow_uri, registry_uri=registry, locks=str(home.locks))
+    assert tracking.version_url("c.s.model", 1) == url

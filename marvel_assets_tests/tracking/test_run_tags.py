@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from marvel_assets.tracking.run_tags import RunTags, head_of
+from marvel_assets.tracking.run_tags import head_of, run_tags
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -61,8 +61,10 @@ def test_without_git_the_commit_is_unknown(
     assert "'git'" in caplog.text
 
 
-def test_the_dagster_run_is_a_tag_under_its_true_name_and_another_run_beside_it():
+def test_the_environment_overrides_what_git_says_and_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch):
+    # given
+    for name, value in (("GIT_SHA", "0123abc"), ("GIT_BRANCH", "release"), ("RUN_ID", "")):
+        monkeypatch.setenv(f"MARVEL_{name}", value)
+
     # then
-    own, others = (RunTags(git_sha="0123abc", branch="main", run_id=run) for run in ("dagsters", "schedulers"))
-    assert own.as_tags("dagsters").keys() == {"git_sha", "branch", "dagster_run_id"}
-    assert others.as_tags("dagsters").items() >= {"run_id": "schedulers", "dagster_run_id": "dagsters"}.items()
+    assert run_tags("the run") == {"git_sha": "0123abc", "branch": "release", "dagster_run_id": "the run"}
