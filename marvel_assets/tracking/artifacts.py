@@ -28,7 +28,7 @@ def checked_files(uri: str, model_id: str, digest: str) -> Iterator[Path]:
     """A temporary copy of a model's files, verified against the digest from when it was logged.
 
     Args:
-        uri: where to download the files from: a logged model, or a registered version.
+        uri: of the logged model, or of a registered version.
         model_id: of the logged model.
         digest: the value of its tag ``FILES_DIGEST``.
 

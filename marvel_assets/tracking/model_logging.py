@@ -36,25 +36,15 @@ EXPLAINED_ROWS = 100
 
 
 class DataSet(NamedTuple):
-    """Features and target of one version of a Delta table, and their origin.
-
-    Attributes:
-        table: ``catalog.schema.table``.
-        path: the table's folder, or None for a table in the session's catalog.
-        version: the Delta version of the rows.
-        content: hash of the rows.
-        rows: features and target.
-        target: name of the target column.
-        is_excerpt: whether these are only some of the rows, for the schema.
-    """
+    """Features and target of one version of a Delta table, and their origin."""
 
     table: str
-    path: str | None
+    path: str | None  # the table's folder; None for a table in the session's catalog
     version: int
-    content: str
+    content: str  # hash of the rows
     rows: pd.DataFrame
     target: str
-    is_excerpt: bool = False
+    is_excerpt: bool = False  # whether these are only some of the rows, for the schema
 
     def as_mlflow(self) -> PandasDataset | MetaDataset:
         """The data set as MLflow records it.
@@ -72,17 +62,16 @@ class DataSet(NamedTuple):
         from marvel_assets.tracking.delta_source import DeltaFolderSource
 
         version: Any = str(self.version)
-        source = (
-            DeltaFolderSource(path=self.path, delta_table_version=version)
-            if self.path
-            else DeltaDatasetSource(delta_table_name=self.table, delta_table_version=version)
-        )
+        if self.path:
+            source = DeltaFolderSource(path=self.path, delta_table_version=version)
+        else:
+            source = DeltaDatasetSource(delta_table_name=self.table, delta_table_version=version)
         name, digest = self.table, f"v{self.version}-{self.content[:16]}"
         with warnings.catch_warnings():
             # MLflow's warning is about inferred signatures; the models' are declared.
             warnings.filterwarnings("ignore", message=".*Inferred schema contains integer column")
             # MLflow inspects every cell in Python; distinct cells are enough.
-            columns = (self.rows[[name]].drop_duplicates() for name in self.rows)
+            columns = (self.rows[[column]].drop_duplicates() for column in self.rows)
             schema = Schema([spec for column in columns for spec in infer_signature(column).inputs.inputs])
         if self.is_excerpt:
             # MLflow declares `profile` abstract, and doesn't implement it in the class that it documents for this.
@@ -105,23 +94,7 @@ def log_basic_model(
     seconds: float,
     tags: Mapping[str, str],
 ) -> str:
-    """Log the fitted pipeline under the active run: inputs, parameters, metrics, plots, and the model itself.
-
-    Args:
-        pipeline: fitted on ``training``.
-        training: the rows of the fit.
-        testing: the test rows.
-        wheel: holds the pipeline's transformers; it is installed wherever the model is loaded.
-        run_id: of the active run.
-        dataset: declares the columns, and the labels of the classes.
-        features: the model's columns, in order.
-        parameters: what decided the fit, by name.
-        seconds: duration of the fit.
-        tags: of the model.
-
-    Returns:
-        The logged model's id.
-    """
+    """Log the fitted pipeline in the active run, with inputs, parameters, metrics and plots; return the model's id."""
     import mlflow
 
     from marvel_assets.model.estimators import kind_of
@@ -130,7 +103,6 @@ def log_basic_model(
     y_true = testing.rows[testing.target].to_numpy()
     rows = testing.rows[list(features)]
     probability = predict_unique_rows(pipeline, rows)[:, 1]
-    metrics = evaluate(y_true, probability)
     kind, testing_input = kind_of(pipeline), testing.as_mlflow()
     trees = kind.count_trees(pipeline[-1])
     mlflow.log_params({**parameters, "trees": trees, "features": ",".join(features)})
@@ -149,7 +121,7 @@ def log_basic_model(
     model = mlflow.entities.LoggedModelInput(model_id=logged.model_id)
     mlflow.log_input(training.as_mlflow(), context="training", model=model)
     mlflow.log_input(testing_input, context="testing", model=model)
-    mlflow.log_metrics(metrics, model_id=logged.model_id, dataset=testing_input)
+    mlflow.log_metrics(evaluate(y_true, probability), model_id=logged.model_id, dataset=testing_input)
     # Through a client: MLflow's fluent functions would log them as the model's metrics.
     curves = [
         mlflow.entities.Metric("training_seconds", seconds, int(time.time() * 1000), 0),
@@ -159,18 +131,18 @@ def log_basic_model(
     mlflow.MlflowClient().log_batch(run_id, metrics=curves)
     encoded = pipeline[:-1].transform(rows)
     importances = kind.importances(pipeline[-1], encoded, testing.rows[testing.target])
-    ranked = sorted(importances, key=lambda name: -importances[name])
-    table = {"feature": ranked, kind.importance_label: [importances[name] for name in ranked]}
     figures = {
         **plots.probability_plots(y_true, probability, dataset.target.labels),
         "feature_importance": plots.feature_importance(importances, kind.importance_label),
     }
+    table = pd.DataFrame({kind.importance_label: importances})
     if kind.explains:
         values = encoded.sample(min(len(encoded), EXPLAINED_ROWS), random_state=0)
         contributions = pd.DataFrame(kind.contributions(pipeline[-1], values)[:, :-1], values.index, values.columns)
-        table["mean |SHAP value|"] = contributions.abs().mean()[ranked].tolist()
+        table["mean |SHAP value|"] = contributions.abs().mean()
         figures["shap_summary"] = plots.shap_summary(contributions, values, dataset.target.labels[1])
-    mlflow.log_table(table, IMPORTANCES_FILE)
+    ranked = table.sort_values(kind.importance_label, ascending=False).rename_axis("feature").reset_index()
+    mlflow.log_table(ranked, IMPORTANCES_FILE)
     for name, figure in figures.items():
         mlflow.log_figure(figure, f"{PLOTS_FOLDER}/{name}.png")
     return str(logged.model_id)
@@ -193,9 +165,9 @@ def _learning_curves(pipeline: Pipeline, data: DataSet, features: Sequence[str],
     kind, rows = kind_of(pipeline), data.rows.sample(min(len(data.rows), CURVE_ROWS), random_state=0)
     trees, y_true = kind.count_trees(pipeline[-1]), rows[data.target].to_numpy()
     steps = sorted({max(1, trees * part // CURVE_STEPS) for part in range(1, CURVE_STEPS + 1)})
-    ask = partial(kind.staged_probabilities, pipeline[-1], steps)
+    staged = partial(kind.staged_probabilities, pipeline[-1], steps)
     now, curves = int(time.time() * 1000), []
-    for step, probability in zip(steps, predict_unique_rows(pipeline, rows[list(features)], ask).T, strict=True):
+    for step, probability in zip(steps, predict_unique_rows(pipeline, rows[list(features)], staged).T, strict=True):
         curves.append(Metric(f"{prefix}_log_loss", float(log_loss(y_true, probability, labels=[0, 1])), now, step))
         if len(set(y_true.tolist())) > 1:  # the sample may miss a rare class
             curves.append(Metric(f"{prefix}_roc_auc", float(roc_auc_score(y_true, probability)), now, step))

@@ -20,22 +20,19 @@ def basic_signature(features: Sequence[str], target: str) -> ModelSignature:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
-    return ModelSignature(inputs=_inputs(features), outputs=Schema([ColSpec("long", target)]))
+    return ModelSignature(_inputs(features), Schema([ColSpec("long", target)]))
 
 
 def custom_signature(features: Sequence[str], answer: str) -> ModelSignature:
     """The custom model's signature: features in, ``{answer: ["alive", …]}`` out, and the parameters that add to it."""
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import Array
 
     from marvel_assets.model.wrapper import EXPLAIN, PROBABILITY
 
-    return ModelSignature(
-        inputs=_inputs(features),
-        outputs=Schema([ColSpec(Array(DataType.string), answer)]),
-        params=ParamSchema([ParamSpec(name, DataType.boolean, default=False) for name in (PROBABILITY, EXPLAIN)]),
-    )
+    parameters = ParamSchema([ParamSpec(name, "boolean", default=False) for name in (PROBABILITY, EXPLAIN)])
+    return ModelSignature(_inputs(features), Schema([ColSpec(Array("string"), answer)]), parameters)
 
 
 def _inputs(features: Sequence[str]) -> Schema:
@@ -59,10 +56,7 @@ def example_frame(dataset: Dataset, features: Sequence[str]) -> pd.DataFrame:
 
 
 def requirements_with(wheel: Path) -> list[str]:
-    """What a scoring environment installs: this package's base dependencies at the installed versions, and its wheel.
-
-    The wheel must also be in the model's ``code_paths``, from where it is installed.
-    """
+    """The installed versions of this package's base dependencies, and its wheel, which the ``code_paths`` hold."""
     from packaging.requirements import Requirement
 
     names = sorted(Requirement(line).name for line in requires("marvel-assets") or [] if "extra ==" not in line)

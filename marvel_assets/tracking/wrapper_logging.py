@@ -20,21 +20,10 @@ CUSTOM_MODEL_NAME = "pyfunc-marvel-character-model"
 def log_custom_model(
     basic_model_id: str, basic_files: Path, wheel: Path, *, run_id: str, dataset: Dataset, tags: Mapping[str, str]
 ) -> str:
-    """Log the wrapper around a basic model.
+    """Log the wrapper around a basic model, whose verified files are copied into it; return its id.
 
     The wheel is both a file of the model and a requirement: so it is installed where the model is served, instead of
     being added to ``sys.path``. Nothing is pickled; MLflow runs ``serving_script.py``.
-
-    Args:
-        basic_model_id: MLflow's id of the logged model to wrap.
-        basic_files: its verified files, which are copied into the custom model.
-        wheel: of ``marvel_assets.model``.
-        run_id: of the active run.
-        dataset: declares the labels of the classes.
-        tags: of the model.
-
-    Returns:
-        The logged model's id.
     """
     target, example = dataset.target, example_of(basic_files)
     logged = mlflow.pyfunc.log_model(
@@ -49,13 +38,9 @@ def log_custom_model(
         tags=dict(tags),
     )
     # It predicts the same as the basic model, so it has the same metrics and data sets.
-    client, copied = mlflow.MlflowClient(), ("key", "value", "timestamp", "step", "dataset_name", "dataset_digest")
+    client, model_id = mlflow.MlflowClient(), str(logged.model_id)
     basic = client.get_logged_model(basic_model_id)
-    model_id = str(logged.model_id)
-    metrics = [
-        Metric(**{name: getattr(metric, name) for name in copied}, model_id=model_id, run_id=run_id)
-        for metric in basic.metrics or []
-    ]
+    metrics = [Metric(**{**dict(metric), "model_id": model_id, "run_id": run_id}) for metric in basic.metrics or []]
     client.log_batch(run_id, metrics=metrics)
     inputs = client.get_run(str(basic.source_run_id)).inputs
     client.log_inputs(run_id, inputs.dataset_inputs if inputs else None, [LoggedModelInput(model_id)])
