@@ -17,7 +17,7 @@ from marvel_assets.defs.metadata import (
 from marvel_assets.defs.resources import Project, check_ready
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.registry.resource import UnityCatalog
-from marvel_assets.sources.resource import SourceResource
+from marvel_assets.sources.resource import EXPECTED, SourceResource
 from marvel_assets.storage.engines.base import Engine
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import Tables, WriteResult
@@ -49,9 +49,8 @@ class RawCharactersConfig(dg.Config):
     source: str | None = Field(
         default=None,
         description=(
-            "A CSV or Parquet file, a folder of such files or of a Delta table, an http(s) URL, "
-            "kaggle:<owner>/<dataset>, or 'generated'. Default: MARVEL_SOURCE, else the source that was last read. It "
-            "is shown with the run: put addresses that contain a password or token in MARVEL_SOURCE."
+            f"{EXPECTED}. Default: MARVEL_SOURCE, else the source that was last read. It is shown with the run: put "
+            "addresses that contain a password or token in MARVEL_SOURCE."
         ),
     )
     generator_rows: int | None = Field(default=None, ge=1, description="Rows of 'generated'. Default: project.yml.")
@@ -165,7 +164,7 @@ def characters(
     if not provenance["train_set"] + provenance["test_set"]:
         raise dg.Failure(
             f"All {raw_characters.rows:,} rows of {raw_characters} were rejected. Most common reasons: "
-            f"{_three_commonest(provenance[REASONS])}. rejected_characters has all rows, each with its reason."
+            f"{_describe_reasons(provenance[REASONS])}. rejected_characters has all rows, each with its reason."
         )
 
 
@@ -196,7 +195,7 @@ def _clean(
             )
         reasons = session.fetchall(statements.top_rejection_reasons_sql("rejected_characters", MAX_REASONS))
         if reasons:
-            context.log.info(f"Rejected, mostly: {_three_commonest(reasons)}")
+            context.log.info(f"Rejected, mostly: {_describe_reasons(reasons)}")
         for asset in selected:
             provenance = {"raw_characters": str(raw), **inputs, "read": raw.rows, **counts, REASONS: reasons}
             if asset != "rejected_characters" and counts[asset]:
@@ -206,6 +205,6 @@ def _clean(
     return written
 
 
-def _three_commonest(reasons: Sequence[tuple[str, int]]) -> str:
-    """Reasons for rejections, in words for a log or an error."""
+def _describe_reasons(reasons: Sequence[tuple[str, int]]) -> str:
+    """The three most common reasons for rejections, for a log or an error."""
     return "; ".join(f"{rows:,} rows: {escape_control(reason)}" for reason, rows in reasons[:3])
