@@ -17,7 +17,7 @@ TIMEOUT_SECONDS = 3600
 
 
 @contextmanager
-def exclusive(locks: Path, name: str) -> Iterator[None]:
+def file_lock(locks: Path, name: str) -> Iterator[None]:
     """Hold a lock that only one process can hold at a time: ``<name>.lock`` in the folder ``locks``.
 
     Raises:
@@ -30,11 +30,14 @@ def exclusive(locks: Path, name: str) -> Iterator[None]:
         yield
 
 
+exclusive = file_lock
+
+
 def home_id(locks: Path) -> str:
     """A random id of this ``MARVEL_HOME``, created at the first call."""
     file = locks / "home-id"
     if not file.exists():
-        with exclusive(locks, "home-id"):
+        with file_lock(locks, "home-id"):
             if not file.exists():
                 with atomic_write(file) as unfinished:
                     unfinished.write_text(str(uuid.uuid4()))
