@@ -92,7 +92,7 @@ def _fit(folder: Path, workers: str) -> None:
         peaks = [peak_of_this_process()]
     else:
         columns = dataset_columns(config.features, config.target)
-        scan = tables.scan_at(tables.location(train_set.name), train_set.version, columns)
+        scan = tables.scan(train_set, columns)
         with dask_workers(number, None, 1) as cluster:
             pipeline = fit_on_workers(
                 cluster.client, cluster.addresses, scan.parts(number), pipeline, config.features, config.target

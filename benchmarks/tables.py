@@ -18,7 +18,7 @@ from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.datasets.statements import digested_source_sql
 from marvel_assets.defs.ingestion.assets import characters
 from marvel_assets.defs.resources import embedded
-from marvel_assets.sources.locate import locate
+from marvel_assets.sources.resource import locate
 from marvel_assets.training.dataset import dataset_columns, to_frame
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def with_raw_table(home: ProjectPaths, source: Path) -> tuple[dict[str, Any], Ta
         session.read_source(locate(str(source), home.root, DATASET, Generator()), "delivered")
         session.create_view(digested_source_sql(DATASET, "delivered"), "raw_characters")
         written = resources["tables"].write_if_changed(session, "raw_characters", name, {})
-    return resources, written.commit.table
+    return resources, written.table
 
 
 @cache

@@ -1,10 +1,9 @@
 """Finds the rows that a logged model was fitted or tested on."""
 
-from pathlib import Path
 from typing import Literal
 
 from marvel_assets.defs.resources import Project
-from marvel_assets.storage.engines.base import TablePath
+from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.table_scan import TableNotFoundError
 from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.artifacts import dataset_source
@@ -13,8 +12,8 @@ from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
 def find_dataset_input(
     run_id: str, context: Literal["training", "testing"], project: Project, tables: Tables, tracking: MlflowTracking
-) -> tuple[TablePath, int]:
-    """Table and version of an MLflow run's input: as recorded, else this home's version with equal content.
+) -> TableVersion:
+    """The table version of an MLflow run's input: as recorded, else this home's version with equal content.
 
     Runs on a tracking server may come from another home, whose tables are elsewhere or gone; and MLflow keeps one
     record for all data sets with the same name and digest.
@@ -23,11 +22,9 @@ def find_dataset_input(
         LookupError: the run has no such input, or its rows are in neither place.
     """
     source = dataset_source(tracking.client().get_run(run_id), context)
-    recorded = Path(source.path) if source.path else tables.location(source.table)
     name = source.table.rpartition(".")[2]
     try:
-        own = tables.location(project.config.qualified(name))
-        return tables.find_content([recorded, own], source.version, source.content)
+        return tables.find([source.path or source.table, project.config.qualified(name)], source.content)
     except TableNotFoundError as error:
         raise TableNotFoundError(
             f"{source}, the {context} data of MLflow run {run_id}: {error} Materialise {name} from the same source "

@@ -7,14 +7,13 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from marvel_assets.storage.io_managers import ReferenceIOManager, not_materialised
-from marvel_assets.storage.references import FittedPipelineRef, TableVersion
+from marvel_assets.storage.references import FittedPipelineRef, ReferenceIOManager, TableVersion, not_materialised
 from marvel_assets.utils.files import atomic_write
 from marvel_assets.utils.locks import exclusive
 
@@ -78,16 +77,17 @@ class PipelineCache(dg.ConfigurableResource):  # type: ignore[type-arg]
             return None
         return replace(FittedPipeline(**json.loads(description.read_text(encoding="utf-8"))), file=str(file))
 
-    def keep(self, pipeline: Pipeline, fitted: FittedPipeline) -> FittedPipeline:
+    def store(self, pipeline: Pipeline, fitted: FittedPipeline) -> FittedPipeline:
         """Store a pipeline. Its description is written last: if it exists, the pipeline is complete."""
         import skops.io
 
-        kept = replace(fitted, file=str(self.file(fitted.cache_key)))
-        with atomic_write(Path(kept.file)) as aside:
-            skops.io.dump(pipeline, aside)
-        with atomic_write(Path(kept.file).with_suffix(".json")) as aside:
-            aside.write_text(json.dumps(asdict(kept), indent=2), encoding="utf-8")
-        return kept
+        file = self.file(fitted.cache_key)
+        stored = replace(fitted, file=str(file))
+        with atomic_write(file) as unfinished:
+            skops.io.dump(pipeline, unfinished)
+        with atomic_write(file.with_suffix(".json")) as unfinished:
+            unfinished.write_text(json.dumps(asdict(stored), indent=2), encoding="utf-8")
+        return stored
 
     def file(self, cache_key: str) -> Path:
         """The skops file of the pipeline with this cache key."""
@@ -109,8 +109,8 @@ class PipelineIOManager(ReferenceIOManager):
         Raises:
             dagster.Failure: the asset has not been materialised, or its pipeline is gone.
         """
-        reference = super().load_input(context)
-        cache_key = reference.cache_key if isinstance(reference, FittedPipelineRef) else ""
-        if (found := self.cache.find(cache_key)) is None:
+        cache_key = cast("FittedPipelineRef", super().load_input(context)).cache_key
+        fitted = self.cache.find(cache_key)
+        if fitted is None:
             raise not_materialised(context.asset_key, self.cache.file(cache_key))
-        return found
+        return fitted

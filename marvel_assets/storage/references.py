@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import TypeAdapter
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
+
+from marvel_assets.utils.files import atomic_write
 
 
 @dataclass(frozen=True)
@@ -11,7 +16,7 @@ class TableVersion:
     """One immutable version of a Delta table.
 
     Attributes:
-        name: ``catalog.schema.table``.
+        name: ``catalog.schema.table``; for a table of another home, its folder.
         version: the Delta version that holds these rows.
         rows: how many there are.
         content: hash of the rows, regardless of their order and of when they were written.
@@ -21,11 +26,6 @@ class TableVersion:
     version: int
     rows: int
     content: str
-
-    @property
-    def data_version(self) -> str:
-        """By which Dagster knows what is unchanged: equal also where a later version restored the content."""
-        return self.content
 
     def __str__(self) -> str:
         return f"{self.name}@v{self.version}"
@@ -48,12 +48,11 @@ class LoggedModelRef:
 
 @dataclass(frozen=True)
 class ModelVersionRef:
-    """A version of the model ``catalog.schema.model``, the logged model that it was registered from, and its alias."""
+    """A version of the model ``catalog.schema.model``, and the logged model that it was registered from."""
 
     name: str
     version: int
     model_id: str
-    alias: str
 
     @property
     def data_version(self) -> str:
@@ -67,12 +66,10 @@ class WheelRef:
 
     Attributes:
         path: the file's name in the folder of the wheels.
-        sha256: of the file.
         content: hash of the sources and requirements that it was built from; part of the file's name.
     """
 
     path: str
-    sha256: str
     content: str
 
 
@@ -101,3 +98,42 @@ def from_json(text: str) -> Reference:
         pydantic.ValidationError: the text isn't a reference; a ``ValueError`` that names the fields.
     """
     return _REFERENCES.validate_json(text, strict=True)
+
+
+class ReferenceIOManager(dg.ConfigurableIOManager):
+    """Stores the latest reference that each asset returned in ``<folder>/<asset>.json``."""
+
+    folder: str = Field(description="Folder of the reference files.")
+
+    def handle_output(self, context: dg.OutputContext, obj: Reference) -> None:
+        """Store the reference that the asset returned."""
+        self.store(context.asset_key, obj)
+
+    def store(self, key: dg.AssetKey, reference: Reference) -> None:
+        """Store the reference that downstream assets load from now on."""
+        with atomic_write(self._file(key)) as file:
+            file.write_text(to_json(reference), encoding="utf-8")
+
+    def load_input(self, context: dg.InputContext) -> Reference:
+        """Read the reference that the upstream asset returned.
+
+        Raises:
+            dagster.Failure: that asset has not been materialised yet.
+        """
+        file = self._file(context.asset_key)
+        try:
+            return from_json(file.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise not_materialised(context.asset_key, file) from error
+
+    def _file(self, key: dg.AssetKey) -> Path:
+        return Path(self.folder, f"{key.to_user_string()}.json")
+
+
+def not_materialised(key: dg.AssetKey, file: Path) -> dg.Failure:
+    """The failure of an asset whose input does not exist yet."""
+    name = key.to_user_string()
+    return dg.Failure(
+        f"{name} has not been materialised in this home (no {file}); materialise it first, or everything upstream "
+        f"with: dagster asset materialize -m marvel_assets.definitions --select '*{name}'"
+    )

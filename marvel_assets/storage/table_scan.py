@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 from marvel_assets.datasets.base import IDENTIFIER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     import pyarrow as pa
     from deltalake import DeltaTable
 
 HASHES = 2**32
-EXCERPT = 1000
 PART_HASH = f"md5(concat('part', {IDENTIFIER}))"
 """Salted: the plain hash of the ids decides the split, and another salt the sample."""
 
@@ -81,31 +80,35 @@ class TableScan:
         Raises:
             TableNotFoundError: naming the folder and the version.
         """
+        with named_when_unreadable(self.location, self.version):
+            yield from self._reader()
+
+    def head(self, rows: int) -> pa.Table:
+        """A few rows, of the first batch."""
         import pyarrow as pa
 
         with named_when_unreadable(self.location, self.version):
-            columns = None if self.columns is None else list(self.columns)
-            yield from pa.RecordBatchReader.from_stream(self._table().scan(columns, predicate=self.condition))
-
-    def excerpt(self, rows: int = EXCERPT) -> pa.Table:
-        """The first rows of the first batch."""
-        return self._together(itertools.islice(self.batches(), 1)).slice(0, rows)
+            reader = self._reader()
+            return self._prepared(pa.Table.from_batches(itertools.islice(reader, 1), reader.schema)).slice(0, rows)
 
     def read(self) -> pa.Table:
         """Read all rows of the scan into memory, ordered by the identifier."""
-        return self._together(self.batches()).sort_by(IDENTIFIER)
+        with named_when_unreadable(self.location, self.version):
+            return self._prepared(self._reader().read_all()).sort_by(IDENTIFIER)
 
-    def _together(self, batches: Iterable[pa.RecordBatch]) -> pa.Table:
+    def _reader(self) -> pa.RecordBatchReader:
         import pyarrow as pa
 
-        read = list(batches)
-        rows = pa.Table.from_batches(read, read[0].schema if read else self.schema())
+        columns = None if self.columns is None else list(self.columns)
+        return pa.RecordBatchReader.from_stream(self._table().scan(columns, predicate=self.condition))
+
+    def _prepared(self, rows: pa.Table) -> pa.Table:
+        """The columns in order, and plain strings: delta-rs returns string views, which Arrow can't sort by yet."""
+        import pyarrow as pa
+
         rows = rows if self.columns is None else rows.select(list(self.columns))
-        # delta-rs returns string views, which Arrow can't sort by yet.
-        fields = [
-            pa.field(field.name, pa.string()) if field.type == pa.string_view() else field for field in rows.schema
-        ]
-        return rows.cast(pa.schema(fields))
+        types = [pa.string() if each.type == pa.string_view() else each.type for each in rows.schema]
+        return rows.cast(pa.schema(list(zip(rows.column_names, types, strict=True))))
 
     def _table(self) -> DeltaTable:
         from deltalake import DeltaTable

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import dagster as dg
 from pydantic import Field
 
+from marvel_assets.datasets.base import IDENTIFIER
+from marvel_assets.spark.session import Spark
 from marvel_assets.storage.engines.base import TablePath
 from marvel_assets.storage.memory import check_fits_in_memory
 from marvel_assets.storage.references import TableVersion
-from marvel_assets.storage.table_scan import TableNotFoundError, TableScan, all_of, sampled
+from marvel_assets.storage.table_scan import TableNotFoundError, TableScan, all_of, named_when_unreadable, sampled
 from marvel_assets.utils.files import atomic_write
 from marvel_assets.utils.locks import exclusive
 
@@ -20,10 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import pyarrow as pa
+    from pyspark.sql import DataFrame
 
     from marvel_assets.storage.engines.base import EngineSession
-
-    Columns = Iterable[str] | None
 
 
 OPERATIONS_THAT_KEEP_ROWS = {
@@ -35,17 +36,12 @@ OPERATIONS_THAT_KEEP_ROWS = {
 
 
 class Commit(NamedTuple):
-    """A version of a table and its ``provenance``: the versions and the code that the rows were made from."""
+    """A version of a table, and its ``provenance``: the versions and the code that the rows were made from."""
 
     table: TableVersion
     provenance: dict[str, Any]
-
-
-class WriteResult(NamedTuple):
-    """The version that now holds the rows, and whether this write created it."""
-
-    commit: Commit
-    is_new: bool
+    is_new: bool = False
+    """Whether the write that returned it made it; False if the table held these rows already."""
 
 
 class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -56,8 +52,9 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
     provenance: str = Field(description="Folder of the latest provenance of tables whose rows came out equal.")
 
     def location(self, name: str) -> TablePath:
-        """Where ``catalog.schema.table`` is stored."""
-        return Path(self.warehouse, *name.split("."))
+        """Where ``catalog.schema.table`` is stored; another home's table has its folder for a name."""
+        folder = Path(name)
+        return folder if folder.is_absolute() else Path(self.warehouse, *name.split("."))
 
     def latest(self, name: str) -> Commit | None:
         """The newest commit that changed the table's rows, or None where there is no table.
@@ -65,114 +62,93 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         If another writer changed the rows since, it has no content hash, so that the next write replaces them. If equal
         rows were made again from other inputs, its provenance is the latest.
         """
-        commits = self._commits(self.location(name), name)
+        commits = self._commits(name)
         if not commits:
             return None
-        commit, file = commits[max(commits)], self._latest_provenance(name)
+        commit, file = commits[max(commits)], self._provenance_file(name)
         latest = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        is_of_these_rows = (latest.get("version"), latest.get("content")) == (
-            commit.table.version,
-            commit.table.content,
-        )
-        return Commit(commit.table, latest["provenance"]) if is_of_these_rows else commit
+        is_current = (latest.get("version"), latest.get("content")) == (commit.table.version, commit.table.content)
+        return commit._replace(provenance=latest["provenance"]) if is_current else commit
 
-    def write_if_changed(
-        self, session: EngineSession, relation: str, name: str, provenance: dict[str, Any]
-    ) -> WriteResult:
+    def write_if_changed(self, session: EngineSession, relation: str, name: str, provenance: dict[str, Any]) -> Commit:
         """Make the table hold the relation's rows, unless it holds them already.
 
         Equal rows make no commit, but their provenance is stored: the next run finds that its inputs are unchanged.
         The comparison and the commit share one lock, so that two concurrent runs make one version.
         """
-        content = session.fingerprint(relation)
+        rows, content = session.fingerprint(relation)
         with exclusive(Path(self.locks), f"table-{name}"):
             latest = self.latest(name)
-            if latest is not None and (latest.table.rows, latest.table.content) == (content.rows, content.digest):
+            if latest is not None and latest.table.content == content:
                 if latest.provenance != provenance:
-                    kept = {"version": latest.table.version, "content": content.digest, "provenance": provenance}
-                    with atomic_write(self._latest_provenance(name)) as aside:
-                        aside.write_text(json.dumps(kept, indent=2), encoding="utf-8")
-                return WriteResult(Commit(latest.table, provenance), is_new=False)
-            recorded = {"rows": content.rows, "content": content.digest, "provenance": provenance}
+                    remade = {"version": latest.table.version, "content": content, "provenance": provenance}
+                    with atomic_write(self._provenance_file(name)) as file:
+                        file.write_text(json.dumps(remade, indent=2), encoding="utf-8")
+                return Commit(latest.table, provenance)
+            recorded = {"rows": rows, "content": content, "provenance": provenance}
             session.write(relation, self.location(name), json.dumps(recorded))
             written = self.latest(name)
-        if written is None or written.table.content != content.digest:
+        if written is None or written.table.content != content:
             raise RuntimeError(f"{name}: another writer committed at the same moment; run again.")
-        return WriteResult(written, is_new=True)
+        return written._replace(is_new=True)
 
     def read(
-        self, table: TableVersion, columns: Columns = None, sample: float = 1.0, condition: str | None = None
+        self, table: TableVersion, columns: Sequence[str] | None = None, sample: float = 1.0, condition: str = ""
     ) -> pa.Table:
         """Read one version, ordered by ``Id``. A sample's rows are chosen by a hash of the id, the same at every call.
+
+        If its files are gone, as after VACUUM, another version with the same content is read.
 
         Raises:
             TableNotFoundError: naming the table and version that can't be read.
             TooManyRowsError: the rows would not fit into memory.
         """
-        return self._read(self.location(table.name), table.version, columns, all_of(sampled(sample), condition))
-
-    def read_at(self, location: TablePath, version: int, columns: Columns = None, sample: float = 1.0) -> pa.Table:
-        """Read one version of the table at a location, as ``read`` does."""
-        return self._read(location, version, columns, sampled(sample))
-
-    def _read(self, location: TablePath, version: int, columns: Columns, predicate: str | None) -> pa.Table:
-        """If its files are gone, as after VACUUM, another version with the same content is read."""
-        wanted = None if columns is None else tuple(columns)
+        location, wanted = self.location(table.name), None if columns is None else tuple(columns)
+        predicate = all_of(sampled(sample), condition)
         try:
-            return self._read_version(location, version, wanted, predicate)
+            return self._read_version(location, table.version, wanted, predicate)
         except TableNotFoundError:
-            contents = self._contents(location)
-            content = contents.pop(version, "")
-            equal = [other for other, held in contents.items() if content and held == content]
-            if not equal:
+            commits = self._commits(table.name).items()
+            equal = [version for version, commit in commits if table.content and commit.table.content == table.content]
+            others = [version for version in equal if version != table.version]
+            if not others:
                 raise
-            return self._read_version(location, max(equal), wanted, predicate)
+            return self._read_version(location, max(others), wanted, predicate)
 
-    def find_content(self, locations: Iterable[TablePath], version: int, content: str) -> tuple[TablePath, int]:
-        """Find rows by their content: the first location that holds them, and the version.
+    def find(self, names: Iterable[str], content: str) -> TableVersion:
+        """The newest version that holds these rows, of the first table that has one.
 
         Args:
-            locations: where to look. Another home's folder may be gone, or hold other rows under the same version.
-            version: preferred, where several have the content.
+            names: of tables. Another home's folder may be gone, or hold other rows.
             content: hash of the rows, or the beginning of it.
 
         Raises:
-            TableNotFoundError: no location holds them.
+            TableNotFoundError: no table holds them.
         """
-        places = list(dict.fromkeys(locations))
-        for location in places:
-            contents = self._contents(location).items()
-            if versions := [number for number, held in contents if content and held.startswith(content)]:
-                return location, version if version in versions else max(versions)
-        raise TableNotFoundError(f"the rows with content {content} are not at {' or '.join(map(str, places))}.")
+        tables = {self.location(name): name for name in names}
+        for name in tables.values():
+            for commit in reversed(self._commits(name).values()):
+                if commit.table.content.startswith(content):
+                    return commit.table
+        raise TableNotFoundError(f"the rows with content {content} are not at {' or '.join(map(str, tables))}.")
 
-    def preview(self, table: TableVersion, rows: int) -> pa.Table:
-        """A few rows of a version, in no order."""
-        return TableScan(Path(self.location(table.name)), table.version).excerpt(rows)
-
-    def count_at(self, location: TablePath, version: int) -> int:
-        """How many rows a version has."""
-        return TableScan(Path(location), version).count()
-
-    def _read_version(
-        self, location: TablePath, version: int, columns: tuple[str, ...] | None, predicate: str | None
-    ) -> pa.Table:
-        scan = TableScan(Path(location), version, columns, predicate)
-        check_fits_in_memory(str(location), scan.count(), len(columns or scan.schema()))
-        return scan.read()
-
-    def scan_at(self, location: TablePath, version: int, columns: Iterable[str], sample: float = 1.0) -> TableScan:
-        """A lazy scan of the same rows, for this process or others.
+    def scan(self, table: TableVersion, columns: Iterable[str], sample: float = 1.0) -> TableScan:
+        """A lazy scan of the rows that ``read`` returns, for this process or others.
 
         Raises:
             TableNotFoundError: the table is in the catalog of a Spark session, and other processes can't read it.
         """
+        location = self.location(table.name)
         if not isinstance(location, Path):
             raise TableNotFoundError(
                 f"{location} is a table in the catalog of a Spark session, which other processes can't read: fit in "
                 "one process (no `distribution`), on a `sample` if the rows don't fit."
             )
-        return TableScan(location, version, tuple(columns), sampled(sample))
+        return TableScan(location, table.version, tuple(columns), sampled(sample))
+
+    def preview(self, table: TableVersion, rows: int) -> pa.Table:
+        """A few rows of a version, in no order."""
+        return TableScan(Path(self.location(table.name)), table.version).head(rows)
 
     def commit_of(self, table: TableVersion) -> Commit:
         """The commit of this version.
@@ -180,7 +156,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             TableNotFoundError: naming the table and version that can't be found.
         """
-        commit = self._commits(self.location(table.name), table.name).get(table.version)
+        commit = self._commits(table.name).get(table.version)
         if commit is None:
             raise TableNotFoundError(f"{table}: its commit is not in the table's log. Materialise the table again.")
         return commit
@@ -192,18 +168,27 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         location = str(self.location(name))
         return str(DeltaTable(location).metadata().id) if DeltaTable.is_deltatable(location) else ""
 
-    def history(self, location: TablePath) -> Sequence[Mapping[str, Any]]:
+    def _read_version(
+        self, location: TablePath, version: int, columns: tuple[str, ...] | None, predicate: str | None
+    ) -> pa.Table:
+        """Read the rows, if they fit into memory."""
+        scan = TableScan(Path(location), version, columns, predicate)
+        check_fits_in_memory(str(location), scan.count(), len(columns or scan.schema()))
+        return scan.read()
+
+    def _history(self, name: str) -> Sequence[Mapping[str, Any]]:
         """The commits of a table as Delta describes them; empty if there is no table."""
         from deltalake import DeltaTable
 
+        location = str(self.location(name))
         # From the newest version: loaded at an earlier one, delta-rs numbers the history wrong.
-        return DeltaTable(location).history() if DeltaTable.is_deltatable(str(location)) else []
+        return DeltaTable(location).history() if DeltaTable.is_deltatable(location) else []
 
-    def _commits(self, location: TablePath, name: str = "") -> dict[int, Commit]:
+    def _commits(self, name: str) -> dict[int, Commit]:
         """For each version of a table, oldest first, the commit that made its rows."""
         found: dict[int, Commit] = {}
         commit = None
-        for entry in sorted(self.history(location), key=lambda entry: entry["version"]):
+        for entry in sorted(self._history(name), key=lambda entry: entry["version"]):
             if entry.get("operation") not in OPERATIONS_THAT_KEEP_ROWS:
                 recorded = _recorded(entry.get("userMetadata"))
                 table = TableVersion(name, entry["version"], recorded.get("rows", -1), recorded.get("content", ""))
@@ -212,12 +197,52 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
                 found[entry["version"]] = commit
         return found
 
-    def _contents(self, location: TablePath) -> dict[int, str]:
-        """The content hash of each version, '' where another writer made it."""
-        return {version: commit.table.content for version, commit in self._commits(location).items()}
-
-    def _latest_provenance(self, name: str) -> Path:
+    def _provenance_file(self, name: str) -> Path:
         return Path(self.provenance, f"{name}.json")
+
+
+class CatalogTables(Tables):
+    """Tables under three-level names in Unity Catalog, read through Spark and Arrow."""
+
+    spark: Spark
+
+    def location(self, name: str) -> TablePath:
+        """The three-level name, quoted for Spark SQL."""
+        folder = Path(name)
+        return folder if folder.is_absolute() else ".".join(f"`{part.replace('`', '``')}`" for part in name.split("."))
+
+    def preview(self, table: TableVersion, rows: int) -> pa.Table:
+        """Let Spark fetch the rows."""
+        return self._version(self.location(table.name), table.version).limit(rows).toArrow()
+
+    def table_id(self, name: str) -> str:
+        """Delta's id; a table that was dropped and created again has a new one."""
+        return "".join(row["id"] for row in self._described("DETAIL", name))
+
+    def _read_version(
+        self, location: TablePath, version: int, columns: tuple[str, ...] | None, predicate: str | None
+    ) -> pa.Table:
+        from pyspark.errors import PySparkException
+
+        with named_when_unreadable(location, version, PySparkException):
+            rows = self._version(location, version)
+            rows = rows if predicate is None else rows.where(predicate)
+            rows = rows if columns is None else rows.select(*columns)
+            check_fits_in_memory(str(location), rows.count(), len(rows.columns))
+            return rows.toArrow().sort_by(IDENTIFIER)
+
+    def _version(self, location: TablePath, version: int) -> DataFrame:
+        return self.spark.session().read.format("delta").option("versionAsOf", str(version)).table(str(location))
+
+    def _history(self, name: str) -> Sequence[Mapping[str, Any]]:
+        return self._described("HISTORY", name)
+
+    def _described(self, what: str, name: str) -> list[dict[str, Any]]:
+        """What Delta says about a table; nothing if the catalog doesn't have it, such as another home's folder."""
+        location = self.location(name)
+        if isinstance(location, Path) or not (session := self.spark.session()).catalog.tableExists(location):
+            return []
+        return [row.asDict() for row in session.sql(f"DESCRIBE {what} {location}").collect()]
 
 
 def _recorded(user_metadata: str | None) -> dict[str, Any]:

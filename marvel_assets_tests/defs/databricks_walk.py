@@ -17,8 +17,8 @@ from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets.defs.resources import Project, profile_resources
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.spark.session import Spark
-from marvel_assets.storage.catalog_tables import CatalogTables
 from marvel_assets.storage.engines.spark import SparkEngine
+from marvel_assets.storage.tables import CatalogTables
 from marvel_assets_tests.graph import metadata_of, run_graph, run_job, succeeded, work_of
 
 
@@ -27,7 +27,7 @@ def resources_of(home: ProjectPaths) -> dict[str, Any]:
     made = profile_resources(home)
     if find_spec("databricks.connect"):
         return made
-    kept = {"folder": str(home.spark), "locks": str(home.locks), "settings": made["spark"].settings}
+    kept = {"folder": str(home.spark), "settings": made["spark"].settings}
     session = Spark(mode="connect", url=os.environ["SPARK_REMOTE"], **kept)
     tables = CatalogTables(spark=session, warehouse="", locks=str(home.locks), provenance=str(home.provenance))
     return made | {"spark": session, "engine": SparkEngine(spark=session), "tables": tables}

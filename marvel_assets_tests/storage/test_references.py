@@ -1,13 +1,18 @@
-"""References: small, frozen, and the same again after JSON."""
+"""References: the same again after JSON, and in a later run; what was never made is named."""
 
+from pathlib import Path
 from typing import get_args
 
+import dagster as dg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from marvel_assets.storage.references import Reference, TableVersion, from_json, to_json
+from marvel_assets.storage.references import Reference, ReferenceIOManager, TableVersion, from_json, to_json
+
+TABLE = TableVersion("c.s.t", 3, 10, "abc")
+KEY = dg.AssetKey("made")
 
 
 @given(st.one_of([st.builds(kind) for kind in get_args(Reference)]))
@@ -27,10 +32,21 @@ def test_what_is_not_a_reference_is_refused_by_name(text: str, named: str):
         from_json(text)
 
 
-def test_tables_of_equal_content_have_equal_data_versions_whatever_the_version():
+def test_a_reference_reaches_a_later_run_as_json_under_the_assets_name(tmp_path: Path):
     # given
-    first, later, other = (TableVersion("c.s.t", *given) for given in ((3, 10, "a"), (9, 10, "a"), (3, 10, "b")))
+    manager = ReferenceIOManager(folder=str(tmp_path))
+
+    # when
+    manager.handle_output(dg.build_output_context(asset_key=KEY), TABLE)
 
     # then
-    assert first.data_version == later.data_version != other.data_version
-    assert str(first) == "c.s.t@v3"
+    assert manager.load_input(dg.build_input_context(asset_key=KEY)) == TABLE
+    assert [from_json(file.read_text()) for file in tmp_path.glob("made.json")] == [TABLE]
+
+
+def test_an_asset_that_was_never_materialised_is_named_with_the_command(tmp_path: Path):
+    # then
+    with pytest.raises(dg.Failure) as raised:
+        ReferenceIOManager(folder=str(tmp_path)).load_input(dg.build_input_context(asset_key=KEY))
+    assert "made has not been materialised in this home" in raised.value.description
+    assert "dagster asset materialize -m marvel_assets.definitions --select '*made'" in raised.value.description

@@ -6,8 +6,10 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
+from marvel_assets.spark.session import Spark
+from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.table_scan import TableNotFoundError, TableScan
-from marvel_assets.storage.tables import Tables
+from marvel_assets.storage.tables import CatalogTables, Tables
 
 ROWS = pa.table({"Id": [f"Character_{n:04d}_(Earth-616)" for n in range(5000)], "Teams": pa.array(range(5000))})
 COLUMNS = ("Id", "Teams")
@@ -53,11 +55,12 @@ def test_the_part_of_a_character_does_not_depend_on_files_or_on_other_characters
 
 def test_a_sample_is_the_same_rows_whether_they_are_read_at_once_or_in_parts(location: Path):
     # given
-    tables = Tables(warehouse=str(location), locks=str(location), provenance=str(location))
+    tables = Tables(warehouse="", locks="", provenance="")
+    table = TableVersion(str(location), 1, 5000, "")
 
     # when
-    at_once = tables.read_at(location, 1, COLUMNS, sample=0.3).column("Id").to_pylist()
-    in_parts = [character for part in tables.scan_at(location, 1, COLUMNS, 0.3).parts(4) for character in ids(part)]
+    at_once = tables.read(table, COLUMNS, sample=0.3).column("Id").to_pylist()
+    in_parts = [character for part in tables.scan(table, COLUMNS, 0.3).parts(4) for character in ids(part)]
 
     # then
     assert 1200 < len(at_once) < 1800
@@ -72,10 +75,10 @@ def test_a_part_without_rows_has_its_columns(location: Path):
     assert (rows.num_rows, rows.schema.field("Teams").type) == (0, pa.int64())
 
 
-def test_a_table_that_only_a_catalog_knows_is_refused_with_the_way_out(tmp_path: Path):
+def test_a_table_that_only_a_catalog_knows_is_refused_with_the_way_out():
     # given
-    tables = Tables(warehouse=str(tmp_path), locks=str(tmp_path), provenance=str(tmp_path))
+    tables = CatalogTables(spark=Spark(folder=""), warehouse="", locks="", provenance="")
 
     # then
     with pytest.raises(TableNotFoundError, match=r"`c`\.`s`\.`t` is a table in the catalog .* fit in one process"):
-        tables.scan_at("`c`.`s`.`t`", 0, COLUMNS)
+        tables.scan(TableVersion("c.s.t", 0, 1, ""), COLUMNS)

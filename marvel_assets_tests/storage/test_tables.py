@@ -14,7 +14,7 @@ from deltalake.schema import Field, PrimitiveType
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.table_scan import TableNotFoundError
-from marvel_assets.storage.tables import Tables, WriteResult
+from marvel_assets.storage.tables import Commit, Tables
 
 NAME = "catalog.schema.characters"
 ANNA_BEN = [("anna", 1), ("ben", 2)]
@@ -23,7 +23,7 @@ ANNA_CLEO = [("anna", 1), ("cleo", 3)]
 
 def publish(
     tables: Tables, rows: Sequence[tuple[str, int]], provenance: dict[str, Any] | None = None, name: str = NAME
-) -> WriteResult:
+) -> Commit:
     values = ", ".join(f"('{key}', {number})" for key, number in rows) or "('none', 0)"
     statement = f"""
         SELECT Id, number, current_timestamp AS update_timestamp_utc, md5(concat_ws('|', Id, number)) AS row_digest
@@ -50,7 +50,7 @@ def test_the_first_content_makes_version_0_in_a_folder_of_its_name(tables: Table
     published = publish(tables, ANNA_BEN, made_of)
 
     # then
-    table = published.commit.table
+    table = published.table
     assert published.is_new
     assert (table.name, table.version, table.rows) == (NAME, 0, 2)
     assert DeltaTable.is_deltatable(str(Path(tables.warehouse, "catalog", "schema", "characters")))
@@ -60,8 +60,7 @@ def test_the_first_content_makes_version_0_in_a_folder_of_its_name(tables: Table
     assert read.schema.field("update_timestamp_utc").type == pa.timestamp("us", "UTC")
 
     # and its commit says what it was made of, for other tools too
-    assert tables.latest(NAME) == published.commit
-    assert tables.latest(NAME).provenance == made_of
+    assert tables.latest(NAME) == Commit(table, made_of)
     [entry] = delta(tables).history()
     assert json.loads(entry["userMetadata"]) == {"rows": 2, "content": table.content, "provenance": made_of}
 
@@ -72,7 +71,7 @@ def test_equal_content_is_written_once_whatever_the_row_order(tables: Tables, or
     first = publish(tables, ANNA_BEN)
 
     # then
-    assert publish(tables, ANNA_BEN[::order]) == WriteResult(first.commit, is_new=False)
+    assert publish(tables, ANNA_BEN[::order]) == first._replace(is_new=False)
     assert delta(tables).version() == 0
 
 
@@ -89,10 +88,10 @@ def test_changed_content_makes_a_new_version_that_holds_it(tables: Tables, chang
     published = publish(tables, changed)
 
     # then
-    assert (published.is_new, published.commit.table.version) == (True, 1)
-    assert published.commit.table.data_version != first.commit.table.data_version
-    assert rows_of(tables.read(published.commit.table)) == changed
-    assert rows_of(tables.read(first.commit.table)) == ANNA_BEN
+    assert (published.is_new, published.table.version) == (True, 1)
+    assert published.table.content != first.table.content
+    assert rows_of(tables.read(published.table)) == changed
+    assert rows_of(tables.read(first.table)) == ANNA_BEN
 
 
 def vacuum(tables: Tables) -> None:
@@ -108,7 +107,7 @@ def test_a_version_whose_files_vacuum_removed_is_read_from_an_equal_one_or_named
     vacuum(tables)
 
     # then: the files that took the place of its own have the same rows
-    assert rows_of(tables.read(first.commit.table)) == ANNA_BEN
+    assert rows_of(tables.read(first.table)) == ANNA_BEN
 
     # and without them
     publish(tables, ANNA_CLEO)
@@ -116,7 +115,7 @@ def test_a_version_whose_files_vacuum_removed_is_read_from_an_equal_one_or_named
     with pytest.raises(
         TableNotFoundError, match=rf"{tables.location(NAME)} has no readable version \d: .* VACUUM removes the files"
     ):
-        tables.read(first.commit.table)
+        tables.read(first.table)
 
 
 @pytest.mark.parametrize("rows_there", [None, ANNA_CLEO], ids=["nothing", "other rows"])
@@ -128,13 +127,13 @@ def test_content_that_is_not_where_it_was_recorded_is_found_elsewhere(
     if rows_there is not None:
         publish(other, rows_there)
     publish(tables, ANNA_CLEO)
-    wanted = publish(tables, ANNA_BEN).commit.table
+    wanted = publish(tables, ANNA_BEN).table
 
     # then
-    places = [other.location(NAME), tables.location(NAME)]
-    assert tables.find_content(places, 0, wanted.content[:16]) == (tables.location(NAME), 1)
-    with pytest.raises(TableNotFoundError, match=f"content abcdef are not at {places[0]} or {places[1]}"):
-        tables.find_content(places, 0, "abcdef")
+    names = [str(other.location(NAME)), NAME]
+    assert tables.find(names, wanted.content[:16]) == wanted
+    with pytest.raises(TableNotFoundError, match=f"content abcdef are not at {names[0]} or {tables.location(NAME)}"):
+        tables.find(names, "abcdef")
 
 
 def test_every_version_has_the_provenance_of_its_own_commit(tables: Tables):
@@ -158,9 +157,9 @@ def test_equal_content_has_the_provenance_that_it_was_last_made_of_without_a_com
     again = publish(tables, ANNA_BEN, {"raw": "v1"})
 
     # then
-    assert (again.is_new, again.commit.provenance) == (False, {"raw": "v1"})
-    assert tables.latest(NAME) == again.commit
-    assert (delta(tables).version(), tables.commit_of(again.commit.table).provenance) == (0, {"raw": "v0"})
+    assert (again.is_new, again.provenance) == (False, {"raw": "v1"})
+    assert tables.latest(NAME) == again
+    assert (delta(tables).version(), tables.commit_of(again.table).provenance) == (0, {"raw": "v0"})
 
     # and it is not that of equal rows that came back
     for version, characters in enumerate([ANNA_CLEO, ANNA_BEN], start=2):
@@ -214,8 +213,8 @@ def test_a_table_that_others_changed_has_no_known_content_and_is_written_again(
     published = publish(tables, ANNA_BEN)
 
     # then
-    assert (published.is_new, published.commit.table.version) == (True, 3)
-    read = tables.read(published.commit.table)
+    assert (published.is_new, published.table.version) == (True, 3)
+    read = tables.read(published.table)
     assert rows_of(read) == ANNA_BEN
     assert read.column_names == ["Id", "number", "update_timestamp_utc"]
 
@@ -232,8 +231,8 @@ def test_commits_that_keep_the_rows_do_not_count(tables: Tables):
     again = publish(tables, ANNA_BEN)
 
     # then
-    assert again == WriteResult(published.commit, is_new=False)
-    assert tables.latest(NAME) == published.commit
+    assert again == published._replace(is_new=False)
+    assert tables.latest(NAME) == again
 
 
 @pytest.mark.parametrize("name", [NAME, "catalog.schema.never_made"])
