@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -30,7 +31,7 @@ ROW_DIGEST = "row_digest"
 """The column that a relation's fingerprint is computed from; it is never written to a table."""
 
 BATCH_ROWS = 100_000
-"""How many distinct rows are scored at once."""
+"""How many rows are scored at once."""
 
 
 class ChangesNotKeptError(LookupError):
@@ -45,22 +46,19 @@ class TableNotWrittenError(RuntimeError):
     """A commit failed; the text names the table's location and the reason."""
 
 
-class Content(NamedTuple):
-    """How many rows a relation has, and a hash of its columns and rows, regardless of the rows' order."""
-
-    rows: int
-    digest: str
-
-
 class EngineSession(ABC):
     """A session of one engine. Relations have names, and last as long as the session."""
 
-    hexadecimal: str
-    """The engine's SQL for the number that the text ``{}`` is in hexadecimal."""
-
-    @abstractmethod
     def read_source(self, source: Source, into: str) -> None:
-        """Read a source's columns as text, numbered by ``source_row``."""
+        """Read a source's columns as text, numbered by ``source_row``; never the whole source in memory."""
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            progress, rows = Progress(dg.get_dagster_logger().info, "rows read"), 0
+            for batch in source.batches():
+                yield batch
+                progress(rows := rows + batch.num_rows)
+
+        self._create_table(batches(), into)
 
     @abstractmethod
     def read_table(self, location: TablePath, version: int, into: str) -> None:
@@ -97,29 +95,26 @@ class EngineSession(ABC):
         A missing table is created with ``TABLE_PROPERTIES``; ``metadata`` becomes the commit's ``userMetadata``.
         """
 
-    @abstractmethod
-    def _fetch_parts(self, relation: str, rows: int) -> Iterator[pa.Table]:
-        """Fetch a relation with so many rows in parts of about ``BATCH_ROWS``."""
+    def fingerprint(self, relation: str) -> tuple[int, str]:
+        """The number of rows, and a hash of columns and rows whatever their order.
 
-    @abstractmethod
-    def _append(self, parts: Iterator[pa.Table], relation: str) -> None:
-        """Add rows to a relation that ``create_table_as`` made."""
-
-    def fingerprint(self, relation: str) -> Content:
-        """Count and hash a relation that has a ``row_digest``: an additive hash of the digests' four 32-bit words."""
-        words = (self.hexadecimal.format(f"substr({ROW_DIGEST}, {start}, 8)") for start in (1, 9, 17, 25))
-        sums = ", ".join(f"coalesce(sum({word}), 0)" for word in words)
+        It adds up the four 32-bit words of each ``row_digest``: equal rows count as often as they occur.
+        """
+        words = (f"conv(substr({ROW_DIGEST}, {start}, 8), 16, 10)" for start in (1, 9, 17, 25))
+        sums = ", ".join(f"coalesce(sum(CAST({word} AS DECIMAL(38, 0))), 0)" for word in words)
         [counted] = self.fetchall(f"SELECT count(*), {sums} FROM {relation}")  # noqa: S608
         rows, *totals = (int(str(number)) for number in counted)
         columns = [column[0] for column in self.fetchall(f"DESCRIBE {relation}")]
         text = ",".join(str(part) for part in (*columns, rows, *totals))
-        return Content(rows, hashlib.sha256(text.encode()).hexdigest()[:32])
+        return rows, hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def score(self, relation: str, model: Path, into: str) -> None:
         """Add the custom model's answer for each row: ``prediction``, its label, and ``probability``.
 
-        The model, a folder of verified files, answers once for each combination of its features: most characters share
-        theirs with others.
+        Args:
+            relation: has the model's features.
+            model: a folder of verified files.
+            into: name of the relation with the answers.
         """
         import mlflow
         import pyarrow as pa
@@ -129,24 +124,26 @@ class EngineSession(ABC):
         loaded = mlflow.pyfunc.load_model(str(model))
         # Unwrapped: MLflow's check of every cell takes longer than the predictions.
         wrapper, features = loaded.unwrap_python_model(), loaded.metadata.get_input_schema().input_names()
-        self.create_table_as(f"SELECT DISTINCT {', '.join(features)} FROM {relation}", "asked")  # noqa: S608
-        empty = "SELECT *, '' AS prediction, CAST(0 AS DOUBLE) AS probability FROM asked LIMIT 0"
-        self.create_table_as(empty, "answered")
-        rows = int(str(self.fetchall("SELECT count(*) FROM asked")[0][0]))
-        progress = Progress(dg.get_dagster_logger().info, "distinct rows scored", rows)
 
-        def answered() -> Iterator[pa.Table]:
-            done = 0
-            for part in self._fetch_parts("asked", rows):
-                labels, probabilities = wrapper.predict(None, part.to_pandas(), {PROBABILITY: True}).values()
-                part_answered = part.append_column("prediction", pa.array(labels, pa.string()))
-                yield part_answered.append_column("probability", pa.array(probabilities, pa.float64()))
-                progress(done := done + part.num_rows)
+        def scored() -> Iterator[pa.RecordBatch]:
+            progress, rows, fetched = Progress(dg.get_dagster_logger().info, "rows scored"), 0, self._fetch(relation)
+            no_rows = pa.RecordBatch.from_pylist([], fetched.schema)  # it has the columns where there are no others
+            for batch in chain([no_rows], fetched):
+                asked = batch.select(features).to_pandas()
+                labels, probabilities = wrapper.predict(None, asked, {PROBABILITY: True}).values()
+                labelled = batch.append_column("prediction", pa.array(labels, pa.string()))
+                yield labelled.append_column("probability", pa.array(probabilities, pa.float64()))
+                progress(rows := rows + batch.num_rows)
 
-        self._append(answered(), "answered")
-        is_same = " AND ".join(f"{relation}.{name} IS NOT DISTINCT FROM answered.{name}" for name in features)
-        answers = f"SELECT {relation}.*, prediction, probability FROM {relation} JOIN answered ON {is_same}"  # noqa: S608
-        self.create_view(answers, into)
+        self._create_table(scored(), into)
+
+    @abstractmethod
+    def _create_table(self, batches: Iterator[pa.RecordBatch], into: str) -> None:
+        """Store batches under a name."""
+
+    @abstractmethod
+    def _fetch(self, relation: str) -> pa.RecordBatchReader:
+        """Fetch a relation in batches of ``BATCH_ROWS``."""
 
 
 class Engine(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-import dagster as dg
 from pydantic import Field
 
 from marvel_assets.storage.engines.base import (
@@ -26,14 +25,11 @@ from marvel_assets.storage.engines.base import (
 from marvel_assets.storage.memory import available_bytes
 from marvel_assets.storage.table_scan import named_when_unreadable
 from marvel_assets.utils.files import temporary_folder
-from marvel_assets.utils.progress import Progress
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
     from deltalake import DeltaTable
-
-    from marvel_assets.sources.base import Source
 
 MAX_MEMORY = 600_000_000
 ALIKE_IN_FILES = frozenset({"string", "long", "integer", "double", "boolean"})
@@ -77,17 +73,10 @@ class DuckDBEngine(Engine):
 class DuckDBSession(EngineSession):
     """An in-memory DuckDB database, for one step."""
 
-    hexadecimal = "CAST('0x' || {} AS BIGINT)"
-
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
-
-    def read_source(self, source: Source, into: str) -> None:
-        """Insert the source batch by batch, so that it is never in memory as a whole."""
-        progress, rows = Progress(dg.get_dagster_logger().info, "rows read"), 0
-        for place, batch in enumerate(source.batches()):
-            self._insert(batch, f"INSERT INTO {into}" if place else f"CREATE TABLE {into} AS")
-            progress(rows := rows + batch.num_rows)
+        # As in Spark; fingerprints need it for hexadecimal numbers.
+        connection.execute("CREATE MACRO conv(digits, from_base, to_base) AS CAST('0x' || digits AS BIGINT)")
 
     def read_table(self, location: TablePath, version: int, into: str) -> None:
         """Let DuckDB read the files if they alone define the rows; otherwise insert what delta-rs reads."""
@@ -101,7 +90,6 @@ class DuckDBSession(EngineSession):
                 if rows.columns == [field.name for field in table.schema().fields]:
                     rows.create_view(into)
                     return  # otherwise a column was added after the first file
-        with named_when_unreadable(location, version, duckdb.InvalidInputException):
             self._insert(table.scan(), f"CREATE TABLE {into} AS")
 
     def read_changes(self, location: TablePath, first: int, last: int, into: str) -> None:
@@ -150,15 +138,13 @@ class DuckDBSession(EngineSession):
                 f"{location}: the table can't be written: {error}. It is unchanged, and can be read."
             ) from error
 
-    def _fetch_parts(self, relation: str, rows: int) -> Iterator[pa.Table]:  # noqa: ARG002
-        import pyarrow as pa
+    def _create_table(self, batches: Iterator[pa.RecordBatch], into: str) -> None:
+        for number, batch in enumerate(batches):
+            self._insert(batch, f"INSERT INTO {into}" if number else f"CREATE TABLE {into} AS")
 
-        for batch in self._connection.cursor().sql(f"FROM {relation}").to_arrow_reader(BATCH_ROWS):
-            yield pa.Table.from_batches([batch])
-
-    def _append(self, parts: Iterator[pa.Table], relation: str) -> None:
-        for part in parts:
-            self._insert(part, f"INSERT INTO {relation}")
+    def _fetch(self, relation: str) -> pa.RecordBatchReader:
+        # With a cursor, what is fetched and what is stored don't interfere.
+        return self._connection.cursor().sql(f"FROM {relation}").to_arrow_reader(BATCH_ROWS)
 
     def _insert(self, rows: object, into: str) -> None:
         """Insert Arrow rows into a table."""

@@ -4,13 +4,10 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-import mlflow
 import pandas as pd
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
-from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, Schema
 from pyspark.errors import AnalysisException
 from pyspark.sql.classic.dataframe import DataFrame
 
@@ -18,7 +15,7 @@ from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets.sources.files import FileSource
 from marvel_assets.spark.session import Spark
-from marvel_assets.storage.engines.base import Content, Engine
+from marvel_assets.storage.engines.base import Engine
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.storage.engines.spark import SparkEngine
 from marvel_assets.storage.tables import Tables
@@ -58,8 +55,8 @@ ORIGINS = ["INHUMAN", "İNHUMAN", "MAGİC", "Mutate magic", "MUTANT", "cosmic\tb
 
 
 @pytest.fixture(scope="module")
-def spark(spark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spark]:
-    resource = Spark(folder=str(spark_folder), locks=str(tmp_path_factory.mktemp("locks")))
+def spark(spark_folder: Path) -> Iterator[Spark]:
+    resource = Spark(folder=str(spark_folder))
     session = resource.session()
     yield resource
     session.stop()
@@ -102,7 +99,7 @@ def source(sample: Path, tmp_path: Path) -> FileSource:
     return FileSource("everything", {"everything": file}, DATASET)
 
 
-def make_tables(engine: Engine, source: FileSource, folder: Path) -> dict[str, Content]:
+def make_tables(engine: Engine, source: FileSource, folder: Path) -> dict[str, tuple[int, str]]:
     """Clean and split the source, and write the three tables."""
     with engine.session() as session:
         session.read_source(source, "delivered")
@@ -143,7 +140,7 @@ def publish(engine: Engine, tables: Tables, *rows: tuple[str, int]) -> tuple[int
     with engine.session() as session:
         session.create_table_as(f"SELECT Id, number, {digest} FROM (VALUES {values}) AS given(Id, number)", "made")
         published = tables.write_if_changed(session, "made", "c.s.t", {"made_by": "a test"})
-        return published.commit.table.version, published.is_new
+        return published.table.version, published.is_new
 
 
 def test_each_engine_goes_on_with_the_table_of_the_other_and_reads_its_past(engines: dict[str, Engine], tables: Tables):
@@ -216,47 +213,6 @@ def test_an_instant_that_spark_wrote_is_one_for_the_embedded_engine(
         assert found == [("TIMESTAMP WITH TIME ZONE", 1582977600.0)]
 
 
-ECHO = """
-import mlflow
-
-class Echo(mlflow.pyfunc.PythonModel):
-    def predict(self, context, model_input, params=None):
-        words = [f"{row.word} {row.number}" for row in model_input.itertuples()]
-        return {"answer": words, "probability": [0.5] * len(words)}
-
-mlflow.models.set_model(Echo())
-"""
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    """A model that answers with what it was asked."""
-    (script := tmp_path / "echo.py").write_text(ECHO)
-    asked = Schema([ColSpec("string", "word", required=False), ColSpec("double", "number", required=False)])
-    signature = ModelSignature(asked, Schema([ColSpec("string", "answer")]))
-    mlflow.pyfunc.save_model(folder := tmp_path / "model", python_model=str(script), signature=signature)
-    return folder
-
-
-def test_on_databricks_where_workers_can_not_load_a_model_every_row_is_scored_here(
-    engines: dict[str, Engine], model: Path, monkeypatch: pytest.MonkeyPatch
-):
-    # given: what MLflow says of a session with a cluster's id in its headers, and more rows than fit into a part
-    monkeypatch.setattr("mlflow.utils.databricks_utils.is_databricks_connect", lambda _: True)
-    monkeypatch.setattr("marvel_assets.storage.engines.spark.BATCH_ROWS", 2)
-    values = "('a', 1.5D), ('b', NULL), (NULL, 1.5D), (NULL, NULL), ('a', 1.5D), ('c', 3.0D)"
-
-    # when
-    with engines["spark"].session() as session:
-        session.create_table_as(f"SELECT * FROM VALUES {values} AS given(word, number)", "rows_to_score")
-        session.score("rows_to_score", model, "scored")
-        answers = session.fetchall("SELECT prediction, probability FROM scored")
-
-    # then
-    assert {probability for _, probability in answers} == {0.5}
-    assert sorted(answer for answer, _ in answers) == ["None 1.5", "None nan", "a 1.5", "a 1.5", "b nan", "c 3.0"]
-
-
 def test_serverless_compute_which_keeps_no_rows_makes_the_same(
     engines: dict[str, Engine], tables: Tables, monkeypatch: pytest.MonkeyPatch
 ):
@@ -264,8 +220,7 @@ def test_serverless_compute_which_keeps_no_rows_makes_the_same(
     def refuse(*_: object) -> None:
         raise AnalysisException("[NOT_SUPPORTED_WITH_SERVERLESS] PERSIST TABLE is not supported on serverless compute.")
 
-    for refused in ("persist", "unpersist"):
-        monkeypatch.setattr(DataFrame, refused, refuse)
+    monkeypatch.setattr(DataFrame, "persist", refuse)
 
     # then
     assert publish(engines["spark"], tables, ("anna", 1)) == (0, True)
