@@ -34,7 +34,7 @@ def main(rows: int) -> None:
     from marvel_assets.datasets.marvel_kaggle import DATASET
     from marvel_assets.datasets.statements import digested_source_sql
     from marvel_assets.defs.resources import spark
-    from marvel_assets.sources.locate import locate
+    from marvel_assets.sources.resource import locate
 
     with tempfile.TemporaryDirectory() as events, fresh_home(rows) as (home, environment):
         with_spark(home, settings(Path(events)))
@@ -46,7 +46,7 @@ def main(rows: int) -> None:
             engine.read_source(locate(environment["MARVEL_SOURCE"], home.root, DATASET, Generator()), "delivered")
             staged = time.perf_counter()
             engine.create_view(digested_source_sql(DATASET, "delivered"), "raw_characters")
-            raw = resources["tables"].write_if_changed(engine, "raw_characters", name, {}).commit.table
+            raw = resources["tables"].write_if_changed(engine, "raw_characters", name, {}).table
         written = time.perf_counter()
         clean(home, resources, raw)
         cleaned = time.perf_counter()
@@ -68,7 +68,7 @@ def main(rows: int) -> None:
 def with_spark(home: ProjectPaths, own: Mapping[str, str]) -> None:
     """Let a home find the jars and the class-data archive of this checkout, and Spark its settings."""
     kept = ProjectPaths(PROJECT_ROOT / ".marvel")
-    local_settings(kept.spark, kept.locks)
+    local_settings(kept.spark)
     if not home.spark.exists():
         home.spark.symlink_to(kept.spark, target_is_directory=True)
     os.environ["MARVEL_SPARK_SETTINGS"] = " ".join(f"{name}={value}" for name, value in own.items())

@@ -101,7 +101,7 @@ def serve_spark(home: ProjectPaths, port: int) -> None:
     _check_ports(PORT=port)
     use = "MARVEL_SPARK_URL=… make run PROFILE=spark"
     print(f"Spark Connect: sc://{LOOPBACK}:{port}   (Ctrl+C stops it; to use it: {use})", flush=True)
-    serve(home.spark, home.locks, port)
+    serve(home.spark, port)
 
 
 def serve_pages(home: ProjectPaths, port: int, mlflow_port: int) -> int:

@@ -13,11 +13,9 @@ import tempfile
 from importlib.resources import files
 from pathlib import Path
 
-from marvel_assets.utils.locks import exclusive
-
+LOOPBACK = "127.0.0.1"
 OLDEST_JAVA = 17
 INSTALL = "On Debian: apt-get install default-jre-headless; elsewhere set JAVA_HOME to any JDK from 17 on."
-IVY_SECONDS = 120
 SERVER_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
 
 DELTA_JARS = {
@@ -27,14 +25,15 @@ DELTA_JARS = {
 """The jars of ``io.delta`` on Maven Central that a local JVM needs, and their SHA-256."""
 
 SETTINGS = {
+    "spark.master": "local[*]",
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.shuffle.partitions": "2",
     "spark.databricks.delta.snapshotPartitions": "2",
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": LOOPBACK,
+    "spark.driver.host": LOOPBACK,
     "spark.driver.memory": "2g",
     "spark.sql.session.timeZone": "UTC",
 }
@@ -48,12 +47,11 @@ class SparkError(RuntimeError):
     """Spark can't be started or reached; the text says what to do."""
 
 
-def local_settings(folder: Path, locks: Path, *, archives_classes: bool = True) -> dict[str, str]:
+def local_settings(folder: Path, *, archives_classes: bool = True) -> dict[str, str]:
     """Spark's settings for a JVM on this machine. Missing jars are downloaded.
 
     Args:
         folder: keeps the jars, a class-data archive, and Spark's scratch files.
-        locks: folder of the lock files.
         archives_classes: if there is no archive yet, the JVM writes its classes into one when it ends, which takes
             some seconds; later ones start faster with it.
 
@@ -64,9 +62,9 @@ def local_settings(folder: Path, locks: Path, *, archives_classes: bool = True) 
 
     java, version = find_java()
     folder = folder.resolve()  # the archive is only valid for the same class path, to the letter
-    class_path = os.pathsep.join(map(str, provide_jars(folder / "jars", locks, java)))
-    made_of = f"{version}|{pyspark.__version__}|{pyspark.__file__}|{class_path}"
-    archive = folder / f"classes-{hashlib.sha256(made_of.encode()).hexdigest()[:12]}.jsa"
+    class_path = os.pathsep.join(map(str, provide_jars(folder / "jars", java)))
+    archived = f"{version}|{pyspark.__version__}|{pyspark.__file__}|{class_path}"
+    archive = folder / f"classes-{hashlib.sha256(archived.encode()).hexdigest()[:12]}.jsa"
     java_options = [FAST_START, f"-Dlog4j2.configurationFile={files('marvel_assets.spark') / 'log4j2.properties'}"]
     if archive.exists():
         java_options.append(f"-XX:SharedArchiveFile={archive}")
@@ -84,12 +82,7 @@ def local_settings(folder: Path, locks: Path, *, archives_classes: bool = True) 
     }
 
 
-def python_of_workers() -> dict[str, str]:
-    """The environment variable that has Python functions run with this interpreter."""
-    return {"PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON") or sys.executable}
-
-
-def serve(folder: Path, locks: Path, port: int) -> None:
+def serve(folder: Path, port: int) -> None:
     """Replace this process by the server of ``sc://127.0.0.1:<port>``, so that ending the process ends the JVM.
 
     It listens on the loopback interface only: anyone who can reach it may run code.
@@ -99,19 +92,12 @@ def serve(folder: Path, locks: Path, port: int) -> None:
     """
     import pyspark
 
-    settings = local_settings(folder, locks, archives_classes=False)
-    # spark-submit starts the JVM with these two; as --conf they would come too late.
-    java_options = settings.pop("spark.driver.extraJavaOptions")
-    class_path = settings.pop("spark.driver.extraClassPath")
-    settings["spark.connect.grpc.binding.address"] = "127.0.0.1"
-    settings["spark.connect.grpc.binding.port"] = str(port)
+    settings = local_settings(folder, archives_classes=False)
+    settings |= {"spark.connect.grpc.binding.address": LOOPBACK, "spark.connect.grpc.binding.port": str(port)}
     home = Path(pyspark.__file__).parent
-    command = [
-        str(home / "bin" / "spark-submit"), "--driver-java-options", java_options, "--driver-class-path", class_path,
-        *(part for key, value in settings.items() for part in ("--conf", f"{key}={value}")),
-        "--class", SERVER_CLASS, "spark-internal",
-    ]  # fmt: skip
-    environment = {**os.environ, **python_of_workers(), "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
+    options = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
+    command = [str(home / "bin" / "spark-submit"), *options, "--class", SERVER_CLASS, "spark-internal"]
+    environment = {"PYSPARK_PYTHON": sys.executable, **os.environ, "SPARK_HOME": str(home), "SPARK_LOCAL_IP": LOOPBACK}
     # Importing Dagster may have SIGTERM ignored in a background job of a shell, where Ctrl+C is ignored, too. The JVM
     # would inherit that, and only SIGKILL would end it.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -134,57 +120,46 @@ def find_java() -> tuple[str, str]:
     except (OSError, subprocess.SubprocessError) as error:
         raise SparkError(f"{needed}, and {command} does not run: {error}. {INSTALL}") from error
     version = answer.stderr.strip()
-    found = re.search(r'version "(?:1\.)?(\d+)', version)
+    found = re.search(r'version "(\d+)', version)
     if found is None or int(found[1]) < OLDEST_JAVA:
         raise SparkError(f"{needed}; {command} prints {version.partition(os.linesep)[0]}. {INSTALL}")
     return command, version
 
 
-def provide_jars(folder: Path, locks: Path, java: str) -> list[Path]:
-    """The files of Delta's jars; missing ones are downloaded, by one process at a time.
+def provide_jars(folder: Path, java: str) -> list[Path]:
+    """The files of Delta's jars. Ivy, which comes with Spark, downloads missing ones.
+
+    ``spark.jars.packages`` would download 33 jars, which tables in folders don't need, and query a repository at every
+    start.
 
     Raises:
         SparkError: a jar can't be downloaded, or has another SHA-256.
     """
-    jars = [folder / name for name in DELTA_JARS]
-    if not all(jar.exists() for jar in jars):
-        with exclusive(locks, "delta-jars"):
-            for jar in jars:
-                if not jar.exists():
-                    _download(jar, java)
-    return jars
-
-
-def _download(jar: Path, java: str) -> None:
-    """Let Ivy, which comes with Spark, download a jar without its dependencies: tables in folders don't need them.
-
-    (``spark.jars.packages`` would download 33 jars, and query a repository at every start.)
-    """
     import pyspark
 
     [ivy] = Path(pyspark.__file__).parent.joinpath("jars").glob("ivy-*.jar")
-    artifact, _, version = jar.stem.rpartition("-")
-    jar.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=jar.parent, prefix="ivy-") as folder:
-        command = [
-            java, "-jar", str(ivy), "-dependency", "io.delta", artifact, version, "-confs", "default", "-notransitive",
-            "-cache", f"{folder}/cache", "-retrieve", f"{folder}/[artifact]-[revision].[ext]",
-        ]  # fmt: skip
-        try:
-            printed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=IVY_SECONDS).stdout  # noqa: S603
-        except subprocess.TimeoutExpired as error:
-            printed = str(error)
-        downloaded = Path(folder, jar.name)
-        if not downloaded.exists():
-            lines = [line.strip(" :\t") for line in printed.splitlines()]
-            reasons = [line for line in lines if re.search("Exception|not found$|^Server", line)] or lines[-1:]
-            raise SparkError(
-                f"io.delta:{artifact}:{version} can't be downloaded from Maven Central: {' '.join(reasons[:1])}. "
-                f"With a network, run again; without one, put {jar.name} into {jar.parent}."
-            )
-        digest = hashlib.sha256(downloaded.read_bytes()).hexdigest()
-        if digest != DELTA_JARS[jar.name]:
-            raise SparkError(
-                f"{jar.name} was downloaded with SHA-256 {digest}, expected {DELTA_JARS[jar.name]}; it is not used."
-            )
-        downloaded.replace(jar)
+    folder.mkdir(parents=True, exist_ok=True)
+    jars = {folder / name: sha256 for name, sha256 in DELTA_JARS.items()}
+    for jar, sha256 in jars.items():
+        if jar.exists():
+            continue
+        artifact, _, version = jar.stem.rpartition("-")
+        with tempfile.TemporaryDirectory(dir=folder, prefix="ivy-") as scratch:
+            command = [
+                java, "-jar", str(ivy), "-dependency", "io.delta", artifact, version, "-confs", "default",
+                "-notransitive", "-cache", f"{scratch}/cache", "-retrieve", f"{scratch}/[artifact]-[revision].[ext]",
+            ]  # fmt: skip
+            printed = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
+            downloaded = Path(scratch, jar.name)
+            if not downloaded.exists():
+                lines = [line.strip(" :\t") for line in printed.splitlines()]
+                reasons = [line for line in lines if re.search("Exception|not found$|^Server", line)] or lines[-1:]
+                raise SparkError(
+                    f"io.delta:{artifact}:{version} can't be downloaded from Maven Central: {' '.join(reasons[:1])}. "
+                    f"With a network, run again; without one, put {jar.name} into {folder}."
+                )
+            digest = hashlib.sha256(downloaded.read_bytes()).hexdigest()
+            if digest != sha256:
+                raise SparkError(f"{jar.name} was downloaded with SHA-256 {digest}, expected {sha256}; it is not used.")
+            downloaded.replace(jar)
+    return list(jars)

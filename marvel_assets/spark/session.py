@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from marvel_assets.spark.local import SparkError, find_java, local_settings, python_of_workers
-from marvel_assets.utils.databricks import databricks_config
+from marvel_assets.spark.local import LOOPBACK, SparkError, find_java, local_settings
 
 if TYPE_CHECKING:
+    from databricks.sdk.config import Config
     from pyspark.sql import SparkSession
 
-APPLICATION = "marvel_assets"
 CONNECT_SECONDS = 10
-"""How long to wait for the server's answer."""
+"""How long to wait for the answer of a Spark Connect server, or of Databricks to one request."""
 
 
 class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -33,8 +34,6 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
         ),
     )
     folder: str = Field(description="Folder of Delta's jars and Spark's scratch files (local).")
-    locks: str = Field(description="Folder of the lock files, so that one process downloads the jars.")
-    master: str = Field(default="local[*]", description="Spark master (local).")
     url: str | None = Field(default=None, description="sc://host:port of the server (connect), without a token.")
     profile: str | None = Field(default=None, description="Databricks' profile. Default: the DATABRICKS_… variables.")
     settings: dict[str, str] = Field(default_factory=dict, description="Spark settings that replace the defaults.")
@@ -56,11 +55,7 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
         if self._session is None:
             try:
                 self._check()
-                start = {"local": self._local, "connect": self._connect, "databricks": self._databricks}[self.mode]
-                self._session = start()
-                if self.mode != "local":
-                    for key, value in {"spark.sql.session.timeZone": "UTC", **self.settings}.items():
-                        self._session.conf.set(key, value)
+                self._session = self._start()
             except SparkError as error:
                 raise dg.Failure(str(error)) from error
         return self._session
@@ -74,8 +69,6 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
         return []
 
     def _check(self) -> None:
-        from importlib.util import find_spec
-
         module, extra = ("databricks.connect", "databricks") if self.mode == "databricks" else ("pyspark", "spark")
         if find_spec(module) is None:
             raise SparkError(
@@ -90,39 +83,35 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
             case "databricks":
                 check_compute(self.profile)
 
-    def _local(self) -> SparkSession:
-        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        os.environ.update(python_of_workers())
-        settings = {**local_settings(Path(self.folder), Path(self.locks)), **self.settings}
+    def _start(self) -> SparkSession:
         from pyspark.sql import SparkSession
 
-        return SparkSession.builder.master(self.master).appName(APPLICATION).config(map={**settings}).getOrCreate()
-
-    def _connect(self) -> SparkSession:
-        from pyspark.sql import SparkSession
-
-        return SparkSession.builder.remote(str(self.url)).appName(APPLICATION).getOrCreate()
-
-    def _databricks(self) -> SparkSession:
-        from databricks.connect import DatabricksSession
-
-        builder = DatabricksSession.builder
-        try:
-            session: SparkSession = (builder.profile(self.profile) if self.profile else builder).getOrCreate()
-        except Exception as error:
-            host = (
-                f"profile {self.profile}" if self.profile else os.environ.get("DATABRICKS_HOST", "no DATABRICKS_HOST")
-            )
-            raise SparkError(f"Databricks Connect ({host}) can't start a session: {error}.") from error
+        builder = SparkSession.builder.appName("marvel_assets")
+        if self.mode == "local":
+            os.environ.setdefault("SPARK_LOCAL_IP", LOOPBACK)
+            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+            return builder.config(map={**local_settings(Path(self.folder)), **self.settings}).getOrCreate()
+        is_databricks = self.mode == "databricks"
+        session = _connect_databricks(self.profile) if is_databricks else builder.remote(str(self.url)).getOrCreate()
+        for key, value in {"spark.sql.session.timeZone": "UTC", **self.settings}.items():
+            session.conf.set(key, value)
         return session
 
 
-def _check_reachable(url: str) -> None:
-    """Check that a Spark Connect server answers: PySpark would retry for minutes, and not name the address.
+def _connect_databricks(profile: str | None) -> SparkSession:
+    from databricks.connect import DatabricksSession
 
-    Raises:
-        SparkError: naming the address and the problem.
-    """
+    builder = DatabricksSession.builder
+    try:
+        session: SparkSession = (builder.profile(profile) if profile else builder).getOrCreate()
+    except Exception as error:
+        where = f"profile {profile}" if profile else os.environ.get("DATABRICKS_HOST", "no DATABRICKS_HOST")
+        raise SparkError(f"Databricks Connect ({where}) can't start a session: {error}.") from error
+    return session
+
+
+def _check_reachable(url: str) -> None:
+    """Check that a Spark Connect server answers: PySpark would retry for minutes, and not name the address."""
     import grpc
     from pyspark.errors import PySparkException
     from pyspark.sql.connect.client import DefaultChannelBuilder
@@ -158,3 +147,23 @@ def check_compute(profile: str | None) -> None:
             f"No compute on {config.host} is configured. Set DATABRICKS_CLUSTER_ID to a cluster's id, or "
             "DATABRICKS_SERVERLESS_COMPUTE_ID=auto; in a profile these are cluster_id and serverless_compute_id."
         )
+
+
+def databricks_config(profile: str | None = None, retry_seconds: int = 1) -> Config:
+    """The workspace, credentials and compute of a profile, or else of the variables or the file's default profile.
+
+    A workspace that does not answer is not an error here: the credentials are not tried.
+
+    Args:
+        profile: of the configuration file.
+        retry_seconds: how long later requests are retried while the workspace does not answer.
+
+    Raises:
+        ValueError: no credentials are configured, with Databricks' reason.
+    """
+    from databricks.sdk.config import Config
+
+    try:
+        return Config(profile=profile, http_timeout_seconds=CONNECT_SECONDS, retry_timeout_seconds=retry_seconds)
+    except ValueError as error:
+        raise ValueError(f"Databricks has no credentials to use: {error}") from error

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.utils.databricks import databricks_config
+from marvel_assets.spark.session import databricks_config
 from marvel_assets.utils.errors import causes, root_cause
 from marvel_assets.utils.locks import exclusive
 

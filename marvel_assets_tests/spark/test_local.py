@@ -55,7 +55,7 @@ def test_a_class_data_archive_is_left_by_the_first_session_and_used_by_later_one
         (tmp_path / "jars" / name).touch()
 
     def java_options() -> list[str]:
-        return local_settings(tmp_path, tmp_path / "locks")["spark.driver.extraJavaOptions"].split()
+        return local_settings(tmp_path)["spark.driver.extraJavaOptions"].split()
 
     # when
     [left] = [option.partition("=")[2] for option in java_options() if "ArchiveClassesAtExit" in option]
@@ -68,7 +68,7 @@ def test_a_class_data_archive_is_left_by_the_first_session_and_used_by_later_one
 @pytest.mark.spark
 def test_both_jars_are_downloaded_as_they_are_trusted_and_nothing_else_is_left(tmp_path: Path):
     # when
-    jars = provide_jars(tmp_path / "jars", tmp_path / "locks", find_java()[0])
+    jars = provide_jars(tmp_path / "jars", find_java()[0])
 
     # then
     assert sorted((tmp_path / "jars").iterdir()) == sorted(jars)
@@ -95,7 +95,7 @@ def test_a_jar_that_can_not_be_had_is_named_and_nothing_is_kept(tmp_path: Path, 
 
     # when
     with pytest.raises(SparkError, match=problem.format(folder=folder)):
-        provide_jars(folder, tmp_path / "locks", str(java))
+        provide_jars(folder, str(java))
 
     # then
     assert list(folder.iterdir()) == []

@@ -20,17 +20,15 @@ def test_without_java_the_failure_says_what_to_install(tmp_path: Path, monkeypat
 
     # when
     with pytest.raises(dg.Failure) as failure:
-        Spark(folder="jars", locks="locks").session()
+        Spark(folder="jars").session()
 
     # then
     assert failure.value.description.startswith("Spark needs Java 17 or newer and no 'java' is on the PATH")
 
 
 @pytest.fixture
-def spark(spark_folder: Path, tmp_path: Path) -> Spark:
-    return Spark(
-        folder=str(spark_folder), locks=str(tmp_path), master="local[1]", settings={"spark.sql.shuffle.partitions": "3"}
-    )
+def spark(spark_folder: Path) -> Spark:
+    return Spark(folder=str(spark_folder), settings={"spark.master": "local[1]", "spark.sql.shuffle.partitions": "3"})
 
 
 @pytest.mark.integration
@@ -40,7 +38,7 @@ def test_a_run_that_never_asks_for_the_session_imports_no_spark():
         "import sys, dagster as dg; from marvel_assets.spark.session import Spark\n"
         "@dg.asset\n"
         "def idle(spark: Spark): pass\n"
-        "dg.materialize([idle], resources={'spark': Spark(folder='jars', locks='locks')})\n"
+        "dg.materialize([idle], resources={'spark': Spark(folder='jars')})\n"
         "print('pyspark' in sys.modules)"
     )
 
@@ -92,7 +90,7 @@ def test_a_server_that_can_not_be_used_is_reported_without_its_token(
 ):
     # given
     monkeypatch.setattr("marvel_assets.spark.session.CONNECT_SECONDS", 1)
-    spark = Spark(mode="connect", url=url, folder="jars", locks="locks")
+    spark = Spark(mode="connect", url=url, folder="jars")
 
     # when
     with pytest.raises(dg.Failure) as raised:
@@ -105,7 +103,7 @@ def test_a_server_that_can_not_be_used_is_reported_without_its_token(
 
 def test_databricks_without_its_package_is_reported_with_the_command_that_brings_it():
     # given
-    [problem] = Spark(mode="databricks", folder="jars", locks="locks").problems()
+    [problem] = Spark(mode="databricks", folder="jars").problems()
 
     # then
     assert problem.startswith("databricks.connect is not installed; install the extra: python3 tools/bootstrap.py data")
