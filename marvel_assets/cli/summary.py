@@ -14,7 +14,7 @@ from marvel_assets.datasets.scoring import scoring_provenance
 from marvel_assets.defs.registration.challenger import RESULT
 from marvel_assets.defs.resources import configured_home, profile_resources
 from marvel_assets.evaluation.gate import GateResult
-from marvel_assets.evaluation.metrics import labelled
+from marvel_assets.evaluation.metrics import metrics_by_label
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.base import ModelVersion
 from marvel_assets.registry.model_pairs import ALIAS
@@ -122,7 +122,7 @@ def _model(logged: LoggedModel, registered: ModelVersionRef | None, model: Logge
     """The model with its metrics, and the gate's result if it refused it or warned."""
     yield f"  model        {model.model_id}, logged by run {model.run_id}"
     figures = {metric.key: metric.value for metric in logged.metrics or []}
-    named = [f"{label} {value:.4f}" for label, value in labelled(figures).items()]
+    named = [f"{label} {value:.4f}" for label, value in metrics_by_label(figures).items()]
     for start in range(0, len(named), METRICS_PER_LINE):
         yield f"  {'' if start else 'metrics':<12} {', '.join(named[start : start + METRICS_PER_LINE])}"
     if RESULT not in logged.tags:

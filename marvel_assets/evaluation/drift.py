@@ -1,9 +1,9 @@
 """Drift: whether the rows that are scored now still resemble the test rows.
 
-The population stability index of two distributions over the same bins is the sum of (a - e) ln(a / e), the divergence
-of Jeffreys (1946). Usually, below 0.1 counts as no shift and above 0.25 as a large one (Siddiqi, Credit Risk
-Scorecards, 2006). In small samples it is above zero by chance, by about (bins - 1)(1 / n + 1 / m); so a column counts
-as drifted only if a chi-square test of the same counts finds a difference, too.
+The population stability index (PSI) of two distributions over the same bins is the sum of (a - e) ln(a / e), the
+divergence of Jeffreys (1946). Usually, below 0.1 counts as no shift and above 0.25 as a large one (Siddiqi, Credit Risk
+Scorecards, 2006). In small samples it is above zero by chance, so a column counts as drifted only if a chi-square test
+of the same counts finds a difference, too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from scipy.special import rel_entr
 from scipy.stats import chi2_contingency
 
-from marvel_assets.evaluation.plots import canvas
+from marvel_assets.evaluation.plots import BLUE, RED, new_figure
 
 if TYPE_CHECKING:
     from marvel_assets.config import Drift
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 Counts = npt.NDArray[np.float64]
 
 BINS = 10
-FEWEST = 0.5
+PRIOR_COUNT = 0.5
 """Added to every bin, so that the logarithm of an empty one exists (Jeffreys' prior)."""
 
-LEAST_EXPECTED = 5
-"""Smallest expected count of a bin in both samples; rarer values share one bin (Cochran, 1954). Otherwise hundreds of
-rare values would add up to a shift by chance."""
+MIN_EXPECTED_COUNT = 5
+"""Of a bin in both samples; rarer values share one bin (Cochran, 1954). Otherwise hundreds of rare values would add up
+to a shift by chance."""
 
 PREDICTION = "prediction"
 
@@ -52,15 +52,14 @@ def shifts(reference: pd.DataFrame, window: pd.DataFrame, columns: Sequence[str]
         expected, actual = _counts(reference[column], window[column])
         # A chi-square test needs two bins.
         p_value = float(chi2_contingency(np.vstack([expected, actual])).pvalue) if len(expected) > 1 else 1.0
-        psi = population_stability(expected, actual)
+        psi = population_stability_index(expected, actual)
         found.append(Shift(column, psi, p_value, psi >= thresholds.psi and p_value < thresholds.p_value))
     return sorted(found, key=lambda shift: -shift.psi)
 
 
-def population_stability(expected: Counts, actual: Counts) -> float:
-    """The population stability index of two samples' counts over the same bins; 0 if the shares are equal."""
-    e = (expected + FEWEST) / (expected + FEWEST).sum()
-    a = (actual + FEWEST) / (actual + FEWEST).sum()
+def population_stability_index(expected: Counts, actual: Counts) -> float:
+    """Of two samples' counts over the same bins; 0 if the shares are equal."""
+    e, a = ((counts + PRIOR_COUNT) / (counts + PRIOR_COUNT).sum() for counts in (expected, actual))
     return float((rel_entr(a, e) + rel_entr(e, a)).sum())
 
 
@@ -78,7 +77,7 @@ def _counts(reference: pd.Series, window: pd.Series) -> tuple[Counts, Counts]:
     else:
         counts, of_window = (values.value_counts(dropna=False) for values in (reference, window))
         share = counts / max(len(reference), 1)
-        frequent = share.index[share * min(len(reference), len(window)) >= LEAST_EXPECTED]
+        frequent = share.index[share * min(len(reference), len(window)) >= MIN_EXPECTED_COUNT]
         kept = (each.reindex(frequent, fill_value=0) for each in (counts, of_window))
         totals = len(reference), len(window)
         expected, actual = (np.append(each, total - each.sum()) for each, total in zip(kept, totals, strict=True))
@@ -88,8 +87,8 @@ def _counts(reference: pd.Series, window: pd.Series) -> tuple[Counts, Counts]:
 
 def drift_plot(found: Sequence[Shift], threshold: float) -> Figure:
     """A bar for each column's index, and the threshold."""
-    figure, axes = canvas("Population stability index (dashed: the threshold)")
-    colors = ["#b5534a" if shift.drifted else "#4a7fb5" for shift in found]
+    figure, axes = new_figure("Population stability index (dashed: the threshold)")
+    colors = [RED if shift.drifted else BLUE for shift in found]
     axes.barh([shift.column for shift in found], [shift.psi for shift in found], color=colors)
     axes.invert_yaxis()
     axes.axvline(threshold, linestyle="--", color="grey")

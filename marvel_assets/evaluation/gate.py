@@ -1,12 +1,7 @@
-"""The gate: whether a candidate may replace the champion.
+"""The gate: whether a candidate may replace the champion. docs/gate.md says what it checks.
 
-It checks three things on the test rows: the metrics exceed their thresholds, every large slice of the characters is
-ranked well enough, and the model is not worse than the baselines, which are the champion and the best model served so
-far. A candidate is worse than a baseline if its ROC AUC is lower by more than a margin, or if the whole interval of the
-difference is below zero. The champion is not enough as a baseline: small losses of several releases would add up.
-
-A slice fails only if the whole interval of its ROC AUC is below the floor. The intervals are widened for the number of
-slices (Bonferroni), so that a dozen of them don't refuse a sound model by chance.
+The champion is not enough as a baseline: small losses of several releases would add up. The intervals of slices are
+widened for their number (Bonferroni), so that a dozen of them don't refuse a sound model by chance.
 """
 
 from __future__ import annotations
@@ -18,14 +13,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from marvel_assets.evaluation.metrics import (
-    METRICS,
-    THRESHOLD,
-    evaluate,
-    paired_difference,
-    roc_auc_interval,
-    smaller_class,
-)
+from marvel_assets.evaluation.metrics import METRICS, evaluate, minority_count, paired_difference, roc_auc_interval
 from marvel_assets.utils.redaction import sanitize_label
 
 if TYPE_CHECKING:
@@ -64,16 +52,14 @@ class Comparison:
         return None
 
     def warning(self, max_loss: float) -> str | None:
-        """A loss beyond the margin that the interval can't exclude, and how many rows could; None if it can.
-
-        The interval narrows with the square root of the rows; a difference above 0 counts as 0.
-        """
+        """A greater loss that the interval can't exclude, and how many rows could; None if it can."""
         if self.low >= -max_loss:
             return None
         loss = f"a loss of more than {max_loss:g} against the {self.baseline_name}"
         text = f"{self.rows:,} test rows can't rule out {loss}"
         if (margin := max_loss + min(self.difference, 0)) <= 0:
             return text
+        # The interval narrows with the square root of the rows.
         needed = float(f"{self.rows * ((self.difference - self.low) / margin) ** 2:.2g}")
         return f"{text}; about {needed:,.0f} could"
 
@@ -100,24 +86,18 @@ class Slice:
 
 @dataclass(frozen=True)
 class GateResult:
-    """The gate's result.
-
-    Attributes:
-        failures: one sentence for each reason to refuse the candidate; empty if it passed.
-        warnings: what the test rows can't decide.
-        comparisons: with the champion first, if there is one, then with the best model served so far.
-        slices: the weakest ones.
-        note: additional information, such as that there was no champion.
-        advice: what to do about a refusal.
-        cleared: one sentence for each threshold that the candidate exceeds.
-    """
+    """The gate's result; failures, warnings and cleared thresholds as sentences."""
 
     failures: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
+    """With the champion first, if there is one, then with the best model served so far."""
     slices: tuple[Slice, ...] = ()
+    """The weakest ones."""
     note: str = ""
+    """Such as that there was no champion."""
     advice: str = ""
+    """What to do about a refusal."""
     cleared: tuple[str, ...] = ()
 
     @property
@@ -126,17 +106,15 @@ class GateResult:
         return not self.failures
 
     @property
-    def other_comparisons(self) -> list[str]:
-        """The comparisons that no failure mentions."""
-        named = "\n".join(self.failures)
-        return [str(comparison) for comparison in self.comparisons if str(comparison) not in named]
+    def remarks(self) -> list[str]:
+        """The comparisons that no failure mentions, the warnings, and the note."""
+        others = [str(each) for each in self.comparisons if str(each) not in "\n".join(self.failures)]
+        return [*others, *(f"warning: {text}" for text in self.warnings), *filter(None, [self.note])]
 
     @property
     def reason(self) -> str:
         """The result in a line or two: the failures, or the thresholds that the candidate exceeds."""
-        warnings = (f"warning: {text}" for text in self.warnings)
-        parts = (*(self.failures or self.cleared), *self.other_comparisons, *warnings, self.note)
-        text = "; ".join(filter(None, parts))
+        text = "; ".join([*(self.failures or self.cleared), *self.remarks])
         return f"{text}. {self.advice}" if self.advice else text
 
     def to_json(self) -> str:
@@ -170,20 +148,23 @@ def evaluate_gate(
         baselines: the probabilities of the models that it must not be worse than, by their names in sentences.
         thresholds: thresholds, margins and settings.
         note: reported with the result.
-
-    Raises:
-        ValueError: a class has fewer than two rows.
     """
-    margin, floor = thresholds.max_roc_auc_loss, thresholds.minimum_slice_roc_auc
-    failures, warnings = [], []
+    max_loss, floor = thresholds.max_roc_auc_loss, thresholds.minimum_slice_roc_auc
+    failures, warnings, cleared = [], [], []
     comparisons = [compare(y_true, candidate, scores, thresholds, name) for name, scores in baselines.items()]
     for comparison in comparisons:
-        if failure := comparison.failure(margin):
+        if failure := comparison.failure(max_loss):
             failures.append(failure)
-        elif warning := comparison.warning(margin):
+        elif warning := comparison.warning(max_loss):
             warnings.append(warning)
-    cleared, missed = _judged_by_thresholds(y_true, candidate, thresholds)
-    failures += missed
+    metrics = evaluate(y_true, candidate)
+    for name, threshold in thresholds.thresholds.items():
+        is_higher_better, value = METRICS[name].higher_is_better, metrics[name]
+        side = "above" if is_higher_better else "below"
+        if value > threshold if is_higher_better else value < threshold:  # guessing reaches equality
+            cleared.append(f"{name} {value:.4f} is {side} {threshold:g}")
+        else:
+            failures.append(f"{name} {value:.4f} must be {side} {threshold:g} (gate.thresholds.{name})")
     slices = sorted(_slices(rows, y_true, candidate, thresholds), key=attrgetter("roc_auc"))
     for part in slices:
         if part.high < floor:
@@ -202,22 +183,6 @@ def compare(
     return Comparison(first, second, interval.low, interval.high, len(y_true), name)
 
 
-def _judged_by_thresholds(y_true: Labels, candidate: Probabilities, thresholds: Gate) -> tuple[list[str], list[str]]:
-    """A sentence for each metric: cleared, or not. Equal is not enough: guessing reaches that."""
-    cleared, missed = [], []
-    metrics = evaluate(y_true, candidate)
-    for name, threshold in thresholds.thresholds.items():
-        value, is_higher = metrics[name], METRICS[name].higher_is_better
-        side = "above" if is_higher else "below"
-        if value > threshold if is_higher else value < threshold:
-            cleared.append(f"{name} {value:.4f} is {side} {threshold:g}")
-            continue
-        missed.append(f"{name} {value:.4f} must be {side} {threshold:g} (gate.thresholds.{name})")
-        if name == "balanced_accuracy_score" and len(set((candidate > THRESHOLD).tolist())) == 1:
-            missed[-1] += ": it gives every test row the same answer"
-    return cleared, missed
-
-
 def _slices(rows: pd.DataFrame, y_true: Labels, probability: Probabilities, thresholds: Gate) -> list[Slice]:
     """The slices that are large enough and have both classes: others have no ROC AUC."""
     masks = {}
@@ -225,7 +190,7 @@ def _slices(rows: pd.DataFrame, y_true: Labels, probability: Probabilities, thre
         sizes = rows[column].value_counts()
         for value in sizes.index[sizes >= thresholds.min_slice_rows]:
             inside = (rows[column] == value).to_numpy()
-            if smaller_class(y_true[inside]) > 1:
+            if minority_count(y_true[inside]) > 1:
                 masks[column, value] = inside
     confidence = 1 - (1 - thresholds.confidence) / max(1, len(masks))
     return [

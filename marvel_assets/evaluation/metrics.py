@@ -1,12 +1,11 @@
 """The list of metrics: logged with each model, shown in summary and card, and available to thresholds of the gate.
 
-Names and definitions are those of MLflow's classifier evaluator (scikit-learn's metrics; ``precision_recall_auc`` is
-the average precision), so that models logged by either can be compared. Of those that MLflow lacks, balanced accuracy,
-MCC and ``log_loss_gain`` don't reward giving every row the same answer.
+Names and definitions are those of MLflow's classifier evaluator (``precision_recall_auc`` is the average precision), so
+that models logged by either can be compared. Of those that MLflow lacks, balanced accuracy, MCC and ``log_loss_gain``
+don't reward giving every row the same answer.
 
 The intervals of ROC AUC, of one model and of the difference between two models on the same rows, are those of DeLong,
-DeLong and Clarke-Pearson, Comparing the Areas under Two or More Correlated Receiver Operating Characteristic Curves
-(1988); computed from ranks, after Sun and Xu (2014).
+DeLong and Clarke-Pearson (1988), computed from ranks, after Sun and Xu (2014).
 """
 
 from __future__ import annotations
@@ -48,12 +47,8 @@ class Interval(NamedTuple):
 
 
 def evaluate(y_true: Labels, probability: Probabilities) -> dict[str, float]:
-    """All metrics, by name.
-
-    Raises:
-        ValueError: a class has fewer than two rows; the intervals of ROC AUC need two.
-    """
-    if (rows := smaller_class(y_true)) < 2:  # noqa: PLR2004
+    """All metrics, by name."""
+    if (rows := minority_count(y_true)) < 2:  # noqa: PLR2004 - the intervals of ROC AUC need two
         raise ValueError(
             f"{rows} of {len(y_true):,} test rows are of the rarer class; metrics need at least two of each. Add rows: "
             "about one row in five becomes a test row."
@@ -61,14 +56,14 @@ def evaluate(y_true: Labels, probability: Probabilities) -> dict[str, float]:
     return {name: float(metric.function(y_true, probability)) for name, metric in METRICS.items()}
 
 
-def smaller_class(y_true: npt.ArrayLike) -> int:
+def minority_count(y_true: npt.ArrayLike) -> int:
     """How many rows the rarer class has."""
     import numpy as np
 
     return int(np.bincount(y_true, minlength=2).min())
 
 
-def labelled(values: Mapping[str, float]) -> dict[str, float]:
+def metrics_by_label(values: Mapping[str, float]) -> dict[str, float]:
     """The metrics that have a label, by label, in the list's order."""
     return {metric.label: values[name] for name, metric in METRICS.items() if metric.label and name in values}
 
@@ -83,9 +78,9 @@ def paired_difference(
     y_true: Labels, candidate: Probabilities, baseline: Probabilities, confidence: float
 ) -> tuple[float, float, Interval]:
     """Both ROC AUCs, and the interval of the candidate's minus the baseline's; each class needs at least two rows."""
-    ours, theirs = _placements(y_true, candidate), _placements(y_true, baseline)
-    difference = _interval(ours[0] - theirs[0], ours[1] - theirs[1], confidence)
-    return float(ours[0].mean()), float(theirs[0].mean()), difference
+    of_candidate, of_baseline = _placements(y_true, candidate), _placements(y_true, baseline)
+    difference = _interval(of_candidate[0] - of_baseline[0], of_candidate[1] - of_baseline[1], confidence)
+    return float(of_candidate[0].mean()), float(of_baseline[0].mean()), difference
 
 
 def _placements(y_true: Labels, probability: Probabilities) -> tuple[Probabilities, Probabilities]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from marvel_assets.evaluation.metrics import labelled
+from marvel_assets.evaluation.metrics import metrics_by_label
 from marvel_assets.utils.redaction import escape_markdown
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class ModelCardData(NamedTuple):
 
 def model_card(data: ModelCardData, result: GateResult) -> str:
     """The card, with images that only MLflow's pages resolve; see ``with_full_links`` for other pages."""
-    metrics = [f"| {label} | {value:.4f} |" for label, value in labelled(data.metrics).items()]
+    metrics = [f"| {label} | {value:.4f} |" for label, value in metrics_by_label(data.metrics).items()]
     training = [
         f"- fitted on {data.trained_on}, tested on {data.tested_on}",
         f"- features: {', '.join(data.features)}",
@@ -56,9 +56,9 @@ def model_card(data: ModelCardData, result: GateResult) -> str:
         "\n".join(training),
         "## Gate",
         gate_report(result),
+        "## Plots",
+        plot_links(data.plots, data.run_id),
     ]
-    if data.plots:
-        parts += ["## Plots", plot_links(data.plots, data.run_id)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -75,17 +75,15 @@ def with_full_links(card: str, mlflow_pages: str) -> str:
 def gate_report(result: GateResult) -> str:
     """The gate's result with its reasons, comparisons and weakest slices, as Markdown."""
     passed = "Passed, with a warning." if result.warnings else "Passed."
-    warnings = (f"warning: {warning}" for warning in result.warnings)
-    sentences = (*result.failures, *result.cleared, *result.other_comparisons, *warnings, result.note)
     lines = [f"**{passed if result.passed else 'Refused.'}**"]
-    lines += [f"- {escape_markdown(sentence)}" for sentence in sentences if sentence]
+    lines += [f"- {escape_markdown(sentence)}" for sentence in (*result.failures, *result.cleared, *result.remarks)]
     if result.advice:
         lines += ["", escape_markdown(result.advice)]
     if result.slices:
         lines += ["", "| weakest slices | rows | ROC AUC | interval |", "|---|---|---|---|"]
-        lines += [
-            f"| {part.column} {escape_markdown(part.value)} | {part.rows:,} | {part.roc_auc:.3f} | "
-            f"{part.low:.3f} to {part.high:.3f} |"
-            for part in result.slices
-        ]
+    lines += [
+        f"| {part.column} {escape_markdown(part.value)} | {part.rows:,} | {part.roc_auc:.3f} | "
+        f"{part.low:.3f} to {part.high:.3f} |"
+        for part in result.slices
+    ]
     return "\n".join(lines)

@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import RepeatedStratifiedKFold
 
-from marvel_assets.evaluation.metrics import smaller_class
+from marvel_assets.evaluation.metrics import minority_count
 from marvel_assets.training.fit import fit_from_config
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def folds(training: TrainingRows, target: str, splits: int, repeats: int, seed: 
         ValueError: a class has fewer rows than there are folds.
     """
     y_true = training.rows[target]
-    if (rarest := smaller_class(y_true)) < splits:
+    if (rarest := minority_count(y_true)) < splits:
         raise ValueError(
             f"column {target}: {splits} folds need {splits} rows of each class; of {len(y_true):,} training rows "
             f"{rarest} are of the rarer one. Use fewer folds or more rows."

@@ -23,7 +23,7 @@ import yaml
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 from scipy.stats import ttest_rel
 
-from marvel_assets.evaluation.metrics import Interval, paired_difference, smaller_class
+from marvel_assets.evaluation.metrics import Interval, paired_difference, minority_count
 from marvel_assets.training.cross_validation import Score, TrainingRows, folds, scores
 from marvel_assets.training.fit import fit_from_config, is_held_out, pipeline_from_config
 
@@ -84,7 +84,7 @@ def split_holdout(training: TrainingRows, target: str, share: float) -> tuple[Tr
     # Salted: the plain ids decide what early stopping holds out.
     held_out = is_held_out((f"tuning {name}" for name in training.ids), share)
     searched, holdout = (training.at(np.flatnonzero(part)) for part in (~held_out, held_out))
-    if smaller_class(holdout.rows[target]) < 2:  # noqa: PLR2004
+    if minority_count(holdout.rows[target]) < 2:  # noqa: PLR2004
         raise ValueError(
             f"column {target}: the {len(holdout.ids):,} of {len(training.ids):,} training rows that are held out don't "
             "have two rows of each class. Use a larger holdout or more rows."

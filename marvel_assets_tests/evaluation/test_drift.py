@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from marvel_assets.config import Drift
-from marvel_assets.evaluation.drift import population_stability, shifts
+from marvel_assets.evaluation.drift import population_stability_index, shifts
 
 COLUMNS = ["Height", "Gender", "prediction"]
 
@@ -78,4 +78,4 @@ def test_the_index_is_that_of_the_definition():
 
     # then
     expected = sum((a - e) * np.log(a / e))
-    assert population_stability(np.array([40.0, 60.0]), np.array([60.0, 40.0])) == pytest.approx(expected)
+    assert population_stability_index(np.array([40.0, 60.0]), np.array([60.0, 40.0])) == pytest.approx(expected)

@@ -10,15 +10,15 @@ from sklearn.metrics import roc_auc_score
 
 from marvel_assets.config import Gate
 from marvel_assets.evaluation.gate import Comparison, GateResult, compare, evaluate_gate
-from marvel_assets.evaluation.metrics import paired_difference, roc_auc_interval
+from marvel_assets.evaluation.metrics import paired_difference
 from marvel_assets.evaluation.model_card import gate_report
 from marvel_assets_tests.faults import amount
 
 SEEDS = range(amount(4, 20))
 ROWS = 4000
 GATE = Gate()
-SURE, BLURRED, LOST = 0.8, 1.5, 6.0
-"""Noise of a model's view of what decides: the champion sees it blurred."""
+GOOD, FAIR, POOR = 0.8, 1.5, 6.0
+"""Noise of a model's view of what decides."""
 
 EQUAL_CHALLENGERS = amount(100, 500)
 FALSE_REFUSALS = (1 - GATE.confidence) / 2
@@ -55,11 +55,11 @@ class World:
 def test_a_better_challenger_passes_and_a_worse_one_is_refused_with_both_figures(seed: int):
     # given
     world = World(seed)
-    sure, blurred = world.model(SURE), world.model(BLURRED)
+    good, fair = world.model(GOOD), world.model(FAIR)
 
     # when
-    better = world.gate(sure, champion=blurred)
-    worse = world.gate(blurred, champion=sure)
+    better = world.gate(good, champion=fair)
+    worse = world.gate(fair, champion=good)
 
     # then
     assert better.passed, better.reason
@@ -74,7 +74,7 @@ def test_an_equal_challenger_is_wholly_below_zero_as_seldom_as_the_interval_says
     worlds = [World(1000 + seed, rows=1500) for seed in range(EQUAL_CHALLENGERS)]
 
     # when
-    below = sum(compare(world.alive, world.model(BLURRED), world.model(BLURRED), GATE).high < 0 for world in worlds)
+    below = sum(compare(world.alive, world.model(FAIR), world.model(FAIR), GATE).high < 0 for world in worlds)
 
     # then: within what chance allows in 999 of 1,000 such series
     least, most = binom.interval(0.999, EQUAL_CHALLENGERS, FALSE_REFUSALS)
@@ -117,7 +117,7 @@ def test_a_loss_that_the_rows_can_not_rule_out_is_a_warning_that_says_how_many_c
 def test_small_losses_against_the_champion_end_at_the_best_model_served():
     # given: the champion has lost to the best before, and the challenger loses a little more
     world = World(0)
-    best, champion, challenger = (world.model(noise) for noise in (SURE, BLURRED, BLURRED))
+    best, champion, challenger = (world.model(noise) for noise in (GOOD, FAIR, FAIR))
 
     # when
     result = world.gate(challenger, champion=champion, best=best)
@@ -132,7 +132,7 @@ def test_an_equal_challenger_clears_floors_and_slices(seed: int):
     world = World(seed)
 
     # when
-    result = world.gate(world.model(BLURRED), note="no champion to compare with")
+    result = world.gate(world.model(FAIR), note="no champion to compare with")
 
     # then
     assert result.passed, result.reason
@@ -150,7 +150,7 @@ def test_a_challenger_that_fails_on_a_slice_is_refused_and_the_slice_is_named(se
     failing[women] = 1 - failing[women]
 
     # when
-    result = world.gate(failing, Gate(thresholds={"roc_auc": 0.5}), champion=world.model(LOST))
+    result = world.gate(failing, Gate(thresholds={"roc_auc": 0.5}), champion=world.model(POOR))
 
     # then
     assert not result.passed
@@ -167,31 +167,30 @@ def test_each_threshold_refuses(metric: str, threshold: float, side: str):
     world = World(0)
 
     # when
-    [failure] = world.gate(world.model(SURE), Gate(thresholds={metric: threshold})).failures
+    [failure] = world.gate(world.model(GOOD), Gate(thresholds={metric: threshold})).failures
 
     # then
     assert failure.startswith(f"{metric} 0.")
     assert failure.endswith(f"must be {side} {threshold:g} (gate.thresholds.{metric})")
 
 
-def test_a_model_that_answers_alive_for_everybody_is_refused_whatever_its_ranking():
+def test_a_model_that_always_answers_alive_is_refused_whatever_its_ranking():
     # given: it ranks well, and is calibrated, but never says dead
     world = World(0)
-    cautious = 0.5 + world.model(SURE) / 2
+    cautious = 0.5 + world.model(GOOD) / 2
 
     # when
     [failure] = world.gate(cautious, Gate(thresholds={"roc_auc": 0.6, "balanced_accuracy_score": 0.5})).failures
 
     # then
     assert failure.startswith("balanced_accuracy_score 0.5000 must be above 0.5 (gate.thresholds.balanced_")
-    assert failure.endswith(": it gives every test row the same answer")
 
 
 def test_a_slice_below_the_floor_by_chance_passes_with_a_warning():
     # given: 500 rows, of which the ROC AUC is below 0.5 for want of rows
     world = World(6, rows=500)
     world.rows["Gender"] = "Male"
-    weak = world.model(LOST)
+    weak = world.model(POOR)
     weak = weak if world.gate(weak).slices[0].roc_auc < 0.5 else 1 - weak
 
     # when
@@ -202,23 +201,11 @@ def test_a_slice_below_the_floor_by_chance_passes_with_a_warning():
     assert result.warnings[0].endswith("where Gender is Male (500 rows): below 0.5, but its interval is not")
 
 
-def test_the_interval_of_a_slice_is_as_wide_as_its_repetitions_vary():
-    # given
-    alive = (np.arange(300) < 225).astype(int)
-    random = np.random.default_rng(0)
-    intervals = [roc_auc_interval(alive, random.normal(alive * 0.5), 0.95) for _ in range(400)]
-
-    # then: 0.638 is the area of two normal distributions that are half a deviation apart
-    covered = sum(interval.low <= 0.638 <= interval.high for interval in intervals)
-    least, most = binom.interval(0.999, 400, 0.95)
-    assert least <= covered <= most
-
-
 @pytest.mark.parametrize("seed", SEEDS)
 def test_roc_aucs_are_scikit_learns_and_a_difference_agrees_with_a_paired_bootstrap(seed: int):
     # given: rounded, so that there are ties
     world = World(seed, rows=1000)
-    candidate, baseline = world.model(SURE).round(2), world.model(BLURRED).round(2)
+    candidate, baseline = world.model(GOOD).round(2), world.model(FAIR).round(2)
 
     # when
     of_candidate, of_baseline, interval = paired_difference(world.alive, candidate, baseline, 0.95)
@@ -237,7 +224,7 @@ def test_roc_aucs_are_scikit_learns_and_a_difference_agrees_with_a_paired_bootst
 def test_a_result_survives_the_tag_that_keeps_it():
     # given
     world = World(0)
-    result = world.gate(world.model(BLURRED), note="noted too", champion=world.model(SURE))
+    result = world.gate(world.model(FAIR), note="noted too", champion=world.model(GOOD))
 
     # then
     assert GateResult.from_json(result.to_json()) == result

@@ -10,7 +10,7 @@ from marvel_assets.defs.metadata import markdown_image, markdown_table
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.defs.training.fitting import FIT_CODE_VERSION, LOG_CODE_VERSION, FitConfig, fit_once, log_once
-from marvel_assets.evaluation.metrics import labelled
+from marvel_assets.evaluation.metrics import metrics_by_label
 from marvel_assets.storage.pipeline_cache import FittedPipeline, PipelineCache
 from marvel_assets.storage.references import LoggedModelRef, TableVersion, WheelRef
 from marvel_assets.storage.tables import Tables
@@ -87,7 +87,7 @@ def basic_model(
     wheel = wheel_builder.file_of(inference_wheel)
     logged, is_new = log_once(context, fitted_pipeline, test_set, wheel, project.config, tables, tracking)
     metrics, plots = tracking.metrics_of(logged.model_id), tracking.plots_of(logged)
-    shown = [(name, f"{value:.3f}") for name, value in labelled(metrics).items()]
+    shown = [(name, f"{value:.3f}") for name, value in metrics_by_label(metrics).items()]
     return dg.MaterializeResult(
         value=logged,
         data_version=dg.DataVersion(logged.model_id),

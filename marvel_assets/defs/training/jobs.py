@@ -11,7 +11,7 @@ from marvel_assets.defs.inference.wheel import WheelBuilder
 from marvel_assets.defs.registration.challenger import judge
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.training.fitting import PARAMETERS, FitConfig, data_set, fit_once, log_once
-from marvel_assets.evaluation.metrics import labelled
+from marvel_assets.evaluation.metrics import metrics_by_label
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.base import ModelVersion
 from marvel_assets.registry.resource import UnityCatalog
@@ -72,8 +72,8 @@ def try_parameters(
     logged, _ = log_once(context, fitted, test_set, wheel, settings, tables, tracking)
     judged = judge(context.log, logged, project, tables, tracking, unity_catalog)
     result, champion = judged.result, judged.champion and judged.champion.basic
-    tried = labelled(tracking.metrics_of(logged.model_id))
-    served = labelled(_metrics_on_same_rows(champion, logged, tracking)) if champion else {}
+    tried = metrics_by_label(tracking.metrics_of(logged.model_id))
+    served = metrics_by_label(_metrics_on_same_rows(champion, logged, tracking)) if champion else {}
     rows = {"": ("trial", f"basic version {champion.version}" if champion and served else "")}
     rows |= {name: (f"{value:.4f}", f"{served[name]:.4f}" if served else "") for name, value in tried.items()}
     lines = [f"{name:<18} {ours:>8} {theirs:>18}" for name, (ours, theirs) in rows.items()]
