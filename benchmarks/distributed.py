@@ -77,7 +77,7 @@ def _fit(folder: Path, workers: str) -> None:
 
     from benchmarks.tables import rows_of
     from marvel_assets.model.pipeline import fit_pipeline
-    from marvel_assets.training.dask_cluster import dask_workers
+    from marvel_assets.training.dask_cluster import dask_client
     from marvel_assets.training.dataset import dataset_columns
     from marvel_assets.training.distributed import fit_on_workers
     from marvel_assets.training.fit import pipeline_from_config
@@ -93,11 +93,9 @@ def _fit(folder: Path, workers: str) -> None:
     else:
         columns = dataset_columns(config.features, config.target)
         scan = tables.scan(train_set, columns)
-        with dask_workers(number, None, 1) as cluster:
-            pipeline = fit_on_workers(
-                cluster.client, cluster.addresses, scan.parts(number), pipeline, config.features, config.target
-            ).pipeline
-            peaks = [peak_of_this_process(), *cluster.client.run(peak_of_this_process).values()]
+        with dask_client(number, None, 1) as client:
+            pipeline = fit_on_workers(client, scan.parts(number), pipeline, config.features, config.target).pipeline
+            peaks = [peak_of_this_process(), *client.run(peak_of_this_process).values()]
     seconds = time.perf_counter() - started
     skops.io.dump(pipeline, folder / f"{workers}.skops")
     print(json.dumps({"seconds": seconds, "peak": max(peaks), "load": os.getloadavg()[0]}))

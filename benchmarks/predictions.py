@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from sklearn.model_selection import RepeatedStratifiedKFold
 
 from benchmarks.measuring import ROUNDS, Comparison
 from marvel_assets.config import EarlyStopping, Generator, ProjectConfig
 from marvel_assets.evaluation.metrics import Interval
 from marvel_assets.paths import PROJECT_ROOT
-from marvel_assets.training.cross_validation import Score, TrainingRows, folds, scores
 from marvel_assets.training.fit import fit_from_config
-from marvel_assets.training.search import SearchBudget, search
+from marvel_assets.training.search import Score, SearchBudget, fold_scores, search
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -76,16 +77,16 @@ ONCE_ON_TEST = (
 
 @dataclass(frozen=True)
 class Sets:
-    """Cleaned rows of one source."""
+    """Cleaned rows of one source, indexed by id."""
 
     name: str
-    train: TrainingRows
-    test: TrainingRows
+    train: pd.DataFrame
+    test: pd.DataFrame
 
     @property
     def are_few(self) -> bool:
         """Whether a search is quick."""
-        return len(self.train.ids) < FEW
+        return len(self.train) < FEW
 
 
 def predictions() -> Iterator[str]:
@@ -97,7 +98,7 @@ def predictions() -> Iterator[str]:
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
             sets = _cleaned(source, locate(source, place, _reference().dataset, Generator(rows=rows, seed=SEED)), place)
-            yield f"\n{sets.name}: {len(sets.train.ids):,} training rows, {len(sets.test.ids):,} test rows"
+            yield f"\n{sets.name}: {len(sets.train):,} training rows, {len(sets.test):,} test rows"
             yield from _table(sets, place)
 
 
@@ -106,8 +107,6 @@ def _reference() -> ProjectConfig:
 
 
 def _cleaned(name: str, source: Source, folder: Path) -> Sets:
-    import pandas as pd
-
     from marvel_assets.datasets.base import IDENTIFIER
     from marvel_assets.datasets.marvel_kaggle import DATASET
     from marvel_assets.datasets.statements import cleaning_sql, digested_source_sql, split_sql
@@ -131,18 +130,19 @@ def _cleaned(name: str, source: Source, folder: Path) -> Sets:
             frame = pd.DataFrame(read, columns=[*columns, *DROPPED]).astype(
                 dict.fromkeys(DATASET.numeric_features, float)
             )
-            parts[split] = TrainingRows(frame.drop(columns=IDENTIFIER), frame[IDENTIFIER])
+            parts[split] = frame.set_index(IDENTIFIER)
     return Sets(Path(name).name, parts["train"], parts["test"])
 
 
 def _table(sets: Sets, folder: Path) -> Iterator[str]:
     """Cross-validated figures of every way; then, once, those on the test rows, and what each way costs."""
     ways = {**_offers(), **_tuned(sets, folder / "study.db")}
-    parts = folds(sets.train, _reference().target, SPLITS, 20 if sets.are_few else 2, SEED + 2)
+    splitter = RepeatedStratifiedKFold(n_splits=SPLITS, n_repeats=20 if sets.are_few else 2, random_state=SEED + 2)
+    parts = list(splitter.split(sets.train, sets.train[_reference().target]))
     found: dict[str, list[Score]] = {}
     yield f"\n{CROSS_VALIDATED}"
     for name, way in ways.items():
-        found[name] = list(scores(way, sets.train, parts, ONE_THREAD))
+        found[name] = list(fold_scores(way, sets.train, parts, ONE_THREAD))
         yield _line(name, *_cross_validated(found[name], found[REFERENCE]))
     if sets.are_few:
         first = parts[:NESTED]
@@ -186,15 +186,15 @@ def _tuned(sets: Sets, storage: Path) -> dict[str, ProjectConfig]:
     return best
 
 
-def _nested(training: TrainingRows, part: tuple[np.ndarray, np.ndarray], storage: Path) -> Score:
+def _nested(training: pd.DataFrame, part: tuple[np.ndarray, np.ndarray], storage: Path) -> Score:
     """Search on a fold's fitted rows alone, and judge what was found on those held out."""
     budget = SearchBudget(trials=20, minutes=120.0, splits=3, seed=SEED, threads=ONE_THREAD)
-    best = search(_reference(), training.at(part[0]), budget, storage, lambda _: None).best
-    return next(scores(best.config, training, [part], ONE_THREAD))
+    best = search(_reference(), training.iloc[part[0]], budget, storage, lambda _: None).best
+    return next(fold_scores(best.config, training, [part], ONE_THREAD))
 
 
-def _fit(way: ProjectConfig, training: TrainingRows) -> Pipeline:
-    return fit_from_config(way, training.rows, training.ids, ONE_THREAD)
+def _fit(way: ProjectConfig, training: pd.DataFrame) -> Pipeline:
+    return fit_from_config(way, training, ONE_THREAD)
 
 
 def _cross_validated(judged: list[Score], reference: list[Score]) -> list[str]:
@@ -205,17 +205,15 @@ def _cross_validated(judged: list[Score], reference: list[Score]) -> list[str]:
     return cells
 
 
-def _on_test(pipeline: Pipeline, reference: Pipeline, test: TrainingRows) -> list[str]:
+def _on_test(pipeline: Pipeline, reference: Pipeline, test: pd.DataFrame) -> list[str]:
     """Both figures of the test rows, and their paired differences from the reference."""
     from scipy.stats import ttest_rel
 
     from marvel_assets.evaluation.gate import compare
 
     config = _reference()
-    alive = test.rows[config.target].to_numpy()
-    ours, theirs = (
-        model.predict_proba(test.rows[list(model.feature_names_in_)])[:, 1] for model in (pipeline, reference)
-    )
+    alive = test[config.target].to_numpy()
+    ours, theirs = (model.predict_proba(test[list(model.feature_names_in_)])[:, 1] for model in (pipeline, reference))
     ranked = compare(alive, ours, theirs, config.gate)
     losses = [-np.log(np.where(alive == 1, probability, 1 - probability)) for probability in (ours, theirs)]
     cells = [f"{ranked.candidate:.4f}", "", f"{losses[0].mean():.4f}", ""]
@@ -233,7 +231,7 @@ def _prices(ways: Mapping[str, ProjectConfig], fitted: Mapping[str, Pipeline], s
         return _fit(ways[name], sets.train)
 
     def predict(name: str) -> object:
-        return fitted[name].predict_proba(sets.train.rows[list(ways[name].features)])
+        return fitted[name].predict_proba(sets.train[list(ways[name].features)])
 
     fits, predicts = ({name: Comparison() for name in ways} for _ in range(2))
     for _ in range(ROUNDS):

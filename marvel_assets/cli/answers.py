@@ -22,8 +22,8 @@ from marvel_assets.datasets import scoring
 from marvel_assets.datasets.base import Dataset
 from marvel_assets.datasets.statements import cleaning_sql
 from marvel_assets.defs.resources import profile_resources
-from marvel_assets.model.estimators import kind_of
-from marvel_assets.model.wrapper import MarvelModelWrapper, strongest_first
+from marvel_assets.model.estimators import estimator_class
+from marvel_assets.model.wrapper import MarvelModelWrapper, rank_contributions
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.sources.locate import FileSource
 from marvel_assets.storage.engines.base import EngineSession
@@ -66,7 +66,7 @@ def score(home: ProjectPaths, source: str, target: str) -> None:
         session.read_source(FileSource(label, path, delivered), "delivered")
         count = _clean(session, dataset, delivered, "delivered")
         print(f"Scoring {count:,} rows of {label} with {name}", file=sys.stderr)
-        asked, rejected = {"probability": True, "explain": kind_of(model.model).explains}, 0
+        asked, rejected = {"probability": True, "explain": estimator_class(model.model).explains}, 0
         with _writer(target) as write:
             for first in range(1, count + 1, ROWS_AT_ONCE):
                 rows = _cleaned_rows(session, dataset, first, first + ROWS_AT_ONCE - 1)
@@ -184,7 +184,7 @@ def _one_id(session: EngineSession, dataset: Dataset, name_or_id: str) -> str:
 
 def _table(cells: Mapping[Any, Any], contributions: dict[str, float], labels: tuple[str, str]) -> Iterator[str]:
     """A line with a bar for each feature with a contribution, the strongest first."""
-    order = strongest_first(contributions)
+    order = rank_contributions(contributions)
     shown = {name: "missing" if cells[name] is None else escape_control(str(cells[name]))[:30] for name in order}
     widths = [max(map(len, column)) for column in (["feature", *order], ["value", *shown.values()], labels)]
     names, values, words = widths

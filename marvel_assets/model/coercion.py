@@ -12,9 +12,6 @@ import pandas as pd
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-PLAIN_NUMBERS = "biuf"
-"""``dtype.kind`` codes of booleans, integers and floats."""
-
 
 class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Converts a table to the columns of ``fit``: numbers as numbers, text as text, missing cells filled.
@@ -56,25 +53,31 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         """Learn the columns and their types from a frame, which may have no rows."""
         self.feature_names_in_ = np.array(X.columns, dtype=object)
         self.n_features_in_ = len(X.columns)
-        self.numeric_features_ = [str(name) for name in X.columns if X[name].dtype.kind in PLAIN_NUMBERS]
+        self.numeric_features_ = [str(name) for name in X.columns if X[name].dtype.kind in "biuf"]
         return self
 
     def transform(self, X: Any) -> pd.DataFrame:  # noqa: ANN401, N803
-        """The columns of ``fit``, in their order.
+        """The columns of ``fit``, in their order, from a frame of pandas or Polars, or a ``pyarrow.Table``.
 
-        Args:
-            X: a frame of pandas or Polars, or a ``pyarrow.Table``. Other columns are ignored. A numeric column may be
-                absent if its missing cells stay missing and it is not required.
-
-        Raises:
-            ValueError: naming the column that is absent or repeated, or holds something other than numbers or text, or
-                a value that is not in its closed list.
+        Other columns are ignored. A numeric column may be absent if its missing cells stay missing and it is not
+        required. A ``ValueError`` names a column that is absent or repeated, or whose values can't be used.
         """
         check_is_fitted(self)
-        frame = _as_frame(X)
+        frame: pd.DataFrame = X if isinstance(X, pd.DataFrame) else X.to_pandas()
         self._check_columns(frame)
         columns = {name: self._coerced(frame, name) for name in self.feature_names_in_}
         return pd.DataFrame(columns, index=frame.index, copy=False)
+
+    def _check_columns(self, frame: pd.DataFrame) -> None:
+        needed = {*(self.fill_values or {}), *self.required}
+        optional = [name for name in self.numeric_features_ if name not in needed]
+        expected = ", ".join(f"{name} (optional)" if name in optional else name for name in self.feature_names_in_)
+        counts = {name: list(frame.columns).count(name) for name in self.feature_names_in_}
+        absent = [name for name, count in counts.items() if count == 0 and name not in optional]
+        repeated = [name for name, count in counts.items() if count > 1]
+        for names, problem in ((absent, "is missing"), (repeated, "is there more than once")):
+            if names:
+                raise ValueError(f"column {', '.join(names)} {problem}; expected {expected}.")
 
     def _coerced(self, frame: pd.DataFrame, name: str) -> Any:  # noqa: ANN401
         fill = (self.fill_values or {}).get(name)
@@ -102,25 +105,6 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
                 raise _unknown(unknown[0], name, known)
         is_plain = column.dtype == np.dtype(object) and (fill is None or -1 not in places) and texts == distinct
         return column if is_plain else np.array([*texts, fill], dtype=object)[places]
-
-    def _check_columns(self, frame: pd.DataFrame) -> None:
-        needed = {*(self.fill_values or {}), *self.required}
-        optional = [name for name in self.numeric_features_ if name not in needed]
-        left_out = f", of which {' and '.join(optional)} may be left out" if optional else ""
-        expected = f"expected {', '.join(self.feature_names_in_)}{left_out}"
-        counts = {name: int((frame.columns == name).sum()) for name in self.feature_names_in_}
-        if absent := [name for name, count in counts.items() if count == 0 and name not in optional]:
-            raise ValueError(f"column {', '.join(absent)} is missing; {expected}.")
-        if repeated := [name for name, count in counts.items() if count > 1]:
-            raise ValueError(f"column {', '.join(repeated)} is there more than once; {expected}.")
-
-
-def _as_frame(table: Any) -> pd.DataFrame:  # noqa: ANN401
-    if isinstance(table, pd.DataFrame):
-        return table
-    if hasattr(table, "to_pandas"):  # of Arrow and Polars
-        return table.to_pandas()  # type: ignore[no-any-return]
-    raise TypeError(f"expected a table of pandas, pyarrow or Polars, found {type(table).__name__}.")
 
 
 def _numbers(column: pd.Series, name: str, fill: float) -> Any:  # noqa: ANN401

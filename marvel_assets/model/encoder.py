@@ -29,14 +29,12 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
     (None, NaN, NaT, pd.NA) are never a category.
 
     Args:
-        columns: names of the columns to encode; None encodes every column. The columns of an array are called
-            x0, x1, ….
+        columns: names of the columns to encode; None encodes every column. The columns of an array are x0, x1, ….
         min_frequency: how often a value must occur in its column to get its own code. None gives every value one.
 
     Attributes:
         categories_: for each encoded column, the categories with their own code, in the order of the codes: numbers by
-            size, then strings by code point. It depends only on the values and their frequencies, not on the order of
-            rows or on the type in which a number is stored.
+            size, then strings by code point.
         infrequent_codes_: for each encoded column, the code of all other values: one more than the last category's if
             ``fit`` saw infrequent values, else -1.
     """
@@ -49,34 +47,24 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         self.min_frequency = min_frequency
 
     def fit(self, X: pd.DataFrame | npt.ArrayLike, y: object = None) -> Self:  # noqa: ARG002, N803
-        """Learn the categories of a frame or array of shape (n_samples, n_features), with at least one row.
+        """Learn the categories of a frame or array of shape (n_samples, n_features)."""
+        return self.fit_counts(self.count(self._as_frame(X, reset=True)))
 
-        Raises:
-            TypeError: a column to encode holds a value that can't be a category.
-        """
-        frame = self._as_frame(X, reset=True)
-        if len(frame) == 0:
-            raise ValueError("Found no rows to learn categories from: a minimum of 1 is required")
-        return self._fit_counts(self.count(frame))
-
-    def fit_counts(self, names: Sequence[str], counts: Counts) -> Self:
-        """Learn from the counts of several frames with these columns what ``fit`` would learn from all their rows."""
-        self._as_frame(pd.DataFrame(columns=list(names)), reset=True)
-        return self._fit_counts(counts)
+    def fit_counts(self, counts: Counts) -> Self:
+        """Learn the categories from the counts of several frames, after ``fit`` on an empty one with their columns."""
+        self.categories_, self.infrequent_codes_ = {}, {}
+        for name, counted in counts.items():
+            frequent = [category for category, count in counted.items() if count >= (self.min_frequency or 1)]
+            self.categories_[name] = sorted(frequent, key=lambda category: (isinstance(category, str), category))
+            self.infrequent_codes_[name] = len(frequent) if len(frequent) < len(counted) else UNKNOWN
+        return self
 
     def count(self, frame: pd.DataFrame) -> dict[str, dict[Category, int]]:
         """How often each category of each column to encode occurs in a frame."""
         return {name: _counted(frame[name]) for name in (frame.columns if self.columns is None else self.columns)}
 
     def transform(self, X: pd.DataFrame | npt.ArrayLike) -> Any:  # noqa: ANN401, N803
-        """A new frame or array, like X: the encoded columns as int32, the others unchanged.
-
-        A code is the value's position in ``categories_``; values that aren't there get the column's
-        ``infrequent_codes_``, and missing cells -1.
-
-        Raises:
-            ValueError: the columns aren't those of ``fit``; the message names them.
-        """
+        """A new frame or array, like X: the encoded columns as int32, the others unchanged."""
         check_is_fitted(self)
         frame = self._as_frame(X, reset=False)
         columns = {
@@ -87,9 +75,7 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
 
     def __sklearn_tags__(self) -> Any:  # noqa: ANN401
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        tags.input_tags.string = True
+        tags.input_tags.allow_nan = tags.input_tags.categorical = tags.input_tags.string = True
         tags.transformer_tags.preserves_dtype = []
         return tags
 
@@ -100,15 +86,6 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
             return X
         table = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False)
         return pd.DataFrame(table, columns=self.get_feature_names_out())
-
-    def _fit_counts(self, counts: Counts) -> Self:
-        least = self.min_frequency or 1
-        self.categories_, self.infrequent_codes_ = {}, {}
-        for name, counted in counts.items():
-            frequent = [category for category, count in counted.items() if count >= least]
-            self.categories_[name] = sorted(frequent, key=lambda category: (isinstance(category, str), category))
-            self.infrequent_codes_[name] = len(frequent) if len(frequent) < len(counted) else UNKNOWN
-        return self
 
     def _codes(self, column: pd.Series) -> npt.NDArray[np.int32]:
         places, distinct = pd.factorize(column)
@@ -132,6 +109,4 @@ def _category(value: object, column: object) -> Category:
         return float(value)
     if isinstance(value, bool | np.bool_ | int | np.integer | float | np.floating):
         return int(value)
-    raise TypeError(
-        f"column {column}: {value!r} can't be a category; argument must be a string, a number or a truth value"
-    )
+    raise TypeError(f"column {column}: {value!r} can't be a category; argument must be a string, a number or a boolean")

@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from marvel_assets.model.coercion import FeatureCoercer
 from marvel_assets.model.encoder import CatToIntTransformer
-from marvel_assets.model.estimators import KINDS, kind_of
+from marvel_assets.model.estimators import KINDS, estimator_class
 from marvel_assets.model.estimators.base import Estimator
 
 TRUSTED_TYPES = (
@@ -23,7 +23,7 @@ TRUSTED_TYPES = (
 )
 """Types that skops may construct when it loads a pipeline, besides those it trusts by default."""
 
-MIN_ROWS = 256
+DEDUPLICATE_FROM = 256
 """With fewer rows to predict, finding duplicates and starting threads cost more than they save."""
 
 
@@ -42,12 +42,8 @@ def build_pipeline(
 ) -> Pipeline:
     """The unfitted pipeline.
 
-    Args:
-        cat_features: columns to encode. All others reach the classifier unchanged; missing values stay missing.
-        estimator: the kind of classifier, and its arguments.
-        threads: how many the fit uses; it is the same for any number.
-        min_frequency: values of an encoded column that occur in fewer training rows share one code.
-        coercer: the first step, unfitted. Default: one that fills no missing cells.
+    Columns other than ``cat_features`` reach the classifier unchanged. Values of these that occur in fewer than
+    ``min_frequency`` training rows share one code. The fit is the same for any number of ``threads``.
     """
     encoder = CatToIntTransformer(columns=list(cat_features), min_frequency=min_frequency)
     steps = [("coerce", coercer or FeatureCoercer()), ("encode", encoder), ("classify", estimator.build(threads))]
@@ -61,36 +57,21 @@ def fit_pipeline(
     target: str,
     *,
     native_categories: bool = False,
-    report: Callable[[int], None] | None = None,
+    on_iteration: Callable[[int], None] | None = None,
 ) -> Pipeline:
     """Fit a pipeline in place on training rows.
 
-    Args:
-        pipeline: unfitted.
-        rows: features and target.
-        features: the model's columns, in order.
-        target: the column to predict.
-        native_categories: whether the classifier treats the codes as categories, with -1 as missing.
-        report: called with the number of trees grown so far, if the classifier supports it.
-
-    Raises:
-        ValueError: there are no rows, only one class, or a feature is missing in all rows and the classifier does not
-            allow that.
+    With ``native_categories``, the classifier treats the codes as categories, with -1 as missing. ``on_iteration`` is
+    called with the number of trees grown so far, if the classifier supports it.
     """
     classes = sorted(set(rows[target]))
     if len(classes) < 2:  # noqa: PLR2004
         found = f"{len(rows)} rows, {target} always {classes[0]}" if classes else "no rows"
         raise ValueError(f"column {target}: a classifier needs both classes among the training rows; found {found}.")
-    kind, classifier = kind_of(pipeline), pipeline[-1]
-    empty = [name for name in features if rows[name].isna().all()]
-    if empty and not kind.takes_empty_columns:
-        raise ValueError(
-            f"{', '.join(empty)}: missing in all {len(rows):,} training rows, which {kind.classifier_name} does not "
-            "allow. Remove it from the features, or choose a model of kind lightgbm (model.kind)."
-        )
+    kind, classifier = estimator_class(pipeline), pipeline[-1]
     arguments = kind.fit_arguments(classifier, pipeline.named_steps["encode"].columns if native_categories else ())
-    if report is not None:
-        arguments |= kind.progress_arguments(report)
+    if on_iteration is not None:
+        arguments |= kind.progress_arguments(on_iteration)
     named = {f"classify__{name}": value for name, value in arguments.items()}
     pipeline.fit(rows[list(features)], rows[target], **named)
     if "n_jobs" in classifier.get_params():
@@ -99,21 +80,21 @@ def fit_pipeline(
 
 
 def predict_unique_rows(
-    pipeline: Pipeline, rows: pd.DataFrame, ask: Callable[..., npt.NDArray[Any]] | None = None
+    pipeline: Pipeline, rows: pd.DataFrame, predict: Callable[..., npt.NDArray[Any]] | None = None
 ) -> npt.NDArray[Any]:
     """A fitted pipeline's predictions, one for each row in the order of the rows.
 
     Rows are compared after encoding, so that values with a shared code, such as rare ones, count as equal.
-    ``ask`` predicts encoded rows, independently of each other; it takes the arguments of ``predict``. Default: the
-    classifier's ``predict_proba``.
+    ``predict`` predicts encoded rows, independently of each other. Default: the classifier's ``predict_proba``.
     """
-    ask = ask or pipeline[-1].predict_proba
+    predict = predict or pipeline[-1].predict_proba
     encoded = pipeline[:-1].transform(rows)
-    if len(encoded) < MIN_ROWS:
-        return np.asarray(ask(encoded))
+    if len(encoded) < DEDUPLICATE_FROM:
+        return np.asarray(predict(encoded))
     # Without the caller's index, whose name may be that of a column.
     groups = encoded.reset_index(drop=True).groupby(list(encoded.columns), dropna=False, sort=False).ngroup().to_numpy()
     _, firsts = np.unique(groups, return_index=True)
-    answers = ask(encoded.iloc[firsts], **kind_of(pipeline).predict_arguments(default_threads()))
-    in_order: npt.NDArray[Any] = np.asarray(answers)[groups]
+    threads_argument = estimator_class(pipeline).threads_argument
+    threads = {threads_argument: default_threads()} if threads_argument else {}
+    in_order: npt.NDArray[Any] = np.asarray(predict(encoded.iloc[firsts], **threads))[groups]
     return in_order

@@ -20,15 +20,11 @@ WRITTEN_ON_DOWNLOAD = "registered_model_meta"
 
 
 class UntrustedModelError(RuntimeError):
-    """A model's files were not loaded, since this project doesn't write such files."""
+    """There is no skops file, or it holds types that this project's pipelines don't use."""
 
 
 def load_trusted(folder: Path) -> Pipeline:
-    """The pipeline of a basic model, from the folder of its files.
-
-    Raises:
-        UntrustedModelError: there is no skops file, or it holds types that this project's pipelines don't use.
-    """
+    """The pipeline of a basic model, from the folder of its files; else an ``UntrustedModelError``."""
     import skops.io
 
     from marvel_assets.model.pipeline import TRUSTED_TYPES

@@ -9,7 +9,7 @@ import pandas as pd
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from sklearn.pipeline import Pipeline
 
-from marvel_assets.model.estimators import kind_of
+from marvel_assets.model.estimators import estimator_class
 from marvel_assets.model.pipeline import predict_unique_rows
 from marvel_assets.model.safe_loading import load_trusted
 
@@ -19,10 +19,9 @@ ARTIFACT = "lightgbm-pipeline"
 PROBABILITY, EXPLAIN = "probability", "explain"
 """The parameters of ``predict`` that add to the answer."""
 
-ADDED = {PROBABILITY: (PROBABILITY,), EXPLAIN: ("base_value", "contributions", "why")}
-"""The keys that each of them adds."""
+ADDED_KEYS = {PROBABILITY: (PROBABILITY,), EXPLAIN: ("base_value", "contributions", "why")}
 
-STRONGEST = 3
+MAX_REASONS = 3
 """How many features ``why`` names."""
 
 
@@ -57,45 +56,29 @@ class MarvelModelWrapper(PythonModel):
 
         Args:
             context: unused.
-            model_input: a table with the features by name. Other columns are ignored; optional numeric ones may be
-                absent.
+            model_input: a table with the features by name, as ``FeatureCoercer`` takes it.
             params: ``probability`` adds that of the second label; ``explain`` adds ``base_value``, ``contributions``
                 and ``why``. Others are ignored.
-
-        Raises:
-            ValueError: naming the column that is absent, or holds unusable values.
         """
         features = self.model.named_steps["coerce"].transform(model_input)
-        asked = {name for name, is_asked in (params or {}).items() if is_asked}
+        wanted = [name for name in ADDED_KEYS if (params or {}).get(name)]
         if features.empty:  # LightGBM needs a row
-            added = [key for name, keys in ADDED.items() if name in asked for key in keys]
-            return {key: [] for key in (self.answer, *added)}
-        if PROBABILITY in asked:
-            probabilities = predict_unique_rows(self.model, features)
-            answer = adjust_predictions(probabilities.argmax(axis=1), self.answer, self.labels)
+            return {key: [] for key in (self.answer, *(key for name in wanted for key in ADDED_KEYS[name]))}
+        probabilities = predict_unique_rows(self.model, features)
+        answer = adjust_predictions(probabilities.argmax(axis=1), self.answer, self.labels)
+        if PROBABILITY in wanted:
             answer[PROBABILITY] = probabilities[:, 1].tolist()
-        else:
-            classes = predict_unique_rows(self.model, features, self.model[-1].predict)
-            answer = adjust_predictions(classes, self.answer, self.labels)
-        return answer | (explain(self.model, features, self.labels) if EXPLAIN in asked else {})
+        return answer | (explain(self.model, features, self.labels) if EXPLAIN in wanted else {})
 
 
 def explain(pipeline: Pipeline, features: pd.DataFrame, labels: Sequence[str]) -> dict[str, list[Any]]:
     """What each feature contributes to the raw score of each row, the log odds of the second label.
 
-    Args:
-        pipeline: of ``build_pipeline``, fitted.
-        features: the rows, as its first step returns them.
-        labels: of the classes 0 and 1.
-
     Returns:
         ``base_value``, the same for all rows; ``contributions`` by feature, which sum with it to the raw score; and
         ``why``, the strongest of them in words.
-
-    Raises:
-        ValueError: the pipeline's kind of classifier has no exact contributions.
     """
-    values = predict_unique_rows(pipeline, features, partial(kind_of(pipeline).contributions, pipeline[-1]))
+    values = predict_unique_rows(pipeline, features, partial(estimator_class(pipeline).contributions, pipeline[-1]))
     contributions = [dict(zip(features.columns, row, strict=True)) for row in values[:, :-1].tolist()]
     cells = features.astype(object).where(features.notna(), "missing").to_dict("records")
     return {
@@ -105,14 +88,14 @@ def explain(pipeline: Pipeline, features: pd.DataFrame, labels: Sequence[str]) -
     }
 
 
-def strongest_first(contributions: dict[str, float]) -> list[str]:
+def rank_contributions(contributions: dict[str, float]) -> list[str]:
     """The features with a contribution other than 0, the strongest first."""
     return sorted(filter(contributions.get, contributions), key=lambda name: -abs(contributions[name]))
 
 
 def _in_words(contributions: dict[str, float], cells: Mapping[Any, object], labels: Sequence[str]) -> str:
     """Such as ``Identity=Secret (dead), Teams=1 (alive), Height=missing (alive)``."""
-    strongest = strongest_first(contributions)[:STRONGEST]
+    strongest = rank_contributions(contributions)[:MAX_REASONS]
     return ", ".join(f"{name}={_shown(cells[name])} ({labels[contributions[name] > 0]})" for name in strongest)
 
 

@@ -97,15 +97,14 @@ def log_basic_model(
     """Log the fitted pipeline in the active run, with inputs, parameters, metrics and plots; return the model's id."""
     import mlflow
 
-    from marvel_assets.model.estimators import kind_of
+    from marvel_assets.model.estimators import estimator_class
     from marvel_assets.model.pipeline import TRUSTED_TYPES, predict_unique_rows
 
     y_true = testing.rows[testing.target].to_numpy()
     rows = testing.rows[list(features)]
     probability = predict_unique_rows(pipeline, rows)[:, 1]
-    kind, testing_input = kind_of(pipeline), testing.as_mlflow()
-    trees = kind.count_trees(pipeline[-1])
-    mlflow.log_params({**parameters, "trees": trees, "features": ",".join(features)})
+    kind, testing_input = estimator_class(pipeline), testing.as_mlflow()
+    mlflow.log_params({**parameters, "trees": pipeline[-1].n_iter_, "features": ",".join(features)})
     logged = mlflow.sklearn.log_model(
         pipeline,
         name=BASIC_MODEL_NAME,
@@ -159,11 +158,11 @@ def _learning_curves(pipeline: Pipeline, data: DataSet, features: Sequence[str],
     from mlflow.entities import Metric
     from sklearn.metrics import log_loss, roc_auc_score
 
-    from marvel_assets.model.estimators import kind_of
+    from marvel_assets.model.estimators import estimator_class
     from marvel_assets.model.pipeline import predict_unique_rows
 
-    kind, rows = kind_of(pipeline), data.rows.sample(min(len(data.rows), CURVE_ROWS), random_state=0)
-    trees, y_true = kind.count_trees(pipeline[-1]), rows[data.target].to_numpy()
+    kind, rows = estimator_class(pipeline), data.rows.sample(min(len(data.rows), CURVE_ROWS), random_state=0)
+    trees, y_true = pipeline[-1].n_iter_, rows[data.target].to_numpy()
     steps = sorted({max(1, trees * part // CURVE_STEPS) for part in range(1, CURVE_STEPS + 1)})
     staged = partial(kind.staged_probabilities, pipeline[-1], steps)
     now, curves = int(time.time() * 1000), []

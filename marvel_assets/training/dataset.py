@@ -18,10 +18,7 @@ def dataset_columns(features: Sequence[str], target: str) -> list[str]:
 
 
 def to_frame(table: pa.Table, features: Sequence[str], target: str) -> pd.DataFrame:
-    """Features and target of an Arrow table as a frame.
-
-    Numbers are float64 with NaN where missing, flags and the target int32, everything else text.
-    """
+    """Features and target: numbers are float64 with NaN where missing, flags and the target int32, all else text."""
     frame: pd.DataFrame = table.select([*features, target]).to_pandas()
     return frame
 

@@ -20,12 +20,13 @@ import pandas as pd
 from marvel_assets.training.dataset import RowsSum, rows_digest, sum_of_rows, to_frame
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Future
     from sklearn.pipeline import Pipeline
 
     from marvel_assets.model.encoder import CatToIntTransformer
     from marvel_assets.model.estimators.base import Classifier
     from marvel_assets.storage.table_scan import TableScan
+    from marvel_assets.training.dask_cluster import FitClient
 
 NETWORK_LINES = re.compile(
     r"^\[(?:machines|num_machines|local_listen_port|num_threads|tree_learner): .*\]\n", re.MULTILINE
@@ -41,61 +42,53 @@ class DistributedFit(NamedTuple):
     rows_digest: str
 
 
-class PartSummary(NamedTuple):
-    """What the fit needs to know about a part."""
-
-    counts: dict[str, dict[Any, int]]
-    """For each encoded column, how often each category occurs."""
-    classes: list[int]
-    rows_sum: RowsSum
-    no_rows: pd.DataFrame
-    """The features' names and types."""
-
-
 class Part(NamedTuple):
-    """The rows of one worker, after the pipeline's first step; only ``summary`` leaves the worker."""
+    """The rows of one worker, after the pipeline's first step; only the ``summary`` leaves the worker."""
 
     rows: pd.DataFrame
     target: npt.NDArray[np.int32]
-    summary: PartSummary
+    counts: dict[str, dict[Any, int]]
+    """For each encoded column, how often each category occurs."""
+    rows_sum: RowsSum
+
+    def summary(self) -> Part:
+        """Without rows, and with each class once."""
+        return self._replace(rows=self.rows.head(0), target=np.unique(self.target))
 
 
 def fit_on_workers(
-    client: Client,
-    workers: Sequence[str],
-    parts: Sequence[TableScan],
-    pipeline: Pipeline,
-    features: Sequence[str],
-    target: str,
+    client: FitClient, parts: Sequence[TableScan], pipeline: Pipeline, features: Sequence[str], target: str
 ) -> DistributedFit:
-    """Fit a pipeline of ``build_pipeline``, the n-th part on the worker at the n-th address.
+    """Fit a pipeline of ``build_pipeline``, the n-th part on the client's n-th worker.
 
-    With an ``OrderedClient``, the fit is the same bit for bit for the same parts in the same order, wherever the
-    workers are.
-
-    Raises:
-        ValueError: a part has no rows, or only one class.
+    The fit is the same bit for bit for the same parts in the same order, wherever the workers are.
     """
     coercer, encoder, classifier = pipeline.named_steps.values()
     read = [
         client.submit(_read, part, pipeline, list(features), target, workers=[worker], pure=False)
-        for worker, part in zip(workers, parts, strict=True)
+        for worker, part in zip(client.workers, parts, strict=True)
     ]
-    summaries: list[PartSummary] = client.gather(client.map(attrgetter("summary"), read, pure=False))
-    _check_classes(summaries, target)
-    coercer.fit(summaries[0].no_rows)
+    summaries: list[Part] = client.gather(client.map(Part.summary, read, pure=False))
+    for number, summary in enumerate(summaries, start=1):
+        if (classes := summary.target.tolist()) != [0, 1]:  # LightGBM would number them separately in each process
+            raise ValueError(
+                f"column {target}: each worker needs rows of both classes; the part of worker {number} of "
+                f"{len(parts)} has {summary.rows_sum.rows:,} rows with {target} in {classes}. Fit with fewer workers, "
+                "or in one process (no `distribution`)."
+            )
     counts = {name: sum((Counter(each.counts[name]) for each in summaries), Counter()) for name in encoder.columns}
-    encoder.fit_counts(features, counts)
+    coercer.fit(summaries[0].rows)
+    encoder.fit(summaries[0].rows).fit_counts(counts)
     matrices = [
         client.submit(_encoded, part, encoder, workers=[worker], pure=False)
-        for worker, part in zip(workers, read, strict=True)
+        for worker, part in zip(client.workers, read, strict=True)
     ]
     targets = client.map(attrgetter("target"), read, pure=False)
     client.gather(client.map(len, [*matrices, *targets], pure=False))  # computed, or failed, before LightGBM asks
     del read
     sums = [summary.rows_sum for summary in summaries]
-    fitted = _fit_classifier(client, classifier, matrices, targets, [part.rows for part in sums], features)
-    pipeline.steps[-1] = ("classify", fitted)
+    sized = list(zip(matrices, targets, [part.rows for part in sums], strict=True))
+    pipeline.steps[-1] = ("classify", _fit_classifier(client, classifier, sized, list(features)))
     return DistributedFit(pipeline, sum(part.rows for part in sums), rows_digest(sums))
 
 
@@ -103,10 +96,8 @@ def _read(part: TableScan, pipeline: Pipeline, features: list[str], target: str)
     """Runs on the worker."""
     frame = to_frame(part.read(), features, target)
     rows = pipeline.named_steps["coerce"].fit_transform(frame[features])
-    y_true = frame[target].to_numpy(np.int32)
     counts = pipeline.named_steps["encode"].count(rows)
-    summary = PartSummary(counts, np.unique(y_true).tolist(), sum_of_rows(frame), frame.head(0)[features])
-    return Part(rows, y_true, summary)
+    return Part(rows, frame[target].to_numpy(np.int32), counts, sum_of_rows(frame))
 
 
 def _encoded(part: Part, encoder: CatToIntTransformer) -> npt.NDArray[np.float64]:
@@ -115,25 +106,19 @@ def _encoded(part: Part, encoder: CatToIntTransformer) -> npt.NDArray[np.float64
 
 
 def _fit_classifier(
-    client: Client,
-    classifier: Classifier,
-    matrices: Sequence[Future],
-    targets: Sequence[Future],
-    rows: Sequence[int],
-    features: Sequence[str],
+    client: FitClient, classifier: Classifier, parts: Sequence[tuple[Future, Future, int]], features: list[str]
 ) -> Classifier:
-    """The classifier as if fitted in one process, without the workers' addresses."""
+    """The classifier as if fitted in one process on the parts: matrix, target, and number of rows."""
     import dask.array as da
     from lightgbm import Booster, DaskLGBMClassifier, LGBMClassifier
 
-    sized = list(zip(matrices, targets, rows, strict=True))
-    matrix = da.concatenate([da.from_delayed(part, (count, len(features)), np.float64) for part, _, count in sized])
-    target = da.concatenate([da.from_delayed(part, (count,), np.int32) for _, part, count in sized])
+    matrix = da.concatenate([da.from_delayed(part, (rows, len(features)), np.float64) for part, _, rows in parts])
+    target = da.concatenate([da.from_delayed(part, (rows,), np.int32) for _, part, rows in parts])
     parameters = classifier.get_params()
     del parameters["n_jobs"]  # the cluster decides the threads of its workers
     distributed = DaskLGBMClassifier(**parameters, client=client)
     with client.as_current():  # LightGBM waits for the parts with the current client
-        distributed.fit(matrix, target, feature_name=list(features))
+        distributed.fit(matrix, target, feature_name=features)
     fitted, alone = distributed.to_local(), LGBMClassifier(**classifier.get_params())
     for name, value in vars(fitted).items():
         # Without the arguments, and without `_other_params`: they hold the network's.
@@ -141,14 +126,3 @@ def _fit_classifier(
             setattr(alone, name, value)
     alone._Booster = Booster(model_str=NETWORK_LINES.sub("", fitted.booster_.model_to_string()))  # noqa: SLF001
     return alone
-
-
-def _check_classes(summaries: Sequence[PartSummary], target: str) -> None:
-    """Check that each part has all classes: LightGBM numbers them separately in each process."""
-    for place, summary in enumerate(summaries, start=1):
-        if summary.classes != [0, 1]:
-            raise ValueError(
-                f"column {target}: each worker needs rows of both classes; the part of worker {place} of "
-                f"{len(summaries)} has {summary.rows_sum.rows:,} rows with {target} in {summary.classes}. Fit with "
-                "fewer workers, or in one process (no `distribution`)."
-            )

@@ -35,53 +35,40 @@ def pipeline_from_config(config: ProjectConfig, threads: int) -> Pipeline:
 
 
 def fit_from_config(
-    config: ProjectConfig,
-    rows: pd.DataFrame,
-    ids: pd.Series | None,
-    threads: int,
-    report: Callable[[str], object] | None = None,
+    config: ProjectConfig, rows: pd.DataFrame, threads: int, log: Callable[[str], object] | None = None
 ) -> Pipeline:
     """Build the pipeline that a configuration describes, and fit it on training rows.
 
-    Args:
-        config: features, model, how categories are handled, and early stopping.
-        rows: features and target.
-        ids: of the rows; needed only for early stopping.
-        threads: how many the fit uses.
-        report: called with lines of progress.
-
-    Raises:
-        ValueError: the rows can't be fitted; the text names the column or key.
+    For early stopping, the rows' index must hold their ids. ``log`` is called with lines of progress.
     """
     pipeline, trees = pipeline_from_config(config, threads), config.model.max_trees
     with threadpool_limits(threads, user_api="openmp"):  # scikit-learn's trees have no argument for it
         if config.early_stopping is not None:
-            assert ids is not None, "early_stopping needs the ids of the training rows"  # noqa: S101
-            trees = _best_iteration(pipeline, rows, ids, config, config.early_stopping)
+            trees = _best_iteration(pipeline, rows, config, config.early_stopping)
             pipeline.set_params(**{f"classify__{config.model.trees_argument}": trees})
-        progress = Progress(report, "trees", trees) if report else None
+        progress = Progress(log, "trees", trees) if log else None
         native = config.native_categories
-        return fit_pipeline(pipeline, rows, config.features, config.target, native_categories=native, report=progress)
+        features, target = config.features, config.target
+        return fit_pipeline(pipeline, rows, features, target, native_categories=native, on_iteration=progress)
 
 
-def _best_iteration(
-    pipeline: Pipeline, rows: pd.DataFrame, ids: Iterable[str], config: ProjectConfig, settings: EarlyStopping
-) -> int:
+def _best_iteration(pipeline: Pipeline, rows: pd.DataFrame, config: ProjectConfig, settings: EarlyStopping) -> int:
     """The number of trees with the smallest log loss on the held-out rows; the pipeline's is the upper bound."""
-    target, columns = config.target, list(config.features)
-    held_out = is_held_out(ids, settings.share)
+    target, features = config.target, list(config.features)
+    held_out = is_held_out(rows.index, settings.share)
     validation, train = rows[held_out], rows[~held_out]
-    for part, which in ((validation, f"the {len(validation):,} held out"), (train, f"the {len(train):,} left")):
+    for part, which in ((validation, "held out"), (train, "left")):
         if part[target].nunique() < 2:  # noqa: PLR2004
             raise ValueError(
-                f"early_stopping.share is {settings.share:g}: of {len(rows):,} training rows, {which} don't hold both "
-                f"classes of {target}. Choose another share, fit on more rows, or remove early_stopping."
+                f"early_stopping.share is {settings.share:g}: of {len(rows):,} training rows, the {len(part):,} "
+                f"{which} don't hold both classes of {target}. Choose another share, fit on more rows, or remove "
+                "early_stopping."
             )
-    prepare, classify = clone(pipeline[:-1]), clone(pipeline[-1])
+    prepare, classifier = clone(pipeline[:-1]), clone(pipeline[-1])
     return config.model.find_best_iteration(
-        classify,
-        (prepare.fit_transform(train[columns]), train[target]),
-        (prepare.transform(validation[columns]), validation[target]),
+        classifier,
+        (prepare.fit_transform(train[features]), train[target]),
+        (prepare.transform(validation[features]), validation[target]),
         settings.rounds,
         config.cat_features if config.native_categories else (),
     )

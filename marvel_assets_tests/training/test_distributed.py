@@ -16,7 +16,7 @@ from marvel_assets.model.coercion import FeatureCoercer
 from marvel_assets.model.estimators import LightGBM
 from marvel_assets.model.pipeline import TRUSTED_TYPES, build_pipeline, fit_pipeline
 from marvel_assets.storage.table_scan import TableScan
-from marvel_assets.training.dask_cluster import Workers, dask_workers
+from marvel_assets.training.dask_cluster import FitClient, dask_client
 from marvel_assets.training.dataset import dataset_columns, rows_digest, sum_of_rows, to_frame
 from marvel_assets.training.distributed import DistributedFit, fit_on_workers
 from marvel_assets_tests.conftest import FEW_TREES
@@ -30,9 +30,9 @@ MIN_FREQUENCY = 10
 
 
 @pytest.fixture(scope="module")
-def workers() -> Iterator[Workers]:
-    with dask_workers(WORKERS, scheduler=None, threads=1) as started:
-        yield started
+def client() -> Iterator[FitClient]:
+    with dask_client(WORKERS, scheduler=None, threads=1) as connected:
+        yield connected
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +58,14 @@ def unfitted() -> Pipeline:
     )
 
 
-def fit(workers: Workers, scan: TableScan) -> DistributedFit:
-    return fit_on_workers(workers.client, workers.addresses, scan.parts(WORKERS), unfitted(), FEATURE_NAMES, TARGET)
+def fit(client: FitClient, scan: TableScan) -> DistributedFit:
+    return fit_on_workers(client, scan.parts(WORKERS), unfitted(), FEATURE_NAMES, TARGET)
 
 
 @pytest.fixture(scope="module")
-def together(workers: Workers, train_set: TableScan) -> DistributedFit:
+def together(client: FitClient, train_set: TableScan) -> DistributedFit:
     """Fitted by the workers."""
-    return fit(workers, train_set)
+    return fit(client, train_set)
 
 
 def test_the_encoder_is_the_one_that_a_single_process_fits(together: DistributedFit, alone: Pipeline):
@@ -74,9 +74,9 @@ def test_the_encoder_is_the_one_that_a_single_process_fits(together: Distributed
 
     # then: and it knows the universe that neither worker saw often enough
     for step in ("coerce", "encode"):
-        ours, theirs = (vars(fitted.named_steps[step]) for fitted in (together.pipeline, alone))
-        assert ours | {"feature_names_in_": FEATURE_NAMES} == theirs | {"feature_names_in_": FEATURE_NAMES}
-        assert list(ours["feature_names_in_"]) == FEATURE_NAMES
+        distributed, single = (vars(fitted.named_steps[step]) for fitted in (together.pipeline, alone))
+        assert distributed | {"feature_names_in_": FEATURE_NAMES} == single | {"feature_names_in_": FEATURE_NAMES}
+        assert list(distributed["feature_names_in_"]) == FEATURE_NAMES
     assert "Earth-1" in encoder.categories_["Universe"]
     assert encoder.infrequent_codes_["Universe"] > 0
 
@@ -107,8 +107,8 @@ def test_all_rows_are_fitted_and_their_digest_is_that_of_the_rows_read_at_once(
     assert root["internal_count"] == len(rows)
 
 
-def test_a_second_fit_is_the_same_bit_for_bit(workers: Workers, together: DistributedFit, train_set: TableScan):
-    assert model_text(fit(workers, train_set).pipeline) == model_text(together.pipeline)
+def test_a_second_fit_is_the_same_bit_for_bit(client: FitClient, together: DistributedFit, train_set: TableScan):
+    assert model_text(fit(client, train_set).pipeline) == model_text(together.pipeline)
 
 
 def test_the_pipeline_is_stored_like_any_other_without_anything_of_the_workers(
@@ -137,19 +137,19 @@ def test_the_pipeline_is_stored_like_any_other_without_anything_of_the_workers(
     ids=["one class", "one class in one part", "no rows"],
 )
 def test_a_part_that_lacks_a_class_is_refused_before_the_fit(
-    workers: Workers, train_set: TableScan, condition: str, found: str
+    client: FitClient, train_set: TableScan, condition: str, found: str
 ):
     # given: a worker that saw the living alone would number them as the first class
     scan = TableScan(train_set.location, 0, train_set.columns, condition=f"({condition})")
 
     # then
     with pytest.raises(ValueError, match=f"column Alive: each worker needs .*{found}.* Fit with fewer workers"):
-        fit(workers, scan)
+        fit(client, scan)
 
 
-def test_a_table_that_is_gone_is_named_by_the_worker_that_looked_for_it(workers: Workers, tmp_path: Path):
+def test_a_table_that_is_gone_is_named_by_the_worker_that_looked_for_it(client: FitClient, tmp_path: Path):
     with pytest.raises(LookupError, match=rf"{tmp_path / 'gone'} has no readable version 0"):
-        fit(workers, TableScan(tmp_path / "gone", 0, tuple(dataset_columns(FEATURE_NAMES, TARGET))))
+        fit(client, TableScan(tmp_path / "gone", 0, tuple(dataset_columns(FEATURE_NAMES, TARGET))))
 
 
 def model_text(pipeline: Pipeline) -> str:

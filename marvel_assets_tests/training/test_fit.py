@@ -1,4 +1,4 @@
-"""Early stopping: how many trees help is found on training rows, and all of them are fitted with so many."""
+"""Early stopping: the best number of trees is found on held-out training rows, and all of them are fitted with it."""
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,9 @@ SETTINGS = EarlyStopping(rounds=20, share=0.2)
 
 
 @pytest.fixture(scope="module")
-def ids(sets: dict[str, pd.DataFrame]) -> pd.Series:
-    return pd.Series([f"character {number}" for number in range(len(sets["train"]))], index=sets["train"].index)
+def train(sets: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Training rows, indexed by id."""
+    return sets["train"].set_axis([f"character {number}" for number in range(len(sets["train"]))])
 
 
 @pytest.mark.parametrize(
@@ -29,29 +30,29 @@ def ids(sets: dict[str, pd.DataFrame]) -> pd.Series:
     ids=lambda model: model.kind,
 )
 def test_all_rows_are_fitted_with_the_number_of_trees_that_has_the_smallest_log_loss_on_those_held_out(
-    sets: dict[str, pd.DataFrame], ids: pd.Series, way: ProjectConfig, model: Estimator
+    train: pd.DataFrame, sets: dict[str, pd.DataFrame], way: ProjectConfig, model: Estimator
 ):
     # given: the log loss on the rows held out after each number of trees
-    train, held_out = sets["train"], is_held_out(ids, SETTINGS.share)
+    held_out = is_held_out(train.index, SETTINGS.share)
     config = way.model_copy(update={"model": model})
-    alone = fit_from_config(config, train[~held_out], None, 1)
-    unseen = alone[:-1].transform(train[held_out][FEATURE_NAMES])
-    stages = model.staged_probabilities(alone[-1], range(1, model.max_trees + 1), unseen).T
+    fitted = fit_from_config(config, train[~held_out], 1)
+    unseen = fitted[:-1].transform(train[held_out][FEATURE_NAMES])
+    stages = model.staged_probabilities(fitted[-1], range(1, model.max_trees + 1), unseen).T
     losses = [log_loss(train[held_out][TARGET], stage) for stage in stages]
 
     # when
-    fitted = fit_from_config(config.model_copy(update={"early_stopping": SETTINGS}), train, ids, 1)
+    fitted = fit_from_config(config.model_copy(update={"early_stopping": SETTINGS}), train, 1)
 
     # then: it is the fit of all rows with as many trees
-    trees = model.count_trees(fitted[-1])
+    trees = fitted[-1].n_iter_
     assert trees == int(np.argmin(losses)) + 1 < model.max_trees
-    again = fit_from_config(config.with_parameters({model.trees_argument: trees}), train, None, 1)
+    again = fit_from_config(config.with_parameters({model.trees_argument: trees}), train, 1)
     test = sets["test"][FEATURE_NAMES]
     np.testing.assert_array_equal(fitted.predict_proba(test), again.predict_proba(test))
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5])
-def test_as_many_training_rows_as_asked_for_are_held_out(share: float):
+def test_the_configured_share_of_training_rows_is_held_out(share: float):
     # given: training ids alone, whose plain hashes all lie above a bound
     training = [name for name in (f"character {number}" for number in range(25_000)) if split_of(name) == "train"]
 
@@ -59,8 +60,6 @@ def test_as_many_training_rows_as_asked_for_are_held_out(share: float):
     assert is_held_out(training, share).mean() == pytest.approx(share, abs=0.01)
 
 
-def test_rows_that_do_not_do_are_refused_with_the_key_and_what_to_change(
-    sets: dict[str, pd.DataFrame], ids: pd.Series, way: ProjectConfig
-):
+def test_too_few_rows_are_refused_with_the_key_and_what_to_change(train: pd.DataFrame, way: ProjectConfig):
     with pytest.raises(ValueError, match=r"early_stopping.share is 0.2: of 3 training rows.*Choose another share"):
-        fit_from_config(way.model_copy(update={"early_stopping": SETTINGS}), sets["train"].head(3), ids.head(3), 1)
+        fit_from_config(way.model_copy(update={"early_stopping": SETTINGS}), train.head(3), 1)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
 import optuna
 import pandas as pd
 import pytest
@@ -13,34 +14,35 @@ from marvel_assets.config import EarlyStopping, ProjectConfig
 from marvel_assets.evaluation.metrics import Interval
 from marvel_assets.model.estimators import HistGradientBoosting
 from marvel_assets.paths import PROJECT_ROOT
-from marvel_assets.training.cross_validation import TrainingRows, folds, scores
 from marvel_assets.training.fit import fit_from_config
 from marvel_assets.training.search import (
     HoldoutComparison,
     SearchBudget,
     SearchResult,
     compare_on_holdout,
+    fold_scores,
     search,
     split_holdout,
-    suggested,
+    stratified_folds,
+    suggested_config,
     to_yaml,
     trials_table,
 )
+from marvel_assets_tests.kaggle import TARGET
 
-EFFORT = SearchBudget(trials=12, minutes=60, splits=2, seed=5, threads=1)
+BUDGET = SearchBudget(trials=12, minutes=60, splits=2, seed=5, threads=1)
 FEWER = 4
 
 
 @pytest.fixture(scope="module")
-def training(sets: dict[str, pd.DataFrame]) -> TrainingRows:
-    rows = sets["train"].head(300).reset_index(drop=True)
-    return TrainingRows(rows, pd.Series([f"character {number}" for number in rows.index]))
+def training(sets: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    return sets["train"].head(300).set_axis([f"character {number}" for number in range(300)])
 
 
 @pytest.fixture(scope="module")
-def result(way: ProjectConfig, training: TrainingRows, tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
+def result(way: ProjectConfig, training: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
     """Of a study that went through without a break."""
-    return search(way, training, EFFORT, tmp_path_factory.mktemp("study") / "study.db", print)
+    return search(way, training, BUDGET, tmp_path_factory.mktemp("study") / "study.db", print)
 
 
 def without_seconds(result: SearchResult) -> pd.DataFrame:
@@ -48,77 +50,78 @@ def without_seconds(result: SearchResult) -> pd.DataFrame:
 
 
 def test_a_study_finds_the_same_when_its_time_was_up_and_a_kill_left_a_trial_running(
-    way: ProjectConfig, training: TrainingRows, result: SearchResult, tmp_path: Path
+    way: ProjectConfig, training: pd.DataFrame, result: SearchResult, tmp_path: Path
 ):
     # given: more trials follow than are drawn by chance, so that the later ones depend on those before
     file, lines = tmp_path / "study.db", []
-    search(way, training, EFFORT._replace(trials=FEWER), file, lines.append)
-    cut = search(way, training, EFFORT._replace(minutes=1e-9), file, lines.append)
+    search(way, training, BUDGET._replace(trials=FEWER), file, lines.append)
+    cut = search(way, training, BUDGET._replace(minutes=1e-9), file, lines.append)
     pd.testing.assert_frame_equal(without_seconds(cut), without_seconds(result).head(FEWER))
     assert lines[-1].startswith("Time is up")
     study = optuna.load_study(study_name="parameters", storage=f"sqlite:///{file}")
-    suggested(study.ask(), way, [False, True])
+    suggested_config(study.ask(), way, [False, True])
 
     # when
-    whole = search(way, training, EFFORT, file, print)
+    whole = search(way, training, BUDGET, file, print)
 
     # then
     pd.testing.assert_frame_equal(without_seconds(whole), without_seconds(result))
 
 
-def test_a_trials_figures_are_those_of_its_written_parameters(
-    result: SearchResult, way: ProjectConfig, training: TrainingRows, tmp_path: Path
+def test_a_trials_score_is_that_of_the_parameters_that_are_printed(
+    result: SearchResult, way: ProjectConfig, training: pd.DataFrame, tmp_path: Path
 ):
     # given: the parameters as a person would paste them
     nothing = Interval(0, 0, 0)
     pasted = yaml.safe_load(to_yaml(result, HoldoutComparison(0, nothing, nothing), "rows"))
     settings = yaml.safe_load((PROJECT_ROOT / "config" / "project.yml").read_text()) | pasted
-
-    # when
     (tmp_path / "project.yml").write_text(yaml.safe_dump(settings))
-    config = ProjectConfig.from_yaml(tmp_path / "project.yml")
-    judged = list(scores(config, training, folds(training, way.target, EFFORT.splits, 1, EFFORT.seed), 1))
-
-    # then
-    assert fmean(score.log_loss for score in judged) == result.best.log_loss
-
-
-def test_with_early_stopping_the_number_of_trees_is_no_part_of_the_search(way: ProjectConfig):
-    # given
-    trial = optuna.create_study().ask()
 
     # when
-    suggested(trial, way.model_copy(update={"early_stopping": EarlyStopping()}), [False, True])
+    config = ProjectConfig.from_yaml(tmp_path / "project.yml")
+    folds = stratified_folds(training, way.target, BUDGET.splits, BUDGET.seed)
+    scores = list(fold_scores(config, training, folds, 1))
 
     # then
-    assert {*trial.params} >= {"learning_rate", "native_categories"}
-    assert "n_estimators" not in trial.params
+    assert fmean(score.log_loss for score in scores) == result.best.log_loss
+
+
+def test_a_fold_is_scored_by_a_fit_that_has_not_seen_it(training: pd.DataFrame, way: ProjectConfig):
+    # given: a target that no feature predicts, so that only a fit that has seen the rows can know it
+    guessing = training.assign(Alive=np.random.default_rng(3).integers(0, 2, len(training)))
+
+    # when
+    found = list(fold_scores(way, guessing, stratified_folds(guessing, TARGET, 3, 1), 1))
+
+    # then
+    assert np.mean([score.roc_auc for score in found]) == pytest.approx(0.5, abs=0.1)
 
 
 @pytest.mark.parametrize(("universes", "tried"), [(255, {False, True}), (256, {False})])
-def test_native_categories_are_tried_where_the_classifier_takes_so_many(
+def test_native_categories_are_tried_where_the_classifier_takes_so_many_and_early_stopping_decides_the_trees(
     way: ProjectConfig, tmp_path: Path, universes: int, tried: set[bool]
 ):
     # given: scikit-learn's trees take 255 categories of a column
-    rows = pd.DataFrame({"Universe": [f"Earth-{row % universes}" for row in range(1024)], "Alive": [0, 1] * 512})
-    training = TrainingRows(rows, rows["Universe"])
+    names = [f"Earth-{row % universes}" for row in range(1024)]
+    rows = pd.DataFrame({"Universe": names, "Alive": [0, 1] * 512}, index=names)
     features = {"num_features": (), "cat_features": ("Universe",), "min_frequency": 1}
     few_trees = {"model": HistGradientBoosting(max_iter=2), "early_stopping": EarlyStopping()}
     config = way.model_copy(update={**features, **few_trees})
 
     # when
-    found = search(config, training, EFFORT._replace(trials=6), tmp_path / "study.db", print)
+    found = search(config, rows, BUDGET._replace(trials=6), tmp_path / "study.db", print)
 
     # then
     assert {trial.config.native_categories for trial in found.trials} == tried
+    assert {trial.config.model.max_iter for trial in found.trials} == {2}
 
 
 def test_the_best_is_compared_with_the_configured_parameters_on_rows_that_the_search_did_not_see(
-    result: SearchResult, way: ProjectConfig, training: TrainingRows
+    result: SearchResult, way: ProjectConfig, training: pd.DataFrame
 ):
     # given
     searched, holdout = split_holdout(training, way.target, 0.3)
-    assert sorted([*searched.ids, *holdout.ids]) == sorted(training.ids)
+    assert sorted([*searched.index, *holdout.index]) == sorted(training.index)
 
     # when
     compared = compare_on_holdout(way, result.best.config, searched, holdout, threads=1)
@@ -126,16 +129,18 @@ def test_the_best_is_compared_with_the_configured_parameters_on_rows_that_the_se
     # then: worked out by hand
     losses, areas = [], []
     for config in (result.best.config, way):
-        fitted = fit_from_config(config, searched.rows, searched.ids, 1)
-        probability = fitted.predict_proba(holdout.rows[list(config.features)])[:, 1]
-        losses.append(log_loss(holdout.rows[way.target], probability))
-        areas.append(roc_auc_score(holdout.rows[way.target], probability))
+        probability = fit_from_config(config, searched, 1).predict_proba(holdout[list(config.features)])[:, 1]
+        losses.append(log_loss(holdout[TARGET], probability))
+        areas.append(roc_auc_score(holdout[TARGET], probability))
     assert compared.log_loss.estimate == pytest.approx(losses[0] - losses[1])
     assert compared.roc_auc.estimate == pytest.approx(areas[0] - areas[1])
     assert compared.log_loss.low < compared.log_loss.estimate < compared.log_loss.high
 
 
-def test_a_holdout_without_both_classes_says_what_to_change(way: ProjectConfig, training: TrainingRows):
+def test_too_few_rows_of_a_class_say_what_to_change(way: ProjectConfig, training: pd.DataFrame):
+    few = training.groupby(TARGET).head(3)
+    with pytest.raises(ValueError, match=r"column Alive: 5 folds need 5 rows of each class; of 6 training rows 3 "):
+        stratified_folds(few, TARGET, 5, 1)
     with pytest.raises(ValueError, match=r"column Alive: the 0 of 300 training rows .* Use a larger holdout"):
         split_holdout(training, way.target, 1e-9)
 

@@ -106,11 +106,12 @@ def _fit(
 
     read = tables.read(train_set, dataset_columns(settings.features, settings.target), config.sample)
     rows = to_frame(read, settings.features, settings.target)
-    ids = read[IDENTIFIER].to_pandas() if settings.early_stopping else None
+    if settings.early_stopping:
+        rows.index = read[IDENTIFIER].to_pandas()
     del read  # otherwise every row would be in memory twice during the fit
     trees = f"{'up to ' if settings.early_stopping else ''}{settings.model.max_trees:,} trees"
     context.log.info(f"Fitting {trees} on {len(rows):,} rows, {threads} thread(s)")
-    pipeline = fit_from_config(settings, rows, ids, threads, context.log.info)
+    pipeline = fit_from_config(settings, rows, threads, context.log.info)
     return pipeline, len(rows), rows_digest([sum_of_rows(rows)])
 
 
@@ -118,7 +119,7 @@ def _fit_on_workers(
     context: Context, config: FitConfig, threads: int, train_set: TableVersion, settings: ProjectConfig, tables: Tables
 ) -> tuple["Pipeline", int, str]:
     """Fit in other processes, each of which reads its own part of the rows."""
-    from marvel_assets.training.dask_cluster import dask_workers
+    from marvel_assets.training.dask_cluster import dask_client
     from marvel_assets.training.dataset import dataset_columns
     from marvel_assets.training.distributed import fit_on_workers
     from marvel_assets.training.fit import pipeline_from_config
@@ -133,12 +134,10 @@ def _fit_on_workers(
     location, columns = tables.location(train_set.name), dataset_columns(features, target)
     parts = tables.scan_at(location, train_set.version, columns, config.sample).parts(number)
     pipeline = pipeline_from_config(settings, threads)
-    with dask_workers(number, config.distribution.scheduler, threads) as workers:
+    with dask_client(number, config.distribution.scheduler, threads) as client:
         trees, rows = settings.model.max_trees, int(train_set.rows * config.sample)
-        context.log.info(f"Fitting {trees:,} trees on {rows:,} rows, {number} workers of {workers.where}")
-        return workers.watched(
-            lambda: fit_on_workers(workers.client, workers.addresses, parts, pipeline, features, target)
-        )
+        context.log.info(f"Fitting {trees:,} trees on {rows:,} rows, {number} workers of {client.scheduler.address}")
+        return client.watch(lambda: fit_on_workers(client, parts, pipeline, features, target))
 
 
 def log_once(

@@ -113,7 +113,6 @@ def tune_hyperparameters(
     """Cross-validate parameters on the training rows, and print the best as a block for project.yml."""
     from marvel_assets.model.pipeline import default_threads
     from marvel_assets.tracking.study_logging import log_study
-    from marvel_assets.training.cross_validation import TrainingRows
     from marvel_assets.training.dataset import dataset_columns
     from marvel_assets.training.search import SearchBudget, compare_on_holdout, search, split_holdout, to_yaml
 
@@ -121,7 +120,7 @@ def tune_hyperparameters(
     table = _newest(settings.qualified("train_set"), tables)
     read = tables.read(table, dataset_columns(settings.features, settings.target), config.sample)
     rows = data_set(table, read, settings, tables)
-    training = TrainingRows(rows.rows, read[IDENTIFIER].to_pandas())
+    rows.rows.index = read[IDENTIFIER].to_pandas()
     del read
     budget = SearchBudget(config.trials, config.minutes, config.folds, config.seed, config.threads or default_threads())
     # A run with the same key continues where the last one ended; the number of trials is not part of the key.
@@ -130,16 +129,16 @@ def tune_hyperparameters(
     code = STUDY_CODE_VERSION, *(version(library) for library in (settings.model.library, "optuna", "scikit-learn"))
     cache_key = make_cache_key(table, table.content, *fit, budget.splits, budget.seed, *rows_used, *code)
     limits = f"up to {budget.trials} trials in {budget.minutes:g} minutes"
-    context.log.info(f"Study {cache_key[:12]} on {len(training.ids):,} rows of {table}: {limits}")
+    context.log.info(f"Study {cache_key[:12]} on {len(rows.rows):,} rows of {table}: {limits}")
     try:
         # One process at a time works on a study.
         with exclusive(home.locks, f"study-{cache_key}"):
-            searched, holdout = split_holdout(training, settings.target, config.holdout)
+            searched, holdout = split_holdout(rows.rows, settings.target, config.holdout)
             result = search(settings, searched, budget, home.studies / f"{cache_key}.db", context.log.info)
         comparison = compare_on_holdout(settings, result.best.config, searched, holdout, budget.threads)
     except ValueError as error:
         raise dg.Failure(str(error)) from error
-    proposal = to_yaml(result, comparison, f"{len(searched.ids):,} rows of {table}")
+    proposal = to_yaml(result, comparison, f"{len(searched):,} rows of {table}")
     name, page = f"{len(result.trials)} trials on {table}", "locations/marvel_assets/jobs/tune"
     with tracking.run(f"{settings.experiment_name_basic}-tuning", RunTags.collect(context.run_id), name, page):
         given = {"study": cache_key, "trials": len(result.trials), "folds": budget.splits, "seed": budget.seed}

@@ -19,7 +19,7 @@ KINDS: tuple[type[Estimator], ...] = (LightGBM, HistGradientBoosting)
 AnyEstimator = Annotated[LightGBM | HistGradientBoosting, Field(discriminator="kind")]
 
 
-def kind_of(pipeline: Pipeline) -> type[Estimator]:
+def estimator_class(pipeline: Pipeline) -> type[Estimator]:
     """The kind of a pipeline's classifier."""
     name = type(pipeline[-1]).__name__
     return next(kind for kind in KINDS if kind.classifier_name == name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -20,23 +20,19 @@ if TYPE_CHECKING:
 Classifier = Any
 """Of scikit-learn's protocol; each kind knows its own class."""
 
-DIGITS = 3
-"""Significant digits of a fractional parameter: a search tries the value that is written into the configuration."""
-
 
 class Estimator(BaseModel, ABC):
     """The arguments of one kind of boosted trees; arguments that are left out keep the classifier's defaults.
 
     Attributes:
-        kind: its name in the project's configuration.
         trees_argument: the argument that limits the number of trees.
         library: the distribution whose version decides a fit.
         trusted_types: what skops may construct when it loads a fitted classifier, besides what it trusts by default.
+        threads_argument: the argument of ``predict`` for the number of threads; None if it uses all cores by itself.
         importance_label: the unit of ``importances``.
         explains: whether it has ``contributions``.
         distributes: whether several processes can fit it together.
-        takes_empty_columns: whether it can be fitted if a feature is missing in all rows.
-        max_categories: of a column whose codes are treated as categories; None for any number.
+        max_categories: of a column whose codes are treated as categories.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -46,11 +42,11 @@ class Estimator(BaseModel, ABC):
     trees_argument: ClassVar[str]
     library: ClassVar[str]
     trusted_types: ClassVar[tuple[str, ...]]
+    threads_argument: ClassVar[str | None] = None
     importance_label: ClassVar[str]
     explains: ClassVar[bool] = False
     distributes: ClassVar[bool] = False
-    takes_empty_columns: ClassVar[bool] = True
-    max_categories: ClassVar[int | None] = None
+    max_categories: ClassVar[float] = float("inf")
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -62,6 +58,22 @@ class Estimator(BaseModel, ABC):
         """The maximum number of trees."""
         return int(getattr(self, self.trees_argument))
 
+    def suggest(self, trial: BaseTrial, *, trees: bool) -> Self:
+        """A copy with the arguments that the trial suggests; ``trees``: whether their number is one of them."""
+        suggested: dict[str, int | float] = {
+            "learning_rate": suggest_fraction(trial, "learning_rate", 0.005, 0.2, log=True),
+            "max_depth": trial.suggest_int("max_depth", 2, 12),
+            **self.suggest_more(trial),
+        }
+        if trees:
+            suggested[self.trees_argument] = trial.suggest_int(self.trees_argument, 50, 2000, log=True)
+        return self.model_copy(update=suggested)
+
+    @staticmethod
+    @abstractmethod
+    def suggest_more(trial: BaseTrial) -> dict[str, int | float]:
+        """This kind's own arguments of a search."""
+
     @abstractmethod
     def build(self, threads: int) -> Classifier:
         """The unfitted classifier, which fits the same trees with any number of threads."""
@@ -72,7 +84,7 @@ class Estimator(BaseModel, ABC):
         """Arguments of ``fit`` that make it treat the codes in these columns as categories, with -1 as missing."""
 
     @staticmethod
-    def progress_arguments(report: Callable[[int], None]) -> dict[str, Any]:  # noqa: ARG004
+    def progress_arguments(on_iteration: Callable[[int], None]) -> dict[str, Any]:  # noqa: ARG004
         """Arguments of ``fit`` that make it report the number of trees so far; none if it can't."""
         return {}
 
@@ -81,25 +93,10 @@ class Estimator(BaseModel, ABC):
     def find_best_iteration(
         cls, classifier: Classifier, train: Rows, validation: Rows, rounds: int, categories: Sequence[str]
     ) -> int:
-        """The number of trees with the smallest log loss on the validation rows.
+        """Fit until so many ``rounds`` have not made the log loss on the validation rows smaller.
 
-        Fits the classifier, until so many ``rounds`` have not made the log loss smaller; ``categories`` are as in
-        ``fit_arguments``.
+        Returns the number of trees with the smallest; ``categories`` are as in ``fit_arguments``.
         """
-
-    @abstractmethod
-    def suggest(self, trial: BaseTrial, *, trees: bool) -> Self:
-        """A copy with the arguments that the trial suggests; ``trees``: whether their number is one of them."""
-
-    @staticmethod
-    @abstractmethod
-    def count_trees(classifier: Classifier) -> int:
-        """How many trees a fitted classifier has grown."""
-
-    @staticmethod
-    def predict_arguments(threads: int) -> dict[str, Any]:  # noqa: ARG004
-        """Arguments of ``predict`` that make it use these threads; none if it uses all cores by itself."""
-        return {}
 
     @staticmethod
     @abstractmethod
@@ -110,21 +107,17 @@ class Estimator(BaseModel, ABC):
 
     @staticmethod
     @abstractmethod
-    def importances(classifier: Classifier, rows: pd.DataFrame, target: pd.Series) -> Mapping[str, float]:
+    def importances(classifier: Classifier, rows: pd.DataFrame, target: pd.Series) -> dict[str, float]:
         """How important each feature is to a fitted classifier, by name, on encoded test rows."""
 
     @staticmethod
     def contributions(classifier: Classifier, rows: pd.DataFrame, **arguments: object) -> npt.NDArray[np.float64]:  # noqa: ARG004
-        """Contributions of each feature to the raw score of each encoded row, and the base value: (n, features + 1).
-
-        Raises:
-            ValueError: this kind has no exact contributions.
-        """
+        """Contributions of each feature to the raw score of each encoded row, and the base value: (n, features + 1)."""
         raise ValueError(
             f"{type(classifier).__name__} does not explain its answers; a model of kind lightgbm does (model.kind)."
         )
 
 
 def suggest_fraction(trial: BaseTrial, name: str, low: float, high: float, *, log: bool = False) -> float:
-    """A fraction that the trial suggests, rounded to ``DIGITS``."""
-    return float(f"{trial.suggest_float(name, low, high, log=log):.{DIGITS}g}")
+    """A fraction that the trial suggests, rounded, so that the value that is tried is the one that is written down."""
+    return float(f"{trial.suggest_float(name, low, high, log=log):.3g}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
     from optuna.trial import BaseTrial
-    from sklearn.ensemble import HistGradientBoostingClassifier
 
     from marvel_assets.model.estimators.base import Rows
 
@@ -44,10 +43,9 @@ class HistGradientBoosting(Estimator):
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     )
     importance_label = "increase in log loss when shuffled"
-    takes_empty_columns = False
     max_categories = 255
 
-    def build(self, threads: int) -> HistGradientBoostingClassifier:  # noqa: ARG002
+    def build(self, threads: int) -> Classifier:  # noqa: ARG002
         from sklearn.ensemble import HistGradientBoostingClassifier
 
         return HistGradientBoostingClassifier(**self.parameters, early_stopping=False)
@@ -61,35 +59,23 @@ class HistGradientBoosting(Estimator):
     def find_best_iteration(
         cls, classifier: Classifier, train: Rows, validation: Rows, rounds: int, categories: Sequence[str]
     ) -> int:
+        cls.fit_arguments(classifier, categories)
         classifier.set_params(early_stopping=True, n_iter_no_change=rounds, tol=0, scoring="loss")
-        arguments = cls.fit_arguments(classifier, categories)
-        classifier.fit(*train, X_val=validation[0], y_val=validation[1], **arguments)
-        # The first score is without trees.
-        return max(1, int(classifier.validation_score_.argmax()))
+        classifier.fit(*train, X_val=validation[0], y_val=validation[1])
+        return max(1, int(classifier.validation_score_.argmax()))  # the first score is without trees
 
-    def suggest(self, trial: BaseTrial, *, trees: bool) -> Self:
-        chosen: dict[str, int | float] = {
-            "learning_rate": suggest_fraction(trial, "learning_rate", 0.005, 0.2, log=True),
-            "max_depth": trial.suggest_int("max_depth", 2, 12),
+    @staticmethod
+    def suggest_more(trial: BaseTrial) -> dict[str, int | float]:
+        return {
             "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 4, 128, log=True),
             "min_samples_leaf": trial.suggest_int("min_samples_leaf", 5, 300, log=True),
             "l2_regularization": suggest_fraction(trial, "l2_regularization", 0.001, 100, log=True),
             "max_features": suggest_fraction(trial, "max_features", 0.4, 1.0),
         }
-        if trees:
-            chosen["max_iter"] = trial.suggest_int("max_iter", 50, 2000, log=True)
-        return self.model_copy(update=chosen)
-
-    @staticmethod
-    def count_trees(classifier: Classifier) -> int:
-        return int(classifier.n_iter_)
 
     @staticmethod
     def staged_probabilities(
-        classifier: Classifier,
-        steps: Sequence[int],
-        rows: pd.DataFrame,
-        **arguments: object,  # noqa: ARG004
+        classifier: Classifier, steps: Sequence[int], rows: pd.DataFrame, **_arguments: object
     ) -> npt.NDArray[np.float64]:
         import numpy as np
 
@@ -97,13 +83,14 @@ class HistGradientBoosting(Estimator):
         return np.column_stack([probability[:, 1] for step, probability in stages if step in steps])
 
     @staticmethod
-    def importances(classifier: Classifier, rows: pd.DataFrame, target: pd.Series) -> Mapping[str, float]:
+    def importances(classifier: Classifier, rows: pd.DataFrame, target: pd.Series) -> dict[str, float]:
         """Permutation importance: the increase in log loss when a feature's cells are shuffled."""
         from sklearn.inspection import permutation_importance
         from threadpoolctl import threadpool_limits
 
-        some = rows.sample(min(len(rows), IMPORTANCE_ROWS), random_state=0)
+        sample = rows.sample(min(len(rows), IMPORTANCE_ROWS), random_state=0)
         with threadpool_limits(1, user_api="openmp"):  # many small predictions, for which threads only cost time
-            wanted = target.loc[some.index]
-            found = permutation_importance(classifier, some, wanted, scoring="neg_log_loss", random_state=0)
+            found = permutation_importance(
+                classifier, sample, target.loc[sample.index], scoring="neg_log_loss", random_state=0
+            )
         return dict(zip(rows.columns, found.importances_mean.tolist(), strict=True))

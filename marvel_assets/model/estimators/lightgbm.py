@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
-    from lightgbm import LGBMClassifier
     from optuna.trial import BaseTrial
 
     from marvel_assets.model.estimators.base import Rows
@@ -43,28 +42,25 @@ class LightGBM(Estimator):
     trees_argument = "n_estimators"
     library = "lightgbm"
     trusted_types = ("collections.OrderedDict", "lightgbm.basic.Booster", "lightgbm.sklearn.LGBMClassifier")
+    threads_argument = "num_threads"
     importance_label = "share of gain"
     explains = True
     distributes = True
 
-    def build(self, threads: int) -> LGBMClassifier:
+    def build(self, threads: int) -> Classifier:
         from lightgbm import LGBMClassifier
 
-        return LGBMClassifier(
-            **self.parameters,
-            n_jobs=threads,
-            deterministic=True,
-            force_row_wise=True,  # otherwise LightGBM times both methods, and may choose differently in each run
-            verbosity=-1,
-        )
+        # Without force_row_wise, LightGBM times both methods, and may choose differently in each run.
+        settings: dict[str, Any] = {"n_jobs": threads, "deterministic": True, "force_row_wise": True, "verbosity": -1}
+        return LGBMClassifier(**self.parameters, **settings)
 
     @staticmethod
     def fit_arguments(classifier: Classifier, categories: Sequence[str]) -> dict[str, Any]:  # noqa: ARG004
         return {"categorical_feature": list(categories) or "auto"}
 
     @staticmethod
-    def progress_arguments(report: Callable[[int], None]) -> dict[str, Any]:
-        return {"callbacks": [lambda state: report(state.iteration + 1)]}
+    def progress_arguments(on_iteration: Callable[[int], None]) -> dict[str, Any]:
+        return {"callbacks": [lambda state: on_iteration(state.iteration + 1)]}
 
     @classmethod
     def find_best_iteration(
@@ -77,10 +73,9 @@ class LightGBM(Estimator):
         classifier.fit(*train, **evaluated, callbacks=[stop], **cls.fit_arguments(classifier, categories))
         return int(classifier.best_iteration_)
 
-    def suggest(self, trial: BaseTrial, *, trees: bool) -> Self:
-        chosen: dict[str, int | float] = {
-            "learning_rate": suggest_fraction(trial, "learning_rate", 0.005, 0.2, log=True),
-            "max_depth": trial.suggest_int("max_depth", 2, 12),
+    @staticmethod
+    def suggest_more(trial: BaseTrial) -> dict[str, int | float]:
+        return {
             "num_leaves": trial.suggest_int("num_leaves", 4, 128, log=True),
             "min_child_samples": trial.suggest_int("min_child_samples", 5, 300, log=True),
             "subsample": suggest_fraction(trial, "subsample", 0.5, 1.0),
@@ -88,17 +83,6 @@ class LightGBM(Estimator):
             "colsample_bytree": suggest_fraction(trial, "colsample_bytree", 0.4, 1.0),
             "reg_lambda": suggest_fraction(trial, "reg_lambda", 0.001, 100, log=True),
         }
-        if trees:
-            chosen["n_estimators"] = trial.suggest_int("n_estimators", 50, 2000, log=True)
-        return self.model_copy(update=chosen)
-
-    @staticmethod
-    def count_trees(classifier: Classifier) -> int:
-        return int(classifier.booster_.num_trees())
-
-    @staticmethod
-    def predict_arguments(threads: int) -> dict[str, Any]:
-        return {"num_threads": threads}
 
     @staticmethod
     def staged_probabilities(
@@ -113,17 +97,14 @@ class LightGBM(Estimator):
         return np.asarray(1 / (1 + np.exp(-np.cumsum(raw, axis=0)))).T
 
     @staticmethod
-    def importances(classifier: Classifier, rows: pd.DataFrame, target: pd.Series) -> Mapping[str, float]:  # noqa: ARG004
+    def importances(classifier: Classifier, rows: pd.DataFrame, target: pd.Series) -> dict[str, float]:  # noqa: ARG004
         """Each feature's share of the total gain of all splits."""
-        import numpy as np
-
         gain = classifier.booster_.feature_importance(importance_type="gain")
-        shares = (gain / max(gain.sum(), np.finfo(float).tiny)).tolist()
-        return dict(zip(classifier.booster_.feature_name(), shares, strict=True))
+        total = gain.sum() or 1.0  # 0 without any split
+        return dict(zip(classifier.booster_.feature_name(), (gain / total).tolist(), strict=True))
 
     @staticmethod
     def contributions(classifier: Classifier, rows: pd.DataFrame, **arguments: object) -> npt.NDArray[np.float64]:
         """Exact SHAP values, computed by LightGBM."""
-        import numpy as np
-
-        return np.asarray(classifier.predict(rows, pred_contrib=True, **arguments))
+        shap_values: npt.NDArray[np.float64] = classifier.predict(rows, pred_contrib=True, **arguments)
+        return shap_values
