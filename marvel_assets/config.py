@@ -10,6 +10,7 @@ import yaml
 from pydantic import (
     AliasChoices,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     InstanceOf,
@@ -30,12 +31,15 @@ ObjectName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_
 
 DEFAULT_DATASET = "marvel_kaggle"
 DEFAULT_KIND = "lightgbm"
-MODEL_KEYS = ("model", "parameters")
-"""The key of the classifier's arguments, and its other name in the course's flat file."""
 
 ExperimentName = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f`]+$", max_length=500)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 ColumnNames = Annotated[tuple[str, ...], Field(strict=False)]
+Model = Annotated[
+    AnyEstimator,
+    BeforeValidator(lambda given: {"kind": DEFAULT_KIND, **given} if isinstance(given, dict) else given),
+    Field(validation_alias=AliasChoices("model", "parameters")),  # the second is the key in the course's flat file
+]
 
 
 class ConfigError(ValueError):
@@ -111,7 +115,7 @@ class ProjectConfig(_Strict):
     num_features: ColumnNames
     cat_features: ColumnNames
     target: str
-    model: Annotated[AnyEstimator, Field(validation_alias=AliasChoices(*MODEL_KEYS))]
+    model: Model
     min_frequency: PositiveInt = 50
     native_categories: bool = False
     early_stopping: EarlyStopping | None = None
@@ -167,16 +171,13 @@ class ProjectConfig(_Strict):
         dataset = content["dataset"]
         schema = content.get("schema_name") or dataset.schema_name
         folder = f"/Shared/{str(schema).replace('_', '-')}"
-        numbers = dataset.numeric_features
-        models = {key: content[key] for key in MODEL_KEYS if isinstance(content.get(key), dict)}
         return {
-            "num_features": numbers,
-            "cat_features": tuple(name for name in dataset.feature_names if name not in numbers),
+            "num_features": dataset.numeric_features,
+            "cat_features": tuple(name for name in dataset.feature_names if name not in dataset.numeric_features),
             "target": dataset.target.name,
             "experiment_name_basic": f"{folder}-basic",
             "experiment_name_custom": f"{folder}-custom",
             **content,
-            **{key: {"kind": DEFAULT_KIND, **model} for key, model in models.items()},
             "schema_name": schema,
         }
 
