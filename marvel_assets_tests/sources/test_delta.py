@@ -62,15 +62,6 @@ def test_rows_of_several_files_are_numbered_alike_at_every_reading(table: Path):
         assert list(reading["Name"]) == [f"{name:05}" for name in range(40_000)]
 
 
-def test_rows_that_were_deleted_are_not_read(table: Path):
-    # given
-    write_deltalake(table, characters("a", "b"))
-    DeltaTable(table).delete("Name = 'a'")
-
-    # then
-    assert list(rows_of(newest(table))["Name"]) == ["b"]
-
-
 def without_a_column(table: Path) -> None:
     write_deltalake(table, characters("a").drop(columns="Marital Status"))
 

@@ -16,6 +16,10 @@ from marvel_assets_tests.servers.scripted import Answer, Served, own_certificate
 from marvel_assets_tests.sources.conftest import CONTENT
 
 FILE = Answer(headers={"Content-Length": str(len(CONTENT)), "ETag": '"1"'}, body=CONTENT)
+CHUNKS = Answer(
+    headers={"Transfer-Encoding": "chunked"},
+    body=b"7\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (CONTENT[:7], len(CONTENT) - 7, CONTENT[7:]),
+)
 CANARY = "c4n4ry"
 HANDLE = "mohitbansal31s/marvel-characters"
 Serve = Callable[..., Served]
@@ -54,17 +58,12 @@ def zipped(content: bytes) -> Answer:
     return Answer(headers={"Content-Encoding": "gzip", "Content-Length": str(len(packed))}, body=packed)
 
 
-def in_chunks(*pieces: bytes) -> Answer:
-    body = b"".join(f"{len(piece):x}\r\n".encode() + piece + b"\r\n" for piece in (*pieces, b""))
-    return Answer(headers={"Transfer-Encoding": "chunked"}, body=body)
-
-
 @pytest.mark.parametrize(
     ("answer", "content"),
     [
         (FILE, CONTENT),
         (zipped(CONTENT), CONTENT),
-        (in_chunks(CONTENT[:7], CONTENT[7:]), CONTENT),
+        (CHUNKS, CONTENT),
         (Answer(body=CONTENT), CONTENT),
         (zipped(b""), b""),
     ],
@@ -119,15 +118,6 @@ def test_a_server_that_sends_a_byte_now_and_then_is_given_up(tmp_path: Path):
         (Answer(headers={"Transfer-Encoding": "chunked"}, body=b"1\r\nx\r\n"), "the connection broke off"),
         (redirect("/x.csv"), "TooManyRedirects"),
         (redirect("http://a.example/x.csv"), "MARVEL_SOURCE_HOSTS allows only 127.0.0.1, and not a.example"),
-    ],
-    ids=[
-        "absent",
-        "another status",
-        "breaks off",
-        "breaks off in a chunk",
-        "breaks off between chunks",
-        "loop",
-        "host",
     ],
 )
 def test_what_can_not_be_downloaded_is_reported_with_the_url_and_the_reason(
@@ -212,8 +202,6 @@ def test_a_redirect_to_another_private_host_is_refused_before_it_is_asked(serve:
     # then
     message = refusal(f"{outside.url}/x.csv", tmp_path)
     assert f"x.csv: can't be downloaded: the server redirects to {host}, which is not a public address" in message
-    with pytest.raises(SourceError, match="which is not a public address"):
-        remote_version(f"{outside.url}/x.csv")
     assert inside.asked == []
     assert list(tmp_path.iterdir()) == []
 
@@ -234,17 +222,6 @@ def test_https_is_read_where_the_certificate_is_trusted_and_never_left_for_http(
     assert plain.asked == []
 
 
-def test_an_address_that_pretends_to_another_host_does_not_get_by(serve: Serve, tmp_path: Path):
-    # given
-    served = serve(FILE, "127.0.0.2")
-
-    # when
-    refusal(f"http://127.0.0.1:{served.port}@127.0.0.2:{served.port}/x", tmp_path, hosts="127.0.0.1")
-
-    # then
-    assert served.asked == []
-
-
 @pytest.mark.parametrize(
     ("hosts", "host", "allowed"),
     [
@@ -253,6 +230,7 @@ def test_an_address_that_pretends_to_another_host_does_not_get_by(serve: Serve, 
         ("data.example.com", "example.com", False),
         ("example.com", "data.example.com", False),
         ("example.com", "notexample.com", False),
+        ("example.com", "example.com@notexample.com", False),
     ],
 )
 def test_hosts_are_compared_whole(
@@ -287,30 +265,25 @@ def kaggle_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("kaggle_cache")
-@pytest.mark.parametrize(("handle", "reason"), [(HANDLE, ""), ("no-owner", "ValueError")])
-def test_an_error_of_kaggle_names_the_data_set_the_credentials_and_the_reason(handle: str, reason: str):
-    # when
-    with pytest.raises(SourceError) as error:
-        download_kaggle(handle)
-
+def test_an_error_of_kaggle_names_the_data_set_and_the_credentials():
     # then
-    assert str(error.value).startswith(f"kaggle:{handle}: can't be downloaded ({reason}")
-    assert "KAGGLE_API_TOKEN" in str(error.value)
+    with pytest.raises(SourceError, match=rf"kaggle:{HANDLE}: can't be downloaded \(.* credentials \(KAGGLE_API_TOKEN"):
+        download_kaggle(HANDLE)
 
 
-@pytest.mark.parametrize("names", [["marvel.csv"], [], ["a.csv", "b.csv"]], ids=["one", "none", "two"])
-def test_a_data_set_of_kaggle_has_exactly_one_csv_file(kaggle_cache: Path, names: list[str]):
+def test_a_data_set_of_kaggle_has_exactly_one_csv_file(kaggle_cache: Path):
     # given: a data set that kagglehub has downloaded before
     files = kaggle_cache / "datasets" / HANDLE / "versions" / "1"
     files.mkdir(parents=True)
-    for name in ("readme.txt", *names):
-        (files / name).write_text("PageID\n")
-    for done in (files.parent / "1.complete", files.parent.parent / "1.complete"):
-        done.touch()
+    for file in ("readme.txt", "marvel.csv", "../1.complete", "../../1.complete"):
+        (files / file).touch()
 
     # then
-    if len(names) == 1:
-        assert download_kaggle(f"{HANDLE}/versions/1") == files / names[0]
-    else:
-        with pytest.raises(SourceError, match=f"expected one CSV file, found {len(names)}"):
-            download_kaggle(f"{HANDLE}/versions/1")
+    assert download_kaggle(f"{HANDLE}/versions/1") == files / "marvel.csv"
+
+    # when
+    (files / "another.csv").touch()
+
+    # then
+    with pytest.raises(SourceError, match=f"expected one CSV file, found 2 in {files}"):
+        download_kaggle(f"{HANDLE}/versions/1")
