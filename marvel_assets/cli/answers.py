@@ -119,7 +119,8 @@ def explain(home: ProjectPaths, name_or_id: str, picture: str | None) -> None:
     if picture:
         from marvel_assets.evaluation import plots
 
-        figure = plots.contributions(f"{who}: {probability}", contributions, labels[1])
+        label = f"towards {labels[1]} (+) or away from it (-), log odds"
+        figure = plots.bar_plot(f"{who}: {probability}", contributions, label)
         Path(picture).write_bytes(plots.to_png(figure))
         print(f"Wrote {picture}", file=sys.stderr)
 

@@ -93,12 +93,3 @@ def drift_plot(found: Sequence[Shift], threshold: float) -> Figure:
     axes.invert_yaxis()
     axes.axvline(threshold, linestyle="--", color="grey")
     return figure
-
-
-def drift_table(found: Sequence[Shift]) -> str:
-    """The columns' shifts as a Markdown table, the largest first."""
-    lines = [
-        f"| {shift.column} | {shift.psi:.3f} | {shift.p_value:.2g} | {'drifted' if shift.drifted else ''} |"
-        for shift in found
-    ]
-    return "\n".join(["| column | PSI | p | |", "|---|---|---|---|", *lines])

@@ -40,21 +40,12 @@ def probability_plots(y_true: Labels, probability: Probabilities, names: Sequenc
     return figures
 
 
-def feature_importance(importances: Mapping[str, float], label: str) -> Figure:
-    """Bars of feature importances, the most important on top."""
-    order = sorted(importances, key=importances.__getitem__)
-    figure, axes = new_figure(f"Feature importance ({label})")
-    axes.barh(order, [importances[name] for name in order], color=BLUE)
-    return figure
-
-
-def contributions(title: str, values: Mapping[str, float], label: str) -> Figure:
-    """What each feature contributes to the log odds of a label, for one row."""
+def bar_plot(title: str, values: Mapping[str, float], label: str = "") -> Figure:
+    """A bar for each feature, the longest on top; those of negative values are red."""
     order = sorted(values, key=lambda name: abs(values[name]))
     figure, axes = new_figure(title)
-    colors = [BLUE if values[name] > 0 else RED for name in order]
-    axes.barh(order, [values[name] for name in order], color=colors)
-    axes.set_xlabel(f"towards {label} (+) or away from it (-), log odds")
+    axes.barh(order, [values[name] for name in order], color=[BLUE if values[name] > 0 else RED for name in order])
+    axes.set_xlabel(label)
     return figure
 
 

@@ -132,7 +132,7 @@ def log_basic_model(
     importances = kind.importances(pipeline[-1], encoded, testing.rows[testing.target])
     figures = {
         **plots.probability_plots(y_true, probability, dataset.target.labels),
-        "feature_importance": plots.feature_importance(importances, kind.importance_label),
+        "feature_importance": plots.bar_plot(f"Feature importance ({kind.importance_label})", importances),
     }
     table = pd.DataFrame({kind.importance_label: importances})
     if kind.explains:

@@ -21,8 +21,6 @@ GOOD, FAIR, POOR = 0.8, 1.5, 6.0
 """Noise of a model's view of what decides."""
 
 EQUAL_CHALLENGERS = amount(100, 500)
-FALSE_REFUSALS = (1 - GATE.confidence) / 2
-"""The rate for a challenger as good as the champion, stated by the gate: half of what the interval leaves out."""
 
 
 class World:
@@ -76,8 +74,8 @@ def test_an_equal_challenger_is_wholly_below_zero_as_seldom_as_the_interval_says
     # when
     below = sum(compare(world.alive, world.model(FAIR), world.model(FAIR), GATE).high < 0 for world in worlds)
 
-    # then: within what chance allows in 999 of 1,000 such series
-    least, most = binom.interval(0.999, EQUAL_CHALLENGERS, FALSE_REFUSALS)
+    # then: half of what the interval leaves out, within what chance allows in 999 of 1,000 such series
+    least, most = binom.interval(0.999, EQUAL_CHALLENGERS, (1 - GATE.confidence) / 2)
     assert least <= below <= most
 
 

@@ -107,7 +107,7 @@ def stale_assets(copy: Path) -> set[str]:
 @pytest.mark.integration
 def test_a_plot_the_generator_docstrings_and_descriptions_refit_and_score_nothing(copy: Path, change: Change):
     # when
-    change("evaluation/plots.py", "def feature_importance(", "UNUSED = 1\n\n\ndef feature_importance(")
+    change("evaluation/plots.py", "def bar_plot(", "UNUSED = 1\n\n\ndef bar_plot(")
     change("datasets/marvel_kaggle/generator.py", "def generate(", "UNUSED = 1\n\n\ndef generate(")
     change("model/encoder.py", "Replaces the values of", "Replaces all values of")
     change("datasets/marvel_kaggle/__init__.py", "about 92,600 of them", "some 92,600 of them")

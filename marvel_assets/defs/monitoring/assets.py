@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from marvel_assets.datasets.base import IDENTIFIER
-from marvel_assets.defs.metadata import markdown_image
+from marvel_assets.defs.metadata import markdown_image, markdown_table
 from marvel_assets.defs.resources import Project
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.references import TableVersion
@@ -44,7 +44,7 @@ def drift_report(
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # with a check, Dagster takes no other annotation
     """Compares the most recently scored characters with the test rows of the model that scored them."""
     from marvel_assets.defs.registration.challenger import load_pipeline, read_test_rows
-    from marvel_assets.evaluation.drift import PREDICTION, drift_plot, drift_table, shifts
+    from marvel_assets.evaluation.drift import PREDICTION, drift_plot, shifts
     from marvel_assets.evaluation.plots import to_png
     from marvel_assets.model.pipeline import predict_unique_rows
 
@@ -76,6 +76,9 @@ def drift_report(
     answers = predict_unique_rows(pipeline, reference[features], pipeline[-1].predict)
     reference[PREDICTION] = [labels[int(answer)] for answer in answers]
     found = shifts(reference, window, [*features, PREDICTION], thresholds)
+    cells = [
+        (shift.column, f"{shift.psi:.3f}", f"{shift.p_value:.2g}", "drifted" if shift.drifted else "") for shift in found
+    ]
     drifted = [shift.column for shift in found if shift.drifted]
     reason = f"{', '.join(drifted)} drifted" if drifted else "nothing has drifted"
     context.log.info(f"{table}: {reason}")
@@ -83,7 +86,7 @@ def drift_report(
         CACHE_KEY: cache_key,
         DRIFTED: bool(drifted),
         "largest_psi": found[0].psi,
-        "shifts": dg.MetadataValue.md(drift_table(found)),
+        "shifts": markdown_table(["column", "PSI", "p", ""], cells),
         "plot": markdown_image(to_png(drift_plot(found, thresholds.psi)), "population stability"),
     }
     return _result(report, reason, passed=not drifted)

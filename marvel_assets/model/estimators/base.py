@@ -29,8 +29,6 @@ class Estimator(BaseModel, ABC):
         library: the distribution whose version decides a fit.
         trusted_types: what skops may construct when it loads a fitted classifier, besides what it trusts by default.
         threads_argument: the argument of ``predict`` for the number of threads; None if it uses all cores by itself.
-        importance_label: the unit of ``importances``.
-        explains: whether it has ``contributions``.
         distributes: whether several processes can fit it together.
         max_categories: of a column whose codes are treated as categories.
     """
@@ -93,10 +91,7 @@ class Estimator(BaseModel, ABC):
     def find_best_iteration(
         cls, classifier: Classifier, train: Rows, validation: Rows, rounds: int, categories: Sequence[str]
     ) -> int:
-        """Fit until so many ``rounds`` have not made the log loss on the validation rows smaller.
-
-        Returns the number of trees with the smallest; ``categories`` are as in ``fit_arguments``.
-        """
+        """The number of trees with the smallest log loss on the validation rows; ``rounds`` trees later the fit stops."""
 
     @staticmethod
     @abstractmethod
