@@ -77,7 +77,8 @@ def drift_report(
     reference[PREDICTION] = [labels[int(answer)] for answer in answers]
     found = shifts(reference, window, [*features, PREDICTION], thresholds)
     cells = [
-        (shift.column, f"{shift.psi:.3f}", f"{shift.p_value:.2g}", "drifted" if shift.drifted else "") for shift in found
+        (shift.column, f"{shift.psi:.3f}", f"{shift.p_value:.2g}", "drifted" if shift.drifted else "")
+        for shift in found
     ]
     drifted = [shift.column for shift in found if shift.drifted]
     reason = f"{', '.join(drifted)} drifted" if drifted else "nothing has drifted"

@@ -91,7 +91,7 @@ class Estimator(BaseModel, ABC):
     def find_best_iteration(
         cls, classifier: Classifier, train: Rows, validation: Rows, rounds: int, categories: Sequence[str]
     ) -> int:
-        """The number of trees with the smallest log loss on the validation rows; ``rounds`` trees later the fit stops."""
+        """The number of trees with the smallest log loss on the validation rows; the fit stops ``rounds`` later."""
 
     @staticmethod
     @abstractmethod
