@@ -36,16 +36,11 @@ def check_columns(found: list[str], columns: Iterable[str], label: str) -> None:
     """Raise a SourceError that names the columns of the data set that are missing, or there more than once."""
     if missing := [column for column in columns if column not in found]:
         raise SourceError(
-            f"{label}: {_named(missing)} missing; expected the columns {', '.join(columns)}; "
-            f"found {', '.join(repr(name[:40]) for name in found[:20]) or 'none'}."
+            f"{label}: there is no column {' or '.join(map(repr, missing))}; expected the columns "
+            f"{', '.join(columns)}; found {', '.join(repr(name[:40]) for name in found[:20]) or 'none'}."
         )
     if repeated := [column for column in columns if found.count(column) > 1]:
-        raise SourceError(f"{label}: {_named(repeated)} there more than once; keep one.")
-
-
-def _named(columns: list[str]) -> str:
-    names = ", ".join(repr(column) for column in columns)
-    return f"column {names} is" if len(columns) == 1 else f"columns {names} are"
+        raise SourceError(f"{label}: there is more than one column {' or '.join(map(repr, repeated))}; keep one.")
 
 
 def cast_to_strings(batch: pa.RecordBatch, columns: Iterable[str], label: str) -> pa.RecordBatch:

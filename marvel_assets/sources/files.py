@@ -213,11 +213,11 @@ def _sniff(head: bytes, columns: list[str], encoding: str, label: str) -> tuple[
     # What follows the names is left to Arrow, which reports the column that isn't in this encoding.
     text = head.decode(encoding, errors="replace").lstrip("\ufeff\r\n")
     try:
-        headers = {sign: next(csv.reader(io.StringIO(text, newline=""), delimiter=sign), []) for sign in DELIMITERS}
+        headers = {each: next(csv.reader(io.StringIO(text, newline=""), delimiter=each), []) for each in DELIMITERS}
     except csv.Error as error:
         problem = f"the first line is not CSV in {encoding.upper()}; expected the names of the columns"
         raise SourceError(f"{label}: {problem}.") from error
-    delimiter = max(headers, key=lambda sign: (len(set(columns) & set(headers[sign])), len(headers[sign])))
+    delimiter = max(headers, key=lambda each: (len(set(columns) & set(headers[each])), len(headers[each])))
     return headers[delimiter], delimiter
 
 

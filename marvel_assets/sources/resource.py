@@ -93,13 +93,13 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def _resolve(self, setting: str | None, config: ProjectConfig) -> str:
         dataset = config.dataset
-        named = setting or os.environ.get("MARVEL_SOURCE") or self._last_setting() or dataset.default_source
-        if named is None:
+        setting = setting or os.environ.get("MARVEL_SOURCE") or self._last_setting() or dataset.default_source
+        if setting is None:
             raise SourceError(
                 f"MARVEL_SOURCE is not set, and the data set {dataset.name} has no default source; set it to "
                 f"{EXPECTED}."
             )
-        return dataset.sources.get(named, named)
+        return dataset.sources.get(setting, setting)
 
     def _last_setting(self) -> str | None:
         """The source that was last read, so that a forgotten MARVEL_SOURCE doesn't train on synthetic rows."""

@@ -34,7 +34,7 @@ def uv_settings(python: Path, cache: Path) -> dict[str, str]:
     if certificates.cafile or (certificates.capath and os.listdir(certificates.capath)):  # noqa: PTH208
         settings["UV_SYSTEM_CERTS"] = "true"  # with an empty store uv would trust none
     user_cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "uv")  # noqa: PTH111
-    existing = next(place for place in (user_cache, *user_cache.parents) if os.path.exists(place))  # noqa: PTH110
+    existing = next(folder for folder in (user_cache, *user_cache.parents) if os.path.exists(folder))  # noqa: PTH110
     if not os.access(existing, os.W_OK | os.X_OK):
         settings["UV_CACHE_DIR"] = str(cache)
     return {name: value for name, value in settings.items() if name not in os.environ}
@@ -43,12 +43,12 @@ def uv_settings(python: Path, cache: Path) -> dict[str, str]:
 def _pip_settings(python: Path) -> dict[str, str]:
     command = [str(python), "-m", "pip", "--disable-pip-version-check", "config", "list"]
     listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
-    given = {name: value for name, _, value in (line.partition("=") for line in listed.splitlines())}
+    values = {name: value for name, _, value in (line.partition("=") for line in listed.splitlines())}
     settings = {
-        variable: ("," if key == "find-links" else " ").join(ast.literal_eval(given[f"{section}.{key}"]).split())
+        variable: ("," if key == "find-links" else " ").join(ast.literal_eval(values[f"{section}.{key}"]).split())
         for section in ("global", "install", ":env:")  # the last one wins
         for key, variable in FROM_PIP.items()
-        if f"{section}.{key}" in given
+        if f"{section}.{key}" in values
     }
     # pip takes the best version of all its indexes, uv by default only those of the first index with the package.
     return settings | ({"UV_INDEX_STRATEGY": "unsafe-best-match"} if "UV_INDEX" in settings else {})

@@ -83,7 +83,7 @@ def without_commits(table: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (without_a_column, "the table@v0: column 'Marital Status' is missing; expected"),
+        (without_a_column, "the table@v0: there is no column 'Marital Status'; expected"),
         (without_rows, "the table@v0: there are no rows"),
         (without_files, "the table@v0: the Delta table can't be read"),
         (without_commits, "the table: the Delta table can't be opened"),
