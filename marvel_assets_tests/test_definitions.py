@@ -7,8 +7,6 @@ import pytest
 import yaml
 
 from marvel_assets.cli.run import checked_selection
-from marvel_assets.datasets import descriptions
-from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.definitions import defs
 from marvel_assets.defs.retraining_lock import POOL
 from marvel_assets.paths import PROJECT_ROOT
@@ -42,15 +40,18 @@ def test_loading_them_imports_nothing_heavy_and_warns_of_nothing():
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
-def test_every_asset_has_group_owner_kind_description_and_code_version():
-    # when
-    specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+@pytest.fixture(scope="module")
+def specs() -> dict[str, dg.AssetSpec]:
+    return {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
 
-    # then
+
+def test_every_asset_has_group_owner_kind_and_description_and_those_that_code_makes_a_version(
+    specs: dict[str, dg.AssetSpec],
+):
     assert {name: spec.group_name for name, spec in specs.items()} == GROUPS | EXTERNAL
     assert all(spec.owners and spec.kinds and spec.description for spec in specs.values())
-    versioned = [name for name, spec in specs.items() if spec.code_version]
-    assert set(versioned) == GROUPS.keys() - {"inference_wheel"}
+    versioned = {name for name, spec in specs.items() if spec.code_version and spec.freshness_policy}
+    assert versioned == GROUPS.keys() - {"inference_wheel"}
 
 
 def test_the_source_and_the_mlflow_server_are_shown_and_no_run_makes_them():
@@ -64,28 +65,26 @@ def test_the_source_and_the_mlflow_server_are_shown_and_no_run_makes_them():
     assert {key.to_user_string() for key in made} == GROUPS.keys()
 
 
-def test_tables_have_columns_lineage_and_place_on_their_pages():
-    # when
-    specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [
+        ("train_set", CHARACTER_COLUMNS),
+        ("rejected_characters", REJECTED_COLUMNS),
+        ("survival_predictions", PREDICTION_COLUMNS),
+    ],
+)
+def test_tables_have_all_columns_name_and_place_on_their_pages(
+    specs: dict[str, dg.AssetSpec], table: str, columns: tuple[str, ...]
+):
+    metadata = specs[table].metadata
+    assert tuple(column.name for column in metadata["dagster/column_schema"].columns) == columns
+    assert metadata["dagster/table_name"] == f"marvel_dev.marvel_characters.{table}"
+    assert metadata["dagster/uri"].endswith(f"marvel_dev/marvel_characters/{table}")
 
-    # then
-    for name in ("raw_characters", "train_set", "test_set", "rejected_characters"):
-        assert isinstance(specs[name].metadata["dagster/column_schema"], dg.TableSchema)
-    lineage = specs["train_set"].metadata["dagster/column_lineage"].deps_by_column
-    assert [(dep.asset_key.to_user_string(), dep.column_name) for dep in lineage["Magic"]] == [
-        ("raw_characters", "Origin")
-    ]
 
-    # and
-    metadata = specs["train_set"].metadata
-    assert metadata["dagster/table_name"] == "marvel_dev.marvel_characters.train_set"
-    assert metadata["dagster/uri"].endswith("marvel_dev/marvel_characters/train_set")
-
-
-def test_every_column_is_described():
-    assert tuple(descriptions.table_columns(DATASET, "train_set")) == CHARACTER_COLUMNS
-    assert tuple(descriptions.table_columns(DATASET, "rejected_characters")) == REJECTED_COLUMNS
-    assert tuple(descriptions.table_columns(DATASET, "survival_predictions")) == PREDICTION_COLUMNS
+def test_a_column_has_those_of_the_source_that_it_comes_from(specs: dict[str, dg.AssetSpec]):
+    [source] = specs["train_set"].metadata["dagster/column_lineage"].deps_by_column["Magic"]
+    assert (source.asset_key.to_user_string(), source.column_name) == ("raw_characters", "Origin")
 
 
 def test_checks_that_guard_what_is_downstream_are_blocking():

@@ -25,10 +25,9 @@ from marvel_assets_tests.homes import copy_of, made_once
 pytestmark = pytest.mark.integration
 
 
-def characters_file(folder: Path, rows: pd.DataFrame, name: str = "characters.csv") -> str:
-    path = folder / name
-    rows.to_csv(path, index=False)
-    return str(path)
+def characters_file(folder: Path, rows: pd.DataFrame) -> Path:
+    rows.to_csv(folder / "characters.csv", index=False)
+    return folder / "characters.csv"
 
 
 def test_one_command_makes_every_table_model_and_version(first_run: ProjectPaths, small_project: Path):

@@ -161,15 +161,10 @@ def test_runs_that_were_started_at_the_command_line_are_seen():
     assert len(second.dagster_run_reactions) == 1
 
 
-@pytest.mark.parametrize("is_named", [True, False], ids=["named", "not named"])
-def test_a_webhook_that_is_named_gets_a_message_with_run_job_step_and_reason(
-    webhook: Served, monkeypatch: pytest.MonkeyPatch, *, is_named: bool
-):
+def test_the_webhook_gets_a_message_with_run_job_step_and_reason(webhook: Served):
     # given
     instance = dg.DagsterInstance.ephemeral()
     result = broken.execute_in_process(instance=instance, raise_on_error=False)
-    if not is_named:
-        monkeypatch.delenv(WEBHOOK)
 
     # when
     context = dg.build_run_status_sensor_context(
@@ -179,7 +174,7 @@ def test_a_webhook_that_is_named_gets_a_message_with_run_job_step_and_reason(
 
     # then
     text = f"Run {result.run_id[:8]} of broken failed in breaks: characters.csv: the file is empty."
-    assert texts(webhook) == [text] * is_named
+    assert texts(webhook) == [text]
 
 
 def test_a_webhook_that_is_gone_is_reported_without_its_address(monkeypatch: pytest.MonkeyPatch):
