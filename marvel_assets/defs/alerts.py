@@ -7,7 +7,7 @@ import sys
 
 import dagster as dg
 
-from marvel_assets.tracking.health import add_outage_hint
+from marvel_assets.tracking.mlflow_store import add_outage_hint
 
 WEBHOOK = "MARVEL_WEBHOOK_URL"
 

@@ -11,7 +11,7 @@ from marvel_assets.datasets import descriptions
 from marvel_assets.datasets.base import Dataset
 from marvel_assets.defs.resources import Project
 from marvel_assets.registry.resource import UnityCatalog
-from marvel_assets.storage.tables import Tables, WriteResult
+from marvel_assets.storage.tables import Commit, Tables
 from marvel_assets.utils.redaction import escape_markdown
 
 DATASET = Project.from_environment().config.dataset
@@ -35,11 +35,11 @@ def markdown_image(png: bytes, title: str) -> dg.MetadataValue:
 
 
 def report_table(
-    log: dg.DagsterLogManager, asset: str, written: WriteResult, dataset: Dataset, tables: Tables, catalog: UnityCatalog
+    log: dg.DagsterLogManager, asset: str, written: Commit, dataset: Dataset, tables: Tables, catalog: UnityCatalog
 ) -> dict[str, Any]:
     """Log a table's version, register the table in the catalog, and return the metadata for the asset's page."""
-    table, provenance = written.commit
-    log.info(f"{table}: {table.rows:,} rows, {'written' if written.is_new else 'unchanged'}")
+    table, provenance, is_new = written
+    log.info(f"{table}: {table.rows:,} rows, {'written' if is_new else 'unchanged'}")
     location = tables.location(table.name)
     if isinstance(location, Path):
         comments = descriptions.TABLES[asset], descriptions.table_columns(dataset, asset)
@@ -50,7 +50,7 @@ def report_table(
         "preview": markdown_table(preview.column_names, zip(*preview.to_pydict().values(), strict=True)),
         "dagster/row_count": table.rows,
         "delta_version": table.version,
-        "unchanged": not written.is_new,
+        "unchanged": not is_new,
     }
     if POSITIVE_SHARE in provenance:
         metadata[f"share_{dataset.target.labels[1]}"] = provenance[POSITIVE_SHARE]

@@ -19,13 +19,12 @@ from marvel_assets.registry.model_pairs import BASIC_MODEL
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.sources.resource import SourceResource
 from marvel_assets.spark.session import Spark
-from marvel_assets.storage.catalog_tables import CatalogTables
 from marvel_assets.storage.engines.base import Engine
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.storage.engines.spark import SparkEngine
-from marvel_assets.storage.io_managers import ReferenceIOManager
 from marvel_assets.storage.pipeline_cache import PipelineCache, PipelineIOManager
-from marvel_assets.storage.tables import Tables
+from marvel_assets.storage.references import ReferenceIOManager
+from marvel_assets.storage.tables import CatalogTables, Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.utils.redaction import WEB_SCHEMES, address_problem, connect_url_problem, may_hold_secret
 

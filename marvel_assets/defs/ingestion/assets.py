@@ -20,7 +20,7 @@ from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.sources.resource import EXPECTED, SourceResource
 from marvel_assets.storage.engines.base import Engine
 from marvel_assets.storage.references import TableVersion
-from marvel_assets.storage.tables import Tables, WriteResult
+from marvel_assets.storage.tables import Commit, Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.utils.code_versions import code_version, make_cache_key
 from marvel_assets.utils.redaction import escape_control
@@ -89,7 +89,7 @@ def raw_characters(
         inputs, name = {"source_digest": source.digest, "read_by": reader}, settings.qualified("raw_characters")
         latest = tables.latest(name)
         if latest is not None and inputs.items() <= latest.provenance.items():
-            written = WriteResult(latest, is_new=False)
+            written = latest
         else:
             context.log.info(f"Reading {source.label}")
             with engine.session() as session:
@@ -99,8 +99,8 @@ def raw_characters(
                 written = tables.write_if_changed(session, "raw_characters", name, provenance)
         metadata = report_table(context.log, "raw_characters", written, dataset, tables, unity_catalog)
         return dg.MaterializeResult(
-            value=written.commit.table,
-            data_version=dg.DataVersion(written.commit.table.data_version),
+            value=written.table,
+            data_version=dg.DataVersion(written.table.content),
             metadata={**metadata, "source": source.label, SOURCE_FINGERPRINT: fingerprint},
         )
 
@@ -150,16 +150,16 @@ def characters(
     for asset in selected:
         latest = tables.latest(project.config.qualified(asset))
         if latest is not None and inputs.items() <= latest.provenance.items():
-            written[asset] = WriteResult(latest, is_new=False)
+            written[asset] = latest
     if len(written) < len(selected):
         written = _clean(context, selected, raw_characters, inputs, project, engine, tables)
     for asset, result in written.items():
-        table, provenance = result.commit
+        table, provenance = result.table, result.provenance
         metadata = report_table(context.log, asset, result, dataset, tables, unity_catalog)
         metadata["made_from"] = provenance["raw_characters"]
         if asset == "rejected_characters":
             metadata["reasons"] = markdown_table(["reason", "rows"], provenance[REASONS])
-        version = dg.DataVersion(table.data_version)
+        version = dg.DataVersion(table.content)
         yield dg.MaterializeResult(asset_key=asset, value=table, data_version=version, metadata=metadata)
     if not provenance["train_set"] + provenance["test_set"]:
         raise dg.Failure(
@@ -176,7 +176,7 @@ def _clean(
     project: Project,
     engine: Engine,
     tables: Tables,
-) -> dict[str, WriteResult]:
+) -> dict[str, Commit]:
     """Write the selected tables."""
     dataset, written = project.config.dataset, {}
     context.log.info(f"Cleaning and splitting the {raw.rows:,} rows of {raw}")
