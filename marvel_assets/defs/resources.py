@@ -1,7 +1,7 @@
 """The resources of each profile. ``MARVEL_PROFILE`` selects one; the graph is the same in each."""
 
 import os
-from collections.abc import Collection
+import re
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
@@ -26,10 +26,24 @@ from marvel_assets.storage.pipeline_cache import PipelineCache, PipelineIOManage
 from marvel_assets.storage.references import ReferenceIOManager
 from marvel_assets.storage.tables import CatalogTables, Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
-from marvel_assets.utils.redaction import WEB_SCHEMES, address_problem, connect_url_problem, may_hold_secret
 
-MLFLOW_STORES = frozenset({*WEB_SCHEMES, "sqlite", "postgresql", "mysql", "mssql"})
-STORAGES = frozenset({"file", "s3", "gs", "abfs", "abfss"})
+WEB_ADDRESS = r"https?://([\w.-]+|\[[\da-f:]+\])(:0*[1-9]\d*)?(/[^?#@]*)?"
+"""Without user, password, query and fragment: pages and logs show addresses, and each of these may be a secret."""
+
+STORE_ADDRESS = r"://([^:/?#@]+@)?[^?#@]*"
+"""After its scheme: a database or storage, whose user or container may be shown."""
+
+MLFLOW_STORES = rf"{WEB_ADDRESS}|(sqlite|postgresql|mysql|mssql)(\+\w+)?{STORE_ADDRESS}"
+CONNECT_ADDRESS = (
+    r"sc://[^@?;]*(;(use_ssl|user_id|user_agent|session_id|x-databricks-cluster-id|grpc_max_message_size)=[^;]*)*;?"
+)
+"""Other parameters of Spark Connect are sent as headers, and may hold a secret."""
+
+SECRET_SETTING = re.compile(
+    r"^[^=]*(secret|passw|token|credential|(access|account)[._-]?key|sas[._-])|=.*://[^/\s@]*@", re.IGNORECASE
+)
+"""Spark redacts settings with such a name, or they are a storage client's; or the value is a URL with credentials."""
+
 MLFLOW_CREDENTIALS = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the database's own variables"
 
 
@@ -91,9 +105,8 @@ def profile_resources(home: ProjectPaths) -> dict[str, Any]:
 
 def embedded(home: ProjectPaths) -> dict[str, Any]:
     """Everything in this process and in one folder, or MLflow and Unity Catalog on their servers; no JVM needed."""
-    locks, scratch, spark_server = str(home.locks), str(home.scratch), os.environ.get("MARVEL_SPARK_URL") or None
-    if spark_server and (problem := connect_url_problem(spark_server)):
-        raise ConfigError(f"MARVEL_SPARK_URL {problem}")
+    locks, scratch = str(home.locks), str(home.scratch)
+    spark_server = _url("MARVEL_SPARK_URL", "SPARK_CONNECT_AUTHENTICATE_TOKEN", CONNECT_ADDRESS, "sc://server:15002")
     mlflow = _url("MLFLOW_TRACKING_URI", MLFLOW_CREDENTIALS, MLFLOW_STORES) or home.mlflow_uri
     catalog = _url("MARVEL_UC_URL", "MLFLOW_UC_OSS_TOKEN")
     stores = {"tracking_uri": mlflow, "registry_uri": f"uc:{catalog}" if catalog else mlflow, "locks": locks}
@@ -106,7 +119,6 @@ def embedded(home: ProjectPaths) -> dict[str, Any]:
             mode="connect" if spark_server else "local",
             url=spark_server,
             folder=str(home.spark),
-            locks=locks,
             settings=_spark_settings(),
         ),
         "tracking": MlflowTracking(
@@ -115,7 +127,12 @@ def embedded(home: ProjectPaths) -> dict[str, Any]:
         "unity_catalog": UnityCatalog(
             **stores,
             backend="oss" if catalog else "embedded",
-            storage_root=_url("MARVEL_UC_STORAGE_ROOT", "the storage client's own variables", STORAGES),
+            storage_root=_url(
+                "MARVEL_UC_STORAGE_ROOT",
+                "the storage client's own variables",
+                rf"(file|s3|gs|abfss?){STORE_ADDRESS}",
+                "s3://bucket/folder",
+            ),
         ),
     }
 
@@ -131,8 +148,8 @@ def databricks(home: ProjectPaths) -> dict[str, Any]:
     profile, locks = os.environ.get("DATABRICKS_CONFIG_PROFILE"), str(home.locks)
     suffix = f"://{profile}" if profile else ""
     stores = {"tracking_uri": f"databricks{suffix}", "registry_uri": f"databricks-uc{suffix}", "locks": locks}
-    workspace = _url("DATABRICKS_HOST", "DATABRICKS_TOKEN", {*WEB_SCHEMES, ""}) or ""
-    session = Spark(mode="databricks", profile=profile, folder=str(home.spark), locks=locks, settings=_spark_settings())
+    workspace = _url("DATABRICKS_HOST", "DATABRICKS_TOKEN", rf"{WEB_ADDRESS}|[^:/?#@]+") or ""
+    session = Spark(mode="databricks", profile=profile, folder=str(home.spark), settings=_spark_settings())
     return {
         **_common(home),
         "engine": SparkEngine(spark=session),
@@ -166,7 +183,7 @@ def _spark_settings() -> dict[str, str]:
     variable, settings = "MARVEL_SPARK_SETTINGS", {}
     for setting in os.environ.get(variable, "").split():
         key, equals, value = setting.partition("=")
-        if may_hold_secret(key, value):
+        if SECRET_SETTING.search(setting):
             raise ConfigError(
                 f"{variable}: {key.partition('://')[0]!r} holds a secret, which would be shown; put it into the "
                 "storage client's own variables (such as AWS_SECRET_ACCESS_KEY), or into a spark-defaults.conf under "
@@ -184,11 +201,16 @@ def _dagster_url() -> str:
     return (_url("MARVEL_DAGSTER_URL", "the browser's password store") or "http://127.0.0.1:3000").rstrip("/")
 
 
-def _url(variable: str, secrets_belong_in: str, schemes: Collection[str] = WEB_SCHEMES) -> str | None:
+def _url(
+    variable: str, secrets_belong_in: str, pattern: str = WEB_ADDRESS, example: str = "https://server:8080"
+) -> str | None:
     """A variable's value, if pages and logs may show it; an error never repeats it."""
     url = os.environ.get(variable) or None
-    if url and (problem := address_problem(url, secrets_belong_in, schemes)):
-        raise ConfigError(f"{variable} {problem}")
+    if url and not re.fullmatch(pattern, url, re.IGNORECASE):
+        raise ConfigError(
+            f"{variable} is not an address such as {example}, without a password or query, which would be shown; put "
+            f"what is secret into {secrets_belong_in}."
+        )
     return url
 
 
