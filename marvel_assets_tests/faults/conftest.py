@@ -39,7 +39,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, config: ProjectConfig)
 
 @pytest.fixture(scope="module")
 def differences(undisturbed: Path, config: ProjectConfig) -> Differences:
-    """Finds what was lost, doubled or changed in a home, compared with the undisturbed one."""
+    """What was lost, doubled or changed in a home, compared with the undisturbed one."""
     expected = inventory(ProjectPaths(undisturbed / "home"), config)
 
     def compare(home: ProjectPaths) -> list[str]:

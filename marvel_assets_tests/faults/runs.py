@@ -6,14 +6,13 @@ import os
 import random
 import re
 import subprocess
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import count, cycle
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import dagster as dg
-import mlflow
 from deltalake import DeltaTable
 
 from marvel_assets.config import ProjectConfig
@@ -54,16 +53,15 @@ def run(
 
 
 def spread(boundaries: Sequence[str], landmarks: Mapping[str, str], amount: int) -> list[Moment]:
-    """The landmarks first, then moments in each step alternately, with a seeded choice of the boundaries in it."""
-    draw, steps, passed = random.Random(616), defaultdict(count), Counter(boundaries)  # noqa: S311 - can be repeated
+    """The landmarks first, then moments at a seeded choice of the other boundaries."""
+    draw, passed = random.Random(616), Counter(boundaries)  # noqa: S311 - can be repeated
     assert passed.keys() >= landmarks.keys(), f"the undisturbed run passed {[*passed]}"
     others = [name for name in passed if name not in landmarks]
     draw.shuffle(others)
-    others.sort(key=lambda name: next(steps[name.partition(":")[0]]))
     chosen = [Moment(name, 1, when, draw.choice(WITHIN_SECONDS)) for name, when in landmarks.items()]
     for name, when in zip(others, cycle(("before", "within", "after"))):
-        way = "within" if " open " in name and when == "after" else when
-        chosen.append(Moment(name, draw.randint(1, passed[name]), way, draw.choice(WITHIN_SECONDS)))
+        possible = "within" if name.startswith("open ") and when == "after" else when
+        chosen.append(Moment(name, draw.randint(1, passed[name]), possible, draw.choice(WITHIN_SECONDS)))
     assert len(chosen) >= amount, f"an undisturbed run passes {len(chosen)} boundaries"
     return chosen[:amount]
 
@@ -83,22 +81,10 @@ MAY_BE_LEFT = re.compile(
 
 def inventory(home: ProjectPaths, config: ProjectConfig) -> dict[str, Any]:
     """Tables, versions, aliases, models, references and files, without what is random."""
-    client = connect(home.mlflow_uri, home.locks)
-    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
-        statuses = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
-        running = [run.job_name for run in instance.get_runs(dg.RunsFilter(statuses=statuses))]
-    paths = (str(path.relative_to(home.root)) for path in home.root.rglob("*"))
-    return {
-        **_tables(home, config),
-        **_registry(client, config, home),
-        **_tracking(client),
-        **{f"reference {file.stem}": _plain(file.read_text(), home) for file in home.references.glob("*.json")},
-        "paths": sorted(RANDOM.sub("*", path) for path in paths if not MAY_BE_LEFT.search(path)),
-        "Dagster runs left running": running,
-    }
 
+    def plain(text: str) -> str:
+        return RANDOM.sub("*", text.replace(str(home.root), "home"))
 
-def _tables(home: ProjectPaths, config: ProjectConfig) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in (*TABLES, "survival_predictions"):
         table = DeltaTable(home.warehouse.joinpath(*config.qualified(name).split(".")))
@@ -107,34 +93,31 @@ def _tables(home: ProjectPaths, config: ProjectConfig) -> dict[str, Any]:
         columns = [column.name for column in table.schema().fields if column.name not in TIMES]
         rows = sorted(map(str, table.to_pyarrow_table(columns=columns).to_pylist()))
         found[f"rows of {name}"] = (len(rows), hashlib.sha256("\n".join(rows).encode()).hexdigest())
-    return found
 
-
-def _registry(client: mlflow.MlflowClient, config: ProjectConfig, home: ProjectPaths) -> dict[str, Any]:
-    found: dict[str, Any] = {"registered models": sorted(model.name for model in client.search_registered_models())}
+    client = connect(home.mlflow_uri, home.locks)
+    found["registered models"] = sorted(model.name for model in client.search_registered_models())
     for name in map(config.qualified, (BASIC, CUSTOM)):
-        versions = client.search_model_versions(f"name = '{name}'")
         found[f"versions of {name}"] = sorted(
-            (int(version.version), version.status, sorted(version.tags), _plain(version.description or "", home))
-            for version in versions
+            (int(version.version), version.status, sorted(version.tags), plain(version.description or ""))
+            for version in client.search_model_versions(f"name = '{name}'")
         )
         found[f"aliases of {name}"] = dict(client.get_registered_model(name).aliases)
+
+    experiments = {experiment.experiment_id: experiment.name for experiment in client.search_experiments()}
+    found["experiments"] = sorted(experiments.values())
+    found["complete models"] = sorted(
+        (model.name, sorted(model.tags), len(model.metrics or []))
+        for model in client.search_logged_models([*experiments])
+        if CACHE_KEY in model.tags
+    )
+    mlflow_runs = client.search_runs([*experiments])
+    found["MLflow runs left running"] = [run for run in mlflow_runs if run.info.status == "RUNNING"]
+    unfinished = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        left = instance.get_runs(dg.RunsFilter(statuses=unfinished))
+    found["Dagster runs left running"] = [run.job_name for run in left]
+
+    found |= {f"reference {file.stem}": plain(file.read_text()) for file in home.references.glob("*.json")}
+    paths = (str(path.relative_to(home.root)) for path in home.root.rglob("*"))
+    found["paths"] = sorted(RANDOM.sub("*", path) for path in paths if not MAY_BE_LEFT.search(path))
     return found
-
-
-def _tracking(client: mlflow.MlflowClient) -> dict[str, Any]:
-    experiments = client.search_experiments()
-    ids = [experiment.experiment_id for experiment in experiments]
-    return {
-        "experiments": sorted(experiment.name for experiment in experiments),
-        "complete models": sorted(
-            (model.name, sorted(model.tags), len(model.metrics or []))
-            for model in client.search_logged_models(ids)
-            if CACHE_KEY in model.tags
-        ),
-        "MLflow runs left running": [run for run in client.search_runs(ids) if run.info.status == "RUNNING"],
-    }
-
-
-def _plain(text: str, home: ProjectPaths) -> str:
-    return RANDOM.sub("*", text.replace(str(home.root), "home"))

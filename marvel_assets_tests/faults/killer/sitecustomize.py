@@ -3,9 +3,8 @@
 The variable ``KILLER`` holds JSON: ``{"record": file}`` writes down each boundary that is passed, and a Moment of
 runs.py ends this process there by SIGKILL: before the action, after it, or ``seconds`` after its beginning.
 
-A boundary is a write that lasts: a Delta commit, a change in MLflow's store, a commit of a database, a file that is
-moved into place or opened for writing, an event of Dagster's. Its name begins with the step in which it happens.
-Children of this process are left alone.
+A boundary is a write that lasts: a Delta commit, a change in MLflow's store, a commit of a database (Dagster writes its
+events to one), a file that is moved into place or opened for writing. Children of this process are left alone.
 """
 
 import functools
@@ -23,10 +22,8 @@ HOME = os.environ.get("MARVEL_HOME", "")
 RANDOM = re.compile(r"\.[0-9a-z_]{8}(?=/|$)|(?<=-)[0-9a-z_]{8}(?=/|$|\.)|[0-9a-f-]{32,}|m-\*|[0-9a-f]{16}")
 WRITES = os.O_WRONLY | os.O_RDWR
 CHANGES = ("create_", "log_", "set_", "update_", "delete_", "finalize_", "record_")
-EVENTS = {"PIPELINE_START", "STEP_START", "ASSET_MATERIALIZATION", "STEP_SUCCESS", "PIPELINE_SUCCESS"}
 
 passed = Counter()
-step = "start"
 inside = threading.local()
 
 
@@ -34,23 +31,18 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def passes(name):
-    """Count a boundary, and return when this process dies at it, if it does."""
-    boundary = f"{step}: {name}"
-    passed[boundary] += 1
-    if "record" in PLAN:
-        with Path(PLAN["record"]).open("a") as file:
-            file.write(f"{boundary}\n")
-    return PLAN["when"] if (boundary, passed[boundary]) == (PLAN.get("boundary"), PLAN.get("occurrence")) else ""
-
-
-def at(name, action):
-    """Perform the action, or die before, within or after it. What it does inside is a part of it."""
-    if name is None or getattr(inside, "a_boundary", False):
+def at(boundary, action):
+    """Perform the action, or die before, within or after it. Boundaries inside the action are a part of it."""
+    if boundary is None or getattr(inside, "a_boundary", False):
         return action()
     inside.a_boundary = True
     try:
-        when = passes(name)
+        passed[boundary] += 1
+        if "record" in PLAN:
+            with Path(PLAN["record"]).open("a") as file:
+                file.write(f"{boundary}\n")
+        is_chosen = (boundary, passed[boundary]) == (PLAN.get("boundary"), PLAN.get("occurrence"))
+        when = PLAN["when"] if is_chosen else ""
         if when == "before":
             die()
         if when == "within":
@@ -64,7 +56,7 @@ def at(name, action):
 
 
 def bound(owner, attribute, name_of):
-    """Put a boundary around a function; ``name_of`` its arguments is None where a call writes nothing that lasts."""
+    """Put a boundary around a function; ``name_of`` its arguments is None if a call writes nothing that lasts."""
     function = getattr(owner, attribute)
 
     @functools.wraps(function)
@@ -95,20 +87,9 @@ def database_of(_, connection):
     return in_home("commit", driver.execute("PRAGMA database_list").fetchone()[2]) if driver.in_transaction else None
 
 
-def event_of(_, entry, *__, **___):
-    global step  # noqa: PLW0603
-    event = entry.dagster_event
-    if event is None or event.event_type_value not in EVENTS:
-        return None
-    if event.event_type_value == "STEP_START":
-        step = event.step_key
-    return f"event {event.event_type_value}"
-
-
 def install():
     """Put a boundary around each function that writes for good."""
     import deltalake
-    from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
     from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Registry
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Tracking
     from sqlalchemy.engine.default import DefaultDialect
@@ -118,7 +99,6 @@ def install():
         for name in [name for name in vars(store) if name.startswith(CHANGES)]:
             bound(store, name, lambda *_, name=name, **__: f"mlflow {name}")
     bound(DefaultDialect, "do_commit", database_of)
-    bound(SqliteEventLogStorage, "store_event", event_of)
     if os.environ.get("MARVEL_PROFILE") == "spark":
         from pyspark.sql.readwriter import DataFrameWriter
 
