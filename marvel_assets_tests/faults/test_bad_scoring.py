@@ -11,9 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from mlflow.pyfunc import PyFuncModel
 from starlette.testclient import TestClient
 
 from marvel_assets.cli.servers import application
@@ -38,13 +37,12 @@ def served(given_runs: Callable[..., ProjectPaths]) -> ProjectPaths:
 
 
 def character(name: str | None, **cells: Any) -> dict[str, Any]:
-    """One as delivered, of whom something is known."""
+    """A row as it is delivered."""
     known = {"Name": name, "Universe": "Earth-616", "Identity": "Secret", "Gender": "Male", "Origin": "Human"}
     return dict.fromkeys(REQUIRED_COLUMNS, "") | known | {"PageID": name} | cells
 
 
 def table(*rows: dict[str, Any], **types: pa.DataType) -> pa.Table:
-    """The rows with their numbers."""
     schema = pa.schema([(name, types.get(name, pa.string())) for name in REQUIRED_COLUMNS])
     numbers = pa.array(range(len(rows)), pa.int64())
     return pa.Table.from_pylist(list(rows), schema).append_column("source_row", numbers)
@@ -62,44 +60,34 @@ def predicted(home: ProjectPaths) -> dict[str, dict[str, Any]]:
     return {row["Id"]: row for row in pa.table(predictions.scan()).to_pylist()}
 
 
-@pytest.mark.parametrize(
-    ("rows", "problem"),
-    [
-        (table(character("A")).drop_columns(["Gender", "Name"]), "column Name, Gender is missing"),
-        (table(character("A", Teams=["X"]), Teams=pa.list_(pa.string())), "column Teams (VARCHAR[]), expected text"),
-    ],
-    ids=["missing", "list"],
-)
-def test_a_table_that_can_not_be_scored_is_named_with_its_column_and_the_old_predictions_stay(
-    served: ProjectPaths, rows: pa.Table, problem: str
-):
+def test_a_table_that_can_not_be_scored_is_named_with_its_column_and_the_old_predictions_stay(served: ProjectPaths):
     # given
     succeeded(score(served, table(character("Anna"), character("Ben"))))
     before = predicted(served)
 
-    # when
-    result = score(served, rows)
+    for rows, problem in (
+        (table(character("A")).drop_columns(["Gender", "Name"]), "column Name, Gender is missing"),
+        (table(character("A", Teams=["X"]), Teams=pa.list_(pa.string())), "column Teams (VARCHAR[]), expected text"),
+    ):
+        # when
+        result = score(served, rows)
 
-    # then
-    assert f"{TABLE}@v0: {problem}" in failure_of(result)
-    assert predicted(served) == before
+        # then
+        assert f"{TABLE}@v0: {problem}" in failure_of(result)
+        assert predicted(served) == before
 
 
-@pytest.mark.parametrize(
-    ("rows", "genders"),
-    [
-        ([], {}),
-        ([character(None), character("N/A"), character("Anna", Identity="known to a few")], {}),
-        ([character("Anna", Gender="Female"), character("Anna"), character("Ben")], {"Anna": "Female", "Ben": "Male"}),
-    ],
-    ids=["empty", "without ids, or unusable", "an id twice"],
-)
-def test_each_usable_id_is_scored_once(served: ProjectPaths, rows: list[dict[str, Any]], genders: dict[str, str]):
-    # when
-    succeeded(score(served, table(*rows)))
+def test_each_usable_id_is_scored_once(served: ProjectPaths):
+    # given: rows without an id, an unusable one, and an id that comes twice
+    unusable = [character(None), character("N/A"), character("Anna", Identity="known to a few")]
+    usable = [character("Anna", Gender="Female"), character("Anna"), character("Ben")]
 
-    # then
-    assert {name: row["Gender"] for name, row in predicted(served).items()} == genders
+    for rows, genders in (([], {}), (unusable + usable, {"Anna": "Female", "Ben": "Male"})):
+        # when
+        succeeded(score(served, table(*rows)))
+
+        # then
+        assert {name: row["Gender"] for name, row in predicted(served).items()} == genders
 
 
 ODD_CELLS = ("x" * 5_000_000, "a\0b", '=HYPERLINK("http://x")', "'; DROP TABLE survival_predictions; --", "1e400")
@@ -130,27 +118,28 @@ CELLS = {
     **{name: st.one_of(st.none(), st.sampled_from(known)) for name, known in DATASET.known_values.items()},
     **dict.fromkeys(("Universe", "Gender"), st.one_of(st.none(), st.text(max_size=20), st.just("Male"))),
 }
-"""Closed lists have their own values; in Gender, others count as missing."""
+"""Closed lists have their own values; in Gender, other values count as missing."""
 
 
-@pytest.fixture
-def model(served: ProjectPaths) -> PyFuncModel:  # noqa: ARG001
-    return mlflow.pyfunc.load_model(MODEL)
+@pytest.mark.usefixtures("served")
+def test_any_rows_of_the_right_types_are_answered_in_their_order():
+    model = mlflow.pyfunc.load_model(MODEL)
 
+    @settings(max_examples=amount(25, 1000))
+    @given(cells=st.lists(st.fixed_dictionaries(CELLS), min_size=1, max_size=8))
+    def are_answered(cells: list[dict[str, Any]]) -> None:
+        # given
+        rows = pd.DataFrame(cells).astype(TYPES)
 
-@settings(max_examples=amount(25, 1000), suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(cells=st.lists(st.fixed_dictionaries(CELLS), min_size=1, max_size=8))
-def test_any_rows_of_the_right_types_are_answered_in_their_order(model: PyFuncModel, cells: list[dict[str, Any]]):
-    # given
-    rows = pd.DataFrame(cells).astype(TYPES)
+        # when
+        answers = model.predict(rows)[ANSWER]
 
-    # when
-    answers = model.predict(rows)[ANSWER]
+        # then
+        assert len(answers) == len(cells)
+        assert answers == model.predict(rows.iloc[::-1])[ANSWER][::-1]
+        assert set(answers) <= {"alive", "dead"}
 
-    # then
-    assert len(answers) == len(cells)
-    assert answers == model.predict(rows.iloc[::-1])[ANSWER][::-1]
-    assert set(answers) <= {"alive", "dead"}
+    are_answered()
 
 
 PERSON = {name: values[0] for name, values in EXAMPLE.items()}
