@@ -29,7 +29,9 @@ SAMPLE = PROJECT_ROOT.parent / "shared" / "data" / "marvel_characters_sample.csv
 SAMPLE_ROWS = 673
 
 LONGEST = ("README", "mypy")
-"""Groups of tests that go to one worker, and that the workers begin with."""
+"""Groups of tests that the workers begin with."""
+SHARED = ("connect_server", "tracking_server", "made_backend", "sets")
+"""Fixtures that take long to make: the tests that use one go to one worker."""
 
 SMALL_GENERATOR = {"rows": 1500, "seed": 7}
 FEW_TREES = {"learning_rate": 0.1, "n_estimators": 20, "max_depth": 4}
@@ -53,14 +55,15 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each file to one worker, and all tests that share a JVM; the longest first, so that no worker is left alone.
+    """Group tests by what they share, else by file; the longest first, so that no worker is left alone in the end.
 
     Of the slow groups, those with Spark come last: README.md's run leaves the class-data archive with which JVMs start
     faster.
     """
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+            shared = [fixture for fixture in SHARED if fixture in item.fixturenames]
+            item.add_marker(pytest.mark.xdist_group((shared or [item.nodeid.partition("::")[0]])[0]))
     groups = {item: item.get_closest_marker("xdist_group").args[0] for item in items}
     slow, spark = ({groups[item] for item in items if item.get_closest_marker(name)} for name in ("slow", "spark"))
     items.sort(key=lambda item: (groups[item] not in LONGEST, groups[item] not in slow, groups[item] in spark))
@@ -125,7 +128,7 @@ def spark_folder() -> Path:
     from marvel_assets.spark.local import local_settings
 
     made = ProjectPaths(PROJECT_ROOT / ".marvel")
-    local_settings(made.spark, made.locks)
+    local_settings(made.spark)
     return made.spark
 
 
@@ -139,7 +142,7 @@ def _made_by_make() -> None:
 
 @pytest.fixture(scope="session")
 def connect_server(tmp_path_factory: pytest.TempPathFactory, spark_folder: Path, _made_by_make: None) -> Iterator[None]:
-    """`make spark-server`, once for the tests of the group "Spark Connect"."""
+    """`make spark-server`, which its tests share."""
     home = ProjectPaths(tmp_path_factory.mktemp("connect-server"))
     home.spark.symlink_to(spark_folder, target_is_directory=True)
     with spark_connect_server(home, MARVEL_SPARK_SETTINGS=INTERPRETED):
@@ -148,7 +151,7 @@ def connect_server(tmp_path_factory: pytest.TempPathFactory, spark_folder: Path,
 
 @pytest.fixture(scope="session")
 def tracking_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingServer]:
-    """A real `mlflow server`, once for the tests of the group "MLflow server"."""
+    """A real `mlflow server`, which its tests share."""
     with mlflow_server(tmp_path_factory.mktemp("server")) as server:
         yield server
 

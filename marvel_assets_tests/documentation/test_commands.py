@@ -125,7 +125,6 @@ def test_every_block_of_the_readme_serving_and_the_lecture_works(checkout: Path,
     run_every_block(checkout, terminal, "README.md", "docs/serving.md", "docs/lecture4.md")
 
 
-@pytest.mark.xdist_group("Spark Connect")
 @pytest.mark.usefixtures("connect_server")
 def test_every_block_of_the_deployment_works_and_the_spark_server_listens_on_this_machine_alone(
     checkout: Path, terminal: dict[str, str]

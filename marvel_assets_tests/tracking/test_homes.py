@@ -16,10 +16,7 @@ from marvel_assets_tests.graph import checks_of, metadata_of, run_graph, succeed
 from marvel_assets_tests.homes import copy_of, mislabelled_characters
 from marvel_assets_tests.servers.starting import TrackingServer
 
-pytestmark = [
-    pytest.mark.xdist_group("MLflow server"),
-    pytest.mark.slow(reason="starts a tracking server, and runs the graph"),
-]
+pytestmark = pytest.mark.slow(reason="starts a tracking server, and runs the graph")
 
 
 def test_a_server_keeps_what_is_logged_and_a_second_home_goes_on_when_the_first_one_is_gone(
