@@ -22,10 +22,9 @@ from marvel_assets_tests.commands import BASIC, state_of, succeeded
 from marvel_assets_tests.faults import amount
 from marvel_assets_tests.faults.conftest import Differences
 from marvel_assets_tests.faults.runs import run
-from marvel_assets_tests.planted import spoilt_characters
+from marvel_assets_tests.homes import mislabelled_characters
 from marvel_assets_tests.registry.backends import Backend, pairs_of
 
-AT_ONCE = amount(2, 4)
 GOOD, WORSE = 0.0, 0.1
 """Shares of training rows with the wrong label. Alone, either passes the gate; against the good one, not the worse."""
 
@@ -45,11 +44,11 @@ ProjectPaths.from_environment().prepare()
 sys.argv = ["dagster", "asset", "materialize", "-m", "marvel_assets.definitions", "--select", "*"]
 main()
 """
-"""Imports everything, and waits for the others."""
+"""Imports everything, and waits for the other runs."""
 
 
 def run_at_once(home: ProjectPaths, *environments: dict[str, str]) -> None:
-    """Let a run with each environment start at the same moment and succeed; the home need not exist yet."""
+    """Start a run with each environment at the same moment; all must succeed. The home need not exist yet."""
     (barrier := home.root.with_name("barrier")).mkdir()
     shared = {"command": ("-c", WAITING_RUN), "BARRIER": str(barrier), "RUNS": str(len(environments))}
     with ThreadPoolExecutor() as pool:
@@ -66,7 +65,7 @@ def test_runs_at_once_from_a_fresh_home_succeed_and_make_everything_once(
     home = ProjectPaths(tmp_path / "home")
 
     # when
-    run_at_once(home, *[{}] * AT_ONCE)
+    run_at_once(home, *[{}] * amount(2, 4))
 
     # then
     assert differences(home) == []
@@ -79,7 +78,7 @@ def test_two_retrainings_on_different_data_run_one_after_the_other_and_the_gates
 ):
     # given: whichever is started first may run first
     home = ProjectPaths(tmp_path / "home")
-    good, worse = (str(spoilt_characters(tmp_path, share)) for share in (GOOD, WORSE))
+    good, worse = (str(mislabelled_characters(tmp_path, share)) for share in (GOOD, WORSE))
     order = (good, worse) if number % 2 else (worse, good)
 
     # when
@@ -87,34 +86,30 @@ def test_two_retrainings_on_different_data_run_one_after_the_other_and_the_gates
 
     # then: each run made its tables of its own rows, none between the other's
     raw, train = provenance(home, config, "raw_characters"), provenance(home, config, "train_set")
-    made_of = [int(commit["raw_characters"].rpartition("@v")[2]) for commit in train]
-    assert made_of == [0, 1]
+    read = [int(commit["raw_characters"].rpartition("@v")[2]) for commit in train]
+    assert read == [0, 1]
 
     # and the later one was compared with the earlier one
     versions = 2 if raw[0]["source"] == worse else 1
-    state = state_of(home, small_project)
-    assert [len(numbers) for numbers in state.versions.values()] == [versions] * 2
-    assert list(state.aliases.values()) == [versions] * 2
+    aliases = state_of(home, small_project).aliases
+    assert [*aliases.values()] == [versions] * 2
     served = connect(home.mlflow_uri, home.locks).get_model_version_by_alias(config.qualified(BASIC), "latest-model")
-    assert raw[made_of[int(served.tags["train_set"].removeprefix("v"))]]["source"] == good
+    assert raw[read[int(served.tags["train_set"].removeprefix("v"))]]["source"] == good
 
 
 def provenance(home: ProjectPaths, config: ProjectConfig, table: str) -> list[dict[str, Any]]:
-    """What each commit of a table recorded, the first one first."""
+    """What each commit of a table recorded, the oldest first."""
     history = DeltaTable(home.warehouse.joinpath(*config.qualified(table).split("."))).history()
     return [json.loads(entry["userMetadata"])["provenance"] for entry in reversed(history)]
 
 
 MOVES = amount({"embedded": 6, "oss": 4}, {"embedded": 800, "oss": 100, "databricks": 100})
-THREADS = 2
-BETWEEN_READS_SECONDS = 0.05
-"""So that the moves, in the same process, get processor time."""
 
 
-def read_until(stop: threading.Event, pairs: ModelPairs) -> list[str]:
-    """For each read of the served pair what was wrong with it, or nothing."""
+def problems_until(stop: threading.Event, pairs: ModelPairs) -> list[str]:
+    """For each read of the served pair what is wrong with it, or an empty text."""
     problems = []
-    while not stop.wait(BETWEEN_READS_SECONDS):
+    while not stop.wait(0.05):  # so that the moves, in the same process, get processor time
         try:
             pair = pairs.current()
             statuses = (pair.basic.status, pair.custom.status)
@@ -129,7 +124,7 @@ def read_until(stop: threading.Event, pairs: ModelPairs) -> list[str]:
 def test_every_read_during_the_moves_sees_a_ready_pair_that_belongs_together(
     made_backend: Callable[[str], Backend], small_project: Path, kind: str, moves: int
 ):
-    # given: two pairs, one of them served, and readers that have begun
+    # given: two pairs, one of them served, and readers at work
     backend = made_backend(kind)
     pairs, registry = pairs_of(backend, small_project), backend.registry
     first, second, third = (model.model_id for model in backend.models)
@@ -142,20 +137,18 @@ def test_every_read_during_the_moves_sees_a_ready_pair_that_belongs_together(
     ]
     pairs.set_aliases(made[0], expected="")
     stop = threading.Event()
-    with ThreadPoolExecutor(THREADS) as pool:
-        readers = [pool.submit(read_until, stop, pairs_of(backend, small_project)) for _ in range(THREADS)]
+    with ThreadPoolExecutor() as pool:
+        readers = [pool.submit(problems_until, stop, pairs_of(backend, small_project)) for _ in range(2)]
 
         # when
         try:
             for move in range(1, moves + 1):
-                served, to = made[(move - 1) % 2], made[move % 2]
-                pairs.set_aliases(to, served.basic.model_id, {}, "a move of the test" if move % 3 else "")
+                served, challenger = made[(move - 1) % 2], made[move % 2]
+                pairs.set_aliases(challenger, served.basic.model_id, {}, "a move of the test" if move % 3 else "")
         finally:
             stop.set()
 
     # then
-    for reader in readers:
-        assert reader.result()
-        assert [problem for problem in reader.result() if problem] == []
+    assert [set(reader.result()) for reader in readers] == [{""}, {""}]
     assert pairs.reconcile_aliases() is None
-    assert pairs.current().custom.version == to.custom.version
+    assert pairs.current().custom.version == challenger.custom.version
