@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import mlflow
 
 READY = "READY"
-MODELS_URI = "models:/"
 
 
 class RegistryError(RuntimeError):
@@ -42,23 +41,21 @@ class ModelRegistry(ABC):
 
     def __init__(self, client: mlflow.MlflowClient, locks: Path) -> None:
         self._client = client
-        self._locks = locks
+        self.locks = locks
 
     def register(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> ModelVersion:
-        """Register ``models:/<model_id>``, or find its version.
-
-        Idempotent: a logged model never gets a second version.
+        """Register the logged model ``models:/<model_id>``, or find its version: it never gets a second one.
 
         Args:
             name: ``catalog.schema.model``; missing parts are created.
-            model_id: MLflow's id of a logged model.
+            model_id: of the logged model.
             tags: of a new version.
             description: of a new version.
 
         Raises:
             RegistryError: the registry refuses, or the version is not READY.
         """
-        with exclusive(self._locks, f"model-{name}"):
+        with exclusive(self.locks, f"model-{name}"):
             for known in self.search_versions(name, model_id=model_id):
                 if known.status == READY:
                     return known
@@ -73,9 +70,15 @@ class ModelRegistry(ABC):
                 self._delete_version(other)
             return first
 
+    def search_versions(self, name: str, *, model_id: str | None = None) -> list[ModelVersion]:
+        """All versions of a model, or only those of one logged model, the newest first; empty if there is no model."""
+        found = [version for version in self._list_versions(name) if model_id in {None, version.model_id}]
+        return sorted(found, key=lambda version: version.version, reverse=True)
+
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """Point an alias at a version, if there is one and it is READY."""
-        if (found := self.get_version(name, version)) is None:
+        found = self.get_version(name, version)
+        if found is None:
             raise RegistryError(f"{name} version {version} does not exist; the alias {alias} was not moved.")
         _check_ready(found)
         self._set_alias(name, alias, version)
@@ -93,12 +96,12 @@ class ModelRegistry(ABC):
         """The version that an alias points at, or None."""
 
     @abstractmethod
-    def search_versions(self, name: str, *, model_id: str | None = None) -> list[ModelVersion]:
-        """All versions of a model, or only those of one logged model, the newest first; empty if there is no model."""
-
-    @abstractmethod
     def set_tags(self, name: str, version: int, tags: Mapping[str, str], description: str | None = None) -> None:
         """Add or change tags of a version, and replace its description if one is given."""
+
+    @abstractmethod
+    def _list_versions(self, name: str) -> Iterable[ModelVersion]:
+        """All versions of a model; none if there is no model."""
 
     @abstractmethod
     def _create_version(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> ModelVersion:

@@ -8,19 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marvel_assets.registry.base import ModelVersion, RegistryError
-from marvel_assets.registry.mlflow import MlflowRegistry, to_model_version
-from marvel_assets.utils.databricks import databricks_config
+from marvel_assets.registry.mlflow import MlflowRegistry
+from marvel_assets.spark.session import databricks_config
 
 if TYPE_CHECKING:
     import mlflow
     from databricks.sdk import WorkspaceClient
-    from mlflow.entities import model_registry
 
 RETRY_SECONDS = 20
 
 
 class DatabricksRegistry(MlflowRegistry):
-    """The registry on Databricks. Its search returns no tags, so each version is fetched by its number."""
+    """The registry on Databricks."""
 
     def __init__(self, client: mlflow.MlflowClient, locks: Path, registry_uri: str) -> None:
         super().__init__(client, locks)
@@ -28,16 +27,24 @@ class DatabricksRegistry(MlflowRegistry):
 
     def ensure_model(self, name: str) -> None:
         """Create the schema and the model if they are missing; only administrators create catalogs."""
+        from databricks.sdk.errors import DatabricksError
+
         catalog, schema, _ = name.split(".")
         workspace = workspace_of(self._registry_uri)
         if not has_schema(workspace, catalog, schema):
-            what, grant = f"the creation of the schema {catalog}.{schema}", f"CREATE SCHEMA on {catalog}"
-            with _explain_refusal(str(workspace.config.host), what, grant):
-                workspace.schemas.create(schema, catalog)
+            what, grant = f"creation of the schema {catalog}.{schema}", f"CREATE SCHEMA on {catalog}"
+            with _explain_refusal(workspace, what, grant):
+                try:
+                    workspace.schemas.create(schema, catalog)
+                except DatabricksError as error:
+                    if not str(error.error_code).endswith("ALREADY_EXISTS"):  # another run has just created it
+                        raise
         super().ensure_model(name)
 
-    def _searched(self, version: model_registry.ModelVersion) -> ModelVersion:
-        return to_model_version(self._client.get_model_version(version.name, version.version))
+    def search_versions(self, name: str, *, model_id: str | None = None) -> list[ModelVersion]:
+        """Search, and fetch each version by its number: the search returns no tags."""
+        found = super().search_versions(name, model_id=model_id)
+        return [version for each in found if (version := self.get_version(name, each.version))]
 
 
 def workspace_of(registry_uri: str) -> WorkspaceClient:
@@ -58,30 +65,27 @@ def has_schema(workspace: WorkspaceClient, catalog: str, schema: str) -> bool:
     """
     from databricks.sdk.errors import NotFound
 
-    host, full_name = str(workspace.config.host), f"{catalog}.{schema}"
-    with _explain_refusal(host, f"the catalog {catalog}", "USE CATALOG on it"):
+    with _explain_refusal(workspace, f"catalog {catalog}", "USE CATALOG on it"):
+        workspace.catalogs.get(catalog)
+    with _explain_refusal(workspace, f"schema {catalog}.{schema}", "USE SCHEMA on it"):
         try:
-            workspace.catalogs.get(catalog)
-        except NotFound as error:
-            raise RegistryError(
-                f"There is no catalog {catalog} on {host}; have it created, or change catalog_name."
-            ) from error
-    with _explain_refusal(host, f"the schema {full_name}", "USE SCHEMA on it"):
-        try:
-            workspace.schemas.get(full_name)
+            workspace.schemas.get(f"{catalog}.{schema}")
         except NotFound:
             return False
     return True
 
 
 @contextmanager
-def _explain_refusal(host: str, what: str, grant: str) -> Iterator[None]:
-    """Name the missing privilege in the error of a refusal, and the workspace in that of any other failure."""
-    from databricks.sdk.errors import DatabricksError, PermissionDenied
+def _explain_refusal(workspace: WorkspaceClient, what: str, grant: str) -> Iterator[None]:
+    """Name what is missing, the privilege in the error of a refusal, and the workspace in that of any other failure."""
+    from databricks.sdk.errors import DatabricksError, NotFound, PermissionDenied
 
+    host = workspace.config.host
     try:
         yield
+    except NotFound as error:
+        raise RegistryError(f"There is no {what} on {host}; have it created, or change catalog_name.") from error
     except PermissionDenied as error:
-        raise RegistryError(f"{host} refuses {what}: {error} Grant {grant}.") from error
+        raise RegistryError(f"{host} refuses the {what}: {error} Grant {grant}.") from error
     except (DatabricksError, OSError, TimeoutError) as error:
-        raise RegistryError(f"{host} does not answer for {what}: {error}") from error
+        raise RegistryError(f"{host} does not answer for the {what}: {error}") from error

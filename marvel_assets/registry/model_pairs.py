@@ -1,8 +1,7 @@
 """The pair of versions that is served: a basic model, and the custom model that wraps it.
 
-Two aliases can't be moved atomically. So the custom alias decides: the custom version's tags name the basic model that
-it wraps, which gives a consistent pair with a single read. The basic alias is moved second; if a run is killed between
-the moves, the custom alias still determines the pair that is served.
+Two aliases can't be moved atomically, so the custom alias decides: its version's tags name the basic model that it
+wraps, which gives a consistent pair with a single read. The basic alias is moved second.
 
 A killed run must not look like a person who moved the alias in MLflow's pages. ``set_aliases`` tags the version before
 it moves the alias, and points a second alias, ``last-promoted``, at it afterwards; a person does neither.
@@ -12,7 +11,6 @@ it moves the alias, and points a second alias, ``last-promoted``, at it afterwar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from marvel_assets.config import ProjectConfig
@@ -61,22 +59,21 @@ class ModelPairs:
     A RegistryError says that there is no such version, that it has no counterpart, or that one is not READY.
     """
 
-    def __init__(self, registry: ModelRegistry, config: ProjectConfig, locks: Path) -> None:
+    def __init__(self, registry: ModelRegistry, config: ProjectConfig) -> None:
         self._registry = registry
-        self._locks = locks
         self.basic_name, self.custom_name = config.qualified(BASIC_MODEL), config.qualified(CUSTOM_MODEL)
 
     def current(self) -> ModelPair | None:
         """The pair that is served: the custom version under the alias, and the basic version that it wraps."""
-        custom = self._registry.get_version_by_alias(self.custom_name, ALIAS)
+        custom = self._served()
         return self._pair_of(custom) if custom else None
 
     def champion_model_id(self) -> str:
         """The id of the basic model that the custom version under the alias wraps; '' if there is none."""
-        return _wrapped_by(self._registry.get_version_by_alias(self.custom_name, ALIAS))
+        return _wrapped_by(self._served())
 
     def for_basic_version(self, version: int) -> ModelPair:
-        """The newest pair of a basic version; a wrapper that was rolled back only if there is no other."""
+        """The newest pair of a basic version; a wrapper that was rolled back alone only if there is no other."""
         basic = self._registry.get_version(self.basic_name, version)
         if basic is None:
             known = [str(each.version) for each in self._registry.search_versions(self.basic_name)]
@@ -89,8 +86,7 @@ class ModelPairs:
                 "custom_model_version."
             )
         as_the_basic = {None, "", basic.tags.get(ROLLBACK_REASON)}
-        in_service = (custom for custom in wrappers if custom.tags.get(ROLLBACK_REASON) in as_the_basic)
-        return ModelPair(basic, next(in_service, wrappers[0]))
+        return ModelPair(basic, min(wrappers, key=lambda custom: custom.tags.get(ROLLBACK_REASON) not in as_the_basic))
 
     def for_custom_version(self, version: int) -> ModelPair:
         """The pair of a custom version, by its number."""
@@ -132,8 +128,8 @@ class ModelPairs:
                 f"{self.custom_name}; the aliases were not moved. Materialise basic_model_version and "
                 "custom_model_version in this environment."
             )
-        with exclusive(self._locks, f"pair-{self.custom_name}"):
-            current = self._registry.get_version_by_alias(self.custom_name, ALIAS)
+        with exclusive(self._registry.locks, f"pair-{self.custom_name}"):
+            current = self._served()
             is_new = current is None or current.version != pair.custom.version
             status = current.tags.get(SERVING_STATUS, "") if current else ""
             if is_new:
@@ -141,20 +137,19 @@ class ModelPairs:
                 if decision is None:
                     self._check_not_rolled_back(current, pair)
                 status = f"{RESTORING}{rollback_reason}" if rollback_reason else PROMOTING
-                intent = {SERVING_STATUS: status}
+                tags = {SERVING_STATUS: status}
                 if current and not rollback_reason:
                     # A new wrapper of the same model has replaced what the wrapper before it had replaced.
                     is_same = _wrapped_by(current) == pair.basic.model_id
-                    before = current.tags.get(REPLACED_VERSION) if is_same else str(current.version)
-                    intent[REPLACED_VERSION] = before or ""
-                self._registry.set_tags(self.custom_name, pair.custom.version, intent)
+                    tags[REPLACED_VERSION] = current.tags.get(REPLACED_VERSION, "") if is_same else str(current.version)
+                self._tag(tags, pair.custom)
                 self._registry.set_alias(self.custom_name, ALIAS, pair.custom.version)
                 if current and rollback_reason:
                     self._take_out_of_service(current, pair, rollback_reason)
-            self._point(self.basic_name, ALIAS, pair.basic.version)
+            self._move_alias(self.basic_name, ALIAS, pair.basic.version)
             self._complete(pair, status)
             if is_new and decision:
-                self._tag(pair, decision)
+                self._tag(decision, *pair)
         return is_new
 
     def reconcile_aliases(self) -> str | None:
@@ -165,7 +160,7 @@ class ModelPairs:
         Returns:
             What is served now and why, or None if nothing had to be done.
         """
-        with exclusive(self._locks, f"pair-{self.custom_name}"):
+        with exclusive(self._registry.locks, f"pair-{self.custom_name}"):
             pair = self.current()
             if pair is None:
                 return None
@@ -174,17 +169,11 @@ class ModelPairs:
             if last and last.version != pair.custom.version and status != PROMOTING:
                 why = self._why_left(last, pair.custom)
                 self._take_out_of_service(last, pair, why)
-                if status.startswith(RESTORING):
-                    why = f"a rollback was killed and is complete now: {why}"
-                elif pair.custom.version > last.version and not pair.custom.tags.get(REPLACED_VERSION):
-                    self._registry.set_tags(
-                        self.custom_name, pair.custom.version, {REPLACED_VERSION: str(last.version)}
-                    )
+                if pair.custom.version > last.version and not pair.custom.tags.get(REPLACED_VERSION):
+                    self._tag({REPLACED_VERSION: str(last.version)}, pair.custom)
                 reason = f"{why}. No run restores version {last.version}; the job approve does"
-            if self._point(self.basic_name, ALIAS, pair.basic.version) and not reason:
-                reason = "a run was killed between the two moves"
-                if status != PROMOTING:
-                    reason = f"somebody moved the alias of {self.basic_name}, but that of {self.custom_name} decides"
+            if self._move_alias(self.basic_name, ALIAS, pair.basic.version) and not reason:
+                reason = f"the alias of {self.basic_name} followed that of {self.custom_name}, which decides"
             self._complete(pair, status)
             return f"{ALIAS} is at {pair} now: {reason}" if reason else None
 
@@ -219,20 +208,22 @@ class ModelPairs:
         return f"somebody moved {ALIAS} of {self.custom_name} from version {left.version} to {served.version}"
 
     def _take_out_of_service(self, left: ModelVersion, served: ModelPair, reason: str) -> None:
-        wrapped = _wrapped_by(left)
+        wrapped, versions = _wrapped_by(left), [left]
         if wrapped != served.basic.model_id:
-            for basic in self._registry.search_versions(self.basic_name, model_id=wrapped):
-                self._registry.set_tags(basic.name, basic.version, {ROLLBACK_REASON: reason})
-        self._registry.set_tags(left.name, left.version, {ROLLBACK_REASON: reason})
+            versions = [*self._registry.search_versions(self.basic_name, model_id=wrapped), left]
+        self._tag({ROLLBACK_REASON: reason}, *versions)
 
     def _complete(self, pair: ModelPair, status: str) -> None:
         if any(version.tags.get(ROLLBACK_REASON) for version in pair):
-            self._tag(pair, {ROLLBACK_REASON: ""})
-        self._point(self.custom_name, LAST_PROMOTED, pair.custom.version)
+            self._tag({ROLLBACK_REASON: ""}, *pair)
+        self._move_alias(self.custom_name, LAST_PROMOTED, pair.custom.version)
         if status != PROMOTED:
-            self._registry.set_tags(self.custom_name, pair.custom.version, {SERVING_STATUS: PROMOTED})
+            self._tag({SERVING_STATUS: PROMOTED}, pair.custom)
 
-    def _point(self, name: str, alias: str, version: int) -> bool:
+    def _served(self) -> ModelVersion | None:
+        return self._registry.get_version_by_alias(self.custom_name, ALIAS)
+
+    def _move_alias(self, name: str, alias: str, version: int) -> bool:
         """Point an alias at a version; returns whether it had to be moved."""
         found = self._registry.get_version_by_alias(name, alias)
         if found is not None and found.version == version:
@@ -240,8 +231,8 @@ class ModelPairs:
         self._registry.set_alias(name, alias, version)
         return True
 
-    def _tag(self, pair: ModelPair, tags: Mapping[str, str]) -> None:
-        for version in pair:
+    def _tag(self, tags: Mapping[str, str], *versions: ModelVersion) -> None:
+        for version in versions:
             self._registry.set_tags(version.name, version.version, tags)
 
     def _pair_of(self, custom: ModelVersion) -> ModelPair:

@@ -36,16 +36,12 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
     locks: str = Field(description="Folder of the lock files that prevent concurrent registrations of one model.")
 
     def problems(self, catalog: str, schema: str) -> list[str]:
-        """What prevents registration under ``catalog.schema``; a missing schema doesn't, since a run creates it.
-
-        Nothing is created here. MLflow's own registry needs nothing.
-        """
+        """What prevents registration under ``catalog.schema``; a missing schema doesn't, since a run creates it."""
         try:
-            match self.backend:
-                case "oss":
-                    self._api().missing_securables(catalog, schema)
-                case "databricks":
-                    has_schema(workspace_of(self.registry_uri), catalog, schema)
+            if self.backend == "oss":
+                self._api().missing_securables(catalog, schema)
+            elif self.backend == "databricks":
+                has_schema(workspace_of(self.registry_uri), catalog, schema)
         except RegistryError as error:
             return [str(error)]
         return []
@@ -73,7 +69,7 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def pairs(self, config: ProjectConfig, *, read_only: bool = False) -> ModelPairs:
         """The pairs of basic and custom versions of an environment; see ``registry``."""
-        return ModelPairs(self.registry(read_only=read_only), config, Path(self.locks))
+        return ModelPairs(self.registry(read_only=read_only), config)
 
     def registry(self, *, read_only: bool = False) -> ModelRegistry:
         """The configured backend.
@@ -83,13 +79,11 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         locks = Path(self.locks)
         client = connect(self.tracking_uri, locks, self.registry_uri, read_only=read_only)
-        match self.backend:
-            case "embedded":
-                return MlflowRegistry(client, locks)
-            case "oss":
-                return UnityCatalogRegistry(client, locks, self._api())
-            case "databricks":
-                return DatabricksRegistry(client, locks, self.registry_uri)
+        if self.backend == "oss":
+            return UnityCatalogRegistry(client, locks, self._api())
+        if self.backend == "databricks":
+            return DatabricksRegistry(client, locks, self.registry_uri)
+        return MlflowRegistry(client, locks)
 
     def _api(self) -> UnityCatalogApi:
         return UnityCatalogApi(self.registry_uri.removeprefix("uc:"), self.storage_root)

@@ -1,30 +1,20 @@
 """An open-source Unity Catalog server: MLflow's ``uc:`` registry for the files, its REST interface for the rest.
 
-That server has neither aliases nor tags. Both are emulated with what it stores, so that all clients see them:
-
-- A version's tags are a line of JSON at the end of its comment, written with the version itself.
-- An alias is a separate model, ``<model>@<alias>``, whose comment is the version's number: moving it updates one row.
-
-Its version numbers are not unique either: two clients that register at the same moment may both get the same one. A
-home registers under a lock; two homes detect it afterwards, and report what to delete.
-
-Delta tables are registered as external tables: the server stores the name, the columns and the folder; the rows stay
-where they are, and nothing here deletes them. It has no request to change a table: if columns or comments have changed,
-the entry is deleted and created again. Two simultaneous creations of one name break that name permanently, so a home
-creates tables under a lock.
+The server has neither aliases nor tags, its version numbers are not unique, and it can't change a table. How each is
+emulated, and what that means for other clients and homes, is in ``docs/deployment.md``.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from marvel_assets.registry.base import MODELS_URI, ModelRegistry, ModelVersion, RegistryError
+from marvel_assets.registry.base import ModelRegistry, ModelVersion, RegistryError
 from marvel_assets.registry.unity_catalog_api import Json, UnityCatalogApi
 from marvel_assets.utils.locks import exclusive
 
@@ -32,14 +22,14 @@ if TYPE_CHECKING:
     import mlflow
 
 TAGS = "marvel_assets: "
-"""Begins the comment's last line, which holds the tags."""
+"""Begins the last line of a version's comment, which holds the tags as JSON."""
 
 SQL_TYPES = {"long": "bigint", "integer": "int", "short": "smallint", "byte": "tinyint"}
 """SQL's names of Delta's types, where they differ."""
 
 
 class UnityCatalogRegistry(ModelRegistry):
-    """The registry on an open-source Unity Catalog server."""
+    """The registry on an open-source Unity Catalog server. An alias is a model, ``<model>@<alias>``."""
 
     def __init__(self, client: mlflow.MlflowClient, locks: Path, api: UnityCatalogApi) -> None:
         super().__init__(client, locks)
@@ -57,7 +47,7 @@ class UnityCatalogRegistry(ModelRegistry):
         return None if row is None else self._version(name, row)
 
     def get_version_by_alias(self, name: str, alias: str) -> ModelVersion | None:
-        """Follow the row that represents the alias to the version that it names."""
+        """Fetch the version whose number is the comment of the model that represents the alias."""
         pointer = self._api.find(f"models/{name}@{alias}")
         if pointer is None:
             return None
@@ -70,59 +60,50 @@ class UnityCatalogRegistry(ModelRegistry):
             )
         return version
 
-    def search_versions(self, name: str, *, model_id: str | None = None) -> list[ModelVersion]:
-        """List all versions, and filter by the logged model."""
-        found = [self._version(name, row) for row in self._api.rows(f"models/{name}/versions", "model_versions")]
-        wanted = [version for version in found if model_id in {None, version.model_id}]
-        return sorted(wanted, key=lambda version: version.version, reverse=True)
-
     def set_tags(self, name: str, version: int, tags: Mapping[str, str], description: str | None = None) -> None:
         """Rewrite the comment, which has the tags and the description."""
-        with exclusive(self._locks, f"model-{name}"):
+        with exclusive(self.locks, f"model-{name}"):
             path = f"models/{name}/versions/{version}"
             found = self._version(name, self._api.call("GET", path))
             described = found.description if description is None else description
             self._api.call("PATCH", path, {"comment": _comment(described, {**found.tags, **tags})})
 
+    def _list_versions(self, name: str) -> Iterable[ModelVersion]:
+        return (self._version(name, row) for row in self._api.rows(f"models/{name}/versions", "model_versions"))
+
     def _create_version(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> ModelVersion:
-        self._upload(name, model_id, _comment(description, tags))
-        versions = self.search_versions(name)
-        made = next(version for version in versions if version.model_id == model_id)
-        if [version.version for version in versions].count(made.version) > 1:
-            raise self._given_twice(made)
-        return made
-
-    def _upload(self, name: str, model_id: str, comment: str) -> None:
-        """Create the version through MLflow.
-
-        The files are downloaded to a temporary folder first: MLflow would delete those of the logged model.
-        """
         import mlflow
         from mlflow.exceptions import MlflowException
         from mlflow.store._unity_catalog.registry.uc_oss_rest_store import UnityCatalogOssStore
 
-        source = f"{MODELS_URI}{model_id}"
+        source, comment = f"models:/{model_id}", _comment(description, tags)
         with tempfile.TemporaryDirectory() as folder:
             try:
                 run_id = self._client.get_logged_model(model_id).source_run_id or ""
+                # Downloaded first: MLflow would delete the files of the logged model.
                 files = mlflow.artifacts.download_artifacts(source, dst_path=folder)
                 store = UnityCatalogOssStore(f"uc:{self._api.url}")  # type: ignore[no-untyped-call]
                 store.create_model_version(name, source, run_id=run_id, description=comment, local_model_path=files)
             except MlflowException as error:
                 raise RegistryError(f"{name}: {model_id} can't be registered on {self._api.url}: {error}") from error
+        versions = self.search_versions(name)
+        made = next(version for version in versions if version.model_id == model_id)
+        if [version.version for version in versions].count(made.version) > 1:
+            raise self._duplicate(made)
+        return made
 
-    def _given_twice(self, version: ModelVersion) -> RegistryError:
+    def _delete_version(self, version: ModelVersion) -> None:
+        found = self.get_version(version.name, version.version)
+        if found is not None and found.model_id != version.model_id:
+            raise self._duplicate(version)
+        self._api.call("DELETE", f"models/{version.name}/versions/{version.version}")
+
+    def _duplicate(self, version: ModelVersion) -> RegistryError:
         return RegistryError(
             f"{version.name}: version {version.version} exists twice on {self._api.url}: another home or another "
             "client registered at the same moment. Delete that version there twice, then run again, one client at a "
             "time."
         )
-
-    def _delete_version(self, version: ModelVersion) -> None:
-        found = self.get_version(version.name, version.version)
-        if found is not None and found.model_id != version.model_id:
-            raise self._given_twice(version)
-        self._api.call("DELETE", f"models/{version.name}/versions/{version.version}")
 
     def _set_alias(self, name: str, alias: str, version: int) -> None:
         pointer, comment = f"{name}@{alias}", {"comment": str(version)}
@@ -132,20 +113,18 @@ class UnityCatalogRegistry(ModelRegistry):
             self._api.call("PATCH", f"models/{pointer}", comment)
 
     def _version(self, name: str, row: Json) -> ModelVersion:
-        description, _, last = (row["comment"] or "").rpartition("\n")
-        tags: dict[str, str] = {}
-        if not last.startswith(TAGS):  # registered by another client
-            description = row["comment"] or ""
-        else:
+        description, tags = row["comment"] or "", {}
+        text, _, last = description.rpartition("\n")
+        if last.startswith(TAGS):  # not registered by another client
             try:
-                tags = dict(json.loads(last.removeprefix(TAGS)))
+                description, tags = text, dict(json.loads(last.removeprefix(TAGS)))
             except (ValueError, TypeError) as error:
                 raise RegistryError(
                     f"The comment of {name} version {row['version']} on {self._api.url} was edited: its last line is "
                     f"{last[:100]!r}, expected {TAGS!r} and the JSON that this project wrote. Restore that line there, "
                     "or delete the version."
                 ) from error
-        model_id = (row["source"] or "").removeprefix(MODELS_URI)
+        model_id = (row["source"] or "").removeprefix("models:/")
         return ModelVersion(name, int(row["version"]), model_id, row["run_id"] or "", row["status"], tags, description)
 
 
@@ -162,9 +141,12 @@ def _comment(description: str, tags: Mapping[str, str]) -> str:
 def register_table(
     api: UnityCatalogApi, locks: Path, name: str, folder: Path, comment: str, column_comments: Mapping[str, str]
 ) -> str:
-    """Make the server's entry match a Delta table; see ``UnityCatalog.register_table``."""
+    """Make the server's entry match a Delta table; see ``UnityCatalog.register_table``.
+
+    Under a lock: two simultaneous creations of one name break that name permanently.
+    """
     catalog, schema, table = name.split(".")
-    wanted = {"columns": _columns(folder, column_comments), "comment": comment}
+    described = {"columns": _columns(folder, column_comments), "comment": comment}
     with exclusive(locks, f"external-table-{name}"):
         found = api.find(f"tables/{name}")
         if found is None:
@@ -174,12 +156,12 @@ def register_table(
                 f"The table {name} on {api.url} is at {place}, not at {folder}, and was not changed. To register this "
                 "one under that name, delete that table on the server, and run again."
             )
-        elif _described(found) == _described(wanted):
+        elif _description(found) == _description(described):
             return ""
         else:
             api.call("DELETE", f"tables/{name}")
         stored = {"storage_location": folder.as_uri(), "table_type": "EXTERNAL", "data_source_format": "DELTA"}
-        api.create("tables", {"name": table, "catalog_name": catalog, "schema_name": schema, **stored, **wanted})
+        api.create("tables", {"name": table, "catalog_name": catalog, "schema_name": schema, **stored, **described})
     return ""
 
 
@@ -203,10 +185,10 @@ def _columns(folder: Path, comments: Mapping[str, str]) -> list[Json]:
     return columns
 
 
-def _described(table: Json) -> tuple[object, ...]:
+def _description(table: Json) -> tuple[object, ...]:
     """A table's comment and columns, without what the server adds."""
     columns = sorted(table["columns"], key=lambda column: int(column["position"]))
-    return table["comment"] or "", [(row["name"], row["type_text"], row["comment"] or "") for row in columns]
+    return table["comment"] or "", [(each["name"], each["type_text"], each["comment"] or "") for each in columns]
 
 
 def _folder_of(location: str) -> Path | str:

@@ -11,8 +11,8 @@ from marvel_assets.utils.errors import root_cause
 
 TOKEN = "MLFLOW_UC_OSS_TOKEN"  # noqa: S105 - the variable's name, which MLflow's client reads as well
 PREFIX = "/api/2.1/unity-catalog"
-SECONDS = 10
-"""Timeout of a request: to connect, and between two parts of an answer."""
+TIMEOUT_SECONDS = 10
+"""To connect, and between two parts of an answer."""
 
 Json = dict[str, Any]
 
@@ -45,15 +45,15 @@ class UnityCatalogApi:
         """
         import requests
 
-        token = os.environ.get(TOKEN)
+        url, token = f"{self.url}{PREFIX}/{path}", os.environ.get(TOKEN)
         headers = {"Authorization": f"Bearer {token}"} if token else None
-        url = f"{self.url}{PREFIX}/{path}"
         try:
-            answer = requests.request(method, url, params=query, json=body, headers=headers, timeout=SECONDS)
+            answer = requests.request(method, url, params=query, json=body, headers=headers, timeout=TIMEOUT_SECONDS)
             if answer.ok:
                 return {} if method == "DELETE" else dict(answer.json())
         except requests.RequestException as error:
-            reason = f"no answer within {SECONDS} s" if isinstance(error, requests.Timeout) else str(root_cause(error))
+            is_timeout = isinstance(error, requests.Timeout)
+            reason = f"no answer within {TIMEOUT_SECONDS} s" if is_timeout else str(root_cause(error))
             raise RegistryError(
                 f"The Unity Catalog server at {self.url} can't be reached: {reason}. Is it running, and is "
                 "MARVEL_UC_URL its address?"

@@ -69,7 +69,7 @@ def config_of(backend: Backend, project: Path) -> ProjectConfig:
 
 
 def pairs_of(backend: Backend, project: Path) -> ModelPairs:
-    return ModelPairs(backend.registry, config_of(backend, project), Path(backend.settings["locks"]))
+    return ModelPairs(backend.registry, config_of(backend, project))
 
 
 def log_models(experiment: str) -> Models:
