@@ -16,11 +16,11 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from marvel_assets.paths import ProjectPaths
+from marvel_assets.spark.session import databricks_config
 from marvel_assets.storage.references import LoggedModelRef
 from marvel_assets.tracking.artifacts import FILES_DIGEST, checked_files, dataset_source, digest_at
 from marvel_assets.tracking.mlflow_store import artifact_root_of, connect, store_problems
 from marvel_assets.tracking.run_tags import DAGSTER_RUN_ID, RUN_TAGS, run_tags
-from marvel_assets.spark.session import databricks_config
 from marvel_assets.utils.locks import exclusive, heartbeat, home_id, is_running
 
 if TYPE_CHECKING:
@@ -102,21 +102,12 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def experiment_id(self, name: str) -> str:
         """The id of an experiment, created if there is none; the first call ends its runs of killed processes."""
-        from mlflow.exceptions import MlflowException
-
         if name not in self._experiment_ids:
             client = self.client()
             found = client.get_experiment_by_name(name)
-            if found is None:
-                about = f"Runs of the Dagster project marvel_assets: [its lineage]({self.dagster_url}/asset-groups)."
-                try:
-                    client.create_experiment(name, self._artifact_location(client, name), {DESCRIPTION_TAG: about})
-                except MlflowException as error:
-                    if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another process has just created it
-                        raise
-                found = client.get_experiment_by_name(name)
-            self._experiment_ids[name] = str(found.experiment_id)
-            self._end_abandoned_runs(client, str(found.experiment_id))
+            experiment_id = str(found.experiment_id) if found else self._create_experiment(client, name)
+            self._end_abandoned_runs(client, experiment_id)
+            self._experiment_ids[name] = experiment_id
         return self._experiment_ids[name]
 
     def find_model(self, experiment: str, cache_key: str, registered_name: str) -> LoggedModelRef | None:
@@ -249,6 +240,18 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             if made.info.run_id != run.info.run_id:  # MLflow repeated a request whose answer was lost
                 client.delete_run(made.info.run_id)
         return str(run.info.run_id)
+
+    def _create_experiment(self, client: mlflow.MlflowClient, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        about = f"Runs of the Dagster project marvel_assets: [its lineage]({self.dagster_url}/asset-groups)."
+        try:
+            return str(client.create_experiment(name, self._artifact_location(client, name), {DESCRIPTION_TAG: about}))
+        except MlflowException as error:
+            # Another process may have just created it.
+            if error.error_code == "RESOURCE_ALREADY_EXISTS" and (found := client.get_experiment_by_name(name)):
+                return str(found.experiment_id)
+            raise
 
     def _end_abandoned_runs(self, client: mlflow.MlflowClient, experiment_id: str) -> None:
         """End the runs that killed processes of this home left RUNNING."""

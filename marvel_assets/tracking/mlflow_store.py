@@ -125,8 +125,9 @@ def _tracking_problem(error: Exception, reason: str) -> str:
     from mlflow.exceptions import MlflowException
     from requests import RequestException
 
-    match error.get_http_status_code() if isinstance(error, MlflowException) else None:
-        case 401 | 403 as status:
+    status = error.get_http_status_code() if isinstance(error, MlflowException) else None  # type: ignore[no-untyped-call]
+    match status:
+        case 401 | 403:
             return (
                 f"refuses the credentials ({status}): set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
                 "MLFLOW_TRACKING_TOKEN, to those of a user who may write to it."

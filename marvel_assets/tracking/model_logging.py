@@ -62,6 +62,7 @@ class DataSet(NamedTuple):
         from marvel_assets.tracking.delta_source import DeltaFolderSource
 
         version: Any = str(self.version)
+        source: DeltaDatasetSource
         if self.path:
             source = DeltaFolderSource(path=self.path, delta_table_version=version)
         else:

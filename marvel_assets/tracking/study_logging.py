@@ -24,8 +24,8 @@ def log_study(
     mlflow.log_input(rows.as_mlflow(), context="tuning")
     mlflow.log_params({**settings, **result.best.config.fit_settings})
     metrics = {"holdout_rows": float(comparison.rows)}
-    for kind, trial in (("best", result.best), ("configured", result.configured)):
-        metrics |= {f"{kind}_log_loss": trial.log_loss, f"{kind}_roc_auc": trial.roc_auc}
+    for kind, score in (("best", result.best), ("configured", result.configured)):
+        metrics |= {f"{kind}_log_loss": score.log_loss, f"{kind}_roc_auc": score.roc_auc}
     for name, (difference, low, high) in (("log_loss", comparison.log_loss), ("roc_auc", comparison.roc_auc)):
         metrics |= {f"{name}_difference": difference, f"{name}_difference_low": low, f"{name}_difference_high": high}
     mlflow.log_metrics(metrics)

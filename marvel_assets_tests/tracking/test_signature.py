@@ -99,14 +99,6 @@ def test_a_missing_cell_is_what_the_cleaning_makes_of_it(model: PyFuncModel, set
         assert list(model.predict(missing)) == list(model.predict(filled))
 
 
-def test_the_pipeline_takes_a_table_of_arrow(fitted: Pipeline, sets: dict[str, pd.DataFrame]):
-    # given
-    rows = sets["test"]
-
-    # then
-    assert list(fitted.predict(pa.Table.from_pandas(rows))) == list(fitted.predict(rows[FEATURE_NAMES]))
-
-
 def test_both_models_take_the_features_in_their_order_and_the_custom_one_answers_with_a_list_of_words():
     # given
     basic, custom = basic_signature(FEATURE_NAMES, "Alive"), custom_signature(FEATURE_NAMES, OUTPUT_COLUMN)
