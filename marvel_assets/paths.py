@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from marvel_assets.utils.files import atomic_write
-from marvel_assets.utils.locks import exclusive
+from marvel_assets.utils.locks import file_lock
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -105,7 +105,7 @@ class ProjectPaths:
             problem = f"MARVEL_HOME is {str(self.root)[:300]!r}, which can't be created: {error.strerror}"
             raise ProjectPathsError(f"{problem}; choose another folder.") from error
         is_made = self.dagster / ".is_made"
-        with exclusive(self.locks, "dagster-instance"):
+        with file_lock(self.locks, "dagster-instance"):
             with atomic_write(self.dagster / "dagster.yaml") as aside:  # other processes may be reading it
                 shutil.copyfile(PROJECT_ROOT / "config" / "dagster.yaml", aside)
             if not is_made.exists():
