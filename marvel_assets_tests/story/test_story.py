@@ -13,12 +13,10 @@ from typing import NamedTuple
 import dagster as dg
 import pytest
 import requests
-from dagster_graphql import DagsterGraphQLClient
 from playwright.sync_api import Page, expect, sync_playwright
 
-from marvel_assets.config import ProjectConfig
 from marvel_assets.paths import ProjectPaths
-from marvel_assets_tests.commands import BASIC, state_of
+from marvel_assets_tests.commands import state_of
 from marvel_assets_tests.faults.canaries import SECRETS, has_canary, places_of_secrets
 from marvel_assets_tests.homes import Templates, copy_of, mislabelled_characters
 from marvel_assets_tests.servers.starting import LOOPBACK, Pages, listening_addresses, marvel_ui
@@ -223,20 +221,6 @@ def test_a_sensor_that_is_switched_on_retrains_and_a_refused_gate_shows_its_reas
     expect(page.get_by_text("passes_the_gate").first).to_be_visible()
     expect(page.get_by_text("ROC AUC 0.").first).to_contain_text(", champion 0.")
     assert after_a_click.aliases() == [2, 2]
-
-
-def test_a_rollback_puts_version_1_back_and_mlflow_shows_why(after_a_click: Life, page: Page):
-    # when
-    close(page)
-    config = {"ops": {"rollback_models": {"config": {"reason": "Uatu is not dead", "actor": "Ororo"}}}}
-    client = DagsterGraphQLClient(after_a_click.pages.dagster.removeprefix("http://"))
-    client.submit_job_execution("rollback", "marvel_assets", "__repository__", run_config=config)
-    wait_until(lambda: after_a_click.aliases() == [1, 1], after_a_click.aliases)
-    name = ProjectConfig.from_yaml(after_a_click.project).qualified(BASIC)
-    page.goto(f"{after_a_click.pages.mlflow}/#/models/{name}?workflowType=machine_learning")
-
-    # then
-    expect(page.get_by_text("Uatu is not dead").first).to_be_visible()
 
 
 def test_the_pages_and_the_home_show_no_secret_and_only_this_machine_reaches_them(after_a_click: Life):

@@ -1,4 +1,4 @@
-"""A character gets one answer, however it is asked."""
+"""A character gets the same answer in every way that a model can be used."""
 
 import json
 import shutil
@@ -8,9 +8,10 @@ import mlflow
 import pandas as pd
 import pyarrow as pa
 import pytest
-import requests
 from deltalake import DeltaTable, write_deltalake
+from starlette.testclient import TestClient
 
+from marvel_assets.cli.servers import application
 from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets.model.pipeline import predict_unique_rows
 from marvel_assets.paths import ProjectPaths
@@ -18,7 +19,6 @@ from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import INTERPRETED
 from marvel_assets_tests.graph import run_job, succeeded
 from marvel_assets_tests.kaggle import EXAMPLE, REQUIRED_COLUMNS, SOURCE_COLUMNS
-from marvel_assets_tests.servers.starting import marvel_serve
 
 SCHEMA = "marvel_dev.marvel_characters"
 MODEL = f"models:/{SCHEMA}.marvel_character_model_custom@latest-model"
@@ -26,7 +26,7 @@ CHARACTERS = 2_000
 
 
 def scored(home: ProjectPaths) -> pd.DataFrame:
-    """What the job that scores a table has written, in order of the ids."""
+    """The predictions of the job that scores a table, in order of the ids."""
     succeeded(run_job(home, "score", "score_table", table=f"{SCHEMA}.characters"))
     table = DeltaTable(home.warehouse / "marvel_dev" / "marvel_characters" / "characters_predictions")
     return table.to_pandas().sort_values("Id", ignore_index=True)
@@ -37,7 +37,7 @@ def scored(home: ProjectPaths) -> pd.DataFrame:
 @pytest.mark.xdist_group("Spark")
 @pytest.mark.slow(reason="starts a JVM")
 def test_a_character_gets_one_answer_in_batches_in_python_over_http_on_spark_and_from_the_gate(
-    materialised: ProjectPaths, small_project: Path, spark_folder: Path, monkeypatch: pytest.MonkeyPatch
+    materialised: ProjectPaths, spark_folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given: characters with everything that generated ones have
     delivered = generate(CHARACTERS, 616).drop_duplicates("PageID").rename(columns=SOURCE_COLUMNS)
@@ -47,21 +47,20 @@ def test_a_character_gets_one_answer_in_batches_in_python_over_http_on_spark_and
     stored = scored(materialised)
     expected = stored["prediction"].tolist()
 
-    # and nothing filled in where they are asked for
+    # and requests in which missing cells are missing
     raw = delivered.set_index("PageID").loc[stored["Id"]]
-    asked = stored[list(EXAMPLE)].astype(object)
+    requested = stored[list(EXAMPLE)].astype(object)
     for name in ("Universe", "Identity", "Gender", "Marital_Status", "Origin"):
-        asked[name] = asked[name].where(raw[name].ne("").to_numpy() & raw[name].notna().to_numpy(), None)
-    body = {"dataframe_split": json.loads(asked.to_json(orient="split", index=False))}
+        requested[name] = requested[name].where(raw[name].ne("").to_numpy() & raw[name].notna().to_numpy(), None)
+    body = {"dataframe_split": json.loads(requested.to_json(orient="split", index=False))}
 
     # when
     connect(materialised.mlflow_uri, materialised.locks)
     model = mlflow.pyfunc.load_model(MODEL)
-    in_python = model.predict(asked)["Survival prediction"]
+    in_python = model.predict(requested)["Survival prediction"]
     pipeline = model.unwrap_python_model().model
     by_the_gate = predict_unique_rows(pipeline, stored[list(pipeline.feature_names_in_)])[:, 1]
-    with marvel_serve(materialised, small_project) as url:
-        answer = requests.post(f"{url}/invocations", json=body, timeout=300).json()
+    answer = TestClient(application(MODEL)).post("/invocations", json=body).json()
     shutil.rmtree(folder / "characters_predictions")
     materialised.spark.symlink_to(spark_folder, target_is_directory=True)
     monkeypatch.setenv("MARVEL_PROFILE", "spark")
