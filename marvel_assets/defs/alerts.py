@@ -6,6 +6,7 @@ import re
 import sys
 
 import dagster as dg
+from dagster_shared.error import SerializableErrorInfo
 
 from marvel_assets.tracking.mlflow_store import add_outage_hint
 
@@ -21,26 +22,25 @@ class WebhookError(RuntimeError):
     """The webhook did not accept the message. Its URL is a secret, and is not shown."""
 
 
-def cause_of(error: object) -> str:
+def cause_of(error: SerializableErrorInfo) -> str:
     """The message of the project's own error in the chain, else the asset's error with its root cause.
 
     Dagster's errors around it, which only say where it happened, are left out, and so are the causes of a project's
     error, such as a bare "timed out". Libraries may wrap the project's error as cause or as context.
     """
-    chain = []
-    while error is not None:
-        chain.append(error)
-        error = getattr(error, "cause", None) or getattr(error, "context", None)
-    if any(getattr(cause, "cls_name", "") in INTERRUPTIONS for cause in chain):
+    chain = [error]
+    while inner := chain[-1].cause or chain[-1].context:
+        chain.append(inner)
+    if any(each.cls_name in INTERRUPTIONS for each in chain):
         return "interrupted; run it again, finished work is kept"
-    while len(chain) > 1 and str(getattr(chain[0], "cls_name", "")).startswith("Dagster"):
+    while len(chain) > 1 and str(chain[0].cls_name).startswith("Dagster"):
         del chain[0]
-    texts = [str(getattr(cause, "message", cause)).strip() for cause in chain]
-    own = next((text for text in texts if SELF_EXPLAINING.match(text)), None)
-    message = texts[0] if own is None else SELF_EXPLAINING.sub("", own)
-    if own is None and texts[-1] not in message:
-        message = f"{message} ({texts[-1]})"
-    return add_outage_hint(message)
+    messages = [each.message.strip() for each in chain]
+    for message in messages:
+        if SELF_EXPLAINING.match(message):
+            return add_outage_hint(SELF_EXPLAINING.sub("", message))
+    first, root = messages[0], messages[-1]
+    return add_outage_hint(first if root in first else f"{first} ({root})")
 
 
 def post(text: str) -> None:

@@ -90,8 +90,9 @@ def _latest_windows(instance: dg.DagsterInstance, count: int) -> list[Mapping[st
 def run_failure_alert(context: dg.RunFailureSensorContext) -> None:
     """Send one message per failed run: job, step, reason."""
     text = f"Run {context.dagster_run.run_id[:8]} of {context.dagster_run.job_name} failed"
-    if steps := context.get_step_failure_events():
-        text += f" in {steps[0].step_key}: {cause_of(steps[0].step_failure_data.error)}"
+    steps = context.get_step_failure_events()
+    if steps and (error := steps[0].step_failure_data.error):
+        text += f" in {steps[0].step_key}: {cause_of(error)}"
     else:
         text += f": {context.failure_event.message or 'the worker exited without reporting an error'}"
     context.log.error(text)
