@@ -124,7 +124,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory, empty_home: ProjectPaths
 
 @pytest.fixture(scope="session")
 def spark_folder() -> Path:
-    """Delta's jars, downloaded once; the first session that ends puts the class-data archive beside them."""
+    """Delta's jars, downloaded once; the first session that ends writes the class-data archive beside them."""
     from marvel_assets.spark.local import local_settings
 
     made = ProjectPaths(PROJECT_ROOT / ".marvel")

@@ -22,9 +22,9 @@ def run_graph(
     resources: dict[str, Any] | None = None,
     parameters: dict[str, Any] | None = None,
 ) -> dg.ExecuteInProcessResult:
-    """Materialise what the selection takes; a failure is in the result.
+    """Materialise a selection; a failure is in the result.
 
-    Resources are made anew, so that assets hand one another what is stored, as from process to process.
+    Resources are new, so that assets exchange what is stored, as between processes.
     """
     configured = {"raw_characters": source and {"source": str(source)}, "fitted_pipeline": parameters}
     job = dg.define_asset_job("retrain", dg.AssetSelection.from_coercible(select.split(",")))
@@ -39,7 +39,7 @@ def run_job(
     resources: dict[str, Any] | None = None,
     **config: Any,
 ) -> dg.ExecuteInProcessResult:
-    """One of the jobs that a person starts by name."""
+    """One of the jobs that users start by name."""
     [job] = [job for job in defs.jobs if job.name == name]
     return _execute(home, job, {op: config}, resources, instance)
 
@@ -63,13 +63,13 @@ def _execute(
 
 
 def succeeded(result: dg.ExecuteInProcessResult) -> dg.ExecuteInProcessResult:
-    """The result, where the run ended well; else why it did not."""
+    """The result if the run succeeded; else a failure with the reason."""
     assert result.success, failure_of(result)
     return result
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:
-    """What the one step that failed gives as the reason."""
+    """The reason of the one step that failed."""
     [failure] = [event for event in result.all_events if event.is_step_failure]
     error = failure.step_failure_data.error
     return str((error.cause or error).message)
@@ -84,7 +84,7 @@ def metadata_of(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, obje
 
 
 def work_of(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance) -> list[str]:
-    """What a run says that it does, where it does not find it done."""
+    """The steps that a run logs, since their results did not exist."""
     messages = [entry.user_message for entry in instance.all_logs(result.run_id)]
     return [message for message in messages if message.startswith(WORK)]
 

@@ -56,7 +56,7 @@ make() {
 
 @pytest.fixture
 def checkout(tmp_path: Path, _made_by_make: None) -> Path:
-    """A folder that looks like this checkout, for what a reader puts there, such as a source."""
+    """A folder with the contents of this checkout, in which a reader may save a source."""
     folder = tmp_path / "checkout"
     folder.mkdir()
     for entry in PROJECT_ROOT.iterdir():

@@ -45,7 +45,7 @@ def run(
     command: Sequence[str] = MATERIALIZE,
     **environment: str,
 ) -> subprocess.CompletedProcess[str]:
-    """A command in a process of its own, which dies at the moment or writes its boundaries down."""
+    """A command in another process, which dies at the moment or records its boundaries."""
     if plan := moment._asdict() if moment else {"record": str(record)} if record else {}:
         path = os.pathsep.join(filter(None, [str(KILLER), os.environ.get("PYTHONPATH")]))
         environment |= {"KILLER": json.dumps(plan), "PYTHONPATH": path}

@@ -56,7 +56,7 @@ def run_at_once(home: ProjectPaths, *environments: dict[str, str]) -> None:
             succeeded(done)
 
 
-@pytest.mark.slow(reason="every run is a process of its own")
+@pytest.mark.slow(reason="every run is another process")
 @pytest.mark.parametrize("_round", range(amount(1, 20)))
 def test_runs_at_once_from_a_fresh_home_succeed_and_make_everything_once(
     tmp_path: Path, differences: Differences, _round: int
@@ -71,7 +71,7 @@ def test_runs_at_once_from_a_fresh_home_succeed_and_make_everything_once(
     assert differences(home) == []
 
 
-@pytest.mark.slow(reason="every run is a process of its own")
+@pytest.mark.slow(reason="every run is another process")
 @pytest.mark.parametrize("number", range(amount(0, 20)))
 def test_two_retrainings_on_different_data_run_one_after_the_other_and_the_gates_winner_is_served(
     tmp_path: Path, config: ProjectConfig, small_project: Path, number: int

@@ -21,17 +21,17 @@ BOMB = "a0: &a0 [x, x, x]\na1: [*a0, *a0, *a0]\n"
 
 
 @pytest.mark.parametrize(
-    ("spoilt", "problem"),
+    ("content", "problem"),
     [
         (PROJECT.replace("  max_depth: 6", "  max_depth: 6\n  max_depth: 7"), "the key 'max_depth' a second time"),
         (BOMB + PROJECT, "found an alias"),
         (PROJECT.replace("marvel_dev", "m\u00e4rvel"), "can't decode byte 0xe4"),
     ],
 )
-def test_a_spoilt_file_is_named_with_the_place(tmp_path: Path, spoilt: str, problem: str):
+def test_a_broken_file_is_named_with_the_place(tmp_path: Path, content: str, problem: str):
     # given
     file = tmp_path / "project.yml"
-    file.write_text(spoilt, encoding="latin-1")
+    file.write_text(content, encoding="latin-1")
 
     # then
     with pytest.raises(ConfigError, match=f"^{re.escape(str(file))}: (.|\n)*{problem}"):
@@ -47,8 +47,8 @@ CHANGES = st.lists(st.tuples(st.integers(0, len(PROJECT)), st.integers(0, 40), s
 def test_a_file_with_changed_characters_is_read_or_named(tmp_path: Path, changes: list[tuple[int, int, str]]):
     # given
     text = PROJECT
-    for place, cut, put in changes:
-        text = text[:place] + put + text[place + cut :]
+    for place, cut, inserted in changes:
+        text = text[:place] + inserted + text[place + cut :]
     (file := tmp_path / "project.yml").write_text(text)
 
     # when

@@ -100,7 +100,7 @@ def test_each_row_of_odd_cells_gets_the_answer_that_the_model_gives_to_it_alone(
         for column in ("PageID", "Universe", "Height_m", "Origin", "Teams")
         for kind, cell in enumerate(ODD_CELLS)
     ]
-    rows.append(dict.fromkeys(REQUIRED_COLUMNS) | {"PageID": "nobody"})
+    rows.append(dict.fromkeys(REQUIRED_COLUMNS) | {"PageID": "no features"})
 
     # when
     succeeded(score(served, table(*rows)))

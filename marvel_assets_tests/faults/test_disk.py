@@ -15,10 +15,10 @@ from deltalake import DeltaTable
 
 from marvel_assets.config import ProjectConfig
 from marvel_assets.paths import FREE_BYTES, PROJECT_ROOT, ProjectPaths
-from marvel_assets.storage.engines.base import ScratchSpaceError
+from marvel_assets.storage.engines.base import StorageError
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.tracking.signature import example_frame
-from marvel_assets_tests.commands import CUSTOM, TABLES, state_of, users_environment
+from marvel_assets_tests.commands import CUSTOM, MARVEL, TABLES, state_of, users_environment
 from marvel_assets_tests.faults import amount
 from marvel_assets_tests.graph import run_graph
 from marvel_assets_tests.homes import Templates, copy_of
@@ -27,18 +27,16 @@ DISK_BYTES = FREE_BYTES + (60 << 20)
 LEFT_KIB = amount((2_000,), tuple(range(0, 6_000, 240)))
 """How much stays free when the disk fills up while a run reads; a run needs more."""
 
-FILLER = "filler"
 FULL = "The disk is full, or nearly: "
-MARVEL = "from marvel_assets.cli import main; main()"
 
 RIGHTS_OF_ROOT = "-dac_override,-dac_read_search"
 UNPRIVILEGED = ("setpriv", f"--bounding-set={RIGHTS_OF_ROOT}", f"--inh-caps={RIGHTS_OF_ROOT}") * (os.geteuid() == 0)
-"""Begins a command to which permissions apply; its user stays the one who may read the checkout."""
+"""Begins a command to which permissions apply, although its user, perhaps root, may read the checkout."""
 
 
 @pytest.fixture
 def small_disk(home: ProjectPaths, templates: Templates) -> Iterator[ProjectPaths]:
-    """The test's home on a small file system in memory, after a first good run: version 1 is served."""
+    """The test's home on a small file system in memory, with version 1 served."""
     shutil.rmtree(home.root)
     home.root.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(home.root)]
@@ -51,8 +49,8 @@ def small_disk(home: ProjectPaths, templates: Templates) -> Iterator[ProjectPath
 
 
 def fill(home: ProjectPaths, leave_kib: int) -> Path:
-    """Fill the home's disk except for so much; the file that does so."""
-    filler = home.root / FILLER
+    """A file that fills the home's disk except for so much."""
+    filler = home.root / "filler"
     with filler.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, max(shutil.disk_usage(home.root).free - (leave_kib << 10), 1))
     return filler
@@ -74,10 +72,10 @@ def read_only(folder: Path) -> Iterator[str]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def contents(home: ProjectPaths) -> dict[str, str]:
-    """Every file of the home, by its hash."""
-    files = (path for path in home.root.rglob("*") if path.is_file() and path.name != FILLER)
-    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+def contents(home: ProjectPaths) -> dict[Path, bytes]:
+    """Every file of the home."""
+    files = (path for path in home.root.rglob("*") if path.is_file() and path.name != "filler")
+    return {file: hashlib.sha256(file.read_bytes()).digest() for file in files}
 
 
 @pytest.mark.parametrize(
@@ -115,7 +113,7 @@ def served_answer(config: ProjectConfig) -> object:
 
 
 @pytest.mark.parametrize("kib", LEFT_KIB)
-@pytest.mark.slow(reason="a run in a process of its own, and another one")
+@pytest.mark.slow(reason="a run in another process, and one in this")
 def test_a_run_whose_disk_fills_up_loses_nothing_and_the_next_one_ends_well(
     small_disk: ProjectPaths, templates: Templates, small_project: Path, kib: int
 ):
@@ -125,7 +123,7 @@ def test_a_run_whose_disk_fills_up_loses_nothing_and_the_next_one_ends_well(
 
     # when: the disk fills up once a run has begun to read
     with subprocess.Popen(
-        [sys.executable, "-c", MARVEL, "run"], cwd=PROJECT_ROOT, env=users_environment() | {"MARVEL_SOURCE": better},
+        [*MARVEL, "run"], cwd=PROJECT_ROOT, env=users_environment() | {"MARVEL_SOURCE": better},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     ) as process:  # fmt: skip
         for line in process.stdout:
@@ -158,15 +156,13 @@ def test_a_run_whose_disk_fills_up_loses_nothing_and_the_next_one_ends_well(
 def test_rows_that_fit_neither_memory_nor_disk_are_reported_with_the_folder(small_disk: ProjectPaths):
     # given
     fill(small_disk, 4_000)
-    scratch, query = (
-        small_disk.scratch,
-        "SELECT md5(i::varchar) AS a, md5(a) AS b FROM range(3000000) AS t(i) ORDER BY a",
-    )
+    scratch = small_disk.scratch
+    query = "SELECT md5(i::varchar) AS a, md5(a) AS b FROM range(3000000) AS t(i) ORDER BY a"
 
     # then
     with (
-        pytest.raises(ScratchSpaceError, match=f"{scratch}: the rows fit neither into 60MB of memory.*Free some space"),
-        DuckDBEngine(scratch=str(scratch), memory_limit="60MB").session() as session,
+        pytest.raises(StorageError, match=f"{scratch}: the rows fit neither into 60MB of memory.*Free some space"),
+        DuckDBEngine(scratch=str(scratch), max_memory=60).session() as session,
     ):
         session.create_table_as(query, "sorted")
     assert list(scratch.iterdir()) == []
@@ -175,10 +171,10 @@ def test_rows_that_fit_neither_memory_nor_disk_are_reported_with_the_folder(smal
 @pytest.mark.parametrize(
     ("program", "problem"),
     [
-        (MARVEL, "{folder} can't be read: user "),
+        (MARVEL[-1], "{folder} can't be read: user "),
         (
-            "from marvel_assets.sources.locate import path_of; path_of('{folder}/characters.csv')",
-            "{folder}/characters.csv: can't be opened: Permission denied. Give this user read permission",
+            "from marvel_assets.sources.resource import existing_path; existing_path('{folder}/characters.csv')",
+            "{folder}/characters.csv: no such file or folder that this user can read",
         ),
     ],
 )

@@ -15,7 +15,7 @@ from marvel_assets_tests.faults import amount
 from marvel_assets_tests.faults.conftest import Differences
 from marvel_assets_tests.faults.runs import PREPARE, Moment, run, spread
 
-pytestmark = [pytest.mark.slow(reason="every run is a process of its own"), pytest.mark.usefixtures("config")]
+pytestmark = [pytest.mark.slow(reason="every run is another process"), pytest.mark.usefixtures("config")]
 
 LANDMARKS = {
     "delta raw_characters": "within",

@@ -42,7 +42,7 @@ def test_the_search_finds_what_is_there(home: ProjectPaths):
 
 @pytest.mark.slow(reason="two runs in processes of their own")
 def test_a_run_that_succeeds_and_one_that_fails_keep_and_print_none(home: ProjectPaths):
-    # given: the models are on a server that asks for a token
+    # given: the models are on a server that requires a token
     with UnityCatalogServer(token=SECRETS["MLFLOW_UC_OSS_TOKEN"]) as catalog:
         root = (home.root / "catalog").as_uri()
 
@@ -59,7 +59,7 @@ SERVICES = {
     "MLflow": {"MLFLOW_TRACKING_URI": "{tracking}"},
     "Unity Catalog": {"MARVEL_UC_URL": "{catalog}", "MARVEL_UC_STORAGE_ROOT": "file:///nowhere"},
     "Kaggle": {
-        "MARVEL_SOURCE": "kaggle:nobody/nothing", "HTTPS_PROXY": "http://{closed}", "HTTP_PROXY": "http://{closed}",
+        "MARVEL_SOURCE": "kaggle:no-owner/nothing", "HTTPS_PROXY": "http://{closed}", "HTTP_PROXY": "http://{closed}",
     },
     "Spark Connect": {"MARVEL_PROFILE": "spark", "MARVEL_SPARK_URL": "sc://{closed}"},
     "Databricks": {"MARVEL_PROFILE": "databricks", "DATABRICKS_HOST": "https://{closed}"},

@@ -24,7 +24,8 @@ from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.sources.base import Source, SourceError
-from marvel_assets.sources.locate import FileSource, locate
+from marvel_assets.sources.files import FileSource
+from marvel_assets.sources.resource import locate
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets_tests.commands import TABLES
 from marvel_assets_tests.faults import amount
@@ -65,7 +66,7 @@ def source_at(path: Path) -> Source:
 
 def ingested(source: Path, folder: Path) -> tuple[int, int, list[str | None]]:
     """How many rows are read and accepted by the statements that the assets run, and why the others are rejected."""
-    with DuckDBEngine(scratch=str(folder / "scratch"), memory_limit="1GB").session() as session:
+    with DuckDBEngine(scratch=str(folder / "scratch"), max_memory=1000).session() as session:
         session.read_source(source_at(source), "delivered")
         session.create_view(digested_source_sql("delivered"), "raw_characters")
         session.create_table_as(cleaning_sql(), "cleaned_characters")
@@ -152,7 +153,7 @@ def truncate(file: Path) -> None:
 
 
 def rewrite_unnoticed(file: Path) -> None:
-    """Other characters, as many of them, and the time of change put back."""
+    """Other characters, as many bytes, and the same time of change."""
     state = file.stat()
     content = file.read_bytes()
     with file.open("r+b") as target:
@@ -209,7 +210,7 @@ def test_a_run_whose_file_changes_fails_before_anything_is_committed(
 ):
     # given
     def batches_of_a_changing_file(source: FileSource) -> object:
-        append(source.path)
+        append(*source.files.values())
         return batches(source)
 
     batches = FileSource.batches
@@ -236,16 +237,16 @@ from marvel_assets.config import Generator
 from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.storage.tables import Tables
-from marvel_assets.sources.locate import locate
+from marvel_assets.sources.resource import locate
 from marvel_assets_tests.kaggle import digested_source_sql
 
 file, home = sys.argv[1], Path(sys.argv[2])
-engine = DuckDBEngine(scratch=str(home / "scratch"), memory_limit="256MB")
+engine = DuckDBEngine(scratch=str(home / "scratch"), max_memory=256)
 tables = Tables(warehouse=str(home / "warehouse"), locks=str(home / "locks"), provenance=str(home / "provenance"))
 with engine.session() as session:
     session.read_source(locate(file, home, DATASET, Generator()), "delivered")
     session.create_view(digested_source_sql("delivered"), "raw_characters")
-    rows = tables.write_if_changed(session, "raw_characters", "c.s.raw", {}).commit.table.rows
+    rows = tables.write_if_changed(session, "raw_characters", "c.s.raw", {}).table.rows
 print(json.dumps([rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000]))
 """
 
@@ -253,7 +254,7 @@ print(json.dumps([rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 10
 @pytest.mark.timeout(7_200)
 @pytest.mark.slow(reason="writes and reads 400 MB")
 def test_a_source_larger_than_memory_passes_through_it(tmp_path: Path):
-    # given: characters by the million, each with an id of its own
+    # given: characters by the million, each with another id
     if shutil.disk_usage(tmp_path).free < 4 * MEGABYTES * 1_000_000:
         pytest.skip(f"needs {4 * MEGABYTES} MB of disk")
     some = generate(92_000, 1)

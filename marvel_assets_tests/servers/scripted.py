@@ -26,7 +26,7 @@ class Served(NamedTuple):
 
     url: str
     port: int
-    asked: list[str]
+    paths: list[str]
     bodies: list[bytes]
 
 
@@ -85,7 +85,7 @@ def serving(
 
     def respond(handler: Handler, body: bytes) -> Answer:
         served.bodies.append(body)
-        served.asked.append(handler.path)
+        served.paths.append(handler.path)
         return answers(handler.path)
 
     server, scheme = Listener(respond, host), "https" if certificate else "http"

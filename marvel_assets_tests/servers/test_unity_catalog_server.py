@@ -66,7 +66,7 @@ REFUSED: tuple[tuple[str, str, dict[str, Any] | None, int, str, str], ...] = (
     ("GET", "tables/c.s.nope", None, 404, "TABLE_NOT_FOUND", "Table not found: c.s.nope"),
     ("DELETE", f"{VERSIONS}/99", None, 404, "NOT_FOUND", NO_VERSION),
 )  # fmt: skip
-"""Method, path, body, status, error code and message; asked when what ``DONE`` makes is there."""
+"""Method, path, body, status, error code and message; requested when what ``DONE`` makes exists."""
 
 
 def holds(answer: Any, expected: Any) -> bool:
@@ -82,7 +82,7 @@ def holds(answer: Any, expected: Any) -> bool:
 
 def test_each_request_is_answered_as_the_real_server_answered_it(tmp_path: Path):
     # given
-    def ask(method: str, path: str, body: dict[str, Any] | None = None) -> requests.Response:
+    def send(method: str, path: str, body: dict[str, Any] | None = None) -> requests.Response:
         if body and "storage_root" in body:
             body = {**body, "storage_root": tmp_path.as_uri()}
         return requests.request(method, f"{server.url}{PREFIX}{path}", json=body, timeout=10)
@@ -91,16 +91,16 @@ def test_each_request_is_answered_as_the_real_server_answered_it(tmp_path: Path)
     with UnityCatalogServer() as server:
         # when: what it does, then what it refuses, then what it forgets
         for method, path, body, fields in DONE:
-            answer = ask(method, path, body)
+            answer = send(method, path, body)
             if answer.status_code != 200 or not holds(answer.json(), fields):
                 differences.append((method, path, body, answer.text[:500]))
         for method, path, body, status, code, message in REFUSED:
-            answer = ask(method, path, body)
+            answer = send(method, path, body)
             details = [{"reason": code, "@type": "google.rpc.ErrorInfo"}]
             expected = {"error_code": code, "message": message, "details": details}
             if answer.status_code != status or answer.json() != expected:
                 differences.append((method, path, body, answer.text[:500]))
-        forgotten = [ask("DELETE", path).text for path in (f"{VERSIONS}/1", "tables/c.s.train_set")]
+        forgotten = [send("DELETE", path).text for path in (f"{VERSIONS}/1", "tables/c.s.train_set")]
 
     # then
     assert differences == []

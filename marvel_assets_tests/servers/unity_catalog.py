@@ -5,9 +5,9 @@ As there, ``file:`` locations become directories when a model or a version is cr
 
 It keeps these weaknesses of the real server on purpose:
 
-- Nothing is locked between a look and the insert that follows, and no name or number is unique: creations in parallel
+- Nothing is locked between a check and the insert that follows, and no name or number is unique: creations in parallel
   give two versions one number, or make two models of one name. A request for a doubled name or number gets the row
-  that was inserted first. `RACE_SECONDS` widen the gap between the look and the insert.
+  that was inserted first. `RACE_SECONDS` widen the gap between them.
 - The model's highest number is written after that gap, so a version created in parallel can set it back.
 - Versions are paged by their number. A page that is exactly full names a next page even if that one is empty.
 - Fields it does not know are dropped: there are no tags and no aliases.

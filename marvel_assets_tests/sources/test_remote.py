@@ -190,7 +190,7 @@ def test_a_private_host_that_the_user_names_is_asked_and_its_redirects_to_itself
 
     # then
     assert download(f"{served.url}/x.csv", tmp_path).read_bytes() == CONTENT
-    assert served.asked == ["/x.csv", "/there.csv"]
+    assert served.paths == ["/x.csv", "/there.csv"]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.2", "2130706434", "localhost"])
@@ -202,7 +202,7 @@ def test_a_redirect_to_another_private_host_is_refused_before_it_is_asked(serve:
     # then
     message = refusal(f"{outside.url}/x.csv", tmp_path)
     assert f"x.csv: can't be downloaded: the server redirects to {host}, which is not a public address" in message
-    assert inside.asked == []
+    assert inside.paths == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -219,7 +219,7 @@ def test_https_is_read_where_the_certificate_is_trusted_and_never_left_for_http(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     assert download(f"{secure.url}/there.csv", tmp_path).read_bytes() == CONTENT
     assert f"redirects from https: down to {plain.url}/x.csv?…" in refusal(f"{secure.url}/x.csv", tmp_path)
-    assert plain.asked == []
+    assert plain.paths == []
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ class Life(NamedTuple):
 
 
 def wait_until(condition: Callable[[], bool], what: Callable[[], object]) -> None:
-    """Look every second."""
+    """Check the condition every second."""
     deadline = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < deadline, f"waited {SECONDS} s; found {what()}"
@@ -154,7 +154,7 @@ def close(page: Page) -> None:
 def after_a_click(life: Life, page: Page) -> Life:
     """One click on "Materialize all", and a run that was killed between the two alias moves."""
     earlier = len(life.runs(dg.DagsterRunStatus.SUCCESS))
-    # The daemon retries only what fails after it has begun to look at failures.
+    # The daemon retries only what fails after it has begun to watch failures.
     wait_until(lambda: bool(life.instance.daemon_cursor_storage.get_cursor_values({FAILURES_SEEN})), life.runs)
     life.kill_order.touch()
     page.goto(f"{life.pages.dagster}/asset-groups")
