@@ -1,6 +1,6 @@
 """From the training rows to a logged model, which is inspected before it may be registered."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
@@ -15,13 +15,13 @@ from marvel_assets.storage.pipeline_cache import FittedPipeline, PipelineCache
 from marvel_assets.storage.references import LoggedModelRef, TableVersion, WheelRef
 from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import INSPECTED_IN, INSPECTION, PASSED, MlflowTracking
-from marvel_assets.utils.code_versions import code_version
 
 GROUP = "training"
 LOADS, SAME_ROWS = "loads_by_model_id_and_by_run", "training_rows_are_read_again"
-INSPECTION_CODE_VERSION = code_version("marvel_assets.tracking.artifacts", "marvel_assets.training.dataset")
-INSPECTED_BY = "inspected_by"
-"""Tag of a logged model: the code version of the inspection that it passed."""
+INSPECTION_CHECKS = {
+    LOADS: "Loading it as models:/MODEL_ID and as runs:/RUN_ID/NAME gives the same predictions.",
+    SAME_ROWS: "Reading its training input again, at the recorded version, yields the rows that were fitted.",
+}
 
 
 @dg.asset(
@@ -48,12 +48,9 @@ def fitted_pipeline(
         value=fitted,
         data_version=dg.DataVersion(fitted.cache_key),
         metadata={
-            "cache_key": fitted.cache_key,
             "trained_on": str(fitted.trained_on),
             "training_rows": fitted.rows,
-            "training_sample": fitted.sample,
             "training_seconds": round(fitted.seconds, 1),
-            "workers": fitted.workers,
             "parameters": dg.MetadataValue.json(fitted.parameters),
             "features": ", ".join(settings.features),
             "dagster/uri": dg.MetadataValue.path(fitted.file),
@@ -87,6 +84,8 @@ def basic_model(
     wheel = wheel_builder.file_of(inference_wheel)
     logged, is_new = log_once(context, fitted_pipeline, test_set, wheel, project.config, tables, tracking)
     metrics, plots = tracking.metrics_of(logged.model_id), tracking.plots_of(logged)
+    state = "logged" if is_new else "unchanged"
+    context.log.info(f"Model {logged.model_id} {state}: ROC AUC {metrics['roc_auc']:.4f}")
     shown = [(name, f"{value:.3f}") for name, value in metrics_by_label(metrics).items()]
     return dg.MaterializeResult(
         value=logged,
@@ -106,16 +105,10 @@ def basic_model(
     )
 
 
-def _check(name: str, description: str) -> dg.AssetCheckSpec:
-    return dg.AssetCheckSpec(name, asset=basic_model, description=description, blocking=True)
-
-
 @dg.multi_asset_check(
     specs=[
-        _check(LOADS, "Loading it as models:/MODEL_ID and as runs:/RUN_ID/NAME gives the same predictions."),
-        _check(
-            SAME_ROWS, "Reading its training input again, at the recorded version, yields the rows that were fitted."
-        ),
+        dg.AssetCheckSpec(name, asset=basic_model, description=description, blocking=True)
+        for name, description in INSPECTION_CHECKS.items()
     ]
 )
 def basic_model_inspection(
@@ -125,60 +118,52 @@ def basic_model_inspection(
     tables: Tables,
     tracking: MlflowTracking,
 ) -> Iterator[dg.AssetCheckResult]:
-    """Inspect the model, and tag it with the verdict, which registration reads in whatever run it happens.
+    """Inspect the model, and tag it with the result, which registration reads in whatever run it happens.
 
-    A logged model does not change: if it passed before, a run of the graph reuses that verdict. A run of the checks
+    A logged model does not change: if it passed before, a run of the graph reuses that result. A run of the checks
     alone inspects it again.
     """
     tags = tracking.tags_of(basic_model)
-    is_part_of_a_run = bool(context.job_def.asset_layer.selected_asset_keys)
-    if is_part_of_a_run and (tags.get(INSPECTION), tags.get(INSPECTED_BY)) == (PASSED, INSPECTION_CODE_VERSION):
-        yield from (_verdict(name, passed=True, inspected_in=tags[INSPECTED_IN]) for name in (LOADS, SAME_ROWS))
+    if context.job_def.asset_layer.selected_asset_keys and tags.get(INSPECTION) == PASSED:
+        metadata = {INSPECTED_IN: tags[INSPECTED_IN]}
+        yield from (dg.AssetCheckResult(check_name=name, passed=True, metadata=metadata) for name in INSPECTION_CHECKS)
         return
-    verdicts = [_loads(basic_model), _has_same_rows(basic_model, project, tables, tracking)]
-    failed = [str(verdict.check_name) for verdict in verdicts if not verdict.passed]
-    noted = {
-        INSPECTION: f"failed {', '.join(failed)}" if failed else PASSED,
-        INSPECTED_BY: INSPECTION_CODE_VERSION,
-        INSPECTED_IN: context.run.run_id,
-    }
-    tracking.tag_model(basic_model, noted)
-    yield from verdicts
+    results = [_check_loads(basic_model), _check_same_rows(basic_model, tags, project, tables, tracking)]
+    failed = ", ".join(str(result.check_name) for result in results if not result.passed)
+    found = {INSPECTION: f"failed {failed}" if failed else PASSED, INSPECTED_IN: context.run.run_id}
+    tracking.tag_model(basic_model, found)
+    yield from results
 
 
-def _loads(model: LoggedModelRef) -> dg.AssetCheckResult:
+def _check_loads(model: LoggedModelRef) -> dg.AssetCheckResult:
     from marvel_assets.tracking.artifacts import predictions_of
 
     by_id, by_run = predictions_of(model.uri), predictions_of(f"runs:/{model.run_id}/{model.name}")
-    return _verdict(LOADS, passed=by_id == by_run, by_model_id=str(by_id), by_run=str(by_run))
+    metadata = {"by_model_id": str(by_id), "by_run": str(by_run)}
+    return dg.AssetCheckResult(check_name=LOADS, passed=by_id == by_run, metadata=metadata)
 
 
-def _has_same_rows(
-    model: LoggedModelRef, project: Project, tables: Tables, tracking: MlflowTracking
+def _check_same_rows(
+    model: LoggedModelRef, tags: Mapping[str, str], project: Project, tables: Tables, tracking: MlflowTracking
 ) -> dg.AssetCheckResult:
     """Read the fitted rows again; batch by batch if several processes fitted them."""
-    import pyarrow as pa
-
     from marvel_assets.training.dataset import dataset_columns, rows_digest, sum_of_rows, to_frame
 
-    fitted, target = tracking.tags_of(model), project.config.target
     features = tracking.client().get_run(model.run_id).data.params["features"].split(",")
-    columns, sample = dataset_columns(features, target), float(fitted["training_sample"])
+    target, sample = project.config.target, float(tags["training_sample"])
+    columns = dataset_columns(features, target)
     try:
-        location, version = find_dataset_input(model.run_id, "training", project, tables, tracking)
-        if int(fitted["training_workers"]):
-            batches = tables.scan_at(location, version, columns, sample).batches()
-            parts: Iterator[pa.Table] = (pa.Table.from_batches([batch]) for batch in batches)
+        table = find_dataset_input(model.run_id, "training", project, tables, tracking)
+        if int(tags["training_workers"]):
+            parts = tables.scan(table, columns, sample).batches()
         else:
-            parts = iter([tables.read_at(location, version, columns, sample)])
+            parts = iter([tables.read(table, columns, sample)])
         sums = [sum_of_rows(to_frame(part, features, target)) for part in parts]
     except LookupError as error:
-        return _verdict(SAME_ROWS, passed=False, problem=str(error))
-    rows = sum(part.rows for part in sums)
-    is_same = rows_digest(sums) == fitted["rows_digest"] and rows == int(fitted["training_rows"])
-    origin = f"{location}@v{version}"
-    return _verdict(SAME_ROWS, passed=is_same, rows=str(rows), fitted_rows=fitted["training_rows"], source=origin)
-
-
-def _verdict(name: str, *, passed: bool, **metadata: str) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(asset_key="basic_model", check_name=name, passed=passed, metadata=metadata)
+        return dg.AssetCheckResult(check_name=SAME_ROWS, passed=False, metadata={"problem": str(error)})
+    rows, fitted_rows = sum(part.rows for part in sums), int(tags["training_rows"])
+    return dg.AssetCheckResult(
+        check_name=SAME_ROWS,
+        passed=rows_digest(sums) == tags["rows_digest"],
+        metadata={"rows": rows, "fitted_rows": fitted_rows, "source": str(table)},
+    )

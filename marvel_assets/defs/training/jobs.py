@@ -8,9 +8,9 @@ from pydantic import Field
 
 from marvel_assets.datasets.base import IDENTIFIER
 from marvel_assets.defs.inference.wheel import WheelBuilder
-from marvel_assets.defs.registration.challenger import judge
+from marvel_assets.defs.registration.challenger import evaluate_challenger
 from marvel_assets.defs.resources import Project
-from marvel_assets.defs.training.fitting import PARAMETERS, FitConfig, data_set, fit_once, log_once
+from marvel_assets.defs.training.fitting import PARAMETERS, FitConfig, dataset_input, fit_once, log_once
 from marvel_assets.evaluation.metrics import metrics_by_label
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.base import ModelVersion
@@ -19,9 +19,8 @@ from marvel_assets.storage.pipeline_cache import PipelineCache
 from marvel_assets.storage.references import LoggedModelRef, TableVersion
 from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
-from marvel_assets.tracking.run_tags import RunTags
 from marvel_assets.utils.code_versions import code_version, make_cache_key
-from marvel_assets.utils.locks import exclusive
+from marvel_assets.utils.locks import file_lock
 
 retrain = dg.define_asset_job(
     "retrain",
@@ -65,23 +64,21 @@ def try_parameters(
     unity_catalog: UnityCatalog,
 ) -> None:
     """Fit, log and evaluate a model with other parameters, and compare it with the champion."""
+    import pandas as pd
+
     settings = project.config.with_parameters(config.parameters)
-    train_set, test_set = (_newest(settings.qualified(name), tables) for name in ("train_set", "test_set"))
+    train_set, test_set = (_latest(settings.qualified(name), tables) for name in ("train_set", "test_set"))
     fitted, _ = fit_once(context, FitConfig(), train_set, settings, tables, pipeline_cache)
     wheel = wheel_builder.file_of(wheel_builder.wheel())
     logged, _ = log_once(context, fitted, test_set, wheel, settings, tables, tracking)
-    judged = judge(context.log, logged, project, tables, tracking, unity_catalog)
-    result, champion = judged.result, judged.champion and judged.champion.basic
-    tried = metrics_by_label(tracking.metrics_of(logged.model_id))
-    served = metrics_by_label(_metrics_on_same_rows(champion, logged, tracking)) if champion else {}
-    rows = {"": ("trial", f"basic version {champion.version}" if champion and served else "")}
-    rows |= {name: (f"{value:.4f}", f"{served[name]:.4f}" if served else "") for name, value in tried.items()}
-    lines = [f"{name:<18} {ours:>8} {theirs:>18}" for name, (ours, theirs) in rows.items()]
+    evaluated = evaluate_challenger(context.log, logged, project, tables, tracking, unity_catalog)
+    result, champion = evaluated.result, evaluated.champion
+    metrics = {"trial": metrics_by_label(tracking.metrics_of(logged.model_id))}
+    if champion and (of_champion := _metrics_on_same_rows(champion.basic, logged, tracking)):
+        metrics[f"basic version {champion.basic.version}"] = metrics_by_label(of_champion)
+    comparison = pd.DataFrame(metrics).to_string(float_format="{:.4f}".format)
     verdict = f"The gate would {'let it through' if result.passed else 'refuse it'}: {result.reason}"
-    url = tracking.run_url(logged)
-    context.log.info("\n".join(["On the test rows:", *lines, verdict, f"In MLflow: {url}"]))
-    comparison, page = dg.MetadataValue.md("\n".join(["```", *lines, "```"])), dg.MetadataValue.url(url)
-    context.add_output_metadata({"comparison": comparison, "verdict": verdict, "mlflow_run": page})
+    context.log.info(f"On the test rows:\n{comparison}\n{verdict}\nIn MLflow: {tracking.run_url(logged)}")
 
 
 @dg.job(description="Train with other parameters, and compare the model with the champion; no alias moves.")
@@ -94,9 +91,7 @@ class TuneConfig(dg.Config):
     """Rows, folds and budget of the search."""
 
     trials: int = Field(default=40, ge=1, description="Sets of parameters to try, including those of earlier runs.")
-    minutes: float = Field(
-        default=30.0, gt=0, description="No trial starts after so many minutes; run again to resume."
-    )
+    minutes: float = Field(default=30.0, gt=0, description="No trial starts after them; run again to resume.")
     folds: int = Field(default=5, ge=2, description="Folds of the cross-validation.")
     holdout: float = Field(
         default=0.2, gt=0, le=0.5, description="Share of the rows held out to compare the best parameters with yours."
@@ -113,38 +108,29 @@ def tune_hyperparameters(
     """Cross-validate parameters on the training rows, and print the best as a block for project.yml."""
     from marvel_assets.model.pipeline import default_threads
     from marvel_assets.tracking.study_logging import log_study
-    from marvel_assets.training.dataset import dataset_columns
     from marvel_assets.training.search import SearchBudget, compare_on_holdout, search, split_holdout, to_yaml
 
     settings, home = project.config, ProjectPaths.from_environment()
-    table = _newest(settings.qualified("train_set"), tables)
-    read = tables.read(table, dataset_columns(settings.features, settings.target), config.sample)
-    rows = data_set(table, read, settings, tables)
-    rows.rows.index = read[IDENTIFIER].to_pandas()
-    del read
+    table = _latest(settings.qualified("train_set"), tables)
+    dataset = dataset_input(table, settings, tables, config.sample)
+    dataset.rows.index = tables.read(table, [IDENTIFIER], config.sample)[IDENTIFIER].to_pandas()
     budget = SearchBudget(config.trials, config.minutes, config.folds, config.seed, config.threads or default_threads())
     # A run with the same key continues where the last one ended; the number of trials is not part of the key.
     fit = settings.features, settings.fit_rules, sorted(settings.fit_settings.items())
     rows_used = f"sample {config.sample}", f"holdout {config.holdout}"
     code = STUDY_CODE_VERSION, *(version(library) for library in (settings.model.library, "optuna", "scikit-learn"))
     cache_key = make_cache_key(table, table.content, *fit, budget.splits, budget.seed, *rows_used, *code)
-    limits = f"up to {budget.trials} trials in {budget.minutes:g} minutes"
-    context.log.info(f"Study {cache_key[:12]} on {len(rows.rows):,} rows of {table}: {limits}")
-    try:
-        # One process at a time works on a study.
-        with exclusive(home.locks, f"study-{cache_key}"):
-            searched, holdout = split_holdout(rows.rows, settings.target, config.holdout)
-            result = search(settings, searched, budget, home.studies / f"{cache_key}.db", context.log.info)
-        comparison = compare_on_holdout(settings, result.best.config, searched, holdout, budget.threads)
-    except ValueError as error:
-        raise dg.Failure(str(error)) from error
+    context.log.info(f"Study {cache_key[:12]} on {len(dataset.rows):,} rows of {table}, up to {budget.trials} trials")
+    searched, holdout = split_holdout(dataset.rows, settings.target, config.holdout)
+    with file_lock(home.locks, f"study-{cache_key}"):  # one process at a time works on a study
+        result = search(settings, searched, budget, home.studies / f"{cache_key}.db", context.log.info)
+    comparison = compare_on_holdout(settings, result.best.config, searched, holdout, budget.threads)
     proposal = to_yaml(result, comparison, f"{len(searched):,} rows of {table}")
     name, page = f"{len(result.trials)} trials on {table}", "locations/marvel_assets/jobs/tune"
-    with tracking.run(f"{settings.experiment_name_basic}-tuning", RunTags.collect(context.run_id), name, page):
-        given = {"study": cache_key, "trials": len(result.trials), "folds": budget.splits, "seed": budget.seed}
-        log_study(result, comparison, rows, given, proposal)
+    searched_with = {"study": cache_key, "trials": len(result.trials), "folds": budget.splits, "seed": budget.seed}
+    with tracking.run(f"{settings.experiment_name_basic}-tuning", name, page):
+        log_study(result, comparison, dataset, searched_with, proposal)
     context.log.info(f"To use these parameters, paste this into {project.config_path}:\n{proposal}")
-    context.add_output_metadata({"parameters": dg.MetadataValue.md(f"```yaml\n{proposal}```")})
 
 
 def _metrics_on_same_rows(champion: ModelVersion, logged: LoggedModelRef, tracking: MlflowTracking) -> dict[str, float]:
@@ -156,12 +142,10 @@ def _metrics_on_same_rows(champion: ModelVersion, logged: LoggedModelRef, tracki
     return {metric.key: metric.value for metric in theirs if metric.dataset_digest in rows}
 
 
-def _newest(name: str, tables: Tables) -> TableVersion:
-    newest = tables.latest(name)
-    if newest is None:
-        asset = name.rpartition(".")[2]
-        raise dg.Failure(f"{name} does not exist; materialise {asset} first.")
-    return newest.table
+def _latest(name: str, tables: Tables) -> TableVersion:
+    if (latest := tables.latest(name)) is None:
+        raise dg.Failure(f"{name} does not exist; materialise {name.rpartition('.')[2]} first.")
+    return latest.table
 
 
 @dg.job(description="Search for better parameters on the training rows, and propose them; nothing else changes.")
