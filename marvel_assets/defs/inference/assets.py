@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from marvel_assets.defs.inference.wheel import WheelBuilder
-from marvel_assets.defs.registration.assets import GROUP, JUDGED_AGAINST, READABLE_TAGS, register, version_result
+from marvel_assets.defs.registration.assets import GROUP, JUDGED_AGAINST, register, served_pair, version_result
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.registry.model_pairs import ALIAS, BASIC_MODEL_ID, CUSTOM_MODEL, ROLLBACK_REASON, ModelPair
@@ -20,13 +20,11 @@ from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, WheelRef
 from marvel_assets.tracking.artifacts import answers_of
 from marvel_assets.tracking.mlflow_resource import INSPECTED_IN, INSPECTION, PASSED, MlflowTracking
-from marvel_assets.tracking.run_tags import RunTags
 from marvel_assets.utils.code_versions import code_version, make_cache_key
 from marvel_assets.utils.uv_settings import uv_settings
 
 WRAP_CODE_VERSION = code_version("marvel_assets.model.serving_script", "marvel_assets.tracking.wrapper_logging")
-
-UNWRAPPED = "answers_the_same_unwrapped"
+SAME_ANSWERS = "answers_the_same_unwrapped"
 
 
 @dg.asset(
@@ -35,16 +33,12 @@ UNWRAPPED = "answers_the_same_unwrapped"
     automation_condition=dg.AutomationCondition.on_missing(),
     io_manager_key="references",
 )
-def inference_wheel(context: dg.AssetExecutionContext, wheel_builder: WheelBuilder) -> dg.MaterializeResult[WheelRef]:
+def inference_wheel(wheel_builder: WheelBuilder) -> dg.MaterializeResult[WheelRef]:
     """The wheel that scoring environments install: the model package alone, built once per content."""
     wheel = wheel_builder.wheel()
     file = wheel_builder.file_of(wheel)
-    context.log.info(f"Wheel {file.name}")
-    return dg.MaterializeResult(
-        value=wheel,
-        data_version=dg.DataVersion(wheel.content),
-        metadata={"dagster/uri": file, "sha256": wheel.sha256, "size_bytes": file.stat().st_size},
-    )
+    metadata: dict[str, Any] = {"dagster/uri": file, "size_bytes": file.stat().st_size}
+    return dg.MaterializeResult(value=wheel, data_version=dg.DataVersion(wheel.content), metadata=metadata)
 
 
 @dg.asset(
@@ -55,7 +49,7 @@ def inference_wheel(context: dg.AssetExecutionContext, wheel_builder: WheelBuild
     pool=POOL,
     check_specs=[
         dg.AssetCheckSpec(
-            UNWRAPPED,
+            SAME_ANSWERS,
             asset="custom_model_version",
             description="pyfunc.predict(…) and unwrap_python_model().predict(…) give the same answers.",
         )
@@ -75,6 +69,7 @@ def custom_model_version(
     retraining_lock.acquire(context)
     reference, config, page = basic_model_version, project.config, "assets/custom_model_version"
     name, experiment, dataset = config.qualified(CUSTOM_MODEL), config.experiment_name_custom, config.dataset
+    version = f"{reference.name} version {reference.version}"
     cache_key = make_cache_key(reference.model_id, inference_wheel.content, dataset.target, WRAP_CODE_VERSION)
     with tracking.lock(cache_key):
         logged = tracking.find_model(experiment, cache_key, name)
@@ -83,40 +78,30 @@ def custom_model_version(
             from marvel_assets.model.safe_loading import load_trusted
             from marvel_assets.tracking.wrapper_logging import CUSTOM_MODEL_NAME, log_custom_model
 
-            context.log.info(f"Wrapping {reference.name} version {reference.version}")
-            run_tags, wheel = RunTags.collect(context.run.run_id), wheel_builder.file_of(inference_wheel)
-            tags = {
-                **run_tags.as_tags(context.run.run_id),
-                **tracking.description(page),
-                "basic_model": f"{reference.name}/{reference.version}",
-                "wheel": wheel.name,
-            }
-            with (
-                tracking.files_of(reference.model_id) as files,
-                tracking.run(experiment, run_tags, f"wraps basic version {reference.version}", page) as run,
-            ):
+            context.log.info(f"Wrapping {version}")
+            wheel, run_name = wheel_builder.file_of(inference_wheel), f"wraps basic version {reference.version}"
+            tags = {**tracking.provenance_tags(page), "basic_model": reference.data_version, "wheel": wheel.name}
+            with tracking.files_of(reference.model_id) as files, tracking.run(experiment, run_name, page) as run:
                 load_trusted(files)  # fails before a model is wrapped that can't be served
                 run_id = run.info.run_id
                 model_id = log_custom_model(reference.model_id, files, wheel, run_id=run_id, dataset=dataset, tags=tags)
                 logged = LoggedModelRef(CUSTOM_MODEL_NAME, model_id, run_id, experiment)
                 tracking.mark_complete(logged, cache_key)
-
-    verdict = _inspect(context, logged, tracking)
-    yield verdict
-    if not verdict.passed:
+    inspected = _inspect(context, logged, tracking)
+    yield inspected
+    if not inspected.passed:
         raise dg.Failure(
-            f"{logged.model_id} is not registered: {UNWRAPPED} failed; see the checks of custom_model_version."
+            f"{logged.model_id} is not registered: {SAME_ANSWERS} failed; see the checks of custom_model_version."
         )
     basic = unity_catalog.registry().get_version(reference.name, reference.version)
     if basic is None:
-        gone = f"{reference.name} version {reference.version}"
-        raise dg.Failure(f"{gone} is no longer in the catalog; materialise basic_model_version.")
-    card = f"Wraps {basic.name} version {basic.version}; answers with labels.\n\n{basic.description}"
-    copied = (*READABLE_TAGS, JUDGED_AGAINST)
-    wraps = {BASIC_MODEL_ID: basic.model_id} | {tag: basic.tags[tag] for tag in copied if tag in basic.tags}
-    custom = register(context, logged, name, tracking, unity_catalog, wraps, card)
-    released = _release(context, ModelPair(basic, custom), project, unity_catalog)
-    yield version_result(context, custom, tracking, is_new=is_new, metadata={"alias": released})
+        raise dg.Failure(f"{version} is no longer in the catalog; materialise basic_model_version.")
+    card = f"Wraps {version}; answers with labels.\n\n{basic.description}"
+    tags = {tag: value for tag, value in basic.tags.items() if tag in {"gate", "roc_auc", "train_set"}}
+    tags[BASIC_MODEL_ID] = basic.model_id
+    custom = register(context, logged, name, tracking, unity_catalog, tags, card)
+    alias = _release(context, ModelPair(basic, custom), project, unity_catalog)
+    yield version_result(custom, tracking, {"alias": alias, "unchanged": not is_new})
 
 
 def _inspect(
@@ -126,12 +111,13 @@ def _inspect(
     tags = tracking.tags_of(logged)
     with tracking.files_of(logged.model_id) as files:
         if tags.get(INSPECTION) == PASSED:
-            return dg.AssetCheckResult(check_name=UNWRAPPED, passed=True, metadata={INSPECTED_IN: tags[INSPECTED_IN]})
+            inspected_in = {INSPECTED_IN: tags[INSPECTED_IN]}
+            return dg.AssetCheckResult(check_name=SAME_ANSWERS, passed=True, metadata=inspected_in)
         wrapped, unwrapped = answers_of(files)
     if wrapped == unwrapped:
         tracking.tag_model(logged, {INSPECTION: PASSED, INSPECTED_IN: context.run.run_id})
     answers = {"pyfunc": dg.MetadataValue.json(wrapped), "unwrapped": dg.MetadataValue.json(unwrapped)}
-    return dg.AssetCheckResult(check_name=UNWRAPPED, passed=wrapped == unwrapped, metadata=answers)
+    return dg.AssetCheckResult(check_name=SAME_ANSWERS, passed=wrapped == unwrapped, metadata=answers)
 
 
 def _release(context: dg.AssetExecutionContext, pair: ModelPair, project: Project, unity_catalog: UnityCatalog) -> str:
@@ -152,12 +138,10 @@ def _release(context: dg.AssetExecutionContext, pair: ModelPair, project: Projec
 @dg.op
 def verify_environment(context: dg.OpExecutionContext, project: Project, unity_catalog: UnityCatalog) -> None:
     """Install the custom model's requirements into a new environment, and compare its predictions there and here."""
-    pair = unity_catalog.pairs(project.config).current()
-    if pair is None:
-        raise dg.Failure(f"No model has the alias {ALIAS} yet; materialise custom_model_version first.")
-    uri = f"models:/{pair.custom.name}/{pair.custom.version}"
+    custom = served_pair(unity_catalog.pairs(project.config)).custom
+    uri = f"models:/{custom.name}/{custom.version}"
     context.log.info(f"Creating an environment with the requirements of {uri}")
-    with unity_catalog.files_of(pair.custom) as files:
+    with unity_catalog.files_of(custom) as files:
         there, (here, _) = predict_in_own_environment(files), answers_of(files)
     if there != here:
         raise dg.Failure(
@@ -165,7 +149,6 @@ def verify_environment(context: dg.OpExecutionContext, project: Project, unity_c
             "versions in its requirements.txt with those installed here."
         )
     context.log.info(f"{uri} answers {there} there, and the same here")
-    context.add_output_metadata({"model": uri, "answer": dg.MetadataValue.json(there)})
 
 
 def predict_in_own_environment(files: Path) -> Any:  # noqa: ANN401 - the model's answer

@@ -1,34 +1,30 @@
 """The served model's predictions for a table of characters."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.datasets.base import Dataset
+from marvel_assets.datasets.base import SOURCE_ROW, Dataset
 from marvel_assets.datasets.scoring import (
     changed_ids_sql,
-    columns_of_other_types,
-    missing_columns,
     predictions_sql,
+    required_columns,
     rows_to_score_sql,
     scorable_rows_sql,
     scoring_provenance,
     scoring_version,
 )
 from marvel_assets.datasets.statements import cleaning_sql, text
-from marvel_assets.defs.inference.assets import custom_model_version
 from marvel_assets.defs.metadata import DATASET, POSITIVE_SHARE, report_table, table_schema
+from marvel_assets.defs.registration.assets import served_pair
 from marvel_assets.defs.resources import Project
-from marvel_assets.registry.base import ModelVersion
-from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.engines.base import ChangesNotKeptError, Engine, EngineSession
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.table_scan import TableNotFoundError
-from marvel_assets.storage.tables import Commit, Tables, WriteResult
+from marvel_assets.storage.tables import Commit, Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
 PREDICTIONS = "survival_predictions"
@@ -41,7 +37,7 @@ BOTH_ANSWERS = "gives_both_answers"
     kinds={"deltalake", "table"},
     code_version=scoring_version(DATASET),
     io_manager_key="references",
-    deps=[custom_model_version],
+    deps=["custom_model_version"],
     automation_condition=dg.AutomationCondition.eager(),
     metadata={"dagster/column_schema": table_schema(PREDICTIONS)},
     check_specs=[dg.AssetCheckSpec(BOTH_ANSWERS, asset=PREDICTIONS, description="Not every row gets the same answer.")],
@@ -57,9 +53,7 @@ def survival_predictions(
 ) -> Iterator[dg.MaterializeResult[TableVersion]]:
     """Batch predictions from the custom model at alias `latest-model`. Only new or changed characters are re-scored."""
     name, label = project.config.qualified(PREDICTIONS), project.config.dataset.target.labels[1]
-    commit, metadata = _predict_table(
-        context.log, raw_characters, name, project, engine, tables, tracking, unity_catalog
-    )
+    commit, metadata = _predict(context.log, raw_characters, name, project, engine, tables, tracking, unity_catalog)
     share = commit.provenance.get(POSITIVE_SHARE)
     check = dg.AssetCheckResult(
         check_name=BOTH_ANSWERS,
@@ -67,11 +61,11 @@ def survival_predictions(
         severity=dg.AssetCheckSeverity.WARN,
         description="No row could be scored." if share is None else f"{share:.2%} of the predictions are {label!r}.",
     )
-    version = dg.DataVersion(commit.table.data_version)
+    version = dg.DataVersion(commit.table.content)
     yield dg.MaterializeResult(value=commit.table, data_version=version, metadata=metadata, check_results=[check])
 
 
-def _predict_table(
+def _predict(
     log: dg.DagsterLogManager,
     table: TableVersion,
     name: str,
@@ -80,12 +74,10 @@ def _predict_table(
     tables: Tables,
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
-) -> tuple[Commit, dict[str, dg.MetadataValue]]:
+) -> tuple[Commit, dict[str, Any]]:
     """Bring the predictions for a table of characters as delivered up to date; returns their commit and metadata."""
-    pair = unity_catalog.pairs(project.config).current()
-    if pair is None:
-        raise dg.Failure(f"No model has the alias {ALIAS} yet; materialise custom_model_version first.")
-    latest, dataset, custom = tables.latest(name), project.config.dataset, pair.custom
+    custom = served_pair(unity_catalog.pairs(project.config)).custom
+    latest, dataset = tables.latest(name), project.config.dataset
     inputs = {
         "scored_table": table.name,
         "scored_table_id": tables.table_id(table.name),
@@ -94,82 +86,77 @@ def _predict_table(
     }
     previous = latest if latest is not None and inputs.items() <= latest.provenance.items() else None
     if previous is not None and previous.provenance["scored_version"] == table.version:
-        written, scored = WriteResult(previous, is_new=False), 0
+        written, scored = previous, 0
     else:
         with unity_catalog.files_of(custom) as files, engine.session() as session:
-            counts = _create_predictions(log, session, table, tables, previous, dataset, custom, files)
-            provenance = {**inputs, "scored_version": table.version, **counts}
-            written, scored = tables.write_if_changed(session, "predictions", name, provenance), counts["scored"]
-    recorded = written.commit.provenance
+            only_changed = _read_rows_to_score(log, session, table, tables, previous, dataset)
+            [(read, scored)] = session.fetchall(
+                "SELECT (SELECT count(*) FROM delivered), (SELECT count(*) FROM to_score)"
+            )
+            log.info(f"Scoring {scored:,} rows of {table} with {custom.name} version {custom.version}")
+            session.score("to_score", files, "scored")
+            made_by = custom.name, custom.version, table.version
+            session.create_view(predictions_sql(dataset, *made_by, only_changed=only_changed), "predictions")
+            is_second = f"CASE WHEN prediction = {text(dataset.target.labels[1])} THEN 1 ELSE 0 END"
+            [(predicted, share)] = session.fetchall(f"SELECT count(*), avg({is_second}) FROM predictions")  # noqa: S608
+            provenance = {**inputs, "scored_version": table.version, "scored": scored, "unusable": read - predicted}
+            if share is not None:
+                provenance[POSITIVE_SHARE] = round(float(share), 4)
+            written = tables.write_if_changed(session, "predictions", name, provenance)
     metadata = {
         **report_table(log, PREDICTIONS, written, dataset, tables, unity_catalog),
-        "scored_now": dg.MetadataValue.int(scored),
-        "unusable": dg.MetadataValue.int(recorded["unusable"]),
-        "scored_table": dg.MetadataValue.text(str(table)),
+        "scored_now": scored,
+        "unusable": written.provenance["unusable"],
+        "scored_table": str(table),
         "model_version": dg.MetadataValue.url(tracking.version_url(custom.name, custom.version)),
     }
-    return written.commit, metadata
+    return written, metadata
 
 
-def _create_predictions(
+def _read_rows_to_score(
     log: dg.DagsterLogManager,
     session: EngineSession,
     table: TableVersion,
     tables: Tables,
     previous: Commit | None,
     dataset: Dataset,
-    custom: ModelVersion,
-    model_folder: Path,
-) -> dict[str, Any]:
-    """Create the relation ``predictions``: what still holds of ``previous``, and the rest scored; return the counts."""
-    location = tables.location(table.name)
+) -> bool:
+    """Create the relation ``to_score``; returns whether it has only the rows that changed since ``previous``."""
+    location, required = tables.location(table.name), required_columns(dataset)
     session.read_table(location, table.version, "delivered")
-    types = {str(row[0]): str(row[1]) for row in session.fetchall("DESCRIBE delivered")}
-    columns = list(types)
-    if missing := missing_columns(dataset, columns):
+    types = {row[0]: row[1].upper() for row in session.fetchall("DESCRIBE delivered")}
+    if missing := [name for name in required if name not in types]:
         raise dg.Failure(
-            f"{table}: column {', '.join(missing)} is missing; a table to be scored has the columns of raw_characters, "
-            f"of which {dataset.target.source} may be left out."
+            f"{table}: column {', '.join(missing)} is missing; a table to be scored has {', '.join(required)}, as in "
+            "raw_characters."
         )
-    if other := columns_of_other_types(dataset, types):
+    # As texts, numbers differ between engines.
+    if other := [f"{name} ({types[name]})" for name in required if types[name] not in {"VARCHAR", "STRING"}]:
         raise dg.Failure(
             f"{table}: column {', '.join(other)}, expected text; a table to be scored holds every cell as it was "
             "delivered, as raw_characters does. Cast the column to a string."
         )
-    touched = None
+    only_changed = False
     if previous is not None:
         try:
             session.read_changes(location, previous.provenance["scored_version"] + 1, table.version, "changes")
-            session.create_table_as(changed_ids_sql(dataset, "changes"), "touched")
+            session.create_table_as(changed_ids_sql(dataset), "changed_ids")
             session.read_table(tables.location(previous.table.name), previous.table.version, "previous")
-            touched = "touched"
+            only_changed = True
         except ChangesNotKeptError as error:
             log.info(f"Scoring all rows: {error}")
-    # Under the name that the cleaning statement reads.
-    session.create_view(rows_to_score_sql(dataset, "delivered", columns, touched), "raw_characters")
+    has_row_numbers = SOURCE_ROW in types
+    statement = rows_to_score_sql(dataset, "delivered", has_row_numbers=has_row_numbers, only_changed=only_changed)
+    session.create_view(statement, "raw_characters")  # the name that the cleaning statement reads
     session.create_view(cleaning_sql(dataset), "cleaned_characters")
     session.create_table_as(scorable_rows_sql(dataset), "to_score")
-    [(read, scored)] = session.fetchall("SELECT (SELECT count(*) FROM delivered), (SELECT count(*) FROM to_score)")
-    log.info(f"Scoring {scored:,} rows of {table} with {custom.name} version {custom.version}")
-    session.score("to_score", model_folder, "scored")
-    session.create_view(predictions_sql(dataset, custom.name, custom.version, table.version, touched), "predictions")
-    is_second = f"CASE WHEN prediction = {text(dataset.target.labels[1])} THEN 1 ELSE 0 END"
-    [(predicted, share)] = session.fetchall(f"SELECT count(*), avg({is_second}) FROM predictions")  # noqa: S608
-    counts: dict[str, Any] = {"scored": int(str(scored)), "unusable": int(str(read)) - int(str(predicted))}
-    if share is not None:
-        counts[POSITIVE_SHARE] = round(float(str(share)), 4)
-    return counts
+    return only_changed
 
 
 class ScoreConfig(dg.Config):
-    """Configuration of the op ``score_table``."""
+    """The table to score."""
 
-    table: str = Field(
-        description=(
-            "catalog.schema.table of characters as delivered, with the column names of raw_characters; Alive may be "
-            "absent. The predictions are written to <table>_predictions beside it."
-        )
-    )
+    table: str = Field(description="catalog.schema.table with the columns of raw_characters; Alive may be absent.")
 
 
 @dg.op
@@ -189,7 +176,7 @@ def score_table(
             f"{config.table}: there is no such table at {tables.location(config.table)}; expected catalog.schema.table."
         )
     name = f"{config.table}_predictions"
-    _, metadata = _predict_table(context.log, latest.table, name, project, engine, tables, tracking, unity_catalog)
+    _, metadata = _predict(context.log, latest.table, name, project, engine, tables, tracking, unity_catalog)
     context.log_event(dg.AssetMaterialization(name.split("."), metadata=metadata))
 
 

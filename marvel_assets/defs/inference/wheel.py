@@ -19,9 +19,7 @@ from marvel_assets.utils.files import temporary_folder
 
 
 class WheelBuilder(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Builds the wheel that scoring environments install, once per content, whose hash is in the file's name."""
-
-    # MLflow reuses environments by the text of the requirements: a changed wheel needs a new name to be installed.
+    """Builds the wheel once per content, whose hash is in its name: MLflow reuses environments by requirements."""
 
     folder: str = Field(description="Folder of the wheels.")
 
@@ -38,12 +36,11 @@ class WheelBuilder(dg.ConfigurableResource):  # type: ignore[type-arg]
         for file in sources:
             digest.update(f"\0{file.relative_to(PROJECT_ROOT)}\0".encode() + file.read_bytes())
         content = digest.hexdigest()[:16]
-        # A letter first: digits alone would be normalised as a number.
-        full_version = f"{version}+h{content}"
+        full_version = f"{version}+h{content}"  # a letter first: digits alone would be normalised as a number
         wheel = Path(self.folder, f"marvel_assets-{full_version}-py3-none-any.whl")
         if not wheel.exists():
             _build(_pyproject(declared, full_version), sources, wheel)
-        return WheelRef(wheel.name, hashlib.sha256(wheel.read_bytes()).hexdigest(), content)
+        return WheelRef(wheel.name, content)
 
     def file_of(self, wheel: WheelRef) -> Path:
         """The wheel's file in this home, which may have been moved since the wheel was built."""

@@ -59,7 +59,7 @@ def drift_report(
     scoring = tables.commit_of(table).provenance
     number = int(scoring["model"].rpartition("/")[2])
     basic = unity_catalog.pairs(project.config).for_custom_version(number).basic
-    pipeline = load_pipeline(unity_catalog.files_of(basic))
+    pipeline = load_pipeline(unity_catalog.files_of(basic), project.config.dataset)
     features = list(pipeline.feature_names_in_)
     share, condition = min(1.0, MAX_ROWS / max(scoring["scored"], 1)), f"source_version = {scoring['scored_version']}"
     window = tables.read(table, [IDENTIFIER, *features, PREDICTION], share, condition).to_pandas()

@@ -9,7 +9,7 @@ import dagster as dg
 from pydantic import Field
 
 from marvel_assets.config import Environment, ProjectConfig
-from marvel_assets.defs.registration.assets import JUDGED_AGAINST, reconcile_and_report, report_served
+from marvel_assets.defs.registration.assets import JUDGED_AGAINST, reconcile_and_report, report_served, served_pair
 from marvel_assets.defs.registration.challenger import BEST_SERVED
 from marvel_assets.defs.resources import Project
 from marvel_assets.registry.base import RegistryError
@@ -19,18 +19,20 @@ from marvel_assets.registry.model_pairs import (
     ROLLBACK_REASON,
     SERVING_STATUS,
     ModelPair,
-    ModelPairs,
 )
 from marvel_assets.registry.resource import UnityCatalog
-from marvel_assets.storage.io_managers import ReferenceIOManager
+from marvel_assets.storage.references import ReferenceIOManager
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
 RESTORED_BY, RESTORE_REASON, APPROVED_BY = "restored_by", "restore_reason", "approved_by"
-OF_ONE_ENVIRONMENT = {JUDGED_AGAINST, BEST_SERVED, REPLACED_VERSION, SERVING_STATUS, ROLLBACK_REASON}
-OF_ONE_ENVIRONMENT |= {RESTORED_BY, RESTORE_REASON, APPROVED_BY}
-"""Tags of versions that are not copied to the next environment."""
+TAGS_NOT_PROMOTED = {
+    *(JUDGED_AGAINST, BEST_SERVED, REPLACED_VERSION, SERVING_STATUS, ROLLBACK_REASON),
+    *(RESTORED_BY, RESTORE_REASON, APPROVED_BY),
+}
+"""Tags of a version with what happened to it in its own environment."""
 
 ENVIRONMENTS = get_args(Environment)
+PREDICTIONS_FOLLOW = "survival_predictions follows if default_automation_condition_sensor is on; else materialise it."
 
 
 def _account() -> str:
@@ -44,11 +46,7 @@ def _account() -> str:
 class PromoteConfig(dg.Config):
     """The pair to promote, and the target environment."""
 
-    to: str | None = Field(
-        default=None,
-        pattern=f"^({'|'.join(ENVIRONMENTS)})$",
-        description="Environment. Default: the next (dev, acc, prd).",
-    )
+    to: str | None = Field(default=None, pattern="^(dev|acc|prd)$", description="Environment. Default: the next one.")
     basic_version: int | None = Field(default=None, ge=1, description="Of the basic model. Default: the served one.")
 
 
@@ -81,18 +79,15 @@ def promote_pair(
         raise dg.Failure(f"A promotion from {own} needs another environment: set `to` to {others}.")
     target = unity_catalog.pairs(ProjectConfig.from_yaml(project.config_path, environment, project.dataset))
     pairs = unity_catalog.pairs(project.config)
-    pair = pairs.for_basic_version(config.basic_version) if config.basic_version else pairs.current()
-    if pair is None:
-        raise dg.Failure(f"{pairs.custom_name} has no version under {ALIAS}; materialise custom_model_version first.")
+    pair = pairs.for_basic_version(config.basic_version) if config.basic_version else served_pair(pairs)
     copies = []
     for version, name in zip(pair, (target.basic_name, target.custom_name), strict=True):
-        kept = {key: value for key, value in version.tags.items() if key not in OF_ONE_ENVIRONMENT}
-        tags = {**kept, "promoted_from": f"{version.name}/{version.version}", "promoted_by": context.run_id}
+        tags = {key: value for key, value in version.tags.items() if key not in TAGS_NOT_PROMOTED}
+        tags |= {"promoted_from": f"{version.name}/{version.version}", "promoted_by": context.run_id}
         copies.append(unity_catalog.registry().register(name, version.model_id, tags, version.description))
-    target.set_aliases(ModelPair(*copies), target.champion_model_id())
-    for version, copy in zip(pair, copies, strict=True):
-        context.log.info(f"{copy.name} version {copy.version} is {ALIAS}, from {version.name}/{version.version}")
-    context.add_output_metadata({copy.name: copy.version for copy in copies})
+    promoted = ModelPair(*copies)
+    target.set_aliases(promoted, target.champion_model_id())
+    context.log.info(f"{ALIAS} in {environment}: {promoted}, from {pair} in {own}")
 
 
 @dg.job(description="Copy the pair of versions, with tags and lineage, to the next environment's catalog.")
@@ -113,16 +108,16 @@ def rollback_models(
     """Move both aliases back, and store the reason."""
     pairs = unity_catalog.pairs(project.config)
     pairs.reconcile_aliases()
-    left = pairs.current()
-    if left is None:
-        raise dg.Failure(f"{pairs.custom_name} has no version under {ALIAS}; there is nothing to roll back.")
-    restored = pairs.for_basic_version(config.basic_version) if config.basic_version else pairs.previous(left)
-    if restored.basic.model_id == left.basic.model_id:
-        raise dg.Failure(f"{pairs.basic_name} version {restored.basic.version} is {ALIAS} already.")
+    served = served_pair(pairs)
+    target = pairs.for_basic_version(config.basic_version) if config.basic_version else pairs.previous(served)
+    if target.basic.model_id == served.basic.model_id:
+        raise dg.Failure(f"{pairs.basic_name} version {target.basic.version} is {ALIAS} already.")
     tags = {RESTORED_BY: config.actor, RESTORE_REASON: config.reason}
-    pairs.set_aliases(restored, left.basic.model_id, tags, rollback_reason=f"{config.reason} ({config.actor})")
-    message = f"{ALIAS}: {restored} again, in place of {left} ({config.actor}: {config.reason})"
-    _report_moved(context, message, pairs, restored, tracking, references)
+    pairs.set_aliases(target, served.basic.model_id, tags, rollback_reason=f"{config.reason} ({config.actor})")
+    message = f"{ALIAS}: {target} again, in place of {served} ({config.actor}: {config.reason})"
+    for event in report_served(pairs.for_custom_version(target.custom.version), message, tracking, references):
+        context.log_event(event)
+    context.log.info(f"{message}. {PREDICTIONS_FOLLOW}")
 
 
 @dg.job(description="Put an earlier pair of versions back under the alias, with a reason.")
@@ -148,39 +143,22 @@ def approve_models(
     versions = [version.version for version in found if version.tags.get("model_id") == version.model_id]  # own ones
     if not versions:
         raise dg.Failure(f"{pairs.basic_name} has no version; materialise basic_model_version first.")
-    approved = pairs.for_basic_version(config.basic_version or versions[0])
-    if not pairs.set_aliases(approved, pairs.champion_model_id(), {APPROVED_BY: config.actor}):
+    target = pairs.for_basic_version(config.basic_version or versions[0])
+    if not pairs.set_aliases(target, pairs.champion_model_id(), {APPROVED_BY: config.actor}):
         raise dg.Failure(
-            f"{approved} are {ALIAS} already; choose another: marvel approve --set basic_version=<number>. "
+            f"{target} are {ALIAS} already; choose another: marvel approve --set basic_version=<number>. "
             f"Versions of {pairs.basic_name}: {', '.join(map(str, versions))}."
         )
-    message = f"{ALIAS}: {approved} (approved by {config.actor})"
-    _report_moved(context, message, pairs, approved, tracking, references)
+    message = f"{ALIAS}: {target} (approved by {config.actor})"
+    for event in report_served(pairs.for_custom_version(target.custom.version), message, tracking, references):
+        context.log_event(event)
+    context.log.info(f"{message}. {PREDICTIONS_FOLLOW}")
 
 
 @dg.job(description="Put a registered pair under the alias: if gate.approval is manual, or after a rollback.")
 def approve() -> None:
     """Point the aliases at the newest pair, or at the configured one."""
     approve_models()
-
-
-def _report_moved(
-    context: dg.OpExecutionContext,
-    message: str,
-    pairs: ModelPairs,
-    moved: ModelPair,
-    tracking: MlflowTracking,
-    references: ReferenceIOManager,
-) -> None:
-    """Report the pair that is served now on both assets' pages, in their references and in the log."""
-    pair = pairs.for_custom_version(moved.custom.version)  # with the tags of the move
-    for event in report_served(pair, message, tracking, references):
-        context.log_event(event)
-    context.log.info(
-        f"{message}. If default_automation_condition_sensor is on, survival_predictions is updated automatically; "
-        "otherwise materialise it."
-    )
-    context.add_output_metadata({"basic": pair.basic.version, "custom": pair.custom.version})
 
 
 @dg.sensor(

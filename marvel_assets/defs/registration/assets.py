@@ -5,30 +5,23 @@ from typing import Any
 
 import dagster as dg
 
-from marvel_assets.defs.registration.challenger import BEST_SERVED, judge
+from marvel_assets.defs.registration.challenger import BEST_SERVED, evaluate_challenger
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
-from marvel_assets.evaluation.gate import CHAMPION
 from marvel_assets.registry.base import ModelVersion
 from marvel_assets.registry.model_pairs import ALIAS, ROLLBACK_REASON, ModelPair, ModelPairs
 from marvel_assets.registry.resource import UnityCatalog
-from marvel_assets.storage.io_managers import ReferenceIOManager
-from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef
+from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, ReferenceIOManager
 from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.artifacts import FILES_DIGEST
 from marvel_assets.tracking.mlflow_resource import INSPECTION, PASSED, MlflowTracking
-from marvel_assets.tracking.run_tags import RunTags
+from marvel_assets.tracking.run_tags import run_tags
 
 GROUP = "registry"
 GATE = "passes_the_gate"
 
 JUDGED_AGAINST = "judged_against"
 """Tag of a basic version: the model that was served when it passed the gate; empty if there was none."""
-
-READABLE_TAGS = ("gate", "roc_auc", "train_set")
-"""Tags by which people compare versions."""
-
-Metadata = Mapping[str, Any]
 
 mlflow_server = dg.AssetSpec(
     "mlflow_server",
@@ -76,63 +69,45 @@ def basic_model_version(
     config, pairs = project.config, unity_catalog.pairs(project.config)
     for event in reconcile_and_report(context, pairs, tracking, references):
         context.log_event(event)
-    result, known, champion, best_served = judge(context.log, basic_model, project, tables, tracking, unity_catalog)
+    evaluated = evaluate_challenger(context.log, basic_model, project, tables, tracking, unity_catalog)
+    result, registered, champion = evaluated.result, evaluated.version, evaluated.champion
     champion_id = champion.basic.model_id if champion else ""
-    is_champion = champion_id == basic_model.model_id
     metadata: dict[str, Any] = {
         "reason": result.reason,
         "gate": dg.MetadataValue.md(gate_report(result)),
         "champion": str(champion.basic.version) if champion else "none",
-        "mode": config.gate.mode,
     }
-    for comparison in result.comparisons:
-        if comparison.baseline_name == CHAMPION and not is_champion:  # Dagster plots them over time
-            metadata |= {"challenger_roc_auc": comparison.candidate, "champion_roc_auc": comparison.baseline}
-            metadata |= {"difference_low": comparison.low, "difference_high": comparison.high}
     yield dg.AssetCheckResult(
-        asset_key="basic_model_version",
         check_name=GATE,
         passed=result.passed,
         severity=dg.AssetCheckSeverity.WARN,
         description=result.reason,
         metadata=metadata,
     )
-    for warning in result.warnings:
-        context.log.warning(warning)
-    verdict = "refused" if not result.passed else "passed with a warning" if result.warnings else "passed"
+    verdict = "passed with a warning" if result.warnings else "passed"
+    if not result.passed:
+        verdict = "refused"
     context.instance.add_run_tags(context.run.run_id, {"gate": verdict})
-    if not result.passed and (config.gate.mode == "enforce" or (known and known.tags.get(ROLLBACK_REASON))):
-        context.log.info(f"Refused: {result.reason}")
-        yield from _refused(context, f"Refused: {result.reason}", metadata)
+    if not result.passed and (config.gate.mode == "enforce" or (registered and registered.tags.get(ROLLBACK_REASON))):
+        refusal = f"Refused: {result.reason}"
+        context.log.info(refusal)
+        yield dg.AssetObservation("basic_model_version", description=refusal, metadata=metadata)
         return
-    tags, card = {}, known.description if known else ""
-    if not is_champion:
+    tags, card = {}, registered.description if registered else ""
+    if champion_id != basic_model.model_id:
         inputs = tracking.model_card_inputs(basic_model, config.dataset)
         tags = {
             "gate": verdict,
             "roc_auc": f"{inputs.metrics['roc_auc']:.4f}",
             "train_set": inputs.trained_on.rpartition("@")[2].partition(" ")[0],
-            BEST_SERVED: best_served,
+            BEST_SERVED: evaluated.best_model_id,
             JUDGED_AGAINST: champion_id,
         }
         card = model_card(inputs, result)
         tracking.client().log_text(basic_model.run_id, card, CARD_FILE)
     version = register(context, basic_model, pairs.basic_name, tracking, unity_catalog, tags, card)
     context.instance.add_run_tags(context.run.run_id, {"model": f"v{version.version}"})
-    yield version_result(context, version, tracking, is_new=known is None, metadata=metadata)
-
-
-def _refused(context: dg.AssetExecutionContext, description: str, metadata: Metadata) -> Iterator[dg.AssetObservation]:
-    """Report a refusal; the output is withheld.
-
-    The asset's page shows its latest materialization. So an earlier version is reported again, with the reason.
-    """
-    yield dg.AssetObservation("basic_model_version", description=description, metadata=metadata)
-    event = context.instance.get_latest_materialization_event(context.asset_key)
-    if event and (before := event.asset_materialization):
-        shown = {**before.metadata, **metadata, "unchanged": True}
-        again = dg.AssetMaterialization(before.asset_key, description=description, metadata=shown, tags=before.tags)
-        context.log_event(again)
+    yield version_result(version, tracking, {**metadata, "unchanged": registered is not None})
 
 
 def register(
@@ -149,13 +124,13 @@ def register(
     A version that is known gets the tags and the card of the latest judgement. No alias moves here.
     """
     registry = unity_catalog.registry()
-    traces = {
-        **RunTags.collect(context.run.run_id).as_tags(context.run.run_id),
+    origin = {
+        **run_tags(context.run.run_id),
         "model_id": model.model_id,
         "mlflow_run_id": model.run_id,
-        FILES_DIGEST: tracking.digest_of(model.model_id),
+        FILES_DIGEST: tracking.tags_of(model).get(FILES_DIGEST, ""),
     }
-    version = registry.register(name, model.model_id, {**tags, **traces}, description=card)
+    version = registry.register(name, model.model_id, {**tags, **origin}, description=card)
     tracking.tag_registered_version(model, name, version.version)
     if tags.items() <= version.tags.items():  # not judged again, and people may have added to the card
         return version
@@ -164,17 +139,11 @@ def register(
 
 
 def version_result(
-    context: dg.AssetExecutionContext,
-    version: ModelVersion,
-    tracking: MlflowTracking,
-    *,
-    is_new: bool,
-    metadata: Metadata,
+    version: ModelVersion, tracking: MlflowTracking, metadata: Mapping[str, Any]
 ) -> dg.MaterializeResult[ModelVersionRef]:
     """The reference and metadata of a registered version."""
-    reference = ModelVersionRef(version.name, version.version, version.model_id, ALIAS)
-    context.log.info(f"{version.name} version {version.version} ({'new' if is_new else 'unchanged'})")
-    shown = {**metadata, **_version_metadata(version, tracking), "unchanged": not is_new}
+    reference = ModelVersionRef(version.name, version.version, version.model_id)
+    shown = {**metadata, **_version_metadata(version, tracking)}
     return dg.MaterializeResult(value=reference, data_version=dg.DataVersion(reference.data_version), metadata=shown)
 
 
@@ -184,12 +153,19 @@ def _version_metadata(version: ModelVersion, tracking: MlflowTracking) -> dict[s
     return {
         "model": version.name,
         "version": version.version,
-        "status": version.status,
         "model_id": version.model_id,
         "mlflow_version": dg.MetadataValue.url(tracking.version_url(version.name, version.version)),
         "model_card": dg.MetadataValue.md(with_full_links(version.description, tracking.pages_url)),
         "tags": dg.MetadataValue.json(dict(version.tags)),
     }
+
+
+def served_pair(pairs: ModelPairs) -> ModelPair:
+    """The pair under the alias; a failure says what to materialise if there is none."""
+    if (pair := pairs.current()) is None:
+        missing = f"No version of {pairs.custom_name} has the alias {ALIAS} yet"
+        raise dg.Failure(f"{missing}; materialise custom_model_version first.")
+    return pair
 
 
 def reconcile_and_report(
@@ -202,18 +178,17 @@ def reconcile_and_report(
 
     Not reported here are moves by another home, by the job promote, and by a job that was killed before it reported.
     """
-    reconciled, served = pairs.reconcile_aliases(), pairs.current()
+    message, served = pairs.reconcile_aliases(), pairs.current()
     if served is None:
         return []
-    event = context.instance.get_latest_materialization_event(dg.AssetKey("custom_model_version"))
-    metadata = event.asset_materialization.metadata if event and event.asset_materialization else {}
-    model, version, alias = (getattr(metadata.get(name), "value", None) for name in ("model", "version", "alias"))
-    if reconciled:
-        message = reconciled
-    elif (model, alias) == (served.custom.name, ALIAS) and version != served.custom.version:
+    if message is None:
+        event = context.instance.get_latest_materialization_event(dg.AssetKey("custom_model_version"))
+        metadata = event.asset_materialization.metadata if event and event.asset_materialization else {}
+        reported = {name: value.value for name, value in metadata.items()}
+        is_of_alias = (reported.get("model"), reported.get("alias")) == (served.custom.name, ALIAS)
+        if not is_of_alias or reported["version"] == served.custom.version:
+            return []
         message = f"{ALIAS} is at {served} now: another home or a promotion moved it, or a job was killed"
-    else:
-        return []
     context.log.warning(message)
     return report_served(served, message, tracking, references)
 
@@ -224,7 +199,7 @@ def report_served(
     """Store the served pair as both assets' output, which summary and scoring read; returns events to log."""
     events = []
     for asset, version in (("basic_model_version", pair.basic), ("custom_model_version", pair.custom)):
-        key, reference = dg.AssetKey(asset), ModelVersionRef(version.name, version.version, version.model_id, ALIAS)
+        key, reference = dg.AssetKey(asset), ModelVersionRef(version.name, version.version, version.model_id)
         references.store(key, reference)
         metadata = {**_version_metadata(version, tracking), "reason": message, "alias": ALIAS}
         tags = {"dagster/data_version": reference.data_version}

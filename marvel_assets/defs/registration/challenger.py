@@ -1,4 +1,4 @@
-"""Judges a logged model by the gate, and caches the result in MLflow."""
+"""Evaluates a logged model by the gate, and caches the result in MLflow."""
 
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
 
+from marvel_assets.datasets.base import Dataset
 from marvel_assets.defs.dataset_inputs import find_dataset_input
 from marvel_assets.defs.resources import Project
 from marvel_assets.evaluation.gate import CHAMPION, GateResult, evaluate_gate
@@ -33,63 +34,61 @@ BEST_SERVED = "best_served_model"
 
 
 class ModelMissingError(RuntimeError):
-    """A model is gone, or its files have changed since it was logged."""
+    """A model is gone, its files have changed since it was logged, or the data set lacks a column that it needs."""
 
 
-class Judgement(NamedTuple):
-    """The gate's result for a logged model."""
+class ChallengerEvaluation(NamedTuple):
+    """The gate's result for a logged model, and what it was compared with."""
 
     result: GateResult
-    known: ModelVersion | None  # of the logged model, if it is registered
+    version: ModelVersion | None  # of the logged model, if it is registered
     champion: ModelPair | None
-    best_served: str  # the id of the best model served so far, once this one is
+    best_model_id: str  # of the best model served so far, once this one is
 
 
-def judge(
+def evaluate_challenger(
     log: dg.DagsterLogManager,
     model: LoggedModelRef,
     project: Project,
     tables: Tables,
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
-) -> Judgement:
+) -> ChallengerEvaluation:
     """Compare a logged model with the champion and the best model served so far, or find the cached result."""
     from marvel_assets.tracking.model_logging import log_slices
 
     registry, pairs, tags = unity_catalog.registry(), unity_catalog.pairs(project.config), tracking.tags_of(model)
-    known = next(iter(registry.search_versions(pairs.basic_name, model_id=model.model_id)), None)
+    version = next(iter(registry.search_versions(pairs.basic_name, model_id=model.model_id)), None)
     champion = pairs.current()
-    if known is not None and (reason := known.tags.get(ROLLBACK_REASON)):
-        failure = f"version {known.version} was rolled back: {reason}"
+    if version and (reason := version.tags.get(ROLLBACK_REASON)):
+        failure = f"version {version.version} was rolled back: {reason}"
         result = GateResult((failure,), advice="Put it back with the job approve, or fit another model.")
-        return Judgement(result, known, champion, model.model_id)
-    if champion is not None and champion.basic.model_id == model.model_id:
+        return ChallengerEvaluation(result, version, champion, model.model_id)
+    if champion and champion.basic.model_id == model.model_id:
         before = GateResult.from_json(tags[RESULT]) if RESULT in tags else GateResult()
-        warnings = before.failures + before.warnings
         note = f"it is the champion, basic version {champion.basic.version}"
-        result = replace(before, failures=(), warnings=warnings, note=note, advice="")
-        return Judgement(result, champion.basic, champion, model.model_id)
+        result = replace(before, failures=(), warnings=before.failures + before.warnings, note=note, advice="")
+        return ChallengerEvaluation(result, champion.basic, champion, model.model_id)
     baselines = {CHAMPION: champion.basic} if champion else {}
     if champion and (best_id := champion.basic.tags.get(BEST_SERVED)) not in {None, champion.basic.model_id}:
         for best in registry.search_versions(pairs.basic_name, model_id=best_id):
             if not best.tags.get(ROLLBACK_REASON):
                 baselines[f"best model served (version {best.version})"] = best
-    compared = list(baselines.values())
-    models = [model.model_id, *(baseline.model_id for baseline in compared)]
+    compared = [baseline.model_id for baseline in baselines.values()]
     settings, columns = project.config.gate.model_dump_json(), project.config.dataset.slice_columns
-    cache_key = make_cache_key(models, settings, columns, GATE_CODE_VERSION)
+    cache_key = make_cache_key([model.model_id, *compared], settings, columns, GATE_CODE_VERSION)
     if tags.get(CACHE_KEY) == cache_key:
         result = GateResult.from_json(tags[RESULT])
     else:
         log.info(f"Comparing {model.model_id} against {champion or 'no champion'}")
-        result, is_final = _evaluate(model, baselines, project, tables, tracking, unity_catalog)
+        result = _evaluate(model, baselines, project, tables, tracking, unity_catalog)
         log_slices(tracking.client(), model.run_id, result.slices)
-        if is_final:
+        if len(result.comparisons) == len(baselines):  # else a baseline could not be loaded, and may be back next time
             tracking.tag_model(model, {RESULT: result.to_json(), CACHE_KEY: cache_key})
     # A model that is registered despite a refusal is the best one from now on: a person accepted the loss.
     is_best = not (result.passed and result.comparisons and result.comparisons[-1].difference < 0)
-    best_served = model.model_id if is_best else compared[len(result.comparisons) - 1].model_id
-    return Judgement(result, known, champion, best_served)
+    best_model_id = model.model_id if is_best else compared[len(result.comparisons) - 1]
+    return ChallengerEvaluation(result, version, champion, best_model_id)
 
 
 def _evaluate(
@@ -99,19 +98,16 @@ def _evaluate(
     tables: Tables,
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
-) -> tuple[GateResult, bool]:
-    """The result, and whether it may be cached: not if the comparison with a baseline failed."""
+) -> GateResult:
+    """The gate's result on the test rows, without the baselines that can't be loaded, which it names."""
     from marvel_assets.model.pipeline import predict_unique_rows
 
-    dataset, pipelines = project.config.dataset, {}
-    challenger = load_pipeline(tracking.files_of(model.model_id))
-    failures, warnings = [], []
+    dataset, failures, warnings = project.config.dataset, [], []
+    challenger = load_pipeline(tracking.files_of(model.model_id), dataset)
+    pipelines = {}
     for name, version in baselines.items():
         try:
-            pipeline = load_pipeline(unity_catalog.files_of(version))
-            if gone := sorted(set(pipeline.feature_names_in_).difference(dataset.by_name)):
-                raise ModelMissingError(f"it needs column {', '.join(gone)}, which {dataset.name} lacks")  # noqa: TRY301
-            pipelines[name] = pipeline
+            pipelines[name] = load_pipeline(unity_catalog.files_of(version), dataset)
         except ModelMissingError as error:
             problem = f"no comparison with the {name}: basic version {version.version} can't be scored: {error}"
             if name == CHAMPION:
@@ -124,15 +120,15 @@ def _evaluate(
     def score(pipeline: "Pipeline") -> Any:  # noqa: ANN401 - an array
         return predict_unique_rows(pipeline, rows[list(pipeline.feature_names_in_)])[:, 1]
 
-    slices, true = rows[list(dataset.slice_columns)], rows[project.config.target].to_numpy()
+    slices, y_true = rows[list(dataset.slice_columns)], rows[project.config.target].to_numpy()
     scores = {name: score(pipeline) for name, pipeline in pipelines.items()}
     note = "" if baselines else "no champion to compare with"
-    result = evaluate_gate(slices, true, score(challenger), scores, project.config.gate, note=note)
+    result = evaluate_gate(slices, y_true, score(challenger), scores, project.config.gate, note=note)
     result = replace(result, failures=(*result.failures, *failures), warnings=(*result.warnings, *warnings))
-    if not result.passed:
-        thresholds = f"What to do: the thresholds are under gate in {project.config_path}"
-        result = replace(result, advice=f"{thresholds}; with mode: report the model is registered anyway.")
-    return result, not (failures or warnings)
+    if result.passed:
+        return result
+    thresholds = f"What to do: the thresholds are under gate in {project.config_path}"
+    return replace(result, advice=f"{thresholds}; with mode: report the model is registered anyway.")
 
 
 def read_test_rows(
@@ -148,15 +144,16 @@ def read_test_rows(
 
     source, target = find_dataset_input(run_id, "testing", project, tables, tracking), project.config.target
     ordered = [name for name in project.config.dataset.by_name if name in columns]
-    share = 1.0 if max_rows is None else min(1.0, max_rows / max(tables.count_at(*source), 1))
-    return to_frame(tables.read_at(*source, dataset_columns(ordered, target), share), ordered, target)
+    share = 1.0 if max_rows is None else min(1.0, max_rows / max(source.rows, 1))
+    return to_frame(tables.read(source, dataset_columns(ordered, target), share), ordered, target)
 
 
-def load_pipeline(files: AbstractContextManager[Path]) -> "Pipeline":
+def load_pipeline(files: AbstractContextManager[Path], dataset: Dataset) -> "Pipeline":
     """A basic model's pipeline, from the files of the logged model or of a version.
 
     Raises:
-        ModelMissingError: the model was deleted, or its files are missing, changed or not trusted.
+        ModelMissingError: the model was deleted, its files are missing, changed or not trusted, or the data set lacks
+            a column that it needs.
     """
     from mlflow.exceptions import MlflowException
 
@@ -164,8 +161,11 @@ def load_pipeline(files: AbstractContextManager[Path]) -> "Pipeline":
 
     try:
         with files as folder:
-            return load_trusted(folder)
+            pipeline = load_trusted(folder)
     except (ModelFilesChangedError, UntrustedModelError, MlflowException) as error:
         if isinstance(error, MlflowException) and error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise  # the server may be down, and the model still there
         raise ModelMissingError(str(error)) from error
+    if gone := sorted(set(pipeline.feature_names_in_).difference(dataset.by_name)):
+        raise ModelMissingError(f"it needs column {', '.join(gone)}, which {dataset.name} lacks")
+    return pipeline
