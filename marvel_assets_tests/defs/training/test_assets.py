@@ -1,24 +1,30 @@
-"""What is known of the basic model in MLflow."""
+"""The basic model: what MLflow records of it, and its inspection."""
 
 import json
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import dagster as dg
 import mlflow
 import pytest
 import yaml
 from deltalake import DeltaTable
 
+from marvel_assets.defs.training.assets import SAME_ROWS, basic_model
 from marvel_assets.model.pipeline import default_threads
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.commands import reference, state_of
 from marvel_assets_tests.conftest import FEW_TREES
-from marvel_assets_tests.graph import failure_of, metadata_of, run_graph, succeeded
+from marvel_assets_tests.graph import checks_of, failure_of, inspect_alone, metadata_of, run_graph, succeeded
+from marvel_assets_tests.homes import Templates
 
 pytestmark = pytest.mark.integration
 
+FAIR = 0.1
+"""Share of training rows with the wrong label."""
 PLOTS = {
     "calibration_curve", "confusion_matrix", "feature_importance", "precision_recall_curve", "roc_curve",
     "shap_summary",
@@ -153,18 +159,11 @@ def test_another_wheel_makes_no_other_model(materialised: ProjectPaths):
     assert len(str(metadata["plots"])) < 1000
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        {"kind": "lightgbm", "n_estimators": 400, "learning_rate": 0.2, "max_depth": 4},
-        {"kind": "hist_gradient_boosting", "max_iter": 400, "learning_rate": 0.2, "max_depth": 4},
-    ],
-    ids=lambda model: model["kind"],
-)
-def test_each_kind_of_model_with_early_stopping_and_native_categories_is_checked_served_and_scored_like_any_other(
-    home: ProjectPaths, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: dict[str, Any]
+def test_another_classifier_with_early_stopping_and_native_categories_is_checked_served_and_scored_like_any_other(
+    home: ProjectPaths, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given
+    model = {"kind": "hist_gradient_boosting", "max_iter": 400, "learning_rate": 0.2, "max_depth": 4}
     settings = yaml.safe_load(small_project.read_text()) | {"native_categories": True, "early_stopping": {"rounds": 5}}
     config = tmp_path / "project.yml"
     config.write_text(yaml.safe_dump(settings | {"model": model}))
@@ -179,29 +178,56 @@ def test_each_kind_of_model_with_early_stopping_and_native_categories_is_checked
     stopped = {"early_stopping_rounds": "5", "early_stopping_share": "0.1"}
     assert params.items() >= {"model": model["kind"], "native_categories": "True", **stopped}.items()
     assert 0 < int(params["trees"]) < 400
-    pictures = {file.path for file in client.list_artifacts(run_id, "plots")}
-    assert ("plots/shap_summary.png" in pictures) == (model["kind"] == "lightgbm")
+    assert "plots/shap_summary.png" not in {file.path for file in client.list_artifacts(run_id, "plots")}
 
     # and the pair is under its aliases, and has scored everybody
     assert set(state_of(home, config).aliases.values()) == {1}
     assert reference(home, "survival_predictions").rows > 0
 
 
-def test_another_way_to_fit_is_another_cache_key_and_the_way_back_finds_the_first(
-    home: ProjectPaths, small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_model_that_passed_is_not_inspected_again_by_the_next_run(
+    given_runs: Callable[..., ProjectPaths], templates: Templates
 ):
     # given
-    succeeded(run_graph(home, select="*fitted_pipeline"))
-    [first] = home.pipelines.glob("*.skops")
-    config = tmp_path / "project.yml"
-    config.write_text(yaml.safe_dump(yaml.safe_load(small_project.read_text()) | {"native_categories": True}))
+    home = given_runs(FAIR)
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        [first] = instance.get_runs()
 
     # when
-    monkeypatch.setenv("MARVEL_CONFIG", str(config))
-    succeeded(run_graph(home, select="fitted_pipeline"))
-    monkeypatch.setenv("MARVEL_CONFIG", str(small_project))
-    succeeded(run_graph(home, select="fitted_pipeline"))
+    second = run_graph(home, templates.source(FAIR))
 
     # then
-    assert len(list(home.pipelines.glob("*.skops"))) == 2
-    assert json.loads((home.references / "fitted_pipeline.json").read_text())["cache_key"] == first.stem
+    reused = [check for check in second.get_asset_check_evaluations() if check.asset_key == basic_model.key]
+    assert [(check.passed, check.metadata["inspected_in"].value) for check in reused] == [(True, first.run_id)] * 2
+
+
+def test_the_checks_alone_inspect_again(given_runs: Callable[..., ProjectPaths]):
+    # given: the rows that the model was fitted on are gone
+    home = given_runs(FAIR)
+    assert checks_of(inspect_alone(home))[SAME_ROWS]
+    shutil.rmtree(home.warehouse / "marvel_dev" / "marvel_characters" / "train_set")
+
+    # when
+    result = inspect_alone(home)
+
+    # then
+    assert not checks_of(result)[SAME_ROWS]
+
+
+def test_a_fit_by_workers_passes_the_same_checks_and_is_served(home: ProjectPaths, small_project: Path):
+    # when
+    result = succeeded(run_graph(home, parameters={"distribution": {"workers": 2}}))
+
+    # then
+    assert all(checks_of(result).values())
+    assert {"training_rows_are_read_again", "loads_by_model_id_and_by_run"} <= checks_of(result).keys()
+    assert set(state_of(home, small_project).aliases.values()) == {1}
+
+    # and: the table that the training rows came from is recorded
+    client, basic = connect(home.mlflow_uri, home.locks), reference(home, "basic_model")
+    inputs = {
+        tag.value: item.dataset for item in client.get_run(basic.run_id).inputs.dataset_inputs for tag in item.tags
+    }
+    assert json.loads(inputs["training"].source)["delta_table_version"] == "0"
+    assert "Universe" in inputs["training"].schema
+    assert client.get_logged_model(basic.model_id).tags["training_workers"] == "2"

@@ -135,10 +135,5 @@ def test_a_second_run_goes_on_with_the_same_study(trained: ProjectPaths, tune: C
     assert len(list(trained.studies.glob("*.db"))) == 1
 
 
-@pytest.mark.usefixtures("trained")
-def test_what_cannot_be_done_fails_with_the_reason(tune: Callable[..., str]):
-    assert "2000 folds need 2000 rows of each class" in tune(folds=2000)
-
-
 def test_without_training_rows_it_says_what_to_materialise(tune: Callable[..., str]):
     assert "train_set does not exist; materialise train_set first" in tune()
