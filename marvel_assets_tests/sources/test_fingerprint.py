@@ -12,7 +12,6 @@ from deltalake import write_deltalake
 
 from marvel_assets.config import Generator, ProjectConfig
 from marvel_assets.paths import PROJECT_ROOT
-from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.resource import SourceResource
 from marvel_assets_tests.servers.scripted import Answer, serving
 from marvel_assets_tests.sources.conftest import characters, folder_of
@@ -129,13 +128,3 @@ def test_the_generator_is_known_by_its_rows_and_seed():
     looks = [look("generated", *given) for given in ((100, 5), (100, 5), (101, 5), (100, 6), (1, 11), (11, 1))]
     assert looks[0] == looks[1]
     assert len(set(looks)) == 5
-
-
-@pytest.mark.parametrize("name", ["file", "folder", "table"])
-def test_what_is_gone_is_named(deliveries: Path, name: str):
-    # given
-    path = (deliveries / name).rename(deliveries / "elsewhere").with_name(name)
-
-    # then
-    with pytest.raises(SourceError, match=re.escape(f"{path}: no such file or folder")):
-        look(path)

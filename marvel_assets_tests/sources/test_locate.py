@@ -1,7 +1,6 @@
 """From the one setting to a source."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +10,7 @@ from marvel_assets.config import Generator
 from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets.sources.base import Source, SourceError
-from marvel_assets.sources.resource import GeneratedSource, locate
+from marvel_assets.sources.resource import locate
 from marvel_assets_tests.kaggle import SOURCE_COLUMNS
 from marvel_assets_tests.servers.scripted import Answer, serving
 from marvel_assets_tests.sources.conftest import CONTENT, characters, folder_of, rows_of
@@ -31,25 +30,6 @@ def test_generated_is_the_generator_with_its_rows_and_seed(tmp_path: Path):
     # then
     assert source.label == "generated (300 rows, seed 7)"
     pd.testing.assert_frame_equal(rows_of(source).drop(columns="source_row"), expected, check_dtype=False)
-
-
-@pytest.mark.parametrize(
-    ("generator", "error", "message"),
-    [(None, SourceError, "has no generator"), ("import absent_library", ModuleNotFoundError, "absent_library")],
-    ids=["none", "one that lacks a library"],
-)
-def test_a_generator_that_is_not_there_differs_from_one_that_can_not_be_imported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, generator: str | None, error: type[Exception], message: str
-):
-    # given
-    package = folder_of(tmp_path / f"generated_{error.__name__}", {"__init__.py": b""})
-    if generator is not None:
-        (package / "generator.py").write_text(generator)
-    monkeypatch.syspath_prepend(tmp_path)
-
-    # then
-    with pytest.raises(error, match=message):
-        _ = GeneratedSource(300, 7, replace(DATASET, package=package.name)).digest
 
 
 def test_a_path_is_that_file_also_from_the_users_folder_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -13,7 +13,7 @@ from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.resource import SourceResource
 from marvel_assets_tests.graph import run_graph, succeeded
 from marvel_assets_tests.servers.scripted import Answer, serving
-from marvel_assets_tests.sources.conftest import characters, folder_of
+from marvel_assets_tests.sources.conftest import characters
 
 CONFIG = ProjectConfig.from_yaml(PROJECT_ROOT / "config" / "project.yml").model_copy(
     update={"generator": Generator(rows=100, seed=5)}
@@ -26,11 +26,6 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A shell without MARVEL_SOURCE, which asks servers of this machine without a proxy."""
     monkeypatch.delenv("MARVEL_SOURCE", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-
-@pytest.fixture
-def deliveries(tmp_path: Path) -> Path:
-    return folder_of(tmp_path / "deliveries", {"a.csv": b"a", "b.csv": b"b"})
 
 
 @pytest.fixture
@@ -69,17 +64,18 @@ def read_once(sources: SourceResource, setting: str | None) -> str:
 
 
 def test_where_no_source_is_named_the_last_one_is_read_again_from_wherever_it_is_called(
-    sources: SourceResource, deliveries: Path, monkeypatch: pytest.MonkeyPatch
+    sources: SourceResource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # given
-    monkeypatch.chdir(deliveries)
+    (tmp_path / "a.csv").touch()
+    monkeypatch.chdir(tmp_path)
     read_once(sources, "a.csv")
 
     # when
     monkeypatch.chdir("/")
 
     # then
-    assert read_once(sources, None) == f"{deliveries}/a.csv"
+    assert read_once(sources, None) == f"{tmp_path}/a.csv"
 
     # when: generated characters are asked for
     read_once(sources, "generated")
@@ -106,17 +102,6 @@ def test_an_address_that_may_hold_a_secret_is_asked_for_again(sources: SourceRes
     assert "c4n4ry" not in Path(sources.last_read).read_text()
     with pytest.raises(SourceError, match=r"/a.csv\?…: .* Set MARVEL_SOURCE to it again, or to 'generated'"):
         read_once(sources, None)
-
-
-def test_the_default_is_what_the_environment_names_and_is_not_kept(
-    sources: SourceResource, deliveries: Path, monkeypatch: pytest.MonkeyPatch
-):
-    # given: pages show a resource's settings, and an address may hold secrets
-    monkeypatch.setenv("MARVEL_SOURCE", str(deliveries))
-
-    # then
-    assert sources.label(None, CONFIG) == str(deliveries)
-    assert str(deliveries) not in repr(sources)
 
 
 def test_the_secrets_of_an_address_are_nowhere_in_what_a_run_leaves(
