@@ -3,7 +3,7 @@
 import os
 import re
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain
 from typing import Any
 
@@ -58,9 +58,10 @@ class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @classmethod
     def from_environment(cls) -> "Project":
-        """The project that MARVEL_ENV, MARVEL_DATASET and MARVEL_CONFIG describe."""
+        """The project that MARVEL_ENV, MARVEL_DATASET and MARVEL_CONFIG describe; a process reads its settings once."""
         variables = {"environment": "MARVEL_ENV", "dataset": "MARVEL_DATASET", "config_path": "MARVEL_CONFIG"}
-        return cls(**{name: os.environ[variable] for name, variable in variables.items() if os.environ.get(variable)})
+        set_here = {name: os.environ[variable] for name, variable in variables.items() if os.environ.get(variable)}
+        return _project(**set_here)
 
     @cached_property
     def config(self) -> ProjectConfig:
@@ -75,6 +76,11 @@ class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
                 f"{self.config_path}: gate.thresholds names {', '.join(unknown)}; the metrics are {', '.join(METRICS)}."
             )
         return config
+
+
+@cache
+def _project(**settings: str) -> Project:
+    return Project(**settings)
 
 
 def configured_home(home: ProjectPaths) -> ProjectPaths:
