@@ -61,7 +61,7 @@ class Estimator(BaseModel, ABC):
         suggested: dict[str, int | float] = {
             "learning_rate": suggest_fraction(trial, "learning_rate", 0.005, 0.2, log=True),
             "max_depth": trial.suggest_int("max_depth", 2, 12),
-            **self.suggest_more(trial),
+            **self.suggest_arguments(trial),
         }
         if trees:
             suggested[self.trees_argument] = trial.suggest_int(self.trees_argument, 50, 2000, log=True)
@@ -69,7 +69,7 @@ class Estimator(BaseModel, ABC):
 
     @staticmethod
     @abstractmethod
-    def suggest_more(trial: BaseTrial) -> dict[str, int | float]:
+    def suggest_arguments(trial: BaseTrial) -> dict[str, int | float]:
         """This kind's own arguments of a search."""
 
     @abstractmethod

@@ -65,7 +65,7 @@ class HistGradientBoosting(Estimator):
         return max(1, int(classifier.validation_score_.argmax()))  # the first score is without trees
 
     @staticmethod
-    def suggest_more(trial: BaseTrial) -> dict[str, int | float]:
+    def suggest_arguments(trial: BaseTrial) -> dict[str, int | float]:
         return {
             "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 4, 128, log=True),
             "min_samples_leaf": trial.suggest_int("min_samples_leaf", 5, 300, log=True),

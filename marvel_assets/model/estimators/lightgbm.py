@@ -74,7 +74,7 @@ class LightGBM(Estimator):
         return int(classifier.best_iteration_)
 
     @staticmethod
-    def suggest_more(trial: BaseTrial) -> dict[str, int | float]:
+    def suggest_arguments(trial: BaseTrial) -> dict[str, int | float]:
         return {
             "num_leaves": trial.suggest_int("num_leaves", 4, 128, log=True),
             "min_child_samples": trial.suggest_int("min_child_samples", 5, 300, log=True),
