@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from decimal import Decimal
 from typing import Any, Self
 
@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
+
+NUMBERS = bool | np.bool_ | int | float | np.integer | np.floating | Decimal
 
 
 class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -72,9 +74,9 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         needed = {*(self.fill_values or {}), *self.required}
         optional = [name for name in self.numeric_features_ if name not in needed]
         expected = ", ".join(f"{name} (optional)" if name in optional else name for name in self.feature_names_in_)
-        counts = {name: list(frame.columns).count(name) for name in self.feature_names_in_}
-        absent = [name for name, count in counts.items() if count == 0 and name not in optional]
-        repeated = [name for name, count in counts.items() if count > 1]
+        counts = Counter(frame.columns)
+        absent = [name for name in self.feature_names_in_ if counts[name] == 0 and name not in optional]
+        repeated = [name for name in self.feature_names_in_ if counts[name] > 1]
         for names, problem in ((absent, "is missing"), (repeated, "is there more than once")):
             if names:
                 raise ValueError(f"column {', '.join(names)} {problem}; expected {expected}.")
@@ -92,10 +94,7 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         return numbers
 
     def _texts(self, column: pd.Series, name: str, fill: object) -> Any:  # noqa: ANN401
-        places, distinct = _factorized(column, name, "text")
-        for value in distinct:
-            if not isinstance(value, str):
-                raise _unusable(value, name, "text")
+        places, distinct = _factorized(column, name, "text", str)
         spellings = (self.spellings or {}).get(name, {})
         stripped = [value.strip(self.blanks) for value in distinct]
         texts = [fill if text in self.missing_texts else spellings.get(text.lower(), text) for text in stripped]
@@ -110,30 +109,21 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
 def _numbers(column: pd.Series, name: str, fill: float) -> Any:  # noqa: ANN401
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf":
         return column.fillna(fill)
-    places, distinct = _factorized(column, name, "a number")
-    values = [*(_number(value, name) for value in distinct), fill]
-    return np.array(values, dtype=np.float64)[places]  # index -1, a missing cell, picks the last
+    places, distinct = _factorized(column, name, "a number", NUMBERS)
+    return np.array([*map(float, distinct), fill])[places]  # index -1, a missing cell, picks the last
 
 
-def _number(value: object, name: str) -> float:
-    if isinstance(value, bool | np.bool_ | int | float | np.integer | np.floating | Decimal):
-        with suppress(OverflowError):
-            return float(value)
-    raise _unusable(value, name, "a number")
-
-
-def _factorized(column: pd.Series, name: str, expected: str) -> tuple[Any, list[Any]]:
-    """Each cell's index among the distinct values, -1 if missing, and the distinct values."""
+def _factorized(column: pd.Series, name: str, expected: str, types: Any) -> tuple[Any, list[Any]]:  # noqa: ANN401
+    """Each cell's index among the distinct values, -1 if missing, and the distinct values, which have these types."""
     try:
         places, distinct = pd.factorize(column.to_numpy(dtype=object))
     except TypeError as error:
         raise ValueError(f"column {name}: expected {expected}, found cells of another kind ({error}).") from error
+    if wrong := [value for value in distinct if not isinstance(value, types)]:
+        found = f"{str(wrong[0])[:80]!r} ({type(wrong[0]).__name__})"
+        raise ValueError(f"column {name}: expected {expected}, found {found}.")
     return places, distinct.tolist()
 
 
 def _unknown(value: object, name: str, known: Sequence[str | int]) -> ValueError:
     return ValueError(f"column {name}: {str(value)[:80]!r} is not one of {', '.join(map(str, known))}.")
-
-
-def _unusable(value: object, name: str, expected: str) -> ValueError:
-    return ValueError(f"column {name}: expected {expected}, found {str(value)[:80]!r} ({type(value).__name__}).")
