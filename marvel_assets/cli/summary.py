@@ -43,10 +43,10 @@ def print_summary(home: ProjectPaths, *, with_predictions: bool = True) -> None:
     tracking = profile_resources(home)["tracking"]
     dagster_pages = f"{tracking.dagster_url}/asset-groups (lineage, checks, plots)"
     mlflow_pages = f"{tracking.ui_url or 'your Databricks workspace'} (MLflow)"
-    print(f"  look next    {_command('make ui')}, then {dagster_pages} and {mlflow_pages}")
+    print(f"  look next    {_as_typed('make ui')}, then {dagster_pages} and {mlflow_pages}")
 
 
-def _command(command: str) -> str:
+def _as_typed(command: str) -> str:
     """A command as it must be typed here: with the data set, and with the folder of ``marvel`` if no PATH has it."""
     if command.startswith("marvel") and shutil.which("marvel") is None:
         command = command.replace("marvel", os.path.relpath(Path(sys.executable).with_name("marvel")), 1)
@@ -60,7 +60,7 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
     config, unity_catalog = resources["project"].config, resources["unity_catalog"]
     dataset = config.dataset
     if not references:
-        yield f"  nothing      of {dataset.name} has been materialised in {home.root} yet; run {_command('make run')}"
+        yield f"  nothing      of {dataset.name} has been materialised in {home.root} yet; run {_as_typed('make run')}"
         return
     yield from _rows(references)
     registered = references.get("basic_model_version")
@@ -74,7 +74,7 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
     registry = unity_catalog.registry(read_only=True)
     if registered and registry.get_version(registered.name, registered.version) is None:
         version = f"{registered.name} version {registered.version}"
-        yield f"  registered   {version} is not in {unity_catalog.registry_uri}; {_command('make run')} registers"
+        yield f"  registered   {version} is not in {unity_catalog.registry_uri}; {_as_typed('make run')} registers"
         yield "               it again, or set MARVEL_UC_URL to the server that it was registered on"
         return
     served = unity_catalog.pairs(config, read_only=True).current()
@@ -82,14 +82,14 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
         for kind, version in (("basic", served.basic), ("custom", served.custom)):
             yield f"  {kind:<12} models:/{version.name}/{version.version}, alias {ALIAS}"
     if registered and (served is None or registered.model_id != served.basic.model_id):
-        approve = _command(f"marvel approve --set basic_version={registered.version}")
+        approve = _as_typed(f"marvel approve --set basic_version={registered.version}")
         yield f"  waiting      {registered.name} version {registered.version}; approve it with {approve}"
     test_set, predictions = references.get("test_set"), references.get("survival_predictions")
     if with_predictions and served and test_set and predictions:
         yield from _predictions(resources["tables"], predictions.name, served.custom, test_set, dataset)
     if served:
         hints = "make serve", "marvel explain NAME-OR-ID", "marvel score FILE -o OUT"
-        yield f"  ask next     {', '.join(map(_command, hints))}"
+        yield f"  ask next     {', '.join(map(_as_typed, hints))}"
 
 
 def _rows(references: Mapping[str, Any]) -> Iterator[str]:
@@ -132,7 +132,7 @@ def _model(logged: LoggedModel, registered: ModelVersionRef | None, model: Logge
         if result.warnings:
             yield f"  warning      {'; '.join(result.warnings)}"
     elif result.passed:
-        yield f"  not served   it passed the gate; {_command('make run')} registers it, or says why it does not"
+        yield f"  not served   it passed the gate; {_as_typed('make run')} registers it, or says why it does not"
     else:
         yield f"  refused      {result.reason}"
 
@@ -144,7 +144,7 @@ def _predictions(
     latest = tables.latest(name)
     current = scoring_provenance(dataset, custom.name, custom.version)
     if latest is None or not current.items() <= latest.provenance.items():
-        update = _command("marvel run --select survival_predictions")
+        update = _as_typed("marvel run --select survival_predictions")
         yield f"  predictions  are from another version; {update} updates them"
         return
     target, sample = dataset.target, min(1.0, ROWS_TO_CHOOSE_FROM / max(test_set.rows, 1))

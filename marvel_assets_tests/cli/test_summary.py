@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from marvel_assets.cli.summary import _command, summary
+from marvel_assets.cli.summary import _as_typed, summary
 from marvel_assets.paths import ProjectPaths
 from marvel_assets_tests.commands import reference
 from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
@@ -85,12 +85,12 @@ def test_a_next_command_is_printed_as_it_must_be_typed(monkeypatch: pytest.Monke
     monkeypatch.setenv("MARVEL_DATASET", "wines")
 
     # then
-    assert _command("make ui") == "`MARVEL_DATASET=wines make ui`"
-    assert _command("marvel explain X") == f"`MARVEL_DATASET=wines {os.path.relpath(programs / 'marvel')} explain X`"
+    assert _as_typed("make ui") == "`MARVEL_DATASET=wines make ui`"
+    assert _as_typed("marvel explain X") == f"`MARVEL_DATASET=wines {os.path.relpath(programs / 'marvel')} explain X`"
 
     # and when the environment is activated
     monkeypatch.setenv("PATH", str(programs))
     monkeypatch.delenv("MARVEL_DATASET")
 
     # then
-    assert _command("marvel explain X") == "`marvel explain X`"
+    assert _as_typed("marvel explain X") == "`marvel explain X`"
