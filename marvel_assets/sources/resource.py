@@ -115,10 +115,10 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def _remember(self, setting: str) -> None:
         """Store which source was read: absolute paths, and addresses only where they hold no secret."""
-        label, kept = redact_source(setting), setting
-        if setting.startswith(URL_PREFIXES):
+        label = redact_source(setting)
+        if setting == GENERATED or setting.startswith((*URL_PREFIXES, KAGGLE_PREFIX)):
             kept = setting if label == setting else None
-        elif setting != GENERATED and not setting.startswith(KAGGLE_PREFIX):
+        else:
             kept = str(existing_path(setting).absolute())
         with atomic_write(Path(self.last_read)) as unfinished:
             unfinished.write_text(json.dumps({"label": label, "setting": kept}), encoding="utf-8")
