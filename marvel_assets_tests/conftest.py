@@ -157,13 +157,6 @@ def tracking_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracki
 
 
 @pytest.fixture
-def spark_home(home: ProjectPaths, spark_folder: Path) -> ProjectPaths:
-    """The test's home, with what Spark needs in it."""
-    home.spark.symlink_to(spark_folder, target_is_directory=True)
-    return home
-
-
-@pytest.fixture
 def home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_project: Path, empty_home: ProjectPaths
 ) -> ProjectPaths:

@@ -29,24 +29,19 @@ FEATURE_NAMES = list(FEATURES)
 CATEGORICAL = [name for name in FEATURE_NAMES if name not in NUMERIC_FEATURES]
 
 
-def cleaned(folder: Path, rows: int) -> dict[str, pd.DataFrame]:
-    with DuckDBEngine(scratch=str(folder)).session() as session:
-        session.read_source(GeneratedSource(rows, 7, DATASET), "delivered")
-        session.create_table_as(digested_source_sql("delivered"), "raw_characters")
-        session.create_table_as(cleaning_sql(), "cleaned_characters")
-        columns = [*FEATURE_NAMES, TARGET]
-        sets = {}
-        for split in ("train", "test"):
-            session.create_table_as(split_sql(split), split)
-            rows_of_split = session.fetchall(f"SELECT {', '.join(columns)} FROM {split} ORDER BY Id")
-            sets[split] = pd.DataFrame(rows_of_split, columns=columns).astype(dict.fromkeys(NUMERIC_FEATURES, float))
-    return sets
-
-
 @pytest.fixture(scope="session")
 def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
     """Train and test rows of 4,000 generated characters. Not to be changed."""
-    return cleaned(tmp_path_factory.mktemp("cleaned"), 4000)
+    columns, found = [*FEATURE_NAMES, TARGET], {}
+    with DuckDBEngine(scratch=str(tmp_path_factory.mktemp("cleaned"))).session() as session:
+        session.read_source(GeneratedSource(4000, 7, DATASET), "delivered")
+        session.create_table_as(digested_source_sql("delivered"), "raw_characters")
+        session.create_table_as(cleaning_sql(), "cleaned_characters")
+        for split in ("train", "test"):
+            session.create_table_as(split_sql(split), split)
+            rows = session.fetchall(f"SELECT {', '.join(columns)} FROM {split} ORDER BY Id")
+            found[split] = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(NUMERIC_FEATURES, float))
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +65,6 @@ def basic_model(fitted: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="session")
 def way() -> ProjectConfig:
-    """The project's own way to fit, with few trees."""
+    """The project's own configuration, with few trees."""
     config = ProjectConfig.from_yaml(PROJECT_ROOT / "config" / "project.yml")
     return config.model_copy(update={"model": LightGBM(**FEW_TREES)})

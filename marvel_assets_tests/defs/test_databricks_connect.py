@@ -43,7 +43,7 @@ def client() -> Path:
 
 
 @pytest.fixture
-def port(scorer: str, client: Path, spark_home: ProjectPaths, request: pytest.FixtureRequest) -> Iterator[int]:
+def port(scorer: str, client: Path, home: ProjectPaths, request: pytest.FixtureRequest) -> Iterator[int]:
     """The Spark Connect server's: the shared one, or one whose workers have the client's Python, so that they score."""
     if scorer == "client":
         request.getfixturevalue("connect_server")
@@ -52,7 +52,8 @@ def port(scorer: str, client: Path, spark_home: ProjectPaths, request: pytest.Fi
         pytest.skip("Databricks Connect runs on Python 3.12 or 3.13, and none is on the PATH")
     else:
         own = free_port()
-        with spark_connect_server(spark_home, f"PORT={own}", PYSPARK_PYTHON=str(client)):
+        home.spark.symlink_to(request.getfixturevalue("spark_folder"), target_is_directory=True)
+        with spark_connect_server(home, f"PORT={own}", PYSPARK_PYTHON=str(client)):
             yield own
 
 
@@ -67,7 +68,7 @@ def test_graph_unchanged_run_change_feed_retraining_and_rollback(
     header: str,
     until: str,
     databricks_workspace: DatabricksWorkspace,
-    spark_home: ProjectPaths,
+    home: ProjectPaths,
     small_project: Path,
     tmp_path: Path,
 ):
@@ -80,7 +81,7 @@ def test_graph_unchanged_run_change_feed_retraining_and_rollback(
 
     # when
     settings = {
-        "MARVEL_HOME": str(spark_home.root),
+        "MARVEL_HOME": str(home.root),
         "MARVEL_CONFIG": str(project),
         "MARVEL_PROFILE": "databricks",
         "DATABRICKS_HOST": databricks_workspace.url,
@@ -95,7 +96,7 @@ def test_graph_unchanged_run_change_feed_retraining_and_rollback(
 
     # then
     assert done.returncode == 0, done.stderr[-6000:]
-    assert not spark_home.warehouse.exists()
+    assert not home.warehouse.exists()
     assert ("POST", "/api/2.0/mlflow/runs/create") in databricks_workspace.requests
     steps = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]  # MLflow prints, too
     graph, *others = steps

@@ -138,9 +138,6 @@ def test_any_bytes_are_read_whole_or_refused_by_name(tmp_path: Path, begin: byte
         assert all(reasons)
 
 
-LONG = ROWS.assign(Teams="x" * 10_000)
-"""Longer than a batch."""
-
 CHANGED = r"characters\.\w+: the file was changed while it was read, so nothing of it"
 
 
@@ -168,7 +165,8 @@ def replace(file: Path) -> None:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    LONG.to_csv(file := tmp_path / "characters.csv", index=False)
+    """Longer than a batch."""
+    ROWS.assign(Teams="x" * 10_000).to_csv(file := tmp_path / "characters.csv", index=False)
     return file
 
 

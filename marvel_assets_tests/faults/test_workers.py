@@ -21,7 +21,7 @@ from marvel_assets.training.dask_cluster import FitClient, WorkersError, dask_cl
 from marvel_assets.training.dataset import dataset_columns
 from marvel_assets.training.distributed import fit_on_workers
 from marvel_assets_tests.faults import amount
-from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES, cleaned
+from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
 from marvel_assets_tests.kaggle import TARGET
 
 HOURS_OF_TREES = LightGBM(learning_rate=0.1, n_estimators=1, max_depth=-1).model_copy(
@@ -31,9 +31,8 @@ SECONDS = 90
 
 
 @pytest.fixture(scope="module")
-def train_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    rows: pd.DataFrame = cleaned(tmp_path_factory.mktemp("cleaned"), 4000)["train"]
-    folder = tmp_path_factory.mktemp("train_set")
+def train_set(tmp_path_factory: pytest.TempPathFactory, sets: dict[str, pd.DataFrame]) -> Path:
+    folder, rows = tmp_path_factory.mktemp("train_set"), sets["train"]
     write_deltalake(folder, rows.assign(Id=[f"Character {place:05d}" for place in range(len(rows))]))
     return folder
 
