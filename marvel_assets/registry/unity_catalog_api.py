@@ -18,11 +18,11 @@ Json = dict[str, Any]
 
 
 class RefusedError(RegistryError):
-    """The server answers a request with an error, which has an HTTP ``status`` and a ``code``."""
+    """The server answers a request with an error; ``code`` is the server's name of it."""
 
-    def __init__(self, text: str, status: int, code: str) -> None:
+    def __init__(self, text: str, code: str) -> None:
         super().__init__(text)
-        self.status, self.code = status, code
+        self.code = code
 
 
 class UnityCatalogApi:
@@ -64,16 +64,16 @@ class UnityCatalogApi:
         except (ValueError, TypeError, KeyError):
             code, reason = "", answer.text
         text = f"The Unity Catalog server at {self.url} refused {method} {path}: {answer.status_code} {reason[:500]}"
-        raise RefusedError(text, answer.status_code, code)
+        raise RefusedError(text, code)
 
     def find(self, path: str, **query: str | int | None) -> Json | None:
         """The object at a path, or None."""
         try:
             return self.call("GET", path, None, **query)
         except RefusedError as error:
-            if error.status == 404:  # noqa: PLR2004
-                return None
-            raise
+            if not error.code.endswith("NOT_FOUND"):
+                raise
+            return None
 
     def create(self, path: str, body: Json) -> None:
         """Create an object, unless another client has just created it."""
