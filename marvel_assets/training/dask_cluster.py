@@ -18,10 +18,6 @@ except ImportError as error:
 
 Result = TypeVar("Result")
 
-CONNECT_SECONDS = 10
-"""How long to wait for the scheduler's answer."""
-JOIN_SECONDS = 60
-"""How long to wait until all workers have joined the scheduler."""
 CHECK_SECONDS = 1.0
 """How often to check that all workers are still there."""
 SAME_VERSIONS = ("lightgbm", "numpy", "pandas", "scikit-learn")
@@ -106,8 +102,8 @@ def dask_client(number: int, scheduler: str | None, threads: int) -> Iterator[Fi
                 dashboard_address=None, worker_dashboard_address=None,
             )  # fmt: skip
             scheduler = str(stack.enter_context(cluster).scheduler_address)
-        client = stack.enter_context(FitClient(scheduler, timeout=CONNECT_SECONDS, set_as_default=False))
-        client.wait_for_workers(number, timeout=JOIN_SECONDS)
+        client = stack.enter_context(FitClient(scheduler, set_as_default=False))
+        client.wait_for_workers(number, timeout=60)
         known = client.scheduler_info(n_workers=-1)["workers"]
         # By name, which in a local cluster is a number.
         named = sorted(known, key=lambda worker: (len(str(known[worker]["name"])), str(known[worker]["name"])))
