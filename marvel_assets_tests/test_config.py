@@ -148,19 +148,6 @@ def test_what_can_not_be_used_is_named_with_its_place(
     assert (message or f"{place}: ") in refusal(tmp_path, content)
 
 
-def test_all_problems_of_a_kind_are_reported_at_once(tmp_path: Path, content: dict[str, Any]):
-    # given
-    content["surprise"] = 1
-    content["model"]["max_depth"] = "deep"
-
-    # when
-    message = refusal(tmp_path, content)
-
-    # then
-    assert "surprise: unknown key" in message
-    assert "model.max_depth" in message
-
-
 def test_what_the_file_leaves_out_is_the_data_sets():
     # when
     config = ProjectConfig.from_yaml(PROJECT_YAML, dataset="marvel_wikia_2014")

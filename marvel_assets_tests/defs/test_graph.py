@@ -13,7 +13,6 @@ from deltalake import DeltaTable
 
 from marvel_assets.cli.summary import summary
 from marvel_assets.datasets.marvel_kaggle.generator import generate
-from marvel_assets.defs.alerts import cause_of
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests import commands
@@ -77,17 +76,6 @@ def test_dagsters_command_takes_the_source_of_one_run_and_needs_no_dagster_home(
     assert reference(home, "raw_characters").rows == 120
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         assert instance.get_latest_materialization_event(dg.AssetKey("raw_characters")) is not None
-
-
-def test_an_asset_before_its_upstream_names_what_to_materialise_first(home: ProjectPaths):
-    # when
-    result = run_graph(home, select="fitted_pipeline")
-
-    # then
-    [failure] = [event for event in result.all_events if event.is_step_failure]
-    message = cause_of(failure.step_failure_data.error)
-    assert "train_set has not been materialised in this home" in message
-    assert "--select '*train_set'" in message
 
 
 def test_a_failure_is_one_line_that_names_the_cause(home: ProjectPaths, tmp_path: Path):
