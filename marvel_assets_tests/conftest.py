@@ -31,7 +31,7 @@ SAMPLE_ROWS = 673
 LONGEST = ("README", "mypy")
 """Groups of tests that the workers begin with."""
 SHARED = ("connect_server", "tracking_server", "made_backend", "sets")
-"""Fixtures that take long to make: the tests that use one go to one worker."""
+"""Fixtures that take long to make: the files that use one go to one worker."""
 
 SMALL_GENERATOR = {"rows": 1500, "seed": 7}
 FEW_TREES = {"learning_rate": 0.1, "n_estimators": 20, "max_depth": 4}
@@ -55,15 +55,15 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group tests by what they share, else by file; the longest first, so that no worker is left alone in the end.
+    """Group files by what they share; the longest group first, so that no worker is left alone in the end.
 
     Of the slow groups, those with Spark come last: README.md's run leaves the class-data archive with which JVMs start
     faster.
     """
+    shared = {item.path: name for item in items for name in SHARED if name in item.fixturenames}
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
-            shared = [fixture for fixture in SHARED if fixture in item.fixturenames]
-            item.add_marker(pytest.mark.xdist_group((shared or [item.nodeid.partition("::")[0]])[0]))
+            item.add_marker(pytest.mark.xdist_group(shared.get(item.path, item.nodeid.partition("::")[0])))
     groups = {item: item.get_closest_marker("xdist_group").args[0] for item in items}
     slow, spark = ({groups[item] for item in items if item.get_closest_marker(name)} for name in ("slow", "spark"))
     items.sort(key=lambda item: (groups[item] not in LONGEST, groups[item] not in slow, groups[item] in spark))
