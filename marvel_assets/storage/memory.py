@@ -1,9 +1,7 @@
-"""Checks whether rows fit into memory, and returns freed memory to the system."""
+"""Checks whether rows fit into memory."""
 
 from __future__ import annotations
 
-import ctypes
-from contextlib import suppress
 from pathlib import Path
 
 BYTES_PER_CELL = 64
@@ -44,9 +42,3 @@ def available_bytes() -> int:
         cached = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())["inactive_file"]
         free = min(free, int(allowed) - int((CGROUP / "memory.current").read_text()) + int(cached))
     return max(free, 0)
-
-
-def release_freed_memory() -> None:
-    """Have the C library return freed memory to the system before the next rows are read."""
-    with suppress(AttributeError):  # only glibc has it
-        ctypes.CDLL(None).malloc_trim(0)

@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 
 from marvel_assets.storage.references import FittedPipelineRef, ReferenceIOManager, TableVersion, not_materialised
 from marvel_assets.utils.files import atomic_write
-from marvel_assets.utils.locks import exclusive
+from marvel_assets.utils.locks import file_lock
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -67,7 +67,7 @@ class PipelineCache(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def lock(self, cache_key: str) -> AbstractContextManager[None]:
         """Held while a pipeline is looked up and fitted: of two concurrent runs, the second finds the first's."""
-        return exclusive(Path(self.locks), f"pipeline-{cache_key}")
+        return file_lock(Path(self.locks), f"pipeline-{cache_key}")
 
     def find(self, cache_key: str) -> FittedPipeline | None:
         """The pipeline that was fitted with this cache key, or None."""

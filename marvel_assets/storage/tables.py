@@ -16,7 +16,7 @@ from marvel_assets.storage.memory import check_fits_in_memory
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.table_scan import TableNotFoundError, TableScan, all_of, named_when_unreadable, sampled
 from marvel_assets.utils.files import atomic_write
-from marvel_assets.utils.locks import exclusive
+from marvel_assets.utils.locks import file_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -77,7 +77,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         The comparison and the commit share one lock, so that two concurrent runs make one version.
         """
         rows, content = session.fingerprint(relation)
-        with exclusive(Path(self.locks), f"table-{name}"):
+        with file_lock(Path(self.locks), f"table-{name}"):
             latest = self.latest(name)
             if latest is not None and latest.table.content == content:
                 if latest.provenance != provenance:

@@ -1,18 +1,10 @@
-"""Rows that would not fit are refused before they are read, and what a step has freed is given back."""
+"""Rows that would not fit are refused before they are read."""
 
-import platform
 from collections.abc import Callable
 
-import psutil
 import pytest
 
-from marvel_assets.storage.memory import (
-    BYTES_PER_CELL,
-    TooManyRowsError,
-    available_bytes,
-    check_fits_in_memory,
-    release_freed_memory,
-)
+from marvel_assets.storage.memory import BYTES_PER_CELL, TooManyRowsError, available_bytes, check_fits_in_memory
 
 
 def test_rows_that_do_not_fit_are_refused_with_the_share_that_would(allow_memory: Callable[..., None]):
@@ -37,19 +29,3 @@ def test_a_container_that_allows_less_than_the_machine_has_counts(
 
     # then
     assert available_bytes() == expected if expected else available_bytes() > 10_000_000
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep nothing back")
-def test_freed_memory_is_given_back_to_the_system():
-    # given: freed blocks below one that is still used
-    blocks = [bytearray(b"x" * 100_000) for _ in range(1000)]
-    used = blocks.pop()
-    del blocks
-    before = psutil.Process().memory_info().rss
-
-    # when
-    release_freed_memory()
-
-    # then
-    assert used
-    assert before - psutil.Process().memory_info().rss > 50_000_000

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,19 +30,15 @@ ROW_DIGEST = "row_digest"
 """The column that a relation's fingerprint is computed from; it is never written to a table."""
 
 BATCH_ROWS = 100_000
-"""How many rows are scored at once."""
+"""How many distinct rows are scored at once."""
 
 
 class ChangesNotKeptError(LookupError):
     """A table's change data feed does not reach back to the requested version."""
 
 
-class ScratchSpaceError(RuntimeError):
-    """A step's rows fit neither into memory nor into the scratch folder; the text names the folder."""
-
-
-class TableNotWrittenError(RuntimeError):
-    """A commit failed; the text names the table's location and the reason."""
+class StorageError(RuntimeError):
+    """A step's rows don't fit into memory and scratch folder, or a commit failed; the text names the folder."""
 
 
 class EngineSession(ABC):
@@ -111,10 +106,8 @@ class EngineSession(ABC):
     def score(self, relation: str, model: Path, into: str) -> None:
         """Add the custom model's answer for each row: ``prediction``, its label, and ``probability``.
 
-        Args:
-            relation: has the model's features.
-            model: a folder of verified files.
-            into: name of the relation with the answers.
+        The model, a folder of verified files, answers once for each combination of its features: most characters share
+        theirs with others.
         """
         import mlflow
         import pyarrow as pa
@@ -124,18 +117,24 @@ class EngineSession(ABC):
         loaded = mlflow.pyfunc.load_model(str(model))
         # Unwrapped: MLflow's check of every cell takes longer than the predictions.
         wrapper, features = loaded.unwrap_python_model(), loaded.metadata.get_input_schema().input_names()
+        self.create_table_as(f"SELECT DISTINCT {', '.join(features)} FROM {relation}", "asked")  # noqa: S608
+        [(rows,)] = self.fetchall("SELECT count(*) FROM asked")
+        if not rows:
+            self.create_view(f"SELECT *, '' AS prediction, CAST(0 AS DOUBLE) AS probability FROM {relation}", into)  # noqa: S608
+            return
 
-        def scored() -> Iterator[pa.RecordBatch]:
-            progress, rows, fetched = Progress(dg.get_dagster_logger().info, "rows scored"), 0, self._fetch(relation)
-            no_rows = pa.RecordBatch.from_pylist([], fetched.schema)  # it has the columns where there are no others
-            for batch in chain([no_rows], fetched):
-                asked = batch.select(features).to_pandas()
-                labels, probabilities = wrapper.predict(None, asked, {PROBABILITY: True}).values()
+        def answered() -> Iterator[pa.RecordBatch]:
+            progress, done = Progress(dg.get_dagster_logger().info, "distinct rows scored", rows), 0
+            for batch in self._fetch("asked"):
+                labels, probabilities = wrapper.predict(None, batch.to_pandas(), {PROBABILITY: True}).values()
                 labelled = batch.append_column("prediction", pa.array(labels, pa.string()))
                 yield labelled.append_column("probability", pa.array(probabilities, pa.float64()))
-                progress(rows := rows + batch.num_rows)
+                progress(done := done + batch.num_rows)
 
-        self._create_table(scored(), into)
+        self._create_table(answered(), "answered")
+        is_same = " AND ".join(f"{relation}.{name} IS NOT DISTINCT FROM answered.{name}" for name in features)
+        answers = f"SELECT {relation}.*, prediction, probability FROM {relation} JOIN answered ON {is_same}"  # noqa: S608
+        self.create_view(answers, into)
 
     @abstractmethod
     def _create_table(self, batches: Iterator[pa.RecordBatch], into: str) -> None:

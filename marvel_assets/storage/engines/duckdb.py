@@ -18,8 +18,7 @@ from marvel_assets.storage.engines.base import (
     ChangesNotKeptError,
     Engine,
     EngineSession,
-    ScratchSpaceError,
-    TableNotWrittenError,
+    StorageError,
     TablePath,
 )
 from marvel_assets.storage.memory import available_bytes
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
 
-MAX_MEMORY = 600_000_000
 ALIKE_IN_FILES = frozenset({"string", "long", "integer", "double", "boolean"})
 """Column types that every Delta writer stores in Parquet in the same way."""
 
@@ -43,20 +41,18 @@ class DuckDBEngine(Engine):
     """DuckDB computes the rows in this process, and delta-rs writes them."""
 
     scratch: str = Field(description="Folder for rows that do not fit into memory.")
-    memory_limit: str | None = Field(
-        default=None, description="Memory before DuckDB spills to that folder. Default: 600MB, or half of what is free."
-    )
+    max_memory: int = Field(default=600, description="MB before DuckDB spills to that folder; at most half the free.")
 
     @contextmanager
     def session(self) -> Iterator[EngineSession]:
         """A DuckDB database in memory, for one step.
 
         Raises:
-            ScratchSpaceError: the rows fit neither into memory nor into the scratch folder.
+            StorageError: the rows fit neither into memory nor into the scratch folder.
         """
         import duckdb
 
-        limit = self.memory_limit or f"{min(MAX_MEMORY, available_bytes() // 2) // 1_000_000}MB"
+        limit = f"{min(self.max_memory, available_bytes() // 2_000_000)}MB"
         with temporary_folder(Path(self.scratch)) as folder:
             try:
                 with duckdb.connect(config={"memory_limit": limit, "temp_directory": str(folder)}) as connection:
@@ -64,7 +60,7 @@ class DuckDBEngine(Engine):
             except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
                 if isinstance(error, duckdb.IOException) and str(folder) not in str(error):
                     raise
-                raise ScratchSpaceError(
+                raise StorageError(
                     f"{self.scratch}: the rows fit neither into {limit} of memory nor on that disk: "
                     f"{str(error).splitlines()[0]} Free some space there, and run again."
                 ) from error
@@ -134,9 +130,8 @@ class DuckDBSession(EngineSession):
                 commit_properties=CommitProperties(custom_metadata={"userMetadata": metadata}),
             )
         except (DeltaError, OSError) as error:
-            raise TableNotWrittenError(
-                f"{location}: the table can't be written: {error}. It is unchanged, and can be read."
-            ) from error
+            problem = f"{location}: the table can't be written: {error}. It is unchanged, and can be read."
+            raise StorageError(problem) from error
 
     def _create_table(self, batches: Iterator[pa.RecordBatch], into: str) -> None:
         for number, batch in enumerate(batches):

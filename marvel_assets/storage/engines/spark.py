@@ -88,8 +88,9 @@ class SparkEngineSession(EngineSession):
 
         if is_databricks_connect(self._spark):  # type: ignore[no-untyped-call]
             # MLflow's function for workers needs an environment on Databricks, which can be built only there.
-            dg.get_dagster_logger().info("On Databricks, this machine scores: it fetches the rows.")
-            super().score(relation, model, into)
+            dg.get_dagster_logger().info("On Databricks, this machine scores: it fetches the distinct rows.")
+            super().score(relation, model, "scored_here")
+            self.create_table_as("SELECT * FROM scored_here", into)
             return
         signature = mlflow.models.get_model_info(str(model)).signature
         [label] = signature.outputs.input_names()

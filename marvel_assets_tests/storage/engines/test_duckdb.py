@@ -99,7 +99,7 @@ def test_a_session_leaves_no_file_even_where_a_statement_fails(engine: DuckDBEng
 
 def test_more_rows_than_fit_into_memory_move_to_the_scratch_folder(tmp_path: Path):
     # given
-    engine = DuckDBEngine(scratch=str(tmp_path / "scratch"), memory_limit="64MB")
+    engine = DuckDBEngine(scratch=str(tmp_path / "scratch"), max_memory=64)
 
     # when
     with engine.session() as session:
