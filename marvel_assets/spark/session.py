@@ -91,23 +91,16 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
             os.environ.setdefault("SPARK_LOCAL_IP", LOOPBACK)
             os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
             return builder.config(map={**local_settings(Path(self.folder)), **self.settings}).getOrCreate()
-        is_databricks = self.mode == "databricks"
-        session = _connect_databricks(self.profile) if is_databricks else builder.remote(str(self.url)).getOrCreate()
+        if self.mode == "databricks":
+            from databricks.connect import DatabricksSession
+
+            builder = DatabricksSession.builder.profile(self.profile) if self.profile else DatabricksSession.builder
+        else:
+            builder = builder.remote(str(self.url))
+        session: SparkSession = builder.getOrCreate()
         for key, value in {"spark.sql.session.timeZone": "UTC", **self.settings}.items():
             session.conf.set(key, value)
         return session
-
-
-def _connect_databricks(profile: str | None) -> SparkSession:
-    from databricks.connect import DatabricksSession
-
-    builder = DatabricksSession.builder
-    try:
-        session: SparkSession = (builder.profile(profile) if profile else builder).getOrCreate()
-    except Exception as error:
-        where = f"profile {profile}" if profile else os.environ.get("DATABRICKS_HOST", "no DATABRICKS_HOST")
-        raise SparkError(f"Databricks Connect ({where}) can't start a session: {error}.") from error
-    return session
 
 
 def _check_reachable(url: str) -> None:
