@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marvel_assets.utils.locks import exclusive
+from marvel_assets.utils.locks import file_lock
 
 if TYPE_CHECKING:
     import mlflow
@@ -55,7 +55,7 @@ class ModelRegistry(ABC):
         Raises:
             RegistryError: the registry refuses, or the version is not READY.
         """
-        with exclusive(self.locks, f"model-{name}"):
+        with file_lock(self.locks, f"model-{name}"):
             for known in self.search_versions(name, model_id=model_id):
                 if known.status == READY:
                     return known

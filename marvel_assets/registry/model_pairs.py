@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from marvel_assets.config import ProjectConfig
 from marvel_assets.registry.base import READY, ModelRegistry, ModelVersion, RegistryError
-from marvel_assets.utils.locks import exclusive
+from marvel_assets.utils.locks import file_lock
 
 BASIC_MODEL = "marvel_character_model_basic"
 CUSTOM_MODEL = "marvel_character_model_custom"
@@ -128,7 +128,7 @@ class ModelPairs:
                 f"{self.custom_name}; the aliases were not moved. Materialise basic_model_version and "
                 "custom_model_version in this environment."
             )
-        with exclusive(self._registry.locks, f"pair-{self.custom_name}"):
+        with file_lock(self._registry.locks, f"pair-{self.custom_name}"):
             current = self._served()
             is_new = current is None or current.version != pair.custom.version
             status = current.tags.get(SERVING_STATUS, "") if current else ""
@@ -160,7 +160,7 @@ class ModelPairs:
         Returns:
             What is served now and why, or None if nothing had to be done.
         """
-        with exclusive(self._registry.locks, f"pair-{self.custom_name}"):
+        with file_lock(self._registry.locks, f"pair-{self.custom_name}"):
             pair = self.current()
             if pair is None:
                 return None

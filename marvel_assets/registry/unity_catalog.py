@@ -16,7 +16,7 @@ from urllib.request import url2pathname
 
 from marvel_assets.registry.base import ModelRegistry, ModelVersion, RegistryError
 from marvel_assets.registry.unity_catalog_api import Json, UnityCatalogApi
-from marvel_assets.utils.locks import exclusive
+from marvel_assets.utils.locks import file_lock
 
 if TYPE_CHECKING:
     import mlflow
@@ -62,7 +62,7 @@ class UnityCatalogRegistry(ModelRegistry):
 
     def set_tags(self, name: str, version: int, tags: Mapping[str, str], description: str | None = None) -> None:
         """Rewrite the comment, which has the tags and the description."""
-        with exclusive(self.locks, f"model-{name}"):
+        with file_lock(self.locks, f"model-{name}"):
             path = f"models/{name}/versions/{version}"
             found = self._version(name, self._api.call("GET", path))
             described = found.description if description is None else description
@@ -147,7 +147,7 @@ def register_table(
     """
     catalog, schema, table = name.split(".")
     described = {"columns": _columns(folder, column_comments), "comment": comment}
-    with exclusive(locks, f"external-table-{name}"):
+    with file_lock(locks, f"external-table-{name}"):
         found = api.find(f"tables/{name}")
         if found is None:
             api.ensure_schema(catalog, schema)

@@ -21,7 +21,7 @@ from marvel_assets.storage.references import LoggedModelRef
 from marvel_assets.tracking.artifacts import FILES_DIGEST, checked_files, dataset_source, digest_at
 from marvel_assets.tracking.mlflow_store import artifact_root_of, connect, store_problems
 from marvel_assets.tracking.run_tags import DAGSTER_RUN_ID, RUN_TAGS, run_tags
-from marvel_assets.utils.locks import exclusive, heartbeat, home_id, is_running
+from marvel_assets.utils.locks import file_lock, heartbeat, home_id, is_running
 
 if TYPE_CHECKING:
     import mlflow
@@ -127,7 +127,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def lock(self, cache_key: str) -> AbstractContextManager[None]:
         """Held while a model is looked up and logged: of two concurrent runs, the second finds the first's."""
-        return exclusive(self._home.locks, f"model-{cache_key}")
+        return file_lock(self._home.locks, f"model-{cache_key}")
 
     def mark_complete(self, model: LoggedModelRef, cache_key: str) -> None:
         """Tag a model with its cache key and digest, the last step of logging: from now on it is found and reused."""

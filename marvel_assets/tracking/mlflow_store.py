@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.spark.session import databricks_config
 from marvel_assets.utils.errors import causes, root_cause
-from marvel_assets.utils.locks import exclusive
+from marvel_assets.utils.locks import file_lock
 
 if TYPE_CHECKING:
     import mlflow
@@ -151,7 +151,7 @@ def prepare_database(database: Path, home: ProjectPaths) -> None:
     """Create a database if it is missing; correct the paths in that of a home that was moved or copied."""
     if database.exists() and not _former_artifacts(database, home):
         return
-    with exclusive(home.locks, "mlflow-database"):
+    with file_lock(home.locks, "mlflow-database"):
         if not database.exists():
             from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 

@@ -30,9 +30,6 @@ def file_lock(locks: Path, name: str) -> Iterator[None]:
         yield
 
 
-exclusive = file_lock
-
-
 def home_id(locks: Path) -> str:
     """A random id of this ``MARVEL_HOME``, created at the first call."""
     file = locks / "home-id"
