@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,15 +18,15 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from marvel_assets.cli.servers import served_pair
-from marvel_assets.cli.summary import read_references
+from marvel_assets.cli.summary import aligned, read_references
 from marvel_assets.datasets import scoring
 from marvel_assets.datasets.base import Dataset
-from marvel_assets.datasets.statements import cleaning_sql
+from marvel_assets.datasets.statements import cleaning_sql, text
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.model.estimators import estimator_class
 from marvel_assets.model.wrapper import MarvelModelWrapper, rank_contributions
 from marvel_assets.paths import ProjectPaths
-from marvel_assets.sources.locate import FileSource
+from marvel_assets.sources.files import FileSource
 from marvel_assets.storage.engines.base import EngineSession
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.utils.files import atomic_write
@@ -41,50 +42,45 @@ MAX_LISTED = 10
 BAR_LENGTH = 20
 
 
-def score(home: ProjectPaths, source: str, target: str) -> None:
-    """Score the rows of a CSV or Parquet file into another; nothing in the home changes.
+def score(home: ProjectPaths, file: str, output: str) -> None:
+    """Score the rows of a CSV or Parquet file into another, ``-`` being standard input and output.
 
-    Args:
-        home: of the model.
-        source: a file with the data set's columns, or ``-`` for standard input.
-        target: a file name that ends in ``.csv`` or ``.parquet``, or ``-`` for CSV to standard output.
+    Nothing in the home changes.
     """
-    if target != STANDARD and Path(target).suffix.lower() not in ENDINGS:
-        sys.exit(f"-o {target}: expected a file name that ends in {' or '.join(ENDINGS)}, or - for standard output.")
-    if STANDARD not in {source, target} and Path(source).resolve() == Path(target).resolve():
-        sys.exit(f"-o {target}: is the file to score; choose another name.")
+    if output != STANDARD and Path(output).suffix.lower() not in ENDINGS:
+        sys.exit(f"-o {output}: expected a file name that ends in {' or '.join(ENDINGS)}, or - for standard output.")
+    if STANDARD not in {file, output} and Path(file).resolve() == Path(output).resolve():
+        sys.exit(f"-o {output}: is the file to score; choose another name.")
     resources = profile_resources(home)
     dataset: Dataset = resources["project"].config.dataset
-    delivered = scoring.dataset_for_scoring(dataset)
+    columns = {dataset.delivered_names[stored]: stored for stored in scoring.required_columns(dataset)}
     name, model = _served_model(home, resources)
     with TemporaryDirectory() as scratch, DuckDBEngine(scratch=scratch).session() as session:
-        label, path = source, Path(source)
-        if source == STANDARD:
+        label, path = file, Path(file)
+        if file == STANDARD:
             label, path = "standard input", Path(scratch, "input")
             with path.open("wb") as copy:
                 shutil.copyfileobj(sys.stdin.buffer, copy)
-        session.read_source(FileSource(label, path, delivered), "delivered")
-        count = _clean(session, dataset, delivered, "delivered")
+        session.read_source(FileSource(label, {label: path}, replace(dataset, source_columns=columns)), "delivered")
+        _clean(session, dataset, "delivered")
+        [(count,)] = session.fetchall("SELECT count(*) FROM delivered")
         print(f"Scoring {count:,} rows of {label} with {name}", file=sys.stderr)
-        asked, rejected = {"probability": True, "explain": estimator_class(model.model).explains}, 0
-        with _writer(target) as write:
+        params, rejected = {"probability": True, "explain": estimator_class(model.model).explains}, 0
+        with _writer(output) as write:
             for first in range(1, count + 1, ROWS_AT_ONCE):
                 rows = _cleaned_rows(session, dataset, first, first + ROWS_AT_ONCE - 1)
                 usable = rows[rows["reason"].isna()]
-                write(_answered(rows, usable, model.predict(None, usable, asked)))
+                answers = model.predict(None, usable, params)
+                answers["prediction"] = answers[model.answer]
+                answered = pd.DataFrame(answers, index=usable.index).reindex(columns=list(ANSWERS))
+                write(pa.Table.from_pandas(rows.join(answered), SCHEMA, preserve_index=False))
                 rejected += len(rows) - len(usable)
     rest = f", {rejected:,} can't be; the column `reason` says why" if rejected else ""
     print(f"Rows scored: {count - rejected:,}{rest}", file=sys.stderr)
 
 
-def explain(home: ProjectPaths, name_or_id: str, picture: str | None) -> None:
-    """Print the probability for one character of the home, and what each feature contributes to it.
-
-    Args:
-        home: of the model and the characters.
-        name_or_id: of the character, as in the source.
-        picture: a PNG file to write a plot to, or None.
-    """
+def explain(home: ProjectPaths, name_or_id: str, output: str | None) -> None:
+    """Print the probability for one character of the home, and what each feature contributes to it; plot that."""
     resources = profile_resources(home)
     dataset: Dataset = resources["project"].config.dataset
     raw = read_references(home).get("raw_characters")
@@ -97,10 +93,10 @@ def explain(home: ProjectPaths, name_or_id: str, picture: str | None) -> None:
             engine = DuckDBEngine(scratch=scratch)  # nothing is written into the home
         with engine.session() as session:
             session.read_table(resources["tables"].location(raw.name), raw.version, "delivered")
-            session.create_table_as(scoring.named_rows_sql(dataset, "delivered", name_or_id), "named")
             identifier = _one_id(session, dataset, name_or_id)
-            session.create_view(f"SELECT * FROM named WHERE {scoring.has_id(dataset, identifier)}", "wanted")  # noqa: S608
-            _clean(session, dataset, dataset, "wanted")
+            chosen = f"SELECT * FROM delivered WHERE {dataset.identifier} = {text(identifier)}"  # noqa: S608
+            session.create_view(chosen, "chosen")
+            _clean(session, dataset, "chosen")
             rows = _cleaned_rows(session, dataset, 1, raw.rows)
     usable = rows[rows["reason"].isna()]
     if usable.empty:
@@ -113,16 +109,16 @@ def explain(home: ProjectPaths, name_or_id: str, picture: str | None) -> None:
     contributions, labels = answer["contributions"], dataset.target.labels
     probability = f"P({labels[1]}) {answer['probability']:.3f}"
     average = 1 / (1 + math.exp(-answer["base_value"]))
-    who = escape_control(f"{usable['name'].iloc[0]} ({identifier})")
-    print(f"{who}: {answer[dataset.target.answer]}, {probability}; on average {average:.3f}\n")
+    title = escape_control(f"{usable['name'].iloc[0]} ({identifier})")
+    print(f"{title}: {answer[model.answer]}, {probability}; on average {average:.3f}\n")
     print("\n".join(_table(usable.iloc[0].to_dict(), contributions, labels)))
-    if picture:
+    if output:
         from marvel_assets.evaluation import plots
 
         label = f"towards {labels[1]} (+) or away from it (-), log odds"
-        figure = plots.bar_plot(f"{who}: {probability}", contributions, label)
-        Path(picture).write_bytes(plots.to_png(figure))
-        print(f"Wrote {picture}", file=sys.stderr)
+        figure = plots.bar_plot(f"{title}: {probability}", contributions, label)
+        Path(output).write_bytes(plots.to_png(figure))
+        print(f"Wrote {output}", file=sys.stderr)
 
 
 def _served_model(home: ProjectPaths, resources: dict[str, Any]) -> tuple[str, MarvelModelWrapper]:
@@ -133,13 +129,10 @@ def _served_model(home: ProjectPaths, resources: dict[str, Any]) -> tuple[str, M
     return f"{custom.name} version {custom.version}", model
 
 
-def _clean(session: EngineSession, dataset: Dataset, delivered: Dataset, relation: str) -> int:
-    """Clean a relation's rows by the data set's rules, whatever their target; returns how many there are."""
-    types = [str(row[0]) for row in session.fetchall(f"DESCRIBE {relation}")]
-    session.create_view(scoring.rows_to_score_sql(delivered, relation, types, None), "raw_characters")
+def _clean(session: EngineSession, dataset: Dataset, relation: str) -> None:
+    """Clean a relation's rows by the data set's rules, whatever their target."""
+    session.create_view(scoring.rows_to_score_sql(dataset, relation), "raw_characters")
     session.create_table_as(cleaning_sql(dataset), "cleaned_characters")
-    [(count,)] = session.fetchall("SELECT count(*) FROM cleaned_characters")
-    return int(str(count))
 
 
 def _cleaned_rows(session: EngineSession, dataset: Dataset, first: int, last: int) -> pd.DataFrame:
@@ -147,50 +140,41 @@ def _cleaned_rows(session: EngineSession, dataset: Dataset, first: int, last: in
     return pd.DataFrame(found, columns=["name", "id", *dataset.by_name, "reason"], dtype=object)
 
 
-def _answered(rows: pd.DataFrame, usable: pd.DataFrame, answers: dict[str, list[Any]]) -> pa.Table:
-    """The rows with the model's answers for those that can be scored."""
-    answers["prediction"] = next(iter(answers.values()))
-    answered = pd.DataFrame(answers, index=usable.index).reindex(columns=list(ANSWERS))
-    return pa.Table.from_pandas(rows.join(answered), SCHEMA, preserve_index=False)
-
-
 @contextmanager
-def _writer(target: str) -> Iterator[Callable[[pa.Table], None]]:
+def _writer(output: str) -> Iterator[Callable[[pa.Table], None]]:
     """A function that writes tables of answers; a file is replaced atomically."""
-    if target == STANDARD:
+    if output == STANDARD:
         with csv.CSVWriter(sys.stdout.buffer, SCHEMA) as writer:
             yield writer.write_table
         return
-    make = csv.CSVWriter if Path(target).suffix.lower() == ".csv" else parquet.ParquetWriter
-    with atomic_write(Path(target)) as unfinished, make(unfinished, SCHEMA) as writer:
+    make = csv.CSVWriter if Path(output).suffix.lower() == ".csv" else parquet.ParquetWriter
+    with atomic_write(Path(output)) as unfinished, make(unfinished, SCHEMA) as writer:
         yield writer.write_table
 
 
 def _one_id(session: EngineSession, dataset: Dataset, name_or_id: str) -> str:
     """The id of the named row; the command ends if there is none or more than one."""
-    ids = session.fetchall(scoring.ids_sql(dataset, "named"))
+    similar = session.fetchall(scoring.similar_names_sql(dataset, "delivered", name_or_id))
+    for_id, for_name = ({str(row[0]): row[1] for row in similar if row[column]} for column in (2, 3))
+    ids = for_id or for_name
     if len(ids) == 1:
-        return str(ids[0][0])
-    if any(identifier == name_or_id for identifier, _ in ids):
-        return name_or_id
+        return next(iter(ids))
     message = f"{len(ids)} rows have the name {name_or_id!r}; choose one by its id:"
     if not ids:
-        message = f"No row of this home has the name or id {name_or_id!r}"
-        ids = session.fetchall(scoring.ids_sql(dataset, "delivered", name_or_id))
-        message += "; similar names:" if ids else ", and none has a similar name."
-    listed = [f"  {escape_control(f'{identifier}  ({name})')}" for identifier, name in ids[:MAX_LISTED]]
-    more = [f"  and {len(ids) - MAX_LISTED:,} more"] if len(ids) > MAX_LISTED else []
-    sys.exit("\n".join([message, *listed, *more]))
+        ids = {str(row[0]): row[1] for row in similar}
+        ending = "; similar names:" if ids else ", and none has a similar name."
+        message = f"No row of this home has the name or id {name_or_id!r}{ending}"
+    lines = [f"  {escape_control(f'{identifier}  ({name})')}" for identifier, name in ids.items()]
+    more = [f"  and {len(lines) - MAX_LISTED:,} more"] if len(lines) > MAX_LISTED else []
+    sys.exit("\n".join([message, *lines[:MAX_LISTED], *more]))
 
 
-def _table(cells: Mapping[Any, Any], contributions: dict[str, float], labels: tuple[str, str]) -> Iterator[str]:
+def _table(cells: Mapping[Any, Any], contributions: dict[str, float], labels: tuple[str, str]) -> list[str]:
     """A line with a bar for each feature with a contribution, the strongest first."""
-    order = rank_contributions(contributions)
-    shown = {name: "missing" if cells[name] is None else escape_control(str(cells[name]))[:30] for name in order}
-    widths = [max(map(len, column)) for column in (["feature", *order], ["value", *shown.values()], labels)]
-    names, values, words = widths
-    yield f"  {'feature':<{names}}  {'value':<{values}}  towards  (log odds)"
-    for name in order:
+    strongest, table = max(map(abs, contributions.values())), [["feature", "value", "towards", "(log odds)"]]
+    for name in rank_contributions(contributions):
+        value = "missing" if cells[name] is None else escape_control(str(cells[name]))[:30]
         amount = contributions[name]
-        bar = "#" * max(1, round(BAR_LENGTH * abs(amount / contributions[order[0]])))
-        yield f"  {name:<{names}}  {shown[name]:<{values}}  {labels[amount > 0]:<{words}}  {amount:+.3f} {bar}"
+        bar = "#" * max(1, round(BAR_LENGTH * abs(amount / strongest)))
+        table.append([name, value, labels[amount > 0], f"{amount:+.3f} {bar}"])
+    return [f"  {line}" for line in aligned(table)]

@@ -27,7 +27,7 @@ def table_columns(dataset: Dataset, asset: str) -> dict[str, str]:
     """The columns of an asset that is a table, and what they mean."""
     zero, one = dataset.target.labels
     delivered = {stored: f"{name}, as delivered." for name, stored in dataset.source_columns.items()}
-    raw = {SOURCE_ROW: "The row's place in the source, from 1.", **delivered}
+    raw = {SOURCE_ROW: "The row's number in the source, from 1.", **delivered}
     identified = {IDENTIFIER: f"{dataset.delivered_names[dataset.identifier]} of the source; unique."}
     identified |= {feature.name: feature.description for feature in dataset.features}
     match asset:

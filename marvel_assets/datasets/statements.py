@@ -24,15 +24,16 @@ def cleaning_sql(dataset: Dataset) -> str:
     From ``raw_characters`` it makes one row for each row read: ``source_row``, the id, the features, the target,
     ``split`` ('train', 'test', or null where rejected), ``rejected_column``, ``reason`` and ``row_digest``.
     """
-    target = dataset.target
-    digested = ", ".join(
-        name if feature.missing is not None else f"coalesce(CAST({name} AS STRING), {ABSENT})"
-        for name, feature in dataset.by_name.items()
-    )
-    typed = [
-        f"try_cast({name} AS DOUBLE) AS {name}" if feature.kind == "number" else name
-        for name, feature in dataset.by_name.items()
-    ]
+    target, unusable, reasons = dataset.target, [], []
+    for name, source, values, accepted in _closed_lists(dataset):
+        unusable.append(f"WHEN {name} NOT IN {texts(values)} THEN '{name}'")
+        before, after = f'{dataset.delivered_names[source]} is "', f'", expected {accepted}'
+        reasons.append(f"WHEN rejected_column = '{name}' THEN {text(before)} || substr({name}, 1, 80) || {text(after)}")
+    identifier = dataset.delivered_names[dataset.identifier]
+    digested, typed = [], []
+    for name, feature in dataset.by_name.items():
+        typed.append(f"try_cast({name} AS DOUBLE) AS {name}" if feature.kind == "number" else name)
+        digested.append(name if feature.missing is not None else f"coalesce(CAST({name} AS STRING), {ABSENT})")
     return f"""{_ruled(dataset)},
 spelled AS (
     SELECT {SOURCE_ROW}, {IDENTIFIER}, {", ".join(_spelled_feature(feature, dataset) for feature in dataset.features)},
@@ -40,7 +41,8 @@ spelled AS (
     FROM ruled
 ),
 checked AS (
-    SELECT *, CASE {_unusable(dataset)} END AS unusable_column FROM spelled
+    SELECT *, CASE {" ".join(unusable)} WHEN {IDENTIFIER} IS NULL THEN '{IDENTIFIER}' END AS unusable_column
+    FROM spelled
 ),
 repeated AS (
     SELECT {IDENTIFIER}, min({SOURCE_ROW}) AS first_row FROM checked WHERE unusable_column IS NULL
@@ -56,8 +58,13 @@ SELECT {SOURCE_ROW}, {IDENTIFIER}, {", ".join(typed)},
     CASE WHEN rejected_column IS NULL
         THEN CASE WHEN md5({IDENTIFIER}) < '{TEST_HASH_BOUND}' THEN 'test' ELSE 'train' END END AS split,
     rejected_column,
-    CASE rejected_column {_reasons(dataset)} END AS reason,
-    md5(concat_ws({SEPARATOR}, coalesce({IDENTIFIER}, {ABSENT}), {digested}, {target.name})) AS row_digest
+    CASE
+        {" ".join(reasons)}
+        WHEN rejected_column IS NULL THEN NULL
+        WHEN {IDENTIFIER} IS NULL THEN {text(f"{identifier} is missing")}
+        ELSE {text(f'{identifier} "')} || substr({IDENTIFIER}, 1, 80) || '" repeats an earlier usable row'
+    END AS reason,
+    md5(concat_ws({SEPARATOR}, coalesce({IDENTIFIER}, {ABSENT}), {", ".join(digested)}, {target.name})) AS row_digest
 FROM decided"""  # noqa: S608
 
 
@@ -149,38 +156,14 @@ def is_number(cell: str) -> str:
 
 def _closed_lists(dataset: Dataset) -> list[tuple[str, str, tuple[str, ...], str]]:
     """The columns in which another value rejects a row, each with its source, its values, and these in words."""
+    lists = []
+    for feature in dataset.features:
+        if feature.others == "reject":
+            named = ", ".join(value for value in feature.values if value != feature.missing)
+            accepted = f"{named} or nothing" if feature.missing is not None else named
+            lists.append((feature.name, feature.source, feature.values, accepted))
     target = dataset.target
-    rejecting = [each for each in dataset.features if each.others == "reject"]
-    lists = [(each.name, each.source, each.values, _accepted(each)) for each in rejecting]
     return [*lists, (target.name, target.source, target.values, " or ".join(reversed(target.values)))]
-
-
-def _unusable(dataset: Dataset) -> str:
-    """The first column that a row fails on."""
-    cases = [f"WHEN {name} NOT IN {texts(values)} THEN '{name}'" for name, _, values, _ in _closed_lists(dataset)]
-    return "\n        ".join([*cases, f"WHEN {IDENTIFIER} IS NULL THEN '{IDENTIFIER}'"])
-
-
-def _reasons(dataset: Dataset) -> str:
-    """What was found in the column that a row fails on, and what was expected."""
-    cases, identifier = [], dataset.delivered_names[dataset.identifier]
-    for name, source, _, accepted in _closed_lists(dataset):
-        before, after = f'{dataset.delivered_names[source]} is "', f'", expected {accepted}'
-        cases.append(f"WHEN '{name}' THEN {text(before)} || substr({name}, 1, 80) || {text(after)}")
-    cases.append(f"""WHEN '{IDENTIFIER}' THEN CASE
-            WHEN {IDENTIFIER} IS NULL THEN {text(f"{identifier} is missing")}
-            ELSE {text(f'{identifier} "')} || substr({IDENTIFIER}, 1, 80) || '" repeats an earlier usable row'
-        END""")
-    return "\n        ".join(cases)
-
-
-def _accepted(feature: Feature) -> str:
-    """What the source may hold, in words."""
-    spellings = []
-    for value in feature.values:
-        if value != feature.missing:
-            spellings += [value, *(other.capitalize() for other, meant in feature.spellings.items() if meant == value)]
-    return ", ".join(spellings) + (" or nothing" if feature.missing is not None else "")
 
 
 def unreadable_numbers_sql(dataset: Dataset, feature: Feature, examples: int) -> tuple[str, str]:
@@ -194,7 +177,7 @@ def unreadable_numbers_sql(dataset: Dataset, feature: Feature, examples: int) ->
 
 
 def digested_source_sql(dataset: Dataset, relation: str) -> str:
-    """The statement that adds a ``row_digest`` to rows as delivered; their place in the source is left out of it."""
+    """The statement that adds a ``row_digest`` to rows as delivered; their number in the source is left out of it."""
     cells = ", ".join(f"coalesce({column}, {ABSENT})" for column in dataset.source_columns.values())
     return f"SELECT *, md5(concat_ws({SEPARATOR}, {cells})) AS row_digest FROM {relation}"  # noqa: S608
 
@@ -226,13 +209,13 @@ def top_rejection_reasons_sql(relation: str, count: int) -> str:
 
 
 def contract_violations(
-    dataset: Dataset, ask: Callable[[str], list[tuple[Any, ...]]], relation: str, split: Literal["train", "test"]
+    dataset: Dataset, fetchall: Callable[[str], list[tuple[Any, ...]]], relation: str, split: Literal["train", "test"]
 ) -> list[str]:
     """What is wrong with a cleaned table: a sentence for each rule that is broken, with a count and an example.
 
     Args:
         dataset: what the columns may hold.
-        ask: runs a SELECT, and returns its one row.
+        fetchall: runs a SELECT.
         relation: holds the columns of ``train_set``.
         split: which of the two tables it is; each id belongs to one of them by its MD5 alone.
     """
@@ -248,7 +231,7 @@ def contract_violations(
         for column, condition, _ in promises
     )
     repeated = f"count({IDENTIFIER}) - count(DISTINCT {IDENTIFIER})"
-    [(repeats, *found)] = ask(f"SELECT {repeated}, {counted} FROM {relation}")  # noqa: S608
+    [(repeats, *found)] = fetchall(f"SELECT {repeated}, {counted} FROM {relation}")  # noqa: S608
     problems = [f"{IDENTIFIER} is not unique: {repeats} rows repeat an id"] if repeats else []
     for (column, _, problem), number, example in zip(promises, found[::2], found[1::2], strict=True):
         if number:
