@@ -223,19 +223,22 @@ def test_a_name_that_no_folder_can_have_is_refused(name: str, tmp_path: Path):
         new_dataset(name, tmp_path / "rows.csv")
 
 
-def test_an_id_is_found_in_any_spelling_and_one_that_repeats_where_it_is_asked_for(name: str, tmp_path: Path):
+def test_an_id_is_found_in_any_spelling_and_another_is_taken_where_it_is_asked_for(
+    name: str, parent: Path, tmp_path: Path
+):
     # given: another column has a different value in each row, too
     columns = {"Name": list("pqrs"), "PageID": list("1234"), "member": list("1224"), "x": list("abab")}
-    columns["y"] = list("nyny")
+    file = save(tmp_path, columns | {"y": list("nyny")})
 
     # when
-    new_dataset(name, save(tmp_path, columns))
-    new_dataset(f"{name}_members", save(tmp_path, columns), "x", "member")
+    new_dataset(name, file)
+    new_dataset(f"{name}_members", file, "x", "member")
 
-    # then
+    # then: nothing is called a guess that was asked for
     assert load_dataset(name).identifier == "PageID"
     members = load_dataset(f"{name}_members")
     assert (members.identifier, members.target.name) == ("member", "x")
+    assert "guess" not in (parent / f"{name}_members" / "__init__.py").read_text().lower()
 
 
 def test_a_file_that_is_not_utf8_is_declared_so(name: str, tmp_path: Path):

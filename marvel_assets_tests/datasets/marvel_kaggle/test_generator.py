@@ -1,7 +1,6 @@
 """The built-in generator: reproducible, and shaped and soiled like the source."""
 
 import hashlib
-import io
 from typing import Any
 from urllib.parse import unquote
 
@@ -9,7 +8,7 @@ import pandas as pd
 import pytest
 
 from marvel_assets.datasets.marvel_kaggle.generator import generate
-from marvel_assets_tests.kaggle import MISSING_TEXT, SOURCE_COLUMNS
+from marvel_assets_tests.kaggle import MISSING_TEXT
 
 ROWS = 50_000
 SEED = 616
@@ -39,16 +38,6 @@ def test_the_rows_are_the_same_in_any_process_and_on_any_machine_and_others_with
     assert differing["Name"] > 0.9
     assert 0.2 < differing["Alive"] < 0.6
     assert [len(generate(number, SEED)) for number in (1, 2, 49)] == [1, 2, 49]
-
-
-def test_a_csv_file_of_it_has_the_sources_columns_and_the_same_text(characters: pd.DataFrame):
-    # when
-    read = pd.read_csv(io.StringIO(characters.to_csv(index=False)), dtype=str, keep_default_na=False)
-
-    # then
-    assert list(characters.columns) == ["", *SOURCE_COLUMNS]
-    assert {type(cell) for column in characters for cell in characters[column]} == {str}
-    assert read.iloc[:, 1:].equals(characters.iloc[:, 1:])
 
 
 @pytest.mark.parametrize(("column", "share"), SHARES)
