@@ -110,13 +110,9 @@ def read_files(
 ) -> Iterator[pa.RecordBatch]:
     """Read the source's columns as text, in the order of the files and of their rows.
 
-    Each batch holds ``source_row`` (int64, from 1, continued over all files) and the columns under their stored names.
-    Cells are as delivered; other columns are left out. Files without rows, which Spark may write, add none.
-
-    Args:
-        files: CSV or Parquet files.
-        columns: their columns, and the names that these are stored by.
-        encoding: of CSV files, as Python names it.
+    Each batch holds ``source_row`` (int64, from 1, continued over all files) and the columns under their stored names,
+    the values of ``columns``. Cells are as delivered; other columns are left out. Files without rows, which Spark may
+    write, add none.
 
     Raises:
         SourceError: no file has rows, or one is neither CSV nor Parquet, is in another encoding, lacks a column, or

@@ -130,15 +130,7 @@ def redact_source(setting: str) -> str:
 
 
 def locate(setting: str, scratch: Path, dataset: Dataset, generator: Generator) -> Source:
-    """Find the source that the setting names, and download it if it is remote.
-
-    Args:
-        setting: the path of a file, of a folder of files or of a Delta table, an ``http(s)://`` URL,
-            ``kaggle:<owner>/<dataset>`` or ``generated``.
-        scratch: an existing folder for what is downloaded or sorted.
-        dataset: names the columns.
-        generator: the size and seed of ``generated``.
-    """
+    """Find the source that the setting names, and download it if it is remote, into the scratch folder."""
     label = redact_source(setting)
     if setting == GENERATED:
         return GeneratedSource(generator.rows, generator.seed, dataset)
