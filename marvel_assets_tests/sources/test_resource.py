@@ -1,10 +1,16 @@
-"""The resource: which source is meant, and that nothing stays behind."""
+"""The resource: which source is meant, what a cheap look at it notices, and that nothing stays behind."""
 
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from deltalake import write_deltalake
 
 from marvel_assets.config import Generator, ProjectConfig
 from marvel_assets.datasets.base import load_dataset
@@ -13,7 +19,7 @@ from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.resource import SourceResource
 from marvel_assets_tests.graph import run_graph, succeeded
 from marvel_assets_tests.servers.scripted import Answer, serving
-from marvel_assets_tests.sources.conftest import characters
+from marvel_assets_tests.sources.conftest import characters, folder_of
 
 CONFIG = ProjectConfig.from_yaml(PROJECT_ROOT / "config" / "project.yml").model_copy(
     update={"generator": Generator(rows=100, seed=5)}
@@ -29,8 +35,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def sources(home: ProjectPaths) -> SourceResource:
-    return SourceResource(scratch=str(home.scratch), last_read=str(home.last_source))
+def sources(tmp_path: Path) -> SourceResource:
+    return SourceResource(scratch=str(tmp_path / "scratch"), last_read=str(tmp_path / "source.json"))
 
 
 @pytest.mark.parametrize(
@@ -124,3 +130,118 @@ def test_the_secrets_of_an_address_are_nowhere_in_what_a_run_leaves(
     files = [file.read_bytes() for file in home.root.rglob("*") if file.is_file()]
     assert any(served.url.encode() in content for content in files)
     assert not any(canary.encode() in content for content in files)
+
+
+@pytest.fixture
+def deliveries(tmp_path: Path) -> Path:
+    """A file, a folder of files, and a Delta table."""
+    folder_of(tmp_path / "folder", {"a.csv": b"a", "b.csv": b"b"})
+    (tmp_path / "file").write_bytes(b"old")
+    write_deltalake(tmp_path / "table", characters("a"))
+    return tmp_path
+
+
+def touch(file: Path, content: bytes | None = None, later: int = 1) -> None:
+    """Give the file another time of change, however fast the test runs, or other content at the same time."""
+    changed = file.stat().st_mtime_ns + later
+    if content is not None:
+        file.write_bytes(content)
+    os.utime(file, ns=(changed, changed))
+
+
+def swap(file: Path) -> None:
+    """Put another file of the same size and time in the file's place."""
+    other = Path(shutil.copy2(file, file.with_suffix(".new")))
+    other.replace(file)
+
+
+def make_anew(table: Path) -> None:
+    shutil.rmtree(table)
+    write_deltalake(table, characters("a"))
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        *[("file", change) for change in (touch, swap, lambda file: touch(file, b"longer", later=0))],
+        ("folder", lambda folder: touch(folder / "b.csv")),
+        ("folder", lambda folder: (folder / "c.csv").write_bytes(b"c")),
+        ("folder", lambda folder: (folder / "a.csv").unlink()),
+        ("table", lambda table: write_deltalake(table, characters("b"), mode="append")),
+        ("table", make_anew),
+    ],
+)
+def test_what_is_untouched_looks_the_same_and_a_change_is_noticed(
+    sources: SourceResource, deliveries: Path, name: str, change: Callable[[Path], object]
+):
+    def look(path: Path) -> str:
+        return sources.fingerprint(str(path), CONFIG)
+
+    # given
+    before = look(deliveries / name)
+    for ignored in ("readme.txt", ".upload.csv"):
+        (deliveries / "folder" / ignored).write_bytes(b"x")
+    assert look(deliveries / name) == before
+
+    # when
+    change(deliveries / name)
+
+    # then
+    assert look(deliveries / name) != before
+
+
+def test_a_url_is_known_by_the_version_that_its_server_names_and_no_secret_is_kept(sources: SourceResource):
+    # given
+    headers = {"ETag": '"1"'}
+    with serving(lambda _: Answer(headers=headers)) as served:
+        url = f"{served.url}/x.csv?token=secret"
+        before = sources.fingerprint(url, CONFIG)
+
+        # then
+        assert sources.fingerprint(url, CONFIG) == before
+        assert re.fullmatch("[0-9a-f]{64}", before)
+
+        # when
+        headers["ETag"] = '"2"'
+
+        # then
+        assert sources.fingerprint(url, CONFIG) != before
+
+
+@pytest.fixture
+def set_time_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    def set_to(zone: str) -> None:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    yield set_to
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_source_without_a_version_looks_new_each_day_and_a_pinned_version_never(
+    sources: SourceResource, set_time_zone: Callable[[str], None]
+):
+    # when: the last time zone is 26 hours ahead, so that it is another day there
+    unversioned, pinned = [], []
+    for zone in ("UTC+12", "UTC+12", "UTC-14"):
+        set_time_zone(zone)
+        unversioned.append(sources.fingerprint("kaggle:owner/dataset", CONFIG))
+        pinned.append(sources.fingerprint("kaggle:owner/dataset/versions/3", CONFIG))
+
+    # then
+    assert unversioned[0] == unversioned[1] != unversioned[2]
+    assert pinned[0] == pinned[1] == pinned[2] != sources.fingerprint("kaggle:owner/dataset/versions/4", CONFIG)
+
+
+def test_the_generator_is_known_by_its_rows_and_seed(sources: SourceResource):
+    # when
+    configs = [
+        CONFIG.model_copy(update={"generator": Generator(rows=rows, seed=seed)})
+        for rows, seed in ((100, 5), (100, 5), (101, 5), (100, 6), (1, 11), (11, 1))
+    ]
+    fingerprints = [sources.fingerprint("generated", config) for config in configs]
+
+    # then
+    assert fingerprints[0] == fingerprints[1]
+    assert len(set(fingerprints)) == 5
