@@ -28,7 +28,7 @@ automation = dg.AutomationConditionSensorDefinition(
 )
 
 
-def _complete(spec: dg.AssetSpec) -> dg.AssetSpec:
+def _annotate(spec: dg.AssetSpec) -> dg.AssetSpec:
     """Add the owner, a freshness policy if the asset has a code version, and the name and location of a table."""
     metadata = dict(spec.metadata)
     if "deltalake" in spec.kinds:
@@ -40,7 +40,7 @@ def _complete(spec: dg.AssetSpec) -> dg.AssetSpec:
 
 assets: Any = dg.load_assets_from_package_module(package, include_specs=True)
 defs = dg.Definitions(
-    assets=dg.map_asset_specs(_complete, assets),
+    assets=dg.map_asset_specs(_annotate, assets),
     asset_checks=dg.load_asset_checks_from_package_module(package),
     jobs=[retrain, score, promote, rollback, approve, trial, tune, verify_scoring_environment],
     # All are off by default; the README says how to turn them on.
