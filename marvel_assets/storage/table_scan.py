@@ -52,14 +52,9 @@ class TableScan:
 
     def parts(self, number: int) -> list[TableScan]:
         """Split into ``number`` scans: each row is in exactly one of them, decided by its id."""
-        bounds = [f"{part * HASHES // number:08x}" for part in range(1, number)]
-        return [
-            replace(
-                self,
-                condition=all_of(self.condition, low and f"{PART_HASH} >= '{low}'", high and f"{PART_HASH} < '{high}'"),
-            )
-            for low, high in itertools.pairwise([None, *bounds, None])
-        ]
+        bounds = [*(f"{part * HASHES // number:08x}" for part in range(number)), "g"]  # "g" is above all digits
+        ranges = [f"{PART_HASH} >= '{low}' AND {PART_HASH} < '{high}'" for low, high in itertools.pairwise(bounds)]
+        return [replace(self, condition=all_of(self.condition, hashes)) for hashes in ranges]
 
     def count(self) -> int:
         """How many rows there are; without a condition, from the table's log."""

@@ -8,7 +8,6 @@ import pytest
 
 from marvel_assets.spark.local import SparkError
 from marvel_assets.spark.session import Spark, check_compute
-from marvel_assets_tests.commands import python, succeeded
 from marvel_assets_tests.servers.scripted import Answer, serving
 from marvel_assets_tests.servers.starting import LOOPBACK, listening_addresses
 
@@ -29,21 +28,6 @@ def test_without_java_the_failure_says_what_to_install(tmp_path: Path, monkeypat
 @pytest.fixture
 def spark(spark_folder: Path) -> Spark:
     return Spark(folder=str(spark_folder), settings={"spark.master": "local[1]", "spark.sql.shuffle.partitions": "3"})
-
-
-@pytest.mark.integration
-def test_a_run_that_never_asks_for_the_session_imports_no_spark():
-    # given
-    program = (
-        "import sys, dagster as dg; from marvel_assets.spark.session import Spark\n"
-        "@dg.asset\n"
-        "def idle(spark: Spark): pass\n"
-        "dg.materialize([idle], resources={'spark': Spark(folder='jars')})\n"
-        "print('pyspark' in sys.modules)"
-    )
-
-    # then
-    assert succeeded(python("-c", program)).stdout.strip() == "False"
 
 
 @pytest.mark.spark
