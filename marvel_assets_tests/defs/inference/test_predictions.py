@@ -71,7 +71,8 @@ def deliver(home: ProjectPaths, *rows: pa.Table) -> dg.ExecuteInProcessResult:
     """Let the source deliver others, and score them."""
     delivered = {stored: name for name, stored in SOURCE_COLUMNS.items()}
     file = home.root / "delivered.csv"
-    pa.concat_tables(rows).to_pandas().rename(columns=delivered).assign(Alive="").to_csv(file, index=False)
+    frame = pa.concat_tables(rows).to_pandas().rename(columns=delivered)
+    frame.assign(URL="", Alive="", Creators="").to_csv(file, index=False)  # a source has all columns
     return materialize(home, "raw_characters", "survival_predictions", source=file)
 
 
