@@ -97,8 +97,8 @@ def custom_model_version(
     if basic is None:
         raise dg.Failure(f"{version} is no longer in the catalog; materialise basic_model_version.")
     card = f"Wraps {version}; answers with labels.\n\n{basic.description}"
-    tags = {tag: value for tag, value in basic.tags.items() if tag in {"gate", "roc_auc", "train_set"}}
-    tags[BASIC_MODEL_ID] = basic.model_id
+    copied = {"gate", "roc_auc", "train_set", JUDGED_AGAINST}  # change if the basic version was judged again
+    tags = {tag: value for tag, value in basic.tags.items() if tag in copied} | {BASIC_MODEL_ID: basic.model_id}
     custom = register(context, logged, name, tracking, unity_catalog, tags, card)
     alias = _release(context, ModelPair(basic, custom), project, unity_catalog)
     yield version_result(custom, tracking, {"alias": alias, "unchanged": not is_new})
