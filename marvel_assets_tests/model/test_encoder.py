@@ -76,7 +76,8 @@ numbers = st.one_of(
     st.floats(allow_nan=False),
     st.sampled_from([0.0, -0.0, 1.0, 2.0**53, 2**53 + 1]),
 )
-values = st.one_of(st.sampled_from(["", "0", "1", "a", "Earth-616", "a\0"]), st.text(max_size=3), numbers)
+texts = st.text(st.characters(exclude_characters="\0"), max_size=3)  # pandas takes "a" and "a\0" for one value
+values = st.one_of(st.sampled_from(["", "0", "1", "a", "Earth-616"]), texts, numbers)
 missing_cells = st.sampled_from([None, math.nan, pd.NA])
 cells = st.lists(st.one_of(values, missing_cells), min_size=1, max_size=25)
 
