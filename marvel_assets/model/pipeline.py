@@ -69,6 +69,12 @@ def fit_pipeline(
         found = f"{len(rows)} rows, {target} always {classes[0]}" if classes else "no rows"
         raise ValueError(f"column {target}: a classifier needs both classes among the training rows; found {found}.")
     kind, classifier = estimator_class(pipeline), pipeline[-1]
+    empty = [name for name in features if rows[name].isna().all()]
+    if empty and not kind.takes_empty_columns:
+        raise ValueError(
+            f"{', '.join(empty)}: missing in all {len(rows):,} training rows, which {kind.classifier_name} does not "
+            "allow. Remove it from the features, or choose a model of kind lightgbm (model.kind)."
+        )
     arguments = kind.fit_arguments(classifier, pipeline.named_steps["encode"].columns if native_categories else ())
     if on_iteration is not None:
         arguments |= kind.progress_arguments(on_iteration)

@@ -93,6 +93,16 @@ def test_importances_of_a_model_that_never_splits_are_zero(estimator: Estimator,
     assert set(importances.values()) == {0}
 
 
+def test_a_feature_that_is_missing_everywhere_is_named_where_the_kind_does_not_take_it(sets: dict[str, pd.DataFrame]):
+    # given
+    rows = sets["train"].assign(Height=np.nan)
+
+    # then
+    fit_pipeline(build_pipeline(CATEGORICAL, LIGHTGBM, 1), rows, FEATURE_NAMES, TARGET)
+    with pytest.raises(ValueError, match=r"^Height: missing in all .* Remove it from the features"):
+        fit_pipeline(build_pipeline(CATEGORICAL, HIST, 1), rows, FEATURE_NAMES, TARGET)
+
+
 def test_contributions_and_base_value_add_up_to_the_raw_score_where_there_are_any(
     fitted: Pipeline, sets: dict[str, pd.DataFrame]
 ):

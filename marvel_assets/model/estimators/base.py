@@ -30,6 +30,7 @@ class Estimator(BaseModel, ABC):
         trusted_types: what skops may construct when it loads a fitted classifier, besides what it trusts by default.
         threads_argument: the argument of ``predict`` for the number of threads; None if it uses all cores by itself.
         distributes: whether several processes can fit it together.
+        takes_empty_columns: whether it can be fitted if a feature is missing in all rows.
         max_categories: of a column whose codes are treated as categories.
     """
 
@@ -44,6 +45,7 @@ class Estimator(BaseModel, ABC):
     importance_label: ClassVar[str]
     explains: ClassVar[bool] = False
     distributes: ClassVar[bool] = False
+    takes_empty_columns: ClassVar[bool] = True
     max_categories: ClassVar[float] = float("inf")
 
     @property

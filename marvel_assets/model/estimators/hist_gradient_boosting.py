@@ -43,6 +43,7 @@ class HistGradientBoosting(Estimator):
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     )
     importance_label = "increase in log loss when shuffled"
+    takes_empty_columns = False
     max_categories = 255
 
     def build(self, threads: int) -> Classifier:  # noqa: ARG002
