@@ -198,6 +198,11 @@ class ProjectConfig(_Strict):
         return self
 
     @property
+    def experiment_name_tuning(self) -> str:
+        """The experiment of the job tune."""
+        return f"{self.experiment_name_basic}-tuning"
+
+    @property
     def features(self) -> tuple[str, ...]:
         """Numeric features, then categorical ones: the order of the model's columns."""
         return self.num_features + self.cat_features

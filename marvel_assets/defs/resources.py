@@ -233,7 +233,9 @@ def problems_by_part(
 
 
 def check_ready(config: ProjectConfig, engine: Engine, tracking: MlflowTracking, unity_catalog: UnityCatalog) -> None:
-    """Fail the run if something is missing, and create the registered model, before anything is trained."""
+    """Fail the run if something is missing; create the registered model, and end MLflow runs of killed processes."""
     if problems := [*chain.from_iterable(problems_by_part(config, engine, tracking, unity_catalog).values())]:
         raise dg.Failure(" ".join(problems))
     unity_catalog.ensure_model(config.qualified(BASIC_MODEL))
+    experiments = config.experiment_name_basic, config.experiment_name_custom, config.experiment_name_tuning
+    tracking.end_abandoned_runs(*experiments)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 FILES_DIGEST = "files_sha256"
 """Tag of a logged model: the digest of its files as they were logged."""
 
+PLOTS_FOLDER = "plots"
+
 
 class ModelFilesChangedError(RuntimeError):
     """A model's files have changed since they were logged, or are missing."""

@@ -18,7 +18,7 @@ from pydantic import Field, PrivateAttr
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.spark.session import databricks_config
 from marvel_assets.storage.references import LoggedModelRef
-from marvel_assets.tracking.artifacts import FILES_DIGEST, checked_files, dataset_source, digest_at
+from marvel_assets.tracking.artifacts import FILES_DIGEST, PLOTS_FOLDER, checked_files, dataset_source, digest_at
 from marvel_assets.tracking.mlflow_store import artifact_root_of, connect, store_problems
 from marvel_assets.tracking.run_tags import DAGSTER_RUN_ID, RUN_TAGS, run_tags
 from marvel_assets.utils.locks import file_lock, heartbeat, home_id, is_running
@@ -56,7 +56,6 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     _dagster_run_id: str = PrivateAttr(default="")
     _instance: dg.DagsterInstance | None = PrivateAttr(default=None)
-    _experiment_ids: dict[str, str] = PrivateAttr(default_factory=dict)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Remember the Dagster run."""
@@ -88,6 +87,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         import mlflow
 
+        self.end_abandoned_runs(experiment)
         experiment_id = self.experiment_id(experiment)
         with heartbeat(self._home.locks, self._dagster_run_id):
             mlflow.set_experiment(experiment_id=experiment_id)  # MLflow starts runs only in the active experiment
@@ -101,14 +101,21 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
                 yield active
 
     def experiment_id(self, name: str) -> str:
-        """The id of an experiment, created if there is none; the first call ends its runs of killed processes."""
-        if name not in self._experiment_ids:
-            client = self.client()
-            found = client.get_experiment_by_name(name)
-            experiment_id = str(found.experiment_id) if found else self._create_experiment(client, name)
-            self._end_abandoned_runs(client, experiment_id)
-            self._experiment_ids[name] = experiment_id
-        return self._experiment_ids[name]
+        """The id of an experiment, created if there is none."""
+        client = self.client()
+        found = client.get_experiment_by_name(name)
+        return str(found.experiment_id) if found else self._create_experiment(client, name)
+
+    def end_abandoned_runs(self, *experiments: str) -> None:
+        """End the runs that killed processes of this home left RUNNING in experiments with these names."""
+        client = self.client()
+        found = [each.experiment_id for each in map(client.get_experiment_by_name, experiments) if each]
+        own = f"attributes.status = 'RUNNING' and tags.{HOME_ID} = '{home_id(self._home.locks)}'"
+        for run in client.search_runs(found, own) if found else []:
+            is_alive = is_running(self._home.locks, run.data.tags.get(DAGSTER_RUN_ID, ""))
+            # It may have ended in the meantime.
+            if not is_alive and client.get_run(run.info.run_id).info.status == "RUNNING":
+                client.set_terminated(run.info.run_id, "KILLED")
 
     def find_model(self, experiment: str, cache_key: str, registered_name: str) -> LoggedModelRef | None:
         """The complete model with this cache key whose run was not deleted, or None.
@@ -158,8 +165,6 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def plots_of(self, model: LoggedModelRef) -> dict[str, bytes]:
         """The plots of a model's run: PNG files by name."""
-        from marvel_assets.tracking.model_logging import PLOTS_FOLDER
-
         with tempfile.TemporaryDirectory() as folder:
             local = Path(self.client().download_artifacts(model.run_id, PLOTS_FOLDER, folder))
             return {file.stem: file.read_bytes() for file in sorted(local.glob("*.png"))}
@@ -167,7 +172,6 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     def model_card_inputs(self, model: LoggedModelRef, dataset: Dataset) -> ModelCardData:
         """The content of a model card, as it was logged."""
         from marvel_assets.evaluation.model_card import ModelCardData
-        from marvel_assets.tracking.model_logging import PLOTS_FOLDER
 
         client = self.client()
         run, logged = client.get_run(model.run_id), client.get_logged_model(model.model_id)
@@ -252,15 +256,6 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             if error.error_code == "RESOURCE_ALREADY_EXISTS" and (found := client.get_experiment_by_name(name)):
                 return str(found.experiment_id)
             raise
-
-    def _end_abandoned_runs(self, client: mlflow.MlflowClient, experiment_id: str) -> None:
-        """End the runs that killed processes of this home left RUNNING."""
-        own = f"attributes.status = 'RUNNING' and tags.{HOME_ID} = '{home_id(self._home.locks)}'"
-        for run in client.search_runs([experiment_id], own):
-            is_alive = is_running(self._home.locks, run.data.tags.get(DAGSTER_RUN_ID, ""))
-            # It may have ended in the meantime.
-            if not is_alive and client.get_run(run.info.run_id).info.status == "RUNNING":
-                client.set_terminated(run.info.run_id, "KILLED")
 
     def _artifact_location(self, client: mlflow.MlflowClient, experiment: str) -> str | None:
         """The artifact location of a new experiment; None if the server decides."""

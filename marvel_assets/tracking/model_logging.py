@@ -14,6 +14,7 @@ import pandas as pd
 from marvel_assets.datasets.base import Dataset
 from marvel_assets.evaluation import plots
 from marvel_assets.evaluation.metrics import evaluate
+from marvel_assets.tracking.artifacts import PLOTS_FOLDER
 from marvel_assets.tracking.signature import basic_signature, example_frame, requirements_with
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from marvel_assets.evaluation.gate import Slice
 
 BASIC_MODEL_NAME = "lightgbm-pipeline-model"
-PLOTS_FOLDER, IMPORTANCES_FILE, SLICES_FILE = "plots", "feature_importance.json", "slices.json"
+IMPORTANCES_FILE, SLICES_FILE = "feature_importance.json", "slices.json"
 
 CURVE_STEPS, CURVE_ROWS = 20, 5000
 """Points of a learning curve, and rows for each."""

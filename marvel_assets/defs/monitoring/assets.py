@@ -43,11 +43,6 @@ def drift_report(
     unity_catalog: UnityCatalog,
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # with a check, Dagster takes no other annotation
     """Compares the most recently scored characters with the test rows of the model that scored them."""
-    from marvel_assets.defs.registration.challenger import load_pipeline, read_test_rows
-    from marvel_assets.evaluation.drift import PREDICTION, drift_plot, shifts
-    from marvel_assets.evaluation.plots import to_png
-    from marvel_assets.model.pipeline import predict_unique_rows
-
     table, thresholds, labels = survival_predictions, project.config.drift, project.config.dataset.target.labels
     cache_key = make_cache_key(table, table.content, thresholds.model_dump_json(), DRIFT_CODE_VERSION)
     event = context.instance.get_latest_materialization_event(drift_report.key)
@@ -56,6 +51,11 @@ def drift_report(
     if before.get(CACHE_KEY) == cache_key:
         context.log.info(f"{table}: as reported before")
         return _result(recorded, str(before["reason"]), passed=not before.get(DRIFTED))
+    from marvel_assets.defs.registration.challenger import load_pipeline, read_test_rows
+    from marvel_assets.evaluation.drift import PREDICTION, drift_plot, shifts
+    from marvel_assets.evaluation.plots import to_png
+    from marvel_assets.model.pipeline import predict_unique_rows
+
     scoring = tables.commit_of(table).provenance
     number = int(scoring["model"].rpartition("/")[2])
     basic = unity_catalog.pairs(project.config).for_custom_version(number).basic

@@ -55,8 +55,6 @@ def evaluate_challenger(
     unity_catalog: UnityCatalog,
 ) -> ChallengerEvaluation:
     """Compare a logged model with the champion and the best model served so far, or find the cached result."""
-    from marvel_assets.tracking.model_logging import log_slices
-
     registry, pairs, tags = unity_catalog.registry(), unity_catalog.pairs(project.config), tracking.tags_of(model)
     version = next(iter(registry.search_versions(pairs.basic_name, model_id=model.model_id)), None)
     champion = pairs.current()
@@ -80,6 +78,8 @@ def evaluate_challenger(
     if tags.get(CACHE_KEY) == cache_key:
         result = GateResult.from_json(tags[RESULT])
     else:
+        from marvel_assets.tracking.model_logging import log_slices
+
         log.info(f"Comparing {model.model_id} against {champion or 'no champion'}")
         result = _evaluate(model, baselines, project, tables, tracking, unity_catalog)
         log_slices(tracking.client(), model.run_id, result.slices)

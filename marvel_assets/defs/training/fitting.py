@@ -59,20 +59,20 @@ def fit_once(
     pipeline_cache: PipelineCache,
 ) -> tuple[FittedPipeline, bool]:
     """The pipeline of these settings, and whether it had to be fitted."""
-    from marvel_assets.model.pipeline import default_threads
-
     parameters, workers = settings.fit_settings, config.distribution.workers if config.distribution else 0
     rules = settings.features, settings.fit_rules, sorted(parameters.items())
     code = FIT_CODE_VERSION, version(settings.model.library), version("scikit-learn")
     # The number of workers matters, not where they are.
     distributed = (workers, DISTRIBUTED_FIT_CODE_VERSION) if workers else ()
     cache_key = make_cache_key(train_set.content, *rules, *code, f"sample {config.sample}", *distributed)
-    # In a Dask worker, one thread unless more are configured.
-    threads = config.threads or (1 if workers else default_threads())
     with pipeline_cache.lock(cache_key):
         if found := pipeline_cache.find(cache_key):
             context.log.info(f"Pipeline {cache_key[:12]} on {found.trained_on}: unchanged")
             return found, False
+        from marvel_assets.model.pipeline import default_threads  # after a look at the cache: it imports scikit-learn
+
+        # In a Dask worker, one thread unless more are configured.
+        threads = config.threads or (1 if workers else default_threads())
         started, sample = time.monotonic(), config.sample
         pipeline, rows, digest = _fit(context, config, threads, train_set, settings, tables)
         seconds, codes = time.monotonic() - started, pipeline.named_steps["encode"].infrequent_codes_
@@ -129,8 +129,6 @@ def log_once(
     tracking: MlflowTracking,
 ) -> tuple[LoggedModelRef, bool]:
     """The model of a fitted pipeline in MLflow, and whether it had to be logged."""
-    from marvel_assets.tracking.model_logging import BASIC_MODEL_NAME, log_basic_model
-
     # The wheel is not part of the key: a new wheel doesn't change the model.
     labels, examples = settings.dataset.target.labels, settings.dataset.examples
     cache_key = make_cache_key(fitted.cache_key, test_set.content, *labels, examples, LOG_CODE_VERSION)
@@ -138,6 +136,8 @@ def log_once(
     with tracking.lock(cache_key):
         if found := tracking.find_model(experiment, cache_key, settings.qualified(BASIC_MODEL)):
             return found, False
+        from marvel_assets.tracking.model_logging import BASIC_MODEL_NAME, log_basic_model
+
         context.log.info(f"Evaluating pipeline {fitted.cache_key[:12]} on {test_set}")
         training = dataset_input(trained_on, settings, tables, fitted.sample, is_excerpt=bool(fitted.workers))
         testing = dataset_input(test_set, settings, tables)

@@ -128,7 +128,7 @@ def tune_hyperparameters(
     proposal = to_yaml(result, comparison, f"{len(searched):,} rows of {table}")
     name, page = f"{len(result.trials)} trials on {table}", "locations/marvel_assets/jobs/tune"
     searched_with = {"study": cache_key, "trials": len(result.trials), "folds": budget.splits, "seed": budget.seed}
-    with tracking.run(f"{settings.experiment_name_basic}-tuning", name, page):
+    with tracking.run(settings.experiment_name_tuning, name, page):
         log_study(result, comparison, dataset, searched_with, proposal)
     context.log.info(f"To use these parameters, paste this into {project.config_path}:\n{proposal}")
 
