@@ -12,6 +12,8 @@ from subprocess import CompletedProcess
 import pytest
 import yaml
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from marvel_assets import cli
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
@@ -28,10 +30,21 @@ settings.load_profile("unhurried")
 SAMPLE = PROJECT_ROOT.parent / "shared" / "data" / "marvel_characters_sample.csv"
 SAMPLE_ROWS = 673
 
+TOGETHER = {
+    "README": ["::test_every_block_of_the_readme"],
+    "mypy": ["::test_mypy"],
+    "Spark's session": [
+        "test_one_answer.py",
+        "spark/test_session.py",
+        "engines/test_spark.py",
+        "test_catalog_tables.py",
+    ],
+    "Spark's server": ["test_databricks_connect.py", "::test_every_block_of_the_deployment"],
+    "MLflow's server": ["faults/test_servers.py", "tracking/test_homes.py", "tracking/test_mlflow_store.py"],
+    "registries": ["registry/test_contract.py", "faults/test_at_once.py"],
+}
+"""Tests that share what takes long to make, and go to one worker, by parts of their ids."""
 LONGEST = ("README", "mypy")
-"""Groups of tests that the workers begin with."""
-SHARED = ("connect_server", "tracking_server", "made_backend", "sets")
-"""Fixtures that take long to make: the files that use one go to one worker."""
 
 SMALL_GENERATOR = {"rows": 1500, "seed": 7}
 FEW_TREES = {"learning_rate": 0.1, "n_estimators": 20, "max_depth": 4}
@@ -53,18 +66,31 @@ def pytest_xdist_auto_num_workers() -> int:
     return cores + cores // 2
 
 
-@pytest.hookimpl(tryfirst=True)
+def group_of(nodeid: str) -> str:
+    """Its group of ``TOGETHER``, else its file."""
+    return next(
+        (name for name, parts in TOGETHER.items() if any(part in nodeid for part in parts)), nodeid.partition("::")[0]
+    )
+
+
+class GroupScheduling(LoadFileScheduling):
+    """One group at a time to each worker; xdist's own groups have no effect with this pytest."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    return GroupScheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group files by what they share; the longest group first, so that no worker is left alone in the end.
+    """Begin with the longest group, so that no worker is left alone in the end.
 
     Of the slow groups, those with Spark come last: README.md's run leaves the class-data archive with which JVMs start
     faster.
     """
-    shared = {item.path: name for item in items for name in SHARED if name in item.fixturenames}
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(shared.get(item.path, item.nodeid.partition("::")[0])))
-    groups = {item: item.get_closest_marker("xdist_group").args[0] for item in items}
+    groups = {item: group_of(item.nodeid) for item in items}
     slow, spark = ({groups[item] for item in items if item.get_closest_marker(name)} for name in ("slow", "spark"))
     items.sort(key=lambda item: (groups[item] not in LONGEST, groups[item] not in slow, groups[item] in spark))
 

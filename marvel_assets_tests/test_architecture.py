@@ -88,7 +88,6 @@ def test_the_wheel_ships_the_model_alone():
     assert [module for module in needed if not module.startswith("marvel_assets.model")] == []
 
 
-@pytest.mark.xdist_group("mypy")
 def test_mypy_finds_nothing():
     # when: a minute if mypy has no cache yet, in which other tests go on
     done = subprocess.run([sys.executable, "-m", "mypy"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)

@@ -17,7 +17,6 @@ from marvel_assets_tests.servers.databricks import DatabricksWorkspace
 from marvel_assets_tests.servers.starting import SPARK_CONNECT_PORT, free_port, spark_connect_server
 
 pytestmark = [
-    pytest.mark.xdist_group("connect_server"),
     pytest.mark.spark,
     pytest.mark.slow(reason="runs the graph over a Spark Connect server"),
 ]

@@ -119,7 +119,6 @@ def run_every_block(checkout: Path, terminal: dict[str, str], *documents: str) -
     assert printed.count('{"predictions": {"Survival prediction": ["') == requests, printed[-8000:]
 
 
-@pytest.mark.xdist_group("README")
 @pytest.mark.skipif(shutil.which("curl") is None, reason="README.md sends a request with curl")
 def test_every_block_of_the_readme_serving_and_the_lecture_works(checkout: Path, terminal: dict[str, str]):
     run_every_block(checkout, terminal, "README.md", "docs/serving.md", "docs/lecture4.md")

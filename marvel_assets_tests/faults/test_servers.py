@@ -23,8 +23,6 @@ from marvel_assets_tests.servers.fault_proxy import FaultProxy, Kind
 from marvel_assets_tests.servers.starting import TrackingServer, free_port
 from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
 
-pytestmark = pytest.mark.xdist_group("tracking_server")
-
 TRIES = 2
 TIMEOUT, RETRIES = (int(DEFAULTS[f"MLFLOW_HTTP_REQUEST_{name}"]) for name in ("TIMEOUT", "MAX_RETRIES"))
 SECONDS_A_CALL = 5 + TIMEOUT * (RETRIES + 1)

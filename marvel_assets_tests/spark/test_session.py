@@ -31,7 +31,6 @@ def spark(spark_folder: Path) -> Spark:
 
 
 @pytest.mark.spark
-@pytest.mark.xdist_group("Spark")
 def test_a_session_counts_on_this_machine_alone_is_one_for_all_assets_of_a_run_and_stopped_afterwards(spark: Spark):
     # given
     seen = []

@@ -12,7 +12,7 @@ from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.table_scan import TableNotFoundError
 from marvel_assets.storage.tables import CatalogTables, Commit
 
-pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("Spark")]
+pytestmark = pytest.mark.spark
 
 NAME = "spark_catalog.marvel_characters.numbers"
 

@@ -34,7 +34,6 @@ def scored(home: ProjectPaths) -> pd.DataFrame:
 
 @pytest.mark.integration
 @pytest.mark.spark
-@pytest.mark.xdist_group("Spark")
 @pytest.mark.slow(reason="starts a JVM")
 def test_a_character_gets_one_answer_in_batches_in_python_over_http_on_spark_and_from_the_gate(
     materialised: ProjectPaths, spark_folder: Path, monkeypatch: pytest.MonkeyPatch
