@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import io
 import os
 import signal
 import sys
@@ -21,6 +22,9 @@ READ_ONLY = ("summary", "doctor", "score", "explain")
 
 def main() -> None:
     """Parse the command line and run the command; exits with its code."""
+    for stream in (sys.stdout, sys.stderr):  # names may have letters that the terminal lacks
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     arguments, codes = vars(_parser().parse_args()), list[int]()
     command, function = arguments.pop("command"), arguments.pop("function")
     if command == "run":

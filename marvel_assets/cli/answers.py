@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from marvel_assets.cli.servers import served_pair
+from marvel_assets.cli.servers import served_pair_or_exit
 from marvel_assets.cli.summary import aligned, read_references
 from marvel_assets.datasets import scoring
 from marvel_assets.datasets.base import Dataset
@@ -61,7 +61,7 @@ def score(home: ProjectPaths, file: str, output: str) -> None:
             label, path = "standard input", Path(scratch, "input")
             with path.open("wb") as copy:
                 shutil.copyfileobj(sys.stdin.buffer, copy)
-        session.read_source(FileSource(label, {label: path}, replace(dataset, source_columns=columns)), "delivered")
+        session.read_source(FileSource(label, {path: label}, replace(dataset, source_columns=columns)), "delivered")
         _clean(session, dataset, "delivered")
         [(count,)] = session.fetchall("SELECT count(*) FROM delivered")
         print(f"Scoring {count:,} rows of {label} with {name}", file=sys.stderr)
@@ -123,7 +123,7 @@ def explain(home: ProjectPaths, name_or_id: str, output: str | None) -> None:
 
 def _served_model(home: ProjectPaths, resources: dict[str, Any]) -> tuple[str, MarvelModelWrapper]:
     """The custom version under the alias, by name and loaded."""
-    custom = served_pair(home, resources).custom
+    custom = served_pair_or_exit(home, resources).custom
     with resources["unity_catalog"].files_of(custom) as files:
         model: MarvelModelWrapper = mlflow.pyfunc.load_model(str(files)).unwrap_python_model()
     return f"{custom.name} version {custom.version}", model

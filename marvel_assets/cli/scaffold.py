@@ -61,7 +61,7 @@ def new_dataset(name: str, file: Path, target: str | None = None, identifier: st
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,60}", name) or find_spec(f"marvel_assets.datasets.{name}"):
         raise ConfigError(
             f"{name!r}: choose another name, of 1 to 61 lowercase letters, digits and underscores, a letter first, one "
-            "that is not in marvel_assets/datasets yet."
+            "that is not in marvel_assets/datasets yet; or delete that folder there."
         )
     rows, columns, encoding = _read_columns(file)
     by_name = {column.delivered: column for column in columns}
@@ -102,11 +102,11 @@ def _read_columns(file: Path) -> tuple[int, list[Column], str]:
 def _profile_sql(name: str) -> str:
     """The statement that returns the fields of ``Column`` after its names."""
     return f"""
-        WITH cells AS (
-            SELECT trim("{name}", '{BLANKS}') AS cell, count(*) AS times,
+        WITH trimmed AS (SELECT trim("{name}", '{BLANKS}') AS cell FROM delivered), cells AS (
+            SELECT cell, count(*) AS times,
                 if(regexp_full_match(cell, '{THOUSANDS}'), '', '.') AS cell_comma,
                 replace(cell, ',', cell_comma) AS plain, {is_number("plain")} AS is_number
-            FROM delivered GROUP BY cell HAVING cell NOT IN {texts(PANDAS_MISSING)}
+            FROM trimmed GROUP BY cell HAVING cell NOT IN {texts(PANDAS_MISSING)}
         ), columns AS (
             SELECT *, max(cell_comma) FILTER (is_number AND contains(cell, ',')) OVER () AS comma FROM cells
         )
@@ -149,7 +149,11 @@ def _identifier(columns: Sequence[Column], rows: int, file: Path) -> Column:
             f"{shlex.quote(nearest.delivered)} takes it, and a run keeps the first row of each. Or add a column with a "
             "stable, unique id."
         )
-    return next((column for column in unique if column.delivered.lower().endswith("id")), unique[0])
+    return next((column for column in unique if "id" in _words(column.delivered)), unique[0])
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
 
 
 def _target(candidates: Sequence[Column], identifier: Column, file: Path) -> Column:
@@ -171,7 +175,7 @@ def _target(candidates: Sequence[Column], identifier: Column, file: Path) -> Col
 def _declaration(
     file: Path, encoding: str, columns: Sequence[Column], identifier: Column, target: Column, features: Sequence[Column]
 ) -> str:
-    classes = ", ".join(_literal(value) for value in sorted(target.commonest))
+    classes = ",\n                          ".join(_literal(value) for value in sorted(target.commonest))
     others = [_literal(column.delivered) for column in columns if column not in (identifier, target, *features)]
     left_out = f"    # Left out: no values, or texts of which too few repeat: {', '.join(others)}.\n" if others else ""
     encoded = "" if encoding == "utf-8" else f"    encoding={_literal(encoding)},  # guessed: the file is not UTF-8\n"
@@ -196,7 +200,9 @@ DATASET = Dataset(
 {left_out}    features=(
 {"".join(map(_feature, features))}    ),
     # The model predicts the probability of the second value.
-    target=Target(name={_literal(target.name)}, source={_literal(target.name)}, values=({classes}), labels=({classes}),
+    target=Target(name={_literal(target.name)}, source={_literal(target.name)},
+                  values=({classes}),
+                  labels=({classes}),
                   answer={_literal(f"{target.delivered} prediction")}),
 {encoded})
 """
@@ -214,7 +220,8 @@ def _feature(column: Column) -> str:
             more += 'values=("True", "False", "Unknown"), others="missing",\n                '
     name, values = _literal(column.name), ", ".join(_literal(cell[:20]) for cell in column.commonest[:3])
     return f"""        # {column.distinct:,} values, such as {values}
-        Feature(name={name}, kind="{kind}", source={name}, examples=({examples}),
+        Feature(name={name}, kind="{kind}", source={name},
+                examples=({examples}),
                 {more}description={_literal(f"{column.delivered}, as delivered.")}),
 """
 

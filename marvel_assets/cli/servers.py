@@ -33,7 +33,7 @@ MAX_MESSAGE = 1000
 """In characters: MLflow repeats the whole body in an error if it can't be parsed."""
 
 
-def served_pair(home: ProjectPaths, resources: dict[str, Any]) -> ModelPair:
+def served_pair_or_exit(home: ProjectPaths, resources: dict[str, Any]) -> ModelPair:
     """The pair under the alias; the command ends if there is none."""
     catalog = resources["unity_catalog"]
     # MLflow would create a missing database.
@@ -53,7 +53,7 @@ def serve_model(home: ProjectPaths, port: int) -> None:
 
     _check_ports(PORT=port)
     resources = profile_resources(home)
-    custom = served_pair(home, resources).custom
+    custom = served_pair_or_exit(home, resources).custom
     _end_on_signals()
     with resources["unity_catalog"].files_of(custom) as files:
         app = application(str(files))

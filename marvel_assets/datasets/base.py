@@ -35,7 +35,7 @@ class Feature:
     """A column that a model can learn from."""
 
     name: str  # in the cleaned tables and in requests to the model
-    kind: Literal["number", "text", "flag"]  # a double, missing where it is missing; or categorical; or also 0 or 1
+    kind: Literal["number", "text", "flag"]  # a double, NaN where missing; a category; a category of 0 and 1
     source: str  # the stored column of the source that it comes from
     description: str
     examples: tuple[Any, Any]  # its values in the two rows of the model's input example

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
 
 from marvel_assets.datasets.base import SOURCE_ROW
@@ -50,12 +51,25 @@ def cast_to_strings(batch: pa.RecordBatch, columns: Iterable[str], label: str) -
     texts = {}
     for column in columns:
         try:
-            texts[column] = batch.column(column).cast(pa.string())
+            texts[column] = _cast_to_string(batch.column(column))
             texts[column].validate(full=True)  # writers may mark as UTF-8 what is not
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             reason = escape_control(str(error))
             raise SourceError(f"{label}: column {column!r} can't be read as text: {reason}") from error
     return pa.RecordBatch.from_pydict(texts)
+
+
+def _cast_to_string(cells: pa.Array) -> pa.StringArray:
+    """Cells as text, without an exponent: an id is the same text as an integer and as a float."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    texts = cells.cast(pa.string())
+    if pa.types.is_floating(cells.type) or pa.types.is_decimal(cells.type):
+        has_exponent = compute.fill_null(compute.match_substring(texts, "e", ignore_case=True), fill_value=False)
+        plain = [format(Decimal(text), "f") for text in texts.filter(has_exponent).to_pylist()]
+        return compute.replace_with_mask(texts, has_exponent, pa.array(plain, pa.string()))
+    return texts
 
 
 def number_rows(batches: Iterable[pa.RecordBatch], columns: Mapping[str, str], label: str) -> Iterator[pa.RecordBatch]:

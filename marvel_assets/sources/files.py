@@ -56,12 +56,12 @@ class FileSource:
     """CSV or Parquet files on this machine, read one after another.
 
     Attributes:
-        files: by their names in errors, in order; files that are added to a folder later are ignored.
+        files: in order, with their names in errors; files that are added to a folder later are ignored.
         skipped: the names of the folder's other files.
     """
 
     label: str
-    files: Mapping[str, Path]
+    files: Mapping[Path, str]
     dataset: Dataset
     skipped: str = ""
 
@@ -76,13 +76,13 @@ class FileSource:
 
     def states(self) -> list[tuple[object, ...]]:
         """What changes when a file changes, without reading it."""
-        files = [(path.name, path.stat()) for path in self.files.values()]
+        files = [(path.name, path.stat()) for path in self.files]
         return [(name, state.st_size, state.st_mtime_ns, state.st_ino) for name, state in files]
 
     @cached_property
     def _hashed(self) -> list[InputFile]:
         files = []
-        for label, path in self.files.items():
+        for path, label in self.files.items():
             with _opened(InputFile(path, label)) as content:
                 files.append(InputFile(path, label, _sha256(content)))
         return files
@@ -98,7 +98,7 @@ def names_and_encoding(path: Path, label: str) -> tuple[list[str], str]:
             return parquet.ParquetFile(packed).schema_arrow.names, "utf-8"
         encoding = "utf-8"
         try:
-            for _ in codecs.iterdecode(content, encoding):
+            for _ in codecs.iterdecode(iter(lambda: content.read(HEAD_BYTES), b""), encoding):
                 pass
         except UnicodeDecodeError:
             encoding = "cp1252"
@@ -149,15 +149,21 @@ def _opened(file: InputFile) -> Iterator[BufferedReader]:
         with file.path.open("rb") as content:
             try:
                 yield content
-            finally:
-                if file.sha256 is not None and _sha256(content) != file.sha256:
-                    raise SourceError(
-                        f"{file.label}: the file was changed while it was read, so nothing of it is kept. Run again "
-                        "when it is complete; write new files under another name and rename them at the end."
-                    )
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, pa.ArrowException) as error:
+            except Exception:
+                _check_unchanged(file, content)
+                raise
+            _check_unchanged(file, content)
+    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
         reason = escape_control(getattr(error, "strerror", None) or str(error))
         raise SourceError(f"{file.label}: the file can't be read: {reason.rstrip('.')}.") from error
+
+
+def _check_unchanged(file: InputFile, content: BufferedReader) -> None:
+    if file.sha256 is not None and _sha256(content) != file.sha256:
+        raise SourceError(
+            f"{file.label}: the file was changed while it was read, so nothing of it is kept. Run again when it is "
+            "complete; write new files under another name and rename them at the end."
+        )
 
 
 def _sha256(content: BufferedReader) -> str:
@@ -194,6 +200,9 @@ def _csv_batches(
             arrow_csv.ParseOptions(delimiter=delimiter, escape_char=escape, newlines_in_values=True),
             arrow_csv.ConvertOptions(include_columns=columns, column_types=types, strings_can_be_null=False),
         )
+    except UnicodeDecodeError as error:
+        problem = f"bytes that are not {encoding}; correct `encoding` of the data set, or save the file as UTF-8"
+        raise SourceError(f"{label}: {problem}.") from error
     except pa.ArrowException as error:
         problem = escape_control(str(error))
         if invalid := re.search(r"In CSV column #(\d+): Row #(\d+): .*invalid UTF8", problem):

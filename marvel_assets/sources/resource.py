@@ -137,21 +137,22 @@ def locate(setting: str, scratch: Path, dataset: Dataset, generator: Generator) 
     if setting.startswith(KAGGLE_PREFIX):
         from marvel_assets.sources.remote import download_kaggle
 
-        return FileSource(label, {label: download_kaggle(setting.removeprefix(KAGGLE_PREFIX))}, dataset)
+        return FileSource(label, {download_kaggle(setting.removeprefix(KAGGLE_PREFIX)): label}, dataset)
     if setting.startswith(URL_PREFIXES):
         from marvel_assets.sources.remote import download
 
-        return FileSource(label, {label: download(setting, scratch)}, dataset)
+        return FileSource(label, {download(setting, scratch): label}, dataset)
     path = existing_path(setting)
     if (path / "_delta_log").is_dir():
         return DeltaSource.newest(label, path, scratch, dataset)
-    return _folder(path, label, dataset) if path.is_dir() else FileSource(label, {label: path}, dataset)
+    return _folder(path, label, dataset) if path.is_dir() else FileSource(label, {path: label}, dataset)
 
 
 def existing_path(setting: str) -> Path:
     """The file or folder that the setting names, or a SourceError."""
     path = os.path.expanduser(setting)  # noqa: PTH111 - keeps an unknown user's ~
-    if os.path.isfile(path) or os.path.isdir(path):  # noqa: PTH112, PTH113 - False where this user may not enter
+    is_folder = os.path.isdir(path) and os.access(path, os.R_OK | os.X_OK)  # noqa: PTH112 - False where none may enter
+    if is_folder or os.path.isfile(path):  # noqa: PTH113
         return Path(path)
     raise SourceError(
         f"{redact_source(setting)}: no such file or folder that this user can read (relative to {Path.cwd()}); set "
@@ -171,7 +172,7 @@ def _folder(folder: Path, label: str, dataset: Dataset) -> FileSource:
             f"{folder.absolute()}, not in its subfolders; found {skipped or 'nothing'}); put files there, unpacked, "
             "or set MARVEL_SOURCE to another place."
         )
-    return FileSource(label, {escape_control(f"{label}/{path.name}"): path for path in paths}, dataset, skipped)
+    return FileSource(label, {path: escape_control(f"{label}/{path.name}") for path in paths}, dataset, skipped)
 
 
 @dataclass(frozen=True)

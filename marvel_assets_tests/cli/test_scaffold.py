@@ -24,7 +24,8 @@ from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets_tests.commands import reference
 from marvel_assets_tests.graph import failure_of, run_graph, succeeded
 
-HOSTILE = ["select", "Größe [cm]", 'a "quoted": {name}', "from", "Id", "reason"]
+HOSTILE = ["select", "Cell", 'a "quoted": {name}', "from", "Id", "reason"]
+CLASSES = ("no, the contract goes on as it did in the year before", "yes, cancelled by a letter within the first year")
 
 
 def hostile(folder: Path) -> Path:
@@ -35,7 +36,7 @@ def hostile(folder: Path) -> Path:
         kind, number = drawn.choice(["x", "y", 'é "q"', "z\\w", "it's"]), drawn.gauss(0, 1)
         is_one = drawn.random() < 0.2 + 0.4 * (kind in "xy") + 0.3 * (number > 0)
         cells = [f"k{row}", kind, f"{number:.3f}".replace(".", ","), drawn.choice(["1", "0", ""]), drawn.choice("ab")]
-        rows.append([*cells, "yes" if is_one else "no"])
+        rows.append([*cells, CLASSES[is_one]])
     pd.DataFrame(rows, columns=HOSTILE).to_csv(folder / "hostile.csv", index=False, sep=";")
     return folder / "hostile.csv"
 
@@ -64,7 +65,7 @@ def cleaned(file: Path, name: str, scratch: Path) -> pd.DataFrame:
     """The file's rows as a run cleans them."""
     dataset = load_dataset(name)
     with DuckDBEngine(scratch=str(scratch)).session() as session:
-        session.read_source(FileSource("rows", {"rows": file}, dataset), "raw_characters")
+        session.read_source(FileSource("rows", {file: "rows"}, dataset), "raw_characters")
         columns = ["Id", *dataset.by_name, dataset.target.name, "reason"]
         found = session.fetchall(f"SELECT {', '.join(columns)} FROM ({cleaning_sql(dataset)})")
     return pd.DataFrame(found, columns=columns)
@@ -122,12 +123,34 @@ def test_the_guesses_of_a_hostile_table_are_written_as_ruff_wants_them(parent: P
     assert list(dataset.source_columns) == HOSTILE
     assert dataset.identifier == "select_"
     assert dataset.numeric_features == ("a_quoted_name", "from_")
-    assert (dataset.target.name, dataset.target.labels) == ("reason_", ("no", "yes"))
+    assert (dataset.target.name, dataset.target.labels) == ("reason_", CLASSES)
     assert "replace(a_quoted_name, ',', '.') AS a_quoted_name" in (folder / "cleaning.sql").read_text()
     for command in (["check"], ["format", "--check"]):
         ruff = [sys.executable, "-m", "ruff", *command, "--config", str(PROJECT_ROOT / "pyproject.toml"), str(folder)]
         done = subprocess.run(ruff, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("columns", "identifier"),
+    [
+        (["amount_paid", "ID_code"], "ID_code"),
+        (["row", "Order ID (new)"], "Order_ID_new"),
+        (["number", "PageID"], "PageID"),
+        (["highest_bid", "order_no"], "highest_bid"),
+    ],
+)
+def test_of_columns_with_a_value_for_each_row_one_with_the_word_id_names_it_else_the_first(
+    columns: list[str], identifier: str, name: str, tmp_path: Path
+):
+    # given
+    file = save(tmp_path, {**{column: range(20) for column in columns}, "kind": list("ab") * 10, "y": list("nnyy") * 5})
+
+    # when
+    new_dataset(name, file)
+
+    # then
+    assert load_dataset(name).identifier == identifier
 
 
 @pytest.mark.parametrize(

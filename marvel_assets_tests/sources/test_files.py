@@ -232,6 +232,7 @@ def test_rows_are_numbered_through_all_batches(tmp_path: Path):
     [
         (pa.array([1, None], pa.int64()), ["1", None]),
         (pa.array([1.75, None], pa.float64()), ["1.75", None]),
+        (pa.array([20251127000123.0, -1e-7], pa.float64()), ["20251127000123", "-0.0000001"]),
         (pa.array([Decimal("1.5"), None], pa.decimal128(4, 2)), ["1.50", None]),
         (pa.array([True, False]), ["true", "false"]),
         (pa.array(["a", "b"], pa.large_string()), ["a", "b"]),
@@ -239,7 +240,7 @@ def test_rows_are_numbered_through_all_batches(tmp_path: Path):
         (pa.array([b"a", b"b"], pa.binary()), ["a", "b"]),
         (pa.array([None, None], pa.null()), [None, None]),
     ],
-    ids=["integers", "floats", "decimals", "booleans", "large text", "categories", "bytes", "nothing"],
+    ids=["integers", "floats", "exponents", "decimals", "booleans", "large text", "categories", "bytes", "nothing"],
 )
 def test_typed_columns_of_parquet_become_text(tmp_path: Path, values: pa.Array, texts: list[str | None]):
     # when

@@ -310,7 +310,7 @@ def test_statement_and_design_agree_on_the_genuine_rows_as_the_engine_reads_them
 
     # when
     with DuckDBEngine(scratch=str(tmp_path)).session() as session:
-        session.read_source(FileSource("the genuine rows", {"the genuine rows": sample}, DATASET), "delivered")
+        session.read_source(FileSource("the genuine rows", {sample: "the genuine rows"}, DATASET), "delivered")
         session.create_table_as(digested_source_sql("delivered"), "raw_characters")
         session.create_table_as(cleaning_sql(), "cleaned_characters")
         found = as_found(session._connection)

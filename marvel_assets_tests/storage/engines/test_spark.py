@@ -28,7 +28,7 @@ from marvel_assets_tests.kaggle import (
     split_sql,
 )
 
-pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("Spark")]
+pytestmark = pytest.mark.spark
 
 STATEMENTS = {"train": split_sql("train"), "test": split_sql("test"), "rejected": rejected_sql()}
 GOOD = {
@@ -96,7 +96,7 @@ def source(sample: Path, tmp_path: Path) -> FileSource:
     file = tmp_path / "source.csv"
     rows = pd.concat([generate(1500, 7), genuine, pd.DataFrame(edge_cases())])
     rows.to_csv(file, index=False, quoting=csv.QUOTE_ALL)
-    return FileSource("everything", {"everything": file}, DATASET)
+    return FileSource("everything", {file: "everything"}, DATASET)
 
 
 def make_tables(engine: Engine, source: FileSource, folder: Path) -> dict[str, tuple[int, str]]:
