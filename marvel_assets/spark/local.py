@@ -15,6 +15,7 @@ from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 OLDEST_JAVA = 17
+IVY_SECONDS = 120
 INSTALL = "On Debian: apt-get install default-jre-headless; elsewhere set JAVA_HOME to any JDK from 17 on."
 SERVER_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
 
@@ -97,7 +98,9 @@ def serve(folder: Path, port: int) -> None:
     home = Path(pyspark.__file__).parent
     options = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
     command = [str(home / "bin" / "spark-submit"), *options, "--class", SERVER_CLASS, "spark-internal"]
-    environment = {"PYSPARK_PYTHON": sys.executable, **os.environ, "SPARK_HOME": str(home), "SPARK_LOCAL_IP": LOOPBACK}
+    python = os.environ.get("PYSPARK_PYTHON") or sys.executable
+    own = {"PYSPARK_PYTHON": python, "SPARK_HOME": str(home), "SPARK_LOCAL_IP": LOOPBACK}
+    environment = {**os.environ, **own}
     # Importing Dagster may have SIGTERM ignored in a background job of a shell, where Ctrl+C is ignored, too. The JVM
     # would inherit that, and only SIGKILL would end it.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -149,7 +152,12 @@ def provide_jars(folder: Path, java: str) -> list[Path]:
                 java, "-jar", str(ivy), "-dependency", "io.delta", artifact, version, "-confs", "default",
                 "-notransitive", "-cache", f"{scratch}/cache", "-retrieve", f"{scratch}/[artifact]-[revision].[ext]",
             ]  # fmt: skip
-            printed = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
+            try:
+                printed = subprocess.run(  # noqa: S603
+                    command, capture_output=True, text=True, check=False, timeout=IVY_SECONDS
+                ).stdout
+            except subprocess.TimeoutExpired as error:
+                printed = str(error)
             downloaded = Path(scratch, jar.name)
             if not downloaded.exists():
                 lines = [line.strip(" :\t") for line in printed.splitlines()]

@@ -89,7 +89,7 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
         builder = SparkSession.builder.appName("marvel_assets")
         if self.mode == "local":
             os.environ.setdefault("SPARK_LOCAL_IP", LOOPBACK)
-            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+            os.environ["PYSPARK_PYTHON"] = os.environ.get("PYSPARK_PYTHON") or sys.executable
             return builder.config(map={**local_settings(Path(self.folder)), **self.settings}).getOrCreate()
         if self.mode == "databricks":
             from databricks.connect import DatabricksSession

@@ -16,7 +16,7 @@ class TableVersion:
     """One immutable version of a Delta table.
 
     Attributes:
-        name: ``catalog.schema.table``; for a table of another home, its folder.
+        name: ``catalog.schema.table``, or the folder that a run recorded.
         version: the Delta version that holds these rows.
         rows: how many there are.
         content: hash of the rows, regardless of their order and of when they were written.

@@ -128,7 +128,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         tables = {self.location(name): name for name in names}
         for name in tables.values():
             for commit in reversed(self._commits(name).values()):
-                if commit.table.content.startswith(content):
+                if content and commit.table.content.startswith(content):
                     return commit.table
         raise TableNotFoundError(f"the rows with content {content} are not at {' or '.join(map(str, tables))}.")
 

@@ -45,7 +45,7 @@ class EngineSession(ABC):
     """A session of one engine. Relations have names, and last as long as the session."""
 
     def read_source(self, source: Source, into: str) -> None:
-        """Read a source's columns as text, numbered by ``source_row``; never the whole source in memory."""
+        """Read a source's columns as text, numbered by ``source_row``."""
 
         def batches() -> Iterator[pa.RecordBatch]:
             progress, rows = Progress(dg.get_dagster_logger().info, "rows read"), 0

@@ -86,6 +86,8 @@ class DuckDBSession(EngineSession):
                 if rows.columns == [field.name for field in table.schema().fields]:
                     rows.create_view(into)
                     return  # otherwise a column was added after the first file
+        # Not of an IOException, which reports a full disk here.
+        with named_when_unreadable(location, version, duckdb.InvalidInputException):
             self._insert(table.scan(), f"CREATE TABLE {into} AS")
 
     def read_changes(self, location: TablePath, first: int, last: int, into: str) -> None:

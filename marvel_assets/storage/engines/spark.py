@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import reduce
+from functools import partial, reduce
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,19 +47,26 @@ class SparkEngine(Engine):
         """The run's Spark session; its relations end with the step."""
         with ExitStack() as cleanup:
             shared = cleanup.enter_context(temporary_folder(Path(self.scratch))) if self.scratch else None
-            yield SparkEngineSession(self.spark.session(), shared, cleanup)
+            session = SparkEngineSession(self.spark.session(), shared)
+            cleanup.callback(session.close)
+            yield session
 
 
 class SparkEngineSession(EngineSession):
-    """Relations are temporary views over rows that Spark persists in memory, and on disk where they don't fit.
+    """Relations are temporary views over rows that Spark persists in memory, and on disk where they don't fit."""
 
-    They are dropped in reverse order: a Connect server resolves a frame again from the views that it uses.
-    """
-
-    def __init__(self, spark: SparkSession, shared: Path | None, cleanup: ExitStack) -> None:
+    def __init__(self, spark: SparkSession, shared: Path | None) -> None:
         self._spark = spark
         self._shared = shared
-        self._cleanup = cleanup
+        self._releases: list[Callable[[], object]] = []
+
+    def close(self) -> None:
+        """Drop all relations, the latest first: a Connect server resolves a frame again from the views that it uses.
+
+        The first failure ends it: each call to a dead server takes ten minutes.
+        """
+        for release in reversed(self._releases):
+            release()
 
     def read_table(self, location: TablePath, version: int, into: str) -> None:
         """Read the version; rows are persisted, since later steps read them more than once."""
@@ -142,14 +149,14 @@ class SparkEngineSession(EngineSession):
         self._view(self._spark.read.parquet(str(file)), into)
 
     def _fetch(self, relation: str) -> pa.RecordBatchReader:
-        return self._spark.table(relation).toArrow().combine_chunks().to_reader(BATCH_ROWS)
+        return self._spark.table(relation).toArrow().to_reader(BATCH_ROWS)
 
     def _persist(self, frame: DataFrame, into: str) -> None:
         """Persist the rows; serverless compute can't, so that they are computed again at each read."""
         from pyspark.errors import PySparkException
 
         try:
-            self._cleanup.callback(frame.persist().unpersist)
+            self._releases.append(frame.persist().unpersist)
         except PySparkException as error:
             if "NOT_SUPPORTED_WITH_SERVERLESS" not in str(error):
                 raise
@@ -157,7 +164,7 @@ class SparkEngineSession(EngineSession):
 
     def _view(self, frame: DataFrame, into: str) -> None:
         frame.createOrReplaceTempView(into)
-        self._cleanup.callback(self._spark.catalog.dropTempView, into)
+        self._releases.append(partial(self._spark.catalog.dropTempView, into))
 
 
 def _at(reader: DataFrameReader, location: TablePath) -> DataFrame:
