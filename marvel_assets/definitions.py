@@ -1,6 +1,7 @@
 """Dagster's definitions: all assets, checks, jobs, schedules and sensors, with the profile's resources."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -33,7 +34,10 @@ def _annotate(spec: dg.AssetSpec) -> dg.AssetSpec:
     metadata = dict(spec.metadata)
     if "deltalake" in spec.kinds:
         table = resources["project"].config.qualified(spec.key.path[-1])
-        metadata |= {"dagster/table_name": table, "dagster/uri": str(resources["tables"].location(table))}
+        location = resources["tables"].location(table)
+        metadata["dagster/table_name"] = table
+        if isinstance(location, Path):
+            metadata["dagster/uri"] = str(location)
     policy = WEEKLY if spec.code_version else None
     return spec.replace_attributes(owners=["team:marvel"], freshness_policy=policy, metadata=metadata)
 

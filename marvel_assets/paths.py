@@ -104,10 +104,13 @@ class ProjectPaths:
         except OSError as error:
             problem = f"MARVEL_HOME is {str(self.root)[:300]!r}, which can't be created: {error.strerror}"
             raise ProjectPathsError(f"{problem}; choose another folder.") from error
-        is_made = self.dagster / ".is_made"
+        is_made, instance_settings = self.dagster / ".is_made", self.dagster / "dagster.yaml"
+        settings = (PROJECT_ROOT / "config" / "dagster.yaml").read_bytes()
         with file_lock(self.locks, "dagster-instance"):
-            with atomic_write(self.dagster / "dagster.yaml") as aside:  # other processes may be reading it
-                shutil.copyfile(PROJECT_ROOT / "config" / "dagster.yaml", aside)
+            # Written only if it differs: a model can be served from a full disk.
+            if not (instance_settings.exists() and instance_settings.read_bytes() == settings):
+                with atomic_write(instance_settings) as unfinished:  # other processes may be reading it
+                    unfinished.write_bytes(settings)
             if not is_made.exists():
                 from dagster import AssetKey, DagsterInstance
 
@@ -129,15 +132,17 @@ class ProjectPaths:
         return problems
 
     def access_problems(self, mode: int) -> list[str]:
-        """The first folder that this user may not read or write to, by a mode of ``os.access``."""
+        """The first folder or database that this user may not read or write to, by a mode of ``os.access``."""
         if self.root.exists() and not self.root.is_dir():
             return [f"MARVEL_HOME is {str(self.root)!r}, which is not a folder; name another."]
-        for folder in (_existing(self.root), *sorted(self.root.glob("*/"))):
-            if not os.access(folder, mode | os.X_OK):
+        databases = self.mlflow_database, self.dagster / "history" / "runs.db"
+        present = [database for database in databases if os.access(database, os.F_OK)]
+        for path in (_existing(self.root), *sorted(self.root.glob("*/")), *present):
+            if not os.access(path, mode | (os.X_OK if path.is_dir() else 0)):
                 action = "written to" if mode & os.W_OK else "read"
                 reason = f"user {os.geteuid()} has no permission, or its file system is mounted read-only"
                 advice = "Grant this user access, or set MARVEL_HOME to another folder. Nothing was changed."
-                return [f"{folder} can't be {action}: {reason}. {advice}"]
+                return [f"{path} can't be {action}: {reason}. {advice}"]
         return []
 
 

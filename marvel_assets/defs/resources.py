@@ -30,7 +30,7 @@ from marvel_assets.tracking.mlflow_resource import MlflowTracking
 WEB_ADDRESS = r"https?://([\w.-]+|\[[\da-f:]+\])(:0*[1-9]\d*)?(/[^?#@]*)?"
 """Without user, password, query and fragment: pages and logs show addresses, and each of these may be a secret."""
 
-STORE_ADDRESS = r"://([^:/?#@]+@)?[^?#@]*"
+STORE_ADDRESS = r":(///[^?#]*|//([^:/?#@]+@)?[^?#@]*)"
 """After its scheme: a database or storage, whose user or container may be shown."""
 
 MLFLOW_STORES = rf"{WEB_ADDRESS}|(sqlite|postgresql|mysql|mssql)(\+\w+)?{STORE_ADDRESS}"
@@ -154,7 +154,7 @@ def databricks(home: ProjectPaths) -> dict[str, Any]:
     profile, locks = os.environ.get("DATABRICKS_CONFIG_PROFILE"), str(home.locks)
     suffix = f"://{profile}" if profile else ""
     stores = {"tracking_uri": f"databricks{suffix}", "registry_uri": f"databricks-uc{suffix}", "locks": locks}
-    workspace = _url("DATABRICKS_HOST", "DATABRICKS_TOKEN", rf"{WEB_ADDRESS}|[^:/?#@]+") or ""
+    workspace = _url("DATABRICKS_HOST", "DATABRICKS_TOKEN", rf"{WEB_ADDRESS}|[^:/?#@]+/?") or ""
     session = Spark(mode="databricks", profile=profile, folder=str(home.spark), settings=_spark_settings())
     return {
         **_common(home),

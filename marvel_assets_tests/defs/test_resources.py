@@ -58,6 +58,12 @@ def test_what_is_no_setting_is_named(home: ProjectPaths, monkeypatch: pytest.Mon
         ("MARVEL_UC_URL", "http://unity:8080", "tracking.registry_uri", "uc:http://unity:8080"),
         ("MARVEL_SPARK_URL", "sc://spark:15002", "spark.mode", "connect"),
         ("MLFLOW_TRACKING_URI", "http://mlflow:5000", "tracking.tracking_uri", "http://mlflow:5000"),
+        (
+            "MLFLOW_TRACKING_URI",
+            "sqlite:////home/me@work/m.db",
+            "tracking.tracking_uri",
+            "sqlite:////home/me@work/m.db",
+        ),
     ],
 )
 def test_an_address_moves_its_part_alone(
