@@ -169,7 +169,8 @@ class ModelPairs:
             if last and last.version != pair.custom.version and status != PROMOTING:
                 why = self._why_left(last, pair.custom)
                 self._take_out_of_service(last, pair, why)
-                if pair.custom.version > last.version and not pair.custom.tags.get(REPLACED_VERSION):
+                is_later = pair.custom.version > last.version and not status.startswith(RESTORING)
+                if is_later and not pair.custom.tags.get(REPLACED_VERSION):
                     self._tag({REPLACED_VERSION: str(last.version)}, pair.custom)
                 reason = f"{why}. No run restores version {last.version}; the job approve does"
             if self._move_alias(self.basic_name, ALIAS, pair.basic.version) and not reason:

@@ -105,7 +105,7 @@ def store_problems(uri: str, locks: Path, registry_uri: str | None = None) -> li
     except Exception as error:  # noqa: BLE001 - clients of databases and stores have no exception in common
         reason = str(root_cause(error)).partition("\n")[0]
         if root:
-            return [f"MLflow's artifact store at {root} can't be used: {reason}"]
+            return [f"MLflow's artifact store at {root} of {uri} can't be used: {reason}"]
         problem = _tracking_problem(error, reason)
         return [f"MLflow's tracking {'server' if is_server else 'database'} at {uri} {problem}"]
     return []

@@ -89,7 +89,9 @@ def test_an_artifact_store_that_refuses_is_not_taken_for_the_tracking_server(hom
         [message] = store_problems(server.url, home.locks)
 
     # then
-    assert re.match(rf"MLflow's artifact store at mlflow-artifacts: can't be used: {status} Client Error", message)
+    assert re.match(
+        rf"MLflow's artifact store at mlflow-artifacts: of http\S+ can't be used: {status} Client Error", message
+    )
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,12 @@ def _read_rows_to_score(
 class ScoreConfig(dg.Config):
     """The table to score."""
 
-    table: str = Field(description="catalog.schema.table with the columns of raw_characters; Alive may be absent.")
+    table: str = Field(
+        description=(
+            "catalog.schema.table with the columns of raw_characters that rules use; the target may be absent. The "
+            "predictions are written to <table>_predictions."
+        )
+    )
 
 
 @dg.op

@@ -20,7 +20,7 @@ GROUP = "training"
 LOADS, SAME_ROWS = "loads_by_model_id_and_by_run", "training_rows_are_read_again"
 INSPECTION_CHECKS = {
     LOADS: "Loading it as models:/MODEL_ID and as runs:/RUN_ID/NAME gives the same predictions.",
-    SAME_ROWS: "Reading its training input again, at the recorded version, yields the rows that were fitted.",
+    SAME_ROWS: "Reading its training input again, by its recorded content, yields the rows that were fitted.",
 }
 
 

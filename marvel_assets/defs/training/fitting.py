@@ -100,7 +100,8 @@ def _fit(
         if settings.early_stopping:
             rows.index = read[IDENTIFIER].to_pandas()
         del read  # otherwise every row would be in memory twice during the fit
-        context.log.info(f"Fitting up to {trees} on {len(rows):,} rows, {threads} thread(s)")
+        trees = f"up to {trees}" if settings.early_stopping else trees
+        context.log.info(f"Fitting {trees} on {len(rows):,} rows, {threads} thread(s)")
         pipeline = fit_from_config(settings, rows, threads, context.log.info)
         return pipeline, len(rows), rows_digest([sum_of_rows(rows)])
     if not settings.model.distributes or settings.early_stopping is not None or settings.native_categories:
@@ -179,7 +180,13 @@ def log_once(
 
 
 def dataset_input(
-    table: TableVersion, settings: ProjectConfig, tables: Tables, sample: float = 1.0, *, is_excerpt: bool = False
+    table: TableVersion,
+    settings: ProjectConfig,
+    tables: Tables,
+    sample: float = 1.0,
+    *,
+    is_excerpt: bool = False,
+    by_id: bool = False,
 ) -> "DataSet":
     """The rows of a table version with their origin, as input of an MLflow run; an excerpt is only for the schema."""
     from marvel_assets.tracking.model_logging import DataSet
@@ -189,4 +196,6 @@ def dataset_input(
     read = tables.preview(table, EXCERPT_ROWS) if is_excerpt else tables.read(table, columns, sample)
     path = str(location) if isinstance(location, Path) else None
     rows = to_frame(read, settings.features, settings.target)
+    if by_id:
+        rows.index = read[IDENTIFIER].to_pandas()
     return DataSet(table.name, path, table.version, table.content, rows, settings.target, is_excerpt)

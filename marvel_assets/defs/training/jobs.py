@@ -6,7 +6,6 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from marvel_assets.datasets.base import IDENTIFIER
 from marvel_assets.defs.inference.wheel import WheelBuilder
 from marvel_assets.defs.registration.challenger import evaluate_challenger
 from marvel_assets.defs.resources import Project
@@ -112,8 +111,7 @@ def tune_hyperparameters(
 
     settings, home = project.config, ProjectPaths.from_environment()
     table = _latest(settings.qualified("train_set"), tables)
-    dataset = dataset_input(table, settings, tables, config.sample)
-    dataset.rows.index = tables.read(table, [IDENTIFIER], config.sample)[IDENTIFIER].to_pandas()
+    dataset = dataset_input(table, settings, tables, config.sample, by_id=True)
     budget = SearchBudget(config.trials, config.minutes, config.folds, config.seed, config.threads or default_threads())
     # A run with the same key continues where the last one ended; the number of trials is not part of the key.
     fit = settings.features, settings.fit_rules, sorted(settings.fit_settings.items())
@@ -121,10 +119,13 @@ def tune_hyperparameters(
     code = STUDY_CODE_VERSION, *(version(library) for library in (settings.model.library, "optuna", "scikit-learn"))
     cache_key = make_cache_key(table, table.content, *fit, budget.splits, budget.seed, *rows_used, *code)
     context.log.info(f"Study {cache_key[:12]} on {len(dataset.rows):,} rows of {table}, up to {budget.trials} trials")
-    searched, holdout = split_holdout(dataset.rows, settings.target, config.holdout)
-    with file_lock(home.locks, f"study-{cache_key}"):  # one process at a time works on a study
-        result = search(settings, searched, budget, home.studies / f"{cache_key}.db", context.log.info)
-    comparison = compare_on_holdout(settings, result.best.config, searched, holdout, budget.threads)
+    try:
+        searched, holdout = split_holdout(dataset.rows, settings.target, config.holdout)
+        with file_lock(home.locks, f"study-{cache_key}"):  # one process at a time works on a study
+            result = search(settings, searched, budget, home.studies / f"{cache_key}.db", context.log.info)
+        comparison = compare_on_holdout(settings, result.best.config, searched, holdout, budget.threads)
+    except ValueError as error:
+        raise dg.Failure(str(error)) from error
     proposal = to_yaml(result, comparison, f"{len(searched):,} rows of {table}")
     name, page = f"{len(result.trials)} trials on {table}", "locations/marvel_assets/jobs/tune"
     searched_with = {"study": cache_key, "trials": len(result.trials), "folds": budget.splits, "seed": budget.seed}
