@@ -48,12 +48,12 @@ class SparkError(RuntimeError):
     """Spark can't be started or reached; the text says what to do."""
 
 
-def local_settings(folder: Path, *, archives_classes: bool = True) -> dict[str, str]:
+def local_settings(folder: Path, *, writes_class_archive: bool = True) -> dict[str, str]:
     """Spark's settings for a JVM on this machine. Missing jars are downloaded.
 
     Args:
         folder: keeps the jars, a class-data archive, and Spark's scratch files.
-        archives_classes: if there is no archive yet, the JVM writes its classes into one when it ends, which takes
+        writes_class_archive: if there is no archive yet, the JVM writes its classes into one when it ends, which takes
             some seconds; later ones start faster with it.
 
     Raises:
@@ -63,13 +63,13 @@ def local_settings(folder: Path, *, archives_classes: bool = True) -> dict[str, 
 
     java, version = find_java()
     folder = folder.resolve()  # the archive is only valid for the same class path, to the letter
-    class_path = os.pathsep.join(map(str, provide_jars(folder / "jars", java)))
-    archived = f"{version}|{pyspark.__version__}|{pyspark.__file__}|{class_path}"
-    archive = folder / f"classes-{hashlib.sha256(archived.encode()).hexdigest()[:12]}.jsa"
-    java_options = [FAST_START, f"-Dlog4j2.configurationFile={files('marvel_assets.spark') / 'log4j2.properties'}"]
+    class_path = os.pathsep.join(map(str, ensure_jars(folder / "jars", java)))
+    archive_key = f"{version}|{pyspark.__version__}|{pyspark.__file__}|{class_path}"
+    archive = folder / f"classes-{hashlib.sha256(archive_key.encode()).hexdigest()[:12]}.jsa"
+    java_options = [f"-Dlog4j2.configurationFile={files('marvel_assets.spark') / 'log4j2.properties'}"]
     if archive.exists():
         java_options.append(f"-XX:SharedArchiveFile={archive}")
-    elif archives_classes:
+    elif writes_class_archive:
         java_options.append(f"-XX:ArchiveClassesAtExit={archive}")
     scratch = folder / "scratch"
     scratch.mkdir(parents=True, exist_ok=True)
@@ -77,14 +77,14 @@ def local_settings(folder: Path, *, archives_classes: bool = True) -> dict[str, 
         **SETTINGS,
         "spark.driver.extraClassPath": class_path,
         "spark.executor.extraClassPath": class_path,
-        "spark.driver.extraJavaOptions": " ".join(java_options),
+        "spark.driver.extraJavaOptions": " ".join([FAST_START, *(f'"{option}"' for option in java_options)]),
         "spark.local.dir": str(scratch),
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),
     }
 
 
 def serve(folder: Path, port: int) -> None:
-    """Replace this process by the server of ``sc://127.0.0.1:<port>``, so that ending the process ends the JVM.
+    """Replace this process with the server at ``sc://127.0.0.1:<port>``, so that ending the process ends the JVM.
 
     It listens on the loopback interface only: anyone who can reach it may run code.
 
@@ -93,29 +93,29 @@ def serve(folder: Path, port: int) -> None:
     """
     import pyspark
 
-    settings = local_settings(folder, archives_classes=False)
+    settings = local_settings(folder, writes_class_archive=False)
     settings |= {"spark.connect.grpc.binding.address": LOOPBACK, "spark.connect.grpc.binding.port": str(port)}
-    home = Path(pyspark.__file__).parent
+    spark_home = Path(pyspark.__file__).parent
     options = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
-    command = [str(home / "bin" / "spark-submit"), *options, "--class", SERVER_CLASS, "spark-internal"]
+    command = [str(spark_home / "bin" / "spark-submit"), *options, "--class", SERVER_CLASS, "spark-internal"]
     python = os.environ.get("PYSPARK_PYTHON") or sys.executable
-    own = {"PYSPARK_PYTHON": python, "SPARK_HOME": str(home), "SPARK_LOCAL_IP": LOOPBACK}
-    environment = {**os.environ, **own}
-    # Importing Dagster may have SIGTERM ignored in a background job of a shell, where Ctrl+C is ignored, too. The JVM
-    # would inherit that, and only SIGKILL would end it.
+    spark_variables = {"PYSPARK_PYTHON": python, "SPARK_HOME": str(spark_home), "SPARK_LOCAL_IP": LOOPBACK}
+    environment = {**os.environ, **spark_variables}
+    # In a shell's background job, which ignores Ctrl+C, importing Dagster makes this process ignore SIGTERM, too. The
+    # JVM would inherit that, and only SIGKILL would end it.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.execve(command[0], command, environment)  # noqa: S606
 
 
 def find_java() -> tuple[str, str]:
-    """The runtime that PySpark uses, that of ``JAVA_HOME`` or else the first on the PATH, and what it says it is.
+    """The runtime that PySpark uses, that of ``JAVA_HOME`` or else the first on the PATH, and its version text.
 
     Raises:
         SparkError: there is none, it does not run, or it is too old.
     """
     needed = f"Spark needs Java {OLDEST_JAVA} or newer"
-    home = os.environ.get("JAVA_HOME")
-    command = str(Path(home, "bin", "java")) if home else shutil.which("java")
+    java_home = os.environ.get("JAVA_HOME")
+    command = str(Path(java_home, "bin", "java")) if java_home else shutil.which("java")
     if command is None:
         raise SparkError(f"{needed} and no 'java' is on the PATH. {INSTALL}")
     try:
@@ -129,7 +129,7 @@ def find_java() -> tuple[str, str]:
     return command, version
 
 
-def provide_jars(folder: Path, java: str) -> list[Path]:
+def ensure_jars(folder: Path, java: str) -> list[Path]:
     """The files of Delta's jars. Ivy, which comes with Spark, downloads missing ones.
 
     ``spark.jars.packages`` would download 33 jars, which tables in folders don't need, and query a repository at every

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from marvel_assets.spark.local import DELTA_JARS, SparkError, find_java, local_settings, provide_jars
+from marvel_assets.spark.local import DELTA_JARS, SparkError, ensure_jars, find_java, local_settings
 
 
 def java_that_runs(home: Path, script: str) -> Path:
@@ -68,7 +68,7 @@ def test_a_class_data_archive_is_left_by_the_first_session_and_used_by_later_one
 @pytest.mark.spark
 def test_both_jars_are_downloaded_as_they_are_trusted_and_nothing_else_is_left(tmp_path: Path):
     # when
-    jars = provide_jars(tmp_path / "jars", find_java()[0])
+    jars = ensure_jars(tmp_path / "jars", find_java()[0])
 
     # then
     assert sorted((tmp_path / "jars").iterdir()) == sorted(jars)
@@ -95,7 +95,7 @@ def test_a_jar_that_can_not_be_had_is_named_and_nothing_is_kept(tmp_path: Path, 
 
     # when
     with pytest.raises(SparkError, match=problem.format(folder=folder)):
-        provide_jars(folder, str(java))
+        ensure_jars(folder, str(java))
 
     # then
     assert list(folder.iterdir()) == []
