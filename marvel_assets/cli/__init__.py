@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
             "--set", dest="settings", action="append", type=_setting, default=[], metavar="NAME=VALUE",
             help="a setting as in the job's Launchpad; may be repeated",
         )  # fmt: skip
-    ui = add("ui", "servers:serve_pages", "serve Dagster's and MLflow's pages")
+    ui = add("ui", "servers:serve_ui", "serve Dagster's and MLflow's pages")
     ui.add_argument("--port", type=_port, default=3000, help="Dagster's port on this machine (default: 3000)")
     ui.add_argument("--mlflow-port", type=_port, default=5000, help="MLflow's (default: 5000)")
     serve = add("serve", "servers:serve_model", "serve the custom model at latest-model over HTTP")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from marvel_assets.defs.resources import profile_resources
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
-from marvel_assets.registry.model_pairs import ModelPair
+from marvel_assets.registry.model_pairs import ALIAS, ModelPair
 from marvel_assets.tracking.artifacts import example_of
 from marvel_assets.tracking.mlflow_store import connect
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response, StreamingResponse
 
 LOOPBACK = "127.0.0.1"
-SECONDS_TO_END, SECONDS_BETWEEN_POLLS = 20, 0.2
+SHUTDOWN_SECONDS, SECONDS_BETWEEN_POLLS = 20, 0.2
 MAX_MESSAGE = 1000
 """In characters: MLflow repeats the whole body in an error if it can't be parsed."""
 
@@ -37,12 +37,12 @@ def served_pair_or_exit(home: ProjectPaths, resources: dict[str, Any]) -> ModelP
     """The pair under the alias; the command ends if there is none."""
     catalog = resources["unity_catalog"]
     # MLflow would create a missing database.
-    is_there = catalog.registry_uri != home.mlflow_uri or home.mlflow_database.exists()
-    pair: ModelPair | None = catalog.pairs(resources["project"].config).current() if is_there else None
+    registry_exists = catalog.registry_uri != home.mlflow_uri or home.mlflow_database.exists()
+    pair: ModelPair | None = catalog.pairs(resources["project"].config).current() if registry_exists else None
     if pair is None:
         sys.exit(
-            "No model has the alias latest-model yet. `make run` trains one; if the gate refused it, `marvel "
-            "summary` says why."
+            f"No model has the alias {ALIAS} yet. `make run` trains one; if the gate refused it, `marvel summary` says "
+            "why."
         )
     return pair
 
@@ -104,11 +104,11 @@ def serve_spark(home: ProjectPaths, port: int) -> None:
     serve(home.spark, port)
 
 
-def serve_pages(home: ProjectPaths, port: int, mlflow_port: int) -> int:
+def serve_ui(home: ProjectPaths, port: int, mlflow_port: int) -> int:
     """Run Dagster's webserver and daemon, and MLflow's server if the runs are in the home."""
     tracking = profile_resources(home)["tracking"]
     # MLflow's background jobs, seven processes, are for features that are not used here.
-    mlflow_page, environment = tracking.ui_url, {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    mlflow_page, environment = tracking.pages_url, {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     environment["MARVEL_DAGSTER_URL"] = os.environ.get("MARVEL_DAGSTER_URL") or f"http://{LOOPBACK}:{port}"
     commands = [["dg", "dev", "--workspace", "workspace.yaml", "--host", LOOPBACK, "--port", str(port)]]
     if tracking.tracking_uri == home.mlflow_uri:
@@ -135,21 +135,21 @@ def _check_ports(**ports: int) -> None:
 
 
 def _end_on_signals() -> None:
-    """Have SIGTERM end this process in order, and Ctrl+C, which a shell's background job and its children ignore."""
+    """Make SIGTERM and Ctrl+C, which a shell's background job and its children ignore, end this process cleanly."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _run_until_first_ends(commands: list[list[str]], environment: dict[str, str]) -> int:
-    """Start servers, and end all, with their process groups, when one of them ends or this process gets a signal."""
+    """Start the servers; when one ends or this process gets a signal, end them all and their process groups."""
     _end_on_signals()
     programs = Path(sys.executable).parent  # may not be on the PATH
     # workspace.yaml and .env are found in this folder.
-    servers = [
-        subprocess.Popen([str(programs / name), *rest], cwd=PROJECT_ROOT, env=environment, start_new_session=True)  # noqa: S603
-        for name, *rest in commands
-    ]
+    servers: list[subprocess.Popen[bytes]] = []
     try:
+        for name, *rest in commands:
+            command = [str(programs / name), *rest]
+            servers.append(subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment, start_new_session=True))  # noqa: S603
         while all(server.poll() is None for server in servers):
             time.sleep(SECONDS_BETWEEN_POLLS)
         ended = next(server for server in servers if server.poll() is not None)
@@ -162,7 +162,7 @@ def _run_until_first_ends(commands: list[list[str]], environment: dict[str, str]
             server.terminate()
         for server in servers:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                server.wait(SECONDS_TO_END)
+                server.wait(SHUTDOWN_SECONDS)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(server.pid, signal.SIGKILL)
             server.wait()

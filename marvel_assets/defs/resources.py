@@ -27,14 +27,14 @@ from marvel_assets.storage.references import ReferenceIOManager
 from marvel_assets.storage.tables import CatalogTables, Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
-WEB_ADDRESS = r"https?://([\w.-]+|\[[\da-f:]+\])(:0*[1-9]\d*)?(/[^?#@]*)?"
+WEB_PATTERN = r"https?://([\w.-]+|\[[\da-f:]+\])(:0*[1-9]\d*)?(/[^?#@]*)?"
 """Without user, password, query and fragment: pages and logs show addresses, and each of these may be a secret."""
 
-STORE_ADDRESS = r":(///[^?#]*|//([^:/?#@]+@)?[^?#@]*)"
+STORE_PATTERN = r":(///[^?#]*|//([^:/?#@]+@)?[^?#@]*)"
 """After its scheme: a database or storage, whose user or container may be shown."""
 
-MLFLOW_STORES = rf"{WEB_ADDRESS}|(sqlite|postgresql|mysql|mssql)(\+\w+)?{STORE_ADDRESS}"
-CONNECT_ADDRESS = (
+MLFLOW_STORES = rf"{WEB_PATTERN}|(sqlite|postgresql|mysql|mssql)(\+\w+)?{STORE_PATTERN}"
+CONNECT_PATTERN = (
     r"sc://[^@?;]*(;(use_ssl|user_id|user_agent|session_id|x-databricks-cluster-id|grpc_max_message_size)=[^;]*)*;?"
 )
 """Other parameters of Spark Connect are sent as headers, and may hold a secret."""
@@ -42,7 +42,7 @@ CONNECT_ADDRESS = (
 SECRET_SETTING = re.compile(
     r"^[^=]*(secret|passw|token|credential|(access|account)[._-]?key|sas[._-])|=.*://[^/\s@]*@", re.IGNORECASE
 )
-"""Spark redacts settings with such a name, or they are a storage client's; or the value is a URL with credentials."""
+"""Names that Spark redacts or that storage clients use for secrets, and values that are URLs with credentials."""
 
 MLFLOW_CREDENTIALS = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the database's own variables"
 
@@ -112,7 +112,7 @@ def profile_resources(home: ProjectPaths) -> dict[str, Any]:
 def embedded(home: ProjectPaths) -> dict[str, Any]:
     """Everything in this process and in one folder, or MLflow and Unity Catalog on their servers; no JVM needed."""
     locks, scratch = str(home.locks), str(home.scratch)
-    spark_server = _url("MARVEL_SPARK_URL", "SPARK_CONNECT_AUTHENTICATE_TOKEN", CONNECT_ADDRESS, "sc://server:15002")
+    spark_server = _url("MARVEL_SPARK_URL", "SPARK_CONNECT_AUTHENTICATE_TOKEN", CONNECT_PATTERN, "sc://server:15002")
     mlflow = _url("MLFLOW_TRACKING_URI", MLFLOW_CREDENTIALS, MLFLOW_STORES) or home.mlflow_uri
     catalog = _url("MARVEL_UC_URL", "MLFLOW_UC_OSS_TOKEN")
     stores = {"tracking_uri": mlflow, "registry_uri": f"uc:{catalog}" if catalog else mlflow, "locks": locks}
@@ -136,7 +136,7 @@ def embedded(home: ProjectPaths) -> dict[str, Any]:
             storage_root=_url(
                 "MARVEL_UC_STORAGE_ROOT",
                 "the storage client's own variables",
-                rf"(file|s3|gs|abfss?){STORE_ADDRESS}",
+                rf"(file|s3|gs|abfss?){STORE_PATTERN}",
                 "s3://bucket/folder",
             ),
         ),
@@ -154,7 +154,7 @@ def databricks(home: ProjectPaths) -> dict[str, Any]:
     profile, locks = os.environ.get("DATABRICKS_CONFIG_PROFILE"), str(home.locks)
     suffix = f"://{profile}" if profile else ""
     stores = {"tracking_uri": f"databricks{suffix}", "registry_uri": f"databricks-uc{suffix}", "locks": locks}
-    workspace = _url("DATABRICKS_HOST", "DATABRICKS_TOKEN", rf"{WEB_ADDRESS}|[^:/?#@]+/?") or ""
+    workspace = _url("DATABRICKS_HOST", "DATABRICKS_TOKEN", rf"{WEB_PATTERN}|[^:/?#@]+/?") or ""
     session = Spark(mode="databricks", profile=profile, folder=str(home.spark), settings=_spark_settings())
     return {
         **_common(home),
@@ -208,7 +208,7 @@ def _dagster_url() -> str:
 
 
 def _url(
-    variable: str, secrets_belong_in: str, pattern: str = WEB_ADDRESS, example: str = "https://server:8080"
+    variable: str, secrets_belong_in: str, pattern: str = WEB_PATTERN, example: str = "https://server:8080"
 ) -> str | None:
     """A variable's value, if pages and logs may show it; an error never repeats it."""
     url = os.environ.get(variable) or None
@@ -232,7 +232,7 @@ def problems_by_part(
     }
 
 
-def check_ready(config: ProjectConfig, engine: Engine, tracking: MlflowTracking, unity_catalog: UnityCatalog) -> None:
+def prepare_run(config: ProjectConfig, engine: Engine, tracking: MlflowTracking, unity_catalog: UnityCatalog) -> None:
     """Fail the run if something is missing; create the registered model, and end MLflow runs of killed processes."""
     if problems := [*chain.from_iterable(problems_by_part(config, engine, tracking, unity_catalog).values())]:
         raise dg.Failure(" ".join(problems))

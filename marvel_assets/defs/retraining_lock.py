@@ -31,6 +31,7 @@ class RetrainingLock(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Release the lock when the run (or its step's process) ends."""
         if self._held is not None:
             self._held.release()
+            self._held = None
 
     def acquire(self, context: dg.AssetExecutionContext) -> None:
         """Wait until no other run is retraining, and hold the lock until this run ends or is killed.
@@ -48,15 +49,19 @@ class RetrainingLock(dg.ConfigurableResource):  # type: ignore[type-arg]
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
-            other = holder.read_text() if holder.exists() else "another run"
-            context.log.info(f"Waiting until {other} has ended: retrainings don't overlap")
+            context.log.info(f"Waiting until {_named(holder)} has ended: retrainings don't overlap")
             try:
                 lock.acquire(timeout=self.wait_seconds)
             except filelock.Timeout:
                 raise dg.Failure(
-                    f"{other} is still retraining after {self.wait_seconds:,} seconds of waiting; retrainings don't "
-                    "overlap. If it hangs, terminate it on its page, or end its process; then run again."
+                    f"{_named(holder)} is still retraining after {self.wait_seconds:,} seconds of waiting; retrainings "
+                    "don't overlap. If it hangs, terminate it on its page, or end its process; then run again."
                 ) from None
         self._held = lock
         now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
         holder.write_text(f"run {context.run.run_id[:8]} (process {os.getpid()}, since {now})")
+
+
+def _named(holder: Path) -> str:
+    """The run that holds the lock, as it described itself."""
+    return holder.read_text() if holder.exists() else "another run"

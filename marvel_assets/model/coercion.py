@@ -23,13 +23,14 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
     ``missing_texts``. So a caller gets the same answer as for rows that were cleaned from the source.
 
     Args:
-        fill_values: for each column, the value of a missing cell. In other columns it stays missing.
+        fill_values: for each column, the value of a missing cell. Columns without one keep their missing cells.
         blanks: the characters that are trimmed from both ends of a text.
         missing_texts: the texts that count as missing, after trimming.
         spellings: for each column with a closed list, the value of each spelling in lower case.
         required: numeric columns that must be present, although their missing cells stay missing.
         known_values: for each column with a closed list, its values.
-        unknown_as_missing: those of these columns in which another value counts as missing; elsewhere it is an error.
+        unknown_as_missing: text columns of ``known_values`` in which any other value counts as missing; elsewhere it
+            is an error.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         return numbers
 
     def _texts(self, column: pd.Series, name: str, fill: object) -> Any:  # noqa: ANN401
-        places, distinct = _factorized(column, name, "text", str)
+        codes, distinct = _factorized(column, name, "text", str)
         spellings = (self.spellings or {}).get(name, {})
         stripped = [value.strip(self.blanks) for value in distinct]
         texts = [fill if text in self.missing_texts else spellings.get(text.lower(), text) for text in stripped]
@@ -102,27 +103,27 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
             texts = [fill if text not in known and name in self.unknown_as_missing else text for text in texts]
             if unknown := [text for text in texts if text not in known and text != fill]:
                 raise _unknown(unknown[0], name, known)
-        is_plain = column.dtype == np.dtype(object) and (fill is None or -1 not in places) and texts == distinct
-        return column if is_plain else np.array([*texts, fill], dtype=object)[places]
+        is_unchanged = column.dtype == np.dtype(object) and (fill is None or -1 not in codes) and texts == distinct
+        return column if is_unchanged else np.array([*texts, fill], dtype=object)[codes]
 
 
 def _numbers(column: pd.Series, name: str, fill: float) -> Any:  # noqa: ANN401
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf":
         return column.fillna(fill)
-    places, distinct = _factorized(column, name, "a number", NUMBERS)
-    return np.array([*map(float, distinct), fill])[places]  # index -1, a missing cell, picks the last
+    codes, distinct = _factorized(column, name, "a number", NUMBERS)
+    return np.array([*map(float, distinct), fill])[codes]  # index -1, a missing cell, picks the last
 
 
 def _factorized(column: pd.Series, name: str, expected: str, types: Any) -> tuple[Any, list[Any]]:  # noqa: ANN401
     """Each cell's index among the distinct values, -1 if missing, and the distinct values, which have these types."""
     try:
-        places, distinct = pd.factorize(column.to_numpy(dtype=object))
+        codes, distinct = pd.factorize(column.to_numpy(dtype=object))
     except TypeError as error:
         raise ValueError(f"column {name}: expected {expected}, found cells of another kind ({error}).") from error
     if wrong := [value for value in distinct if not isinstance(value, types)]:
         found = f"{str(wrong[0])[:80]!r} ({type(wrong[0]).__name__})"
         raise ValueError(f"column {name}: expected {expected}, found {found}.")
-    return places, distinct.tolist()
+    return codes, distinct.tolist()
 
 
 def _unknown(value: object, name: str, known: Sequence[str | int]) -> ValueError:

@@ -57,8 +57,8 @@ class MarvelModelWrapper(PythonModel):
         Args:
             context: unused.
             model_input: a table with the features by name, as ``FeatureCoercer`` takes it.
-            params: ``probability`` adds that of the second label; ``explain`` adds ``base_value``, ``contributions``
-                and ``why``. Others are ignored.
+            params: ``probability`` adds the probability of the second label; ``explain`` adds ``base_value``,
+                ``contributions`` and ``why``. Others are ignored.
         """
         features = self.model.named_steps["coerce"].transform(model_input)
         wanted = [name for name in ADDED_KEYS if (params or {}).get(name)]

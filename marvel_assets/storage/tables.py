@@ -41,7 +41,7 @@ class Commit(NamedTuple):
     table: TableVersion
     provenance: dict[str, Any]
     is_new: bool = False
-    """Whether the write that returned it made it; False if the table held these rows already."""
+    """Whether this write created the version; False if the table held these rows already."""
 
 
 class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -49,18 +49,18 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     warehouse: str = Field(description="Folder of the Delta tables.")
     locks: str = Field(description="Folder of the lock files that prevent concurrent commits to a table.")
-    provenance: str = Field(description="Folder of the latest provenance of tables whose rows came out equal.")
+    provenance: str = Field(description="Folder of the latest provenance of tables made again with equal rows.")
 
     def location(self, name: str) -> TablePath:
-        """Where ``catalog.schema.table`` is stored; another home's table has its folder for a name."""
+        """Where ``catalog.schema.table`` is stored; a table of another home is named by its folder."""
         folder = Path(name)
         return folder if folder.is_absolute() else Path(self.warehouse, *name.split("."))
 
     def latest(self, name: str) -> Commit | None:
         """The newest commit that changed the table's rows, or None where there is no table.
 
-        If another writer changed the rows since, it has no content hash, so that the next write replaces them. If equal
-        rows were made again from other inputs, its provenance is the latest.
+        If another writer has changed the rows since, the commit has no content hash, so that the next write replaces
+        them. If equal rows were made again from other inputs, it has the latest provenance.
         """
         commits = self._commits(name)
         if not commits:

@@ -77,7 +77,7 @@ def example_of(files: Path) -> pd.DataFrame:
     return cast("pd.DataFrame", Model.load(str(files)).load_input_example(str(files)))
 
 
-def predictions_of(uri: str) -> list[int]:
+def example_predictions(uri: str) -> list[int]:
     """A basic model's predictions for its input example."""
     import mlflow
     from mlflow.environment_variables import MLFLOW_ALLOW_PICKLE_DESERIALIZATION
@@ -85,13 +85,13 @@ def predictions_of(uri: str) -> list[int]:
     with _downloaded(uri) as files:
         pipeline = load_trusted(files)
         # If MLflow may not load scikit-learn models at all, its loader can't be tested.
-        is_allowed = MLFLOW_ALLOW_PICKLE_DESERIALIZATION.get()  # type: ignore[no-untyped-call]
-        model: Any = mlflow.pyfunc.load_model(str(files)) if is_allowed else pipeline
+        mlflow_may_load = MLFLOW_ALLOW_PICKLE_DESERIALIZATION.get()  # type: ignore[no-untyped-call]
+        model: Any = mlflow.pyfunc.load_model(str(files)) if mlflow_may_load else pipeline
         labels = model.predict(example_of(files))
     return [int(label) for label in labels]
 
 
-def answers_of(files: Path) -> tuple[Any, Any]:
+def example_answers(files: Path) -> tuple[Any, Any]:
     """A custom model's answers for its input example, as pyfunc and unwrapped."""
     import mlflow
 

@@ -39,7 +39,7 @@ REGISTERED_VERSION = "registered_version"
 """Tag of a logged model, followed by the name of a registered model: the number of its version there."""
 
 INSPECTION, PASSED, INSPECTED_IN = "inspection", "passed", "inspected_in"
-"""Tag of a logged model, its value if all checks have passed, and the tag of the Dagster run of that."""
+"""Tags of a logged model: the result of its inspection, PASSED if all checks did, and the Dagster run of that."""
 
 DESCRIPTION_TAG = "mlflow.note.content"
 """Tag that MLflow's pages show as the description, in Markdown."""
@@ -120,7 +120,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     def find_model(self, experiment: str, cache_key: str, registered_name: str) -> LoggedModelRef | None:
         """The complete model with this cache key whose run was not deleted, or None.
 
-        If two machines logged one at the same time, both find the one with the higher version number under that name.
+        If two machines logged one at the same time, both find the one whose version under that name is the higher.
         """
         client, experiment_id = self.client(), self.experiment_id(experiment)
         found = client.search_logged_models([experiment_id], filter_string=f"tags.{CACHE_KEY} = '{cache_key}'")

@@ -22,25 +22,25 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
     parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned_folders(parent)
     folder = parent / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
-    lock = folder.with_suffix(".lock")
-    with filelock.FileLock(lock):
+    lock_file = folder.with_suffix(".lock")
+    with filelock.FileLock(lock_file):
         try:
             folder.mkdir()
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-            lock.unlink(missing_ok=True)
+            lock_file.unlink(missing_ok=True)
 
 
 def remove_abandoned_folders(parent: Path) -> None:
     """Remove the temporary folders in a folder whose owners have died."""
     import filelock
 
-    for lock in parent.glob(f"{TEMPORARY_PREFIX}*.lock"):
+    for lock_file in parent.glob(f"{TEMPORARY_PREFIX}*.lock"):
         # A process that waits for a lock file which is removed here creates it again.
-        with suppress(filelock.Timeout), filelock.FileLock(lock).acquire(timeout=0):
-            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
-            lock.unlink(missing_ok=True)
+        with suppress(filelock.Timeout), filelock.FileLock(lock_file).acquire(timeout=0):
+            shutil.rmtree(lock_file.with_suffix(""), ignore_errors=True)
+            lock_file.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def atomic_write(target: Path) -> Iterator[Path]:
     """A path to write to; it replaces the target if the block succeeds, and is removed if it fails.
 
     Raises:
-        OSError: naming the target, also where the system names no file, as on a full disk.
+        OSError: naming the target where the system names no file, as on a full disk.
     """
     with temporary_folder(target.parent) as folder:
         unfinished = folder / target.name

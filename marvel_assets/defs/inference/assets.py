@@ -18,7 +18,7 @@ from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.registry.model_pairs import ALIAS, BASIC_MODEL_ID, CUSTOM_MODEL, ROLLBACK_REASON, ModelPair
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, WheelRef
-from marvel_assets.tracking.artifacts import answers_of
+from marvel_assets.tracking.artifacts import example_answers
 from marvel_assets.tracking.mlflow_resource import INSPECTED_IN, INSPECTION, PASSED, MlflowTracking
 from marvel_assets.utils.code_versions import code_version, make_cache_key
 from marvel_assets.utils.uv_settings import uv_settings
@@ -113,7 +113,7 @@ def _inspect(
         if tags.get(INSPECTION) == PASSED:
             inspected_in = {INSPECTED_IN: tags[INSPECTED_IN]}
             return dg.AssetCheckResult(check_name=SAME_ANSWERS, passed=True, metadata=inspected_in)
-        wrapped, unwrapped = answers_of(files)
+        wrapped, unwrapped = example_answers(files)
     if wrapped == unwrapped:
         tracking.tag_model(logged, {INSPECTION: PASSED, INSPECTED_IN: context.run.run_id})
     answers = {"pyfunc": dg.MetadataValue.json(wrapped), "unwrapped": dg.MetadataValue.json(unwrapped)}
@@ -142,7 +142,7 @@ def verify_environment(context: dg.OpExecutionContext, project: Project, unity_c
     uri = f"models:/{custom.name}/{custom.version}"
     context.log.info(f"Creating an environment with the requirements of {uri}")
     with unity_catalog.files_of(custom) as files:
-        there, (here, _) = predict_in_own_environment(files), answers_of(files)
+        there, (here, _) = predict_in_own_environment(files), example_answers(files)
     if there != here:
         raise dg.Failure(
             f"{uri} answers {there} in an environment with its own requirements, and {here} in this one; compare the "

@@ -14,7 +14,7 @@ from marvel_assets.defs.metadata import (
     report_table,
     table_schema,
 )
-from marvel_assets.defs.resources import Project, check_ready
+from marvel_assets.defs.resources import Project, prepare_run
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.sources.resource import EXPECTED, SourceResource
@@ -78,7 +78,7 @@ def raw_characters(
 ) -> dg.MaterializeResult[TableVersion]:
     """The characters as delivered: every cell as text, one Delta version per distinct content."""
     retraining_lock.acquire(context)
-    check_ready(project.config, engine, tracking, unity_catalog)
+    prepare_run(project.config, engine, tracking, unity_catalog)
     settings, dataset = project.config, project.config.dataset
     if config.generator_rows:
         generator = settings.generator.model_copy(update={"rows": config.generator_rows})

@@ -11,7 +11,7 @@ from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import Tables
 from marvel_assets.utils.redaction import escape_control
 
-EXAMPLES = 3
+MAX_EXAMPLES = 3
 
 
 @dg.asset_check(
@@ -21,18 +21,18 @@ EXAMPLES = 3
 def numbers_are_readable(
     raw_characters: TableVersion, project: Project, engine: dg.ResourceParam[Engine], tables: Tables
 ) -> dg.AssetCheckResult:
-    """Warn if most of a column can't be read, such as decimal commas, units or thousands separators."""
+    """Warn if most cells of a column can't be read, for example because of decimal commas, units or separators."""
     problems, dataset = [], project.config.dataset
     with engine.session() as session:
         session.read_table(tables.location(raw_characters.name), raw_characters.version, "raw_characters")
         for feature in (dataset.by_name[name] for name in dataset.numeric_features):
-            count_sql, examples_sql = unreadable_numbers_sql(dataset, feature, EXAMPLES)
+            count_sql, examples_sql = unreadable_numbers_sql(dataset, feature, MAX_EXAMPLES)
             [(cells, unreadable)] = session.fetchall(count_sql)
             if unreadable > cells / 2:
                 examples = ", ".join(escape_control(repr(cell)) for (cell,) in session.fetchall(examples_sql))
                 problems.append(
                     f"{dataset.delivered_names[feature.source]}: {unreadable:,} of the {cells:,} non-empty cells are "
-                    f"not plain decimal numbers and count as missing, such as {examples}; expected 1.85"
+                    f"not plain decimal numbers and count as missing, such as {examples}; expected a form such as 1.85"
                 )
     return dg.AssetCheckResult(
         passed=not problems,

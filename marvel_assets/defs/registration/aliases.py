@@ -29,7 +29,7 @@ TAGS_NOT_PROMOTED = {
     *(JUDGED_AGAINST, BEST_SERVED, REPLACED_VERSION, SERVING_STATUS, ROLLBACK_REASON),
     *(RESTORED_BY, RESTORE_REASON, APPROVED_BY),
 }
-"""Tags of a version with what happened to it in its own environment."""
+"""Tags that record what happened to a version in its own environment; they are not copied to the next."""
 
 ENVIRONMENTS = get_args(Environment)
 PREDICTIONS_FOLLOW = "survival_predictions follows if default_automation_condition_sensor is on; else materialise it."
@@ -47,7 +47,7 @@ class PromoteConfig(dg.Config):
     """The pair to promote, and the target environment."""
 
     to: str | None = Field(default=None, pattern="^(dev|acc|prd)$", description="Environment. Default: the next one.")
-    basic_version: int | None = Field(default=None, ge=1, description="Of the basic model. Default: the served one.")
+    basic_version: int | None = Field(default=None, ge=1, description="Of the basic model. Default: the served pair's.")
 
 
 class ApproveConfig(dg.Config):
@@ -140,7 +140,9 @@ def approve_models(
     with suppress(RegistryError):  # approving is the way out if the alias is not at a complete pair
         pairs.reconcile_aliases()
     found = unity_catalog.registry().search_versions(pairs.basic_name)
-    versions = [version.version for version in found if version.tags.get("model_id") == version.model_id]  # own ones
+    versions = [
+        version.version for version in found if version.tags.get("model_id") == version.model_id
+    ]  # registered by this project
     if not versions:
         raise dg.Failure(f"{pairs.basic_name} has no version; materialise basic_model_version first.")
     target = pairs.for_basic_version(config.basic_version or versions[0])

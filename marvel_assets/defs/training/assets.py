@@ -136,9 +136,9 @@ def basic_model_inspection(
 
 
 def _check_loads(model: LoggedModelRef) -> dg.AssetCheckResult:
-    from marvel_assets.tracking.artifacts import predictions_of
+    from marvel_assets.tracking.artifacts import example_predictions
 
-    by_id, by_run = predictions_of(model.uri), predictions_of(f"runs:/{model.run_id}/{model.name}")
+    by_id, by_run = example_predictions(model.uri), example_predictions(f"runs:/{model.run_id}/{model.name}")
     metadata = {"by_model_id": str(by_id), "by_run": str(by_run)}
     return dg.AssetCheckResult(check_name=LOADS, passed=by_id == by_run, metadata=metadata)
 
