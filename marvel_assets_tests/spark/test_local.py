@@ -1,6 +1,7 @@
 """Java and Delta's jars: found or downloaded, checked, and named with what to do where they can't be had."""
 
 import hashlib
+import shlex
 from pathlib import Path
 
 import pytest
@@ -49,13 +50,14 @@ def test_a_java_that_can_not_be_used_is_named_with_what_to_install(
 
 
 def test_a_class_data_archive_is_left_by_the_first_session_and_used_by_later_ones(tmp_path: Path):
-    # given
-    (tmp_path / "jars").mkdir()
+    # given: a name that is two words to a shell, and to Spark
+    folder = tmp_path / "a folder"
+    (folder / "jars").mkdir(parents=True)
     for name in DELTA_JARS:
-        (tmp_path / "jars" / name).touch()
+        (folder / "jars" / name).touch()
 
     def java_options() -> list[str]:
-        return local_settings(tmp_path)["spark.driver.extraJavaOptions"].split()
+        return shlex.split(local_settings(folder)["spark.driver.extraJavaOptions"])
 
     # when
     [left] = [option.partition("=")[2] for option in java_options() if "ArchiveClassesAtExit" in option]
