@@ -108,7 +108,7 @@ def serve_ui(home: ProjectPaths, port: int, mlflow_port: int) -> int:
     """Run Dagster's webserver and daemon, and MLflow's server if the runs are in the home."""
     tracking = profile_resources(home)["tracking"]
     # MLflow's background jobs, seven processes, are for features that are not used here.
-    mlflow_page, environment = tracking.pages_url, {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    mlflow_page, environment = tracking.pages_location, {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     environment["MARVEL_DAGSTER_URL"] = os.environ.get("MARVEL_DAGSTER_URL") or f"http://{LOOPBACK}:{port}"
     commands = [["dg", "dev", "--workspace", "workspace.yaml", "--host", LOOPBACK, "--port", str(port)]]
     if tracking.tracking_uri == home.mlflow_uri:
@@ -144,11 +144,11 @@ def _run_until_first_ends(commands: list[list[str]], environment: dict[str, str]
     """Start the servers; when one ends or this process gets a signal, end them all and their process groups."""
     _end_on_signals()
     programs = Path(sys.executable).parent  # may not be on the PATH
-    # workspace.yaml and .env are found in this folder.
     servers: list[subprocess.Popen[bytes]] = []
     try:
         for name, *rest in commands:
             command = [str(programs / name), *rest]
+            # workspace.yaml and .env are found in this folder.
             servers.append(subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment, start_new_session=True))  # noqa: S603
         while all(server.poll() is None for server in servers):
             time.sleep(SECONDS_BETWEEN_POLLS)

@@ -42,8 +42,7 @@ def print_summary(home: ProjectPaths, *, with_predictions: bool = True) -> None:
     print("\n".join(summary(home, with_predictions=with_predictions)))
     tracking = profile_resources(home)["tracking"]
     dagster_pages = f"{tracking.dagster_url}/asset-groups (lineage, checks, plots)"
-    mlflow_pages = f"{tracking.ui_url or 'your Databricks workspace'} (MLflow)"
-    print(f"  look next    {_as_typed('make ui')}, then {dagster_pages} and {mlflow_pages}")
+    print(f"  look next    {_as_typed('make ui')}, then {dagster_pages} and {tracking.pages_location} (MLflow)")
 
 
 def _as_typed(command: str) -> str:

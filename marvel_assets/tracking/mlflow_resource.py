@@ -210,6 +210,11 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             return str(databricks_config(self.tracking_uri.partition("://")[2] or None).host)
         return self.ui_url.rstrip("/")
 
+    @property
+    def pages_location(self) -> str:
+        """Where MLflow's pages are, in words to print: their URL, or the workspace that a profile names."""
+        return self.ui_url or "your Databricks workspace"
+
     def version_url(self, name: str, version: int) -> str:
         """The page of a model version: MLflow's, Databricks' catalog explorer, or a Unity Catalog server's answer."""
         if self._is_databricks:
