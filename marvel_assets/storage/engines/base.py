@@ -117,15 +117,15 @@ class EngineSession(ABC):
         loaded = mlflow.pyfunc.load_model(str(model))
         # Unwrapped: MLflow's check of every cell takes longer than the predictions.
         wrapper, features = loaded.unwrap_python_model(), loaded.metadata.get_input_schema().input_names()
-        self.create_table_as(f"SELECT DISTINCT {', '.join(features)} FROM {relation}", "asked")  # noqa: S608
-        [(rows,)] = self.fetchall("SELECT count(*) FROM asked")
+        self.create_table_as(f"SELECT DISTINCT {', '.join(features)} FROM {relation}", "distinct_rows")  # noqa: S608
+        [(rows,)] = self.fetchall("SELECT count(*) FROM distinct_rows")
         if not rows:
             self.create_view(f"SELECT *, '' AS prediction, CAST(0 AS DOUBLE) AS probability FROM {relation}", into)  # noqa: S608
             return
 
         def answered() -> Iterator[pa.RecordBatch]:
             progress, done = Progress(dg.get_dagster_logger().info, "distinct rows scored", rows), 0
-            for batch in self._fetch("asked"):
+            for batch in self._fetch("distinct_rows"):
                 labels, probabilities = wrapper.predict(None, batch.to_pandas(), {PROBABILITY: True}).values()
                 labelled = batch.append_column("prediction", pa.array(labels, pa.string()))
                 yield labelled.append_column("probability", pa.array(probabilities, pa.float64()))

@@ -149,7 +149,8 @@ class SparkEngineSession(EngineSession):
         self._view(self._spark.read.parquet(str(file)), into)
 
     def _fetch(self, relation: str) -> pa.RecordBatchReader:
-        return self._spark.table(relation).toArrow().to_reader(BATCH_ROWS)
+        # Combined: Spark's own batches are ten times smaller, and each is sent back as a frame of its union.
+        return self._spark.table(relation).toArrow().combine_chunks().to_reader(BATCH_ROWS)
 
     def _persist(self, frame: DataFrame, into: str) -> None:
         """Persist the rows; serverless compute can't, so that they are computed again at each read."""
