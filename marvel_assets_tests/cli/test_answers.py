@@ -33,7 +33,7 @@ def contents_of(folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 def ran(materialised: ProjectPaths) -> Iterator[ProjectPaths]:
-    """A home of the test's own after `marvel run`, which must be afterwards what it was before."""
+    """The test's home after `marvel run`, which must be afterwards what it was before."""
     before = contents_of(materialised.root)
     yield materialised
     assert contents_of(materialised.root) == before

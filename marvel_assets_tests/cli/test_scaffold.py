@@ -1,4 +1,4 @@
-"""A table of one's own: from a file to a folder, and from the folder to a model that answers."""
+"""Your own table: from a file to a folder, and from the folder to a model that answers."""
 
 import gzip
 import random
@@ -57,7 +57,7 @@ def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
-    """A data set's name of the test's own, since modules are imported once."""
+    """A data set's name for this test alone, since modules are imported once."""
     return f"mine_{abs(hash(request.node.name))}"
 
 
@@ -257,7 +257,7 @@ def test_an_id_is_found_in_any_spelling_and_another_is_taken_where_it_is_asked_f
     new_dataset(name, file)
     new_dataset(f"{name}_members", file, "x", "member")
 
-    # then: nothing is called a guess that was asked for
+    # then: nothing that was chosen is called a guess
     assert load_dataset(name).identifier == "PageID"
     members = load_dataset(f"{name}_members")
     assert (members.identifier, members.target.name) == ("member", "x")

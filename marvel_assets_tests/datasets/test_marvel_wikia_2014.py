@@ -45,7 +45,7 @@ def test_cells_are_cleaned_by_the_contract_and_who_is_neither_living_nor_decease
 
 
 def test_its_name_stands_for_its_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    # given: no host is allowed, so that nothing is asked for
+    # given: no host is allowed, so that nothing is requested
     monkeypatch.setenv("MARVEL_SOURCE_HOSTS", "example.org")
     config = ProjectConfig.from_yaml(PROJECT_ROOT / "config" / "project.yml", dataset=DATASET.name)
     sources = SourceResource(scratch=str(tmp_path), last_read=str(tmp_path / "source.json"))

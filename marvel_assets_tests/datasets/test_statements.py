@@ -17,7 +17,7 @@ RULES = "SELECT source_row, id AS Id, card, died FROM cells"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
-    """Of a data set, as a package of the test's own."""
+    """Of a data set, as a package for this test alone."""
     folder = tmp_path / f"flags_{abs(hash(request.node.name))}"
     folder.mkdir()
     (folder / "__init__.py").touch()

@@ -1,6 +1,6 @@
 """What a user of the databricks profile does, one step after the other.
 
-It runs in a process of its own, in the environment of Databricks Connect if there is one, and prints one line of JSON
+It runs in its own process, in the environment of Databricks Connect if there is one, and prints one line of JSON
 for each step.
 """
 

@@ -41,7 +41,7 @@ def take(locks: Path, instance: dg.DagsterInstance, wait_seconds: int) -> dg.Exe
 
 
 def test_a_second_run_waits_names_the_first_where_it_hangs_and_goes_on_when_that_is_killed(tmp_path: Path):
-    # given: a run in a process of its own that holds the lock
+    # given: a run in its own process that holds the lock
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen([sys.executable, "-c", HOLDS, str(tmp_path)], text=True, **pipes) as first:
         assert first.stdout.readline() == "holds\n"

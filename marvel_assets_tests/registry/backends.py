@@ -1,4 +1,4 @@
-"""The model registries under test: each lives a session, and each test has a schema of its own in it."""
+"""The model registries under test: each lives a session, and each test has its own schema in it."""
 
 import os
 import shutil
@@ -63,7 +63,7 @@ def register(registry: ModelRegistry, model: Any, name: str, **tags: str) -> Mod
 
 
 def config_of(backend: Backend, project: Path) -> ProjectConfig:
-    """The project's configuration, with the names of the test's own schema."""
+    """The project's configuration, with the names of the test's schema."""
     config = ProjectConfig.from_yaml(project)
     return config.model_copy(update={"catalog_name": CATALOG, "schema_name": backend.schema})
 
@@ -167,7 +167,7 @@ def databricks_registry(request: pytest.FixtureRequest, tmp_path_factory: pytest
 
 @pytest.fixture
 def made_backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Backend]:
-    """Makes a schema of the test's own in a registry."""
+    """Makes a schema for this test in a registry."""
 
     def made(kind: str) -> Backend:
         registry: Backend = request.getfixturevalue(f"{kind}_registry")

@@ -35,7 +35,7 @@ def api(server: UnityCatalogServer) -> UnityCatalogApi:
 
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
-    """Of a model in a schema of the test's own."""
+    """Of a model in this test's schema."""
     return f"{CATALOG}.t{abs(hash(request.node.nodeid))}.some_model"
 
 

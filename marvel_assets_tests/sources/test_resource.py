@@ -83,7 +83,7 @@ def test_where_no_source_is_named_the_last_one_is_read_again_from_wherever_it_is
     # then
     assert read_once(sources, None) == f"{tmp_path}/a.csv"
 
-    # when: generated characters are asked for
+    # when: generated characters are requested
     read_once(sources, "generated")
 
     # then

@@ -1,4 +1,4 @@
-"""Tables in a folder of the test's own, and the memory of a container."""
+"""Tables in a folder for this test alone, and the memory of a container."""
 
 from collections.abc import Callable
 from pathlib import Path

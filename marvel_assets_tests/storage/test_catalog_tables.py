@@ -100,5 +100,5 @@ def test_a_folder_that_another_home_recorded_is_no_table_of_the_catalog(tmp_path
     # given
     tables = CatalogTables(spark=Spark(folder=""), warehouse="", locks="", provenance="")
 
-    # then: no session is asked
+    # then: no session is started
     assert tables.latest(str(tmp_path / "warehouse" / "catalog" / "schema" / "table")) is None

@@ -14,7 +14,7 @@ SCRIPT = PROJECT_ROOT / "tools" / "bootstrap.py"
 
 @pytest.fixture
 def bootstrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The script, for a checkout in a folder of its own."""
+    """The script, for a checkout in another folder."""
     spec = importlib.util.spec_from_file_location("bootstrap", SCRIPT)
     assert spec is not None
     assert spec.loader is not None

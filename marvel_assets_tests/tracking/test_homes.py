@@ -1,4 +1,4 @@
-"""Where what was logged is kept, and what becomes of it."""
+"""Where logged models are kept, also after a home or a server is gone."""
 
 import shutil
 from pathlib import Path

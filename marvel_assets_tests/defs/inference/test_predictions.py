@@ -25,7 +25,7 @@ TABLE = "marvel_dev.marvel_characters.new_characters"
 
 @pytest.fixture
 def served(given_runs: Callable[..., ProjectPaths]) -> ProjectPaths:
-    """A home of the test's own in which a model is served."""
+    """A home for this test alone, in which a model is served."""
     return given_runs(0.0)
 
 

@@ -24,7 +24,7 @@ def pairs(given_runs: Callable[..., ProjectPaths]) -> ModelPairs:
 
 
 def tick(home: ProjectPaths, instance: dg.DagsterInstance) -> tuple[str, list[dg.AssetMaterialization]]:
-    """Why the tick asked for no run, and what it reported."""
+    """Why the tick requested no run, and what it reported."""
     resources = profile_resources(home)
     needed = {name: resources[name] for name in ("project", "unity_catalog", "tracking", "references")}
     with dg.build_sensor_context(instance=instance, resources=needed) as context:

@@ -172,7 +172,7 @@ def test_another_classifier_with_early_stopping_and_native_categories_is_checked
     # when
     succeeded(run_graph(home))
 
-    # then: MLflow shows what was asked for and what was found
+    # then: MLflow shows the settings and the results
     client, run_id = connect(home.mlflow_uri, home.locks), reference(home, "basic_model").run_id
     params = client.get_run(run_id).data.params
     stopped = {"early_stopping_rounds": "5", "early_stopping_share": "0.1"}
