@@ -16,7 +16,6 @@ from pydantic import (
     InstanceOf,
     PositiveInt,
     StringConstraints,
-    TypeAdapter,
     ValidationError,
     model_validator,
 )
@@ -30,14 +29,13 @@ ObjectName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_
 """A catalog's or schema's name: also a folder, and three of them fit into the name of a lock file."""
 
 DEFAULT_DATASET = "marvel_kaggle"
-DEFAULT_KIND = "lightgbm"
 
 ExperimentName = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f`]+$", max_length=500)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 ColumnNames = Annotated[tuple[str, ...], Field(strict=False)]
 Model = Annotated[
     AnyEstimator,
-    BeforeValidator(lambda given: {"kind": DEFAULT_KIND, **given} if isinstance(given, dict) else given),
+    BeforeValidator(lambda given: {"kind": "lightgbm", **given} if isinstance(given, dict) else given),
     Field(validation_alias=AliasChoices("model", "parameters")),  # the second is the key in the course's flat file
 ]
 
@@ -100,27 +98,26 @@ class Generator(_Strict):
     seed: Seed = 616
 
 
-class _EnvironmentKeys(_Strict):
-    catalog_name: ObjectName
-    schema_name: ObjectName | None = None
-
-
 class ProjectConfig(_Strict):
     """The project's settings in one environment."""
 
     environment: Environment
-    dataset: InstanceOf[Dataset]
+    dataset: Annotated[
+        InstanceOf[Dataset], BeforeValidator(lambda given: load_dataset(given) if isinstance(given, str) else given)
+    ]
     catalog_name: ObjectName
-    schema_name: ObjectName
-    num_features: ColumnNames
-    cat_features: ColumnNames
-    target: str
+    schema_name: ObjectName = Field(default_factory=lambda known: known["dataset"].schema_name)
+    num_features: ColumnNames = Field(default_factory=lambda known: known["dataset"].numeric_features)
+    cat_features: ColumnNames = Field(
+        default_factory=lambda known: known["dataset"].feature_names[len(known["dataset"].numeric_features) :]
+    )
+    target: str = Field(default_factory=lambda known: known["dataset"].target.name)
     model: Model
     min_frequency: PositiveInt = 50
     native_categories: bool = False
     early_stopping: EarlyStopping | None = None
-    experiment_name_basic: ExperimentName
-    experiment_name_custom: ExperimentName
+    experiment_name_basic: ExperimentName = Field(default_factory=lambda known: _experiment_name(known, "basic"))
+    experiment_name_custom: ExperimentName = Field(default_factory=lambda known: _experiment_name(known, "custom"))
     gate: Gate = Gate()
     drift: Drift = Drift()
     generator: Generator = Generator()
@@ -130,7 +127,7 @@ class ProjectConfig(_Strict):
         """Read the settings of one environment.
 
         Args:
-            path: a YAML file with a ``catalog_name`` under each of ``dev``, ``acc`` and ``prd``, and everything else at
+            path: a YAML file. Keys under ``dev``, ``acc`` or ``prd``, such as ``catalog_name``, replace those at
                 the top level. Defaults come from the data set: its schema, all features, experiments with its name.
                 ``parameters`` is short for a ``model`` of kind lightgbm.
             env: one of ``dev``, ``acc``, ``prd``.
@@ -139,60 +136,33 @@ class ProjectConfig(_Strict):
         Raises:
             ConfigError: naming the file and each key that is unknown, missing or unusable.
         """
-        if env not in get_args(Environment):
-            raise ConfigError(f"{path}: environment {env!r} is unknown; choose dev, acc or prd (MARVEL_ENV).")
         try:
             content = yaml.load(Path(path).read_text(encoding="utf-8"), _StrictLoader)  # noqa: S506 - stricter than safe
-        except FileNotFoundError as error:
-            raise ConfigError(f"{path}: no such file; MARVEL_CONFIG names the project's configuration.") from error
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise ConfigError(f"{path}: can't be read as YAML: {error} (MARVEL_CONFIG).") from error
         if not isinstance(content, dict):
             raise ConfigError(f"{path}: expected keys and values, found {type(content).__name__}.")
-        environments = {name: content.pop(name) for name in get_args(Environment) if name in content}
-        if env not in environments:
-            raise ConfigError(f"{path}: the key {env!r} is missing; add it with a catalog_name.")
-        for key in ("environment", *_EnvironmentKeys.model_fields):
-            if key in content:
-                raise ConfigError(f"{path}: {key}: unknown key at the top level; expected under {env}")
+        sections = {name: content.pop(name, None) for name in get_args(Environment)}
+        if not isinstance(own := sections.get(env), dict):
+            raise ConfigError(f"{path}: {env}: expected a catalog_name there; choose dev, acc or prd (MARVEL_ENV).")
+        chosen = {"dataset": dataset} if dataset else {}
         try:
-            _ENVIRONMENTS.validate_python(environments)
-            content["dataset"] = load_dataset(str(dataset or content.get("dataset", DEFAULT_DATASET)))
-            return cls.model_validate({**content, "environment": env, **environments[env]})
+            return cls.model_validate({"dataset": DEFAULT_DATASET, **content, **own, **chosen, "environment": env})
         except ValidationError as error:
             raise ConfigError(f"{path}: {describe_problems(error)}") from error
-        except ValueError as error:
-            named_by = "MARVEL_DATASET" if dataset else f"{path}: dataset"
-            raise ConfigError(f"{named_by}: {error}") from error
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_in_defaults(cls, content: dict[str, Any]) -> dict[str, Any]:
-        dataset = content["dataset"]
-        schema = content.get("schema_name") or dataset.schema_name
-        folder = f"/Shared/{str(schema).replace('_', '-')}"
-        return {
-            "num_features": dataset.numeric_features,
-            "cat_features": tuple(name for name in dataset.feature_names if name not in dataset.numeric_features),
-            "target": dataset.target.name,
-            "experiment_name_basic": f"{folder}-basic",
-            "experiment_name_custom": f"{folder}-custom",
-            **content,
-            "schema_name": schema,
-        }
 
     @model_validator(mode="after")
     def _features_exist_once(self) -> Self:
-        features, dataset, named = self.features, self.dataset, "num_features and cat_features"
-        if not features:
-            raise ValueError(f"{named} are both empty; a model needs at least one feature")
-        if repeated := sorted({name for name in features if features.count(name) > 1}):
-            raise ValueError(f"{named} name {', '.join(repeated)} more than once")
-        if unknown := [name for name in features if name not in dataset.by_name]:
-            known = ", ".join(dataset.feature_names)
-            raise ValueError(f"{named} name {', '.join(unknown)}; the data set {dataset.name} has {known}")
-        if texts := [name for name in self.num_features if name not in dataset.numeric_features]:
-            raise ValueError(f"num_features names {', '.join(texts)}, which the data set declares as text or flag")
+        dataset = self.dataset
+        wrong = {name for name in self.features if self.features.count(name) > 1 or name not in dataset.by_name}
+        wrong |= set(self.num_features) - set(dataset.numeric_features)
+        if wrong or not self.features:
+            named = ", ".join(sorted(wrong)) or "nothing"
+            raise ValueError(
+                f"num_features and cat_features name {named}; the data set {dataset.name} has "
+                f"{', '.join(dataset.feature_names)}; name each once, and in num_features only numbers: "
+                f"{', '.join(dataset.numeric_features)}"
+            )
         if self.target != dataset.target.name:
             raise ValueError(f"target is {self.target!r}; the data set {dataset.name} has {dataset.target.name!r}")
         return self
@@ -236,22 +206,17 @@ class ProjectConfig(_Strict):
         return f"{self.catalog_name}.{self.schema_name}.{name}"
 
 
-_ENVIRONMENTS = TypeAdapter(dict[str, _EnvironmentKeys])
+def _experiment_name(known: dict[str, Any], kind: str) -> str:
+    return f"/Shared/{known['schema_name'].replace('_', '-')}-{kind}"
 
 
 def describe_problems(error: ValidationError) -> str:
     """Each key at fault with its problem; pydantic puts the kind of model between ``model`` and its keys."""
+    short = {"extra_forbidden": "unknown key", "missing": "missing key"}
     problems = []
     for problem in error.errors():
         key = re.sub(r"^(model|parameters)\.\w+(?=\.)", r"\1", ".".join(map(str, problem["loc"])))
-        match problem["type"]:
-            case "extra_forbidden":
-                text = "unknown key"
-            case "missing":
-                text = "missing key"
-            case "value_error":
-                text = str(problem["ctx"]["error"])
-            case _:
-                text = f"{problem['msg']} (found {problem['input']!r:.100})"
-        problems.append(f"{key}: {text}" if key else text)
+        text = short.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+        if problem["type"] != "default_factory_not_called":  # follows from another problem
+            problems.append(f"{key}: {text}" if key else text)
     return "; ".join(problems)

@@ -149,7 +149,7 @@ class Dataset:
 def load_dataset(name: str) -> Dataset:
     """The data set in the folder of this name; if there is none, a ValueError lists those that are there."""
     if name not in dataset_names():
-        raise ValueError(f"there is no data set {name!r}; marvel_assets/datasets has {', '.join(dataset_names())}")
+        raise ValueError(f"there is no data set {name!r} (MARVEL_DATASET); choose one of {', '.join(dataset_names())}")
     dataset: Dataset = import_module(f"{__package__}.{name}").DATASET
     return dataset
 
