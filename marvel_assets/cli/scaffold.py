@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -17,7 +17,6 @@ from marvel_assets import datasets
 from marvel_assets.config import ConfigError
 from marvel_assets.datasets.base import BLANKS, IDENTIFIER, PANDAS_MISSING, SOURCE_ROW, WRITTEN_AT
 from marvel_assets.datasets.scoring import PREDICTION_COLUMNS
-from marvel_assets.datasets.statements import is_number, texts
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.files import InputFile, names_and_encoding, read_files
 
@@ -27,26 +26,38 @@ RESERVED_COLUMNS = {
 }  # fmt: skip
 """Columns that the project's tables and the answers of ``marvel score`` have besides the data set's."""
 
-THOUSANDS = r"[+-]?[1-9]\d{0,2}(,\d{3})+([.]\d+)?"
+NUMBER = re.compile(r"[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?")
+THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+([.][0-9]+)?")
 """A number with a comma between thousands, which may also be a decimal comma with three digits behind it."""
 
-MAX_CATEGORIES, MAX_SLICES, MAX_SHOWN = 1000, 6, 5
+ID_WORD = re.compile(r"ID|Id(?![a-z])|(?<![A-Za-z])id(?![a-z])")
+MAX_CATEGORIES, MAX_SLICES = 1000, 6
 BINARY = 2
 MIN_NUMERIC_SHARE = 0.95
 """Share of the non-missing cells that are numbers, for a column to count as numeric."""
 
 
-class Column(NamedTuple):
-    """The profile of a column. Cells are trimmed; those that count as missing are left out."""
+class Column:
+    """A column of the file.
 
-    delivered: str  # its name in the file
-    name: str  # in the tables
-    present: int
-    distinct: int
-    is_numeric: bool  # nearly all cells are decimal numbers, once their commas are replaced
-    comma: str | None  # what replaces those commas: a point, or nothing where all can separate thousands
-    number: float | None  # the most frequent one
-    commonest: list[str]
+    Attributes:
+        delivered: its name in the file.
+        name: its name in the tables.
+        values: of its cells, trimmed, without those that count as missing; the most frequent first.
+        comma: what replaces commas in its numbers: a point, or nothing if all can separate thousands.
+        number: its most frequent number; None if the column is not numeric.
+    """
+
+    def __init__(self, delivered: str, name: str, cells: Iterable[str | None]) -> None:
+        self.delivered, self.name = delivered, name
+        trimmed = Counter(cell.strip(BLANKS) for cell in cells if cell is not None)
+        times = {cell: trimmed[cell] for cell in trimmed.keys() - PANDAS_MISSING}
+        self.values = sorted(times, key=lambda cell: (-times[cell], cell))
+        decimals = [cell for cell in times if "," in cell and NUMBER.fullmatch(cell.replace(",", "."))]
+        self.comma = "" if all(map(THOUSANDS.fullmatch, decimals)) else "."
+        numbers = [cell for cell in self.values if NUMBER.fullmatch(cell.replace(",", self.comma))]
+        is_numeric = numbers and sum(times[cell] for cell in numbers) >= MIN_NUMERIC_SHARE * sum(times.values())
+        self.number = float(numbers[0].replace(",", self.comma)) if is_numeric else None
 
 
 def new_dataset(name: str, file: Path, target: str | None = None, identifier: str | None = None) -> None:
@@ -63,60 +74,33 @@ def new_dataset(name: str, file: Path, target: str | None = None, identifier: st
             f"{name!r}: choose another name, of 1 to 61 lowercase letters, digits and underscores, a letter first, one "
             "that is not in marvel_assets/datasets yet; or delete that folder there."
         )
-    rows, columns, encoding = _read_columns(file)
-    by_name = {column.delivered: column for column in columns}
+    header, encoding = names_and_encoding(file, str(file))
+    names = {old: new for old, new in zip(header, safe_names(header), strict=True) if old}
+    if not names:
+        raise SourceError(f"{file}: the first line must hold the names of the columns.")
+    table = pa.Table.from_batches(read_files([InputFile(file, str(file))], names, encoding))
+    columns = {old: Column(old, new, table[new].to_pylist()) for old, new in names.items()}
     for chosen in (target, identifier):
-        if chosen and chosen not in by_name:
-            raise SourceError(f"{file}: there is no column {chosen!r}; it has {', '.join(by_name)}.")
-    id_column = by_name[identifier] if identifier else _identifier(columns, rows, file)
-    target_column = _target([by_name[target]] if target else columns, id_column, file)
+        if chosen and chosen not in columns:
+            raise SourceError(f"{file}: there is no column {chosen!r}; it has {', '.join(columns)}.")
+    id_column = columns[identifier] if identifier else _identifier([*columns.values()], len(table), file)
+    target_column = _target([columns[target]] if target else [*columns.values()], id_column, file)
     # Names and free texts are no features: their values don't repeat often enough to learn from.
-    most_categories = min(MAX_CATEGORIES, max(rows // 10, 2))
-    others = [column for column in columns if column not in (id_column, target_column)]
-    features = [each for each in others if each.present and (each.is_numeric or each.distinct <= most_categories)]
+    most_values = min(MAX_CATEGORIES, max(len(table) // 10, 2))
+    others = [column for column in columns.values() if column not in (id_column, target_column)]
+    features = [each for each in others if each.number is not None or 0 < len(each.values) <= most_values]
     if not features:
         raise SourceError(
             f"{file}: besides {id_column.delivered!r} and {target_column.delivered!r} no column is usable."
         )
+    left_out = [each.delivered for each in others if each not in features]
     folder = Path(datasets.__path__[0], name)
     folder.mkdir(parents=True)
-    declaration = _declaration(file, encoding, columns, id_column, target_column, features)
+    declaration = _declaration(names, encoding, id_column, target_column, features, left_out)
     (folder / "__init__.py").write_text(declaration, encoding="utf-8")
     (folder / "cleaning.sql").write_text(_cleaning_sql(id_column, target_column, features), encoding="utf-8")
     print(f"Wrote {folder}: check the guesses in __init__.py and the rules in cleaning.sql, then\n")
     print(f"  export MARVEL_DATASET={name}\n  MARVEL_SOURCE={shlex.quote(str(file.resolve()))} make run")
-
-
-def _read_columns(file: Path) -> tuple[int, list[Column], str]:
-    """The number of rows, the profiles of the columns that have a name, and the encoding: of what a run will read."""
-    header, encoding = names_and_encoding(file, str(file))
-    if not (names := {old: new for old, new in zip(header, safe_names(header), strict=True) if old}):
-        raise SourceError(f"{file}: the first line must hold the names of the columns.")
-    delivered = pa.Table.from_batches(read_files([InputFile(file, str(file))], names, encoding))
-    with duckdb.connect() as connection:
-        connection.register("delivered", delivered)
-        profiles = {old: connection.execute(_profile_sql(new)).fetchall()[0] for old, new in names.items()}
-    return len(delivered), [Column(old, names[old], *profile) for old, profile in profiles.items()], encoding
-
-
-def _profile_sql(name: str) -> str:
-    """The statement that returns the fields of ``Column`` after its names."""
-    return f"""
-        WITH trimmed AS (SELECT trim("{name}", '{BLANKS}') AS cell FROM delivered), cells AS (
-            SELECT cell, count(*) AS times,
-                if(regexp_full_match(cell, '{THOUSANDS}'), '', '.') AS cell_comma,
-                replace(cell, ',', cell_comma) AS plain, {is_number("plain")} AS is_number
-            FROM trimmed GROUP BY cell HAVING cell NOT IN {texts(PANDAS_MISSING)}
-        ), columns AS (
-            SELECT *, max(cell_comma) FILTER (is_number AND contains(cell, ',')) OVER () AS comma FROM cells
-        )
-        SELECT coalesce(sum(times), 0), count(*),
-            coalesce(sum(times) FILTER (is_number) >= {MIN_NUMERIC_SHARE} * sum(times), false) AS is_numeric,
-            if(is_numeric, any_value(comma), NULL),
-            any_value(try_cast(replace(cell, ',', coalesce(comma, '')) AS DOUBLE) ORDER BY times DESC, cell)
-                FILTER (is_number),
-            coalesce(list(cell ORDER BY times DESC, cell)[:{MAX_SHOWN}], [])
-        FROM columns"""  # noqa: S608
 
 
 def safe_names(delivered: Iterable[str]) -> list[str]:
@@ -140,48 +124,37 @@ def safe_names(delivered: Iterable[str]) -> list[str]:
 
 
 def _identifier(columns: Sequence[Column], rows: int, file: Path) -> Column:
-    unique = [column for column in columns if column.present == column.distinct == rows]
+    unique = [column for column in columns if len(column.values) == rows]
     if not unique:
-        nearest = max(columns, key=lambda column: column.distinct)
+        nearest = max(columns, key=lambda column: len(column.values))
         raise SourceError(
             f"{file}: no column has a different value in each of the {rows:,} rows; such an id decides whether a row "
-            f"is a test row. {nearest.delivered!r} has {nearest.distinct:,} values: --identifier "
+            f"is a test row. {nearest.delivered!r} has {len(nearest.values):,} values: --identifier "
             f"{shlex.quote(nearest.delivered)} takes it, and a run keeps the first row of each. Or add a column with a "
             "stable, unique id."
         )
-    return next((column for column in unique if "id" in _words(column.delivered)), unique[0])
-
-
-def _words(name: str) -> list[str]:
-    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
+    return next((column for column in unique if ID_WORD.search(column.delivered)), unique[0])
 
 
 def _target(candidates: Sequence[Column], identifier: Column, file: Path) -> Column:
     """The last candidate with two values."""
-    binary = [column for column in candidates if column.distinct == BINARY and column is not identifier]
-    if binary:
-        return binary[-1]
-    problem = "no column has exactly two values; a binary classifier needs one"
-    if candidates == [identifier]:
-        problem = f"column {identifier.delivered!r} names the rows; choose another target, or another --identifier"
-    elif len(candidates) == 1:
-        [chosen] = candidates
-        values = ", ".join(chosen.commonest) + (", …" if chosen.distinct > MAX_SHOWN else "")
-        problem = f"column {chosen.delivered!r} has {chosen.distinct:,} values ({values}); a target has two. Put them "
-        problem += "into two groups, or choose another column"
-    raise SourceError(f"{file}: {problem}.")
+    binary = [column for column in candidates if len(column.values) == BINARY and column is not identifier]
+    if not binary:
+        found = ", ".join(f"{column.delivered!r} with {len(column.values):,}" for column in candidates)
+        raise SourceError(
+            f"{file}: expected a column to predict that has exactly two values, besides the id "
+            f"{identifier.delivered!r}; found {found}. Put values into two groups, or choose another --target."
+        )
+    return binary[-1]
 
 
 def _declaration(
-    file: Path, encoding: str, columns: Sequence[Column], identifier: Column, target: Column, features: Sequence[Column]
+    names: dict[str, str], encoding: str, identifier: Column, target: Column, features: list[Column], others: list[str]
 ) -> str:
-    classes = ",\n                          ".join(_literal(value) for value in sorted(target.commonest))
-    others = [_literal(column.delivered) for column in columns if column not in (identifier, target, *features)]
-    left_out = f"    # Left out: no values, or texts of which too few repeat: {', '.join(others)}.\n" if others else ""
-    encoded = "" if encoding == "utf-8" else f"    encoding={_literal(encoding)},  # guessed: the file is not UTF-8\n"
-    names = "\n".join(f"        {_literal(column.delivered)}: {_literal(column.name)}," for column in columns)
-    title = f'"""The rows of {file.name}."""'.replace("\\", "/")
-    return f"""{title}
+    classes = ",\n                          ".join(map(_literal, sorted(target.values)))
+    source_columns = "\n".join(f"        {_literal(old)}: {_literal(new)}," for old, new in names.items())
+    left_out = f"    # Left out, since too few values repeat: {', '.join(map(_literal, others))}.\n" if others else ""
+    return f'''"""A table of your own; `marvel new-dataset` wrote this from a file."""
 
 from marvel_assets.datasets.base import Dataset, Feature, Target
 
@@ -191,8 +164,9 @@ DATASET = Dataset(
     schema_name=__name__.rpartition(".")[2],
     # The columns of the source, and their names in the tables.
     source_columns={{
-{names}
+{source_columns}
     }},
+    encoding={_literal(encoding)},
     # A hash of it decides which rows are test rows; of rows with the same value the first is kept.
     identifier={_literal(identifier.name)},
     display_name={_literal(identifier.name)},
@@ -204,22 +178,22 @@ DATASET = Dataset(
                   values=({classes}),
                   labels=({classes}),
                   answer={_literal(f"{target.delivered} prediction")}),
-{encoded})
-"""
+)
+'''
 
 
 def _feature(column: Column) -> str:
     kind, more, examples = "number", "", f"{column.number}, None"
-    if not column.is_numeric:
+    if column.number is None:
         kind, more = "text", 'missing="Unknown", '
-        examples = ", ".join(_literal(cell) for cell in (column.commonest * 2)[:2])
-        if column.distinct <= MAX_SLICES:
+        examples = ", ".join(map(_literal, (column.values * 2)[:2]))
+        if len(column.values) <= MAX_SLICES:
             more += "has_slices=True, "
-        if {cell.lower() for cell in column.commonest} == {"true", "false"}:
+        if {cell.lower() for cell in column.values} == {"true", "false"}:
             examples = '"True", "False"'
             more += 'values=("True", "False", "Unknown"), others="missing",\n                '
-    name, values = _literal(column.name), ", ".join(_literal(cell[:20]) for cell in column.commonest[:3])
-    return f"""        # {column.distinct:,} values, such as {values}
+    name, values = _literal(column.name), ", ".join(_literal(cell[:20]) for cell in column.values[:3])
+    return f"""        # {len(column.values):,} values, such as {values}
         Feature(name={name}, kind="{kind}", source={name},
                 examples=({examples}),
                 {more}description={_literal(f"{column.delivered}, as delivered.")}),
@@ -232,10 +206,10 @@ def _literal(text: str) -> str:
 
 
 def _cleaning_sql(identifier: Column, target: Column, features: Sequence[Column]) -> str:
-    rules = [
-        each.name if each.comma is None else f"replace({each.name}, ',', '{each.comma}') AS {each.name}"
-        for each in features
-    ]
+    rules = []
+    for each in features:
+        has_commas = each.number is not None and any("," in value for value in each.values)
+        rules.append(f"replace({each.name}, ',', '{each.comma}') AS {each.name}" if has_commas else each.name)
     selected = ",\n    ".join([SOURCE_ROW, f"{identifier.name} AS {IDENTIFIER}", *rules, target.name])
     return f"""\
 -- One row for each row of `cells`: the columns of raw_characters, trimmed, and NULL where missing. Write
