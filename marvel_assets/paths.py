@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from marvel_assets.utils.files import atomic_write
@@ -24,14 +24,8 @@ class ProjectPathsError(ValueError):
     """The folder that MARVEL_HOME names can't be used."""
 
 
-class _InHome:
-    """The path of a file or folder in the home."""
-
-    def __init__(self, relative: str) -> None:
-        self._relative = relative
-
-    def __get__(self, home: ProjectPaths, _: type[ProjectPaths]) -> Path:
-        return home.root / self._relative
+def _in_home(relative: str) -> cached_property[Path]:
+    return cached_property(lambda home: home.root / relative)
 
 
 @dataclass(frozen=True)
@@ -50,17 +44,17 @@ class ProjectPaths:
     environment: str = ""
     profile: str = ""
 
-    warehouse = _InHome("warehouse")  # Delta tables, at <catalog>/<schema>/<table>
-    provenance = _InHome("provenance")  # a JSON file per table that was made again with equal rows
-    mlflow_database = _InHome("mlflow/mlflow.db")  # MLflow's tracking store and model registry
-    mlflow_artifacts = _InHome("mlflow/artifacts")  # of MLflow's runs and logged models
-    dagster = _InHome("dagster")  # Dagster's instance (DAGSTER_HOME)
-    pipelines = _InHome("pipelines")  # fitted pipelines as skops files, named by the cache key of the fit
-    studies = _InHome("studies")  # of searches for better parameters, named by their cache keys
-    wheels = _InHome("wheels")  # inference wheels, whose names hold a hash of their content
-    spark = _InHome("spark")  # Delta's jars and the class-data archive for local Spark sessions
-    scratch = _InHome("scratch")  # for rows that don't fit into memory; empty between runs
-    locks = _InHome("locks")  # for creating the database, committing to a table, registering a version
+    warehouse = _in_home("warehouse")  # Delta tables, at <catalog>/<schema>/<table>
+    provenance = _in_home("provenance")  # a JSON file per table that was made again with equal rows
+    mlflow_database = _in_home("mlflow/mlflow.db")  # MLflow's tracking store and model registry
+    mlflow_artifacts = _in_home("mlflow/artifacts")  # of MLflow's runs and logged models
+    dagster = _in_home("dagster")  # Dagster's instance (DAGSTER_HOME)
+    pipelines = _in_home("pipelines")  # fitted pipelines as skops files, named by the cache key of the fit
+    studies = _in_home("studies")  # of searches for better parameters, named by their cache keys
+    wheels = _in_home("wheels")  # inference wheels, whose names hold a hash of their content
+    spark = _in_home("spark")  # Delta's jars and the class-data archive for local Spark sessions
+    scratch = _in_home("scratch")  # for rows that don't fit into memory; empty between runs
+    locks = _in_home("locks")  # for creating the database, committing to a table, registering a version
 
     @classmethod
     def from_environment(cls) -> ProjectPaths:
@@ -70,8 +64,7 @@ class ProjectPaths:
             ProjectPathsError: its name has characters that it can't have.
         """
         root = Path(os.environ.get("MARVEL_HOME") or PROJECT_ROOT / ".marvel").expanduser().resolve()
-        unusable = sorted({letter for letter in str(root) if letter in READ_BY_URLS or not letter.isprintable()})
-        if unusable:
+        if unusable := sorted(READ_BY_URLS & set(str(root))):
             raise ProjectPathsError(
                 f"MARVEL_HOME is {str(root)!r}; choose a folder without {', '.join(map(repr, unusable))} in its path."
             )
@@ -100,17 +93,13 @@ class ProjectPaths:
         """
         try:
             self.dagster.mkdir(parents=True, exist_ok=True)
-            self.locks.mkdir(exist_ok=True)
         except OSError as error:
-            problem = f"MARVEL_HOME is {str(self.root)[:300]!r}, which can't be created: {error.strerror}"
+            problem = f"MARVEL_HOME is {str(self.root)!r}, which can't be created: {error.strerror}"
             raise ProjectPathsError(f"{problem}; choose another folder.") from error
-        is_made, instance_settings = self.dagster / ".is_made", self.dagster / "dagster.yaml"
-        settings = (PROJECT_ROOT / "config" / "dagster.yaml").read_bytes()
+        is_made = self.dagster / ".is_made"
         with file_lock(self.locks, "dagster-instance"):
-            # Written only if it differs: a model can be served from a full disk.
-            if not (instance_settings.exists() and instance_settings.read_bytes() == settings):
-                with atomic_write(instance_settings) as unfinished:  # other processes may be reading it
-                    unfinished.write_bytes(settings)
+            with atomic_write(self.dagster / "dagster.yaml") as unfinished:  # other processes may be reading it
+                shutil.copyfile(PROJECT_ROOT / "config" / "dagster.yaml", unfinished)
             if not is_made.exists():
                 from dagster import AssetKey, DagsterInstance
 
@@ -120,39 +109,30 @@ class ProjectPaths:
                     instance.get_latest_materialization_event(AssetKey("raw_characters"))
                 is_made.touch()
 
-    def problems(self) -> list[str]:
-        """What prevents a run from writing into the home; empty if it is ready."""
-        problems = self.access_problems(os.R_OK | os.W_OK)
-        if (free := shutil.disk_usage(_existing(self.root)).free) < FREE_BYTES:
-            problems.append(
-                f"The disk is full, or nearly: {self.root} has {free / 2**20:,.1f} MB free, and a run needs at least "
-                f"{FREE_BYTES >> 20} MB. Free some space, or set MARVEL_HOME to a folder on another disk, and run "
-                "again: existing data is intact, and finished work is reused."
-            )
-        return problems
+    def problems(self, mode: int = os.R_OK | os.W_OK) -> list[str]:
+        """What prevents this user from reading the home, or from writing into it; empty if it is ready.
 
-    def access_problems(self, mode: int) -> list[str]:
-        """The first folder or database that this user may not read or write to, by a mode of ``os.access``."""
-        if self.root.exists() and not self.root.is_dir():
-            return [f"MARVEL_HOME is {str(self.root)!r}, which is not a folder; name another."]
-        databases = self.mlflow_database, self.dagster / "history" / "runs.db"
-        present = [database for database in databases if os.access(database, os.F_OK)]
-        for path in (_existing(self.root), *sorted(self.root.glob("*/")), *present):
-            if not os.access(path, mode | (os.X_OK if path.is_dir() else 0)):
+        Args:
+            mode: ``os.R_OK`` for a command that only reads; by default what a run needs.
+        """
+        existing = next(folder for folder in (self.root, *self.root.parents) if os.path.lexists(folder))
+        folders = sorted(self.root.glob("*/")) if existing == self.root else []
+        for path in (existing, *folders):
+            if not (path.is_dir() and os.access(path, mode | os.X_OK)):
                 action = "written to" if mode & os.W_OK else "read"
-                reason = f"user {os.geteuid()} has no permission, or its file system is mounted read-only"
+                reason = f"user {os.geteuid()} has no permission, its file system is mounted read-only, or it is a file"
                 advice = "Grant this user access, or set MARVEL_HOME to another folder. Nothing was changed."
                 return [f"{path} can't be {action}: {reason}. {advice}"]
-        return []
-
-
-def _existing(path: Path) -> Path:
-    """The path itself, else the folder in which it would be created."""
-    return next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
+        free = shutil.disk_usage(existing).free
+        if not mode & os.W_OK or free >= FREE_BYTES:
+            return []
+        problem = (
+            f"The disk is full, or nearly: {self.root} has {free / 2**20:,.1f} MB free, and a run needs at least "
+            f"{FREE_BYTES >> 20} MB. Free some space, or set MARVEL_HOME to a folder on another disk, and run again: "
+            "existing data is intact, and finished work is reused."
+        )
+        return [problem]
 
 
 if __name__ == "__main__":
-    try:
-        ProjectPaths.from_environment().prepare()
-    except ProjectPathsError as problem:
-        sys.exit(str(problem))
+    ProjectPaths.from_environment().prepare()

@@ -11,7 +11,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from marvel_assets.cli import run, servers
+from marvel_assets.cli import servers
 from marvel_assets.paths import PROJECT_ROOT
 
 Command = Callable[..., CompletedProcess[str]]
@@ -28,11 +28,12 @@ def test_a_home_that_is_a_file_ends_a_command_in_a_sentence(marvel_here: Command
 
     # then
     assert done.returncode == 1
-    assert f"MARVEL_HOME is '{tmp_path}/file', which is not a folder; name another." in done.stdout + done.stderr
+    assert f"{tmp_path}/file can't be " in done.stderr
+    assert "or it is a file. Grant this user access, or set MARVEL_HOME to another folder." in done.stderr
 
 
 @pytest.mark.usefixtures("home")
-@pytest.mark.parametrize("command", ["doctor", "summary", "score new.csv -o out.csv", "explain Uatu"])
+@pytest.mark.parametrize("command", ["doctor", "summary", "score new.csv -o out.csv", "explain Uatu", "serve"])
 def test_a_command_that_only_looks_makes_no_home(marvel_here: Command, tmp_path: Path, command: str):
     # when
     marvel_here(*command.split(), MARVEL_HOME=str(tmp_path / "nothing"), MARVEL_PROFILE="spark")
@@ -138,17 +139,16 @@ def test_bare_make_lists_every_target_with_its_help():
         ("new-dataset Wines --from wines.csv", "'Wines': choose another name"),
         ("run --select nonsense", "--select 'nonsense': AssetKey(s) ['nonsense'] were selected, but no "),
         ("run --select tag:none=no", "--select 'tag:none=no': there are no such assets."),
-        ("run --select code_location:marvel_assets", "--select 'code_location:marvel_assets': "),
-        ("rollback", "marvel rollback --set: reason is missing; add --set reason=…"),
-        ("rollback --set reason=x --set why=y", "marvel rollback --set: why: unknown key; choose from actor"),
+        ("rollback", "marvel rollback --set: reason: missing key; the settings are actor, basic_version, reason."),
+        ("rollback --set reason=x --set why=y", "marvel rollback --set: why: unknown key; the settings are "),
         ("approve --set basic_version=zero", "marvel approve --set: basic_version: Input should be a valid integer"),
-        ("trial --set n_trees=3", "marvel trial --set: model.n_trees: unknown key"),
+        ("trial --set n_trees=3", "model.n_trees: unknown key"),
         ("promote --set to=moon", "marvel promote --set: to: String should match pattern '^(dev|acc|prd)$'"),
         (
             "tune --set trials=0 --set folds=1",
-            "marvel tune --set: trials: Input should be greater than or equal to 1 (found '0'); folds: ",
+            "marvel tune --set: trials: Input should be greater than or equal to 1; folds: ",
         ),
-        ("trial --set n_estimators", "'n_estimators' is not a setting; expected NAME=VALUE."),
+        ("trial --set n_estimators", "argument --set: invalid setting value: 'n_estimators'"),
     ],
 )
 def test_what_a_command_cannot_use_is_named_before_anything_runs(marvel_here: Command, command: str, problem: str):
@@ -159,19 +159,3 @@ def test_what_a_command_cannot_use_is_named_before_anything_runs(marvel_here: Co
     assert (done.returncode != 0, done.stdout) == (True, "")
     assert problem in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_what_is_printed_after_a_redirection_that_could_not_be_ended_is_seen(capfd: pytest.CaptureFixture[str]):
-    # given: as Dagster leaves them where the file of a step's output is on a full disk
-    with Path("/dev/full").open("wb") as full, run._restored_output():
-        for descriptor in (1, 2):
-            os.dup2(full.fileno(), descriptor)
-        with pytest.raises(OSError, match="No space left"):
-            os.write(2, b"lost")
-
-    # when
-    os.write(1, b"output")
-    os.write(2, b"problem")
-
-    # then
-    assert capfd.readouterr() == ("output", "problem")

@@ -1,12 +1,9 @@
 """The code location: quick to load, and whole."""
 
-import warnings
-
 import dagster as dg
 import pytest
 import yaml
 
-from marvel_assets.cli.run import checked_selection
 from marvel_assets.definitions import defs
 from marvel_assets.defs.retraining_lock import POOL
 from marvel_assets.paths import PROJECT_ROOT
@@ -103,16 +100,6 @@ def test_checks_that_guard_what_is_downstream_are_blocking():
 
 def test_one_click_needs_no_configuration():
     dg.validate_run_config(defs.resolve_job_def("retrain"))
-
-
-def test_a_group_is_selected_without_a_warning():
-    # when
-    with warnings.catch_warnings(action="error"):
-        accepted = checked_selection("group:training,raw_characters")
-
-    # then
-    found = dg.AssetSelection.from_coercible(accepted.split(",")).resolve(defs.resolve_asset_graph())
-    assert {key.to_user_string() for key in found} == {"fitted_pipeline", "basic_model", "raw_characters"}
 
 
 def test_sensors_and_schedules_ship_switched_off():

@@ -35,16 +35,3 @@ def test_preparing_again_brings_the_settings_up_to_date_and_keeps_the_rest(tmp_p
     # then
     assert (home.dagster / "dagster.yaml").read_bytes() == (PROJECT_ROOT / "config" / "dagster.yaml").read_bytes()
     assert (home.dagster / "history.db").read_text() == "kept"
-
-
-def test_settings_that_are_up_to_date_are_not_written_so_that_a_model_is_served_from_a_full_disk(tmp_path: Path):
-    # given
-    home = ProjectPaths(tmp_path / "home")
-    home.prepare()
-    before = (home.dagster / "dagster.yaml").stat()
-
-    # when
-    home.prepare()
-
-    # then
-    assert (home.dagster / "dagster.yaml").stat().st_ino == before.st_ino

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import atexit
-import io
 import os
 import signal
 import sys
@@ -13,18 +12,14 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 from marvel_assets.cli.run import EVERYTHING, JOBS
-from marvel_assets.paths import ProjectPaths, ProjectPathsError
+from marvel_assets.paths import ProjectPaths
 
-LAST_PORT = 65_535
-READ_ONLY = ("summary", "doctor", "score", "explain")
+READ_ONLY = ("summary", "doctor", "score", "explain", "serve")
 """Commands that write nothing into the home."""
 
 
 def main() -> None:
     """Parse the command line and run the command; exits with its code."""
-    for stream in (sys.stdout, sys.stderr):  # names may have letters that the terminal lacks
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
     arguments, codes = vars(_parser().parse_args()), list[int]()
     command, function = arguments.pop("command"), arguments.pop("function")
     if command == "run":
@@ -38,7 +33,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes it at exit
         sys.exit(128 + signal.SIGPIPE)
     except KeyboardInterrupt:
-        sys.exit("Interrupted." if command in READ_ONLY else "Interrupted; run it again, finished work is kept.")
+        sys.exit("Interrupted; run it again, finished work is kept.")
     except Exception as error:
         _exit_with_reason(error)
         raise
@@ -49,26 +44,14 @@ def _end_at_once(codes: list[int]) -> None:
     """End the process without freeing its objects one by one, which takes Python a quarter of a run without changes."""
     if codes:
         sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(codes[0])
 
 
 def _exit_with_reason(error: Exception) -> None:
     """End the command with a sentence if that says all; what else fails is shown with its stack trace."""
-    from marvel_assets.config import ConfigError
-    from marvel_assets.sources.base import SourceError
-    from marvel_assets.spark.local import SparkError
-
-    if isinstance(error, ConfigError | ProjectPathsError | SourceError | SparkError):
-        sys.exit(str(error))
-
-    from mlflow.exceptions import MlflowException
-
-    from marvel_assets.registry.base import RegistryError
-    from marvel_assets.tracking.artifacts import ModelFilesChangedError
     from marvel_assets.tracking.mlflow_store import add_outage_hint
 
-    if isinstance(error, RegistryError | MlflowException | ModelFilesChangedError):
+    if type(error).__module__.startswith(("marvel_assets.", "mlflow.")):  # their texts are written for users
         sys.exit(add_outage_hint(" ".join(str(error).split())))
     if problems := ProjectPaths.from_environment().problems():  # a full disk may cause any error
         traceback.print_exc()
@@ -102,16 +85,16 @@ def _parser() -> argparse.ArgumentParser:
         job = add(name, "run:run_job", purpose)
         job.set_defaults(job=name)
         job.add_argument(
-            "--set", dest="settings", action="append", type=_setting, default=[], metavar="NAME=VALUE",
+            "--set", dest="settings", action="append", type=setting, default=[], metavar="NAME=VALUE",
             help="a setting as in the job's Launchpad; may be repeated",
         )  # fmt: skip
     ui = add("ui", "servers:serve_ui", "serve Dagster's and MLflow's pages")
-    ui.add_argument("--port", type=_port, default=3000, help="Dagster's port on this machine (default: 3000)")
-    ui.add_argument("--mlflow-port", type=_port, default=5000, help="MLflow's (default: 5000)")
+    ui.add_argument("--port", type=int, default=3000, help="Dagster's port on this machine (default: 3000)")
+    ui.add_argument("--mlflow-port", type=int, default=5000, help="MLflow's (default: 5000)")
     serve = add("serve", "servers:serve_model", "serve the custom model at latest-model over HTTP")
-    serve.add_argument("--port", type=_port, default=5001, help="port on this machine (default: 5001)")
+    serve.add_argument("--port", type=int, default=5001, help="port on this machine (default: 5001)")
     spark = add("spark-server", "servers:serve_spark", "start a Spark Connect server with Delta")
-    spark.add_argument("--port", type=_port, default=15002, help="port on this machine (default: 15002)")
+    spark.add_argument("--port", type=int, default=15002, help="port on this machine (default: 15002)")
     add("summary", "summary:print_summary", "show the home's tables, model and predictions")
     add("doctor", "doctor", "show what the profile still lacks")
     new = add("new-dataset", "scaffold:new_dataset", "write the folder of your own table from a file")
@@ -122,35 +105,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _setting(text: str) -> tuple[str, str]:
-    """A name and its value: an argparse type."""
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a setting; expected NAME=VALUE.")
+def setting(text: str) -> tuple[str, str]:
+    """A name and its value, for argparse, which names this type in its error."""
+    name, value = text.split("=", maxsplit=1)
     return name, value
 
 
-def _port(text: str) -> int:
-    """A port number: an argparse type."""
-    if text.isdecimal() and 0 < int(text) <= LAST_PORT:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a port; choose one from 1 to {LAST_PORT:,}")
-
-
 def _prepared_home(command: str) -> ProjectPaths:
-    """The home, prepared for the command, which ends if it can't be written to or a setting is wrong."""
+    """The home, prepared for the command, which ends if the home can't be used or a setting is wrong."""
     home = ProjectPaths.from_environment()
     os.environ["DAGSTER_HOME"] = str(home.dagster)
-    mode = os.R_OK if command in READ_ONLY else os.R_OK | os.W_OK
-    problems = home.problems() if command == "run" else home.access_problems(mode)
-    if command != "doctor" and problems:
+    if problems := home.problems(os.R_OK) if command in READ_ONLY else home.problems():
         sys.exit("\n".join(problems))
     if command not in READ_ONLY:
         home.prepare()
-    if command != "spark-server":
-        from marvel_assets.defs.resources import profile_resources
+    from marvel_assets.defs.resources import profile_resources
 
-        profile_resources(home)  # reads all settings
+    profile_resources(home)  # reads all settings
     return home
 
 

@@ -26,6 +26,7 @@ from marvel_assets.defs.resources import profile_resources
 from marvel_assets.model.estimators import estimator_class
 from marvel_assets.model.wrapper import MarvelModelWrapper, rank_contributions
 from marvel_assets.paths import ProjectPaths
+from marvel_assets.registry.base import ModelVersion
 from marvel_assets.sources.files import FileSource
 from marvel_assets.storage.engines.base import EngineSession
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
@@ -33,13 +34,11 @@ from marvel_assets.utils.files import atomic_write
 from marvel_assets.utils.redaction import escape_control
 
 STANDARD = "-"
-ENDINGS = (".csv", ".parquet")
 ANSWERS = ("prediction", "probability", "why")
 """Columns of the output, after name and id; empty if the last column, ``reason``, says why there is no prediction."""
 SCHEMA = pa.schema(dict.fromkeys(["name", "id", *ANSWERS, "reason"], pa.string()) | {"probability": pa.float64()})
 ROWS_AT_ONCE = 50_000
-MAX_LISTED = 10
-BAR_LENGTH = 20
+MAX_LISTED, BAR_LENGTH = 10, 20
 
 
 def score(home: ProjectPaths, file: str, output: str) -> None:
@@ -47,14 +46,12 @@ def score(home: ProjectPaths, file: str, output: str) -> None:
 
     Nothing in the home changes.
     """
-    if output != STANDARD and Path(output).suffix.lower() not in ENDINGS:
-        sys.exit(f"-o {output}: expected a file name that ends in {' or '.join(ENDINGS)}, or - for standard output.")
     if STANDARD not in {file, output} and Path(file).resolve() == Path(output).resolve():
         sys.exit(f"-o {output}: is the file to score; choose another name.")
     resources = profile_resources(home)
     dataset: Dataset = resources["project"].config.dataset
     columns = {dataset.delivered_names[stored]: stored for stored in scoring.required_columns(dataset)}
-    name, model = _served_model(home, resources)
+    custom, model = _served_model(home, resources)
     with TemporaryDirectory() as scratch, DuckDBEngine(scratch=scratch).session() as session:
         label, path = file, Path(file)
         if file == STANDARD:
@@ -64,7 +61,7 @@ def score(home: ProjectPaths, file: str, output: str) -> None:
         session.read_source(FileSource(label, {path: label}, replace(dataset, source_columns=columns)), "delivered")
         _clean(session, dataset, "delivered")
         [(count,)] = session.fetchall("SELECT count(*) FROM delivered")
-        print(f"Scoring {count:,} rows of {label} with {name}", file=sys.stderr)
+        print(f"Scoring {count:,} rows of {label} with {custom.name} version {custom.version}", file=sys.stderr)
         params, rejected = {"probability": True, "explain": estimator_class(model.model).explains}, 0
         with _writer(output) as write:
             for first in range(1, count + 1, ROWS_AT_ONCE):
@@ -121,12 +118,11 @@ def explain(home: ProjectPaths, name_or_id: str, output: str | None) -> None:
         print(f"Wrote {output}", file=sys.stderr)
 
 
-def _served_model(home: ProjectPaths, resources: dict[str, Any]) -> tuple[str, MarvelModelWrapper]:
-    """The custom version under the alias, by name and loaded."""
+def _served_model(home: ProjectPaths, resources: dict[str, Any]) -> tuple[ModelVersion, MarvelModelWrapper]:
     custom = served_pair_or_exit(home, resources).custom
     with resources["unity_catalog"].files_of(custom) as files:
         model: MarvelModelWrapper = mlflow.pyfunc.load_model(str(files)).unwrap_python_model()
-    return f"{custom.name} version {custom.version}", model
+    return custom, model
 
 
 def _clean(session: EngineSession, dataset: Dataset, relation: str) -> None:
@@ -147,7 +143,7 @@ def _writer(output: str) -> Iterator[Callable[[pa.Table], None]]:
         with csv.CSVWriter(sys.stdout.buffer, SCHEMA) as writer:
             yield writer.write_table
         return
-    make = csv.CSVWriter if Path(output).suffix.lower() == ".csv" else parquet.ParquetWriter
+    make = parquet.ParquetWriter if output.endswith(".parquet") else csv.CSVWriter
     with atomic_write(Path(output)) as unfinished, make(unfinished, SCHEMA) as writer:
         yield writer.write_table
 
@@ -155,22 +151,15 @@ def _writer(output: str) -> Iterator[Callable[[pa.Table], None]]:
 def _one_id(session: EngineSession, dataset: Dataset, name_or_id: str) -> str:
     """The id of the named row; the command ends if there is none or more than one."""
     similar = session.fetchall(scoring.similar_names_sql(dataset, "delivered", name_or_id))
-    for_id, for_name = ({str(row[0]): row[1] for row in similar if row[column]} for column in (2, 3))
-    ids = for_id or for_name
-    if len(ids) == 1:
-        return next(iter(ids))
-    message = f"{len(ids)} rows have the name {name_or_id!r}; choose one by its id:"
-    if not ids:
-        ids = {str(row[0]): row[1] for row in similar}
-        ending = "; similar names:" if ids else ", and none has a similar name."
-        message = f"No row of this home has the name or id {name_or_id!r}{ending}"
-    lines = [f"  {escape_control(f'{identifier}  ({name})')}" for identifier, name in ids.items()]
-    more = [f"  and {len(lines) - MAX_LISTED:,} more"] if len(lines) > MAX_LISTED else []
-    sys.exit("\n".join([message, *lines[:MAX_LISTED], *more]))
+    found = [row for row in similar if row[2]][:1] or [row for row in similar if row[3]]
+    if len(found) == 1:
+        return str(found[0][0])
+    listed = [escape_control(f"{identifier}  ({name})") for identifier, name, *_ in (found or similar)[:MAX_LISTED]]
+    advice = "; choose one by its id, such as" if listed else "."
+    sys.exit("\n  ".join([f"{len(found) or 'No'} rows have the name or id {name_or_id!r}{advice}", *listed]))
 
 
 def _table(cells: Mapping[Any, Any], contributions: dict[str, float], labels: tuple[str, str]) -> list[str]:
-    """A line with a bar for each feature with a contribution, the strongest first."""
     strongest, table = max(map(abs, contributions.values())), [["feature", "value", "towards", "(log odds)"]]
     for name in rank_contributions(contributions):
         value = "missing" if cells[name] is None else escape_control(str(cells[name]))[:30]

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import re
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from marvel_assets.paths import ProjectPaths
+from marvel_assets.paths import ProjectPaths
 
 EVERYTHING = "*"
 BRIEF: dict[str, Any] = {"loggers": {"brief": {}}}
@@ -33,7 +30,9 @@ def materialize(home: ProjectPaths, select: str) -> int:
     """Materialise the selected assets and print the summary; returns the exit code."""
     from marvel_assets.cli.summary import print_summary, read_references
 
-    target = ("--job", "retrain") if select == EVERYTHING else ("--assets", checked_selection(select))
+    if select != EVERYTHING:
+        _check_selection(select)
+    target = ("--job", "retrain") if select == EVERYTHING else ("--assets", select)
     before, started = read_references(home), time.monotonic()
     if failed := _launch(home, *target, config=BRIEF):
         return failed
@@ -43,61 +42,48 @@ def materialize(home: ProjectPaths, select: str) -> int:
     return 0
 
 
-def checked_selection(selection: str) -> str:
-    """A selection as ``dg launch`` takes it; a ConfigError if it is not valid, or selects nothing.
-
-    Groups become patterns, ``group:"training*"``: for a group's name, Dagster warns of a parameter of its own.
-    """
+def _check_selection(select: str) -> None:
     import dagster as dg
-    from dagster_shared.check import CheckError
 
     from marvel_assets.config import ConfigError
     from marvel_assets.definitions import defs
 
-    accepted = re.sub(r"\bgroup:(\w+)", r'group:"\1*"', selection)
     try:
-        found = dg.AssetSelection.from_coercible(accepted.split(",")).resolve(defs.resolve_asset_graph())
-    except (dg.DagsterError, CheckError) as error:
-        raise ConfigError(f"--select {selection!r}: {error}") from error
+        found = dg.AssetSelection.from_coercible(select.split(",")).resolve(defs.resolve_asset_graph())
+    except dg.DagsterError as error:
+        raise ConfigError(f"--select {select!r}: {error}") from error
     if not found:
-        raise ConfigError(f"--select {selection!r}: there are no such assets.")
-    return accepted
+        raise ConfigError(f"--select {select!r}: there are no such assets.")
 
 
 def run_job(home: ProjectPaths, job: str, settings: Sequence[tuple[str, str]]) -> int:
     """Run a job with settings of its op; a ConfigError names each that is unknown, missing or unusable."""
-    from pydantic import ValidationError
+    from pydantic import ConfigDict, ValidationError, create_model
 
     from marvel_assets.config import ConfigError, describe_problems
     from marvel_assets.defs.resources import Project
 
     op, config_class, _ = JOBS[job]
-    settings_class, given = resolve_name(config_class), dict[str, Any](settings)
-    fields = settings_class.model_fields
+    given: dict[str, Any] = dict(settings)
     if job == "trial":
         given = {"parameters": {name: _number_or_text(value) for name, value in settings}}
-    # Dagster's Config sets missing fields to None, and ignores unknown ones.
-    problems = [f"{name}: unknown key; choose from {', '.join(fields)}" for name in given if name not in fields]
-    missing = [name for name, field in fields.items() if field.is_required() and name not in given]
-    problems += [f"{name} is missing; add --set {name}=…" for name in missing]
+        Project.from_environment().config.with_parameters(given["parameters"])
+    fields: dict[str, Any] = resolve_name(config_class).model_fields
+    typed: dict[str, Any] = {name: (field.annotation, field) for name, field in fields.items()}
+    # Dagster's own class ignores unknown keys, and sets missing ones to None.
+    strict = create_model(job, __config__=ConfigDict(extra="forbid"), **typed)
     try:
-        config = {} if problems else settings_class(**given).model_dump(exclude_unset=True)
-        if job == "trial":
-            Project.from_environment().config.with_parameters(given["parameters"])
-    except ConfigError as error:
-        problems = [str(error)]
+        config = strict(**given).model_dump(exclude_unset=True)
     except ValidationError as error:
-        problems = [describe_problems(error)]
-    if problems:
-        raise ConfigError(f"marvel {job} --set: {'; '.join(problems)}")
+        problems = describe_problems(error)
+        raise ConfigError(f"marvel {job} --set: {problems}; the settings are {', '.join(fields)}.") from error
     return _launch(home, "--job", job, config={**BRIEF, "ops": {op: {"config": config}}})
 
 
 def _number_or_text(value: str) -> object:
-    try:
+    with suppress(ValueError):
         return json.loads(value)
-    except ValueError:
-        return value
+    return value
 
 
 def _launch(home: ProjectPaths, *target: str, config: dict[str, Any]) -> int:
@@ -105,28 +91,16 @@ def _launch(home: ProjectPaths, *target: str, config: dict[str, Any]) -> int:
     from dagster_dg_cli.cli.launch import launch_command
 
     arguments = ["-m", "marvel_assets.definitions", *target, "--config-json", json.dumps(config)]
+    # Dagster redirects both while a step runs, and with a full disk leaves them so: nothing more would be seen.
+    output, errors = os.dup(1), os.dup(2)
+    failed: Any = 0
     try:
-        with _restored_output():
-            launch_command.main(args=arguments, prog_name="dg launch")
+        launch_command.main(args=arguments, prog_name="dg launch")
     except SystemExit as end:
-        failed = end.code if isinstance(end.code, int) else int(end.code is not None)
-        for problem in home.problems() if failed else ():
-            print(problem, file=sys.stderr)
-        return failed
-    return 0
-
-
-@contextlib.contextmanager
-def _restored_output() -> Iterator[None]:
-    """Restore standard output and error at the end.
-
-    Dagster redirects them to files in the home while a step runs, and does not restore them if it can't write those
-    files: with a full disk, nothing that is printed afterwards would be seen.
-    """
-    copies = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
-    try:
-        yield
+        failed = end.code
     finally:
-        for descriptor, copy in copies.items():
-            os.dup2(copy, descriptor)
-            os.close(copy)
+        os.dup2(output, 1)
+        os.dup2(errors, 2)
+    for problem in home.problems() if failed else ():
+        print(problem, file=sys.stderr)
+    return int(failed or 0)

@@ -35,15 +35,12 @@ MAX_MESSAGE = 1000
 
 def served_pair_or_exit(home: ProjectPaths, resources: dict[str, Any]) -> ModelPair:
     """The pair under the alias; the command ends if there is none."""
-    catalog = resources["unity_catalog"]
-    # MLflow would create a missing database.
-    registry_exists = catalog.registry_uri != home.mlflow_uri or home.mlflow_database.exists()
-    pair: ModelPair | None = catalog.pairs(resources["project"].config).current() if registry_exists else None
+    catalog, pair = resources["unity_catalog"], None
+    if catalog.registry_uri != home.mlflow_uri or home.mlflow_database.exists():  # MLflow would create the database
+        pair = catalog.pairs(resources["project"].config).current()
     if pair is None:
-        sys.exit(
-            f"No model has the alias {ALIAS} yet. `make run` trains one; if the gate refused it, `marvel summary` says "
-            "why."
-        )
+        advice = "`make run` trains one; if the gate refused it, `marvel summary` says why."
+        sys.exit(f"No model has the alias {ALIAS} yet. {advice}")
     return pair
 
 
@@ -75,14 +72,11 @@ def application(model: str) -> FastAPI:
         request: Request, forward: Callable[[Request], Awaitable[StreamingResponse]]
     ) -> Response:
         answer = await forward(request)
-        if answer.status_code < HTTPStatus.BAD_REQUEST:
+        if answer.status_code != HTTPStatus.BAD_REQUEST:
             return answer
-        text = b"".join([bytes(part) async for part in answer.body_iterator]).decode()  # type: ignore[arg-type]
-        with contextlib.suppress(ValueError):  # some errors are plain text
-            error = json.loads(text)
-            trace = error.get("stack_trace")
-            text = trace.strip().splitlines()[-1] if trace else error.get("message", text)
-        return JSONResponse({"message": text[:MAX_MESSAGE]}, answer.status_code)
+        error = json.loads(b"".join([bytes(part) async for part in answer.body_iterator]))  # type: ignore[arg-type]
+        reason = error["stack_trace"].strip().splitlines()[-1] if "stack_trace" in error else error["message"]
+        return JSONResponse({"message": reason[:MAX_MESSAGE]}, answer.status_code)
 
     return app
 
@@ -106,20 +100,19 @@ def serve_spark(home: ProjectPaths, port: int) -> None:
 
 def serve_ui(home: ProjectPaths, port: int, mlflow_port: int) -> int:
     """Run Dagster's webserver and daemon, and MLflow's server if the runs are in the home."""
+    _check_ports(PORT=port)
     tracking = profile_resources(home)["tracking"]
     # MLflow's background jobs, seven processes, are for features that are not used here.
     mlflow_page, environment = tracking.pages_location, {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     environment["MARVEL_DAGSTER_URL"] = os.environ.get("MARVEL_DAGSTER_URL") or f"http://{LOOPBACK}:{port}"
     commands = [["dg", "dev", "--workspace", "workspace.yaml", "--host", LOOPBACK, "--port", str(port)]]
     if tracking.tracking_uri == home.mlflow_uri:
-        _check_ports(PORT=port, MLFLOW_PORT=mlflow_port)
+        _check_ports(MLFLOW_PORT=mlflow_port)
         connect(home.mlflow_uri, home.locks)
         environment["MARVEL_MLFLOW_URL"] = mlflow_page = f"http://{LOOPBACK}:{mlflow_port}"
         stores = ["--backend-store-uri", home.mlflow_uri, "--default-artifact-root", home.mlflow_artifacts.as_uri()]
         address = ["--host", LOOPBACK, "--port", str(mlflow_port), "--workers", "1"]
         commands.append(["mlflow", "server", *stores, *address, "--uvicorn-opts", "--log-level=warning"])
-    else:
-        _check_ports(PORT=port)
     print(f"Dagster: http://{LOOPBACK}:{port}   MLflow: {mlflow_page}   (Ctrl+C stops them)", flush=True)
     return _run_until_first_ends(commands, environment)
 
@@ -128,10 +121,8 @@ def _check_ports(**ports: int) -> None:
     """End the command if a port is in use: the printed URL would lead to another program's page."""
     for variable, port in ports.items():
         with socket.socket() as client:
-            is_taken = client.connect_ex((LOOPBACK, port)) == 0
-        if is_taken or list(ports.values()).count(port) > 1:
-            problem = "is in use" if is_taken else "was given twice"
-            sys.exit(f"Port {port} {problem}. Choose another: make … {variable}=…, or marvel … --help")
+            if client.connect_ex((LOOPBACK, port)) == 0:
+                sys.exit(f"Port {port} is in use. Choose another: make … {variable}=…, or marvel … --help")
 
 
 def _end_on_signals() -> None:

@@ -20,7 +20,6 @@ from marvel_assets.registry.base import ModelVersion
 from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, TableVersion, from_json
 from marvel_assets.storage.tables import Tables
-from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.utils.redaction import escape_control
 
@@ -57,23 +56,24 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
     """The lines of the summary: rows, Delta versions, metrics, models, and predictions for a few test rows."""
     references, resources = read_references(home), profile_resources(home)
     config, unity_catalog = resources["project"].config, resources["unity_catalog"]
+    tracking, make_run = resources["tracking"], _as_typed("make run")
     dataset = config.dataset
     if not references:
-        yield f"  nothing      of {dataset.name} has been materialised in {home.root} yet; run {_as_typed('make run')}"
+        yield f"  nothing      of {dataset.name} has been materialised in {home.root} yet; run {make_run}"
         return
     yield from _rows(references)
+    if tracking.tracking_uri == home.mlflow_uri and not home.mlflow_database.exists():  # MLflow would create it
+        yield f"  model        none is in {home.mlflow_uri}; {make_run} trains one,"
+        yield "               or set MLFLOW_TRACKING_URI to the server that has it"
+        return
     registered = references.get("basic_model_version")
     if model := references.get("basic_model"):
-        tracking = resources["tracking"]
-        if (logged := _find_model(home, tracking, model.model_id)) is None:
-            yield f"  model        {model.model_id} is not in {tracking.tracking_uri}; set MLFLOW_TRACKING_URI to the"
-            yield "               server that it was logged on"
-            return
-        yield from _model(logged, registered, model)
+        client = connect(tracking.tracking_uri, home.locks, tracking.registry_uri, read_only=True)
+        yield from _model(client.get_logged_model(model.model_id), registered, model)
     registry = unity_catalog.registry(read_only=True)
     if registered and registry.get_version(registered.name, registered.version) is None:
         version = f"{registered.name} version {registered.version}"
-        yield f"  registered   {version} is not in {unity_catalog.registry_uri}; {_as_typed('make run')} registers"
+        yield f"  registered   {version} is not in {unity_catalog.registry_uri}; {make_run} registers"
         yield "               it again, or set MARVEL_UC_URL to the server that it was registered on"
         return
     served = unity_catalog.pairs(config, read_only=True).current()
@@ -102,21 +102,6 @@ def _rows(references: Mapping[str, Any]) -> Iterator[str]:
         yield f"  rejected     {rejected.rows:>7,}  {rejected}"
 
 
-def _find_model(home: ProjectPaths, tracking: MlflowTracking, model_id: str) -> LoggedModel | None:
-    """A logged model, or None if the store doesn't have it, as after a change of stores."""
-    from mlflow.exceptions import MlflowException
-
-    if tracking.tracking_uri == home.mlflow_uri and not home.mlflow_database.exists():
-        return None  # MLflow would create the database
-    try:
-        client = connect(tracking.tracking_uri, home.locks, tracking.registry_uri, read_only=True)
-        return client.get_logged_model(model_id)
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise
-
-
 def _model(logged: LoggedModel, registered: ModelVersionRef | None, model: LoggedModelRef) -> Iterator[str]:
     """The model with its metrics, and the gate's result if it refused it or warned."""
     yield f"  model        {model.model_id}, logged by run {model.run_id}"
@@ -127,13 +112,10 @@ def _model(logged: LoggedModel, registered: ModelVersionRef | None, model: Logge
     if RESULT not in logged.tags:
         return
     result = GateResult.from_json(logged.tags[RESULT])
-    if registered is not None and registered.model_id == model.model_id:
-        if result.warnings:
-            yield f"  warning      {'; '.join(result.warnings)}"
-    elif result.passed:
-        yield f"  not served   it passed the gate; {_as_typed('make run')} registers it, or says why it does not"
-    else:
+    if not result.passed and (registered is None or registered.model_id != model.model_id):
         yield f"  refused      {result.reason}"
+    elif result.warnings:
+        yield f"  warning      {'; '.join(result.warnings)}"
 
 
 def _predictions(

@@ -144,9 +144,9 @@ def test_of_several_characters_under_one_name_the_ids_are_listed_and_of_none_the
 
     # then
     assert several.splitlines() == [
-        f"{len(ids)} rows have the name {name!r}; choose one by its id:",
+        f"{len(ids)} rows have the name or id {name!r}; choose one by its id, such as",
         *(f"  {identifier}  ({name})" for identifier in sorted(ids)),
     ]
-    assert none.startswith(f"No row of this home has the name or id {str(name)[1:]!r}; similar names:\n  ")
+    assert none.startswith(f"No rows have the name or id {str(name)[1:]!r}; choose one by its id, such as\n  ")
     assert min(ids) in none
-    assert nothing_like_it.rstrip().endswith("'Uatu, who only watches', and none has a similar name.")
+    assert nothing_like_it.rstrip().endswith("'Uatu, who only watches'.")

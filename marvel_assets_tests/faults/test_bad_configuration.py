@@ -97,7 +97,7 @@ def test_a_home_with_an_odd_name_works(tmp_path: Path, empty_home: ProjectPaths)
     [
         ("MARVEL_ENV", "'; DROP TABLE", "choose dev, acc or prd (MARVEL_ENV)"),
         ("MARVEL_PROFILE", "x`", "MARVEL_PROFILE is 'x`'; choose embedded"),
-        ("MARVEL_CONFIG", "no/such.yml", "no/such.yml: no such file; MARVEL_CONFIG"),
+        ("MARVEL_CONFIG", "no/such.yml", "no/such.yml: can't be read as YAML: [Errno 2] No such file"),
         ("MARVEL_UC_URL", "garbage", "MARVEL_UC_URL is not an address"),
         ("MARVEL_UC_STORAGE_ROOT", "no scheme", "MARVEL_UC_STORAGE_ROOT is not an address"),
         ("MARVEL_MLFLOW_URL", "javascript:alert(1)", "MARVEL_MLFLOW_URL is not an address"),

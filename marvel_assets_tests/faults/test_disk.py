@@ -65,7 +65,7 @@ def read_only(folder: Path) -> Iterator[str]:
     subprocess.run(["mount", "--bind", str(folder), str(folder)], check=True)
     try:
         subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
-        yield f"{folder} can't be written to: user {os.geteuid()} has no permission, or its file system is mounted"
+        yield f"{folder} can't be written to: user {os.geteuid()} has no permission, its file system is mounted"
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
