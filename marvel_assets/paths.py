@@ -110,11 +110,7 @@ class ProjectPaths:
                 is_made.touch()
 
     def problems(self, mode: int = os.R_OK | os.W_OK) -> list[str]:
-        """What prevents this user from reading the home, or from writing into it; empty if it is ready.
-
-        Args:
-            mode: ``os.R_OK`` for a command that only reads; by default what a run needs.
-        """
+        """What prevents a run here, or with the mode ``os.R_OK`` a command that only reads; empty if nothing does."""
         existing = next(folder for folder in (self.root, *self.root.parents) if os.path.lexists(folder))
         folders = sorted(self.root.glob("*/")) if existing == self.root else []
         for path in (existing, *folders):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -62,15 +62,20 @@ def score(home: ProjectPaths, file: str, output: str) -> None:
         _clean(session, dataset, "delivered")
         [(count,)] = session.fetchall("SELECT count(*) FROM delivered")
         print(f"Scoring {count:,} rows of {label} with {custom.name} version {custom.version}", file=sys.stderr)
-        params, rejected = {"probability": True, "explain": estimator_class(model.model).explains}, 0
-        with _writer(output) as write:
+        params = {"probability": True, "explain": estimator_class(model.model).explains}
+        target: AbstractContextManager[Any] = nullcontext(sys.stdout.buffer)
+        if output != STANDARD:
+            target = atomic_write(Path(output))
+        writer_class = parquet.ParquetWriter if output.endswith(".parquet") else csv.CSVWriter
+        rejected = 0
+        with target as scored, writer_class(scored, SCHEMA) as writer:
             for first in range(1, count + 1, ROWS_AT_ONCE):
                 rows = _cleaned_rows(session, dataset, first, first + ROWS_AT_ONCE - 1)
                 usable = rows[rows["reason"].isna()]
                 answers = model.predict(None, usable, params)
                 answers["prediction"] = answers[model.answer]
                 answered = pd.DataFrame(answers, index=usable.index).reindex(columns=list(ANSWERS))
-                write(pa.Table.from_pandas(rows.join(answered), SCHEMA, preserve_index=False))
+                writer.write_table(pa.Table.from_pandas(rows.join(answered), SCHEMA, preserve_index=False))
                 rejected += len(rows) - len(usable)
     rest = f", {rejected:,} can't be; the column `reason` says why" if rejected else ""
     print(f"Rows scored: {count - rejected:,}{rest}", file=sys.stderr)
@@ -134,18 +139,6 @@ def _clean(session: EngineSession, dataset: Dataset, relation: str) -> None:
 def _cleaned_rows(session: EngineSession, dataset: Dataset, first: int, last: int) -> pd.DataFrame:
     found = session.fetchall(scoring.cleaned_rows_sql(dataset, first, last))
     return pd.DataFrame(found, columns=["name", "id", *dataset.by_name, "reason"], dtype=object)
-
-
-@contextmanager
-def _writer(output: str) -> Iterator[Callable[[pa.Table], None]]:
-    """A function that writes tables of answers; a file is replaced atomically."""
-    if output == STANDARD:
-        with csv.CSVWriter(sys.stdout.buffer, SCHEMA) as writer:
-            yield writer.write_table
-        return
-    make = parquet.ParquetWriter if output.endswith(".parquet") else csv.CSVWriter
-    with atomic_write(Path(output)) as unfinished, make(unfinished, SCHEMA) as writer:
-        yield writer.write_table
 
 
 def _one_id(session: EngineSession, dataset: Dataset, name_or_id: str) -> str:

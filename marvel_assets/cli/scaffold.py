@@ -44,8 +44,8 @@ class Column:
         delivered: its name in the file.
         name: its name in the tables.
         values: of its cells, trimmed, without those that count as missing; the most frequent first.
-        comma: what replaces commas in its numbers: a point, or nothing if all can separate thousands.
         number: its most frequent number; None if the column is not numeric.
+        rule: its line of ``cleaning.sql``. Commas in numbers become points, or nothing if all can separate thousands.
     """
 
     def __init__(self, delivered: str, name: str, cells: Iterable[str | None]) -> None:
@@ -54,20 +54,18 @@ class Column:
         times = {cell: trimmed[cell] for cell in trimmed.keys() - PANDAS_MISSING}
         self.values = sorted(times, key=lambda cell: (-times[cell], cell))
         decimals = [cell for cell in times if "," in cell and NUMBER.fullmatch(cell.replace(",", "."))]
-        self.comma = "" if all(map(THOUSANDS.fullmatch, decimals)) else "."
-        numbers = [cell for cell in self.values if NUMBER.fullmatch(cell.replace(",", self.comma))]
+        comma = "" if all(map(THOUSANDS.fullmatch, decimals)) else "."
+        numbers = [cell for cell in self.values if NUMBER.fullmatch(cell.replace(",", comma))]
         is_numeric = numbers and sum(times[cell] for cell in numbers) >= MIN_NUMERIC_SHARE * sum(times.values())
-        self.number = float(numbers[0].replace(",", self.comma)) if is_numeric else None
+        self.number = float(numbers[0].replace(",", comma)) if is_numeric else None
+        has_commas = is_numeric and any("," in cell for cell in numbers)
+        self.rule = f"replace({name}, ',', '{comma}') AS {name}" if has_commas else name
 
 
 def new_dataset(name: str, file: Path, target: str | None = None, identifier: str | None = None) -> None:
-    """Write the folder of a data set, and print what to do next.
+    """Write the folder of a data set for the rows of a file, and print what to do next.
 
-    Args:
-        name: of the folder.
-        file: a CSV or Parquet file with the rows.
-        target: the column to predict. Default: the last one that has two values.
-        identifier: the column that names a row. Default: one with a different value in each row.
+    The target is by default the last column with two values, the identifier one with a different value in each row.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,60}", name) or find_spec(f"marvel_assets.datasets.{name}"):
         raise ConfigError(
@@ -206,11 +204,8 @@ def _literal(text: str) -> str:
 
 
 def _cleaning_sql(identifier: Column, target: Column, features: Sequence[Column]) -> str:
-    rules = []
-    for each in features:
-        has_commas = each.number is not None and any("," in value for value in each.values)
-        rules.append(f"replace({each.name}, ',', '{each.comma}') AS {each.name}" if has_commas else each.name)
-    selected = ",\n    ".join([SOURCE_ROW, f"{identifier.name} AS {IDENTIFIER}", *rules, target.name])
+    rules = [SOURCE_ROW, f"{identifier.name} AS {IDENTIFIER}", *(each.rule for each in features), target.name]
+    selected = ",\n    ".join(rules)
     return f"""\
 -- One row for each row of `cells`: the columns of raw_characters, trimmed, and NULL where missing. Write
 -- rules in the SQL that DuckDB and Spark share; numbers may stay strings.

@@ -141,11 +141,10 @@ def _run_until_first_ends(commands: list[list[str]], environment: dict[str, str]
             command = [str(programs / name), *rest]
             # workspace.yaml and .env are found in this folder.
             servers.append(subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment, start_new_session=True))  # noqa: S603
-        while all(server.poll() is None for server in servers):
+        while not (ended := [server for server in servers if server.poll() is not None]):
             time.sleep(SECONDS_BETWEEN_POLLS)
-        ended = next(server for server in servers if server.poll() is not None)
-        print(f"A server ended with exit code {ended.returncode}: {ended.args!r}", file=sys.stderr)
-        return int(ended.returncode)
+        print(f"A server ended with exit code {ended[0].returncode}: {ended[0].args!r}", file=sys.stderr)
+        return ended[0].returncode
     except KeyboardInterrupt:
         return 0
     finally:
