@@ -94,8 +94,8 @@ class ProjectPaths:
         try:
             self.dagster.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            problem = f"MARVEL_HOME is {str(self.root)!r}, which can't be created: {error.strerror}"
-            raise ProjectPathsError(f"{problem}; choose another folder.") from error
+            problem = f"can't be created: {error.strerror}; choose another folder."
+            raise ProjectPathsError(f"MARVEL_HOME is {str(self.root)!r}, which {problem}") from error
         is_made = self.dagster / ".is_made"
         with file_lock(self.locks, "dagster-instance"):
             with atomic_write(self.dagster / "dagster.yaml") as unfinished:  # other processes may be reading it

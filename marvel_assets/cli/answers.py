@@ -97,8 +97,7 @@ def explain(home: ProjectPaths, name_or_id: str, output: str | None) -> None:
             session.read_table(resources["tables"].location(raw.name), raw.version, "delivered")
             identifier = _one_id(session, dataset, name_or_id)
             chosen = f"SELECT * FROM delivered WHERE {dataset.identifier} = {text(identifier)}"  # noqa: S608
-            session.create_view(chosen, "chosen")
-            _clean(session, dataset, "chosen")
+            _clean(session, dataset, f"({chosen}) AS chosen")
             rows = _cleaned_rows(session, dataset, 1, raw.rows)
     usable = rows[rows["reason"].isna()]
     if usable.empty:

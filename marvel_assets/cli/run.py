@@ -14,7 +14,6 @@ from typing import Any
 from marvel_assets.paths import ProjectPaths
 
 EVERYTHING = "*"
-BRIEF: dict[str, Any] = {"loggers": {"brief": {}}}
 TRAINING, ALIASES = "marvel_assets.defs.training.jobs", "marvel_assets.defs.registration.aliases"
 JOBS = {
     "trial": ("try_parameters", f"{TRAINING}:TrialConfig", "train with other parameters, compare with the champion"),
@@ -30,11 +29,9 @@ def materialize(home: ProjectPaths, select: str) -> int:
     """Materialise the selected assets and print the summary; returns the exit code."""
     from marvel_assets.cli.summary import print_summary, read_references
 
-    if select != EVERYTHING:
-        _check_selection(select)
-    target = ("--job", "retrain") if select == EVERYTHING else ("--assets", select)
+    target = ("--job", "retrain") if select == EVERYTHING else ("--assets", _checked_selection(select))
     before, started = read_references(home), time.monotonic()
-    if failed := _launch(home, *target, config=BRIEF):
+    if failed := _launch(home, *target):
         return failed
     seconds, is_same = time.monotonic() - started, read_references(home) == before
     print(f"\nDone in {seconds:.0f} s{': nothing has changed since the last run' if is_same else ''}.")
@@ -42,7 +39,7 @@ def materialize(home: ProjectPaths, select: str) -> int:
     return 0
 
 
-def _check_selection(select: str) -> None:
+def _checked_selection(select: str) -> str:
     import dagster as dg
 
     from marvel_assets.config import ConfigError
@@ -54,6 +51,7 @@ def _check_selection(select: str) -> None:
         raise ConfigError(f"--select {select!r}: {error}") from error
     if not found:
         raise ConfigError(f"--select {select!r}: there are no such assets.")
+    return select
 
 
 def run_job(home: ProjectPaths, job: str, settings: Sequence[tuple[str, str]]) -> int:
@@ -77,7 +75,7 @@ def run_job(home: ProjectPaths, job: str, settings: Sequence[tuple[str, str]]) -
     except ValidationError as error:
         problems = describe_problems(error)
         raise ConfigError(f"marvel {job} --set: {problems}; the settings are {', '.join(fields)}.") from error
-    return _launch(home, "--job", job, config={**BRIEF, "ops": {op: {"config": config}}})
+    return _launch(home, "--job", job, ops={op: {"config": config}})
 
 
 def _number_or_text(value: str) -> object:
@@ -86,16 +84,16 @@ def _number_or_text(value: str) -> object:
     return value
 
 
-def _launch(home: ProjectPaths, *target: str, config: dict[str, Any]) -> int:
+def _launch(home: ProjectPaths, *target: str, **config: object) -> int:
     """Run ``dg launch`` in this process, since another one would import everything again; returns its exit code."""
     from dagster_dg_cli.cli.launch import launch_command
 
-    arguments = ["-m", "marvel_assets.definitions", *target, "--config-json", json.dumps(config)]
+    run_config = json.dumps({"loggers": {"brief": {}}, **config})
     # Dagster redirects both while a step runs, and with a full disk leaves them so: nothing more would be seen.
     output, errors = os.dup(1), os.dup(2)
     failed: Any = 0
     try:
-        launch_command.main(args=arguments, prog_name="dg launch")
+        launch_command.main(["-m", "marvel_assets.definitions", *target, "--config-json", run_config], "dg launch")
     except SystemExit as end:
         failed = end.code
     finally:

@@ -147,11 +147,12 @@ def _target(candidates: Sequence[Column], identifier: Column, file: Path) -> Col
 
 
 def _declaration(
-    names: dict[str, str], encoding: str, identifier: Column, target: Column, features: list[Column], others: list[str]
+    names: dict[str, str], encoding: str, identifier: Column, target: Column, features: list[Column], unused: list[str]
 ) -> str:
     classes = ",\n                          ".join(map(_literal, sorted(target.values)))
     source_columns = "\n".join(f"        {_literal(old)}: {_literal(new)}," for old, new in names.items())
-    left_out = f"    # Left out, since too few values repeat: {', '.join(map(_literal, others))}.\n" if others else ""
+    others = ", ".join(map(_literal, unused))
+    left_out = f"    # Left out: no values, or too few that repeat: {others}.\n" if others else ""
     return f'''"""A table of your own; `marvel new-dataset` wrote this from a file."""
 
 from marvel_assets.datasets.base import Dataset, Feature, Target

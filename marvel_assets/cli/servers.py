@@ -35,7 +35,8 @@ MAX_MESSAGE = 1000
 
 def served_pair_or_exit(home: ProjectPaths, resources: dict[str, Any]) -> ModelPair:
     """The pair under the alias; the command ends if there is none."""
-    catalog, pair = resources["unity_catalog"], None
+    catalog = resources["unity_catalog"]
+    pair: ModelPair | None = None
     if catalog.registry_uri != home.mlflow_uri or home.mlflow_database.exists():  # MLflow would create the database
         pair = catalog.pairs(resources["project"].config).current()
     if pair is None:

@@ -18,7 +18,7 @@ from marvel_assets.evaluation.metrics import metrics_by_label
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.base import ModelVersion
 from marvel_assets.registry.model_pairs import ALIAS
-from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, TableVersion, from_json
+from marvel_assets.storage.references import ModelVersionRef, TableVersion, from_json
 from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.utils.redaction import escape_control
@@ -69,7 +69,7 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
     registered = references.get("basic_model_version")
     if model := references.get("basic_model"):
         client = connect(tracking.tracking_uri, home.locks, tracking.registry_uri, read_only=True)
-        yield from _model(client.get_logged_model(model.model_id), registered, model)
+        yield from _model(client.get_logged_model(model.model_id), registered)
     registry = unity_catalog.registry(read_only=True)
     if registered and registry.get_version(registered.name, registered.version) is None:
         version = f"{registered.name} version {registered.version}"
@@ -102,9 +102,9 @@ def _rows(references: Mapping[str, Any]) -> Iterator[str]:
         yield f"  rejected     {rejected.rows:>7,}  {rejected}"
 
 
-def _model(logged: LoggedModel, registered: ModelVersionRef | None, model: LoggedModelRef) -> Iterator[str]:
+def _model(logged: LoggedModel, registered: ModelVersionRef | None) -> Iterator[str]:
     """The model with its metrics, and the gate's result if it refused it or warned."""
-    yield f"  model        {model.model_id}, logged by run {model.run_id}"
+    yield f"  model        {logged.model_id}, logged by run {logged.source_run_id}"
     figures = {metric.key: metric.value for metric in logged.metrics or []}
     named = [f"{label} {value:.4f}" for label, value in metrics_by_label(figures).items()]
     for start in range(0, len(named), METRICS_PER_LINE):
@@ -112,7 +112,7 @@ def _model(logged: LoggedModel, registered: ModelVersionRef | None, model: Logge
     if RESULT not in logged.tags:
         return
     result = GateResult.from_json(logged.tags[RESULT])
-    if not result.passed and (registered is None or registered.model_id != model.model_id):
+    if not result.passed and (registered is None or registered.model_id != logged.model_id):
         yield f"  refused      {result.reason}"
     elif result.warnings:
         yield f"  warning      {'; '.join(result.warnings)}"
