@@ -115,7 +115,8 @@ def _prepared_home(command: str) -> ProjectPaths:
     """The home, prepared for the command, which ends if the home can't be used or a setting is wrong."""
     home = ProjectPaths.from_environment()
     os.environ["DAGSTER_HOME"] = str(home.dagster)
-    if problems := home.problems(os.R_OK) if command in READ_ONLY else home.problems():
+    problems = home.problems(os.R_OK) if command in READ_ONLY else home.problems()
+    if problems:
         sys.exit("\n".join(problems))
     if command not in READ_ONLY:
         home.prepare()

@@ -141,7 +141,7 @@ def _cleaned_rows(session: EngineSession, dataset: Dataset, first: int, last: in
 
 
 def _one_id(session: EngineSession, dataset: Dataset, name_or_id: str) -> str:
-    """The id of the named row; the command ends if there is none or more than one."""
+    """The id of the row with this id, else of the one with this name; the command ends if there is none or several."""
     similar = session.fetchall(scoring.similar_names_sql(dataset, "delivered", name_or_id))
     found = [row for row in similar if row[2]][:1] or [row for row in similar if row[3]]
     if len(found) == 1:
