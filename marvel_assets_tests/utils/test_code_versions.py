@@ -65,7 +65,7 @@ def test_a_change_in_what_a_function_imports_counts(change: Change):
         ("model.pipeline", "model/coercion.py", '"""Learn the columns', '"""Learns the columns'),
         ("model.pipeline", "model/coercion.py", "import Decimal\n", "import Decimal  # exact\n"),
         ("model.pipeline", "model/coercion.py", "import Decimal\n", "import Decimal\n\n\n"),
-        ("training.fit", "config.py", 'DEFAULT_KIND = "lightgbm"', 'DEFAULT_KIND = "another"'),
+        ("training.fit", "config.py", 'DEFAULT_DATASET = "marvel_kaggle"', 'DEFAULT_DATASET = "another"'),
     ],
     ids=["the module's docstring", "a function's docstring", "a comment", "blank lines", "imported for type checkers"],
 )
