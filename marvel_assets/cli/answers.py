@@ -7,7 +7,6 @@ import shutil
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -58,7 +57,7 @@ def score(home: ProjectPaths, file: str, output: str) -> None:
             label, path = "standard input", Path(scratch, "input")
             with path.open("wb") as copy:
                 shutil.copyfileobj(sys.stdin.buffer, copy)
-        session.read_source(FileSource(label, {path: label}, replace(dataset, source_columns=columns)), "delivered")
+        session.read_source(FileSource(label, {path: label}, columns, dataset.encoding), "delivered")
         _clean(session, dataset, "delivered")
         [(count,)] = session.fetchall("SELECT count(*) FROM delivered")
         print(f"Scoring {count:,} rows of {label} with {custom.name} version {custom.version}", file=sys.stderr)

@@ -18,7 +18,7 @@ from marvel_assets.config import ConfigError
 from marvel_assets.datasets.base import BLANKS, IDENTIFIER, PANDAS_MISSING, SOURCE_ROW, WRITTEN_AT
 from marvel_assets.datasets.scoring import PREDICTION_COLUMNS
 from marvel_assets.sources.base import SourceError
-from marvel_assets.sources.files import InputFile, names_and_encoding, read_files
+from marvel_assets.sources.files import FileSource, names_and_encoding
 
 RESERVED_COLUMNS = {
     IDENTIFIER, SOURCE_ROW, WRITTEN_AT, *PREDICTION_COLUMNS, "split", "reason", "row_digest", "first_row",
@@ -76,7 +76,7 @@ def new_dataset(name: str, file: Path, target: str | None = None, identifier: st
     names = {old: new for old, new in zip(header, safe_names(header), strict=True) if old}
     if not names:
         raise SourceError(f"{file}: the first line must hold the names of the columns.")
-    table = pa.Table.from_batches(read_files([InputFile(file, str(file))], names, encoding))
+    table = pa.Table.from_batches(FileSource(str(file), {file: str(file)}, names, encoding).batches())
     columns = {old: Column(old, new, table[new].to_pylist()) for old, new in names.items()}
     for chosen in (target, identifier):
         if chosen and chosen not in columns:

@@ -1,16 +1,16 @@
-"""The protocol of sources, their error, and what they all do with their columns."""
+"""The base class of sources, their error, and what they all do with their columns."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from marvel_assets.datasets.base import SOURCE_ROW
 from marvel_assets.utils.redaction import escape_control
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
     import pyarrow as pa
 
 
@@ -18,19 +18,32 @@ class SourceError(ValueError):
     """The source can't be read; the text names the source, the column if there is one, and what to do."""
 
 
-class Source(Protocol):
+class Source(ABC):
     """Raw characters, wherever they come from."""
 
-    @property
-    def label(self) -> str:
-        """Its name for people: a path, a URL, a data set's name."""
+    label: str  # its name for people: a path, a URL, a data set's name
+    columns: Mapping[str, str]  # as delivered, in order, with the names that they are stored under
 
     @property
+    @abstractmethod
     def digest(self) -> str:
         """Equal digests mean equal rows, so that an unchanged source need not be read."""
 
+    @abstractmethod
+    def texts(self) -> Iterator[pa.RecordBatch]:
+        """The columns as text, in their order. Cells are as delivered; other columns are left out."""
+
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows as text, numbered by ``source_row``, as ``read_files`` describes them."""
+        """The rows as text, numbered by ``source_row`` from 1, under the columns' stored names."""
+        import pyarrow as pa
+
+        rows = 0
+        for batch in self.texts():
+            numbers = pa.array(range(rows + 1, rows + 1 + batch.num_rows), pa.int64())
+            rows += batch.num_rows
+            yield pa.RecordBatch.from_arrays([numbers, *batch.columns], names=[SOURCE_ROW, *self.columns.values()])
+        if rows == 0:
+            raise SourceError(f"{self.label}: there are no rows.")
 
 
 def check_columns(found: list[str], columns: Iterable[str], label: str) -> None:
@@ -70,16 +83,3 @@ def _cast_to_string(cells: pa.Array) -> pa.StringArray:
         plain = [format(Decimal(text), "f") for text in texts.filter(has_exponent).to_pylist()]
         return compute.replace_with_mask(texts, has_exponent, pa.array(plain, pa.string()))
     return texts
-
-
-def number_rows(batches: Iterable[pa.RecordBatch], columns: Mapping[str, str], label: str) -> Iterator[pa.RecordBatch]:
-    """Put ``source_row`` before the columns, which come in the data set's order, and name them as they are stored."""
-    import pyarrow as pa
-
-    rows = 0
-    for batch in batches:
-        numbers = pa.array(range(rows + 1, rows + 1 + batch.num_rows), pa.int64())
-        rows += batch.num_rows
-        yield pa.RecordBatch.from_arrays([numbers, *batch.columns], names=[SOURCE_ROW, *columns.values()])
-    if rows == 0:
-        raise SourceError(f"{label}: there are no rows.")

@@ -3,16 +3,15 @@
 Imported where it is used: requests takes its time to load.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import requests
@@ -21,9 +20,6 @@ from urllib3.exceptions import HTTPError, ProtocolError
 from marvel_assets.sources.base import SourceError
 from marvel_assets.utils.errors import root_cause
 from marvel_assets.utils.redaction import redact_url
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 HOSTS, MAX_BYTES, MAX_SECONDS = "MARVEL_SOURCE_HOSTS", "MARVEL_SOURCE_MAX_BYTES", "MARVEL_SOURCE_MAX_SECONDS"
 TIMEOUT_SECONDS = 10, 45
@@ -57,23 +53,17 @@ def remote_version(url: str) -> list[str] | None:
 
 
 def download_kaggle(handle: str) -> Path:
-    """Download the one CSV file of the data set ``<owner>/<dataset>``; kagglehub keeps it in its own cache."""
+    """Download the data set ``<owner>/<dataset>``; returns its folder, which kagglehub keeps in its own cache."""
     import kagglehub
 
     try:
-        folder = Path(kagglehub.dataset_download(handle))
+        return Path(kagglehub.dataset_download(handle))
     except Exception as error:  # kagglehub lets every error of its HTTP stack through
         raise SourceError(
             f"kaggle:{handle}: can't be downloaded ({type(error).__name__}: {error}). Check the network and the "
             "credentials (KAGGLE_API_TOKEN, or ~/.kaggle/kaggle.json), or download the CSV file by hand and set "
             "MARVEL_SOURCE to its path."
         ) from error
-    files = sorted(folder.rglob("*.csv"))
-    if len(files) != 1:
-        raise SourceError(
-            f"kaggle:{handle}: expected one CSV file, found {len(files)} in {folder}; set MARVEL_SOURCE to one of them."
-        )
-    return files[0]
 
 
 class _RefusedError(Exception):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,16 +18,14 @@ from pydantic import Field
 
 from marvel_assets.config import Generator, ProjectConfig
 from marvel_assets.datasets.base import Dataset
-from marvel_assets.sources.base import Source, SourceError, cast_to_strings, number_rows
+from marvel_assets.sources.base import Source, SourceError, cast_to_strings
 from marvel_assets.sources.delta import DeltaSource
 from marvel_assets.sources.files import FileSource
-from marvel_assets.utils.code_versions import code_version
+from marvel_assets.utils.code_versions import code_version, make_cache_key
 from marvel_assets.utils.files import atomic_write, temporary_folder
 from marvel_assets.utils.redaction import escape_control, redact_url
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     import pyarrow as pa
 
 GENERATED = "generated"
@@ -59,7 +55,7 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         A source that was read without an error is the default of later runs that name none.
         """
         with temporary_folder(Path(self.scratch)) as folder:
-            setting = self._resolve(setting, config)
+            setting = self._resolve(setting, config.dataset)
             source = locate(setting, folder, config.dataset, config.generator)
             if isinstance(source, FileSource) and source.skipped:
                 dg.get_dagster_logger().warning(
@@ -67,14 +63,17 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
                     "the folder are. Unpack other packed files, and move those of subfolders up."
                 )
             yield source
-            self._remember(setting)
+            label = redact_source(setting)
+            last = {"label": label, "setting": setting if label == setting else None}  # no address that holds a secret
+            with atomic_write(Path(self.last_read)) as unfinished:
+                unfinished.write_text(json.dumps(last), encoding="utf-8")
 
     def fingerprint(self, setting: str | None, config: ProjectConfig) -> str:
         """A cheap look at the source named by the setting, or the default; equal where nothing points to a change.
 
         Where only reading could show a change (the server reports neither a version nor a time), it differs each day.
         """
-        setting = self._resolve(setting, config)
+        setting = self._resolve(setting, config.dataset)
         state: object = None
         if setting.startswith(URL_PREFIXES):
             from marvel_assets.sources.remote import remote_version
@@ -83,23 +82,24 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         elif not setting.startswith(KAGGLE_PREFIX):
             source = locate(setting, Path(self.scratch), config.dataset, config.generator)
             state = source.states() if isinstance(source, FileSource) else source.digest
-        elif "/versions/" in setting:
-            state = "pinned"
-        return hashlib.sha256(json.dumps([setting, state or time.strftime("%Y-%m-%d")]).encode()).hexdigest()
+        return make_cache_key(setting, state or time.strftime("%Y-%m-%d"))
 
     def label(self, setting: str | None, config: ProjectConfig) -> str:
         """The source named by the setting, or the default, as pages may show it."""
-        return redact_source(self._resolve(setting, config))
+        return redact_source(self._resolve(setting, config.dataset))
 
-    def _resolve(self, setting: str | None, config: ProjectConfig) -> str:
-        dataset = config.dataset
+    def _resolve(self, setting: str | None, dataset: Dataset) -> str:
+        """The setting, or the default: a path is absolute, so that it means the same in another folder."""
         setting = setting or os.environ.get("MARVEL_SOURCE") or self._last_setting() or dataset.default_source
         if setting is None:
             raise SourceError(
                 f"MARVEL_SOURCE is not set, and the data set {dataset.name} has no default source; set it to "
                 f"{EXPECTED}."
             )
-        return dataset.sources.get(setting, setting)
+        setting = dataset.sources.get(setting, setting)
+        if setting == GENERATED or setting.startswith((*URL_PREFIXES, KAGGLE_PREFIX)):
+            return setting
+        return str(existing_path(setting).absolute())
 
     def _last_setting(self) -> str | None:
         """The source that was last read, so that a forgotten MARVEL_SOURCE doesn't train on synthetic rows."""
@@ -113,16 +113,6 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             )
         return last["setting"]
 
-    def _remember(self, setting: str) -> None:
-        """Store which source was read: absolute paths, and addresses only where they hold no secret."""
-        label = redact_source(setting)
-        if setting == GENERATED or setting.startswith((*URL_PREFIXES, KAGGLE_PREFIX)):
-            kept = setting if label == setting else None
-        else:
-            kept = str(existing_path(setting).absolute())
-        with atomic_write(Path(self.last_read)) as unfinished:
-            unfinished.write_text(json.dumps({"label": label, "setting": kept}), encoding="utf-8")
-
 
 def redact_source(setting: str) -> str:
     """The setting as pages and logs may show it."""
@@ -131,28 +121,29 @@ def redact_source(setting: str) -> str:
 
 def locate(setting: str, scratch: Path, dataset: Dataset, generator: Generator) -> Source:
     """Find the source that the setting names, and download it if it is remote, into the scratch folder."""
-    label = redact_source(setting)
     if setting == GENERATED:
         return GeneratedSource(generator.rows, generator.seed, dataset)
     if setting.startswith(KAGGLE_PREFIX):
         from marvel_assets.sources.remote import download_kaggle
 
-        return FileSource(label, {download_kaggle(setting.removeprefix(KAGGLE_PREFIX)): label}, dataset)
-    if setting.startswith(URL_PREFIXES):
+        path = download_kaggle(setting.removeprefix(KAGGLE_PREFIX))
+    elif setting.startswith(URL_PREFIXES):
         from marvel_assets.sources.remote import download
 
-        return FileSource(label, {download(setting, scratch): label}, dataset)
-    path = existing_path(setting)
+        path = download(setting, scratch)
+    else:
+        path = existing_path(setting)
+    label = redact_source(setting)
     if (path / "_delta_log").is_dir():
-        return DeltaSource.newest(label, path, scratch, dataset)
-    return _folder(path, label, dataset) if path.is_dir() else FileSource(label, {path: label}, dataset)
+        return DeltaSource(label, path, dataset.source_columns, scratch)
+    files, skipped = _files_in(path, label) if path.is_dir() else ({path: label}, "")
+    return FileSource(label, files, dataset.source_columns, dataset.encoding, skipped)
 
 
 def existing_path(setting: str) -> Path:
     """The file or folder that the setting names, or a SourceError."""
     path = os.path.expanduser(setting)  # noqa: PTH111 - keeps an unknown user's ~
-    is_folder = os.path.isdir(path) and os.access(path, os.R_OK | os.X_OK)  # noqa: PTH112 - False where none may enter
-    if is_folder or os.path.isfile(path):  # noqa: PTH113
+    if os.path.isdir(path) or os.path.isfile(path):  # noqa: PTH112, PTH113 - False where none may enter
         return Path(path)
     raise SourceError(
         f"{redact_source(setting)}: no such file or folder that this user can read (relative to {Path.cwd()}); set "
@@ -160,8 +151,8 @@ def existing_path(setting: str) -> Path:
     )
 
 
-def _folder(folder: Path, label: str, dataset: Dataset) -> FileSource:
-    """The CSV and Parquet files directly in the folder."""
+def _files_in(folder: Path, label: str) -> tuple[dict[Path, str], str]:
+    """The CSV and Parquet files directly in the folder, with their names in errors; the names of its other files."""
     visible = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "_")))
     paths = [path for path in visible if path.name.lower().endswith(FILE_ENDINGS) and not path.is_dir()]
     others = ", ".join(escape_control(path.name) for path in visible if path not in paths)
@@ -172,39 +163,29 @@ def _folder(folder: Path, label: str, dataset: Dataset) -> FileSource:
             f"{folder.absolute()}, not in its subfolders; found {skipped or 'nothing'}); put files there, unpacked, "
             "or set MARVEL_SOURCE to another place."
         )
-    return FileSource(label, {path: escape_control(f"{label}/{path.name}") for path in paths}, dataset, skipped)
+    return {path: escape_control(f"{label}/{path.name}") for path in paths}, skipped
 
 
-@dataclass(frozen=True)
-class GeneratedSource:
+class GeneratedSource(Source):
     """Rows of the data set's seeded generator, so that a first run needs no download."""
 
-    rows: int
-    seed: int
-    dataset: Dataset
-
-    @property
-    def label(self) -> str:
-        """The size and the seed."""
-        return f"generated ({self.rows:,} rows, seed {self.seed})"
+    def __init__(self, rows: int, seed: int, dataset: Dataset) -> None:
+        self.label = f"generated ({rows:,} rows, seed {seed})"
+        self.columns = dataset.source_columns
+        self.arguments = rows, seed
+        self.module = f"{dataset.package}.generator"
+        if find_spec(self.module) is None:
+            raise SourceError(f"The data set {dataset.name} has no generator: set MARVEL_SOURCE to a file or URL.")
 
     @property
     def digest(self) -> str:
         """Of size, seed and the code that the generator runs: together they decide every byte."""
-        code = code_version(self._generator().__name__)
-        return "generated:" + hashlib.sha256(f"{self.rows},{self.seed},{code}".encode()).hexdigest()
+        return f"generated:{make_cache_key(*self.arguments, code_version(self.module))}"
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Generate the rows, as text."""
+    def texts(self) -> Iterator[pa.RecordBatch]:
+        """Generate the rows."""
         import pyarrow as pa
 
-        columns = self.dataset.source_columns
-        rows = pa.Table.from_pandas(self._generator().generate(self.rows, self.seed), preserve_index=False)
-        batches = (cast_to_strings(batch, columns, self.label) for batch in rows.to_batches(max_chunksize=50_000))
-        return number_rows(batches, columns, self.label)
-
-    def _generator(self) -> ModuleType:
-        module = f"{self.dataset.package}.generator"
-        if find_spec(module) is None:
-            raise SourceError(f"The data set {self.dataset.name} has no generator: set MARVEL_SOURCE to a file or URL.")
-        return import_module(module)
+        rows = pa.Table.from_pandas(import_module(self.module).generate(*self.arguments), preserve_index=False)
+        for batch in rows.to_batches(max_chunksize=50_000):
+            yield cast_to_strings(batch, self.columns, self.label)

@@ -65,7 +65,8 @@ def cleaned(file: Path, name: str, scratch: Path) -> pd.DataFrame:
     """The file's rows as a run cleans them."""
     dataset = load_dataset(name)
     with DuckDBEngine(scratch=str(scratch)).session() as session:
-        session.read_source(FileSource("rows", {file: "rows"}, dataset), "raw_characters")
+        source = FileSource("rows", {file: "rows"}, dataset.source_columns, dataset.encoding)
+        session.read_source(source, "raw_characters")
         columns = ["Id", *dataset.by_name, dataset.target.name, "reason"]
         found = session.fetchall(f"SELECT {', '.join(columns)} FROM ({cleaning_sql(dataset)})")
     return pd.DataFrame(found, columns=columns)

@@ -10,7 +10,7 @@ from marvel_assets.datasets.base import dataset_names, load_dataset
 from marvel_assets.datasets.statements import cleaning_sql
 from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.sources.base import SourceError
-from marvel_assets.sources.files import InputFile, read_files
+from marvel_assets.sources.files import FileSource
 from marvel_assets.sources.resource import SourceResource
 
 DATASET = load_dataset("marvel_wikia_2014")
@@ -29,7 +29,7 @@ def test_cells_are_cleaned_by_the_contract_and_who_is_neither_living_nor_decease
 
     # when
     with duckdb.connect() as connection:
-        [batch] = read_files([InputFile(file, "rows")], DATASET.source_columns)
+        [batch] = FileSource("rows", {file: "rows"}, DATASET.source_columns).batches()
         connection.register("raw_characters", batch)
         cleaned = connection.sql(cleaning_sql(DATASET)).df().set_index("Id").sort_index()
 

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.delta import DeltaSource
 from marvel_assets_tests.kaggle import SOURCE_COLUMNS
@@ -25,7 +24,7 @@ def table(tmp_path: Path) -> Path:
 def newest(table: Path) -> DeltaSource:
     scratch = table.parent / "scratch"
     scratch.mkdir(exist_ok=True)
-    return DeltaSource.newest("the table", table, scratch, DATASET)
+    return DeltaSource("the table", table, SOURCE_COLUMNS, scratch)
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.sources.base import SourceError
-from marvel_assets.sources.files import HEAD_BYTES, InputFile, read_files
+from marvel_assets.sources.files import HEAD_BYTES, FileSource
 from marvel_assets_tests.kaggle import SOURCE_COLUMNS
+from marvel_assets_tests.sources.conftest import rows_of
 
 LABEL = "the source"
 COLUMNS = list(SOURCE_COLUMNS)
@@ -55,8 +55,7 @@ def typed(column: str, values: pa.Array) -> bytes:
 
 def read(folder: Path, content: bytes, encoding: str = "utf-8") -> pd.DataFrame:
     (folder / "source").write_bytes(content)
-    batches = read_files([InputFile(folder / "source", LABEL)], DATASET.source_columns, encoding)
-    return pa.Table.from_batches(batches).to_pandas()
+    return rows_of(FileSource(LABEL, {folder / "source": LABEL}, SOURCE_COLUMNS, encoding))
 
 
 def refusal(folder: Path, content: bytes) -> str:
@@ -153,8 +152,8 @@ def test_the_column_that_is_latin_1_is_named(tmp_path: Path, rows_before: int):
     ("content", "problem"),
     [
         (b"", "there are no rows."),
-        (characters().to_csv().encode("utf-16"), "the file is UTF-16; save it as UTF-8"),
-        (b"PK\x03\x04 and more", "the file is a zip archive or a spreadsheet; unpack it, or save it as CSV"),
+        (characters().to_csv().encode("utf-16"), "the file is UTF-16, a zip archive or a spreadsheet"),
+        (b"PK\x03\x04 and more", "the file is UTF-16, a zip archive or a spreadsheet"),
         (gzip.compress(as_csv(characters()))[:-20], "the file can't be read: Compressed file ended"),
         (b"PAR1", "the file can't be read: Parquet file size is 4 bytes"),
         (as_parquet(characters())[:-20], "the file can't be read: Parquet magic bytes not found"),
@@ -164,7 +163,7 @@ def test_the_column_that_is_latin_1_is_named(tmp_path: Path, rows_before: int):
         (as_csv(characters().assign(n="x")).replace(b",n\n", b",Name\n"), "there is more than one column 'Name'"),
         (as_parquet(pa.table([["x"]] * 14, [*COLUMNS, "Name"])), "there is more than one column 'Name'"),
         (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 10, "expected the columns PageID, Name"),
-        (b"<html>" + b"x" * 300_000, "the first line is not CSV in UTF-8; expected the names of the columns"),
+        (b"<html>" + b"x" * 300_000, "expected the columns PageID, Name"),
         (b"\n\n\n", "expected the columns PageID, Name"),
         (typed("Name", pa.array([{"a": 1}] * 2)), "column 'Name' can't be read as text"),
         (typed("Name", pa.array([[1], [2]])), "column 'Name' can't be read as text"),
@@ -220,7 +219,7 @@ def test_rows_are_numbered_through_all_batches(tmp_path: Path):
     frame.to_csv(path, index=False)
 
     # when
-    batches = list(read_files([InputFile(path, LABEL)], DATASET.source_columns))
+    batches = list(FileSource(LABEL, {path: LABEL}, SOURCE_COLUMNS).batches())
 
     # then
     assert len(batches) > 1

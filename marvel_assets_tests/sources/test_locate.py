@@ -89,7 +89,7 @@ def test_an_empty_part_of_a_folder_adds_no_rows_and_a_folder_of_empty_parts_is_r
     folder = folder_of(tmp_path / "folder", empty)
 
     # then
-    with pytest.raises(SourceError, match=r"part-2\.csv: there are no rows"):
+    with pytest.raises(SourceError, match=r"folder: there are no rows"):
         rows_of(located(folder, tmp_path))
 
     # when

@@ -10,8 +10,11 @@ from threading import Event, Thread
 
 import pytest
 
+from marvel_assets.config import Generator
+from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.remote import download, download_kaggle, remote_version
+from marvel_assets.sources.resource import locate
 from marvel_assets_tests.servers.scripted import Answer, Served, own_certificate, redirect, serving
 from marvel_assets_tests.sources.conftest import CONTENT
 
@@ -271,19 +274,16 @@ def test_an_error_of_kaggle_names_the_data_set_and_the_credentials():
         download_kaggle(HANDLE)
 
 
-def test_a_data_set_of_kaggle_has_exactly_one_csv_file(kaggle_cache: Path):
+def test_a_data_set_of_kaggle_is_read_as_a_folder(kaggle_cache: Path):
     # given: a data set that kagglehub has downloaded before
     files = kaggle_cache / "datasets" / HANDLE / "versions" / "1"
     files.mkdir(parents=True)
     for file in ("readme.txt", "marvel.csv", "../1.complete", "../../1.complete"):
         (files / file).touch()
 
-    # then
-    assert download_kaggle(f"{HANDLE}/versions/1") == files / "marvel.csv"
-
     # when
-    (files / "another.csv").touch()
+    source = locate(f"kaggle:{HANDLE}/versions/1", kaggle_cache, DATASET, Generator())
 
     # then
-    with pytest.raises(SourceError, match=f"expected one CSV file, found 2 in {files}"):
-        download_kaggle(f"{HANDLE}/versions/1")
+    assert source.files == {files / "marvel.csv": f"kaggle:{HANDLE}/versions/1/marvel.csv"}
+    assert source.skipped == "readme.txt"

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from pandas._libs.parsers import STR_NA_VALUES
 
 from marvel_assets.config import ProjectConfig
-from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.sources.files import FileSource
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
 from marvel_assets.training.fit import pipeline_from_config
@@ -310,7 +309,7 @@ def test_statement_and_design_agree_on_the_genuine_rows_as_the_engine_reads_them
 
     # when
     with DuckDBEngine(scratch=str(tmp_path)).session() as session:
-        session.read_source(FileSource("the genuine rows", {sample: "the genuine rows"}, DATASET), "delivered")
+        session.read_source(FileSource("the genuine rows", {sample: "the genuine rows"}, SOURCE_COLUMNS), "delivered")
         session.create_table_as(digested_source_sql("delivered"), "raw_characters")
         session.create_table_as(cleaning_sql(), "cleaned_characters")
         found = as_found(session._connection)

@@ -11,7 +11,6 @@ from deltalake import DeltaTable
 from pyspark.errors import AnalysisException
 from pyspark.sql.classic.dataframe import DataFrame
 
-from marvel_assets.datasets.marvel_kaggle import DATASET
 from marvel_assets.datasets.marvel_kaggle.generator import generate
 from marvel_assets.sources.files import FileSource
 from marvel_assets.spark.session import Spark
@@ -96,7 +95,7 @@ def source(sample: Path, tmp_path: Path) -> FileSource:
     file = tmp_path / "source.csv"
     rows = pd.concat([generate(1500, 7), genuine, pd.DataFrame(edge_cases())])
     rows.to_csv(file, index=False, quoting=csv.QUOTE_ALL)
-    return FileSource("everything", {file: "everything"}, DATASET)
+    return FileSource("everything", {file: "everything"}, SOURCE_COLUMNS)
 
 
 def make_tables(engine: Engine, source: FileSource, folder: Path) -> dict[str, tuple[int, str]]:
