@@ -112,7 +112,7 @@ def _cleaned(name: str, source: Source, folder: Path) -> Sets:
     from marvel_assets.datasets.statements import cleaning_sql, digested_source_sql, split_sql
     from marvel_assets.storage.engines.duckdb import DuckDBEngine
 
-    columns = [IDENTIFIER, *DATASET.feature_names, DATASET.target.name]
+    columns = [IDENTIFIER, *DATASET.by_name, DATASET.target.name]
     dropped = ", ".join(f"coalesce({expression}, 0) AS {name}" for name, expression in DROPPED.items())
     with DuckDBEngine(scratch=str(folder)).session() as session:
         session.read_source(source, "delivered")

@@ -90,7 +90,7 @@ def pinned_read() -> Iterator[str]:
     with fresh_home(MILLION) as (home, environment):
         resources, raw = with_raw_table(home, Path(environment["MARVEL_SOURCE"]))
         train_set = clean(home, resources, raw)["train_set"]
-        columns = dataset_columns(DATASET.feature_names, DATASET.target.name)
+        columns = dataset_columns(list(DATASET.by_name), DATASET.target.name)
         tables: Tables = resources["tables"]
         files = sorted(Path(tables.location(train_set.name)).glob("*.parquet"))
         compared = compare(

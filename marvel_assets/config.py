@@ -109,7 +109,9 @@ class ProjectConfig(_Strict):
     schema_name: ObjectName = Field(default_factory=lambda known: known["dataset"].schema_name)
     num_features: ColumnNames = Field(default_factory=lambda known: known["dataset"].numeric_features)
     cat_features: ColumnNames = Field(
-        default_factory=lambda known: known["dataset"].feature_names[len(known["dataset"].numeric_features) :]
+        default_factory=lambda known: tuple(
+            name for name in known["dataset"].by_name if name not in known["dataset"].numeric_features
+        )
     )
     target: str = Field(default_factory=lambda known: known["dataset"].target.name)
     model: Model
@@ -160,7 +162,7 @@ class ProjectConfig(_Strict):
             named = ", ".join(sorted(wrong)) or "nothing"
             raise ValueError(
                 f"num_features and cat_features name {named}; the data set {dataset.name} has "
-                f"{', '.join(dataset.feature_names)}; name each once, and in num_features only numbers: "
+                f"{', '.join(dataset.by_name)}; name each once, and in num_features only numbers: "
                 f"{', '.join(dataset.numeric_features)}"
             )
         if self.target != dataset.target.name:

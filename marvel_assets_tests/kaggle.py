@@ -7,7 +7,7 @@ from marvel_assets.datasets import base, scoring, statements
 from marvel_assets.datasets.marvel_kaggle import DATASET
 
 SOURCE_COLUMNS = DATASET.source_columns
-FEATURES = DATASET.feature_names
+FEATURES = tuple(DATASET.by_name)
 NUMERIC_FEATURES = DATASET.numeric_features
 BINARY_FEATURES = tuple(feature.name for feature in DATASET.features if feature.kind == "flag")
 CHARACTER_COLUMNS = ("Id", *FEATURES, DATASET.target.name, "update_timestamp_utc")

@@ -1,7 +1,5 @@
 """What a data set declares. Everything else that the project knows about a table is derived from it."""
 
-from __future__ import annotations
-
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -91,11 +89,6 @@ class Dataset:
         return {feature.name: feature for feature in self.features}
 
     @cached_property
-    def feature_names(self) -> tuple[str, ...]:
-        """The features in the order of a model's columns: numbers, then the others, each as declared."""
-        return tuple(feature.name for feature in sorted(self.features, key=lambda feature: feature.kind != "number"))
-
-    @cached_property
     def numeric_features(self) -> tuple[str, ...]:
         """Features that are numbers, and may be missing."""
         return tuple(feature.name for feature in self.features if feature.kind == "number")
@@ -134,11 +127,6 @@ class Dataset:
             "known_values": self.known_values,
             "unknown_as_missing": tuple(feature.name for feature in self.features if feature.others == "missing"),
         }
-
-    @property
-    def examples(self) -> tuple[tuple[Any, Any], ...]:
-        """The two rows of the models' input example, feature by feature."""
-        return tuple(feature.examples for feature in self.features)
 
     @cached_property
     def delivered_names(self) -> dict[str, str]:

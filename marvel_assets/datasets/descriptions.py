@@ -1,16 +1,8 @@
 """Descriptions, types and lineage of the columns, for Dagster's pages."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from marvel_assets.datasets.base import IDENTIFIER, SOURCE_ROW, WRITTEN_AT
+from marvel_assets.datasets.base import IDENTIFIER, SOURCE_ROW, WRITTEN_AT, Dataset
 from marvel_assets.datasets.scoring import PREDICTION_COLUMNS
 
-if TYPE_CHECKING:
-    from marvel_assets.datasets.base import Dataset
-
-WRITTEN = {WRITTEN_AT: "When the row was written."}
 TYPES = dict.fromkeys((SOURCE_ROW, "model_version", "source_version"), "bigint") | {"probability": "double"}
 TYPES |= dict.fromkeys((WRITTEN_AT, "scored_at_utc"), "timestamp")
 
@@ -30,22 +22,18 @@ def table_columns(dataset: Dataset, asset: str) -> dict[str, str]:
     raw = {SOURCE_ROW: "The row's number in the source, from 1.", **delivered}
     identified = {IDENTIFIER: f"{dataset.delivered_names[dataset.identifier]} of the source; unique."}
     identified |= {feature.name: feature.description for feature in dataset.features}
+    written = {WRITTEN_AT: "When the row was written."}
     match asset:
         case "raw_characters":
             return raw
         case "rejected_characters":
             failed_on = "The column that the row failed on; the first in the order of the rules."
             reason = "What was found there, and what was expected."
-            return {**raw, "rejected_column": failed_on, "reason": reason, **WRITTEN}
+            return {**raw, "rejected_column": failed_on, "reason": reason, **written}
         case "survival_predictions":
-            return {
-                **identified,
-                **PREDICTION_COLUMNS,
-                "display_name": delivered[dataset.display_name],
-                "prediction": f"{one} or {zero}.",
-                "probability": f"The model's probability of {one}.",
-            }
-    return {**identified, dataset.target.name: f"1 {one}, 0 {zero}.", **WRITTEN}
+            answers = {"prediction": f"{one} or {zero}.", "probability": f"The model's probability of {one}."}
+            return {**identified, **PREDICTION_COLUMNS, "display_name": delivered[dataset.display_name], **answers}
+    return {**identified, dataset.target.name: f"1 {one}, 0 {zero}.", **written}
 
 
 def column_types(dataset: Dataset) -> dict[str, str]:

@@ -3,18 +3,11 @@
 No row is rejected for its target: each gets the target value that means 1 before it is cleaned.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from marvel_assets.datasets.base import IDENTIFIER, SOURCE_ROW
-from marvel_assets.datasets.statements import ABSENT, SEPARATOR, cleaning_sql, text, used_columns
+from marvel_assets.datasets.base import IDENTIFIER, SOURCE_ROW, Dataset
+from marvel_assets.datasets.statements import cleaning_sql, row_digest, text, used_columns
 from marvel_assets.utils.code_versions import sql_version
 
-if TYPE_CHECKING:
-    from marvel_assets.datasets.base import Dataset
-
-PREDICTION_COLUMNS: dict[str, str] = {
+PREDICTION_COLUMNS = {
     "display_name": "The row's display name, as delivered.",
     "prediction": "The custom model's answer.",
     "probability": "The model's probability of the second label.",
@@ -89,8 +82,8 @@ def predictions_sql(dataset: Dataset, model: str, version: int, source_version: 
         UNION ALL SELECT {columns} FROM previous
         WHERE {IDENTIFIER} NOT IN (SELECT {IDENTIFIER} FROM changed_ids)"""  # noqa: S608
     return f"""
-        SELECT {columns}, md5(concat_ws({SEPARATOR}, features_digest, coalesce(display_name, {ABSENT}), prediction,
-            model_version, source_version)) AS row_digest
+        SELECT {columns},
+            {row_digest("features_digest", "display_name", "prediction", "model_version", "source_version")}
         FROM (
             SELECT {features}, display_name, CAST(prediction AS STRING) AS prediction, probability,
                 CAST({text(model)} AS STRING) AS model, CAST({version} AS BIGINT) AS model_version,

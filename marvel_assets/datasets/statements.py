@@ -1,21 +1,12 @@
 """The statements that clean, split and check the rows of a data set, in the SQL that DuckDB and Spark share."""
 
-from __future__ import annotations
-
 import re
+from collections.abc import Callable, Iterable
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from marvel_assets.datasets.base import BLANKS, IDENTIFIER, SOURCE_ROW, TEST_HASH_BOUND, WRITTEN_AT
+from marvel_assets.datasets.base import BLANKS, IDENTIFIER, SOURCE_ROW, TEST_HASH_BOUND, WRITTEN_AT, Dataset, Feature
 from marvel_assets.utils.code_versions import sql_version
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from marvel_assets.datasets.base import Dataset, Feature
-
-SEPARATOR, ABSENT = "chr(31)", "chr(30)"
-"""Between the cells of a digest, and for a missing cell: control characters that no text holds."""
 
 
 def cleaning_sql(dataset: Dataset) -> str:
@@ -25,15 +16,18 @@ def cleaning_sql(dataset: Dataset) -> str:
     ``split`` ('train', 'test', or null where rejected), ``rejected_column``, ``reason`` and ``row_digest``.
     """
     target, unusable, reasons = dataset.target, [], []
-    for name, source, values, accepted in _closed_lists(dataset):
+    rejecting = [feature for feature in dataset.features if feature.others == "reject"]
+    closed = [(each.name, each.source, each.values, each.missing) for each in rejecting]
+    for name, source, values, missing in [*closed, (target.name, target.source, target.values[::-1], None)]:
         unusable.append(f"WHEN {name} NOT IN {texts(values)} THEN '{name}'")
-        before, after = f'{dataset.delivered_names[source]} is "', f'", expected {accepted}'
+        *most, last = [value for value in values if value != missing] + ([] if missing is None else ["nothing"])
+        before, after = f'{dataset.delivered_names[source]} is "', f'", expected {", ".join(most)} or {last}'
         reasons.append(f"WHEN rejected_column = '{name}' THEN {text(before)} || substr({name}, 1, 80) || {text(after)}")
     identifier = dataset.delivered_names[dataset.identifier]
-    digested, typed = [], []
-    for name, feature in dataset.by_name.items():
-        typed.append(f"try_cast({name} AS DOUBLE) AS {name}" if feature.kind == "number" else name)
-        digested.append(name if feature.missing is not None else f"coalesce(CAST({name} AS STRING), {ABSENT})")
+    typed = [
+        f"try_cast({feature.name} AS DOUBLE) AS {feature.name}" if feature.kind == "number" else feature.name
+        for feature in dataset.features
+    ]
     return f"""{_ruled(dataset)},
 spelled AS (
     SELECT {SOURCE_ROW}, {IDENTIFIER}, {", ".join(_spelled_feature(feature, dataset) for feature in dataset.features)},
@@ -64,7 +58,7 @@ SELECT {SOURCE_ROW}, {IDENTIFIER}, {", ".join(typed)},
         WHEN {IDENTIFIER} IS NULL THEN {text(f"{identifier} is missing")}
         ELSE {text(f'{identifier} "')} || substr({IDENTIFIER}, 1, 80) || '" repeats an earlier usable row'
     END AS reason,
-    md5(concat_ws({SEPARATOR}, coalesce({IDENTIFIER}, {ABSENT}), {", ".join(digested)}, {target.name})) AS row_digest
+    {row_digest(IDENTIFIER, *dataset.by_name, target.name)}
 FROM decided"""  # noqa: S608
 
 
@@ -86,40 +80,19 @@ cells AS (
     SELECT {SOURCE_ROW}, {", ".join(cells)} FROM trimmed
 ),
 ruled AS (
-{rules_sql(dataset)}
+{_rules(dataset)}
 )"""  # noqa: S608
 
 
-def cleaning_version(dataset: Dataset) -> str:
-    """A hash of everything that decides the cleaned tables; lines of comment and layout don't count."""
-    return sql_version(cleaning_sql(dataset), split_sql(dataset, "train"), rejected_sql(dataset))
-
-
-def used_columns(dataset: Dataset) -> list[str]:
-    """The stored columns that the data set's rules name."""
-    rules = rules_sql(dataset)
-    return [stored for stored in dataset.source_columns.values() if re.search(rf"\b{stored}\b", rules)]
-
-
-def rules_sql(dataset: Dataset) -> str:
+def _rules(dataset: Dataset) -> str:
     """The data set's ``cleaning.sql`` without lines of comment and a last semicolon."""
     content = files(dataset.package).joinpath("cleaning.sql").read_text(encoding="utf-8")
     return "\n".join(line for line in content.splitlines() if not line.lstrip().startswith("--")).strip("; \t\n")
 
 
-def text(value: str) -> str:
-    """A text as a literal for both engines: a backslash is an escape in Spark, and a plain character in DuckDB."""
-    quoted = value.replace("'", "''").replace("\\", "' || chr(92) || '")
-    return f"('{quoted}')" if "\\" in value else f"'{quoted}'"
-
-
-def texts(values: Iterable[object]) -> str:
-    """The list of an IN."""
-    return f"({', '.join(map(_literal, values))})"
-
-
-def _literal(value: object) -> str:
-    return text(value) if isinstance(value, str) else str(value)
+def used_columns(dataset: Dataset) -> list[str]:
+    """The stored columns that the data set's rules name."""
+    return [stored for stored in dataset.source_columns.values() if re.search(rf"\b{stored}\b", _rules(dataset))]
 
 
 def _spelled_feature(feature: Feature, dataset: Dataset) -> str:
@@ -136,7 +109,7 @@ def _spelled_feature(feature: Feature, dataset: Dataset) -> str:
     if feature.others == "missing":
         expression = f"CASE WHEN {expression} IN {texts(feature.values)} THEN {expression} END"
     if feature.missing is not None:
-        expression = f"coalesce({expression}, {_literal(feature.missing)})"
+        expression = f"coalesce({expression}, {text(feature.missing)})"
     return f"{expression} AS {name}" if expression != name else name
 
 
@@ -154,36 +127,44 @@ def is_number(cell: str) -> str:
     return f"length({cell}) <= 300 AND regexp_extract({cell}, '{number}', 0) = {cell}"
 
 
-def _closed_lists(dataset: Dataset) -> list[tuple[str, str, tuple[str, ...], str]]:
-    """The columns in which another value rejects a row, each with its source, its values, and these in words."""
-    lists = []
-    for feature in dataset.features:
-        if feature.others == "reject":
-            named = ", ".join(value for value in feature.values if value != feature.missing)
-            accepted = f"{named} or nothing" if feature.missing is not None else named
-            lists.append((feature.name, feature.source, feature.values, accepted))
-    target = dataset.target
-    return [*lists, (target.name, target.source, target.values, " or ".join(reversed(target.values)))]
+def text(value: object) -> str:
+    """A text or number as a literal for both engines: a backslash is an escape in Spark, a character in DuckDB."""
+    if not isinstance(value, str):
+        return str(value)
+    quoted = value.replace("'", "''").replace("\\", "' || chr(92) || '")
+    return f"('{quoted}')" if "\\" in value else f"'{quoted}'"
 
 
-def unreadable_numbers_sql(dataset: Dataset, feature: Feature, examples: int) -> tuple[str, str]:
-    """Two statements: the counts of a feature's non-missing cells and of those that aren't numbers, and examples."""
-    cell, ruled = f"CAST({feature.name} AS STRING)", _ruled(dataset)
-    lost = f"{cell} IS NOT NULL AND NOT coalesce({is_number(cell)}, false)"
-    return (
-        f"{ruled} SELECT count({cell}), coalesce(sum(CASE WHEN {lost} THEN 1 ELSE 0 END), 0) FROM ruled",  # noqa: S608
-        f"{ruled} SELECT DISTINCT {cell} AS cell FROM ruled WHERE {lost} ORDER BY cell LIMIT {examples}",  # noqa: S608
-    )
+def texts(values: Iterable[object]) -> str:
+    """The list of an IN."""
+    return f"({', '.join(map(text, values))})"
+
+
+def row_digest(*cells: str) -> str:
+    """The hash by which rows are compared. Control characters, which no text holds, separate cells and are missing."""
+    present = ", ".join(f"coalesce(CAST({cell} AS STRING), chr(30))" for cell in cells)
+    return f"md5(concat_ws(chr(31), {present})) AS row_digest"
+
+
+def cleaning_version(dataset: Dataset) -> str:
+    """A hash of everything that decides the cleaned tables; lines of comment and layout don't count."""
+    return sql_version(cleaning_sql(dataset), split_sql(dataset, "train"), rejected_sql(dataset))
+
+
+def unreadable_numbers_sql(dataset: Dataset, feature: Feature) -> str:
+    """The counts of a feature's non-missing cells and of those that aren't numbers, and one of these."""
+    cell = f"CAST({feature.name} AS STRING)"
+    lost = f"CASE WHEN NOT ({is_number(cell)}) THEN {cell} END"
+    return f"{_ruled(dataset)} SELECT count({cell}), count({lost}), min({lost}) FROM ruled"  # noqa: S608
 
 
 def digested_source_sql(dataset: Dataset, relation: str) -> str:
-    """The statement that adds a ``row_digest`` to rows as delivered; their number in the source is left out of it."""
-    cells = ", ".join(f"coalesce({column}, {ABSENT})" for column in dataset.source_columns.values())
-    return f"SELECT *, md5(concat_ws({SEPARATOR}, {cells})) AS row_digest FROM {relation}"  # noqa: S608
+    """Adds a ``row_digest`` to rows as delivered; their number in the source is left out of it."""
+    return f"SELECT *, {row_digest(*dataset.source_columns.values())} FROM {relation}"  # noqa: S608
 
 
 def split_sql(dataset: Dataset, split: str) -> str:
-    """The statement that selects the train or test rows of ``cleaned_characters``."""
+    """The train or test rows of ``cleaned_characters``."""
     columns = ", ".join([IDENTIFIER, *dataset.by_name, dataset.target.name])
     return f"""
         SELECT {columns}, current_timestamp AS {WRITTEN_AT}, row_digest
@@ -191,33 +172,21 @@ def split_sql(dataset: Dataset, split: str) -> str:
 
 
 def rejected_sql(dataset: Dataset) -> str:
-    """The statement that selects the rejected rows, as delivered and with the reason."""
+    """The rejected rows, as delivered and with the reason."""
     columns = [f"raw.{column}" for column in dataset.source_columns.values()]
-    cells = ", ".join(f"coalesce({column}, {ABSENT})" for column in columns)
     return f"""
         SELECT cleaned.{SOURCE_ROW}, {", ".join(columns)}, cleaned.rejected_column, cleaned.reason,
-            current_timestamp AS {WRITTEN_AT}, md5(concat_ws({SEPARATOR}, {cells}, cleaned.reason)) AS row_digest
+            current_timestamp AS {WRITTEN_AT}, {row_digest(*columns, "cleaned.reason")}
         FROM cleaned_characters AS cleaned JOIN raw_characters AS raw ON raw.{SOURCE_ROW} = cleaned.{SOURCE_ROW}
         WHERE cleaned.rejected_column IS NOT NULL ORDER BY cleaned.{SOURCE_ROW}"""  # noqa: S608
-
-
-def top_rejection_reasons_sql(relation: str, count: int) -> str:
-    """The statement that counts rejected rows by reason, the most common first."""
-    return f"""
-        SELECT reason, count(*) AS number FROM {relation}
-        GROUP BY reason ORDER BY number DESC, reason LIMIT {count}"""  # noqa: S608
 
 
 def contract_violations(
     dataset: Dataset, fetchall: Callable[[str], list[tuple[Any, ...]]], relation: str, split: Literal["train", "test"]
 ) -> list[str]:
-    """What is wrong with a cleaned table: a sentence for each rule that is broken, with a count and an example.
+    """What is wrong with a table of train or test rows: a sentence with a count and an example for each broken rule.
 
-    Args:
-        dataset: what the columns may hold.
-        fetchall: runs a SELECT.
-        relation: holds the columns of ``train_set``.
-        split: which of the two tables it is; each id belongs to one of them by its MD5 alone.
+    ``fetchall`` runs a SELECT. Each id belongs to one of the two tables by its MD5 alone.
     """
     closed = {**dataset.known_values, dataset.target.name: (0, 1)}
     misplaced = f"md5({IDENTIFIER}) {'<' if split == 'train' else '>='} '{TEST_HASH_BOUND}'"

@@ -193,7 +193,8 @@ def _clean(
                 f"{raw} has {raw.rows:,} rows, but accepted and rejected rows add up to {total:,} ({counts}); nothing "
                 f"was written. A rule in {dataset.package}'s cleaning.sql duplicates or drops rows."
             )
-        reasons = session.fetchall(statements.top_rejection_reasons_sql("rejected_characters", MAX_REASONS))
+        top = f"SELECT reason, count(*) FROM rejected_characters GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {MAX_REASONS}"  # noqa: S608
+        reasons = session.fetchall(top)
         if reasons:
             context.log.info(f"Rejected, mostly: {_describe_reasons(reasons)}")
         for asset in selected:

@@ -11,8 +11,6 @@ from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import Tables
 from marvel_assets.utils.redaction import escape_control
 
-MAX_EXAMPLES = 3
-
 
 @dg.asset_check(
     asset="raw_characters",
@@ -26,13 +24,12 @@ def numbers_are_readable(
     with engine.session() as session:
         session.read_table(tables.location(raw_characters.name), raw_characters.version, "raw_characters")
         for feature in (dataset.by_name[name] for name in dataset.numeric_features):
-            count_sql, examples_sql = unreadable_numbers_sql(dataset, feature, MAX_EXAMPLES)
-            [(cells, unreadable)] = session.fetchall(count_sql)
+            [(cells, unreadable, example)] = session.fetchall(unreadable_numbers_sql(dataset, feature))
             if unreadable > cells / 2:
-                examples = ", ".join(escape_control(repr(cell)) for (cell,) in session.fetchall(examples_sql))
                 problems.append(
                     f"{dataset.delivered_names[feature.source]}: {unreadable:,} of the {cells:,} non-empty cells are "
-                    f"not plain decimal numbers and count as missing, such as {examples}; expected a form such as 1.85"
+                    f"not plain decimal numbers and count as missing, such as {escape_control(repr(example))}; "
+                    "expected a form such as 1.85"
                 )
     return dg.AssetCheckResult(
         passed=not problems,

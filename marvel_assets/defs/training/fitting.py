@@ -131,7 +131,7 @@ def log_once(
 ) -> tuple[LoggedModelRef, bool]:
     """The model of a fitted pipeline in MLflow, and whether it had to be logged."""
     # The wheel is not part of the key: a new wheel doesn't change the model.
-    labels, examples = settings.dataset.target.labels, settings.dataset.examples
+    labels, examples = settings.dataset.target.labels, tuple(each.examples for each in settings.dataset.features)
     cache_key = make_cache_key(fitted.cache_key, test_set.content, *labels, examples, LOG_CODE_VERSION)
     experiment, trained_on = settings.experiment_name_basic, fitted.trained_on
     with tracking.lock(cache_key):

@@ -108,5 +108,5 @@ def test_numbers_that_count_as_missing_are_a_warning_with_three_examples(home: P
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert check.description == (
         "Height (m): 75 of the 100 non-empty cells are not plain decimal numbers and count as missing, such as "
-        "'1,85', '1.9 m', '2,01'; expected a form such as 1.85"
+        "'1,85'; expected a form such as 1.85"
     )
