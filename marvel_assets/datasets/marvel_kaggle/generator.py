@@ -4,8 +4,6 @@ Nothing here comes from the real table. All randomness is one PCG64 stream, and 
 the four basic operations: ``exp`` and ``log`` differ in the last bit between machines.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from math import fsum
 from typing import NamedTuple
@@ -16,7 +14,6 @@ import numpy.typing as npt
 import pandas as pd
 
 Texts = npt.NDArray[np.object_]
-Integers = npt.NDArray[np.int64]
 Odds = npt.NDArray[np.float64]
 
 
@@ -73,9 +70,10 @@ ODD_FATES = (  # rare, as in the source; most begin with 'Alive': only the whole
 ODD_FATE_RATE = 0.003
 
 MAIN_UNIVERSE, MISSING_UNIVERSE = Choice("Earth-616", 33.3, 1.1), Choice("", 0.5)
-# Of 92,000 rows each frequent universe has more than the 50 below which names are merged, and a rare one far fewer.
-FREQUENT_UNIVERSES, FREQUENT_UNIVERSES_PERCENT, RARE_UNIVERSES = 40, 20.0, 6000
-UNIVERSE_ODDS, RARE_UNIVERSE_ODDS = (0.25, 0.6, 1.0, 1.8, 4.0), 0.8  # frequent ones take theirs in turn
+OTHER_UNIVERSES = (  # how many, their percentages together, how alike these are, and odds, which they take in turn
+    (40, 20.0, 10, (0.25, 0.6, 1.0, 1.8, 4.0)),  # of 92,000 rows each has more than the 50 below which names are merged
+    (6000, 46.2, 1000, (0.8,)),  # and each of these far fewer
+)
 
 TEAM_RATE, TEAM_ODDS = 0.52, 0.5
 HEIGHT_RATE, WEIGHT_RATE, MEASURED_ODDS = 0.06, 0.05, 0.4  # every row with a weight has a height
@@ -118,11 +116,11 @@ def generate(rows: int, seed: int) -> pd.DataFrame:
     """
     rng = np.random.Generator(np.random.PCG64(seed))
 
-    universe, universe_odds, universe_code = _drawn(rng, _universes(), rows)
-    identity, identity_odds, _ = _drawn(rng, IDENTITIES, rows)
-    gender, gender_odds, _ = _drawn(rng, GENDERS, rows)
-    marital_status, marital_odds, _ = _drawn(rng, MARITAL_STATUSES, rows)
-    origin, origin_odds, _ = _drawn(rng, ORIGINS, rows)
+    universe, universe_odds = _drawn(rng, _universes(), rows)
+    identity, identity_odds = _drawn(rng, IDENTITIES, rows)
+    gender, gender_odds = _drawn(rng, GENDERS, rows)
+    marital_status, marital_odds = _drawn(rng, MARITAL_STATUSES, rows)
+    origin, origin_odds = _drawn(rng, ORIGINS, rows)
     in_team = rng.random(rows) < TEAM_RATE
     how_well_known = rng.random(rows)
     measured, weighed = how_well_known < HEIGHT_RATE, how_well_known < WEIGHT_RATE
@@ -132,7 +130,7 @@ def generate(rows: int, seed: int) -> pd.DataFrame:
     fate = np.where(rng.random(rows) * (1.0 + odds) < odds, "Alive", "Dead").astype(object)
     fate = np.where(rng.random(rows) < ODD_FATE_RATE, _drawn(rng, ODD_FATES, rows)[0], fate)
 
-    name, page_id, page_in_url = _pages(rng, universe, universe_code)
+    name, page_id, page_in_url = _pages(rng, universe)
     repeated = np.flatnonzero(rng.random(rows - 1) < REPEATED_ID_RATE)
     for cells in (name, page_id, page_in_url):
         cells[repeated + 1] = cells[repeated]
@@ -167,13 +165,8 @@ def generate(rows: int, seed: int) -> pd.DataFrame:
 
 
 def _universes() -> list[Choice]:
-    """All universes: the main one, the frequent ones, the rare ones and the missing one."""
     universes = [MAIN_UNIVERSE, MISSING_UNIVERSE]
-    rare_percent = 100.0 - MAIN_UNIVERSE.percent - MISSING_UNIVERSE.percent - FREQUENT_UNIVERSES_PERCENT
-    for count, percent, flatness, odds in (
-        (FREQUENT_UNIVERSES, FREQUENT_UNIVERSES_PERCENT, 10, UNIVERSE_ODDS),
-        (RARE_UNIVERSES, rare_percent, 1000, (RARE_UNIVERSE_ODDS,)),
-    ):
+    for count, percent, flatness, odds in OTHER_UNIVERSES:
         shares = [1.0 / (rank + flatness) for rank in range(count)]
         total = fsum(shares)  # the built-in sum rounds differently from one Python to the next
         for number, share in enumerate(shares, start=len(universes) - 1):
@@ -183,16 +176,15 @@ def _universes() -> list[Choice]:
     return universes
 
 
-def _drawn(rng: np.random.Generator, choices: Sequence[Choice], rows: int) -> tuple[Texts, Odds, Integers]:
-    """Texts drawn by their percentages, their factors of the odds, their indices among the choices; each (rows,)."""
+def _drawn(rng: np.random.Generator, choices: Sequence[Choice], rows: int) -> tuple[Texts, Odds]:
+    """Texts drawn by their percentages, and their factors of the odds; each (rows,)."""
     upper_ends = np.cumsum([choice.percent for choice in choices])
     codes = np.searchsorted(upper_ends[:-1], rng.random(rows) * upper_ends[-1], side="right")
     texts = np.array([choice.text for choice in choices], dtype=object)
-    odds = np.array([choice.odds for choice in choices], dtype=np.float64)
-    return texts[codes], odds[codes], codes
+    return texts[codes], np.array([choice.odds for choice in choices])[codes]
 
 
-def _pages(rng: np.random.Generator, universe: Texts, universe_code: Integers) -> tuple[Texts, Texts, Texts]:
+def _pages(rng: np.random.Generator, universe: Texts) -> tuple[Texts, Texts, Texts]:
     """Names in order, page ids without repeats, and the ids as URLs hold them; each (rows,)."""
     rows = len(universe)
     given = sorted(start + middle + end for start in STARTS for middle in MIDDLES for end in ENDS)
@@ -204,8 +196,7 @@ def _pages(rng: np.random.Generator, universe: Texts, universe_code: Integers) -
     chance = rng.random(rows)
     code = np.sort(pool[popularity[(chance * chance * len(pool)).astype(np.int64)]])
 
-    name_in_universe = pd.Series(universe_code * names + code)
-    namesakes = name_in_universe.groupby(name_in_universe).cumcount().to_numpy()
+    namesakes = pd.Series(code).groupby([code, universe], sort=False).cumcount().to_numpy()
     ordinals = np.array(["", *(f"_{nth}" for nth in range(2, int(namesakes.max()) + 2))], dtype=object)[namesakes]
     bracketed = np.where(universe == "", "", "_(" + universe + ")")
 
