@@ -7,16 +7,10 @@ from functools import cached_property
 from importlib import import_module
 from typing import Any, Literal
 
-IDENTIFIER = "Id"
-"""The column of cleaned tables that identifies a row."""
-
-SOURCE_ROW = "source_row"
-"""The row's number in the source, from 1."""
-
+IDENTIFIER = "Id"  # the column of cleaned tables that identifies a row
+SOURCE_ROW = "source_row"  # the row's number in the source, from 1
 WRITTEN_AT = "update_timestamp_utc"
-
-TEST_HASH_BOUND = "33333333"
-"""An id is a test id where the first digits of its MD5 are below these: a fifth of all ids."""
+TEST_HASH_BOUND = "33333333"  # an id is a test id where its MD5, as text, is below this: a fifth of all ids
 
 PANDAS_MISSING = (
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
@@ -112,8 +106,7 @@ class Dataset:
     @cached_property
     def known_values(self) -> dict[str, tuple[str | int, ...]]:
         """The values of each closed list, and of flags."""
-        closed = [feature for feature in self.features if feature.values or feature.kind == "flag"]
-        return {feature.name: feature.values or (0, 1) for feature in closed}
+        return {each.name: each.values or (0, 1) for each in self.features if each.values or each.kind == "flag"}
 
     @cached_property
     def cell_rules(self) -> dict[str, Any]:

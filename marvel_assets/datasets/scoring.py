@@ -7,7 +7,7 @@ from marvel_assets.datasets.base import IDENTIFIER, SOURCE_ROW, Dataset
 from marvel_assets.datasets.statements import cleaning_sql, row_digest, text, used_columns
 from marvel_assets.utils.code_versions import sql_version
 
-PREDICTION_COLUMNS = {
+PREDICTION_COLUMNS = {  # besides the id and the features, each with its description
     "display_name": "The row's display name, as delivered.",
     "prediction": "The custom model's answer.",
     "probability": "The model's probability of the second label.",
@@ -17,7 +17,6 @@ PREDICTION_COLUMNS = {
     "features_digest": "Hash of the features that were scored.",
     "scored_at_utc": "When the row was scored.",
 }
-"""The columns of predictions besides the id and the features, each with its description."""
 
 
 def scoring_version(dataset: Dataset) -> str:
@@ -53,12 +52,10 @@ def changed_ids_sql(dataset: Dataset) -> str:
         WHERE net <> 0 AND {dataset.identifier} IS NOT NULL GROUP BY {dataset.identifier}"""  # noqa: S608
 
 
-def rows_to_score_sql(
-    dataset: Dataset, relation: str, *, has_row_numbers: bool = True, only_changed: bool = False
-) -> str:
+def rows_to_score_sql(dataset: Dataset, relation: str, *, numbered: bool = True, only_changed: bool = False) -> str:
     """The rows of a relation in the shape of ``raw_characters``; on request only those with ``changed_ids``."""
     required, target = ", ".join(required_columns(dataset)), dataset.target
-    row_number = SOURCE_ROW if has_row_numbers else f"row_number() OVER (ORDER BY {required})"
+    row_number = SOURCE_ROW if numbered else f"row_number() OVER (ORDER BY {required})"
     changed = f"WHERE {dataset.identifier} IN (SELECT {IDENTIFIER} FROM changed_ids)" if only_changed else ""  # noqa: S608
     return f"""
         SELECT {row_number} AS {SOURCE_ROW}, {required}, {text(target.values[1])} AS {target.source}

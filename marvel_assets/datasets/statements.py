@@ -24,10 +24,8 @@ def cleaning_sql(dataset: Dataset) -> str:
         before, after = f'{dataset.delivered_names[source]} is "', f'", expected {", ".join(most)} or {last}'
         reasons.append(f"WHEN rejected_column = '{name}' THEN {text(before)} || substr({name}, 1, 80) || {text(after)}")
     identifier = dataset.delivered_names[dataset.identifier]
-    typed = [
-        f"try_cast({feature.name} AS DOUBLE) AS {feature.name}" if feature.kind == "number" else feature.name
-        for feature in dataset.features
-    ]
+    numbers = dataset.numeric_features
+    typed = [f"try_cast({name} AS DOUBLE) AS {name}" if name in numbers else name for name in dataset.by_name]
     return f"""{_ruled(dataset)},
 spelled AS (
     SELECT {SOURCE_ROW}, {IDENTIFIER}, {", ".join(_spelled_feature(feature, dataset) for feature in dataset.features)},

@@ -60,26 +60,21 @@ def check_columns(found: list[str], columns: Iterable[str], label: str) -> None:
 def cast_to_strings(batch: pa.RecordBatch, columns: Iterable[str], label: str) -> pa.RecordBatch:
     """The columns of those names as text; a SourceError names one that isn't text, numbers or times, or not UTF-8."""
     import pyarrow as pa
+    from pyarrow import compute
 
     texts = {}
     for column in columns:
+        cells = batch.column(column)
         try:
-            texts[column] = _cast_to_string(batch.column(column))
-            texts[column].validate(full=True)  # writers may mark as UTF-8 what is not
+            text = cells.cast(pa.string())
+            text.validate(full=True)  # writers may mark as UTF-8 what is not
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             reason = escape_control(str(error))
             raise SourceError(f"{label}: column {column!r} can't be read as text: {reason}") from error
+        if pa.types.is_floating(cells.type) or pa.types.is_decimal(cells.type):
+            # Without an exponent, an id is the same text as an integer and as a float.
+            has_exponent = compute.fill_null(compute.match_substring(text, "e", ignore_case=True), fill_value=False)
+            plain = [format(Decimal(number), "f") for number in text.filter(has_exponent).to_pylist()]
+            text = compute.replace_with_mask(text, has_exponent, pa.array(plain, pa.string()))
+        texts[column] = text
     return pa.RecordBatch.from_pydict(texts)
-
-
-def _cast_to_string(cells: pa.Array) -> pa.StringArray:
-    """Cells as text, without an exponent: an id is the same text as an integer and as a float."""
-    import pyarrow as pa
-    from pyarrow import compute
-
-    texts = cells.cast(pa.string())
-    if pa.types.is_floating(cells.type) or pa.types.is_decimal(cells.type):
-        has_exponent = compute.fill_null(compute.match_substring(texts, "e", ignore_case=True), fill_value=False)
-        plain = [format(Decimal(text), "f") for text in texts.filter(has_exponent).to_pylist()]
-        return compute.replace_with_mask(texts, has_exponent, pa.array(plain, pa.string()))
-    return texts

@@ -54,12 +54,11 @@ class DeltaSource(Source):
         from deltalake.exceptions import DeltaError
 
         try:
-            found = [field.name for field in self.table.schema().fields]
             # As delivered, or as stored where Delta allowed no blanks.
-            names = dict(zip(self.columns.values(), self.columns, strict=True))
-            delivered = [names.get(name, name) for name in found]
-            check_columns(delivered, self.columns, self.label)
-            columns = [found[delivered.index(column)] for column in self.columns]
+            delivered = dict(zip(self.columns.values(), self.columns, strict=True))
+            found = {delivered.get(field.name, field.name): field.name for field in self.table.schema().fields}
+            check_columns(list(found), self.columns, self.label)
+            columns = [found[column] for column in self.columns]
             for batch in pa.RecordBatchReader.from_stream(self.table.scan(columns=columns)):
                 yield cast_to_strings(batch, columns, self.label)
         except (DeltaError, pa.ArrowException, OSError) as error:

@@ -90,9 +90,9 @@ def names_and_encoding(path: Path, label: str) -> tuple[list[str], str]:
         content, head = _read_head(packed, label)
         if head.startswith(PARQUET_MAGIC):
             return parquet.ParquetFile(packed).schema_arrow.names, "utf-8"
-        encoding = "utf-8"
         try:
-            content.read().decode(encoding)
+            content.read().decode()
+            encoding = "utf-8"
         except UnicodeDecodeError:
             encoding = "cp1252"
         return _sniff(head, [], encoding)[0], encoding

@@ -1,7 +1,4 @@
-"""Sources behind http(s) URLs, bounded in size and time and never redirected into a private network, and on Kaggle.
-
-Imported where it is used: requests takes its time to load.
-"""
+"""Downloads from URLs, bounded in size and time and never redirected into a private network, and from Kaggle."""
 
 import os
 import socket
@@ -22,9 +19,7 @@ from marvel_assets.utils.errors import root_cause
 from marvel_assets.utils.redaction import redact_url
 
 HOSTS, MAX_BYTES, MAX_SECONDS = "MARVEL_SOURCE_HOSTS", "MARVEL_SOURCE_MAX_BYTES", "MARVEL_SOURCE_MAX_SECONDS"
-TIMEOUT_SECONDS = 10, 45
-"""To connect, and between two pieces of an answer."""
-
+TIMEOUT_SECONDS = 10, 45  # to connect, and between two pieces of an answer
 CHUNK_BYTES = 1 << 20
 
 
@@ -98,7 +93,6 @@ class _Session(requests.Session):
     _first: SplitResult | None = None
 
     def send(self, request: requests.PreparedRequest, **settings: Any) -> requests.Response:  # noqa: ANN401 - as given
-        """Check the address as it will be requested, then send the request."""
         address = urlsplit(str(request.url))
         first = self._first = self._first or address
         allowed = {host for name in os.environ.get(HOSTS, "").split(",") if (host := name.strip().lower())}

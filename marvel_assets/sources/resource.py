@@ -32,7 +32,6 @@ GENERATED = "generated"
 KAGGLE_PREFIX = "kaggle:"
 URL_PREFIXES = ("http://", "https://")
 FILE_ENDINGS = (".csv", ".csv.gz", ".parquet")
-MAX_NAMES_LENGTH = 200
 EXPECTED = (
     "a CSV or Parquet file, a folder of such files or of a Delta table, an http(s) URL, kaggle:<owner>/<dataset>, or "
     "'generated'"
@@ -99,7 +98,13 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         setting = dataset.sources.get(setting, setting)
         if setting == GENERATED or setting.startswith((*URL_PREFIXES, KAGGLE_PREFIX)):
             return setting
-        return str(existing_path(setting).absolute())
+        path = os.path.expanduser(setting)  # noqa: PTH111 - keeps an unknown user's ~
+        if os.path.isdir(path) or os.path.isfile(path):  # noqa: PTH112, PTH113 - False where none may enter
+            return str(Path(path).absolute())
+        raise SourceError(
+            f"{redact_source(setting)}: no such file or folder that this user can read (relative to {Path.cwd()}); set "
+            f"MARVEL_SOURCE to {EXPECTED}."
+        )
 
     def _last_setting(self) -> str | None:
         """The source that was last read, so that a forgotten MARVEL_SOURCE doesn't train on synthetic rows."""
@@ -120,7 +125,7 @@ def redact_source(setting: str) -> str:
 
 
 def locate(setting: str, scratch: Path, dataset: Dataset, generator: Generator) -> Source:
-    """Find the source that the setting names, and download it if it is remote, into the scratch folder."""
+    """The source that a setting names: a path, 'generated', or what is downloaded, a URL's into ``scratch``."""
     if setting == GENERATED:
         return GeneratedSource(generator.rows, generator.seed, dataset)
     if setting.startswith(KAGGLE_PREFIX):
@@ -132,7 +137,7 @@ def locate(setting: str, scratch: Path, dataset: Dataset, generator: Generator) 
 
         path = download(setting, scratch)
     else:
-        path = existing_path(setting)
+        path = Path(setting)
     label = redact_source(setting)
     if (path / "_delta_log").is_dir():
         return DeltaSource(label, path, dataset.source_columns, scratch)
@@ -140,23 +145,12 @@ def locate(setting: str, scratch: Path, dataset: Dataset, generator: Generator) 
     return FileSource(label, files, dataset.source_columns, dataset.encoding, skipped)
 
 
-def existing_path(setting: str) -> Path:
-    """The file or folder that the setting names, or a SourceError."""
-    path = os.path.expanduser(setting)  # noqa: PTH111 - keeps an unknown user's ~
-    if os.path.isdir(path) or os.path.isfile(path):  # noqa: PTH112, PTH113 - False where none may enter
-        return Path(path)
-    raise SourceError(
-        f"{redact_source(setting)}: no such file or folder that this user can read (relative to {Path.cwd()}); set "
-        f"MARVEL_SOURCE to {EXPECTED}."
-    )
-
-
 def _files_in(folder: Path, label: str) -> tuple[dict[Path, str], str]:
     """The CSV and Parquet files directly in the folder, with their names in errors; the names of its other files."""
     visible = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "_")))
     paths = [path for path in visible if path.name.lower().endswith(FILE_ENDINGS) and not path.is_dir()]
     others = ", ".join(escape_control(path.name) for path in visible if path not in paths)
-    skipped = textwrap.shorten(others, MAX_NAMES_LENGTH, placeholder=" …")
+    skipped = textwrap.shorten(others, 200, placeholder=" …")
     if not paths:
         raise SourceError(
             f"{label}: the folder holds no *.csv, *.csv.gz or *.parquet and is not a Delta table (looked in "

@@ -92,6 +92,28 @@ def test_where_no_source_is_named_the_last_one_is_read_again_from_wherever_it_is
     assert read_once(sources, None).startswith("generated (")
 
 
+def test_a_path_may_begin_at_the_users_folder(sources: SourceResource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # given
+    (tmp_path / "a.csv").touch()
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    # then
+    assert read_once(sources, "~/a.csv") == f"{tmp_path}/a.csv"
+
+
+@pytest.mark.parametrize("setting", ["absent.csv", "~nobody-here/x.csv", "s3://bucket/x.csv", "file:///etc/passwd"])
+def test_what_is_no_source_is_reported_with_what_is(
+    sources: SourceResource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+):
+    # given
+    monkeypatch.chdir(tmp_path)
+
+    # then
+    message = f"{setting}: no such file or folder that this user can read (relative to {tmp_path}); set MARVEL_SOURCE "
+    with pytest.raises(SourceError, match=re.escape(message)):
+        read_once(sources, setting)
+
+
 def test_a_source_that_could_not_be_read_is_not_kept(sources: SourceResource):
     # given
     with pytest.raises(SourceError):

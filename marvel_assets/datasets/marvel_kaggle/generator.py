@@ -14,7 +14,6 @@ import numpy.typing as npt
 import pandas as pd
 
 Texts = npt.NDArray[np.object_]
-Odds = npt.NDArray[np.float64]
 
 
 class Choice(NamedTuple):
@@ -57,11 +56,7 @@ ORIGINS = (  # every rule of the column has a match, alone and where an earlier 
     Choice("Asgardian, schooled in MAGIC", 0.3, 1.1), Choice("Alien", 3, 0.6), Choice("Alien Symbiote", 0.4, 0.6),
     Choice("Symbiote", 0.7, 0.35), Choice("Robot", 2, 0.35), Choice("Cosmic Being", 0.8, 4.0),
     Choice("Demon", 1.6, 2.0), Choice("Construct, born of magic", 0.3, 0.8), Choice('"Something else"', 1, 1.9),
-    *(
-        Choice(species + condition.text, condition.percent / len(SPECIES), condition.odds)
-        for species in SPECIES
-        for condition in CONDITIONS
-    ),
+    *(Choice(name + text, percent / len(SPECIES), odds) for name in SPECIES for text, percent, odds in CONDITIONS),
 )
 ODD_FATES = (  # rare, as in the source; most begin with 'Alive': only the whole cell may match
     Choice("Alive (in exile)", 45), Choice("Alive (lost between worlds)", 20), Choice("Dead (by own account)", 15),
@@ -78,8 +73,7 @@ OTHER_UNIVERSES = (  # how many, their percentages together, how alike these are
 TEAM_RATE, TEAM_ODDS = 0.52, 0.5
 HEIGHT_RATE, WEIGHT_RATE, MEASURED_ODDS = 0.06, 0.05, 0.4  # every row with a weight has a height
 GIANT_RATE, GIANT_HEIGHT = 0.02, "304.8"  # the source has it too: cleaning must not clip it
-UNPARSEABLE_RATE = 0.02
-# Texts that the engines' casts read differently.
+UNPARSEABLE_RATE = 0.02  # texts that the engines' casts read differently
 UNPARSEABLE_HEIGHTS = ("Varies", "1,85", "6 ft", "~2.1", "1.9 m")
 UNPARSEABLE_WEIGHTS = ("Varies", "90,5", "210 lbs", "~80", "1_000")
 
@@ -138,9 +132,9 @@ def generate(rows: int, seed: int) -> pd.DataFrame:
 
     teams = _listed(rng, TEAMS, rows)
     creators = _listed(rng, [f"{family[:4]}a {family}" for family in FAMILIES], rows)
-    height = _measures(rng, (120, 230), UNPARSEABLE_HEIGHTS, rows)
+    height = _measures(rng, 120, 230, UNPARSEABLE_HEIGHTS, rows)
     height[rng.random(rows) < GIANT_RATE] = GIANT_HEIGHT
-    weight = _measures(rng, (4000, 16000), UNPARSEABLE_WEIGHTS, rows)
+    weight = _measures(rng, 4000, 16000, UNPARSEABLE_WEIGHTS, rows)
 
     columns = {
         "": np.arange(rows).astype(str),
@@ -176,7 +170,7 @@ def _universes() -> list[Choice]:
     return universes
 
 
-def _drawn(rng: np.random.Generator, choices: Sequence[Choice], rows: int) -> tuple[Texts, Odds]:
+def _drawn(rng: np.random.Generator, choices: Sequence[Choice], rows: int) -> tuple[Texts, npt.NDArray[np.float64]]:
     """Texts drawn by their percentages, and their factors of the odds; each (rows,)."""
     upper_ends = np.cumsum([choice.percent for choice in choices])
     codes = np.searchsorted(upper_ends[:-1], rng.random(rows) * upper_ends[-1], side="right")
@@ -189,9 +183,8 @@ def _pages(rng: np.random.Generator, universe: Texts) -> tuple[Texts, Texts, Tex
     rows = len(universe)
     given = sorted(start + middle + end for start in STARTS for middle in MIDDLES for end in ENDS)
     bynames = sorted(BYNAMES)
-    names = len(given) * len(bynames)
     # The code of a name is its rank in the order of names: distinct codes, sorted, are names in order.
-    pool = np.unique(rng.integers(0, names, max(1, int(rows * NAMES_PER_ROW)), dtype=np.int64))
+    pool = np.unique(rng.integers(0, len(given) * len(bynames), max(1, int(rows * NAMES_PER_ROW)), dtype=np.int64))
     popularity = rng.permutation(len(pool))
     chance = rng.random(rows)
     code = np.sort(pool[popularity[(chance * chance * len(pool)).astype(np.int64)]])
@@ -201,16 +194,13 @@ def _pages(rng: np.random.Generator, universe: Texts) -> tuple[Texts, Texts, Tex
     bracketed = np.where(universe == "", "", "_(" + universe + ")")
 
     def compose(write: Callable[[str], str]) -> Texts:
-        """The names, their parts as a function writes them."""
         starts, ends = (np.array([write(part) for part in parts], dtype=object) for parts in (given, bynames))
         texts: Texts = starts[code // len(bynames)] + ends[code % len(bynames)]
         return texts
 
-    def in_id(part: str) -> str:
-        return part.replace(" ", "_")
-
-    ending = ordinals + bracketed
-    return compose(str), compose(in_id) + ending, compose(lambda part: quote(in_id(part), safe="(),")) + ending
+    page_id = compose(lambda part: part.replace(" ", "_")) + ordinals + bracketed
+    page_in_url = compose(lambda part: quote(part.replace(" ", "_"), safe="(),")) + ordinals + bracketed
+    return compose(str), page_id, page_in_url
 
 
 def _listed(rng: np.random.Generator, parts: Sequence[str], rows: int) -> Texts:
@@ -226,9 +216,8 @@ def _listed(rng: np.random.Generator, parts: Sequence[str], rows: int) -> Texts:
     return cells
 
 
-def _measures(rng: np.random.Generator, hundredths: tuple[int, int], unparseable: Sequence[str], rows: int) -> Texts:
+def _measures(rng: np.random.Generator, low: int, high: int, unparseable: Sequence[str], rows: int) -> Texts:
     """Decimal numbers between two bounds (in hundredths of the unit), a few replaced by free text; (rows,)."""
-    low, high = hundredths
     half = (high - low) // 2
     # The sum of two: the middle is likelier than the ends.
     value = rng.integers(0, half, rows, dtype=np.int64) + rng.integers(0, half, rows, dtype=np.int64)

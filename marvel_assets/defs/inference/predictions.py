@@ -145,8 +145,7 @@ def _read_rows_to_score(
             only_changed = True
         except ChangesNotKeptError as error:
             log.info(f"Scoring all rows: {error}")
-    has_row_numbers = SOURCE_ROW in types
-    statement = rows_to_score_sql(dataset, "delivered", has_row_numbers=has_row_numbers, only_changed=only_changed)
+    statement = rows_to_score_sql(dataset, "delivered", numbered=SOURCE_ROW in types, only_changed=only_changed)
     session.create_view(statement, "raw_characters")  # the name that the cleaning statement reads
     session.create_view(cleaning_sql(dataset), "cleaned_characters")
     session.create_table_as(scorable_rows_sql(dataset), "to_score")
