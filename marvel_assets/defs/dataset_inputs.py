@@ -24,7 +24,7 @@ def find_dataset_input(
     source = dataset_source(tracking.client().get_run(run_id), context)
     name = source.table.rpartition(".")[2]
     try:
-        return tables.find([source.path or source.table, project.config.qualified(name)], source.content)
+        return tables.find([source.path or source.table, project.config.qualified(name)], source.content).table
     except TableNotFoundError as error:
         raise TableNotFoundError(
             f"{source}, the {context} data of MLflow run {run_id}: {error} Materialise {name} from the same source "

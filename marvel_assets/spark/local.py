@@ -1,7 +1,5 @@
 """Spark on this machine: Java, Delta's jars, settings, and a Spark Connect server."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re
@@ -17,7 +15,6 @@ LOOPBACK = "127.0.0.1"
 OLDEST_JAVA = 17
 IVY_SECONDS = 120
 INSTALL = "On Debian: apt-get install default-jre-headless; elsewhere set JAVA_HOME to any JDK from 17 on."
-SERVER_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
 
 DELTA_JARS = {
     "delta-spark_4.2_2.13-4.4.0.jar": "27d4fd8b1f879535c573ed1c718177d6a27f24d3e626ba02e216369725721ead",
@@ -87,9 +84,6 @@ def serve(folder: Path, port: int) -> None:
     """Replace this process with the server at ``sc://127.0.0.1:<port>``, so that ending the process ends the JVM.
 
     It listens on the loopback interface only: anyone who can reach it may run code.
-
-    Raises:
-        SparkError: no usable Java was found, or a jar is missing and can't be downloaded.
     """
     import pyspark
 
@@ -97,14 +91,14 @@ def serve(folder: Path, port: int) -> None:
     settings |= {"spark.connect.grpc.binding.address": LOOPBACK, "spark.connect.grpc.binding.port": str(port)}
     spark_home = Path(pyspark.__file__).parent
     options = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
-    command = [str(spark_home / "bin" / "spark-submit"), *options, "--class", SERVER_CLASS, "spark-internal"]
+    server = ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]
+    command = [str(spark_home / "bin" / "spark-submit"), *options, *server]
     python = os.environ.get("PYSPARK_PYTHON") or sys.executable
-    spark_variables = {"PYSPARK_PYTHON": python, "SPARK_HOME": str(spark_home), "SPARK_LOCAL_IP": LOOPBACK}
-    environment = {**os.environ, **spark_variables}
+    variables = {"PYSPARK_PYTHON": python, "SPARK_HOME": str(spark_home), "SPARK_LOCAL_IP": LOOPBACK}
     # In a shell's background job, which ignores Ctrl+C, importing Dagster makes this process ignore SIGTERM, too. The
     # JVM would inherit that, and only SIGKILL would end it.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    os.execve(command[0], command, environment)  # noqa: S606
+    os.execve(command[0], command, {**os.environ, **variables})  # noqa: S606
 
 
 def find_java() -> tuple[str, str]:

@@ -1,7 +1,5 @@
 """Checks whether rows fit into memory."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 BYTES_PER_CELL = 64
@@ -10,19 +8,11 @@ BYTES_PER_CELL = 64
 CGROUP = Path("/sys/fs/cgroup")
 
 
-class TooManyRowsError(MemoryError):
-    """The rows do not fit; the text names the share that would."""
-
-
 def check_fits_in_memory(table: str, rows: int, columns: int) -> None:
-    """Refuse a read that would exhaust the memory.
-
-    Raises:
-        TooManyRowsError: with the share of the rows that would fit.
-    """
+    """Raise a MemoryError, with the share of the rows that would fit, for a read that would exhaust the memory."""
     available, needed = available_bytes(), rows * columns * BYTES_PER_CELL
     if needed > available:
-        raise TooManyRowsError(
+        raise MemoryError(
             f"{table}: {rows:,} rows of {columns} columns need about {needed / 1e9:,.1f} GB and "
             f"{available / 1e9:,.1f} GB are free. Fit on a sample (fitted_pipeline's setting `sample`, at most "
             f"{available / needed * 0.9:.2g}), or use a larger machine."

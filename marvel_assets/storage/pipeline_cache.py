@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import AbstractContextManager
-from dataclasses import asdict, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from marvel_assets.storage.references import FittedPipelineRef, ReferenceIOManager, TableVersion, not_materialised
@@ -28,12 +27,9 @@ class FittedPipeline:
     Attributes:
         cache_key: hash of everything that decides the fit: rows, features, parameters, code and library versions.
         trained_on: the table version whose rows were fitted.
-        rows_digest: hash of the fitted rows.
-        rows: how many were fitted.
-        sample: their share of the table.
+        rows: how many were fitted; ``sample`` is their share of the table.
         workers: processes of a distributed fit; 0 where there was only this one.
         parameters: what decided the fit besides rows and features, by name.
-        seconds: duration of the fit.
         threads: of each process that fitted it.
         file: the skops file, once it is stored.
     """
@@ -59,6 +55,9 @@ class FittedPipeline:
         return skops.io.load(self.file, trusted=list(TRUSTED_TYPES))
 
 
+_DESCRIPTIONS = TypeAdapter(FittedPipeline)
+
+
 class PipelineCache(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Stores each fitted pipeline at ``<folder>/<cache_key>.skops``, with its description in a JSON file."""
 
@@ -75,7 +74,7 @@ class PipelineCache(dg.ConfigurableResource):  # type: ignore[type-arg]
         description = file.with_suffix(".json")
         if not (description.exists() and file.exists()):
             return None
-        return replace(FittedPipeline(**json.loads(description.read_text(encoding="utf-8"))), file=str(file))
+        return replace(_DESCRIPTIONS.validate_json(description.read_bytes()), file=str(file))
 
     def store(self, pipeline: Pipeline, fitted: FittedPipeline) -> FittedPipeline:
         """Store a pipeline. Its description is written last: if it exists, the pipeline is complete."""
@@ -86,7 +85,7 @@ class PipelineCache(dg.ConfigurableResource):  # type: ignore[type-arg]
         with atomic_write(file) as unfinished:
             skops.io.dump(pipeline, unfinished)
         with atomic_write(file.with_suffix(".json")) as unfinished:
-            unfinished.write_text(json.dumps(asdict(stored), indent=2), encoding="utf-8")
+            unfinished.write_bytes(_DESCRIPTIONS.dump_json(stored, indent=2))
         return stored
 
     def file(self, cache_key: str) -> Path:
@@ -104,13 +103,8 @@ class PipelineIOManager(ReferenceIOManager):
         self.store(context.asset_key, FittedPipelineRef(obj.cache_key))
 
     def load_input(self, context: dg.InputContext) -> FittedPipeline:  # type: ignore[override]
-        """Find that pipeline in the cache.
-
-        Raises:
-            dagster.Failure: the asset has not been materialised, or its pipeline is gone.
-        """
+        """Find that pipeline in the cache."""
         cache_key = cast("FittedPipelineRef", super().load_input(context)).cache_key
-        fitted = self.cache.find(cache_key)
-        if fitted is None:
-            raise not_materialised(context.asset_key, self.cache.file(cache_key))
-        return fitted
+        if fitted := self.cache.find(cache_key):
+            return fitted
+        raise not_materialised(context.asset_key, self.cache.file(cache_key))

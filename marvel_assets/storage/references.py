@@ -1,7 +1,5 @@
 """What moves between assets: a name and a version, never "latest", as small frozen values that are stored as JSON."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import dagster as dg
@@ -17,8 +15,6 @@ class TableVersion:
 
     Attributes:
         name: ``catalog.schema.table``, or the folder that a run recorded.
-        version: the Delta version that holds these rows.
-        rows: how many there are.
         content: hash of the rows, regardless of their order and of when they were written.
     """
 
@@ -42,7 +38,7 @@ class LoggedModelRef:
 
     @property
     def uri(self) -> str:
-        """The URI from which MLflow loads the model: ``models:/<model_id>``."""
+        """The URI from which MLflow loads the model."""
         return f"models:/{self.model_id}"
 
 
@@ -62,12 +58,7 @@ class ModelVersionRef:
 
 @dataclass(frozen=True)
 class WheelRef:
-    """The wheel that scoring environments install.
-
-    Attributes:
-        path: the file's name in the folder of the wheels.
-        content: hash of the sources and requirements that it was built from; part of the file's name.
-    """
+    """The wheel that scoring environments install: the name of its file, and a hash of what it was built from."""
 
     path: str
     content: str
@@ -83,7 +74,6 @@ class FittedPipelineRef:
 Reference = TableVersion | FittedPipelineRef | LoggedModelRef | ModelVersionRef | WheelRef
 
 _REFERENCES: TypeAdapter[Reference] = TypeAdapter(Reference)
-"""Which kind a reference in JSON is, its fields show."""
 
 
 def to_json(reference: Reference) -> str:
@@ -92,11 +82,7 @@ def to_json(reference: Reference) -> str:
 
 
 def from_json(text: str) -> Reference:
-    """The reference that ``to_json`` wrote.
-
-    Raises:
-        pydantic.ValidationError: the text isn't a reference; a ``ValueError`` that names the fields.
-    """
+    """The reference that ``to_json`` wrote; which kind it is, its fields show."""
     return _REFERENCES.validate_json(text, strict=True)
 
 
@@ -115,11 +101,7 @@ class ReferenceIOManager(dg.ConfigurableIOManager):
             file.write_text(to_json(reference), encoding="utf-8")
 
     def load_input(self, context: dg.InputContext) -> Reference:
-        """Read the reference that the upstream asset returned.
-
-        Raises:
-            dagster.Failure: that asset has not been materialised yet.
-        """
+        """Read the reference that the upstream asset returned."""
         file = self._file(context.asset_key)
         try:
             return from_json(file.read_text(encoding="utf-8"))

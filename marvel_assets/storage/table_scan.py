@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,10 +12,7 @@ from typing import TYPE_CHECKING
 from marvel_assets.datasets.base import IDENTIFIER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import pyarrow as pa
-    from deltalake import DeltaTable
 
 HASHES = 2**32
 PART_HASH = f"md5(concat('part', {IDENTIFIER}))"
@@ -47,27 +45,14 @@ class TableScan:
 
     location: Path
     version: int
-    columns: tuple[str, ...] | None = None
-    condition: str | None = None
+    columns: tuple[str, ...]
+    condition: str = "TRUE"
 
     def parts(self, number: int) -> list[TableScan]:
         """Split into ``number`` scans: each row is in exactly one of them, decided by its id."""
         bounds = [*(f"{part * HASHES // number:08x}" for part in range(number)), "g"]  # "g" is above all digits
         ranges = [f"{PART_HASH} >= '{low}' AND {PART_HASH} < '{high}'" for low, high in itertools.pairwise(bounds)]
-        return [replace(self, condition=all_of(self.condition, hashes)) for hashes in ranges]
-
-    def count(self) -> int:
-        """How many rows there are; without a condition, from the table's log."""
-        if self.condition is None:
-            with named_when_unreadable(self.location, self.version):
-                return int(self._table().count())
-        return sum(batch.num_rows for batch in replace(self, columns=(IDENTIFIER,)).batches())
-
-    def schema(self) -> pa.Schema:
-        """The schema of the whole table."""
-        import pyarrow as pa
-
-        return pa.schema(self._table().schema().to_arrow())
+        return [replace(self, condition=f"{self.condition} AND {hashes}") for hashes in ranges]
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows in no particular order, batch by batch.
@@ -78,49 +63,27 @@ class TableScan:
         with named_when_unreadable(self.location, self.version):
             yield from self._reader()
 
-    def head(self, rows: int) -> pa.Table:
-        """A few rows, of the first batch."""
+    def read(self) -> pa.Table:
+        """Read all rows of the scan into memory, ordered by the identifier."""
         import pyarrow as pa
 
         with named_when_unreadable(self.location, self.version):
-            reader = self._reader()
-            return self._prepared(pa.Table.from_batches(itertools.islice(reader, 1), reader.schema)).slice(0, rows)
-
-    def read(self) -> pa.Table:
-        """Read all rows of the scan into memory, ordered by the identifier."""
-        with named_when_unreadable(self.location, self.version):
-            return self._prepared(self._reader().read_all()).sort_by(IDENTIFIER)
+            rows = self._reader().read_all()
+            # delta-rs returns string views, which Arrow can't sort by yet.
+            types = [pa.string() if each == pa.string_view() else each for each in rows.schema.types]
+            return rows.cast(pa.schema(list(zip(rows.column_names, types, strict=True)))).sort_by(IDENTIFIER)
 
     def _reader(self) -> pa.RecordBatchReader:
         import pyarrow as pa
-
-        columns = None if self.columns is None else list(self.columns)
-        return pa.RecordBatchReader.from_stream(self._table().scan(columns, predicate=self.condition))
-
-    def _prepared(self, rows: pa.Table) -> pa.Table:
-        """The columns in order, and plain strings: delta-rs returns string views, which Arrow can't sort by yet."""
-        import pyarrow as pa
-
-        rows = rows if self.columns is None else rows.select(list(self.columns))
-        types = [pa.string() if each.type == pa.string_view() else each.type for each in rows.schema]
-        return rows.cast(pa.schema(list(zip(rows.column_names, types, strict=True))))
-
-    def _table(self) -> DeltaTable:
         from deltalake import DeltaTable
 
-        return DeltaTable(self.location, version=self.version)
+        table = DeltaTable(self.location, version=self.version)
+        return pa.RecordBatchReader.from_stream(table.scan(list(self.columns), predicate=self.condition))
 
 
-def sampled(sample: float) -> str | None:
-    """The condition that a row belongs to the sample, for DataFusion and Spark; None if all rows do.
+def sampled(sample: float) -> str:
+    """The condition that a row belongs to the sample, for DataFusion and Spark.
 
     The hash is salted: the plain hash of the ids decides the split.
     """
-    if sample >= 1.0:
-        return None
-    return f"md5(concat('sample', {IDENTIFIER})) < '{int(sample * HASHES):08x}'"
-
-
-def all_of(*conditions: str | None) -> str | None:
-    """The conjunction of the conditions that are given, or None."""
-    return " AND ".join(condition for condition in conditions if condition) or None
+    return "TRUE" if sample >= 1.0 else f"md5(concat('sample', {IDENTIFIER})) < '{int(sample * HASHES):08x}'"

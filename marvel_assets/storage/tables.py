@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import dagster as dg
 from pydantic import Field
@@ -14,24 +16,17 @@ from marvel_assets.spark.session import Spark
 from marvel_assets.storage.engines.base import TablePath
 from marvel_assets.storage.memory import check_fits_in_memory
 from marvel_assets.storage.references import TableVersion
-from marvel_assets.storage.table_scan import TableNotFoundError, TableScan, all_of, named_when_unreadable, sampled
+from marvel_assets.storage.table_scan import TableNotFoundError, TableScan, named_when_unreadable, sampled
 from marvel_assets.utils.files import atomic_write
 from marvel_assets.utils.locks import file_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
     from marvel_assets.storage.engines.base import EngineSession
 
-
-OPERATIONS_THAT_KEEP_ROWS = {
-    *("OPTIMIZE", "VACUUM START", "VACUUM END", "ANALYZE TABLE", "COMPUTE STATS", "CLUSTER BY"),
-    *("SET TBLPROPERTIES", "UNSET TBLPROPERTIES", "ADD CONSTRAINT", "DROP CONSTRAINT"),
-    *("ADD FEATURE", "UPGRADE PROTOCOL", "UPDATE TABLE METADATA", "UPDATE FIELD METADATA"),
-}
+MAINTENANCE = {"OPTIMIZE", "VACUUM START", "VACUUM END", "ANALYZE TABLE", "COMPUTE STATS", "SET TBLPROPERTIES"}
 """Delta operations that leave a table's rows as they were; any other may change them."""
 
 
@@ -70,6 +65,23 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         is_current = (latest.get("version"), latest.get("content")) == (commit.table.version, commit.table.content)
         return commit._replace(provenance=latest["provenance"]) if is_current else commit
 
+    def find(self, names: Iterable[str], content: str) -> Commit:
+        """The newest commit that made these rows, of the first table that has one.
+
+        Args:
+            names: of tables. Another home's folder may be gone, or hold other rows.
+            content: hash of the rows, or the beginning of it.
+
+        Raises:
+            TableNotFoundError: no table holds them.
+        """
+        tables = {self.location(name): name for name in names}
+        for name in tables.values():
+            for commit in reversed(self._commits(name).values()):
+                if commit.table.content.startswith(content):
+                    return commit
+        raise TableNotFoundError(f"the rows with content {content} are not at {' or '.join(map(str, tables))}.")
+
     def write_if_changed(self, session: EngineSession, relation: str, name: str, provenance: dict[str, Any]) -> Commit:
         """Make the table hold the relation's rows, unless it holds them already.
 
@@ -87,50 +99,28 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
                 return Commit(latest.table, provenance)
             recorded = {"rows": rows, "content": content, "provenance": provenance}
             session.write(relation, self.location(name), json.dumps(recorded))
-            written = self.latest(name)
-        if written is None or written.table.content != content:
-            raise RuntimeError(f"{name}: another writer committed at the same moment; run again.")
-        return written._replace(is_new=True)
+            return self.find([name], content)._replace(is_new=True)
 
-    def read(
-        self, table: TableVersion, columns: Sequence[str] | None = None, sample: float = 1.0, condition: str = ""
-    ) -> pa.Table:
+    def read(self, table: TableVersion, columns: Sequence[str], sample: float = 1.0, condition: str = "") -> pa.Table:
         """Read one version, ordered by ``Id``. A sample's rows are chosen by a hash of the id, the same at every call.
 
         If its files are gone, as after VACUUM, another version with the same content is read.
 
         Raises:
             TableNotFoundError: naming the table and version that can't be read.
-            TooManyRowsError: the rows would not fit into memory.
+            MemoryError: the rows would not fit; the text names the share that would.
         """
-        location, wanted = self.location(table.name), None if columns is None else tuple(columns)
-        predicate = all_of(sampled(sample), condition)
+        location, chosen = self.location(table.name), sampled(sample)
+        if condition:  # the caller knows how many rows it chooses
+            chosen = f"{chosen} AND {condition}"
+        else:
+            check_fits_in_memory(str(table), round(table.rows * sample), len(columns))
         try:
-            return self._read_version(location, table.version, wanted, predicate)
+            return self._read(location, table.version, columns, chosen)
         except TableNotFoundError:
             commits = self._commits(table.name).items()
-            equal = [version for version, commit in commits if table.content and commit.table.content == table.content]
-            others = [version for version in equal if version != table.version]
-            if not others:
-                raise
-            return self._read_version(location, max(others), wanted, predicate)
-
-    def find(self, names: Iterable[str], content: str) -> TableVersion:
-        """The newest version that holds these rows, of the first table that has one.
-
-        Args:
-            names: of tables. Another home's folder may be gone, or hold other rows.
-            content: hash of the rows, or the beginning of it.
-
-        Raises:
-            TableNotFoundError: no table holds them.
-        """
-        tables = {self.location(name): name for name in names}
-        for name in tables.values():
-            for commit in reversed(self._commits(name).values()):
-                if content and commit.table.content.startswith(content):
-                    return commit.table
-        raise TableNotFoundError(f"the rows with content {content} are not at {' or '.join(map(str, tables))}.")
+            equal = [version for version, commit in commits if commit.table.content == table.content]
+            return self._read(location, max(equal, default=table.version), columns, chosen)
 
     def scan(self, table: TableVersion, columns: Iterable[str], sample: float = 1.0) -> TableScan:
         """A lazy scan of the rows that ``read`` returns, for this process or others.
@@ -148,48 +138,36 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def preview(self, table: TableVersion, rows: int) -> pa.Table:
         """A few rows of a version, in no order."""
-        return TableScan(Path(self.location(table.name)), table.version).head(rows)
+        import pyarrow as pa
+        from deltalake import DeltaTable
 
-    def commit_of(self, table: TableVersion) -> Commit:
-        """The commit of this version.
-
-        Raises:
-            TableNotFoundError: naming the table and version that can't be found.
-        """
-        commit = self._commits(table.name).get(table.version)
-        if commit is None:
-            raise TableNotFoundError(f"{table}: its commit is not in the table's log. Materialise the table again.")
-        return commit
+        reader = pa.RecordBatchReader.from_stream(DeltaTable(self.location(table.name), version=table.version).scan())
+        return pa.Table.from_batches(islice(reader, 1), reader.schema).slice(0, rows)
 
     def table_id(self, name: str) -> str:
         """Delta's id of the table, '' if there is none. A table that was dropped and created again has a new one."""
+        return "".join(detail["id"] for detail in self._describe("DETAIL", name))
+
+    def _read(self, location: TablePath, version: int, columns: Sequence[str], condition: str) -> pa.Table:
+        return TableScan(Path(location), version, tuple(columns), condition).read()
+
+    def _describe(self, what: Literal["DETAIL", "HISTORY"], name: str) -> Sequence[Mapping[str, Any]]:
+        """What Delta says about a table; nothing if there is none."""
         from deltalake import DeltaTable
 
         location = str(self.location(name))
-        return str(DeltaTable(location).metadata().id) if DeltaTable.is_deltatable(location) else ""
-
-    def _read_version(
-        self, location: TablePath, version: int, columns: tuple[str, ...] | None, predicate: str | None
-    ) -> pa.Table:
-        """Read the rows, if they fit into memory."""
-        scan = TableScan(Path(location), version, columns, predicate)
-        check_fits_in_memory(str(location), scan.count(), len(columns or scan.schema()))
-        return scan.read()
-
-    def _history(self, name: str) -> Sequence[Mapping[str, Any]]:
-        """The commits of a table as Delta describes them; empty if there is no table."""
-        from deltalake import DeltaTable
-
-        location = str(self.location(name))
-        # From the newest version: loaded at an earlier one, delta-rs numbers the history wrong.
-        return DeltaTable(location).history() if DeltaTable.is_deltatable(location) else []
+        if not DeltaTable.is_deltatable(location):
+            return []
+        # The newest version: loaded at an earlier one, delta-rs numbers the history wrong.
+        table = DeltaTable(location)
+        return [{"id": table.metadata().id}] if what == "DETAIL" else table.history()
 
     def _commits(self, name: str) -> dict[int, Commit]:
         """For each version of a table, oldest first, the commit that made its rows."""
         found: dict[int, Commit] = {}
         commit = None
-        for entry in sorted(self._history(name), key=lambda entry: entry["version"]):
-            if entry.get("operation") not in OPERATIONS_THAT_KEEP_ROWS:
+        for entry in sorted(self._describe("HISTORY", name), key=lambda entry: entry["version"]):
+            if entry.get("operation") not in MAINTENANCE:
                 recorded = _recorded(entry.get("userMetadata"))
                 table = TableVersion(name, entry["version"], recorded.get("rows", -1), recorded.get("content", ""))
                 commit = Commit(table, recorded.get("provenance", {}))
@@ -213,33 +191,20 @@ class CatalogTables(Tables):
 
     def preview(self, table: TableVersion, rows: int) -> pa.Table:
         """Let Spark fetch the rows."""
-        return self._version(self.location(table.name), table.version).limit(rows).toArrow()
+        return self._frame(self.location(table.name), table.version).limit(rows).toArrow()
 
-    def table_id(self, name: str) -> str:
-        """Delta's id; a table that was dropped and created again has a new one."""
-        return "".join(row["id"] for row in self._described("DETAIL", name))
-
-    def _read_version(
-        self, location: TablePath, version: int, columns: tuple[str, ...] | None, predicate: str | None
-    ) -> pa.Table:
+    def _read(self, location: TablePath, version: int, columns: Sequence[str], condition: str) -> pa.Table:
         from pyspark.errors import PySparkException
 
         with named_when_unreadable(location, version, PySparkException):
-            rows = self._version(location, version)
-            rows = rows if predicate is None else rows.where(predicate)
-            rows = rows if columns is None else rows.select(*columns)
-            check_fits_in_memory(str(location), rows.count(), len(rows.columns))
-            return rows.toArrow().sort_by(IDENTIFIER)
+            return self._frame(location, version).where(condition).select(*columns).toArrow().sort_by(IDENTIFIER)
 
-    def _version(self, location: TablePath, version: int) -> DataFrame:
+    def _frame(self, location: TablePath, version: int) -> DataFrame:
         return self.spark.session().read.format("delta").option("versionAsOf", str(version)).table(str(location))
 
-    def _history(self, name: str) -> Sequence[Mapping[str, Any]]:
-        return self._described("HISTORY", name)
-
-    def _described(self, what: str, name: str) -> list[dict[str, Any]]:
-        """What Delta says about a table; nothing if the catalog doesn't have it, such as another home's folder."""
+    def _describe(self, what: Literal["DETAIL", "HISTORY"], name: str) -> Sequence[Mapping[str, Any]]:
         location = self.location(name)
+        # The catalog does not have another home's folder.
         if isinstance(location, Path) or not (session := self.spark.session()).catalog.tableExists(location):
             return []
         return [row.asDict() for row in session.sql(f"DESCRIBE {what} {location}").collect()]

@@ -95,7 +95,7 @@ def test_databricks_without_its_package_is_reported_with_the_command_that_brings
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({}, "Databricks has no credentials to use: "),
+        ({}, "cannot configure default credentials, please check https://docs.databricks.com"),
         (
             {"DATABRICKS_HOST": "{url}", "DATABRICKS_TOKEN": "a token"},
             "No compute on {url} is configured. Set DATABRICKS_CLUSTER_ID to a cluster's id, or DATABRICKS_SERVERLESS",

@@ -7,7 +7,6 @@ import pytest
 
 from marvel_assets.spark.session import Spark
 from marvel_assets.storage.engines.spark import SparkEngine
-from marvel_assets.storage.memory import TooManyRowsError
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.table_scan import TableNotFoundError
 from marvel_assets.storage.tables import CatalogTables, Commit
@@ -53,14 +52,14 @@ def test_content_is_written_once_and_every_version_is_read_with_what_it_was_made
 
     # then
     assert (first.is_new, again.is_new, second.is_new) == (True, False, True)
-    assert again == tables.commit_of(first.table) == first._replace(is_new=False)
+    assert again == tables.find([NAME], first.table.content) == first._replace(is_new=False)
     assert tables.latest(NAME).provenance == {"numbers": 1000}
     assert spark.session().table(NAME).count() == 1000
 
     # and an earlier version is read in the order of the ids
     assert tables.read(first.table, ["Id", "number"])["Id"].to_pylist() == sorted(map(str, range(12)))
     with pytest.raises(TableNotFoundError, match="has no readable version 7"):
-        tables.read(TableVersion(NAME, 7, 10, "content"))
+        tables.read(TableVersion(NAME, 7, 10, "content"), ["Id"])
 
     # and a sample is the same rows at every call
     drawn, drawn_again = (tables.read(second.table, ["Id"], sample=0.3)["Id"].to_pylist() for _ in range(2))
@@ -69,7 +68,7 @@ def test_content_is_written_once_and_every_version_is_read_with_what_it_was_made
 
     # and where a machine has no memory left, rows are refused before they are fetched
     allow_memory(1000)
-    with pytest.raises(TooManyRowsError, match=r"1,000 rows of 1 columns need .* Fit on a sample"):
+    with pytest.raises(MemoryError, match=r"1,000 rows of 1 columns need .* Fit on a sample"):
         tables.read(second.table, ["Id"])
 
 

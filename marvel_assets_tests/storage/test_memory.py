@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from marvel_assets.storage.memory import BYTES_PER_CELL, TooManyRowsError, available_bytes, check_fits_in_memory
+from marvel_assets.storage.memory import BYTES_PER_CELL, available_bytes, check_fits_in_memory
 
 
 def test_rows_that_do_not_fit_are_refused_with_the_share_that_would(allow_memory: Callable[..., None]):
@@ -12,7 +12,7 @@ def test_rows_that_do_not_fit_are_refused_with_the_share_that_would(allow_memory
     allow_memory(1_000_000 * 10 * BYTES_PER_CELL // 2)
 
     # then
-    with pytest.raises(TooManyRowsError, match=r"c.s.t: 1,000,000 rows of 10 columns .* at most 0.45\)"):
+    with pytest.raises(MemoryError, match=r"c.s.t: 1,000,000 rows of 10 columns .* at most 0.45\)"):
         check_fits_in_memory("c.s.t", rows=1_000_000, columns=10)
 
 

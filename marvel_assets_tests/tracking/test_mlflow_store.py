@@ -128,5 +128,5 @@ def test_credentials_that_nothing_names_are_missing_before_a_workspace_is_asked(
     monkeypatch.setenv("DATABRICKS_TOKEN", "a token")
 
     # then
-    assert message.startswith("Databricks has no credentials to use: ")
+    assert "cannot configure default credentials" in message
     assert store_problems("databricks", home.locks) == []

@@ -56,7 +56,7 @@ def drift_report(
     from marvel_assets.evaluation.plots import to_png
     from marvel_assets.model.pipeline import predict_unique_rows
 
-    scoring = tables.commit_of(table).provenance
+    scoring = tables.find([table.name], table.content).provenance
     number = int(scoring["model"].rpartition("/")[2])
     basic = unity_catalog.pairs(project.config).for_custom_version(number).basic
     pipeline = load_pipeline(unity_catalog.files_of(basic), project.config.dataset)

@@ -45,11 +45,6 @@ class DuckDBEngine(Engine):
 
     @contextmanager
     def session(self) -> Iterator[EngineSession]:
-        """A DuckDB database in memory, for one step.
-
-        Raises:
-            StorageError: the rows fit neither into memory nor into the scratch folder.
-        """
         import duckdb
 
         limit = f"{min(self.max_memory, available_bytes() // 2_000_000)}MB"
@@ -71,12 +66,13 @@ class DuckDBSession(EngineSession):
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
+        connection.execute("SET TimeZone = 'UTC'")  # in which Delta stores instants
         # As in Spark; fingerprints need it for hexadecimal numbers.
         connection.execute("CREATE MACRO conv(digits, from_base, to_base) AS CAST('0x' || digits AS BIGINT)")
 
     def read_table(self, location: TablePath, version: int, into: str) -> None:
-        """Let DuckDB read the files if they alone define the rows; otherwise insert what delta-rs reads."""
         import duckdb
+        import pyarrow as pa
         from deltalake import DeltaTable
 
         with named_when_unreadable(location, version, duckdb.IOException, duckdb.InvalidInputException):
@@ -88,10 +84,9 @@ class DuckDBSession(EngineSession):
                     return  # otherwise a column was added after the first file
         # Not of an IOException, which reports a full disk here.
         with named_when_unreadable(location, version, duckdb.InvalidInputException):
-            self._insert(table.scan(), f"CREATE TABLE {into} AS")
+            self._connection.from_arrow(pa.RecordBatchReader.from_stream(table.scan())).create(into)
 
     def read_changes(self, location: TablePath, first: int, last: int, into: str) -> None:
-        """Scan the feed once with delta-rs."""
         import pyarrow as pa
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
@@ -100,22 +95,18 @@ class DuckDBSession(EngineSession):
             changes = pa.table(DeltaTable(location).load_cdf(starting_version=first, ending_version=last))
         except (DeltaError, OSError, pa.ArrowException) as error:
             raise ChangesNotKeptError(f"{location}: no changes from version {first} to {last}: {error}") from error
-        self._insert(changes, f"CREATE TABLE {into} AS")
+        self._connection.from_arrow(changes).create(into)
 
     def create_table_as(self, statement: str, into: str) -> None:
-        """Keep the rows in a table of the session."""
         self._connection.execute(f"CREATE TABLE {into} AS {statement}")
 
     def create_view(self, statement: str, into: str) -> None:
-        """Keep the statement in a view of the session."""
         self._connection.execute(f"CREATE VIEW {into} AS {statement}")
 
     def fetchall(self, statement: str) -> list[tuple[Any, ...]]:
-        """Run the SELECT and fetch all its rows."""
         return self._connection.execute(statement).fetchall()
 
     def write(self, relation: str, location: TablePath, metadata: str) -> None:
-        """Stream the rows from DuckDB to delta-rs as Arrow batches."""
         from deltalake import CommitProperties, WriterProperties, write_deltalake
         from deltalake.exceptions import DeltaError
 
@@ -124,7 +115,7 @@ class DuckDBSession(EngineSession):
             Path(location).parent.mkdir(parents=True, exist_ok=True)
             write_deltalake(
                 location,
-                _in_utc(rows.to_arrow_reader()),
+                rows.to_arrow_reader(),
                 mode="overwrite",
                 schema_mode="overwrite",
                 configuration=TABLE_PROPERTIES,
@@ -137,17 +128,15 @@ class DuckDBSession(EngineSession):
 
     def _create_table(self, batches: Iterator[pa.RecordBatch], into: str) -> None:
         for number, batch in enumerate(batches):
-            self._insert(batch, f"INSERT INTO {into}" if number else f"CREATE TABLE {into} AS")
+            rows = self._connection.from_arrow(batch)
+            if number:
+                rows.insert_into(into)
+            else:
+                rows.create(into)
 
     def _fetch(self, relation: str) -> pa.RecordBatchReader:
         # With a cursor, what is fetched and what is stored don't interfere.
         return self._connection.cursor().sql(f"FROM {relation}").to_arrow_reader(BATCH_ROWS)
-
-    def _insert(self, rows: object, into: str) -> None:
-        """Insert Arrow rows into a table."""
-        self._connection.register("arrow_rows", rows)
-        self._connection.execute(f"{into} SELECT * FROM arrow_rows")  # noqa: S608
-        self._connection.unregister("arrow_rows")
 
 
 def _files_that_are_the_rows(table: DeltaTable) -> list[str]:
@@ -163,12 +152,3 @@ def _files_that_are_the_rows(table: DeltaTable) -> list[str]:
     if not are_alike or table.protocol().min_reader_version > 1 or table.metadata().partition_columns:
         return []
     return [glob.escape(unquote(file)) for file in table.file_uris()]
-
-
-def _in_utc(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
-    """The same instants in UTC, as Delta stores them; DuckDB returns them in the machine's time zone."""
-    import pyarrow as pa
-
-    utc = pa.timestamp("us", "UTC")
-    fields = [field.with_type(utc) if pa.types.is_timestamp(field.type) else field for field in rows.schema]
-    return rows.cast(pa.schema(fields))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from functools import partial, reduce
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
+from functools import reduce
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,16 +39,14 @@ class SparkEngine(Engine):
     )
 
     def problems(self) -> list[str]:
-        """What the Spark session still lacks."""
         return self.spark.problems()
 
     @contextmanager
     def session(self) -> Iterator[EngineSession]:
-        """The run's Spark session; its relations end with the step."""
-        with ExitStack() as cleanup:
-            shared = cleanup.enter_context(temporary_folder(Path(self.scratch))) if self.scratch else None
-            session = SparkEngineSession(self.spark.session(), shared)
-            cleanup.callback(session.close)
+        with (
+            temporary_folder(Path(self.scratch)) if self.scratch else nullcontext() as shared,
+            closing(SparkEngineSession(self.spark.session(), shared)) as session,
+        ):
             yield session
 
 
@@ -58,15 +56,15 @@ class SparkEngineSession(EngineSession):
     def __init__(self, spark: SparkSession, shared: Path | None) -> None:
         self._spark = spark
         self._shared = shared
-        self._releases: list[Callable[[], object]] = []
+        self._persisted: list[DataFrame] = []
 
     def close(self) -> None:
-        """Drop all relations, the latest first: a Connect server resolves a frame again from the views that it uses.
+        """Release the rows, the latest first: a Connect server resolves a frame again from the views that it uses.
 
         The first failure ends it: each call to a dead server takes ten minutes.
         """
-        for release in reversed(self._releases):
-            release()
+        for frame in reversed(self._persisted):
+            frame.unpersist()
 
     def read_table(self, location: TablePath, version: int, into: str) -> None:
         """Read the version; rows are persisted, since later steps read them more than once."""
@@ -112,19 +110,15 @@ class SparkEngineSession(EngineSession):
         self._persist(rows.selectExpr("* EXCEPT (answer)", *answered), into)
 
     def create_table_as(self, statement: str, into: str) -> None:
-        """Compute the rows once, and persist them until the session ends."""
         self._persist(self._spark.sql(statement), into)
 
     def create_view(self, statement: str, into: str) -> None:
-        """Register the SELECT as a temporary view; Spark runs it where the view is read."""
-        self._view(self._spark.sql(statement), into)
+        self._spark.sql(statement).createOrReplaceTempView(into)
 
     def fetchall(self, statement: str) -> list[tuple[Any, ...]]:
-        """Run the SELECT and collect all its rows."""
         return [tuple(row) for row in self._spark.sql(statement).collect()]
 
     def write(self, relation: str, location: TablePath, metadata: str) -> None:
-        """Let Spark write the rows."""
         writer = self._spark.table(relation).drop(ROW_DIGEST).write.format("delta").mode("overwrite")
         writer = writer.options(overwriteSchema="true", userMetadata=metadata, **TABLE_PROPERTIES)
         if isinstance(location, Path):
@@ -146,7 +140,7 @@ class SparkEngineSession(EngineSession):
         with ParquetWriter(file, first.schema) as writer:
             for batch in chain([first], batches):
                 writer.write_batch(batch)
-        self._view(self._spark.read.parquet(str(file)), into)
+        self._spark.read.parquet(str(file)).createOrReplaceTempView(into)
 
     def _fetch(self, relation: str) -> pa.RecordBatchReader:
         # Combined: Spark's own batches are ten times smaller, and each is sent back as a frame of its union.
@@ -157,18 +151,13 @@ class SparkEngineSession(EngineSession):
         from pyspark.errors import PySparkException
 
         try:
-            self._releases.append(frame.persist().unpersist)
+            self._persisted.append(frame.persist())
         except PySparkException as error:
             if "NOT_SUPPORTED_WITH_SERVERLESS" not in str(error):
                 raise
-        self._view(frame, into)
-
-    def _view(self, frame: DataFrame, into: str) -> None:
         frame.createOrReplaceTempView(into)
-        self._releases.append(partial(self._spark.catalog.dropTempView, into))
 
 
 def _at(reader: DataFrameReader, location: TablePath) -> DataFrame:
-    """The Delta table in a folder, or with that name in the session's catalog."""
     reader = reader.format("delta")
     return reader.load(str(location)) if isinstance(location, Path) else reader.table(location)
