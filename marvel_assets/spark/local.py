@@ -11,9 +11,10 @@ import tempfile
 from importlib.resources import files
 from pathlib import Path
 
+import dagster as dg
+
 LOOPBACK = "127.0.0.1"
 OLDEST_JAVA = 17
-IVY_SECONDS = 120
 INSTALL = "On Debian: apt-get install default-jre-headless; elsewhere set JAVA_HOME to any JDK from 17 on."
 
 DELTA_JARS = {
@@ -41,7 +42,7 @@ FAST_START = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto -Xlog:disabl
 """Short runs end before the optimising compiler pays off. A class-data archive that can't be used is ignored."""
 
 
-class SparkError(RuntimeError):
+class SparkError(dg.Failure):
     """Spark can't be started or reached; the text says what to do."""
 
 
@@ -52,9 +53,6 @@ def local_settings(folder: Path, *, writes_class_archive: bool = True) -> dict[s
         folder: keeps the jars, a class-data archive, and Spark's scratch files.
         writes_class_archive: if there is no archive yet, the JVM writes its classes into one when it ends, which takes
             some seconds; later ones start faster with it.
-
-    Raises:
-        SparkError: no usable Java was found, or a jar is missing and can't be downloaded.
     """
     import pyspark
 
@@ -102,11 +100,7 @@ def serve(folder: Path, port: int) -> None:
 
 
 def find_java() -> tuple[str, str]:
-    """The runtime that PySpark uses, that of ``JAVA_HOME`` or else the first on the PATH, and its version text.
-
-    Raises:
-        SparkError: there is none, it does not run, or it is too old.
-    """
+    """The runtime that PySpark uses, that of ``JAVA_HOME`` or else the first on the PATH, and its version text."""
     needed = f"Spark needs Java {OLDEST_JAVA} or newer"
     java_home = os.environ.get("JAVA_HOME")
     command = str(Path(java_home, "bin", "java")) if java_home else shutil.which("java")
@@ -147,9 +141,7 @@ def ensure_jars(folder: Path, java: str) -> list[Path]:
                 "-notransitive", "-cache", f"{scratch}/cache", "-retrieve", f"{scratch}/[artifact]-[revision].[ext]",
             ]  # fmt: skip
             try:
-                printed = subprocess.run(  # noqa: S603
-                    command, capture_output=True, text=True, check=False, timeout=IVY_SECONDS
-                ).stdout
+                printed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120).stdout  # noqa: S603
             except subprocess.TimeoutExpired as error:
                 printed = str(error)
             downloaded = Path(scratch, jar.name)

@@ -27,11 +27,7 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
     # Secrets are only read from the environment, by the clients of Spark Connect and Databricks.
 
     mode: Literal["local", "connect", "databricks"] = Field(
-        default="local",
-        description=(
-            "local: a JVM of this process. connect: a Spark Connect server. databricks: Databricks Connect, with the "
-            "compute of DATABRICKS_CLUSTER_ID or DATABRICKS_SERVERLESS_COMPUTE_ID."
-        ),
+        default="local", description="A JVM of this process, a Spark Connect server, or compute on Databricks."
     )
     folder: str = Field(description="Folder of Delta's jars and Spark's scratch files (local).")
     url: str | None = Field(default=None, description="sc://host:port of the server (connect), without a token.")
@@ -50,21 +46,18 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
         """The session, started on the first call.
 
         Raises:
-            dagster.Failure: a package, Java or a jar is missing, or the server can't be reached.
+            SparkError: a package, Java, a jar or compute is missing, or the server can't be reached.
         """
         if self._session is None:
-            try:
-                self._check()
-                self._session = self._start()
-            except SparkError as error:
-                raise dg.Failure(str(error)) from error
+            self._check()
+            self._session = self._start()
         return self._session
 
     def problems(self) -> list[str]:
         """What a session still lacks: a package, Java, a server that answers, compute."""
         try:
             self._check()
-        except SparkError as error:
+        except (SparkError, ValueError) as error:
             return [str(error)]
         return []
 
@@ -124,17 +117,10 @@ def _check_reachable(url: str) -> None:
 
 
 def check_compute(profile: str | None) -> None:
-    """Check that compute is configured: Databricks Connect would only find out after a minute of imports.
-
-    Raises:
-        SparkError: there are no credentials, or no compute is configured.
-    """
+    """Check for credentials and compute: Databricks Connect would only find out after a minute of imports."""
     if profile is None and os.environ.get("SPARK_REMOTE"):
         return
-    try:
-        config = databricks_config(profile)
-    except ValueError as error:
-        raise SparkError(str(error)) from error
+    config = databricks_config(profile)
     if not (config.cluster_id or config.serverless_compute_id):
         raise SparkError(
             f"No compute on {config.host} is configured. Set DATABRICKS_CLUSTER_ID to a cluster's id, or "

@@ -26,12 +26,10 @@ class FittedPipeline:
 
     Attributes:
         cache_key: hash of everything that decides the fit: rows, features, parameters, code and library versions.
-        trained_on: the table version whose rows were fitted.
         rows: how many were fitted; ``sample`` is their share of the table.
         workers: processes of a distributed fit; 0 where there was only this one.
         parameters: what decided the fit besides rows and features, by name.
         threads: of each process that fitted it.
-        file: the skops file, once it is stored.
     """
 
     cache_key: str

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 HASHES = 2**32
 PART_HASH = f"md5(concat('part', {IDENTIFIER}))"
-"""Salted: the plain hash of the ids decides the split, and another salt the sample."""
+SAMPLE_HASH = f"md5(concat('sample', {IDENTIFIER}))"
+"""Salted: the plain hash of the ids decides the split."""
 
 
 class TableNotFoundError(LookupError):
@@ -55,11 +56,7 @@ class TableScan:
         return [replace(self, condition=f"{self.condition} AND {hashes}") for hashes in ranges]
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows in no particular order, batch by batch.
-
-        Raises:
-            TableNotFoundError: naming the folder and the version.
-        """
+        """The rows in no particular order, batch by batch."""
         with named_when_unreadable(self.location, self.version):
             yield from self._reader()
 
@@ -82,8 +79,5 @@ class TableScan:
 
 
 def sampled(sample: float) -> str:
-    """The condition that a row belongs to the sample, for DataFusion and Spark.
-
-    The hash is salted: the plain hash of the ids decides the split.
-    """
-    return "TRUE" if sample >= 1.0 else f"md5(concat('sample', {IDENTIFIER})) < '{int(sample * HASHES):08x}'"
+    """The condition that a row belongs to the sample, for DataFusion and Spark."""
+    return "TRUE" if sample >= 1.0 else f"{SAMPLE_HASH} < '{int(sample * HASHES):08x}'"

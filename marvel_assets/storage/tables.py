@@ -13,7 +13,7 @@ from pydantic import Field
 
 from marvel_assets.datasets.base import IDENTIFIER
 from marvel_assets.spark.session import Spark
-from marvel_assets.storage.engines.base import TablePath
+from marvel_assets.storage.engines.base import EngineSession, TablePath
 from marvel_assets.storage.memory import check_fits_in_memory
 from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.table_scan import TableNotFoundError, TableScan, named_when_unreadable, sampled
@@ -23,8 +23,6 @@ from marvel_assets.utils.locks import file_lock
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
-
-    from marvel_assets.storage.engines.base import EngineSession
 
 MAINTENANCE = {"OPTIMIZE", "VACUUM START", "VACUUM END", "ANALYZE TABLE", "COMPUTE STATS", "SET TBLPROPERTIES"}
 """Delta operations that leave a table's rows as they were; any other may change them."""
@@ -66,14 +64,10 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         return commit._replace(provenance=latest["provenance"]) if is_current else commit
 
     def find(self, names: Iterable[str], content: str) -> Commit:
-        """The newest commit that made these rows, of the first table that has one.
-
-        Args:
-            names: of tables. Another home's folder may be gone, or hold other rows.
-            content: hash of the rows, or the beginning of it.
+        """The newest commit whose rows have this hash, or one that begins so, of the first table that has one.
 
         Raises:
-            TableNotFoundError: no table holds them.
+            TableNotFoundError: no table has; another home's folder may be gone, or hold other rows.
         """
         tables = {self.location(name): name for name in names}
         for name in tables.values():
@@ -123,11 +117,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
             return self._read(location, max(equal, default=table.version), columns, chosen)
 
     def scan(self, table: TableVersion, columns: Iterable[str], sample: float = 1.0) -> TableScan:
-        """A lazy scan of the rows that ``read`` returns, for this process or others.
-
-        Raises:
-            TableNotFoundError: the table is in the catalog of a Spark session, and other processes can't read it.
-        """
+        """A lazy scan of the rows that ``read`` returns, for this process or others; not of a table in a catalog."""
         location = self.location(table.name)
         if not isinstance(location, Path):
             raise TableNotFoundError(

@@ -72,7 +72,6 @@ class DuckDBSession(EngineSession):
 
     def read_table(self, location: TablePath, version: int, into: str) -> None:
         import duckdb
-        import pyarrow as pa
         from deltalake import DeltaTable
 
         with named_when_unreadable(location, version, duckdb.IOException, duckdb.InvalidInputException):
@@ -84,7 +83,7 @@ class DuckDBSession(EngineSession):
                     return  # otherwise a column was added after the first file
         # Not of an IOException, which reports a full disk here.
         with named_when_unreadable(location, version, duckdb.InvalidInputException):
-            self._connection.from_arrow(pa.RecordBatchReader.from_stream(table.scan())).create(into)
+            self._connection.from_arrow(table.scan()).create(into)
 
     def read_changes(self, location: TablePath, first: int, last: int, into: str) -> None:
         import pyarrow as pa
