@@ -50,21 +50,23 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         return folder if folder.is_absolute() else Path(self.warehouse, *name.split("."))
 
     def latest(self, name: str) -> Commit | None:
-        """The newest commit that changed the table's rows, or None where there is no table.
+        """The newest version of a table, or None where there is no table.
 
-        If another writer has changed the rows since, the commit has no content hash, so that the next write replaces
-        them. If equal rows were made again from other inputs, it has the latest provenance.
+        If another writer has changed the rows, it has no content hash, so that the next write replaces them. If equal
+        rows were made again from other inputs, it has the latest provenance.
         """
-        commits = self._commits(name)
+        commits, file = self._commits(name), self._provenance_file(name)
         if not commits:
             return None
-        commit, file = commits[max(commits)], self._provenance_file(name)
-        latest = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        is_current = (latest.get("version"), latest.get("content")) == (commit.table.version, commit.table.content)
-        return commit._replace(provenance=latest["provenance"]) if is_current else commit
+        latest = commits[max(commits)]
+        if not file.exists():
+            return latest
+        remade = json.loads(file.read_text(encoding="utf-8"))
+        since = {commit.table.content for version, commit in commits.items() if version >= remade["version"]}
+        return latest._replace(provenance=remade["provenance"]) if since == {remade["content"]} else latest
 
     def find(self, names: Iterable[str], content: str) -> Commit:
-        """The newest commit whose rows have this hash, or one that begins so, of the first table that has one.
+        """The newest version whose rows have this hash, or one that begins so, of the first table that has one.
 
         Raises:
             TableNotFoundError: no table has; another home's folder may be gone, or hold other rows.
@@ -104,11 +106,12 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
             TableNotFoundError: naming the table and version that can't be read.
             MemoryError: the rows would not fit; the text names the share that would.
         """
-        location, chosen = self.location(table.name), sampled(sample)
+        chosen = sampled(sample)
         if condition:  # the caller knows how many rows it chooses
             chosen = f"{chosen} AND {condition}"
         else:
             check_fits_in_memory(str(table), round(table.rows * sample), len(columns))
+        location = self.location(table.name)
         try:
             return self._read(location, table.version, columns, chosen)
         except TableNotFoundError:
@@ -153,16 +156,14 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         return [{"id": table.metadata().id}] if what == "DETAIL" else table.history()
 
     def _commits(self, name: str) -> dict[int, Commit]:
-        """For each version of a table, oldest first, the commit that made its rows."""
+        """All versions of a table, oldest first. After maintenance a version has the rows of the one before."""
         found: dict[int, Commit] = {}
-        commit = None
+        recorded: dict[str, Any] = {}
         for entry in sorted(self._describe("HISTORY", name), key=lambda entry: entry["version"]):
             if entry.get("operation") not in MAINTENANCE:
                 recorded = _recorded(entry.get("userMetadata"))
-                table = TableVersion(name, entry["version"], recorded.get("rows", -1), recorded.get("content", ""))
-                commit = Commit(table, recorded.get("provenance", {}))
-            if commit is not None:
-                found[entry["version"]] = commit
+            table = TableVersion(name, entry["version"], recorded.get("rows", -1), recorded.get("content", ""))
+            found[table.version] = Commit(table, recorded.get("provenance", {}))
         return found
 
     def _provenance_file(self, name: str) -> Path:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -215,20 +216,24 @@ def test_a_table_that_others_changed_has_no_known_content_and_is_written_again(
     assert tables.preview(published.table, 1).column_names == ["Id", "number", "update_timestamp_utc"]
 
 
-def test_commits_that_keep_the_rows_do_not_count(tables: Tables):
+def test_maintenance_keeps_the_content_and_the_newest_version_is_the_one_whose_files_remain(tables: Tables):
     # given
-    published = publish(tables, ANNA_BEN)
+    first = publish(tables, ANNA_BEN, {"raw": "v0"}).table
+    made_of = publish(tables, ANNA_BEN, {"raw": "v1"}).provenance
     delta(tables).optimize.z_order(["number"])
     vacuum(tables)
     delta(tables).alter.set_table_properties({"delta.logRetentionDuration": "interval 30 days"})
-    assert delta(tables).version() > 0
+    newest = delta(tables).version()
 
     # when
-    again = publish(tables, ANNA_BEN)
+    latest = tables.latest(NAME)
 
     # then
-    assert again == published._replace(is_new=False)
-    assert tables.latest(NAME) == again
+    assert latest == Commit(replace(first, version=newest), made_of)
+    assert (publish(tables, ANNA_BEN, made_of), delta(tables).version()) == (latest, newest)
+    with DuckDBEngine(scratch=f"{tables.warehouse}-scratch").session() as session:
+        session.read_table(tables.location(NAME), newest, "found")
+        assert session.fetchall("SELECT Id, number FROM found ORDER BY Id") == ANNA_BEN
 
 
 @pytest.mark.parametrize("name", [NAME, "catalog.schema.never_made"])
