@@ -1,7 +1,5 @@
 """The interface of model registries, in MLflow's words, and what all backends share."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -39,21 +37,14 @@ class ModelVersion:
 class ModelRegistry(ABC):
     """Registered models under three-level names (``catalog.schema.model``), with aliases and tags."""
 
-    def __init__(self, client: mlflow.MlflowClient, locks: Path) -> None:
+    def __init__(self, client: "mlflow.MlflowClient", locks: Path) -> None:
         self._client = client
         self.locks = locks
 
     def register(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> ModelVersion:
         """Register the logged model ``models:/<model_id>``, or find its version: it never gets a second one.
 
-        Args:
-            name: ``catalog.schema.model``; missing parts are created.
-            model_id: of the logged model.
-            tags: of a new version.
-            description: of a new version.
-
-        Raises:
-            RegistryError: the registry refuses, or the version is not READY.
+        What is missing of ``catalog.schema.model`` is created. A version that is found keeps its tags and description.
         """
         with file_lock(self.locks, f"model-{name}"):
             for known in self.search_versions(name, model_id=model_id):
@@ -62,7 +53,7 @@ class ModelRegistry(ABC):
                 # Only one run registers at a time: the one that left this version died, and it would never be READY.
                 self._delete_version(known)
             self.ensure_model(name)
-            made = _check_ready(self._create_version(name, model_id, tags, description))
+            made = self._create_version(name, model_id, tags, description)
             # MLflow repeats a request whose answer was lost, and another home may have registered the model, too.
             same = {each.version: each for each in (*self.search_versions(name, model_id=model_id), made)}
             first, *others = sorted(same.values(), key=lambda each: (each.status != READY, each.version))
@@ -78,9 +69,12 @@ class ModelRegistry(ABC):
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """Point an alias at a version, if there is one and it is READY."""
         found = self.get_version(name, version)
-        if found is None:
-            raise RegistryError(f"{name} version {version} does not exist; the alias {alias} was not moved.")
-        _check_ready(found)
+        if found is None or found.status != READY:
+            problem = f"is {found.status}, expected {READY}" if found else "does not exist"
+            raise RegistryError(
+                f"{name} version {version} {problem}; the alias {alias} was not moved. Run again: the model gets a new "
+                "version."
+            )
         self._set_alias(name, alias, version)
 
     @abstractmethod
@@ -114,12 +108,3 @@ class ModelRegistry(ABC):
     @abstractmethod
     def _set_alias(self, name: str, alias: str, version: int) -> None:
         """Point an alias at a version without checking it."""
-
-
-def _check_ready(version: ModelVersion) -> ModelVersion:
-    if version.status == READY:
-        return version
-    raise RegistryError(
-        f"{version.name} version {version.version} is {version.status}, expected {READY}; the alias was not moved. "
-        "Run again when the registry has finished."
-    )

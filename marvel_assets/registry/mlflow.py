@@ -1,7 +1,5 @@
 """MLflow's own registry, in its database or on its server."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -23,7 +21,6 @@ class MlflowRegistry(ModelRegistry):
     """A registry with aliases and tags. Catalog and schema are part of the model's name."""
 
     def ensure_model(self, name: str) -> None:
-        """Create the registered model if there is none."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -33,15 +30,12 @@ class MlflowRegistry(ModelRegistry):
                 raise RegistryError(f"{name} can't be registered: {error}") from error
 
     def get_version(self, name: str, version: int) -> ModelVersion | None:
-        """Fetch the version itself: a search may not find it yet."""
         return _version_or_none(self._client.get_model_version, name, str(version))
 
     def get_version_by_alias(self, name: str, alias: str) -> ModelVersion | None:
-        """Fetch by alias: the aliases in search results are not reliable."""
         return _version_or_none(self._client.get_model_version_by_alias, name, alias)
 
     def set_tags(self, name: str, version: int, tags: Mapping[str, str], description: str | None = None) -> None:
-        """Set the tags one by one: MLflow has no call for several at once."""
         for key, value in tags.items():
             self._client.set_model_version_tag(name, str(version), key, value)
         if description is not None:
@@ -75,7 +69,7 @@ class MlflowRegistry(ModelRegistry):
         self._client.set_registered_model_alias(name, alias, str(version))
 
 
-def _version_or_none(get: Callable[..., model_registry.ModelVersion], name: str, key: str) -> ModelVersion | None:
+def _version_or_none(get: Callable[..., "model_registry.ModelVersion"], name: str, key: str) -> ModelVersion | None:
     from mlflow.exceptions import MlflowException
 
     try:
@@ -86,7 +80,7 @@ def _version_or_none(get: Callable[..., model_registry.ModelVersion], name: str,
         raise
 
 
-def _to_model_version(version: model_registry.ModelVersion) -> ModelVersion:
+def _to_model_version(version: "model_registry.ModelVersion") -> ModelVersion:
     return ModelVersion(
         name=version.name,
         version=int(version.version),

@@ -3,12 +3,11 @@
 Two aliases can't be moved atomically, so the custom alias decides: its version's tags name the basic model that it
 wraps, which gives a consistent pair with a single read. The basic alias is moved second.
 
-A killed run must not look like a person who moved the alias in MLflow's pages. ``set_aliases`` tags the version before
-it moves the alias, and points a second alias, ``last-promoted``, at it afterwards; a person does neither.
-``reconcile_aliases`` completes a promotion or a rollback that was killed, and treats a person's move as a rollback.
+A killed run must not look like a person who moved the alias in MLflow's pages. Before ``set_aliases`` moves the alias,
+it tags the new version as being promoted, or the old pair as rolled back; afterwards it points a second alias,
+``last-promoted``, at the version. A person does neither. ``reconcile_aliases`` completes a promotion or a rollback that
+was killed, and treats a person's move as a rollback.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -22,7 +21,7 @@ CUSTOM_MODEL = "marvel_character_model_custom"
 ALIAS = "latest-model"
 
 LAST_PROMOTED = "last-promoted"
-"""Alias of the custom model: the version that the last completed promotion left under ALIAS."""
+"""Alias of the custom model: the version that the last completed move left under ALIAS."""
 
 BASIC_MODEL_ID = "basic_model_id"
 """Tag of a custom version: the logged model that it wraps."""
@@ -30,10 +29,8 @@ BASIC_MODEL_ID = "basic_model_id"
 REPLACED_VERSION = "replaces"
 """Tag of a custom version: the last version of another basic model before it, to which ``rollback`` returns."""
 
-SERVING_STATUS = "serving_status"
-"""Tag of a custom version: before the alias is moved to it PROMOTING, or RESTORING and the reason; then PROMOTED."""
-
-PROMOTING, RESTORING, PROMOTED = "promoting", "restoring: ", "promoted"
+SERVING_STATUS, PROMOTING, PROMOTED = "serving_status", "promoting", "promoted"
+"""Tag of a custom version, and its values: while the aliases are moved to it, and afterwards."""
 
 ROLLBACK_REASON = "rollback_reason"
 """Tag of both versions of a pair that a person took out of service. No run restores it; the job approve does."""
@@ -54,10 +51,7 @@ class ModelPair(NamedTuple):
 
 
 class ModelPairs:
-    """The pairs of one environment.
-
-    A RegistryError says that there is no such version, that it has no counterpart, or that one is not READY.
-    """
+    """The pairs of one environment. A RegistryError says that there is no such version, or no counterpart of it."""
 
     def __init__(self, registry: ModelRegistry, config: ProjectConfig) -> None:
         self._registry = registry
@@ -65,24 +59,28 @@ class ModelPairs:
 
     def current(self) -> ModelPair | None:
         """The pair that is served: the custom version under the alias, and the basic version that it wraps."""
-        custom = self._served()
+        custom = self._custom_under(ALIAS)
         return self._pair_of(custom) if custom else None
 
     def champion_model_id(self) -> str:
         """The id of the basic model that the custom version under the alias wraps; '' if there is none."""
-        return _wrapped_by(self._served())
+        return _wrapped_by(self._custom_under(ALIAS))
 
-    def for_basic_version(self, version: int) -> ModelPair:
-        """The newest pair of a basic version; a wrapper that was rolled back alone only if there is no other."""
-        basic = self._registry.get_version(self.basic_name, version)
+    def for_basic_version(self, version: int | None = None) -> ModelPair:
+        """The newest pair of a basic version, by default of the newest.
+
+        A wrapper that was rolled back alone is returned only if there is no other.
+        """
+        basics = self._registry.search_versions(self.basic_name)
+        basic = next((each for each in basics if version in {None, each.version}), None)
         if basic is None:
-            known = [str(each.version) for each in self._registry.search_versions(self.basic_name)]
-            raise RegistryError(f"{self.basic_name} has no version {version}; it has {', '.join(known) or 'none'}.")
+            known = ", ".join(str(each.version) for each in basics) or "none"
+            raise RegistryError(f"{self.basic_name} has no version {version or 'yet'}; it has {known}.")
         customs = self._registry.search_versions(self.custom_name)  # not every registry searches by a tag
         wrappers = [custom for custom in customs if custom.status == READY and _wrapped_by(custom) == basic.model_id]
         if not wrappers:
             raise RegistryError(
-                f"No version of {self.custom_name} wraps {self.basic_name} version {version}; materialise "
+                f"No version of {self.custom_name} wraps {self.basic_name} version {basic.version}; materialise "
                 "custom_model_version."
             )
         as_the_basic = {None, "", basic.tags.get(ROLLBACK_REASON)}
@@ -103,50 +101,43 @@ class ModelPairs:
         raise RegistryError(f"{served} has not replaced another version: there is no earlier pair.")
 
     def set_aliases(
-        self, pair: ModelPair, expected: str, decision: Mapping[str, str] | None = None, rollback_reason: str = ""
+        self, pair: ModelPair, expected: str | None, decision: dict[str, str] | None = None, rollback_reason: str = ""
     ) -> bool:
-        """Point both aliases at a pair, the custom one first.
-
-        A person's decision is tagged after the custom alias has moved, so that a failed move leaves no such tags.
+        """Point both aliases at a pair, the custom one first; returns whether that moved.
 
         Args:
             pair: versions that are READY.
-            expected: the basic model's id of the pair to replace, as ``champion_model_id`` returns it.
+            expected: the basic model's id of the pair to replace, as ``champion_model_id`` returns it; None: any pair.
             decision: tags of a person's decision; without one, a pair that was rolled back stays out of service.
             rollback_reason: why the replaced pair is taken out of service; '' if this is not a rollback.
-
-        Returns:
-            Whether the custom alias moved.
 
         Raises:
             StalePairError: another pair than the expected one is served, or this pair was rolled back.
             RegistryError: the pair belongs to another environment.
         """
-        if (pair.basic.name, pair.custom.name) != (self.basic_name, self.custom_name):
+        if pair.basic.name != self.basic_name:
             raise RegistryError(
-                f"{pair.basic.name} and {pair.custom.name} can't be served as {self.basic_name} and "
-                f"{self.custom_name}; the aliases were not moved. Materialise basic_model_version and "
-                "custom_model_version in this environment."
+                f"{pair.basic.name} can't be served as {self.basic_name}; the aliases were not moved. Materialise "
+                "basic_model_version and custom_model_version in this environment."
             )
         with file_lock(self._registry.locks, f"pair-{self.custom_name}"):
-            current = self._served()
+            current = self._custom_under(ALIAS)
+            status = pair.custom.tags.get(SERVING_STATUS, "")
             is_new = current is None or current.version != pair.custom.version
-            status = current.tags.get(SERVING_STATUS, "") if current else ""
             if is_new:
-                self._check_expected(current, pair, expected)
-                if decision is None:
-                    self._check_not_rolled_back(current, pair)
-                status = f"{RESTORING}{rollback_reason}" if rollback_reason else PROMOTING
-                tags = {SERVING_STATUS: status}
-                if current and not rollback_reason:
-                    # A new wrapper of the same model has replaced what the wrapper before it had replaced.
-                    is_same = _wrapped_by(current) == pair.basic.model_id
-                    tags[REPLACED_VERSION] = current.tags.get(REPLACED_VERSION, "") if is_same else str(current.version)
-                self._tag(tags, pair.custom)
-                self._registry.set_alias(self.custom_name, ALIAS, pair.custom.version)
+                self._check_not_stale(pair, current, expected, is_decided=decision is not None)
                 if current and rollback_reason:
-                    self._take_out_of_service(current, pair, rollback_reason)
-            self._move_alias(self.basic_name, ALIAS, pair.basic.version)
+                    self._take_out_of_service(current, pair.custom, rollback_reason)
+                else:
+                    status = PROMOTING
+                    tags = {SERVING_STATUS: status}
+                    if current:
+                        # A new wrapper of the same model has replaced what the wrapper before it had replaced.
+                        is_same = _wrapped_by(current) == pair.basic.model_id
+                        replaced = current.tags.get(REPLACED_VERSION, "") if is_same else str(current.version)
+                        tags[REPLACED_VERSION] = replaced
+                    self._tag(tags, pair.custom)
+                self._registry.set_alias(self.custom_name, ALIAS, pair.custom.version)
             self._complete(pair, status)
             if is_new and decision:
                 self._tag(decision, *pair)
@@ -162,95 +153,86 @@ class ModelPairs:
         """
         with file_lock(self._registry.locks, f"pair-{self.custom_name}"):
             pair = self.current()
-            if pair is None:
-                return None
-            status, reason = pair.custom.tags.get(SERVING_STATUS, ""), ""
-            last = self._registry.get_version_by_alias(self.custom_name, LAST_PROMOTED)
-            if last and last.version != pair.custom.version and status != PROMOTING:
-                why = self._why_left(last, pair.custom)
-                self._take_out_of_service(last, pair, why)
-                is_later = pair.custom.version > last.version and not status.startswith(RESTORING)
-                if is_later and not pair.custom.tags.get(REPLACED_VERSION):
-                    self._tag({REPLACED_VERSION: str(last.version)}, pair.custom)
-                reason = f"{why}. No run restores version {last.version}; the job approve does"
-            if self._move_alias(self.basic_name, ALIAS, pair.basic.version) and not reason:
-                reason = f"the alias of {self.basic_name} followed that of {self.custom_name}, which decides"
-            self._complete(pair, status)
-            return f"{ALIAS} is at {pair} now: {reason}" if reason else None
+            return self._complete(pair, pair.custom.tags.get(SERVING_STATUS, "")) if pair else None
 
-    def _check_expected(self, current: ModelVersion | None, pair: ModelPair, expected: str) -> None:
+    def _check_not_stale(
+        self, pair: ModelPair, current: ModelVersion | None, expected: str | None, *, is_decided: bool
+    ) -> None:
         served = _wrapped_by(current)
-        if served not in {expected, pair.basic.model_id}:
+        if expected is not None and served not in {expected, pair.basic.model_id}:
             raise StalePairError(
                 f"{self.basic_name} version {pair.basic.version} was compared with {expected or 'no champion'}, but "
                 f"{served or 'none'} is under {ALIAS} now; the aliases were not moved. Run again: it will be "
                 "compared with that one."
             )
-
-    def _check_not_rolled_back(self, current: ModelVersion | None, pair: ModelPair) -> None:
-        # A person who removed the alias has not moved it to another version.
-        last = current and self._registry.get_version_by_alias(self.custom_name, LAST_PROMOTED)
+        if is_decided:
+            return
+        if current:
+            self._why_left(self._custom_under(LAST_PROMOTED), current, current.tags.get(SERVING_STATUS, ""))
         for version in pair:
             # Fetched again: it may have been taken out of service in the meantime.
-            reason = (self._registry.get_version(version.name, version.version) or version).tags.get(ROLLBACK_REASON)
-            if not reason and current and last and (last.name, last.version) == (version.name, version.version):
-                reason = self._why_left(last, current)
-            if reason:
+            found = self._registry.get_version(version.name, version.version) or version
+            if reason := found.tags.get(ROLLBACK_REASON):
                 raise StalePairError(
                     f"{version.name} version {version.version} was rolled back: {reason}; the aliases were not moved. "
                     "Put it back with the job approve, or fit another model."
                 )
 
-    def _why_left(self, left: ModelVersion, served: ModelVersion) -> str:
-        """Why another version is served than the one that the last completed promotion left under the alias."""
-        status = served.tags.get(SERVING_STATUS, "")
-        if status.startswith(RESTORING):
-            return status.removeprefix(RESTORING)
-        return f"somebody moved {ALIAS} of {self.custom_name} from version {left.version} to {served.version}"
+    def _complete(self, pair: ModelPair, status: str) -> str | None:
+        """Make the rest follow the custom alias; returns what is served now and why, unless nothing was wrong."""
+        last = self._custom_under(LAST_PROMOTED)
+        reason = self._why_left(last, pair.custom, status)
+        basic = self._registry.get_version_by_alias(self.basic_name, ALIAS)
+        if basic is None or basic.version != pair.basic.version:
+            self._registry.set_alias(self.basic_name, ALIAS, pair.basic.version)
+            reason = reason or f"the alias of {self.basic_name} followed that of {self.custom_name}, which decides"
+        if any(version.tags.get(ROLLBACK_REASON) for version in pair):
+            self._tag({ROLLBACK_REASON: ""}, *pair)
+        if last is None or last.version != pair.custom.version:
+            self._registry.set_alias(self.custom_name, LAST_PROMOTED, pair.custom.version)
+        if status != PROMOTED:
+            self._tag({SERVING_STATUS: PROMOTED}, pair.custom)
+        return f"{ALIAS} is at {pair} now: {reason}" if reason else None
 
-    def _take_out_of_service(self, left: ModelVersion, served: ModelPair, reason: str) -> None:
+    def _why_left(self, last: ModelVersion | None, served: ModelVersion, status: str) -> str:
+        """Why the last promoted version is not served, which is tagged with it; '' if it is, or was replaced."""
+        if last is None or last.version == served.version:
+            return ""
+        reason = last.tags.get(ROLLBACK_REASON)
+        if not reason:
+            if status == PROMOTING:
+                return ""
+            reason = f"somebody moved {ALIAS} of {self.custom_name} from version {last.version} to {served.version}"
+            self._take_out_of_service(last, served, reason)
+            if served.version > last.version and not served.tags.get(REPLACED_VERSION):
+                self._tag({REPLACED_VERSION: str(last.version)}, served)
+        return f"{reason}. No run restores version {last.version}; the job approve does"
+
+    def _take_out_of_service(self, left: ModelVersion, served: ModelVersion, reason: str) -> None:
         wrapped, versions = _wrapped_by(left), [left]
-        if wrapped != served.basic.model_id:
+        if wrapped != _wrapped_by(served):
             versions = [*self._registry.search_versions(self.basic_name, model_id=wrapped), left]
         self._tag({ROLLBACK_REASON: reason}, *versions)
 
-    def _complete(self, pair: ModelPair, status: str) -> None:
-        if any(version.tags.get(ROLLBACK_REASON) for version in pair):
-            self._tag({ROLLBACK_REASON: ""}, *pair)
-        self._move_alias(self.custom_name, LAST_PROMOTED, pair.custom.version)
-        if status != PROMOTED:
-            self._tag({SERVING_STATUS: PROMOTED}, pair.custom)
-
-    def _served(self) -> ModelVersion | None:
-        return self._registry.get_version_by_alias(self.custom_name, ALIAS)
-
-    def _move_alias(self, name: str, alias: str, version: int) -> bool:
-        """Point an alias at a version; returns whether it had to be moved."""
-        found = self._registry.get_version_by_alias(name, alias)
-        if found is not None and found.version == version:
-            return False
-        self._registry.set_alias(name, alias, version)
-        return True
+    def _custom_under(self, alias: str) -> ModelVersion | None:
+        return self._registry.get_version_by_alias(self.custom_name, alias)
 
     def _tag(self, tags: Mapping[str, str], *versions: ModelVersion) -> None:
         for version in versions:
             self._registry.set_tags(version.name, version.version, tags)
 
     def _pair_of(self, custom: ModelVersion) -> ModelPair:
-        wrapped = custom.tags.get(BASIC_MODEL_ID)
-        problem = f"has no version of {self.basic_name} that it wraps (tag {BASIC_MODEL_ID}: {wrapped})"
+        wrapped = _wrapped_by(custom)
         # Usually the alias points at it: one call, while a search is slower and may not find a new version yet.
         basic = self._registry.get_version_by_alias(self.basic_name, ALIAS)
-        if wrapped and (basic is None or basic.model_id != wrapped):
+        if basic is None or basic.model_id != wrapped:
             basic = next(iter(self._registry.search_versions(self.basic_name, model_id=wrapped)), None)
-        if basic and basic.model_id == wrapped:
-            if custom.status == basic.status == READY:
-                return ModelPair(basic, custom)
-            problem = f"is {custom.status}, and wraps version {basic.version} of {basic.name}, which is {basic.status}"
-        raise RegistryError(
-            f"{custom.name} version {custom.version} {problem}; put another pair under {ALIAS}: the jobs approve and "
-            "rollback take a basic_version."
-        )
+        if basic is None:
+            raise RegistryError(
+                f"{custom.name} version {custom.version} has no version of {self.basic_name} that it wraps (tag "
+                f"{BASIC_MODEL_ID}: {wrapped}); put another pair under {ALIAS}: the job approve takes a basic_version."
+            )
+        return ModelPair(basic, custom)
 
 
 def _wrapped_by(custom: ModelVersion | None) -> str:

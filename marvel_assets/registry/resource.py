@@ -1,7 +1,5 @@
 """The model registry as a resource."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,7 +10,7 @@ from pydantic import Field
 
 from marvel_assets.config import ProjectConfig
 from marvel_assets.registry.base import ModelRegistry, ModelVersion, RegistryError
-from marvel_assets.registry.databricks import DatabricksRegistry, has_schema, workspace_of
+from marvel_assets.registry.databricks import DatabricksRegistry, check_schema
 from marvel_assets.registry.mlflow import MlflowRegistry
 from marvel_assets.registry.model_pairs import ModelPairs
 from marvel_assets.registry.unity_catalog import UnityCatalogRegistry, register_table
@@ -24,14 +22,11 @@ from marvel_assets.tracking.mlflow_store import connect
 class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
     """The model registry of the profile: MLflow's own, an open-source Unity Catalog server, or Databricks."""
 
-    backend: Literal["embedded", "oss", "databricks"] = Field(
-        default="embedded", description="MLflow's own, an open-source Unity Catalog server, or Databricks."
-    )
+    backend: Literal["embedded", "oss", "databricks"] = "embedded"
     tracking_uri: str = Field(description="MLflow's tracking store, where the logged models are.")
     registry_uri: str = Field(description="The registry: the tracking store, uc:<URL>, or databricks-uc.")
     storage_root: str | None = Field(
-        default=None,
-        description="Where a new catalog stores its models' files, in a folder with its name: file:///…, s3://…",
+        default=None, description="Where a new catalog stores its models' files, in a folder with its name."
     )
     locks: str = Field(description="Folder of the lock files that prevent concurrent registrations of one model.")
 
@@ -39,10 +34,10 @@ class UnityCatalog(dg.ConfigurableResource):  # type: ignore[type-arg]
         """What prevents registration under ``catalog.schema``; a missing schema doesn't, since a run creates it."""
         try:
             if self.backend == "oss":
-                self._api().missing_securables(catalog, schema)
+                self._api().check_schema(catalog, schema, create=False)
             elif self.backend == "databricks":
-                has_schema(workspace_of(self.registry_uri), catalog, schema)
-        except RegistryError as error:
+                check_schema(self.registry_uri, catalog, schema, create=False)
+        except (RegistryError, ValueError) as error:
             return [str(error)]
         return []
 

@@ -4,11 +4,9 @@ The server has neither aliases nor tags, its version numbers are not unique, and
 emulated, and what that means for other clients and homes, is in ``docs/deployment.md``.
 """
 
-from __future__ import annotations
-
 import json
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -24,52 +22,49 @@ if TYPE_CHECKING:
 TAGS = "marvel_assets: "
 """Begins the last line of a version's comment, which holds the tags as JSON."""
 
-SQL_TYPES = {"long": "bigint", "integer": "int", "short": "smallint", "byte": "tinyint"}
-"""SQL's names of Delta's types, where they differ."""
+TYPES = {"long": ("LONG", "bigint"), "integer": ("INT", "int")}
+"""The server's and SQL's names of Delta's types, where they differ."""
 
 
 class UnityCatalogRegistry(ModelRegistry):
-    """The registry on an open-source Unity Catalog server. An alias is a model, ``<model>@<alias>``."""
+    """The registry on an open-source Unity Catalog server.
 
-    def __init__(self, client: mlflow.MlflowClient, locks: Path, api: UnityCatalogApi) -> None:
+    An alias is a model, ``<model>@<alias>``, whose comment is the version's number.
+    """
+
+    def __init__(self, client: "mlflow.MlflowClient", locks: Path, api: UnityCatalogApi) -> None:
         super().__init__(client, locks)
         self._api = api
 
     def ensure_model(self, name: str) -> None:
-        """Create what is missing of catalog, schema and model."""
-        if self._api.find(f"models/{name}") is None:
-            self._api.ensure_schema(*name.split(".")[:2])
-            self._api.create("models", _model(name))
+        if not self._api.call("GET", f"models/{name}"):
+            catalog, schema, _ = name.split(".")
+            self._api.check_schema(catalog, schema, create=True)
+            self._api.call("POST", "models", _names(name))
 
     def get_version(self, name: str, version: int) -> ModelVersion | None:
-        """Fetch one version."""
-        row = self._api.find(f"models/{name}/versions/{version}")
-        return None if row is None else self._version(name, row)
+        row = self._api.call("GET", f"models/{name}/versions/{version}")
+        return _to_model_version(name, row) if row else None
 
     def get_version_by_alias(self, name: str, alias: str) -> ModelVersion | None:
-        """Fetch the version whose number is the comment of the model that represents the alias."""
-        pointer = self._api.find(f"models/{name}@{alias}")
-        if pointer is None:
-            return None
-        comment = pointer["comment"] or ""
-        version = self.get_version(name, int(comment)) if comment.isdecimal() else None
-        if version is None:
-            raise RegistryError(
-                f"The model {name}@{alias} on {self._api.url} represents an alias, and its comment is {comment!r}, "
-                f"expected the number of a version of {name}. Correct the comment there, or delete {name}@{alias}."
-            )
-        return version
+        pointer = self._api.call("GET", f"models/{name}@{alias}")
+        return self.get_version(name, int(pointer["comment"])) if pointer else None
 
     def set_tags(self, name: str, version: int, tags: Mapping[str, str], description: str | None = None) -> None:
-        """Rewrite the comment, which has the tags and the description."""
         with file_lock(self.locks, f"model-{name}"):
             path = f"models/{name}/versions/{version}"
-            found = self._version(name, self._api.call("GET", path))
+            found = _to_model_version(name, self._api.call("GET", path))
             described = found.description if description is None else description
             self._api.call("PATCH", path, {"comment": _comment(described, {**found.tags, **tags})})
 
-    def _list_versions(self, name: str) -> Iterable[ModelVersion]:
-        return (self._version(name, row) for row in self._api.rows(f"models/{name}/versions", "model_versions"))
+    def _list_versions(self, name: str) -> Iterator[ModelVersion]:
+        token = None
+        while True:
+            page = self._api.call("GET", f"models/{name}/versions", page_token=token)
+            yield from (_to_model_version(name, row) for row in page.get("model_versions") or [])
+            token = page.get("next_page_token")
+            if not token:
+                return
 
     def _create_version(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> ModelVersion:
         import mlflow
@@ -107,31 +102,24 @@ class UnityCatalogRegistry(ModelRegistry):
 
     def _set_alias(self, name: str, alias: str, version: int) -> None:
         pointer, comment = f"{name}@{alias}", {"comment": str(version)}
-        if self._api.find(f"models/{pointer}") is None:
-            self._api.call("POST", "models", {**_model(pointer), **comment})
-        else:
+        if self._api.call("GET", f"models/{pointer}"):
             self._api.call("PATCH", f"models/{pointer}", comment)
-
-    def _version(self, name: str, row: Json) -> ModelVersion:
-        description, tags = row["comment"] or "", {}
-        text, _, last = description.rpartition("\n")
-        if last.startswith(TAGS):  # not registered by another client
-            try:
-                description, tags = text, dict(json.loads(last.removeprefix(TAGS)))
-            except (ValueError, TypeError) as error:
-                raise RegistryError(
-                    f"The comment of {name} version {row['version']} on {self._api.url} was edited: its last line is "
-                    f"{last[:100]!r}, expected {TAGS!r} and the JSON that this project wrote. Restore that line there, "
-                    "or delete the version."
-                ) from error
-        model_id = (row["source"] or "").removeprefix("models:/")
-        return ModelVersion(name, int(row["version"]), model_id, row["run_id"] or "", row["status"], tags, description)
+        else:
+            self._api.call("POST", "models", {**_names(pointer), **comment})
 
 
-def _model(name: str) -> Json:
-    """The body of the request that creates a model."""
-    catalog, schema, model = name.split(".", 2)
-    return {"name": model, "catalog_name": catalog, "schema_name": schema}
+def _names(name: str) -> Json:
+    """The fields of a request that name a model or a table."""
+    return dict(zip(("catalog_name", "schema_name", "name"), name.split(".", 2), strict=True))
+
+
+def _to_model_version(name: str, row: Json) -> ModelVersion:
+    description, tags = row["comment"] or "", {}
+    text, _, last = description.rpartition("\n")
+    if last.startswith(TAGS):  # not registered by another client
+        description, tags = text, json.loads(last.removeprefix(TAGS))
+    model_id = (row["source"] or "").removeprefix("models:/")
+    return ModelVersion(name, int(row["version"]), model_id, row["run_id"] or "", row["status"], tags, description)
 
 
 def _comment(description: str, tags: Mapping[str, str]) -> str:
@@ -145,13 +133,13 @@ def register_table(
 
     Under a lock: two simultaneous creations of one name break that name permanently.
     """
-    catalog, schema, table = name.split(".")
     described = {"columns": _columns(folder, column_comments), "comment": comment}
     with file_lock(locks, f"external-table-{name}"):
-        found = api.find(f"tables/{name}")
-        if found is None:
-            api.ensure_schema(catalog, schema)
-        elif (place := _folder_of(found["storage_location"])) != folder:
+        found = api.call("GET", f"tables/{name}")
+        if not found:
+            catalog, schema, _ = name.split(".")
+            api.check_schema(catalog, schema, create=True)
+        elif url2pathname(urlsplit(place := found["storage_location"]).path) != str(folder):
             return (
                 f"The table {name} on {api.url} is at {place}, not at {folder}, and was not changed. To register this "
                 "one under that name, delete that table on the server, and run again."
@@ -161,7 +149,7 @@ def register_table(
         else:
             api.call("DELETE", f"tables/{name}")
         stored = {"storage_location": folder.as_uri(), "table_type": "EXTERNAL", "data_source_format": "DELTA"}
-        api.create("tables", {"name": table, "catalog_name": catalog, "schema_name": schema, **stored, **described})
+        api.call("POST", "tables", {**_names(name), **stored, **described})
     return ""
 
 
@@ -171,17 +159,10 @@ def _columns(folder: Path, comments: Mapping[str, str]) -> list[Json]:
     columns = []
     for position, field in enumerate(DeltaTable(folder).schema().fields):
         delta_type = str(field.type.type)
-        columns.append(
-            {
-                "name": field.name,
-                "type_name": "INT" if delta_type == "integer" else delta_type.partition("(")[0].upper(),
-                "type_text": SQL_TYPES.get(delta_type, delta_type),
-                "type_json": field.to_json(),
-                "position": position,
-                "nullable": field.nullable,
-                "comment": comments.get(field.name, ""),
-            }
-        )
+        type_name, type_text = TYPES.get(delta_type, (delta_type.upper(), delta_type))
+        column = {"name": field.name, "type_name": type_name, "type_text": type_text, "type_json": field.to_json()}
+        comment = comments.get(field.name, "")
+        columns.append({**column, "position": position, "nullable": field.nullable, "comment": comment})
     return columns
 
 
@@ -189,7 +170,3 @@ def _description(table: Json) -> tuple[object, ...]:
     """A table's comment and columns, without what the server adds."""
     columns = sorted(table["columns"], key=lambda column: int(column["position"]))
     return table["comment"] or "", [(each["name"], each["type_text"], each["comment"] or "") for each in columns]
-
-
-def _folder_of(location: str) -> Path | str:
-    return Path(url2pathname(urlsplit(location).path)) if location.startswith("file:") else location

@@ -104,7 +104,7 @@ def test_an_alias_is_only_set_to_a_version_that_is_ready(backend: Backend, regis
 
     # when
     for name, version, problem in (
-        (backend.name, 2, "is FAILED_REGISTRATION, expected READY; the alias was not moved"),
+        (backend.name, 2, "is FAILED_REGISTRATION, expected READY; the alias latest-model was not moved"),
         (backend.name, 7, "does not exist; the alias latest-model was not moved"),
         (f"{backend.name}_other", 1, "does not exist"),
     ):

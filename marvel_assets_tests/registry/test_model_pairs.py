@@ -91,9 +91,7 @@ def test_a_pair_of_another_environment_is_refused(pairs: ModelPairs, two: Two):
     basic = replace(two[0].basic, name=f"marvel_acc.characters.{BASIC_MODEL}")
 
     # then
-    with pytest.raises(
-        RegistryError, match=f"marvel_acc.characters.{BASIC_MODEL} and .* can't be served as .* in this"
-    ):
+    with pytest.raises(RegistryError, match=f"marvel_acc.characters.{BASIC_MODEL} can't be served as .* in this"):
         pairs.set_aliases(two[0]._replace(basic=basic), expected="")
     assert aliases(pairs) == (None, None)
 
@@ -156,7 +154,7 @@ def test_a_promotion_that_was_killed_is_completed_or_done_again(pairs: ModelPair
     assert notes(pairs) == [""] * 4
 
 
-@pytest.mark.parametrize("writes", range(9))
+@pytest.mark.parametrize("writes", range(7))
 def test_a_rollback_that_was_killed_is_completed_with_its_reason_or_did_not_begin(
     pairs: ModelPairs, served: Two, writes: int
 ):
@@ -165,17 +163,17 @@ def test_a_rollback_that_was_killed_is_completed_with_its_reason_or_did_not_begi
         dying_after(writes, pairs).set_aliases(served[0], served[1].basic.model_id, {"restored_by": "pat"}, UATU)
 
     # when: a run comes before the rollback is completed, or after that
-    if writes == 2:
+    if writes == 3:
         with pytest.raises(StalePairError, match=rf"version 2 was rolled back: {re.escape(UATU)}; the aliases were"):
             pairs.set_aliases(served[1], served[0].basic.model_id)
     found = pairs.reconcile_aliases()
 
     # then
-    if writes < 2:
+    if writes < 3:
         assert (found, aliases(pairs), notes(pairs)) == (None, (2, 2), [""] * 4)
         return
     assert found is None or f"now: {UATU}. No run restores version 2" in found
-    assert (found is None) == (writes >= 6)
+    assert (found is None) == (writes >= 5)
     assert pairs.reconcile_aliases() is None
     assert (aliases(pairs), notes(pairs)) == ((1, 1), [UATU, "", UATU, ""])
     with pytest.raises(StalePairError, match=rf"version 2 was rolled back: {re.escape(UATU)}"):
@@ -308,18 +306,6 @@ def test_a_wrapper_that_a_person_went_back_from_leaves_the_basic_version_in_serv
     assert notes(pairs)[0] == ""
     with pytest.raises(StalePairError, match=rf"{CUSTOM_MODEL} version 2 was rolled back"):
         pairs.set_aliases(new, first)
-
-
-def test_a_pair_that_is_not_ready_is_named_with_a_way_out(pairs: ModelPairs, served: Two, embedded: Backend):
-    # given
-    embedded.set_status(pairs.basic_name, served[1].basic.version, "FAILED_REGISTRATION")
-
-    # then
-    with pytest.raises(
-        RegistryError,
-        match=r"version 2 is READY, and wraps version 2 of .* which is FAILED_REGISTRATION; put another pair",
-    ):
-        pairs.reconcile_aliases()
 
 
 def test_a_foreign_version_under_the_alias_is_named_and_can_be_replaced(

@@ -15,7 +15,7 @@ from marvel_assets.registry.unity_catalog import UnityCatalogRegistry, register_
 from marvel_assets.registry.unity_catalog_api import UnityCatalogApi
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets_tests.graph import run_graph, succeeded
-from marvel_assets_tests.registry.backends import ALIAS, Backend, Models, register
+from marvel_assets_tests.registry.backends import Backend, Models, register
 from marvel_assets_tests.servers.fault_proxy import FaultProxy, Kind
 from marvel_assets_tests.servers.unity_catalog import UnityCatalogServer
 
@@ -93,34 +93,6 @@ def test_a_version_whose_answer_was_lost_is_there_once(
         assert registry.search_versions(name) == [made]
 
 
-def test_an_edited_alias_is_named_with_what_was_expected(
-    registry: UnityCatalogRegistry, models: Models, api: UnityCatalogApi, name: str
-):
-    # given
-    register(registry, models[0], name)
-    registry.set_alias(name, ALIAS, 1)
-    assert api.call("GET", f"models/{name}@{ALIAS}")["comment"] == "1"  # as other clients of the server see it
-
-    # then
-    for comment in ("the first one", "", "7"):
-        api.call("PATCH", f"models/{name}@{ALIAS}", {"comment": comment})
-        with pytest.raises(RegistryError, match=f"{name}@{ALIAS} on .*its comment is '{comment}', expected the number"):
-            registry.get_version_by_alias(name, ALIAS)
-
-
-def test_an_edited_comment_is_named_with_its_version(
-    registry: UnityCatalogRegistry, models: Models, api: UnityCatalogApi, name: str
-):
-    # given
-    register(registry, models[0], name)
-
-    # then
-    for edited in ('{"git_sha": ', "[1]", ""):
-        api.call("PATCH", f"models/{name}/versions/1", {"comment": f"a model\nmarvel_assets: {edited}"})
-        with pytest.raises(RegistryError, match=f"The comment of {name} version 1 on .* was edited: its last line is"):
-            registry.search_versions(name)
-
-
 def test_each_catalog_that_is_created_has_a_folder_of_its_own(
     registry: UnityCatalogRegistry, api: UnityCatalogApi, tmp_path: Path
 ):
@@ -136,7 +108,7 @@ def test_each_catalog_that_is_created_has_a_folder_of_its_own(
     ("catalog", "problem"),
     [
         ("marvel_new", "There is no catalog marvel_new on {url}.*MARVEL_UC_STORAGE_ROOT"),
-        ("marvel_rootless", "{url} refused POST models: 400 FAILED_PRECONDITION: None of"),
+        ("marvel_rootless", "{url} refused POST models: 400 .*FAILED_PRECONDITION.*None of"),
     ],
     ids=["missing", "without a storage root"],
 )
@@ -144,7 +116,8 @@ def test_a_catalog_that_can_not_be_used_is_named_before_anything_is_registered(
     server: UnityCatalogServer, api: UnityCatalogApi, tmp_path: Path, catalog: str, problem: str
 ):
     # given
-    api.create("catalogs", {"name": "marvel_rootless"})
+    if not api.call("GET", "catalogs/marvel_rootless"):
+        api.call("POST", "catalogs", {"name": "marvel_rootless"})
     registry = UnityCatalogRegistry(mlflow.MlflowClient(), tmp_path, api)
 
     # then
@@ -164,7 +137,7 @@ def test_what_is_missing_and_would_be_created_is_not_created_by_a_look(
 
     # then
     assert problems == []
-    assert api.find("catalogs/looked_at") is None
+    assert api.call("GET", "catalogs/looked_at") == {}
 
 
 def test_a_token_that_is_refused_is_reported_and_not_shown(monkeypatch: pytest.MonkeyPatch):
@@ -173,10 +146,10 @@ def test_a_token_that_is_refused_is_reported_and_not_shown(monkeypatch: pytest.M
 
     # when
     with UnityCatalogServer(token="another") as server, pytest.raises(RegistryError) as refusal:
-        UnityCatalogApi(server.url).find("catalogs/marvel_new")
+        UnityCatalogApi(server.url).call("GET", "catalogs/marvel_new")
 
     # then
-    assert f"{server.url} refused GET catalogs/marvel_new: 401 UNAUTHENTICATED" in str(refusal.value)
+    assert f"{server.url} refused GET catalogs/marvel_new: 401 " in str(refusal.value)
     assert "canary-token" not in str(refusal.value)
 
 
@@ -192,7 +165,7 @@ def test_a_server_that_refuses_or_is_gone_is_named_with_the_reason(status: int |
 
         # then
         with pytest.raises(RegistryError, match=f"server at {server.url} {reason}"):
-            api.find("models/a.b.c")
+            api.call("GET", "models/a.b.c")
 
 
 @pytest.fixture
@@ -260,7 +233,7 @@ def test_a_table_of_somebody_else_under_that_name_is_left_as_it_is(
     reason = registered_table(api, name, folder)
 
     # then
-    assert f"The table {name} on {api.url} is at {tmp_path / 'theirs'}, not at {folder}" in reason
+    assert f"The table {name} on {api.url} is at {(tmp_path / 'theirs').as_uri()}, not at {folder}" in reason
     assert api.call("GET", f"tables/{name}")["storage_location"] == (tmp_path / "theirs").as_uri()
 
 

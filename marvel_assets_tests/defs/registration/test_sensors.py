@@ -81,5 +81,5 @@ def test_what_is_no_whole_pair_fails_the_tick_with_a_way_out(home: ProjectPaths,
     pairs._registry.set_tags(pairs.custom_name, 2, {BASIC_MODEL_ID: "nothing"})
 
     # then
-    with pytest.raises(RegistryError, match="the jobs approve and rollback take a basic_version"):
+    with pytest.raises(RegistryError, match="the job approve takes a basic_version"):
         tick(home, dg.DagsterInstance.ephemeral())
