@@ -74,7 +74,7 @@ class ModelPairs:
         basics = self._registry.search_versions(self.basic_name)
         basic = next((each for each in basics if version in {None, each.version}), None)
         if basic is None:
-            known = ", ".join(str(each.version) for each in basics) or "none"
+            known = ", ".join(str(each.version) for each in basics) or "none: materialise basic_model_version"
             raise RegistryError(f"{self.basic_name} has no version {version or 'yet'}; it has {known}.")
         customs = self._registry.search_versions(self.custom_name)  # not every registry searches by a tag
         wrappers = [custom for custom in customs if custom.status == READY and _wrapped_by(custom) == basic.model_id]

@@ -13,22 +13,14 @@ from marvel_assets.defs.registration.assets import JUDGED_AGAINST, reconcile_and
 from marvel_assets.defs.registration.challenger import BEST_SERVED
 from marvel_assets.defs.resources import Project
 from marvel_assets.registry.base import RegistryError
-from marvel_assets.registry.model_pairs import (
-    ALIAS,
-    REPLACED_VERSION,
-    ROLLBACK_REASON,
-    SERVING_STATUS,
-    ModelPair,
-)
+from marvel_assets.registry.model_pairs import ALIAS, REPLACED_VERSION, ROLLBACK_REASON, SERVING_STATUS, ModelPair
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.references import ReferenceIOManager
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 
 RESTORED_BY, RESTORE_REASON, APPROVED_BY = "restored_by", "restore_reason", "approved_by"
-TAGS_NOT_PROMOTED = {
-    *(JUDGED_AGAINST, BEST_SERVED, REPLACED_VERSION, SERVING_STATUS, ROLLBACK_REASON),
-    *(RESTORED_BY, RESTORE_REASON, APPROVED_BY),
-}
+TAGS_NOT_PROMOTED = {JUDGED_AGAINST, BEST_SERVED, REPLACED_VERSION, SERVING_STATUS, ROLLBACK_REASON}
+TAGS_NOT_PROMOTED |= {RESTORED_BY, RESTORE_REASON, APPROVED_BY}
 """Tags that record what happened to a version in its own environment; they are not copied to the next."""
 
 ENVIRONMENTS = get_args(Environment)
@@ -36,7 +28,6 @@ PREDICTIONS_FOLLOW = "survival_predictions follows if default_automation_conditi
 
 
 def _account() -> str:
-    """The account that runs the job."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # some containers' accounts have no name
@@ -86,7 +77,7 @@ def promote_pair(
         tags |= {"promoted_from": f"{version.name}/{version.version}", "promoted_by": context.run_id}
         copies.append(unity_catalog.registry().register(name, version.model_id, tags, version.description))
     promoted = ModelPair(*copies)
-    target.set_aliases(promoted, target.champion_model_id())
+    target.set_aliases(promoted, expected=None)
     context.log.info(f"{ALIAS} in {environment}: {promoted}, from {pair} in {own}")
 
 
@@ -110,10 +101,9 @@ def rollback_models(
     pairs.reconcile_aliases()
     served = served_pair(pairs)
     target = pairs.for_basic_version(config.basic_version) if config.basic_version else pairs.previous(served)
-    if target.basic.model_id == served.basic.model_id:
-        raise dg.Failure(f"{pairs.basic_name} version {target.basic.version} is {ALIAS} already.")
     tags = {RESTORED_BY: config.actor, RESTORE_REASON: config.reason}
-    pairs.set_aliases(target, served.basic.model_id, tags, rollback_reason=f"{config.reason} ({config.actor})")
+    if not pairs.set_aliases(target, served.basic.model_id, tags, rollback_reason=f"{config.reason} ({config.actor})"):
+        raise dg.Failure(f"{target} are {ALIAS} already.")
     message = f"{ALIAS}: {target} again, in place of {served} ({config.actor}: {config.reason})"
     for event in report_served(pairs.for_custom_version(target.custom.version), message, tracking, references):
         context.log_event(event)
@@ -139,18 +129,9 @@ def approve_models(
     pairs = unity_catalog.pairs(project.config)
     with suppress(RegistryError):  # approving is the way out if the alias is not at a complete pair
         pairs.reconcile_aliases()
-    found = unity_catalog.registry().search_versions(pairs.basic_name)
-    versions = [
-        version.version for version in found if version.tags.get("model_id") == version.model_id
-    ]  # registered by this project
-    if not versions:
-        raise dg.Failure(f"{pairs.basic_name} has no version; materialise basic_model_version first.")
-    target = pairs.for_basic_version(config.basic_version or versions[0])
-    if not pairs.set_aliases(target, pairs.champion_model_id(), {APPROVED_BY: config.actor}):
-        raise dg.Failure(
-            f"{target} are {ALIAS} already; choose another: marvel approve --set basic_version=<number>. "
-            f"Versions of {pairs.basic_name}: {', '.join(map(str, versions))}."
-        )
+    target = pairs.for_basic_version(config.basic_version)
+    if not pairs.set_aliases(target, None, {APPROVED_BY: config.actor}):
+        raise dg.Failure(f"{target} are {ALIAS} already; choose another: marvel approve --set basic_version=<number>.")
     message = f"{ALIAS}: {target} (approved by {config.actor})"
     for event in report_served(pairs.for_custom_version(target.custom.version), message, tracking, references):
         context.log_event(event)
@@ -165,10 +146,7 @@ def approve() -> None:
 
 @dg.sensor(
     minimum_interval_seconds=60,
-    description=(
-        "Moves the basic alias to match the custom one, after a run was killed between the two moves or a person moved "
-        "the custom one, and reports the served pair on both version assets, also after a move elsewhere."
-    ),
+    description="Moves the basic alias to match the custom one; reports the served pair, also after a move elsewhere.",
 )
 def alias_reconciliation_sensor(
     context: dg.SensorEvaluationContext,
