@@ -195,7 +195,7 @@ class ModelPairs:
         return f"{ALIAS} is at {pair} now: {reason}" if reason else None
 
     def _why_left(self, last: ModelVersion | None, served: ModelVersion, status: str) -> str:
-        """Why the last promoted version is not served, which is tagged with it; '' if it is, or was replaced."""
+        """Why another version is served than the last completed move left, which is tagged with it; '' if promoted."""
         if last is None or last.version == served.version:
             return ""
         reason = last.tags.get(ROLLBACK_REASON)
@@ -203,9 +203,9 @@ class ModelPairs:
             if status == PROMOTING:
                 return ""
             reason = f"somebody moved {ALIAS} of {self.custom_name} from version {last.version} to {served.version}"
-            self._take_out_of_service(last, served, reason)
             if served.version > last.version and not served.tags.get(REPLACED_VERSION):
                 self._tag({REPLACED_VERSION: str(last.version)}, served)
+            self._take_out_of_service(last, served, reason)
         return f"{reason}. No run restores version {last.version}; the job approve does"
 
     def _take_out_of_service(self, left: ModelVersion, served: ModelVersion, reason: str) -> None:
