@@ -139,10 +139,10 @@ def register_table(
         if not found:
             catalog, schema, _ = name.split(".")
             api.check_schema(catalog, schema, create=True)
-        elif url2pathname(urlsplit(place := found["storage_location"]).path) != str(folder):
+        elif Path(url2pathname(urlsplit(found["storage_location"]).path)) != folder:
             return (
-                f"The table {name} on {api.url} is at {place}, not at {folder}, and was not changed. To register this "
-                "one under that name, delete that table on the server, and run again."
+                f"The table {name} on {api.url} is at {found['storage_location']}, not at {folder}, and was not "
+                "changed. To register this one under that name, delete that table on the server, and run again."
             )
         elif _description(found) == _description(described):
             return ""
@@ -160,9 +160,17 @@ def _columns(folder: Path, comments: Mapping[str, str]) -> list[Json]:
     for position, field in enumerate(DeltaTable(folder).schema().fields):
         delta_type = str(field.type.type)
         type_name, type_text = TYPES.get(delta_type, (delta_type.upper(), delta_type))
-        column = {"name": field.name, "type_name": type_name, "type_text": type_text, "type_json": field.to_json()}
-        comment = comments.get(field.name, "")
-        columns.append({**column, "position": position, "nullable": field.nullable, "comment": comment})
+        columns.append(
+            {
+                "name": field.name,
+                "type_name": type_name,
+                "type_text": type_text,
+                "type_json": field.to_json(),
+                "position": position,
+                "nullable": field.nullable,
+                "comment": comments.get(field.name, ""),
+            }
+        )
     return columns
 
 
