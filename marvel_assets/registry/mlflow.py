@@ -11,10 +11,7 @@ if TYPE_CHECKING:
 
 ALREADY_EXISTS = {"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"}
 DOES_NOT_EXIST = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}
-MODEL_DESCRIPTION = (
-    "Registered by the Dagster project marvel_assets. `latest-model` is the version that is served; each version's "
-    "description is its model card."
-)
+MODEL_DESCRIPTION = "Registered by marvel_assets. `latest-model` is served; a version's description is its model card."
 
 
 class MlflowRegistry(ModelRegistry):
