@@ -69,7 +69,7 @@ def drift_report(
         context.log.info(reason)
         return _result({**report, CACHE_KEY: cache_key}, reason)
     try:
-        reference = read_test_rows(basic.run_id, features, project, tables, tracking, MAX_ROWS)
+        reference = read_test_rows(basic.run_id, set(features), project, tables, tracking, MAX_ROWS)
     except TableNotFoundError as error:  # not cached: the rows may be back in the next run
         context.log.warning(reason := f"nothing to compare with: {error}")
         return _result(report, reason, passed=False)
