@@ -160,5 +160,5 @@ def _check_same_rows(
     except LookupError as error:
         return dg.AssetCheckResult(check_name=SAME_ROWS, passed=False, metadata={"problem": str(error)})
     rows, fitted_rows = sum(part.rows for part in sums), int(tags["training_rows"])
-    metadata = {"rows": rows, "fitted_rows": fitted_rows, "source": str(table)}
+    metadata: dict[str, int | str] = {"rows": rows, "fitted_rows": fitted_rows, "source": str(table)}
     return dg.AssetCheckResult(check_name=SAME_ROWS, passed=rows_digest(sums) == tags["rows_digest"], metadata=metadata)

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from marvel_assets.tracking.model_logging import DataSet
 
 FIT_CODE_VERSION = code_version("marvel_assets.training.fit", "marvel_assets.training.dataset")
-DISTRIBUTED_FIT_CODE_VERSION = code_version(
-    "marvel_assets.training.fit", "marvel_assets.training.distributed", "marvel_assets.storage.table_scan"
-)
+DISTRIBUTED_FIT_CODE_VERSION = code_version("marvel_assets.training.distributed", "marvel_assets.storage.table_scan")
 LOG_CODE_VERSION = code_version("marvel_assets.tracking.model_logging", "marvel_assets.training.dataset")
 EXCERPT_ROWS = 1000
 LOG = dg.get_dagster_logger()
