@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +46,9 @@ def checked_files(uri: str, model_id: str, digest: str) -> Iterator[Path]:
             )
         found = digest_of_files(folder)
         if found != digest:
+            _remove_bytecode(folder)
+            found = digest_of_files(folder)
+        if found != digest:
             raise ModelFilesChangedError(
                 f"{uri}: the files are not those that were logged as {model_id}: SHA-256 {found}, expected "
                 f"{digest or 'the one on its tag ' + FILES_DIGEST + ', which it lacks'}. They were not loaded. "
@@ -55,9 +59,16 @@ def checked_files(uri: str, model_id: str, digest: str) -> Iterator[Path]:
 
 
 def digest_at(uri: str) -> str:
-    """The digest of a model's files at an MLflow URI."""
+    """The digest of a model's files at an MLflow URI, without bytecode."""
     with _downloaded(uri) as folder:
+        _remove_bytecode(folder)
         return digest_of_files(folder)
+
+
+def _remove_bytecode(folder: Path) -> None:
+    """Remove what Python writes beside a script when MLflow loads a model in place, and would run instead of it."""
+    for cache in folder.rglob("__pycache__"):
+        shutil.rmtree(cache)
 
 
 @contextmanager
