@@ -142,15 +142,6 @@ def log_once(
         context.log.info(f"Evaluating pipeline {fitted.cache_key[:12]} on {test_set}")
         training = dataset_input(trained_on, settings, tables, fitted.sample, is_excerpt=bool(fitted.workers))
         testing = dataset_input(test_set, settings, tables)
-        seed = fitted.pipeline[-1].get_params()["random_state"]
-        parameters = {
-            **fitted.parameters,
-            "seed": "default" if seed is None else seed,
-            "threads": fitted.threads,
-            "sample": fitted.sample,
-            "train_set": f"v{trained_on.version}",
-            "test_set": f"v{test_set.version}",
-        }
         page = "assets/basic_model"
         tags = {
             **tracking.provenance_tags(page),
@@ -162,18 +153,7 @@ def log_once(
         named = {**fitted.parameters, "train_set": f"v{trained_on.version}"}
         run_name = ", ".join(f"{name} {value}" for name, value in named.items())
         with tracking.run(experiment, run_name, page) as run:
-            model_id = log_basic_model(
-                fitted.pipeline,
-                training,
-                testing,
-                wheel,
-                run_id=run.info.run_id,
-                dataset=settings.dataset,
-                features=settings.features,
-                parameters=parameters,
-                seconds=fitted.seconds,
-                tags=tags,
-            )
+            model_id = log_basic_model(fitted, training, testing, wheel, settings, tags)
             logged = LoggedModelRef(BASIC_MODEL_NAME, model_id, run.info.run_id, experiment)
             tracking.mark_complete(logged, cache_key)
             return logged, True
@@ -198,4 +178,4 @@ def dataset_input(
     rows = to_frame(read, settings.features, settings.target)
     if by_id:
         rows.index = read[IDENTIFIER].to_pandas()
-    return DataSet(table.name, path, table.version, table.content, rows, settings.target, is_excerpt)
+    return DataSet(table, path, rows)
