@@ -40,11 +40,6 @@ def downloaded(uri: str) -> Iterator[Path]:
 def checked_files(uri: str, model_id: str, digest: str) -> Iterator[Path]:
     """A temporary copy of a model's files, verified against the digest from when it was logged.
 
-    Args:
-        uri: of the logged model, or of a registered version.
-        model_id: of the logged model.
-        digest: the value of its tag ``FILES_DIGEST``.
-
     Raises:
         ModelFilesChangedError: the files are missing, or differ.
     """

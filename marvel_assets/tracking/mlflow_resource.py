@@ -76,12 +76,8 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     def run(self, experiment: str, name: str, page: str) -> Iterator[mlflow.ActiveRun]:
         """Activate this Dagster run's MLflow run in an experiment; it ends with the block.
 
-        A retried step resumes the run of its first attempt. A run that the caller has open stays open.
-
-        Args:
-            experiment: its name.
-            name: of the run, for MLflow's list of runs.
-            page: Dagster's page of the asset or job that logs, such as ``assets/basic_model``.
+        A retried step resumes the run of its first attempt. A run that the caller has open stays open. ``page`` is
+        Dagster's page of the asset or job that logs, such as ``assets/basic_model``.
         """
         import mlflow
 
@@ -221,14 +217,9 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         for found in client.search_runs([experiment_id], condition):
             return str(found.info.run_id)
         tags = self.provenance_tags(page)
-        source = {
-            "mlflow.source.name": "marvel_assets.definitions",
-            "mlflow.source.git.commit": tags["git_sha"],
-            "mlflow.source.git.branch": tags["branch"],
-        }
-        run = client.create_run(
-            experiment_id, tags={**tags, **source, HOME_ID: home_id(self._home.locks)}, run_name=name
-        )
+        origin = {HOME_ID: home_id(self._home.locks), "mlflow.source.name": "marvel_assets.definitions"}
+        commit = {"mlflow.source.git.commit": tags["git_sha"], "mlflow.source.git.branch": tags["branch"]}
+        run = client.create_run(experiment_id, tags={**tags, **origin, **commit}, run_name=name)
         for made in client.search_runs([experiment_id], condition):
             if made.info.run_id != run.info.run_id:  # MLflow repeated a request whose answer was lost
                 client.delete_run(made.info.run_id)

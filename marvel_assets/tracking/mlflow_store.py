@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.spark.session import databricks_config
 from marvel_assets.utils.errors import root_cause
+from marvel_assets.utils.files import atomic_write
 from marvel_assets.utils.locks import file_lock
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def connect(uri: str, locks: Path, registry_uri: str | None = None, *, read_only
 
     Args:
         uri: ``sqlite:///<path>``, a server's URL, or ``databricks``.
-        locks: folder of the lock files.
+        locks: the home's folder of lock files.
         registry_uri: of the model registry, if it is another store.
         read_only: don't create a missing SQLite database, or update it after the home was moved.
     """
@@ -110,13 +111,9 @@ def prepare_database(database: Path, home: ProjectPaths) -> None:
 
         with file_lock(home.locks, "mlflow-database"):
             if not database.exists():
-                # Moved into place when complete: a start that is killed would leave a broken database.
-                database.parent.mkdir(parents=True, exist_ok=True)
-                unfinished = database.with_suffix(".unfinished")
-                unfinished.unlink(missing_ok=True)
-                store = SqlAlchemyStore(f"{SQLITE}{unfinished}", (database.parent / "artifacts").as_uri())  # type: ignore[no-untyped-call]
-                store.engine.dispose()
-                unfinished.replace(database)
+                with atomic_write(database) as unfinished:  # a start that is killed would leave a broken database
+                    store = SqlAlchemyStore(f"{SQLITE}{unfinished}", (database.parent / "artifacts").as_uri())  # type: ignore[no-untyped-call]
+                    store.engine.dispose()
     if database == home.mlflow_database:
         _correct_paths(home)
 

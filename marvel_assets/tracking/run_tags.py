@@ -1,7 +1,5 @@
 """Tags of MLflow's runs, logged models and versions: the commit and the Dagster run that made them."""
 
-from __future__ import annotations
-
 import logging
 import os
 import subprocess

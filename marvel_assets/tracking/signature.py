@@ -1,7 +1,5 @@
 """What a logged model declares: its signature, an example of its input, and its requirements."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from importlib.metadata import requires, version
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Logs the custom model in the active MLflow run."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

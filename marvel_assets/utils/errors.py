@@ -1,7 +1,5 @@
 """Causes of errors."""
 
-from __future__ import annotations
-
 
 def root_cause(error: BaseException) -> BaseException:
     """The innermost cause or context of an error."""

@@ -1,4 +1,4 @@
-"""MLflow's store on a first start, in a home that was moved, and where a run could not use it."""
+"""MLflow's store in a home that was moved, and where a run could not use it."""
 
 import json
 import re
@@ -12,20 +12,6 @@ from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect, store_problems
 from marvel_assets_tests.commands import reference
 from marvel_assets_tests.servers.scripted import Answer, serving
-
-
-def test_what_a_broken_off_start_left_behind_is_in_nobodys_way(tmp_path: Path):
-    # given
-    fresh = ProjectPaths(tmp_path / "fresh")
-    fresh.mlflow_database.parent.mkdir(parents=True)
-    fresh.mlflow_database.with_suffix(".unfinished").write_bytes(b"half a data")
-
-    # when
-    client = connect(fresh.mlflow_uri, fresh.locks)
-
-    # then
-    assert [experiment.name for experiment in client.search_experiments()] == ["Default"]
-    assert sorted(file.name for file in fresh.mlflow_database.parent.iterdir() if file.is_file()) == ["mlflow.db"]
 
 
 def test_a_moved_home_is_summarised_without_a_write_and_then_has_its_files_and_rows(
