@@ -66,9 +66,10 @@ def _exit_with_reason(error: Exception) -> None:
 
     from marvel_assets.registry.base import RegistryError
     from marvel_assets.tracking.artifacts import ModelFilesChangedError
+    from marvel_assets.tracking.mlflow_store import add_outage_hint
 
     if isinstance(error, RegistryError | MlflowException | ModelFilesChangedError):
-        sys.exit(" ".join(str(error).split()))
+        sys.exit(add_outage_hint(" ".join(str(error).split())))
     if problems := ProjectPaths.from_environment().problems():  # a full disk may cause any error
         traceback.print_exc()
         sys.exit("\n".join(problems))

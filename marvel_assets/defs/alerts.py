@@ -8,6 +8,8 @@ import sys
 import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
 
+from marvel_assets.tracking.mlflow_store import add_outage_hint
+
 WEBHOOK = "MARVEL_WEBHOOK_URL"
 
 SELF_EXPLAINING = re.compile(r"^(dagster\._core\.definitions\.events\.Failure|marvel_assets\.[\w.]+Error): ")
@@ -36,9 +38,9 @@ def cause_of(error: SerializableErrorInfo) -> str:
     messages = [each.message.strip() for each in chain]
     for message in messages:
         if SELF_EXPLAINING.match(message):
-            return SELF_EXPLAINING.sub("", message)
+            return add_outage_hint(SELF_EXPLAINING.sub("", message))
     first, root = messages[0], messages[-1]
-    return first if root in first else f"{first} ({root})"
+    return add_outage_hint(first if root in first else f"{first} ({root})")
 
 
 def post(text: str) -> None:

@@ -104,6 +104,12 @@ def store_problems(uri: str, locks: Path, registry_uri: str | None = None) -> li
     return []
 
 
+def add_outage_hint(text: str) -> str:
+    """An error's text, with what to do if MLflow reports that its server did not answer."""
+    is_outage = "API request to http" in text
+    return f"{text} Run again when the server is back; finished work is kept." if is_outage else text
+
+
 def prepare_database(database: Path, home: ProjectPaths) -> None:
     """Create a database if it is missing; correct the paths in that of a home that was moved or copied."""
     if not database.exists():
