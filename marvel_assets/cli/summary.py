@@ -20,6 +20,7 @@ from marvel_assets.registry.base import ModelVersion
 from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, TableVersion, from_json
 from marvel_assets.storage.tables import Tables
+from marvel_assets.tracking.artifacts import metrics_of
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.utils.redaction import escape_control
@@ -120,8 +121,7 @@ def _find_model(home: ProjectPaths, tracking: MlflowTracking, model_id: str) -> 
 def _model(logged: LoggedModel, registered: ModelVersionRef | None, model: LoggedModelRef) -> Iterator[str]:
     """The model with its metrics, and the gate's result if it refused it or warned."""
     yield f"  model        {model.model_id}, logged by run {model.run_id}"
-    figures = {metric.key: metric.value for metric in logged.metrics or []}
-    named = [f"{label} {value:.4f}" for label, value in metrics_by_label(figures).items()]
+    named = [f"{label} {value:.4f}" for label, value in metrics_by_label(metrics_of(logged)).items()]
     for start in range(0, len(named), METRICS_PER_LINE):
         yield f"  {'' if start else 'metrics':<12} {', '.join(named[start : start + METRICS_PER_LINE])}"
     if RESULT not in logged.tags:

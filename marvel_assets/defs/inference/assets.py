@@ -83,9 +83,8 @@ def custom_model_version(
             tags = {**tracking.provenance_tags(page), "basic_model": reference.data_version, "wheel": wheel.name}
             with tracking.files_of(reference.model_id) as files, tracking.run(experiment, run_name, page) as run:
                 load_trusted(files)  # fails before a model is wrapped that can't be served
-                run_id = run.info.run_id
-                model_id = log_custom_model(reference.model_id, files, wheel, run_id=run_id, dataset=dataset, tags=tags)
-                logged = LoggedModelRef(CUSTOM_MODEL_NAME, model_id, run_id, experiment)
+                model_id = log_custom_model(reference.model_id, files, wheel, dataset, tags)
+                logged = LoggedModelRef(CUSTOM_MODEL_NAME, model_id, run.info.run_id, experiment)
                 tracking.mark_complete(logged, cache_key)
     inspected = _inspect(context, logged, tracking)
     yield inspected

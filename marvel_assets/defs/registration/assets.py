@@ -13,7 +13,7 @@ from marvel_assets.registry.model_pairs import ALIAS, ROLLBACK_REASON, ModelPair
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, ReferenceIOManager
 from marvel_assets.storage.tables import Tables
-from marvel_assets.tracking.artifacts import FILES_DIGEST
+from marvel_assets.tracking.artifacts import FILES_DIGEST, metrics_of
 from marvel_assets.tracking.mlflow_resource import INSPECTION, PASSED, MlflowTracking
 from marvel_assets.tracking.run_tags import run_tags
 
@@ -58,7 +58,7 @@ def basic_model_version(
     retraining_lock: RetrainingLock,
 ) -> Iterator[dg.MaterializeResult[ModelVersionRef] | dg.AssetObservation | dg.AssetCheckResult]:
     """The basic model as a registered version. A model that the gate refuses is not registered."""
-    from marvel_assets.evaluation.model_card import CARD_FILE, gate_report, model_card
+    from marvel_assets.tracking.model_card import CARD_FILE, gate_report, model_card
 
     retraining_lock.acquire(context)
     inspection = tracking.tags_of(basic_model).get(INSPECTION, "not inspected yet")
@@ -90,16 +90,17 @@ def basic_model_version(
     tags, card = {}, ""
     champion_id = champion.basic.model_id if champion else ""
     if champion_id != basic_model.model_id:
-        inputs = tracking.model_card_inputs(basic_model, config.dataset)
+        client = tracking.client()
+        logged = client.get_logged_model(basic_model.model_id)
         tags = {
             "gate": verdict,
-            "roc_auc": f"{inputs.metrics['roc_auc']:.4f}",
-            "train_set": inputs.trained_on.rpartition("@")[2].partition(" ")[0],
+            "roc_auc": f"{metrics_of(logged)['roc_auc']:.4f}",
+            "train_set": logged.params["train_set"],
             BEST_SERVED: best_id,
             JUDGED_AGAINST: champion_id,
         }
-        card = model_card(inputs, result)
-        tracking.client().log_text(basic_model.run_id, card, CARD_FILE)
+        card = model_card(client, logged, config.dataset, result)
+        client.log_text(basic_model.run_id, card, CARD_FILE)
     version = register(context, basic_model, pairs.basic_name, tracking, unity_catalog, tags, card)
     context.instance.add_run_tags(context.run.run_id, {"model": f"v{version.version}"})
     yield version_result(version, tracking, {**metadata, "unchanged": registered is not None})
@@ -134,7 +135,7 @@ def version_result(
     version: ModelVersion, tracking: MlflowTracking, metadata: Mapping[str, Any]
 ) -> dg.MaterializeResult[ModelVersionRef]:
     """The reference and metadata of a registered version."""
-    from marvel_assets.evaluation.model_card import with_full_links
+    from marvel_assets.tracking.model_card import with_full_links
 
     reference = ModelVersionRef(version.name, version.version, version.model_id)
     shown = {

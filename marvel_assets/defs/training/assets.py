@@ -78,12 +78,13 @@ def basic_model(
     retraining_lock: RetrainingLock,
 ) -> dg.MaterializeResult[LoggedModelRef]:
     """The pipeline logged in MLflow: signature, example, both data sets at their versions, metrics and plots."""
-    from marvel_assets.evaluation.model_card import plot_links, with_full_links
+    from marvel_assets.tracking.artifacts import metrics_of
+    from marvel_assets.tracking.model_card import plot_links, with_full_links
 
     retraining_lock.acquire(context)
     wheel = wheel_builder.file_of(inference_wheel)
     logged, is_new = log_once(fitted_pipeline, test_set, wheel, project.config, tables, tracking)
-    metrics, plots = tracking.metrics_of(logged.model_id), tracking.plots_of(logged)
+    metrics, plots = metrics_of(tracking.client().get_logged_model(logged.model_id)), tracking.plots_of(logged)
     state = "logged" if is_new else "unchanged"
     context.log.info(f"Model {logged.model_id} {state}: ROC AUC {metrics['roc_auc']:.4f}")
     shown = [(name, f"{value:.3f}") for name, value in metrics_by_label(metrics).items()]

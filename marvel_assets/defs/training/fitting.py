@@ -133,28 +133,17 @@ def log_once(
         LOG.info(f"Evaluating pipeline {fitted.cache_key[:12]} on {test_set}")
         training = dataset_input(fitted.trained_on, settings, tables, fitted.sample, is_excerpt=bool(fitted.workers))
         testing = dataset_input(test_set, settings, tables)
-        seed = fitted.pipeline[-1].get_params()["random_state"]
-        named = {**fitted.parameters, "train_set": f"v{fitted.trained_on.version}"}
-        more = {"test_set": f"v{test_set.version}", "threads": fitted.threads, "sample": fitted.sample}
         tags = {
+            **tracking.provenance_tags(page),
             "rows_digest": fitted.rows_digest,
             "training_rows": str(fitted.rows),
             "training_sample": str(fitted.sample),
             "training_workers": str(fitted.workers),
         }
-        with tracking.run(experiment, ", ".join(f"{name} {value}" for name, value in named.items()), page) as run:
-            model_id = log_basic_model(
-                fitted.pipeline,
-                training,
-                testing,
-                wheel,
-                run_id=run.info.run_id,
-                dataset=settings.dataset,
-                features=settings.features,
-                parameters={**named, **more, "seed": "default" if seed is None else seed},
-                seconds=fitted.seconds,
-                tags={**tracking.provenance_tags(page), **tags},
-            )
+        named = {**fitted.parameters, "train_set": f"v{fitted.trained_on.version}"}
+        run_name = ", ".join(f"{name} {value}" for name, value in named.items())
+        with tracking.run(experiment, run_name, page) as run:
+            model_id = log_basic_model(fitted, training, testing, wheel, settings, tags)
             logged = LoggedModelRef(BASIC_MODEL_NAME, model_id, run.info.run_id, experiment)
             tracking.mark_complete(logged, cache_key)
             return logged, True
@@ -172,4 +161,4 @@ def dataset_input(
     path = str(location) if isinstance(location, Path) else None
     rows = to_frame(read, settings.features, settings.target)
     rows.index = read[IDENTIFIER].to_pandas()
-    return DataSet(table.name, path, table.version, table.content, rows, settings.target, is_excerpt)
+    return DataSet(table, path, rows)

@@ -17,6 +17,7 @@ from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.pipeline_cache import PipelineCache
 from marvel_assets.storage.references import LoggedModelRef, TableVersion
 from marvel_assets.storage.tables import Tables
+from marvel_assets.tracking.artifacts import metrics_of
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.utils.code_versions import code_version, make_cache_key
 from marvel_assets.utils.locks import file_lock
@@ -72,7 +73,7 @@ def try_parameters(
     logged, _ = log_once(fitted, test_set, wheel, settings, tables, tracking)
     evaluated = evaluate_challenger(logged, project, tables, tracking, unity_catalog)
     result, champion = evaluated.result, evaluated.champion
-    metrics = {"trial": metrics_by_label(tracking.metrics_of(logged.model_id))}
+    metrics = {"trial": metrics_by_label(metrics_of(tracking.client().get_logged_model(logged.model_id)))}
     if champion and (of_champion := _metrics_on_same_rows(champion.basic, logged, tracking)):
         metrics[f"basic version {champion.basic.version}"] = metrics_by_label(of_champion)
     comparison = pd.DataFrame(metrics).to_string(float_format="{:.4f}".format)
