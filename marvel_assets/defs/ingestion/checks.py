@@ -11,8 +11,6 @@ from marvel_assets.storage.references import TableVersion
 from marvel_assets.storage.tables import Tables
 from marvel_assets.utils.redaction import escape_control
 
-MAX_EXAMPLES = 3
-
 
 @dg.asset_check(
     asset="raw_characters",
@@ -26,7 +24,7 @@ def numbers_are_readable(
     with engine.session() as session:
         session.read_table(tables.location(raw_characters.name), raw_characters.version, "raw_characters")
         for feature in (dataset.by_name[name] for name in dataset.numeric_features):
-            count_sql, examples_sql = unreadable_numbers_sql(dataset, feature, MAX_EXAMPLES)
+            count_sql, examples_sql = unreadable_numbers_sql(dataset, feature, examples=3)
             [(cells, unreadable)] = session.fetchall(count_sql)
             if unreadable > cells / 2:
                 examples = ", ".join(escape_control(repr(cell)) for (cell,) in session.fetchall(examples_sql))
