@@ -13,13 +13,10 @@ from marvel_assets.tracking.mlflow_resource import MlflowTracking
 def find_dataset_input(
     run_id: str, context: Literal["training", "testing"], project: Project, tables: Tables, tracking: MlflowTracking
 ) -> TableVersion:
-    """The table version of an MLflow run's input: the newest with the recorded content, there or in this home.
-
-    Runs on a tracking server may come from another home, whose tables are elsewhere or gone; and MLflow keeps one
-    record for all data sets with the same name and digest.
+    """The table version of an MLflow run's input: the newest with the recorded content, in this home or the run's.
 
     Raises:
-        LookupError: the run has no such input, or its rows are in neither place.
+        LookupError: the run has no such input, or its rows are in neither home.
     """
     source = dataset_source(tracking.client().get_run(run_id), context)
     name = source.table.rpartition(".")[2]
