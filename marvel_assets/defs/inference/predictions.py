@@ -89,7 +89,7 @@ def _predict(
         written, scored = previous, 0
     else:
         with unity_catalog.files_of(custom) as files, engine.session() as session:
-            only_changed = _read_rows_to_score(log, session, table, tables, previous, dataset)
+            only_changed = _read_rows_to_score(session, table, tables, previous, dataset)
             [(read, scored)] = session.fetchall(
                 "SELECT (SELECT count(*) FROM delivered), (SELECT count(*) FROM to_score)"
             )
@@ -114,37 +114,28 @@ def _predict(
 
 
 def _read_rows_to_score(
-    log: dg.DagsterLogManager,
-    session: EngineSession,
-    table: TableVersion,
-    tables: Tables,
-    previous: Commit | None,
-    dataset: Dataset,
+    session: EngineSession, table: TableVersion, tables: Tables, previous: Commit | None, dataset: Dataset
 ) -> bool:
     """Create the relation ``to_score``; returns whether it has only the rows that changed since ``previous``."""
     location, required = tables.location(table.name), required_columns(dataset)
     session.read_table(location, table.version, "delivered")
     types = {row[0]: row[1].upper() for row in session.fetchall("DESCRIBE delivered")}
-    if missing := [name for name in required if name not in types]:
+    # Numbers as texts differ between engines.
+    if wrong := [name for name in required if types.get(name) not in {"VARCHAR", "STRING"}]:
+        found = ", ".join(f"{name} ({types.get(name, 'missing')})" for name in wrong)
         raise dg.Failure(
-            f"{table}: column {', '.join(missing)} is missing; a table to be scored has {', '.join(required)}, as in "
-            "raw_characters."
+            f"{table}: column {found}, expected text; a table to be scored has {', '.join(required)}, each cell as it "
+            "was delivered, as in raw_characters. Add the column, or cast it to a string."
         )
-    # As texts, numbers differ between engines.
-    if other := [f"{name} ({types[name]})" for name in required if types[name] not in {"VARCHAR", "STRING"}]:
-        raise dg.Failure(
-            f"{table}: column {', '.join(other)}, expected text; a table to be scored holds every cell as it was "
-            "delivered, as raw_characters does. Cast the column to a string."
-        )
-    only_changed = False
+    only_changed = previous is not None
     if previous is not None:
         try:
             session.read_changes(location, previous.provenance["scored_version"] + 1, table.version, "changes")
             session.create_table_as(changed_ids_sql(dataset), "changed_ids")
             session.read_table(tables.location(previous.table.name), previous.table.version, "previous")
-            only_changed = True
         except ChangesNotKeptError as error:
-            log.info(f"Scoring all rows: {error}")
+            only_changed = False
+            dg.get_dagster_logger().info(f"Scoring all rows: {error}")
     has_row_numbers = SOURCE_ROW in types
     statement = rows_to_score_sql(dataset, "delivered", has_row_numbers=has_row_numbers, only_changed=only_changed)
     session.create_view(statement, "raw_characters")  # the name that the cleaning statement reads

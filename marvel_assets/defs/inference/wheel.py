@@ -1,7 +1,5 @@
 """The wheel that scoring environments install: only ``marvel_assets.model``, which is all that a prediction needs."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil
