@@ -12,9 +12,6 @@ from marvel_assets.defs.training.assets import basic_model
 from marvel_assets.defs.training.jobs import retrain
 from marvel_assets.sources.resource import SourceResource
 
-MAX_MATERIALIZATIONS = 100
-"""How many of raw_characters and of basic_model are searched for the latest by one run."""
-
 
 @dg.sensor(
     job=retrain,
@@ -27,10 +24,7 @@ def source_change_sensor(
     """Request a run if the source's fingerprint is new; the run reads the source.
 
     The cursor is the fingerprint of the latest request. While a retraining is in progress, nothing is requested:
-    however often the source changes meanwhile, one run follows.
-
-    Raises:
-        SourceError: the source can't be found; the tick fails and shows why.
+    however often the source changes meanwhile, one run follows. A SourceError fails the tick, which shows it.
     """
     if run := retraining_in_progress(context.instance):
         return dg.SkipReason(
@@ -57,9 +51,6 @@ def retraining_in_progress(instance: dg.DagsterInstance) -> dg.DagsterRun | None
 
 def source_of_latest_model(instance: dg.DagsterInstance) -> dict[str, Any]:
     """The metadata of raw_characters from the latest run that read the source and made a model; {} if there is none."""
-    read, made = (
-        instance.fetch_materializations(asset.key, limit=MAX_MATERIALIZATIONS).records
-        for asset in (raw_characters, basic_model)
-    )
-    runs = {model.run_id for model in made}
+    read = instance.fetch_materializations(raw_characters.key, limit=100).records
+    runs = {model.run_id for model in instance.fetch_materializations(basic_model.key, limit=100).records}
     return next((reported(record) for record in read if record.run_id in runs), {})
