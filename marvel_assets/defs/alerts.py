@@ -43,11 +43,7 @@ def cause_of(error: SerializableErrorInfo) -> str:
 
 
 def post(text: str) -> None:
-    """Post a text to the webhook that MARVEL_WEBHOOK_URL names, if it names one.
-
-    Raises:
-        WebhookError: it was not accepted; the tick fails and shows it.
-    """
+    """Post a text to the webhook that MARVEL_WEBHOOK_URL names, if it names one; a WebhookError fails the tick."""
     import requests
 
     address = os.environ.get(WEBHOOK)

@@ -48,9 +48,7 @@ class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     environment: str = Field(default="dev", description="dev, acc or prd. Default: $MARVEL_ENV, else dev.")
     dataset: str | None = Field(default=None, description="Default: $MARVEL_DATASET, else the configuration's.")
-    config_path: str = Field(
-        default=str(PROJECT_ROOT / "config" / "project.yml"), description="Default: $MARVEL_CONFIG, else the project's."
-    )
+    config_path: str = Field(default=f"{PROJECT_ROOT}/config/project.yml", description="Default: $MARVEL_CONFIG.")
 
     @classmethod
     def from_environment(cls) -> "Project":
@@ -60,11 +58,7 @@ class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @cached_property
     def config(self) -> ProjectConfig:
-        """The settings of the environment.
-
-        Raises:
-            ConfigError: naming file and key.
-        """
+        """The settings of the environment; a ConfigError names file and key."""
         config = ProjectConfig.from_yaml(self.config_path, self.environment, self.dataset)
         if unknown := [name for name in config.gate.thresholds if name not in METRICS]:
             raise ConfigError(
@@ -95,11 +89,7 @@ def profile_name() -> str:
 
 
 def profile_resources(home: ProjectPaths) -> dict[str, Any]:
-    """The resources of the profile that ``MARVEL_PROFILE`` names.
-
-    Raises:
-        ConfigError: naming the file and the key, or the variable, that can't be used.
-    """
+    """The resources of the profile; a ConfigError names the file and the key, or the variable, that can't be used."""
     name = profile_name()
     if name not in PROFILES:
         raise ConfigError(f"MARVEL_PROFILE is {name!r}; choose {', '.join(PROFILES)}.")
@@ -117,13 +107,12 @@ def embedded(home: ProjectPaths) -> dict[str, Any]:
         storage_root=_address("MARVEL_UC_STORAGE_ROOT"),
         locks=str(home.locks),
     )
-    server = _address("MARVEL_SPARK_URL")
-    session = {"mode": "connect", "url": server} if server else {"mode": "local"}
+    server, settings = _address("MARVEL_SPARK_URL"), _spark_settings()
     return {
         **_common(home, registry, pages),
         "engine": DuckDBEngine(scratch=str(home.scratch)),
         "tables": Tables(warehouse=str(home.warehouse), locks=str(home.locks), provenance=str(home.provenance)),
-        "spark": Spark(**session, folder=str(home.spark), settings=_spark_settings()),
+        "spark": Spark(mode="connect" if server else "local", url=server, folder=str(home.spark), settings=settings),
     }
 
 

@@ -32,8 +32,7 @@ class RetrainingLock(dg.ConfigurableResource):  # type: ignore[type-arg]
     def acquire(self, context: dg.AssetExecutionContext) -> None:
         """Wait until no other run is retraining, and hold the lock until this run ends or is killed.
 
-        Raises:
-            Failure: another run did not end in time; the text names it.
+        A Failure names a run that did not end in time.
         """
         if self._held is not None:
             return

@@ -54,10 +54,7 @@ def monitored_in_process_executor(_: dg.InitExecutorContext) -> _MonitoredExecut
 class MonitoredRunLauncher(dg.DefaultRunLauncher):
     """Dagster's default launcher, with which the daemon also detects killed runs; see ``dagster.yaml``."""
 
-    @property
-    def supports_check_run_worker_health(self) -> bool:
-        """Have the daemon check each started run."""
-        return True
+    supports_check_run_worker_health = True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Check the run's heartbeat, whether this launcher started the run or the command line did."""

@@ -78,7 +78,7 @@ def drift_report(
     cells = [
         (each.column, f"{each.psi:.3f}", f"{each.p_value:.2g}", "drifted" if each.drifted else "") for each in found
     ]
-    drifted = [shift.column for shift in found if shift.drifted]
+    drifted = [each.column for each in found if each.drifted]
     reason = f"{', '.join(drifted)} drifted" if drifted else "nothing has drifted"
     context.log.info(f"{table}: {reason}")
     report |= {
