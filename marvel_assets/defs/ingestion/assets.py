@@ -1,6 +1,6 @@
 """From the source to the cleaned tables, and their checks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import dagster as dg
@@ -96,10 +96,10 @@ def raw_characters(
         )
 
 
-def _cleaned_table(name: str, sources: Mapping[str, Sequence[str]]) -> dg.AssetSpec:
-    lineage = {
-        column: [dg.TableColumnDep(raw_characters.key, source) for source in found] for column, found in sources.items()
-    }
+def _cleaned_table(name: str) -> dg.AssetSpec:
+    delivered = {column: column for column in DATASET.source_columns.values()}
+    sources = delivered if name == "rejected_characters" else descriptions.lineage(DATASET)
+    lineage = {column: [dg.TableColumnDep(raw_characters.key, source)] for column, source in sources.items()}
     return dg.AssetSpec(
         name,
         deps=[raw_characters],
@@ -115,15 +115,7 @@ def _cleaned_table(name: str, sources: Mapping[str, Sequence[str]]) -> dg.AssetS
     ).with_io_manager_key("references")
 
 
-@dg.multi_asset(
-    specs=[
-        _cleaned_table("train_set", descriptions.lineage(DATASET)),
-        _cleaned_table("test_set", descriptions.lineage(DATASET)),
-        _cleaned_table("rejected_characters", {column: [column] for column in DATASET.source_columns.values()}),
-    ],
-    can_subset=True,
-    pool=POOL,
-)
+@dg.multi_asset(specs=[_cleaned_table(name) for name in CLEANED_TABLES], can_subset=True, pool=POOL)
 def characters(
     context: dg.AssetExecutionContext,
     raw_characters: TableVersion,
