@@ -30,10 +30,7 @@ class RetrainingLock(dg.ConfigurableResource):  # type: ignore[type-arg]
             self._held.release()
 
     def acquire(self, context: dg.AssetExecutionContext) -> None:
-        """Wait until no other run is retraining, and hold the lock until this run ends or is killed.
-
-        A Failure names a run that did not end in time.
-        """
+        """Wait while another run is retraining; hold the lock until this run ends. A Failure names a run that hangs."""
         if self._held is not None:
             return
         holder = Path(self.locks, "retraining.run")

@@ -151,11 +151,8 @@ def verify_environment(context: dg.OpExecutionContext, project: Project, unity_c
 
 
 def predict_in_own_environment(files: Path) -> Any:  # noqa: ANN401 - the model's answer
-    """A model's answer for its input example, in a new environment that has only its own requirements.
-
-    The command runs in an empty folder and without PYTHONPATH, so that this project can't be imported.
-    """
-    with tempfile.TemporaryDirectory() as folder:
+    """A model's answer for its input example, in a new environment that has only its own requirements."""
+    with tempfile.TemporaryDirectory() as folder:  # empty, as is PYTHONPATH: this project can't be imported
         command = [
             sys.executable, "-m", "mlflow", "models", "predict", "--env-manager", "uv", "--model-uri", str(files),
             "--input-path", str(files / "serving_input_example.json"), "--output-path", "answer.json",

@@ -70,13 +70,10 @@ def _why_not_retrain(instance: dg.DagsterInstance, project: Project, sources: So
 
 def _latest_windows(instance: dg.DagsterInstance, count: int) -> list[dict[str, Any]]:
     """The latest reports of the model version that scored last, one per window, the latest first."""
-    reports = [reported(record) for record in instance.fetch_materializations(drift_report.key, limit=100).records]
-    compared = [report for report in reports if DRIFTED in report]
-    windows: dict[int, dict[str, Any]] = {}
-    for report in compared:
-        if report[MODEL] == compared[0][MODEL]:
-            windows.setdefault(report[WINDOW], report)
-    return list(windows.values())[:count]
+    records = instance.fetch_materializations(drift_report.key, limit=100).records
+    reports = [report for report in map(reported, records) if DRIFTED in report]
+    windows = {report[WINDOW]: report for report in reversed(reports) if report[MODEL] == reports[0][MODEL]}
+    return [*reversed(windows.values())][:count]
 
 
 @dg.run_failure_sensor(
