@@ -141,7 +141,7 @@ PROFILES = {profile.__name__: profile for profile in (embedded, spark, databrick
 
 
 def _common(home: ProjectPaths, registry: UnityCatalog, mlflow_pages: str) -> dict[str, Any]:
-    """The resources that differ between profiles at most in the stores of MLflow, which are those of the registry."""
+    """What all profiles share; MLflow's stores are those of the registry."""
     locks, references = str(home.locks), str(home.references)
     stores = {"tracking_uri": registry.tracking_uri, "registry_uri": registry.registry_uri, "locks": locks}
     dagster_pages = _address("MARVEL_DAGSTER_URL") or "http://127.0.0.1:3000"
@@ -202,6 +202,5 @@ def prepare_run(config: ProjectConfig, engine: Engine, tracking: MlflowTracking,
     if problems := [*chain.from_iterable(problems_by_part(config, engine, tracking, unity_catalog).values())]:
         raise dg.Failure(" ".join(problems))
     unity_catalog.ensure_model(config.qualified(BASIC_MODEL))
-    tracking.end_abandoned_runs(
-        config.experiment_name_basic, config.experiment_name_custom, config.experiment_name_tuning
-    )
+    experiments = config.experiment_name_basic, config.experiment_name_custom, config.experiment_name_tuning
+    tracking.end_abandoned_runs(*experiments)
