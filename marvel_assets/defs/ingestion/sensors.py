@@ -52,5 +52,5 @@ def retraining_in_progress(instance: dg.DagsterInstance) -> dg.DagsterRun | None
 def source_of_latest_model(instance: dg.DagsterInstance) -> dict[str, Any]:
     """The metadata of raw_characters from the latest run that read the source and made a model; {} if there is none."""
     read = instance.fetch_materializations(raw_characters.key, limit=100).records
-    runs = {model.run_id for model in instance.fetch_materializations(basic_model.key, limit=100).records}
+    runs = {model.run_id for model in instance.fetch_materializations(basic_model.key, limit=20).records}
     return next((reported(record) for record in read if record.run_id in runs), {})
