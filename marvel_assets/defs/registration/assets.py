@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from marvel_assets.defs.metadata import reported
 from marvel_assets.defs.registration.challenger import BEST_SERVED, evaluate_challenger
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
@@ -170,10 +171,9 @@ def reconcile_and_report(
         return []
     if message is None:
         event = context.instance.get_latest_materialization_event(dg.AssetKey("custom_model_version"))
-        metadata = event.asset_materialization.metadata if event and event.asset_materialization else {}
-        reported = {name: value.value for name, value in metadata.items()}
-        is_of_alias = (reported.get("model"), reported.get("alias")) == (served.custom.name, ALIAS)
-        if not is_of_alias or reported["version"] == served.custom.version:
+        before = reported(event)
+        is_of_alias = (before.get("model"), before.get("alias")) == (served.custom.name, ALIAS)
+        if not is_of_alias or before["version"] == served.custom.version:
             return []
         message = f"{ALIAS} is at {served} now: another home or a promotion moved it, or a job was killed"
     context.log.warning(message)

@@ -5,20 +5,20 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import dagster as dg
 
 from marvel_assets.datasets.base import Dataset
-from marvel_assets.defs.dataset_inputs import find_dataset_input
 from marvel_assets.defs.resources import Project
 from marvel_assets.evaluation.gate import CHAMPION, GateResult, evaluate_gate
 from marvel_assets.registry.base import ModelVersion
 from marvel_assets.registry.model_pairs import ROLLBACK_REASON, ModelPair
 from marvel_assets.registry.resource import UnityCatalog
-from marvel_assets.storage.references import LoggedModelRef
+from marvel_assets.storage.references import LoggedModelRef, TableVersion
+from marvel_assets.storage.table_scan import TableNotFoundError
 from marvel_assets.storage.tables import Tables
-from marvel_assets.tracking.artifacts import ModelFilesChangedError
+from marvel_assets.tracking.artifacts import ModelFilesChangedError, dataset_source
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.utils.code_versions import code_version, make_cache_key
 
@@ -133,6 +133,24 @@ def read_test_rows(
     ordered = [name for name in project.config.dataset.by_name if name in columns]
     share = min(1.0, max_rows / max(source.rows, 1))
     return to_frame(tables.read(source, dataset_columns(ordered, target), share), ordered, target)
+
+
+def find_dataset_input(
+    run_id: str, context: Literal["training", "testing"], project: Project, tables: Tables, tracking: MlflowTracking
+) -> TableVersion:
+    """The rows that a model was fitted or tested on: the newest table version with them, in the run's home or this one.
+
+    A LookupError says that the run has no such input, or that its rows are in neither home.
+    """
+    source = dataset_source(tracking.client().get_run(run_id), context)
+    name = source.table.rpartition(".")[2]
+    try:
+        return tables.find([source.path or source.table, project.config.qualified(name)], source.content)
+    except TableNotFoundError as error:
+        raise TableNotFoundError(
+            f"{source}, the {context} data of MLflow run {run_id}: {error} Materialise {name} from the same source "
+            "again, or fit a model on the rows of this home."
+        ) from error
 
 
 def load_pipeline(files: AbstractContextManager[Path], dataset: Dataset) -> "Pipeline":

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
-from marvel_assets.defs.dataset_inputs import find_dataset_input
 from marvel_assets.defs.inference.wheel import WheelBuilder
 from marvel_assets.defs.metadata import markdown_image, markdown_table
+from marvel_assets.defs.registration.challenger import find_dataset_input
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.defs.training.fitting import FIT_CODE_VERSION, LOG_CODE_VERSION, FitConfig, fit_once, log_once
