@@ -31,7 +31,8 @@ SAMPLE = PROJECT_ROOT.parent / "shared" / "data" / "marvel_characters_sample.csv
 SAMPLE_ROWS = 673
 
 TOGETHER = {
-    "README": ["::test_every_block_of_the_readme"],
+    "README": ["::test_every_block_of_the_readme_works_in"],
+    "README from serving on": ["::test_every_block_of_the_readme_works_from"],
     "mypy": ["::test_mypy"],
     "Spark's session": [
         "test_one_answer.py",
@@ -44,7 +45,7 @@ TOGETHER = {
     "registries": ["registry/test_contract.py", "faults/test_at_once.py"],
 }
 """Tests that share what takes long to make, and go to one worker, by parts of their ids."""
-LONGEST = ("README", "mypy")
+LONGEST = ("README", "README from serving on", "mypy")
 
 SMALL_GENERATOR = {"rows": 1500, "seed": 7}
 FEW_TREES = {"learning_rate": 0.1, "n_estimators": 20, "max_depth": 4}

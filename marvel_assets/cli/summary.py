@@ -20,6 +20,7 @@ from marvel_assets.registry.base import ModelVersion
 from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.storage.references import ModelVersionRef, TableVersion, from_json
 from marvel_assets.storage.tables import Tables
+from marvel_assets.tracking.artifacts import metrics_of
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.utils.redaction import escape_control
 
@@ -105,8 +106,7 @@ def _rows(references: Mapping[str, Any]) -> Iterator[str]:
 def _model(logged: LoggedModel, registered: ModelVersionRef | None) -> Iterator[str]:
     """The model with its metrics, and the gate's result if it refused it or warned."""
     yield f"  model        {logged.model_id}, logged by run {logged.source_run_id}"
-    figures = {metric.key: metric.value for metric in logged.metrics or []}
-    named = [f"{label} {value:.4f}" for label, value in metrics_by_label(figures).items()]
+    named = [f"{label} {value:.4f}" for label, value in metrics_by_label(metrics_of(logged)).items()]
     for start in range(0, len(named), METRICS_PER_LINE):
         yield f"  {'' if start else 'metrics':<12} {', '.join(named[start : start + METRICS_PER_LINE])}"
     if RESULT not in logged.tags:

@@ -43,7 +43,7 @@ def column_types(dataset: Dataset) -> dict[str, str]:
     return {**TYPES, **cleaned, dataset.target.name: "integer"}
 
 
-def lineage(dataset: Dataset) -> dict[str, list[str]]:
-    """For each cleaned column, the columns of ``raw_characters`` that it comes from."""
-    sources = {feature.name: [feature.source] for feature in dataset.features}
-    return {IDENTIFIER: [dataset.identifier], **sources, dataset.target.name: [dataset.target.source]}
+def lineage(dataset: Dataset) -> dict[str, str]:
+    """For each cleaned column, the column of ``raw_characters`` that it comes from."""
+    sources = {feature.name: feature.source for feature in dataset.features}
+    return {IDENTIFIER: dataset.identifier, **sources, dataset.target.name: dataset.target.source}

@@ -1,7 +1,7 @@
 """Metadata of assets in Dagster's formats."""
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +65,7 @@ def table_schema(asset: str) -> dg.TableSchema:
     return dg.TableSchema([dg.TableColumn(name, types.get(name, "string"), text) for name, text in columns])
 
 
-def column_lineage(upstream: dg.AssetKey, sources: Mapping[str, Sequence[str]]) -> dg.TableColumnLineage:
-    """Dagster's lineage from the columns of ``upstream`` that each column comes from."""
-    return dg.TableColumnLineage(
-        {name: [dg.TableColumnDep(upstream, source) for source in found] for name, found in sources.items()}
-    )
+def reported(event: dg.EventLogEntry | dg.EventLogRecord | None) -> dict[str, Any]:
+    """The metadata of a materialisation as plain values; {} where there is none."""
+    metadata = event.asset_materialization.metadata if event and event.asset_materialization else {}
+    return {name: value.value for name, value in metadata.items()}

@@ -26,25 +26,21 @@ from marvel_assets.storage.pipeline_cache import PipelineCache, PipelineIOManage
 from marvel_assets.storage.references import ReferenceIOManager
 from marvel_assets.storage.tables import CatalogTables, Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
+from marvel_assets.utils.redaction import redact_url
 
-WEB_PATTERN = r"https?://([\w.-]+|\[[\da-f:]+\])(:0*[1-9]\d*)?(/[^?#@]*)?"
-"""Without user, password, query and fragment: pages and logs show addresses, and each of these may be a secret."""
-
-STORE_PATTERN = r":(///[^?#]*|//([^:/?#@]+@)?[^?#@]*)"
-"""After its scheme: a database or storage, whose user or container may be shown."""
-
-MLFLOW_STORES = rf"{WEB_PATTERN}|(sqlite|postgresql|mysql|mssql)(\+\w+)?{STORE_PATTERN}"
-CONNECT_PATTERN = (
-    r"sc://[^@?;]*(;(use_ssl|user_id|user_agent|session_id|x-databricks-cluster-id|grpc_max_message_size)=[^;]*)*;?"
-)
-"""Other parameters of Spark Connect are sent as headers, and may hold a secret."""
+WEB = r"https?://[\w.:/\[\]~%-]+"
+STORE = r":(///[^?#]*|//([^:/?#@]+@)?[^?#@]*)"  # after its scheme; a database's user or a storage's container is shown
+ADDRESSES = {
+    "MLFLOW_TRACKING_URI": rf"{WEB}|(sqlite|postgresql|mysql|mssql)(\+\w+)?{STORE}",
+    "MARVEL_UC_STORAGE_ROOT": rf"(file|s3|gs|abfss?){STORE}",
+    "MARVEL_SPARK_URL": r"sc://[^@?;]+(;(use_ssl|user_id|grpc_max_message_size)=[^;]*)*",  # others are sent as headers
+}
+"""Patterns of addresses other than of web pages. Pages and logs show them, so they hold no password, token or query."""
 
 SECRET_SETTING = re.compile(
     r"^[^=]*(secret|passw|token|credential|(access|account)[._-]?key|sas[._-])|=.*://[^/\s@]*@", re.IGNORECASE
 )
 """Names that Spark redacts or that storage clients use for secrets, and values that are URLs with credentials."""
-
-MLFLOW_CREDENTIALS = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the database's own variables"
 
 
 class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -52,24 +48,17 @@ class Project(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     environment: str = Field(default="dev", description="dev, acc or prd. Default: $MARVEL_ENV, else dev.")
     dataset: str | None = Field(default=None, description="Default: $MARVEL_DATASET, else the configuration's.")
-    config_path: str = Field(
-        default=str(PROJECT_ROOT / "config" / "project.yml"), description="Default: $MARVEL_CONFIG, else the project's."
-    )
+    config_path: str = Field(default=f"{PROJECT_ROOT}/config/project.yml", description="Default: $MARVEL_CONFIG.")
 
     @classmethod
     def from_environment(cls) -> "Project":
         """The project that MARVEL_ENV, MARVEL_DATASET and MARVEL_CONFIG describe; a process reads its settings once."""
         variables = {"environment": "MARVEL_ENV", "dataset": "MARVEL_DATASET", "config_path": "MARVEL_CONFIG"}
-        set_here = {name: os.environ[variable] for name, variable in variables.items() if os.environ.get(variable)}
-        return _project(**set_here)
+        return _project(**{name: value for name, key in variables.items() if (value := os.environ.get(key))})
 
     @cached_property
     def config(self) -> ProjectConfig:
-        """The settings of the environment.
-
-        Raises:
-            ConfigError: naming file and key.
-        """
+        """The settings of the environment; a ConfigError names file and key."""
         config = ProjectConfig.from_yaml(self.config_path, self.environment, self.dataset)
         if unknown := [name for name in config.gate.thresholds if name not in METRICS]:
             raise ConfigError(
@@ -86,10 +75,12 @@ def _project(**settings: str) -> Project:
 def configured_home(home: ProjectPaths) -> ProjectPaths:
     """The home with the profile, and the environment and data set that the configuration selects."""
     config = Project.from_environment().config
-    environment = "" if config.environment == "dev" else config.environment
-    dataset = "" if config.dataset.name == DEFAULT_DATASET else config.dataset.name
-    profile = "databricks" if profile_name() == "databricks" else ""
-    return replace(home, environment=environment, dataset=dataset, profile=profile)
+    return replace(
+        home,
+        environment="" if config.environment == "dev" else config.environment,
+        dataset="" if config.dataset.name == DEFAULT_DATASET else config.dataset.name,
+        profile="databricks" if profile_name() == "databricks" else "",
+    )
 
 
 def profile_name() -> str:
@@ -98,11 +89,7 @@ def profile_name() -> str:
 
 
 def profile_resources(home: ProjectPaths) -> dict[str, Any]:
-    """The resources of the profile that ``MARVEL_PROFILE`` names.
-
-    Raises:
-        ConfigError: naming the file and the key, or the variable, that can't be used.
-    """
+    """The resources of the profile; a ConfigError names the file and the key, or the variable, that can't be used."""
     name = profile_name()
     if name not in PROFILES:
         raise ConfigError(f"MARVEL_PROFILE is {name!r}; choose {', '.join(PROFILES)}.")
@@ -111,71 +98,59 @@ def profile_resources(home: ProjectPaths) -> dict[str, Any]:
 
 def embedded(home: ProjectPaths) -> dict[str, Any]:
     """Everything in this process and in one folder, or MLflow and Unity Catalog on their servers; no JVM needed."""
-    locks, scratch = str(home.locks), str(home.scratch)
-    spark_server = _url("MARVEL_SPARK_URL", "SPARK_CONNECT_AUTHENTICATE_TOKEN", CONNECT_PATTERN, "sc://server:15002")
-    mlflow = _url("MLFLOW_TRACKING_URI", MLFLOW_CREDENTIALS, MLFLOW_STORES) or home.mlflow_uri
-    catalog = _url("MARVEL_UC_URL", "MLFLOW_UC_OSS_TOKEN")
-    stores = {"tracking_uri": mlflow, "registry_uri": f"uc:{catalog}" if catalog else mlflow, "locks": locks}
-    pages = mlflow if mlflow.startswith("http") else "http://127.0.0.1:5000"
+    mlflow, catalog = _address("MLFLOW_TRACKING_URI") or home.mlflow_uri, _address("MARVEL_UC_URL")
+    pages = _address("MARVEL_MLFLOW_URL") or (mlflow if mlflow.startswith("http") else "http://127.0.0.1:5000")
+    registry = UnityCatalog(
+        tracking_uri=mlflow,
+        registry_uri=f"uc:{catalog}" if catalog else mlflow,
+        backend="oss" if catalog else "embedded",
+        storage_root=_address("MARVEL_UC_STORAGE_ROOT"),
+        locks=str(home.locks),
+    )
+    server, settings = _address("MARVEL_SPARK_URL"), _spark_settings()
     return {
-        **_common(home),
-        "engine": DuckDBEngine(scratch=scratch),
-        "tables": Tables(warehouse=str(home.warehouse), locks=locks, provenance=str(home.provenance)),
-        "spark": Spark(
-            mode="connect" if spark_server else "local",
-            url=spark_server,
-            folder=str(home.spark),
-            settings=_spark_settings(),
-        ),
-        "tracking": MlflowTracking(
-            **stores, dagster_url=_dagster_url(), ui_url=_url("MARVEL_MLFLOW_URL", MLFLOW_CREDENTIALS) or pages
-        ),
-        "unity_catalog": UnityCatalog(
-            **stores,
-            backend="oss" if catalog else "embedded",
-            storage_root=_url(
-                "MARVEL_UC_STORAGE_ROOT",
-                "the storage client's own variables",
-                rf"(file|s3|gs|abfss?){STORE_PATTERN}",
-                "s3://bucket/folder",
-            ),
-        ),
+        **_common(home, registry, pages),
+        "engine": DuckDBEngine(scratch=str(home.scratch)),
+        "tables": Tables(warehouse=str(home.warehouse), locks=str(home.locks), provenance=str(home.provenance)),
+        "spark": Spark(mode="connect" if server else "local", url=server, folder=str(home.spark), settings=settings),
     }
 
 
 def spark(home: ProjectPaths) -> dict[str, Any]:
     """Spark writes the tables, in the run's own JVM or on the Spark Connect server that MARVEL_SPARK_URL names."""
-    local = embedded(home)
-    return {**local, "engine": SparkEngine(spark=local["spark"], scratch=str(home.scratch))}
+    resources = embedded(home)
+    return {**resources, "engine": SparkEngine(spark=resources["spark"], scratch=str(home.scratch))}
 
 
 def databricks(home: ProjectPaths) -> dict[str, Any]:
     """Tables, runs and models on Databricks: Databricks Connect, its tracking server, Unity Catalog."""
     profile, locks = os.environ.get("DATABRICKS_CONFIG_PROFILE"), str(home.locks)
     suffix = f"://{profile}" if profile else ""
-    stores = {"tracking_uri": f"databricks{suffix}", "registry_uri": f"databricks-uc{suffix}", "locks": locks}
-    workspace = _url("DATABRICKS_HOST", "DATABRICKS_TOKEN", rf"{WEB_PATTERN}|[^:/?#@]+/?") or ""
+    stores = {"tracking_uri": f"databricks{suffix}", "registry_uri": f"databricks-uc{suffix}"}
     session = Spark(mode="databricks", profile=profile, folder=str(home.spark), settings=_spark_settings())
+    workspace = redact_url(os.environ.get("DATABRICKS_HOST", ""))
     return {
-        **_common(home),
+        **_common(home, UnityCatalog(**stores, backend="databricks", locks=locks), workspace),
         "engine": SparkEngine(spark=session),
         "tables": CatalogTables(spark=session, warehouse="", locks=locks, provenance=str(home.provenance)),
         "spark": session,
-        "tracking": MlflowTracking(**stores, dagster_url=_dagster_url(), ui_url=workspace),
-        "unity_catalog": UnityCatalog(**stores, backend="databricks"),
     }
 
 
 PROFILES = {profile.__name__: profile for profile in (embedded, spark, databricks)}
 
 
-def _common(home: ProjectPaths) -> dict[str, Any]:
-    """Resources that all profiles share."""
+def _common(home: ProjectPaths, registry: UnityCatalog, mlflow_pages: str) -> dict[str, Any]:
+    """What all profiles share; MLflow's stores are those of the registry."""
     locks, references = str(home.locks), str(home.references)
+    stores = {"tracking_uri": registry.tracking_uri, "registry_uri": registry.registry_uri, "locks": locks}
+    dagster_pages = _address("MARVEL_DAGSTER_URL") or "http://127.0.0.1:3000"
     pipeline_cache = PipelineCache(folder=str(home.pipelines), locks=locks)
     return {
         "project": Project.from_environment(),
         "sources": SourceResource(scratch=str(home.scratch), last_read=str(home.last_source)),
+        "tracking": MlflowTracking(**stores, ui_url=mlflow_pages, dagster_url=dagster_pages.rstrip("/")),
+        "unity_catalog": registry,
         "pipeline_cache": pipeline_cache,
         "retraining_lock": RetrainingLock(locks=locks),
         "wheel_builder": WheelBuilder(folder=str(home.wheels)),
@@ -186,38 +161,28 @@ def _common(home: ProjectPaths) -> dict[str, Any]:
 
 def _spark_settings() -> dict[str, str]:
     """``MARVEL_SPARK_SETTINGS``: Spark's settings as ``key=value``, separated by spaces."""
-    variable, settings = "MARVEL_SPARK_SETTINGS", {}
-    for setting in os.environ.get(variable, "").split():
+    settings = {}
+    for setting in os.environ.get("MARVEL_SPARK_SETTINGS", "").split():
         key, equals, value = setting.partition("=")
-        if SECRET_SETTING.search(setting):
+        if SECRET_SETTING.search(setting) or not (key.startswith("spark.") and equals):
             raise ConfigError(
-                f"{variable}: {key.partition('://')[0]!r} holds a secret, which would be shown; put it into the "
-                "storage client's own variables (such as AWS_SECRET_ACCESS_KEY), or into a spark-defaults.conf under "
-                "SPARK_CONF_DIR."
-            )
-        if not key.startswith("spark.") or not equals:
-            raise ConfigError(
-                f"{variable}: {key!r} is not a setting; expected key=value, such as spark.driver.memory=8g."
+                f"MARVEL_SPARK_SETTINGS: {key.partition('://')[0]!r} is not a setting such as spark.driver.memory=8g, "
+                "or holds a secret, which would be shown: put secrets into the storage client's own variables (such "
+                "as AWS_SECRET_ACCESS_KEY), or into a spark-defaults.conf under SPARK_CONF_DIR."
             )
         settings[key] = value
     return settings
 
 
-def _dagster_url() -> str:
-    return (_url("MARVEL_DAGSTER_URL", "the browser's password store") or "http://127.0.0.1:3000").rstrip("/")
-
-
-def _url(
-    variable: str, secrets_belong_in: str, pattern: str = WEB_PATTERN, example: str = "https://server:8080"
-) -> str | None:
+def _address(variable: str) -> str | None:
     """A variable's value, if pages and logs may show it; an error never repeats it."""
-    url = os.environ.get(variable) or None
-    if url and not re.fullmatch(pattern, url, re.IGNORECASE):
+    address = os.environ.get(variable) or None
+    if address and not re.fullmatch(ADDRESSES.get(variable, WEB), address):
         raise ConfigError(
-            f"{variable} is not an address such as {example}, without a password or query, which would be shown; put "
-            f"what is secret into {secrets_belong_in}."
+            f"{variable} is not an address as in docs/configuration.md, or has a password, a token or a query, which "
+            "would be shown; docs/deployment.md names the variables for secrets."
         )
-    return url
+    return address
 
 
 def problems_by_part(

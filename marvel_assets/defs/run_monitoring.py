@@ -41,13 +41,8 @@ class _MonitoredExecutor(InProcessExecutor):
             for event in super().execute(plan_context, execution_plan):
                 yield event
                 if event.is_step_success:
-                    _return_freed_memory()
-
-
-def _return_freed_memory() -> None:
-    """Have the C library return freed memory to the system before the next rows are read."""
-    with suppress(AttributeError):  # only glibc has it
-        ctypes.CDLL(None).malloc_trim(0)
+                    with suppress(AttributeError):  # only glibc returns freed memory before more rows are read
+                        ctypes.CDLL(None).malloc_trim(0)
 
 
 @dg.executor(name="monitored_in_process")
@@ -59,10 +54,7 @@ def monitored_in_process_executor(_: dg.InitExecutorContext) -> _MonitoredExecut
 class MonitoredRunLauncher(dg.DefaultRunLauncher):
     """Dagster's default launcher, with which the daemon also detects killed runs; see ``dagster.yaml``."""
 
-    @property
-    def supports_check_run_worker_health(self) -> bool:
-        """Have the daemon check each started run."""
-        return True
+    supports_check_run_worker_health = True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Check the run's heartbeat, whether this launcher started the run or the command line did."""
@@ -73,12 +65,10 @@ class MonitoredRunLauncher(dg.DefaultRunLauncher):
 
 def fail_orphaned_runs(instance: dg.DagsterInstance, locks: Path) -> None:
     """Report every run whose process is gone as failed."""
-    started = [dg.DagsterRunStatus.STARTED]
-    for run in instance.get_runs(dg.RunsFilter(statuses=started)):
-        if _is_alive(instance, locks, run.run_id):
-            continue
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        is_alive, now = _is_alive(instance, locks, run.run_id), instance.get_run_by_id(run.run_id)
         # It may have ended in the meantime.
-        if instance.get_runs(dg.RunsFilter(run_ids=[run.run_id], statuses=started)):
+        if not is_alive and now and now.status == run.status:
             instance.report_run_failed(run, KILLED)
     remove_stale_heartbeats(locks)
 

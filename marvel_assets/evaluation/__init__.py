@@ -1,1 +1,1 @@
-"""Metrics, the gate, drift, plots and the model card."""
+"""Metrics, the gate, drift and plots."""

@@ -1,1 +1,1 @@
-"""MLflow: its store, logged models and their files."""
+"""MLflow: its store, logged models, their files and cards."""

@@ -1,7 +1,5 @@
 """MLflow's dataset source for a Delta table in a folder."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

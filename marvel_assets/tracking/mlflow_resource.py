@@ -15,19 +15,17 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
+from marvel_assets.model.safe_loading import digest_of_files
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.spark.session import databricks_config
 from marvel_assets.storage.references import LoggedModelRef
-from marvel_assets.tracking.artifacts import FILES_DIGEST, PLOTS_FOLDER, checked_files, dataset_source, digest_at
+from marvel_assets.tracking.artifacts import FILES_DIGEST, PLOTS_FOLDER, checked_files, downloaded, remove_bytecode
 from marvel_assets.tracking.mlflow_store import artifact_root_of, connect, store_problems
-from marvel_assets.tracking.run_tags import DAGSTER_RUN_ID, RUN_TAGS, run_tags
+from marvel_assets.tracking.run_tags import DAGSTER_RUN_ID, run_tags
 from marvel_assets.utils.locks import file_lock, heartbeat, home_id, is_running
 
 if TYPE_CHECKING:
     import mlflow
-
-    from marvel_assets.datasets.base import Dataset
-    from marvel_assets.evaluation.model_card import ModelCardData
 
 HOME_ID = "marvel_home"
 """Tag of a run: its home. Abandoned runs are ended only by their own home, which can see whether they are alive."""
@@ -54,8 +52,8 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     ui_url: str = Field(default="http://127.0.0.1:5000", description="URL of MLflow's pages, for links.")
     dagster_url: str = Field(default="http://127.0.0.1:3000", description="URL of Dagster's pages, for links.")
 
-    _dagster_run_id: str = PrivateAttr(default="")
     _instance: dg.DagsterInstance | None = PrivateAttr(default=None)
+    _dagster_run_id: str = PrivateAttr(default="")
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Remember the Dagster run."""
@@ -78,33 +76,38 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     def run(self, experiment: str, name: str, page: str) -> Iterator[mlflow.ActiveRun]:
         """Activate this Dagster run's MLflow run in an experiment; it ends with the block.
 
-        A retried step resumes the run of its first attempt. A run that the caller has open stays open.
-
-        Args:
-            experiment: its name.
-            name: of the run, for MLflow's list of runs.
-            page: Dagster's page of the asset or job that logs, such as ``assets/basic_model``.
+        A retried step resumes the run of its first attempt. A run that the caller has open stays open. ``page`` is
+        Dagster's page of the asset or job that logs, such as ``assets/basic_model``.
         """
         import mlflow
 
         self.end_abandoned_runs(experiment)
-        experiment_id = self.experiment_id(experiment)
+        experiment_id = self.ensure_experiment(experiment)
         with heartbeat(self._home.locks, self._dagster_run_id):
             mlflow.set_experiment(experiment_id=experiment_id)  # MLflow starts runs only in the active experiment
             run_id = self._find_or_create_run(experiment_id, name, page)
             if self._instance is not None:  # shown in Dagster's list of runs
-                tags = run_tags(self._dagster_run_id)
-                sha, dash, state = tags["git_sha"].partition("-")
-                shown = {"git_sha": f"{sha[:7]}{dash}{state}", "branch": tags["branch"], f"mlflow{experiment}": run_id}
-                self._instance.add_run_tags(self._dagster_run_id, shown)
+                tags = {**run_tags(self._dagster_run_id), f"mlflow{experiment}": run_id}
+                self._instance.add_run_tags(self._dagster_run_id, tags)
             with mlflow.start_run(run_id=run_id, nested=True) as active:
                 yield active
 
-    def experiment_id(self, name: str) -> str:
-        """The id of an experiment, created if there is none."""
+    def ensure_experiment(self, name: str) -> str:
+        """The id of an experiment, which is created if it is missing."""
+        from mlflow.exceptions import MlflowException
+
         client = self.client()
         found = client.get_experiment_by_name(name)
-        return str(found.experiment_id) if found else self._create_experiment(client, name)
+        if found is None:
+            about = f"Runs of the Dagster project marvel_assets: [its lineage]({self.dagster_url}/asset-groups)."
+            location = self._artifact_location(client, name)
+            try:
+                return str(client.create_experiment(name, location, {DESCRIPTION_TAG: about}))
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                return self.ensure_experiment(name)  # another process has just created it
+        return str(found.experiment_id)
 
     def end_abandoned_runs(self, *experiments: str) -> None:
         """End the runs that killed processes of this home left RUNNING in experiments with these names."""
@@ -122,7 +125,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
         If two machines logged one at the same time, both find the one whose version under that name is the higher.
         """
-        client, experiment_id = self.client(), self.experiment_id(experiment)
+        client, experiment_id = self.client(), self.ensure_experiment(experiment)
         found = client.search_logged_models([experiment_id], filter_string=f"tags.{CACHE_KEY} = '{cache_key}'")
         tag = f"{REGISTERED_VERSION}.{registered_name}"
         by_version = sorted(found, key=lambda model: (int(model.tags.get(tag, "0")), model.model_id))
@@ -138,7 +141,9 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def mark_complete(self, model: LoggedModelRef, cache_key: str) -> None:
         """Tag a model with its cache key and digest, the last step of logging: from now on it is found and reused."""
-        self.tag_model(model, {CACHE_KEY: cache_key, FILES_DIGEST: digest_at(model.uri)})
+        with downloaded(model.uri) as files:
+            remove_bytecode(files)
+            self.tag_model(model, {CACHE_KEY: cache_key, FILES_DIGEST: digest_of_files(files)})
 
     def files_of(self, model_id: str) -> AbstractContextManager[Path]:
         """A verified copy of a logged model's files; see ``checked_files``."""
@@ -159,35 +164,11 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         if self.tags_of(model).get(tag) != str(version):
             self.tag_model(model, {tag: str(version)})
 
-    def metrics_of(self, model_id: str) -> dict[str, float]:
-        """The metrics that were logged with a model."""
-        return {metric.key: metric.value for metric in self.client().get_logged_model(model_id).metrics or []}
-
     def plots_of(self, model: LoggedModelRef) -> dict[str, bytes]:
         """The plots of a model's run: PNG files by name."""
         with tempfile.TemporaryDirectory() as folder:
             local = Path(self.client().download_artifacts(model.run_id, PLOTS_FOLDER, folder))
             return {file.stem: file.read_bytes() for file in sorted(local.glob("*.png"))}
-
-    def model_card_inputs(self, model: LoggedModelRef, dataset: Dataset) -> ModelCardData:
-        """The content of a model card, as it was logged."""
-        from marvel_assets.evaluation.model_card import ModelCardData
-
-        client = self.client()
-        run, logged = client.get_run(model.run_id), client.get_logged_model(model.model_id)
-        parameters, tags = dict(run.data.params), logged.tags
-        return ModelCardData(
-            model_id=model.model_id,
-            dataset=dataset,
-            trained_on=f"{dataset_source(run, 'training')} ({tags['training_rows']} rows)",
-            tested_on=str(dataset_source(run, "testing")),
-            features=parameters.pop("features").split(","),
-            parameters=parameters,
-            metrics={metric.key: metric.value for metric in logged.metrics or []},
-            run_tags={name: tags[name] for name in RUN_TAGS if name in tags},
-            plots=sorted(Path(file.path).stem for file in client.list_artifacts(model.run_id, PLOTS_FOLDER)),
-            run_id=model.run_id,
-        )
 
     def provenance_tags(self, page: str) -> dict[str, str]:
         """The tags of a run or logged model: commit, Dagster run, and a description for MLflow's pages with links."""
@@ -197,11 +178,11 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def run_url(self, model: LoggedModelRef) -> str:
         """MLflow's page of the run that logged a model."""
-        return self._page(f"experiments/{self.experiment_id(model.experiment)}/runs/{model.run_id}")
+        return self._page(f"experiments/{self.ensure_experiment(model.experiment)}/runs/{model.run_id}")
 
     def model_url(self, model: LoggedModelRef) -> str:
         """MLflow's page of a logged model."""
-        return self._page(f"experiments/{self.experiment_id(model.experiment)}/models/{model.model_id}")
+        return self._page(f"experiments/{self.ensure_experiment(model.experiment)}/models/{model.model_id}")
 
     @cached_property
     def pages_url(self) -> str:
@@ -237,30 +218,13 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         for found in client.search_runs([experiment_id], condition):
             return str(found.info.run_id)
         tags = self.provenance_tags(page)
-        source = {
-            "mlflow.source.name": "marvel_assets.definitions",
-            "mlflow.source.git.commit": tags["git_sha"],
-            "mlflow.source.git.branch": tags["branch"],
-        }
-        run = client.create_run(
-            experiment_id, tags={**tags, **source, HOME_ID: home_id(self._home.locks)}, run_name=name
-        )
+        origin = {HOME_ID: home_id(self._home.locks), "mlflow.source.name": "marvel_assets.definitions"}
+        commit = {"mlflow.source.git.commit": tags["git_sha"], "mlflow.source.git.branch": tags["branch"]}
+        run = client.create_run(experiment_id, tags={**tags, **origin, **commit}, run_name=name)
         for made in client.search_runs([experiment_id], condition):
             if made.info.run_id != run.info.run_id:  # MLflow repeated a request whose answer was lost
                 client.delete_run(made.info.run_id)
         return str(run.info.run_id)
-
-    def _create_experiment(self, client: mlflow.MlflowClient, name: str) -> str:
-        from mlflow.exceptions import MlflowException
-
-        about = f"Runs of the Dagster project marvel_assets: [its lineage]({self.dagster_url}/asset-groups)."
-        try:
-            return str(client.create_experiment(name, self._artifact_location(client, name), {DESCRIPTION_TAG: about}))
-        except MlflowException as error:
-            # Another process may have just created it.
-            if error.error_code == "RESOURCE_ALREADY_EXISTS" and (found := client.get_experiment_by_name(name)):
-                return str(found.experiment_id)
-            raise
 
     def _artifact_location(self, client: mlflow.MlflowClient, experiment: str) -> str | None:
         """The artifact location of a new experiment; None if the server decides."""

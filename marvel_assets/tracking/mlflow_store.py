@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +13,8 @@ from urllib.parse import unquote, urlsplit
 
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.spark.session import databricks_config
-from marvel_assets.utils.errors import causes, root_cause
+from marvel_assets.utils.errors import root_cause
+from marvel_assets.utils.files import atomic_write
 from marvel_assets.utils.locks import file_lock
 
 if TYPE_CHECKING:
@@ -41,18 +41,13 @@ PATH_COLUMNS = {
 }
 """The columns of MLflow's database with absolute URIs of files, by table."""
 
-DEFAULT_EXPERIMENT = "0"
-
-OUTAGE = re.compile(r"API request to https?://\S+ failed with (timeout )?exception")
-"""The beginning of MLflow's error when a server does not answer."""
-
 
 def connect(uri: str, locks: Path, registry_uri: str | None = None, *, read_only: bool = False) -> mlflow.MlflowClient:
     """A client of the store, which MLflow's logging functions use from now on, too.
 
     Args:
         uri: ``sqlite:///<path>``, a server's URL, or ``databricks``.
-        locks: folder of the lock files.
+        locks: the home's folder of lock files.
         registry_uri: of the model registry, if it is another store.
         read_only: don't create a missing SQLite database, or update it after the home was moved.
     """
@@ -71,14 +66,8 @@ def connect(uri: str, locks: Path, registry_uri: str | None = None, *, read_only
 
 def artifact_root_of(client: mlflow.MlflowClient) -> str | None:
     """The artifact root of a store, taken from its default experiment; None if that was deleted permanently."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return str(client.get_experiment(DEFAULT_EXPERIMENT).artifact_location).rpartition("/")[0]
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise
+    default = client.get_experiment_by_name("Default")
+    return str(default.artifact_location).rpartition("/")[0] if default else None
 
 
 def store_problems(uri: str, locks: Path, registry_uri: str | None = None) -> list[str]:
@@ -93,99 +82,59 @@ def store_problems(uri: str, locks: Path, registry_uri: str | None = None) -> li
         except ValueError as error:
             return [str(error)]
         return []
-    is_server, root = uri.startswith("http"), None
-    try:
-        if uri != ProjectPaths(locks.parent).mlflow_uri and (is_server or _has_tables(uri)):
-            import mlflow
+    if uri.startswith("sqlite"):  # MLflow would create a missing database
+        return []
+    import mlflow
 
-            client = connect(uri, locks, registry_uri)
-            client.search_logged_models([DEFAULT_EXPERIMENT], max_results=1)
-            if root := artifact_root_of(client):
-                mlflow.artifacts.list_artifacts(artifact_uri=root)
+    root = None
+    try:
+        client = connect(uri, locks, registry_uri)
+        client.search_logged_models(["0"], max_results=1)
+        if root := artifact_root_of(client):
+            mlflow.artifacts.list_artifacts(artifact_uri=root)
     except Exception as error:  # noqa: BLE001 - clients of databases and stores have no exception in common
         reason = str(root_cause(error)).partition("\n")[0]
         if root:
             return [f"MLflow's artifact store at {root} of {uri} can't be used: {reason}"]
-        problem = _tracking_problem(error, reason)
-        return [f"MLflow's tracking {'server' if is_server else 'database'} at {uri} {problem}"]
+        advice = (
+            "Is it running, with MLflow 3 or newer, and is MLFLOW_TRACKING_URI its address? If it has users, set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN."
+        )
+        return [f"MLflow's tracking server at {uri} can't be used: {reason}. {advice}"]
     return []
 
 
-def _has_tables(uri: str) -> bool:
-    """Whether a database has MLflow's tables; MLflow itself would create them."""
-    import sqlalchemy
-
-    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
-        return False
-    return sqlalchemy.inspect(sqlalchemy.create_engine(uri)).has_table("experiments")
-
-
-def _tracking_problem(error: Exception, reason: str) -> str:
-    import mlflow
-    from mlflow.exceptions import MlflowException
-    from requests import RequestException
-
-    status = error.get_http_status_code() if isinstance(error, MlflowException) else None  # type: ignore[no-untyped-call]
-    match status:
-        case 401 | 403:
-            return (
-                f"refuses the credentials ({status}): set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
-                "MLFLOW_TRACKING_TOKEN, to those of a user who may write to it."
-            )
-        case 404:
-            return (
-                f"has no logged models: it is older than MLflow 3, and {mlflow.__version__} is used here. Upgrade the "
-                "server, or correct MLFLOW_TRACKING_URI."
-            )
-    if any(isinstance(cause, RequestException) for cause in causes(error)):
-        return f"can't be reached: {reason}. Is it running, and is MLFLOW_TRACKING_URI its address?"
-    return f"can't be used: {reason}"
-
-
 def add_outage_hint(text: str) -> str:
-    """An error's text, with what to do if it reports that MLflow's server did not answer."""
-    return f"{text} Run again when the server is back; finished work is kept." if OUTAGE.search(text) else text
+    """An error's text, with what to do if MLflow reports that its server did not answer."""
+    is_outage = "API request to http" in text
+    return f"{text} Run again when the server is back; finished work is kept." if is_outage else text
 
 
 def prepare_database(database: Path, home: ProjectPaths) -> None:
     """Create a database if it is missing; correct the paths in that of a home that was moved or copied."""
-    if database.exists() and not _former_artifacts(database, home):
-        return
-    with file_lock(home.locks, "mlflow-database"):
-        if not database.exists():
-            from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    if not database.exists():
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-            # Moved into place when complete: a start that is killed would leave a broken database.
-            database.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = database.with_suffix(".unfinished")
-            unfinished.unlink(missing_ok=True)
-            store = SqlAlchemyStore(f"{SQLITE}{unfinished}", (database.parent / "artifacts").as_uri())  # type: ignore[no-untyped-call]
-            store.engine.dispose()
-            unfinished.replace(database)
-        elif before := _former_artifacts(database, home):
-            _move_paths(before, home)
+        with file_lock(home.locks, "mlflow-database"):
+            if not database.exists():
+                with atomic_write(database) as unfinished:  # a start that is killed would leave a broken database
+                    store = SqlAlchemyStore(f"{SQLITE}{unfinished}", (database.parent / "artifacts").as_uri())  # type: ignore[no-untyped-call]
+                    store.engine.dispose()
+    if database == home.mlflow_database:
+        _correct_paths(home)
 
 
-def _former_artifacts(database: Path, home: ProjectPaths) -> str:
-    """The URI of the artifacts before the home was moved, as the default experiment has it; '' if it wasn't moved."""
-    if database != home.mlflow_database:
-        return ""
-    with closing(sqlite3.connect(database)) as connection:
-        found = connection.execute("SELECT artifact_location FROM experiments WHERE experiment_id = 0").fetchone()
-    before = found[0].removesuffix("0") if found else ""
-    # An `mlflow server` that created the database may have put the artifacts elsewhere.
-    return before if before.startswith("file:") and before != f"{home.mlflow_artifacts.as_uri()}/" else ""
-
-
-def _move_paths(before: str, home: ProjectPaths) -> None:
-    after = f"{home.mlflow_artifacts.as_uri()}/"
-    former_home = ProjectPaths(Path(unquote(urlsplit(before).path)).parents[1])
+def _correct_paths(home: ProjectPaths) -> None:
+    """Replace the paths in the home's database if the default experiment's artifacts are those of another home."""
     with closing(sqlite3.connect(home.mlflow_database)) as database, database:
+        found = database.execute("SELECT artifact_location FROM experiments WHERE experiment_id = 0").fetchone()
+        before, after = found[0].removesuffix("0") if found else "", f"{home.mlflow_artifacts.as_uri()}/"
+        # An `mlflow server` that created the database may have put the artifacts elsewhere.
+        if before == after or not before.startswith("file:"):
+            return
         for table, column in PATH_COLUMNS.items():
-            database.execute(
-                f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",  # noqa: S608
-                (after, len(before) + 1, len(before), before),
-            )
+            database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (before, after))  # noqa: S608
         # The sources of data sets are JSON with the folders of tables.
+        former_home = ProjectPaths(Path(unquote(urlsplit(before).path)).parents[1])
         folders = [json.dumps(f"{place.warehouse}/")[:-1] for place in (former_home, home)]
         database.execute("UPDATE datasets SET dataset_source = replace(dataset_source, ?, ?)", folders)

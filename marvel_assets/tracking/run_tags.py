@@ -1,22 +1,16 @@
 """Tags of MLflow's runs, logged models and versions: the commit and the Dagster run that made them."""
 
-from __future__ import annotations
-
 import logging
 import os
 import subprocess
 from functools import cache
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from marvel_assets.paths import PROJECT_ROOT
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 DAGSTER_RUN_ID = "dagster_run_id"
 RUN_TAGS = ("git_sha", "branch", "run_id", DAGSTER_RUN_ID)
 GIT_SECONDS = 10
-UNKNOWN = "unknown"
 
 
 def run_tags(dagster_run_id: str) -> dict[str, str]:
@@ -39,20 +33,16 @@ def head_of(checkout: Path) -> tuple[str, str]:
 
     With uncommitted changes or untracked files the commit ends in ``-dirty``.
     """
+    command = ["git", f"--git-dir={checkout}/.git", f"--work-tree={checkout}", "status", "--porcelain=v2", "--branch"]
     try:
-        names = _git(checkout, "rev-parse", "--show-toplevel", "HEAD", "--abbrev-ref", "HEAD")
-        top, commit, branch = names.splitlines()
-        if checkout.samefile(top):
-            return f"{commit}-dirty" if _git(checkout, "status", "--porcelain") else commit, branch
-        reason = f"it is inside another repository, {top}"
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=GIT_SECONDS)  # noqa: S603
     except (OSError, subprocess.SubprocessError) as error:
-        reason = (getattr(error, "stderr", "") or str(error)).partition("\n")[0]
-    logging.getLogger(__name__).warning(
-        f"{checkout}: its commit is unknown ({reason}); MARVEL_GIT_SHA and MARVEL_GIT_BRANCH can name it."
-    )
-    return UNKNOWN, UNKNOWN
-
-
-def _git(checkout: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(checkout), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=GIT_SECONDS).stdout  # noqa: S603
+        reason = str(getattr(error, "stderr", "") or error).strip()
+        variables = "MARVEL_GIT_SHA and MARVEL_GIT_BRANCH can name it"
+        logging.getLogger(__name__).warning(f"{checkout}: its commit is unknown ({reason}); {variables}.")
+        return "unknown", "unknown"
+    # "# branch.oid <commit>", "# branch.head <branch>", perhaps more with "#", and a line for each changed file
+    first, second, *others = done.stdout.splitlines()
+    commit, branch = first.split()[-1], second.split()[-1]
+    is_dirty = any(not line.startswith("#") for line in others)
+    return f"{commit}-dirty" if is_dirty else commit, branch

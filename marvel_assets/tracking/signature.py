@@ -1,36 +1,26 @@
 """What a logged model declares: its signature, an example of its input, and its requirements."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from importlib.metadata import requires, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pandas as pd
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import AnyType, Array
+from packaging.requirements import Requirement
 
 from marvel_assets.datasets.base import Dataset
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from mlflow.models import ModelSignature
-    from mlflow.types import Schema
+from marvel_assets.model.wrapper import EXPLAIN, PROBABILITY
 
 
 def basic_signature(features: Sequence[str], target: str) -> ModelSignature:
     """The basic model's signature: features in, the class 0 or 1 out."""
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
-
     return ModelSignature(_inputs(features), Schema([ColSpec("long", target)]))
 
 
 def custom_signature(features: Sequence[str], answer: str) -> ModelSignature:
     """The custom model's signature: features in, ``{answer: ["alive", …]}`` out, and the parameters that add to it."""
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
-    from mlflow.types.schema import Array
-
-    from marvel_assets.model.wrapper import EXPLAIN, PROBABILITY
-
     parameters = ParamSchema([ParamSpec(name, "boolean", default=False) for name in (PROBABILITY, EXPLAIN)])
     return ModelSignature(_inputs(features), Schema([ColSpec(Array("string"), answer)]), parameters)
 
@@ -41,23 +31,16 @@ def _inputs(features: Sequence[str]) -> Schema:
     MLflow's types are stricter than their names, and would refuse valid input: a double column refuses integers and
     booleans, a string column refuses categories and columns of NaN only, and both refuse nullable and Arrow types.
     """
-    from mlflow.types import ColSpec, Schema
-    from mlflow.types.schema import AnyType
-
     any_type = AnyType()  # type: ignore[no-untyped-call]
     return Schema([ColSpec(any_type, name, required=False) for name in features])
 
 
 def example_frame(dataset: Dataset, features: Sequence[str]) -> pd.DataFrame:
     """The data set's two examples, as a caller would send them."""
-    import pandas as pd
-
     return pd.DataFrame({name: list(dataset.by_name[name].examples) for name in features})
 
 
 def requirements_with(wheel: Path) -> list[str]:
     """The installed versions of this package's base dependencies, and its wheel, which the ``code_paths`` hold."""
-    from packaging.requirements import Requirement
-
     names = sorted(Requirement(line).name for line in requires("marvel-assets") or [] if "extra ==" not in line)
     return [*(f"{name}=={version(name)}" for name in names), f"code/{wheel.name}"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import mlflow
+
 from marvel_assets.training.search import trials_table
 
 if TYPE_CHECKING:
@@ -16,8 +18,6 @@ def log_study(
     result: SearchResult, comparison: HoldoutComparison, rows: DataSet, settings: Mapping[str, object], proposal: str
 ) -> None:
     """Log a study in the active run: a table of all trials, the best parameters, and metrics with a step per trial."""
-    import mlflow
-
     for number, trial in enumerate(result.trials):
         scores = {"log_loss": trial.log_loss, "roc_auc": trial.roc_auc, "seconds": trial.seconds}
         mlflow.log_metrics(scores, step=number)

@@ -1,7 +1,5 @@
 """Logs the custom model in the active MLflow run."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,7 +16,7 @@ CUSTOM_MODEL_NAME = "pyfunc-marvel-character-model"
 
 
 def log_custom_model(
-    basic_model_id: str, basic_files: Path, wheel: Path, *, run_id: str, dataset: Dataset, tags: Mapping[str, str]
+    basic_model_id: str, basic_files: Path, wheel: Path, dataset: Dataset, tags: Mapping[str, str]
 ) -> str:
     """Log the wrapper around a basic model, whose verified files are copied into it; return its id.
 
@@ -38,10 +36,9 @@ def log_custom_model(
         tags=dict(tags),
     )
     # It predicts the same as the basic model, so it has the same metrics and data sets.
-    client, model_id = mlflow.MlflowClient(), str(logged.model_id)
+    client, own = mlflow.MlflowClient(), {"model_id": logged.model_id, "run_id": logged.run_id}
     basic = client.get_logged_model(basic_model_id)
-    metrics = [Metric(**{**dict(metric), "model_id": model_id, "run_id": run_id}) for metric in basic.metrics or []]
-    client.log_batch(run_id, metrics=metrics)
+    client.log_batch(logged.run_id, metrics=[Metric(**{**dict(metric), **own}) for metric in basic.metrics or []])
     inputs = client.get_run(str(basic.source_run_id)).inputs
-    client.log_inputs(run_id, inputs.dataset_inputs if inputs else None, [LoggedModelInput(model_id)])
-    return model_id
+    client.log_inputs(logged.run_id, inputs.dataset_inputs if inputs else None, [LoggedModelInput(logged.model_id)])
+    return str(logged.model_id)

@@ -1,7 +1,5 @@
 """Code versions of assets, computed from the code that decides their content."""
 
-from __future__ import annotations
-
 import hashlib
 import marshal
 import re

@@ -1,7 +1,5 @@
 """Atomic files, and temporary folders that are removed even if their process is killed."""
 
-from __future__ import annotations
-
 import shutil
 import uuid
 from collections.abc import Iterator

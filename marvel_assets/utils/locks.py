@@ -1,16 +1,11 @@
 """Locks between processes on one machine, and heartbeats of runs: the system releases the locks of a dead process."""
 
-from __future__ import annotations
-
 import uuid
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from marvel_assets.utils.files import atomic_write
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 TIMEOUT_SECONDS = 3600
 """How long to wait for another process, which may be fitting."""
@@ -33,11 +28,10 @@ def file_lock(locks: Path, name: str) -> Iterator[None]:
 def home_id(locks: Path) -> str:
     """A random id of this ``MARVEL_HOME``, created at the first call."""
     file = locks / "home-id"
-    if not file.exists():
-        with file_lock(locks, "home-id"):
-            if not file.exists():
-                with atomic_write(file) as unfinished:
-                    unfinished.write_text(str(uuid.uuid4()))
+    with file_lock(locks, "home-id"):
+        if not file.exists():
+            with atomic_write(file) as unfinished:
+                unfinished.write_text(str(uuid.uuid4()))
     return file.read_text()
 
 

@@ -1,7 +1,5 @@
 """Removes secrets from texts, and escapes them for logs, terminals and Markdown."""
 
-from __future__ import annotations
-
 import re
 from urllib.parse import urlsplit
 

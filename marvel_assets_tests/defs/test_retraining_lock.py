@@ -51,7 +51,7 @@ def test_a_second_run_waits_names_the_first_where_it_hangs_and_goes_on_when_that
 
             # then
             logged = [entry.user_message for entry in instance.all_logs(waited.run_id)]
-            assert any(line.startswith("Waiting until run ") for line in logged)
+            assert any("retrainings don't overlap: run " in line for line in logged)
             named = rf"run \w{{8}} \(process {first.pid}, since .* UTC\) is still retraining after 1 seconds"
             assert re.search(named, failure_of(waited))
 

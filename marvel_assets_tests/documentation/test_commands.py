@@ -14,7 +14,7 @@ import yaml
 from marvel_assets.paths import PROJECT_ROOT, ProjectPaths
 from marvel_assets_tests.commands import INTERPRETED
 from marvel_assets_tests.documentation.blocks import Block, blocks_of
-from marvel_assets_tests.homes import mislabelled_characters
+from marvel_assets_tests.homes import Templates, copy_of, mislabelled_characters
 from marvel_assets_tests.servers.starting import LOOPBACK, listening_addresses
 
 SECONDS = 2500
@@ -100,9 +100,8 @@ def commands_of(block: Block) -> str:
     return f"echo '### {block}'\n(\n{commands})\n"
 
 
-def run_every_block(checkout: Path, terminal: dict[str, str], *documents: str) -> None:
+def run_every_block(checkout: Path, terminal: dict[str, str], blocks: list[Block]) -> None:
     """Run the blocks that are not skipped, one after another, until one fails."""
-    blocks = [block for document in documents for block in blocks_of(PROJECT_ROOT / document)]
     run = [block for block in blocks if block.language in ("bash", "python") and not block.skip]
     command = ["bash", "-c", PRELUDE + "".join(map(commands_of, run))]
     shown = checkout.with_name("shown")
@@ -119,15 +118,30 @@ def run_every_block(checkout: Path, terminal: dict[str, str], *documents: str) -
     assert printed.count('{"predictions": {"Survival prediction": ["') == requests, printed[-8000:]
 
 
+README = blocks_of(PROJECT_ROOT / "README.md")
+SERVING = next(number for number, block in enumerate(README) if block.text.startswith("make serve"))
+
+
+def test_every_block_of_the_readme_works_in_a_fresh_home_until_it_serves(checkout: Path, terminal: dict[str, str]):
+    run_every_block(checkout, terminal, README[:SERVING])
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="README.md sends a request with curl")
-def test_every_block_of_the_readme_serving_and_the_lecture_works(checkout: Path, terminal: dict[str, str]):
-    run_every_block(checkout, terminal, "README.md", "docs/serving.md", "docs/lecture4.md")
+def test_every_block_of_the_readme_works_from_there_on_and_those_of_serving_and_the_lecture(
+    checkout: Path, terminal: dict[str, str], templates: Templates
+):
+    # given: two pairs, as in the reader's home by then
+    copy_of(templates.after(0.1, 0), Path(terminal["MARVEL_HOME"]))
+
+    # then
+    others = [block for name in ("serving", "lecture4") for block in blocks_of(PROJECT_ROOT / "docs" / f"{name}.md")]
+    run_every_block(checkout, terminal, README[SERVING:] + others)
 
 
 @pytest.mark.usefixtures("connect_server")
 def test_every_block_of_the_deployment_works_and_the_spark_server_listens_on_this_machine_alone(
     checkout: Path, terminal: dict[str, str]
 ):
-    run_every_block(checkout, terminal, "docs/deployment.md")
+    run_every_block(checkout, terminal, blocks_of(PROJECT_ROOT / "docs" / "deployment.md"))
     assert listening_addresses()
     assert listening_addresses() <= LOOPBACK

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from marvel_assets.config import Gate
 from marvel_assets.evaluation.gate import Comparison, GateResult, compare, evaluate_gate
 from marvel_assets.evaluation.metrics import paired_difference
-from marvel_assets.evaluation.model_card import gate_report
+from marvel_assets.tracking.model_card import gate_report
 from marvel_assets_tests.faults import amount
 
 SEEDS = range(amount(4, 20))

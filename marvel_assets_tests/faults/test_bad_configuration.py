@@ -84,7 +84,7 @@ def test_a_home_with_an_odd_name_works(tmp_path: Path, empty_home: ProjectPaths)
 
     # when
     client = tracking.client()
-    run = client.create_run(tracking.experiment_id("/Shared/'odd' \"name\""))
+    run = client.create_run(tracking.ensure_experiment("/Shared/'odd' \"name\""))
     client.log_text(run.info.run_id, "kept", "note.txt")
 
     # then

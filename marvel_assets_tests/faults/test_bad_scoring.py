@@ -66,7 +66,7 @@ def test_a_table_that_can_not_be_scored_is_named_with_its_column_and_the_old_pre
     before = predicted(served)
 
     for rows, problem in (
-        (table(character("A")).drop_columns(["Gender", "Name"]), "column Name, Gender is missing"),
+        (table(character("A")).drop_columns(["Gender", "Name"]), "column Name (missing), Gender (missing)"),
         (table(character("A", Teams=["X"]), Teams=pa.list_(pa.string())), "column Teams (VARCHAR[]), expected text"),
     ):
         # when

@@ -65,7 +65,7 @@ def runs_of(client: mlflow.MlflowClient, experiment: str = BASIC) -> list[Run]:
 
 
 def logged_model(tracking: MlflowTracking) -> LoggedModelRef:
-    mlflow.set_experiment(experiment_id=tracking.experiment_id(BASIC))
+    mlflow.set_experiment(experiment_id=tracking.ensure_experiment(BASIC))
     with mlflow.start_run() as run:
         model = mlflow.initialize_logged_model(name="model")
     return LoggedModelRef("model", model.model_id, run.info.run_id, BASIC)
@@ -124,7 +124,7 @@ def test_slices_are_logged_as_one_table_however_often_they_are_logged(
     client: mlflow.MlflowClient, tracking: MlflowTracking
 ):
     # given
-    experiment = tracking.experiment_id(BASIC)
+    experiment = tracking.ensure_experiment(BASIC)
     run_id = client.create_run(experiment).info.run_id
 
     # when

@@ -1,4 +1,4 @@
-"""MLflow's store on a first start, in a home that was moved, and where a run could not use it."""
+"""MLflow's store in a home that was moved, and where a run could not use it."""
 
 import json
 import re
@@ -12,20 +12,6 @@ from marvel_assets.paths import ProjectPaths
 from marvel_assets.tracking.mlflow_store import connect, store_problems
 from marvel_assets_tests.commands import reference
 from marvel_assets_tests.servers.scripted import Answer, serving
-
-
-def test_what_a_broken_off_start_left_behind_is_in_nobodys_way(tmp_path: Path):
-    # given
-    fresh = ProjectPaths(tmp_path / "fresh")
-    fresh.mlflow_database.parent.mkdir(parents=True)
-    fresh.mlflow_database.with_suffix(".unfinished").write_bytes(b"half a data")
-
-    # when
-    client = connect(fresh.mlflow_uri, fresh.locks)
-
-    # then
-    assert [experiment.name for experiment in client.search_experiments()] == ["Default"]
-    assert sorted(file.name for file in fresh.mlflow_database.parent.iterdir() if file.is_file()) == ["mlflow.db"]
 
 
 def test_a_moved_home_is_summarised_without_a_write_and_then_has_its_files_and_rows(
@@ -59,23 +45,17 @@ def test_a_moved_home_is_summarised_without_a_write_and_then_has_its_files_and_r
     assert {"Id", "Alive"} <= set(rows.columns)
 
 
-@pytest.mark.parametrize(
-    ("status", "problem"),
-    [
-        (401, "refuses the credentials (401): set MLFLOW_TRACKING_USERNAME"),
-        (404, f"has no logged models: it is older than MLflow 3, and {mlflow.__version__} is used here. Upgrade the"),
-    ],
-)
-def test_an_answer_that_is_an_error_is_distinguished_from_a_server_that_is_away(
-    home: ProjectPaths, status: int, problem: str
-):
+@pytest.mark.parametrize("status", [401, 404])
+def test_a_server_that_refuses_or_has_no_logged_models_is_named_with_its_answer(home: ProjectPaths, status: int):
     # given
     with serving(lambda _: Answer(status, {"Content-Length": "0"})) as server:
         # when
         [message] = store_problems(server.url, home.locks)
 
     # then
-    assert message.startswith(f"MLflow's tracking server at {server.url} {problem}")
+    assert re.match(
+        rf"MLflow's tracking server at {server.url} can't be used: .* {status} .* with MLflow 3 or", message
+    )
 
 
 @pytest.mark.parametrize("status", [403, 404])
@@ -106,8 +86,7 @@ def test_a_server_that_is_away_is_named_with_the_reason(home: ProjectPaths, uri:
     [message] = store_problems(uri, home.locks)
 
     # then
-    ending = re.escape("Is it running, and is MLFLOW_TRACKING_URI its address?")
-    assert re.fullmatch(rf"MLflow's tracking server at {uri} can't be reached: .*{reason}. {ending}", message)
+    assert re.match(rf"MLflow's tracking server at {uri} can't be used: .*{reason}. Is it running", message)
 
 
 def test_a_database_that_was_not_made_yet_is_not_made_by_the_look(home: ProjectPaths, tmp_path: Path):

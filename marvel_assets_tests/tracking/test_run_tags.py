@@ -46,7 +46,7 @@ def test_a_folder_inside_another_repository_has_not_that_ones_commit(checkout: P
 
     # then
     assert head_of(inner) == ("unknown", "unknown")
-    assert f"{inner}: its commit is unknown (it is inside another repository, {checkout})" in caplog.text
+    assert f"{inner}: its commit is unknown (fatal: not a git repository: '{inner}/.git')" in caplog.text
     assert "MARVEL_GIT_SHA" in caplog.text
 
 

@@ -37,8 +37,11 @@ def inference_wheel(wheel_builder: WheelBuilder) -> dg.MaterializeResult[WheelRe
     """The wheel that scoring environments install: the model package alone, built once per content."""
     wheel = wheel_builder.wheel()
     file = wheel_builder.file_of(wheel)
-    metadata: dict[str, Any] = {"dagster/uri": file, "size_bytes": file.stat().st_size}
-    return dg.MaterializeResult(value=wheel, data_version=dg.DataVersion(wheel.content), metadata=metadata)
+    return dg.MaterializeResult(
+        value=wheel,
+        data_version=dg.DataVersion(wheel.content),
+        metadata={"dagster/uri": file, "size_bytes": file.stat().st_size},
+    )
 
 
 @dg.asset(
@@ -75,19 +78,16 @@ def custom_model_version(
         logged = tracking.find_model(experiment, cache_key, name)
         is_new = logged is None
         if logged is None:
-            from marvel_assets.model.safe_loading import load_trusted
             from marvel_assets.tracking.wrapper_logging import CUSTOM_MODEL_NAME, log_custom_model
 
             context.log.info(f"Wrapping {version}")
             wheel, run_name = wheel_builder.file_of(inference_wheel), f"wraps basic version {reference.version}"
             tags = {**tracking.provenance_tags(page), "basic_model": reference.data_version, "wheel": wheel.name}
             with tracking.files_of(reference.model_id) as files, tracking.run(experiment, run_name, page) as run:
-                load_trusted(files)  # fails before a model is wrapped that can't be served
-                run_id = run.info.run_id
-                model_id = log_custom_model(reference.model_id, files, wheel, run_id=run_id, dataset=dataset, tags=tags)
-                logged = LoggedModelRef(CUSTOM_MODEL_NAME, model_id, run_id, experiment)
+                model_id = log_custom_model(reference.model_id, files, wheel, dataset, tags)
+                logged = LoggedModelRef(CUSTOM_MODEL_NAME, model_id, run.info.run_id, experiment)
                 tracking.mark_complete(logged, cache_key)
-    inspected = _inspect(context, logged, tracking)
+    inspected = _inspect(context.run.run_id, logged, tracking)
     yield inspected
     if not inspected.passed:
         raise dg.Failure(
@@ -104,9 +104,7 @@ def custom_model_version(
     yield version_result(custom, tracking, {"alias": alias, "unchanged": not is_new})
 
 
-def _inspect(
-    context: dg.AssetExecutionContext, logged: LoggedModelRef, tracking: MlflowTracking
-) -> dg.AssetCheckResult:
+def _inspect(run_id: str, logged: LoggedModelRef, tracking: MlflowTracking) -> dg.AssetCheckResult:
     """The check of a custom model: each run verifies its files, and predicts with them until it passed once."""
     tags = tracking.tags_of(logged)
     with tracking.files_of(logged.model_id) as files:
@@ -115,7 +113,7 @@ def _inspect(
             return dg.AssetCheckResult(check_name=SAME_ANSWERS, passed=True, metadata=inspected_in)
         wrapped, unwrapped = example_answers(files)
     if wrapped == unwrapped:
-        tracking.tag_model(logged, {INSPECTION: PASSED, INSPECTED_IN: context.run.run_id})
+        tracking.tag_model(logged, {INSPECTION: PASSED, INSPECTED_IN: run_id})
     answers = {"pyfunc": dg.MetadataValue.json(wrapped), "unwrapped": dg.MetadataValue.json(unwrapped)}
     return dg.AssetCheckResult(check_name=SAME_ANSWERS, passed=wrapped == unwrapped, metadata=answers)
 
@@ -152,34 +150,23 @@ def verify_environment(context: dg.OpExecutionContext, project: Project, unity_c
 
 
 def predict_in_own_environment(files: Path) -> Any:  # noqa: ANN401 - the model's answer
-    """A model's answer for its input example, in a new environment that has only its own requirements.
-
-    The command runs in an empty folder and without PYTHONPATH, so that neither this project nor its installed packages
-    can be imported.
-
-    Raises:
-        dagster.Failure: the requirements can't be installed, or the model does not predict there.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        answer = Path(folder, "answer.json")
+    """A model's answer for its input example, in a new environment that has only its own requirements."""
+    with tempfile.TemporaryDirectory() as folder:  # empty, as is PYTHONPATH: this project can't be imported
         command = [
             sys.executable, "-m", "mlflow", "models", "predict", "--env-manager", "uv", "--model-uri", str(files),
-            "--input-path", str(files / "serving_input_example.json"), "--output-path", str(answer),
+            "--input-path", str(files / "serving_input_example.json"), "--output-path", "answer.json",
         ]  # fmt: skip
         # uv creates environments only from a base Python, which need not be on the PATH.
         path = [str(Path(sys.executable).parent), str(Path(sys.base_prefix, "bin")), os.environ.get("PATH", "")]
-        settings = uv_settings(Path(sys.executable), Path(folder, "uv"))
+        settings = uv_settings(Path(sys.executable), Path(folder, "uv")) | {"PYTHONPATH": ""}
         environment = {**os.environ, **settings, "PATH": os.pathsep.join(path)}
-        environment.pop("PYTHONPATH", None)
-        done = subprocess.run(  # noqa: S603
-            command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=600
-        )
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode != 0:
             printed = (done.stdout + done.stderr)[-4000:]
             raise dg.Failure(
                 f"The model can't be installed from its own requirements, or does not predict there:\n{printed}"
             )
-        return json.loads(answer.read_text(encoding="utf-8"))["predictions"]
+        return json.loads(Path(folder, "answer.json").read_text(encoding="utf-8"))["predictions"]
 
 
 @dg.job(description="Predict with the custom model in a clean environment made from its own requirements.")

@@ -6,16 +6,8 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from marvel_assets.datasets import scoring
 from marvel_assets.datasets.base import SOURCE_ROW, Dataset
-from marvel_assets.datasets.scoring import (
-    changed_ids_sql,
-    predictions_sql,
-    required_columns,
-    rows_to_score_sql,
-    scorable_rows_sql,
-    scoring_provenance,
-    scoring_version,
-)
 from marvel_assets.datasets.statements import cleaning_sql, text
 from marvel_assets.defs.metadata import DATASET, POSITIVE_SHARE, report_table, table_schema
 from marvel_assets.defs.registration.assets import served_pair
@@ -35,7 +27,7 @@ BOTH_ANSWERS = "gives_both_answers"
     name=PREDICTIONS,
     group_name="serving",
     kinds={"deltalake", "table"},
-    code_version=scoring_version(DATASET),
+    code_version=scoring.scoring_version(DATASET),
     io_manager_key="references",
     deps=["custom_model_version"],
     automation_condition=dg.AutomationCondition.eager(),
@@ -82,21 +74,21 @@ def _predict(
         "scored_table": table.name,
         "scored_table_id": tables.table_id(table.name),
         "model_id": custom.model_id,
-        **scoring_provenance(dataset, custom.name, custom.version),
+        **scoring.scoring_provenance(dataset, custom.name, custom.version),
     }
     previous = latest if latest is not None and inputs.items() <= latest.provenance.items() else None
     if previous is not None and previous.provenance["scored_version"] == table.version:
         written, scored = previous, 0
     else:
         with unity_catalog.files_of(custom) as files, engine.session() as session:
-            only_changed = _read_rows_to_score(log, session, table, tables, previous, dataset)
+            only_changed = _read_rows_to_score(session, table, tables, previous, dataset)
             [(read, scored)] = session.fetchall(
                 "SELECT (SELECT count(*) FROM delivered), (SELECT count(*) FROM to_score)"
             )
             log.info(f"Scoring {scored:,} rows of {table} with {custom.name} version {custom.version}")
             session.score("to_score", files, "scored")
             made_by = custom.name, custom.version, table.version
-            session.create_view(predictions_sql(dataset, *made_by, only_changed=only_changed), "predictions")
+            session.create_view(scoring.predictions_sql(dataset, *made_by, only_changed=only_changed), "predictions")
             is_second = f"CASE WHEN prediction = {text(dataset.target.labels[1])} THEN 1 ELSE 0 END"
             [(predicted, share)] = session.fetchall(f"SELECT count(*), avg({is_second}) FROM predictions")  # noqa: S608
             provenance = {**inputs, "scored_version": table.version, "scored": scored, "unusable": read - predicted}
@@ -114,53 +106,40 @@ def _predict(
 
 
 def _read_rows_to_score(
-    log: dg.DagsterLogManager,
-    session: EngineSession,
-    table: TableVersion,
-    tables: Tables,
-    previous: Commit | None,
-    dataset: Dataset,
+    session: EngineSession, table: TableVersion, tables: Tables, previous: Commit | None, dataset: Dataset
 ) -> bool:
     """Create the relation ``to_score``; returns whether it has only the rows that changed since ``previous``."""
-    location, required = tables.location(table.name), required_columns(dataset)
+    location, required = tables.location(table.name), scoring.required_columns(dataset)
     session.read_table(location, table.version, "delivered")
     types = {row[0]: row[1].upper() for row in session.fetchall("DESCRIBE delivered")}
-    if missing := [name for name in required if name not in types]:
+    # Numbers as texts differ between engines.
+    if wrong := [name for name in required if types.get(name) not in {"VARCHAR", "STRING"}]:
+        found = ", ".join(f"{name} ({types.get(name, 'missing')})" for name in wrong)
         raise dg.Failure(
-            f"{table}: column {', '.join(missing)} is missing; a table to be scored has {', '.join(required)}, as in "
-            "raw_characters."
+            f"{table}: column {found}, expected text; a table to be scored has {', '.join(required)}, each cell as it "
+            "was delivered, as in raw_characters. Add the column, or cast it to a string."
         )
-    # As texts, numbers differ between engines.
-    if other := [f"{name} ({types[name]})" for name in required if types[name] not in {"VARCHAR", "STRING"}]:
-        raise dg.Failure(
-            f"{table}: column {', '.join(other)}, expected text; a table to be scored holds every cell as it was "
-            "delivered, as raw_characters does. Cast the column to a string."
-        )
-    only_changed = False
+    only_changed = previous is not None
     if previous is not None:
         try:
             session.read_changes(location, previous.provenance["scored_version"] + 1, table.version, "changes")
-            session.create_table_as(changed_ids_sql(dataset), "changed_ids")
+            session.create_table_as(scoring.changed_ids_sql(dataset), "changed_ids")
             session.read_table(tables.location(previous.table.name), previous.table.version, "previous")
-            only_changed = True
         except ChangesNotKeptError as error:
-            log.info(f"Scoring all rows: {error}")
-    statement = rows_to_score_sql(dataset, "delivered", numbered=SOURCE_ROW in types, only_changed=only_changed)
-    session.create_view(statement, "raw_characters")  # the name that the cleaning statement reads
+            only_changed = False
+            dg.get_dagster_logger().info(f"Scoring all rows: {error}")
+    numbered = SOURCE_ROW in types
+    rows = scoring.rows_to_score_sql(dataset, "delivered", numbered=numbered, only_changed=only_changed)
+    session.create_view(rows, "raw_characters")  # the name that the cleaning statement reads
     session.create_view(cleaning_sql(dataset), "cleaned_characters")
-    session.create_table_as(scorable_rows_sql(dataset), "to_score")
+    session.create_table_as(scoring.scorable_rows_sql(dataset), "to_score")
     return only_changed
 
 
 class ScoreConfig(dg.Config):
     """The table to score."""
 
-    table: str = Field(
-        description=(
-            "catalog.schema.table with the columns of raw_characters that rules use; the target may be absent. The "
-            "predictions are written to <table>_predictions."
-        )
-    )
+    table: str = Field(description="catalog.schema.table, with the columns of raw_characters that rules use.")
 
 
 @dg.op

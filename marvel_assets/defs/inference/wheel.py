@@ -1,11 +1,10 @@
 """The wheel that scoring environments install: only ``marvel_assets.model``, which is all that a prediction needs."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,7 @@ class WheelBuilder(dg.ConfigurableResource):  # type: ignore[type-arg]
     folder: str = Field(description="Folder of the wheels.")
 
     def wheel(self) -> WheelRef:
-        """The wheel of the current sources, built if it does not exist yet.
-
-        Raises:
-            dagster.Failure: uv can't build it.
-        """
+        """The wheel of the current sources, built if it does not exist yet."""
         declared = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))
         version, package = declared["project"]["version"], PROJECT_ROOT / "marvel_assets"
         sources = sorted([package / "__init__.py", package / "py.typed", *(package / "model").rglob("*.py")])
@@ -48,15 +43,13 @@ class WheelBuilder(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 def _build(pyproject: str, sources: list[Path], wheel: Path) -> None:
-    import uv
-
     with temporary_folder(wheel.parent) as tree:
         for file in sources:
             target = tree / "src" / file.relative_to(PROJECT_ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
         (tree / "pyproject.toml").write_text(pyproject, encoding="utf-8")
-        command = [uv.find_uv_bin(), "build", "--wheel", "--offline", "--no-cache", "--quiet", "--out-dir", "out"]
+        command = [sys.executable, "-m", "uv", "build", "--wheel", "--offline", "--no-cache", "--out-dir", "out"]
         done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603
         if done.returncode != 0:
             raise dg.Failure(f"uv build failed for {wheel.name}: {done.stderr.strip()}")

@@ -1,19 +1,16 @@
 """The sensor that watches the source, and requests one run for each new content."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from marvel_assets.defs.ingestion.assets import SOURCE_FINGERPRINT, raw_characters
+from marvel_assets.defs.metadata import reported
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.training.assets import basic_model
 from marvel_assets.defs.training.jobs import retrain
 from marvel_assets.sources.resource import SourceResource
-
-MAX_MATERIALIZATIONS_SEARCHED = 20
-"""How many materialisations of basic_model are searched for the latest whose run also read the source."""
 
 
 @dg.sensor(
@@ -27,10 +24,7 @@ def source_change_sensor(
     """Request a run if the source's fingerprint is new; the run reads the source.
 
     The cursor is the fingerprint of the latest request. While a retraining is in progress, nothing is requested:
-    however often the source changes meanwhile, one run follows.
-
-    Raises:
-        SourceError: the source can't be found; the tick fails and shows why.
+    however often the source changes meanwhile, one run follows. A SourceError fails the tick, which shows it.
     """
     if run := retraining_in_progress(context.instance):
         return dg.SkipReason(
@@ -55,17 +49,8 @@ def retraining_in_progress(instance: dg.DagsterInstance) -> dg.DagsterRun | None
     return next(iter(runs), None)
 
 
-def source_of_latest_model(instance: dg.DagsterInstance) -> Mapping[str, Any]:
-    """The metadata of raw_characters from the latest run that read the source and made a model.
-
-    Empty if that run failed and was not re-executed successfully.
-    """
-    for model in instance.fetch_materializations(basic_model.key, limit=MAX_MATERIALIZATIONS_SEARCHED).records:
-        made = instance.get_records_for_run(model.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
-        for materialization in (record.event_log_entry.asset_materialization for record in made):
-            if materialization and materialization.asset_key == raw_characters.key:
-                _, runs = instance.get_run_group(model.run_id) or (None, [])
-                if not any(run.is_success for run in runs):
-                    return {}
-                return {name: value.value for name, value in materialization.metadata.items()}
-    return {}
+def source_of_latest_model(instance: dg.DagsterInstance) -> dict[str, Any]:
+    """The metadata of raw_characters from the latest run that read the source and made a model; {} if there is none."""
+    read = instance.fetch_materializations(raw_characters.key, limit=100).records
+    runs = {model.run_id for model in instance.fetch_materializations(basic_model.key, limit=20).records}
+    return next((reported(record) for record in read if record.run_id in runs), {})

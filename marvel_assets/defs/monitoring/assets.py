@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from marvel_assets.datasets.base import IDENTIFIER
-from marvel_assets.defs.metadata import markdown_image, markdown_table
+from marvel_assets.defs.metadata import markdown_image, markdown_table, reported
 from marvel_assets.defs.resources import Project
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.references import TableVersion
@@ -46,11 +46,10 @@ def drift_report(
     table, thresholds, labels = survival_predictions, project.config.drift, project.config.dataset.target.labels
     cache_key = make_cache_key(table, table.content, thresholds.model_dump_json(), DRIFT_CODE_VERSION)
     event = context.instance.get_latest_materialization_event(drift_report.key)
-    recorded = event.asset_materialization.metadata if event and event.asset_materialization else {}
-    before = {name: value.value for name, value in recorded.items()}
-    if before.get(CACHE_KEY) == cache_key:
+    before = reported(event)
+    if event and event.asset_materialization and before.get(CACHE_KEY) == cache_key:
         context.log.info(f"{table}: as reported before")
-        return _result(recorded, str(before["reason"]), passed=not before.get(DRIFTED))
+        return _result(event.asset_materialization.metadata, before["reason"], passed=not before.get(DRIFTED))
     from marvel_assets.defs.registration.challenger import load_pipeline, read_test_rows
     from marvel_assets.evaluation.drift import PREDICTION, drift_plot, shifts
     from marvel_assets.evaluation.plots import to_png
@@ -69,7 +68,7 @@ def drift_report(
         context.log.info(reason)
         return _result({**report, CACHE_KEY: cache_key}, reason)
     try:
-        reference = read_test_rows(basic.run_id, features, project, tables, tracking, MAX_ROWS)
+        reference = read_test_rows(basic.run_id, set(features), project, tables, tracking, MAX_ROWS)
     except TableNotFoundError as error:  # not cached: the rows may be back in the next run
         context.log.warning(reason := f"nothing to compare with: {error}")
         return _result(report, reason, passed=False)
@@ -77,10 +76,9 @@ def drift_report(
     reference[PREDICTION] = [labels[int(answer)] for answer in answers]
     found = shifts(reference, window, [*features, PREDICTION], thresholds)
     cells = [
-        (shift.column, f"{shift.psi:.3f}", f"{shift.p_value:.2g}", "drifted" if shift.drifted else "")
-        for shift in found
+        (each.column, f"{each.psi:.3f}", f"{each.p_value:.2g}", "drifted" if each.drifted else "") for each in found
     ]
-    drifted = [shift.column for shift in found if shift.drifted]
+    drifted = [each.column for each in found if each.drifted]
     reason = f"{', '.join(drifted)} drifted" if drifted else "nothing has drifted"
     context.log.info(f"{table}: {reason}")
     report |= {

@@ -1,6 +1,5 @@
 """Sensors that raise alerts: when a run failed, and when scored rows have drifted."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -8,13 +7,12 @@ import dagster as dg
 from marvel_assets.defs.alerts import WEBHOOK, cause_of, post
 from marvel_assets.defs.ingestion.assets import SOURCE_FINGERPRINT
 from marvel_assets.defs.ingestion.sensors import retraining_in_progress, source_of_latest_model
+from marvel_assets.defs.metadata import reported
 from marvel_assets.defs.monitoring.assets import DRIFTED, MODEL, WINDOW, drift_report
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.training.jobs import retrain
 from marvel_assets.sources.base import SourceError
 from marvel_assets.sources.resource import SourceResource
-
-MAX_REPORTS = 100
 
 
 @dg.sensor(
@@ -70,16 +68,12 @@ def _why_not_retrain(instance: dg.DagsterInstance, project: Project, sources: So
     )
 
 
-def _latest_windows(instance: dg.DagsterInstance, count: int) -> list[Mapping[str, Any]]:
+def _latest_windows(instance: dg.DagsterInstance, count: int) -> list[dict[str, Any]]:
     """The latest reports of the model version that scored last, one per window, the latest first."""
-    windows: dict[object, Mapping[str, Any]] = {}
-    for record in instance.fetch_materializations(drift_report.key, limit=MAX_REPORTS).records:
-        reported = record.asset_materialization.metadata if record.asset_materialization else {}
-        metadata = {name: value.value for name, value in reported.items()}
-        if DRIFTED in metadata:
-            windows.setdefault((metadata[MODEL], metadata[WINDOW]), metadata)
-    latest = list(windows.values())
-    return [window for window in latest if window[MODEL] == latest[0][MODEL]][:count]
+    records = instance.fetch_materializations(drift_report.key, limit=100).records
+    reports = [report for report in map(reported, records) if DRIFTED in report]
+    windows = {report[WINDOW]: report for report in reversed(reports) if report[MODEL] == reports[0][MODEL]}
+    return [*reversed(windows.values())][:count]
 
 
 @dg.run_failure_sensor(
@@ -94,6 +88,6 @@ def run_failure_alert(context: dg.RunFailureSensorContext) -> None:
     if steps and (error := steps[0].step_failure_data.error):
         text += f" in {steps[0].step_key}: {cause_of(error)}"
     else:
-        text += f": {context.failure_event.message or 'the worker exited without reporting an error'}"
+        text += f": {context.failure_event.message}"
     context.log.error(text)
     post(text)

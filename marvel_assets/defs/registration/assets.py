@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from marvel_assets.defs.metadata import reported
 from marvel_assets.defs.registration.challenger import BEST_SERVED, evaluate_challenger
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
@@ -13,7 +14,7 @@ from marvel_assets.registry.model_pairs import ALIAS, ROLLBACK_REASON, ModelPair
 from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.references import LoggedModelRef, ModelVersionRef, ReferenceIOManager
 from marvel_assets.storage.tables import Tables
-from marvel_assets.tracking.artifacts import FILES_DIGEST
+from marvel_assets.tracking.artifacts import FILES_DIGEST, metrics_of
 from marvel_assets.tracking.mlflow_resource import INSPECTION, PASSED, MlflowTracking
 from marvel_assets.tracking.run_tags import run_tags
 
@@ -58,7 +59,7 @@ def basic_model_version(
     retraining_lock: RetrainingLock,
 ) -> Iterator[dg.MaterializeResult[ModelVersionRef] | dg.AssetObservation | dg.AssetCheckResult]:
     """The basic model as a registered version. A model that the gate refuses is not registered."""
-    from marvel_assets.evaluation.model_card import CARD_FILE, gate_report, model_card
+    from marvel_assets.tracking.model_card import CARD_FILE, gate_report, model_card
 
     retraining_lock.acquire(context)
     inspection = tracking.tags_of(basic_model).get(INSPECTION, "not inspected yet")
@@ -69,42 +70,38 @@ def basic_model_version(
     config, pairs = project.config, unity_catalog.pairs(project.config)
     for event in reconcile_and_report(context, pairs, tracking, references):
         context.log_event(event)
-    evaluated = evaluate_challenger(context.log, basic_model, project, tables, tracking, unity_catalog)
-    result, registered, champion = evaluated.result, evaluated.version, evaluated.champion
-    champion_id = champion.basic.model_id if champion else ""
+    result, registered, champion, best_id = evaluate_challenger(basic_model, project, tables, tracking, unity_catalog)
     metadata: dict[str, Any] = {
         "reason": result.reason,
         "gate": dg.MetadataValue.md(gate_report(result)),
         "champion": str(champion.basic.version) if champion else "none",
     }
+    severity = dg.AssetCheckSeverity.WARN
     yield dg.AssetCheckResult(
-        check_name=GATE,
-        passed=result.passed,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=result.reason,
-        metadata=metadata,
+        check_name=GATE, passed=result.passed, severity=severity, description=result.reason, metadata=metadata
     )
-    verdict = "passed with a warning" if result.warnings else "passed"
-    if not result.passed:
-        verdict = "refused"
+    passed = "passed with a warning" if result.warnings else "passed"
+    verdict = passed if result.passed else "refused"
     context.instance.add_run_tags(context.run.run_id, {"gate": verdict})
     if not result.passed and (config.gate.mode == "enforce" or (registered and registered.tags.get(ROLLBACK_REASON))):
         refusal = f"Refused: {result.reason}"
         context.log.info(refusal)
         yield dg.AssetObservation("basic_model_version", description=refusal, metadata=metadata)
         return
-    tags, card = {}, registered.description if registered else ""
+    tags, card = {}, ""
+    champion_id = champion.basic.model_id if champion else ""
     if champion_id != basic_model.model_id:
-        inputs = tracking.model_card_inputs(basic_model, config.dataset)
+        client = tracking.client()
+        logged = client.get_logged_model(basic_model.model_id)
         tags = {
             "gate": verdict,
-            "roc_auc": f"{inputs.metrics['roc_auc']:.4f}",
-            "train_set": inputs.trained_on.rpartition("@")[2].partition(" ")[0],
-            BEST_SERVED: evaluated.best_model_id,
+            "roc_auc": f"{metrics_of(logged)['roc_auc']:.4f}",
+            "train_set": logged.params["train_set"],
+            BEST_SERVED: best_id,
             JUDGED_AGAINST: champion_id,
         }
-        card = model_card(inputs, result)
-        tracking.client().log_text(basic_model.run_id, card, CARD_FILE)
+        card = model_card(client, logged, config.dataset, result)
+        client.log_text(basic_model.run_id, card, CARD_FILE)
     version = register(context, basic_model, pairs.basic_name, tracking, unity_catalog, tags, card)
     context.instance.add_run_tags(context.run.run_id, {"model": f"v{version.version}"})
     yield version_result(version, tracking, {**metadata, "unchanged": registered is not None})
@@ -119,16 +116,13 @@ def register(
     tags: Mapping[str, str],
     card: str,
 ) -> ModelVersion:
-    """Register a logged model with its provenance and the digest of its files, or find its version.
-
-    A version that is known gets the tags and the card of the latest judgement. No alias moves here.
-    """
+    """Register a logged model, or find its version, which gets the tags and the card of the latest judgement."""
     registry = unity_catalog.registry()
     origin = {
         **run_tags(context.run.run_id),
         "model_id": model.model_id,
         "mlflow_run_id": model.run_id,
-        FILES_DIGEST: tracking.tags_of(model).get(FILES_DIGEST, ""),
+        FILES_DIGEST: tracking.tags_of(model)[FILES_DIGEST],
     }
     version = registry.register(name, model.model_id, {**tags, **origin}, description=card)
     tracking.tag_registered_version(model, name, version.version)
@@ -142,15 +136,11 @@ def version_result(
     version: ModelVersion, tracking: MlflowTracking, metadata: Mapping[str, Any]
 ) -> dg.MaterializeResult[ModelVersionRef]:
     """The reference and metadata of a registered version."""
+    from marvel_assets.tracking.model_card import with_full_links
+
     reference = ModelVersionRef(version.name, version.version, version.model_id)
-    shown = {**metadata, **_version_metadata(version, tracking)}
-    return dg.MaterializeResult(value=reference, data_version=dg.DataVersion(reference.data_version), metadata=shown)
-
-
-def _version_metadata(version: ModelVersion, tracking: MlflowTracking) -> dict[str, Any]:
-    from marvel_assets.evaluation.model_card import with_full_links
-
-    return {
+    shown = {
+        **metadata,
         "model": version.name,
         "version": version.version,
         "model_id": version.model_id,
@@ -158,14 +148,15 @@ def _version_metadata(version: ModelVersion, tracking: MlflowTracking) -> dict[s
         "model_card": dg.MetadataValue.md(with_full_links(version.description, tracking.pages_url)),
         "tags": dg.MetadataValue.json(dict(version.tags)),
     }
+    return dg.MaterializeResult(value=reference, data_version=dg.DataVersion(reference.data_version), metadata=shown)
 
 
 def served_pair(pairs: ModelPairs) -> ModelPair:
     """The pair under the alias; a failure says what to materialise if there is none."""
-    if (pair := pairs.current()) is None:
-        missing = f"No version of {pairs.custom_name} has the alias {ALIAS} yet"
-        raise dg.Failure(f"{missing}; materialise custom_model_version first.")
-    return pair
+    if pair := pairs.current():
+        return pair
+    missing = f"No version of {pairs.custom_name} has the alias {ALIAS} yet"
+    raise dg.Failure(f"{missing}; materialise custom_model_version first.")
 
 
 def reconcile_and_report(
@@ -174,19 +165,15 @@ def reconcile_and_report(
     tracking: MlflowTracking,
     references: ReferenceIOManager,
 ) -> list[dg.AssetMaterialization]:
-    """Reconcile the aliases; returns events if that, or a move that was not reported here, changed the served pair.
-
-    Not reported here are moves by another home, by the job promote, and by a job that was killed before it reported.
-    """
+    """Reconcile the aliases; returns events if that, or a move that was not reported here, changed the served pair."""
     message, served = pairs.reconcile_aliases(), pairs.current()
     if served is None:
         return []
     if message is None:
         event = context.instance.get_latest_materialization_event(dg.AssetKey("custom_model_version"))
-        metadata = event.asset_materialization.metadata if event and event.asset_materialization else {}
-        reported = {name: value.value for name, value in metadata.items()}
-        is_of_alias = (reported.get("model"), reported.get("alias")) == (served.custom.name, ALIAS)
-        if not is_of_alias or reported["version"] == served.custom.version:
+        before = reported(event)
+        is_of_alias = (before.get("model"), before.get("alias")) == (served.custom.name, ALIAS)
+        if not is_of_alias or before["version"] == served.custom.version:
             return []
         message = f"{ALIAS} is at {served} now: another home or a promotion moved it, or a job was killed"
     context.log.warning(message)
@@ -199,9 +186,8 @@ def report_served(
     """Store the served pair as both assets' output, which summary and scoring read; returns events to log."""
     events = []
     for asset, version in (("basic_model_version", pair.basic), ("custom_model_version", pair.custom)):
-        key, reference = dg.AssetKey(asset), ModelVersionRef(version.name, version.version, version.model_id)
-        references.store(key, reference)
-        metadata = {**_version_metadata(version, tracking), "reason": message, "alias": ALIAS}
-        tags = {"dagster/data_version": reference.data_version}
-        events.append(dg.AssetMaterialization(key, description=message, metadata=metadata, tags=tags))
+        key, result = dg.AssetKey(asset), version_result(version, tracking, {"reason": message, "alias": ALIAS})
+        references.store(key, result.value)
+        tags = {"dagster/data_version": result.value.data_version}
+        events.append(dg.AssetMaterialization(key, description=message, metadata=result.metadata, tags=tags))
     return events

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
-from marvel_assets.defs.dataset_inputs import find_dataset_input
 from marvel_assets.defs.inference.wheel import WheelBuilder
 from marvel_assets.defs.metadata import markdown_image, markdown_table
+from marvel_assets.defs.registration.challenger import find_dataset_input
 from marvel_assets.defs.resources import Project
 from marvel_assets.defs.retraining_lock import POOL, RetrainingLock
 from marvel_assets.defs.training.fitting import FIT_CODE_VERSION, LOG_CODE_VERSION, FitConfig, fit_once, log_once
@@ -43,7 +43,7 @@ def fitted_pipeline(
     """CatToIntTransformer and a classifier (LightGBM by default), fitted on one version of the training rows."""
     retraining_lock.acquire(context)
     settings = project.config.with_parameters(config.parameters)
-    fitted, is_new = fit_once(context, config, train_set, settings, tables, pipeline_cache)
+    fitted, is_new = fit_once(config, train_set, settings, tables, pipeline_cache)
     return dg.MaterializeResult(
         value=fitted,
         data_version=dg.DataVersion(fitted.cache_key),
@@ -78,12 +78,13 @@ def basic_model(
     retraining_lock: RetrainingLock,
 ) -> dg.MaterializeResult[LoggedModelRef]:
     """The pipeline logged in MLflow: signature, example, both data sets at their versions, metrics and plots."""
-    from marvel_assets.evaluation.model_card import plot_links, with_full_links
+    from marvel_assets.tracking.artifacts import metrics_of
+    from marvel_assets.tracking.model_card import plot_links, with_full_links
 
     retraining_lock.acquire(context)
     wheel = wheel_builder.file_of(inference_wheel)
-    logged, is_new = log_once(context, fitted_pipeline, test_set, wheel, project.config, tables, tracking)
-    metrics, plots = tracking.metrics_of(logged.model_id), tracking.plots_of(logged)
+    logged, is_new = log_once(fitted_pipeline, test_set, wheel, project.config, tables, tracking)
+    metrics, plots = metrics_of(tracking.client().get_logged_model(logged.model_id)), tracking.plots_of(logged)
     state = "logged" if is_new else "unchanged"
     context.log.info(f"Model {logged.model_id} {state}: ROC AUC {metrics['roc_auc']:.4f}")
     shown = [(name, f"{value:.3f}") for name, value in metrics_by_label(metrics).items()]
@@ -120,27 +121,25 @@ def basic_model_inspection(
 ) -> Iterator[dg.AssetCheckResult]:
     """Inspect the model, and tag it with the result, which registration reads in whatever run it happens.
 
-    A logged model does not change: if it passed before, a run of the graph reuses that result. A run of the checks
-    alone inspects it again.
+    A model that passed is not inspected again by a run of the graph, but by one of the checks alone.
     """
-    tags = tracking.tags_of(basic_model)
+    from marvel_assets.tracking.artifacts import example_predictions
+
+    tags, model = tracking.tags_of(basic_model), basic_model
     if context.job_def.asset_layer.selected_asset_keys and tags.get(INSPECTION) == PASSED:
         metadata = {INSPECTED_IN: tags[INSPECTED_IN]}
         yield from (dg.AssetCheckResult(check_name=name, passed=True, metadata=metadata) for name in INSPECTION_CHECKS)
         return
-    results = [_check_loads(basic_model), _check_same_rows(basic_model, tags, project, tables, tracking)]
+    by_id, by_run = example_predictions(model.uri), example_predictions(f"runs:/{model.run_id}/{model.name}")
+    predicted = {"by_model_id": str(by_id), "by_run": str(by_run)}
+    results = [
+        dg.AssetCheckResult(check_name=LOADS, passed=by_id == by_run, metadata=predicted),
+        _check_same_rows(model, tags, project, tables, tracking),
+    ]
     failed = ", ".join(str(result.check_name) for result in results if not result.passed)
     found = {INSPECTION: f"failed {failed}" if failed else PASSED, INSPECTED_IN: context.run.run_id}
-    tracking.tag_model(basic_model, found)
+    tracking.tag_model(model, found)
     yield from results
-
-
-def _check_loads(model: LoggedModelRef) -> dg.AssetCheckResult:
-    from marvel_assets.tracking.artifacts import example_predictions
-
-    by_id, by_run = example_predictions(model.uri), example_predictions(f"runs:/{model.run_id}/{model.name}")
-    metadata = {"by_model_id": str(by_id), "by_run": str(by_run)}
-    return dg.AssetCheckResult(check_name=LOADS, passed=by_id == by_run, metadata=metadata)
 
 
 def _check_same_rows(
@@ -162,8 +161,5 @@ def _check_same_rows(
     except LookupError as error:
         return dg.AssetCheckResult(check_name=SAME_ROWS, passed=False, metadata={"problem": str(error)})
     rows, fitted_rows = sum(part.rows for part in sums), int(tags["training_rows"])
-    return dg.AssetCheckResult(
-        check_name=SAME_ROWS,
-        passed=rows_digest(sums) == tags["rows_digest"],
-        metadata={"rows": rows, "fitted_rows": fitted_rows, "source": str(table)},
-    )
+    metadata: dict[str, int | str] = {"rows": rows, "fitted_rows": fitted_rows, "source": str(table)}
+    return dg.AssetCheckResult(check_name=SAME_ROWS, passed=rows_digest(sums) == tags["rows_digest"], metadata=metadata)

@@ -22,13 +22,11 @@ if TYPE_CHECKING:
 
     from marvel_assets.tracking.model_logging import DataSet
 
-Context = dg.AssetExecutionContext | dg.OpExecutionContext
 FIT_CODE_VERSION = code_version("marvel_assets.training.fit", "marvel_assets.training.dataset")
-DISTRIBUTED_FIT_CODE_VERSION = code_version(
-    "marvel_assets.training.fit", "marvel_assets.training.distributed", "marvel_assets.storage.table_scan"
-)
+DISTRIBUTED_FIT_CODE_VERSION = code_version("marvel_assets.training.distributed", "marvel_assets.storage.table_scan")
 LOG_CODE_VERSION = code_version("marvel_assets.tracking.model_logging", "marvel_assets.training.dataset")
 EXCERPT_ROWS = 1000
+LOG = dg.get_dagster_logger()
 
 
 class Distribution(dg.Config):
@@ -51,12 +49,7 @@ class FitConfig(dg.Config):
 
 
 def fit_once(
-    context: Context,
-    config: FitConfig,
-    train_set: TableVersion,
-    settings: ProjectConfig,
-    tables: Tables,
-    pipeline_cache: PipelineCache,
+    config: FitConfig, train_set: TableVersion, settings: ProjectConfig, tables: Tables, pipeline_cache: PipelineCache
 ) -> tuple[FittedPipeline, bool]:
     """The pipeline of these settings, and whether it had to be fitted."""
     parameters, workers = settings.fit_settings, config.distribution.workers if config.distribution else 0
@@ -67,17 +60,17 @@ def fit_once(
     cache_key = make_cache_key(train_set.content, *rules, *code, f"sample {config.sample}", *distributed)
     with pipeline_cache.lock(cache_key):
         if found := pipeline_cache.find(cache_key):
-            context.log.info(f"Pipeline {cache_key[:12]} on {found.trained_on}: unchanged")
+            LOG.info(f"Pipeline {cache_key[:12]} on {found.trained_on}: unchanged")
             return found, False
         from marvel_assets.model.pipeline import default_threads  # after a look at the cache: it imports scikit-learn
 
         # In a Dask worker, one thread unless more are configured.
         threads = config.threads or (1 if workers else default_threads())
         started, sample = time.monotonic(), config.sample
-        pipeline, rows, digest = _fit(context, config, threads, train_set, settings, tables)
+        pipeline, rows, digest = _fit(config, threads, train_set, settings, tables)
         seconds, codes = time.monotonic() - started, pipeline.named_steps["encode"].infrequent_codes_
         if rare := [name for name, code in codes.items() if code == 0]:  # no value has its own code
-            context.log.warning(
+            LOG.warning(
                 f"{', '.join(rare)}: every value has fewer than {settings.min_frequency} training rows, so that "
                 "all share one code and the model learns nothing from them; lower min_frequency"
             )
@@ -86,7 +79,7 @@ def fit_once(
 
 
 def _fit(
-    context: Context, config: FitConfig, threads: int, train_set: TableVersion, settings: ProjectConfig, tables: Tables
+    config: FitConfig, threads: int, train_set: TableVersion, settings: ProjectConfig, tables: Tables
 ) -> tuple["Pipeline", int, str]:
     """Fit in this process or on workers; returns the pipeline, and number and digest of its rows."""
     from marvel_assets.training.dataset import dataset_columns, rows_digest, sum_of_rows, to_frame
@@ -99,12 +92,12 @@ def _fit(
         rows = to_frame(read, features, target)
         if settings.early_stopping:
             rows.index = read[IDENTIFIER].to_pandas()
+            trees = f"up to {trees}"
         del read  # otherwise every row would be in memory twice during the fit
-        trees = f"up to {trees}" if settings.early_stopping else trees
-        context.log.info(f"Fitting {trees} on {len(rows):,} rows, {threads} thread(s)")
-        pipeline = fit_from_config(settings, rows, threads, context.log.info)
+        LOG.info(f"Fitting {trees} on {len(rows):,} rows, {threads} thread(s)")
+        pipeline = fit_from_config(settings, rows, threads, LOG.info)
         return pipeline, len(rows), rows_digest([sum_of_rows(rows)])
-    if not settings.model.distributes or settings.early_stopping is not None or settings.native_categories:
+    if not settings.model.distributes or settings.early_stopping or settings.native_categories:
         raise dg.Failure(
             "A distributed fit needs model.kind lightgbm, without early_stopping and native_categories; change that, "
             "or remove `distribution` from the configuration of fitted_pipeline."
@@ -112,16 +105,14 @@ def _fit(
     from marvel_assets.training.dask_cluster import dask_client
     from marvel_assets.training.distributed import fit_on_workers
 
-    number, scheduler = config.distribution.workers, config.distribution.scheduler
-    scan = tables.scan(train_set, columns, config.sample)
-    parts, unfitted = scan.parts(number), pipeline_from_config(settings, threads)
-    with dask_client(number, scheduler, threads) as client:
-        context.log.info(f"Fitting {trees} on {train_set}, {number} workers of {client.scheduler.address}")
+    number, unfitted = config.distribution.workers, pipeline_from_config(settings, threads)
+    parts = tables.scan(train_set, columns, config.sample).parts(number)
+    with dask_client(number, config.distribution.scheduler, threads) as client:
+        LOG.info(f"Fitting {trees} on {train_set}, {number} workers of {client.scheduler.address}")
         return client.watch(lambda: fit_on_workers(client, parts, unfitted, features, target))
 
 
 def log_once(
-    context: Context,
     fitted: FittedPipeline,
     test_set: TableVersion,
     wheel: Path,
@@ -133,25 +124,15 @@ def log_once(
     # The wheel is not part of the key: a new wheel doesn't change the model.
     labels, examples = settings.dataset.target.labels, tuple(each.examples for each in settings.dataset.features)
     cache_key = make_cache_key(fitted.cache_key, test_set.content, *labels, examples, LOG_CODE_VERSION)
-    experiment, trained_on = settings.experiment_name_basic, fitted.trained_on
+    experiment, page = settings.experiment_name_basic, "assets/basic_model"
     with tracking.lock(cache_key):
         if found := tracking.find_model(experiment, cache_key, settings.qualified(BASIC_MODEL)):
             return found, False
         from marvel_assets.tracking.model_logging import BASIC_MODEL_NAME, log_basic_model
 
-        context.log.info(f"Evaluating pipeline {fitted.cache_key[:12]} on {test_set}")
-        training = dataset_input(trained_on, settings, tables, fitted.sample, is_excerpt=bool(fitted.workers))
+        LOG.info(f"Evaluating pipeline {fitted.cache_key[:12]} on {test_set}")
+        training = dataset_input(fitted.trained_on, settings, tables, fitted.sample, is_excerpt=bool(fitted.workers))
         testing = dataset_input(test_set, settings, tables)
-        seed = fitted.pipeline[-1].get_params()["random_state"]
-        parameters = {
-            **fitted.parameters,
-            "seed": "default" if seed is None else seed,
-            "threads": fitted.threads,
-            "sample": fitted.sample,
-            "train_set": f"v{trained_on.version}",
-            "test_set": f"v{test_set.version}",
-        }
-        page = "assets/basic_model"
         tags = {
             **tracking.provenance_tags(page),
             "rows_digest": fitted.rows_digest,
@@ -159,36 +140,19 @@ def log_once(
             "training_sample": str(fitted.sample),
             "training_workers": str(fitted.workers),
         }
-        named = {**fitted.parameters, "train_set": f"v{trained_on.version}"}
+        named = {**fitted.parameters, "train_set": f"v{fitted.trained_on.version}"}
         run_name = ", ".join(f"{name} {value}" for name, value in named.items())
         with tracking.run(experiment, run_name, page) as run:
-            model_id = log_basic_model(
-                fitted.pipeline,
-                training,
-                testing,
-                wheel,
-                run_id=run.info.run_id,
-                dataset=settings.dataset,
-                features=settings.features,
-                parameters=parameters,
-                seconds=fitted.seconds,
-                tags=tags,
-            )
+            model_id = log_basic_model(fitted, training, testing, wheel, settings, tags)
             logged = LoggedModelRef(BASIC_MODEL_NAME, model_id, run.info.run_id, experiment)
             tracking.mark_complete(logged, cache_key)
             return logged, True
 
 
 def dataset_input(
-    table: TableVersion,
-    settings: ProjectConfig,
-    tables: Tables,
-    sample: float = 1.0,
-    *,
-    is_excerpt: bool = False,
-    by_id: bool = False,
+    table: TableVersion, settings: ProjectConfig, tables: Tables, sample: float = 1.0, *, is_excerpt: bool = False
 ) -> "DataSet":
-    """The rows of a table version with their origin, as input of an MLflow run; an excerpt is only for the schema."""
+    """The rows of a version by their ids, as input of an MLflow run; an excerpt is only for the schema."""
     from marvel_assets.tracking.model_logging import DataSet
     from marvel_assets.training.dataset import dataset_columns, to_frame
 
@@ -196,6 +160,5 @@ def dataset_input(
     read = tables.preview(table, EXCERPT_ROWS) if is_excerpt else tables.read(table, columns, sample)
     path = str(location) if isinstance(location, Path) else None
     rows = to_frame(read, settings.features, settings.target)
-    if by_id:
-        rows.index = read[IDENTIFIER].to_pandas()
-    return DataSet(table.name, path, table.version, table.content, rows, settings.target, is_excerpt)
+    rows.index = read[IDENTIFIER].to_pandas()
+    return DataSet(table, path, rows)

@@ -17,6 +17,7 @@ from marvel_assets.registry.resource import UnityCatalog
 from marvel_assets.storage.pipeline_cache import PipelineCache
 from marvel_assets.storage.references import LoggedModelRef, TableVersion
 from marvel_assets.storage.tables import Tables
+from marvel_assets.tracking.artifacts import metrics_of
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.utils.code_versions import code_version, make_cache_key
 from marvel_assets.utils.locks import file_lock
@@ -67,12 +68,12 @@ def try_parameters(
 
     settings = project.config.with_parameters(config.parameters)
     train_set, test_set = (_latest(settings.qualified(name), tables) for name in ("train_set", "test_set"))
-    fitted, _ = fit_once(context, FitConfig(), train_set, settings, tables, pipeline_cache)
+    fitted, _ = fit_once(FitConfig(), train_set, settings, tables, pipeline_cache)
     wheel = wheel_builder.file_of(wheel_builder.wheel())
-    logged, _ = log_once(context, fitted, test_set, wheel, settings, tables, tracking)
-    evaluated = evaluate_challenger(context.log, logged, project, tables, tracking, unity_catalog)
+    logged, _ = log_once(fitted, test_set, wheel, settings, tables, tracking)
+    evaluated = evaluate_challenger(logged, project, tables, tracking, unity_catalog)
     result, champion = evaluated.result, evaluated.champion
-    metrics = {"trial": metrics_by_label(tracking.metrics_of(logged.model_id))}
+    metrics = {"trial": metrics_by_label(metrics_of(tracking.client().get_logged_model(logged.model_id)))}
     if champion and (of_champion := _metrics_on_same_rows(champion.basic, logged, tracking)):
         metrics[f"basic version {champion.basic.version}"] = metrics_by_label(of_champion)
     comparison = pd.DataFrame(metrics).to_string(float_format="{:.4f}".format)
@@ -111,7 +112,7 @@ def tune_hyperparameters(
 
     settings, home = project.config, ProjectPaths.from_environment()
     table = _latest(settings.qualified("train_set"), tables)
-    dataset = dataset_input(table, settings, tables, config.sample, by_id=True)
+    dataset = dataset_input(table, settings, tables, config.sample)
     budget = SearchBudget(config.trials, config.minutes, config.folds, config.seed, config.threads or default_threads())
     # A run with the same key continues where the last one ended; the number of trials is not part of the key.
     fit = settings.features, settings.fit_rules, sorted(settings.fit_settings.items())

@@ -60,6 +60,18 @@ def test_a_custom_model_holds_exactly_the_files_of_its_basic_version_after_the_c
     assert digest_of_files(inside) == basic.tags[FILES_DIGEST]
 
 
+def test_a_custom_model_is_scored_with_after_another_python_has_loaded_it_in_place(
+    home: ProjectPaths, pairs: ModelPairs
+):
+    # given
+    bytecode = folder_of(home, pairs.current().custom.model_id) / "__pycache__"
+    bytecode.mkdir(exist_ok=True)
+    (bytecode / "serving_script.cpython-399.pyc").write_bytes(os.urandom(8))
+
+    # then
+    succeeded(run_job(home, "score", "score_table", table="marvel_dev.marvel_characters.raw_characters"))
+
+
 def test_a_custom_model_that_was_changed_is_neither_scored_with_nor_served(
     home: ProjectPaths, pairs: ModelPairs, tmp_path: Path, marvel_here: Callable[..., CompletedProcess[str]]
 ):

@@ -2,54 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from marvel_assets.evaluation.metrics import metrics_by_label
+from marvel_assets.tracking.artifacts import PLOTS_FOLDER, dataset_source, metrics_of
+from marvel_assets.tracking.run_tags import RUN_TAGS
 from marvel_assets.utils.redaction import escape_markdown
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+
     from marvel_assets.datasets.base import Dataset
     from marvel_assets.evaluation.gate import GateResult
 
 CARD_FILE = "model_card.md"
 
-PLOT_URL_PREFIX = "get-artifact?path=plots%2F"
-"""MLflow's URL of a file in a run's folder ``plots``."""
+PLOT_URL_PREFIX = f"get-artifact?path={PLOTS_FOLDER}%2F"
+"""MLflow's URL of a file in a run's folder of plots."""
 
 LIMITS = "The model predicts what is usual among similar rows, not what is true of any one of them."
 
 
-class ModelCardData(NamedTuple):
-    """The content of a model card."""
-
-    model_id: str
-    dataset: Dataset
-    trained_on: str
-    """The table version, and how many rows."""
-    tested_on: str
-    features: Sequence[str]
-    parameters: Mapping[str, object]
-    metrics: Mapping[str, float]
-    run_tags: Mapping[str, str]
-    """Commit, branch and run."""
-    plots: Sequence[str]
-    run_id: str
-
-
-def model_card(data: ModelCardData, result: GateResult) -> str:
-    """The card, with images that only MLflow's pages resolve; see ``with_full_links`` for other pages."""
-    metrics = [f"| {label} | {value:.4f} |" for label, value in metrics_by_label(data.metrics).items()]
+def model_card(client: MlflowClient, model: LoggedModel, dataset: Dataset, result: GateResult) -> str:
+    """The card of a logged model; only MLflow's pages resolve its images, see ``with_full_links`` for other pages."""
+    run, parameters = client.get_run(str(model.source_run_id)), dict(model.params or {})
+    features, run_id = parameters.pop("features").split(","), run.info.run_id
+    plots = sorted(PurePosixPath(file.path).stem for file in client.list_artifacts(run_id, PLOTS_FOLDER))
+    metrics = [f"| {label} | {value:.4f} |" for label, value in metrics_by_label(metrics_of(model)).items()]
+    trained_on = f"{dataset_source(run, 'training')} ({model.tags['training_rows']} rows)"
     training = [
-        f"- fitted on {data.trained_on}, tested on {data.tested_on}",
-        f"- features: {', '.join(data.features)}",
-        f"- parameters: {', '.join(f'{name} {value}' for name, value in data.parameters.items())}",
-        *[f"- {name}: {escape_markdown(value)}" for name, value in data.run_tags.items()],
+        f"- fitted on {trained_on}, tested on {dataset_source(run, 'testing')}",
+        f"- features: {', '.join(features)}",
+        f"- parameters: {', '.join(f'{name} {value}' for name, value in parameters.items())}",
+        *[f"- {name}: {escape_markdown(model.tags[name])}" for name in RUN_TAGS if name in model.tags],
     ]
     parts = [
-        f"# {data.dataset.target.answer}: model {data.model_id}",
-        data.dataset.description,
-        f"{LIMITS} {data.dataset.limits}".rstrip(),
+        f"# {dataset.target.answer}: model {model.model_id}",
+        dataset.description,
+        f"{LIMITS} {dataset.limits}".rstrip(),
         "## Metrics on the test rows",
         "\n".join(["| metric | value |", "|---|---|", *metrics]),
         "## Training",
@@ -57,7 +50,7 @@ def model_card(data: ModelCardData, result: GateResult) -> str:
         "## Gate",
         gate_report(result),
         "## Plots",
-        plot_links(data.plots, data.run_id),
+        plot_links(plots, run_id),
     ]
     return "\n\n".join(parts) + "\n"
 
