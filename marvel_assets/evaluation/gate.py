@@ -90,14 +90,10 @@ class GateResult:
 
     failures: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    comparisons: tuple[Comparison, ...] = ()
-    """With the champion first, if there is one, then with the best model served so far."""
-    slices: tuple[Slice, ...] = ()
-    """The weakest ones."""
-    note: str = ""
-    """Such as that there was no champion."""
-    advice: str = ""
-    """What to do about a refusal."""
+    comparisons: tuple[Comparison, ...] = ()  # with the champion first, if there is one
+    slices: tuple[Slice, ...] = ()  # the weakest ones
+    note: str = ""  # such as that there was no champion
+    advice: str = ""  # what to do about a refusal
     cleared: tuple[str, ...] = ()
 
     @property
@@ -139,15 +135,9 @@ def evaluate_gate(
     *,
     note: str = "",
 ) -> GateResult:
-    """Evaluate a candidate on the test rows.
+    """Evaluate a candidate's probabilities on the test rows, whose slice columns are ``rows``.
 
-    Args:
-        rows: the slice columns of the test rows.
-        y_true: 1 or 0, shape (n,).
-        candidate: its probabilities of 1, shape (n,).
-        baselines: the probabilities of the models that it must not be worse than, by their names in sentences.
-        thresholds: thresholds, margins and settings.
-        note: reported with the result.
+    It must not be worse than the ``baselines``: the probabilities of other models, by their names in sentences.
     """
     max_loss, floor = thresholds.max_roc_auc_loss, thresholds.minimum_slice_roc_auc
     failures, warnings, cleared = [], [], []
