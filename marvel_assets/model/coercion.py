@@ -35,14 +35,14 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
 
     def __init__(
         self,
-        fill_values: Mapping[str, str | float] | None = None,
         *,
-        blanks: str = "",
-        missing_texts: Sequence[str] = (),
-        spellings: Mapping[str, Mapping[str, str]] | None = None,
-        required: Sequence[str] = (),
-        known_values: Mapping[str, Sequence[str | int]] | None = None,
-        unknown_as_missing: Sequence[str] = (),
+        fill_values: Mapping[str, str | float],
+        blanks: str,
+        missing_texts: Sequence[str],
+        spellings: Mapping[str, Mapping[str, str]],
+        required: Sequence[str],
+        known_values: Mapping[str, Sequence[str | int]],
+        unknown_as_missing: Sequence[str],
     ) -> None:
         self.fill_values = fill_values
         self.blanks = blanks
@@ -72,7 +72,7 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         return pd.DataFrame(columns, index=frame.index, copy=False)
 
     def _check_columns(self, frame: pd.DataFrame) -> None:
-        needed = {*(self.fill_values or {}), *self.required}
+        needed = {*self.fill_values, *self.required}
         optional = [name for name in self.numeric_features_ if name not in needed]
         expected = ", ".join(f"{name} (optional)" if name in optional else name for name in self.feature_names_in_)
         counts = Counter(frame.columns)
@@ -83,23 +83,22 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
                 raise ValueError(f"column {', '.join(names)} {problem}; expected {expected}.")
 
     def _coerced(self, frame: pd.DataFrame, name: str) -> Any:  # noqa: ANN401
-        fill = (self.fill_values or {}).get(name)
+        fill, known = self.fill_values.get(name), self.known_values.get(name)
         if name not in frame.columns:
             return np.full(len(frame), np.nan)
         if name not in self.numeric_features_:
-            return self._texts(frame[name], name, fill)
+            return self._texts(frame[name], name, fill, known)
         numbers = _numbers(frame[name], name, np.nan if fill is None else float(fill))
-        known = (self.known_values or {}).get(name)
         if known is not None and not (is_known := np.isin(numbers, known)).all():
             raise _unknown(np.asarray(numbers)[~is_known][0], name, known)
         return numbers
 
-    def _texts(self, column: pd.Series, name: str, fill: object) -> Any:  # noqa: ANN401
+    def _texts(self, column: pd.Series, name: str, fill: object, known: Sequence[str | int] | None) -> Any:  # noqa: ANN401
         codes, distinct = _factorized(column, name, "text", str)
-        spellings = (self.spellings or {}).get(name, {})
+        spellings = self.spellings.get(name, {})
         stripped = [value.strip(self.blanks) for value in distinct]
         texts = [fill if text in self.missing_texts else spellings.get(text.lower(), text) for text in stripped]
-        if known := (self.known_values or {}).get(name):
+        if known is not None:
             texts = [fill if text not in known and name in self.unknown_as_missing else text for text in texts]
             if unknown := [text for text in texts if text not in known and text != fill]:
                 raise _unknown(unknown[0], name, known)
