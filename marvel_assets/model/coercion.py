@@ -28,9 +28,8 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         missing_texts: the texts that count as missing, after trimming.
         spellings: for each column with a closed list, the value of each spelling in lower case.
         required: numeric columns that must be present, although their missing cells stay missing.
-        known_values: for each column with a closed list, its values.
-        unknown_as_missing: text columns of ``known_values`` in which any other value counts as missing; elsewhere it
-            is an error.
+        known_values: for each column with a closed list, its values; any other is an error.
+        unknown_as_missing: text columns in which it counts as missing instead.
     """
 
     def __init__(
@@ -83,34 +82,34 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
                 raise ValueError(f"column {', '.join(names)} {problem}; expected {expected}.")
 
     def _coerced(self, frame: pd.DataFrame, name: str) -> Any:  # noqa: ANN401
-        fill, known = self.fill_values.get(name), self.known_values.get(name)
         if name not in frame.columns:
             return np.full(len(frame), np.nan)
+        column, fill, known = frame[name], self.fill_values.get(name), self.known_values.get(name)
         if name not in self.numeric_features_:
-            return self._texts(frame[name], name, fill, known)
-        numbers = _numbers(frame[name], name, np.nan if fill is None else float(fill))
+            codes, distinct = _factorized(column, name, "text", str)
+            texts = [self._text(value, name, fill, known) for value in distinct]
+            is_unchanged = column.dtype == np.dtype(object) and (fill is None or -1 not in codes) and texts == distinct
+            return column if is_unchanged else np.array([*texts, fill], dtype=object)[codes]
+        missing = np.nan if fill is None else float(fill)
+        if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf":
+            numbers = column.fillna(missing).to_numpy()
+        else:
+            codes, distinct = _factorized(column, name, "a number", NUMBERS)
+            numbers = np.array([*map(float, distinct), missing])[codes]  # index -1, a missing cell, picks the last
         if known is not None and not (is_known := np.isin(numbers, known)).all():
-            raise _unknown(np.asarray(numbers)[~is_known][0], name, known)
+            raise _unknown(numbers[~is_known][0], name, known)
         return numbers
 
-    def _texts(self, column: pd.Series, name: str, fill: object, known: Sequence[str | int] | None) -> Any:  # noqa: ANN401
-        codes, distinct = _factorized(column, name, "text", str)
-        spellings = self.spellings.get(name, {})
-        stripped = [value.strip(self.blanks) for value in distinct]
-        texts = [fill if text in self.missing_texts else spellings.get(text.lower(), text) for text in stripped]
-        if known is not None:
-            texts = [fill if text not in known and name in self.unknown_as_missing else text for text in texts]
-            if unknown := [text for text in texts if text not in known and text != fill]:
-                raise _unknown(unknown[0], name, known)
-        is_unchanged = column.dtype == np.dtype(object) and (fill is None or -1 not in codes) and texts == distinct
-        return column if is_unchanged else np.array([*texts, fill], dtype=object)[codes]
-
-
-def _numbers(column: pd.Series, name: str, fill: float) -> Any:  # noqa: ANN401
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf":
-        return column.fillna(fill)
-    codes, distinct = _factorized(column, name, "a number", NUMBERS)
-    return np.array([*map(float, distinct), fill])[codes]  # index -1, a missing cell, picks the last
+    def _text(self, value: str, name: str, fill: object, known: Sequence[str | int] | None) -> object:
+        stripped = value.strip(self.blanks)
+        if stripped in self.missing_texts:
+            return fill
+        text = self.spellings.get(name, {}).get(stripped.lower(), stripped)
+        if known is None or text in known or text == fill:
+            return text
+        if name in self.unknown_as_missing:
+            return fill
+        raise _unknown(text, name, known)
 
 
 def _factorized(column: pd.Series, name: str, expected: str, types: Any) -> tuple[Any, list[Any]]:  # noqa: ANN401

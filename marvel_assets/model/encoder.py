@@ -11,8 +11,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-Category = int | float | str
-Counts = Mapping[str, Mapping[Category, int]]
+Category = Any  # a string, a number or a boolean
 
 UNKNOWN = -1
 """The code of a missing cell, and of unseen values if ``fit`` saw no infrequent ones."""
@@ -50,7 +49,7 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         """Learn the categories of a frame or array of shape (n_samples, n_features)."""
         return self.fit_counts(self.count(self._as_frame(X, reset=True)))
 
-    def fit_counts(self, counts: Counts) -> Self:
+    def fit_counts(self, counts: Mapping[str, Mapping[Category, int]]) -> Self:
         """Learn the categories from the counts of several frames, after ``fit`` on an empty one with their columns."""
         self.categories_, self.infrequent_codes_ = {}, {}
         for name, counted in counts.items():
@@ -61,7 +60,8 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
 
     def count(self, frame: pd.DataFrame) -> dict[str, dict[Category, int]]:
         """How often each category of each column to encode occurs in a frame."""
-        return {name: _counted(frame[name]) for name in (frame.columns if self.columns is None else self.columns)}
+        names = frame.columns if self.columns is None else self.columns
+        return {name: frame[name].value_counts(sort=False).to_dict() for name in names}
 
     def transform(self, X: pd.DataFrame | npt.ArrayLike) -> Any:  # noqa: ANN401, N803
         """A new frame or array, like X: the encoded columns as int32, the others unchanged."""
@@ -93,20 +93,3 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         other = self.infrequent_codes_[str(column.name)]
         # Index -1, a missing cell, picks the last entry.
         return np.array([*(code_of.get(value, other) for value in distinct), UNKNOWN], dtype=np.int32)[places]
-
-
-def _counted(column: pd.Series) -> dict[Category, int]:
-    places, distinct = pd.factorize(column)
-    counts = np.bincount(places[places >= 0], minlength=len(distinct))
-    return {_category(value, column.name): int(count) for value, count in zip(distinct, counts, strict=True)}
-
-
-def _category(value: object, column: object) -> Category:
-    """The value in canonical form: int if whole, else float, or str."""
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, float | np.floating) and not value.is_integer():
-        return float(value)
-    if isinstance(value, bool | np.bool_ | int | np.integer | float | np.floating):
-        return int(value)
-    raise TypeError(f"column {column}: {value!r} can't be a category; argument must be a string, a number or a boolean")

@@ -13,10 +13,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import optuna
 import pandas as pd
 import yaml
@@ -30,9 +29,6 @@ from marvel_assets.training.fit import fit_from_config, is_held_out
 
 if TYPE_CHECKING:
     from marvel_assets.config import ProjectConfig
-
-    Folds = Sequence[tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]]
-    """Positions of the fitted and of the held-out rows of each."""
 
 SCORES, CONFIGURED = "scores", "configured"
 """Optuna attributes: a trial's scores, and the study's scores of the configured parameters."""
@@ -54,8 +50,8 @@ class Trial(NamedTuple):
     """A set of parameters, its mean scores over the folds, and how long they took."""
 
     config: ProjectConfig
-    roc_auc: float
     log_loss: float
+    roc_auc: float
     seconds: float
 
 
@@ -72,17 +68,12 @@ class SearchResult(NamedTuple):
 
     def table(self) -> pd.DataFrame:
         """One row for each trial, with scores, seconds and parameters."""
-        return pd.DataFrame(
-            {
-                "trial": number,
-                "log_loss": trial.log_loss,
-                "roc_auc": trial.roc_auc,
-                "seconds": round(trial.seconds, 2),
-                **trial.config.model.parameters,
-                "native_categories": trial.config.native_categories,
-            }
-            for number, trial in enumerate(self.trials)
-        )
+        parameters = [
+            {**trial.config.model.parameters, "native_categories": trial.config.native_categories}
+            for trial in self.trials
+        ]
+        scores = pd.DataFrame(self.trials).drop(columns="config").round({"seconds": 2})
+        return scores.join(pd.DataFrame(parameters)).rename_axis("trial").reset_index()
 
 
 class HoldoutComparison(NamedTuple):
@@ -106,8 +97,10 @@ def split_holdout(rows: pd.DataFrame, target: str, share: float) -> tuple[pd.Dat
     return searched, holdout
 
 
-def fold_scores(config: ProjectConfig, rows: pd.DataFrame, folds: Folds, threads: int) -> pd.DataFrame:
-    """Fit as configured on each fold, and score its held-out rows: ROC AUC and log loss, one row for each fold."""
+def fold_scores(
+    config: ProjectConfig, rows: pd.DataFrame, folds: Sequence[tuple[Any, Any]], threads: int
+) -> pd.DataFrame:
+    """ROC AUC and log loss, one row for each fold: the positions of the rows to fit on, and of the rows to score."""
     scores = []
     for fitted, held_out in folds:
         test = rows.iloc[held_out]
