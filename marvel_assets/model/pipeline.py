@@ -40,6 +40,8 @@ def predict_unique_rows(
     """
     predict = predict or pipeline[-1].predict_proba
     encoded = pipeline[:-1].transform(rows)
+    if encoded.empty:  # LightGBM needs a row
+        return np.asarray(predict(encoded.reindex([0])))[:0]
     if len(encoded) < DEDUPLICATE_FROM:
         return np.asarray(predict(encoded))
     # Without the caller's index, whose name may be that of a column.

@@ -19,8 +19,6 @@ ARTIFACT = "lightgbm-pipeline"
 PROBABILITY, EXPLAIN = "probability", "explain"
 """The parameters of ``predict`` that add to the answer."""
 
-ADDED_KEYS = {PROBABILITY: (PROBABILITY,), EXPLAIN: ("base_value", "contributions", "why")}
-
 MAX_REASONS = 3
 """How many features ``why`` names."""
 
@@ -57,15 +55,14 @@ class MarvelModelWrapper(PythonModel):
         Of the ``params``, ``probability`` adds the probability of the second label; ``explain`` adds ``base_value``,
         ``contributions`` and ``why``; others are ignored.
         """
-        features = self.model.named_steps["coerce"].transform(model_input)
-        wanted = [name for name in ADDED_KEYS if (params or {}).get(name)]
-        if features.empty:  # LightGBM needs a row
-            return {key: [] for key in (self.answer, *(key for name in wanted for key in ADDED_KEYS[name]))}
+        features, wanted = self.model.named_steps["coerce"].transform(model_input), params or {}
         probabilities = predict_unique_rows(self.model, features)
         answer = adjust_predictions(probabilities.argmax(axis=1), self.answer, self.labels)
-        if PROBABILITY in wanted:
+        if wanted.get(PROBABILITY):
             answer[PROBABILITY] = probabilities[:, 1].tolist()
-        return answer | (explain(self.model, features, self.labels) if EXPLAIN in wanted else {})
+        if wanted.get(EXPLAIN):
+            answer |= explain(self.model, features, self.labels)
+        return answer
 
 
 def explain(pipeline: Pipeline, features: pd.DataFrame, labels: Sequence[str]) -> dict[str, list[Any]]:

@@ -28,9 +28,7 @@ if TYPE_CHECKING:
     from marvel_assets.storage.table_scan import TableScan
     from marvel_assets.training.dask_cluster import FitClient
 
-NETWORK_LINES = re.compile(
-    r"^\[(?:machines|num_machines|local_listen_port|num_threads|tree_learner): .*\]\n", re.MULTILINE
-)
+NETWORK_LINES = re.compile(r"(?m)^\[(machines|num_machines|local_listen_port|num_threads|tree_learner): .*\]\n")
 """Lines of a model's text about the processes that fitted it; prediction doesn't need them."""
 
 
@@ -94,7 +92,7 @@ def _read(part: TableScan, pipeline: Pipeline, features: list[str], target: str)
 
 def _encoded(part: Part, encoder: CatToIntTransformer) -> npt.NDArray[np.float64]:
     """Runs on the worker."""
-    return encoder.transform(part.rows).to_numpy(np.float64)  # type: ignore[no-any-return]
+    return encoder.transform(part.rows).to_numpy(np.float64)
 
 
 def _fit_classifier(

@@ -13,11 +13,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    Rows = tuple[pd.DataFrame, pd.Series]
-    """Features and target."""
-
 Classifier = Any
 """Of scikit-learn's protocol; each kind knows its own class."""
+Rows = tuple["pd.DataFrame", "pd.Series"]
+"""Features and target."""
 
 
 class Range(NamedTuple):

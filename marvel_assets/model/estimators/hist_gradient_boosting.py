@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from marvel_assets.model.estimators.base import Classifier, Estimator, Range
+from marvel_assets.model.estimators.base import Classifier, Estimator, Range, Rows
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
-
-    from marvel_assets.model.estimators.base import Rows
 
 IMPORTANCE_ROWS = 5000
 """Rows for the permutation importance: enough to rank ten features, and quick."""

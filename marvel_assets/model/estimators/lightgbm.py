@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from marvel_assets.model.estimators.base import Classifier, Estimator, Range
+from marvel_assets.model.estimators.base import Classifier, Estimator, Range, Rows
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
-
-    from marvel_assets.model.estimators.base import Rows
 
 Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 """LightGBM's integers have 32 bits, signed."""
