@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter
+from pydantic import RootModel
 
 from marvel_assets.evaluation.metrics import METRICS, evaluate, minority_count, paired_difference, roc_auc_interval
 from marvel_assets.utils.redaction import sanitize_label
@@ -115,15 +115,12 @@ class GateResult:
 
     def to_json(self) -> str:
         """The result as JSON, for a tag."""
-        return _RESULT.dump_json(self).decode()
+        return RootModel[GateResult](self).model_dump_json()
 
     @classmethod
     def from_json(cls, text: str) -> GateResult:
         """The result that ``to_json`` wrote."""
-        return _RESULT.validate_json(text)
-
-
-_RESULT = TypeAdapter(GateResult)
+        return RootModel[GateResult].model_validate_json(text).root
 
 
 def evaluate_gate(

@@ -1,7 +1,5 @@
 """The pipeline's first step: brings callers' tables into the form that the pipeline was fitted on."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal

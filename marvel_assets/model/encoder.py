@@ -1,7 +1,5 @@
 """Encodes categories as integers: the pipeline's second step."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 

@@ -1,7 +1,5 @@
 """How a fitted pipeline predicts, and what may be constructed when one is loaded."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

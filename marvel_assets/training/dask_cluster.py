@@ -1,7 +1,5 @@
 """The workers of a distributed fit: a cluster on this machine, or an existing Dask scheduler."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait

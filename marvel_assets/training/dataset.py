@@ -1,7 +1,5 @@
 """The rows that the pipeline is fitted on, and their digest."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
