@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from marvel_assets.evaluation.metrics import Labels, Probabilities
 
 CHAMPION = "champion"
-MAX_SLICES_REPORTED = 10
-"""How many of the weakest slices a result keeps: there may be hundreds of universes."""
+MAX_SLICES_REPORTED = 10  # the weakest: there may be hundreds of universes
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Self
 
@@ -13,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 NUMBERS = bool | np.bool_ | int | float | np.integer | np.floating | Decimal
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Converts a table to the columns of ``fit``: numbers as numbers, text as text, missing cells filled.
 
@@ -30,24 +32,13 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         unknown_as_missing: text columns in which it counts as missing instead.
     """
 
-    def __init__(
-        self,
-        *,
-        fill_values: Mapping[str, str | float],
-        blanks: str,
-        missing_texts: Sequence[str],
-        spellings: Mapping[str, Mapping[str, str]],
-        required: Sequence[str],
-        known_values: Mapping[str, Sequence[str | int]],
-        unknown_as_missing: Sequence[str],
-    ) -> None:
-        self.fill_values = fill_values
-        self.blanks = blanks
-        self.missing_texts = missing_texts
-        self.spellings = spellings
-        self.required = required
-        self.known_values = known_values
-        self.unknown_as_missing = unknown_as_missing
+    fill_values: Mapping[str, str | float]
+    blanks: str
+    missing_texts: Sequence[str]
+    spellings: Mapping[str, Mapping[str, str]]
+    required: Sequence[str]
+    known_values: Mapping[str, Sequence[str | int]]
+    unknown_as_missing: Sequence[str]
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:  # noqa: ARG002, N803
         """Learn the columns and their types from a frame, which may have no rows."""
@@ -69,8 +60,7 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         return pd.DataFrame(columns, index=frame.index, copy=False)
 
     def _check_columns(self, frame: pd.DataFrame) -> None:
-        needed = {*self.fill_values, *self.required}
-        optional = [name for name in self.numeric_features_ if name not in needed]
+        optional = set(self.numeric_features_).difference(self.fill_values, self.required)
         expected = ", ".join(f"{name} (optional)" if name in optional else name for name in self.feature_names_in_)
         counts = Counter(frame.columns)
         absent = [name for name in self.feature_names_in_ if counts[name] == 0 and name not in optional]

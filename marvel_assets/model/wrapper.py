@@ -14,7 +14,6 @@ from marvel_assets.model.pipeline import predict_unique_rows
 from marvel_assets.model.safe_loading import load_trusted
 
 ARTIFACT = "lightgbm-pipeline"
-"""The artifact name of the basic model."""
 
 PROBABILITY, EXPLAIN = "probability", "explain"
 """The parameters of ``predict`` that add to the answer."""

@@ -16,8 +16,7 @@ except ImportError as error:
 
 Result = TypeVar("Result")
 
-CHECK_SECONDS = 1.0
-"""How often to check that all workers are still there."""
+CHECK_SECONDS = 1.0  # between checks that all workers are still there
 SAME_VERSIONS = ("lightgbm", "numpy", "pandas", "scikit-learn")
 """Packages that must have the same version on every worker and here."""
 

@@ -104,9 +104,7 @@ def _fit_classifier(
 
     matrix = da.concatenate([da.from_delayed(part, (rows, len(features)), np.float64) for part, _, rows in parts])
     target = da.concatenate([da.from_delayed(part, (rows,), np.int32) for _, part, rows in parts])
-    parameters = classifier.get_params()
-    del parameters["n_jobs"]  # the cluster decides the threads of its workers
-    distributed = DaskLGBMClassifier(**parameters, client=client)
+    distributed = DaskLGBMClassifier(**classifier.get_params(), client=client)
     with client.as_current():  # LightGBM waits for the parts with the current client
         distributed.fit(matrix, target, feature_name=features)
     fitted = distributed.to_local()

@@ -30,9 +30,6 @@ from marvel_assets.training.fit import fit_from_config, is_held_out
 if TYPE_CHECKING:
     from marvel_assets.config import ProjectConfig
 
-SCORES, CONFIGURED = "scores", "configured"
-"""Optuna attributes: a trial's scores, and the study's scores of the configured parameters."""
-
 CONFIDENCE = 0.95
 
 
@@ -132,8 +129,8 @@ def search(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage.parent.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(storage=f"sqlite:///{storage}", study_name="parameters", load_if_exists=True)
-    if CONFIGURED not in study.user_attrs:
-        study.set_user_attr(CONFIGURED, score(config))
+    if "configured" not in study.user_attrs:
+        study.set_user_attr("configured", score(config))
     while len(done := _completed(study)) < budget.trials:
         if done and time.monotonic() > end:
             log(f"Time is up after {budget.minutes:g} minutes; run it again to continue from here")
@@ -142,11 +139,11 @@ def search(
         study.sampler = optuna.samplers.TPESampler(seed=budget.seed + len(done), constant_liar=False)
         trial = study.ask()
         scores = score(suggested_config(trial, config))
-        trial.set_user_attr(SCORES, scores)
+        trial.set_user_attr("scores", scores)
         study.tell(trial, scores["log_loss"])
         log(f"Trial {len(done) + 1} of {budget.trials}: log loss {scores['log_loss']:.4f}")
-    found = (Trial(suggested_config(each, config), **each.user_attrs[SCORES]) for each in _completed(study))
-    return SearchResult(tuple(found), Trial(config, **study.user_attrs[CONFIGURED]))
+    found = (Trial(suggested_config(each, config), **each.user_attrs["scores"]) for each in _completed(study))
+    return SearchResult(tuple(found), Trial(config, **study.user_attrs["configured"]))
 
 
 def suggested_config(trial: BaseTrial, config: ProjectConfig) -> ProjectConfig:

@@ -37,7 +37,6 @@ class Estimator(BaseModel, ABC):
         trusted_types: what skops may construct when it loads a fitted classifier, besides what it trusts by default.
         threads_argument: the argument of ``predict`` for the number of threads; None if it uses all cores by itself.
         distributes: whether several processes can fit it together.
-        search_ranges: the arguments that a search tries.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

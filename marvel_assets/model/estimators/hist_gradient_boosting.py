@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-IMPORTANCE_ROWS = 5000
-"""Rows for the permutation importance: enough to rank ten features, and quick."""
-
 
 class HistGradientBoosting(Estimator):
     """Arguments of ``sklearn.ensemble.HistGradientBoostingClassifier``."""
@@ -84,7 +81,7 @@ class HistGradientBoosting(Estimator):
         from sklearn.inspection import permutation_importance
         from threadpoolctl import threadpool_limits
 
-        sample = rows.sample(min(len(rows), IMPORTANCE_ROWS), random_state=0)
+        sample = rows.sample(min(len(rows), 5000), random_state=0)  # enough to rank ten features, and quick
         with threadpool_limits(1, user_api="openmp"):  # many small predictions, for which threads only cost time
             found = permutation_importance(
                 classifier, sample, target.loc[sample.index], scoring="neg_log_loss", random_state=0
