@@ -76,25 +76,24 @@ def _fit(folder: Path, workers: str) -> None:
     import skops.io
 
     from benchmarks.tables import rows_of
-    from marvel_assets.model.pipeline import fit_pipeline
     from marvel_assets.training.dask_cluster import dask_client
     from marvel_assets.training.dataset import dataset_columns
     from marvel_assets.training.distributed import fit_on_workers
-    from marvel_assets.training.fit import pipeline_from_config
+    from marvel_assets.training.fit import fit_from_config, pipeline_from_config
 
     resources, train_set = _cleaned(folder, "train_set")
     config, tables = resources["project"].config, resources["tables"]
-    pipeline = pipeline_from_config(config, 1)
     number = int(workers)
     started = time.perf_counter()
     if number == 1:
-        fit_pipeline(pipeline, rows_of(resources, train_set), config.features, config.target)
+        pipeline = fit_from_config(config, rows_of(resources, train_set), 1)
         peaks = [peak_of_this_process()]
     else:
         columns = dataset_columns(config.features, config.target)
         scan = tables.scan(train_set, columns)
         with dask_client(number, None, 1) as client:
-            pipeline = fit_on_workers(client, scan.parts(number), pipeline, config.features, config.target).pipeline
+            parts, unfitted = scan.parts(number), pipeline_from_config(config, 1)
+            pipeline, _, _ = fit_on_workers(client, parts, unfitted, config.features, config.target)
             peaks = [peak_of_this_process(), *client.run(peak_of_this_process).values()]
     seconds = time.perf_counter() - started
     skops.io.dump(pipeline, folder / f"{workers}.skops")

@@ -38,7 +38,8 @@ def growth() -> Iterator[str]:
 def main(rows: int) -> None:
     """Read a CSV of so many rows, clean it, fit on it; print what each took."""
     from benchmarks.tables import clean, rows_of, with_raw_table
-    from marvel_assets.model.pipeline import build_pipeline, default_threads, fit_pipeline
+    from marvel_assets.model.pipeline import default_threads
+    from marvel_assets.training.fit import fit_from_config
 
     with fresh_home(rows, TREES) as (home, environment):
         started = time.perf_counter()
@@ -50,8 +51,7 @@ def main(rows: int) -> None:
         began = time.perf_counter()
         frame = rows_of(resources, train_set)
         model = config.model.model_copy(update={"n_estimators": TREES})
-        pipeline = build_pipeline(config.cat_features, model, default_threads())
-        fit_pipeline(pipeline, frame, config.features, config.target)
+        fit_from_config(config.model_copy(update={"model": model}), frame, default_threads())
         fitted = time.perf_counter()
     figures = {
         "reading and cleaning": cleaned - started,

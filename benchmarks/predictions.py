@@ -24,7 +24,7 @@ from marvel_assets.config import EarlyStopping, Generator, ProjectConfig
 from marvel_assets.evaluation.metrics import Interval
 from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.training.fit import fit_from_config
-from marvel_assets.training.search import Score, SearchBudget, fold_scores, search
+from marvel_assets.training.search import SearchBudget, fold_scores, search
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -139,15 +139,15 @@ def _table(sets: Sets, folder: Path) -> Iterator[str]:
     ways = {**_offers(), **_tuned(sets, folder / "study.db")}
     splitter = RepeatedStratifiedKFold(n_splits=SPLITS, n_repeats=20 if sets.are_few else 2, random_state=SEED + 2)
     parts = list(splitter.split(sets.train, sets.train[_reference().target]))
-    found: dict[str, list[Score]] = {}
+    found: dict[str, pd.DataFrame] = {}
     yield f"\n{CROSS_VALIDATED}"
     for name, way in ways.items():
-        found[name] = list(fold_scores(way, sets.train, parts, ONE_THREAD))
+        found[name] = fold_scores(way, sets.train, parts, ONE_THREAD)
         yield _line(name, *_cross_validated(found[name], found[REFERENCE]))
     if sets.are_few:
         first = parts[:NESTED]
         searched = [_nested(sets.train, part, folder / f"fold-{place}.db") for place, part in enumerate(first)]
-        yield _line(SEARCHED, *_cross_validated(searched, found[REFERENCE][:NESTED]))
+        yield _line(SEARCHED, *_cross_validated(pd.concat(searched), found[REFERENCE][:NESTED]))
     fitted = {name: _fit(way, sets.train) for name, way in ways.items()}
     prices = _prices(ways, fitted, sets)
     yield f"\n{ONCE_ON_TEST}"
@@ -186,21 +186,21 @@ def _tuned(sets: Sets, storage: Path) -> dict[str, ProjectConfig]:
     return best
 
 
-def _nested(training: pd.DataFrame, part: tuple[np.ndarray, np.ndarray], storage: Path) -> Score:
+def _nested(training: pd.DataFrame, part: tuple[np.ndarray, np.ndarray], storage: Path) -> pd.DataFrame:
     """Search on a fold's fitted rows alone, and judge what was found on those held out."""
     budget = SearchBudget(trials=20, minutes=120.0, splits=3, seed=SEED, threads=ONE_THREAD)
     best = search(_reference(), training.iloc[part[0]], budget, storage, lambda _: None).best
-    return next(fold_scores(best.config, training, [part], ONE_THREAD))
+    return fold_scores(best.config, training, [part], ONE_THREAD)
 
 
 def _fit(way: ProjectConfig, training: pd.DataFrame) -> Pipeline:
     return fit_from_config(way, training, ONE_THREAD)
 
 
-def _cross_validated(judged: list[Score], reference: list[Score]) -> list[str]:
+def _cross_validated(judged: pd.DataFrame, reference: pd.DataFrame) -> list[str]:
     cells = []
     for figure in ("roc_auc", "log_loss"):
-        ours, theirs = ([getattr(score, figure) for score in of] for of in (judged, reference))
+        ours, theirs = judged[figure].to_list(), reference[figure].to_list()
         cells += [f"{np.mean(ours):.4f}", str(difference(ours, theirs, SPLITS)) if judged is not reference else ""]
     return cells
 

@@ -8,16 +8,15 @@ from sklearn.pipeline import Pipeline
 
 from marvel_assets.config import ProjectConfig
 from marvel_assets.datasets.marvel_kaggle import DATASET
-from marvel_assets.model.coercion import FeatureCoercer
 from marvel_assets.model.estimators import LightGBM
-from marvel_assets.model.pipeline import TRUSTED_TYPES, build_pipeline, fit_pipeline
+from marvel_assets.model.pipeline import TRUSTED_TYPES
 from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.sources.resource import GeneratedSource
 from marvel_assets.storage.engines.duckdb import DuckDBEngine
+from marvel_assets.training.fit import fit_from_config
 from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.kaggle import (
     FEATURES,
-    FILL_VALUES,
     NUMERIC_FEATURES,
     TARGET,
     cleaning_sql,
@@ -45,10 +44,9 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
 
 
 @pytest.fixture(scope="session")
-def fitted(sets: dict[str, pd.DataFrame]) -> Pipeline:
+def fitted(way: ProjectConfig, sets: dict[str, pd.DataFrame]) -> Pipeline:
     """A small pipeline, fitted on the train rows."""
-    pipeline = build_pipeline(CATEGORICAL, LightGBM(**FEW_TREES), 1, coercer=FeatureCoercer(FILL_VALUES))
-    return fit_pipeline(pipeline, sets["train"], FEATURE_NAMES, TARGET)
+    return fit_from_config(way, sets["train"], 1)
 
 
 @pytest.fixture(scope="session")

@@ -50,8 +50,7 @@ def shifts(reference: pd.DataFrame, window: pd.DataFrame, columns: Sequence[str]
     found = []
     for column in columns:
         expected, actual = _counts(reference[column], window[column])
-        # A chi-square test needs two bins.
-        p_value = float(chi2_contingency(np.vstack([expected, actual])).pvalue) if len(expected) > 1 else 1.0
+        p_value = float(chi2_contingency(np.vstack([expected, actual])).pvalue)
         psi = population_stability_index(expected, actual)
         found.append(Shift(column, psi, p_value, psi >= thresholds.psi and p_value < thresholds.p_value))
     return sorted(found, key=lambda shift: -shift.psi)
@@ -66,23 +65,19 @@ def population_stability_index(expected: Counts, actual: Counts) -> float:
 def _counts(reference: pd.Series, window: pd.Series) -> tuple[Counts, Counts]:
     """Counts of both samples in the same bins: deciles of the reference for floats, else a bin per value.
 
-    Missing cells have a bin. Values that are rare or absent in the reference share one.
+    Missing cells have a bin. Bins that are rare or absent in the reference are one.
     """
     if reference.dtype.kind == "f":
-        tenths = np.linspace(0, 1, BINS + 1)[1:-1]
-        edges = np.unique(np.nanquantile(reference, tenths)) if reference.notna().any() else np.empty(0)
-        bins = len(edges) + 2  # below and above all edges, and missing
-        places = (np.where(values.isna(), bins - 1, np.searchsorted(edges, values)) for values in (reference, window))
-        expected, actual = (np.bincount(place, minlength=bins) for place in places)
-    else:
-        counts, of_window = (values.value_counts(dropna=False) for values in (reference, window))
-        share = counts / max(len(reference), 1)
-        frequent = share.index[share * min(len(reference), len(window)) >= MIN_EXPECTED_COUNT]
-        kept = (each.reindex(frequent, fill_value=0) for each in (counts, of_window))
-        totals = len(reference), len(window)
-        expected, actual = (np.append(each, total - each.sum()) for each, total in zip(kept, totals, strict=True))
+        edges = reference.quantile(np.linspace(0, 1, BINS + 1)[1:-1]).unique()
+        deciles = (np.where(values.isna(), -1, np.searchsorted(edges, values)) for values in (reference, window))
+        reference, window = map(pd.Series, deciles)
+    counts = reference.value_counts(dropna=False)
+    expected_counts = counts / len(reference) * min(len(reference), len(window))
+    frequent = counts.index[expected_counts >= MIN_EXPECTED_COUNT]
+    places = (frequent.get_indexer(pd.Index(values)) + 1 for values in (reference, window))  # 0: not frequent
+    expected, actual = (np.bincount(place, minlength=len(frequent) + 1).astype(np.float64) for place in places)
     found = (expected + actual) > 0
-    return expected[found].astype(np.float64), actual[found].astype(np.float64)
+    return expected[found], actual[found]
 
 
 def drift_plot(found: Sequence[Shift], threshold: float) -> Figure:

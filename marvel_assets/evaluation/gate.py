@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter
+from pydantic import RootModel
 
 from marvel_assets.evaluation.metrics import METRICS, evaluate, minority_count, paired_difference, roc_auc_interval
 from marvel_assets.utils.redaction import sanitize_label
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from marvel_assets.evaluation.metrics import Labels, Probabilities
 
 CHAMPION = "champion"
-MAX_SLICES_REPORTED = 10
-"""How many of the weakest slices a result keeps: there may be hundreds of universes."""
+MAX_SLICES_REPORTED = 10  # the weakest: there may be hundreds of universes
 
 
 @dataclass(frozen=True)
@@ -90,14 +89,10 @@ class GateResult:
 
     failures: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    comparisons: tuple[Comparison, ...] = ()
-    """With the champion first, if there is one, then with the best model served so far."""
-    slices: tuple[Slice, ...] = ()
-    """The weakest ones."""
-    note: str = ""
-    """Such as that there was no champion."""
-    advice: str = ""
-    """What to do about a refusal."""
+    comparisons: tuple[Comparison, ...] = ()  # with the champion first, if there is one
+    slices: tuple[Slice, ...] = ()  # the weakest ones
+    note: str = ""  # such as that there was no champion
+    advice: str = ""  # what to do about a refusal
     cleared: tuple[str, ...] = ()
 
     @property
@@ -119,15 +114,12 @@ class GateResult:
 
     def to_json(self) -> str:
         """The result as JSON, for a tag."""
-        return _RESULT.dump_json(self).decode()
+        return RootModel[GateResult](self).model_dump_json()
 
     @classmethod
     def from_json(cls, text: str) -> GateResult:
         """The result that ``to_json`` wrote."""
-        return _RESULT.validate_json(text)
-
-
-_RESULT = TypeAdapter(GateResult)
+        return RootModel[GateResult].model_validate_json(text).root
 
 
 def evaluate_gate(
@@ -139,15 +131,9 @@ def evaluate_gate(
     *,
     note: str = "",
 ) -> GateResult:
-    """Evaluate a candidate on the test rows.
+    """Evaluate a candidate's probabilities on the test rows, whose slice columns are ``rows``.
 
-    Args:
-        rows: the slice columns of the test rows.
-        y_true: 1 or 0, shape (n,).
-        candidate: its probabilities of 1, shape (n,).
-        baselines: the probabilities of the models that it must not be worse than, by their names in sentences.
-        thresholds: thresholds, margins and settings.
-        note: reported with the result.
+    It must not be worse than the ``baselines``: the probabilities of other models, by their names in sentences.
     """
     max_loss, floor = thresholds.max_roc_auc_loss, thresholds.minimum_slice_roc_auc
     failures, warnings, cleared = [], [], []

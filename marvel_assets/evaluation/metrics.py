@@ -11,7 +11,7 @@ DeLong and Clarke-Pearson (1988), computed from ranks, after Sun and Xu (2014).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,10 +29,12 @@ THRESHOLD = 0.5
 class Metric(NamedTuple):
     """A metric of a binary classifier."""
 
-    function: Callable[[Labels, Probabilities], float]
+    function: str | Callable[[Labels, Any], float]
+    """Of labels and probabilities, or of labels and classes; a name is that of a function of ``sklearn.metrics``."""
     label: str = ""
     """In summary and card; '' if it is only logged."""
     higher_is_better: bool = True
+    of_classes: bool = False
 
 
 class Interval(NamedTuple):
@@ -48,12 +50,18 @@ class Interval(NamedTuple):
 
 def evaluate(y_true: Labels, probability: Probabilities) -> dict[str, float]:
     """All metrics, by name."""
+    from sklearn import metrics
+
     if (rows := minority_count(y_true)) < 2:  # noqa: PLR2004 - the intervals of ROC AUC need two
         raise ValueError(
             f"{rows} of {len(y_true):,} test rows are of the rarer class; metrics need at least two of each. Add rows: "
             "about one row in five becomes a test row."
         )
-    return {name: float(metric.function(y_true, probability)) for name, metric in METRICS.items()}
+    classes, values = (probability > THRESHOLD).astype(int), {}
+    for name, metric in METRICS.items():
+        function = getattr(metrics, metric.function) if isinstance(metric.function, str) else metric.function
+        values[name] = float(function(y_true, classes if metric.of_classes else probability))
+    return values
 
 
 def minority_count(y_true: npt.ArrayLike) -> int:
@@ -112,38 +120,26 @@ def _log_loss_gain(y_true: Labels, probability: Probabilities) -> float:
     return float(log_loss(y_true, np.full(len(y_true), y_true.mean())) - log_loss(y_true, probability))
 
 
-def _sklearn(name: str, *, of_classes: bool = False, **settings: float) -> Callable[[Labels, Probabilities], float]:
-    """A metric of scikit-learn, which takes probabilities or predicted classes."""
-
-    def function(y_true: Labels, probability: Probabilities) -> float:
-        from sklearn import metrics
-
-        predicted = (probability > THRESHOLD).astype(int) if of_classes else probability
-        return float(getattr(metrics, name)(y_true, predicted, **settings))
-
-    return function
-
-
-def _count(true_class: int, predicted: int) -> Callable[[Labels, Probabilities], float]:
+def _count(true_class: int, predicted: int) -> Callable[[Labels, Labels], float]:
     """How many rows of a class get this prediction."""
-    return lambda y_true, probability: float(((y_true == true_class) & ((probability > THRESHOLD) == predicted)).sum())
+    return lambda y_true, classes: float(((y_true == true_class) & (classes == predicted)).sum())
 
 
 METRICS = {
-    "roc_auc": Metric(_sklearn("roc_auc_score"), "ROC AUC"),
-    "precision_recall_auc": Metric(_sklearn("average_precision_score"), "PR AUC"),
-    "balanced_accuracy_score": Metric(_sklearn("balanced_accuracy_score", of_classes=True), "balanced accuracy"),
-    "matthews_corrcoef": Metric(_sklearn("matthews_corrcoef", of_classes=True), "MCC"),
-    "log_loss": Metric(_sklearn("log_loss"), "log loss", higher_is_better=False),
-    "brier_score_loss": Metric(_sklearn("brier_score_loss"), "Brier score", higher_is_better=False),
-    "accuracy_score": Metric(_sklearn("accuracy_score", of_classes=True), "accuracy"),
-    "f1_score": Metric(_sklearn("f1_score", of_classes=True), "F1"),
-    "precision_score": Metric(_sklearn("precision_score", of_classes=True, zero_division=0.0), "precision"),
-    "recall_score": Metric(_sklearn("recall_score", of_classes=True), "recall"),
+    "roc_auc": Metric("roc_auc_score", "ROC AUC"),
+    "precision_recall_auc": Metric("average_precision_score", "PR AUC"),
+    "balanced_accuracy_score": Metric("balanced_accuracy_score", "balanced accuracy", of_classes=True),
+    "matthews_corrcoef": Metric("matthews_corrcoef", "MCC", of_classes=True),
+    "log_loss": Metric("log_loss", "log loss", higher_is_better=False),
+    "brier_score_loss": Metric("brier_score_loss", "Brier score", higher_is_better=False),
+    "accuracy_score": Metric("accuracy_score", "accuracy", of_classes=True),
+    "f1_score": Metric("f1_score", "F1", of_classes=True),
+    "precision_score": Metric("precision_score", "precision", of_classes=True),
+    "recall_score": Metric("recall_score", "recall", of_classes=True),
     "log_loss_gain": Metric(_log_loss_gain),
-    "example_count": Metric(lambda y_true, _: float(len(y_true))),
-    "true_positives": Metric(_count(1, 1)),
-    "false_negatives": Metric(_count(1, 0), higher_is_better=False),
-    "true_negatives": Metric(_count(0, 0)),
-    "false_positives": Metric(_count(0, 1), higher_is_better=False),
+    "example_count": Metric(lambda y_true, _: len(y_true)),
+    "true_positives": Metric(_count(1, 1), of_classes=True),
+    "false_negatives": Metric(_count(1, 0), higher_is_better=False, of_classes=True),
+    "true_negatives": Metric(_count(0, 0), of_classes=True),
+    "false_positives": Metric(_count(0, 1), higher_is_better=False, of_classes=True),
 }

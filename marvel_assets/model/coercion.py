@@ -1,9 +1,8 @@
 """The pipeline's first step: brings callers' tables into the form that the pipeline was fitted on."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Self
 
@@ -15,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 NUMBERS = bool | np.bool_ | int | float | np.integer | np.floating | Decimal
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Converts a table to the columns of ``fit``: numbers as numbers, text as text, missing cells filled.
 
@@ -28,29 +28,17 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         missing_texts: the texts that count as missing, after trimming.
         spellings: for each column with a closed list, the value of each spelling in lower case.
         required: numeric columns that must be present, although their missing cells stay missing.
-        known_values: for each column with a closed list, its values.
-        unknown_as_missing: text columns of ``known_values`` in which any other value counts as missing; elsewhere it
-            is an error.
+        known_values: for each column with a closed list, its values; any other is an error.
+        unknown_as_missing: text columns in which it counts as missing instead.
     """
 
-    def __init__(
-        self,
-        fill_values: Mapping[str, str | float] | None = None,
-        *,
-        blanks: str = "",
-        missing_texts: Sequence[str] = (),
-        spellings: Mapping[str, Mapping[str, str]] | None = None,
-        required: Sequence[str] = (),
-        known_values: Mapping[str, Sequence[str | int]] | None = None,
-        unknown_as_missing: Sequence[str] = (),
-    ) -> None:
-        self.fill_values = fill_values
-        self.blanks = blanks
-        self.missing_texts = missing_texts
-        self.spellings = spellings
-        self.required = required
-        self.known_values = known_values
-        self.unknown_as_missing = unknown_as_missing
+    fill_values: Mapping[str, str | float]
+    blanks: str
+    missing_texts: Sequence[str]
+    spellings: Mapping[str, Mapping[str, str]]
+    required: Sequence[str]
+    known_values: Mapping[str, Sequence[str | int]]
+    unknown_as_missing: Sequence[str]
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:  # noqa: ARG002, N803
         """Learn the columns and their types from a frame, which may have no rows."""
@@ -72,8 +60,7 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         return pd.DataFrame(columns, index=frame.index, copy=False)
 
     def _check_columns(self, frame: pd.DataFrame) -> None:
-        needed = {*(self.fill_values or {}), *self.required}
-        optional = [name for name in self.numeric_features_ if name not in needed]
+        optional = set(self.numeric_features_).difference(self.fill_values, self.required)
         expected = ", ".join(f"{name} (optional)" if name in optional else name for name in self.feature_names_in_)
         counts = Counter(frame.columns)
         absent = [name for name in self.feature_names_in_ if counts[name] == 0 and name not in optional]
@@ -83,35 +70,34 @@ class FeatureCoercer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
                 raise ValueError(f"column {', '.join(names)} {problem}; expected {expected}.")
 
     def _coerced(self, frame: pd.DataFrame, name: str) -> Any:  # noqa: ANN401
-        fill = (self.fill_values or {}).get(name)
         if name not in frame.columns:
             return np.full(len(frame), np.nan)
+        column, fill, known = frame[name], self.fill_values.get(name), self.known_values.get(name)
         if name not in self.numeric_features_:
-            return self._texts(frame[name], name, fill)
-        numbers = _numbers(frame[name], name, np.nan if fill is None else float(fill))
-        known = (self.known_values or {}).get(name)
+            codes, distinct = _factorized(column, name, "text", str)
+            texts = [self._text(value, name, fill, known) for value in distinct]
+            is_unchanged = column.dtype == np.dtype(object) and (fill is None or -1 not in codes) and texts == distinct
+            return column if is_unchanged else np.array([*texts, fill], dtype=object)[codes]
+        missing = np.nan if fill is None else float(fill)
+        if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf":
+            numbers = column.fillna(missing).to_numpy()
+        else:
+            codes, distinct = _factorized(column, name, "a number", NUMBERS)
+            numbers = np.array([*map(float, distinct), missing])[codes]  # index -1, a missing cell, picks the last
         if known is not None and not (is_known := np.isin(numbers, known)).all():
-            raise _unknown(np.asarray(numbers)[~is_known][0], name, known)
+            raise _unknown(numbers[~is_known][0], name, known)
         return numbers
 
-    def _texts(self, column: pd.Series, name: str, fill: object) -> Any:  # noqa: ANN401
-        codes, distinct = _factorized(column, name, "text", str)
-        spellings = (self.spellings or {}).get(name, {})
-        stripped = [value.strip(self.blanks) for value in distinct]
-        texts = [fill if text in self.missing_texts else spellings.get(text.lower(), text) for text in stripped]
-        if known := (self.known_values or {}).get(name):
-            texts = [fill if text not in known and name in self.unknown_as_missing else text for text in texts]
-            if unknown := [text for text in texts if text not in known and text != fill]:
-                raise _unknown(unknown[0], name, known)
-        is_unchanged = column.dtype == np.dtype(object) and (fill is None or -1 not in codes) and texts == distinct
-        return column if is_unchanged else np.array([*texts, fill], dtype=object)[codes]
-
-
-def _numbers(column: pd.Series, name: str, fill: float) -> Any:  # noqa: ANN401
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf":
-        return column.fillna(fill)
-    codes, distinct = _factorized(column, name, "a number", NUMBERS)
-    return np.array([*map(float, distinct), fill])[codes]  # index -1, a missing cell, picks the last
+    def _text(self, value: str, name: str, fill: object, known: Sequence[str | int] | None) -> object:
+        stripped = value.strip(self.blanks)
+        if stripped in self.missing_texts:
+            return fill
+        text = self.spellings.get(name, {}).get(stripped.lower(), stripped)
+        if known is None or text in known or text == fill:
+            return text
+        if name in self.unknown_as_missing:
+            return fill
+        raise _unknown(text, name, known)
 
 
 def _factorized(column: pd.Series, name: str, expected: str, types: Any) -> tuple[Any, list[Any]]:  # noqa: ANN401

@@ -1,8 +1,6 @@
-"""The pipeline: coercion of the input, encoding of categories, and a classifier; how it is fitted, and predicts."""
+"""How a fitted pipeline predicts, and what may be constructed when one is loaded."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import joblib
@@ -14,11 +12,9 @@ from sklearn.pipeline import Pipeline
 from marvel_assets.model.coercion import FeatureCoercer
 from marvel_assets.model.encoder import CatToIntTransformer
 from marvel_assets.model.estimators import KINDS, estimator_class
-from marvel_assets.model.estimators.base import Estimator
 
 TRUSTED_TYPES = (
-    "marvel_assets.model.coercion.FeatureCoercer",
-    "marvel_assets.model.encoder.CatToIntTransformer",
+    *(f"{step.__module__}.{step.__name__}" for step in (FeatureCoercer, CatToIntTransformer)),
     *(name for kind in KINDS for name in kind.trusted_types),
 )
 """Types that skops may construct when it loads a pipeline, besides those it trusts by default."""
@@ -32,59 +28,6 @@ def default_threads() -> int:
     return int(joblib.cpu_count())
 
 
-def build_pipeline(
-    cat_features: Sequence[str],
-    estimator: Estimator,
-    threads: int,
-    *,
-    min_frequency: int | None = None,
-    coercer: FeatureCoercer | None = None,
-) -> Pipeline:
-    """The unfitted pipeline.
-
-    Columns other than ``cat_features`` reach the classifier unchanged. Values of these that occur in fewer than
-    ``min_frequency`` training rows share one code. The fit is the same for any number of ``threads``.
-    """
-    encoder = CatToIntTransformer(columns=list(cat_features), min_frequency=min_frequency)
-    steps = [("coerce", coercer or FeatureCoercer()), ("encode", encoder), ("classify", estimator.build(threads))]
-    return Pipeline(steps)
-
-
-def fit_pipeline(
-    pipeline: Pipeline,
-    rows: pd.DataFrame,
-    features: Sequence[str],
-    target: str,
-    *,
-    native_categories: bool = False,
-    on_iteration: Callable[[int], None] | None = None,
-) -> Pipeline:
-    """Fit a pipeline in place on training rows.
-
-    With ``native_categories``, the classifier treats the codes as categories, with -1 as missing. ``on_iteration`` is
-    called with the number of trees grown so far, if the classifier supports it.
-    """
-    classes = sorted(set(rows[target]))
-    if len(classes) < 2:  # noqa: PLR2004
-        found = f"{len(rows)} rows, {target} always {classes[0]}" if classes else "no rows"
-        raise ValueError(f"column {target}: a classifier needs both classes among the training rows; found {found}.")
-    kind, classifier = estimator_class(pipeline), pipeline[-1]
-    empty = [name for name in features if rows[name].isna().all()]
-    if empty and not kind.takes_empty_columns:
-        raise ValueError(
-            f"{', '.join(empty)}: missing in all {len(rows):,} training rows, which {kind.classifier_name} does not "
-            "allow. Remove it from the features, or choose a model of kind lightgbm (model.kind)."
-        )
-    arguments = kind.fit_arguments(classifier, pipeline.named_steps["encode"].columns if native_categories else ())
-    if on_iteration is not None:
-        arguments |= kind.progress_arguments(on_iteration)
-    named = {f"classify__{name}": value for name, value in arguments.items()}
-    pipeline.fit(rows[list(features)], rows[target], **named)
-    if "n_jobs" in classifier.get_params():
-        classifier.set_params(n_jobs=1)  # for small requests; predict_unique_rows scores large ones on every core
-    return pipeline
-
-
 def predict_unique_rows(
     pipeline: Pipeline, rows: pd.DataFrame, predict: Callable[..., npt.NDArray[Any]] | None = None
 ) -> npt.NDArray[Any]:
@@ -95,6 +38,8 @@ def predict_unique_rows(
     """
     predict = predict or pipeline[-1].predict_proba
     encoded = pipeline[:-1].transform(rows)
+    if encoded.empty:  # LightGBM needs a row
+        return np.asarray(predict(encoded.reindex([0])))[:0]
     if len(encoded) < DEDUPLICATE_FROM:
         return np.asarray(predict(encoded))
     # Without the caller's index, whose name may be that of a column.

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
 MODEL_FILE = "model.skops"
 
-WRITTEN_ON_DOWNLOAD = "registered_model_meta"
-"""The file that MLflow adds when it downloads a registered version."""
-
 
 class UntrustedModelError(RuntimeError):
     """There is no skops file, or it holds types that this project's pipelines don't use."""
@@ -40,6 +37,6 @@ def digest_of_files(folder: Path) -> str:
     digest = hashlib.sha256()
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
-        if file.is_file() and name != WRITTEN_ON_DOWNLOAD:
+        if file.is_file() and name != "registered_model_meta":  # which MLflow adds when it downloads a version
             digest.update(f"{name}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()

@@ -14,12 +14,9 @@ from marvel_assets.model.pipeline import predict_unique_rows
 from marvel_assets.model.safe_loading import load_trusted
 
 ARTIFACT = "lightgbm-pipeline"
-"""The artifact name of the basic model."""
 
 PROBABILITY, EXPLAIN = "probability", "explain"
 """The parameters of ``predict`` that add to the answer."""
-
-ADDED_KEYS = {PROBABILITY: (PROBABILITY,), EXPLAIN: ("base_value", "contributions", "why")}
 
 MAX_REASONS = 3
 """How many features ``why`` names."""
@@ -52,31 +49,25 @@ class MarvelModelWrapper(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> dict[str, list[Any]]:
-        """Predict the label of each row.
+        """Predict the label of each row of a table with the features by name, as ``FeatureCoercer`` takes it.
 
-        Args:
-            context: unused.
-            model_input: a table with the features by name, as ``FeatureCoercer`` takes it.
-            params: ``probability`` adds the probability of the second label; ``explain`` adds ``base_value``,
-                ``contributions`` and ``why``. Others are ignored.
+        Of the ``params``, ``probability`` adds the probability of the second label; ``explain`` adds ``base_value``,
+        ``contributions`` and ``why``; others are ignored.
         """
-        features = self.model.named_steps["coerce"].transform(model_input)
-        wanted = [name for name in ADDED_KEYS if (params or {}).get(name)]
-        if features.empty:  # LightGBM needs a row
-            return {key: [] for key in (self.answer, *(key for name in wanted for key in ADDED_KEYS[name]))}
+        features, wanted = self.model.named_steps["coerce"].transform(model_input), params or {}
         probabilities = predict_unique_rows(self.model, features)
         answer = adjust_predictions(probabilities.argmax(axis=1), self.answer, self.labels)
-        if PROBABILITY in wanted:
+        if wanted.get(PROBABILITY):
             answer[PROBABILITY] = probabilities[:, 1].tolist()
-        return answer | (explain(self.model, features, self.labels) if EXPLAIN in wanted else {})
+        if wanted.get(EXPLAIN):
+            answer |= explain(self.model, features, self.labels)
+        return answer
 
 
 def explain(pipeline: Pipeline, features: pd.DataFrame, labels: Sequence[str]) -> dict[str, list[Any]]:
     """What each feature contributes to the raw score of each row, the log odds of the second label.
 
-    Returns:
-        ``base_value``, the same for all rows; ``contributions`` by feature, which sum with it to the raw score; and
-        ``why``, the strongest of them in words.
+    With ``base_value``, which all rows share, the ``contributions`` sum to it; ``why`` has the strongest in words.
     """
     values = predict_unique_rows(pipeline, features, partial(estimator_class(pipeline).contributions, pipeline[-1]))
     contributions = [dict(zip(features.columns, row, strict=True)) for row in values[:, :-1].tolist()]

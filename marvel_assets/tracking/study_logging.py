@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import mlflow
 
-from marvel_assets.training.search import trials_table
-
 if TYPE_CHECKING:
     from marvel_assets.tracking.model_logging import DataSet
     from marvel_assets.training.search import HoldoutComparison, SearchResult
@@ -29,5 +27,5 @@ def log_study(
     for name, (difference, low, high) in (("log_loss", comparison.log_loss), ("roc_auc", comparison.roc_auc)):
         metrics |= {f"{name}_difference": difference, f"{name}_difference_low": low, f"{name}_difference_high": high}
     mlflow.log_metrics(metrics)
-    mlflow.log_table(trials_table(result), "trials.json")
+    mlflow.log_table(result.table(), "trials.json")
     mlflow.log_text(proposal, "parameters.yml")

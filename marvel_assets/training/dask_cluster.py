@@ -1,7 +1,5 @@
 """The workers of a distributed fit: a cluster on this machine, or an existing Dask scheduler."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -18,8 +16,7 @@ except ImportError as error:
 
 Result = TypeVar("Result")
 
-CHECK_SECONDS = 1.0
-"""How often to check that all workers are still there."""
+CHECK_SECONDS = 1.0  # between checks that all workers are still there
 SAME_VERSIONS = ("lightgbm", "numpy", "pandas", "scikit-learn")
 """Packages that must have the same version on every worker and here."""
 
@@ -41,7 +38,7 @@ class FitClient(Client):  # type: ignore[misc]
         """
         found: dict[str, tuple[str, ...]] = super().who_has(futures, **options)
         rank = {address: place for place, address in enumerate(self.workers)}
-        return dict(sorted(found.items(), key=lambda held: min(rank.get(who, len(rank)) for who in held[1])))
+        return dict(sorted(found.items(), key=lambda held: rank.get(held[1][0], len(rank))))
 
     def watch(self, work: Callable[[], Result]) -> Result:
         """Do work that needs all workers; a lost one is a ``WorkersError``: LightGBM would wait for it for hours."""
@@ -59,32 +56,13 @@ class FitClient(Client):  # type: ignore[misc]
                 raise
 
     def _check_workers(self) -> None:
-        address = self.scheduler.address
-        try:
-            found = self.ncores()
-        except (OSError, TimeoutError) as error:
-            lost = f"{address} itself ({error})"
-        else:
-            lost = ", ".join(worker for worker in self.workers if worker not in found)
-        if lost:
+        alive = self.ncores()
+        if lost := [worker for worker in self.workers if worker not in alive]:
             raise WorkersError(
-                f"Lost while fitting: {lost} of {len(self.workers)} workers at {address}. A worker that dies suddenly "
-                "has usually run out of memory: use more workers (fitted_pipeline's setting `distribution`) or fit on "
-                "a `sample`, and materialise fitted_pipeline again."
+                f"Lost while fitting: {', '.join(lost)} of {len(self.workers)} workers at {self.scheduler.address}. A "
+                "worker that dies suddenly has usually run out of memory: use more workers (fitted_pipeline's setting "
+                "`distribution`) or fit on a `sample`, and materialise fitted_pipeline again."
             )
-
-    def check_versions(self) -> None:
-        """Raise a ``WorkersError`` if packages of a worker have other versions than here."""
-        versions = self.get_versions(packages=SAME_VERSIONS)
-        here = versions["client"]["packages"]
-        for worker, found in versions["workers"].items():
-            there = found["packages"]
-            if differ := [name for name in SAME_VERSIONS if there[name] != here[name]]:
-                different = ", ".join(f"{name} {there[name]} there and {here[name]} here" for name in differ)
-                raise WorkersError(
-                    f"Worker {worker} has different packages from this process: {different}. Start the workers in the "
-                    "same environment (constraints.txt) and the same checkout."
-                )
 
 
 @contextmanager
@@ -104,9 +82,17 @@ def dask_client(number: int, scheduler: str | None, threads: int) -> Iterator[Fi
             scheduler = str(stack.enter_context(cluster).scheduler_address)
         client = stack.enter_context(FitClient(scheduler, set_as_default=False))
         client.wait_for_workers(number, timeout=60)
-        known = client.scheduler_info(n_workers=-1)["workers"]
-        # By name, which in a local cluster is a number.
-        named = sorted(known, key=lambda worker: (len(str(known[worker]["name"])), str(known[worker]["name"])))
-        client.workers = tuple(named[:number])
-        client.check_versions()
+        client.workers = tuple(client.scheduler_info(n_workers=-1)["workers"])[:number]
+        _check_versions(client.get_versions(packages=SAME_VERSIONS))
         yield client
+
+
+def _check_versions(versions: dict[str, Any]) -> None:
+    here = versions["client"]["packages"]
+    for worker, found in versions["workers"].items():
+        there = found["packages"]
+        if different := [f"{name} {there[name]}" for name in SAME_VERSIONS if there[name] != here[name]]:
+            raise WorkersError(
+                f"Worker {worker} has {', '.join(different)}, unlike this process. Start the workers in the same "
+                "environment (constraints.txt) and the same checkout."
+            )

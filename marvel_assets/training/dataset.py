@@ -1,9 +1,7 @@
 """The rows that the pipeline is fitted on, and their digest."""
 
-from __future__ import annotations
-
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -38,9 +36,8 @@ def sum_of_rows(frame: pd.DataFrame) -> RowsSum:
     return RowsSum(columns, len(frame), int(hashes.sum(dtype="uint64")))
 
 
-def rows_digest(sums: Iterable[RowsSum]) -> str:
+def rows_digest(sums: Sequence[RowsSum]) -> str:
     """Hash of the rows of one or several frames together, regardless of how they are ordered and divided."""
-    known = list(sums)
-    total = sum(part.total for part in known) % 2**64
-    columns = sorted({part.columns for part in known if part.rows})
-    return hashlib.sha256(f"{columns} {sum(part.rows for part in known)} {total}".encode()).hexdigest()[:32]
+    total = sum(part.total for part in sums) % 2**64
+    columns = sorted({part.columns for part in sums if part.rows})
+    return hashlib.sha256(f"{columns} {sum(part.rows for part in sums)} {total}".encode()).hexdigest()[:32]

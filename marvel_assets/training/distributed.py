@@ -28,18 +28,8 @@ if TYPE_CHECKING:
     from marvel_assets.storage.table_scan import TableScan
     from marvel_assets.training.dask_cluster import FitClient
 
-NETWORK_LINES = re.compile(
-    r"^\[(?:machines|num_machines|local_listen_port|num_threads|tree_learner): .*\]\n", re.MULTILINE
-)
+NETWORK_LINES = re.compile(r"(?m)^\[(machines|num_machines|local_listen_port|num_threads|tree_learner): .*\]\n")
 """Lines of a model's text about the processes that fitted it; prediction doesn't need them."""
-
-
-class DistributedFit(NamedTuple):
-    """The fitted pipeline, with the number and the digest of the rows that it was fitted on."""
-
-    pipeline: Pipeline
-    rows: int
-    rows_digest: str
 
 
 class Part(NamedTuple):
@@ -58,10 +48,11 @@ class Part(NamedTuple):
 
 def fit_on_workers(
     client: FitClient, parts: Sequence[TableScan], pipeline: Pipeline, features: Sequence[str], target: str
-) -> DistributedFit:
-    """Fit a pipeline of ``build_pipeline``, the n-th part on the client's n-th worker.
+) -> tuple[Pipeline, int, str]:
+    """Fit an unfitted pipeline in place, the n-th part on the client's n-th worker.
 
-    The fit is the same bit for bit for the same parts in the same order, wherever the workers are.
+    The fit is the same bit for bit for the same parts in the same order, wherever the workers are. Returns the
+    pipeline, and the number and the digest of the rows.
     """
     coercer, encoder, classifier = pipeline.named_steps.values()
     read = [
@@ -72,9 +63,8 @@ def fit_on_workers(
     for number, summary in enumerate(summaries, start=1):
         if (classes := summary.target.tolist()) != [0, 1]:  # LightGBM would number them separately in each process
             raise ValueError(
-                f"column {target}: each worker needs rows of both classes; the part of worker {number} of "
-                f"{len(parts)} has {summary.rows_sum.rows:,} rows with {target} in {classes}. Fit with fewer workers, "
-                "or in one process (no `distribution`)."
+                f"column {target}: each worker needs both classes; the {summary.rows_sum.rows:,} rows of worker "
+                f"{number} have {classes}. Fit with fewer workers, or in one process (no `distribution`)."
             )
     counts = {name: sum((Counter(each.counts[name]) for each in summaries), Counter()) for name in encoder.columns}
     coercer.fit(summaries[0].rows)
@@ -87,9 +77,9 @@ def fit_on_workers(
     client.gather(client.map(len, [*matrices, *targets], pure=False))  # computed, or failed, before LightGBM asks
     del read
     sums = [summary.rows_sum for summary in summaries]
-    sized = list(zip(matrices, targets, [part.rows for part in sums], strict=True))
-    pipeline.steps[-1] = ("classify", _fit_classifier(client, classifier, sized, list(features)))
-    return DistributedFit(pipeline, sum(part.rows for part in sums), rows_digest(sums))
+    sizes = [part.rows for part in sums]
+    _fit_classifier(client, classifier, list(zip(matrices, targets, sizes, strict=True)), list(features))
+    return pipeline, sum(sizes), rows_digest(sums)
 
 
 def _read(part: TableScan, pipeline: Pipeline, features: list[str], target: str) -> Part:
@@ -102,27 +92,24 @@ def _read(part: TableScan, pipeline: Pipeline, features: list[str], target: str)
 
 def _encoded(part: Part, encoder: CatToIntTransformer) -> npt.NDArray[np.float64]:
     """Runs on the worker."""
-    return encoder.transform(part.rows).to_numpy(np.float64)  # type: ignore[no-any-return]
+    return encoder.transform(part.rows).to_numpy(np.float64)
 
 
 def _fit_classifier(
     client: FitClient, classifier: Classifier, parts: Sequence[tuple[Future, Future, int]], features: list[str]
-) -> Classifier:
-    """The classifier as if fitted in one process on the parts: matrix, target, and number of rows."""
+) -> None:
+    """Fit the classifier as if in one process on the parts: matrix, target, and number of rows."""
     import dask.array as da
-    from lightgbm import Booster, DaskLGBMClassifier, LGBMClassifier
+    from lightgbm import Booster, DaskLGBMClassifier
 
     matrix = da.concatenate([da.from_delayed(part, (rows, len(features)), np.float64) for part, _, rows in parts])
     target = da.concatenate([da.from_delayed(part, (rows,), np.int32) for _, part, rows in parts])
-    parameters = classifier.get_params()
-    del parameters["n_jobs"]  # the cluster decides the threads of its workers
-    distributed = DaskLGBMClassifier(**parameters, client=client)
+    distributed = DaskLGBMClassifier(**classifier.get_params(), client=client)
     with client.as_current():  # LightGBM waits for the parts with the current client
         distributed.fit(matrix, target, feature_name=features)
-    fitted, alone = distributed.to_local(), LGBMClassifier(**classifier.get_params())
+    fitted = distributed.to_local()
     for name, value in vars(fitted).items():
         # Without the arguments, and without `_other_params`: they hold the network's.
         if (name.startswith("_") or name.endswith("_")) and name != "_other_params":
-            setattr(alone, name, value)
-    alone._Booster = Booster(model_str=NETWORK_LINES.sub("", fitted.booster_.model_to_string()))  # noqa: SLF001
-    return alone
+            setattr(classifier, name, value)
+    classifier._Booster = Booster(model_str=NETWORK_LINES.sub("", fitted.booster_.model_to_string()))  # noqa: SLF001

@@ -19,7 +19,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from marvel_assets.model.coercion import FeatureCoercer
-from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
+from marvel_assets.model.encoder import CatToIntTransformer
 from marvel_assets.utils.progress import Progress
 
 if TYPE_CHECKING:
@@ -27,11 +27,10 @@ if TYPE_CHECKING:
 
 
 def pipeline_from_config(config: ProjectConfig, threads: int) -> Pipeline:
-    """The unfitted pipeline that a configuration describes."""
+    """The unfitted pipeline that a configuration describes: it coerces its input, encodes categories, classifies."""
     coercer = FeatureCoercer(**config.dataset.cell_rules)
-    return build_pipeline(
-        config.cat_features, config.model, threads, min_frequency=config.min_frequency, coercer=coercer
-    )
+    encoder = CatToIntTransformer(columns=list(config.cat_features), min_frequency=config.min_frequency)
+    return Pipeline([("coerce", coercer), ("encode", encoder), ("classify", config.model.build(threads))])
 
 
 def fit_from_config(
@@ -39,17 +38,24 @@ def fit_from_config(
 ) -> Pipeline:
     """Build the pipeline that a configuration describes, and fit it on training rows.
 
-    For early stopping, the rows' index must hold their ids. ``log`` is called with lines of progress.
+    The fit is the same for any number of ``threads``. For early stopping, the rows' index must hold their ids. ``log``
+    is called with lines of progress.
     """
+    _check_classes(rows[config.target], "a classifier needs both classes among the training rows")
     pipeline, trees = pipeline_from_config(config, threads), config.model.max_trees
     with threadpool_limits(threads, user_api="openmp"):  # scikit-learn's trees have no argument for it
         if config.early_stopping is not None:
             trees = _best_iteration(pipeline, rows, config, config.early_stopping)
             pipeline.set_params(**{f"classify__{config.model.trees_argument}": trees})
-        progress = Progress(log, "trees", trees) if log else None
-        native = config.native_categories
-        features, target = config.features, config.target
-        return fit_pipeline(pipeline, rows, features, target, native_categories=native, on_iteration=progress)
+        native = config.cat_features if config.native_categories else ()
+        arguments = config.model.fit_arguments(pipeline[-1], native)
+        if log:
+            arguments |= config.model.progress_arguments(Progress(log, "trees", trees))
+        named = {f"classify__{name}": value for name, value in arguments.items()}
+        pipeline.fit(rows[list(config.features)], rows[config.target], **named)
+    if "n_jobs" in pipeline[-1].get_params():
+        pipeline.set_params(classify__n_jobs=1)  # for small requests; predict_unique_rows scores others on all cores
+    return pipeline
 
 
 def _best_iteration(pipeline: Pipeline, rows: pd.DataFrame, config: ProjectConfig, settings: EarlyStopping) -> int:
@@ -57,13 +63,9 @@ def _best_iteration(pipeline: Pipeline, rows: pd.DataFrame, config: ProjectConfi
     target, features = config.target, list(config.features)
     held_out = is_held_out(rows.index, settings.share)
     validation, train = rows[held_out], rows[~held_out]
-    for part, which in ((validation, "held out"), (train, "left")):
-        if part[target].nunique() < 2:  # noqa: PLR2004
-            raise ValueError(
-                f"early_stopping.share is {settings.share:g}: of {len(rows):,} training rows, the {len(part):,} "
-                f"{which} don't hold both classes of {target}. Choose another share, fit on more rows, or remove "
-                "early_stopping."
-            )
+    for part in (validation, train):
+        needed = f"early_stopping.share {settings.share:g} must leave both classes on either side; change or remove it"
+        _check_classes(part[target], needed)
     prepare, classifier = clone(pipeline[:-1]), clone(pipeline[-1])
     return config.model.find_best_iteration(
         classifier,
@@ -72,6 +74,11 @@ def _best_iteration(pipeline: Pipeline, rows: pd.DataFrame, config: ProjectConfi
         settings.rounds,
         config.cat_features if config.native_categories else (),
     )
+
+
+def _check_classes(target: pd.Series, needed: str) -> None:
+    if len(classes := target.unique()) < 2:  # noqa: PLR2004
+        raise ValueError(f"column {target.name}: {needed}; found {len(target):,} rows with {classes.tolist()}.")
 
 
 def is_held_out(ids: Iterable[str], share: float) -> npt.NDArray[np.bool_]:

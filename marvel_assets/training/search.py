@@ -11,32 +11,24 @@ So it is compared with the configured parameters on rows that were held out befo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import fmean
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import optuna
 import pandas as pd
 import yaml
-from optuna.trial import BaseTrial, FixedTrial, FrozenTrial, TrialState
+from optuna.trial import BaseTrial, FrozenTrial, TrialState
 from scipy.stats import ttest_rel
 from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
 from marvel_assets.evaluation.metrics import Interval, minority_count, paired_difference
-from marvel_assets.training.fit import fit_from_config, is_held_out, pipeline_from_config
+from marvel_assets.training.fit import fit_from_config, is_held_out
 
 if TYPE_CHECKING:
     from marvel_assets.config import ProjectConfig
-
-Fold = tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]
-"""Positions of the fitted and of the held-out rows."""
-
-SCORE, CONFIGURED = "score", "configured"
-"""Optuna attributes: a trial's scores, and the study's scores of the configured parameters."""
 
 CONFIDENCE = 0.95
 
@@ -51,32 +43,34 @@ class SearchBudget(NamedTuple):
     threads: int
 
 
-class Score(NamedTuple):
-    """Metrics on held-out folds."""
-
-    roc_auc: float
-    log_loss: float
-
-
 class Trial(NamedTuple):
-    """A set of parameters and its mean scores over the folds."""
+    """A set of parameters, its mean scores over the folds, and how long they took."""
 
     config: ProjectConfig
-    roc_auc: float
     log_loss: float
+    roc_auc: float
     seconds: float
 
 
 class SearchResult(NamedTuple):
-    """All completed trials of a study, in order, and the configured parameters' scores on the same folds."""
+    """All completed trials of a study, in order, and the configured parameters on the same folds."""
 
     trials: tuple[Trial, ...]
-    configured: Score
+    configured: Trial
 
     @property
     def best(self) -> Trial:
         """The trial with the smallest log loss."""
         return min(self.trials, key=lambda trial: trial.log_loss)
+
+    def table(self) -> pd.DataFrame:
+        """One row for each trial, with scores, seconds and parameters."""
+        parameters = [
+            {**trial.config.model.parameters, "native_categories": trial.config.native_categories}
+            for trial in self.trials
+        ]
+        scores = pd.DataFrame(self.trials).drop(columns="config").round({"seconds": 2})
+        return scores.join(pd.DataFrame(parameters)).rename_axis("trial").reset_index()
 
 
 class HoldoutComparison(NamedTuple):
@@ -100,25 +94,18 @@ def split_holdout(rows: pd.DataFrame, target: str, share: float) -> tuple[pd.Dat
     return searched, holdout
 
 
-def stratified_folds(rows: pd.DataFrame, target: str, splits: int, seed: int) -> list[Fold]:
-    """Folds with equal shares of the classes; each row is held out once."""
-    y_true = rows[target]
-    if (rarest := minority_count(y_true)) < splits:
-        raise ValueError(
-            f"column {target}: {splits} folds need {splits} rows of each class; of {len(y_true):,} training rows "
-            f"{rarest} are of the rarer one. Use fewer folds or more rows."
-        )
-    return list(StratifiedKFold(splits, shuffle=True, random_state=seed).split(rows, y_true))
-
-
-def fold_scores(config: ProjectConfig, rows: pd.DataFrame, folds: Sequence[Fold], threads: int) -> Iterator[Score]:
-    """Fit as configured on each fold, and score its held-out rows."""
+def fold_scores(
+    config: ProjectConfig, rows: pd.DataFrame, folds: Sequence[tuple[Any, Any]], threads: int
+) -> pd.DataFrame:
+    """ROC AUC and log loss, one row for each fold: the positions of the rows to fit on, and of the rows to score."""
+    scores = []
     for fitted, held_out in folds:
         test = rows.iloc[held_out]
         pipeline = fit_from_config(config, rows.iloc[fitted], threads)
         probability = pipeline.predict_proba(test[list(config.features)])[:, 1]
         y_true = test[config.target]
-        yield Score(float(roc_auc_score(y_true, probability)), float(log_loss(y_true, probability)))
+        scores.append({"roc_auc": roc_auc_score(y_true, probability), "log_loss": log_loss(y_true, probability)})
+    return pd.DataFrame(scores)
 
 
 def search(
@@ -129,21 +116,21 @@ def search(
     With early stopping, the number of trees is not searched. ``storage`` is the SQLite file of the study, which is
     continued if it is there; ``log`` is called with a line for each trial.
     """
-    folds = stratified_folds(rows, config.target, budget.splits, budget.seed)
-    native = _native_choices(config, rows)
     end = time.monotonic() + budget.minutes * 60
+    splitter = StratifiedKFold(budget.splits, shuffle=True, random_state=budget.seed)
+    folds = list(splitter.split(rows, rows[config.target]))
 
-    def cross_validate(candidate: ProjectConfig) -> Score:
-        scores = list(fold_scores(candidate, rows, folds, budget.threads))
-        return Score(fmean(score.roc_auc for score in scores), fmean(score.log_loss for score in scores))
+    def score(candidate: ProjectConfig) -> dict[str, float]:
+        started = time.monotonic()
+        means = fold_scores(candidate, rows, folds, budget.threads).mean()
+        seconds = time.monotonic() - started
+        return {"roc_auc": float(means["roc_auc"]), "log_loss": float(means["log_loss"]), "seconds": seconds}
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage.parent.mkdir(parents=True, exist_ok=True)
-    study = optuna.create_study(
-        storage=f"sqlite:///{storage}", study_name="parameters", direction="minimize", load_if_exists=True
-    )
-    if CONFIGURED not in study.user_attrs:
-        study.set_user_attr(CONFIGURED, cross_validate(config)._asdict())
+    study = optuna.create_study(storage=f"sqlite:///{storage}", study_name="parameters", load_if_exists=True)
+    if "configured" not in study.user_attrs:
+        study.set_user_attr("configured", score(config))
     while len(done := _completed(study)) < budget.trials:
         if done and time.monotonic() > end:
             log(f"Time is up after {budget.minutes:g} minutes; run it again to continue from here")
@@ -151,38 +138,31 @@ def search(
         # Only one process works on a study: a trial that is RUNNING was killed, and must not count.
         study.sampler = optuna.samplers.TPESampler(seed=budget.seed + len(done), constant_liar=False)
         trial = study.ask()
-        score = cross_validate(suggested_config(trial, config, native))
-        trial.set_user_attr(SCORE, score._asdict())
-        study.tell(trial, score.log_loss)
-        log(f"Trial {len(done) + 1} of {budget.trials}: log loss {score.log_loss:.4f}")
-    trials = (
-        Trial(
-            suggested_config(FixedTrial(stored.params), config, native),
-            **stored.user_attrs[SCORE],
-            seconds=stored.duration.total_seconds() if stored.duration else 0.0,
-        )
-        for stored in _completed(study)
-    )
-    return SearchResult(tuple(trials), Score(**study.user_attrs[CONFIGURED]))
+        scores = score(suggested_config(trial, config))
+        trial.set_user_attr("scores", scores)
+        study.tell(trial, scores["log_loss"])
+        log(f"Trial {len(done) + 1} of {budget.trials}: log loss {scores['log_loss']:.4f}")
+    found = (Trial(suggested_config(each, config), **each.user_attrs["scores"]) for each in _completed(study))
+    return SearchResult(tuple(found), Trial(config, **study.user_attrs["configured"]))
 
 
-def suggested_config(trial: BaseTrial, config: ProjectConfig, native: Sequence[bool]) -> ProjectConfig:
+def suggested_config(trial: BaseTrial, config: ProjectConfig) -> ProjectConfig:
     """The configuration with the parameters that the trial suggests; the others stay as configured."""
-    model = config.model.suggest(trial, trees=config.early_stopping is None)
-    native_categories = trial.suggest_categorical("native_categories", native)
+    suggested: dict[str, float] = {}
+    for name, low, high, log in config.model.search_ranges:
+        if name == config.model.trees_argument and config.early_stopping is not None:
+            continue
+        if isinstance(low, int):
+            suggested[name] = trial.suggest_int(name, low, int(high), log=log)
+        else:  # rounded, so that the value that is tried is the one that is written down
+            suggested[name] = float(f"{trial.suggest_float(name, low, high, log=log):.3g}")
+    model = config.model.model_copy(update=suggested)
+    native_categories = trial.suggest_categorical("native_categories", [False, True])
     return config.model_copy(update={"model": model, "native_categories": native_categories})
 
 
-def _native_choices(config: ProjectConfig, rows: pd.DataFrame) -> list[bool]:
-    """Whether codes may be categories: some classifiers can't be fitted on many categories of one column."""
-    codes = pipeline_from_config(config, 1)[:-1].fit_transform(rows[list(config.features)])
-    most = codes[list(config.cat_features)].nunique().max()
-    return [False] if most > config.model.max_categories else [False, True]
-
-
 def _completed(study: optuna.Study) -> list[FrozenTrial]:
-    """The completed trials, in order; one that was killed stays RUNNING, and doesn't count."""
-    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return study.get_trials(states=(TrialState.COMPLETE,))
 
 
 def compare_on_holdout(
@@ -214,18 +194,3 @@ def to_yaml(result: SearchResult, comparison: HoldoutComparison, rows: str) -> s
         f"# {advice}",
     ]
     return "\n".join([*lines, yaml.safe_dump(proposed, sort_keys=False)])
-
-
-def trials_table(result: SearchResult) -> pd.DataFrame:
-    """All completed trials: one row each, with scores, seconds and parameters."""
-    return pd.DataFrame(
-        {
-            "trial": number,
-            "log_loss": trial.log_loss,
-            "roc_auc": trial.roc_auc,
-            "seconds": round(trial.seconds, 2),
-            **trial.config.model.parameters,
-            "native_categories": trial.config.native_categories,
-        }
-        for number, trial in enumerate(result.trials)
-    )

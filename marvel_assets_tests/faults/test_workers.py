@@ -14,19 +14,18 @@ import psutil
 import pytest
 from deltalake import write_deltalake
 
-from marvel_assets.model.estimators import LightGBM
-from marvel_assets.model.pipeline import build_pipeline
+from marvel_assets.config import ProjectConfig
+from marvel_assets.paths import PROJECT_ROOT
 from marvel_assets.storage.table_scan import TableScan
 from marvel_assets.training.dask_cluster import FitClient, WorkersError, dask_client
 from marvel_assets.training.dataset import dataset_columns
 from marvel_assets.training.distributed import fit_on_workers
+from marvel_assets.training.fit import pipeline_from_config
 from marvel_assets_tests.faults import amount
-from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
+from marvel_assets_tests.fitted_rows import FEATURE_NAMES
 from marvel_assets_tests.kaggle import TARGET
 
-HOURS_OF_TREES = LightGBM(learning_rate=0.1, n_estimators=1, max_depth=-1).model_copy(
-    update={"n_estimators": 1_000_000}
-)
+HOURS_OF_TREES = 1_000_000
 SECONDS = 90
 
 
@@ -39,7 +38,9 @@ def train_set(tmp_path_factory: pytest.TempPathFactory, sets: dict[str, pd.DataF
 
 def fit_for_hours(client: FitClient, train_set: Path) -> None:
     scan = TableScan(train_set, 0, tuple(dataset_columns(FEATURE_NAMES, TARGET)))
-    pipeline, parts = build_pipeline(CATEGORICAL, HOURS_OF_TREES, 1), scan.parts(len(client.workers))
+    pipeline = pipeline_from_config(ProjectConfig.from_yaml(PROJECT_ROOT / "config" / "project.yml"), 1)
+    pipeline.set_params(classify__n_estimators=HOURS_OF_TREES)
+    parts = scan.parts(len(client.workers))
     client.watch(lambda: fit_on_workers(client, parts, pipeline, FEATURE_NAMES, TARGET))
 
 

@@ -9,7 +9,6 @@ from marvel_assets.config import ProjectConfig
 from marvel_assets.model.coercion import FeatureCoercer
 from marvel_assets.training.fit import pipeline_from_config
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
-from marvel_assets_tests.kaggle import FILL_VALUES
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -55,9 +54,9 @@ def test_other_values_and_columns_are_errors_that_name_them(
         coercer.transform(change(row))
 
 
-def test_a_required_measure_may_not_be_absent(row: pd.DataFrame):
+def test_a_required_measure_may_not_be_absent(coercer: FeatureCoercer, row: pd.DataFrame):
     # given
-    coercer = FeatureCoercer(FILL_VALUES, required=["Height"]).fit(row)
+    coercer.set_params(required=["Height"])
 
     # then
     coercer.transform(row.drop(columns="Weight"))

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from marvel_assets.config import ProjectConfig
 from marvel_assets.model.estimators import KINDS, HistGradientBoosting, LightGBM, estimator_class
 from marvel_assets.model.estimators.base import Estimator
-from marvel_assets.model.pipeline import TRUSTED_TYPES, build_pipeline, fit_pipeline
+from marvel_assets.model.pipeline import TRUSTED_TYPES
 from marvel_assets.model.wrapper import explain
 from marvel_assets.training.fit import fit_from_config
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
@@ -36,9 +36,13 @@ def estimator(request: pytest.FixtureRequest) -> Estimator:
 
 
 @pytest.fixture(scope="module")
-def fitted(estimator: Estimator, sets: dict[str, pd.DataFrame]) -> Pipeline:
-    pipeline = build_pipeline(CATEGORICAL, estimator, 1, min_frequency=50)
-    return fit_pipeline(pipeline, sets["train"], FEATURE_NAMES, TARGET, native_categories=True)
+def config(way: ProjectConfig, estimator: Estimator) -> ProjectConfig:
+    return way.model_copy(update={"model": estimator})
+
+
+@pytest.fixture(scope="module")
+def fitted(config: ProjectConfig, sets: dict[str, pd.DataFrame]) -> Pipeline:
+    return fit_from_config(config.model_copy(update={"native_categories": True}), sets["train"], 1)
 
 
 def test_it_is_stored_with_trusted_types_and_predicts_the_same(fitted: Pipeline, sets: dict[str, pd.DataFrame]):
@@ -54,24 +58,22 @@ def test_it_is_stored_with_trusted_types_and_predicts_the_same(fitted: Pipeline,
     np.testing.assert_array_equal(loaded.predict_proba(rows), fitted.predict_proba(rows))
 
 
-def test_its_trees_are_the_same_for_any_number_of_threads(
-    estimator: Estimator, sets: dict[str, pd.DataFrame], way: ProjectConfig
-):
+def test_its_trees_are_the_same_for_any_number_of_threads(config: ProjectConfig, sets: dict[str, pd.DataFrame]):
     # when
-    config = way.model_copy(update={"model": estimator})
     first, second = (fit_from_config(config, sets["train"], threads) for threads in (1, 2))
 
     # then
     rows = sets["test"][FEATURE_NAMES]
     np.testing.assert_array_equal(first.predict_proba(rows), second.predict_proba(rows))
-    assert first[-1].n_iter_ == estimator.max_trees == 20
+    assert first[-1].n_iter_ == config.model.max_trees == 20
 
 
-def test_a_feature_that_decides_everything_is_the_most_important(estimator: Estimator):
+def test_a_feature_that_decides_everything_is_the_most_important(config: ProjectConfig, estimator: Estimator):
     # given
     rows = pd.DataFrame({"noise": np.arange(2000) % 7, "signal": np.arange(2000) % 2 * 1.0})
     target = rows["signal"].astype(int)
-    pipeline = fit_pipeline(build_pipeline([], estimator, 1), rows.assign(Alive=target), list(rows), "Alive")
+    config = config.model_copy(update={"num_features": tuple(rows), "cat_features": ()})
+    pipeline = fit_from_config(config, rows.assign(Alive=target), 1)
 
     # when
     importances = estimator.importances(pipeline[-1], rows, target)
@@ -81,26 +83,18 @@ def test_a_feature_that_decides_everything_is_the_most_important(estimator: Esti
     assert importances["signal"] > 0.1 > abs(importances["noise"])
 
 
-def test_importances_of_a_model_that_never_splits_are_zero(estimator: Estimator, sets: dict[str, pd.DataFrame]):
+def test_importances_of_a_model_that_never_splits_are_zero(
+    config: ProjectConfig, estimator: Estimator, sets: dict[str, pd.DataFrame]
+):
     # given: fewer rows than a leaf takes
     few = sets["train"].groupby(TARGET).head(5)
-    pipeline = fit_pipeline(build_pipeline(CATEGORICAL, estimator, 1), few, CATEGORICAL, TARGET)
+    pipeline = fit_from_config(config.model_copy(update={"num_features": ()}), few, 1)
 
     # when
     importances = estimator.importances(pipeline[-1], pipeline[:-1].transform(few[CATEGORICAL]), few[TARGET])
 
     # then
     assert set(importances.values()) == {0}
-
-
-def test_a_feature_that_is_missing_everywhere_is_named_where_the_kind_does_not_take_it(sets: dict[str, pd.DataFrame]):
-    # given
-    rows = sets["train"].assign(Height=np.nan)
-
-    # then
-    fit_pipeline(build_pipeline(CATEGORICAL, LIGHTGBM, 1), rows, FEATURE_NAMES, TARGET)
-    with pytest.raises(ValueError, match=r"^Height: missing in all .* Remove it from the features"):
-        fit_pipeline(build_pipeline(CATEGORICAL, HIST, 1), rows, FEATURE_NAMES, TARGET)
 
 
 def test_contributions_and_base_value_add_up_to_the_raw_score_where_there_are_any(
@@ -125,7 +119,7 @@ def test_a_fit_of_lightgbm_reports_each_tree(sets: dict[str, pd.DataFrame]):
     trees: list[int] = []
 
     # when
-    fit_pipeline(build_pipeline([], LIGHTGBM, 1), sets["train"], ["Height"], TARGET, on_iteration=trees.append)
+    LIGHTGBM.build(1).fit(sets["train"][["Height"]], sets["train"][TARGET], **LIGHTGBM.progress_arguments(trees.append))
 
     # then
     assert trees == list(range(1, 21))

@@ -13,8 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from marvel_assets.config import ProjectConfig
 from marvel_assets.model.encoder import CatToIntTransformer
-from marvel_assets.model.estimators import LightGBM
-from marvel_assets.model.pipeline import DEDUPLICATE_FROM, build_pipeline, fit_pipeline, predict_unique_rows
+from marvel_assets.model.pipeline import DEDUPLICATE_FROM, predict_unique_rows
 from marvel_assets.training.fit import fit_from_config
 from marvel_assets_tests.conftest import FEW_TREES
 from marvel_assets_tests.fitted_rows import CATEGORICAL, FEATURE_NAMES
@@ -31,10 +30,10 @@ KINDS = (
 
 
 @pytest.mark.parametrize("alive", [0, 1])
-def test_one_class_only_is_refused_by_name(sets: dict[str, pd.DataFrame], alive: int):
+def test_one_class_only_is_refused_by_name(way: ProjectConfig, sets: dict[str, pd.DataFrame], alive: int):
     rows = sets["train"].query(f"{TARGET} == {alive}")
-    with pytest.raises(ValueError, match=f"column Alive: .* both classes .*{len(rows)} rows, Alive always {alive}"):
-        fit_pipeline(build_pipeline(CATEGORICAL, LightGBM(**FEW_TREES), 1), rows, FEATURE_NAMES, TARGET)
+    with pytest.raises(ValueError, match=rf"column Alive: .* both classes .*{len(rows):,} rows with \[{alive}\]"):
+        fit_from_config(way, rows, 1)
 
 
 def test_with_nothing_set_the_fit_is_lightgbms_own_bit_for_bit(sets: dict[str, pd.DataFrame], way: ProjectConfig):
@@ -92,12 +91,13 @@ def many(*kinds: tuple[object, ...], rows: int = 4 * DEDUPLICATE_FROM) -> pd.Dat
 
 
 @pytest.fixture(scope="module")
-def pipeline() -> Pipeline:
+def pipeline(way: ProjectConfig) -> Pipeline:
     """Knows the universes of KINDS, and calls all others rare."""
     rare = [(1.8, f"Earth-{number}", 0) for number in range(100, 120)]
     rows = pd.concat([many(*KINDS), many(*rare, rows=20)], ignore_index=True)
-    unfitted = build_pipeline(["Universe"], LightGBM(**FEW_TREES), 1, min_frequency=20)
-    return fit_pipeline(unfitted, rows.assign(Alive=np.arange(len(rows)) % 2), COLUMNS, "Alive")
+    features = {"num_features": ("Height", "Teams"), "cat_features": ("Universe",), "min_frequency": 20}
+    config = way.model_copy(update=features)
+    return fit_from_config(config, rows.assign(Alive=np.arange(len(rows)) % 2), 1)
 
 
 EVERY_CORE = {"num_threads": joblib.cpu_count()}
@@ -108,9 +108,9 @@ EVERY_CORE = {"num_threads": joblib.cpu_count()}
     [
         (many(*KINDS), len(KINDS), EVERY_CORE),
         (many(*((1.8, f"Earth-{number}", 0) for number in range(1000, 1500))), 1, EVERY_CORE),
-        *((many(*KINDS).head(few), few, {}) for few in (0, 1, DEDUPLICATE_FROM - 1)),
+        *((many(*KINDS).head(few), few, {}) for few in (1, DEDUPLICATE_FROM - 1)),
     ],
-    ids=["missing cells", "rare values share a code", "no row", "one row", "few rows"],
+    ids=["missing cells", "rare values share a code", "one row", "few rows"],
 )
 def test_every_row_gets_its_own_prediction_and_equal_rows_are_predicted_once_on_every_core(
     pipeline: Pipeline, rows: pd.DataFrame, distinct: int, arguments: dict[str, Any]

@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 
+from marvel_assets.config import ProjectConfig
 from marvel_assets.model.estimators import LightGBM
-from marvel_assets.model.pipeline import build_pipeline, fit_pipeline
 from marvel_assets.storage.pipeline_cache import FittedPipeline, PipelineCache, PipelineIOManager
 from marvel_assets.storage.references import TableVersion
+from marvel_assets.training.fit import fit_from_config
 
 ROWS = pd.DataFrame({"Height": np.linspace(1, 2, 40), "Gender": ["Male", "Female"] * 20, "Alive": [0] * 20 + [1] * 20})
 FEATURES = ["Height", "Gender"]
@@ -20,9 +21,10 @@ ANYTHING = {"anything": "that skops stores"}
 
 
 @pytest.fixture(scope="module")
-def pipeline() -> Pipeline:
-    estimator = LightGBM(learning_rate=0.1, n_estimators=3, max_depth=3, min_child_samples=1)
-    return fit_pipeline(build_pipeline(["Gender"], estimator, threads=1), ROWS, FEATURES, "Alive")
+def pipeline(way: ProjectConfig) -> Pipeline:
+    model = LightGBM(learning_rate=0.1, n_estimators=3, max_depth=3, min_child_samples=1)
+    config = way.model_copy(update={"num_features": ("Height",), "cat_features": ("Gender",), "model": model})
+    return fit_from_config(config, ROWS, 1)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def frame_of(table: pa.Table = TABLE) -> pd.DataFrame:
 
 
 def digest_of(*frames: pd.DataFrame) -> str:
-    return rows_digest(map(sum_of_rows, frames))
+    return rows_digest([sum_of_rows(frame) for frame in frames])
 
 
 def test_measures_are_floats_flags_integers_and_all_else_text():

@@ -61,5 +61,5 @@ def test_the_configured_share_of_training_rows_is_held_out(share: float):
 
 
 def test_too_few_rows_are_refused_with_the_key_and_what_to_change(train: pd.DataFrame, way: ProjectConfig):
-    with pytest.raises(ValueError, match=r"early_stopping.share is 0.2: of 3 training rows.*Choose another share"):
+    with pytest.raises(ValueError, match=r"Alive: early_stopping.share 0.2 must leave both classes .*; found \d rows"):
         fit_from_config(way.model_copy(update={"early_stopping": SETTINGS}), train.head(3), 1)

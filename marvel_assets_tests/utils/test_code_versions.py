@@ -52,7 +52,7 @@ def test_a_change_in_what_a_function_imports_counts(change: Change):
     before = code_version("marvel_assets.model.safe_loading")
 
     # when: loading imports it in a function
-    change("model/pipeline.py", "n_jobs=1", "n_jobs=2")
+    change("model/pipeline.py", "DEDUPLICATE_FROM = 256", "DEDUPLICATE_FROM = 257")
 
     # then
     assert code_version("marvel_assets.model.safe_loading") != before

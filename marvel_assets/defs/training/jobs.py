@@ -120,13 +120,10 @@ def tune_hyperparameters(
     code = STUDY_CODE_VERSION, *(version(library) for library in (settings.model.library, "optuna", "scikit-learn"))
     cache_key = make_cache_key(table, table.content, *fit, budget.splits, budget.seed, *rows_used, *code)
     context.log.info(f"Study {cache_key[:12]} on {len(dataset.rows):,} rows of {table}, up to {budget.trials} trials")
-    try:
-        searched, holdout = split_holdout(dataset.rows, settings.target, config.holdout)
-        with file_lock(home.locks, f"study-{cache_key}"):  # one process at a time works on a study
-            result = search(settings, searched, budget, home.studies / f"{cache_key}.db", context.log.info)
-        comparison = compare_on_holdout(settings, result.best.config, searched, holdout, budget.threads)
-    except ValueError as error:
-        raise dg.Failure(str(error)) from error
+    searched, holdout = split_holdout(dataset.rows, settings.target, config.holdout)
+    with file_lock(home.locks, f"study-{cache_key}"):  # one process at a time works on a study
+        result = search(settings, searched, budget, home.studies / f"{cache_key}.db", context.log.info)
+    comparison = compare_on_holdout(settings, result.best.config, searched, holdout, budget.threads)
     proposal = to_yaml(result, comparison, f"{len(searched):,} rows of {table}")
     name, page = f"{len(result.trials)} trials on {table}", "locations/marvel_assets/jobs/tune"
     searched_with = {"study": cache_key, "trials": len(result.trials), "folds": budget.splits, "seed": budget.seed}

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from marvel_assets.model.estimators.base import Estimator
 from marvel_assets.model.estimators.hist_gradient_boosting import HistGradientBoosting
 from marvel_assets.model.estimators.lightgbm import LightGBM
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
-
-    from marvel_assets.model.estimators.base import Estimator
 
 KINDS: tuple[type[Estimator], ...] = (LightGBM, HistGradientBoosting)
 

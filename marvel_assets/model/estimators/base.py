@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,13 +12,20 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
-    from optuna.trial import BaseTrial
-
-    Rows = tuple[pd.DataFrame, pd.Series]
-    """Features and target."""
 
 Classifier = Any
 """Of scikit-learn's protocol; each kind knows its own class."""
+Rows = tuple["pd.DataFrame", "pd.Series"]
+"""Features and target."""
+
+
+class Range(NamedTuple):
+    """The values of an argument that a search tries, integers if the bounds are; ``log``: evenly by their logarithm."""
+
+    name: str
+    low: float
+    high: float
+    log: bool = False
 
 
 class Estimator(BaseModel, ABC):
@@ -30,8 +37,6 @@ class Estimator(BaseModel, ABC):
         trusted_types: what skops may construct when it loads a fitted classifier, besides what it trusts by default.
         threads_argument: the argument of ``predict`` for the number of threads; None if it uses all cores by itself.
         distributes: whether several processes can fit it together.
-        takes_empty_columns: whether it can be fitted if a feature is missing in all rows.
-        max_categories: of a column whose codes are treated as categories.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -45,8 +50,7 @@ class Estimator(BaseModel, ABC):
     importance_label: ClassVar[str]
     explains: ClassVar[bool] = False
     distributes: ClassVar[bool] = False
-    takes_empty_columns: ClassVar[bool] = True
-    max_categories: ClassVar[float] = float("inf")
+    search_ranges: ClassVar[tuple[Range, ...]]
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -57,22 +61,6 @@ class Estimator(BaseModel, ABC):
     def max_trees(self) -> int:
         """The maximum number of trees."""
         return int(getattr(self, self.trees_argument))
-
-    def suggest(self, trial: BaseTrial, *, trees: bool) -> Self:
-        """A copy with the arguments that the trial suggests; ``trees``: whether their number is one of them."""
-        suggested: dict[str, int | float] = {
-            "learning_rate": suggest_fraction(trial, "learning_rate", 0.005, 0.2, log=True),
-            "max_depth": trial.suggest_int("max_depth", 2, 12),
-            **self.suggest_arguments(trial),
-        }
-        if trees:
-            suggested[self.trees_argument] = trial.suggest_int(self.trees_argument, 50, 2000, log=True)
-        return self.model_copy(update=suggested)
-
-    @staticmethod
-    @abstractmethod
-    def suggest_arguments(trial: BaseTrial) -> dict[str, int | float]:
-        """This kind's own arguments of a search."""
 
     @abstractmethod
     def build(self, threads: int) -> Classifier:
@@ -113,8 +101,3 @@ class Estimator(BaseModel, ABC):
         raise ValueError(
             f"{type(classifier).__name__} does not explain its answers; a model of kind lightgbm does (model.kind)."
         )
-
-
-def suggest_fraction(trial: BaseTrial, name: str, low: float, high: float, *, log: bool = False) -> float:
-    """A fraction that the trial suggests, rounded, so that the value that is tried is the one that is written down."""
-    return float(f"{trial.suggest_float(name, low, high, log=log):.3g}")

@@ -7,18 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from marvel_assets.model.estimators.base import Classifier, Estimator, suggest_fraction
+from marvel_assets.model.estimators.base import Classifier, Estimator, Range, Rows
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
-    from optuna.trial import BaseTrial
-
-    from marvel_assets.model.estimators.base import Rows
-
-IMPORTANCE_ROWS = 5000
-"""Rows for the permutation importance: enough to rank ten features, and quick."""
 
 
 class HistGradientBoosting(Estimator):
@@ -43,8 +37,15 @@ class HistGradientBoosting(Estimator):
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     )
     importance_label = "increase in log loss when shuffled"
-    takes_empty_columns = False
-    max_categories = 255
+    search_ranges = (
+        Range("learning_rate", 0.005, 0.2, log=True),
+        Range("max_depth", 2, 12),
+        Range("max_leaf_nodes", 4, 128, log=True),
+        Range("min_samples_leaf", 5, 300, log=True),
+        Range("l2_regularization", 0.001, 100.0, log=True),
+        Range("max_features", 0.4, 1.0),
+        Range("max_iter", 50, 2000, log=True),
+    )
 
     def build(self, threads: int) -> Classifier:  # noqa: ARG002
         from sklearn.ensemble import HistGradientBoostingClassifier
@@ -66,15 +67,6 @@ class HistGradientBoosting(Estimator):
         return max(1, int(classifier.validation_score_.argmax()))  # the first score is without trees
 
     @staticmethod
-    def suggest_arguments(trial: BaseTrial) -> dict[str, int | float]:
-        return {
-            "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 4, 128, log=True),
-            "min_samples_leaf": trial.suggest_int("min_samples_leaf", 5, 300, log=True),
-            "l2_regularization": suggest_fraction(trial, "l2_regularization", 0.001, 100, log=True),
-            "max_features": suggest_fraction(trial, "max_features", 0.4, 1.0),
-        }
-
-    @staticmethod
     def staged_probabilities(
         classifier: Classifier, steps: Sequence[int], rows: pd.DataFrame, **_arguments: object
     ) -> npt.NDArray[np.float64]:
@@ -89,7 +81,7 @@ class HistGradientBoosting(Estimator):
         from sklearn.inspection import permutation_importance
         from threadpoolctl import threadpool_limits
 
-        sample = rows.sample(min(len(rows), IMPORTANCE_ROWS), random_state=0)
+        sample = rows.sample(min(len(rows), 5000), random_state=0)  # enough to rank ten features, and quick
         with threadpool_limits(1, user_api="openmp"):  # many small predictions, for which threads only cost time
             found = permutation_importance(
                 classifier, sample, target.loc[sample.index], scoring="neg_log_loss", random_state=0

@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from marvel_assets.model.estimators.base import Classifier, Estimator, suggest_fraction
+from marvel_assets.model.estimators.base import Classifier, Estimator, Range, Rows
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
-    from optuna.trial import BaseTrial
-
-    from marvel_assets.model.estimators.base import Rows
 
 Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 """LightGBM's integers have 32 bits, signed."""
@@ -46,6 +43,17 @@ class LightGBM(Estimator):
     importance_label = "share of gain"
     explains = True
     distributes = True
+    search_ranges = (
+        Range("learning_rate", 0.005, 0.2, log=True),
+        Range("max_depth", 2, 12),
+        Range("num_leaves", 4, 128, log=True),
+        Range("min_child_samples", 5, 300, log=True),
+        Range("subsample", 0.5, 1.0),
+        Range("subsample_freq", 1, 1),
+        Range("colsample_bytree", 0.4, 1.0),
+        Range("reg_lambda", 0.001, 100.0, log=True),
+        Range("n_estimators", 50, 2000, log=True),
+    )
 
     def build(self, threads: int) -> Classifier:
         from lightgbm import LGBMClassifier
@@ -72,17 +80,6 @@ class LightGBM(Estimator):
         evaluated = {"eval_X": validation[0], "eval_y": validation[1], "eval_metric": "binary_logloss"}
         classifier.fit(*train, **evaluated, callbacks=[stop], **cls.fit_arguments(classifier, categories))
         return int(classifier.best_iteration_)
-
-    @staticmethod
-    def suggest_arguments(trial: BaseTrial) -> dict[str, int | float]:
-        return {
-            "num_leaves": trial.suggest_int("num_leaves", 4, 128, log=True),
-            "min_child_samples": trial.suggest_int("min_child_samples", 5, 300, log=True),
-            "subsample": suggest_fraction(trial, "subsample", 0.5, 1.0),
-            "subsample_freq": 1,
-            "colsample_bytree": suggest_fraction(trial, "colsample_bytree", 0.4, 1.0),
-            "reg_lambda": suggest_fraction(trial, "reg_lambda", 0.001, 100, log=True),
-        }
 
     @staticmethod
     def staged_probabilities(
