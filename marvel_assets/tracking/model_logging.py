@@ -16,9 +16,10 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import LoggedModelInput, Metric
 from mlflow.models import infer_signature
 from mlflow.types import Schema
+from sklearn.metrics import log_loss, roc_auc_score
 
 from marvel_assets.evaluation import plots
-from marvel_assets.evaluation.metrics import METRICS, evaluate, minority_count
+from marvel_assets.evaluation.metrics import evaluate, minority_count
 from marvel_assets.model.estimators import estimator_class
 from marvel_assets.model.pipeline import TRUSTED_TYPES, predict_unique_rows
 from marvel_assets.tracking.artifacts import PLOTS_FOLDER
@@ -157,7 +158,7 @@ def _learning_curves(pipeline: Pipeline, rows: pd.DataFrame, settings: ProjectCo
     staged = partial(estimator_class(pipeline).staged_probabilities, pipeline[-1], steps)
     probabilities, now = predict_unique_rows(pipeline, sample[list(settings.features)], staged), int(time.time() * 1000)
     return [
-        Metric(f"{prefix}_{name}", METRICS[name].function(y_true, probability), now, step)
+        Metric(f"{prefix}_{name}", float(score(y_true, probability)), now, step)
         for step, probability in zip(steps, probabilities.T, strict=True)
-        for name in ("log_loss", "roc_auc")
+        for name, score in (("log_loss", log_loss), ("roc_auc", roc_auc_score))
     ]
