@@ -148,6 +148,7 @@ def test_bare_make_lists_every_target_with_its_help():
             "tune --set trials=0 --set folds=1",
             "marvel tune --set: trials: Input should be greater than or equal to 1; folds: ",
         ),
+        ("serve --port 99999", "argument --port: invalid port value: '99999'"),
         ("trial --set n_estimators", "argument --set: invalid setting value: 'n_estimators'"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import io
 import os
 import signal
 import sys
@@ -20,6 +21,9 @@ READ_ONLY = ("summary", "doctor", "score", "explain", "serve")
 
 def main() -> None:
     """Parse the command line and run the command; exits with its code."""
+    for stream in (sys.stdout, sys.stderr):  # names may have letters that the terminal lacks
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     arguments, codes = vars(_parser().parse_args()), list[int]()
     command, function = arguments.pop("command"), arguments.pop("function")
     if command == "run":
@@ -89,12 +93,12 @@ def _parser() -> argparse.ArgumentParser:
             help="a setting as in the job's Launchpad; may be repeated",
         )  # fmt: skip
     ui = add("ui", "servers:serve_ui", "serve Dagster's and MLflow's pages")
-    ui.add_argument("--port", type=int, default=3000, help="Dagster's port on this machine (default: 3000)")
-    ui.add_argument("--mlflow-port", type=int, default=5000, help="MLflow's (default: 5000)")
+    ui.add_argument("--port", type=port, default=3000, help="Dagster's port on this machine (default: 3000)")
+    ui.add_argument("--mlflow-port", type=port, default=5000, help="MLflow's (default: 5000)")
     serve = add("serve", "servers:serve_model", "serve the custom model at latest-model over HTTP")
-    serve.add_argument("--port", type=int, default=5001, help="port on this machine (default: 5001)")
+    serve.add_argument("--port", type=port, default=5001, help="port on this machine (default: 5001)")
     spark = add("spark-server", "servers:serve_spark", "start a Spark Connect server with Delta")
-    spark.add_argument("--port", type=int, default=15002, help="port on this machine (default: 15002)")
+    spark.add_argument("--port", type=port, default=15002, help="port on this machine (default: 15002)")
     add("summary", "summary:print_summary", "show the home's tables, model and predictions")
     add("doctor", "doctor", "show what the profile still lacks")
     new = add("new-dataset", "scaffold:new_dataset", "write the folder of your own table from a file")
@@ -109,6 +113,13 @@ def setting(text: str) -> tuple[str, str]:
     """A name and its value, for argparse, which names this type in its error."""
     name, value = text.split("=", maxsplit=1)
     return name, value
+
+
+def port(text: str) -> int:
+    """A number from 1 to 65,535, for argparse."""
+    if not 0 < int(text) < 1 << 16:
+        raise ValueError
+    return int(text)
 
 
 def _prepared_home(command: str) -> ProjectPaths:

@@ -112,10 +112,13 @@ def _model(logged: LoggedModel, registered: ModelVersionRef | None) -> Iterator[
     if RESULT not in logged.tags:
         return
     result = GateResult.from_json(logged.tags[RESULT])
-    if not result.passed and (registered is None or registered.model_id != logged.model_id):
+    if registered is not None and registered.model_id == logged.model_id:
+        if result.warnings:
+            yield f"  warning      {'; '.join(result.warnings)}"
+    elif result.passed:
+        yield f"  not served   it passed the gate; {_as_typed('make run')} registers it, or says why it does not"
+    else:
         yield f"  refused      {result.reason}"
-    elif result.warnings:
-        yield f"  warning      {'; '.join(result.warnings)}"
 
 
 def _predictions(

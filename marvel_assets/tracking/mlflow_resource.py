@@ -87,8 +87,10 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             mlflow.set_experiment(experiment_id=experiment_id)  # MLflow starts runs only in the active experiment
             run_id = self._find_or_create_run(experiment_id, name, page)
             if self._instance is not None:  # shown in Dagster's list of runs
-                tags = {**run_tags(self._dagster_run_id), f"mlflow{experiment}": run_id}
-                self._instance.add_run_tags(self._dagster_run_id, tags)
+                tags = run_tags(self._dagster_run_id)
+                sha, dash, state = tags["git_sha"].partition("-")
+                shown = {"git_sha": f"{sha[:7]}{dash}{state}", "branch": tags["branch"], f"mlflow{experiment}": run_id}
+                self._instance.add_run_tags(self._dagster_run_id, shown)
             with mlflow.start_run(run_id=run_id, nested=True) as active:
                 yield active
 

@@ -1,4 +1,4 @@
-"""The encoder gives every value the code that it was fitted with."""
+"""The encoder keeps scikit-learn's contract, and gives every value the code that it was fitted with."""
 
 import math
 from typing import Any
@@ -8,10 +8,22 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from marvel_assets.model.encoder import CatToIntTransformer
 
 FLAG_TYPES = ["int64", "uint8", "float64", "float32", "bool", "Int64", "Float64", "boolean", "object", "category"]
+
+
+@parametrize_with_checks([CatToIntTransformer(), CatToIntTransformer(columns=["x0"], min_frequency=2)])
+def test_keeps_the_contract_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("value", [pd.Timestamp("2024-01-01"), b"bytes", 1j])
+def test_fit_names_the_column_whose_value_cannot_be_a_category(value: object):
+    with pytest.raises(TypeError, match=r"column Origin: .* can't be a category"):
+        CatToIntTransformer().fit(frame_of([value]))
 
 
 @pytest.mark.parametrize("fitted", FLAG_TYPES)

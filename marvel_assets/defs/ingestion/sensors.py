@@ -50,7 +50,13 @@ def retraining_in_progress(instance: dg.DagsterInstance) -> dg.DagsterRun | None
 
 
 def source_of_latest_model(instance: dg.DagsterInstance) -> dict[str, Any]:
-    """The metadata of raw_characters from the latest run that read the source and made a model; {} if there is none."""
-    read = instance.fetch_materializations(raw_characters.key, limit=100).records
-    runs = {model.run_id for model in instance.fetch_materializations(basic_model.key, limit=20).records}
-    return next((reported(record) for record in read if record.run_id in runs), {})
+    """The metadata of raw_characters from the latest run that read the source and made a model.
+
+    {} if there is none, or if that run failed and was not re-executed successfully.
+    """
+    trained = {model.run_id for model in instance.fetch_materializations(basic_model.key, limit=20).records}
+    for read in instance.fetch_materializations(raw_characters.key, limit=100).records:
+        if read.run_id in trained:
+            _, runs = instance.get_run_group(read.run_id) or (None, [])
+            return reported(read) if any(run.is_success for run in runs) else {}
+    return {}

@@ -83,7 +83,8 @@ def evaluate_challenger(
             tracking.tag_model(model, {RESULT: result.to_json(), CACHE_KEY: cache_key})
     # A model that is registered despite a refusal is the best one from now on: a person accepted the loss.
     is_best = not (result.passed and result.comparisons and result.comparisons[-1].difference < 0)
-    return ChallengerEvaluation(result, version, champion, model.model_id if is_best else compared[-1])
+    best_model_id = model.model_id if is_best else compared[len(result.comparisons) - 1]
+    return ChallengerEvaluation(result, version, champion, best_model_id)
 
 
 def _evaluate(
@@ -94,19 +95,20 @@ def _evaluate(
     tracking: MlflowTracking,
     unity_catalog: UnityCatalog,
 ) -> GateResult:
-    """The gate's result on the test rows; a baseline that can't be loaded is a failure that names it."""
+    """The gate's result on the test rows, without the baselines that can't be loaded, which it names."""
     from marvel_assets.model.pipeline import predict_unique_rows
 
-    dataset, candidate, failures = project.config.dataset, "candidate", []
+    dataset, candidate, failures, warnings = project.config.dataset, "candidate", [], []
     pipelines = {candidate: load_pipeline(tracking.files_of(model.model_id), dataset)}
     for name, version in baselines.items():
         try:
             pipelines[name] = load_pipeline(unity_catalog.files_of(version), dataset)
         except ModelMissingError as error:
-            failures.append(
-                f"no comparison with the {name}: basic version {version.version} can't be scored: {error} (roll back "
-                "to another version, or set gate.mode to report for one run)"
-            )
+            problem = f"no comparison with the {name}: basic version {version.version} can't be scored: {error}"
+            if name == CHAMPION:
+                failures.append(f"{problem} (roll back to another version, or set gate.mode to report for one run)")
+            else:
+                warnings.append(problem)
     needed = set(dataset.slice_columns).union(*(pipeline.feature_names_in_ for pipeline in pipelines.values()))
     rows = read_test_rows(model.run_id, needed, project, tables, tracking)
     scores = {
@@ -116,7 +118,7 @@ def _evaluate(
     slices, y_true = rows[list(dataset.slice_columns)], rows[project.config.target].to_numpy()
     note = "" if baselines else "no champion to compare with"
     result = evaluate_gate(slices, y_true, scores.pop(candidate), scores, project.config.gate, note=note)
-    result = replace(result, failures=(*result.failures, *failures))
+    result = replace(result, failures=(*result.failures, *failures), warnings=(*result.warnings, *warnings))
     if result.passed:
         return result
     thresholds = f"What to do: the thresholds are under gate in {project.config_path}"

@@ -70,10 +70,13 @@ def test_a_run_that_did_not_train_on_what_it_read_leaves_what_was_trained_on_kno
     assert watch.skips() == f"{source} is still the content of version 0."
 
 
-def test_a_content_whose_run_failed_is_requested_again_when_the_cursor_is_reset(watch: SensorTicks, source: Path):
+@pytest.mark.parametrize("made", [(), ("basic_model",)], ids=["before it trained", "after it trained"])
+def test_a_content_whose_run_failed_is_requested_again_when_the_cursor_is_reset(
+    watch: SensorTicks, source: Path, made: tuple[str, ...]
+):
     # given
     watch.tick()
-    watch.record_run(status=DagsterRunStatus.FAILURE)
+    watch.record_run(*made, status=DagsterRunStatus.FAILURE)
 
     # then
     assert watch.skips() == (
@@ -82,6 +85,20 @@ def test_a_content_whose_run_failed_is_requested_again_when_the_cursor_is_reset(
     )
     watch.cursor = None
     assert watch.tick().run_requests
+
+
+def test_a_run_that_another_went_on_with_after_a_kill_has_succeeded(watch: SensorTicks, source: Path):
+    # given
+    watch.tick()
+    killed = watch.record_run("basic_model", status=DagsterRunStatus.FAILURE)
+
+    # when
+    kin = {"root_run_id": killed.run_id, "parent_run_id": killed.run_id}
+    tags = {f"dagster/{name}": run_id for name, run_id in kin.items()}
+    create_run_for_test(watch.instance, job_name="retrain", status=DagsterRunStatus.SUCCESS, tags=tags, **kin)
+
+    # then
+    assert watch.skips() == f"{source} is still the content of version 0."
 
 
 def test_many_changes_while_a_run_is_going_make_one_follow_up(watch: SensorTicks, source: Path):
