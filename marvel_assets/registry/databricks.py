@@ -54,6 +54,6 @@ def check_schema(registry_uri: str, catalog: str, schema: str, *, create: bool) 
                 workspace.schemas.create(schema, catalog)
     except (DatabricksError, OSError, TimeoutError) as error:
         raise RegistryError(
-            f"Models can't be registered in {catalog}.{schema} on {config.host}: {error} Have what is missing created "
-            "or granted, or change catalog_name."
+            f"Models can't be registered in {catalog}.{schema} on {config.host}: {error}. Have what is missing "
+            "created or granted, or change catalog_name."
         ) from error

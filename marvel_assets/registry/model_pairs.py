@@ -72,6 +72,8 @@ class ModelPairs:
         A wrapper that was rolled back alone is returned only if there is no other.
         """
         basics = self._registry.search_versions(self.basic_name)
+        if version is None:  # other clients' versions lack the tag, and nothing wraps them
+            basics = [each for each in basics if "model_id" in each.tags]
         basic = next((each for each in basics if version in {None, each.version}), None)
         if basic is None:
             known = ", ".join(str(each.version) for each in basics) or "none: materialise basic_model_version"

@@ -74,7 +74,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         tables = {self.location(name): name for name in names}
         for name in tables.values():
             for commit in reversed(self._commits(name).values()):
-                if commit.table.content.startswith(content):
+                if content and commit.table.content.startswith(content):
                     return commit
         raise TableNotFoundError(f"the rows with content {content} are not at {' or '.join(map(str, tables))}.")
 
@@ -134,8 +134,10 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
         import pyarrow as pa
         from deltalake import DeltaTable
 
-        reader = pa.RecordBatchReader.from_stream(DeltaTable(self.location(table.name), version=table.version).scan())
-        return pa.Table.from_batches(islice(reader, 1), reader.schema).slice(0, rows)
+        location = self.location(table.name)
+        with named_when_unreadable(location, table.version):
+            reader = pa.RecordBatchReader.from_stream(DeltaTable(location, version=table.version).scan())
+            return pa.Table.from_batches(islice(reader, 1), reader.schema).slice(0, rows)
 
     def table_id(self, name: str) -> str:
         """Delta's id of the table, '' if there is none. A table that was dropped and created again has a new one."""
