@@ -129,7 +129,7 @@ class ProjectConfig(_Strict):
         """Read the settings of one environment.
 
         Args:
-            path: a YAML file. Keys under ``dev``, ``acc`` or ``prd``, such as ``catalog_name``, replace those at
+            path: a YAML file with a ``catalog_name`` under each of ``dev``, ``acc`` and ``prd``, and everything else at
                 the top level. Defaults come from the data set: its schema, all features, experiments with its name.
                 ``parameters`` is short for a ``model`` of kind lightgbm.
             env: one of ``dev``, ``acc``, ``prd``.
@@ -145,8 +145,12 @@ class ProjectConfig(_Strict):
         if not isinstance(content, dict):
             raise ConfigError(f"{path}: expected keys and values, found {type(content).__name__}.")
         sections = {name: content.pop(name, None) for name in get_args(Environment)}
-        if not isinstance(own := sections.get(env), dict):
-            raise ConfigError(f"{path}: {env}: expected a catalog_name there; choose dev, acc or prd (MARVEL_ENV).")
+        own = sections.get(env)
+        if not isinstance(own, dict) or own.keys() - {"catalog_name", "schema_name"}:
+            raise ConfigError(
+                f"{path}: {env}: expected a catalog_name, and at most a schema_name beside it; found {own!r:.100}. Choose "
+                "dev, acc or prd (MARVEL_ENV)."
+            )
         chosen = {"dataset": dataset} if dataset else {}
         try:
             return cls.model_validate({"dataset": DEFAULT_DATASET, **content, **own, **chosen, "environment": env})

@@ -45,6 +45,8 @@ def score(home: ProjectPaths, file: str, output: str) -> None:
 
     Nothing in the home changes.
     """
+    if output != STANDARD and not output.lower().endswith((".csv", ".parquet")):
+        sys.exit(f"-o {output}: expected a file name that ends in .csv or .parquet, or - for standard output.")
     if STANDARD not in {file, output} and Path(file).resolve() == Path(output).resolve():
         sys.exit(f"-o {output}: is the file to score; choose another name.")
     resources = profile_resources(home)
@@ -65,7 +67,7 @@ def score(home: ProjectPaths, file: str, output: str) -> None:
         target: AbstractContextManager[Any] = nullcontext(sys.stdout.buffer)
         if output != STANDARD:
             target = atomic_write(Path(output))
-        writer_class = parquet.ParquetWriter if output.endswith(".parquet") else csv.CSVWriter
+        writer_class = parquet.ParquetWriter if output.lower().endswith(".parquet") else csv.CSVWriter
         rejected = 0
         with target as scored, writer_class(scored, SCHEMA) as writer:
             for first in range(1, count + 1, ROWS_AT_ONCE):
@@ -129,7 +131,6 @@ def _served_model(home: ProjectPaths, resources: dict[str, Any]) -> tuple[ModelV
 
 
 def _clean(session: EngineSession, dataset: Dataset, relation: str) -> None:
-    """Clean a relation's rows by the data set's rules, whatever their target."""
     session.create_view(scoring.rows_to_score_sql(dataset, relation), "raw_characters")
     session.create_table_as(cleaning_sql(dataset), "cleaned_characters")
 

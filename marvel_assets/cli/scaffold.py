@@ -26,11 +26,13 @@ RESERVED_COLUMNS = {
 }  # fmt: skip
 """Columns that the project's tables and the answers of ``marvel score`` have besides the data set's."""
 
-NUMBER = re.compile(r"[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?")
+NUMBER = re.compile(r"[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+|[0-9]([.][0-9]+)?[eE][+-]?[0-9][0-9]?)")
+"""As in ``datasets.statements.is_number``."""
+
 THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+([.][0-9]+)?")
 """A number with a comma between thousands, which may also be a decimal comma with three digits behind it."""
 
-ID_WORD = re.compile(r"ID|Id(?![a-z])|(?<![A-Za-z])id(?![a-z])")
+ID_WORD = re.compile(r"(?<![A-Z])ID(?![A-Z])|Id(?![a-z])|(?<![A-Za-z])id(?![a-z])")
 MAX_CATEGORIES, MAX_SLICES = 1000, 6
 BINARY = 2
 MIN_NUMERIC_SHARE = 0.95
@@ -55,7 +57,13 @@ class Column:
         self.values = sorted(times, key=lambda cell: (-times[cell], cell))
         decimals = [cell for cell in times if "," in cell and NUMBER.fullmatch(cell.replace(",", "."))]
         comma = "" if all(map(THOUSANDS.fullmatch, decimals)) else "."
-        numbers = [cell for cell in self.values if NUMBER.fullmatch(cell.replace(",", comma))]
+        # A list such as 1,2,3 is no number, since its commas don't separate thousands.
+        plain = {
+            cell: cell.replace(",", comma)
+            for cell in self.values
+            if comma or "," not in cell or THOUSANDS.fullmatch(cell)
+        }
+        numbers = [cell for cell, number in plain.items() if NUMBER.fullmatch(number)]
         is_numeric = numbers and sum(times[cell] for cell in numbers) >= MIN_NUMERIC_SHARE * sum(times.values())
         self.number = float(numbers[0].replace(",", comma)) if is_numeric else None
         has_commas = is_numeric and any("," in cell for cell in numbers)
@@ -135,7 +143,6 @@ def _identifier(columns: Sequence[Column], rows: int, file: Path) -> Column:
 
 
 def _target(candidates: Sequence[Column], identifier: Column, file: Path) -> Column:
-    """The last candidate with two values."""
     binary = [column for column in candidates if len(column.values) == BINARY and column is not identifier]
     if not binary:
         found = ", ".join(f"{column.delivered!r} with {len(column.values):,}" for column in candidates)

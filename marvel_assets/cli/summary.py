@@ -21,6 +21,7 @@ from marvel_assets.registry.model_pairs import ALIAS
 from marvel_assets.storage.references import ModelVersionRef, TableVersion, from_json
 from marvel_assets.storage.tables import Tables
 from marvel_assets.tracking.artifacts import metrics_of
+from marvel_assets.tracking.mlflow_resource import MlflowTracking
 from marvel_assets.tracking.mlflow_store import connect
 from marvel_assets.utils.redaction import escape_control
 
@@ -63,14 +64,15 @@ def summary(home: ProjectPaths, *, with_predictions: bool) -> Iterator[str]:
         yield f"  nothing      of {dataset.name} has been materialised in {home.root} yet; run {make_run}"
         return
     yield from _rows(references)
-    if tracking.tracking_uri == home.mlflow_uri and not home.mlflow_database.exists():  # MLflow would create it
-        yield f"  model        none is in {home.mlflow_uri}; {make_run} trains one,"
+    model, registered = references.get("basic_model"), references.get("basic_model_version")
+    has_store = tracking.tracking_uri != home.mlflow_uri or home.mlflow_database.exists()  # MLflow would create it
+    logged = _find_model(home, tracking, model.model_id) if has_store and model else None
+    if logged:
+        yield from _model(logged, registered)
+    elif model or not has_store:
+        yield f"  model        that of the last run is not in {tracking.tracking_uri}; {make_run} trains one,"
         yield "               or set MLFLOW_TRACKING_URI to the server that has it"
         return
-    registered = references.get("basic_model_version")
-    if model := references.get("basic_model"):
-        client = connect(tracking.tracking_uri, home.locks, tracking.registry_uri, read_only=True)
-        yield from _model(client.get_logged_model(model.model_id), registered)
     registry = unity_catalog.registry(read_only=True)
     if registered and registry.get_version(registered.name, registered.version) is None:
         version = f"{registered.name} version {registered.version}"
@@ -103,8 +105,19 @@ def _rows(references: Mapping[str, Any]) -> Iterator[str]:
         yield f"  rejected     {rejected.rows:>7,}  {rejected}"
 
 
+def _find_model(home: ProjectPaths, tracking: MlflowTracking, model_id: str) -> LoggedModel | None:
+    from mlflow.exceptions import MlflowException
+
+    client = connect(tracking.tracking_uri, home.locks, tracking.registry_uri, read_only=True)
+    try:
+        return client.get_logged_model(model_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+
+
 def _model(logged: LoggedModel, registered: ModelVersionRef | None) -> Iterator[str]:
-    """The model with its metrics, and the gate's result if it refused it or warned."""
     yield f"  model        {logged.model_id}, logged by run {logged.source_run_id}"
     named = [f"{label} {value:.4f}" for label, value in metrics_by_label(metrics_of(logged)).items()]
     for start in range(0, len(named), METRICS_PER_LINE):

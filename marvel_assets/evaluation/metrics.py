@@ -121,7 +121,6 @@ def _log_loss_gain(y_true: Labels, probability: Probabilities) -> float:
 
 
 def _count(true_class: int, predicted: int) -> Callable[[Labels, Labels], float]:
-    """How many rows of a class get this prediction."""
     return lambda y_true, classes: float(((y_true == true_class) & (classes == predicted)).sum())
 
 

@@ -9,9 +9,6 @@ import pandas as pd
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-Category = int | float | str
-Counts = Mapping[str, Mapping[Category, int]]
-
 UNKNOWN = -1
 """The code of a missing cell, and of unseen values if ``fit`` saw no infrequent ones."""
 
@@ -37,34 +34,36 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
             ``fit`` saw infrequent values, else -1.
     """
 
-    categories_: dict[str, list[Category]]
-    infrequent_codes_: dict[str, int]
-
     def __init__(self, columns: Sequence[str] | None = None, min_frequency: int | None = None) -> None:
         self.columns = columns
         self.min_frequency = min_frequency
 
     def fit(self, X: pd.DataFrame | npt.ArrayLike, y: object = None) -> Self:  # noqa: ARG002, N803
         """Learn the categories of a frame or array of shape (n_samples, n_features)."""
-        return self.fit_counts(self.count(self._as_frame(X, reset=True)))
+        return self.fit_counts(self.count(self._frame(X, reset=True)))
 
-    def fit_counts(self, counts: Counts) -> Self:
+    def fit_counts(self, counts: Mapping[str, Mapping[Any, int]]) -> Self:
         """Learn the categories from the counts of several frames, after ``fit`` on an empty one with their columns."""
-        self.categories_, self.infrequent_codes_ = {}, {}
+        self.categories_: dict[str, list[Any]] = {}
+        self.infrequent_codes_: dict[str, int] = {}
         for name, counted in counts.items():
             frequent = [category for category, count in counted.items() if count >= (self.min_frequency or 1)]
             self.categories_[name] = sorted(frequent, key=lambda category: (isinstance(category, str), category))
             self.infrequent_codes_[name] = len(frequent) if len(frequent) < len(counted) else UNKNOWN
         return self
 
-    def count(self, frame: pd.DataFrame) -> dict[str, dict[Category, int]]:
+    def count(self, frame: pd.DataFrame) -> dict[str, dict[Any, int]]:
         """How often each category of each column to encode occurs in a frame."""
-        return {name: _counted(frame[name]) for name in (frame.columns if self.columns is None else self.columns)}
+        counted = {
+            name: frame[name].value_counts() for name in (frame.columns if self.columns is None else self.columns)
+        }
+        # Without the values that a categorical column could hold and doesn't.
+        return {name: counts[counts > 0].to_dict() for name, counts in counted.items()}
 
     def transform(self, X: pd.DataFrame | npt.ArrayLike) -> Any:  # noqa: ANN401, N803
         """A new frame or array, like X: the encoded columns as int32, the others unchanged."""
         check_is_fitted(self)
-        frame = self._as_frame(X, reset=False)
+        frame = self._frame(X, reset=False)
         columns = {
             name: self._codes(frame[name]) if name in self.categories_ else frame[name].copy() for name in frame.columns
         }
@@ -77,13 +76,11 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    def _as_frame(self, X: pd.DataFrame | npt.ArrayLike, *, reset: bool) -> pd.DataFrame:  # noqa: N803
-        """Check shape and column names as scikit-learn does."""
-        if isinstance(X, pd.DataFrame):
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            return X
-        table = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False)
-        return pd.DataFrame(table, columns=self.get_feature_names_out())
+    def _frame(self, X: pd.DataFrame | npt.ArrayLike, *, reset: bool) -> pd.DataFrame:  # noqa: N803
+        """A frame as it is, or an array with scikit-learn's names of its columns, once it is checked."""
+        is_frame = isinstance(X, pd.DataFrame)
+        table = validate_data(self, X, reset=reset, skip_check_array=is_frame, dtype=None, ensure_all_finite=False)
+        return table if is_frame else pd.DataFrame(table, columns=self.get_feature_names_out())
 
     def _codes(self, column: pd.Series) -> npt.NDArray[np.int32]:
         places, distinct = pd.factorize(column)
@@ -91,20 +88,3 @@ class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         other = self.infrequent_codes_[str(column.name)]
         # Index -1, a missing cell, picks the last entry.
         return np.array([*(code_of.get(value, other) for value in distinct), UNKNOWN], dtype=np.int32)[places]
-
-
-def _counted(column: pd.Series) -> dict[Category, int]:
-    places, distinct = pd.factorize(column)
-    counts = np.bincount(places[places >= 0], minlength=len(distinct))
-    return {_category(value, column.name): int(count) for value, count in zip(distinct, counts, strict=True)}
-
-
-def _category(value: object, column: object) -> Category:
-    """The value in canonical form: int if whole, else float, or str."""
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, float | np.floating) and not value.is_integer():
-        return float(value)
-    if isinstance(value, bool | np.bool_ | int | np.integer | float | np.floating):
-        return int(value)
-    raise TypeError(f"column {column}: {value!r} can't be a category; argument must be a string, a number or a boolean")

@@ -109,7 +109,6 @@ class UnityCatalogRegistry(ModelRegistry):
 
 
 def _names(name: str) -> Json:
-    """The fields of a request that name a model or a table."""
     return dict(zip(("catalog_name", "schema_name", "name"), name.split(".", 2), strict=True))
 
 

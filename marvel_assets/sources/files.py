@@ -165,6 +165,8 @@ def _csv_batches(
         if invalid := re.search(r"In CSV column #(\d+): Row #(\d+): .*invalid UTF8", problem):
             column = header[int(invalid[1])]
             problem = f"column {column!r} holds text that isn't UTF-8 in row {invalid[2]}; save the file as UTF-8"
+        elif isinstance(error, UnicodeDecodeError):
+            problem = f"it has bytes that are not {encoding}; save it as UTF-8, or correct `encoding` of the data set"
         elif "straddle" in problem:
             problem = f"a row is longer than {BLOCK_BYTES >> 20} MB; is a quotation mark never closed? Correct that row"
         raise SourceError(f"{label}: {problem} (separated by {delimiter!r}; the header is row 1).") from error

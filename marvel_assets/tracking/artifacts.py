@@ -40,7 +40,7 @@ def downloaded(uri: str) -> Iterator[Path]:
 def remove_bytecode(folder: Path) -> None:
     """Remove what Python writes beside a script when MLflow loads a model in place, and would run instead of it."""
     for cache in folder.rglob("__pycache__"):
-        shutil.rmtree(cache)
+        shutil.rmtree(cache, ignore_errors=True)  # what is not a folder is no bytecode
 
 
 @contextmanager

@@ -105,10 +105,10 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             location = self._artifact_location(client, name)
             try:
                 return str(client.create_experiment(name, location, {DESCRIPTION_TAG: about}))
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            except MlflowException:
+                found = client.get_experiment_by_name(name)  # another process may have just created it
+                if found is None:
                     raise
-                return self.ensure_experiment(name)  # another process has just created it
         return str(found.experiment_id)
 
     def end_abandoned_runs(self, *experiments: str) -> None:

@@ -82,26 +82,36 @@ def store_problems(uri: str, locks: Path, registry_uri: str | None = None) -> li
         except ValueError as error:
             return [str(error)]
         return []
-    if uri.startswith("sqlite"):  # MLflow would create a missing database
-        return []
     import mlflow
 
-    root = None
+    is_server, root = uri.startswith("http"), None
     try:
-        client = connect(uri, locks, registry_uri)
-        client.search_logged_models(["0"], max_results=1)
-        if root := artifact_root_of(client):
-            mlflow.artifacts.list_artifacts(artifact_uri=root)
+        if uri != ProjectPaths(locks.parent).mlflow_uri and (is_server or _has_tables(uri)):
+            client = connect(uri, locks, registry_uri)
+            client.search_logged_models(["0"], max_results=1)
+            if root := artifact_root_of(client):
+                mlflow.artifacts.list_artifacts(artifact_uri=root)
     except Exception as error:  # noqa: BLE001 - clients of databases and stores have no exception in common
         reason = str(root_cause(error)).partition("\n")[0]
         if root:
             return [f"MLflow's artifact store at {root} of {uri} can't be used: {reason}"]
+        if not is_server:
+            return [f"MLflow's tracking database at {uri} can't be used: {reason}"]
         advice = (
             "Is it running, with MLflow 3 or newer, and is MLFLOW_TRACKING_URI its address? If it has users, set "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN."
         )
         return [f"MLflow's tracking server at {uri} can't be used: {reason}. {advice}"]
     return []
+
+
+def _has_tables(uri: str) -> bool:
+    """Whether a database has MLflow's tables; MLflow itself would create them."""
+    import sqlalchemy
+
+    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
+        return False
+    return sqlalchemy.inspect(sqlalchemy.create_engine(uri)).has_table("experiments")
 
 
 def add_outage_hint(text: str) -> str:

@@ -43,6 +43,6 @@ def head_of(checkout: Path) -> tuple[str, str]:
         return "unknown", "unknown"
     # "# branch.oid <commit>", "# branch.head <branch>", perhaps more with "#", and a line for each changed file
     first, second, *others = done.stdout.splitlines()
-    commit, branch = first.split()[-1], second.split()[-1]
+    commit, branch = first.split()[-1].replace("(initial)", "unknown"), second.split()[-1]
     is_dirty = any(not line.startswith("#") for line in others)
     return f"{commit}-dirty" if is_dirty else commit, branch

@@ -56,7 +56,10 @@ class FitClient(Client):  # type: ignore[misc]
                 raise
 
     def _check_workers(self) -> None:
-        alive = self.ncores()
+        try:
+            alive = self.ncores()
+        except (OSError, TimeoutError) as error:
+            raise WorkersError(f"Lost while fitting: the scheduler {self.scheduler.address} ({error}).") from error
         if lost := [worker for worker in self.workers if worker not in alive]:
             raise WorkersError(
                 f"Lost while fitting: {', '.join(lost)} of {len(self.workers)} workers at {self.scheduler.address}. A "

@@ -92,7 +92,7 @@ def _read(part: TableScan, pipeline: Pipeline, features: list[str], target: str)
 
 def _encoded(part: Part, encoder: CatToIntTransformer) -> npt.NDArray[np.float64]:
     """Runs on the worker."""
-    return encoder.transform(part.rows).to_numpy(np.float64)
+    return encoder.transform(part.rows).to_numpy(np.float64)  # type: ignore[no-any-return]
 
 
 def _fit_classifier(
@@ -104,7 +104,9 @@ def _fit_classifier(
 
     matrix = da.concatenate([da.from_delayed(part, (rows, len(features)), np.float64) for part, _, rows in parts])
     target = da.concatenate([da.from_delayed(part, (rows,), np.int32) for _, part, rows in parts])
-    distributed = DaskLGBMClassifier(**classifier.get_params(), client=client)
+    parameters = classifier.get_params()
+    del parameters["n_jobs"]  # the cluster decides the threads of its workers
+    distributed = DaskLGBMClassifier(**parameters, client=client)
     with client.as_current():  # LightGBM waits for the parts with the current client
         distributed.fit(matrix, target, feature_name=features)
     fitted = distributed.to_local()

@@ -42,6 +42,12 @@ def fit_from_config(
     is called with lines of progress.
     """
     _check_classes(rows[config.target], "a classifier needs both classes among the training rows")
+    empty = [name for name in config.features if rows[name].isna().all()]
+    if empty and not config.model.takes_empty_columns:
+        raise ValueError(
+            f"column {', '.join(empty)}: missing in all {len(rows):,} training rows, which a model of kind "
+            f"{config.model.kind} does not take. Remove it from the features, or choose kind lightgbm (model.kind)."
+        )
     pipeline, trees = pipeline_from_config(config, threads), config.model.max_trees
     with threadpool_limits(threads, user_api="openmp"):  # scikit-learn's trees have no argument for it
         if config.early_stopping is not None:

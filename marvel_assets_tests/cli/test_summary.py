@@ -33,7 +33,7 @@ def test_without_the_server_that_the_model_was_logged_on_it_says_which_variable_
 
     # then
     assert lines[-2:] == [
-        f"  model        none is in {ran.mlflow_uri}; `make run` trains one,",
+        f"  model        that of the last run is not in {ran.mlflow_uri}; `make run` trains one,",
         "               or set MLFLOW_TRACKING_URI to the server that has it",
     ]
     assert not ran.mlflow_database.exists()

@@ -181,7 +181,6 @@ def _clean(session: EngineSession, dataset: Dataset, raw: TableVersion) -> dict[
 
 
 def _describe_reasons(reasons: Sequence[tuple[str, int]]) -> str:
-    """The three most common reasons for rejections, for a log or an error."""
     return "; ".join(f"{rows:,} rows: {escape_control(reason)}" for reason, rows in reasons[:3])
 
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from marvel_assets.tracking.model_logging import DataSet
 
-FIT_CODE_VERSION = code_version("marvel_assets.training.fit", "marvel_assets.training.dataset")
+# A fit gets its classifier from the configuration, without an import.
+FIT_MODULES = "marvel_assets.training.fit", "marvel_assets.training.dataset", "marvel_assets.model.estimators"
+FIT_CODE_VERSION = code_version(*FIT_MODULES)
 DISTRIBUTED_FIT_CODE_VERSION = code_version("marvel_assets.training.distributed", "marvel_assets.storage.table_scan")
 LOG_CODE_VERSION = code_version("marvel_assets.tracking.model_logging", "marvel_assets.training.dataset")
 EXCERPT_ROWS = 1000

@@ -9,7 +9,7 @@ from pydantic import Field
 from marvel_assets.defs.inference.wheel import WheelBuilder
 from marvel_assets.defs.registration.challenger import evaluate_challenger
 from marvel_assets.defs.resources import Project
-from marvel_assets.defs.training.fitting import PARAMETERS, FitConfig, dataset_input, fit_once, log_once
+from marvel_assets.defs.training.fitting import FIT_MODULES, PARAMETERS, FitConfig, dataset_input, fit_once, log_once
 from marvel_assets.evaluation.metrics import metrics_by_label
 from marvel_assets.paths import ProjectPaths
 from marvel_assets.registry.base import ModelVersion
@@ -43,7 +43,7 @@ weekly_retraining = dg.ScheduleDefinition(
     description="Mondays at 06:00 in Amsterdam, whether or not the source has changed.",
 )
 
-STUDY_CODE_VERSION = code_version("marvel_assets.training.search", "marvel_assets.training.dataset")
+STUDY_CODE_VERSION = code_version("marvel_assets.training.search", *FIT_MODULES)
 
 
 class TrialConfig(dg.Config):

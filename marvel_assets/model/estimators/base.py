@@ -37,6 +37,7 @@ class Estimator(BaseModel, ABC):
         trusted_types: what skops may construct when it loads a fitted classifier, besides what it trusts by default.
         threads_argument: the argument of ``predict`` for the number of threads; None if it uses all cores by itself.
         distributes: whether several processes can fit it together.
+        takes_empty_columns: whether it can be fitted if a feature is missing in all rows.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -50,6 +51,7 @@ class Estimator(BaseModel, ABC):
     importance_label: ClassVar[str]
     explains: ClassVar[bool] = False
     distributes: ClassVar[bool] = False
+    takes_empty_columns: ClassVar[bool] = True
     search_ranges: ClassVar[tuple[Range, ...]]
 
     @property

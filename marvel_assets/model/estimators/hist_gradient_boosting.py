@@ -37,6 +37,7 @@ class HistGradientBoosting(Estimator):
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     )
     importance_label = "increase in log loss when shuffled"
+    takes_empty_columns = False
     search_ranges = (
         Range("learning_rate", 0.005, 0.2, log=True),
         Range("max_depth", 2, 12),

@@ -93,7 +93,7 @@ def test_where_all_rows_are_rejected_the_error_names_the_commonest_reasons_in_ev
     assert '139 rows: Alive is "Living Characters", expected Alive or Dead; 60 rows: Alive is "Deceased' in messages[0]
 
 
-def test_numbers_that_count_as_missing_are_a_warning_with_three_examples(home: ProjectPaths, tmp_path: Path):
+def test_numbers_that_count_as_missing_are_a_warning_with_an_example(home: ProjectPaths, tmp_path: Path):
     # given: decimal commas and units in most cells of one column, in few of the other
     heights = ["1,85", "1.9 m", " 1.70\u00a0", "2,01"] * 25 + [""] * 100
     weights = ["90.5", "80", "70", "90,5"] * 50
