@@ -148,8 +148,8 @@ class ProjectConfig(_Strict):
         own = sections.get(env)
         if not isinstance(own, dict) or own.keys() - {"catalog_name", "schema_name"}:
             raise ConfigError(
-                f"{path}: {env}: expected a catalog_name, and at most a schema_name beside it; found {own!r:.100}. Choose "
-                "dev, acc or prd (MARVEL_ENV)."
+                f"{path}: {env}: expected a catalog_name, and at most a schema_name beside it; found {own!r:.100}. "
+                "Choose dev, acc or prd (MARVEL_ENV)."
             )
         chosen = {"dataset": dataset} if dataset else {}
         try:

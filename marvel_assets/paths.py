@@ -16,8 +16,7 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 READ_BY_URLS = frozenset("?%[]")
 """Characters with a meaning in URLs: SQLite would put a database outside the home, and delta-rs would find no table."""
 
-FREE_BYTES = 100 << 20
-"""Free space that a run needs: four times what a run with 92,000 characters writes."""
+FREE_BYTES = 100 << 20  # free space that a run needs: four times what a run with 92,000 characters writes
 
 
 class ProjectPathsError(ValueError):

@@ -15,8 +15,7 @@ from pkgutil import resolve_name
 from marvel_assets.cli.run import EVERYTHING, JOBS
 from marvel_assets.paths import ProjectPaths
 
-READ_ONLY = ("summary", "doctor", "score", "explain", "serve")
-"""Commands that write nothing into the home."""
+READ_ONLY = ("summary", "doctor", "score", "explain", "serve")  # commands that write nothing into the home
 
 
 def main() -> None:

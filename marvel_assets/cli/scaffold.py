@@ -35,8 +35,7 @@ THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+([.][0-9]+)?")
 ID_WORD = re.compile(r"(?<![A-Z])ID(?![A-Z])|Id(?![a-z])|(?<![A-Za-z])id(?![a-z])")
 MAX_CATEGORIES, MAX_SLICES = 1000, 6
 BINARY = 2
-MIN_NUMERIC_SHARE = 0.95
-"""Share of the non-missing cells that are numbers, for a column to count as numeric."""
+MIN_NUMERIC_SHARE = 0.95  # share of the non-missing cells that are numbers, for a column to count as numeric
 
 
 class Column:

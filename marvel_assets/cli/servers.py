@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 SHUTDOWN_SECONDS, SECONDS_BETWEEN_POLLS = 20, 0.2
-MAX_MESSAGE = 1000
-"""In characters: MLflow repeats the whole body in an error if it can't be parsed."""
+MAX_MESSAGE = 1000  # in characters: MLflow repeats the whole body in an error if it can't be parsed
 
 
 def served_pair_or_exit(home: ProjectPaths, resources: dict[str, Any]) -> ModelPair:

@@ -18,8 +18,7 @@ DATASET = Project.from_environment().config.dataset
 """The data set that Dagster's pages describe; a run uses that of its own configuration."""
 
 PREVIEW_ROWS, MAX_CELL = 5, 60
-POSITIVE_SHARE = "share"
-"""Key of a commit's provenance: the share of the rows whose target, or prediction, is 1."""
+POSITIVE_SHARE = "share"  # key of a commit's provenance: the share of the rows whose target, or prediction, is 1
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> dg.MetadataValue:

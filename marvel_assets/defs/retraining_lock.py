@@ -12,8 +12,7 @@ import dagster as dg
 import filelock
 from pydantic import Field, PrivateAttr
 
-POOL = "retraining"
-"""The pool of the assets that only one run may materialise at a time."""
+POOL = "retraining"  # the pool of the assets that only one run may materialise at a time
 
 
 class RetrainingLock(dg.ConfigurableResource):  # type: ignore[type-arg]

@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 Counts = npt.NDArray[np.float64]
 
 BINS = 10
-PRIOR_COUNT = 0.5
-"""Added to every bin, so that the logarithm of an empty one exists (Jeffreys' prior)."""
-
+PRIOR_COUNT = 0.5  # added to every bin, so that the logarithm of an empty one exists (Jeffreys' prior)
 MIN_EXPECTED_COUNT = 5
 """Of a bin in both samples; rarer values share one bin (Cochran, 1954). Otherwise hundreds of rare values would add up
 to a shift by chance."""

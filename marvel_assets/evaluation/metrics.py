@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     Probabilities = npt.NDArray[np.float64]
     """Of 1, shape (n,)."""
 
-THRESHOLD = 0.5
-"""The probability above which the class is 1, as in LGBMClassifier.predict."""
+THRESHOLD = 0.5  # the probability above which the class is 1, as in LGBMClassifier.predict
 
 
 class Metric(NamedTuple):

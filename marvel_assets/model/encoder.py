@@ -9,8 +9,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-UNKNOWN = -1
-"""The code of a missing cell, and of unseen values if ``fit`` saw no infrequent ones."""
+UNKNOWN = -1  # the code of a missing cell, and of unseen values if `fit` saw no infrequent ones
 
 
 class CatToIntTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]

@@ -19,8 +19,7 @@ TRUSTED_TYPES = (
 )
 """Types that skops may construct when it loads a pipeline, besides those it trusts by default."""
 
-DEDUPLICATE_FROM = 256
-"""With fewer rows to predict, finding duplicates and starting threads cost more than they save."""
+DEDUPLICATE_FROM = 256  # with fewer rows to predict, finding duplicates and starting threads cost more than they save
 
 
 def default_threads() -> int:

@@ -15,11 +15,8 @@ from marvel_assets.model.safe_loading import load_trusted
 
 ARTIFACT = "lightgbm-pipeline"
 
-PROBABILITY, EXPLAIN = "probability", "explain"
-"""The parameters of ``predict`` that add to the answer."""
-
-MAX_REASONS = 3
-"""How many features ``why`` names."""
+PROBABILITY, EXPLAIN = "probability", "explain"  # the parameters of `predict` that add to the answer
+MAX_REASONS = 3  # how many features `why` names
 
 
 def adjust_predictions(classes: Iterable[int], answer: str, labels: Sequence[str]) -> dict[str, list[Any]]:

@@ -20,12 +20,8 @@ BASIC_MODEL = "marvel_character_model_basic"
 CUSTOM_MODEL = "marvel_character_model_custom"
 ALIAS = "latest-model"
 
-LAST_PROMOTED = "last-promoted"
-"""Alias of the custom model: the version that the last completed move left under ALIAS."""
-
-BASIC_MODEL_ID = "basic_model_id"
-"""Tag of a custom version: the logged model that it wraps."""
-
+LAST_PROMOTED = "last-promoted"  # alias of the custom model: the version that the last completed move left under ALIAS
+BASIC_MODEL_ID = "basic_model_id"  # tag of a custom version: the logged model that it wraps
 REPLACED_VERSION = "replaces"
 """Tag of a custom version: the last version of another basic model before it, to which ``rollback`` returns."""
 

@@ -19,9 +19,7 @@ from marvel_assets.utils.locks import file_lock
 if TYPE_CHECKING:
     import mlflow
 
-TAGS = "marvel_assets: "
-"""Begins the last line of a version's comment, which holds the tags as JSON."""
-
+TAGS = "marvel_assets: "  # begins the last line of a version's comment, which holds the tags as JSON
 TYPES = {"long": ("LONG", "bigint"), "integer": ("INT", "int")}
 """The server's and SQL's names of Delta's types, where they differ."""
 

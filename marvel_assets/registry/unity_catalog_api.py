@@ -8,8 +8,7 @@ from marvel_assets.utils.errors import root_cause
 
 TOKEN = "MLFLOW_UC_OSS_TOKEN"  # noqa: S105 - the variable's name, which MLflow's client reads as well
 PREFIX = "/api/2.1/unity-catalog"
-TIMEOUT_SECONDS = 10
-"""To connect, and between two parts of an answer."""
+TIMEOUT_SECONDS = 10  # to connect, and between two parts of an answer
 
 Json = dict[str, Any]
 

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from databricks.sdk.config import Config
     from pyspark.sql import SparkSession
 
-CONNECT_SECONDS = 10
-"""How long to wait for the answer of a Spark Connect server, or of Databricks to one request."""
+CONNECT_SECONDS = 10  # how long to wait for the answer of a Spark Connect server, or of Databricks to one request
 
 
 class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 HASHES = 2**32
 PART_HASH = f"md5(concat('part', {IDENTIFIER}))"
-SAMPLE_HASH = f"md5(concat('sample', {IDENTIFIER}))"
-"""Salted: the plain hash of the ids decides the split."""
+SAMPLE_HASH = f"md5(concat('sample', {IDENTIFIER}))"  # salted: the plain hash of the ids decides the split
 
 
 class TableNotFoundError(LookupError):

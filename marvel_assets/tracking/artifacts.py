@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow.entities import LoggedModel, Run
 
-FILES_DIGEST = "files_sha256"
-"""Tag of a logged model: the digest of its files as they were logged."""
-
+FILES_DIGEST = "files_sha256"  # tag of a logged model: the digest of its files as they were logged
 PLOTS_FOLDER = "plots"
 
 

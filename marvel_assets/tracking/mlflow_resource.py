@@ -39,8 +39,7 @@ REGISTERED_VERSION = "registered_version"
 INSPECTION, PASSED, INSPECTED_IN = "inspection", "passed", "inspected_in"
 """Tags of a logged model: the result of its inspection, PASSED if all checks did, and the Dagster run of that."""
 
-DESCRIPTION_TAG = "mlflow.note.content"
-"""Tag that MLflow's pages show as the description, in Markdown."""
+DESCRIPTION_TAG = "mlflow.note.content"  # tag that MLflow's pages show as the description, in Markdown
 
 
 class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]

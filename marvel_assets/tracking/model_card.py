@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 CARD_FILE = "model_card.md"
 
-PLOT_URL_PREFIX = f"get-artifact?path={PLOTS_FOLDER}%2F"
-"""MLflow's URL of a file in a run's folder of plots."""
-
+PLOT_URL_PREFIX = f"get-artifact?path={PLOTS_FOLDER}%2F"  # MLflow's URL of a file in a run's folder of plots
 LIMITS = "The model predicts what is usual among similar rows, not what is true of any one of them."
 
 

@@ -37,11 +37,8 @@ if TYPE_CHECKING:
 BASIC_MODEL_NAME = "lightgbm-pipeline-model"
 IMPORTANCES_FILE, SLICES_FILE = "feature_importance.json", "slices.json"
 
-CURVE_STEPS, CURVE_ROWS = 20, 5000
-"""Points of a learning curve, and rows for each."""
-
-EXPLAINED_ROWS = 100
-"""Test rows in the summary of SHAP values: each takes 8 ms with 1,000 trees."""
+CURVE_STEPS, CURVE_ROWS = 20, 5000  # points of a learning curve, and rows for each
+EXPLAINED_ROWS = 100  # test rows in the summary of SHAP values: each takes 8 ms with 1,000 trees
 
 
 class DataSet(NamedTuple):

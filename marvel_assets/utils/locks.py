@@ -7,8 +7,7 @@ from pathlib import Path
 
 from marvel_assets.utils.files import atomic_write
 
-TIMEOUT_SECONDS = 3600
-"""How long to wait for another process, which may be fitting."""
+TIMEOUT_SECONDS = 3600  # how long to wait for another process, which may be fitting
 
 
 @contextmanager

@@ -179,6 +179,17 @@ def test_commas_that_can_all_separate_thousands_are_no_decimal_commas(
     assert load_dataset(name).by_name["x"].examples == (example, None)
 
 
+def test_a_list_with_commas_is_no_number(name: str, tmp_path: Path):
+    # given
+    file = save(tmp_path, {"id": range(40), "x": ["1,2,3", "4,5,6", "7", "2024,01,05"] * 10, "y": ["n", "y"] * 20})
+
+    # when
+    new_dataset(name, file)
+
+    # then
+    assert load_dataset(name).by_name["x"].kind == "text"
+
+
 def test_a_row_with_booleans_is_the_same_in_csv_and_parquet(name: str, tmp_path: Path):
     # given: True in the CSV file, and a column of booleans in the other
     rows = pd.DataFrame({"id": list("abcd"), "member": [True, False] * 2, "y": list("nnyn")})

@@ -95,6 +95,16 @@ def test_a_database_that_was_not_made_yet_is_not_made_by_the_look(home: ProjectP
     assert not (tmp_path / "mlflow.db").exists()
 
 
+def test_a_database_that_is_none_is_named_before_a_run_uses_it(home: ProjectPaths, tmp_path: Path):
+    # given
+    file = tmp_path / "mlflow.db"
+    file.write_text("not a database, " * 100)
+
+    # then
+    [message] = store_problems(f"sqlite:///{file}", home.locks)
+    assert message == f"MLflow's tracking database at sqlite:///{file} can't be used: file is not a database"
+
+
 def test_credentials_that_nothing_names_are_missing_before_a_workspace_is_asked(
     home: ProjectPaths, monkeypatch: pytest.MonkeyPatch
 ):

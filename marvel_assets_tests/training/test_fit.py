@@ -51,6 +51,18 @@ def test_all_rows_are_fitted_with_the_number_of_trees_that_has_the_smallest_log_
     np.testing.assert_array_equal(fitted.predict_proba(test), again.predict_proba(test))
 
 
+def test_a_feature_that_is_missing_everywhere_is_named_where_the_kind_does_not_take_it(
+    train: pd.DataFrame, way: ProjectConfig
+):
+    # given
+    rows = train.assign(Height=np.nan)
+
+    # then
+    fit_from_config(way, rows, 1)
+    with pytest.raises(ValueError, match=r"^column Height: missing in all .* Remove it from the features"):
+        fit_from_config(way.model_copy(update={"model": HistGradientBoosting(max_iter=5)}), rows, 1)
+
+
 @pytest.mark.parametrize("share", [0.05, 0.5])
 def test_the_configured_share_of_training_rows_is_held_out(share: float):
     # given: training ids alone, whose plain hashes all lie above a bound

@@ -22,9 +22,7 @@ from marvel_assets.utils.redaction import escape_control
 
 GROUP = "ingestion"
 READING_CODE_VERSION = code_version("marvel_assets.sources.files", "marvel_assets.sources.delta")
-SOURCE_FINGERPRINT = "source_fingerprint"
-"""Metadata of raw_characters: the source's fingerprint when it was read."""
-
+SOURCE_FINGERPRINT = "source_fingerprint"  # metadata of raw_characters: the source's fingerprint when it was read
 REASONS, MAX_REASONS = "reasons", 10
 """Key of a commit's provenance: the most common reasons for rejections, each with its number of rows."""
 

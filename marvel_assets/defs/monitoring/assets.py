@@ -19,9 +19,7 @@ NOT_DRIFTED = "has_not_drifted"
 DRIFTED, WINDOW, MODEL, CACHE_KEY = "drifted", "window", "model_version", "cache_key"
 """Metadata of a report: the sensor reads the first three, the next report the hash of everything that decides it."""
 
-MAX_ROWS = 200_000
-"""Approximate maximum of compared rows, of a window and of the reference: larger ones are sampled."""
-
+MAX_ROWS = 200_000  # approximate maximum of compared rows, of a window and of the reference: larger ones are sampled
 DRIFT_CODE_VERSION = code_version("marvel_assets.evaluation.drift", "marvel_assets.model.wrapper")
 
 

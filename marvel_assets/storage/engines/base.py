@@ -25,11 +25,8 @@ TABLE_PROPERTIES = {"delta.enableChangeDataFeed": "true", "delta.enableExpiredLo
 """Set on every new table. By default Delta deletes commits that are a month old by the clock, and with them the
 versions that models were fitted on; with a clock that is set forward, much earlier."""
 
-ROW_DIGEST = "row_digest"
-"""The column that a relation's fingerprint is computed from; it is never written to a table."""
-
-BATCH_ROWS = 100_000
-"""How many distinct rows are scored at once."""
+ROW_DIGEST = "row_digest"  # the column that a relation's fingerprint is computed from; it is never written to a table
+BATCH_ROWS = 100_000  # how many distinct rows are scored at once
 
 
 class ChangesNotKeptError(LookupError):
