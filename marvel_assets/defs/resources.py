@@ -26,14 +26,15 @@ from marvel_assets.storage.pipeline_cache import PipelineCache, PipelineIOManage
 from marvel_assets.storage.references import ReferenceIOManager
 from marvel_assets.storage.tables import CatalogTables, Tables
 from marvel_assets.tracking.mlflow_resource import MlflowTracking
-from marvel_assets.utils.redaction import redact_url
 
 WEB = r"https?://[\w.:/\[\]~%-]+"
 STORE = r":(///[^?#]*|//([^:/?#@]+@)?[^?#@]*)"  # after its scheme; a database's user or a storage's container is shown
 ADDRESSES = {
     "MLFLOW_TRACKING_URI": rf"{WEB}|(sqlite|postgresql|mysql|mssql)(\+\w+)?{STORE}",
     "MARVEL_UC_STORAGE_ROOT": rf"(file|s3|gs|abfss?){STORE}",
-    "MARVEL_SPARK_URL": r"sc://[^@?;]+(;(use_ssl|user_id|grpc_max_message_size)=[^;]*)*",  # others are sent as headers
+    "DATABRICKS_HOST": rf"{WEB}|[\w.-]+/?",
+    # Other parameters are sent as headers, and may hold a secret.
+    "MARVEL_SPARK_URL": r"sc://[^@?;]+(;(use_ssl|user_id|user_agent|session_id|grpc_max_message_size)=[^;]*)*;?",
 }
 """Patterns of addresses other than of web pages. Pages and logs show them, so they hold no password, token or query."""
 
@@ -128,7 +129,7 @@ def databricks(home: ProjectPaths) -> dict[str, Any]:
     suffix = f"://{profile}" if profile else ""
     stores = {"tracking_uri": f"databricks{suffix}", "registry_uri": f"databricks-uc{suffix}"}
     session = Spark(mode="databricks", profile=profile, folder=str(home.spark), settings=_spark_settings())
-    workspace = redact_url(os.environ.get("DATABRICKS_HOST", ""))
+    workspace = _address("DATABRICKS_HOST") or ""
     return {
         **_common(home, UnityCatalog(**stores, backend="databricks", locks=locks), workspace),
         "engine": SparkEngine(spark=session),
@@ -177,7 +178,7 @@ def _spark_settings() -> dict[str, str]:
 def _address(variable: str) -> str | None:
     """A variable's value, if pages and logs may show it; an error never repeats it."""
     address = os.environ.get(variable) or None
-    if address and not re.fullmatch(ADDRESSES.get(variable, WEB), address):
+    if address and not re.fullmatch(ADDRESSES.get(variable, WEB), address, re.IGNORECASE):
         raise ConfigError(
             f"{variable} is not an address as in docs/configuration.md, or has a password, a token or a query, which "
             "would be shown; docs/deployment.md names the variables for secrets."

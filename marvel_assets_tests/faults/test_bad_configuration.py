@@ -95,7 +95,7 @@ def test_a_home_with_an_odd_name_works(tmp_path: Path, empty_home: ProjectPaths)
 @pytest.mark.parametrize(
     ("variable", "value", "problem"),
     [
-        ("MARVEL_ENV", "'; DROP TABLE", "choose dev, acc or prd (MARVEL_ENV)"),
+        ("MARVEL_ENV", "'; DROP TABLE", "Choose dev, acc or prd (MARVEL_ENV)"),
         ("MARVEL_PROFILE", "x`", "MARVEL_PROFILE is 'x`'; choose embedded"),
         ("MARVEL_CONFIG", "no/such.yml", "no/such.yml: can't be read as YAML: [Errno 2] No such file"),
         ("MARVEL_UC_URL", "garbage", "MARVEL_UC_URL is not an address"),
