@@ -25,7 +25,7 @@ resources = profile_resources(ProjectPaths.from_environment())
 automation = dg.AutomationConditionSensorDefinition(
     "default_automation_condition_sensor",
     target=dg.AssetSelection.all(),
-    description="Scores and reports drift when their inputs have changed; builds the wheel if there is none.",
+    description="Updates predictions and drift report when their inputs change; builds the wheel if there is none.",
 )
 
 

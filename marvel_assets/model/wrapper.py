@@ -64,7 +64,7 @@ class MarvelModelWrapper(PythonModel):
 def explain(pipeline: Pipeline, features: pd.DataFrame, labels: Sequence[str]) -> dict[str, list[Any]]:
     """What each feature contributes to the raw score of each row, the log odds of the second label.
 
-    With ``base_value``, which all rows share, the ``contributions`` sum to it; ``why`` has the strongest in words.
+    A row's ``contributions`` and ``base_value``, the same for all rows, add up to it; ``why`` names the strongest.
     """
     values = predict_unique_rows(pipeline, features, partial(estimator_class(pipeline).contributions, pipeline[-1]))
     contributions = [dict(zip(features.columns, row, strict=True)) for row in values[:, :-1].tolist()]
@@ -78,14 +78,16 @@ def explain(pipeline: Pipeline, features: pd.DataFrame, labels: Sequence[str]) -
 
 def rank_contributions(contributions: dict[str, float]) -> list[str]:
     """The features with a contribution other than 0, the strongest first."""
-    return sorted(filter(contributions.get, contributions), key=lambda name: -abs(contributions[name]))
+    return sorted(
+        (name for name, amount in contributions.items() if amount), key=lambda name: -abs(contributions[name])
+    )
 
 
 def _in_words(contributions: dict[str, float], cells: Mapping[Any, object], labels: Sequence[str]) -> str:
     """Such as ``Identity=Secret (dead), Teams=1 (alive), Height=missing (alive)``."""
     strongest = rank_contributions(contributions)[:MAX_REASONS]
-    return ", ".join(f"{name}={_shown(cells[name])} ({labels[contributions[name] > 0]})" for name in strongest)
+    return ", ".join(f"{name}={_shown(cells[name])} ({labels[int(contributions[name] > 0)]})" for name in strongest)
 
 
 def _shown(cell: object) -> str:
-    return f"{cell:g}" if isinstance(cell, float) else str(cell)
+    return f"{cell:.10g}" if isinstance(cell, float) else str(cell)

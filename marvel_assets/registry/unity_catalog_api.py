@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 
 class UnityCatalogApi:
-    """A client of one server that returns its JSON unchanged.
+    """Calls one server, and returns the JSON of its answers.
 
     Args:
         url: of the server.

@@ -93,7 +93,7 @@ def _predict(
             [(predicted, share)] = session.fetchall(f"SELECT count(*), avg({is_second}) FROM predictions")  # noqa: S608
             provenance = {**inputs, "scored_version": table.version, "scored": scored, "unusable": read - predicted}
             if share is not None:
-                provenance[POSITIVE_SHARE] = round(float(share), 4)
+                provenance[POSITIVE_SHARE] = round(float(share), 6)
             written = tables.write_if_changed(session, "predictions", name, provenance)
     metadata = {
         **report_table(log, PREDICTIONS, written, dataset, tables, unity_catalog),

@@ -44,7 +44,9 @@ class RawCharactersConfig(dg.Config):
         description=f"{EXPECTED}. Default: MARVEL_SOURCE, else the source that was last read. It is shown with the "
         "run: put addresses that contain a password or token in MARVEL_SOURCE.",
     )
-    generator_rows: int | None = Field(default=None, ge=1, description="Rows of 'generated'. Default: project.yml.")
+    generator_rows: int | None = Field(
+        default=None, ge=1, description="How many rows to generate. Default: project.yml."
+    )
 
 
 @dg.asset(
@@ -204,7 +206,8 @@ def numbers_are_readable(
     return dg.AssetCheckResult(
         passed=not problems,
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(problems) or f"The numbers of {raw_characters} can be read.",
+        description="; ".join(problems)
+        or f"Most non-empty cells of each numeric column of {raw_characters} are numbers.",
     )
 
 
