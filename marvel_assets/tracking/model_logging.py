@@ -93,7 +93,7 @@ def log_basic_model(
         "sample": fitted.sample,
         "train_set": f"v{training.table.version}",
         "test_set": f"v{testing.table.version}",
-        "trees": classifier.n_iter_,
+        "trees": kind.trees_of(classifier),
         "features": ",".join(features),
     }
     mlflow.log_params(parameters)  # of the run, which a model that is logged in it takes over
@@ -150,7 +150,7 @@ def _learning_curves(pipeline: Pipeline, rows: pd.DataFrame, settings: ProjectCo
     y_true = sample[settings.target].to_numpy()
     if minority_count(y_true) == 0:  # the sample may miss a rare class
         return []
-    trees = pipeline[-1].n_iter_
+    trees = estimator_class(pipeline).trees_of(pipeline[-1])
     steps = sorted({max(1, trees * part // CURVE_STEPS) for part in range(1, CURVE_STEPS + 1)})
     staged = partial(estimator_class(pipeline).staged_probabilities, pipeline[-1], steps)
     probabilities, now = predict_unique_rows(pipeline, sample[list(settings.features)], staged), int(time.time() * 1000)

@@ -29,7 +29,7 @@ class Range(NamedTuple):
 
 
 class Estimator(BaseModel, ABC):
-    """The arguments of one kind of boosted trees; arguments that are left out keep the classifier's defaults.
+    """The arguments of one kind of classifier; those that are left out keep its defaults.
 
     Attributes:
         trees_argument: the argument that limits the number of trees.
@@ -63,6 +63,11 @@ class Estimator(BaseModel, ABC):
     def max_trees(self) -> int:
         """The maximum number of trees."""
         return int(getattr(self, self.trees_argument))
+
+    @staticmethod
+    def trees_of(classifier: Classifier) -> int:
+        """The number of trees of a fitted classifier."""
+        return int(classifier.n_iter_)
 
     @abstractmethod
     def build(self, threads: int) -> Classifier:
