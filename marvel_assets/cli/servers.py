@@ -48,7 +48,7 @@ def serve_model(home: ProjectPaths, port: int) -> None:
     """Serve the version under the alias over HTTP; after the alias moves, restart it."""
     import uvicorn
 
-    _check_ports(PORT=port)
+    _check_port(port)
     resources = profile_resources(home)
     custom = served_pair_or_exit(home, resources).custom
     _end_on_signals()
@@ -92,7 +92,7 @@ def serve_spark(home: ProjectPaths, port: int) -> None:
     """Run a Spark Connect server until the process ends."""
     from marvel_assets.spark.local import serve
 
-    _check_ports(PORT=port)
+    _check_port(port)
     use = "MARVEL_SPARK_URL=… make run PROFILE=spark"
     print(f"Spark Connect: sc://{LOOPBACK}:{port}   (Ctrl+C stops it; to use it: {use})", flush=True)
     serve(home.spark, port)
@@ -100,14 +100,14 @@ def serve_spark(home: ProjectPaths, port: int) -> None:
 
 def serve_ui(home: ProjectPaths, port: int, mlflow_port: int) -> int:
     """Run Dagster's webserver and daemon, and MLflow's server if the runs are in the home."""
-    _check_ports(PORT=port)
+    _check_port(port)
     tracking = profile_resources(home)["tracking"]
     # MLflow's background jobs, seven processes, are for features that are not used here.
     mlflow_page, environment = tracking.pages_location, {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     environment["MARVEL_DAGSTER_URL"] = os.environ.get("MARVEL_DAGSTER_URL") or f"http://{LOOPBACK}:{port}"
     commands = [["dg", "dev", "--workspace", "workspace.yaml", "--host", LOOPBACK, "--port", str(port)]]
     if tracking.tracking_uri == home.mlflow_uri:
-        _check_ports(MLFLOW_PORT=mlflow_port)
+        _check_port(mlflow_port, "MLFLOW_PORT")
         connect(home.mlflow_uri, home.locks)
         environment["MARVEL_MLFLOW_URL"] = mlflow_page = f"http://{LOOPBACK}:{mlflow_port}"
         stores = ["--backend-store-uri", home.mlflow_uri, "--default-artifact-root", home.mlflow_artifacts.as_uri()]
@@ -117,12 +117,11 @@ def serve_ui(home: ProjectPaths, port: int, mlflow_port: int) -> int:
     return _run_until_first_ends(commands, environment)
 
 
-def _check_ports(**ports: int) -> None:
-    """End the command if a port is in use: the printed URL would lead to another program's page."""
-    for variable, port in ports.items():
-        with socket.socket() as client:
-            if client.connect_ex((LOOPBACK, port)) == 0:
-                sys.exit(f"Port {port} is in use. Choose another: make … {variable}=…, or marvel … --help")
+def _check_port(port: int, variable: str = "PORT") -> None:
+    """End the command if the port is in use: the printed URL would lead to another program's page."""
+    with socket.socket() as client:
+        if client.connect_ex((LOOPBACK, port)) == 0:
+            sys.exit(f"Port {port} is in use. Choose another: make … {variable}=…, or marvel … --help")
 
 
 def _end_on_signals() -> None:

@@ -90,7 +90,8 @@ def _rules(dataset: Dataset) -> str:
 
 def used_columns(dataset: Dataset) -> list[str]:
     """The stored columns that the data set's rules name."""
-    return [stored for stored in dataset.source_columns.values() if re.search(rf"\b{stored}\b", _rules(dataset))]
+    rules = _rules(dataset)
+    return [stored for stored in dataset.source_columns.values() if re.search(rf"\b{stored}\b", rules)]
 
 
 def _spelled_feature(feature: Feature, dataset: Dataset) -> str:

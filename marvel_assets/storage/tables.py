@@ -116,8 +116,10 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
             return self._read(location, table.version, columns, chosen)
         except TableNotFoundError:
             commits = self._commits(table.name).items()
-            equal = [version for version, commit in commits if commit.table.content == table.content]
-            return self._read(location, max(equal, default=table.version), columns, chosen)
+            others = {version for version, commit in commits if commit.table.content == table.content} - {table.version}
+            if not (table.content and others):
+                raise
+            return self._read(location, max(others), columns, chosen)
 
     def scan(self, table: TableVersion, columns: Iterable[str], sample: float = 1.0) -> TableScan:
         """A lazy scan of the rows that ``read`` returns, for this process or others; not of a table in a catalog."""

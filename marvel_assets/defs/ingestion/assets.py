@@ -27,6 +27,7 @@ REASONS, MAX_REASONS = "reasons", 10
 """Key of a commit's provenance: the most common reasons for rejections, each with its number of rows."""
 
 CLEANED_TABLES = ("train_set", "test_set", "rejected_characters")
+CLEANING_CODE_VERSION = statements.cleaning_version(DATASET)
 
 characters_source = dg.AssetSpec(
     "characters_source",
@@ -106,7 +107,7 @@ def _cleaned_table(name: str) -> dg.AssetSpec:
         description=descriptions.TABLES[name],
         group_name=GROUP,
         kinds={"deltalake", "table"},
-        code_version=statements.cleaning_version(DATASET),
+        code_version=CLEANING_CODE_VERSION,
         skippable=True,
         metadata={
             "dagster/column_schema": table_schema(name),
